@@ -1,0 +1,74 @@
+-- All times are Unix milliseconds, UTC.
+
+-- The queue. seq is the order of recording; AUTOINCREMENT so that a number is never used
+-- again, even after the queue was erased while a flusher held some of its messages.
+CREATE TABLE messages (
+  seq         INTEGER PRIMARY KEY AUTOINCREMENT,
+  uuid        TEXT NOT NULL UNIQUE,
+  kind        TEXT NOT NULL CHECK (kind IN ('capture', 'alias')),
+  event       TEXT NOT NULL,
+  anon_id     TEXT NOT NULL,
+  distinct_id TEXT,              -- NULL: whose it is has not been decided
+  credential  TEXT,              -- what the decision waits for; NULL once decided
+  properties  TEXT NOT NULL,     -- a JSON object
+  recorded_at INTEGER NOT NULL,
+  state       TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'dead')),
+  attempts    INTEGER NOT NULL DEFAULT 0,  -- refusals by the server; an outage is not one
+  last_error  TEXT,
+  settled_at  INTEGER
+) STRICT;
+
+-- The flusher takes the oldest pending message first, however many receipts there are.
+CREATE INDEX messages_pending ON messages (seq) WHERE state = 'pending';
+-- Receipts are trimmed oldest first without a look at what is pending.
+CREATE INDEX messages_settled ON messages (state, seq) WHERE state <> 'pending';
+-- A decision finds what waits for it in a backlog of any length.
+CREATE INDEX messages_undecided ON messages (anon_id, credential) WHERE distinct_id IS NULL;
+-- One anon id is aliased once: a second alias could merge two people for ever.
+CREATE UNIQUE INDEX messages_alias ON messages (anon_id) WHERE kind = 'alias';
+
+-- Every anon id ever used here.
+CREATE TABLE identities (
+  anon_id      TEXT PRIMARY KEY,
+  principal_id TEXT,
+  credential   TEXT,             -- fingerprint: linked with it, or asked about
+  spoke        INTEGER NOT NULL DEFAULT 0,  -- an event went out, or will, as this anon id
+  aliased      INTEGER NOT NULL DEFAULT 0,  -- an alias was made, here or by another program
+  created_at   INTEGER NOT NULL,
+  retired_at   INTEGER
+) STRICT;
+
+-- One current identity.
+CREATE UNIQUE INDEX identities_current ON identities ((retired_at IS NULL)) WHERE retired_at IS NULL;
+
+-- What Arcade Cloud said about a credential, so that it is asked once.
+CREATE TABLE principals (
+  credential   TEXT PRIMARY KEY,
+  principal_id TEXT NOT NULL,
+  learned_at   INTEGER NOT NULL
+) STRICT;
+
+-- The digest of usage.json as it was last exported.
+CREATE TABLE mirror (
+  id     INTEGER PRIMARY KEY CHECK (id = 1),
+  digest TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE delivery (
+  id              INTEGER PRIMARY KEY CHECK (id = 1),
+  failures        INTEGER NOT NULL DEFAULT 0,  -- consecutive
+  not_before      INTEGER NOT NULL DEFAULT 0,  -- our own back-off
+  retry_after     INTEGER NOT NULL DEFAULT 0,  -- the server's Retry-After, as a time
+  last_error      TEXT,
+  last_success_at INTEGER,
+  dropped         INTEGER NOT NULL DEFAULT 0,  -- by the caps
+  erased          INTEGER NOT NULL DEFAULT 0,  -- by the user
+  housekept_at    INTEGER
+) STRICT;
+INSERT INTO delivery (id) VALUES (1);
+
+CREATE TABLE consent (
+  id       INTEGER PRIMARY KEY CHECK (id = 1),
+  tracking INTEGER NOT NULL,
+  since    INTEGER NOT NULL
+) STRICT;
