@@ -1,0 +1,183 @@
+package identity
+
+// Input is something that can change the identity or must be recorded under
+// it: one of [Command], [Login], [Logout], [Learned], [Unanswered], [Adopted].
+type Input interface{ apply(t *transition) }
+
+// Command is any command other than a login or logout that took place.
+type Command struct {
+	// Credential is the fingerprint of the credentials file, "" when there is
+	// none; Principal what is remembered for it, "" when unknown.
+	Credential, Principal string
+	// Key and KeyPrincipal are the same for the key in the environment. The
+	// key owns this one event and never changes the state.
+	Key, KeyPrincipal string
+	// Unreadable says that a credentials file exists but cannot be read just
+	// now, which counts as no change.
+	Unreadable bool
+}
+
+func (in Command) apply(t *transition) {
+	t.begin()
+	file := in.Credential
+	if in.Unreadable {
+		file = ""
+	} else {
+		t.meet(in.Credential, in.Principal)
+	}
+	t.record(file, envKey{in.Key, in.KeyPrincipal})
+}
+
+// Login is a login that has just written Credential. Principal is "" when
+// Arcade Cloud did not answer in time.
+type Login struct {
+	Credential, Principal string
+}
+
+func (in Login) apply(t *transition) {
+	t.begin()
+	switch {
+	case t.linked():
+		if in.Principal != "" {
+			t.relink(in.Credential, in.Principal)
+		}
+	case !t.unlinked() && in.Principal == "":
+		t.await(in.Credential)
+	case !t.unlinked():
+		// A person has said who they are: the alias is made even if the anon
+		// id never spoke here.
+		t.link(in.Credential, in.Principal, true)
+	default:
+		in.claim(t)
+	}
+	t.record(in.Credential, envKey{})
+}
+
+// claim makes an unlinked machine that of the person who logged in. Events
+// that waited on other credentials go out as the anon id, and the alias that
+// waited for those serves the login: an anon id has one alias.
+func (in Login) claim(t *transition) {
+	if in.Credential != t.Credential {
+		t.settleAsAnon(t.Credential)
+		t.Spoke = true
+		t.Credential = in.Credential
+	}
+	if in.Principal != "" {
+		t.step(DecideAlias, in.Principal, "")
+		t.Aliased = true
+		t.decideWaiting(in.Credential, in.Principal)
+		t.PrincipalID = in.Principal
+	}
+}
+
+// Logout is a logout, also one that found nobody logged in. Credential is the
+// fingerprint of the file it removed, "" when there was none; Key and
+// KeyPrincipal are as in [Command].
+type Logout struct {
+	Credential        string
+	Key, KeyPrincipal string
+}
+
+func (in Logout) apply(t *transition) {
+	t.begin()
+	key := envKey{in.Key, in.KeyPrincipal}
+	switch {
+	case t.linked():
+		if in.Credential != "" && in.Credential != t.Credential {
+			t.settleAsAnon(in.Credential)
+		}
+		// Still the old principal's event, whoever the file belonged to: the
+		// next identity must not begin with somebody else's farewell.
+		t.record("", key)
+		t.rotate()
+	case t.unlinked():
+		t.settleAsAnon(t.Credential)
+		t.step(DropAlias, "", "")
+		t.Credential = "" // anonymous already: the logout waits for nobody
+		t.record("", key)
+		t.rotate()
+	default:
+		t.record("", key)
+	}
+}
+
+// Learned is Arcade Cloud's answer to a flusher: Credential is Principal's.
+type Learned struct {
+	Credential, Principal string
+	// InFile says that the credentials file, as it is now, has this
+	// fingerprint. Without it only the state's own credential can change the
+	// state; the answer for a key from the environment never does.
+	InFile bool
+}
+
+func (in Learned) apply(t *transition) {
+	own := in.Credential == t.Credential
+	switch {
+	case t.unlinked() && own:
+		t.learn(in.Principal)
+	case t.linked() && (own || in.InFile):
+		t.relink(in.Credential, in.Principal)
+	default:
+		t.decideWaiting(in.Credential, in.Principal)
+	}
+}
+
+// Unanswered is a flusher about to send events whose principal it could not
+// learn, because Arcade Cloud did not answer or did not accept the
+// credentials: every undecided event goes out as the anon id it was recorded
+// under. A waiting alias waits on, and stitches them later.
+type Unanswered struct{}
+
+func (Unanswered) apply(t *transition) {
+	t.begin()
+	t.steps = append(t.steps, Step{Kind: DecideEvents})
+	t.Spoke = true
+}
+
+// Adopted is a usage.json that another program has changed. On a machine that
+// was never seen it is the file found there.
+type Adopted struct {
+	// AnonID and PrincipalID are what the file says.
+	AnonID, PrincipalID string
+	// Credential is the fingerprint of the credentials file as it is now, ""
+	// when there is none.
+	Credential string
+	// Known is what was stored here for AnonID before, zero if nothing was.
+	Known State
+}
+
+func (in Adopted) apply(t *transition) {
+	if in.AnonID == t.AnonID && in.PrincipalID == t.PrincipalID {
+		return
+	}
+	if t.AnonID != "" {
+		// What waits was recorded under the old identity, and on credentials
+		// nobody may present again.
+		t.settleAsAnon("")
+	}
+	if t.unlinked() {
+		t.step(DropAlias, "", "")
+	}
+	t.State = in.state(t.State)
+}
+
+// state is what the file says, with what must never be forgotten: that an anon
+// id belongs to somebody. One that was ever linked counts as such even if no
+// alias was needed, so that no two principals share an anon id.
+func (in Adopted) state(before State) State {
+	taken := in.Known.Aliased || in.Known.linked()
+	if in.AnonID == before.AnonID {
+		taken = taken || before.Aliased || before.linked()
+	}
+	next := State{AnonID: in.AnonID, PrincipalID: in.PrincipalID, Spoke: true, Aliased: taken}
+	if next.linked() {
+		next.Credential, next.Aliased = in.Credential, true
+	}
+	return next
+}
+
+// envKey is a key from the environment: its fingerprint, and the principal
+// remembered for it ("" when unknown).
+type envKey struct{ fingerprint, principal string }
+
+func (k envKey) known() bool { return k.fingerprint != "" && k.principal != "" }

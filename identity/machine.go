@@ -1,0 +1,235 @@
+// Package identity knows who an event belongs to: an anonymous id, or the
+// Arcade principal behind the credentials of this machine.
+//
+// [Next] is a pure state machine and makes every decision. The rest of the
+// package feeds it: the storage of its state, the usage.json file shared with
+// the Python CLI, the credentials file, and Arcade Cloud's calls.
+//
+// Three promises shape the rules. One anon id is aliased to one principal at
+// most, ever, because a second alias can merge two people for good. Nothing
+// that happens in a command asks the network, so a principal may become known
+// long after the events that wait for it. And an anon id that never spoke is
+// not aliased by merely meeting credentials, so that CI jobs, each with a
+// fresh home, do not hang thousands of empty ids on one person.
+package identity
+
+import "cmp"
+
+// State is the identity of this machine. The zero State is a machine that has
+// never been seen; [Next] gives it an anon id.
+//
+// The state is linked when PrincipalID is known, unlinked when only Credential
+// is, and anonymous when neither is.
+type State struct {
+	// AnonID is the anonymous id, a UUID.
+	AnonID string
+	// PrincipalID is the principal the machine is linked to, "" until then.
+	PrincipalID string
+	// Credential is the fingerprint of the credentials file: unlinked, of the
+	// one whose principal is asked for; linked, of the one it was linked with
+	// ("" when another program linked it without credentials present).
+	Credential string
+	// Spoke says that an event was recorded or decided as AnonID, or that
+	// AnonID came from another program, which may have used it.
+	Spoke bool
+	// Aliased says that AnonID belongs to a principal already, by an alias of
+	// ours or of another program: never alias it again. An alias that still
+	// waits for its principal does not count; one waits exactly while the
+	// state is unlinked.
+	Aliased bool
+}
+
+func (s State) linked() bool   { return s.PrincipalID != "" }
+func (s State) unlinked() bool { return s.PrincipalID == "" && s.Credential != "" }
+
+// StepKind says what a [Step] does to the outbox.
+type StepKind int
+
+const (
+	// AddEvent adds the command's own event. AnonID is always set. DistinctID
+	// is its owner; "" means undecided, and Credential says on what it waits.
+	AddEvent StepKind = iota + 1
+	// AddAlias adds the alias of AnonID to the principal DistinctID, or, with
+	// DistinctID "", an alias that waits for its principal.
+	AddAlias
+	// DecideEvents gives the undecided events of AnonID ("" any) that wait on
+	// Credential ("" any) to DistinctID ("" each to its own anon id).
+	DecideEvents
+	// DecideAlias makes the waiting alias of AnonID one to DistinctID.
+	DecideAlias
+	// DropAlias deletes the waiting alias of AnonID.
+	DropAlias
+)
+
+// String returns the name of the kind, for test failures and debug output.
+func (k StepKind) String() string {
+	switch k {
+	case AddEvent:
+		return "add event"
+	case AddAlias:
+		return "add alias"
+	case DecideEvents:
+		return "decide events"
+	case DecideAlias:
+		return "decide alias"
+	case DropAlias:
+		return "drop alias"
+	}
+	return "unknown step"
+}
+
+// Step is one change to the outbox. The steps of one [Next] are carried out in
+// the order given, in the transaction that saves the new state.
+type Step struct {
+	Kind       StepKind
+	AnonID     string
+	DistinctID string
+	Credential string
+}
+
+// Next returns the state that follows s after in, and what has to happen to
+// the outbox with it. A command, login or logout adds exactly one event.
+// newID is called for each anon id that is needed and must return a new UUID.
+//
+// When several inputs come in one transaction, [Save] the state after each:
+// a state that was only passed through holds facts about its anon id that must
+// not be forgotten.
+func Next(s State, in Input, newID func() string) (State, []Step) {
+	t := &transition{State: s, newID: newID}
+	in.apply(t)
+	return t.State, t.steps
+}
+
+// transition is a state on its way to the next one, with the steps so far.
+type transition struct {
+	State
+	steps []Step
+	newID func() string
+}
+
+// step appends a step of kind for the anon id at this moment.
+func (t *transition) step(kind StepKind, distinctID, credential string) {
+	t.steps = append(t.steps, Step{Kind: kind, AnonID: t.AnonID, DistinctID: distinctID, Credential: credential})
+}
+
+// begin gives a machine that was never seen its first anon id.
+func (t *transition) begin() {
+	if t.AnonID == "" {
+		t.rotate()
+	}
+}
+
+// rotate leaves the identity behind for an anonymous one without a past.
+func (t *transition) rotate() { t.State = State{AnonID: t.newID()} }
+
+// meet takes notice of what the credentials file holds now: the fingerprint
+// ("" for none) and the principal remembered for it ("" when unknown).
+func (t *transition) meet(credential, principal string) {
+	switch {
+	case t.linked():
+		// Without credentials a linked machine stays linked: only a logout
+		// says that the person has gone. Other credentials of an unknown
+		// principal change nothing yet, their events wait ("linked, waiting").
+		if credential != "" && credential != t.Credential && principal != "" {
+			t.relink(credential, principal)
+		}
+	case t.unlinked() && credential != t.Credential:
+		t.abandon()
+		t.meet(credential, principal)
+	case t.unlinked():
+		if principal != "" {
+			t.learn(principal)
+		}
+	case credential == "":
+		// Anonymous, and stays so.
+	case principal == "":
+		t.await(credential)
+	default:
+		t.link(credential, principal, t.Spoke)
+	}
+}
+
+// await makes an anonymous machine unlinked: credentials are there, their
+// principal is not known. The alias is added now, so that it is delivered
+// before every event that waits with it.
+func (t *transition) await(credential string) {
+	if t.Aliased {
+		t.rotate()
+	}
+	t.step(AddAlias, "", "")
+	t.Credential = credential
+}
+
+// link makes an anonymous machine linked. An anon id that belongs to somebody
+// already is replaced by a fresh one, which needs no alias.
+func (t *transition) link(credential, principal string, alias bool) {
+	switch {
+	case t.Aliased:
+		t.rotate()
+	case alias:
+		t.step(AddAlias, principal, "")
+		t.Aliased = true
+	}
+	t.PrincipalID, t.Credential = principal, credential
+}
+
+// learn makes an unlinked machine linked: its credentials are principal's.
+func (t *transition) learn(principal string) {
+	if t.Spoke {
+		t.step(DecideAlias, principal, "")
+		t.Aliased = true
+	} else {
+		t.step(DropAlias, "", "")
+	}
+	t.decideWaiting(t.Credential, principal)
+	t.PrincipalID = principal
+}
+
+// relink records that a linked machine now has credentials of principal. For
+// another principal the anon id, which is the old one's past, stays behind.
+func (t *transition) relink(credential, principal string) {
+	t.decideWaiting(credential, principal)
+	if principal != t.PrincipalID {
+		t.rotate()
+		t.PrincipalID = principal
+	}
+	t.Credential = credential
+}
+
+// abandon makes an unlinked machine anonymous again, under a new anon id.
+func (t *transition) abandon() {
+	t.settleAsAnon(t.Credential)
+	t.step(DropAlias, "", "")
+	t.rotate()
+}
+
+// decideWaiting gives everything that waits on credential to its principal,
+// whatever the anon id was at the time: a credential has one owner.
+func (t *transition) decideWaiting(credential, principal string) {
+	t.steps = append(t.steps, Step{Kind: DecideEvents, DistinctID: principal, Credential: credential})
+}
+
+// settleAsAnon lets the events that wait on credential ("" any) under the
+// present anon id go out as that anon id.
+func (t *transition) settleAsAnon(credential string) {
+	t.step(DecideEvents, t.AnonID, credential)
+}
+
+// record adds the event of a command that saw the file's fingerprint file (""
+// for none or unreadable) and k in the environment.
+func (t *transition) record(file string, k envKey) {
+	credential := cmp.Or(k.fingerprint, file)
+	switch {
+	case k.known():
+		t.step(AddEvent, k.principal, "")
+	case t.linked() && (credential == "" || credential == t.Credential):
+		t.step(AddEvent, t.PrincipalID, "")
+	case k.fingerprint != "" || t.linked():
+		t.step(AddEvent, "", credential)
+	case t.unlinked():
+		t.step(AddEvent, "", t.Credential)
+	default:
+		t.step(AddEvent, t.AnonID, "")
+		t.Spoke = true
+	}
+}

@@ -1,0 +1,434 @@
+package identity
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+// The world of the walk: whose each credential is. f1 may come from the file
+// and from the environment, the k ones from the environment alone.
+var (
+	walkFiles = []string{"f1", "f2", "f3", "f4"}
+	walkKeys  = []string{"f1", "k2", "k3"}
+)
+
+func ownerOf(credential string) string {
+	return map[string]string{
+		"f1": "P", "f2": "P", "f3": "Q", "f4": "R", "k2": "Q", "k3": "S",
+	}[credential]
+}
+
+// message is one row of the simulated outbox.
+type message struct {
+	isAlias, byKey             bool
+	anon, distinct, credential string
+}
+
+func (m *message) undecided() bool { return m.distinct == "" }
+
+// walk drives the machine through a world of commands, flushers, people and
+// other programs, carries its steps out on a simulated outbox, and checks
+// after each input what design.md promises.
+type walk struct {
+	t     *testing.T
+	pick  func(n int) int // a choice below n
+	trail []string
+
+	file   string            // what the credentials file holds
+	memory map[string]string // the principals table
+	state  State
+	rows   map[string]State // the identities table
+	mirror []Adopted        // every usage.json there ever was
+
+	outbox []*message
+	in     Input             // the input at work
+	spoke  map[string]bool   // anon ids with an event of their own
+	owner  map[string]string // anon id -> principal it was aliased to, by anybody
+	linked map[string]string // anon id -> principal it was linked with
+	fresh  int
+}
+
+func newWalk(t *testing.T, pick func(int) int) *walk {
+	return &walk{t: t, pick: pick, memory: map[string]string{}, rows: map[string]State{},
+		spoke: map[string]bool{}, owner: map[string]string{}, linked: map[string]string{}}
+}
+
+func (w *walk) failf(format string, args ...any) {
+	w.t.Helper()
+	w.t.Fatalf("%s\nafter:\n%s", fmt.Sprintf(format, args...), strings.Join(w.trail, "\n"))
+}
+
+func (w *walk) newID() string {
+	w.fresh++
+	return fmt.Sprintf("a%d", w.fresh)
+}
+
+// act lets one thing happen.
+func (w *walk) act() {
+	switch w.pick(12) {
+	case 0, 1, 2:
+		w.command(Command{})
+	case 3:
+		key := walkKeys[w.pick(len(walkKeys))]
+		w.command(Command{Key: key, KeyPrincipal: w.memory[key]})
+	case 4:
+		w.command(Command{Unreadable: true})
+	case 5:
+		w.file = append(walkFiles, "")[w.pick(len(walkFiles)+1)]
+	case 6:
+		w.login(walkFiles[w.pick(len(walkFiles))], w.pick(2) == 0)
+	case 7:
+		w.logout()
+	case 8, 9:
+		w.flush()
+	case 10, 11:
+		w.otherProgram()
+	}
+}
+
+func (w *walk) command(in Command) {
+	if !in.Unreadable {
+		in.Credential, in.Principal = w.file, w.memory[w.file]
+	}
+	if in.Key != "" {
+		bare := in
+		bare.Key, bare.KeyPrincipal = "", ""
+		without, _ := Next(w.state, bare, func() string { return fmt.Sprintf("a%d", w.fresh+1) })
+		w.apply(in)
+		without.Spoke = w.state.Spoke
+		if w.state.AnonID != "" && w.state != without {
+			w.failf("a key in the environment changed the state to %+v; without it: %+v", w.state, without)
+		}
+		return
+	}
+	w.apply(in)
+}
+
+func (w *walk) login(credential string, answered bool) {
+	w.file = credential
+	if answered {
+		w.memory[credential] = ownerOf(credential)
+	}
+	w.apply(Login{credential, w.memory[credential]})
+}
+
+func (w *walk) logout() {
+	before, in := w.state, Logout{Credential: w.file}
+	if w.pick(4) == 0 {
+		in.Key = walkKeys[w.pick(len(walkKeys))]
+		in.KeyPrincipal = w.memory[in.Key]
+	}
+	w.file = ""
+	w.apply(in)
+	last := w.outbox[len(w.outbox)-1]
+	if before.AnonID != "" && last.anon != before.AnonID {
+		w.failf("the logout was recorded under %s, the next identity; want the old one, %s", last.anon, before.AnonID)
+	}
+	if (before.linked() || before.unlinked()) && (w.state.AnonID == before.AnonID || w.state.Credential != "" || w.state.linked()) {
+		w.failf("the logout left %+v; want an anonymous state with a new anon id", w.state)
+	}
+	if w.state.AnonID != before.AnonID && before.AnonID != "" && w.spoke[w.state.AnonID] {
+		w.failf("the new anon id %s has a past", w.state.AnonID)
+	}
+}
+
+// flush asks Cloud about the file's credentials or a key, and sends.
+func (w *walk) flush() {
+	asked := w.file
+	if w.pick(3) == 0 {
+		asked = walkKeys[w.pick(len(walkKeys))]
+	}
+	if asked != "" && w.pick(3) != 0 {
+		w.memory[asked] = ownerOf(asked)
+		before := w.state
+		w.apply(Learned{asked, ownerOf(asked), asked == w.file})
+		if asked != w.file && asked != before.Credential && w.state != before {
+			w.failf("%s is neither the file's nor the state's, and its answer changed the state from %+v", asked, before)
+		}
+		for _, m := range w.outbox {
+			if !m.isAlias && m.undecided() && m.credential == asked {
+				w.failf("an event of %s waits on %s, whose principal is known", m.anon, asked)
+			}
+		}
+	}
+	if w.pick(2) == 0 {
+		w.send()
+	}
+}
+
+// send lets everything go out that waits.
+func (w *walk) send() {
+	if w.waitingEvents() == 0 {
+		return
+	}
+	w.apply(Unanswered{})
+	w.spoke[w.state.AnonID] = true
+	if n := w.waitingEvents(); n != 0 {
+		w.failf("%d events wait after a flush that could learn nothing: they would wait for ever", n)
+	}
+}
+
+func (w *walk) waitingEvents() (n int) {
+	for _, m := range w.outbox {
+		if !m.isAlias && m.undecided() {
+			n++
+		}
+	}
+	return n
+}
+
+// otherProgram writes usage.json as a program does that knows no database but
+// is as careful with aliases as the file lets it be.
+func (w *walk) otherProgram() {
+	in := Adopted{AnonID: w.state.AnonID, PrincipalID: w.state.PrincipalID}
+	switch w.pick(5) {
+	case 0: // logs out
+		w.file, in = "", Adopted{AnonID: w.newID()}
+	case 1: // logs in
+		w.file = walkFiles[w.pick(len(walkFiles))]
+		if before := w.linked[in.AnonID]; in.AnonID == "" || in.PrincipalID != "" || w.owner[in.AnonID] != "" || before != "" && before != ownerOf(w.file) {
+			return
+		}
+		in.PrincipalID = ownerOf(w.file)
+		w.owner[in.AnonID] = in.PrincipalID
+	case 2: // is new here, and logged in
+		w.file = walkFiles[w.pick(len(walkFiles))]
+		in = Adopted{AnonID: w.newID(), PrincipalID: ownerOf(w.file)}
+		w.owner[in.AnonID] = in.PrincipalID
+	case 3: // restores a backup
+		if len(w.mirror) == 0 {
+			return
+		}
+		in = w.mirror[w.pick(len(w.mirror))]
+	}
+	if in.AnonID == "" {
+		return
+	}
+	in.Credential, in.Known = w.file, w.rows[in.AnonID]
+	before, queued := w.state, len(w.outbox)
+	if in.AnonID != before.AnonID || in.PrincipalID != before.PrincipalID {
+		w.spoke[in.AnonID] = true // the other program may have used it
+	}
+	w.apply(in)
+	if w.state.AnonID != in.AnonID || w.state.PrincipalID != in.PrincipalID {
+		w.failf("adopted %+v, but the state is %+v", in, w.state)
+	}
+	if in.AnonID == before.AnonID && in.PrincipalID == before.PrincipalID && (w.state != before || len(w.outbox) != queued) {
+		w.failf("a file that says what is so already changed something")
+	}
+}
+
+// apply runs the machine, carries out its steps, saves, and checks.
+func (w *walk) apply(in Input) {
+	w.in = in
+	next, steps := Next(w.state, in, w.newID)
+	w.trail = append(w.trail, fmt.Sprintf("  %T%+v\n    -> %+v %v", in, in, next, steps))
+	own := 0
+	for _, s := range steps {
+		w.carryOut(s)
+		if s.Kind == AddEvent {
+			own++
+		}
+	}
+	w.state = next
+	if row, ok := w.rows[next.AnonID]; ok { // as Save does
+		next.Aliased = next.Aliased || row.Aliased
+	}
+	w.rows[next.AnonID] = next
+	w.mirror = append(w.mirror, Adopted{AnonID: next.AnonID, PrincipalID: next.PrincipalID})
+
+	switch in.(type) {
+	case Command, Login, Logout:
+		if own != 1 {
+			w.failf("%T added %d events of its own; want exactly 1", in, own)
+		}
+	default:
+		if own != 0 {
+			w.failf("%T added %d events; no command has run", in, own)
+		}
+	}
+	w.checkState()
+	w.checkOrder()
+}
+
+func (w *walk) carryOut(s Step) {
+	switch s.Kind {
+	case AddEvent:
+		if s.AnonID == "" || (s.DistinctID == "") == (s.Credential == "") {
+			w.failf("%+v: an event has an anon id, and either an owner or credentials to wait on", s)
+		}
+		w.outbox = append(w.outbox, &message{anon: s.AnonID, distinct: s.DistinctID, credential: s.Credential, byKey: w.byKey()})
+		w.spoke[s.AnonID] = w.spoke[s.AnonID] || s.DistinctID == s.AnonID
+	case AddAlias:
+		if w.aliasOf(s.AnonID) != nil {
+			w.failf("a second alias of %s", s.AnonID)
+		}
+		m := &message{isAlias: true, anon: s.AnonID}
+		w.outbox = append(w.outbox, m)
+		if s.DistinctID != "" {
+			w.claim(m, s.DistinctID)
+		}
+	case DecideEvents:
+		w.decideEvents(s)
+	case DecideAlias:
+		w.claim(w.waitingAlias(s), s.DistinctID)
+	case DropAlias:
+		m := w.waitingAlias(s)
+		for i := range w.outbox {
+			if w.outbox[i] == m {
+				w.outbox = append(w.outbox[:i:i], w.outbox[i+1:]...)
+				return
+			}
+		}
+	default:
+		w.failf("unknown step %+v", s)
+	}
+}
+
+func (w *walk) byKey() bool {
+	switch in := w.in.(type) {
+	case Command:
+		return in.Key != ""
+	case Logout:
+		return in.Key != ""
+	}
+	return false
+}
+
+func (w *walk) decideEvents(s Step) {
+	for _, m := range w.outbox {
+		if m.isAlias || !m.undecided() || s.AnonID != "" && s.AnonID != m.anon || s.Credential != "" && s.Credential != m.credential {
+			continue
+		}
+		m.distinct = s.DistinctID
+		if m.distinct == "" {
+			m.distinct = m.anon
+		}
+		if m.distinct == m.anon {
+			w.spoke[m.anon] = true
+		} else if m.distinct != ownerOf(m.credential) {
+			w.failf("an event that waited on %s, which is %s's, became %s's", m.credential, ownerOf(m.credential), m.distinct)
+		}
+	}
+}
+
+func (w *walk) aliasOf(anon string) *message {
+	for _, m := range w.outbox {
+		if m.isAlias && m.anon == anon {
+			return m
+		}
+	}
+	return nil
+}
+
+func (w *walk) waitingAlias(s Step) *message {
+	m := w.aliasOf(s.AnonID)
+	if m == nil || !m.undecided() {
+		w.failf("%+v: no alias of %s waits", s, s.AnonID)
+	}
+	return m
+}
+
+// claim makes m an alias to principal, the one its anon id has for ever.
+func (w *walk) claim(m *message, principal string) {
+	if before, ok := w.owner[m.anon]; ok {
+		w.failf("%s is aliased to %s, though it was aliased to %s before", m.anon, principal, before)
+	}
+	if _, login := w.in.(Login); !login && !w.spoke[m.anon] {
+		w.failf("%s is aliased to %s without a login, though it never spoke", m.anon, principal)
+	}
+	m.distinct = principal
+	w.owner[m.anon] = principal
+}
+
+// checkState compares the state with what the model knows about it.
+func (w *walk) checkState() {
+	s := w.state
+	for _, m := range w.outbox {
+		if m.isAlias && m.undecided() && (m.anon != s.AnonID || !s.unlinked()) {
+			w.failf("the alias of %s waits, but the state is %+v: nobody will ever decide it", m.anon, s)
+		}
+	}
+	if m := w.aliasOf(s.AnonID); s.unlinked() && (m == nil || !m.undecided()) {
+		w.failf("unlinked, but no alias of %s waits", s.AnonID)
+	}
+	if w.spoke[s.AnonID] && !s.Spoke {
+		w.failf("%s has an event of its own, but the state does not know that it spoke", s.AnonID)
+	}
+	if owner := w.owner[s.AnonID]; owner != "" && !s.Aliased {
+		w.failf("%s was aliased to %s, and the state has forgotten it", s.AnonID, owner)
+	}
+	if !s.linked() {
+		return
+	}
+	if before, ok := w.linked[s.AnonID]; ok && before != s.PrincipalID {
+		w.failf("%s is shared by %s and %s", s.AnonID, before, s.PrincipalID)
+	}
+	if owner, ok := w.owner[s.AnonID]; ok && owner != s.PrincipalID {
+		w.failf("%s is aliased to %s and linked to %s", s.AnonID, owner, s.PrincipalID)
+	}
+	w.linked[s.AnonID] = s.PrincipalID
+}
+
+// checkOrder checks that an alias comes before the events of its principal. A
+// key's events are its own affair: they say nothing about this anon id.
+func (w *walk) checkOrder() {
+	for i, m := range w.outbox {
+		if m.isAlias || m.byKey || m.undecided() || m.distinct == m.anon {
+			continue
+		}
+		for j, other := range w.outbox {
+			if !other.isAlias || other.anon != m.anon {
+				continue
+			}
+			if other.undecided() {
+				w.failf("an event of %s is %s's while the alias still waits", m.anon, m.distinct)
+			}
+			if other.distinct == m.distinct && j > i {
+				w.failf("an event of %s comes before its alias to %s", m.anon, m.distinct)
+			}
+		}
+	}
+}
+
+func TestARandomWalkKeepsThePromises(t *testing.T) {
+	walks, length := 3000, 60
+	if testing.Short() {
+		walks = 300
+	}
+	for seed := range uint64(walks) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 0))
+			w := newWalk(t, random.IntN)
+			for range length {
+				w.act()
+			}
+			w.send()
+		})
+	}
+}
+
+func FuzzTheMachineKeepsThePromises(f *testing.F) {
+	f.Add([]byte{0, 5, 0, 0, 8, 0, 1, 0, 7})          // credentials appear, are learned, are logged out
+	f.Add([]byte{0, 6, 0, 1, 0, 6, 2, 0, 7, 0})       // a slow login, another login, a logout
+	f.Add([]byte{10, 1, 0, 0, 10, 3, 0, 6, 2, 0, 11}) // another program links, a backup is restored
+	f.Fuzz(func(t *testing.T, choices []byte) {
+		if len(choices) > 300 {
+			return // the checks are quadratic
+		}
+		w := newWalk(t, func(n int) int {
+			if len(choices) == 0 {
+				return 0
+			}
+			c := int(choices[0]) % n
+			choices = choices[1:]
+			return c
+		})
+		for len(choices) > 0 {
+			w.act()
+		}
+		w.send()
+	})
+}
