@@ -1,0 +1,175 @@
+package secrets
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
+)
+
+// DefaultHost is where Arcade Cloud's Engine answers.
+const DefaultHost = "api.arcade.dev"
+
+const (
+	localhost = "localhost"
+	// localPort is where an Engine on the developer's own machine listens.
+	localPort = "9099"
+)
+
+var errNoHost = errors.New("the host is neither a host name nor an IP address: give one such as " + DefaultHost)
+
+// Options say where the Engine is, as the user typed it.
+type Options struct {
+	Host  string // a name or an address, either with or without ":port"
+	Port  string // used when Host carries none; "" when none was given
+	TLS   bool
+	NoTLS bool // beats TLS
+}
+
+// BaseURL is the address of the Engine that the options describe: scheme and host, without
+// a path. Its errors are wrong usage, say what to give instead and never repeat the host,
+// which may hold a password.
+func BaseURL(o Options) (*url.URL, error) {
+	host, port, err := splitHost(o.Host)
+	if err != nil {
+		return nil, err
+	}
+	if host, err = canonicalHost(host); err != nil {
+		return nil, err
+	}
+	if port == "" {
+		port = o.Port
+	}
+	if port == "" && host == localhost {
+		port = localPort
+	}
+	return assemble(scheme(host, o), host, port)
+}
+
+// MayCarryKey reports whether a key sent to u cannot be read on the way: it travels by TLS
+// or does not leave this machine. Anything else needs the user's explicit --no-tls.
+func MayCarryKey(u *url.URL) bool {
+	if u.Scheme == "https" || u.Hostname() == localhost {
+		return true
+	}
+	addr, err := netip.ParseAddr(u.Hostname())
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+func scheme(host string, o Options) string {
+	if o.NoTLS || (host == localhost && !o.TLS) {
+		return "http"
+	}
+	return "https"
+}
+
+func assemble(scheme, host, port string) (*url.URL, error) {
+	u := &url.URL{Scheme: scheme, Host: host}
+	if port == "" {
+		if strings.Contains(host, ":") {
+			u.Host = "[" + host + "]"
+		}
+		return u, nil
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || number == 0 {
+		return nil, errors.New("the port must be a number from 1 to 65535")
+	}
+	u.Host = net.JoinHostPort(host, strconv.FormatUint(number, 10))
+	return u, nil
+}
+
+// splitHost takes an IPv6 address out of its brackets and a port off the end.
+func splitHost(text string) (host, port string, err error) {
+	if err := onlyHost(text); err != nil {
+		return "", "", err
+	}
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Is6() {
+		return text, "", nil
+	}
+	if inner, bracketed := strings.CutPrefix(text, "["); bracketed {
+		return splitBracketed(inner)
+	}
+	host, port, found := strings.Cut(text, ":")
+	if found && (port == "" || strings.Contains(port, ":")) {
+		return "", "", errors.New("after a : in the host comes a port, as in localhost:9099; an IPv6 address stands in brackets before it, as in [::1]:9099")
+	}
+	return host, port, nil
+}
+
+func splitBracketed(inner string) (host, port string, err error) {
+	host, rest, closed := strings.Cut(inner, "]")
+	port, hasPort := strings.CutPrefix(rest, ":")
+	addr, err := netip.ParseAddr(host)
+	if !closed || err != nil || !addr.Is6() || (rest != "" && (!hasPort || port == "")) {
+		return "", "", errors.New("brackets in the host hold an IPv6 address, as in [::1] or [::1]:9099")
+	}
+	return host, port, nil
+}
+
+// onlyHost refuses what belongs to an address but not to a host.
+func onlyHost(text string) error {
+	switch {
+	case text == "":
+		return errors.New("the host is empty: give a name such as " + DefaultHost)
+	case strings.Contains(text, "@"):
+		return errors.New("the host must not contain a user name or password: give the name alone, such as " + DefaultHost)
+	case strings.Contains(text, "://"):
+		return errors.New("the host must not contain http:// or https://: give the name alone, such as " + DefaultHost + ", and choose with --tls or --no-tls")
+	case strings.ContainsAny(text, `/\?#`):
+		return errors.New("the host must not contain a path: give the name alone, such as " + DefaultHost)
+	case strings.ContainsFunc(text, unicode.IsSpace):
+		return errors.New("the host must not contain blanks: give the name alone, such as " + DefaultHost)
+	}
+	return nil
+}
+
+// canonicalHost is the host as it goes over the wire: lower case, in ASCII, and with the
+// one name localhost for what means this machine.
+func canonicalHost(host string) (string, error) {
+	if addr, err := netip.ParseAddr(host); err == nil && addr.Is6() {
+		if strings.ContainsFunc(addr.Zone(), notInHostName) {
+			return "", errors.New("the zone after the % of an IPv6 address is the name of a network interface, as in fe80::1%eth0")
+		}
+		return addr.String(), nil
+	}
+	name, err := asciiName(host)
+	if err != nil {
+		return "", err
+	}
+	if name == "127.0.0.1" || name == "0.0.0.0" {
+		return localhost, nil
+	}
+	return name, nil
+}
+
+// asciiName encodes an internationalised name. Underscores pass, which strict host names
+// forbid, because names in development networks have them. The result is looked at again:
+// IDNA maps some characters to ones that would end the host, such as a full-width slash.
+func asciiName(name string) (string, error) {
+	// A name has at most 253 characters; encoding much longer ones takes seconds.
+	if len(name) > 4*253 {
+		return "", errNoHost
+	}
+	profile := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false), idna.CheckHyphens(false))
+	ascii, err := profile.ToASCII(name)
+	bad := err != nil || !utf8.ValidString(name) || ascii == "" || len(ascii) > 254 || strings.ContainsFunc(ascii, notInHostName)
+	for label := range strings.SplitSeq(strings.TrimSuffix(ascii, "."), ".") {
+		bad = bad || label == "" || len(label) > 63
+	}
+	if bad {
+		return "", errNoHost
+	}
+	return ascii, nil
+}
+
+func notInHostName(r rune) bool {
+	letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+	return !letter && (r < '0' || r > '9') && !strings.ContainsRune("-._", r)
+}

@@ -1,0 +1,203 @@
+package secrets_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/ArcadeAI/arcade-cli/secrets"
+)
+
+func TestBaseURL(t *testing.T) {
+	type options = secrets.Options
+	tests := []struct {
+		name string
+		o    options
+		want string
+	}{
+		{"the cloud is asked by TLS without a port", options{Host: secrets.DefaultHost}, "https://api.arcade.dev"},
+		{"localhost is asked without TLS on 9099", options{Host: "localhost"}, "http://localhost:9099"},
+		{"127.0.0.1 means localhost", options{Host: "127.0.0.1"}, "http://localhost:9099"},
+		{"0.0.0.0 means localhost", options{Host: "0.0.0.0"}, "http://localhost:9099"},
+		{"127.0.0.1 with its own port means localhost too", options{Host: "127.0.0.1:8000"}, "http://localhost:8000"},
+		{"other loopback addresses are not localhost", options{Host: "127.0.0.2"}, "https://127.0.0.2"},
+		{"names are lower case", options{Host: "API.Arcade.DEV"}, "https://api.arcade.dev"},
+		{"LocalHost is localhost", options{Host: "LocalHost"}, "http://localhost:9099"},
+
+		{"--tls on localhost keeps its port", options{Host: "localhost", TLS: true}, "https://localhost:9099"},
+		{"--no-tls turns TLS off", options{Host: "api.arcade.dev", NoTLS: true}, "http://api.arcade.dev"},
+		{"--no-tls beats --tls", options{Host: "api.arcade.dev", TLS: true, NoTLS: true}, "http://api.arcade.dev"},
+		{"--no-tls beats --tls on localhost", options{Host: "localhost", TLS: true, NoTLS: true}, "http://localhost:9099"},
+
+		{"a given port is added to a dotted name", options{Host: "api.arcade.dev", Port: "9099"}, "https://api.arcade.dev:9099"},
+		{"a given port beats 9099", options{Host: "localhost", Port: "8080"}, "http://localhost:8080"},
+		{"the highest port is a port", options{Host: "localhost", Port: "65535"}, "http://localhost:65535"},
+		{"a host keeps its own port and --port is ignored", options{Host: "api.arcade.dev:8443", Port: "9099"}, "https://api.arcade.dev:8443"},
+		{"localhost with its own port stays without TLS", options{Host: "localhost:8080", Port: "1"}, "http://localhost:8080"},
+		{"--port is not even looked at beside the host's own", options{Host: "localhost:8080", Port: "x"}, "http://localhost:8080"},
+
+		{"a single word is a name", options{Host: "engine"}, "https://engine"},
+		{"a single word with a port", options{Host: "engine", Port: "9099", NoTLS: true}, "http://engine:9099"},
+		{"a name may have underscores", options{Host: "arcade_engine.dev_net", Port: "9099"}, "https://arcade_engine.dev_net:9099"},
+		{"an underscore name with its own port", options{Host: "arcade_engine:9099", NoTLS: true}, "http://arcade_engine:9099"},
+		{"a name may end in the root's dot", options{Host: "api.arcade.dev."}, "https://api.arcade.dev."},
+
+		{"an internationalised name is encoded", options{Host: "bücher.example"}, "https://xn--bcher-kva.example"},
+		{"an internationalised name is mapped to lower case", options{Host: "BÜCHER.example", Port: "1"}, "https://xn--bcher-kva.example:1"},
+		{"an internationalised name keeps its own port", options{Host: "bücher.example:8443"}, "https://xn--bcher-kva.example:8443"},
+		{"an internationalised name may have underscores", options{Host: "bücher_dev.example"}, "https://xn--bcher_dev-q9a.example"},
+		{"ß is a letter of its own", options{Host: "straße.example"}, "https://xn--strae-oqa.example"},
+		{"an encoded name stays as it is", options{Host: "xn--bcher-kva.example"}, "https://xn--bcher-kva.example"},
+		{"full-width digits and dots are digits and dots", options{Host: "１２７。０。０。１"}, "http://localhost:9099"},
+
+		{"an IPv4 address has no port of its own", options{Host: "192.168.1.10"}, "https://192.168.1.10"},
+		{"an IPv4 address with a port", options{Host: "192.168.1.10", Port: "9099"}, "https://192.168.1.10:9099"},
+		{"an IPv6 address is bracketed", options{Host: "::1"}, "https://[::1]"},
+		{"an IPv6 address with a port", options{Host: "2001:db8::1", Port: "9099"}, "https://[2001:db8::1]:9099"},
+		{"an IPv6 address may come in brackets", options{Host: "[2001:db8::1]"}, "https://[2001:db8::1]"},
+		{"a bracketed IPv6 address keeps its own port", options{Host: "[::1]:8080", Port: "9099", NoTLS: true}, "http://[::1]:8080"},
+		{"digits at the end of an IPv6 address are no port", options{Host: "::1:8080"}, "https://[::1:8080]"},
+		{"an IPv6 zone is escaped", options{Host: "fe80::1%eth0", Port: "9099"}, "https://[fe80::1%25eth0]:9099"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := secrets.BaseURL(tt.o)
+			if err != nil {
+				t.Fatalf("BaseURL(%+v) failed: %v", tt.o, err)
+			}
+			if got.String() != tt.want {
+				t.Errorf("BaseURL(%+v) = %s, want %s", tt.o, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestBaseURLRefusesWhatIsNoHost(t *testing.T) {
+	tests := []struct{ name, host, port, want string }{
+		{"nothing", "", "", "empty"},
+		{"a scheme", "https://api.arcade.dev", "", "--tls or --no-tls"},
+		{"a user", "sentinel-user@api.arcade.dev", "", "user name or password"},
+		{"a user and a password in a URL", "https://me:sentinel-password@api.arcade.dev", "", "user name or password"},
+		{"a path", "api.arcade.dev/v1", "", "path"},
+		{"a slash at the end", "api.arcade.dev/", "", "path"},
+		{"a backslash, which some clients take for a slash", `api.arcade.dev\v1`, "", "path"},
+		{"a query", "api.arcade.dev?x=1", "", "path"},
+		{"a fragment", "api.arcade.dev#x", "", "path"},
+		{"a blank", "api arcade dev", "", "blanks"},
+		{"a line break", "api.arcade.dev\n", "", "blanks"},
+		{"a colon without a port", "localhost:", "", "after a :"},
+		{"two ports", "localhost:1:2", "", "after a :"},
+		{"a port that is a word", "localhost:http", "", "1 to 65535"},
+		{"port 0", "localhost", "0", "1 to 65535"},
+		{"a port that is too high", "localhost", "65536", "1 to 65535"},
+		{"a host's own port that is too high", "localhost:65536", "", "1 to 65535"},
+		{"a negative port", "localhost", "-1", "1 to 65535"},
+		{"a port with a sign", "localhost", "+1", "1 to 65535"},
+		{"a port that is a word in --port", "localhost", "http", "1 to 65535"},
+		{"an open bracket", "[::1", "", "brackets"},
+		{"text behind a bracket", "[::1]x", "", "brackets"},
+		{"a bracket with a colon and no port", "[::1]:", "", "brackets"},
+		{"a name in brackets", "[localhost]", "", "brackets"},
+		{"an IPv4 address in brackets", "[127.0.0.1]", "", "brackets"},
+		{"an IPv6 zone that is no name", "fe80::1%a]b", "", "zone"},
+		{"a full-width slash, which IDNA turns into a slash", "api.arcade.dev／evil", "", "neither"},
+		{"a character that IDNA turns into a path", "℀.example", "", "neither"},
+		{"an empty label", "api..dev", "", "neither"},
+		{"only a dot", ".", "", "neither"},
+		{"a label of 64 characters", strings.Repeat("a", 64) + ".dev", "", "neither"},
+		{"a name of 300 characters", strings.Repeat("a.", 150) + "dev", "", "neither"},
+		{"a control character", "api\x1b.dev", "", "neither"},
+		{"bytes that are not UTF-8", "api\xff.dev", "", "neither"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			u, err := secrets.BaseURL(secrets.Options{Host: tt.host, Port: tt.port})
+			if err == nil {
+				t.Fatalf("BaseURL accepted host %q, port %q as %s", tt.host, tt.port, u)
+			}
+			if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("the error is %q, want one that mentions %q", err, tt.want)
+			}
+			if strings.Contains(err.Error(), "sentinel") {
+				t.Errorf("the error repeats what may be a password: %q", err)
+			}
+		})
+	}
+}
+
+func TestMayCarryKey(t *testing.T) {
+	tests := []struct {
+		url  string
+		want bool
+	}{
+		{"https://api.arcade.dev", true},
+		{"https://192.168.1.10:9099", true},
+		{"http://localhost:9099", true},
+		{"http://127.0.0.1:9099", true},
+		{"http://127.8.9.10", true},
+		{"http://[::1]:9099", true},
+		{"http://[::ffff:127.0.0.1]", true},
+		{"http://api.arcade.dev", false},
+		{"http://192.168.1.10", false},
+		{"http://[2001:db8::1]", false},
+		{"http://[::]", false},
+		{"http://localhost.example.com", false},
+		{"http://127.0.0.1.example.com", false},
+	}
+	for _, tt := range tests {
+		u, err := url.Parse(tt.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := secrets.MayCarryKey(u); got != tt.want {
+			t.Errorf("MayCarryKey(%s) = %v, want %v: a key in clear text may only stay on this machine", tt.url, got, tt.want)
+		}
+	}
+}
+
+func FuzzBaseURL(f *testing.F) {
+	for _, host := range []string{"", "api.arcade.dev", "localhost", "127.0.0.1:80", "0.0.0.0", "::1", "[::1]:1", "fe80::1%eth0", "a_b", "bücher.example:1", "u:p@h", "http://h", "h/p", "１２７。０。０。１", "℀", "xn--a", "a..b", ".", "[", "a:b:c"} {
+		f.Add(host, "", false, false)
+		f.Add(host, "9099", true, false)
+		f.Add(host, "70000", false, true)
+	}
+	f.Fuzz(func(t *testing.T, host, port string, tls, noTLS bool) {
+		u, err := secrets.BaseURL(secrets.Options{Host: host, Port: port, TLS: tls, NoTLS: noTLS})
+		if err != nil {
+			if len(host) > 12 && strings.Contains(err.Error(), host) && !strings.Contains(host, "arcade") {
+				t.Errorf("the error repeats the host %q: %v", host, err)
+			}
+			return
+		}
+		local := u.Hostname() == "localhost"
+		if wantTLS := !noTLS && (tls || !local); (u.Scheme == "https") != wantTLS || (u.Scheme == "http") == wantTLS {
+			t.Errorf("%q gave scheme %s, want TLS: %v", host, u.Scheme, wantTLS)
+		}
+		if local && u.Port() == "" {
+			t.Errorf("%q gave %s: localhost must have a port", host, u)
+		}
+		if !secrets.MayCarryKey(u) && !noTLS {
+			t.Errorf("%q gave %s: a key would travel in clear text without --no-tls", host, u)
+		}
+		again, err := url.Parse(u.String())
+		if err != nil || *again != *u {
+			t.Fatalf("%q gave %s, which reads back as %v (%v)", host, u, again, err)
+		}
+		if u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
+			t.Errorf("%q gave %s: more than a scheme and a host", host, u)
+		}
+		for _, r := range u.Host {
+			if r <= ' ' || r > '~' {
+				t.Errorf("%q gave the host %q, which is not plain ASCII", host, u.Host)
+			}
+		}
+		if _, err := http.NewRequest(http.MethodGet, u.String(), nil); err != nil {
+			t.Errorf("%q gave %s, which net/http refuses: %v", host, u, err)
+		}
+		same, err := secrets.BaseURL(secrets.Options{Host: u.Host, TLS: u.Scheme == "https", NoTLS: u.Scheme == "http"})
+		if err != nil || same.String() != u.String() {
+			t.Errorf("%q gave %s, whose host gives %v (%v): want the same", host, u, same, err)
+		}
+	})
+}

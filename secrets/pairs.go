@@ -1,0 +1,198 @@
+package secrets
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxText bounds what is read into memory as a value or as a .env file: 1 MB, far more
+// than any secret and far less than a file named by mistake.
+const maxText = 1 << 20
+
+// Pair is a secret's name and its value.
+type Pair struct {
+	Key   string
+	Value string
+}
+
+// Source is where the value of an [Input] comes from.
+type Source int
+
+const (
+	Argument Source = iota // KEY=VALUE: it stands in the argument
+	Stdin                  // KEY=-: standard input, so that it stands in no shell history
+	Prompt                 // KEY alone: the user is asked, without echo
+)
+
+// Input is one argument of `secret set`, whose value may still have to be fetched.
+type Input struct {
+	Pair
+	Position int // among the arguments, from 1
+	Source   Source
+}
+
+// Problem is what is wrong with an argument, in fixed words.
+type Problem string
+
+// What a [PairError] can complain about.
+const (
+	NoValue        Problem = "there is no = in it; write KEY=VALUE, or KEY=- to read the value from standard input"
+	NoTerminal     Problem = "there is no terminal to ask for the value on; write KEY=- to read it from standard input"
+	EmptyKey       Problem = "there is no key before the ="
+	BlankInKey     Problem = "a key must not contain blanks or control characters"
+	EmptyValue     Problem = "the value is empty"
+	NotText        Problem = "it is not valid UTF-8"
+	ValueTooLarge  Problem = "the value is larger than 1 MB"
+	DuplicateKey   Problem = "an earlier argument sets the same key"
+	SecondStdinKey Problem = "only one value can come from standard input"
+)
+
+// PairError is wrong usage of one argument. It names the key only where an = shows that it
+// is one: a lone word may be a value that lost its key to a blank.
+type PairError struct {
+	Position int    // of the argument, from 1
+	Key      string // "" when there is none
+	Problem  Problem
+}
+
+func (e *PairError) Error() string {
+	if e.Key == "" {
+		return fmt.Sprintf("argument %d: %s", e.Position, e.Problem)
+	}
+	return fmt.Sprintf("argument %d ('%s'): %s", e.Position, Printable(e.Key), e.Problem)
+}
+
+// ParsePairs reads the arguments of `secret set`. The first = splits; the key is trimmed,
+// the value is kept as it is. KEY=- stands for a value on standard input, once per command.
+// A KEY without = asks for its value, and only as the sole argument: beside others it is
+// most likely part of a value that was not quoted. The error, a [*PairError], is about the
+// first argument that is wrong.
+func ParsePairs(args []string) ([]Input, error) {
+	inputs := make([]Input, 0, len(args))
+	seen := make(map[string]bool)
+	stdin := false
+	for i, arg := range args {
+		in := parseArgument(arg, len(args) == 1)
+		in.Position = i + 1
+		problem := in.problem()
+		switch {
+		case problem != "":
+		case seen[in.Key]:
+			problem = DuplicateKey
+		case in.Source == Stdin && stdin:
+			problem = SecondStdinKey
+		}
+		if problem != "" {
+			return nil, in.wrong(problem)
+		}
+		seen[in.Key] = true
+		stdin = stdin || in.Source == Stdin
+		inputs = append(inputs, in)
+	}
+	return inputs, nil
+}
+
+// Resolve fetches the values that are not in the arguments: from stdin, with one final line
+// break removed, and from prompt, which is nil where there is no terminal. Wrong usage is a
+// [*PairError]; an error of stdin or prompt is wrapped.
+func Resolve(inputs []Input, stdin io.Reader, prompt func(key string) (string, error)) ([]Pair, error) {
+	pairs := make([]Pair, 0, len(inputs))
+	for _, in := range inputs {
+		if err := in.fetch(stdin, prompt); err != nil {
+			return nil, err
+		}
+		pairs = append(pairs, in.Pair)
+	}
+	return pairs, nil
+}
+
+func parseArgument(arg string, sole bool) Input {
+	key, value, found := strings.Cut(arg, "=")
+	in := Input{Pair: Pair{Key: strings.TrimSpace(key), Value: value}}
+	switch {
+	case !found && sole:
+		in.Source = Prompt
+	case !found:
+		in.Key = ""
+		in.Source = Prompt
+	case value == "-":
+		in.Value, in.Source = "", Stdin
+	}
+	return in
+}
+
+// problem is what is wrong with the argument on its own, "" if nothing is.
+func (in Input) problem() Problem {
+	switch {
+	case in.Source == Prompt && (in.Key == "" || !validKey(in.Key)):
+		return NoValue
+	case in.Key == "":
+		return EmptyKey
+	case !utf8.ValidString(in.Key):
+		return NotText
+	case !validKey(in.Key):
+		return BlankInKey
+	case in.Source == Argument:
+		return valueProblem(in.Value)
+	}
+	return ""
+}
+
+func (in Input) wrong(problem Problem) error {
+	if in.Source == Prompt {
+		in.Key = ""
+	}
+	return &PairError{Position: in.Position, Key: in.Key, Problem: problem}
+}
+
+// fetch sets the value of an input that came without one.
+func (in *Input) fetch(stdin io.Reader, prompt func(key string) (string, error)) (err error) {
+	switch in.Source {
+	case Stdin:
+		in.Value, err = readValue(stdin)
+	case Prompt:
+		if prompt == nil {
+			return in.wrong(NoTerminal)
+		}
+		in.Value, err = prompt(in.Key)
+	}
+	if err != nil {
+		return fmt.Errorf("read the value of '%s': %w", Printable(in.Key), err)
+	}
+	if problem := valueProblem(in.Value); problem != "" {
+		return in.wrong(problem)
+	}
+	return nil
+}
+
+// readValue removes the one line break that echo and editors put at the end.
+func readValue(r io.Reader) (string, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxText+2))
+	value, broken := strings.CutSuffix(string(data), "\n")
+	if broken {
+		value = strings.TrimSuffix(value, "\r")
+	}
+	return value, err
+}
+
+func validKey(key string) bool {
+	return utf8.ValidString(key) && !strings.ContainsFunc(key, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r)
+	})
+}
+
+// valueProblem refuses what is not a secret, and what JSON could not carry unchanged.
+func valueProblem(value string) Problem {
+	switch {
+	case strings.TrimSpace(value) == "":
+		return EmptyValue
+	case len(value) > maxText:
+		return ValueTooLarge
+	case !utf8.ValidString(value):
+		return NotText
+	}
+	return ""
+}

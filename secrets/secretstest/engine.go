@@ -1,0 +1,263 @@
+// Package secretstest is a small stand-in for Arcade's Engine: real HTTP on a loopback port,
+// the three calls of both generations, a log of every request and faults by name. It says
+// in its error texts what it was sent, as real servers do, so that a test sees whether a
+// client passes a server's words on.
+package secretstest
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Request is one that arrived.
+type Request struct {
+	Method        string
+	Path          string // as it stood on the wire, still escaped
+	Authorization string
+	Key           string // the key of a PUT, the id of a DELETE
+	Value         string // of a PUT
+	Body          string
+}
+
+// Item is a secret as the Engine keeps it.
+type Item struct {
+	ID          string
+	Key         string
+	Value       string
+	Description string
+}
+
+// Engine is a running stand-in. Its methods may be called while requests are under way.
+type Engine struct {
+	URL string // without a path
+
+	server   *httptest.Server
+	token    string
+	released chan struct{}
+
+	mu        sync.Mutex
+	scopes    map[string][]Item // by path prefix
+	list      string            // a document that GET answers instead of the items
+	faults    []*Fault
+	requests  []Request
+	inFlight  int
+	mostAtOne int
+	lastID    int
+}
+
+// Start starts an Engine that accepts one bearer token, by plain HTTP.
+func Start(token string) *Engine { return start(token, (*httptest.Server).Start) }
+
+// StartTLS is Start with a certificate of an authority that nobody trusts.
+func StartTLS(token string) *Engine { return start(token, (*httptest.Server).StartTLS) }
+
+func start(token string, begin func(*httptest.Server)) *Engine {
+	e := &Engine{token: token, released: make(chan struct{}), scopes: make(map[string][]Item)}
+	e.server = httptest.NewUnstartedServer(http.HandlerFunc(e.serve))
+	e.server.Config.ErrorLog = log.New(io.Discard, "", 0) // faults and refused handshakes are meant
+	begin(e.server)
+	e.URL = e.server.URL
+	return e
+}
+
+// Close lets go of requests that a fault holds and stops the server.
+func (e *Engine) Close() {
+	close(e.released)
+	e.server.Close()
+}
+
+// Answer makes GET answer document, whatever is stored. "" ends that.
+func (e *Engine) Answer(document string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.list = document
+}
+
+// Items are the stored secrets of all projects, in the order in which they were created.
+func (e *Engine) Items() []Item {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var all []Item
+	for _, scope := range slices.Sorted(maps.Keys(e.scopes)) {
+		all = append(all, e.scopes[scope]...)
+	}
+	return all
+}
+
+// Requests are those that arrived so far, in order of arrival.
+func (e *Engine) Requests() []Request {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.requests)
+}
+
+// MostAtOnce is how many requests were under way at the same time at most.
+func (e *Engine) MostAtOnce() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.mostAtOne
+}
+
+func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	req := Request{Method: r.Method, Path: r.URL.EscapedPath(), Authorization: r.Header.Get("Authorization"), Body: string(body)}
+	scope, segment, routed := route(req.Path)
+	req.Key = segment
+	var put struct {
+		Description string `json:"description"`
+		Value       string `json:"value"`
+	}
+	malformed := r.Method == http.MethodPut && json.Unmarshal(body, &put) != nil
+	req.Value = put.Value
+
+	fault := e.arrive(req)
+	defer e.leave()
+	if fault != nil && !fault.Commit {
+		fault.play(w, r, e.released, req)
+		return
+	}
+	answer := w
+	if fault != nil {
+		answer = httptest.NewRecorder() // committed, but the answer is the fault's
+		defer fault.play(w, r, e.released, req)
+	}
+	switch {
+	case req.Authorization != "Bearer "+e.token:
+		refuse(answer, http.StatusUnauthorized, req)
+	case !routed:
+		refuse(answer, http.StatusNotFound, req)
+	case malformed || (r.Method == http.MethodPut && put.Value == ""):
+		refuse(answer, http.StatusBadRequest, req)
+	default:
+		e.handle(answer, scope, req, put.Description)
+	}
+}
+
+// route takes the two generations' paths apart: the collection and, behind it, at most one
+// segment, unescaped.
+func route(path string) (scope, segment string, ok bool) {
+	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	length := 3
+	if len(parts) > 1 && parts[1] == "orgs" {
+		length = 6
+	}
+	if len(parts) < length || len(parts) > length+1 {
+		return "", "", false
+	}
+	scope = strings.Join(parts[:length], "/")
+	known := scope == "v1/admin/secrets" || (length == 6 && parts[3] == "projects" && parts[5] == "secrets")
+	if len(parts) == length {
+		return scope, "", known
+	}
+	segment, err := url.PathUnescape(parts[length])
+	return scope, segment, known && err == nil && segment != ""
+}
+
+func (e *Engine) handle(w http.ResponseWriter, scope string, req Request, description string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	items := e.scopes[scope]
+	switch {
+	case req.Method == http.MethodGet && req.Key == "":
+		w.Header().Set("Content-Type", "application/json")
+		if e.list != "" {
+			io.WriteString(w, e.list)
+			return
+		}
+		io.WriteString(w, listing(items))
+	case req.Method == http.MethodPut && req.Key != "":
+		e.scopes[scope] = e.upsert(items, Item{Key: req.Key, Value: req.Value, Description: description})
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"key": %q}`, req.Key)
+	case req.Method == http.MethodDelete && req.Key != "":
+		at := slices.IndexFunc(items, func(i Item) bool { return i.ID == req.Key })
+		if at < 0 {
+			refuse(w, http.StatusNotFound, req)
+			return
+		}
+		e.scopes[scope] = slices.Delete(slices.Clone(items), at, at+1)
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		refuse(w, http.StatusMethodNotAllowed, req)
+	}
+}
+
+// upsert is called with the lock held.
+func (e *Engine) upsert(items []Item, item Item) []Item {
+	at := slices.IndexFunc(items, func(i Item) bool { return i.Key == item.Key })
+	if at < 0 {
+		e.lastID++
+		item.ID = fmt.Sprintf("sec_%04d", e.lastID)
+		return append(items, item)
+	}
+	item.ID = items[at].ID
+	items[at] = item
+	return items
+}
+
+func listing(items []Item) string {
+	type binding struct {
+		Type string `json:"type"`
+	}
+	type entry struct {
+		ID             string  `json:"id"`
+		Key            string  `json:"key"`
+		Binding        binding `json:"binding"`
+		Description    string  `json:"description"`
+		Hint           *string `json:"hint"`
+		LastAccessedAt *string `json:"last_accessed_at"`
+		CreatedAt      string  `json:"created_at"`
+	}
+	entries := make([]entry, 0, len(items))
+	for _, i := range items {
+		shown := entry{ID: i.ID, Key: i.Key, Binding: binding{"project"}, Description: i.Description, CreatedAt: "2026-01-02T03:04:05Z"}
+		if runes := []rune(i.Value); len(runes) >= 16 {
+			hint := string(runes[len(runes)-4:])
+			shown.Hint = &hint
+		}
+		entries = append(entries, shown)
+	}
+	document, _ := json.Marshal(map[string]any{"items": entries})
+	return string(document)
+}
+
+// refuse answers with an error that repeats all that was sent.
+func refuse(w http.ResponseWriter, status int, req Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(map[string]string{"name": "error", "message": echo(req)})
+}
+
+// echo is everything a careless server might put into its words.
+func echo(req Request) string {
+	return fmt.Sprintf("cannot %s %s with %s: %s %s", req.Method, req.Path, req.Authorization, req.Value, req.Body)
+}
+
+func (e *Engine) arrive(req Request) *Fault {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.requests = append(e.requests, req)
+	e.inFlight++
+	e.mostAtOne = max(e.mostAtOne, e.inFlight)
+	for _, fault := range e.faults {
+		if fault.take(req) {
+			return fault
+		}
+	}
+	return nil
+}
+
+func (e *Engine) leave() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.inFlight--
+}

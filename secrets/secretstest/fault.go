@@ -1,0 +1,128 @@
+package secretstest
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// Mode is the way in which a [Fault] goes wrong.
+type Mode string
+
+// The modes of a [Fault]. All that have words in them repeat what was sent.
+const (
+	Status       Mode = "status"        // Fault.Status, with an error text
+	Reset        Mode = "reset"         // the connection is reset instead of an answer
+	HangUp       Mode = "hang up"       // the connection is closed instead of an answer
+	Hang         Mode = "hang"          // no answer, until the client or the test gives up
+	Redirect     Mode = "redirect"      // 307 to Fault.Location
+	BadRedirect  Mode = "bad redirect"  // 307 to something that is no address
+	NotHTTP      Mode = "not http"      // a status line that is none
+	BadHeader    Mode = "bad header"    // a header line that is none
+	ShortBody    Mode = "short body"    // 200, and less than the length that was announced
+	SlowBody     Mode = "slow body"     // 200, the beginning of a body, and then nothing
+	Page         Mode = "page"          // 200 with a web page, as a captive portal answers
+	NotJSON      Mode = "not json"      // 200 with text that is no JSON
+	EndlessValue Mode = "endless value" // 200 with a body of 64 MB
+)
+
+// Fault is what goes wrong with matching requests.
+type Fault struct {
+	Mode     Mode
+	Method   string // "" matches all
+	Key      string // the key of a PUT or the id of a DELETE; "" matches all
+	Times    int    // how often; 0 means always
+	Commit   bool   // the request is obeyed first, only the answer goes wrong
+	Status   int    // of Mode Status
+	Location string // of Mode Redirect
+
+	taken int
+}
+
+// Inject adds a fault. The first one that matches a request is played.
+func (e *Engine) Inject(f Fault) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.faults = append(e.faults, &f)
+}
+
+// take is called with the engine's lock held.
+func (f *Fault) take(req Request) bool {
+	if f.Times > 0 && f.taken >= f.Times {
+		return false
+	}
+	if (f.Method != "" && f.Method != req.Method) || (f.Key != "" && f.Key != req.Key) {
+		return false
+	}
+	f.taken++
+	return true
+}
+
+func (f *Fault) play(w http.ResponseWriter, r *http.Request, released <-chan struct{}, req Request) {
+	words := strings.NewReplacer("\r", " ", "\n", " ").Replace(echo(req))
+	switch f.Mode {
+	case Status:
+		refuse(w, f.Status, req)
+	case Hang:
+		hold(r, released)
+	case Redirect:
+		w.Header().Set("Location", f.Location)
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	case Page:
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprintf(w, "<html><body>Please sign in. %s</body></html>", words)
+	case NotJSON:
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, "{%s", words)
+	case SlowBody:
+		fmt.Fprint(w, `{"items": [`)
+		http.NewResponseController(w).Flush()
+		hold(r, released)
+	case EndlessValue:
+		endless(w)
+	default:
+		f.playRaw(w, words)
+	}
+}
+
+// playRaw is for what net/http would not let a handler say.
+func (f *Fault) playRaw(w http.ResponseWriter, words string) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler) // HTTP/2 has no connection to take over: break the stream
+	}
+	defer conn.Close()
+	switch f.Mode {
+	case Reset:
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			tcp.SetLinger(0)
+		}
+	case BadRedirect:
+		fmt.Fprintf(conn, "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://[%s\r\nContent-Length: 0\r\n\r\n", words)
+	case NotHTTP:
+		fmt.Fprintf(conn, "%s\r\n\r\n", words)
+	case BadHeader:
+		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\n%s\r\n\r\n", strings.ReplaceAll(words, ":", " "))
+	case ShortBody:
+		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{\"items\": [")
+	}
+}
+
+func hold(r *http.Request, released <-chan struct{}) {
+	select {
+	case <-r.Context().Done():
+	case <-released:
+	}
+}
+
+func endless(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	piece := []byte(strings.Repeat("x", 1<<16))
+	fmt.Fprint(w, `{"items": [{"key": "`)
+	for range 1 << 10 {
+		if _, err := w.Write(piece); err != nil {
+			return
+		}
+	}
+}
