@@ -159,7 +159,10 @@ func asciiName(name string) (string, error) {
 	}
 	profile := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false), idna.CheckHyphens(false))
 	ascii, err := profile.ToASCII(name)
-	bad := err != nil || !utf8.ValidString(name) || ascii == "" || len(ascii) > 254 || strings.ContainsFunc(ascii, notInHostName)
+	// The library looks at the direction of writing before it maps letter-like symbols, so
+	// what it accepts is not always what it would accept encoded.
+	again, refused := profile.ToASCII(ascii)
+	bad := err != nil || refused != nil || again != ascii || !utf8.ValidString(name) || ascii == "" || len(ascii) > 254 || strings.ContainsFunc(ascii, notInHostName)
 	for label := range strings.SplitSeq(strings.TrimSuffix(ascii, "."), ".") {
 		bad = bad || label == "" || len(label) > 63
 	}
