@@ -1,0 +1,96 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Consent is whether usage may be recorded and sent.
+type Consent struct {
+	On    bool
+	Since time.Time // zero while nobody was asked
+}
+
+// ConsentTx reads the consent. Nobody having been asked yet counts as on.
+func ConsentTx(ctx context.Context, tx *sql.Tx) (Consent, error) {
+	c := Consent{On: true}
+	var since sql.NullInt64
+	err := tx.QueryRowContext(ctx, `SELECT tracking, since FROM consent`).Scan(&c.On, &since)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return Consent{}, fmt.Errorf("read consent: %w", err)
+	}
+	c.Since = fromMillis(since)
+	return c, nil
+}
+
+// PresumeConsentTx notes that from now on the user has been told what is recorded.
+func PresumeConsentTx(ctx context.Context, tx *sql.Tx, now time.Time) error {
+	return setConsentTx(ctx, tx, true, now)
+}
+
+func setConsentTx(ctx context.Context, tx *sql.Tx, on bool, now time.Time) error {
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO consent (id, tracking, since) VALUES (1, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET tracking = excluded.tracking, since = excluded.since
+		WHERE tracking <> excluded.tracking`, on, now.UnixMilli())
+	if err != nil {
+		return fmt.Errorf("store consent: %w", err)
+	}
+	return nil
+}
+
+// Enable switches tracking on.
+func (o *Outbox) Enable(ctx context.Context) error {
+	return o.InTx(ctx, func(tx *sql.Tx) error { return setConsentTx(ctx, tx, true, o.cfg.Now()) })
+}
+
+// Disable switches tracking off and erases every message, so that what waits is never
+// delivered, not even after Enable. It returns how many were waiting.
+func (o *Outbox) Disable(ctx context.Context) (erased int, err error) {
+	return o.erase(ctx, func(tx *sql.Tx) error { return setConsentTx(ctx, tx, false, o.cfg.Now()) })
+}
+
+// Clear erases every message and returns how many were waiting.
+func (o *Outbox) Clear(ctx context.Context) (erased int, err error) {
+	return o.erase(ctx, func(*sql.Tx) error { return nil })
+}
+
+// erase overwrites what it deletes with zeros (secure_delete) and gives all pages and the WAL
+// back, so that the messages are gone from the disk as far as SQLite can see to it.
+func (o *Outbox) erase(ctx context.Context, also func(tx *sql.Tx) error) (erased int, err error) {
+	err = o.WithLock(func() error {
+		if err := o.InTx(ctx, func(*sql.Tx) error { return nil }); err != nil { // opens
+			return err
+		}
+		if _, err := o.db.ExecContext(ctx, "PRAGMA secure_delete = on"); err != nil {
+			return err
+		}
+		err := o.InTx(ctx, func(tx *sql.Tx) (err error) {
+			if err := also(tx); err != nil {
+				return err
+			}
+			erased, err = eraseTx(ctx, tx)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return o.shrink(ctx, 0) // 0: every page
+	})
+	return erased, err
+}
+
+func eraseTx(ctx context.Context, tx *sql.Tx) (waiting int, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT count(*) FROM messages WHERE state = 'pending'`).Scan(&waiting)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM messages`); err != nil {
+		return 0, err
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE delivery SET erased = erased + ?`, waiting)
+	return waiting, err
+}

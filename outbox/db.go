@@ -1,0 +1,166 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"modernc.org/sqlite"
+
+	"github.com/ArcadeAI/arcade-cli/migrations"
+)
+
+// ErrNewer means that a newer binary has migrated the database. This one leaves it alone.
+var ErrNewer = errors.New("the database was written by a newer version")
+
+// SQLite's primary result codes, https://www.sqlite.org/rescode.html.
+const (
+	codeBusy     = 5
+	codeCorrupt  = 11
+	codeCantOpen = 14
+	codeNotADB   = 26
+
+	codeShortRead = 522 // SQLITE_IOERR_SHORT_READ, an extended code: the file was cut
+)
+
+// open opens the database, creates it or migrates it, whichever is needed. Called with the
+// write lock held: without it a first run of many processes at once fails with BUSY now and
+// then, in spite of the busy timeout.
+func (o *Outbox) open(ctx context.Context) error {
+	if o.db != nil {
+		return nil
+	}
+	db, version, err := o.connect(ctx)
+	if isCode(err, codeCantOpen) {
+		if err = create(o.cfg.Path); err == nil {
+			db, version, err = o.connect(ctx)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := o.migrate(ctx, db, version); err != nil {
+		db.Close()
+		return err
+	}
+	o.db = db
+	return nil
+}
+
+// connect opens an existing file and reads its schema version, which is 0 for an empty one.
+func (o *Outbox) connect(ctx context.Context) (*sql.DB, int, error) {
+	db, err := sql.Open("sqlite", dsn(o.cfg.Path, o.cfg.BusyWait))
+	if err != nil {
+		return nil, 0, err
+	}
+	db.SetMaxOpenConns(1)
+	version, err := schemaVersion(ctx, db)
+	if err != nil {
+		db.Close()
+		return nil, 0, err
+	}
+	return db, version, nil
+}
+
+func (o *Outbox) migrate(ctx context.Context, db *sql.DB, version int) error {
+	switch known := migrations.Version(); {
+	case version > known:
+		return fmt.Errorf("%w (its schema is %d, this version knows %d): update arcade", ErrNewer, version, known)
+	case version == known:
+		return nil
+	case version == 0:
+		if err := initialize(ctx, db); err != nil {
+			return err
+		}
+	}
+	return migrations.Apply(ctx, db, version, func(v int) { o.cfg.Point("migrated-" + strconv.Itoa(v)) })
+}
+
+// initialize sets what a database keeps for ever; auto_vacuum only takes effect before the
+// first table exists.
+func initialize(ctx context.Context, db *sql.DB) error {
+	for _, pragma := range []string{"PRAGMA auto_vacuum = incremental", "PRAGMA journal_mode = wal"} {
+		if _, err := db.ExecContext(ctx, pragma); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// create makes an empty file with mode 0600, which its WAL and shared memory then inherit. A
+// WAL that lies there without its database belongs to another one, and goes.
+func create(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: check that it is a file and that you may read and write it", err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// dsn carries the settings that belong to a connection; as pragmas run once they would be lost
+// with the connection they were run on. synchronous=NORMAL leaves the sync of a commit to Leave.
+func dsn(path string, busy time.Duration) string {
+	return fileURI(path, url.Values{
+		"mode":          {"rw"}, // never creates: create does, with the right mode
+		"_busy_timeout": {strconv.FormatInt(busy.Milliseconds(), 10)},
+		"_synchronous":  {"NORMAL"},
+		"_txlock":       {"immediate"},
+	})
+}
+
+// viewDSN is for looking only. An immutable database is read without its side files, which
+// cannot be made on a read-only disk.
+func viewDSN(path string, busy time.Duration, immutable bool) string {
+	return fileURI(path, url.Values{
+		"mode":          {"ro"},
+		"immutable":     {strconv.Itoa(map[bool]int{true: 1}[immutable])},
+		"_busy_timeout": {strconv.FormatInt(busy.Milliseconds(), 10)},
+	})
+}
+
+// fileURI percent-encodes the path, which may hold ? # and %.
+func fileURI(path string, query url.Values) string {
+	slashed := filepath.ToSlash(path)
+	if filepath.VolumeName(path) != "" {
+		slashed = "/" + slashed
+	}
+	return (&url.URL{Scheme: "file", Path: slashed, RawQuery: query.Encode()}).String()
+}
+
+func schemaVersion(ctx context.Context, db *sql.DB) (version int, err error) {
+	err = db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
+	return version, err
+}
+
+// isCorrupt tells whether err means that the file's content is not a sound database.
+func isCorrupt(err error) bool {
+	return isCode(err, codeCorrupt) || isCode(err, codeNotADB) || isExtended(err, codeShortRead)
+}
+
+func isCode(err error, code int) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == code
+}
+
+func isExtended(err error, code int) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code() == code
+}

@@ -1,0 +1,188 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/posthog/posthog-go"
+)
+
+// ErrBusy means that another flusher is at work.
+var ErrBusy = errors.New("another flusher is at work")
+
+// ErrOff means that tracking was switched off with Disable: nothing is recorded or sent.
+var ErrOff = errors.New("tracking is off")
+
+// Delay is the error of a run that ended with messages left over, because it was too early to
+// ask or because nobody, or somebody else, answered.
+type Delay struct {
+	Reason string    // fixed words
+	Until  time.Time // when the next run may begin; zero when a person may try at once
+}
+
+func (d *Delay) Error() string { return d.Reason }
+
+// Flusher drains an outbox to PostHog.
+type Flusher struct {
+	Outbox *Outbox
+	// Endpoint and Key are PostHog's address and the project's key.
+	Endpoint, Key string
+	// Transport carries the requests. It must not follow redirects (none of net/http's does).
+	Transport http.RoundTripper
+	// Jitter returns a random number in [0, 1).
+	Jitter func() float64
+	// Resolve is asked to decide undecided messages with DecideTx before any of them is sent.
+	// Those it leaves undecided go out anonymously.
+	Resolve func(ctx context.Context) error
+	// Anonymous is told, in the deciding transaction, the anon id that messages go out as.
+	Anonymous func(ctx context.Context, tx *sql.Tx, anonID string) error
+	// Forced delivers although consent was withdrawn with Disable: the user's environment has
+	// the last word.
+	Forced bool
+	// Wait is how long to wait for another flusher to finish. Zero: not at all.
+	Wait time.Duration
+	// Now delivers without regard to our own back-off. A Retry-After holds all the same.
+	Now bool
+	// Progress is called after each request with the messages settled so far. Nil is allowed.
+	Progress func(Result)
+}
+
+// Result counts what a run settled.
+type Result struct {
+	Delivered int
+	Dead      int
+}
+
+// Run delivers what is pending, in order, and returns when nothing is left, when the server
+// cannot be had (a *Delay), when another flusher is at work (ErrBusy), when tracking is off
+// (ErrOff) or when ctx ends. Housekeeping follows every delivery.
+func (f *Flusher) Run(ctx context.Context) (Result, error) {
+	var total Result
+	for {
+		err := f.runLocked(ctx, &total)
+		if err != nil {
+			return total, err
+		}
+		// What was committed after the last look, by a command that saw the lock taken and so
+		// started no flusher, would otherwise wait for the next command.
+		left, err := f.Outbox.sendable(ctx)
+		if err != nil || !left {
+			return total, err
+		}
+	}
+}
+
+func (f *Flusher) runLocked(ctx context.Context, total *Result) error {
+	lock, err := acquire(f.Outbox.flushLockPath(), f.Wait)
+	if errors.Is(err, errLocked) {
+		return ErrBusy
+	}
+	if err != nil {
+		return fmt.Errorf("lock flusher: %w", err)
+	}
+	defer lock.release()
+	if err := f.mayStart(ctx); err != nil {
+		return err
+	}
+	err = f.drain(ctx, total)
+	if errors.Is(err, ErrOff) {
+		return err
+	}
+	// Housekeeping is local and bounded; it is due also when the network is gone.
+	return errors.Join(err, f.Outbox.housekeep(context.WithoutCancel(ctx)))
+}
+
+// mayStart respects a wait that another flusher has written since this one was started.
+func (f *Flusher) mayStart(ctx context.Context) error {
+	now := f.Outbox.cfg.Now()
+	return f.Outbox.InTx(ctx, func(tx *sql.Tx) error {
+		schedule, err := ScheduleTx(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if hold := schedule.ServerHold(now); !hold.IsZero() {
+			return &Delay{Reason: schedule.LastError, Until: hold}
+		}
+		if next := schedule.Next(now); !f.Now && !next.IsZero() {
+			return &Delay{Reason: schedule.LastError, Until: next}
+		}
+		return nil
+	})
+}
+
+// drain is the delivery loop: take, send, settle.
+func (f *Flusher) drain(ctx context.Context, total *Result) error {
+	s := newSender(f.Endpoint, f.Key, f.Transport, f.Outbox.cfg.Now, f.Outbox.cfg.Point)
+	defer s.reset()
+	var q queue
+	for ctx.Err() == nil {
+		batch, err := f.take(ctx, &q)
+		if err != nil || len(batch) == 0 {
+			return err
+		}
+		f.Outbox.cfg.Point("claimed")
+		v := f.deliver(ctx, s, batch)
+		f.Outbox.cfg.Point("answered")
+		if v.outcome == later && errors.Is(ctx.Err(), context.Canceled) {
+			break // a process that is told to leave says nothing about the server
+		}
+		if err := f.settle(ctx, &q, batch, v, total); err != nil {
+			return err
+		}
+		if f.Progress != nil {
+			f.Progress(*total)
+		}
+	}
+	return &Delay{Reason: describe(ctx.Err())}
+}
+
+// deliver sends the batch. A message that cannot be put on the wire is refused here, like one
+// that PostHog refuses, so that halving finds it and its neighbours arrive.
+func (f *Flusher) deliver(ctx context.Context, s *sender, batch []Message) verdict {
+	messages := make([]posthog.Message, len(batch))
+	for i, m := range batch {
+		message, err := wire(m)
+		if err != nil {
+			return verdict{outcome: refused, reason: "cannot be sent: not a valid message"}
+		}
+		messages[i] = message
+	}
+	return s.send(ctx, messages)
+}
+
+// settle writes down what became of a batch, in one transaction. It does so even when ctx has
+// just ended: what is known must not be forgotten.
+func (f *Flusher) settle(ctx context.Context, q *queue, batch []Message, v verdict, total *Result) error {
+	ctx = context.WithoutCancel(ctx)
+	now := f.Outbox.cfg.Now()
+	q.answered(len(batch), v.outcome)
+	err := f.Outbox.InTx(ctx, func(tx *sql.Tx) error {
+		switch {
+		case v.outcome == accepted:
+			return deliveredTx(ctx, tx, batch, now)
+		case v.outcome == refused && len(batch) == 1:
+			return deadTx(ctx, tx, batch[0], v.reason, now)
+		case v.outcome == refused:
+			return refusedTx(ctx, tx, batch, v.reason)
+		default:
+			return postponedTx(ctx, tx, v, now, f.Jitter())
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("settle: %w", err)
+	}
+	f.Outbox.cfg.Point("settled")
+	switch {
+	case v.outcome == accepted:
+		total.Delivered += len(batch)
+	case v.outcome == refused && len(batch) == 1:
+		total.Dead++
+	case v.outcome == later:
+		return &Delay{Reason: v.reason}
+	}
+	return nil
+}

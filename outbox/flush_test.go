@@ -1,0 +1,451 @@
+package outbox_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/bits"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ArcadeAI/arcade-cli/outbox"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
+)
+
+func TestEverythingIsDeliveredInOrderAndOnce(t *testing.T) {
+	for _, n := range []int{1, 10, 500, 501, 1234} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			b := newBench(t)
+			b.addEvents(n)
+			if got := b.mustFlush(); got.Delivered != n {
+				t.Errorf("delivered %d of %d", got.Delivered, n)
+			}
+			commits := b.server.Commits()
+			if len(commits) != n {
+				t.Fatalf("PostHog has %d messages, want each of the %d once", len(commits), n)
+			}
+			for i, c := range commits {
+				if got := c.Properties()["n"]; got != float64(i) {
+					t.Fatalf("message %d arrived in place %d", int(got.(float64)), i)
+				}
+			}
+			if want := (n + 499) / 500; len(b.server.Requests()) != want {
+				t.Errorf("%d requests, want %d of at most 500 messages", len(b.server.Requests()), want)
+			}
+			b.noViolations()
+		})
+	}
+}
+
+func TestAMessageKeepsItsTimestampAndUUID(t *testing.T) {
+	b := newBench(t)
+	m := b.event(1)
+	b.add(m)
+	b.clock.Advance(30 * 24 * time.Hour)
+	b.mustFlush()
+	got := b.server.Commits()[0]
+	if !got.Timestamp.Equal(m.RecordedAt) || got.UUID != m.UUID {
+		t.Errorf("sent as %s at %s, recorded as %s at %s: PostHog could not fold repeats",
+			got.UUID, got.Timestamp, m.UUID, m.RecordedAt)
+	}
+}
+
+func TestBatchesStayBelowTheSizeThatPosthogGoSplitsAt(t *testing.T) {
+	b := newBench(t)
+	for range 30 {
+		m := b.event(1)
+		m.Properties = []byte(`{"text":"` + strings.Repeat("<", 40_000) + `"}`) // six bytes each on the wire
+		b.add(m)
+	}
+	b.mustFlush()
+	for _, r := range b.server.Requests() {
+		if r.Status != 200 {
+			t.Errorf("request %d was answered %d", r.Number, r.Status)
+		}
+	}
+	if n := len(b.server.Commits()); n != 30 {
+		t.Errorf("%d messages arrived, want 30", n)
+	}
+	b.noViolations() // overlapping requests are one
+}
+
+// Every fault: the flusher ends, believes nothing that PostHog did not keep, and delivers
+// everything once the fault is over, as the same bytes.
+func TestNothingIsLostOrDoubledByAnyFault(t *testing.T) {
+	for _, fault := range outboxtest.AllFaults() {
+		t.Run(fault.String(), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.addEvents(3)
+			b.server.SetFaults(fault)
+			start := time.Now()
+			if _, err := b.flush(); err != nil {
+				var delay *outbox.Delay
+				if !errors.As(err, &delay) {
+					t.Fatalf("the run ended with %v, want a delay", err)
+				}
+			}
+			if took := time.Since(start); took > 9*time.Second {
+				t.Errorf("the run took %s, a flusher has 10 s", took)
+			}
+			b.clock.Advance(2 * time.Hour) // past every back-off and Retry-After
+			b.mustFlush()
+			if n := len(b.server.Events()); n+b.counts().Dead != 3 {
+				t.Errorf("PostHog has %d messages and %d are dead, want 3 together", n, b.counts().Dead)
+			}
+			if c := b.counts(); c.Pending != 0 || c.Dead != 0 {
+				t.Errorf("%d pending and %d dead after the fault", c.Pending, c.Dead)
+			}
+			b.noViolations()
+		})
+	}
+}
+
+func TestAPoisonMessageIsIsolatedAndItsNeighboursArrive(t *testing.T) {
+	for _, status := range []int{400, 413} {
+		for _, test := range []struct{ n, poison int }{{1, 0}, {2, 1}, {10, 0}, {10, 9}, {500, 0}, {500, 250}, {500, 333}, {500, 499}, {700, 600}} {
+			t.Run(fmt.Sprintf("%d of %d with %d", test.poison, test.n, status), func(t *testing.T) {
+				b := newBench(t)
+				b.addEvents(test.n)
+				b.server.SetPoison(func(m outboxtest.Message) int {
+					if m.Properties()["n"] == float64(test.poison) {
+						return status
+					}
+					return 0
+				})
+				b.mustFlush()
+				if c := b.counts(); c.Dead != 1 || c.Pending != 0 {
+					t.Errorf("%d dead and %d pending, want the one bad message dead", c.Dead, c.Pending)
+				}
+				if n := len(b.server.Events()); n != test.n-1 {
+					t.Errorf("%d neighbours arrived, want %d", n, test.n-1)
+				}
+				bad := 0
+				for _, r := range b.server.Requests() {
+					if r.Status != 200 {
+						bad++
+					}
+				}
+				limit := 2*bits.Len(uint(test.n)) + 2 + (test.n-1)/500
+				if n := len(b.server.Requests()); n > limit {
+					t.Errorf("%d requests (%d refused), want at most 2*log2(n)+2 = %d", n, bad, limit)
+				}
+				b.noViolations()
+			})
+		}
+	}
+}
+
+func TestTheSearchForAPoisonMessageSurvivesAFlusherPerRequest(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(100)
+	b.server.SetPoison(func(m outboxtest.Message) int {
+		if m.Properties()["n"] == 20.0 {
+			return 400
+		}
+		return 0
+	})
+	for range 40 {
+		ctx, cancel := context.WithCancel(context.Background())
+		f := b.flusher()
+		f.Progress = func(outbox.Result) { cancel() } // one request, then the process is gone
+		if _, err := f.Run(ctx); err == nil {
+			cancel()
+			break
+		}
+		cancel()
+	}
+	if c := b.counts(); c.Dead != 1 || c.Pending != 0 {
+		t.Errorf("%d dead, %d pending: a flusher killed after each request must still get on", c.Dead, c.Pending)
+	}
+}
+
+func TestOnlyARefusalCountsAsAnAttempt(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(2)
+	b.server.SetFault(outboxtest.MustFault("503"))
+	for range 20 { // an outage of days
+		b.clock.Advance(time.Hour + time.Minute)
+		b.flush()
+	}
+	for _, m := range b.messages(outbox.Filter{}) {
+		if m.Attempts != 0 || m.State != outbox.Pending {
+			t.Errorf("message %d is %s after %d attempts: an outage must use nothing up", m.Seq, m.State, m.Attempts)
+		}
+	}
+	if n := len(b.server.Requests()); n != 20 {
+		t.Errorf("%d requests in 20 intervals, want one each", n)
+	}
+}
+
+func TestBackOffIsKeptAcrossProcessesAndDoubles(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(1)
+	b.server.SetFault(outboxtest.MustFault("502"))
+	for _, want := range []time.Duration{2500 * time.Millisecond, 5 * time.Second, 10 * time.Second, 20 * time.Second} {
+		b.flush()
+		s := b.schedule()
+		if got := s.Next(b.clock.Now()).Sub(b.clock.Now()); got != want { // without jitter: half the interval
+			t.Errorf("after %d failures the next try is in %s, want %s", s.Failures, got, want)
+		}
+		requests := len(b.server.Requests())
+		b.flush()
+		if n := len(b.server.Requests()); n != requests {
+			t.Errorf("another process asked again during the back-off")
+		}
+		b.clock.Advance(want)
+	}
+}
+
+func TestARetryAfterHoldsAlsoForAPersonAndABackOffDoesNot(t *testing.T) {
+	tests := []struct {
+		fault string
+		want  time.Duration // until a person may try again
+	}{
+		{"503", 0},
+		{"503:retry-after=30", 30 * time.Second},
+		{"429:retry-after=120", 2 * time.Minute},
+		{"429:retry-after=99999999", time.Hour},
+		{"429:retry-after=99999999999999999999999999", time.Hour},
+		{"429:retry-after=Mon, 23 Nov 2026 10:05:00 GMT", 5 * time.Minute},
+		{"429:retry-after=Mon, 23 Nov 2020 10:05:00 GMT", 0},
+		{"429:retry-after=-5", 0},
+		{"429:retry-after=nonsense", 0},
+	}
+	for _, test := range tests {
+		t.Run(test.fault, func(t *testing.T) {
+			b := newBench(t)
+			b.addEvents(1)
+			b.server.SetFaults(outboxtest.MustFault(test.fault))
+			b.flush()
+			f := b.flusher()
+			f.Now = true
+			_, err := f.Run(context.Background())
+			if test.want == 0 {
+				if err != nil {
+					t.Errorf("a person's flush ended with %v, want our own back-off to be ignored", err)
+				}
+				return
+			}
+			var delay *outbox.Delay
+			if !errors.As(err, &delay) {
+				t.Fatalf("a person's flush ended with %v, want the server's wish respected", err)
+			}
+			if got := delay.Until.Sub(b.clock.Now()).Round(time.Second); got != test.want {
+				t.Errorf("the hold is %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestAClockThatJumpedDoesNotHoldDeliveryForever(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(1)
+	b.clock.Advance(365 * 24 * time.Hour)
+	b.server.SetFaults(outboxtest.MustFault("503"))
+	b.flush()
+	b.clock.Advance(-365 * 24 * time.Hour)
+	b.mustFlush()
+	if n := len(b.server.Events()); n != 1 {
+		t.Errorf("PostHog has %d messages, want 1: a back-off from a clock a year ahead is over", n)
+	}
+}
+
+func TestTheSameBytesAreSentAfterALostAnswer(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(5)
+	b.server.SetFaults(outboxtest.MustFault("commit+reset-after-body"))
+	b.flush()
+	b.clock.Advance(time.Hour)
+	b.mustFlush()
+	commits := b.server.Commits()
+	if len(commits) != 10 {
+		t.Fatalf("%d messages were committed, want the five twice", len(commits))
+	}
+	for i := range 5 {
+		if string(commits[i].Raw) != string(commits[i+5].Raw) {
+			t.Errorf("message %d changed between two attempts:\n%s\n%s", i, commits[i].Raw, commits[i+5].Raw)
+		}
+	}
+	if n := len(b.server.Events()); n != 5 {
+		t.Errorf("PostHog folds them into %d events, want 5", n)
+	}
+}
+
+func TestAnUndecidedEventGoesOutAnonymouslyOnlyWhenItIsAboutToBeSent(t *testing.T) {
+	b := newBench(t)
+	m := b.event(0)
+	m.DistinctID, m.Credential = "", "fingerprint"
+	b.add(m)
+	f := b.flusher()
+	asked, told := 0, []string{}
+	f.Resolve = func(context.Context) error {
+		asked++
+		if b.messages(outbox.Filter{})[0].DistinctID != "" {
+			t.Error("the event was decided before anybody was asked")
+		}
+		return nil
+	}
+	f.Anonymous = func(_ context.Context, _ *sql.Tx, anonID string) error {
+		told = append(told, anonID)
+		return nil
+	}
+	if _, err := f.Run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if asked != 1 || len(told) != 1 || told[0] != anonA {
+		t.Errorf("asked %d times, told %v; want once each", asked, told)
+	}
+	if got := b.server.Commits()[0]; got.DistinctID != anonA || got.Properties()["$process_person_profile"] != false {
+		t.Errorf("sent as %s with %v, want the anon id without a profile", got.DistinctID, got.Properties())
+	}
+}
+
+func TestADecisionComesBeforeTheFirstAttempt(t *testing.T) {
+	b := newBench(t)
+	alias := outbox.Message{
+		UUID: uuid.NewString(), Kind: outbox.Alias, Event: "$create_alias", AnonID: anonA,
+		Properties: []byte(`{}`), RecordedAt: b.clock.Now(),
+	}
+	m := b.event(0)
+	m.DistinctID, m.Credential = "", "fingerprint"
+	b.add(alias, m)
+	f := b.flusher()
+	f.Resolve = func(ctx context.Context) error {
+		return f.Outbox.InTx(ctx, func(tx *sql.Tx) error {
+			if err := outbox.DecideTx(ctx, tx, outbox.Undecided{Kind: outbox.Alias, AnonID: anonA}, "person"); err != nil {
+				return err
+			}
+			return outbox.DecideTx(ctx, tx, outbox.Undecided{Kind: outbox.Capture, Credential: "fingerprint"}, "person")
+		})
+	}
+	if _, err := f.Run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	commits := b.server.Commits()
+	if len(commits) != 2 || !commits[0].IsAlias() || commits[1].DistinctID != "person" {
+		t.Errorf("PostHog has %v, want the alias and then the person's event", commits)
+	}
+	if _, ok := commits[1].Properties()["$process_person_profile"]; ok {
+		t.Error("a person's event says $process_person_profile: no profile would be made of it")
+	}
+	b.noViolations()
+}
+
+func TestAWaitingAliasHoldsUpNothingAndIsNotSettledWithItsNeighbours(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(2)
+	alias := outbox.Message{
+		UUID: uuid.NewString(), Kind: outbox.Alias, Event: "$create_alias", AnonID: anonA,
+		Properties: []byte(`{}`), RecordedAt: b.clock.Now(),
+	}
+	b.add(alias)
+	b.addEvents(2)
+	// The alias is decided while the request with its neighbours is under way.
+	b.points = func(name string) {
+		if name == "answered" {
+			b.points = nil
+			b.tx(func(tx *sql.Tx) error {
+				return outbox.DecideTx(context.Background(), tx, outbox.Undecided{Kind: outbox.Alias, AnonID: anonA}, "person")
+			})
+		}
+	}
+	b.mustFlush()
+	commits := b.server.Commits()
+	if len(commits) != 5 || !commits[4].IsAlias() {
+		t.Errorf("PostHog has %v, want the four events and then the alias", commits)
+	}
+}
+
+func TestNothingIsSentOnceTrackingIsOff(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(2)
+	b.points = func(name string) {
+		if name == "answered" { // after the first request, before the next one
+			b.points = nil
+			b.addEvents(1)
+			if _, err := b.open().Disable(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if _, err := b.flush(); !errors.Is(err, outbox.ErrOff) {
+		t.Errorf("the run ended with %v, want ErrOff", err)
+	}
+	if err := b.box.Enable(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	b.mustFlush()
+	if n := len(b.server.Commits()); n != 2 {
+		t.Errorf("PostHog has %d messages, want the 2 sent before: what waited must be erased for ever", n)
+	}
+}
+
+func TestAnEventCommittedWhileTheFlusherLeavesIsDelivered(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(1)
+	b.points = func(name string) {
+		if name == "housekeeping" {
+			b.points = nil
+			b.addEvents(1)
+		}
+	}
+	b.mustFlush()
+	if n := len(b.server.Commits()); n != 2 {
+		t.Errorf("PostHog has %d messages, want 2: the command saw the flusher's lock and started none", n)
+	}
+}
+
+func TestOneFlusherAtATime(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(1)
+	second := b.flusher()
+	checked := false
+	b.points = func(name string) {
+		if name != "claimed" || checked {
+			return
+		}
+		checked = true
+		if !b.box.FlusherRunning() {
+			t.Error("a flusher is at work and nobody can see it")
+		}
+		if _, err := second.Run(context.Background()); !errors.Is(err, outbox.ErrBusy) {
+			t.Errorf("a second flusher got %v, want ErrBusy", err)
+		}
+	}
+	b.mustFlush()
+	if !checked {
+		t.Fatal("the flusher never came to its first batch")
+	}
+	if b.box.FlusherRunning() {
+		t.Error("the flusher is gone and its lock is not")
+	}
+}
+
+func TestADamagedRowDoesNotHoldUpItsNeighbours(t *testing.T) {
+	for name, damage := range map[string]string{
+		"properties that are no object": `UPDATE messages SET properties = '[1]' WHERE seq = 2`,
+		"properties that are no JSON":   `UPDATE messages SET properties = 'x' WHERE seq = 2`,
+		"no valid uuid":                 `UPDATE messages SET uuid = 'x' WHERE seq = 2`,
+		"no event":                      `UPDATE messages SET event = '' WHERE seq = 2`,
+		"no distinct id":                `UPDATE messages SET distinct_id = '', anon_id = '' WHERE seq = 2`,
+		"too large":                     `UPDATE messages SET properties = '{"x":"' || hex(zeroblob(300000)) || '"}' WHERE seq = 2`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.addEvents(3)
+			b.tx(func(tx *sql.Tx) error {
+				_, err := tx.Exec(damage)
+				return err
+			})
+			b.mustFlush()
+			if c := b.counts(); c.Dead != 1 || c.Delivered != 2 || len(b.server.Events()) != 2 {
+				t.Errorf("%+v and %d at PostHog, want the damaged one dead and two delivered", c, len(b.server.Events()))
+			}
+		})
+	}
+}

@@ -1,0 +1,109 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// The caps of the database. Aliases are never dropped: they are few, and what was recorded
+// before one would for ever belong to nobody.
+const (
+	maxPending  = 100_000
+	maxReceipts = 500
+	maxAge      = 90 * 24 * time.Hour
+	receiptAge  = 7 * 24 * time.Hour
+	// steadyClock is how recently the clock must have been seen near where it is now before
+	// anything is dropped for its age: a clock that jumped a year must not empty the queue.
+	steadyClock = 2 * 24 * time.Hour
+	// housekeepingRows and housekeepingPages bound one run, so that it takes milliseconds.
+	housekeepingRows  = 5000
+	housekeepingPages = 256
+)
+
+// dropOverflow makes room for the message that was just added as seq. A look at the oldest
+// one is enough: numbers are given without gaps.
+func dropOverflow(ctx context.Context, tx *sql.Tx, seq int64) error {
+	var oldest sql.NullInt64
+	err := tx.QueryRowContext(ctx, `SELECT min(seq) FROM messages WHERE state = 'pending'`).Scan(&oldest)
+	if err != nil {
+		return fmt.Errorf("read oldest message: %w", err)
+	}
+	if !oldest.Valid || seq-oldest.Int64 < maxPending {
+		return nil
+	}
+	return dropTx(ctx, tx, `state = 'pending' AND kind = 'capture' AND seq <= ?`, seq-maxPending)
+}
+
+// dropTx deletes the selected messages, at most housekeepingRows of them, and counts them.
+func dropTx(ctx context.Context, tx *sql.Tx, condition string, arg any) error {
+	result, err := tx.ExecContext(ctx, `
+		DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE `+condition+` ORDER BY seq LIMIT ?)`,
+		arg, housekeepingRows)
+	if err != nil {
+		return fmt.Errorf("drop messages: %w", err)
+	}
+	dropped, err := result.RowsAffected()
+	if err != nil || dropped == 0 {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE delivery SET dropped = dropped + ?`, dropped)
+	return err
+}
+
+// housekeep drops what is too old, gives pages back and truncates the WAL.
+func (o *Outbox) housekeep(ctx context.Context) error {
+	now := o.cfg.Now()
+	err := o.WithLock(func() error {
+		o.cfg.Point("housekeeping")
+		if err := o.InTx(ctx, func(tx *sql.Tx) error { return dropOldTx(ctx, tx, now) }); err != nil {
+			return err
+		}
+		return o.shrink(ctx, housekeepingPages)
+	})
+	if err != nil {
+		return fmt.Errorf("housekeeping: %w", err)
+	}
+	return nil
+}
+
+func dropOldTx(ctx context.Context, tx *sql.Tx, now time.Time) error {
+	var last sql.NullInt64
+	if err := tx.QueryRowContext(ctx, `SELECT housekept_at FROM delivery`).Scan(&last); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE delivery SET housekept_at = ?`, now.UnixMilli()); err != nil {
+		return err
+	}
+	if !last.Valid || now.Sub(time.UnixMilli(last.Int64)).Abs() > steadyClock {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `DELETE FROM messages WHERE state = 'delivered' AND settled_at < ?`,
+		now.Add(-receiptAge).UnixMilli())
+	if err != nil {
+		return err
+	}
+	return dropTx(ctx, tx, `state <> 'delivered' AND kind = 'capture' AND recorded_at < ?`,
+		now.Add(-maxAge).UnixMilli())
+}
+
+// shrink gives up to the given number of pages back to the file system, and the WAL.
+// incremental_vacuum yields a row per page, and works only as far as the rows are read.
+func (o *Outbox) shrink(ctx context.Context, pages int) error {
+	for _, statement := range []string{
+		fmt.Sprintf("PRAGMA incremental_vacuum(%d)", pages),
+		"PRAGMA wal_checkpoint(TRUNCATE)",
+	} {
+		rows, err := o.db.QueryContext(ctx, statement)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+		}
+		if err := rows.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

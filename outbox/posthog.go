@@ -1,0 +1,268 @@
+package outbox
+
+import (
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/posthog/posthog-go"
+)
+
+// Limits of one request. PostHog's is 500,000 bytes before compression, and posthog-go would
+// split a larger batch into two that overtake each other.
+const (
+	maxBatch      = 500
+	maxBatchBytes = 450_000
+)
+
+// requestTimeout bounds one request from the first byte to the last of the answer.
+const requestTimeout = 5 * time.Second
+
+// sender sends batches through posthog-go, one request in flight at a time. A posthog client
+// uploads when its batch size is reached, and only then at once, so there is a client for each
+// size that occurs: usually one for full batches and one for the rest.
+type sender struct {
+	endpoint string
+	key      string
+	gate     *gate
+	clients  map[int]posthog.Client
+	results  chan error // posthog-go's word on each message; nil is success
+}
+
+func newSender(endpoint, key string, transport http.RoundTripper, now func() time.Time, point func(string)) *sender {
+	return &sender{
+		endpoint: strings.TrimRight(endpoint, "/"),
+		key:      key,
+		gate:     &gate{next: transport, now: now, point: point},
+		clients:  map[int]posthog.Client{},
+		results:  make(chan error, maxBatch),
+	}
+}
+
+// send delivers the batch in one request and returns what became of it. It returns at the
+// latest when ctx ends.
+func (s *sender) send(ctx context.Context, batch []posthog.Message) verdict {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	client, err := s.client(len(batch))
+	if err != nil {
+		return verdict{outcome: later, reason: "ARCADE_USAGE_HOST is not a valid address"}
+	}
+	s.gate.use(ctx)
+	for _, message := range batch {
+		if err := client.Enqueue(message); err != nil {
+			s.reset()
+			return verdict{outcome: refused, reason: "not a message that PostHog takes"}
+		}
+	}
+	return s.await(ctx, len(batch))
+}
+
+// await collects posthog-go's word on every message: an upload that was lost inside the
+// library has no callback, and must not pass for a delivery.
+func (s *sender) await(ctx context.Context, n int) verdict {
+	for range n {
+		select {
+		case err := <-s.results:
+			if err != nil {
+				s.reset()
+				return judgeError(err)
+			}
+		case <-ctx.Done():
+			s.reset()
+			return verdict{outcome: later, reason: describe(ctx.Err())}
+		}
+	}
+	return verdict{outcome: accepted}
+}
+
+// judgeError recovers the gate's verdict from the error that posthog-go passed on.
+func judgeError(err error) verdict {
+	var v verdict
+	switch {
+	case errors.As(err, &v):
+		return v
+	case errors.Is(err, posthog.ErrMessageTooBig):
+		return verdict{outcome: refused, reason: "larger than PostHog takes"}
+	default:
+		return verdict{outcome: later, reason: describe(err)}
+	}
+}
+
+// reset gives up the clients, whose callbacks may still come, and their channel with them.
+// Closing waits for uploads (posthog-go polls each 100 ms), so nobody waits for the closing.
+func (s *sender) reset() {
+	for size, client := range s.clients {
+		go client.Close()
+		delete(s.clients, size)
+	}
+	s.results = make(chan error, maxBatch)
+}
+
+func (s *sender) client(size int) (posthog.Client, error) {
+	if client := s.clients[size]; client != nil {
+		return client, nil
+	}
+	client, err := posthog.NewWithConfig(s.key, posthog.Config{
+		Endpoint:    s.endpoint,
+		Transport:   s.gate,
+		BatchSize:   size,
+		Interval:    time.Hour, // never by time: half a batch would overtake the other half
+		Compression: posthog.CompressionGzip,
+		MaxRetries:  posthog.Ptr(0), // retries are the outbox's
+		RetryAfter:  func(int) time.Duration { return 0 },
+		IsServer:    posthog.Ptr(false),
+		Logger:      silent{},
+		Callback:    callback(s.results),
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.clients[size] = client
+	return client, nil
+}
+
+// callback hands posthog-go's word on to await. The channel holds a whole batch, so that
+// nothing waits here.
+type callback chan<- error
+
+func (c callback) Success(posthog.APIMessage)              { c <- nil }
+func (c callback) Failure(_ posthog.APIMessage, err error) { c <- err }
+
+// gate is the transport below posthog-go, and the acknowledgement: the library takes any 2xx
+// for success, whoever sent it. It lets one request through at a time.
+type gate struct {
+	next  http.RoundTripper
+	now   func() time.Time
+	point func(string)
+
+	mu  sync.Mutex
+	ctx context.Context // of the batch that is being sent
+}
+
+func (g *gate) use(ctx context.Context) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ctx = ctx
+}
+
+// RoundTrip returns an empty success for an acknowledged request and a verdict for all else.
+func (g *gate) RoundTrip(request *http.Request) (*http.Response, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.point("before-request")
+	response, err := g.next.RoundTrip(request.WithContext(g.ctx))
+	if err != nil {
+		return nil, verdict{outcome: later, reason: describe(err)}
+	}
+	defer response.Body.Close()
+	v := judge(response, g.now())
+	g.point("after-request")
+	if v.outcome != accepted {
+		return nil, v
+	}
+	return &http.Response{
+		Status: response.Status, StatusCode: response.StatusCode,
+		Body: http.NoBody, Request: request,
+	}, nil
+}
+
+// wire turns a message into posthog-go's. It checks what the library would silently replace
+// or choke on; an error means that the row can never be sent.
+func wire(m Message) (posthog.Message, error) {
+	if err := uuid.Validate(m.UUID); err != nil {
+		return nil, errors.New("no valid uuid")
+	}
+	if m.Kind == Alias {
+		alias := posthog.Alias{Uuid: m.UUID, DistinctId: m.DistinctID, Alias: m.AnonID, Timestamp: m.RecordedAt}
+		return alias, alias.Validate()
+	}
+	var values map[string]json.RawMessage
+	if err := json.Unmarshal(m.Properties, &values); err != nil {
+		return nil, errors.New("properties are not a JSON object")
+	}
+	properties := make(posthog.Properties, len(values)+1)
+	for name, value := range values {
+		properties[name] = value
+	}
+	if m.Anonymous() { // on an alias it would make PostHog drop the alias
+		properties["$process_person_profile"] = false
+	}
+	capture := posthog.Capture{
+		Uuid: m.UUID, DistinctId: m.DistinctID, Event: m.Event, Timestamp: m.RecordedAt, Properties: properties,
+	}
+	return capture, capture.Validate()
+}
+
+// wireBound returns an upper bound of a message's size on the wire, in bytes: names and what
+// posthog-go adds take under 400, and a JSON encoder may turn one byte (<, >, &, not UTF-8)
+// into six.
+func wireBound(m Message) int {
+	size := 400 + len(m.Event) + len(m.DistinctID) + len(m.AnonID) + len(m.Properties)
+	for _, b := range m.Properties {
+		if b == '<' || b == '>' || b == '&' || b >= 0x80 {
+			size += 5
+		}
+	}
+	return size
+}
+
+// WireJSON returns the messages exactly as posthog-go puts them on the wire, without sending
+// anything: the library writes a request, and the request is read instead of sent. An
+// undecided message appears as it would if it went out anonymously now.
+func WireJSON(ctx context.Context, messages []Message) ([]json.RawMessage, error) {
+	batch := make([]posthog.Message, len(messages))
+	for i, m := range messages {
+		if m.DistinctID == "" {
+			m.DistinctID = m.AnonID
+		}
+		message, err := wire(m)
+		if err != nil {
+			return nil, fmt.Errorf("message %d: %w", m.Seq, err)
+		}
+		batch[i] = message
+	}
+	reader := &wireReader{}
+	s := newSender("http://localhost", "none", reader, time.Now, func(string) {})
+	defer s.reset()
+	if v := s.send(ctx, batch); v.outcome != accepted {
+		return nil, v
+	}
+	return reader.batch, nil
+}
+
+// wireReader is a transport that keeps the batch and acknowledges it.
+type wireReader struct {
+	batch []json.RawMessage
+}
+
+func (w *wireReader) RoundTrip(request *http.Request) (*http.Response, error) {
+	body, err := gzip.NewReader(request.Body)
+	if err != nil {
+		return nil, err
+	}
+	var payload struct {
+		Batch []json.RawMessage `json:"batch"`
+	}
+	if err := json.NewDecoder(body).Decode(&payload); err != nil {
+		return nil, err
+	}
+	w.batch = payload.Batch
+	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(`{"status":"Ok"}`))}, nil
+}
+
+// silent drops posthog-go's log: it quotes addresses and answers.
+type silent struct{}
+
+func (silent) Debugf(string, ...any) {}
+func (silent) Logf(string, ...any)   {}
+func (silent) Warnf(string, ...any)  {}
+func (silent) Errorf(string, ...any) {}
