@@ -21,8 +21,8 @@ const (
 const blanks = " \t"
 
 var (
-	// literal is a value in which nothing is special.
-	literal = strings.NewReplacer(`\`, hiddenBackslash, `'`, hiddenSingle, `$`, hiddenDollar)
+	// literal is the inside of single quotes, where godotenv expands nothing.
+	literal = strings.NewReplacer(`\`, hiddenBackslash, `'`, hiddenSingle)
 
 	// escaped is the inside of double quotes. The line breaks are left for godotenv; the
 	// other escapes are those that godotenv itself writes. Patterns are tried in order.
@@ -82,8 +82,27 @@ func unquoted(rest string, from int) string {
 			rest = rest[:i]
 			break
 		}
+		i += quotedWord(rest, i)
 	}
 	return quoted(strings.Trim(rest, blanks), '\'')
+}
+
+// quotedWord is the number of bytes after rest[i] that are in the quotes it opens, so that
+// no comment starts inside a value like {"a": "b # c"}. It is 0 for an apostrophe and
+// anything else that does not open a word: the next quote must close one.
+func quotedWord(rest string, i int) int {
+	if (rest[i] != '"' && rest[i] != '\'') || !strings.ContainsRune(blanks+"=:,([{", rune(rest[i-1])) {
+		return 0
+	}
+	end := nextQuote(rest[i+1:], rest[i])
+	if end < 0 {
+		return 0
+	}
+	after := rest[i+1+end+1:]
+	if after != "" && !strings.ContainsRune(blanks+":,;)]}", rune(after[0])) {
+		return 0
+	}
+	return end + 1
 }
 
 // surroundingQuote is where the first quote stands in line that can close a value: nothing

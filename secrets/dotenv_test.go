@@ -1,0 +1,232 @@
+package secrets_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/joho/godotenv"
+
+	"github.com/ArcadeAI/arcade-cli/secrets"
+)
+
+func TestEnvFileValues(t *testing.T) {
+	t.Setenv("HOME", "/home/expanded")
+	t.Setenv("OTHER", "expanded")
+	tests := []struct{ name, line, want string }{
+		{"a plain value", `KEY=value`, `value`},
+		{"blanks around = and value go", "  KEY \t=  value\t ", `value`},
+		{"blanks inside stay", `KEY=a  b`, `a  b`},
+		{"= in a value stays", `KEY=a=b==`, `a=b==`},
+		{"export is ignored", `export KEY=value`, `value`},
+		{"export with tabs is ignored", "\texport\t KEY = value", `value`},
+
+		{"a comment starts after a blank", `KEY=value # comment`, `value`},
+		{"a comment starts after a tab", "KEY=value\t# comment", `value`},
+		{"a comment starts at the first place it can", `KEY=value # one # two`, `value`},
+		{"a comment may be empty", `KEY=value #`, `value`},
+		{"a comment may hold quotes", `KEY=value # it's "one`, `value`},
+		{"# without a blank is value", `KEY=value3# no space`, `value3# no space`},
+		{"# at the start is value", `KEY=#value`, `#value`},
+		{"# in a value is value", `KEY=a#b#c`, `a#b#c`},
+
+		{"double quotes go", `KEY="value"`, `value`},
+		{"single quotes go", `KEY='value'`, `value`},
+		{"quoted blanks stay", `KEY="  value  "`, `  value  `},
+		{"quoted # stays", `KEY="a # b" # comment`, `a # b`},
+		{"single quoted # stays", `KEY='a # b' # comment`, `a # b`},
+		{"quotes in a comment close nothing", `KEY="a" # "b"`, `a`},
+		{"a comment may follow a quote at once", `KEY="a"# comment`, `a`},
+		{"the other quotes stay inside", `KEY="it's"`, `it's`},
+		{"the other quotes stay inside single ones", `KEY='say "hi"'`, `say "hi"`},
+		{"quoted = stays", `KEY="a=b"`, `a=b`},
+		{"many quotes at an end stay but one", `KEY='""'`, `""`},
+		{"backquotes are characters", "KEY=`value`", "`value`"},
+
+		{"an open double quote is value", `KEY="open`, `"open`},
+		{"an open single quote is value", `KEY='open`, `'open`},
+		{"an open quote ends at a comment", `KEY="open # comment`, `"open`},
+		{"a lone quote is value", `KEY="`, `"`},
+		{"an apostrophe is value", `KEY=it's`, `it's`},
+		{"a quote at the end is value", `KEY=5"`, `5"`},
+		{"quotes that do not surround the value are value", `KEY="a" b # comment`, `"a" b`},
+		{"quotes before a semicolon are value", `KEY="a";`, `"a";`},
+		{"# in quotes that do not surround the value is value", `KEY="a # b" c`, `"a # b" c`},
+		{"JSON stays JSON", `KEY={"a": "b # c", "d":"\" # "} # comment`, `{"a": "b # c", "d":"\" # "}`},
+		{"quoted words stay", `KEY=psql -c 'x # y' # comment`, `psql -c 'x # y'`},
+		{"apostrophes open no quotes", `KEY=don't # it's a comment`, `don't`},
+		{"apostrophes close no quotes", `KEY=rock 'n roll # it's a comment`, `rock 'n roll`},
+		{"inches open no quotes", `KEY=5" # or 6"`, `5"`},
+		{"quoted JSON stays JSON", `KEY='{"a": "b # c"}'`, `{"a": "b # c"}`},
+		{"quotes inside the same quotes stay", `KEY="say "hi""`, `say "hi"`},
+		{"apostrophes inside single quotes stay", `KEY='it's'`, `it's`},
+
+		{"$ is not expanded without quotes", `KEY=pa$$w0rd$HOME`, `pa$$w0rd$HOME`},
+		{"$ is not expanded in double quotes", `KEY="pa$$w0rd$HOME"`, `pa$$w0rd$HOME`},
+		{"$ is not expanded in single quotes", `KEY='pa$$w0rd$HOME'`, `pa$$w0rd$HOME`},
+		{"no form of expansion is", `KEY=${OTHER}$(id)$OTHER${OTHER:-x}`, `${OTHER}$(id)$OTHER${OTHER:-x}`},
+		{"no form of expansion is in double quotes", `KEY="${OTHER}$(id)$OTHER${OTHER:-x}"`, `${OTHER}$(id)$OTHER${OTHER:-x}`},
+		{"an escaped $ without quotes keeps its backslash", `KEY=a\$OTHER`, `a\$OTHER`},
+		{"an escaped $ in single quotes keeps its backslash", `KEY='a\$OTHER'`, `a\$OTHER`},
+		{"an escaped $ in double quotes is a $", `KEY="a\$OTHER"`, `a$OTHER`},
+
+		{"backslashes without quotes stay", `KEY=C:\new\dir\`, `C:\new\dir\`},
+		{"backslashes in single quotes stay", `KEY='C:\new\dir\'`, `C:\new\dir\`},
+		{"an escaped single quote keeps its backslash", `KEY='it\'s'`, `it\'s`},
+		{`\n in double quotes is a line break`, `KEY="a\nb"`, "a\nb"},
+		{`\r in double quotes is a carriage return`, `KEY="a\r\nb"`, "a\r\nb"},
+		{`\n elsewhere is not`, `KEY=a\nb`, `a\nb`},
+		{`\n in single quotes is not`, `KEY='a\nb'`, `a\nb`},
+		{"an escaped quote is a quote", `KEY="say \"hi\""`, `say "hi"`},
+		{"an escaped backslash is a backslash", `KEY="a\\b\\\\c"`, `a\b\\c`},
+		{"an escaped backslash before n is no line break", `KEY="a\\nb"`, `a\nb`},
+		{"an escaped backslash before the closing quote", `KEY="a\\"`, `a\`},
+		{"other backslashes in double quotes stay", `KEY="\d+\t\x41 C:\dir"`, `\d+\t\x41 C:\dir`},
+		{"a backslash before the closing quote of a path", `KEY="C:\dir\" # comment`, `C:\dir\`},
+		{"escaped backquotes and exclamation marks", "KEY=\"\\`id\\`\\!\"", "`id`!"},
+
+		{"no-break spaces are no blanks", "KEY=\u00a0a\u00a0", "\u00a0a\u00a0"},
+		{"other scripts stay", `KEY=пароль漢字🔑é`, `пароль漢字🔑é`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			// The neighbours show that an entry takes nothing from the next one.
+			got := secrets.ParseEnv("BEFORE=1\n" + tt.line + "\nAFTER=2\n")
+			want := []secrets.Pair{{Key: "BEFORE", Value: "1"}, {Key: "KEY", Value: tt.want}, {Key: "AFTER", Value: "2"}}
+			if !reflect.DeepEqual(got.Pairs, want) {
+				t.Errorf("%s gives %q, want %q", tt.line, got.Pairs, want)
+			}
+			if got.Skipped != nil {
+				t.Errorf("lines %v were skipped, want none", got.Skipped)
+			}
+		})
+	}
+}
+
+func TestEnvFileValuesOverSeveralLines(t *testing.T) {
+	const pem = "-----BEGIN PRIVATE KEY-----\nMIIEvQ+/abc\ndef==\n-----END PRIVATE KEY-----"
+	pairs := func(kv ...string) (list []secrets.Pair) {
+		for i := 0; i < len(kv); i += 2 {
+			list = append(list, secrets.Pair{Key: kv[i], Value: kv[i+1]})
+		}
+		return list
+	}
+	tests := []struct {
+		name    string
+		text    string
+		want    []secrets.Pair
+		skipped []int
+	}{
+		{"a PEM key in double quotes", "A=1\nPEM=\"" + pem + "\"\nB=2\n", pairs("A", "1", "PEM", pem, "B", "2"), nil},
+		{"a PEM key in single quotes", "A=1\nPEM='" + pem + "' # key\nB=2", pairs("A", "1", "PEM", pem, "B", "2"), nil},
+		{"a PEM key with a line break at its end", "PEM=\"" + pem + "\n\"\nB=2", pairs("PEM", pem+"\n", "B", "2"), nil},
+		{"a PEM key in a CRLF file", "PEM=\"" + strings.ReplaceAll(pem, "\n", "\r\n") + "\"\r\nB=2\r\n", pairs("PEM", pem, "B", "2"), nil},
+		{"what looks like entries, comments and blank lines inside", "A=\"[default]\nid = x\n# no comment\n\nkey=y\"\nB=2", pairs("A", "[default]\nid = x\n# no comment\n\nkey=y", "B", "2"), nil},
+		{"escapes work on every line", "A=\"x\\\"\n\\\"y\\\\\nz\"\nB=2", pairs("A", "x\"\n\"y\\\nz", "B", "2"), nil},
+		{"an open quote does not swallow the next entry's quotes", "A=\"open\nB=\"ok\"\nC='fine'", pairs("A", `"open`, "B", "ok", "C", "fine"), nil},
+		{"an open single quote does not swallow the next entry's quotes", "A='open\nB='ok'\nC=it's", pairs("A", `'open`, "B", "ok", "C", "it's"), nil},
+		{"two paths that end in a backslash", "A=\"C:\\a\\\"\nB=\"C:\\b\\\"\n", pairs("A", `C:\a\`, "B", `C:\b\`), nil},
+		{"the lines of an entry with a bad key are no entries", "A B=\"" + pem + "\"\nC=3", pairs("C", "3"), []int{1}},
+		{"the last of two values counts, at the first one's place", "A=1\nB=2\nA=3", pairs("A", "3", "B", "2"), nil},
+		{"an empty second value does not count", "A=1\nA=", pairs("A", "1"), []int{2}},
+		{"a CRLF file", "A=1\r\n\r\nB='2'\r\nC=\"3\"\r\n", pairs("A", "1", "B", "2", "C", "3"), nil},
+		{"a file with old Mac line ends", "A=1\rB=2\r", pairs("A", "1", "B", "2"), nil},
+		{"a byte order mark", "\uFEFFA=1", pairs("A", "1"), nil},
+		{"comments and blank lines are passed over in silence", "\n# A=1\n  # B=\"\n \t\nC=3", pairs("C", "3"), nil},
+		{"lines without =", "A=1\nno equals\nKEY: value\nexport B\nC=3", pairs("A", "1", "C", "3"), []int{2, 3, 4}},
+		{"empty keys", "=x\n  = y\nexport =z\nA=1", pairs("export", "z", "A", "1"), []int{1, 2}},
+		{"empty values", "A=\nB= \nC=\"\"\nD=''\nE= # comment\nF=\"  \"\nG=1", pairs("G", "1"), []int{1, 2, 3, 4, 5, 6}},
+		{"keys with blanks", "A B=1\na sentence with = in it\nC=3", pairs("C", "3"), []int{1, 2}},
+		{"keys of other programs", "a.b-c/d=1\nключ=2", pairs("a.b-c/d", "1", "ключ", "2"), nil},
+		{"an empty file", "", nil, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := secrets.ParseEnv(tt.text)
+			if !reflect.DeepEqual(got.Pairs, tt.want) {
+				t.Errorf("the text gives %q, want %q", got.Pairs, tt.want)
+			}
+			if !reflect.DeepEqual(got.Skipped, tt.skipped) {
+				t.Errorf("lines %v were skipped, want %v", got.Skipped, tt.skipped)
+			}
+		})
+	}
+}
+
+// What godotenv writes is a .env file too: its Marshal puts values in double quotes.
+func TestEnvFileReadsWhatGodotenvWrites(t *testing.T) {
+	values := map[string]string{
+		"A": `pa$$w0rd$HOME`, "B": "`id`!", "C": `C:\new\`, "D": "a\nb\r\n", "E": `"'#= `, "F": `\\n`, "G": `ü # "x"`,
+	}
+	text, err := godotenv.Marshal(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pair := range secrets.ParseEnv(text).Pairs {
+		if want := values[pair.Key]; pair.Value != want {
+			t.Errorf("%s arrives as %q, want %q", pair.Key, pair.Value, want)
+		}
+		delete(values, pair.Key)
+	}
+	if len(values) != 0 {
+		t.Errorf("%v did not arrive", values)
+	}
+}
+
+func TestReadEnvFile(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, content string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	full := "KEY=sentinel\n" + strings.Repeat("#", 1<<20-13)
+
+	t.Run("a file of 1 MB is read", func(t *testing.T) {
+		got, err := secrets.ReadEnvFile(write("full", full, 0o600))
+		if err != nil || !reflect.DeepEqual(got.Pairs, []secrets.Pair{{Key: "KEY", Value: "sentinel"}}) {
+			t.Errorf("it gives %v and %v, want its one secret", got, err)
+		}
+	})
+	tests := []struct {
+		name string
+		path string
+		want secrets.EnvProblem
+	}{
+		{"no file", filepath.Join(dir, "missing"), secrets.EnvMissing},
+		{"a directory", dir, secrets.EnvDirectory},
+		{"one byte more than 1 MB", write("larger", full+"#", 0o600), secrets.EnvTooLarge},
+		{"Latin-1", write("latin1", "KEY=sentinel\xfc\n", 0o600), secrets.EnvNotText},
+		{"UTF-16 with its mark", write("utf16", "\xff\xfeK\x00=\x00s\x00", 0o600), secrets.EnvNotText},
+		{"UTF-16 without its mark", write("utf16bare", "K\x00=\x00s\x00", 0o600), secrets.EnvNotText},
+		{"a path through a file", filepath.Join(write("plain", "KEY=sentinel\n", 0o600), "x"), secrets.EnvUnreadable},
+		{"a file without permission", write("locked", "KEY=sentinel\n", 0), secrets.EnvUnreadable},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name+" is refused", func(t *testing.T) {
+			if tt.want == secrets.EnvUnreadable && runtime.GOOS == "windows" {
+				t.Skip("Windows calls it a missing file, and has no mode 0")
+			}
+			if tt.name == "a file without permission" && os.Geteuid() == 0 {
+				t.Skip("root may read every file")
+			}
+			file, err := secrets.ReadEnvFile(tt.path)
+			var got *secrets.EnvFileError
+			if !errors.As(err, &got) || got.Problem != tt.want || got.Path != tt.path {
+				t.Fatalf("ReadEnvFile returned %v, want the problem %q", err, tt.want)
+			}
+			if file.Pairs != nil {
+				t.Error("secrets came with the error: nothing may be sent")
+			}
+			if !strings.Contains(err.Error(), filepath.Base(tt.path)) || strings.Contains(err.Error(), "sentinel") {
+				t.Errorf("the message %q must name the file and none of its content", err)
+			}
+		})
+	}
+}

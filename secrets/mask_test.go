@@ -1,0 +1,91 @@
+package secrets_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/ArcadeAI/arcade-cli/secrets"
+)
+
+func TestEndingKeepsTwelveCharactersHidden(t *testing.T) {
+	tests := []struct{ name, value, want string }{
+		{"sixteen characters leave twelve hidden", "0123456789abWXYZ", "WXYZ"},
+		{"fifteen characters show nothing", "123456789abWXYZ", ""},
+		{"four characters show nothing", "abcd", ""},
+		{"nothing shows nothing", "", ""},
+		{"characters count, not bytes", "ääääääääääääWXYZ", "WXYZ"},
+		{"fifteen characters of two bytes show nothing", "äääääääääääWXYZ", ""},
+		{"other scripts are shown", "0123456789abпарл", "парл"},
+		{"blanks are shown", "0123456789ab  YZ", "  YZ"},
+		{"a line break at the end shows nothing", "0123456789abcdefghi\n", ""},
+		{"an escape character shows nothing", "0123456789ab\x1b[0m", ""},
+		{"a character that turns the direction shows nothing", "0123456789ab\u202eXYZ", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := secrets.Ending(tt.value); got != tt.want {
+				t.Errorf("Ending(%q) = %q, want %q", tt.value, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestPrintable(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"plain text stays", "Secret set via CLI", "Secret set via CLI"},
+		{"other scripts and emoji stay", "größe 漢字 مرحبا 🔑", "größe 漢字 مرحبا 🔑"},
+		{"colours go", "\x1b[1;31mred\x1b[0m", "red"},
+		{"cursor movements go", "a\x1b[2K\x1b[1Ab", "ab"},
+		{"a window title goes", "a\x1b]0;title\x07b", "ab"},
+		{"a link's address goes, its text stays", "\x1b]8;;http://evil\x1b\\text\x1b]8;;\x1b\\", "text"},
+		{"a clipboard write goes", "a\x1b]52;c;ZXZpbA==\x07b", "ab"},
+		{"a device control string goes", "a\x1bP1$r0m\x1b\\b", "ab"},
+		{"a reset goes", "a\x1bcb", "ab"},
+		{"a character set switch goes", "a\x1b(0b", "ab"},
+		{"C1 controls go with what they control", "a\u009b31mb\u009d0;t\u009cc", "abc"},
+		{"an OSC without an end loses its power, not the text", "a\x1b]0;title", "a0;title"},
+		{"a lone escape goes", "a\x1b", "a"},
+		{"bells, backspaces and deletes go", "a\x07\x08\x7fb\x00", "ab"},
+		{"line breaks and tabs are blanks", "a\r\nb\tc\u2028d", "a  b c d"},
+		{"what turns the direction goes", "a\u202eb\u2066c\u200fd", "abcd"},
+		{"invisible characters go", "a\u200bb\ufeffc\U000e0041d", "abcd"},
+		{"other widths of blanks are blanks", "a\u00a0b\u3000c", "a b c"},
+		{"bytes that are not UTF-8 are replaced", "a\xffb\x9bc", "a\ufffdb\ufffdc"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := secrets.Printable(tt.text); got != tt.want {
+				t.Errorf("Printable(%q) = %q, want %q", tt.text, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestPrintableJSONMeansTheSame(t *testing.T) {
+	document := "{\n\t\"a\": \"del \x7f c1 \u009b bidi \u202e tag \U000e0041 nbsp \u00a0 ok ü漢🔑 \\u001b\",\r\n \"n\": [1.50, null]}"
+	got := secrets.PrintableJSON([]byte(document))
+	for _, r := range string(got) {
+		if !unicode.IsPrint(r) && !strings.ContainsRune("\n\r\t", r) {
+			t.Errorf("%q is passed on to the terminal in %s", r, got)
+		}
+	}
+	var before, after any
+	if err := json.Unmarshal([]byte(document), &before); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(got, &after); err != nil {
+		t.Fatalf("the result is no JSON: %v in %s", err, got)
+	}
+	if !reflect.DeepEqual(before, after) {
+		t.Errorf("%s does not mean the same as %s", got, document)
+	}
+	if want := "ok ü漢🔑"; !strings.Contains(string(got), want) {
+		t.Errorf("%s was not left as it was in %s", want, got)
+	}
+	if bad := secrets.PrintableJSON([]byte("\"\xff\"")); string(bad) != "\"\ufffd\"" {
+		t.Errorf("bytes that are not UTF-8 became %q", bad)
+	}
+}

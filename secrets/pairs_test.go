@@ -1,0 +1,286 @@
+package secrets_test
+
+import (
+	"errors"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/ArcadeAI/arcade-cli/secrets"
+)
+
+func TestParsePairsReadsKeyAndValue(t *testing.T) {
+	tests := []struct {
+		name, arg, key, value string
+	}{
+		{"a plain pair", "KEY=value", "KEY", "value"},
+		{"the first = splits", "KEY=a=b==", "KEY", "a=b=="},
+		{"the key is trimmed", "  KEY\t=value", "KEY", "value"},
+		{"the value keeps its blanks", "KEY=  a b  ", "KEY", "  a b  "},
+		{"quotes that the shell left are part of the value", `KEY="a"`, "KEY", `"a"`},
+		{"nothing in a value is special", `KEY=$HOME \n # x`, "KEY", `$HOME \n # x`},
+		{"a value may have line breaks", "KEY=a\nb\n", "KEY", "a\nb\n"},
+		{"a value may start with a dash", "KEY=-x", "KEY", "-x"},
+		{"a dash with a blank is a value", "KEY= -", "KEY", " -"},
+		{"a key may have any visible characters", "a/b.c-ü%=v", "a/b.c-ü%", "v"},
+		{"a value may be 1 MB", "KEY=" + strings.Repeat("x", 1<<20), "KEY", strings.Repeat("x", 1<<20)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := secrets.ParsePairs([]string{tt.arg})
+			if err != nil {
+				t.Fatalf("ParsePairs refused it: %v", err)
+			}
+			want := []secrets.Input{{Pair: secrets.Pair{Key: tt.key, Value: tt.value}, Position: 1, Source: secrets.Argument}}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("ParsePairs = %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+func TestParsePairsNamesTheFirstWrongArgument(t *testing.T) {
+	tests := []struct {
+		name string
+		args []string
+		want secrets.PairError
+	}{
+		{"no = beside other arguments", []string{"A=1", "sentinel"}, secrets.PairError{Position: 2, Problem: secrets.NoValue}},
+		{"key and value as two words", []string{"KEY", "sentinel"}, secrets.PairError{Position: 1, Problem: secrets.NoValue}},
+		{"an unquoted value with a blank", []string{"KEY=my", "sentinel"}, secrets.PairError{Position: 2, Problem: secrets.NoValue}},
+		{"a lone word with a blank in it", []string{"sentinel value"}, secrets.PairError{Position: 1, Problem: secrets.NoValue}},
+		{"an empty argument", []string{""}, secrets.PairError{Position: 1, Problem: secrets.NoValue}},
+		{"an empty key", []string{"A=1", "B=2", "=sentinel"}, secrets.PairError{Position: 3, Problem: secrets.EmptyKey}},
+		{"a key of blanks", []string{" \t=sentinel"}, secrets.PairError{Position: 1, Problem: secrets.EmptyKey}},
+		{"an empty value", []string{"A=1", "KEY="}, secrets.PairError{Position: 2, Key: "KEY", Problem: secrets.EmptyValue}},
+		{"a value of blanks", []string{"KEY= \t\n"}, secrets.PairError{Position: 1, Key: "KEY", Problem: secrets.EmptyValue}},
+		{"a blank in the key", []string{"MY KEY=sentinel"}, secrets.PairError{Position: 1, Key: "MY KEY", Problem: secrets.BlankInKey}},
+		{"a no-break space in the key", []string{"MY\u00a0KEY=sentinel"}, secrets.PairError{Position: 1, Key: "MY\u00a0KEY", Problem: secrets.BlankInKey}},
+		{"an escape character in the key", []string{"K\x1b[31mEY=sentinel"}, secrets.PairError{Position: 1, Key: "K\x1b[31mEY", Problem: secrets.BlankInKey}},
+		{"a key twice", []string{"KEY=1", "B=2", " KEY =sentinel"}, secrets.PairError{Position: 3, Key: "KEY", Problem: secrets.DuplicateKey}},
+		{"a key given and from standard input", []string{"KEY=1", "KEY=-"}, secrets.PairError{Position: 2, Key: "KEY", Problem: secrets.DuplicateKey}},
+		{"two values from standard input", []string{"A=-", "B=-"}, secrets.PairError{Position: 2, Key: "B", Problem: secrets.SecondStdinKey}},
+		{"a value that is not UTF-8", []string{"KEY=sentinel\xff"}, secrets.PairError{Position: 1, Key: "KEY", Problem: secrets.NotText}},
+		{"a key that is not UTF-8", []string{"K\xffY=sentinel"}, secrets.PairError{Position: 1, Key: "K\xffY", Problem: secrets.NotText}},
+		{"a value over 1 MB", []string{"KEY=" + strings.Repeat("x", 1<<20+1)}, secrets.PairError{Position: 1, Key: "KEY", Problem: secrets.ValueTooLarge}},
+		{"the first of two", []string{"A=", "=sentinel"}, secrets.PairError{Position: 1, Key: "A", Problem: secrets.EmptyValue}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inputs, err := secrets.ParsePairs(tt.args)
+			var got *secrets.PairError
+			if !errors.As(err, &got) {
+				t.Fatalf("ParsePairs returned %v, want a *PairError", err)
+			}
+			if *got != tt.want {
+				t.Errorf("the error is %+v, want %+v", *got, tt.want)
+			}
+			if len(inputs) != 0 {
+				t.Errorf("%d inputs came with the error: nothing may be sent when anything is wrong", len(inputs))
+			}
+			if strings.Contains(err.Error(), "sentinel") {
+				t.Errorf("the message shows the value: %q", err)
+			}
+			if secrets.Printable(err.Error()) != err.Error() {
+				t.Errorf("the message is not fit for a terminal: %q", err)
+			}
+		})
+	}
+}
+
+func TestPairErrorNamesPositionAndKey(t *testing.T) {
+	tests := []struct {
+		err  secrets.PairError
+		want string
+	}{
+		{secrets.PairError{Position: 2, Key: "KEY", Problem: secrets.EmptyValue}, "argument 2 ('KEY'): the value is empty"},
+		{secrets.PairError{Position: 3, Problem: secrets.EmptyKey}, "argument 3: there is no key before the ="},
+	}
+	for _, tt := range tests {
+		if got := tt.err.Error(); got != tt.want {
+			t.Errorf("the message is %q, want %q", got, tt.want)
+		}
+	}
+}
+
+func TestResolveReadsStandardInput(t *testing.T) {
+	tests := []struct{ name, stdin, want string }{
+		{"what echo writes", "value\n", "value"},
+		{"what a Windows editor writes", "value\r\n", "value"},
+		{"what printf writes", "value", "value"},
+		{"only one line break is removed", "value\n\n", "value\n"},
+		{"a carriage return alone is kept", "value\r", "value\r"},
+		{"blanks and inner line breaks are kept", "  a\n b \n", "  a\n b "},
+		{"1 MB and a line break", strings.Repeat("x", 1<<20) + "\r\n", strings.Repeat("x", 1<<20)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inputs, err := secrets.ParsePairs([]string{"A=1", "KEY=-", "B=2"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := secrets.Resolve(inputs, iotest.OneByteReader(strings.NewReader(tt.stdin)), nil)
+			if err != nil {
+				t.Fatalf("Resolve failed: %v", err)
+			}
+			want := []secrets.Pair{{Key: "A", Value: "1"}, {Key: "KEY", Value: tt.want}, {Key: "B", Value: "2"}}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("Resolve gave %.100q, want %.100q", got, want)
+			}
+		})
+	}
+}
+
+func TestResolveRefusesUnusableStandardInput(t *testing.T) {
+	broken := errors.New("the pipe broke")
+	tests := []struct {
+		name  string
+		stdin io.Reader
+		want  error
+	}{
+		{"nothing", strings.NewReader(""), &secrets.PairError{Position: 1, Key: "KEY", Problem: secrets.EmptyValue}},
+		{"a line break", strings.NewReader("\n"), &secrets.PairError{Position: 1, Key: "KEY", Problem: secrets.EmptyValue}},
+		{"blanks", strings.NewReader(" \t \n"), &secrets.PairError{Position: 1, Key: "KEY", Problem: secrets.EmptyValue}},
+		{"bytes that JSON cannot carry", strings.NewReader("sentinel\xff"), &secrets.PairError{Position: 1, Key: "KEY", Problem: secrets.NotText}},
+		{"too much", strings.NewReader(strings.Repeat("x", 1<<20+1)), &secrets.PairError{Position: 1, Key: "KEY", Problem: secrets.ValueTooLarge}},
+		{"a read error", iotest.ErrReader(broken), broken},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inputs, err := secrets.ParsePairs([]string{"KEY=-"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			pairs, err := secrets.Resolve(inputs, tt.stdin, nil)
+			if !errors.Is(err, tt.want) && (err == nil || err.Error() != tt.want.Error()) {
+				t.Errorf("Resolve returned %v, want %v", err, tt.want)
+			}
+			if pairs != nil || strings.Contains(err.Error(), "sentinel") {
+				t.Errorf("Resolve gave %v and %q: nothing may be sent or shown", pairs, err)
+			}
+		})
+	}
+}
+
+func TestResolveAsksForALoneKey(t *testing.T) {
+	inputs, err := secrets.ParsePairs([]string{" KEY "})
+	if err != nil {
+		t.Fatal(err)
+	}
+	interrupted := errors.New("interrupted")
+	wrongUsage := &secrets.PairError{Position: 1, Problem: secrets.EmptyValue}
+	tests := []struct {
+		name   string
+		answer string
+		fail   error
+		want   error
+	}{
+		{"the answer is the value, blanks included", " s3cret ", nil, nil},
+		{"an empty answer is wrong usage", "  ", nil, wrongUsage},
+		{"an interrupted prompt is passed on", "", interrupted, interrupted},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			asked := ""
+			pairs, err := secrets.Resolve(inputs, nil, func(key string) (string, error) {
+				asked = key
+				return tt.answer, tt.fail
+			})
+			if asked != "KEY" {
+				t.Errorf("the prompt asked for %q, want KEY", asked)
+			}
+			if tt.want == nil {
+				if err != nil || !reflect.DeepEqual(pairs, []secrets.Pair{{Key: "KEY", Value: tt.answer}}) {
+					t.Errorf("Resolve gave %v and %v, want the answer as it is", pairs, err)
+				}
+				return
+			}
+			if !errors.Is(err, tt.want) && (err == nil || err.Error() != tt.want.Error()) {
+				t.Errorf("Resolve returned %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestResolveWithoutATerminalSaysToUseADash(t *testing.T) {
+	inputs, err := secrets.ParsePairs([]string{"sentinel"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = secrets.Resolve(inputs, strings.NewReader("not for this"), nil)
+	var wrong *secrets.PairError
+	if !errors.As(err, &wrong) || wrong.Problem != secrets.NoTerminal || !strings.Contains(err.Error(), "KEY=-") {
+		t.Errorf("Resolve returned %v, want wrong usage that names KEY=-", err)
+	}
+	if strings.Contains(err.Error(), "sentinel") {
+		t.Errorf("the message shows what may be a value: %q", err)
+	}
+}
+
+func FuzzPair(f *testing.F) {
+	for _, seed := range []string{"KEY=value", " K = v ", "=", "KEY", "KEY=", "KEY=-", "K EY=v", "\xff=\xff", "a=b=c", "K\u2003=v", "K\x1b=v", "K=\u2003"} {
+		f.Add("FIRST=1", seed)
+		f.Add(seed, seed)
+	}
+	f.Fuzz(func(t *testing.T, first, second string) {
+		args := []string{first, second}
+		inputs, err := secrets.ParsePairs(args)
+		wrong := -1
+		for i, arg := range args {
+			if !acceptable(arg) || (i == 1 && clash(first, second)) {
+				wrong = i
+				break
+			}
+		}
+		if wrong < 0 {
+			if err != nil {
+				t.Fatalf("ParsePairs(%q) failed: %v", args, err)
+			}
+			for i, in := range inputs {
+				key, value, _ := strings.Cut(args[i], "=")
+				if in.Key != strings.TrimSpace(key) || in.Position != i+1 {
+					t.Errorf("argument %q gave key %q at %d", args[i], in.Key, in.Position)
+				}
+				if (in.Source == secrets.Stdin) != (value == "-") || in.Source == secrets.Argument && in.Value != value {
+					t.Errorf("argument %q gave value %q from %d", args[i], in.Value, in.Source)
+				}
+			}
+			return
+		}
+		var got *secrets.PairError
+		if !errors.As(err, &got) || got.Position != wrong+1 {
+			t.Fatalf("ParsePairs(%q) returned %v, want a complaint about argument %d", args, err, wrong+1)
+		}
+		key, value, found := strings.Cut(args[wrong], "=")
+		if got.Key != "" && (!found || got.Key != strings.TrimSpace(key)) {
+			t.Errorf("the error about %q names the key %q", args[wrong], got.Key)
+		}
+		if len(value) > 8 && !strings.Contains(key, value) && strings.Contains(err.Error(), value) && !strings.Contains((&secrets.PairError{Problem: got.Problem}).Error(), value) {
+			t.Errorf("the error about %q shows the value: %q", args[wrong], err)
+		}
+		if !utf8.ValidString(err.Error()) || strings.ContainsFunc(err.Error(), unicode.IsControl) {
+			t.Errorf("the error is not fit for a terminal: %q", err)
+		}
+	})
+}
+
+// acceptable is the issue's rule for one argument beside another, said in another way.
+func acceptable(arg string) bool {
+	i := strings.IndexByte(arg, '=')
+	if i < 0 || !utf8.ValidString(arg) || len(arg) > 1<<20 {
+		return false
+	}
+	fields := strings.Fields(arg[:i])
+	return len(fields) == 1 && !strings.ContainsFunc(fields[0], unicode.IsControl) && len(strings.Fields(arg[i+1:])) > 0
+}
+
+// clash reports whether the second of two acceptable arguments cannot stand beside the first.
+func clash(first, second string) bool {
+	key1, value1, _ := strings.Cut(first, "=")
+	key2, value2, _ := strings.Cut(second, "=")
+	return strings.TrimSpace(key1) == strings.TrimSpace(key2) || (value1 == "-" && value2 == "-")
+}
