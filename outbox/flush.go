@@ -45,6 +45,9 @@ type Flusher struct {
 	Forced bool
 	// Wait is how long to wait for another flusher to finish. Zero: not at all.
 	Wait time.Duration
+	// Patience is how long to wait for a back-off or a Retry-After to be over, with the lock
+	// held. Zero: not at all.
+	Patience time.Duration
 	// Now delivers without regard to our own back-off. A Retry-After holds all the same.
 	Now bool
 	// Progress is called after each request with the messages settled so far. Nil is allowed.
@@ -85,7 +88,7 @@ func (f *Flusher) runLocked(ctx context.Context, total *Result) error {
 		return fmt.Errorf("lock flusher: %w", err)
 	}
 	defer lock.release()
-	if err := f.mayStart(ctx); err != nil {
+	if err := f.awaitStart(ctx); err != nil {
 		return err
 	}
 	err = f.drain(ctx, total)
@@ -96,22 +99,41 @@ func (f *Flusher) runLocked(ctx context.Context, total *Result) error {
 	return errors.Join(err, f.Outbox.housekeep(context.WithoutCancel(ctx)))
 }
 
-// mayStart respects a wait that another flusher has written since this one was started.
-func (f *Flusher) mayStart(ctx context.Context) error {
-	now := f.Outbox.cfg.Now()
-	return f.Outbox.InTx(ctx, func(tx *sql.Tx) error {
-		schedule, err := ScheduleTx(ctx, tx)
-		if err != nil {
-			return err
-		}
-		if hold := schedule.ServerHold(now); !hold.IsZero() {
-			return &Delay{Reason: schedule.LastError, Until: hold}
-		}
-		if next := schedule.Next(now); !f.Now && !next.IsZero() {
-			return &Delay{Reason: schedule.LastError, Until: next}
-		}
+// awaitStart respects a wait that another flusher has written, and sits it out if it is short.
+func (f *Flusher) awaitStart(ctx context.Context) error {
+	delay, err := f.delay(ctx)
+	if err != nil || delay == nil {
+		return err
+	}
+	wait := delay.Until.Sub(f.Outbox.cfg.Now())
+	if wait > f.Patience {
+		return delay
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
 		return nil
+	case <-ctx.Done():
+		return delay
+	}
+}
+
+// delay returns nil when delivery may begin at once.
+func (f *Flusher) delay(ctx context.Context) (delay *Delay, err error) {
+	now := f.Outbox.cfg.Now()
+	err = f.Outbox.InTx(ctx, func(tx *sql.Tx) error {
+		schedule, err := ScheduleTx(ctx, tx)
+		next := schedule.Next(now)
+		if f.Now {
+			next = schedule.ServerHold(now)
+		}
+		if err == nil && !next.IsZero() {
+			delay = &Delay{Reason: schedule.LastError, Until: next}
+		}
+		return err
 	})
+	return delay, err
 }
 
 // drain is the delivery loop: take, send, settle.
@@ -127,8 +149,8 @@ func (f *Flusher) drain(ctx context.Context, total *Result) error {
 		f.Outbox.cfg.Point("claimed")
 		v := f.deliver(ctx, s, batch)
 		f.Outbox.cfg.Point("answered")
-		if v.outcome == later && errors.Is(ctx.Err(), context.Canceled) {
-			break // a process that is told to leave says nothing about the server
+		if v.outcome == later && ctx.Err() != nil {
+			break // a process that has to leave says nothing about the server
 		}
 		if err := f.settle(ctx, &q, batch, v, total); err != nil {
 			return err

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os/exec"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ArcadeAI/arcade-cli/identity"
+)
+
+// loginOptions are the flags of `arcade login`.
+type loginOptions struct {
+	host         string
+	port         int
+	callbackHost string
+	timeout      time.Duration
+	noBrowser    bool
+}
+
+func (a *app) newLogin() *cobra.Command {
+	var o loginOptions
+	cmd := &cobra.Command{
+		Use:   "login",
+		Short: "Log in to Arcade in the browser",
+		Long: `Open Arcade's login page in the browser and wait until you have logged in there.
+The address is printed as well, for a browser that cannot be opened from here.`,
+		Example: "  arcade login\n  arcade login --no-browser\n  arcade login --host localhost --port 8000",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.timeout <= 0 {
+				return wrongUsage(cmd, "invalid value for --timeout", "--timeout must be more than nothing, such as 10m")
+			}
+			if o.port < 0 || o.port > 65535 {
+				return wrongUsage(cmd, "invalid value for --port", "--port is a number from 1 to 65535")
+			}
+			return a.login(cmd.Context(), cmd, o)
+		},
+	}
+	cmd.Flags().StringVar(&o.host, "host", "cloud.arcade.dev", "Arcade Cloud's host")
+	cmd.Flags().IntVarP(&o.port, "port", "p", 0, "Arcade Cloud's port, if the host is this machine (default 8000)")
+	cmd.Flags().StringVar(&o.callbackHost, "callback-host", "", "where the browser finds this machine (default localhost)")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 10*time.Minute, "give up after this long")
+	cmd.Flags().BoolVar(&o.noBrowser, "no-browser", false, "only print the address")
+	return cmd
+}
+
+func (a *app) login(ctx context.Context, cmd *cobra.Command, o loginOptions) error {
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	present, err := a.loggedIn(home)
+	if err == nil {
+		fmt.Fprintf(a.out, "You are logged in as %s already. 'arcade logout' logs you out.\n", present.Email)
+		return nil
+	}
+	if !errors.Is(err, errNotLoggedIn) {
+		return err
+	}
+	base, err := identity.CloudBase(o.host, o.port)
+	if err != nil {
+		return wrongUsage(cmd, "invalid value for --host", err.Error())
+	}
+	callback, err := identity.CallbackURI(o.callbackHost)
+	if err != nil {
+		return wrongUsage(cmd, "invalid value for --callback-host", err.Error())
+	}
+	grant, err := a.askBrowser(ctx, base, callback, o)
+	if err != nil {
+		return err
+	}
+	return a.loggedInAs(ctx, home, base, grant)
+}
+
+// askBrowser sends the user to the login page and waits for what the page sends back.
+func (a *app) askBrowser(ctx context.Context, base, callback string, o loginOptions) (identity.Grant, error) {
+	state := rand.Text()
+	server, err := identity.ListenCallback(callback, state, identity.CallbackPort)
+	if err != nil {
+		return identity.Grant{}, failed("callback port taken", err.Error(), "")
+	}
+	defer server.Close()
+	page := identity.LoginURL(base, callback, state)
+	fmt.Fprintf(a.out, "Log in at this address:\n\n  %s\n\n", page)
+	if !o.noBrowser {
+		if err := a.browse(page); err != nil {
+			fmt.Fprintln(a.err, "The browser could not be opened. Open the address yourself.")
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	grant, err := server.Wait(ctx)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return grant, failed("login timed out", fmt.Sprintf("nobody logged in within %s", o.timeout), "Run 'arcade login' again.")
+	case errors.Is(err, context.Canceled):
+		return grant, errInterrupted
+	case err != nil:
+		return grant, failed("login refused", err.Error(), "")
+	}
+	return grant, nil
+}
+
+// loggedInAs stores the credentials and asks whose they are: here, and only here, the user is
+// on the network anyway. A slow answer does not make the login fail; a flusher asks again.
+func (a *app) loggedInAs(ctx context.Context, home, base string, grant identity.Grant) error {
+	path := credentialsPath(home)
+	if err := identity.WriteAPIKeyLogin(path, grant.APIKey, grant.Email, base); err != nil {
+		return failed("credentials not written", "you are logged in, but the credentials cannot be kept: "+err.Error(),
+			"Check that the directory is writable, then run 'arcade login' again.")
+	}
+	if grant.Warning != "" {
+		fmt.Fprintf(a.err, "Warning: %s\n", grant.Warning)
+	}
+	fmt.Fprintf(a.out, "You are logged in as %s.\n", grant.Email)
+	credentials := identity.Credentials{APIKey: grant.APIKey, CoordinatorURL: base}
+	a.change = identity.Login{Credential: credentials.Fingerprint(), Principal: a.askPrincipal(ctx, credentials)}
+	return nil
+}
+
+// askPrincipal returns "" when tracking is off, which needs no principal, or when Cloud is slow.
+func (a *app) askPrincipal(ctx context.Context, credentials identity.Credentials) string {
+	if !a.switches().on {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, cloudTimeout)
+	defer cancel()
+	principal, err := a.newCloud(credentials).Principal(ctx, credentials)
+	if err != nil {
+		return ""
+	}
+	return principal
+}
+
+// openBrowser starts the system's browser and does not wait for it.
+func openBrowser(address string) error {
+	var cmd *exec.Cmd
+	switch runtime.GOOS {
+	case "darwin":
+		cmd = exec.Command("open", address)
+	case "windows":
+		cmd = exec.Command("rundll32", "url.dll,FileProtocolHandler", address)
+	default:
+		cmd = exec.Command("xdg-open", address)
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	return cmd.Process.Release()
+}

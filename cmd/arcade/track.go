@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
+
+// recordLimit bounds what recording may cost a command when the disk hangs. It is longer than
+// the waits for the two locks together.
+const recordLimit = 4 * time.Second
+
+const notice = `arcade notes which command ran, how long it took and whether it failed, and sends
+that to Arcade: no arguments, no values, no file contents. 'arcade usage inspect'
+shows all of it; 'arcade usage disable' or ARCADE_USAGE_TRACKING=0 switches it off.
+`
+
+// track records the command that has just ended. Nothing that happens here changes what the
+// command printed or its exit code.
+func (a *app) track(cmd *cobra.Command, err error) {
+	if a.unheard || !isRecorded(cmd) || !a.switches().on {
+		return
+	}
+	ended := a.now()
+	event, properties := a.describe(commandName(cmd), ended.Sub(a.started), err)
+	message := outbox.Message{
+		UUID: a.newUUID(), Kind: outbox.Capture, Event: event, Properties: properties,
+		RecordedAt: ended.Truncate(time.Millisecond),
+	}
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if recover() != nil {
+				done <- errors.New("recording ran into a bug")
+			}
+		}()
+		done <- a.record(context.Background(), message)
+	}()
+	select {
+	case err := <-done:
+		a.debug(message, err)
+	case <-time.After(recordLimit):
+		a.debug(message, errors.New("the disk does not answer"))
+	}
+}
+
+// isRecorded excludes what asks for help and what looks at the queue: looking must not change
+// what is looked at.
+func isRecorded(cmd *cobra.Command) bool {
+	if versionFlag := cmd.Flags().Lookup("version"); versionFlag != nil && versionFlag.Changed {
+		return false
+	}
+	top := cmd
+	for top.HasParent() && top.Parent().HasParent() {
+		top = top.Parent()
+	}
+	unrecorded := []string{"usage", "help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}
+	return !slices.Contains(unrecorded, top.Name())
+}
+
+// commandName is the dotted path below the program's name, `root` for the program itself.
+func commandName(cmd *cobra.Command) string {
+	_, path, found := strings.Cut(cmd.CommandPath(), " ")
+	if !found {
+		return "root"
+	}
+	return strings.ReplaceAll(path, " ", ".")
+}
+
+// record commits the event together with what the command did to the identity, and starts a
+// flusher if one is due.
+func (a *app) record(ctx context.Context, message outbox.Message) error {
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	l := a.newLedger(home)
+	r := recording{app: a, ledger: l, credentials: l.readCredentials()}
+	if err := l.advance(ctx, &message, r.input, r.look); err != nil {
+		return err
+	}
+	if err := l.box.Leave(); err != nil {
+		return err
+	}
+	if r.first {
+		fmt.Fprint(a.err, notice)
+	}
+	if !r.due || a.env(childMarker) != "" || l.box.FlusherRunning() {
+		return nil
+	}
+	a.point("before-spawn")
+	return a.spawn(a.childEnvironment(r.keyNeeded))
+}
+
+// recording is what one transaction of record finds out.
+type recording struct {
+	app         *app
+	ledger      *ledger
+	credentials fileCredentials
+
+	first     bool // nothing was ever recorded here: the user has to be told
+	due       bool // a flusher should run now
+	keyNeeded bool // the event waits for the principal of the key in the environment
+}
+
+// look reads consent and schedule, first thing in the transaction.
+func (r *recording) look(ctx context.Context, tx *sql.Tx) error {
+	now := r.app.now()
+	consent, err := outbox.ConsentTx(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if !consent.On && !r.app.switches().forced {
+		return outbox.ErrOff
+	}
+	if r.first = consent.Since.IsZero(); r.first {
+		if err := outbox.PresumeConsentTx(ctx, tx, now); err != nil {
+			return err
+		}
+	}
+	schedule, err := outbox.ScheduleTx(ctx, tx)
+	r.due = err == nil && r.app.postHogKey() != "" && schedule.Next(now).Sub(now) <= flusherPatience
+	return err
+}
+
+// input turns what the command did, and the credentials it could have used, into the state
+// machine's terms.
+func (r *recording) input(ctx context.Context, tx *sql.Tx) (identity.Input, error) {
+	key := identity.FingerprintKey(r.app.env("ARCADE_API_KEY"))
+	keyPrincipal, err := identity.Principal(ctx, tx, key)
+	if err != nil {
+		return nil, err
+	}
+	r.keyNeeded = key != "" && keyPrincipal == ""
+	switch change := r.app.change.(type) {
+	case nil:
+		principal, err := identity.Principal(ctx, tx, r.credentials.fingerprint)
+		return identity.Command{
+			Credential: r.credentials.fingerprint, Principal: principal, Unreadable: r.credentials.unreadable,
+			Key: key, KeyPrincipal: keyPrincipal,
+		}, err
+	case identity.Logout:
+		change.Key, change.KeyPrincipal = key, keyPrincipal
+		return change, nil
+	default:
+		return change, nil
+	}
+}
+
+// debug tells somebody who asked for it what was recorded and what failed.
+func (a *app) debug(m outbox.Message, err error) {
+	switch {
+	case a.env("ARCADE_USAGE_DEBUG") != "1":
+	case err != nil:
+		fmt.Fprintf(a.err, "usage: not recorded: %v\n", err)
+	default:
+		fmt.Fprintf(a.err, "usage: recorded %s %s %s\n", m.UUID, m.Event, m.Properties)
+	}
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ArcadeAI/arcade-cli/migrations"
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
+
+func (a *app) newUsageStatus() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "status",
+		Short:   "Tell whether usage is recorded, where it goes and what is next",
+		Example: "  arcade usage status\n  arcade usage status --json",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.status(cmd.Context(), asJSON)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the status as JSON")
+	return cmd
+}
+
+// status is what `usage status --json` prints. Times are UTC, null when there is none.
+type status struct {
+	Tracking      bool    `json:"tracking"`
+	DecidedBy     string  `json:"decided_by"`
+	AnonID        string  `json:"anon_id"`
+	PrincipalID   *string `json:"linked_principal_id"`
+	Pending       int     `json:"pending"`
+	Delivered     int     `json:"delivered"`
+	Dead          int     `json:"dead"`
+	Dropped       int     `json:"dropped"`
+	Erased        int     `json:"erased"`
+	Host          string  `json:"host"`
+	KeySet        bool    `json:"key_set"`
+	LastDelivery  *string `json:"last_delivery"`
+	NextAttempt   *string `json:"next_attempt"` // null: with the next command
+	Failures      int     `json:"failures"`
+	LastError     *string `json:"last_error"`
+	Flusher       bool    `json:"flusher_running"`
+	File          string  `json:"file"`
+	SizeBytes     int64   `json:"size_bytes"` // with the WAL
+	Schema        int     `json:"schema"`     // that this version knows
+	DatabaseError *string `json:"database_error"`
+}
+
+func (a *app) status(ctx context.Context, asJSON bool) error {
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	box := a.outbox(home)
+	s, err := a.look(ctx, box, outbox.Filter{Limit: 1})
+	st := a.newStatus(s, box, err)
+	if asJSON {
+		return a.printJSON(st)
+	}
+	now := a.now()
+	tracking := "on"
+	if !st.Tracking {
+		tracking = "off"
+	}
+	key := "set"
+	if !st.KeySet {
+		key = "not set: events are kept, not sent"
+	}
+	flusher := "not running"
+	if st.Flusher {
+		flusher = "running"
+	}
+	lines := [][2]string{
+		{"Tracking", tracking + " (" + st.DecidedBy + ")"},
+		{"Identity", a.headline(s, terminal{width: 80})},
+		{"Messages", fmt.Sprintf("%d pending, %d delivered lately, %d dead, %d dropped by caps, %d erased",
+			st.Pending, st.Delivered, st.Dead, st.Dropped, st.Erased)},
+		{"Sent to", st.Host},
+		{"Key", key},
+		{"Last delivery", ago(s.schedule.LastSuccess, now)},
+		{"Next", a.outlook(s, st.Flusher)},
+		{"Flusher", flusher},
+		{"File", fmt.Sprintf("%s (%s, schema %d)", st.File, size(st.SizeBytes), st.Schema)},
+	}
+	if st.DatabaseError != nil {
+		lines = append(lines, [2]string{"Database", *st.DatabaseError})
+	}
+	for _, line := range lines {
+		fmt.Fprintf(a.out, "%-14s %s\n", line[0]+":", line[1])
+	}
+	return nil
+}
+
+func (a *app) newStatus(s snapshot, box *outbox.Outbox, problem error) status {
+	switches := a.switches()
+	st := status{
+		Tracking: switches.forced || switches.on && s.consent.On,
+		AnonID:   s.state.AnonID, PrincipalID: orNull(s.state.PrincipalID),
+		Pending: s.counts.Pending, Delivered: s.counts.Delivered, Dead: s.counts.Dead,
+		Dropped: s.counts.Dropped, Erased: s.counts.Erased,
+		Host: withoutUser(a.postHogHost()), KeySet: a.postHogKey() != "",
+		LastDelivery: orNull(rfc3339(s.schedule.LastSuccess)), NextAttempt: orNull(rfc3339(s.schedule.Next(a.now()))),
+		Failures: s.schedule.Failures, LastError: orNull(s.schedule.LastError),
+		Flusher: box.FlusherRunning(), File: box.Path(), SizeBytes: fileSize(box.Path()) + fileSize(box.Path()+"-wal"),
+		Schema: migrations.Version(),
+	}
+	switch {
+	case switches.by != "":
+		st.DecidedBy = switches.by
+	case s.consent.Since.IsZero():
+		st.DecidedBy = "default"
+	case s.consent.On:
+		st.DecidedBy = "default, or arcade usage enable"
+	default:
+		st.DecidedBy = "arcade usage disable"
+	}
+	if problem != nil {
+		text := problem.Error()
+		st.DatabaseError = &text
+	}
+	return st
+}
+
+// withoutUser takes a user name and a password out of an address.
+func withoutUser(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "not a valid address"
+	}
+	u.User = nil
+	return u.String()
+}
+
+func fileSize(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+func size(bytes int64) string {
+	if bytes < 1<<20 {
+		return fmt.Sprintf("%d kB", (bytes+1023)/1024)
+	}
+	return fmt.Sprintf("%.1f MB", float64(bytes)/(1<<20))
+}
