@@ -394,9 +394,9 @@ func (w *walk) checkOrder() {
 }
 
 func TestARandomWalkKeepsThePromises(t *testing.T) {
-	walks, length := 3000, 60
+	walks, length := 1000, 60
 	if testing.Short() {
-		walks = 300
+		walks = 200
 	}
 	for seed := range uint64(walks) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {

@@ -1,0 +1,331 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const apiKeyFile = `
+cloud:
+  api:  {key: arc_SENTINEL, version: v1}
+  user: {email: a@b.c}
+`
+
+const oauthFile = `
+cloud:
+  coordinator_url: https://cloud.example/
+  auth: {access_token: tok_SENTINEL, refresh_token: ref_SENTINEL, expires_at: 2026-11-23T10:00:00.123456}
+  user: {email: a@b.c}
+  context: {org_id: org_1, org_name: Org, project_id: 7, project_name: Project}
+`
+
+// zone is the local time of the tests: two hours ahead of UTC.
+var zone = time.FixedZone("test", 2*60*60)
+
+func TestReadingCredentials(t *testing.T) {
+	expires := time.Date(2026, 11, 23, 10, 0, 0, 123456000, zone)
+	for _, c := range []struct {
+		name, content string
+		want          Credentials
+	}{
+		{"of the API-key generation", apiKeyFile, Credentials{APIKey: "arc_SENTINEL", Email: "a@b.c"}},
+		{"of the OAuth generation", oauthFile, Credentials{AccessToken: "tok_SENTINEL", ExpiresAt: expires, Email: "a@b.c",
+			CoordinatorURL: "https://cloud.example/", OrgID: "org_1", ProjectID: "7"}},
+		{"of a later generation", "version: 3\ncloud: {api: {key: k, more: [1]}, new: {}}", Credentials{APIKey: "k"}},
+		{"that look like other things than text", "cloud: {api: {key: 0123}, user: {email: true}}", Credentials{APIKey: "0123", Email: "true"}},
+		{"with an API key that is binary", "cloud: {api: {key: !!binary aGk=}}", Credentials{APIKey: "hi"}},
+		{"from an empty file", "", Credentials{}},
+		{"from a file of comments", "# nothing\n", Credentials{}},
+		{"from null", "null", Credentials{}},
+		{"from an empty cloud", "cloud:\n", Credentials{}},
+		{"from null values", "cloud: {api: , user: {email: ~}, auth: null}", Credentials{}},
+		{"from a file of something else", "colour: blue", Credentials{}},
+		{"from Windows", "\ufeffcloud:\r\n  api:\r\n    key: k\r\n", Credentials{APIKey: "k"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, _, err := decodeCredentials([]byte(c.content), zone)
+			if err != nil || got.Fingerprint() != c.want.Fingerprint() || !got.ExpiresAt.Equal(c.want.ExpiresAt) {
+				t.Fatalf("got %s, %v; want %s", show(got), err, show(c.want))
+			}
+			got.ExpiresAt, c.want.ExpiresAt = time.Time{}, time.Time{}
+			if got != c.want {
+				t.Errorf("got %s, want %s", show(got), show(c.want))
+			}
+		})
+	}
+}
+
+// show prints what String hides.
+func show(c Credentials) string {
+	type open Credentials
+	return fmt.Sprintf("%+v", open(c))
+}
+
+func TestDamagedCredentialsAreRefusedWithoutAWordOfThem(t *testing.T) {
+	for name, content := range map[string]string{
+		"no YAML":             "cloud: {api: {key: SENTINEL",
+		"a tab":               "cloud:\n\tapi: SENTINEL",
+		"text":                "SENTINEL",
+		"a list":              "[SENTINEL]",
+		"text for a mapping":  "cloud: SENTINEL",
+		"a list for a key":    "cloud: {api: {key: [SENTINEL]}}",
+		"a mapping for a key": "cloud: {api: {key: {SENTINEL: SENTINEL}}}",
+		"a key twice":         "cloud: {api: {key: SENTINEL, key: SENTINEL2}}",
+		"two documents":       "cloud: {}\n---\nSENTINEL",
+		"a broken end":        "cloud: {}\n---\n{SENTINEL",
+		"an unknown anchor":   "cloud: *SENTINEL",
+		"bad base64":          "cloud: {api: {key: !!binary SENTINEL!}}",
+		"no UTF-8":            "cloud: {api: {key: \"SENTINEL\xff\"}}",
+		"300 kB":              "cloud: {api: {key: SENTINEL}}" + strings.Repeat(" ", 300<<10),
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "credentials.yaml")
+			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got, err := ReadCredentials(path)
+			if !errors.Is(err, ErrCredentialsInvalid) || got != (Credentials{}) {
+				t.Errorf("got %s, %v; want nothing and ErrCredentialsInvalid", show(got), err)
+			}
+			writeErr := WriteAPIKeyLogin(path, "arc_new", "a@b.c", DefaultCloudURL)
+			if !errors.Is(writeErr, ErrCredentialsInvalid) {
+				t.Errorf("writing a login over it gave %v; want ErrCredentialsInvalid, what it holds would be lost", writeErr)
+			}
+			if text := fmt.Sprint(err, writeErr); strings.Contains(text, "SENTINEL") {
+				t.Errorf("the error quotes the file: %s", text)
+			}
+		})
+	}
+}
+
+func TestCredentialsThatAreMissingAreNotUnreadableOnes(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := ReadCredentials(filepath.Join(dir, "credentials.yaml")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file gave %v; want fs.ErrNotExist", err)
+	}
+	if _, err := ReadCredentials(dir); err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrCredentialsInvalid) {
+		t.Errorf("a directory gave %v; want an error of its own", err)
+	}
+}
+
+func TestTheExpiryIsReadAsPythonMeansIt(t *testing.T) {
+	local := time.Date(2026, 11, 23, 10, 0, 0, 0, zone)
+	for text, want := range map[string]time.Time{
+		"2026-11-23T10:00:00.123456":       local.Add(123456 * time.Microsecond),
+		"2026-11-23T10:00:00":              local,
+		"2026-11-23 10:00:00.123456":       local.Add(123456 * time.Microsecond),
+		"2026-11-23T10:00:00.123456+00:00": local.Add(2*time.Hour + 123456*time.Microsecond),
+		"2026-11-23 10:00:00+01:00":        local.Add(time.Hour),
+		"2026-11-23T10:00:00Z":             local.Add(2 * time.Hour),
+		"":                                 {},
+		"soon":                             {},
+		"1763892000":                       {},
+		"2026-11-23":                       {},
+	} {
+		if got := parseExpiry(text, zone); !got.Equal(want) {
+			t.Errorf("%q is %v; want %v", text, got, want)
+		}
+	}
+}
+
+func TestATokenExpiresFiveMinutesEarly(t *testing.T) {
+	c := Credentials{AccessToken: "t", ExpiresAt: noon}
+	for _, at := range []struct {
+		before time.Duration
+		want   bool
+	}{{time.Hour, false}, {5*time.Minute + time.Second, false}, {5 * time.Minute, true}, {0, true}, {-time.Hour, true}} {
+		if got := c.Expired(noon.Add(-at.before)); got != at.want {
+			t.Errorf("%v before its time, expired is %v; want %v", at.before, got, at.want)
+		}
+	}
+	if (Credentials{AccessToken: "t"}).Expired(noon) {
+		t.Error("a token of unknown expiry counts as expired; want the server to be the judge")
+	}
+	if (Credentials{APIKey: "k", AccessToken: "t", ExpiresAt: noon}).Expired(noon) {
+		t.Error("an API key expired with the token beside it; want it to last")
+	}
+}
+
+func TestFingerprints(t *testing.T) {
+	oauth := Credentials{AccessToken: "t1", Email: "a@b.c"}
+	change := func(f func(*Credentials)) Credentials { c := oauth; f(&c); return c }
+	same := func(why string, x, y string) {
+		t.Helper()
+		if x != y {
+			t.Errorf("%s: %s and %s; want the same", why, x, y)
+		}
+	}
+	differ := func(why string, x, y string) {
+		t.Helper()
+		if x == y {
+			t.Errorf("%s: %s twice; want two", why, x)
+		}
+	}
+	same("the key of the file and of the environment", Credentials{APIKey: "k"}.Fingerprint(), FingerprintKey("k"))
+	same("a key wins over a token", Credentials{APIKey: "k", AccessToken: "t", Email: "e"}.Fingerprint(), FingerprintKey("k"))
+	same("tokens change hourly", oauth.Fingerprint(), change(func(c *Credentials) { c.AccessToken = "t2" }).Fingerprint())
+	same("the default Cloud by name", oauth.Fingerprint(), change(func(c *Credentials) { c.CoordinatorURL = DefaultCloudURL + "/" }).Fingerprint())
+	same("an e-mail in capitals", oauth.Fingerprint(), change(func(c *Credentials) { c.Email = "A@B.C" }).Fingerprint())
+	same("no credentials", Credentials{Email: "a@b.c"}.Fingerprint(), "")
+	same("no key", FingerprintKey(""), "")
+
+	differ("another key", FingerprintKey("k"), FingerprintKey("k2"))
+	differ("another person", oauth.Fingerprint(), change(func(c *Credentials) { c.Email = "x@b.c" }).Fingerprint())
+	differ("another Cloud", oauth.Fingerprint(), change(func(c *Credentials) { c.CoordinatorURL = "https://cloud.example" }).Fingerprint())
+	differ("a key that spells an account", FingerprintKey("account"), oauth.Fingerprint())
+	nameless := func(token string) string { return Credentials{AccessToken: token}.Fingerprint() }
+	differ("two people without an e-mail", nameless("t1"), nameless("t2"))
+	differ("a token that spells a key", nameless("k"), FingerprintKey("k"))
+
+	// Stored in databases and compared with what later versions compute: if
+	// this changes, everybody is asked for again.
+	same("for ever", FingerprintKey("arc_example"), "d05ae8f539172e1b705362e7bae1add9")
+	if got := FingerprintKey("arc_example"); len(got) != 32 || strings.Contains(got, "arc") {
+		t.Errorf("the fingerprint is %q; want 32 hex digits", got)
+	}
+}
+
+func TestCredentialsDoNotPrintTheirSecrets(t *testing.T) {
+	c := Credentials{APIKey: "SENTINEL", AccessToken: "SENTINEL"}
+	if text := fmt.Sprintf("%v %+v %#v %s %q %v", c, c, c, c, c, struct{ C Credentials }{c}); strings.Contains(text, "SENTINEL") {
+		t.Errorf("printed as %s", text)
+	}
+}
+
+func TestALoginIsWrittenAndReadBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "home", "arcade", "credentials.yaml")
+	if err := WriteAPIKeyLogin(path, "arc_1", "a@b.c", "http://localhost:8000"); err != nil {
+		t.Fatal(err)
+	}
+	checkPrivate(t, path)
+	checkAlone(t, path)
+	got, err := ReadCredentials(path)
+	if want := (Credentials{APIKey: "arc_1", Email: "a@b.c", CoordinatorURL: "http://localhost:8000"}); err != nil || got != want {
+		t.Errorf("read back %s, %v; want %s", show(got), err, show(want))
+	}
+	content, _ := os.ReadFile(path)
+	const want = "cloud:\n  api:\n    key: arc_1\n    version: v1\n  user:\n    email: a@b.c\n  coordinator_url: http://localhost:8000\n"
+	if string(content) != want {
+		t.Errorf("the file is\n%s\nwant what the Python CLI would understand:\n%s", content, want)
+	}
+}
+
+func TestALoginReplacesTheFormerOneAndKeepsTheRest(t *testing.T) {
+	for _, c := range []struct {
+		name, before string
+		kept         []string
+	}{
+		{"in the API-key generation", "# mine\ntheme: dark # really\ncloud:\n  api: {key: arc_OLD, version: v1, note: n1}\n  region: eu\n",
+			[]string{"# mine", "theme: dark # really", "note: n1", "region: eu"}},
+		{"in the OAuth generation", oauthFile + "  region: eu\nother: [1, 2]\n", []string{"region: eu", "other: [1, 2]"}},
+		{"in an empty file", "", nil},
+		{"in a file of nulls", "cloud: {api: null, user: ~}\nx: 1", []string{"x: 1"}},
+		{"with anchors", "x: &k arc_OLD\ncloud: {api: {key: *k}, user: &u {email: o@l.d, name: N}}\ny: *u\n", []string{"x: &k arc_OLD", "name: N"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "credentials.yaml")
+			if err := os.WriteFile(path, []byte(c.before), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if err := WriteAPIKeyLogin(path, "arc_new", "n@e.w", DefaultCloudURL); err != nil {
+				t.Fatal(err)
+			}
+			got, err := ReadCredentials(path)
+			if want := (Credentials{APIKey: "arc_new", Email: "n@e.w", CoordinatorURL: DefaultCloudURL}); err != nil || got != want {
+				t.Errorf("read back %s, %v; want the new login and nothing of the old: %s", show(got), err, show(want))
+			}
+			content, _ := os.ReadFile(path)
+			for _, kept := range c.kept {
+				if !strings.Contains(string(content), kept) {
+					t.Errorf("%q was lost; want it kept:\n%s", kept, content)
+				}
+			}
+			if strings.Contains(string(content), "SENTINEL") {
+				t.Errorf("tokens of the former login survive:\n%s", content)
+			}
+			checkPrivate(t, path)
+		})
+	}
+}
+
+func TestALoginThatCannotBeReadBackIsNotWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "credentials.yaml")
+	const before = "base: &b {auth: {access_token: old}}\ncloud: {<<: *b}\n"
+	if err := os.WriteFile(path, []byte(before), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteAPIKeyLogin(path, "arc_new", "n@e.w", DefaultCloudURL); !errors.Is(err, ErrCredentialsInvalid) {
+		t.Errorf("got %v; want ErrCredentialsInvalid, the merged token would remain the person's", err)
+	}
+	if content, _ := os.ReadFile(path); string(content) != before {
+		t.Errorf("the file was changed to\n%s", content)
+	}
+}
+
+func TestRemovingCredentials(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "credentials.yaml")
+	if err := WriteAPIKeyLogin(path, "arc_1", "a@b.c", DefaultCloudURL); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := RemoveCredentials(path); err != nil {
+			t.Errorf("got %v; want no error, also when there is nothing to remove", err)
+		}
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after removal: %v; want fs.ErrNotExist", err)
+	}
+	full := t.TempDir()
+	if err := os.WriteFile(filepath.Join(full, "x"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := RemoveCredentials(full); err == nil {
+		t.Error("something that cannot be removed counts as removed")
+	}
+}
+
+func FuzzCredentials(f *testing.F) {
+	for _, seed := range []string{apiKeyFile, oauthFile, "", "cloud: SENTINEL", "a: &a [*a]", "cloud: &c {api: *c}", "? {a: b}\n: c", "cloud: {<<: {api: {key: k}}}", "--- !!binary x"} {
+		f.Add([]byte(seed), "arc_1", "a@b.c")
+	}
+	f.Add([]byte(""), "0x1f", "~")
+	f.Add([]byte(""), "a\n b \n", "\xff\x00")
+	f.Fuzz(func(t *testing.T, content []byte, apiKey, email string) {
+		c, document, err := decodeCredentials(content, zone)
+		if err != nil {
+			if !errors.Is(err, ErrCredentialsInvalid) {
+				t.Fatalf("got %v; only ErrCredentialsInvalid quotes nothing", err)
+			}
+			return
+		}
+		if c.Present() != (c.Fingerprint() != "") {
+			t.Fatalf("%s: present is %v, the fingerprint %q", show(c), c.Present(), c.Fingerprint())
+		}
+		login := Credentials{APIKey: apiKey, Email: email, CoordinatorURL: DefaultCloudURL}
+		written, err := encodeAPIKeyLogin(document, login)
+		if err != nil {
+			return
+		}
+		if got, _, err := decodeCredentials(written, zone); err != nil || got != login {
+			t.Fatalf("wrote %q, read back %s, %v", written, show(got), err)
+		}
+	})
+}
+
+func TestAnyKeyCanBeWrittenIntoANewFile(t *testing.T) {
+	for _, key := range []string{"0x1f", "~", "null", "yes", "1e3", "2026-11-23", "- a", "a: b", "#", "'", `"`, "*a", "&a", "!x", "%", "@",
+		"a\nb", " a", "a ", "a \n b\n\n", "\t", "\x00\x1b", "\xff\xfe", "ë", "\u2028", "\ufeff", strings.Repeat("k", 4096)} {
+		var empty yaml.Node
+		if _, err := encodeAPIKeyLogin(&empty, Credentials{APIKey: key}); err != nil {
+			t.Errorf("the key %q cannot be stored: %v; want any, keys are opaque", key, err)
+		}
+	}
+}

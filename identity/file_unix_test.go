@@ -1,0 +1,90 @@
+//go:build unix
+
+package identity
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// checkPrivate checks that nobody but its owner can read the file.
+func checkPrivate(t *testing.T, path string) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mode := info.Mode().Perm(); mode != 0o600 {
+		t.Errorf("%s has mode %o; want 600", filepath.Base(path), mode)
+	}
+}
+
+// lockedMirror returns a usage.json that this test holds a lock of kind how on,
+// through a descriptor of its own, as another process would.
+func lockedMirror(t *testing.T, how int) (path string, release func()) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "usage.json")
+	if _, err := WriteMirror(path, Mirror{AnonID: someUUID}); err != nil {
+		t.Fatal(err)
+	}
+	holder, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { holder.Close() })
+	if err := unix.Flock(int(holder.Fd()), how); err != nil {
+		t.Fatal(err)
+	}
+	return path, func() { holder.Close() }
+}
+
+func TestAMirrorBeingWrittenIsLeftAlone(t *testing.T) {
+	path, _ := lockedMirror(t, unix.LOCK_EX)
+	start := time.Now()
+	_, _, err := ReadMirror(path)
+	if !errors.Is(err, ErrMirrorBusy) || errors.Is(err, ErrMirrorInvalid) {
+		t.Errorf("got %v; want ErrMirrorBusy, because half a file must be neither adopted nor replaced", err)
+	}
+	if waited := time.Since(start); waited > 20*mirrorPatience {
+		t.Errorf("a command waited %v for another program's lock; want about %v", waited, mirrorPatience)
+	}
+}
+
+func TestAMirrorIsReadOnceItsWriterIsDone(t *testing.T) {
+	path, release := lockedMirror(t, unix.LOCK_EX)
+	done := make(chan error)
+	go func() {
+		_, _, err := ReadMirror(path)
+		done <- err
+	}()
+	release()
+	if err := <-done; err != nil {
+		t.Errorf("got %v; want the file, its writer has gone", err)
+	}
+}
+
+func TestReadersShareTheMirror(t *testing.T) {
+	path, _ := lockedMirror(t, unix.LOCK_SH)
+	if _, _, err := ReadMirror(path); err != nil {
+		t.Errorf("got %v; want the file, the Python CLI only reads it too", err)
+	}
+}
+
+func TestANamedPipeHoldsNobodyUp(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "usage.json")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Skipf("no named pipes here: %v", err)
+	}
+	// Nobody ever writes to it: a plain open would wait for ever.
+	if _, _, err := ReadMirror(path); !errors.Is(err, errNotRegular) {
+		t.Errorf("got %v; want an error that says what it is", err)
+	}
+	if _, err := ReadCredentials(path); !errors.Is(err, errNotRegular) {
+		t.Errorf("got %v; want an error that says what it is", err)
+	}
+}

@@ -1,0 +1,204 @@
+package identity
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const someUUID = "5d0e1a52-7c54-4d0e-9d2c-0b6a3f1c9f11"
+
+func TestTheMirrorIsByteForByteWhatPythonWrites(t *testing.T) {
+	// The right sides are the output of Python 3's json.dumps(..., indent=2).
+	for _, c := range []struct {
+		name, principal, linked string
+	}{
+		{"nobody linked", "", `null`},
+		{"a plain id", "acc_1", `"acc_1"`},
+		{"quotes and backslashes", `a"b\c`, `"a\"b\\c"`},
+		{"signs that HTML-minded encoders escape", "<a&b>", `"<a&b>"`},
+		{"beyond ASCII", "Zoë", `"Zo\u00eb"`},
+		{"beyond 16 bits", "\U0001f600", `"\ud83d\ude00"`},
+		{"control characters", "\x00\b\t\n\f\r\x1f\x7f", `"\u0000\b\t\n\f\r\u001f\u007f"`},
+		{"a slash", "a/b", `"a/b"`},
+		{"line separators", "\u2028", `"\u2028"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			want := "{\n  \"anon_id\": \"" + someUUID + "\",\n  \"linked_principal_id\": " + c.linked + "\n}"
+			if got := string(Mirror{someUUID, c.principal}.Encode()); got != want {
+				t.Errorf("the Python CLI would write other bytes\n got %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+func TestReadingTheMirror(t *testing.T) {
+	linked := func(principal string) string {
+		quoted, _ := json.Marshal(principal)
+		return `{"anon_id": "` + someUUID + `", "linked_principal_id": ` + string(quoted) + `}`
+	}
+	anonymous := Mirror{AnonID: someUUID}
+	for _, c := range []struct {
+		name, content string
+		want          Mirror // zero: invalid
+	}{
+		{"accepts its own file", string(Mirror{someUUID, "acc_1"}.Encode()), Mirror{someUUID, "acc_1"}},
+		{"accepts null", `{"anon_id": "` + someUUID + `", "linked_principal_id": null}`, anonymous},
+		{"accepts a missing principal", `{"anon_id": "` + someUUID + `"}`, anonymous},
+		{"takes an empty principal for none, like Python", linked(""), anonymous},
+		{"accepts keys of other versions", `{"v": [1], "anon_id": "` + someUUID + `"}`, anonymous},
+		{"accepts an id of 200 characters, not bytes", linked(strings.Repeat("ë", 200)), Mirror{someUUID, strings.Repeat("ë", 200)}},
+		{"accepts an e-mail address", linked("a@b.c"), Mirror{someUUID, "a@b.c"}},
+
+		{"refuses an empty file", "", Mirror{}},
+		{"refuses half a file", `{"anon_id": "` + someUUID + `"`, Mirror{}},
+		{"refuses null", "null", Mirror{}},
+		{"refuses a list", `["` + someUUID + `"]`, Mirror{}},
+		{"refuses a second value", `{"anon_id": "` + someUUID + `"} {}`, Mirror{}},
+		{"refuses no anon id", `{"linked_principal_id": null}`, Mirror{}},
+		{"refuses an anon id under another name", `{"ANON_ID": "` + someUUID + `"}`, Mirror{}},
+		{"refuses an anon id of null", `{"anon_id": null}`, Mirror{}},
+		{"refuses an anon id that is a number", `{"anon_id": 7}`, Mirror{}},
+		{"refuses an anon id that is no UUID", `{"anon_id": "me"}`, Mirror{}},
+		{"refuses a UUID without dashes", `{"anon_id": "` + strings.ReplaceAll(someUUID, "-", "") + `"}`, Mirror{}},
+		{"refuses a UUID in braces", `{"anon_id": "{` + someUUID + `}"}`, Mirror{}},
+		{"refuses a principal that is no string", `{"anon_id": "` + someUUID + `", "linked_principal_id": 7}`, Mirror{}},
+		{"refuses an id PostHog would cut", linked(strings.Repeat("x", 201)), Mirror{}},
+		{"refuses an id PostHog refuses", linked("anonymous"), Mirror{}},
+		{"refuses it in capitals", linked("Guest"), Mirror{}},
+		{"refuses it in quotes", linked(`"null"`), Mirror{}},
+		{"refuses the placeholder 0", linked("0"), Mirror{}},
+		{"refuses an object turned into text", linked("[object Object]"), Mirror{}},
+		{"refuses a blank id", linked("  "), Mirror{}},
+		{"refuses blanks around an id", linked(" acc_1"), Mirror{}},
+		{"refuses terminal control characters", linked("acc\x1b[31m"), Mirror{}},
+		{"refuses invisible characters", linked("acc\u202e"), Mirror{}},
+		{"refuses half a surrogate pair", `{"anon_id": "` + someUUID + `", "linked_principal_id": "\ud800"}`, Mirror{}},
+		{"refuses what is not UTF-8", `{"anon_id": "` + someUUID + `", "x": "` + "\xff" + `"}`, Mirror{}},
+		{"refuses a file of 20 kB", `{"anon_id": "` + someUUID + `"}` + strings.Repeat(" ", 20<<10), Mirror{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "usage.json")
+			if err := os.WriteFile(path, []byte(c.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got, _, err := ReadMirror(path)
+			if got != c.want {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+			if valid := c.want != (Mirror{}); (err == nil) != valid || !valid && !errors.Is(err, ErrMirrorInvalid) {
+				t.Errorf("got error %v; want ErrMirrorInvalid exactly for what is no identity", err)
+			}
+		})
+	}
+}
+
+func TestReadingAMirrorThatIsNoFile(t *testing.T) {
+	dir := t.TempDir()
+	if _, _, err := ReadMirror(filepath.Join(dir, "usage.json")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file gave %v; want fs.ErrNotExist, so that it is exported again", err)
+	}
+	_, _, err := ReadMirror(dir)
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrMirrorInvalid) {
+		t.Errorf("a directory gave %v; want an error that asks for nothing to be written", err)
+	}
+}
+
+func TestTheDigestTellsWhoWroteTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "usage.json")
+	exported, err := WriteMirror(path, Mirror{AnonID: someUUID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, read, err := ReadMirror(path); err != nil || read != exported {
+		t.Errorf("read digest %q, %v; want %q, the one exported", read, err, exported)
+	}
+	if err := os.WriteFile(path, []byte(`{}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, read, err := ReadMirror(path); !errors.Is(err, ErrMirrorInvalid) || read == exported || read == "" {
+		t.Errorf("another program's file has digest %q (%v); want one of its own, even though it is invalid", read, err)
+	}
+	if got := (Mirror{AnonID: someUUID}).Digest(); got != exported {
+		t.Errorf("Digest() is %q, the file's %q", got, exported)
+	}
+}
+
+func TestWritingTheMirror(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "usage.json")
+	write := func(m Mirror) os.FileInfo {
+		t.Helper()
+		if _, err := WriteMirror(path, m); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	first := write(Mirror{AnonID: someUUID})
+	again := write(Mirror{AnonID: someUUID})
+	if !os.SameFile(first, again) {
+		t.Error("the same identity was written twice; the file may only be replaced when it would differ")
+	}
+	other := write(Mirror{someUUID, "acc_1"})
+	if os.SameFile(again, other) {
+		t.Error("another identity was written into the same file; a reader could see half of it")
+	}
+	checkPrivate(t, path)
+	checkAlone(t, path)
+}
+
+func TestAMirrorThatCannotBeWrittenLeavesNothingBehind(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "usage.json")
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := WriteMirror(path, Mirror{AnonID: someUUID}); err == nil {
+		t.Error("a directory was replaced by a file; want an error")
+	}
+	checkAlone(t, path)
+	if _, err := WriteMirror(filepath.Join(dir, "missing", "usage.json"), Mirror{AnonID: someUUID}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v; want fs.ErrNotExist for a directory that is not there", err)
+	}
+}
+
+// checkAlone checks that path has no temporary files beside it.
+func checkAlone(t *testing.T, path string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("beside %s: %v, %v; want nothing left over", filepath.Base(path), entries, err)
+	}
+}
+
+func FuzzTheMirror(f *testing.F) {
+	f.Add([]byte(`{"anon_id": "` + someUUID + `", "linked_principal_id": null}`))
+	f.Add([]byte(`{"anon_id": "` + someUUID + `", "linked_principal_id": "\u00eb\ud83d\ude00"}`))
+	f.Add([]byte(`{"anon_id": "x"}`))
+	f.Add([]byte(`[]`))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		m, err := decodeMirror(content)
+		if err != nil {
+			return
+		}
+		if !validAnonID(m.AnonID) || m.PrincipalID != "" && !validPrincipalID(m.PrincipalID) {
+			t.Fatalf("accepted %+v", m)
+		}
+		again, err := decodeMirror(m.Encode())
+		if err != nil || again != m {
+			t.Fatalf("%+v does not survive being written: %+v, %v", m, again, err)
+		}
+		for _, b := range m.Encode() {
+			if b > '~' {
+				t.Fatalf("%q is not ASCII, as Python's file is", m.Encode())
+			}
+		}
+	})
+}

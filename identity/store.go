@@ -1,0 +1,104 @@
+package identity
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Load returns the current identity, and false when there is none yet.
+func Load(ctx context.Context, tx *sql.Tx) (State, bool, error) {
+	return scanState(tx.QueryRowContext(ctx, selectState+` WHERE retired_at IS NULL`))
+}
+
+// Lookup returns what is stored for anonID, current or retired, and false when
+// it was never used here.
+func Lookup(ctx context.Context, tx *sql.Tx, anonID string) (State, bool, error) {
+	return scanState(tx.QueryRowContext(ctx, selectState+` WHERE anon_id = ?`, anonID))
+}
+
+const selectState = `SELECT anon_id, coalesce(principal_id, ''), coalesce(credential, ''), spoke, aliased FROM identities`
+
+func scanState(row *sql.Row) (State, bool, error) {
+	var s State
+	err := row.Scan(&s.AnonID, &s.PrincipalID, &s.Credential, &s.Spoke, &s.Aliased)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return State{}, false, nil
+	case err != nil:
+		return State{}, false, fmt.Errorf("read the identity: %w", err)
+	}
+	return s, true, nil
+}
+
+// Save makes after the current identity in place of before, the one [Load]
+// returned or the zero State. It writes nothing when they are equal.
+func Save(ctx context.Context, tx *sql.Tx, before, after State, now time.Time) error {
+	if before == after {
+		return nil
+	}
+	if before.AnonID != "" && before.AnonID != after.AnonID {
+		// First, because only one row may be current.
+		const retire = `UPDATE identities SET retired_at = ? WHERE anon_id = ?`
+		if _, err := tx.ExecContext(ctx, retire, now.UnixMilli(), before.AnonID); err != nil {
+			return fmt.Errorf("retire the identity: %w", err)
+		}
+	}
+	// An anon id that was used before comes back with what it can never lose.
+	const put = `
+INSERT INTO identities (anon_id, principal_id, credential, spoke, aliased, created_at)
+VALUES (?, nullif(?, ''), nullif(?, ''), ?, ?, ?)
+ON CONFLICT (anon_id) DO UPDATE SET
+  principal_id = excluded.principal_id, credential = excluded.credential, retired_at = NULL,
+  spoke = max(spoke, excluded.spoke), aliased = max(aliased, excluded.aliased)`
+	if _, err := tx.ExecContext(ctx, put, after.AnonID, after.PrincipalID, after.Credential,
+		after.Spoke, after.Aliased, now.UnixMilli()); err != nil {
+		return fmt.Errorf("save the identity: %w", err)
+	}
+	return nil
+}
+
+// Principal returns the principal remembered for a credential's fingerprint,
+// "" when there is none. Without a fingerprint it does not ask.
+func Principal(ctx context.Context, tx *sql.Tx, fingerprint string) (string, error) {
+	if fingerprint == "" {
+		return "", nil
+	}
+	return selectText(ctx, tx, `SELECT principal_id FROM principals WHERE credential = ?`, fingerprint)
+}
+
+// Remember stores the principal of a credential, so that it is asked for once.
+func Remember(ctx context.Context, tx *sql.Tx, fingerprint, principal string, now time.Time) error {
+	const put = `INSERT OR REPLACE INTO principals (credential, principal_id, learned_at) VALUES (?, ?, ?)`
+	if _, err := tx.ExecContext(ctx, put, fingerprint, principal, now.UnixMilli()); err != nil {
+		return fmt.Errorf("remember the principal: %w", err)
+	}
+	return nil
+}
+
+// MirrorDigest returns the digest of the usage.json exported or adopted last,
+// "" before the first time.
+func MirrorDigest(ctx context.Context, tx *sql.Tx) (string, error) {
+	return selectText(ctx, tx, `SELECT digest FROM mirror WHERE id = 1`)
+}
+
+// SetMirrorDigest stores the digest of the usage.json that agrees with the
+// database.
+func SetMirrorDigest(ctx context.Context, tx *sql.Tx, digest string) error {
+	if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO mirror (id, digest) VALUES (1, ?)`, digest); err != nil {
+		return fmt.Errorf("save the digest of usage.json: %w", err)
+	}
+	return nil
+}
+
+// selectText returns the one text a query yields, "" for no row.
+func selectText(ctx context.Context, tx *sql.Tx, query string, args ...any) (string, error) {
+	var text string
+	err := tx.QueryRowContext(ctx, query, args...).Scan(&text)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("read the identity: %w", err)
+	}
+	return text, nil
+}

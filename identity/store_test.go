@@ -1,0 +1,207 @@
+package identity
+
+import (
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite"
+)
+
+const schema = `
+CREATE TABLE identities (
+  anon_id TEXT PRIMARY KEY, principal_id TEXT, credential TEXT,
+  spoke INTEGER NOT NULL DEFAULT 0, aliased INTEGER NOT NULL DEFAULT 0,
+  created_at INTEGER NOT NULL, retired_at INTEGER) STRICT;
+CREATE UNIQUE INDEX identities_current ON identities ((retired_at IS NULL)) WHERE retired_at IS NULL;
+CREATE TABLE principals (credential TEXT PRIMARY KEY, principal_id TEXT NOT NULL, learned_at INTEGER NOT NULL) STRICT;
+CREATE TABLE mirror (id INTEGER PRIMARY KEY CHECK (id = 1), digest TEXT NOT NULL) STRICT;`
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// inTx runs the test in a transaction on a real database file.
+func inTx(t *testing.T) *sql.Tx {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "usage.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	if _, err := db.ExecContext(t.Context(), schema); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tx.Rollback() })
+	return tx
+}
+
+func mustSave(t *testing.T, tx *sql.Tx, before, after State, now time.Time) {
+	t.Helper()
+	if err := Save(t.Context(), tx, before, after, now); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkLoad(t *testing.T, tx *sql.Tx, want State) {
+	t.Helper()
+	got, ok, err := Load(t.Context(), tx)
+	if err != nil || !ok || got != want {
+		t.Errorf("the current identity is %+v, %v, %v; want %+v", got, ok, err, want)
+	}
+}
+
+func checkLookup(t *testing.T, tx *sql.Tx, want State) {
+	t.Helper()
+	got, ok, err := Lookup(t.Context(), tx, want.AnonID)
+	if err != nil || !ok || got != want {
+		t.Errorf("known of %s is %+v, %v, %v; want %+v", want.AnonID, got, ok, err, want)
+	}
+}
+
+func TestANewDatabaseHasNoIdentity(t *testing.T) {
+	tx := inTx(t)
+	if s, ok, err := Load(t.Context(), tx); s != (State{}) || ok || err != nil {
+		t.Errorf("got %+v, %v, %v; want nothing", s, ok, err)
+	}
+	if s, ok, err := Lookup(t.Context(), tx, a); s != (State{}) || ok || err != nil {
+		t.Errorf("got %+v, %v, %v; want nothing", s, ok, err)
+	}
+}
+
+func TestAnIdentityIsSavedAsItIs(t *testing.T) {
+	for _, s := range []State{mute, anonymous, taken, unlinked, unlinkedS, linked, linkedNoF} {
+		t.Run(fmt.Sprintf("%+v", s), func(t *testing.T) {
+			tx := inTx(t)
+			mustSave(t, tx, State{}, s, noon)
+			checkLoad(t, tx, s)
+			checkLookup(t, tx, s)
+		})
+	}
+}
+
+func TestAChangedIdentityReplacesItself(t *testing.T) {
+	tx := inTx(t)
+	mustSave(t, tx, State{}, anonymous, noon)
+	mustSave(t, tx, anonymous, linked, noon.Add(time.Hour))
+	checkLoad(t, tx, linked)
+	mustSave(t, tx, linked, withCredential(linked, ""), noon.Add(time.Hour))
+	checkLoad(t, tx, linkedNoF)
+	if created, _ := times(t, tx, a); created != noon.UnixMilli() {
+		t.Errorf("created at %d ms; want %d, when the anon id was first used", created, noon.UnixMilli())
+	}
+}
+
+func TestANewAnonIDRetiresTheOldOne(t *testing.T) {
+	tx := inTx(t)
+	mustSave(t, tx, State{}, linked, noon)
+	mustSave(t, tx, linked, State{AnonID: n1}, noon.Add(time.Hour))
+	checkLoad(t, tx, State{AnonID: n1})
+	checkLookup(t, tx, linked)
+	if _, retired := times(t, tx, a); retired.Int64 != noon.Add(time.Hour).UnixMilli() {
+		t.Errorf("retired at %v; want an hour after noon, in milliseconds", retired)
+	}
+}
+
+func TestAnAnonIDThatComesBackHasForgottenNothing(t *testing.T) {
+	tx := inTx(t)
+	mustSave(t, tx, State{}, linked, noon)
+	mustSave(t, tx, linked, State{AnonID: n1}, noon)
+	mustSave(t, tx, State{AnonID: n1}, State{AnonID: a}, noon)
+	checkLoad(t, tx, State{AnonID: a, Spoke: true, Aliased: true})
+	checkLookup(t, tx, State{AnonID: n1})
+}
+
+func TestNothingIsWrittenForAnUnchangedIdentity(t *testing.T) {
+	tx := inTx(t)
+	mustSave(t, tx, State{}, linked, noon)
+	before := totalChanges(t, tx)
+	mustSave(t, tx, linked, linked, noon.Add(time.Hour))
+	if after := totalChanges(t, tx); after != before {
+		t.Errorf("%d rows written; want none, this runs in every command", after-before)
+	}
+}
+
+func TestAWrongIdeaOfTheCurrentIdentityIsRefused(t *testing.T) {
+	tx := inTx(t)
+	mustSave(t, tx, State{}, linked, noon)
+	if err := Save(t.Context(), tx, State{}, State{AnonID: n1}, noon); err == nil {
+		t.Error("two identities are current; want an error")
+	}
+}
+
+func TestAPrincipalIsRememberedByFingerprint(t *testing.T) {
+	tx := inTx(t)
+	check := func(fingerprint, want string) {
+		t.Helper()
+		if got, err := Principal(t.Context(), tx, fingerprint); err != nil || got != want {
+			t.Errorf("%q is %q's, %v; want %q", fingerprint, got, err, want)
+		}
+	}
+	check(f1, "")
+	check("", "")
+	for _, principal := range []string{p, q} {
+		if err := Remember(t.Context(), tx, f1, principal, noon); err != nil {
+			t.Fatal(err)
+		}
+		check(f1, principal)
+	}
+	check(f2, "")
+}
+
+func TestTheMirrorsDigestIsKept(t *testing.T) {
+	tx := inTx(t)
+	for _, want := range []string{"", "one", "two"} {
+		if want != "" {
+			if err := SetMirrorDigest(t.Context(), tx, want); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got, err := MirrorDigest(t.Context(), tx); err != nil || got != want {
+			t.Errorf("got %q, %v; want %q", got, err, want)
+		}
+	}
+}
+
+func TestABrokenDatabaseIsAnErrorAndNotANewIdentity(t *testing.T) {
+	tx := inTx(t)
+	if _, err := tx.ExecContext(t.Context(), `DROP TABLE identities; DROP TABLE principals; DROP TABLE mirror`); err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	_, _, loadErr := Load(ctx, tx)
+	_, principalErr := Principal(ctx, tx, f1)
+	_, digestErr := MirrorDigest(ctx, tx)
+	for call, err := range map[string]error{
+		"Load": loadErr, "Principal": principalErr, "MirrorDigest": digestErr,
+		"Save":            Save(ctx, tx, mute, linked, noon),
+		"Save, retiring":  Save(ctx, tx, mute, State{AnonID: n1}, noon),
+		"Remember":        Remember(ctx, tx, f1, p, noon),
+		"SetMirrorDigest": SetMirrorDigest(ctx, tx, "x"),
+	} {
+		if err == nil {
+			t.Errorf("%s found nothing wrong with a database without tables", call)
+		}
+	}
+}
+
+func times(t *testing.T, tx *sql.Tx, anonID string) (created int64, retired sql.NullInt64) {
+	t.Helper()
+	const query = `SELECT created_at, retired_at FROM identities WHERE anon_id = ?`
+	if err := tx.QueryRowContext(t.Context(), query, anonID).Scan(&created, &retired); err != nil {
+		t.Fatal(err)
+	}
+	return created, retired
+}
+
+func totalChanges(t *testing.T, tx *sql.Tx) (n int) {
+	t.Helper()
+	if err := tx.QueryRowContext(t.Context(), `SELECT total_changes()`).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
