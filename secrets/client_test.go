@@ -1,0 +1,391 @@
+package secrets_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/secrets"
+	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
+)
+
+const (
+	token = "arc_sentinel-token"
+	value = "sentinel-value-that-nobody-may-see"
+)
+
+// newClient starts an Engine and a client for it that does not pause between attempts.
+func newClient(t *testing.T) (*secretstest.Engine, *secrets.Client) {
+	t.Helper()
+	engine := secretstest.Start(token)
+	t.Cleanup(engine.Close)
+	return engine, clientFor(t, engine.URL)
+}
+
+func clientFor(t *testing.T, address string) *secrets.Client {
+	t.Helper()
+	base, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &secrets.Client{HTTP: &http.Client{Transport: transport}, Base: base, Token: token, Pause: time.Millisecond}
+}
+
+// roundTrip is an http.RoundTripper that a test writes in place.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// setOne sets KEY and returns what became of it.
+func setOne(t *testing.T, c *secrets.Client) error {
+	t.Helper()
+	results := slices.Collect(c.Set(t.Context(), []secrets.Pair{{Key: "KEY", Value: value}}))
+	if len(results) != 1 || results[0].Key != "KEY" {
+		t.Fatalf("Set yielded %v, want one result for KEY", results)
+	}
+	return results[0].Err
+}
+
+func TestBothGenerationsAreAskedAtTheirAddresses(t *testing.T) {
+	tests := []struct{ name, organisation, project, path string }{
+		{"a plain key asks the admin address", "", "", "/v1/admin/secrets"},
+		{"credentials with a context ask their project", "org-1", "proj-2", "/v1/orgs/org-1/projects/proj-2/secrets"},
+		{"ids are escaped", "o/1", "..", "/v1/orgs/o%2F1/projects/%2E%2E/secrets"},
+		{"half a context is none", "org-1", "", "/v1/admin/secrets"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			engine, c := newClient(t)
+			c.Organisation, c.Project = tt.organisation, tt.project
+			if err := setOne(t, c); err != nil {
+				t.Fatalf("Set failed: %v", err)
+			}
+			list, err := c.List(t.Context())
+			if err != nil || len(list) != 1 || list[0].Key != "KEY" {
+				t.Fatalf("List gave %v and %v, want the secret that was set", list, err)
+			}
+			results, err := c.Unset(t.Context(), []string{"KEY"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for r := range results {
+				if r.Err != nil {
+					t.Errorf("Unset failed: %v", r.Err)
+				}
+			}
+			var got []string
+			for _, r := range engine.Requests() {
+				got = append(got, r.Method+" "+r.Path)
+				if r.Authorization != "Bearer "+token {
+					t.Errorf("%s carried Authorization %q", r.Method, r.Authorization)
+				}
+			}
+			want := []string{"PUT " + tt.path + "/KEY", "GET " + tt.path, "GET " + tt.path, "DELETE " + tt.path + "/" + list[0].ID}
+			if !slices.Equal(got, want) {
+				t.Errorf("the Engine was asked %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestAnyKeyAndValueArriveUnchanged(t *testing.T) {
+	keys := []struct{ key, path string }{
+		{"API_KEY", "API_KEY"}, {"a/b", "a%2Fb"}, {".", "%2E"}, {"..", "%2E%2E"}, {"...", "..."}, {"../../x", "..%2F..%2Fx"},
+		{"100%", "100%25"}, {"%2F", "%252F"}, {"a?b#c", "a%3Fb%23c"}, {"a;b,c", "a%3Bb%2Cc"}, {"schlüssel", "schl%C3%BCssel"},
+		{"鍵", "%E9%8D%B5"}, {"a+b&c", "a+b&c"}, {`a\b"c`, "a%5Cb%22c"}, {"a:b", "a:b"},
+	}
+	values := []string{value, "<>&'\"\\", "a\nb\r\n\t", "\u2028漢🔑\x00\x7f", " blanks ", strings.Repeat("x", 1<<20)}
+	engine, c := newClient(t)
+	for i, k := range keys {
+		want := values[i%len(values)]
+		for r := range c.Set(t.Context(), []secrets.Pair{{Key: k.key, Value: want}}) {
+			if r.Err != nil {
+				t.Fatalf("Set(%q) failed: %v", k.key, r.Err)
+			}
+		}
+		requests := engine.Requests()
+		if got := requests[len(requests)-1].Path; got != "/v1/admin/secrets/"+k.path {
+			t.Errorf("the key %q was sent as %s, want .../%s", k.key, got, k.path)
+		}
+		items := engine.Items()
+		if got := items[len(items)-1]; got.Key != k.key || got.Value != want || got.Description != "Secret set via CLI" {
+			t.Errorf("the Engine keeps %.80q, want the key %q and the value %.80q", got, k.key, want)
+		}
+	}
+}
+
+func TestASecondAttemptIsMadeWhereItMayHelp(t *testing.T) {
+	tests := []struct {
+		name     string
+		fault    secretstest.Fault
+		requests int
+		status   int // of the error; 0 means success
+	}{
+		{"after one 502", secretstest.Fault{Mode: secretstest.Status, Status: 502, Times: 1}, 2, 0},
+		{"after one 503", secretstest.Fault{Mode: secretstest.Status, Status: 503, Times: 1}, 2, 0},
+		{"after one 504", secretstest.Fault{Mode: secretstest.Status, Status: 504, Times: 1}, 2, 0},
+		{"after one reset", secretstest.Fault{Mode: secretstest.Reset, Times: 1}, 2, 0},
+		{"after a connection that was closed", secretstest.Fault{Mode: secretstest.HangUp, Times: 1}, 2, 0},
+		{"after a reset that hid a success", secretstest.Fault{Mode: secretstest.Reset, Commit: true, Times: 1}, 2, 0},
+		{"but not a third one", secretstest.Fault{Mode: secretstest.Status, Status: 503}, 2, 503},
+		{"but not after 500", secretstest.Fault{Mode: secretstest.Status, Status: 500}, 1, 500},
+		{"but not after 429", secretstest.Fault{Mode: secretstest.Status, Status: 429}, 1, 429},
+		{"but not after 400", secretstest.Fault{Mode: secretstest.Status, Status: 400}, 1, 400},
+		{"but not after 401", secretstest.Fault{Mode: secretstest.Status, Status: 401}, 1, 401},
+		{"but not after 403", secretstest.Fault{Mode: secretstest.Status, Status: 403}, 1, 403},
+		{"but not after 404", secretstest.Fault{Mode: secretstest.Status, Status: 404}, 1, 404},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			engine, c := newClient(t)
+			engine.Inject(tt.fault)
+			err := setOne(t, c)
+			if got := len(engine.Requests()); got != tt.requests {
+				t.Errorf("%d requests were made, want %d", got, tt.requests)
+			}
+			if tt.status == 0 {
+				if items := engine.Items(); err != nil || len(items) != 1 || items[0].Value != value {
+					t.Errorf("Set gave %v and the Engine keeps %v, want the secret once", err, items)
+				}
+				return
+			}
+			var got *secrets.StatusError
+			if !errors.As(err, &got) || got.Status != tt.status {
+				t.Errorf("Set gave %v, want status %d", err, tt.status)
+			}
+		})
+	}
+}
+
+func TestEachConnectionProblemIsExplained(t *testing.T) {
+	closed := closedAddress(t)
+	fault := func(mode secretstest.Mode) func(*testing.T) *secrets.Client {
+		return func(t *testing.T) *secrets.Client {
+			engine, c := newClient(t)
+			engine.Inject(secretstest.Fault{Mode: mode})
+			if mode == secretstest.Hang || mode == secretstest.SlowBody {
+				c.Timeout = 50 * time.Millisecond
+			}
+			return c
+		}
+	}
+	tests := []struct {
+		want   secrets.Reason
+		name   string
+		client func(t *testing.T) *secrets.Client
+	}{
+		{secrets.NoListener, "nothing listens", func(t *testing.T) *secrets.Client { return clientFor(t, "http://"+closed) }},
+		{secrets.UnknownHost, "the name is unknown", func(t *testing.T) *secrets.Client {
+			c := clientFor(t, "http://engine.invalid")
+			c.HTTP.Transport = &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+				return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "engine.invalid", IsNotFound: true}}
+			}}
+			return c
+		}},
+		{secrets.NoProxy, "the proxy is down", func(t *testing.T) *secrets.Client {
+			c := clientFor(t, "https://engine.invalid")
+			c.HTTP.Transport = &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: closed, User: url.UserPassword("me", "sentinel-proxy")})}
+			return c
+		}},
+		{secrets.Untrusted, "the certificate is not trusted", func(t *testing.T) *secrets.Client {
+			engine := secretstest.StartTLS(token)
+			t.Cleanup(engine.Close)
+			return clientFor(t, engine.URL)
+		}},
+		{secrets.NoTLS, "TLS is spoken to plain HTTP", func(t *testing.T) *secrets.Client {
+			engine := secretstest.Start(token)
+			t.Cleanup(engine.Close)
+			return clientFor(t, strings.Replace(engine.URL, "http:", "https:", 1))
+		}},
+		{secrets.TimedOut, "no answer comes", fault(secretstest.Hang)},
+		{secrets.TimedOut, "the answer does not end", fault(secretstest.SlowBody)},
+		{secrets.Broken, "the connection is reset", fault(secretstest.Reset)},
+		{secrets.Broken, "the answer is shorter than announced", fault(secretstest.ShortBody)},
+		{secrets.Broken, "the answer is not HTTP", fault(secretstest.NotHTTP)},
+		{secrets.Broken, "the answer has a broken header", fault(secretstest.BadHeader)},
+		{secrets.Broken, "the redirect leads nowhere", fault(secretstest.BadRedirect)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := tt.client(t)
+			c.Base.User = url.UserPassword("me", "sentinel-password")
+			_, err := c.List(t.Context())
+			var got *secrets.ConnectionError
+			if !errors.As(err, &got) || got.Reason != tt.want || got.Host != c.Base.Host {
+				t.Errorf("List gave %v, want the reason %q", err, tt.want)
+			}
+			if shown := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(shown, "sentinel") {
+				t.Errorf("the error shows what is private: %s", shown)
+			}
+		})
+	}
+}
+
+// closedAddress is a loopback address at which nothing listens.
+func closedAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func TestATimeOutIsNotTriedAgain(t *testing.T) {
+	engine, c := newClient(t)
+	engine.Inject(secretstest.Fault{Mode: secretstest.Hang})
+	c.Timeout = 50 * time.Millisecond
+	if err := setOne(t, c); err == nil {
+		t.Error("Set succeeded without an answer")
+	}
+	if got := len(engine.Requests()); got != 1 {
+		t.Errorf("%d requests were made, want 1: the user has waited long enough", got)
+	}
+}
+
+func TestARedirectIsNotFollowed(t *testing.T) {
+	elsewhere := secretstest.Start(token)
+	t.Cleanup(elsewhere.Close)
+	engine, c := newClient(t)
+	for _, location := range []string{elsewhere.URL + "/v1/admin/secrets", "/v1/admin/secrets", engine.URL} {
+		engine.Inject(secretstest.Fault{Mode: secretstest.Redirect, Location: location, Times: 2})
+		var got *secrets.StatusError
+		if err := setOne(t, c); !errors.As(err, &got) || got.Status != 307 {
+			t.Errorf("Set gave %v, want status 307", err)
+		}
+		if _, err := c.List(t.Context()); !errors.As(err, &got) || got.Status != 307 {
+			t.Errorf("List gave %v, want status 307", err)
+		}
+	}
+	if got := len(elsewhere.Requests()); got != 0 {
+		t.Errorf("%d requests went to the redirect's target, with the token", got)
+	}
+	if got := len(engine.Requests()); got != 6 {
+		t.Errorf("%d requests were made, want one for each of the 6 calls", got)
+	}
+}
+
+func TestWhatIsNoEngineIsNotBelieved(t *testing.T) {
+	for _, mode := range []secretstest.Mode{secretstest.Page, secretstest.NotJSON, secretstest.EndlessValue} {
+		engine, c := newClient(t)
+		engine.Inject(secretstest.Fault{Mode: mode})
+		if _, err := c.List(t.Context()); !errors.Is(err, secrets.ErrNotEngine) {
+			t.Errorf("List of %s gave %v, want ErrNotEngine", mode, err)
+		}
+	}
+	engine, c := newClient(t)
+	engine.Inject(secretstest.Fault{Mode: secretstest.Page})
+	if err := setOne(t, c); !errors.Is(err, secrets.ErrNotEngine) {
+		t.Errorf("Set to a captive portal gave %v, want ErrNotEngine: the secret is not stored", err)
+	}
+}
+
+// A server may repeat the value, the key and the token wherever it likes.
+func TestNoErrorPassesOnWhatTheServerSays(t *testing.T) {
+	modes := []secretstest.Fault{
+		{Mode: secretstest.Reset}, {Mode: secretstest.Hang}, {Mode: secretstest.BadRedirect}, {Mode: secretstest.NotHTTP},
+		{Mode: secretstest.BadHeader}, {Mode: secretstest.ShortBody}, {Mode: secretstest.SlowBody}, {Mode: secretstest.Page},
+		{Mode: secretstest.NotJSON}, {Mode: secretstest.Redirect, Location: "http://" + value + ".invalid/"},
+	}
+	for status := 300; status < 600; status++ {
+		if http.StatusText(status) != "" {
+			modes = append(modes, secretstest.Fault{Mode: secretstest.Status, Status: status})
+		}
+	}
+	for _, fault := range modes {
+		engine, c := newClient(t)
+		engine.Inject(fault)
+		if fault.Mode == secretstest.Hang || fault.Mode == secretstest.SlowBody {
+			c.Timeout = 50 * time.Millisecond
+		}
+		errs := []error{setOne(t, c)}
+		_, err := c.List(t.Context())
+		errs = append(errs, err)
+		for _, err := range errs {
+			for _, private := range []string{value, token, "cannot PUT", "cannot GET", "sentinel"} {
+				if shown := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(shown, private) {
+					t.Errorf("after %s %d the error holds %q: %s", fault.Mode, fault.Status, private, shown)
+				}
+			}
+		}
+	}
+}
+
+func TestStatusErrorsSayWhatToDo(t *testing.T) {
+	for status, want := range map[int]string{
+		301: "--tls", 400: "name of the key", 401: "arcade login", 403: "permit", 404: "--host", 407: "HTTPS_PROXY",
+		413: "too large", 418: "refuses", 429: "in a while", 500: "in a while", 503: "in a while",
+	} {
+		got := (&secrets.StatusError{Status: status}).Error()
+		if !strings.Contains(got, want) || !strings.Contains(got, fmt.Sprintf("(HTTP %d)", status)) {
+			t.Errorf("status %d is explained as %q, want something with %q and the status", status, got, want)
+		}
+	}
+}
+
+func TestATokenThatNoHeaderCanCarryIsNotSent(t *testing.T) {
+	engine, c := newClient(t)
+	for _, bad := range []string{"a\nb", "a b", "ä", "a\x00"} {
+		c.Token = bad
+		if err := setOne(t, c); !errors.Is(err, secrets.ErrBadToken) {
+			t.Errorf("Set with the token %q gave %v, want ErrBadToken", bad, err)
+		}
+	}
+	if got := len(engine.Requests()); got != 0 {
+		t.Errorf("%d requests were made", got)
+	}
+}
+
+func TestTheTransportsProxyIsUsed(t *testing.T) {
+	engine, c := newClient(t)
+	proxy := c.Base
+	c.Base = &url.URL{Scheme: "http", Host: "engine.invalid"}
+	c.HTTP.Transport = &http.Transport{Proxy: http.ProxyURL(proxy)}
+	if err := setOne(t, c); err != nil {
+		t.Fatalf("Set through a proxy failed: %v", err)
+	}
+	if items := engine.Items(); len(items) != 1 {
+		t.Errorf("the Engine behind the proxy keeps %v, want the secret", items)
+	}
+}
+
+func TestTraceSeesEveryAttemptAndNothingPrivate(t *testing.T) {
+	engine, c := newClient(t)
+	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 503, Times: 1})
+	engine.Inject(secretstest.Fault{Mode: secretstest.Reset, Method: http.MethodGet})
+	c.Base.User = url.UserPassword("me", "sentinel-password")
+	var mu sync.Mutex
+	var got []string
+	c.Trace = func(e secrets.Exchange) {
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, fmt.Sprint(e.Method, " ", e.URL, " ", e.Status))
+		if e.Duration <= 0 {
+			t.Errorf("the attempt %v took no time", e)
+		}
+	}
+	if err := setOne(t, c); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.List(t.Context()); err == nil {
+		t.Error("List succeeded over resets")
+	}
+	want := []string{
+		"PUT " + engine.URL + "/v1/admin/secrets/KEY 503", "PUT " + engine.URL + "/v1/admin/secrets/KEY 200",
+		"GET " + engine.URL + "/v1/admin/secrets 0", "GET " + engine.URL + "/v1/admin/secrets 0",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the trace is %q, want %q", got, want)
+	}
+}

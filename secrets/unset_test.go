@@ -1,0 +1,163 @@
+package secrets_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/ArcadeAI/arcade-cli/secrets"
+	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
+)
+
+// seeded is an Engine that keeps the keys A to D, whose ids are sec_0001 to sec_0004.
+func seeded(t *testing.T) (*secretstest.Engine, *secrets.Client) {
+	t.Helper()
+	engine, c := newClient(t)
+	for _, key := range []string{"A", "B", "C", "D"} {
+		for r := range c.Set(t.Context(), []secrets.Pair{{Key: key, Value: value}}) {
+			if r.Err != nil {
+				t.Fatal(r.Err)
+			}
+		}
+	}
+	return engine, c
+}
+
+// unset runs Unset to its end.
+func unset(t *testing.T, c *secrets.Client, keys ...string) []secrets.Result {
+	t.Helper()
+	results, err := c.Unset(t.Context(), keys)
+	if err != nil {
+		t.Fatalf("Unset failed: %v", err)
+	}
+	return slices.Collect(results)
+}
+
+func requestsOf(engine *secretstest.Engine, method string) (keys []string) {
+	for _, r := range engine.Requests() {
+		if r.Method == method {
+			keys = append(keys, r.Key)
+		}
+	}
+	return keys
+}
+
+func TestUnsetDeletesEachDistinctKeyInTheOrderGiven(t *testing.T) {
+	engine, c := seeded(t)
+	results := unset(t, c, "C", "A", "missing", "C", "B", "missing")
+	var got []string
+	for _, r := range results {
+		got = append(got, r.Key)
+		if want := r.Key == "missing"; errors.Is(r.Err, secrets.ErrNoSuchSecret) != want || (r.Err != nil) != want {
+			t.Errorf("%s gave %v", r.Key, r.Err)
+		}
+	}
+	if want := []string{"C", "A", "missing", "B"}; !slices.Equal(got, want) {
+		t.Errorf("the results are for %v, want %v", got, want)
+	}
+	if got, want := requestsOf(engine, http.MethodDelete), []string{"sec_0003", "sec_0001", "sec_0002"}; !slices.Equal(got, want) {
+		t.Errorf("the ids %v were deleted, want %v", got, want)
+	}
+	if got := len(requestsOf(engine, http.MethodGet)); got != 1 {
+		t.Errorf("the list was fetched %d times, want once", got)
+	}
+	if items := engine.Items(); len(items) != 1 || items[0].Key != "D" {
+		t.Errorf("the Engine keeps %v, want D alone", items)
+	}
+}
+
+func TestUnsetGoesOnAfterAFailure(t *testing.T) {
+	engine, c := seeded(t)
+	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 403, Method: http.MethodDelete, Key: "sec_0001"})
+	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 404, Method: http.MethodDelete, Key: "sec_0002"})
+	results := unset(t, c, "A", "B", "C")
+	for i, want := range []int{403, 404, 0} {
+		var refused *secrets.StatusError
+		switch errors.As(results[i].Err, &refused) {
+		case true:
+			if refused.Status != want {
+				t.Errorf("%s failed with %d, want %d", results[i].Key, refused.Status, want)
+			}
+		default:
+			if want != 0 || results[i].Err != nil {
+				t.Errorf("%s gave %v, want status %d", results[i].Key, results[i].Err, want)
+			}
+		}
+	}
+}
+
+func TestUnsetTakesALostAnswerForADeletion(t *testing.T) {
+	engine, c := seeded(t)
+	engine.Inject(secretstest.Fault{Mode: secretstest.Reset, Commit: true, Method: http.MethodDelete, Times: 1})
+	for _, r := range unset(t, c, "A") {
+		if r.Err != nil {
+			t.Errorf("deleting A gave %v although the first attempt deleted it", r.Err)
+		}
+	}
+	if got := len(requestsOf(engine, http.MethodDelete)); got != 2 {
+		t.Errorf("%d deletions were asked for, want the lost one and one more", got)
+	}
+}
+
+func TestUnsetNeverDeletesWithoutAnID(t *testing.T) {
+	engine, c := newClient(t)
+	engine.Answer(`{"items": [{"key": "A"}, {"key": "B", "id": ""}, {"key": "C", "id": 3}, {"id": "sec_1"}]}`)
+	for _, r := range unset(t, c, "A", "B", "C") {
+		if !errors.Is(r.Err, secrets.ErrNoSuchSecret) {
+			t.Errorf("%s gave %v, want ErrNoSuchSecret", r.Key, r.Err)
+		}
+	}
+	if got := requestsOf(engine, http.MethodDelete); got != nil {
+		t.Errorf("deletions of %q were asked for: without an id that is the whole collection", got)
+	}
+}
+
+func TestUnsetEscapesIDs(t *testing.T) {
+	engine, c := newClient(t)
+	engine.Answer(`{"items": [{"key": "A", "id": "../orgs/x"}]}`)
+	unset(t, c, "A")
+	requests := engine.Requests()
+	if got, want := requests[len(requests)-1].Path, "/v1/admin/secrets/..%2Forgs%2Fx"; got != want {
+		t.Errorf("%s was asked for, want %s: an id must not lead elsewhere", got, want)
+	}
+}
+
+func TestUnsetFailsWithoutAList(t *testing.T) {
+	engine, c := seeded(t)
+	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 401, Method: http.MethodGet})
+	var refused *secrets.StatusError
+	if _, err := c.Unset(t.Context(), []string{"A"}); !errors.As(err, &refused) || refused.Status != 401 {
+		t.Errorf("Unset gave %v, want status 401", err)
+	}
+	if got := requestsOf(engine, http.MethodDelete); got != nil {
+		t.Errorf("%q were deleted without a list", got)
+	}
+}
+
+func TestUnsetEndsWithItsContext(t *testing.T) {
+	engine, c := seeded(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	results, err := c.Unset(ctx, []string{"A", "B", "C"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var canceled []string
+	for r := range results {
+		if r.Key == "A" {
+			cancel()
+			continue
+		}
+		if errors.Is(r.Err, context.Canceled) {
+			canceled = append(canceled, r.Key)
+		}
+	}
+	if want := []string{"B", "C"}; !slices.Equal(canceled, want) {
+		t.Errorf("%v ended with the context, want %v", canceled, want)
+	}
+	if got := len(engine.Items()); got != 3 {
+		t.Errorf("the Engine keeps %d secrets, want all but A", got)
+	}
+}
