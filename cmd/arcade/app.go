@@ -40,6 +40,7 @@ type app struct {
 	network  func() http.RoundTripper // made on first use: most commands need no network
 	browse   func(url string) error   // opens a browser
 	spawn    func(environment []string) error
+	callback int                  // the port that the browser brings the key to
 	exit     func(code int)       // for the flusher's watchdog only
 	point    func(name string)    // test signal, see outbox.Config
 	extend   func(*cobra.Command) // tests add commands that panic or wait; nil otherwise
@@ -53,16 +54,17 @@ type app struct {
 func newApp() *app {
 	return &app{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
-		env:     os.Getenv,
-		now:     time.Now,
-		newAnon: uuid.NewString,
-		newUUID: func() string { return uuid.Must(uuid.NewV7()).String() },
-		jitter:  rand.Float64,
-		network: newTransport,
-		browse:  openBrowser,
-		spawn:   startFlusher,
-		exit:    os.Exit,
-		point:   func(string) {},
+		env:      os.Getenv,
+		now:      time.Now,
+		newAnon:  uuid.NewString,
+		newUUID:  func() string { return uuid.Must(uuid.NewV7()).String() },
+		jitter:   rand.Float64,
+		network:  newTransport,
+		browse:   openBrowser,
+		spawn:    startFlusher,
+		callback: identity.CallbackPort,
+		exit:     os.Exit,
+		point:    func(string) {},
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -67,7 +68,7 @@ func (a *app) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 	if err != nil {
 		return wrongUsage(cmd, "invalid value for --host", err.Error())
 	}
-	callback, err := identity.CallbackURI(o.callbackHost)
+	callback, err := identity.CallbackURI(cmp.Or(o.callbackHost, fmt.Sprintf("localhost:%d", a.callback)))
 	if err != nil {
 		return wrongUsage(cmd, "invalid value for --callback-host", err.Error())
 	}
@@ -81,7 +82,7 @@ func (a *app) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 // askBrowser sends the user to the login page and waits for what the page sends back.
 func (a *app) askBrowser(ctx context.Context, base, callback string, o loginOptions) (identity.Grant, error) {
 	state := rand.Text()
-	server, err := identity.ListenCallback(callback, state, identity.CallbackPort)
+	server, err := identity.ListenCallback(callback, state, a.callback)
 	if err != nil {
 		return identity.Grant{}, failed("callback port taken", err.Error(), "")
 	}

@@ -43,6 +43,11 @@ func (a *app) childEnvironment(withKey bool) []string {
 // environment goes through a pipe, not into the process's own, which others may read
 // (/proc/*/environ, ps e): a proxy's password and an API key travel in it.
 func startFlusher(environment []string) error {
+	return startDetached(environment, append(systemEnvironment(), childMarker+"=1"))
+}
+
+// startDetached starts it with environment through the pipe and visible in the process's own.
+func startDetached(environment, visible []string) error {
 	payload := strings.Join(environment, "\x00")
 	if len(payload) > pipeLimit {
 		return failed("environment too large", "the environment is too large to start a flusher with", "")
@@ -63,7 +68,7 @@ func startFlusher(environment []string) error {
 	defer null.Close()
 	process, err := os.StartProcess(program, []string{program, "usage", "flush", "--detached"}, &os.ProcAttr{
 		Dir:   neutralDirectory(),
-		Env:   append(systemEnvironment(), childMarker+"=1"),
+		Env:   visible,
 		Files: []*os.File{stdin, null, null}, // inheriting stderr would keep $(arcade ...) waiting
 		Sys:   detached(),
 	})

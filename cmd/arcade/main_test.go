@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+)
+
+// TestMain makes this binary two things: the tests, and, under the name arcade, the program
+// that they run as a process.
+func TestMain(m *testing.M) {
+	// A binary with the race detector sleeps a second at exit otherwise.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
+	testscript.Main(m, map[string]func(){"arcade": arcadeUnderTest})
+}
+
+// Variables that only the program under test knows. They reach its flusher, too.
+const (
+	testKillAt   = "ARCADE_TEST_KILL_AT"  // die by SIGKILL at this point
+	testStopAt   = "ARCADE_TEST_STOP_AT"  // stop by SIGSTOP at this point
+	testCallback = "ARCADE_TEST_CALLBACK" // the login's callback port
+	testClock    = "ARCADE_TEST_CLOCK"    // a duration that is added to the clock
+)
+
+// arcadeUnderTest is main with the seams that tests need.
+func arcadeUnderTest() {
+	a := newApp()
+	a.point = func(name string) {
+		switch name {
+		case os.Getenv(testKillAt):
+			syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		case os.Getenv(testStopAt):
+			syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		}
+	}
+	if port, err := strconv.Atoi(os.Getenv(testCallback)); err == nil {
+		a.callback = port
+	}
+	if d, err := time.ParseDuration(os.Getenv(testClock)); err == nil {
+		a.now = func() time.Time { return time.Now().Add(d) }
+	}
+	a.browse = browseAsAPersonWould
+	a.extend = addTestCommands
+	a.spawn = func(environment []string) error {
+		visible := append(systemEnvironment(), childMarker+"=1", "GORACE="+os.Getenv("GORACE"))
+		for _, name := range []string{testKillAt, testStopAt, testClock} {
+			visible = append(visible, name+"="+os.Getenv(name))
+		}
+		return startDetached(environment, visible)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(a.run(ctx, os.Args[1:]))
+}
+
+// browseAsAPersonWould opens the login page, where the fake Arcade Cloud logs in at once and
+// redirects to the callback.
+func browseAsAPersonWould(address string) error {
+	go func() {
+		if response, err := http.Get(address); err == nil {
+			io.Copy(io.Discard, response.Body)
+			response.Body.Close()
+		}
+	}()
+	return nil
+}
+
+// addTestCommands adds commands that end in ways that are hard to come by otherwise.
+func addTestCommands(root *cobra.Command) {
+	add := func(name string, run func(cmd *cobra.Command, args []string) error) {
+		cmd := &cobra.Command{Use: name, RunE: run, Args: cobra.ArbitraryArgs}
+		cmd.Flags().String("value", "", "")
+		cmd.Flags().Int("number", 0, "")
+		root.AddCommand(cmd)
+	}
+	add("succeed", func(*cobra.Command, []string) error { return nil })
+	add("fail", func(_ *cobra.Command, args []string) error {
+		return errors.New("server said: " + strings.Join(args, " "))
+	})
+	add("panic", func(_ *cobra.Command, args []string) error { panic(strings.Join(args, " ")) })
+	add("wait", func(cmd *cobra.Command, _ []string) error {
+		io.WriteString(cmd.OutOrStdout(), "waiting\n")
+		<-cmd.Context().Done()
+		return cmd.Context().Err()
+	})
+}
