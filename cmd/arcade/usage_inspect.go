@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -221,11 +220,22 @@ func summary(m outbox.Message) (command, result string) {
 	if json.Unmarshal(m.Properties, &p) != nil {
 		return "?", "damaged"
 	}
-	took := time.Duration(p.Duration * float64(time.Millisecond)).Round(time.Millisecond)
 	if m.Event == eventFailed {
-		return p.CommandName, "failed, " + took.String()
+		return p.CommandName, "failed in " + milliseconds(p.Duration)
 	}
-	return p.CommandName, "ok, " + took.String()
+	return p.CommandName, "ok in " + milliseconds(p.Duration)
+}
+
+// milliseconds words a duration with three digits or so.
+func milliseconds(ms float64) string {
+	switch {
+	case ms < 10:
+		return strconv.FormatFloat(ms, 'f', 1, 64) + " ms"
+	case ms < 1000:
+		return strconv.FormatFloat(ms, 'f', 0, 64) + " ms"
+	default:
+		return strconv.FormatFloat(ms/1000, 'f', 1, 64) + " s"
+	}
 }
 
 // who says as whom a message goes out. Ids are shortened to what tells two apart.
