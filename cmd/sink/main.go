@@ -1,0 +1,145 @@
+// Command sink is a local stand-in for PostHog's capture endpoint. It prints every message
+// that arrives, so that a person can watch delivery, and fails on demand in every way a
+// network or a server fails.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1 // a sender did what it must never do, or the sink could not start
+	exitUsage   = 2
+)
+
+// options are the flags.
+type options struct {
+	listen  string
+	script  outboxtest.Script
+	latency time.Duration
+	tls     bool
+	life    time.Duration
+}
+
+// run is the program. It returns its exit code when a signal comes or its time is over.
+func run(args []string, stdout, stderr io.Writer) int {
+	o, err := parse(args, stdout, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if o.life > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.life)
+		defer cancel()
+	}
+	return serve(ctx, o, stdout, stderr)
+}
+
+// parse reads the flags. It has told the user when it returns an error.
+func parse(args []string, stdout, stderr io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("sink", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&o.listen, "listen", "127.0.0.1:8377", "")
+	flags.Var(&o.script, "fault", "")
+	flags.DurationVar(&o.latency, "latency", 0, "")
+	flags.BoolVar(&o.tls, "tls", false, "")
+	flags.DurationVar(&o.life, "for", 0, "")
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		_, _ = fmt.Fprintf(stdout, help, outboxtest.FaultHelp())
+		return o, err
+	case err == nil && flags.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case err == nil && (o.latency < 0 || o.life < 0):
+		err = errors.New("a duration cannot be negative")
+	case err == nil:
+		err = checkLoopback(o.listen)
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "sink: %v\nRun sink --help for usage.\n", err)
+	}
+	return o, err
+}
+
+const help = `sink stands in for PostHog's capture endpoint and prints what arrives.
+
+Usage: sink [flags]
+
+  --listen ADDRESS   loopback address (127.0.0.1:8377); port 0 picks a free one
+  --fault MODE       fail in this way from now on; with a count, as in 3x503,
+                     for so many requests. May be repeated: faults are used in
+                     order, and behind one with a count all is well again
+  --latency D        wait so long before each answer, for example 50ms
+  --tls              serve https with a certificate that nobody knows
+  --for D            stop by itself after D, for example 15s
+
+Fault modes. The word commit+ before a mode keeps the messages first and then
+fails, for example commit+hang; only the first two cannot do that.
+
+%s
+One line for each message: request and place in it, time (UTC), event, command,
+and the ends of distinct id and uuid. On Ctrl-C or SIGTERM a summary; the exit
+code is 1 if a sender did what it must never do.
+`
+
+// checkLoopback refuses addresses that others can reach: the sink believes everybody.
+func checkLoopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("--listen %s: write an address and a port, such as 127.0.0.1:8377", address)
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("--listen %s: the sink listens on loopback only, such as 127.0.0.1:8377", address)
+}
+
+// serve listens until ctx is done and then sums up.
+func serve(ctx context.Context, o options, stdout, stderr io.Writer) int {
+	server := outboxtest.New()
+	server.SetScript(o.script)
+	server.SetLatency(o.latency)
+	listen := server.Listen
+	if o.tls {
+		listen = server.ListenTLS
+	}
+	out := &printer{out: stdout}
+	server.Watch(outboxtest.Watcher{
+		Committed: out.message, Answering: out.request, Violated: out.violation, Trouble: out.trouble,
+	})
+	out.hold() // the address is the first line, whoever comes before it is printed
+	if err := listen(o.listen); err != nil {
+		_, _ = fmt.Fprintf(stderr, "sink: %v\nIs another sink running? --listen 127.0.0.1:0 picks a free port.\n", err)
+		return exitFailure
+	}
+	out.start(server.URL())
+	<-ctx.Done()
+	server.Close()
+	out.summary(server)
+	if len(server.Violations()) > 0 {
+		return exitFailure
+	}
+	return exitOK
+}
