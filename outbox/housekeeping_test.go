@@ -1,0 +1,154 @@
+package outbox_test
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
+
+// fill makes a backlog of n pending events with one statement.
+func (b *bench) fill(n int, at time.Time) {
+	b.Helper()
+	b.tx(func(tx *sql.Tx) error {
+		_, err := tx.Exec(`
+			WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < ?1)
+			INSERT INTO messages (uuid, kind, event, anon_id, distinct_id, properties, recorded_at)
+			SELECT lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-8' ||
+			       substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6))), 'capture', 'ran', ?2, ?2, '{}', ?3 FROM c`,
+			n, anonA, at.UnixMilli())
+		return err
+	})
+}
+
+func (b *bench) alias() outbox.Message {
+	return outbox.Message{
+		UUID: uuid.NewString(), Kind: outbox.Alias, Event: "$create_alias", AnonID: anonA, DistinctID: "person",
+		Properties: []byte(`{}`), RecordedAt: b.clock.Now(),
+	}
+}
+
+func TestAFullQueueDropsTheOldestEventsNeverAliasesAndCounts(t *testing.T) {
+	b := newBench(t)
+	b.add(b.alias())
+	b.fill(100_000, b.clock.Now())
+	b.addEvents(3)
+	c := b.counts()
+	if c.Pending != 100_001 || c.Dropped != 3 { // the cap, and the alias beyond it
+		t.Errorf("%d pending and %d dropped, want 100001 and 3", c.Pending, c.Dropped)
+	}
+	first := b.messages(outbox.Filter{ID: "1"})
+	if len(first) != 1 || first[0].Kind != outbox.Alias {
+		t.Error("the alias was dropped: what came before it would belong to nobody for ever")
+	}
+}
+
+func TestReceiptsAreKeptForSevenDaysAndAtMostFiveHundred(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(1200)
+	b.mustFlush()
+	if c := b.counts(); c.Delivered != 500 || c.Dropped != 0 {
+		t.Errorf("%d receipts, want 500; %d dropped, but a receipt is no loss", c.Delivered, c.Dropped)
+	}
+	for range 8 {
+		b.clock.Advance(24 * time.Hour)
+		b.addEvents(1)
+		b.mustFlush()
+	}
+	if c := b.counts(); c.Delivered != 7 && c.Delivered != 8 {
+		t.Errorf("%d receipts after eight days, want those of the last seven", c.Delivered)
+	}
+}
+
+func TestEventsOlderThanNinetyDaysAreDroppedAndCounted(t *testing.T) {
+	b := newBench(t)
+	b.add(b.alias())
+	b.addEvents(2)
+	b.server.SetFault(fault("503"))
+	for range 91 {
+		b.flush()
+		b.clock.Advance(24 * time.Hour)
+	}
+	b.flush()
+	if c := b.counts(); c.Pending != 1 || c.Dropped != 2 {
+		t.Errorf("%d pending and %d dropped after 91 days, want the alias pending and 2 dropped", c.Pending, c.Dropped)
+	}
+}
+
+func TestAClockAYearAheadDropsNothing(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(2)
+	b.server.SetFault(fault("503"))
+	b.flush()
+	b.clock.Advance(365 * 24 * time.Hour)
+	b.flush()
+	b.clock.Advance(-365 * 24 * time.Hour)
+	b.flush()
+	if c := b.counts(); c.Pending != 2 || c.Dropped != 0 {
+		t.Errorf("%d pending and %d dropped, want both kept: the clock was wrong, the events are new", c.Pending, c.Dropped)
+	}
+}
+
+func TestTheDatabaseShrinksAfterADrainedBacklog(t *testing.T) {
+	b := newBench(t)
+	b.fill(20_000, b.clock.Now())
+	grown := fileSize(t, b.path) + fileSize(t, b.path+"-wal")
+	b.mustFlush()
+	b.addEvents(1)
+	for range 30 { // each run gives a bounded number of pages back
+		b.addEvents(1)
+		b.mustFlush()
+	}
+	if wal := fileSize(t, b.path+"-wal"); wal != 0 {
+		t.Errorf("the WAL has %d bytes after a flusher, want it truncated", wal)
+	}
+	if now := fileSize(t, b.path); now > grown/4 {
+		t.Errorf("the database has %d bytes after the backlog of %d is gone", now, grown)
+	}
+}
+
+func fileSize(t *testing.T, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if os.IsNotExist(err) {
+		return 0
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+func TestErasingLeavesNoTraceInTheFiles(t *testing.T) {
+	for name, erase := range map[string]func(*outbox.Outbox) (int, error){
+		"disable": func(o *outbox.Outbox) (int, error) { return o.Disable(context.Background()) },
+		"clear":   func(o *outbox.Outbox) (int, error) { return o.Clear(context.Background()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			m := b.event(1)
+			m.Properties = []byte(`{"sentinel":"EBA34C"}`)
+			b.add(m)
+			if n, err := erase(b.box); err != nil || n != 1 {
+				t.Fatalf("erased %d, %v; want 1", n, err)
+			}
+			for _, suffix := range []string{"", "-wal"} {
+				content, err := os.ReadFile(b.path + suffix)
+				if err != nil && !os.IsNotExist(err) {
+					t.Fatal(err)
+				}
+				if containsBytes(content, "EBA34C") || containsBytes(content, m.UUID) {
+					t.Errorf("usage.db%s still holds the erased message", suffix)
+				}
+			}
+			if c := b.counts(); c.Pending != 0 || c.Erased != 1 {
+				t.Errorf("%+v, want nothing pending and one erased", c)
+			}
+		})
+	}
+}
