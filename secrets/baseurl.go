@@ -59,7 +59,7 @@ func MayCarryKey(u *url.URL) bool {
 		return true
 	}
 	addr, err := netip.ParseAddr(u.Hostname())
-	return err == nil && addr.Unmap().IsLoopback()
+	return err == nil && addr.IsLoopback()
 }
 
 func scheme(host string, o Options) string {
@@ -161,8 +161,8 @@ func asciiName(name string) (string, error) {
 	ascii, err := profile.ToASCII(name)
 	// The library looks at the direction of writing before it maps letter-like symbols, so
 	// what it accepts is not always what it would accept encoded.
-	again, refused := profile.ToASCII(ascii)
-	bad := err != nil || refused != nil || again != ascii || !utf8.ValidString(name) || ascii == "" || len(ascii) > 254 || strings.ContainsFunc(ascii, notInHostName)
+	_, refused := profile.ToASCII(ascii)
+	bad := err != nil || refused != nil || !utf8.ValidString(name) || ascii == "" || len(ascii) > 254 || strings.ContainsFunc(ascii, notInHostName)
 	for label := range strings.SplitSeq(strings.TrimSuffix(ascii, "."), ".") {
 		bad = bad || label == "" || len(label) > 63
 	}

@@ -1,6 +1,7 @@
 package secrets_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -139,6 +140,7 @@ func TestASecondAttemptIsMadeWhereItMayHelp(t *testing.T) {
 		{"after a reset that hid a success", secretstest.Fault{Mode: secretstest.Reset, Commit: true, Times: 1}, 2, 0},
 		{"but not a third one", secretstest.Fault{Mode: secretstest.Status, Status: 503}, 2, 503},
 		{"but not after 500", secretstest.Fault{Mode: secretstest.Status, Status: 500}, 1, 500},
+		{"but not after 505", secretstest.Fault{Mode: secretstest.Status, Status: 505}, 1, 505},
 		{"but not after 429", secretstest.Fault{Mode: secretstest.Status, Status: 429}, 1, 429},
 		{"but not after 400", secretstest.Fault{Mode: secretstest.Status, Status: 400}, 1, 400},
 		{"but not after 401", secretstest.Fault{Mode: secretstest.Status, Status: 401}, 1, 401},
@@ -277,7 +279,7 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 }
 
 func TestWhatIsNoEngineIsNotBelieved(t *testing.T) {
-	for _, mode := range []secretstest.Mode{secretstest.Page, secretstest.NotJSON, secretstest.EndlessValue} {
+	for _, mode := range []secretstest.Mode{secretstest.Page, secretstest.NotJSON} {
 		engine, c := newClient(t)
 		engine.Inject(secretstest.Fault{Mode: mode})
 		if _, err := c.List(t.Context()); !errors.Is(err, secrets.ErrNotEngine) {
@@ -288,6 +290,31 @@ func TestWhatIsNoEngineIsNotBelieved(t *testing.T) {
 	engine.Inject(secretstest.Fault{Mode: secretstest.Page})
 	if err := setOne(t, c); !errors.Is(err, secrets.ErrNotEngine) {
 		t.Errorf("Set to a captive portal gave %v, want ErrNotEngine: the secret is not stored", err)
+	}
+}
+
+// endless is an answer's body that never ends.
+type endless struct{ read int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	e.read += len(p)
+	return copy(p, bytes.Repeat([]byte{' '}, len(p))), nil
+}
+
+func (*endless) Close() error { return nil }
+
+func TestAnEndlessAnswerIsReadInPart(t *testing.T) {
+	_, c := newClient(t)
+	body := &endless{}
+	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: body, Request: r}, nil
+	})
+	c.Timeout = time.Minute
+	if _, err := c.List(t.Context()); !errors.Is(err, secrets.ErrNotEngine) {
+		t.Errorf("List gave %v, want ErrNotEngine", err)
+	}
+	if body.read > 8<<20 {
+		t.Errorf("%d bytes of the answer were read, want hardly more than 4 MB", body.read)
 	}
 }
 

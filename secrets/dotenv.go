@@ -54,7 +54,8 @@ func (e *EnvFileError) Error() string {
 //	KEY="two\nlines"         \n and \r are line breaks; \\ \" \$ \! and \` are the
 //	                         character after the backslash; any other backslash stays
 //	KEY="two                 quotes may span lines, up to the first one that ends its line
-//	lines"                   (blanks and a comment may follow it)
+//	lines"                   (blanks and a comment may follow it), single ones too
+//	KEY={"a": "b # c"}       all of it: no comment starts inside a quoted word
 //	KEY="open                "open
 //	KEY="a" b                "a" b: quotes that do not surround the value are part of it
 //	export KEY=value         export is ignored

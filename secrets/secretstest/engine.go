@@ -170,10 +170,10 @@ func (e *Engine) handle(w http.ResponseWriter, scope string, req Request, descri
 	case req.Method == http.MethodGet && req.Key == "":
 		w.Header().Set("Content-Type", "application/json")
 		if e.list != "" {
-			io.WriteString(w, e.list)
+			fmt.Fprint(w, e.list)
 			return
 		}
-		io.WriteString(w, listing(items))
+		fmt.Fprint(w, listing(items))
 	case req.Method == http.MethodPut && req.Key != "":
 		e.scopes[scope] = e.upsert(items, Item{Key: req.Key, Value: req.Value, Description: description})
 		w.Header().Set("Content-Type", "application/json")
@@ -234,7 +234,8 @@ func listing(items []Item) string {
 func refuse(w http.ResponseWriter, status int, req Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(map[string]string{"name": "error", "message": echo(req)})
+	document, _ := json.Marshal(map[string]string{"name": "error", "message": echo(req)})
+	fmt.Fprintln(w, string(document))
 }
 
 // echo is everything a careless server might put into its words.

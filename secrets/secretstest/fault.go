@@ -12,19 +12,18 @@ type Mode string
 
 // The modes of a [Fault]. All that have words in them repeat what was sent.
 const (
-	Status       Mode = "status"        // Fault.Status, with an error text
-	Reset        Mode = "reset"         // the connection is reset instead of an answer
-	HangUp       Mode = "hang up"       // the connection is closed instead of an answer
-	Hang         Mode = "hang"          // no answer, until the client or the test gives up
-	Redirect     Mode = "redirect"      // 307 to Fault.Location
-	BadRedirect  Mode = "bad redirect"  // 307 to something that is no address
-	NotHTTP      Mode = "not http"      // a status line that is none
-	BadHeader    Mode = "bad header"    // a header line that is none
-	ShortBody    Mode = "short body"    // 200, and less than the length that was announced
-	SlowBody     Mode = "slow body"     // 200, the beginning of a body, and then nothing
-	Page         Mode = "page"          // 200 with a web page, as a captive portal answers
-	NotJSON      Mode = "not json"      // 200 with text that is no JSON
-	EndlessValue Mode = "endless value" // 200 with a body of 64 MB
+	Status      Mode = "status"       // Fault.Status, with an error text
+	Reset       Mode = "reset"        // the connection is reset instead of an answer
+	HangUp      Mode = "hang up"      // the connection is closed instead of an answer
+	Hang        Mode = "hang"         // no answer, until the client or the test gives up
+	Redirect    Mode = "redirect"     // 307 to Fault.Location
+	BadRedirect Mode = "bad redirect" // 307 to something that is no address
+	NotHTTP     Mode = "not http"     // a status line that is none
+	BadHeader   Mode = "bad header"   // a header line that is none
+	ShortBody   Mode = "short body"   // 200, and less than the length that was announced
+	SlowBody    Mode = "slow body"    // 200, the beginning of a body, and then nothing
+	Page        Mode = "page"         // 200 with a web page, as a captive portal answers
+	NotJSON     Mode = "not json"     // 200 with text that is no JSON
 )
 
 // Fault is what goes wrong with matching requests.
@@ -77,10 +76,8 @@ func (f *Fault) play(w http.ResponseWriter, r *http.Request, released <-chan str
 		fmt.Fprintf(w, "{%s", words)
 	case SlowBody:
 		fmt.Fprint(w, `{"items": [`)
-		http.NewResponseController(w).Flush()
+		_ = http.NewResponseController(w).Flush()
 		hold(r, released)
-	case EndlessValue:
-		endless(w)
 	default:
 		f.playRaw(w, words)
 	}
@@ -96,7 +93,7 @@ func (f *Fault) playRaw(w http.ResponseWriter, words string) {
 	switch f.Mode {
 	case Reset:
 		if tcp, ok := conn.(*net.TCPConn); ok {
-			tcp.SetLinger(0)
+			_ = tcp.SetLinger(0)
 		}
 	case BadRedirect:
 		fmt.Fprintf(conn, "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://[%s\r\nContent-Length: 0\r\n\r\n", words)
@@ -113,16 +110,5 @@ func hold(r *http.Request, released <-chan struct{}) {
 	select {
 	case <-r.Context().Done():
 	case <-released:
-	}
-}
-
-func endless(w http.ResponseWriter) {
-	w.Header().Set("Content-Type", "application/json")
-	piece := []byte(strings.Repeat("x", 1<<16))
-	fmt.Fprint(w, `{"items": [{"key": "`)
-	for range 1 << 10 {
-		if _, err := w.Write(piece); err != nil {
-			return
-		}
 	}
 }
