@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"time"
-
-	"github.com/posthog/posthog-go"
 )
 
 // ErrBusy means that another flusher is at work.
@@ -147,7 +145,7 @@ func (f *Flusher) drain(ctx context.Context, total *Result) error {
 			return err
 		}
 		f.Outbox.cfg.Point("claimed")
-		v := f.deliver(ctx, s, batch)
+		v := s.deliver(ctx, batch)
 		f.Outbox.cfg.Point("answered")
 		if v.outcome == later && ctx.Err() != nil {
 			break // a process that has to leave says nothing about the server
@@ -160,20 +158,6 @@ func (f *Flusher) drain(ctx context.Context, total *Result) error {
 		}
 	}
 	return &Delay{Reason: describe(ctx.Err())}
-}
-
-// deliver sends the batch. A message that cannot be put on the wire is refused here, like one
-// that PostHog refuses, so that halving finds it and its neighbours arrive.
-func (f *Flusher) deliver(ctx context.Context, s *sender, batch []Message) verdict {
-	messages := make([]posthog.Message, len(batch))
-	for i, m := range batch {
-		message, err := wire(m)
-		if err != nil {
-			return verdict{outcome: refused, reason: "cannot be sent: not a valid message"}
-		}
-		messages[i] = message
-	}
-	return s.send(ctx, messages)
 }
 
 // settle writes down what became of a batch, in one transaction. It does so even when ctx has

@@ -68,6 +68,12 @@ func (o *Outbox) view(ctx context.Context, dsn string, fn func(tx *sql.Tx) error
 	return fn(tx)
 }
 
+// SchemaTx returns the schema version of the database.
+func SchemaTx(ctx context.Context, tx *sql.Tx) (version int, err error) {
+	err = tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
+	return version, err
+}
+
 // CountsTx counts the messages.
 func CountsTx(ctx context.Context, tx *sql.Tx) (c Counts, err error) {
 	err = tx.QueryRowContext(ctx, `

@@ -47,6 +47,20 @@ func newSender(endpoint, key string, transport http.RoundTripper, now func() tim
 	}
 }
 
+// deliver sends the batch. A message that cannot be put on the wire is refused here, like one
+// that PostHog refuses, so that halving finds it and its neighbours arrive.
+func (s *sender) deliver(ctx context.Context, batch []Message) verdict {
+	messages := make([]posthog.Message, len(batch))
+	for i, m := range batch {
+		message, err := wire(m)
+		if err != nil {
+			return verdict{outcome: refused, reason: "cannot be sent: not a valid message"}
+		}
+		messages[i] = message
+	}
+	return s.send(ctx, messages)
+}
+
 // send delivers the batch in one request and returns what became of it. It returns at the
 // latest when ctx ends.
 func (s *sender) send(ctx context.Context, batch []posthog.Message) verdict {

@@ -91,6 +91,7 @@ type snapshot struct {
 	schedule outbox.Schedule
 	messages []outbox.Message
 	consent  outbox.Consent
+	schema   int
 }
 
 // look reads a snapshot without changing anything. A database that does not exist yet, and
@@ -108,6 +109,9 @@ func (a *app) look(ctx context.Context, box *outbox.Outbox, filter outbox.Filter
 			return err
 		}
 		if s.consent, err = outbox.ConsentTx(ctx, tx); err != nil {
+			return err
+		}
+		if s.schema, err = outbox.SchemaTx(ctx, tx); err != nil {
 			return err
 		}
 		s.messages, err = outbox.MessagesTx(ctx, tx, filter)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ArcadeAI/arcade-cli/migrations"
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
@@ -47,7 +46,7 @@ type status struct {
 	Flusher       bool    `json:"flusher_running"`
 	File          string  `json:"file"`
 	SizeBytes     int64   `json:"size_bytes"` // with the WAL
-	Schema        int     `json:"schema"`     // that this version knows
+	Schema        int     `json:"schema"`
 	DatabaseError *string `json:"database_error"`
 }
 
@@ -107,7 +106,7 @@ func (a *app) newStatus(s snapshot, box *outbox.Outbox, problem error) status {
 		LastDelivery: orNull(rfc3339(s.schedule.LastSuccess)), NextAttempt: orNull(rfc3339(s.schedule.Next(a.now()))),
 		Failures: s.schedule.Failures, LastError: orNull(s.schedule.LastError),
 		Flusher: box.FlusherRunning(), File: box.Path(), SizeBytes: fileSize(box.Path()) + fileSize(box.Path()+"-wal"),
-		Schema: migrations.Version(),
+		Schema: s.schema,
 	}
 	switch {
 	case switches.by != "":

@@ -45,7 +45,7 @@ func deliver(t testing.TB, s *outboxtest.Server, compression posthog.Compression
 	c, err := posthog.NewWithConfig(token, posthog.Config{
 		Endpoint: s.URL(), Callback: said, Logger: silent{}, Compression: compression,
 		IsServer: posthog.Ptr(false), MaxRetries: posthog.Ptr(0), BatchSize: len(messages),
-		BatchUploadTimeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true},
+		BatchUploadTimeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -114,9 +114,12 @@ func TestARepeatByTheRealClientIsTheSameBytes(t *testing.T) {
 	wantViolations(t, s)
 }
 
-func TestTheRealClientMeetsEveryFault(t *testing.T) {
+func TestTheRealClientMeetsEveryModeOfFailure(t *testing.T) {
 	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for _, f := range outboxtest.AllFaults() {
+		if f.Arg != "" {
+			continue // each mode once is enough here: posthog-go takes 200 ms to close twice
+		}
 		t.Run(f.String(), func(t *testing.T) {
 			t.Parallel()
 			s := outboxtest.Start(t)

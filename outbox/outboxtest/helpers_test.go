@@ -6,9 +6,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +25,16 @@ const (
 	later = "2026-11-23T12:00:01.000Z"
 	early = "2026-11-23T11:00:00.000Z"
 )
+
+// TestMain lets more tests run at once than there are processors: they wait for timeouts, and
+// for posthog-go, which looks each 100 ms whether it may close.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err) // the flag is part of package testing
+	}
+	os.Exit(m.Run())
+}
 
 // id makes a uuid that a reader can tell from others by its number.
 func id(n int) string { return fmt.Sprintf("0190a3c0-0000-7000-8000-%012d", n) }
