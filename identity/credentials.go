@@ -21,9 +21,10 @@ import (
 const DefaultCloudURL = "https://cloud.arcade.dev"
 
 const (
-	// maxCredentialsSize is far beyond any credentials file, in bytes. Tokens
-	// have a few kilobytes.
-	maxCredentialsSize = 256 << 10
+	// maxCredentialsSize is far beyond any credentials file, in bytes: two
+	// tokens of a few kilobytes. It also bounds the time the worst YAML of that
+	// size takes, which grows with the square.
+	maxCredentialsSize = 32 << 10
 	// expiresEarly is how long before its time a token counts as expired, as
 	// in the Python CLI, so that it does not expire under way.
 	expiresEarly = 5 * time.Minute
@@ -204,9 +205,14 @@ func parseExpiry(text string, local *time.Location) time.Time {
 	return time.Time{}
 }
 
-// RemoveCredentials removes credentials.yaml. It is no error if there is none.
+// RemoveCredentials removes credentials.yaml, and what a killed login may have
+// left of it. It is no error if there is nothing.
 func RemoveCredentials(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err := os.Remove(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err = errors.Join(err, removeTemporaries(path)); err != nil {
 		return fmt.Errorf("remove credentials: %w", err)
 	}
 	return nil

@@ -84,7 +84,7 @@ func TestDamagedCredentialsAreRefusedWithoutAWordOfThem(t *testing.T) {
 		"an unknown anchor":   "cloud: *SENTINEL",
 		"bad base64":          "cloud: {api: {key: !!binary SENTINEL!}}",
 		"no UTF-8":            "cloud: {api: {key: \"SENTINEL\xff\"}}",
-		"300 kB":              "cloud: {api: {key: SENTINEL}}" + strings.Repeat(" ", 300<<10),
+		"40 kB":               "cloud: {api: {key: SENTINEL}}" + strings.Repeat(" ", 40<<10),
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "credentials.yaml")
@@ -275,20 +275,34 @@ func TestRemovingCredentials(t *testing.T) {
 	if err := WriteAPIKeyLogin(path, "arc_1", "a@b.c", DefaultCloudURL); err != nil {
 		t.Fatal(err)
 	}
+	// What a login leaves behind that is killed before the rename.
+	killed, err := os.CreateTemp(filepath.Dir(path), temporaryPrefix(path)+"*"+temporarySuffix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed.Close()
+	other := filepath.Join(filepath.Dir(path), "credentials.yaml.mine")
+	if err := os.WriteFile(other, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
 		if err := RemoveCredentials(path); err != nil {
 			t.Errorf("got %v; want no error, also when there is nothing to remove", err)
 		}
 	}
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("after removal: %v; want fs.ErrNotExist", err)
+	if err := RemoveCredentials(filepath.Join(t.TempDir(), "missing", "credentials.yaml")); err != nil {
+		t.Errorf("got %v; want no error, also when there is no directory", err)
 	}
+	checkAlone(t, other) // the key is in no file any more, the person's own file still is
+}
+
+func TestCredentialsThatCannotBeRemovedAreNotForgotten(t *testing.T) {
 	full := t.TempDir()
 	if err := os.WriteFile(filepath.Join(full, "x"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := RemoveCredentials(full); err == nil {
-		t.Error("something that cannot be removed counts as removed")
+		t.Error("got no error; want one, the person would believe to be logged out")
 	}
 }
 

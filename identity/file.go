@@ -3,8 +3,10 @@ package identity
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 var (
@@ -44,7 +46,7 @@ func readLimited(f io.Reader, limit int64) ([]byte, error) {
 // directory must exist.
 func writeAtomically(path string, content []byte) error {
 	// CreateTemp creates with mode 0600, whatever the umask.
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
+	f, err := os.CreateTemp(filepath.Dir(path), temporaryPrefix(path)+"*"+temporarySuffix)
 	if err != nil {
 		return err
 	}
@@ -62,4 +64,24 @@ func writeAtomically(path string, content []byte) error {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
+}
+
+const temporarySuffix = ".tmp"
+
+func temporaryPrefix(path string) string { return "." + filepath.Base(path) + "." }
+
+// removeTemporaries removes what writers of path that were killed half-way have
+// left beside it.
+func removeTemporaries(path string) error {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		if strings.HasPrefix(name, temporaryPrefix(path)) && strings.HasSuffix(name, temporarySuffix) {
+			err = errors.Join(err, os.Remove(filepath.Join(filepath.Dir(path), name)))
+		}
+	}
+	return err
 }

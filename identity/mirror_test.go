@@ -123,7 +123,7 @@ func TestTheDigestTellsWhoWroteTheFile(t *testing.T) {
 	if _, read, err := ReadMirror(path); !errors.Is(err, ErrMirrorInvalid) || read == exported || read == "" {
 		t.Errorf("another program's file has digest %q (%v); want one of its own, even though it is invalid", read, err)
 	}
-	if got := (Mirror{AnonID: someUUID}).Digest(); got != exported {
+	if got := (State{AnonID: someUUID, Credential: f1}).Mirror().Digest(); got != exported {
 		t.Errorf("Digest() is %q, the file's %q", got, exported)
 	}
 }

@@ -42,6 +42,8 @@ type walk struct {
 	rows   map[string]State // the identities table
 	mirror []Adopted        // every usage.json there ever was
 
+	save func(before, after State) // what the real storage does, if it takes part
+
 	outbox []*message
 	in     Input             // the input at work
 	spoke  map[string]bool   // anon ids with an event of their own
@@ -232,12 +234,17 @@ func (w *walk) apply(in Input) {
 			own++
 		}
 	}
+	if w.save != nil {
+		w.save(w.state, next)
+	}
 	w.state = next
 	if row, ok := w.rows[next.AnonID]; ok { // as Save does
-		next.Aliased = next.Aliased || row.Aliased
+		next.Aliased, next.Spoke = next.Aliased || row.Aliased, next.Spoke || row.Spoke
 	}
-	w.rows[next.AnonID] = next
-	w.mirror = append(w.mirror, Adopted{AnonID: next.AnonID, PrincipalID: next.PrincipalID})
+	if next.AnonID != "" { // a flusher may come before any command
+		w.rows[next.AnonID] = next
+		w.mirror = append(w.mirror, Adopted{AnonID: next.AnonID, PrincipalID: next.PrincipalID})
+	}
 
 	switch in.(type) {
 	case Command, Login, Logout:
@@ -406,6 +413,26 @@ func TestARandomWalkKeepsThePromises(t *testing.T) {
 				w.act()
 			}
 			w.send()
+		})
+	}
+}
+
+func TestTheDatabaseRemembersAWalk(t *testing.T) {
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			tx := inTx(t)
+			random := rand.New(rand.NewPCG(seed, 1))
+			w := newWalk(t, random.IntN)
+			w.save = func(before, after State) { mustSave(t, tx, before, after, noon) }
+			for range 40 {
+				w.act()
+			}
+			for _, row := range w.rows { // what the walk relies on, current or retired
+				checkLookup(t, tx, row)
+			}
+			if row, ok := w.rows[w.state.AnonID]; ok {
+				checkLoad(t, tx, row)
+			}
 		})
 	}
 }

@@ -1,0 +1,400 @@
+package identity
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	someState = "state-5d0e1a52"
+	localURI  = "http://localhost:9905/callback"
+)
+
+// listen returns a callback server on a free port, with the patience of a test.
+func listen(t *testing.T, uri string, patience time.Duration) *Callback {
+	t.Helper()
+	c, err := listenCallback(uri, someState, 0, patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// waitFor waits for the grant in the background.
+func waitFor(t *testing.T, c *Callback) (outcome func() (Grant, error)) {
+	t.Helper()
+	type result struct {
+		grant Grant
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		grant, err := c.Wait(t.Context())
+		done <- result{grant, err}
+	}()
+	return func() (Grant, error) {
+		t.Helper()
+		select {
+		case r := <-done:
+			return r.grant, r.err
+		case <-time.After(20 * time.Second):
+			t.Fatal("the server still waits; want it to end once the browser has its page")
+			return Grant{}, nil
+		}
+	}
+}
+
+// visit makes one request of its own connection and returns the whole answer.
+func visit(t *testing.T, c *Callback, method, path, host string, query url.Values) (*http.Response, string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+c.Addr().String()+path+"?"+query.Encode(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Host = host
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatalf("the page broke off after %q: %v", body, err)
+	}
+	return response, string(body)
+}
+
+func callback(key string) url.Values {
+	return url.Values{"state": {someState}, "api_key": {key}, "email": {"a@b.c"}}
+}
+
+// checkStillWaiting checks that nothing so far has used the login up.
+func checkStillWaiting(t *testing.T, c *Callback) {
+	t.Helper()
+	outcome := waitFor(t, c)
+	response, _ := visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("arc_1"))
+	if grant, err := outcome(); response.StatusCode != http.StatusOK || err != nil || grant.APIKey != "arc_1" {
+		t.Errorf("the browser's own callback then gave status %d, key %q, %v; want it to succeed", response.StatusCode, grant.APIKey, err)
+	}
+}
+
+func TestTheBrowserBringsTheKey(t *testing.T) {
+	c := listen(t, localURI, callbackPatience)
+	outcome := waitFor(t, c)
+	query := callback("arc_1")
+	query.Set("warning", "plan\r\nexpires \x1b[31msoon")
+	response, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", query)
+
+	if response.StatusCode != http.StatusOK || page != successPage {
+		t.Errorf("the person sees status %d, %q; want the success page", response.StatusCode, page)
+	}
+	for name, want := range map[string]string{
+		"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "Content-Type": "text/html; charset=utf-8",
+		"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'", "X-Content-Type-Options": "nosniff",
+	} {
+		if got := response.Header.Get(name); got != want {
+			t.Errorf("header %s is %q; want %q, the address of the page holds the key", name, got, want)
+		}
+	}
+	grant, err := outcome()
+	if want := (Grant{"arc_1", "a@b.c", "plan expires [31msoon"}); err != nil || grant != want {
+		t.Errorf("got %q, %q, %q, %v; want the key, the e-mail, and the warning on one plain line",
+			grant.APIKey, grant.Email, grant.Warning, err)
+	}
+}
+
+func TestTheServerIsGoneAfterwards(t *testing.T) {
+	c := listen(t, localURI, callbackPatience)
+	addresses := c.listeners
+	idle, err := net.Dial("tcp", c.Addr().String()) // browsers open connections they may never use
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	checkStillWaiting(t, c)
+	for _, l := range addresses {
+		if conn, err := net.Dial("tcp", l.Addr().String()); err == nil {
+			conn.Close()
+			t.Errorf("%v still accepts connections", l.Addr())
+		}
+	}
+	if err := idle.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := idle.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("an unused connection gave %v; want it closed with the server", err)
+	}
+}
+
+func TestOnlyThisMachineCanConnect(t *testing.T) {
+	c := listen(t, localURI, callbackPatience)
+	for _, l := range c.listeners {
+		if ip := l.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() {
+			t.Errorf("listens on %v; want loopback addresses only", ip)
+		}
+	}
+	if len(c.listeners) == 2 && c.listeners[0].Addr().(*net.TCPAddr).Port != c.listeners[1].Addr().(*net.TCPAddr).Port {
+		t.Error("the two addresses have different ports; the browser may use either")
+	}
+}
+
+func TestALoginWithoutAUsableKeyFails(t *testing.T) {
+	for name, keys := range map[string][]string{
+		"no key": nil, "an empty key": {""}, "two keys": {"arc_1", "arc_2"}, "a key with a newline": {"arc\n1"},
+		"a key with a blank": {"arc 1"}, "a key beyond ASCII": {"ärc"}, "a huge key": {strings.Repeat("k", 5000)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := listen(t, localURI, callbackPatience)
+			outcome := waitFor(t, c)
+			query := callback("")
+			query["api_key"] = keys
+			response, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", query)
+			if response.StatusCode != http.StatusBadRequest || page != failurePage {
+				t.Errorf("the person sees status %d, %q; want the failure page", response.StatusCode, page)
+			}
+			if grant, err := outcome(); !errors.Is(err, ErrLoginRefused) || grant != (Grant{}) {
+				t.Errorf("got %v, %v; want ErrLoginRefused at once", grant, err)
+			}
+		})
+	}
+}
+
+func TestARequestWithoutTheStateChangesNothing(t *testing.T) {
+	for name, states := range map[string][]string{
+		"no state": nil, "an empty state": {""}, "another state": {"state-5d0e1a53"}, "half the state": {"state-5d"},
+		"more than the state": {someState + "x"}, "the state twice": {someState, someState}, "one of two right": {"x", someState},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := listen(t, localURI, callbackPatience)
+			query := callback("arc_evil")
+			query["state"] = states
+			response, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", query)
+			if response.StatusCode != http.StatusBadRequest || page != stalePage {
+				t.Errorf("got status %d, %q; want to be told that the link is not the current one", response.StatusCode, page)
+			}
+			checkStillWaiting(t, c)
+		})
+	}
+}
+
+func TestOtherPathsAndMethodsAreIgnored(t *testing.T) {
+	c := listen(t, localURI, callbackPatience)
+	for _, path := range []string{"/", "/favicon.ico", "/callback/", "/callback/x", "/CALLBACK", "//callback", "/x/callback", "/%63allback/.."} {
+		if response, page := visit(t, c, http.MethodGet, path, "localhost:9905", callback("arc_evil")); response.StatusCode != http.StatusNotFound || page != notFoundPage {
+			t.Errorf("%s gave status %d, %q; want 404", path, response.StatusCode, page)
+		}
+	}
+	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "PATCH", "HEAD", "TRACE"} {
+		response, _ := visit(t, c, method, "/callback", "localhost:9905", callback("arc_evil"))
+		if response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != "GET" {
+			t.Errorf("%s gave status %d, Allow %q; want 405 and GET", method, response.StatusCode, response.Header.Get("Allow"))
+		}
+	}
+	checkStillWaiting(t, c)
+}
+
+func TestAForeignHostHeaderIsTurnedAway(t *testing.T) {
+	c := listen(t, localURI, callbackPatience)
+	for _, host := range []string{"evil.example", "evil.example:9905", "localhost.evil.example", "127.0.0.1.evil.example", "[::2]:9905", "10.0.0.1"} {
+		response, _ := visit(t, c, http.MethodGet, "/callback", host, callback("arc_evil"))
+		if response.StatusCode != http.StatusMisdirectedRequest {
+			t.Errorf("Host %q gave status %d; want 421, a page of that host could read the answer (DNS rebinding)", host, response.StatusCode)
+		}
+	}
+	checkStillWaiting(t, c)
+}
+
+func TestEveryNameOfThisMachineIsAnswered(t *testing.T) {
+	for _, host := range []string{"localhost", "localhost:9905", "LocalHost:9905", "127.0.0.1:9905", "127.0.0.1", "[::1]:9905", "tunnel.example", "Tunnel.Example:443"} {
+		t.Run(host, func(t *testing.T) {
+			c := listen(t, "https://tunnel.example/a/callback", callbackPatience)
+			outcome := waitFor(t, c)
+			visit(t, c, http.MethodGet, "/a/callback", host, callback("arc_1"))
+			if grant, err := outcome(); err != nil || grant.APIKey != "arc_1" {
+				t.Errorf("got key %q, %v; want the callback under its own path accepted", grant.APIKey, err)
+			}
+		})
+	}
+}
+
+func TestTheFirstCallbackCounts(t *testing.T) {
+	c := listen(t, localURI, callbackPatience)
+	visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("arc_first"))
+	visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("arc_second"))
+	visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback(""))
+	if grant, err := waitFor(t, c)(); err != nil || grant.APIKey != "arc_first" {
+		t.Errorf("got key %q, %v; want the first", grant.APIKey, err)
+	}
+}
+
+func TestNothingOfARequestIsShown(t *testing.T) {
+	c := listen(t, localURI, callbackPatience)
+	const sentinel = "<script>SENTINEL</script>"
+	evil := url.Values{"state": {sentinel}, "api_key": {sentinel}, "email": {sentinel}, "warning": {sentinel}, "error": {sentinel}}
+	right := url.Values{"state": {someState}, "api_key": {"arc_SENTINEL"}, "email": {sentinel}, "warning": {sentinel}}
+	pages := []string{successPage, failurePage, stalePage, notFoundPage}
+	for _, request := range []struct {
+		path  string
+		query url.Values
+	}{{"/callback", evil}, {"/SENTINEL", evil}, {"/callback", right}} {
+		response, page := visit(t, c, http.MethodGet, request.path, "localhost:9905", request.query)
+		if !slices.Contains(pages, page) || strings.Contains(fmt.Sprint(response.Header), "SENTINEL") {
+			t.Errorf("%s shows %q with %v; want one of the fixed pages", request.path, page, response.Header)
+		}
+	}
+	for _, page := range pages {
+		if strings.Contains(page, "<script") || strings.Contains(page, "http") {
+			t.Errorf("the page %q runs or loads something", page)
+		}
+	}
+}
+
+func TestSlowClientsAreCutOff(t *testing.T) {
+	c := listen(t, localURI, 50*time.Millisecond)
+	for name, text := range map[string]string{
+		"silence":        "",
+		"half a line":    "GET /callb",
+		"half a header":  "GET /callback HTTP/1.1\r\nHost: local",
+		"an endless one": "GET /callback HTTP/1.1\r\nHost: localhost\r\nX: ",
+	} {
+		conn, err := net.Dial("tcp", c.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, text); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, conn); err != nil {
+			t.Errorf("%s: %v; want the server to hang up", name, err)
+		}
+	}
+	checkStillWaiting(t, c)
+}
+
+func TestManyConnectionsDoNotKeepTheBrowserOut(t *testing.T) {
+	c := listen(t, localURI, 200*time.Millisecond)
+	for range 3 * maxCallbackConnections {
+		conn, err := net.Dial("tcp", c.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	checkStillWaiting(t, c)
+}
+
+func TestAHugeRequestIsRefused(t *testing.T) {
+	c := listen(t, localURI, callbackPatience)
+	conn, err := net.Dial("tcp", c.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	go func() {
+		// The server stops reading somewhere in the middle, then this fails.
+		_, _ = io.WriteString(conn, "GET /callback?state="+strings.Repeat("x", 2*maxCallbackHeader)+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	}()
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusRequestHeaderFieldsTooLarge && response.StatusCode != http.StatusRequestURITooLong {
+		t.Errorf("got status %d; want a refusal", response.StatusCode)
+	}
+	checkStillWaiting(t, c)
+}
+
+func TestWaitingEndsWithTheContext(t *testing.T) {
+	c := listen(t, localURI, callbackPatience)
+	address := c.Addr().String()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Wait(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v; want context.Canceled", err)
+	}
+	if conn, err := net.Dial("tcp", address); err == nil {
+		conn.Close()
+		t.Error("the server outlives the wait")
+	}
+}
+
+func TestAPortThatIsTakenIsSaidSo(t *testing.T) {
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		t.Run(host, func(t *testing.T) {
+			other, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+			if err != nil {
+				t.Skipf("this machine has no %s: %v", host, err)
+			}
+			defer other.Close()
+			port := other.Addr().(*net.TCPAddr).Port
+			c, err := ListenCallback(localURI, someState, port)
+			if err == nil {
+				c.Close()
+			}
+			var taken *PortTakenError
+			if !errors.As(err, &taken) || taken.Port != port {
+				t.Fatalf("got %v; want a PortTakenError, the other program could get the key", err)
+			}
+			if !strings.Contains(err.Error(), fmt.Sprint(port)) {
+				t.Errorf("%q does not say which port", err)
+			}
+			other.Close()
+			again, err := ListenCallback(localURI, someState, port)
+			if err != nil {
+				t.Fatalf("once the port is free: %v; want the failed attempt to have left nothing behind", err)
+			}
+			again.Close()
+		})
+	}
+}
+
+func TestAServerWithoutAStateIsRefused(t *testing.T) {
+	if c, err := ListenCallback(localURI, "", 0); err == nil {
+		c.Close()
+		t.Error("a server without a state would take anybody's key")
+	}
+}
+
+func TestTheKeyIsNotPrintedOrLogged(t *testing.T) {
+	g := Grant{APIKey: "SENTINEL"}
+	if text := fmt.Sprintf("%v %+v %#v %s", g, g, g, struct{ G Grant }{g}); strings.Contains(text, "SENTINEL") {
+		t.Errorf("printed as %s", text)
+	}
+	if c := listen(t, localURI, callbackPatience); c.server.ErrorLog == nil || c.server.ErrorLog.Writer() != io.Discard {
+		t.Error("the HTTP server logs; its messages quote requests, and one of them holds the key")
+	}
+}
+
+func FuzzTheCallbacksQuery(f *testing.F) {
+	f.Add("state=s&api_key=arc_1&email=a%40b.c&warning=w")
+	f.Add("api_key=a&api_key=b")
+	f.Add("api_key=%0a&email=%1b%5b31m&warning=%e2%80%ae%ff")
+	f.Fuzz(func(t *testing.T, query string) {
+		values, _ := url.ParseQuery(query)
+		grant, ok := grantFrom(values)
+		if ok == (grant == Grant{}) {
+			t.Fatalf("ok is %v for %q", ok, query)
+		}
+		if strings.ContainsFunc(grant.APIKey, notInAKey) || strings.ContainsFunc(grant.Email+grant.Warning, unprintable) {
+			t.Fatalf("%q was let through", query)
+		}
+	})
+}

@@ -1,0 +1,214 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	keyLogin   = Credentials{APIKey: "arc_SENTINEL"}
+	oauthLogin = Credentials{AccessToken: "tok_SENTINEL"}
+)
+
+// cloudWith returns a Cloud whose server answers with handle.
+func cloudWith(t *testing.T, handle http.HandlerFunc) Cloud {
+	t.Helper()
+	server := httptest.NewServer(handle)
+	t.Cleanup(server.Close)
+	return Cloud{BaseURL: server.URL, HTTP: server.Client()}
+}
+
+func answering(t *testing.T, status int, body string) Cloud {
+	t.Helper()
+	return cloudWith(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	})
+}
+
+func TestAskingCloudWhoSomebodyIs(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		login      Credentials
+		path, body string
+		want       Account
+	}{
+		{"by an API key", keyLogin, "/api/v1/auth/validate", `{"data": {"principal_id": "acc_1"}}`, Account{PrincipalID: "acc_1"}},
+		{"by an access token", oauthLogin, "/api/v1/auth/whoami",
+			`{"data": {"account_id": "acc_1", "email": "a@b.c", "organizations": [{"org_id": "o"}], "projects": []}}`,
+			Account{"acc_1", "a@b.c"}},
+		{"by an access token, older", oauthLogin, "/api/v1/auth/whoami", `{"data": {"principal_id": "acc_1"}}`, Account{PrincipalID: "acc_1"}},
+		{"by the key when there are both", Credentials{APIKey: "arc_SENTINEL", AccessToken: "x"}, "/api/v1/auth/validate",
+			`{"data": {"principal_id": "acc_1"}}`, Account{PrincipalID: "acc_1"}},
+		{"and showing no more than a terminal can bear", oauthLogin, "/api/v1/auth/whoami",
+			`{"data": {"account_id": "acc_1", "email": "a\u001b[31m@b.c"}}`, Account{"acc_1", "a [31m@b.c"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cloud := cloudWith(t, func(w http.ResponseWriter, r *http.Request) {
+				token := c.login.APIKey + strings.TrimPrefix(c.login.AccessToken, "x")
+				if r.Method != http.MethodGet || r.URL.Path != c.path || r.Header.Get("Authorization") != "Bearer "+token || r.Header.Get("Accept") != "application/json" {
+					t.Errorf("asked %s %s with %v; want GET %s as contracts.md has it", r.Method, r.URL, r.Header, c.path)
+				}
+				fmt.Fprint(w, c.body)
+			})
+			cloud.BaseURL += "/" // as people write it
+			got, err := cloud.WhoAmI(t.Context(), c.login)
+			if err != nil || got != c.want {
+				t.Errorf("got %+v, %v; want %+v", got, err, c.want)
+			}
+			if principal, err := cloud.Principal(t.Context(), c.login); err != nil || principal != c.want.PrincipalID {
+				t.Errorf("the principal is %q, %v; want %q", principal, err, c.want.PrincipalID)
+			}
+		})
+	}
+}
+
+func TestAnAnswerThatIsNoneIsToldApartFromARefusal(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		status  int
+		body    string
+		refused bool
+	}{
+		{"401", 401, "SENTINEL", true},
+		{"403", 403, "SENTINEL", true},
+		{"404", 404, "SENTINEL", false},
+		{"429", 429, "SENTINEL", false},
+		{"500", 500, "SENTINEL", false},
+		{"204", 204, "", false},
+		{"a portal's page", 200, "<html>SENTINEL</html>", false},
+		{"nothing", 200, "", false},
+		{"half an answer", 200, `{"data": {"principal_id": "SENTINEL"`, false},
+		{"no id", 200, `{"data": {"SENTINEL": 1}}`, false},
+		{"null", 200, `{"data": null}`, false},
+		{"an id that is a number", 200, `{"data": {"principal_id": 7}}`, false},
+		{"an id PostHog refuses", 200, `{"data": {"principal_id": "anonymous"}}`, false},
+		{"an id PostHog would cut", 200, `{"data": {"principal_id": "SENTINEL` + strings.Repeat("x", 200) + `"}}`, false},
+		{"an id a terminal would obey", 200, `{"data": {"principal_id": "SENTINEL\u001b[31m"}}`, false},
+		{"more than a megabyte", 200, `{"data": {"principal_id": "SENTINEL"}}` + strings.Repeat(" ", 1<<20), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := answering(t, c.status, c.body).Principal(t.Context(), keyLogin)
+			var cloudErr *CloudError
+			if !errors.As(err, &cloudErr) || cloudErr.Status != c.status {
+				t.Fatalf("got %v; want a CloudError with status %d", err, c.status)
+			}
+			if errors.Is(err, ErrNotAuthenticated) != c.refused {
+				t.Errorf("%v is ErrNotAuthenticated: %v; want %v", err, !c.refused, c.refused)
+			}
+			if strings.Contains(fmt.Sprintf("%v %+v", err, *cloudErr), "SENTINEL") {
+				t.Errorf("the error quotes the server or the key: %v", err)
+			}
+		})
+	}
+}
+
+func TestAKeyIsShownToNobodyElse(t *testing.T) {
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		cloud := cloudWith(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/api/v1/auth/validate" {
+				t.Errorf("a redirect %d was followed with %q", status, r.Header.Get("Authorization"))
+			}
+			http.Redirect(w, r, "/elsewhere", status)
+		})
+		var cloudErr *CloudError
+		if _, err := cloud.Principal(t.Context(), keyLogin); !errors.As(err, &cloudErr) || cloudErr.Status != status {
+			t.Errorf("got %v; want a CloudError with status %d", err, status)
+		}
+		if cloud.HTTP.CheckRedirect != nil {
+			t.Error("the caller's HTTP client was changed")
+		}
+	}
+}
+
+func TestNothingToShowIsNotAuthenticated(t *testing.T) {
+	cloud := cloudWith(t, func(http.ResponseWriter, *http.Request) { t.Error("Cloud was asked; there was nothing to ask with") })
+	for name, login := range map[string]Credentials{"nothing": {}, "a key that fits no header": {APIKey: "arc_SENTINEL\n"}} {
+		_, err := cloud.Principal(t.Context(), login)
+		if !errors.Is(err, ErrNotAuthenticated) || strings.Contains(err.Error(), "SENTINEL") {
+			t.Errorf("%s gave %v; want ErrNotAuthenticated", name, err)
+		}
+	}
+}
+
+func TestACloudThatDoesNotAnswer(t *testing.T) {
+	stuck := cloudWith(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	half := cloudWith(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		fmt.Fprint(w, `{"data"`)
+	})
+	gone := answering(t, 200, "")
+	gone.BaseURL = "http://SENTINEL:pass@127.0.0.1:1"
+	noURL := Cloud{BaseURL: "http://SENTINEL\x7f", HTTP: http.DefaultClient}
+
+	hurried, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	interrupted, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	for _, c := range []struct {
+		name  string
+		cloud Cloud
+		ctx   context.Context
+		want  string
+		cause error
+	}{
+		{"hanging", stuck, hurried, "Arcade Cloud did not answer in time", context.DeadlineExceeded},
+		{"interrupted", stuck, interrupted, "Arcade Cloud was not waited for", context.Canceled},
+		{"breaking off", half, t.Context(), "Arcade Cloud cannot be reached", nil},
+		{"away", gone, t.Context(), "Arcade Cloud cannot be reached", nil},
+		{"at no URL", noURL, t.Context(), "Arcade Cloud has an address that is no URL", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := c.cloud.Principal(c.ctx, keyLogin)
+			if err == nil || err.Error() != c.want {
+				t.Errorf("got %v; want %q", err, c.want)
+			}
+			if c.cause != nil && !errors.Is(err, c.cause) {
+				t.Errorf("%v is not %v, which callers ask for", err, c.cause)
+			}
+			if errors.Is(err, ErrNotAuthenticated) {
+				t.Errorf("%v counts as a refusal; want it to count as no answer", err)
+			}
+		})
+	}
+}
+
+func TestTextFromElsewhereIsCutToALine(t *testing.T) {
+	for _, c := range []struct {
+		text  string
+		limit int
+		want  string
+	}{
+		{"plain", 10, "plain"}, {"äöüß", 3, "äöü"}, {"a\nb\tc", 10, "a b c"}, {" \x1b]0;x\a ", 10, "]0;x"},
+		{"a\u202eb", 10, "a b"}, {"\xff", 10, ""}, {"a\u00a0b", 10, "a b"}, {"", 10, ""},
+	} {
+		if got := printable(c.text, c.limit); got != c.want {
+			t.Errorf("%q is shown as %q; want %q", c.text, got, c.want)
+		}
+	}
+}
+
+func FuzzCloudsAnswer(f *testing.F) {
+	f.Add([]byte(`{"data": {"principal_id": "acc_1"}}`))
+	f.Add([]byte(`{"data": {"account_id": "acc_1", "email": "a@b.c", "organizations": [{"organization_id": "o"}]}}`))
+	f.Add([]byte(`{"data": {"account_id": "\u001b", "email": "\u202e"}}`))
+	f.Add([]byte(`<html>`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		account, ok := decodeAccount(body)
+		if !ok {
+			if account != (Account{}) {
+				t.Fatalf("refused, and gave %+v", account)
+			}
+			return
+		}
+		if !validPrincipalID(account.PrincipalID) || strings.ContainsFunc(account.Email, unprintable) {
+			t.Fatalf("accepted %+v", account)
+		}
+	})
+}
