@@ -88,8 +88,8 @@ func readText(path string) (string, EnvProblem) {
 		return "", EnvUnreadable
 	case len(data) > maxText:
 		return "", EnvTooLarge
-	// A zero byte is no text either: most likely this is UTF-16 without its mark. And
-	// hidden relies on it.
+	// A zero byte is no text either: most likely this is UTF-16 without its mark. The
+	// stand-ins of quoting.go rely on it.
 	case !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0:
 		return "", EnvNotText
 	}
