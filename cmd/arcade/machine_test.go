@@ -54,7 +54,7 @@ func (m *machine) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(program, args...)
 	cmd.Dir = m.home
 	cmd.Env = append([]string{
-		"HOME=" + m.home, "PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0",
+		"HOME=" + m.home, "PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0", testMachine + "=" + m.home,
 		"ARCADE_USAGE_HOST=" + m.posthogAt, "ARCADE_USAGE_KEY=phc_test",
 	}, m.env...)
 	return cmd
@@ -152,10 +152,31 @@ func (m *machine) awaitEvents(n int, within time.Duration) []outboxtest.Commit {
 	return m.posthog.Events()
 }
 
-// awaitNoFlusher waits for the end of the flusher that a command may have left behind.
+// awaitNoFlusher waits for the end of the flusher that a command may have left behind, also of
+// one that has not come to its lock yet.
 func (m *machine) awaitNoFlusher() {
+	m.Helper()
 	box := outbox.New(outbox.Config{Path: m.path("usage.db"), Now: time.Now})
-	m.eventually("the flusher is gone", func() bool { return !box.FlusherRunning() })
+	m.eventually("the flusher is gone", func() bool {
+		return len(m.flushers()) == 0 && !box.FlusherRunning()
+	})
+}
+
+// flushers returns the process ids of this machine's flushers, where /proc tells.
+func (m *machine) flushers() (pids []string) {
+	mark := []byte(testMachine + "=" + m.home + "\x00")
+	environs, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		m.Fatal(err)
+	}
+	for _, name := range environs {
+		pid := filepath.Base(filepath.Dir(name))
+		line, _ := os.ReadFile(filepath.Join("/proc", pid, "cmdline")) // a process may end at any moment
+		if environ, _ := os.ReadFile(name); bytes.Contains(append(environ, 0), mark) && bytes.Contains(line, []byte("--detached")) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 // eventually waits for a condition, for longer than a flusher lives.

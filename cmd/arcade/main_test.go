@@ -30,6 +30,7 @@ const (
 	testKillAt   = "ARCADE_TEST_KILL_AT"  // die by SIGKILL at this point
 	testStopAt   = "ARCADE_TEST_STOP_AT"  // stop by SIGSTOP at this point
 	testCallback = "ARCADE_TEST_CALLBACK" // the login's callback port
+	testMachine  = "ARCADE_TEST_MACHINE"  // the home, so that its processes can be found
 	testClock    = "ARCADE_TEST_CLOCK"    // a duration that is added to the clock
 )
 
@@ -55,7 +56,7 @@ func arcadeUnderTest() {
 	a.extend = addTestCommands
 	a.spawn = func(environment []string) error {
 		visible := append(systemEnvironment(), childMarker+"=1", "GORACE="+os.Getenv("GORACE"))
-		for _, name := range []string{testKillAt, testStopAt, testClock} {
+		for _, name := range []string{testKillAt, testStopAt, testMachine, testClock} {
 			visible = append(visible, name+"="+os.Getenv(name))
 		}
 		return startDetached(environment, visible)

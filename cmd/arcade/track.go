@@ -148,6 +148,11 @@ func (r *recording) input(ctx context.Context, tx *sql.Tx) (identity.Input, erro
 			Credential: r.credentials.fingerprint, Principal: principal, Unreadable: r.credentials.unreadable,
 			Key: key, KeyPrincipal: keyPrincipal,
 		}, err
+	case identity.Login:
+		if change.Principal == "" {
+			return change, nil
+		}
+		return change, identity.Remember(ctx, tx, change.Credential, change.Principal, r.app.now())
 	case identity.Logout:
 		change.Key, change.KeyPrincipal = key, keyPrincipal
 		return change, nil
