@@ -50,7 +50,8 @@ func TestAMirrorBeingWrittenIsLeftAlone(t *testing.T) {
 	if !errors.Is(err, ErrMirrorBusy) || errors.Is(err, ErrMirrorInvalid) {
 		t.Errorf("got %v; want ErrMirrorBusy, because half a file must be neither adopted nor replaced", err)
 	}
-	if waited := time.Since(start); waited > 20*mirrorPatience {
+	// Generous, for a busy machine: it must not last as long as the lock.
+	if waited := time.Since(start); waited > 100*mirrorPatience {
 		t.Errorf("a command waited %v for another program's lock; want about %v", waited, mirrorPatience)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -82,13 +83,24 @@ func readMirrorFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	for waited := time.Duration(0); !tryLockShared(f); waited += time.Millisecond {
-		if waited >= mirrorPatience {
-			return nil, ErrMirrorBusy
-		}
-		time.Sleep(time.Millisecond)
+	if !lockShared(f) {
+		return nil, ErrMirrorBusy
 	}
 	return readLimited(f, maxMirrorSize)
+}
+
+// lockShared waits for the lock, but not for longer than mirrorPatience.
+func lockShared(f *os.File) bool {
+	if tryLockShared(f) {
+		return true
+	}
+	for start := time.Now(); time.Since(start) < mirrorPatience; {
+		time.Sleep(time.Millisecond)
+		if tryLockShared(f) {
+			return true
+		}
+	}
+	return false
 }
 
 // decodeMirror is as strict about the two ids as PostHog is, because what it
