@@ -44,7 +44,7 @@ type process struct {
 // launch starts a sink on a free port and reads its first line.
 func launch(t *testing.T, args ...string) *process {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // ends a sink that hangs
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // ends a sink that hangs
 	t.Cleanup(cancel)
 	p := &process{t: t}
 	p.cmd = exec.CommandContext(ctx, os.Args[0], append([]string{"--listen", "127.0.0.1:0"}, args...)...)
@@ -147,7 +147,7 @@ func alias(n int, anon, principal, at string) string {
 func (p *process) post(messages ...string) (status int) {
 	p.t.Helper()
 	body := `{"api_key":"phc_test","batch":[` + strings.Join(messages, ",") + `]}`
-	c := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	c := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := c.Post(p.url+"/batch/", "application/json", strings.NewReader(body))
 	if err != nil {
 		return 0
@@ -333,7 +333,7 @@ func TestWrongUsageIsRefusedBeforeAnythingIsServed(t *testing.T) {
 }
 
 func TestATakenPortIsExplained(t *testing.T) {
-	p := launch(t, "--for", "1m")
+	p := launch(t, "--for", "5m")
 	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
 	var stdout, stderr bytes.Buffer
 	code := run([]string{"--listen", strings.TrimPrefix(p.url, "http://")}, &stdout, &stderr)

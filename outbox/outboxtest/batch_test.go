@@ -66,7 +66,7 @@ func TestBatchesAreJudgedAsPostHogDoes(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := outboxtest.Start(t)
-			a := send(s, client(10*time.Second), test.body)
+			a := send(s, client(patient), test.body)
 			if a.err != nil || a.status != test.status || !strings.Contains(a.body, test.reason) {
 				t.Errorf("answered %d %q, %v; want %d with %q", a.status, a.body, a.err, test.status, test.reason)
 			}
@@ -87,7 +87,7 @@ func TestBatchesAreJudgedAsPostHogDoes(t *testing.T) {
 func TestTheMessageBehindATooLargeOneIsLostAndTheOneBeforeItKept(t *testing.T) {
 	s := outboxtest.Start(t)
 	large := strings.Replace(event(2, "ada", noon), "whoami", strings.Repeat("w", 1<<20), 1)
-	a := send(s, client(10*time.Second), batch(event(1, "ada", noon), large, event(3, "ada", noon)))
+	a := send(s, client(patient), batch(event(1, "ada", noon), large, event(3, "ada", noon)))
 	if a.status != http.StatusRequestEntityTooLarge {
 		t.Errorf("answered %d, want 413 for an event above 1 MB", a.status)
 	}
@@ -108,7 +108,7 @@ func TestOtherPathsAndMethodsAreNoBatch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			response, err := client(10 * time.Second).Do(request)
+			response, err := client(patient).Do(request)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -130,7 +130,7 @@ func TestMessagesAreReadAsPostHogReadsThem(t *testing.T) {
 		`{"event":"\u0065","distinct_id":["a", 1],"uuid":"`+id(4)+`","timestamp":"`+noon+`"}`,
 		`{"event":"e","distinct_id":"top","uuid":"`+id(5)+`","timestamp":"2026-11-23T13:00:00+01:00","properties":{"distinct_id":"inner","n":1}}`,
 	)
-	a := send(s, client(10*time.Second), body)
+	a := send(s, client(patient), body)
 	commits := s.Commits()
 	if a.status != http.StatusOK || len(commits) != 5 {
 		t.Fatalf("answered %d %q and kept %d, want 200 and 5", a.status, a.body, len(commits))

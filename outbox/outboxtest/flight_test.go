@@ -11,6 +11,7 @@ import (
 )
 
 func TestRequestsThatOverlapAreReported(t *testing.T) {
+	t.Parallel()
 	s := outboxtest.Start(t)
 	pause := s.PauseNext(outboxtest.BeforeAnswer)
 	var first sync.WaitGroup
@@ -23,6 +24,7 @@ func TestRequestsThatOverlapAreReported(t *testing.T) {
 }
 
 func TestAnAnswerThatComesWhileTheNextRequestIsHeldBackIsAnOverlapToo(t *testing.T) {
+	t.Parallel()
 	s := outboxtest.Start(t)
 	pause := s.PauseNext(outboxtest.BeforeAnswer)
 	var clients sync.WaitGroup
@@ -43,7 +45,7 @@ func TestRequestsOneAfterTheOtherNeverOverlap(t *testing.T) {
 			t.Parallel()
 			s := outboxtest.Start(t)
 			s.SetFault(outboxtest.MustFault(fault))
-			kept := client(10 * time.Second)
+			kept := client(patient)
 			kept.Transport = &http.Transport{} // keeps its connection, so the next request comes at once
 			defer kept.CloseIdleConnections()
 			for n := range 50 {
@@ -55,6 +57,7 @@ func TestRequestsOneAfterTheOtherNeverOverlap(t *testing.T) {
 }
 
 func TestAClientThatGivesUpAndTriesAgainDoesNotOverlapItself(t *testing.T) {
+	t.Parallel()
 	s := outboxtest.Start(t)
 	s.SetFault(outboxtest.MustFault("hang"))
 	impatient := client(20 * time.Millisecond)

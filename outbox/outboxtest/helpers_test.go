@@ -19,6 +19,9 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
+// patient is the timeout for what takes milliseconds on a machine with nothing else to do.
+const patient = time.Minute
+
 const (
 	token = "phc_test"
 	noon  = "2026-11-23T12:00:00.000Z"
@@ -97,7 +100,7 @@ func send(s *outboxtest.Server, c *http.Client, body string) answer {
 // post sends a batch that has to be accepted.
 func post(t testing.TB, s *outboxtest.Server, messages ...string) {
 	t.Helper()
-	if a := send(s, client(10*time.Second), batch(messages...)); a.status != http.StatusOK || a.err != nil {
+	if a := send(s, client(patient), batch(messages...)); a.status != http.StatusOK || a.err != nil {
 		t.Fatalf("the batch was answered with %d %q, %v; this test needs it accepted", a.status, a.body, a.err)
 	}
 }
@@ -105,7 +108,7 @@ func post(t testing.TB, s *outboxtest.Server, messages ...string) {
 // soon is a context for what happens at once unless it is broken.
 func soon(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patient)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -169,7 +172,7 @@ func trusting(t testing.TB, s *outboxtest.Server) *http.Client {
 	if !roots.AppendCertsFromPEM(s.CAPEM()) {
 		t.Fatalf("the authority is no certificate: %q", s.CAPEM())
 	}
-	c := client(10 * time.Second)
+	c := client(patient)
 	c.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: roots}
 	return c
 }

@@ -61,7 +61,7 @@ func TestEveryFaultLooksRightToItsClientAndCommitsOnlyWhenTold(t *testing.T) {
 		t.Run(f.String(), func(t *testing.T) {
 			t.Parallel()
 			s := outboxtest.Start(t)
-			timeout := 20 * time.Second
+			timeout := patient
 			switch f.Mode {
 			case "hang":
 				timeout = 200 * time.Millisecond
@@ -125,7 +125,7 @@ func TestResetsAreResetsOverTLSToo(t *testing.T) {
 func TestACaptivePortalAnswersWithAPage(t *testing.T) {
 	s := outboxtest.Start(t)
 	s.SetFaults(outboxtest.MustFault("portal"))
-	a := send(s, client(10*time.Second), batch(event(1, "ada", noon)))
+	a := send(s, client(patient), batch(event(1, "ada", noon)))
 	if !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") || !strings.Contains(a.body, "<form") {
 		t.Errorf("the answer is %q of type %q, want a page of HTML", a.body, a.header.Get("Content-Type"))
 	}
@@ -150,7 +150,7 @@ func TestRetryAfterIsSentAsAsked(t *testing.T) {
 		t.Run(fault, func(t *testing.T) {
 			s := outboxtest.Start(t)
 			s.SetFaults(outboxtest.MustFault(fault))
-			a := send(s, client(10*time.Second), batch(event(1, "ada", noon)))
+			a := send(s, client(patient), batch(event(1, "ada", noon)))
 			if !right(a.header.Get("Retry-After")) {
 				t.Errorf("Retry-After: %q", a.header.Get("Retry-After"))
 			}
@@ -173,7 +173,7 @@ func TestRedirectsLeadSomewhereAndAreReportedWhenFollowed(t *testing.T) {
 		t.Run(test.fault, func(t *testing.T) {
 			s := outboxtest.Start(t)
 			s.SetFaults(outboxtest.MustFault(test.fault))
-			wary := send(s, client(10*time.Second), batch(event(1, "ada", noon)))
+			wary := send(s, client(patient), batch(event(1, "ada", noon)))
 			if got := wary.header.Get("Location"); got != test.location {
 				t.Errorf("Location: %q, want %q", got, test.location)
 			}
@@ -181,7 +181,7 @@ func TestRedirectsLeadSomewhereAndAreReportedWhenFollowed(t *testing.T) {
 
 			s = outboxtest.Start(t)
 			s.SetFaults(outboxtest.MustFault(test.fault))
-			naive := client(10 * time.Second)
+			naive := client(patient)
 			naive.CheckRedirect = nil
 			if a := send(s, naive, batch(event(1, "ada", noon))); a.status != test.followed {
 				t.Errorf("a client that follows got %d, want %d", a.status, test.followed)
@@ -198,7 +198,7 @@ func TestAPermanentFaultStaysAndAnEmptyScriptHeals(t *testing.T) {
 	s := outboxtest.Start(t)
 	s.SetFault(outboxtest.MustFault("503"))
 	for range 3 {
-		if a := send(s, client(10*time.Second), batch(event(1, "ada", noon))); a.status != 503 {
+		if a := send(s, client(patient), batch(event(1, "ada", noon))); a.status != 503 {
 			t.Fatalf("answered %d, want 503 every time", a.status)
 		}
 	}
@@ -216,7 +216,7 @@ func TestABurstEndsInTheNextFault(t *testing.T) {
 	}
 	s.SetScript(script)
 	for i, want := range []int{502, 502, 200, 401, 401} {
-		if a := send(s, client(10*time.Second), batch(event(1, "ada", noon))); a.status != want {
+		if a := send(s, client(patient), batch(event(1, "ada", noon))); a.status != want {
 			t.Errorf("request %d was answered with %d, want %d", i+1, a.status, want)
 		}
 	}
@@ -225,7 +225,7 @@ func TestABurstEndsInTheNextFault(t *testing.T) {
 func TestABatchThatIsRefusedIsRefusedInsteadOfCommitted(t *testing.T) {
 	s := outboxtest.Start(t)
 	s.SetFaults(outboxtest.MustFault("commit+hang"))
-	a := send(s, client(10*time.Second), batch(`{"event":"e"}`))
+	a := send(s, client(patient), batch(`{"event":"e"}`))
 	if a.status != http.StatusBadRequest || len(s.Commits()) != 0 {
 		t.Errorf("answered %d and kept %d, want 400: what cannot be kept cannot be kept first", a.status, len(s.Commits()))
 	}

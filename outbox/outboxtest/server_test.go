@@ -71,7 +71,7 @@ func TestPoison(t *testing.T) {
 				}
 				return 0
 			})
-			a := send(s, client(10*time.Second), batch(event(1, "ada", noon), event(2, "ada", noon), event(3, "ada", noon)))
+			a := send(s, client(patient), batch(event(1, "ada", noon), event(2, "ada", noon), event(3, "ada", noon)))
 			if a.status != test.status || !strings.Contains(a.body, "message 2") {
 				t.Errorf("answered %d %q, want %d for message 2", a.status, a.body, test.status)
 			}
@@ -87,7 +87,7 @@ func TestTheLogOfRequestsSaysWhatHappened(t *testing.T) {
 	s := outboxtest.Start(t)
 	s.SetFaults(outboxtest.MustFault("commit+503"))
 	body := gzipped(batch(event(1, "ada", noon), event(2, "ada", noon)))
-	send(s, client(10*time.Second), body)
+	send(s, client(patient), body)
 	got := s.Requests()[0]
 	if got.Begun.IsZero() || got.Ended.Before(got.Begun) {
 		t.Errorf("the request lasted from %v to %v", got.Begun, got.Ended)
@@ -180,6 +180,7 @@ func TestARequestCanBeHeldAtEachPoint(t *testing.T) {
 }
 
 func TestCloseLetsGoOfWhatHangsAndPauses(t *testing.T) {
+	t.Parallel()
 	s := outboxtest.Start(t)
 	s.SetFaults(outboxtest.MustFault("hang"))
 	s.PauseNext(outboxtest.BeforeAnswer) // for the first one, which then hangs
@@ -207,7 +208,7 @@ func TestAServerComesBackOnTheSameAddressAndRemembers(t *testing.T) {
 	post(t, s, event(1, "ada", noon))
 	address := s.URL()
 	s.Close()
-	if a := send(s, client(10*time.Second), batch(event(2, "ada", noon))); a.err == nil {
+	if a := send(s, client(patient), batch(event(2, "ada", noon))); a.err == nil {
 		t.Fatalf("a closed server answered %d", a.status)
 	}
 	if err := s.Listen(strings.TrimPrefix(address, "http://")); err != nil {
@@ -235,7 +236,7 @@ func TestTLSIsRefusedByWhoeverDoesNotKnowTheAuthority(t *testing.T) {
 	s := outboxtest.StartTLS(t)
 	trouble := make(chan string, 1)
 	s.Watch(outboxtest.Watcher{Trouble: func(line string) { trouble <- line }})
-	if a := send(s, client(10*time.Second), batch(event(1, "ada", noon))); a.err == nil || !strings.Contains(a.err.Error(), "certificate") {
+	if a := send(s, client(patient), batch(event(1, "ada", noon))); a.err == nil || !strings.Contains(a.err.Error(), "certificate") {
 		t.Errorf("a stranger was answered with %d, %v; want an error about the certificate", a.status, a.err)
 	}
 	if line := <-trouble; !strings.Contains(line, "TLS handshake") {
@@ -287,7 +288,7 @@ func TestTheWatcherSeesCommitsBeforeTheAnswer(t *testing.T) {
 	})
 	s.SetFaults(outboxtest.MustFault("commit+500"), outboxtest.MustFault("reset-in-body"))
 	for range 3 {
-		send(s, client(10*time.Second), batch(event(1, "ada", noon)))
+		send(s, client(patient), batch(event(1, "ada", noon)))
 	}
 	want := []string{"1.1 false", "commit+500 500 1", "reset-in-body 0 0", "3.1 true", "ok 200 1"}
 	if !slices.Equal(seen, want) {
@@ -301,7 +302,7 @@ func TestAnHTTPProxysClientReachesTheServerToo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	through := client(10 * time.Second)
+	through := client(patient)
 	through.Transport.(*http.Transport).Proxy = func(*http.Request) (*url.URL, error) { return url.Parse(s.URL()) }
 	response, err := through.Do(request)
 	if err != nil {
