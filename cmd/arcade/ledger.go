@@ -74,43 +74,43 @@ func (l *ledger) advance(ctx context.Context, event *outbox.Message,
 	})
 }
 
-// step adopts a usage.json that another program wrote, then lets the state machine decide, and
-// stores both verdicts.
+// step adopts a usage.json that another program wrote, then lets the state machine decide. Each
+// state is stored, also one that is only passed through: it may hold what must not be
+// forgotten, such as that an anon id belongs to somebody.
 func (l *ledger) step(ctx context.Context, tx *sql.Tx, file mirrorFile, in identity.Input, event *outbox.Message) (identity.State, error) {
-	stored, _, err := identity.Load(ctx, tx)
+	state, _, err := identity.Load(ctx, tx)
 	if err != nil {
-		return identity.State{}, err
+		return state, err
 	}
-	state := stored
-	var steps []identity.Step
 	if file.foreign {
 		known, _, err := identity.Lookup(ctx, tx, file.AnonID)
 		if err != nil {
-			return identity.State{}, err
+			return state, err
 		}
-		state, steps = identity.Next(state, identity.Adopted{
+		state, err = l.apply(ctx, tx, state, identity.Adopted{
 			AnonID: file.AnonID, PrincipalID: file.PrincipalID,
 			Credential: l.readCredentials().fingerprint, Known: known,
-		}, l.newAnon)
-	}
-	next, more := identity.Next(state, in, l.newAnon)
-	if err := l.carryOut(ctx, tx, append(steps, more...), event); err != nil {
-		return identity.State{}, err
-	}
-	return next, identity.Save(ctx, tx, stored, next, l.now())
-}
-
-// carryOut does to the outbox what the state machine asked for.
-func (l *ledger) carryOut(ctx context.Context, tx *sql.Tx, steps []identity.Step, event *outbox.Message) error {
-	for _, s := range steps {
-		if err := l.carryOutStep(ctx, tx, s, event); err != nil {
-			return err
+		}, nil)
+		if err != nil {
+			return state, err
 		}
 	}
-	return nil
+	return l.apply(ctx, tx, state, in, event)
 }
 
-func (l *ledger) carryOutStep(ctx context.Context, tx *sql.Tx, s identity.Step, event *outbox.Message) error {
+// apply carries out what the state machine says to one input, and stores the state.
+func (l *ledger) apply(ctx context.Context, tx *sql.Tx, state identity.State, in identity.Input, event *outbox.Message) (identity.State, error) {
+	next, steps := identity.Next(state, in, l.newAnon)
+	for _, s := range steps {
+		if err := l.carryOut(ctx, tx, s, event); err != nil {
+			return state, err
+		}
+	}
+	return next, identity.Save(ctx, tx, state, next, l.now())
+}
+
+// carryOut does one thing to the outbox that the state machine asked for.
+func (l *ledger) carryOut(ctx context.Context, tx *sql.Tx, s identity.Step, event *outbox.Message) error {
 	events := outbox.Undecided{Kind: outbox.Capture, AnonID: s.AnonID, Credential: s.Credential}
 	alias := outbox.Undecided{Kind: outbox.Alias, AnonID: s.AnonID}
 	switch s.Kind {

@@ -219,7 +219,7 @@ func (r *resolver) resolve(ctx context.Context) error {
 		if err != nil { // slow, unreachable or "not authenticated": all the same here
 			continue
 		}
-		if err := r.learn(ctx, fingerprint, principal, fingerprint == file.fingerprint); err != nil {
+		if err := r.learn(ctx, fingerprint, principal); err != nil {
 			return err
 		}
 	}
@@ -257,9 +257,13 @@ func (r *resolver) wanted(ctx context.Context, file fileCredentials) (map[string
 	return wanted, err
 }
 
-func (r *resolver) learn(ctx context.Context, fingerprint, principal string, inFile bool) error {
+// learn looks at the credentials file again: it may have changed while Cloud was asked.
+func (r *resolver) learn(ctx context.Context, fingerprint, principal string) error {
 	return r.ledger.advance(ctx, nil, func(ctx context.Context, tx *sql.Tx) (identity.Input, error) {
-		learned := identity.Learned{Credential: fingerprint, Principal: principal, InFile: inFile}
+		learned := identity.Learned{
+			Credential: fingerprint, Principal: principal,
+			InFile: fingerprint == r.ledger.readCredentials().fingerprint,
+		}
 		return learned, identity.Remember(ctx, tx, fingerprint, principal, r.app.now())
 	}, nil)
 }
