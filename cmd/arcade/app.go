@@ -137,7 +137,7 @@ on this machine until it is delivered. 'arcade usage status' tells where it is.`
 		a.unheard = true
 		help(cmd, args)
 	})
-	root.AddCommand(a.newLogin(), a.newLogout(), a.newWhoami(), a.newUsage())
+	root.AddCommand(a.newLogin(), a.newLogout(), a.newWhoami(), a.newSecret(), a.newUsage())
 	if a.extend != nil {
 		a.extend(root)
 	}
