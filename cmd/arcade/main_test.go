@@ -25,10 +25,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"arcade": arcadeUnderTest})
 }
 
-// Variables that only the program under test knows. They reach its flusher, too.
+// Variables that only the program under test knows, beside those of startPoints.
 const (
-	testKillAt   = "ARCADE_TEST_KILL_AT"  // die by SIGKILL at this point
-	testStopAt   = "ARCADE_TEST_STOP_AT"  // stop by SIGSTOP at this point
 	testCallback = "ARCADE_TEST_CALLBACK" // the login's callback port
 	testMachine  = "ARCADE_TEST_MACHINE"  // the home, so that its processes can be found
 	testClock    = "ARCADE_TEST_CLOCK"    // a duration that is added to the clock
@@ -37,15 +35,8 @@ const (
 // arcadeUnderTest is main with the seams that tests need.
 func arcadeUnderTest() {
 	a := newApp()
-	a.point = func(name string) {
-		switch name {
-		case os.Getenv(testKillAt):
-			syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {}
-		case os.Getenv(testStopAt):
-			syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-		}
-	}
+	points := startPoints()
+	a.point = points.reach
 	if port, err := strconv.Atoi(os.Getenv(testCallback)); err == nil {
 		a.callback = port
 	}
@@ -56,14 +47,13 @@ func arcadeUnderTest() {
 	a.extend = addTestCommands
 	a.spawn = func(environment []string) error {
 		visible := append(systemEnvironment(), childMarker+"=1", "GORACE="+os.Getenv("GORACE"))
-		for _, name := range []string{testKillAt, testStopAt, testMachine, testClock} {
-			visible = append(visible, name+"="+os.Getenv(name))
-		}
-		return startDetached(environment, visible)
+		return startDetached(environment, append(visible, childTestEnvironment()...))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	os.Exit(a.run(ctx, os.Args[1:]))
+	code := a.run(ctx, os.Args[1:])
+	points.trace("exit")
+	os.Exit(code)
 }
 
 // browseAsAPersonWould opens the login page, where the fake Arcade Cloud logs in at once and
