@@ -7,7 +7,7 @@ LDFLAGS  = -s -w -X main.version=$(VERSION)
 # Pinned: a linter that changes by itself turns main red by itself.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test lint bench fuzz demo cross clean
+.PHONY: build test lint bench fuzz demo pictures cross clean
 
 build: ## the two programs, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/arcade ./cmd/sink
@@ -35,6 +35,9 @@ fuzz: ## each fuzz target for FUZZTIME
 
 demo: build ## the story of an offline laptop, told by the real programs
 	@.ci/demo
+
+pictures: build ## docs/*.svg, from what the real program prints
+	@.ci/pictures
 
 cross: ## every system and architecture that is released
 	@for os in linux darwin windows; do for arch in amd64 arm64; do \
