@@ -70,9 +70,12 @@ func TestBatchesAreJudgedAsPostHogDoes(t *testing.T) {
 			if a.err != nil || a.status != test.status || !strings.Contains(a.body, test.reason) {
 				t.Errorf("answered %d %q, %v; want %d with %q", a.status, a.body, a.err, test.status, test.reason)
 			}
-			kept := len(s.Commits())
-			if accepted := test.status == http.StatusOK; accepted != (kept == 1) {
-				t.Errorf("%d messages were kept; a refused batch keeps none and this accepted one has 1", kept)
+			kept := s.Commits()
+			if accepted := test.status == http.StatusOK; accepted != (len(kept) == 1) {
+				t.Errorf("%d messages were kept; a refused batch keeps none and this accepted one has 1", len(kept))
+			}
+			if len(kept) == 1 && kept[0].Token != token {
+				t.Errorf("it was kept for the key %q, want %q", kept[0].Token, token)
 			}
 			if accepted := a.body == `{"status": "Ok"}`; accepted != (test.status == http.StatusOK) {
 				t.Errorf("the body is %q; PostHog says Ok to what it accepts and to nothing else", a.body)

@@ -194,6 +194,18 @@ func TestRedirectsLeadSomewhereAndAreReportedWhenFollowed(t *testing.T) {
 	}
 }
 
+func TestElsewhereUsesUpNoFault(t *testing.T) {
+	s := outboxtest.Start(t)
+	s.SetFaults(outboxtest.MustFault("307"), outboxtest.MustFault("503"))
+	naive := client(patient)
+	naive.CheckRedirect = nil
+	for i, want := range []int{200, 503} {
+		if a := send(s, naive, batch(event(1, "ada", noon))); a.status != want {
+			t.Errorf("delivery %d ended in %d, want %d", i+1, a.status, want)
+		}
+	}
+}
+
 func TestAPermanentFaultStaysAndAnEmptyScriptHeals(t *testing.T) {
 	s := outboxtest.Start(t)
 	s.SetFault(outboxtest.MustFault("503"))

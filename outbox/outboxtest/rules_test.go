@@ -48,6 +48,9 @@ func TestRules(t *testing.T) {
 		{"a principal that becomes an anon id", []string{
 			join(alias(1, "x1", ada, noon), alias(2, ada, bob, later)),
 		}, []string{`ada is a principal, and request 1 aliased it to bob`}},
+		{"an event of such a principal, which is a principal all the same", []string{
+			join(alias(1, "x1", ada, noon), alias(2, ada, bob, later), event(3, ada, later)),
+		}, []string{`ada is a principal, and request 1 aliased it to bob`}},
 		{"an anon id that becomes a principal", []string{
 			join(alias(1, "x1", ada, noon), alias(2, "x2", "x1", later)),
 		}, []string{`x1 is an anon id that was aliased, and request 1 made it the principal of x2`}},

@@ -45,6 +45,13 @@ func TestRepeatsAreFoldedByUUIDEventIDAndDay(t *testing.T) {
 	}
 }
 
+func TestARepeatOfARepeatIsFoldedIntoWhicheverItMatches(t *testing.T) {
+	s := outboxtest.Start(t)
+	const tomorrow = "2026-11-24T12:00:00Z"
+	post(t, s, event(1, "ada", noon), event(1, "ada", tomorrow), event(1, "ada", tomorrow), event(1, "ada", noon))
+	wantUUIDs(t, "events", s.Events(), 1, 1)
+}
+
 func TestTheLogKeepsTheOrderOfEveryone(t *testing.T) {
 	s := outboxtest.Start(t)
 	post(t, s, event(1, "ada", noon), event(2, "bob", noon), event(3, "ada", early))
