@@ -103,6 +103,24 @@ func WithdrawTx(ctx context.Context, tx *sql.Tx, u Undecided) error {
 	return nil
 }
 
+// RetryTx makes dead messages pending again, all of them or those with the given numbers or
+// uuids, and returns how many. They keep their place in the order and their content.
+func RetryTx(ctx context.Context, tx *sql.Tx, ids []string) (retried int64, err error) {
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return 0, err
+	}
+	result, err := tx.ExecContext(ctx, `
+		UPDATE messages SET state = 'pending', attempts = 0, last_error = NULL, settled_at = NULL
+		WHERE state = 'dead' AND (?1 = 0
+			OR uuid IN (SELECT lower(value) FROM json_each(?2)) OR CAST(seq AS TEXT) IN (SELECT value FROM json_each(?2)))`,
+		len(ids), string(list))
+	if err != nil {
+		return 0, fmt.Errorf("retry messages: %w", err)
+	}
+	return result.RowsAffected()
+}
+
 // CredentialsTx returns the credentials that undecided messages wait for.
 func CredentialsTx(ctx context.Context, tx *sql.Tx) ([]string, error) {
 	rows, err := tx.QueryContext(ctx,

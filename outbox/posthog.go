@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -231,26 +230,49 @@ func wireBound(m Message) int {
 
 // WireJSON returns the messages exactly as posthog-go puts them on the wire, without sending
 // anything: the library writes a request, and the request is read instead of sent. An
-// undecided message appears as it would if it went out anonymously now.
+// undecided message appears as it would if it went out anonymously now; one that can never be
+// sent is nil.
 func WireJSON(ctx context.Context, messages []Message) ([]json.RawMessage, error) {
-	batch := make([]posthog.Message, len(messages))
-	for i, m := range messages {
-		if m.DistinctID == "" {
-			m.DistinctID = m.AnonID
-		}
-		message, err := wire(m)
-		if err != nil {
-			return nil, fmt.Errorf("message %d: %w", m.Seq, err)
-		}
-		batch[i] = message
-	}
 	reader := &wireReader{}
 	s := newSender("http://localhost", "none", reader, time.Now, func(string) {})
 	defer s.reset()
-	if v := s.send(ctx, batch); v.outcome != accepted {
+	var list []json.RawMessage
+	for len(messages) > 0 {
+		batch := cut(messages, maxBatch)
+		messages = messages[len(batch):]
+		written, err := reader.read(ctx, s, batch)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, written...)
+	}
+	return list, nil
+}
+
+// read lets posthog-go write those of the batch that can be sent.
+func (w *wireReader) read(ctx context.Context, s *sender, batch []Message) ([]json.RawMessage, error) {
+	list := make([]json.RawMessage, len(batch))
+	var sendable []posthog.Message
+	var places []int
+	for i, m := range batch {
+		if m.DistinctID == "" {
+			m.DistinctID = m.AnonID
+		}
+		if message, err := wire(m); err == nil {
+			sendable = append(sendable, message)
+			places = append(places, i)
+		}
+	}
+	if len(sendable) == 0 {
+		return list, nil
+	}
+	if v := s.send(ctx, sendable); v.outcome != accepted {
 		return nil, v
 	}
-	return reader.batch, nil
+	for i, place := range places {
+		list[place] = w.batch[i]
+	}
+	return list, nil
 }
 
 // wireReader is a transport that keeps the batch and acknowledges it.

@@ -45,6 +45,8 @@ type app struct {
 	point    func(name string)    // test signal, see outbox.Config
 	extend   func(*cobra.Command) // tests add commands that panic or wait; nil otherwise
 
+	debugRequests bool // --debug: tell requests on stderr
+
 	// What track needs to know of the command that ran.
 	started time.Time
 	unheard bool           // it showed help, so it is not recorded
@@ -75,8 +77,6 @@ func newTransport() http.RoundTripper {
 	t.MaxResponseHeaderBytes = 64 << 10
 	return t
 }
-
-func (a *app) httpClient() *http.Client { return &http.Client{Transport: a.network()} }
 
 // run runs one command line and returns its exit code.
 func (a *app) run(ctx context.Context, args []string) int {

@@ -6,11 +6,15 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/ArcadeAI/arcade-cli/identity"
 )
@@ -22,6 +26,7 @@ type loginOptions struct {
 	callbackHost string
 	timeout      time.Duration
 	noBrowser    bool
+	withKey      bool
 }
 
 func (a *app) newLogin() *cobra.Command {
@@ -30,8 +35,9 @@ func (a *app) newLogin() *cobra.Command {
 		Use:   "login",
 		Short: "Log in to Arcade in the browser",
 		Long: `Open Arcade's login page in the browser and wait until you have logged in there.
-The address is printed as well, for a browser that cannot be opened from here.`,
-		Example: "  arcade login\n  arcade login --no-browser\n  arcade login --host localhost --port 8000",
+The address is printed as well, for a browser that cannot be opened from here.
+With --with-key an API key is read from standard input instead.`,
+		Example: "  arcade login\n  arcade login --no-browser\n  arcade login --with-key < key.txt",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.timeout <= 0 {
@@ -48,6 +54,8 @@ The address is printed as well, for a browser that cannot be opened from here.`,
 	cmd.Flags().StringVar(&o.callbackHost, "callback-host", "", "where the browser finds this machine (default localhost)")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 10*time.Minute, "give up after this long")
 	cmd.Flags().BoolVar(&o.noBrowser, "no-browser", false, "only print the address")
+	cmd.Flags().BoolVar(&o.withKey, "with-key", false, "read an API key from standard input")
+	cmd.Flags().BoolVar(&a.debugRequests, "debug", false, "print requests: method, address, status and time")
 	return cmd
 }
 
@@ -58,7 +66,7 @@ func (a *app) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 	}
 	present, err := a.loggedIn(home)
 	if err == nil {
-		fmt.Fprintf(a.out, "You are logged in as %s already. 'arcade logout' logs you out.\n", present.Email)
+		fmt.Fprintf(a.out, "You are logged in%s already. 'arcade logout' logs you out.\n", asWhom(present.Email))
 		return nil
 	}
 	if !errors.Is(err, errNotLoggedIn) {
@@ -72,11 +80,66 @@ func (a *app) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 	if err != nil {
 		return wrongUsage(cmd, "invalid value for --callback-host", err.Error())
 	}
+	if o.withKey {
+		return a.loginWithKey(ctx, home, base)
+	}
 	grant, err := a.askBrowser(ctx, base, callback, o)
 	if err != nil {
 		return err
 	}
 	return a.loggedInAs(ctx, home, base, grant)
+}
+
+// asWhom is empty for a key without an e-mail.
+func asWhom(email string) string {
+	if email == "" {
+		return ""
+	}
+	return " as " + email
+}
+
+// keyLimit is far beyond any API key, in bytes.
+const keyLimit = 4096
+
+// loginWithKey takes a key that somebody else has made. A key that Cloud refuses is not kept;
+// one that Cloud cannot be asked about is.
+func (a *app) loginWithKey(ctx context.Context, home, base string) error {
+	key, err := a.readKey()
+	if err != nil {
+		return err
+	}
+	asking, cancel := context.WithTimeout(ctx, cloudTimeout)
+	defer cancel()
+	credentials := identity.Credentials{APIKey: key, CoordinatorURL: base}
+	account, err := a.newCloud(credentials).WhoAmI(asking, credentials)
+	if errors.Is(err, identity.ErrNotAuthenticated) {
+		return failed("key refused", "Arcade Cloud does not accept this API key", "Check the key and --host.")
+	}
+	return a.keep(home, base, identity.Grant{APIKey: key, Email: account.Email}, account.PrincipalID)
+}
+
+// readKey reads the key from standard input, hidden on a terminal.
+func (a *app) readKey() (string, error) {
+	content, err := a.readHidden("API key: ")
+	key := strings.TrimSpace(string(content))
+	switch {
+	case err != nil:
+		return "", failed("standard input unreadable", "the key cannot be read from standard input", "")
+	case key == "":
+		return "", failed("no key", "there is no key on standard input", "Pipe it in: arcade login --with-key < key.txt")
+	case len(key) >= keyLimit, strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return "", failed("not a key", "what is on standard input is not an API key", "It must hold the key and nothing else.")
+	}
+	return key, nil
+}
+
+func (a *app) readHidden(prompt string) ([]byte, error) {
+	if file, ok := a.in.(*os.File); ok && a.isTerminal(file) {
+		fmt.Fprint(a.err, prompt)
+		defer fmt.Fprintln(a.err)
+		return term.ReadPassword(int(file.Fd()))
+	}
+	return io.ReadAll(io.LimitReader(a.in, keyLimit))
 }
 
 // askBrowser sends the user to the login page and waits for what the page sends back.
@@ -108,20 +171,25 @@ func (a *app) askBrowser(ctx context.Context, base, callback string, o loginOpti
 	return grant, nil
 }
 
-// loggedInAs stores the credentials and asks whose they are: here, and only here, the user is
-// on the network anyway. A slow answer does not make the login fail; a flusher asks again.
+// loggedInAs asks whose the credentials are: here, and only here, the user is on the network
+// anyway. A slow answer does not make the login fail; a flusher asks again.
 func (a *app) loggedInAs(ctx context.Context, home, base string, grant identity.Grant) error {
-	path := credentialsPath(home)
-	if err := identity.WriteAPIKeyLogin(path, grant.APIKey, grant.Email, base); err != nil {
-		return failed("credentials not written", "you are logged in, but the credentials cannot be kept: "+err.Error(),
+	credentials := identity.Credentials{APIKey: grant.APIKey, CoordinatorURL: base}
+	return a.keep(home, base, grant, a.askPrincipal(ctx, credentials))
+}
+
+// keep writes the credentials and says so.
+func (a *app) keep(home, base string, grant identity.Grant, principal string) error {
+	if err := identity.WriteAPIKeyLogin(credentialsPath(home), grant.APIKey, grant.Email, base); err != nil {
+		return failed("credentials not written", "the credentials cannot be kept: "+err.Error(),
 			"Check that the directory is writable, then run 'arcade login' again.")
 	}
 	if grant.Warning != "" {
 		fmt.Fprintf(a.err, "Warning: %s\n", grant.Warning)
 	}
-	fmt.Fprintf(a.out, "You are logged in as %s.\n", grant.Email)
+	fmt.Fprintf(a.out, "You are logged in%s.\n", asWhom(grant.Email))
 	credentials := identity.Credentials{APIKey: grant.APIKey, CoordinatorURL: base}
-	a.change = identity.Login{Credential: credentials.Fingerprint(), Principal: a.askPrincipal(ctx, credentials)}
+	a.change = identity.Login{Credential: credentials.Fingerprint(), Principal: principal}
 	return nil
 }
 

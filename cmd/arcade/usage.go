@@ -27,61 +27,11 @@ or stop it altogether; they are not recorded themselves.`,
 		Args:    cobra.ArbitraryArgs,
 		RunE:    group,
 	}
-	cmd.AddCommand(a.newUsageStatus(), a.newUsageInspect(), a.newUsageFlush(), a.newUsageEnable(), a.newUsageDisable())
+	cmd.AddCommand(
+		a.newUsageStatus(), a.newUsageInspect(), a.newUsageFlush(), a.newUsageExport(),
+		a.newUsageEnable(), a.newUsageDisable(), a.newUsageRetry(), a.newUsageClear(),
+	)
 	return cmd
-}
-
-func (a *app) newUsageEnable() *cobra.Command {
-	return &cobra.Command{
-		Use:     "enable",
-		Short:   "Switch the recording of usage on",
-		Example: "  arcade usage enable",
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			home, err := a.home()
-			if err != nil {
-				return err
-			}
-			box := a.outbox(home)
-			defer box.Close()
-			if err := box.Enable(cmd.Context()); err != nil {
-				return outboxFailure(err)
-			}
-			fmt.Fprintln(a.out, "Usage is recorded.")
-			if s := a.switches(); !s.on {
-				fmt.Fprintf(a.err, "But %s is set, and switches it off.\n", s.by)
-			}
-			return nil
-		},
-	}
-}
-
-func (a *app) newUsageDisable() *cobra.Command {
-	return &cobra.Command{
-		Use:   "disable",
-		Short: "Switch the recording of usage off and erase what waits",
-		Long: `Switch the recording of usage off and erase what was recorded, so that what
-waits is never delivered, not even after 'arcade usage enable'.`,
-		Example: "  arcade usage disable",
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			home, err := a.home()
-			if err != nil {
-				return err
-			}
-			box := a.outbox(home)
-			defer box.Close()
-			erased, err := box.Disable(cmd.Context())
-			if err != nil {
-				return outboxFailure(err)
-			}
-			fmt.Fprintf(a.out, "Usage is no longer recorded. %s erased.\n", count(erased, "waiting message was", "waiting messages were"))
-			if s := a.switches(); s.forced {
-				fmt.Fprintf(a.err, "But %s is set, and switches it on.\n", s.by)
-			}
-			return nil
-		},
-	}
 }
 
 // snapshot is what the database says at one moment.

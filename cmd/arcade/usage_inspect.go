@@ -19,7 +19,7 @@ const defaultInspectLimit = 50
 func (a *app) newUsageInspect() *cobra.Command {
 	var state string
 	var limit int
-	var asJSON bool
+	var asJSON, follow bool
 	states := []string{string(outbox.Pending), string(outbox.Delivered), string(outbox.Dead), "all"}
 	cmd := &cobra.Command{
 		Use:   "inspect [SEQ|UUID]",
@@ -30,7 +30,7 @@ exactly the JSON that goes over the wire for that message.
 
 Looking changes nothing. In a pipe the columns are separated by tabs and times
 are in UTC.`,
-		Example: "  arcade usage inspect\n  arcade usage inspect --state pending --limit 10\n  arcade usage inspect 7",
+		Example: "  arcade usage inspect\n  arcade usage inspect --state pending --limit 10\n  arcade usage inspect 7\n  arcade usage inspect --follow",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
@@ -38,6 +38,8 @@ are in UTC.`,
 				return wrongUsage(cmd, "too many arguments", "give one number or uuid at most")
 			case !slices.Contains(states, state):
 				return wrongUsage(cmd, "invalid value for --state", "--state is one of pending, delivered, dead and all")
+			case follow && (asJSON || len(args) > 0):
+				return wrongUsage(cmd, "--follow with others", "--follow goes with --state and --limit only")
 			case limit < 0:
 				return wrongUsage(cmd, "invalid value for --limit", "--limit is a number of messages, 0 for all")
 			case len(args) == 1:
@@ -47,6 +49,9 @@ are in UTC.`,
 			if state == "all" {
 				filter.State = ""
 			}
+			if follow {
+				return a.follow(cmd.Context(), filter)
+			}
 			return a.inspect(cmd.Context(), filter, asJSON)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -54,6 +59,7 @@ are in UTC.`,
 	cmd.Flags().StringVar(&state, "state", "all", "only messages in this state: pending, delivered, dead or all")
 	cmd.Flags().IntVar(&limit, "limit", defaultInspectLimit, "show at most this many, the newest; 0 for all")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print identity, counts and messages as JSON")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on printing messages as they are recorded and delivered")
 	complete := cobra.FixedCompletions(states, cobra.ShellCompDirectiveNoFileComp)
 	if err := cmd.RegisterFlagCompletionFunc("state", complete); err != nil { // only for a flag that does not exist
 		panic(err)
@@ -75,12 +81,15 @@ func (a *app) inspectOne(ctx context.Context, id string) error {
 		return failed("no such message", "there is no message with that number or uuid",
 			"'arcade usage inspect --limit 0' lists all; receipts of delivered ones are kept for 7 days.")
 	}
-	m := s.messages[0]
 	wire, err := outbox.WireJSON(ctx, s.messages[:1])
 	if err != nil {
-		return failed("not a valid message", "this message cannot be put on the wire: "+err.Error(), "")
+		return err
 	}
-	if m.DistinctID == "" {
+	if wire[0] == nil {
+		return failed("damaged message", "this message is damaged and cannot be put on the wire",
+			"It is settled as dead when it is its turn; 'arcade usage inspect --json' shows what is left of it.")
+	}
+	if s.messages[0].DistinctID == "" {
 		fmt.Fprintln(a.err, "Whose message this is has not been decided; this is how it would go out anonymously.")
 	}
 	var indented bytes.Buffer
