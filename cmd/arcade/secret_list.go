@@ -45,19 +45,14 @@ func (a *app) secretList(ctx context.Context, client *secrets.Client, asJSON boo
 	case asJSON:
 		return a.printItems(list)
 	case !t.interactive:
-		return printTSV(a.out, secretColumns(0), secretRows(list, rfc3339))
+		return printTSV(a.out, secretColumns(), secretRows(list, rfc3339))
 	case len(list) == 0:
 		_, err := fmt.Fprintln(a.out, "There are no tool secrets. 'arcade secret set KEY' adds one.")
 		return err
 	}
 	now := a.now()
 	rows := secretRows(list, func(at time.Time) string { return ago(at, now) })
-	longest := 0
-	for _, row := range rows {
-		row[2] = t.clip(row[2], max(t.width-82, 18))
-		longest = max(longest, len([]rune(row[0])))
-	}
-	printTable(a.out, "Tool Secrets", secretColumns(longest), rows, t.width)
+	printTable(a.out, "Tool Secrets", secretColumns(), rows, t)
 	return nil
 }
 
@@ -78,16 +73,10 @@ func (a *app) printItems(list []secrets.Secret) error {
 	return err
 }
 
-// secretColumns are the columns for keys of at most the given length: the longer the keys are,
-// the wider the terminal has to be for all that stands beside them.
-func secretColumns(longestKey int) []column {
+func secretColumns() []column {
 	return []column{
-		{title: "Key"},
-		{title: "Type", dropAt: longestKey + 52},
-		{title: "Description", dropAt: longestKey + 72},
-		{title: "Hint", dropAt: longestKey + 10},
-		{title: "Last Accessed", dropAt: longestKey + 24},
-		{title: "Created At", dropAt: longestKey + 42},
+		{title: "Key"}, {title: "Type", drop: 3}, {title: "Description", drop: 4, shrink: true},
+		{title: "Hint"}, {title: "Last Accessed", drop: 1}, {title: "Created At", drop: 2},
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -12,13 +13,20 @@ import (
 type column struct {
 	title  string
 	right  bool // numbers
-	dropAt int  // the width, in characters, below which the column is left out
+	drop   int  // when the terminal is narrow the highest goes first; 0 stays
+	shrink bool // its cells are cut before the column goes
 }
 
-// printTable prints rows as a table for a terminal of the given width. Cells that do not fit
-// are cut with an ellipsis.
-func printTable(w io.Writer, title string, columns []column, rows [][]string, width int) {
-	columns, rows = fit(columns, rows, width)
+// minCell is the width, in characters, below which a cut cell says nothing.
+const minCell = 12
+
+// printTable prints rows as a table that fits the terminal.
+func printTable(w io.Writer, title string, columns []column, rows [][]string, t terminal) {
+	columns, rows = fit(columns, rows, t)
+	renderTable(w, title, columns, rows)
+}
+
+func renderTable(w io.Writer, title string, columns []column, rows [][]string) {
 	t := table.NewWriter()
 	t.SetOutputMirror(w)
 	t.SetStyle(plainStyle())
@@ -38,7 +46,6 @@ func printTable(w io.Writer, title string, columns []column, rows [][]string, wi
 		}
 	}
 	t.SetColumnConfigs(configs)
-	t.Style().Size.WidthMax = width
 	t.Render()
 }
 
@@ -62,20 +69,70 @@ func plainStyle() table.Style {
 	return style
 }
 
-// fit leaves out the columns that a narrow terminal has no room for.
-func fit(columns []column, rows [][]string, width int) ([]column, [][]string) {
-	var kept []column
-	fitted := make([][]string, len(rows))
-	for i, c := range columns {
-		if width < c.dropAt {
-			continue
+// fit cuts or leaves out columns until a row has room on the terminal.
+func fit(columns []column, rows [][]string, t terminal) ([]column, [][]string) {
+	for {
+		over := rowWidth(columns, rows) - t.width
+		last := mostDispensable(columns)
+		if over <= 0 || last < 0 {
+			return columns, rows
 		}
-		kept = append(kept, c)
-		for j, row := range rows {
-			fitted[j] = append(fitted[j], row[i])
+		room := columnWidth(columns, rows, last) - over
+		if columns[last].shrink && room >= minCell {
+			return columns, cutColumn(rows, last, room, t)
+		}
+		columns, rows = withoutColumn(columns, rows, last)
+	}
+}
+
+// mostDispensable returns the index of the column that goes first, -1 if all stay.
+func mostDispensable(columns []column) int {
+	found := -1
+	for i, c := range columns {
+		if c.drop > 0 && (found < 0 || c.drop > columns[found].drop) {
+			found = i
 		}
 	}
-	return kept, fitted
+	return found
+}
+
+// rowWidth counts the two blanks behind each column.
+func rowWidth(columns []column, rows [][]string) int {
+	total := 2 * len(columns)
+	for i := range columns {
+		total += columnWidth(columns, rows, i)
+	}
+	return total
+}
+
+func columnWidth(columns []column, rows [][]string, i int) int {
+	width := text.StringWidth(columns[i].title)
+	for _, row := range rows {
+		width = max(width, text.StringWidthWithoutEscSequences(row[i]))
+	}
+	return width
+}
+
+func cutColumn(rows [][]string, i, width int, t terminal) [][]string {
+	list := make([][]string, len(rows))
+	for j, row := range rows {
+		list[j] = slices.Clone(row)
+		list[j][i] = t.clip(row[i], width)
+	}
+	return list
+}
+
+func withoutColumn(columns []column, rows [][]string, i int) ([]column, [][]string) {
+	list := make([][]string, len(rows))
+	for j, row := range rows {
+		list[j] = slices.Delete(slices.Clone(row), i, i+1)
+	}
+	return slices.Delete(slices.Clone(columns), i, i+1), list
+}
+
+// wrap breaks a text at blanks so that it fits the terminal.
+func wrap(s string, width int) string {
+	return text.WrapSoft(s, width)
 }
 
 func titles(columns []column) []string {

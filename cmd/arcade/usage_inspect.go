@@ -115,10 +115,10 @@ func (a *app) inspect(ctx context.Context, filter outbox.Filter, asJSON bool) er
 	case asJSON:
 		return a.printJSON(newInspection(s))
 	case t.interactive:
-		fmt.Fprintln(a.out, a.headline(s, t))
-		fmt.Fprintln(a.out, a.outlook(s, box.FlusherRunning()))
+		fmt.Fprintln(a.out, wrap(a.headline(s, t), t.width))
+		fmt.Fprintln(a.out, wrap(a.outlook(s, box.FlusherRunning()), t.width))
 		if len(s.messages) > 0 {
-			printTable(a.out, "", inspectColumns(), a.rowsForPeople(s.messages, t), t.width)
+			printTable(a.out, "", inspectColumns(), a.rowsForPeople(s.messages, t), t)
 		}
 		return nil
 	default:
@@ -191,7 +191,7 @@ func orEmptyObject(raw json.RawMessage) json.RawMessage {
 func inspectColumns() []column {
 	return []column{
 		{title: "SEQ", right: true}, {title: "RECORDED"}, {title: "STATE"}, {title: "COMMAND"},
-		{title: "RESULT", dropAt: 62}, {title: "AS", dropAt: 76}, {title: "NOTE", dropAt: 96}, {title: "UUID", dropAt: 150},
+		{title: "RESULT", drop: 1}, {title: "AS", drop: 2}, {title: "NOTE", drop: 3, shrink: true}, {title: "UUID", drop: 4},
 	}
 }
 
@@ -202,7 +202,7 @@ func (a *app) rowsForPeople(messages []outbox.Message, t terminal) [][]string {
 		command, result := summary(m)
 		rows[i] = []string{
 			strconv.FormatInt(m.Seq, 10), ago(m.RecordedAt, now), stateLabel(m.State, t), t.clip(command, 24),
-			result, who(m, t), t.clip(m.LastError, max(t.width-90, 10)), m.UUID,
+			result, who(m, t), m.LastError, m.UUID,
 		}
 	}
 	return rows

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+)
+
+func TestATableFitsTheTerminal(t *testing.T) {
+	columns := []column{
+		{title: "SEQ", right: true}, {title: "STATE"}, {title: "RESULT", drop: 1}, {title: "NOTE", drop: 2, shrink: true}, {title: "UUID", drop: 3},
+	}
+	rows := [][]string{
+		{"7", "\x1b[32m✓ delivered\x1b[0m", "ok in 3 ms", "", "0f8fad5b-d9cb-469f-a165-70867728950e"},
+		{"8", "✗ dead", "failed in 12 ms", "refused with HTTP 400, and a long story about it", "7c9e6679-7425-40de-944b-e07fc1f90ae7"},
+	}
+	for _, test := range []struct {
+		width int
+		shown string
+	}{
+		{200, "SEQ STATE RESULT NOTE UUID"},
+		{100, "SEQ STATE RESULT NOTE"},
+		{60, "SEQ STATE RESULT NOTE"}, // the note is cut
+		{40, "SEQ STATE RESULT"},
+		{24, "SEQ STATE"},
+		{5, "SEQ STATE"}, // what tells rows apart stays
+	} {
+		t.Run(fmt.Sprint(test.width), func(t *testing.T) {
+			var out bytes.Buffer
+			printTable(&out, "", columns, rows, terminal{width: test.width, unicode: true})
+			lines := strings.Split(strings.TrimRight(out.String(), "\n"), "\n")
+			if got := strings.Join(strings.Fields(lines[0]), " "); got != test.shown {
+				t.Errorf("the columns are %q, want %q", got, test.shown)
+			}
+			for _, line := range lines {
+				if n := text.StringWidthWithoutEscSequences(strings.TrimRight(line, " ")); n > test.width && test.width > 20 {
+					t.Errorf("a line of %d characters on a terminal of %d:\n%s", n, test.width, line)
+				}
+			}
+		})
+	}
+}
+
+func TestAPipeGetsTabsAndWholeTexts(t *testing.T) {
+	var out bytes.Buffer
+	long := strings.Repeat("x", 300)
+	if err := printTSV(&out, []column{{title: "A"}, {title: "B", drop: 1}}, [][]string{{"1", long}}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "A\tB\n1\t" + long + "\n"; out.String() != want {
+		t.Errorf("a pipe gets %q", out.String())
+	}
+}
