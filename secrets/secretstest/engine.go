@@ -6,6 +6,7 @@ package secretstest
 
 import (
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
@@ -67,6 +68,12 @@ func start(token string, begin func(*httptest.Server)) *Engine {
 	begin(e.server)
 	e.URL = e.server.URL
 	return e
+}
+
+// CertificatePEM is the certificate of StartTLS, for a test that wants it trusted: write it to
+// a file and name that in SSL_CERT_FILE. It is for 127.0.0.1, ::1 and example.com.
+func (e *Engine) CertificatePEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: e.server.Certificate().Raw})
 }
 
 // Close lets go of requests that a fault holds and stops the server.
