@@ -124,7 +124,7 @@ func (a *app) readKey() (string, error) {
 	key := strings.TrimSpace(string(content))
 	switch {
 	case err != nil:
-		return "", failed("standard input unreadable", "the key cannot be read from standard input", "")
+		return "", failed("standard input unreadable", "the key cannot be read from standard input", "Pipe it in: arcade login --with-key < key.txt")
 	case key == "":
 		return "", failed("no key", "there is no key on standard input", "Pipe it in: arcade login --with-key < key.txt")
 	case len(key) >= keyLimit, strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
@@ -147,7 +147,7 @@ func (a *app) askBrowser(ctx context.Context, base, callback string, o loginOpti
 	state := rand.Text()
 	server, err := identity.ListenCallback(callback, state, a.callback)
 	if err != nil {
-		return identity.Grant{}, failed("callback port taken", err.Error(), "")
+		return identity.Grant{}, callbackFailure(err)
 	}
 	defer server.Close()
 	page := identity.LoginURL(base, callback, state)
@@ -166,9 +166,20 @@ func (a *app) askBrowser(ctx context.Context, base, callback string, o loginOpti
 	case errors.Is(err, context.Canceled):
 		return grant, errInterrupted
 	case err != nil:
-		return grant, failed("login refused", err.Error(), "")
+		return grant, failed("login refused", "the login was not completed in the browser", "Run 'arcade login' again.")
 	}
 	return grant, nil
+}
+
+func callbackFailure(err error) *failure {
+	var taken *identity.PortTakenError
+	if errors.As(err, &taken) {
+		return failed("callback port taken",
+			fmt.Sprintf("port %d, where the browser is to report the login, is in use", taken.Port),
+			"End the other 'arcade login', or the program that listens there, and try again.")
+	}
+	return failed("no callback server", "this machine's loopback addresses cannot be listened on",
+		"Use 'arcade login --with-key' with an API key instead.")
 }
 
 // loggedInAs asks whose the credentials are: here, and only here, the user is on the network

@@ -23,20 +23,21 @@ const minCell = 12
 // printTable prints rows as a table that fits the terminal.
 func printTable(w io.Writer, title string, columns []column, rows [][]string, t terminal) {
 	columns, rows = fit(columns, rows, t)
-	renderTable(w, title, columns, rows)
+	out := table.NewWriter()
+	out.SetOutputMirror(w)
+	out.SetStyle(plainStyle(t))
+	if title != "" {
+		out.SetTitle(title)
+	}
+	out.AppendHeader(cells(titles(columns)))
+	for _, row := range rows {
+		out.AppendRow(cells(row))
+	}
+	out.SetColumnConfigs(alignments(columns))
+	out.Render()
 }
 
-func renderTable(w io.Writer, title string, columns []column, rows [][]string) {
-	t := table.NewWriter()
-	t.SetOutputMirror(w)
-	t.SetStyle(plainStyle())
-	if title != "" {
-		t.SetTitle(title)
-	}
-	t.AppendHeader(cells(titles(columns)))
-	for _, row := range rows {
-		t.AppendRow(cells(row))
-	}
+func alignments(columns []column) []table.ColumnConfig {
 	configs := make([]table.ColumnConfig, len(columns))
 	for i, c := range columns {
 		configs[i] = table.ColumnConfig{Number: i + 1, Align: text.AlignLeft}
@@ -45,8 +46,7 @@ func renderTable(w io.Writer, title string, columns []column, rows [][]string) {
 			configs[i].AlignHeader = text.AlignRight
 		}
 	}
-	t.SetColumnConfigs(configs)
-	t.Render()
+	return configs
 }
 
 // printTSV prints rows for a pipe: tab-separated, no title, nothing shortened.
@@ -59,8 +59,11 @@ func printTSV(w io.Writer, columns []column, rows [][]string) error {
 	return err
 }
 
-func plainStyle() table.Style {
-	style := table.StyleLight
+func plainStyle(t terminal) table.Style {
+	style := table.StyleDefault
+	if t.unicode {
+		style = table.StyleLight
+	}
 	style.Options = table.Options{SeparateHeader: true}
 	style.Box.PaddingLeft = ""
 	style.Box.PaddingRight = "  "

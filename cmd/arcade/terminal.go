@@ -129,7 +129,7 @@ type progress struct {
 
 func (a *app) newProgress(total int) *progress {
 	t := a.terminal(a.err)
-	return &progress{w: a.err, total: total, width: min(t.width, 80), on: t.interactive}
+	return &progress{w: a.err, total: total, width: min(t.width, 80), on: t.interactive && a.env("TERM") != "dumb"}
 }
 
 func (p *progress) show(settled int) {

@@ -282,11 +282,12 @@ func (a *app) headline(s snapshot, t terminal) string {
 	case s.state.AnonID == "":
 		return "Nothing has been recorded yet."
 	case s.state.PrincipalID != "":
-		return "You are " + t.paint(bold, s.state.PrincipalID) + ", linked to this machine's id " + t.clip(s.state.AnonID, 9) + "."
+		return "You are " + t.paint(bold, s.state.PrincipalID) + ", linked to this home's id " + t.clip(s.state.AnonID, 9) + "."
 	case s.state.Credential != "":
-		return "You are logged in; who you are is asked with the next delivery. This machine's id is " + t.clip(s.state.AnonID, 9) + "."
+		return "You are logged in; who you are is asked with the next delivery. This home's id is " + t.clip(s.state.AnonID, 9) + "."
 	default:
-		return "You are anonymous, under this machine's random id " + t.clip(s.state.AnonID, 9) + "."
+		return fmt.Sprintf("You are anonymous, under the random id %s, which this home got %s.",
+			t.clip(s.state.AnonID, 9), ago(s.consent.Since, a.now()))
 	}
 }
 
