@@ -86,6 +86,8 @@ func (f *Flusher) runLocked(ctx context.Context, total *Result) error {
 		return fmt.Errorf("lock flusher: %w", err)
 	}
 	defer lock.release()
+	f.Outbox.cfg.Point("flushing")
+	defer f.Outbox.cfg.Point("flushed")
 	if err := f.awaitStart(ctx); err != nil {
 		return err
 	}

@@ -95,6 +95,7 @@ func (o *Outbox) shrink(ctx context.Context, pages int) error {
 		fmt.Sprintf("PRAGMA incremental_vacuum(%d)", pages),
 		"PRAGMA wal_checkpoint(TRUNCATE)",
 	} {
+		o.cfg.Point("before-shrink")
 		rows, err := o.db.QueryContext(ctx, statement)
 		if err != nil {
 			return err

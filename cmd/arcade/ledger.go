@@ -106,6 +106,7 @@ func (l *ledger) apply(ctx context.Context, tx *sql.Tx, state identity.State, in
 			return state, err
 		}
 	}
+	l.point("inserted")
 	return next, identity.Save(ctx, tx, state, next, l.now())
 }
 
