@@ -19,26 +19,29 @@ func Version() int {
 
 // Apply brings a database from schema version `from` to Version, each step in a transaction
 // of its own, so that a process killed between two leaves a version that a later run goes on
-// from. reached is called with the version after each commit; nil is allowed.
+// from. point, a test signal, is called with "migrating-1" before the first commit and with
+// "migrated-1" after it, and so on; nil is allowed.
 //
-// Called with the write lock held: two processes must not migrate at once. There is no way back.
-func Apply(ctx context.Context, db *sql.DB, from int, reached func(version int)) error {
+// Two processes may migrate at once, when one of them did not wait for the write lock because
+// its holder is stopped: the slower one finds the work done. There is no way back.
+func Apply(ctx context.Context, db *sql.DB, from int, point func(name string)) error {
+	if point == nil {
+		point = func(string) {}
+	}
 	for i, name := range names() {
 		version := i + 1
 		if version <= from {
 			continue
 		}
-		if err := apply(ctx, db, name, version); err != nil {
+		if err := apply(ctx, db, name, version, point); err != nil {
 			return fmt.Errorf("migrate to schema %d: %w", version, err)
 		}
-		if reached != nil {
-			reached(version)
-		}
+		point(fmt.Sprintf("migrated-%d", version))
 	}
 	return nil
 }
 
-func apply(ctx context.Context, db *sql.DB, name string, version int) error {
+func apply(ctx context.Context, db *sql.DB, name string, version int, point func(string)) error {
 	statements, err := files.ReadFile(name)
 	if err != nil {
 		return err
@@ -48,12 +51,17 @@ func apply(ctx context.Context, db *sql.DB, name string, version int) error {
 		return err
 	}
 	defer tx.Rollback()
+	var present int
+	if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&present); err != nil || present >= version {
+		return err
+	}
 	if _, err := tx.ExecContext(ctx, string(statements)); err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", version)); err != nil {
 		return err
 	}
+	point(fmt.Sprintf("migrating-%d", version))
 	return tx.Commit()
 }
 

@@ -40,7 +40,11 @@ func (o *Outbox) open(ctx context.Context) error {
 	db, version, err := o.connect(ctx)
 	if isCode(err, codeCantOpen) {
 		if err = create(o.cfg.Path); err == nil {
+			o.cfg.Point("created")
 			db, version, err = o.connect(ctx)
+		}
+		if isCode(err, codeCantOpen) {
+			err = fmt.Errorf("%w: check that %s is a file and that you may read and write it", err, o.cfg.Path)
 		}
 	}
 	if err != nil {
@@ -79,8 +83,9 @@ func (o *Outbox) migrate(ctx context.Context, db *sql.DB, version int) error {
 		if err := initialize(ctx, db); err != nil {
 			return err
 		}
+		o.cfg.Point("initialized")
 	}
-	return migrations.Apply(ctx, db, version, func(v int) { o.cfg.Point("migrated-" + strconv.Itoa(v)) })
+	return migrations.Apply(ctx, db, version, o.cfg.Point)
 }
 
 // initialize sets what a database keeps for ever; auto_vacuum only takes effect before the
@@ -94,25 +99,19 @@ func initialize(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// create makes an empty file with mode 0600, which its WAL and shared memory then inherit. A
-// WAL that lies there without its database belongs to another one, and goes.
+// create makes an empty file with mode 0600, which its WAL and shared memory then inherit. It is
+// no error when another process was faster. Nothing else is touched here: a WAL that lies there
+// without its database belongs to another one, but this process may have been stopped since it
+// looked, and SQLite itself removes a WAL that it finds beside an empty database.
 func create(path string) error {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%w: check that it is a file and that you may read and write it", err)
+		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if err := file.Close(); err != nil {
-		return err
-	}
-	for _, suffix := range []string{"-wal", "-shm"} {
-		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
+	return file.Close()
 }
 
 // dsn carries the settings that belong to a connection; as pragmas run once they would be lost
