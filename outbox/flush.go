@@ -78,7 +78,7 @@ func (f *Flusher) Run(ctx context.Context) (Result, error) {
 }
 
 func (f *Flusher) runLocked(ctx context.Context, total *Result) error {
-	lock, err := acquire(f.Outbox.flushLockPath(), f.Wait)
+	lock, err := acquire(f.Outbox.flushLockPath(), patience{idle: f.Wait})
 	if errors.Is(err, errLocked) {
 		return ErrBusy
 	}

@@ -14,16 +14,24 @@ type fileLock struct {
 	file *os.File
 }
 
+// patience says how long to wait for a lock.
+type patience struct {
+	idle time.Duration // without a sign of progress; 0 is not at all
+	most time.Duration // altogether
+	// sign returns something that changes while the lock's holders get on. Nil: nothing does.
+	sign func() any
+}
+
 // acquire takes the lock on the file at path, creating the file (0600) if need be. The file is
 // never removed: a process could otherwise lock a file that no other process can find.
-func acquire(path string, wait time.Duration) (*fileLock, error) {
+func acquire(path string, p patience) (*fileLock, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	err = lockFile(file, exclusive|immediately)
-	if errors.Is(err, errLocked) && wait > 0 {
-		return acquireWithin(file, wait)
+	if errors.Is(err, errLocked) && p.idle > 0 {
+		return acquireWithin(file, p)
 	}
 	if err != nil {
 		file.Close()
@@ -35,25 +43,47 @@ func acquire(path string, wait time.Duration) (*fileLock, error) {
 // acquireWithin waits in the kernel's queue rather than by polling: in a crowd, polling
 // makes the unlucky wait several times as long. The wait itself cannot be cancelled, so after
 // the bound it goes on in the background and gives the lock back as soon as it is granted.
-func acquireWithin(file *os.File, wait time.Duration) (*fileLock, error) {
+func acquireWithin(file *os.File, p patience) (*fileLock, error) {
 	granted := make(chan error, 1)
 	go func() { granted <- lockFile(file, exclusive) }()
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case err := <-granted:
-		if err != nil {
-			file.Close()
-			return nil, err
-		}
-		return &fileLock{file}, nil
-	case <-timer.C:
+	came, err := receiveWhile(granted, p)
+	switch {
+	case !came:
 		go func() {
 			<-granted
 			file.Close()
 		}()
 		return nil, errLocked
+	case err != nil:
+		file.Close()
+		return nil, err
+	default:
+		return &fileLock{file}, nil
 	}
+}
+
+// receiveWhile waits for the lock as long as there is progress: in a crowd of hundreds the last
+// one's turn comes late, but behind a holder that is stopped it never comes.
+func receiveWhile(granted <-chan error, p patience) (came bool, err error) {
+	deadline := time.Now().Add(p.most)
+	for {
+		before := p.look()
+		select {
+		case err := <-granted:
+			return true, err
+		case <-time.After(p.idle):
+			if p.look() == before || time.Now().After(deadline) {
+				return false, nil
+			}
+		}
+	}
+}
+
+func (p patience) look() any {
+	if p.sign == nil {
+		return nil
+	}
+	return p.sign()
 }
 
 // isHeld tells whether another process holds the lock on path, without taking it.

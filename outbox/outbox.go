@@ -17,8 +17,10 @@ type Config struct {
 	Path string
 	// Now is the clock.
 	Now func() time.Time
-	// LockWait bounds the wait for the write lock; afterwards SQLite's own locking decides.
-	// Zero means one second: in a burst of 200 processes the last one waited a third of that.
+	// LockWait bounds the wait for the write lock while nobody gets on; afterwards SQLite's own
+	// locking decides. Zero means one second. While the database changes, the wait goes on, up
+	// to ten times as long: in a burst of 200 processes on a busy machine the last one's turn
+	// comes after seconds.
 	LockWait time.Duration
 	// BusyWait bounds SQLite's own wait for the database. Zero means two seconds.
 	BusyWait time.Duration
@@ -77,14 +79,31 @@ func (o *Outbox) WithLock(fn func() error) error {
 // writeLock creates the directory (0700) when it is missing; an existing one stays as it is.
 func (o *Outbox) writeLock() (*fileLock, error) {
 	path := o.cfg.Path + ".lock"
-	lock, err := acquire(path, o.cfg.LockWait)
+	p := patience{idle: o.cfg.LockWait, most: 10 * o.cfg.LockWait, sign: o.lastChange}
+	lock, err := acquire(path, p)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return lock, err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
-	return acquire(path, o.cfg.LockWait)
+	return acquire(path, p)
+}
+
+// lastChange tells one state of the database's files from another. It does not open them:
+// closing the database would drop SQLite's locks.
+func (o *Outbox) lastChange() any {
+	type mark struct {
+		size int64
+		time time.Time
+	}
+	var marks [2]mark
+	for i, suffix := range []string{"", "-wal"} {
+		if info, err := os.Stat(o.cfg.Path + suffix); err == nil {
+			marks[i] = mark{info.Size(), info.ModTime()}
+		}
+	}
+	return marks
 }
 
 // InTx runs fn in one immediate transaction under the write lock and commits it when fn
