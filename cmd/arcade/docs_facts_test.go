@@ -1,0 +1,259 @@
+package main
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func readme(t *testing.T) string { return readText(t, filepath.Join(repository, "README.md")) }
+
+// section returns what stands under a heading, up to the next one of its level.
+func section(t *testing.T, document, heading string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(document, "\n"+heading+"\n")
+	if !found {
+		t.Fatalf("there is no heading %q", heading)
+	}
+	level, _, _ := strings.Cut(heading, " ")
+	text, _, _ := strings.Cut(rest, "\n"+level+" ")
+	return text
+}
+
+// firstColumn returns the code words in the first column of the tables of a text.
+func firstColumn(text string) (list []string) {
+	for line := range strings.Lines(text) {
+		if cells := strings.Split(line, "|"); len(cells) > 2 && cells[0] == "" {
+			for _, code := range inlineCode.FindAllStringSubmatch(cells[1], -1) {
+				list = append(list, code[1])
+			}
+		}
+	}
+	return list
+}
+
+func TestEveryCommandAndFlagIsInTheReadme(t *testing.T) {
+	text := readme(t)
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		path := strings.TrimPrefix(cmd.CommandPath(), "arcade ")
+		if !cmd.Hidden && !regexp.MustCompile(`\b`+path+`\b`).MatchString(text) {
+			t.Errorf("README.md does not mention `arcade %s`", path)
+		}
+		cmd.NonInheritedFlags().VisitAll(func(f *pflag.Flag) {
+			if !f.Hidden && !strings.Contains(text, "--"+f.Name) {
+				t.Errorf("README.md does not mention --%s of `arcade %s`", f.Name, path)
+			}
+		})
+		for _, child := range cmd.Commands() {
+			walk(child)
+		}
+	}
+	for _, cmd := range newApp().newRoot().Commands() {
+		walk(cmd)
+	}
+}
+
+// The examples in the README are compared with messages that this program makes now.
+func TestTheReadmeShowsEveryPropertyThatIsSent(t *testing.T) {
+	m := newMachine(t)
+	m.offline()
+	m.run("whoami") // fails anonymously: an event with all that an event can have
+	m.cloud.meet("ada")
+	m.login()
+	sent := "## What is sent"
+	text := section(t, readme(t), sent)
+	table := firstColumn(text)
+	list, _ := blocks(text)
+	var examples []string
+	for _, b := range list {
+		if b.language == "json" {
+			examples = append(examples, strings.Join(b.lines, "\n"))
+		}
+	}
+	if len(examples) != 2 {
+		t.Fatalf("%d examples under %q, want an event and an alias", len(examples), sent)
+	}
+	for i, name := range []string{"an event", "an alias"} {
+		real := keys(t, m.must("usage", "inspect", []string{"1", "2"}[i]).stdout)
+		if shown := keys(t, examples[i]); runtime.GOOS == "linux" && !slices.Equal(shown, real) {
+			t.Errorf("the example of %s has %v, a real one %v", name, shown, real)
+		}
+		for _, key := range real {
+			if structure := []string{"event", "properties"}; i == 0 && !slices.Contains(table, key) && !slices.Contains(structure, key) {
+				t.Errorf("%s is sent, and the table under %q does not say so", key, sent)
+			}
+		}
+	}
+	for field := range reflect.TypeFor[properties]().NumField() {
+		key, _, _ := strings.Cut(reflect.TypeFor[properties]().Field(field).Tag.Get("json"), ",")
+		if !slices.Contains(table, key) {
+			t.Errorf("the property %s is not in the table under %q", key, sent)
+		}
+	}
+}
+
+// keys returns the names in a message and in its properties, sorted.
+func keys(t *testing.T, document string) []string {
+	t.Helper()
+	var message, properties map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(document), &message); err != nil {
+		t.Fatalf("%v in %s", err, document)
+	}
+	if err := json.Unmarshal(message["properties"], &properties); err != nil {
+		t.Fatalf("%v in %s", err, document)
+	}
+	return slices.Sorted(maps.Keys(mergeKeys(message, properties)))
+}
+
+func mergeKeys(a, b map[string]json.RawMessage) map[string]bool {
+	merged := map[string]bool{}
+	for _, m := range []map[string]json.RawMessage{a, b} {
+		for key := range m {
+			merged[key] = true
+		}
+	}
+	return merged
+}
+
+// sources returns the text of all programs of the repository without their tests.
+func sources(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	for file := range productionImports(t) {
+		all.WriteString(readText(t, filepath.Join(repository, file)))
+	}
+	return all.String()
+}
+
+func TestTheReadmeKnowsEveryVariableAndNoOther(t *testing.T) {
+	code := sources(t)
+	named := firstColumn(section(t, readme(t), "## Environment"))
+	for _, name := range named {
+		if !strings.Contains(code, `"`+name+`"`) {
+			t.Errorf("README.md names %s, which the program does not read", name)
+		}
+	}
+	for _, literal := range regexp.MustCompile(`"((?:ARCADE|CLICOLOR|DO|LC|NO|SSL)(?:_[A-Z_]+)?)"`).FindAllStringSubmatch(code, -1) {
+		if name := literal[1]; !slices.Contains(named, name) && name != childMarker {
+			t.Errorf("the program reads %s, which README.md does not name", name)
+		}
+	}
+}
+
+func TestWhatTheProgramSaysAboutTroubleIsQuotedRightly(t *testing.T) {
+	code := sources(t)
+	quotes := firstColumn(section(t, readme(t), "## Troubleshooting"))
+	for _, quote := range quotes {
+		if strings.Contains(quote, " ") && !strings.Contains(code, quote) {
+			t.Errorf("the program never says %q", quote)
+		}
+	}
+	if len(quotes) < 10 {
+		t.Errorf("only %d quotes were found: the test does not see the table", len(quotes))
+	}
+}
+
+func TestLinksAndPathsLeadSomewhere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)\)`)
+	place := regexp.MustCompile("`((?:cmd|outbox|identity|secrets|migrations|docs|\\.ci|\\.github)/[a-zA-Z0-9_./-]+)`")
+	exists := func(path string) bool {
+		_, err := os.Stat(path)
+		return err == nil
+	}
+	found := 0
+	for name, document := range documents(t) {
+		_, prose := blocks(document)
+		folder := filepath.Join(repository, filepath.Dir(name))
+		for _, target := range link.FindAllStringSubmatch(prose, -1) {
+			found++
+			if !exists(filepath.Join(folder, target[1])) {
+				t.Errorf("%s links to %s, which is not there", name, target[1])
+			}
+		}
+		for _, path := range place.FindAllStringSubmatch(prose, -1) {
+			found++
+			if !exists(filepath.Join(repository, path[1])) && !strings.Contains(path[1], "NAME") && !strings.Contains(path[1], "name") {
+				t.Errorf("%s names %s, which is not there", name, path[1])
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("only %d links and paths were found: the test does not see the documents", found)
+	}
+}
+
+func TestTheArrowsBetweenThePackagesAreDrawnAsTheyAre(t *testing.T) {
+	drawn := map[string]bool{}
+	names := map[string]string{}
+	arrow := regexp.MustCompile(`^\s*(\w+)(?:\["([^"]+)"\])? --> (\w+)(?:\["([^"]+)"\])?$`)
+	list, _ := blocks(readText(t, filepath.Join(repository, "docs", "architecture.md")))
+	for _, line := range list[0].lines {
+		if ends := arrow.FindStringSubmatch(line); ends != nil {
+			for i := 1; i < len(ends); i += 2 {
+				if ends[i+1] != "" {
+					names[ends[i]] = ends[i+1]
+				}
+			}
+			drawn[names[ends[1]]+" -> "+names[ends[3]]] = true
+		}
+	}
+	real := map[string]bool{}
+	for file, imports := range productionImports(t) {
+		for _, name := range imports {
+			if own, inside := strings.CutPrefix(name, module); inside {
+				real[filepath.ToSlash(filepath.Dir(file))+" -> "+own] = true
+			}
+		}
+	}
+	if !maps.Equal(drawn, real) {
+		t.Errorf("docs/architecture.md draws %v, the code has %v", slices.Sorted(maps.Keys(drawn)), slices.Sorted(maps.Keys(real)))
+	}
+}
+
+// The pictures are of this program: what it prints in every case is in them.
+func TestThePicturesShowTheProgramOfToday(t *testing.T) {
+	m := newMachine(t)
+	m.run("whoami")
+	inspect := readText(t, filepath.Join(repository, "docs", "inspect.svg"))
+	for _, state := range []string{"✓ delivered", "✗ dead", "○ pending"} {
+		if !strings.Contains(inspect, ">"+state+"</text>") {
+			t.Errorf("docs/inspect.svg shows no message in the state %q; run make pictures", state)
+		}
+	}
+	for _, title := range []string{"SEQ", "STATE", "COMMAND", "RESULT"} {
+		header, _, _ := strings.Cut(m.must("usage", "inspect").stdout, "\n")
+		if !strings.Contains(inspect, ">"+title+"</text>") || !slices.Contains(strings.Split(header, "\t"), title) {
+			t.Errorf("docs/inspect.svg and the program do not both have a column %q; run make pictures", title)
+		}
+	}
+	status := readText(t, filepath.Join(repository, "docs", "status.svg"))
+	for _, label := range regexp.MustCompile(`(?m)^[A-Z][a-z ]+:`).FindAllString(m.must("usage", "status").stdout, -1) {
+		if !strings.Contains(status, ">"+label) {
+			t.Errorf("docs/status.svg has no line %q; run make pictures", label)
+		}
+	}
+}
+
+// The program that draws them lies where `go test ./...` does not look.
+func TestThePicturesAreDrawnByATestedProgram(t *testing.T) {
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("there is no go command here")
+	}
+	cmd := exec.Command("go", "test", "./.ci/svg")
+	cmd.Dir = repository
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
