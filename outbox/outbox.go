@@ -18,11 +18,11 @@ type Config struct {
 	// Now is the clock.
 	Now func() time.Time
 	// LockWait bounds the wait for the write lock while nobody gets on; afterwards SQLite's own
-	// locking decides. Zero means one second. While the database changes, the wait goes on, up
-	// to ten times as long: in a burst of 200 processes on a busy machine the last one's turn
-	// comes after seconds.
+	// locking decides. Zero means three seconds: in a burst of 200 processes on two busy cores
+	// the holder may not get a core for longer than one. While the database changes, the wait
+	// goes on, up to five times as long.
 	LockWait time.Duration
-	// BusyWait bounds SQLite's own wait for the database. Zero means two seconds.
+	// BusyWait bounds SQLite's own wait for the database. Zero means five seconds.
 	BusyWait time.Duration
 	// Point, for testing, is called at the named points of the package's work, where a test
 	// stops or kills the process. Nil in production.
@@ -42,10 +42,10 @@ type Outbox struct {
 // created, by the first transaction.
 func New(cfg Config) *Outbox {
 	if cfg.LockWait == 0 {
-		cfg.LockWait = time.Second
+		cfg.LockWait = 3 * time.Second
 	}
 	if cfg.BusyWait == 0 {
-		cfg.BusyWait = 2 * time.Second
+		cfg.BusyWait = 5 * time.Second
 	}
 	if cfg.Point == nil {
 		cfg.Point = func(string) {}
@@ -79,7 +79,7 @@ func (o *Outbox) WithLock(fn func() error) error {
 // writeLock creates the directory (0700) when it is missing; an existing one stays as it is.
 func (o *Outbox) writeLock() (*fileLock, error) {
 	path := o.cfg.Path + ".lock"
-	p := patience{idle: o.cfg.LockWait, most: 10 * o.cfg.LockWait, sign: o.lastChange}
+	p := patience{idle: o.cfg.LockWait, most: 5 * o.cfg.LockWait, sign: o.lastChange}
 	lock, err := acquire(path, p)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return lock, err

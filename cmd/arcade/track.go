@@ -16,9 +16,9 @@ import (
 )
 
 // recordLimit bounds what recording may cost a command when the disk hangs. It is longer than
-// the waits for the two locks together (see outbox.Config): 10 s in a crowd that gets on, and
-// then 2 s.
-const recordLimit = 13 * time.Second
+// the waits for the two locks together (see outbox.Config): 15 s in a crowd that gets on, and
+// then 5 s.
+const recordLimit = 21 * time.Second
 
 const notice = `arcade notes which command ran, how long it took and whether it failed, and sends
 that to Arcade: no arguments, no values, no file contents. 'arcade usage inspect'
