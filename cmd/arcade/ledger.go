@@ -94,6 +94,10 @@ func (l *ledger) step(ctx context.Context, tx *sql.Tx, file mirrorFile, in ident
 		if err != nil {
 			return state, err
 		}
+		// Noted: an older file must not be taken for news again, whoever dies before an export.
+		if err := identity.SetMirrorDigest(ctx, tx, file.digest); err != nil {
+			return state, err
+		}
 	}
 	return l.apply(ctx, tx, state, in, event)
 }
@@ -169,17 +173,26 @@ func (l *ledger) readMirror(ctx context.Context, tx *sql.Tx) (file mirrorFile, e
 // old file with its known digest, and the next command exports again; one that dies before the
 // digest is stored leaves a file that says what the database says, and adopting that changes
 // nothing.
+//
+// The file is written inside a transaction, from what the database says then: a process that
+// was stopped here was passed by others, and must not write what it remembers over what they
+// wrote.
 func (l *ledger) export(ctx context.Context, file mirrorFile, state identity.State) error {
 	want := state.Mirror().Digest()
 	if file.skip || (file.digest == want && file.stored == want) {
 		return nil
 	}
 	l.point("before-export")
-	if _, err := identity.WriteMirror(mirrorPath(l.home), state.Mirror()); err != nil {
-		return err
-	}
-	l.point("after-export")
 	return l.box.InTx(ctx, func(tx *sql.Tx) error {
-		return identity.SetMirrorDigest(ctx, tx, want)
+		state, _, err := identity.Load(ctx, tx)
+		if err != nil {
+			return err
+		}
+		digest, err := identity.WriteMirror(mirrorPath(l.home), state.Mirror())
+		if err != nil {
+			return err
+		}
+		l.point("after-export")
+		return identity.SetMirrorDigest(ctx, tx, digest)
 	})
 }
