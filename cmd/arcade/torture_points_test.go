@@ -59,6 +59,7 @@ func (p *points) reach(name string) {
 		p.die(name)
 	}
 	if isNow(os.Getenv(testStopAt), name, p.reached[name]) {
+		p.trace("stopped at " + name)
 		stopSelf()
 	}
 }

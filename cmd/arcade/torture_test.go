@@ -1,0 +1,171 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/identity"
+)
+
+// The torture tests prove the promises under fire: real processes, a real disk, the real
+// posthog-go, the fake PostHog. `make torture` runs the long form; the short form is part of
+// every test run. A seed is printed and can be given again.
+const (
+	tortureRounds = "ARCADE_TORTURE_ROUNDS" // how often processes are killed; set: the long form
+	tortureSeed   = "ARCADE_TORTURE_SEED"
+)
+
+// rounds returns how long to go on, and whether this is the long form.
+func rounds(t *testing.T, short int) (n int, long bool) {
+	t.Helper()
+	value := os.Getenv(tortureRounds)
+	if value == "" {
+		return short, false
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 {
+		t.Fatalf("%s=%s: want the number of rounds", tortureRounds, value)
+	}
+	return n, true
+}
+
+// seed returns what all randomness of a test comes from. The timing of processes does not, so
+// the same seed makes the same plan, not quite the same run.
+func seed(t *testing.T) uint64 {
+	t.Helper()
+	chosen := uint64(time.Now().UnixNano() % 1_000_000)
+	if value := os.Getenv(tortureSeed); value != "" {
+		var err error
+		if chosen, err = strconv.ParseUint(value, 10, 64); err != nil {
+			t.Fatalf("%s=%s: want a number", tortureSeed, value)
+		}
+	}
+	t.Logf("seed %d", chosen)
+	return chosen
+}
+
+func newRand(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }
+
+// traced makes the machine's processes leave a trace.
+func (m *machine) traced() *machine {
+	m.env = append(m.env, testTrace+"="+m.tracePath())
+	return m
+}
+
+func (m *machine) tracePath() string { return m.home + "/trace" }
+
+// traceLine is one line that a process has left, see points.trace.
+type traceLine struct {
+	pid  int
+	role string // command, flusher
+	at   time.Duration
+	what string
+}
+
+func (m *machine) trace() (lines []traceLine) {
+	m.Helper()
+	content, err := os.ReadFile(m.tracePath())
+	if err != nil && !os.IsNotExist(err) {
+		m.Fatal(err)
+	}
+	for line := range strings.Lines(string(content)) {
+		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 4)
+		if len(fields) != 4 {
+			m.Fatalf("a line of the trace is %q", line)
+		}
+		pid, pidErr := strconv.Atoi(fields[0])
+		ms, msErr := strconv.Atoi(fields[2])
+		if pidErr != nil || msErr != nil {
+			m.Fatalf("a line of the trace is %q", line)
+		}
+		lines = append(lines, traceLine{pid, fields[1], time.Duration(ms) * time.Millisecond, fields[3]})
+	}
+	return lines
+}
+
+// neverTwoFlushers looks for a flusher that worked while another one held the flusher's lock.
+// A flusher that is killed leaves no line when it ends, so its successor tells when that was.
+func (m *machine) neverTwoFlushers() {
+	m.Helper()
+	locked := []string{"claimed", "before-request", "after-request", "answered", "settled", "housekeeping", "before-shrink", "flushed"}
+	holder := 0
+	for _, line := range m.trace() {
+		switch {
+		case line.what == "flushing":
+			holder = line.pid
+		case line.pid != holder && slices.Contains(locked, line.what):
+			m.Errorf("flusher %d was at %q while flusher %d was at work", line.pid, line.what, holder)
+		}
+	}
+}
+
+// stopped is a process that has stopped at a point of its own.
+type stopped struct {
+	*machine
+	cmd *exec.Cmd
+}
+
+// startStopped starts a command that stops itself at the point, and waits until it has.
+func (m *machine) startStopped(point string, cmd *exec.Cmd) *stopped {
+	m.Helper()
+	cmd.Env = append(cmd.Env, testStopAt+"="+point, forChild(testStopAt)+"=", testTrace+"="+m.tracePath())
+	if err := cmd.Start(); err != nil {
+		m.Fatal(err)
+	}
+	s := &stopped{m, cmd}
+	m.Cleanup(s.kill)
+	m.eventually(fmt.Sprintf("%v stops at %s", cmd.Args, point), func() bool {
+		return slices.ContainsFunc(m.trace(), func(l traceLine) bool {
+			return l.pid == cmd.Process.Pid && l.what == "stopped at "+point
+		})
+	})
+	return s
+}
+
+// resume lets the process go on, to its end.
+func (s *stopped) resume() {
+	s.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		s.Fatal(err)
+	}
+	s.cmd.Wait() // its exit code is no matter here
+}
+
+func (s *stopped) kill() {
+	s.cmd.Process.Kill() // it may have ended long ago
+	s.cmd.Wait()
+}
+
+// with returns the same machine with more in the environment of its commands.
+func (m *machine) with(env ...string) *machine {
+	same := *m
+	same.env = slices.Concat(m.env, env)
+	return &same
+}
+
+// loginArgs is a login that needs no browser and no port; the key goes to its standard input.
+func (m *machine) loginArgs() []string {
+	return []string{"login", "--with-key", "--host", "localhost", "--port", m.cloud.port()}
+}
+
+// mirrorAgrees checks that usage.json is what the database says, byte by byte.
+func (m *machine) mirrorAgrees() {
+	m.Helper()
+	want := identity.Mirror{
+		AnonID:      m.query(`SELECT anon_id FROM identities WHERE retired_at IS NULL`),
+		PrincipalID: m.query(`SELECT coalesce(principal_id, '') FROM identities WHERE retired_at IS NULL`),
+	}
+	if got := m.readFile("usage.json"); got != string(want.Encode()) {
+		m.Errorf("usage.json is\n%s\nwant what the database says\n%s", got, want.Encode())
+	}
+}
