@@ -41,7 +41,7 @@ type Flusher struct {
 	// Forced delivers although consent was withdrawn with Disable: the user's environment has
 	// the last word.
 	Forced bool
-	// Wait is how long to wait for another flusher to finish. Zero: not at all.
+	// Wait is how long to wait for another flusher to finish. Zero: not at all, see lookTime.
 	Wait time.Duration
 	// Patience is how long to wait for a back-off or a Retry-After to be over, with the lock
 	// held. Zero: not at all.
