@@ -57,6 +57,7 @@ CREATE TABLE mirror (
 CREATE TABLE delivery (
   id              INTEGER PRIMARY KEY CHECK (id = 1),
   failures        INTEGER NOT NULL DEFAULT 0,  -- consecutive
+  failing_since   INTEGER,                     -- the first of them
   not_before      INTEGER NOT NULL DEFAULT 0,  -- our own back-off
   retry_after     INTEGER NOT NULL DEFAULT 0,  -- the server's Retry-After, as a time
   last_error      TEXT,

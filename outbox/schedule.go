@@ -18,11 +18,12 @@ const (
 
 // Schedule is when the next delivery may begin, and why not earlier.
 type Schedule struct {
-	Failures    int       // consecutive runs that ended without an answer
-	NotBefore   time.Time // our own back-off
-	RetryAfter  time.Time // what the server asked for
-	LastError   string
-	LastSuccess time.Time
+	Failures     int       // consecutive runs that ended without an answer
+	FailingSince time.Time // when the first of them ended
+	NotBefore    time.Time // our own back-off
+	RetryAfter   time.Time // what the server asked for
+	LastError    string
+	LastSuccess  time.Time
 }
 
 // Next returns the time before which a flusher does not start; zero means at once. A wait
@@ -61,20 +62,21 @@ func backOff(failures int, jitter float64) time.Duration {
 // ScheduleTx reads the schedule.
 func ScheduleTx(ctx context.Context, tx *sql.Tx) (Schedule, error) {
 	var s Schedule
-	var notBefore, retryAfter, success sql.NullInt64
+	var since, notBefore, retryAfter, success sql.NullInt64
 	err := tx.QueryRowContext(ctx, `
-		SELECT failures, not_before, retry_after, coalesce(last_error, ''), last_success_at FROM delivery`).
-		Scan(&s.Failures, &notBefore, &retryAfter, &s.LastError, &success)
+		SELECT failures, failing_since, not_before, retry_after, coalesce(last_error, ''), last_success_at FROM delivery`).
+		Scan(&s.Failures, &since, &notBefore, &retryAfter, &s.LastError, &success)
 	if err != nil {
 		return Schedule{}, fmt.Errorf("read schedule: %w", err)
 	}
-	s.NotBefore, s.RetryAfter, s.LastSuccess = fromMillis(notBefore), fromMillis(retryAfter), fromMillis(success)
+	s.FailingSince, s.LastSuccess = fromMillis(since), fromMillis(success)
+	s.NotBefore, s.RetryAfter = fromMillis(notBefore), fromMillis(retryAfter)
 	return s, nil
 }
 
 func succeededTx(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	_, err := tx.ExecContext(ctx, `
-		UPDATE delivery SET failures = 0, not_before = 0, retry_after = 0, last_error = NULL, last_success_at = ?`,
+		UPDATE delivery SET failures = 0, failing_since = NULL, not_before = 0, retry_after = 0, last_error = NULL, last_success_at = ?`,
 		now.UnixMilli())
 	return err
 }
@@ -90,7 +92,8 @@ func postponedTx(ctx context.Context, tx *sql.Tx, v verdict, now time.Time, jitt
 	}
 	failures := schedule.Failures + 1
 	_, err = tx.ExecContext(ctx, `
-		UPDATE delivery SET failures = ?, not_before = ?, retry_after = coalesce(?, 0), last_error = ?`,
-		failures, now.Add(backOff(failures, jitter)).UnixMilli(), millis(retryAfter), v.reason)
+		UPDATE delivery SET failures = ?, failing_since = coalesce(failing_since, ?), not_before = ?,
+			retry_after = coalesce(?, 0), last_error = ?`,
+		failures, now.UnixMilli(), now.Add(backOff(failures, jitter)).UnixMilli(), millis(retryAfter), v.reason)
 	return err
 }

@@ -95,6 +95,15 @@ func ago(at, now time.Time) string {
 	}
 }
 
+// clock is a time of today as a clock shows it, and of another day with its date.
+func (a *app) clock(at time.Time) string {
+	at = at.Local()
+	if at.Format(time.DateOnly) == a.now().Local().Format(time.DateOnly) {
+		return at.Format("15:04")
+	}
+	return at.Format("2006-01-02 15:04")
+}
+
 // span words a duration in its largest unit.
 func span(d time.Duration) string {
 	const day = 24 * time.Hour

@@ -308,9 +308,11 @@ func (a *app) outlook(s snapshot, running bool) string {
 	case a.postHogKey() == "":
 		return waiting + ": no PostHog key is set (ARCADE_USAGE_KEY), so nothing is sent."
 	case s.schedule.Failures > 0 && !next.IsZero():
-		return fmt.Sprintf("%s; last try: %s. Next try in %s, with the command after that.", waiting, s.schedule.LastError, span(next.Sub(now)))
+		return fmt.Sprintf("%s; no delivery since %s (%s). Next try in %s, with the command after that.",
+			waiting, a.clock(s.schedule.FailingSince), s.schedule.LastError, span(next.Sub(now)))
 	case s.schedule.Failures > 0:
-		return fmt.Sprintf("%s; last try: %s. The next command tries again.", waiting, s.schedule.LastError)
+		return fmt.Sprintf("%s; no delivery since %s (%s). The next command tries again.",
+			waiting, a.clock(s.schedule.FailingSince), s.schedule.LastError)
 	default:
 		return waiting + "; the next command delivers, or 'arcade usage flush' now."
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -61,38 +63,51 @@ func (a *app) status(ctx context.Context, asJSON bool) error {
 	if asJSON {
 		return a.printJSON(st)
 	}
-	now := a.now()
-	tracking := "on"
-	if !st.Tracking {
-		tracking = "off"
+	t := a.terminal(a.out)
+	for _, line := range a.statusLines(s, st, t) {
+		const indent = 15 // the widest label, its colon and a blank
+		value := line[1]
+		if t.interactive {
+			value = strings.ReplaceAll(wrap(value, t.width-indent), "\n", "\n"+strings.Repeat(" ", indent))
+		}
+		fmt.Fprintf(a.out, "%-*s%s\n", indent, line[0]+":", value)
 	}
-	key := "set"
-	if !st.KeySet {
-		key = "not set: events are kept, not sent"
-	}
-	flusher := "not running"
-	if st.Flusher {
-		flusher = "running"
-	}
+	return nil
+}
+
+// statusLines are the labels and values for a person.
+func (a *app) statusLines(s snapshot, st status, t terminal) [][2]string {
 	lines := [][2]string{
-		{"Tracking", tracking + " (" + st.DecidedBy + ")"},
-		{"Identity", a.headline(s, terminal{width: 80})},
+		{"Tracking", either(st.Tracking, "on", "off") + " (" + st.DecidedBy + ")"},
+		{"Identity", a.headline(s, t)},
 		{"Messages", fmt.Sprintf("%d pending, %d delivered lately, %d dead, %d dropped by caps, %d erased",
 			st.Pending, st.Delivered, st.Dead, st.Dropped, st.Erased)},
 		{"Sent to", st.Host},
-		{"Key", key},
-		{"Last delivery", ago(s.schedule.LastSuccess, now)},
+		{"Key", either(st.KeySet, "set", "not set: events are kept, not sent")},
+		{"Last delivery", ago(s.schedule.LastSuccess, a.now())},
 		{"Next", a.outlook(s, st.Flusher)},
-		{"Flusher", flusher},
-		{"File", fmt.Sprintf("%s (%s, schema %d)", st.File, size(st.SizeBytes), st.Schema)},
+		{"Flusher", either(st.Flusher, "running", "not running")},
+		{"File", fmt.Sprintf("%s (%s, schema %d)", a.tilde(st.File), size(st.SizeBytes), st.Schema)},
 	}
 	if st.DatabaseError != nil {
 		lines = append(lines, [2]string{"Database", *st.DatabaseError})
 	}
-	for _, line := range lines {
-		fmt.Fprintf(a.out, "%-14s %s\n", line[0]+":", line[1])
+	return lines
+}
+
+func either(yes bool, one, other string) string {
+	if yes {
+		return one
 	}
-	return nil
+	return other
+}
+
+// tilde shortens a path below the home directory, as shells do.
+func (a *app) tilde(path string) string {
+	if rest, ok := strings.CutPrefix(path, a.env("HOME")+string(filepath.Separator)); ok && a.env("HOME") != "" {
+		return filepath.Join("~", rest)
+	}
+	return path
 }
 
 func (a *app) newStatus(s snapshot, box *outbox.Outbox, problem error) status {
