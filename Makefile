@@ -7,7 +7,7 @@ LDFLAGS  = -s -w -X main.version=$(VERSION)
 # Pinned: a linter that changes by itself turns main red by itself.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test lint bench fuzz demo pictures cross clean
+.PHONY: build test lint bench fuzz demo pictures man cross clean
 
 build: ## the two programs, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/arcade ./cmd/sink
@@ -38,6 +38,9 @@ demo: build ## the story of an offline laptop, told by the real programs
 
 pictures: build ## docs/*.svg, from what the real program prints
 	@.ci/pictures
+
+man: ## docs/man/*.1, from what the commands say of themselves
+	ARCADE_WRITE_MAN=1 $(GO) test -count=1 -run '^TestTheManualPagesSayWhatTheCommandsSay$$' ./cmd/arcade
 
 cross: ## every system and architecture that is released
 	@for os in linux darwin windows; do for arch in amd64 arm64; do \
