@@ -77,8 +77,12 @@ func (f *Flusher) Run(ctx context.Context) (Result, error) {
 	}
 }
 
+// lookTime is how long a flusher waits for its lock in any case: FlusherRunning, in every
+// command and in whoever watches, holds it for microseconds and must not turn a flusher away.
+const lookTime = 100 * time.Millisecond
+
 func (f *Flusher) runLocked(ctx context.Context, total *Result) error {
-	lock, err := acquire(f.Outbox.flushLockPath(), patience{idle: f.Wait})
+	lock, err := acquire(f.Outbox.flushLockPath(), patience{idle: max(f.Wait, lookTime)})
 	if errors.Is(err, errLocked) {
 		return ErrBusy
 	}
