@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -165,8 +164,6 @@ func (a *app) askHidden(ctx context.Context, keyboard *os.File, prompt string) (
 	switch {
 	case ctx.Err() != nil:
 		return "", errors.Join(ctx.Err(), term.Restore(fd, before))
-	case errors.Is(err, io.EOF):
-		return "", nil
 	case len(line) >= promptLimit:
 		return "", fmt.Errorf("a terminal passes on less than %d bytes; write KEY=- and read the value from a file", promptLimit)
 	}
