@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -87,7 +86,7 @@ func TestTheReadmeShowsEveryPropertyThatIsSent(t *testing.T) {
 	}
 	for i, name := range []string{"an event", "an alias"} {
 		real := keys(t, m.must("usage", "inspect", []string{"1", "2"}[i]).stdout)
-		if shown := keys(t, examples[i]); runtime.GOOS == "linux" && !slices.Equal(shown, real) {
+		if shown := keys(t, examples[i]); !slices.Equal(anywhere(shown), anywhere(real)) {
 			t.Errorf("the example of %s has %v, a real one %v", name, shown, real)
 		}
 		for _, key := range real {
@@ -115,6 +114,11 @@ func keys(t *testing.T, document string) []string {
 		t.Fatalf("%v in %s", err, document)
 	}
 	return slices.Sorted(maps.Keys(mergeKeys(message, properties)))
+}
+
+// anywhere leaves out what posthog-go finds on some systems only.
+func anywhere(keys []string) []string {
+	return slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return key == "$os_version" || key == "$os_distro" })
 }
 
 func mergeKeys(a, b map[string]json.RawMessage) map[string]bool {
