@@ -41,16 +41,16 @@ HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are honoured.`,
 	return cmd
 }
 
-// secretFlagError is flagError for a group in which -h may stand alone, and in which what looks
-// like an unknown flag may be a value that lost its key to a blank.
+// secretFlagError is flagError for a group in which -h may stand alone, and in which an unknown
+// flag is not repeated: it may be a value that lost its key to a blank.
 func secretFlagError(cmd *cobra.Command, err error) error {
 	var missing *pflag.ValueRequiredError
 	if errors.As(err, &missing) && missing.GetSpecifiedShortnames() == "h" {
 		return pflag.ErrHelp
 	}
 	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) && (len(unknown.GetSpecifiedShortnames()) > 1 || !isCommandWord(unknown.GetSpecifiedName())) {
-		return wrongUsage(cmd, "unknown flag", "there is an unknown flag; a value that starts with - is written KEY=-value")
+	if errors.As(err, &unknown) {
+		return wrongUsage(cmd, "unknown flag", "there is no such flag; a value that starts with - is written KEY=-value")
 	}
 	return flagError(cmd, err)
 }
