@@ -130,7 +130,8 @@ on this machine until it is delivered. 'arcade usage status' tells where it is.`
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	root.SetVersionTemplate("arcade {{.Version}}\n")
+	// No Set...Template anywhere: cobra would link text/template, whose calls by name make the
+	// linker keep every exported method of the program, 2.6 MB of them.
 	root.SetFlagErrorFunc(flagError)
 	help := root.HelpFunc()
 	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {

@@ -84,7 +84,7 @@ func TestCompletionExistsForFourShells(t *testing.T) {
 
 func TestVersionIsOneLine(t *testing.T) {
 	m := newMachine(t)
-	if out := m.must("--version").stdout; !regexp.MustCompile(`^arcade \S+\n$`).MatchString(out) {
+	if out := m.must("--version").stdout; !regexp.MustCompile(`^arcade version \S+\n$`).MatchString(out) {
 		t.Errorf("--version says %q", out)
 	}
 }

@@ -109,7 +109,7 @@ func rowWidth(columns []column, rows [][]string) int {
 }
 
 func columnWidth(columns []column, rows [][]string, i int) int {
-	width := text.StringWidth(columns[i].title)
+	width := text.StringWidthWithoutEscSequences(columns[i].title) // text.StringWidth would link half a megabyte of tables for graphemes
 	for _, row := range rows {
 		width = max(width, text.StringWidthWithoutEscSequences(row[i]))
 	}
