@@ -18,12 +18,12 @@ CREATE TABLE messages (
   settled_at  INTEGER
 ) STRICT;
 
--- The flusher takes the oldest pending message first, however many receipts there are.
-CREATE INDEX messages_pending ON messages (seq) WHERE state = 'pending';
--- Receipts are trimmed oldest first without a look at what is pending.
-CREATE INDEX messages_settled ON messages (state, seq) WHERE state <> 'pending';
--- A decision finds what waits for it in a backlog of any length.
-CREATE INDEX messages_undecided ON messages (anon_id, credential) WHERE distinct_id IS NULL;
+-- The oldest pending message, the newest receipt and their numbers are found in a backlog of
+-- any length. One index and not a partial one for each state: SQLite uses a partial index only
+-- where a query repeats its condition word for word.
+CREATE INDEX messages_state ON messages (state, seq);
+-- What is undecided is found in a backlog of any length.
+CREATE INDEX messages_undecided ON messages (seq) WHERE distinct_id IS NULL;
 -- One anon id is aliased once: a second alias could merge two people for ever.
 CREATE UNIQUE INDEX messages_alias ON messages (anon_id) WHERE kind = 'alias';
 

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -33,14 +34,16 @@ func dropOverflow(ctx context.Context, tx *sql.Tx, seq int64) error {
 	if !oldest.Valid || seq-oldest.Int64 < maxPending {
 		return nil
 	}
-	return dropTx(ctx, tx, `state = 'pending' AND kind = 'capture' AND seq <= ?`, seq-maxPending)
+	return dropTx(ctx, tx, Pending, `seq <= ?`, seq-maxPending)
 }
 
-// dropTx deletes the selected messages, at most housekeepingRows of them, and counts them.
-func dropTx(ctx context.Context, tx *sql.Tx, condition string, arg any) error {
+// dropTx deletes and counts those events among the oldest housekeepingRows messages of a state
+// that meet the condition.
+func dropTx(ctx context.Context, tx *sql.Tx, state State, condition string, arg any) error {
 	result, err := tx.ExecContext(ctx, `
-		DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE `+condition+` ORDER BY seq LIMIT ?)`,
-		arg, housekeepingRows)
+		DELETE FROM messages WHERE kind = 'capture' AND `+condition+`
+			AND seq IN (SELECT seq FROM messages WHERE state = ? ORDER BY seq LIMIT ?)`,
+		arg, state, housekeepingRows)
 	if err != nil {
 		return fmt.Errorf("drop messages: %w", err)
 	}
@@ -52,7 +55,9 @@ func dropTx(ctx context.Context, tx *sql.Tx, condition string, arg any) error {
 	return err
 }
 
-// housekeep drops what is too old, gives pages back and truncates the WAL.
+// housekeep drops what is too old, gives pages back and truncates the WAL. It writes last of
+// all, into the empty WAL: SQLite syncs a WAL's first write, header and frames apart, which
+// the next command would otherwise have to wait for.
 func (o *Outbox) housekeep(ctx context.Context) error {
 	now := o.cfg.Now()
 	err := o.WithLock(func() error {
@@ -60,7 +65,10 @@ func (o *Outbox) housekeep(ctx context.Context) error {
 		if err := o.InTx(ctx, func(tx *sql.Tx) error { return dropOldTx(ctx, tx, now) }); err != nil {
 			return err
 		}
-		return o.shrink(ctx, housekeepingPages)
+		if err := o.shrink(ctx, housekeepingPages); err != nil {
+			return err
+		}
+		return o.InTx(ctx, func(tx *sql.Tx) error { return housekeptTx(ctx, tx, now) })
 	})
 	if err != nil {
 		return fmt.Errorf("housekeeping: %w", err)
@@ -73,9 +81,6 @@ func dropOldTx(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	if err := tx.QueryRowContext(ctx, `SELECT housekept_at FROM delivery`).Scan(&last); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE delivery SET housekept_at = ?`, now.UnixMilli()); err != nil {
-		return err
-	}
 	if !last.Valid || now.Sub(time.UnixMilli(last.Int64)).Abs() > steadyClock {
 		return nil
 	}
@@ -84,8 +89,16 @@ func dropOldTx(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return dropTx(ctx, tx, `state <> 'delivered' AND kind = 'capture' AND recorded_at < ?`,
-		now.Add(-maxAge).UnixMilli())
+	oldest := now.Add(-maxAge).UnixMilli()
+	return errors.Join(
+		dropTx(ctx, tx, Pending, `recorded_at < ?`, oldest),
+		dropTx(ctx, tx, Dead, `recorded_at < ?`, oldest),
+	)
+}
+
+func housekeptTx(ctx context.Context, tx *sql.Tx, now time.Time) error {
+	_, err := tx.ExecContext(ctx, `UPDATE delivery SET housekept_at = ?`, now.UnixMilli())
+	return err
 }
 
 // shrink gives up to the given number of pages back to the file system, and the WAL.

@@ -104,8 +104,9 @@ func TestTheDatabaseShrinksAfterADrainedBacklog(t *testing.T) {
 		b.addEvents(1)
 		b.mustFlush()
 	}
-	if wal := fileSize(t, b.path+"-wal"); wal != 0 {
-		t.Errorf("the WAL has %d bytes after a flusher, want it truncated", wal)
+	const header, frame = 32, 24 + 4096 // https://www.sqlite.org/fileformat2.html#the_write_ahead_log
+	if wal := fileSize(t, b.path+"-wal"); wal > header+frame {
+		t.Errorf("the WAL has %d bytes after a flusher, want it truncated, but for the note that housekeeping was done", wal)
 	}
 	if now := fileSize(t, b.path); now > grown/4 {
 		t.Errorf("the database has %d bytes after the backlog of %d is gone", now, grown)

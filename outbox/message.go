@@ -76,7 +76,7 @@ type Undecided struct {
 	Credential string
 }
 
-// where is served by the index messages_undecided.
+// where is served by the index messages_undecided, however many messages are decided.
 const where = ` WHERE distinct_id IS NULL AND kind = @kind
 	AND (@anon = '' OR anon_id = @anon) AND (@credential = '' OR credential = @credential)`
 
