@@ -43,8 +43,9 @@ type Flusher struct {
 	Forced bool
 	// Wait is how long to wait for another flusher to finish. Zero: not at all, see lookTime.
 	Wait time.Duration
-	// Patience is how long to wait for a back-off or a Retry-After to be over, with the lock
-	// held. Zero: not at all.
+	// Patience is how long to wait for a back-off or a Retry-After to be over. One process waits
+	// at a time, and without the flusher's lock: somebody who cannot wait goes ahead. Zero: not
+	// at all.
 	Patience time.Duration
 	// Now delivers without regard to our own back-off. A Retry-After holds all the same.
 	Now bool
@@ -63,8 +64,13 @@ type Result struct {
 // (ErrOff) or when ctx ends. Housekeeping follows every delivery.
 func (f *Flusher) Run(ctx context.Context) (Result, error) {
 	var total Result
+	patience := f.Patience
 	for {
 		err := f.runLocked(ctx, &total)
+		if early := (*Delay)(nil); errors.As(err, &early) && f.sitOut(ctx, early, patience) {
+			patience = 0
+			continue
+		}
 		if err != nil {
 			return total, err
 		}
@@ -92,7 +98,7 @@ func (f *Flusher) runLocked(ctx context.Context, total *Result) error {
 	defer lock.release()
 	f.Outbox.cfg.Point("flushing")
 	defer f.Outbox.cfg.Point("flushed")
-	if err := f.awaitStart(ctx); err != nil {
+	if err := f.mayStart(ctx); err != nil {
 		return err
 	}
 	err = f.drain(ctx, total)
@@ -103,41 +109,43 @@ func (f *Flusher) runLocked(ctx context.Context, total *Result) error {
 	return errors.Join(err, f.Outbox.housekeep(context.WithoutCancel(ctx)))
 }
 
-// awaitStart respects a wait that another flusher has written, and sits it out if it is short.
-func (f *Flusher) awaitStart(ctx context.Context) error {
-	delay, err := f.delay(ctx)
-	if err != nil || delay == nil {
-		return err
-	}
-	wait := delay.Until.Sub(f.Outbox.cfg.Now())
-	if wait > f.Patience {
-		return delay
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return delay
-	}
-}
-
-// delay returns nil when delivery may begin at once.
-func (f *Flusher) delay(ctx context.Context) (delay *Delay, err error) {
+// mayStart returns a *Delay when it is too early.
+func (f *Flusher) mayStart(ctx context.Context) error {
 	now := f.Outbox.cfg.Now()
-	err = f.Outbox.InTx(ctx, func(tx *sql.Tx) error {
+	return f.Outbox.InTx(ctx, func(tx *sql.Tx) error {
 		schedule, err := ScheduleTx(ctx, tx)
 		next := schedule.Next(now)
 		if f.Now {
 			next = schedule.ServerHold(now)
 		}
 		if err == nil && !next.IsZero() {
-			delay = &Delay{Reason: schedule.LastError, Until: next}
+			return &Delay{Reason: schedule.LastError, Until: next}
 		}
 		return err
 	})
-	return delay, err
+}
+
+// sitOut waits until it is no longer too early. It returns false when that takes longer than
+// the patience, when another process waits already, or when ctx ends first.
+func (f *Flusher) sitOut(ctx context.Context, early *Delay, patient time.Duration) bool {
+	wait := early.Until.Sub(f.Outbox.cfg.Now())
+	if early.Until.IsZero() || wait > patient {
+		return false
+	}
+	lock, err := acquire(f.Outbox.waitLockPath(), patience{idle: lookTime})
+	if err != nil {
+		return false
+	}
+	defer lock.release()
+	f.Outbox.cfg.Point("waiting")
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // drain is the delivery loop: take, send, settle.

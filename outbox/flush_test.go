@@ -426,6 +426,58 @@ func TestOneFlusherAtATime(t *testing.T) {
 	}
 }
 
+func TestAPersonGoesAheadOfAFlusherThatSitsOutABackOff(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(1)
+	b.server.SetFaults(fault("503"))
+	b.flush()
+	waiting, ended := make(chan bool), make(chan error)
+	b.points = func(name string) {
+		if name == "waiting" {
+			close(waiting)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	patient := b.flusher()
+	patient.Patience = 8 * time.Second
+	go func() {
+		_, err := patient.Run(ctx)
+		ended <- err
+	}()
+	<-waiting
+	if !b.box.FlusherWaiting() || b.box.FlusherRunning() {
+		t.Error("a flusher that waits must be seen as waiting, not as running")
+	}
+	hurried := b.flusher()
+	hurried.Now = true
+	if result, err := hurried.Run(context.Background()); err != nil || result.Delivered != 1 {
+		t.Errorf("a person's flush delivered %d: %v", result.Delivered, err)
+	}
+	cancel()
+	if err := <-ended; err == nil {
+		t.Error("the patient flusher was sent away and says nothing of it")
+	}
+	b.noViolations()
+}
+
+func TestAPatientFlusherDeliversWhenTheBackOffIsOver(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(1)
+	b.server.SetFaults(fault("503"))
+	b.flush()
+	b.clock.Advance(2400 * time.Millisecond) // of 2.5 s
+	b.points = func(name string) {
+		if name == "waiting" {
+			b.clock.Advance(time.Second)
+		}
+	}
+	patient := b.flusher()
+	patient.Patience = time.Second
+	if result, err := patient.Run(context.Background()); err != nil || result.Delivered != 1 {
+		t.Errorf("delivered %d: %v; the last command of an outage must not need another one", result.Delivered, err)
+	}
+}
+
 func TestADamagedRowDoesNotHoldUpItsNeighbours(t *testing.T) {
 	for name, damage := range map[string]string{
 		"properties that are no object": `UPDATE messages SET properties = '[1]' WHERE seq = 2`,

@@ -38,7 +38,8 @@ func (o *Outbox) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
 		return ErrNone
 	}
 	err := o.view(ctx, viewDSN(o.cfg.Path, o.cfg.BusyWait, false), fn)
-	if isCode(err, codeCantOpen) { // no shared memory can be made on a read-only disk
+	// On a read-only disk no shared memory can be made.
+	if isCode(err, codeCantOpen) || isCode(err, codeReadOnly) {
 		err = o.view(ctx, viewDSN(o.cfg.Path, o.cfg.BusyWait, true), fn)
 	}
 	return err
@@ -140,6 +141,13 @@ func scan(rows *sql.Rows) (m Message, err error) {
 func (o *Outbox) FlusherRunning() bool {
 	return isHeld(o.flushLockPath())
 }
+
+// FlusherWaiting tells whether a flusher sits out a back-off and will go to work after it.
+func (o *Outbox) FlusherWaiting() bool {
+	return isHeld(o.waitLockPath())
+}
+
+func (o *Outbox) waitLockPath() string { return o.cfg.Path + ".waiting.lock" }
 
 func (o *Outbox) flushLockPath() string { return o.cfg.Path + ".flusher.lock" }
 

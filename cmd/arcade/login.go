@@ -115,6 +115,9 @@ func (a *app) loginWithKey(ctx context.Context, home, base string) error {
 	if errors.Is(err, identity.ErrNotAuthenticated) {
 		return failed("key refused", "Arcade Cloud does not accept this API key", "Check the key and --host.")
 	}
+	if err != nil {
+		fmt.Fprintln(a.err, "Warning: Arcade Cloud could not be asked about the key; it is kept unchecked.")
+	}
 	return a.keep(home, base, identity.Grant{APIKey: key, Email: account.Email}, account.PrincipalID)
 }
 

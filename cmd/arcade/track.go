@@ -95,7 +95,7 @@ func (a *app) record(ctx context.Context, message outbox.Message) error {
 	if r.first {
 		fmt.Fprint(a.err, notice)
 	}
-	if !r.due || a.env(childMarker) != "" || l.box.FlusherRunning() {
+	if !r.due || a.env(childMarker) != "" || l.box.FlusherRunning() || r.early && l.box.FlusherWaiting() {
 		return nil
 	}
 	a.point("before-spawn")
@@ -110,6 +110,7 @@ type recording struct {
 
 	first     bool // nothing was ever recorded here: the user has to be told
 	due       bool // a flusher should run now
+	early     bool // it has to sit out the rest of a back-off first
 	keyNeeded bool // the event waits for the principal of the key in the environment
 }
 
@@ -129,7 +130,8 @@ func (r *recording) look(ctx context.Context, tx *sql.Tx) error {
 		}
 	}
 	schedule, err := outbox.ScheduleTx(ctx, tx)
-	r.due = err == nil && r.app.postHogKey() != "" && schedule.Next(now).Sub(now) <= flusherPatience
+	wait := schedule.Next(now).Sub(now)
+	r.due, r.early = err == nil && r.app.postHogKey() != "" && wait <= flusherPatience, wait > 0
 	return err
 }
 

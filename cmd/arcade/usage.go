@@ -83,7 +83,7 @@ func outboxFailure(err error) *failure {
 			"Update arcade. Until then this version neither records nor delivers.")
 	}
 	return failed("database", "the usage database cannot be used: "+err.Error(),
-		"Check that the directory of 'arcade usage status' exists and is writable. Other commands are not affected.")
+		"Check that its directory is writable and the disk not full; a damaged database is replaced by the next recorded command.")
 }
 
 // printJSON prints a value as one indented JSON document.

@@ -100,8 +100,7 @@ type flushResult struct {
 
 func (a *app) flush(ctx context.Context, timeout time.Duration, asJSON bool) error {
 	if s := a.switches(); !s.on {
-		fmt.Fprintf(a.err, "Tracking is off (%s): nothing is sent.\n", s.by)
-		return nil
+		return a.tellOff(s.by, asJSON)
 	}
 	home, err := a.home()
 	if err != nil {
@@ -112,6 +111,9 @@ func (a *app) flush(ctx context.Context, timeout time.Duration, asJSON bool) err
 	before, err := a.look(ctx, l.box, outbox.Filter{Limit: 1})
 	if err != nil {
 		return err
+	}
+	if by := a.offBy(before.consent); by != "" {
+		return a.tellOff(by, asJSON)
 	}
 	result, failure := a.drain(ctx, l, before.counts.Pending, timeout)
 	after, err := a.look(ctx, l.box, outbox.Filter{Limit: 1})
@@ -124,6 +126,17 @@ func (a *app) flush(ctx context.Context, timeout time.Duration, asJSON bool) err
 		failure = nil
 	}
 	return a.reportFlush(result, failure, asJSON)
+}
+
+// tellOff is all that flush does when tracking is off: a CI job that sets DO_NOT_TRACK and ends
+// with a flush must not fail.
+func (a *app) tellOff(by string, asJSON bool) error {
+	what := fmt.Sprintf("tracking is off (%s): nothing is sent", by)
+	if asJSON {
+		return a.printJSON(flushResult{Error: what})
+	}
+	_, err := fmt.Fprintf(a.err, "Note: %s.\n", what)
+	return err
 }
 
 // drain runs a flusher in the foreground, with progress on a terminal.
@@ -157,10 +170,10 @@ func (a *app) flushFailure(err error) *failure {
 	case errors.As(err, &delay) && !delay.Until.IsZero():
 		wait := delay.Until.Sub(a.now()).Round(time.Second)
 		return failed("server asked to wait", fmt.Sprintf("PostHog asked to wait %s more (%s)", wait, delay.Reason),
-			"Nothing is lost: it is delivered after that, by itself.")
+			"Nothing is lost: the first command after that delivers.")
 	case errors.As(err, &delay):
 		return failed("not delivered", "not everything could be delivered: "+delay.Reason,
-			"Nothing is lost: it is tried again in the background. Check the network and ARCADE_USAGE_HOST.")
+			"Nothing is lost: a later command tries again. Check the network and ARCADE_USAGE_HOST.")
 	case errors.Is(err, outbox.ErrBusy):
 		return failed("flusher busy", "another flusher was at work until the time was up", "Try again with a longer --timeout.")
 	case errors.Is(err, outbox.ErrOff):

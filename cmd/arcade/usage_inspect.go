@@ -89,7 +89,9 @@ func (a *app) inspectOne(ctx context.Context, id string) error {
 		return failed("damaged message", "this message is damaged and cannot be put on the wire",
 			"It is settled as dead when it is its turn; 'arcade usage inspect --json' shows what is left of it.")
 	}
-	if s.messages[0].DistinctID == "" {
+	if m := s.messages[0]; m.DistinctID == "" && m.Kind == outbox.Alias {
+		return failed("undecided alias", "this alias waits until Arcade Cloud says who you are; nothing goes over the wire before", "")
+	} else if m.DistinctID == "" {
 		fmt.Fprintln(a.err, "Whose message this is has not been decided; this is how it would go out anonymously.")
 	}
 	var indented bytes.Buffer
@@ -116,7 +118,7 @@ func (a *app) inspect(ctx context.Context, filter outbox.Filter, asJSON bool) er
 		return a.printJSON(newInspection(s))
 	case t.interactive:
 		fmt.Fprintln(a.out, wrap(a.headline(s, t), t.width))
-		fmt.Fprintln(a.out, wrap(a.outlook(s, box.FlusherRunning()), t.width))
+		fmt.Fprintln(a.out, wrap(a.outlook(s, box), t.width))
 		if len(s.messages) > 0 {
 			printTable(a.out, "", inspectColumns(), a.rowsForPeople(s.messages, t), t)
 		}
@@ -282,38 +284,59 @@ func (a *app) headline(s snapshot, t terminal) string {
 	case s.state.AnonID == "":
 		return "Nothing has been recorded yet."
 	case s.state.PrincipalID != "":
-		return "You are " + t.paint(bold, s.state.PrincipalID) + ", linked to this home's id " + t.clip(s.state.AnonID, 9) + "."
+		return fmt.Sprintf("You are %s (linked to this home's id %s).", t.paint(bold, s.state.PrincipalID), t.clip(s.state.AnonID, 9))
 	case s.state.Credential != "":
-		return "You are logged in; who you are is asked with the next delivery. This home's id is " + t.clip(s.state.AnonID, 9) + "."
+		return fmt.Sprintf("You are logged in; as whom is asked with the next delivery (this home's id is %s).", t.clip(s.state.AnonID, 9))
 	default:
-		return fmt.Sprintf("You are anonymous, under the random id %s, which this home got %s.",
-			t.clip(s.state.AnonID, 9), ago(s.consent.Since, a.now()))
+		return fmt.Sprintf("You are anonymous (id %s, which this home got %s).", t.clip(s.state.AnonID, 9), ago(s.consent.Since, a.now()))
 	}
 }
 
 // outlook says what is waiting and what happens next.
-func (a *app) outlook(s snapshot, running bool) string {
+func (a *app) outlook(s snapshot, box *outbox.Outbox) string {
 	waiting := count(s.counts.Pending, "message waits", "messages wait")
-	now := a.now()
-	next := s.schedule.Next(now)
-	switch {
-	case !a.switches().on:
-		return fmt.Sprintf("Tracking is off (%s): nothing is recorded or sent.", a.switches().by)
-	case !s.consent.On && !a.switches().forced:
-		return "Tracking is off since " + ago(s.consent.Since, now) + " (arcade usage disable): nothing is recorded or sent."
+	switch by := a.offBy(s.consent); {
+	case by != "":
+		return fmt.Sprintf("Tracking is off (%s): nothing is recorded or sent.", by)
 	case s.counts.Pending == 0:
-		return "Nothing waits; last delivery: " + ago(s.schedule.LastSuccess, now) + "."
-	case running:
-		return waiting + "; a flusher is delivering now."
+		return "Nothing waits; last delivery: " + ago(s.schedule.LastSuccess, a.now()) + "."
 	case a.postHogKey() == "":
 		return waiting + ": no PostHog key is set (ARCADE_USAGE_KEY), so nothing is sent."
-	case s.schedule.Failures > 0 && !next.IsZero():
-		return fmt.Sprintf("%s; no delivery since %s (%s). Next try in %s, with the command after that.",
-			waiting, a.clock(s.schedule.FailingSince), s.schedule.LastError, span(next.Sub(now)))
 	case s.schedule.Failures > 0:
-		return fmt.Sprintf("%s; no delivery since %s (%s). The next command tries again.",
-			waiting, a.clock(s.schedule.FailingSince), s.schedule.LastError)
+		return fmt.Sprintf("%s; no delivery since %s (%s). %s", waiting,
+			a.clock(s.schedule.FailingSince), s.schedule.LastError, a.nextTry(s.schedule, box))
+	case box.FlusherRunning():
+		return waiting + "; a flusher is delivering now."
 	default:
 		return waiting + "; the next command delivers, or 'arcade usage flush' now."
+	}
+}
+
+// nextTry says when delivery is tried again, and by whom.
+func (a *app) nextTry(schedule outbox.Schedule, box *outbox.Outbox) string {
+	now := a.now()
+	next := schedule.Next(now)
+	switch {
+	case box.FlusherRunning():
+		return "It is being tried now."
+	case next.IsZero():
+		return "The next command tries again."
+	case box.FlusherWaiting():
+		return "Next try in " + span(next.Sub(now)) + "."
+	default:
+		return "The first command after " + span(next.Sub(now)) + " tries again."
+	}
+}
+
+// offBy names what switched tracking off, "" when it is on.
+func (a *app) offBy(consent outbox.Consent) string {
+	switches := a.switches()
+	switch {
+	case !switches.on:
+		return switches.by
+	case !consent.On && !switches.forced:
+		return "arcade usage disable"
+	default:
+		return ""
 	}
 }

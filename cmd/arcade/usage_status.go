@@ -64,7 +64,7 @@ func (a *app) status(ctx context.Context, asJSON bool) error {
 		return a.printJSON(st)
 	}
 	t := a.terminal(a.out)
-	for _, line := range a.statusLines(s, st, t) {
+	for _, line := range a.statusLines(s, st, box, t) {
 		const indent = 15 // the widest label, its colon and a blank
 		value := line[1]
 		if t.interactive {
@@ -76,8 +76,15 @@ func (a *app) status(ctx context.Context, asJSON bool) error {
 }
 
 // statusLines are the labels and values for a person.
-func (a *app) statusLines(s snapshot, st status, t terminal) [][2]string {
-	lines := [][2]string{
+func (a *app) statusLines(s snapshot, st status, box *outbox.Outbox, t terminal) [][2]string {
+	if st.DatabaseError != nil {
+		return [][2]string{
+			{"Database", *st.DatabaseError},
+			{"Tracking", either(st.Tracking, "on", "off") + " (" + st.DecidedBy + "), but nothing can be recorded or sent"},
+			{"File", a.tilde(st.File) + " (" + size(st.SizeBytes) + ")"},
+		}
+	}
+	return [][2]string{
 		{"Tracking", either(st.Tracking, "on", "off") + " (" + st.DecidedBy + ")"},
 		{"Identity", a.headline(s, t)},
 		{"Messages", fmt.Sprintf("%d pending, %d delivered lately, %d dead, %d dropped by caps, %d erased",
@@ -85,14 +92,10 @@ func (a *app) statusLines(s snapshot, st status, t terminal) [][2]string {
 		{"Sent to", st.Host},
 		{"Key", either(st.KeySet, "set", "not set: events are kept, not sent")},
 		{"Last delivery", ago(s.schedule.LastSuccess, a.now())},
-		{"Next", a.outlook(s, st.Flusher)},
+		{"Next", a.outlook(s, box)},
 		{"Flusher", either(st.Flusher, "running", "not running")},
 		{"File", fmt.Sprintf("%s (%s, schema %d)", a.tilde(st.File), size(st.SizeBytes), st.Schema)},
 	}
-	if st.DatabaseError != nil {
-		lines = append(lines, [2]string{"Database", *st.DatabaseError})
-	}
-	return lines
 }
 
 func either(yes bool, one, other string) string {
