@@ -59,7 +59,8 @@ func (o *Outbox) Clear(ctx context.Context) (erased int, err error) {
 }
 
 // erase overwrites what it deletes with zeros (secure_delete) and gives all pages and the WAL
-// back, so that the messages are gone from the disk as far as SQLite can see to it.
+// back, so that the messages are gone from the disk as far as SQLite can see to it. A corrupt
+// database that was set aside goes, too.
 func (o *Outbox) erase(ctx context.Context, also func(tx *sql.Tx) error) (erased int, err error) {
 	err = o.WithLock(func() error {
 		if err := o.InTx(ctx, func(*sql.Tx) error { return nil }); err != nil { // opens
@@ -78,7 +79,7 @@ func (o *Outbox) erase(ctx context.Context, also func(tx *sql.Tx) error) (erased
 		if err != nil {
 			return err
 		}
-		return o.shrink(ctx, 0) // 0: every page
+		return errors.Join(o.removeAside(), o.shrink(ctx, 0)) // 0: every page
 	})
 	return erased, err
 }

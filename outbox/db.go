@@ -22,10 +22,13 @@ var ErrNewer = errors.New("the database was written by a newer version")
 
 // SQLite's primary result codes, https://www.sqlite.org/rescode.html.
 const (
-	codeBusy     = 5
-	codeCorrupt  = 11
-	codeCantOpen = 14
-	codeNotADB   = 26
+	codeError      = 1
+	codeReadOnly   = 8
+	codeCorrupt    = 11
+	codeCantOpen   = 14
+	codeConstraint = 19
+	codeMismatch   = 20
+	codeNotADB     = 26
 
 	codeShortRead = 522 // SQLITE_IOERR_SHORT_READ, an extended code: the file was cut
 )
@@ -34,12 +37,13 @@ const (
 // write lock held: without it a first run of many processes at once fails with BUSY now and
 // then, in spite of the busy timeout.
 func (o *Outbox) open(ctx context.Context) error {
-	if o.db != nil {
+	if o.db != nil && o.isCurrent() {
 		return nil
 	}
+	o.Close() // its error is that of a database that nobody will open again
 	db, version, err := o.connect(ctx)
 	if isCode(err, codeCantOpen) {
-		if err = create(o.cfg.Path); err == nil {
+		if err = o.create(); err == nil {
 			o.cfg.Point("created")
 			db, version, err = o.connect(ctx)
 		}
@@ -54,8 +58,17 @@ func (o *Outbox) open(ctx context.Context) error {
 		db.Close()
 		return err
 	}
+	o.file, err = os.Stat(o.cfg.Path)
 	o.db = db
-	return nil
+	return err
+}
+
+// isCurrent tells whether the open database is still the one at the path: another process may
+// have replaced a corrupt one, or a person removed it, and what is written to such a file is
+// never seen again.
+func (o *Outbox) isCurrent() bool {
+	file, err := os.Stat(o.cfg.Path)
+	return err == nil && os.SameFile(file, o.file)
 }
 
 // connect opens an existing file and reads its schema version, which is 0 for an empty one.
@@ -103,8 +116,16 @@ func initialize(ctx context.Context, db *sql.DB) error {
 // no error when another process was faster. Nothing else is touched here: a WAL that lies there
 // without its database belongs to another one, but this process may have been stopped since it
 // looked, and SQLite itself removes a WAL that it finds beside an empty database.
-func create(path string) error {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+//
+// A replacement that lies there without its database was complete when its maker died.
+func (o *Outbox) create() error {
+	if o.isHalfReplaced() {
+		if !o.owner {
+			return fmt.Errorf("the database is being replaced: %w", errLocked)
+		}
+		return o.swap()
+	}
+	file, err := os.OpenFile(o.cfg.Path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
@@ -112,6 +133,12 @@ func create(path string) error {
 		return err
 	}
 	return file.Close()
+}
+
+func (o *Outbox) isHalfReplaced() bool {
+	_, err := os.Lstat(o.cfg.Path)
+	_, newErr := os.Lstat(o.cfg.Path + newSuffix)
+	return errors.Is(err, fs.ErrNotExist) && newErr == nil
 }
 
 // dsn carries the settings that belong to a connection; as pragmas run once they would be lost

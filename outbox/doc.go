@@ -30,7 +30,9 @@
 //  10. The user switches tracking off meanwhile: consent is read in the transaction that takes
 //     the next messages, so nothing is sent after it.
 //  11. The write lock's holder is stopped: the wait is bounded, SQLite's own locking takes over.
-//  12. The database is corrupt: it is set aside whole, what is readable is carried over.
+//  12. The database is corrupt: a new one takes its place, with everything that can be read of
+//     it; one copy is kept. A process that dies while it does that has its work finished by the
+//     next one, and one that had the old file open goes over to the new.
 //  13. The database was written by a newer binary: nothing is recorded and nothing delivered.
 //  14. The clock jumps: a back-off further away than the longest possible one is over; the age
 //     cap applies only when the clock was seen in the same region a day ago.

@@ -34,7 +34,9 @@ type Config struct {
 type Outbox struct {
 	cfg    Config
 	db     *sql.DB
-	locked bool
+	file   os.FileInfo // of the open database
+	locked bool        // within WithLock
+	owner  bool        // within WithLock, and the lock was had
 	wrote  bool
 }
 
@@ -71,8 +73,8 @@ func (o *Outbox) WithLock(fn func() error) error {
 	if err == nil {
 		defer lock.release()
 	}
-	o.locked = true
-	defer func() { o.locked = false }()
+	o.locked, o.owner = true, err == nil
+	defer func() { o.locked, o.owner = false, false }()
 	return fn()
 }
 
@@ -107,12 +109,12 @@ func (o *Outbox) lastChange() any {
 }
 
 // InTx runs fn in one immediate transaction under the write lock and commits it when fn
-// returns nil. A corrupt database is set aside and fn is run again on its replacement, so fn
+// returns nil. A corrupt database is replaced and fn is run again on its replacement, so fn
 // must not keep what an earlier run of it produced.
 func (o *Outbox) InTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	return o.WithLock(func() error {
 		err := o.inTx(ctx, fn)
-		if !isCorrupt(err) {
+		if !isCorrupt(err) || !o.owner {
 			return err
 		}
 		if err := o.replaceCorrupt(ctx); err != nil {

@@ -7,40 +7,51 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// replaceCorrupt sets a corrupt database aside and carries over to a new one what can be read
-// of it. Called with the write lock held.
+// newSuffix names the database that is about to take a corrupt one's place, and asideInfix what
+// was set aside.
+const (
+	newSuffix  = ".new"
+	asideInfix = ".corrupt-"
+)
+
+// databaseFiles are the suffixes of the files that make up one database.
+func databaseFiles() []string { return []string{"", "-wal", "-shm"} }
+
+// replaceCorrupt puts a new database with all that can be read of a corrupt one in its place.
+// Called with the write lock held, and really so: of two that replaced the same database, the
+// second would set aside what others had committed to the first one's.
+//
+// A process can die anywhere in here. Until the new database is complete the corrupt one stays
+// where it is, and the next process begins again; from then on the next one goes on (see create).
 func (o *Outbox) replaceCorrupt(ctx context.Context) error {
 	o.Close() // its error could only say again that the file is corrupt
-	aside := o.cfg.Path + ".corrupt-" + o.cfg.Now().UTC().Format("20060102T150405.000")
+	if err := o.salvage(ctx); err != nil {
+		return err
+	}
+	o.cfg.Point("salvaged")
+	return o.swap()
+}
+
+// swap sets the database at the path aside, if there is one, and moves the new one there.
+func (o *Outbox) swap() error {
+	aside := o.cfg.Path + asideInfix + o.cfg.Now().UTC().Format("20060102T150405.000")
 	if err := setAside(o.cfg.Path, aside); err != nil {
 		return err
 	}
 	o.cfg.Point("set-aside")
-	old, err := sql.Open("sqlite", dsn(aside, o.cfg.BusyWait))
-	if err != nil {
-		return err
-	}
-	defer old.Close()
-	old.SetMaxOpenConns(1)
-	return o.inTx(ctx, func(tx *sql.Tx) error {
-		for _, table := range []string{"messages", "identities", "principals", "mirror", "consent", "delivery"} {
-			if err := salvage(ctx, old, tx, table); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return os.Rename(o.cfg.Path+newSuffix, o.cfg.Path)
 }
 
 // setAside renames the database, its WAL and its shared memory together: the WAL of one
-// database must never meet another. The database goes first: if the process dies in between,
-// the next one creates the database anew, and with it removes the WAL that was left.
+// database must never meet another. The database goes first: if the process dies in between, the
+// missing database tells the next one to go on.
 func setAside(path, aside string) error {
-	for _, suffix := range []string{"", "-wal", "-shm"} {
+	for _, suffix := range databaseFiles() {
 		if err := os.Rename(path+suffix, aside+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -48,9 +59,58 @@ func setAside(path, aside string) error {
 	return nil
 }
 
-// salvage copies the rows that can be read. A damaged page ends a scan, so the rest is read
-// from the other end. A row that the new schema does not take is left behind.
-func salvage(ctx context.Context, old *sql.DB, tx *sql.Tx, table string) error {
+// removeAside removes what earlier replacements have set aside. All that could be read of it
+// has been carried over.
+func (o *Outbox) removeAside() error {
+	entries, err := os.ReadDir(filepath.Dir(o.cfg.Path))
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), filepath.Base(o.cfg.Path)+asideInfix) {
+			err = errors.Join(err, os.Remove(filepath.Join(filepath.Dir(o.cfg.Path), entry.Name())))
+		}
+	}
+	return err
+}
+
+// salvage makes the new database, complete in one file, out of what can be read of the old one.
+func (o *Outbox) salvage(ctx context.Context) (err error) {
+	cfg := o.cfg
+	cfg.Path += newSuffix
+	for _, suffix := range databaseFiles() { // of a process that died here
+		if err := os.Remove(cfg.Path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if err := o.removeAside(); err != nil { // one copy is kept, not one for each bad day
+		return err
+	}
+	old, err := sql.Open("sqlite", dsn(o.cfg.Path, o.cfg.BusyWait))
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	old.SetMaxOpenConns(1)
+	fresh := New(cfg)
+	defer func() { err = errors.Join(err, fresh.Close()) }()
+	err = fresh.inTx(ctx, func(tx *sql.Tx) error {
+		for _, table := range []string{"messages", "identities", "principals", "mirror", "consent", "delivery"} {
+			if err := salvageTable(ctx, old, tx, table); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return fresh.shrink(ctx, 0) // moves the WAL into the file
+}
+
+// salvageTable copies the rows that can be read. A damaged page ends a scan, so the rest is
+// read from the other end. A row that the new schema does not take is left behind.
+func salvageTable(ctx context.Context, old *sql.DB, tx *sql.Tx, table string) error {
 	condition := ""
 	if table == "messages" { // receipts are not worth a second copy; NOT INDEXED: an index may lie
 		condition = "NOT INDEXED WHERE state = 'pending'"
@@ -65,7 +125,8 @@ func salvage(ctx context.Context, old *sql.DB, tx *sql.Tx, table string) error {
 	return nil
 }
 
-// copyRows reports whether the query came to its end. An error is one of the new database.
+// copyRows reports whether the query came to its end. An error is one of the new database, and
+// none that is the row's own fault: a full disk must not pass for a bad row.
 func copyRows(ctx context.Context, old *sql.DB, tx *sql.Tx, table, query string) (complete bool, err error) {
 	rows, err := old.QueryContext(ctx, query)
 	if err != nil {
@@ -84,11 +145,17 @@ func copyRows(ctx context.Context, old *sql.DB, tx *sql.Tx, table, query string)
 			return false, nil
 		}
 		_, err = tx.ExecContext(ctx, insert, values...)
-		if isCorrupt(err) || isCode(err, codeBusy) {
+		if err != nil && !isRefusal(err) {
 			return false, err
 		}
 	}
 	return rows.Err() == nil, nil
+}
+
+// isRefusal tells whether the schema does not take a row, because of a constraint, a type or an
+// unknown column.
+func isRefusal(err error) bool {
+	return isCode(err, codeConstraint) || isCode(err, codeMismatch) || isCode(err, codeError)
 }
 
 func rowValues(rows *sql.Rows, n int) ([]any, error) {

@@ -1,0 +1,158 @@
+package outbox_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
+
+// damage overwrites the page that holds the n-th event, which whoever reads all of them meets.
+func (b *bench) damage(n int) {
+	b.Helper()
+	if err := b.box.Close(); err != nil { // everything is in the database now
+		b.Fatal(err)
+	}
+	content, err := os.ReadFile(b.path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	at := bytes.Index(content, fmt.Appendf(nil, `{"n":%d}`, n))
+	if at < 0 {
+		b.Fatalf("the event %d is not in the database", n)
+	}
+	const page = 4096
+	overwrite(int64(at-at%page), page)(b.T, b.path)
+}
+
+func readAll(tx *sql.Tx) error {
+	_, err := outbox.MessagesTx(context.Background(), tx, outbox.Filter{})
+	return err
+}
+
+// setAside returns the names of the files that were set aside.
+func (b *bench) setAside() (names []string) {
+	b.Helper()
+	entries, err := os.ReadDir(filepath.Dir(b.path))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.Contains(e.Name(), ".corrupt-") {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+func TestAReplacementThatDiesHalfwayIsFinishedByTheNextProcess(t *testing.T) {
+	for _, point := range []string{"migrated-1", "salvaged", "set-aside"} {
+		t.Run(point, func(t *testing.T) {
+			b := newBench(t)
+			b.addEvents(300)
+			b.damage(150)
+			b.points = func(name string) {
+				if name == point {
+					b.points = nil
+					runtime.Goexit() // as far as files go, what a kill does
+				}
+			}
+			died := make(chan struct{})
+			go func() {
+				defer close(died)
+				_ = b.open().InTx(context.Background(), readAll)
+			}()
+			<-died
+			if b.points != nil {
+				t.Fatal("the point was never reached")
+			}
+			b.box = b.open()
+			b.tx(readAll)
+			if n := b.counts().Pending; n < 270 || n == 300 {
+				t.Errorf("%d of 300 messages are left after a process died at %s, want all but those of the damaged page", n, point)
+			}
+			var checked string
+			b.tx(func(tx *sql.Tx) error { return tx.QueryRow(`PRAGMA integrity_check`).Scan(&checked) })
+			if checked != "ok" {
+				t.Errorf("the replacement is not sound: %s", checked)
+			}
+		})
+	}
+}
+
+func TestOneCopyOfACorruptDatabaseIsKeptAndErasedWithTheRest(t *testing.T) {
+	b := newBench(t)
+	for day := range 3 {
+		b.addEvents(100)
+		b.damage(50)
+		b.tx(readAll)
+		if aside := b.setAside(); len(aside) != 1 {
+			t.Errorf("%v are set aside on day %d, want one database, or bad days fill the disk", aside, day+1)
+		}
+		b.clock.Advance(24 * time.Hour)
+	}
+	if _, err := b.box.Disable(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if left := b.setAside(); len(left) != 0 {
+		t.Errorf("%v still hold what the user has erased", left)
+	}
+}
+
+func TestADatabaseThatWasReplacedOrRemovedIsNotWrittenTo(t *testing.T) {
+	changes := map[string]func(b *bench){
+		"replaced": func(b *bench) {
+			b.damage(50)
+			if err := b.open().InTx(context.Background(), readAll); err != nil {
+				b.Fatal(err)
+			}
+		},
+		"removed": func(b *bench) {
+			for _, suffix := range []string{"", "-wal", "-shm"} {
+				os.Remove(b.path + suffix)
+			}
+		},
+	}
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			if runtime.GOOS == "windows" {
+				t.Skip("a database that is open cannot be renamed there")
+			}
+			b := newBench(t)
+			b.addEvents(100)
+			if err := b.box.Close(); err != nil {
+				t.Fatal(err)
+			}
+			leaving, staying := b.open(), b.open()
+			for _, box := range []*outbox.Outbox{leaving, staying} {
+				if err := box.InTx(context.Background(), readAll); err != nil {
+					t.Fatal(err)
+				}
+			}
+			change(b)
+			b.box = b.open()
+			first, last := b.event(1), b.event(2)
+			b.add(first)
+			if err := leaving.Close(); err != nil { // SQLite removes a WAL by its name
+				t.Error(err)
+			}
+			if err := staying.InTx(context.Background(), b.adding(last)); err != nil {
+				t.Fatal(err)
+			}
+			b.box = b.open()
+			for _, m := range []outbox.Message{first, last} {
+				if list := b.messages(outbox.Filter{ID: m.UUID}); len(list) != 1 {
+					t.Error("a message that was recorded is not in the database at the path: nobody will ever find it")
+				}
+			}
+		})
+	}
+}
