@@ -74,7 +74,7 @@ func (a *app) flushDetached(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, flusherWork)
 	defer cancel()
 	l := a.newLedger(home)
-	defer l.box.Close()
+	defer l.box.Leave() // a last close would delete the WAL, and the next command pay for a new one
 	f := a.newFlusher(l)
 	f.Patience = flusherPatience
 	_, err = f.Run(ctx)
