@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 )
 
@@ -15,15 +17,55 @@ type Consent struct {
 }
 
 // ConsentTx reads the consent. Nobody having been asked yet counts as on.
-func ConsentTx(ctx context.Context, tx *sql.Tx) (Consent, error) {
-	c := Consent{On: true}
-	var since sql.NullInt64
-	err := tx.QueryRowContext(ctx, `SELECT tracking, since FROM consent`).Scan(&c.On, &since)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+//
+// A switch that can only be read in a database is lost with it, and usage would silently be
+// recorded again. So Disable leaves an empty file beside the database, too, and off is what either
+// of them says.
+func (o *Outbox) ConsentTx(ctx context.Context, tx *sql.Tx) (Consent, error) {
+	c := o.consentBeside()
+	var on bool
+	var since int64
+	err := tx.QueryRowContext(ctx, `SELECT tracking, since FROM consent`).Scan(&on, &since)
+	if errors.Is(err, sql.ErrNoRows) {
+		return c, nil
+	}
+	if err != nil {
 		return Consent{}, fmt.Errorf("read consent: %w", err)
 	}
-	c.Since = fromMillis(since)
+	if c.On || !on {
+		c = Consent{On: on, Since: time.UnixMilli(since).UTC()}
+	}
 	return c, nil
+}
+
+// IsOff tells whether Disable has switched tracking off, without a look at the database.
+func (o *Outbox) IsOff() bool { return !o.consentBeside().On }
+
+// consentBeside is what the directory says without the database.
+func (o *Outbox) consentBeside() Consent {
+	info, err := os.Lstat(o.offPath())
+	if err != nil {
+		return Consent{On: true}
+	}
+	return Consent{Since: info.ModTime().UTC()}
+}
+
+func (o *Outbox) offPath() string { return o.cfg.Path + ".off" }
+
+// markOff is synced: what corrupts a database is most often a power cut.
+func (o *Outbox) markOff() error {
+	file, err := os.OpenFile(o.offPath(), os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Sync(), file.Close())
+}
+
+func (o *Outbox) unmarkOff() error {
+	if err := os.Remove(o.offPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // PresumeConsentTx notes that from now on the user has been told what is recorded.
@@ -44,13 +86,25 @@ func setConsentTx(ctx context.Context, tx *sql.Tx, on bool, now time.Time) error
 
 // Enable switches tracking on.
 func (o *Outbox) Enable(ctx context.Context) error {
-	return o.InTx(ctx, func(tx *sql.Tx) error { return setConsentTx(ctx, tx, true, o.cfg.Now()) })
+	return o.WithLock(func() error {
+		if err := o.unmarkOff(); err != nil {
+			return err
+		}
+		return o.InTx(ctx, func(tx *sql.Tx) error { return setConsentTx(ctx, tx, true, o.cfg.Now()) })
+	})
 }
 
 // Disable switches tracking off and erases every message, so that what waits is never
 // delivered, not even after Enable. It returns how many were waiting.
 func (o *Outbox) Disable(ctx context.Context) (erased int, err error) {
-	return o.erase(ctx, func(tx *sql.Tx) error { return setConsentTx(ctx, tx, false, o.cfg.Now()) })
+	err = o.WithLock(func() error {
+		if err := o.markOff(); err != nil { // first: it holds even if the database cannot be used
+			return err
+		}
+		erased, err = o.erase(ctx, func(tx *sql.Tx) error { return setConsentTx(ctx, tx, false, o.cfg.Now()) })
+		return err
+	})
+	return erased, err
 }
 
 // Clear erases every message and returns how many were waiting.

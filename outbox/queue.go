@@ -74,7 +74,7 @@ func (f *Flusher) take(ctx context.Context, q *queue) ([]Message, error) {
 // then on they never change. An undecided alias waits for a later answer.
 func (f *Flusher) takeDecided(ctx context.Context, q *queue) (batch []Message, ask bool, err error) {
 	err = f.Outbox.InTx(ctx, func(tx *sql.Tx) error {
-		consent, err := ConsentTx(ctx, tx)
+		consent, err := f.Outbox.ConsentTx(ctx, tx)
 		if err != nil {
 			return err
 		}

@@ -85,6 +85,9 @@ func (a *app) record(ctx context.Context, message outbox.Message) error {
 		return err
 	}
 	l := a.newLedger(home)
+	if l.box.IsOff() && !a.switches().forced {
+		return outbox.ErrOff
+	}
 	r := recording{app: a, ledger: l, credentials: l.readCredentials()}
 	if err := l.advance(ctx, &message, r.input, r.look); err != nil {
 		return err
@@ -117,7 +120,7 @@ type recording struct {
 // look reads consent and schedule, first thing in the transaction.
 func (r *recording) look(ctx context.Context, tx *sql.Tx) error {
 	now := r.app.now()
-	consent, err := outbox.ConsentTx(ctx, tx)
+	consent, err := r.ledger.box.ConsentTx(ctx, tx)
 	if err != nil {
 		return err
 	}

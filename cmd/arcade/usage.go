@@ -44,10 +44,10 @@ type snapshot struct {
 	schema   int
 }
 
-// look reads a snapshot without changing anything. A database that does not exist yet, and
-// tracking that is switched off by the environment, both read as empty.
+// look reads a snapshot without changing anything. A database that does not exist yet reads as
+// empty.
 func (a *app) look(ctx context.Context, box *outbox.Outbox, filter outbox.Filter) (s snapshot, err error) {
-	s.consent.On = true
+	s.consent.On = !box.IsOff()
 	err = box.View(ctx, func(tx *sql.Tx) (err error) {
 		if s.state, _, err = identity.Load(ctx, tx); err != nil {
 			return err
@@ -58,7 +58,7 @@ func (a *app) look(ctx context.Context, box *outbox.Outbox, filter outbox.Filter
 		if s.schedule, err = outbox.ScheduleTx(ctx, tx); err != nil {
 			return err
 		}
-		if s.consent, err = outbox.ConsentTx(ctx, tx); err != nil {
+		if s.consent, err = box.ConsentTx(ctx, tx); err != nil {
 			return err
 		}
 		if s.schema, err = outbox.SchemaTx(ctx, tx); err != nil {

@@ -1,0 +1,110 @@
+package outbox_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
+
+func (b *bench) consent() (c outbox.Consent) {
+	b.Helper()
+	b.tx(func(tx *sql.Tx) (err error) {
+		c, err = b.box.ConsentTx(context.Background(), tx)
+		return err
+	})
+	return c
+}
+
+func (b *bench) disable() {
+	b.Helper()
+	if _, err := b.box.Disable(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// Each of these takes the consent's row away, or replaces it by an older one.
+func TestWhateverHappensToTheDatabaseOffStaysOff(t *testing.T) {
+	for name, harm := range map[string]func(b *bench, before []byte){
+		"removed":                   func(b *bench, _ []byte) { os.Remove(b.path) },
+		"emptied":                   func(b *bench, _ []byte) { os.Truncate(b.path, 0) },
+		"garbage":                   func(b *bench, _ []byte) { os.WriteFile(b.path, make([]byte, 10_000), 0o600) },
+		"restored from before":      func(b *bench, before []byte) { os.WriteFile(b.path, before, 0o600) },
+		"its row removed":           func(b *bench, _ []byte) { b.exec(`DELETE FROM consent`) },
+		"corrupt, on before it was": func(b *bench, before []byte) { os.WriteFile(b.path, before, 0o600); overwrite(5000, 4096)(b.T, b.path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.addEvents(1)
+			if err := b.box.Enable(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			b.box.Close()
+			before, err := os.ReadFile(b.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.disable()
+			b.box.Close()
+			harm(b, before)
+			if c := b.consent(); c.On || c.Since.IsZero() {
+				t.Errorf("the consent is %+v: usage would silently be recorded again", c)
+			}
+			b.add(b.event(1)) // as a command does that ignores the consent
+			if _, err := b.flush(); !errors.Is(err, outbox.ErrOff) || len(b.server.Requests()) > 0 {
+				t.Errorf("delivering gives %v and %d requests, want ErrOff and none", err, len(b.server.Requests()))
+			}
+		})
+	}
+}
+
+func (b *bench) exec(statement string) {
+	b.Helper()
+	b.tx(func(tx *sql.Tx) error {
+		_, err := tx.Exec(statement)
+		return err
+	})
+}
+
+func TestEnableSwitchesOnAgainAndLeavesNoMark(t *testing.T) {
+	b := newBench(t)
+	b.disable()
+	if !b.box.IsOff() {
+		t.Error("off is not seen without the database")
+	}
+	if err := b.box.Enable(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if c := b.consent(); !c.On || b.box.IsOff() {
+		t.Errorf("after Enable the consent is %+v", c)
+	}
+}
+
+func TestDisableHoldsAlsoWhenTheDatabaseCannotBeUsed(t *testing.T) {
+	b := newBench(t)
+	if err := os.Mkdir(b.path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.box.Disable(context.Background()); err == nil {
+		t.Error("Disable does not say that it could not erase")
+	}
+	if err := os.Remove(b.path); err != nil {
+		t.Fatal(err)
+	}
+	if c := b.consent(); c.On {
+		t.Error("what the user asked for was forgotten")
+	}
+}
+
+func TestOffIsKeptInAPrivateFile(t *testing.T) {
+	b := newBench(t)
+	b.disable()
+	info, err := os.Stat(filepath.Join(filepath.Dir(b.path), "usage.db.off"))
+	if err != nil || info.Size() != 0 {
+		t.Errorf("%v, %v: want an empty file", info, err)
+	}
+}
