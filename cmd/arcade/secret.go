@@ -30,7 +30,7 @@ HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are honoured.`,
 		RunE:    group,
 	}
 	flags := cmd.PersistentFlags()
-	flags.StringVarP(&at.Host, "host", "h", secrets.DefaultHost, "the Engine's host, with its port or without")
+	flags.StringVarP(&at.Host, "host", "h", secrets.DefaultHost, "the Engine's host")
 	flags.StringVarP(&at.Port, "port", "p", "", "the Engine's port (default 9099 for localhost)")
 	flags.BoolVar(&at.TLS, "tls", false, "use TLS (default for all hosts but localhost)")
 	flags.BoolVar(&at.NoTLS, "no-tls", false, "do not use TLS, even if others can read the API key then")

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -163,7 +162,7 @@ func wantNone(t testing.TB, private []string, where, content string) {
 	for _, word := range private {
 		var wide bytes.Buffer
 		for _, b := range []byte(word) {
-			io.WriteString(&wide, string([]byte{b, 0}))
+			wide.Write([]byte{b, 0})
 		}
 		lower := strings.ToLower(content)
 		if strings.Contains(lower, word) || strings.Contains(content, wide.String()) {

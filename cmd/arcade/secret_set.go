@@ -27,28 +27,28 @@ type setOptions struct {
 func (a *app) newSecretSet(at *secrets.Options) *cobra.Command {
 	var o setOptions
 	cmd := &cobra.Command{
-		Use:        "set KEY=VALUE... | KEY=- | KEY | --from-env [--env-file PATH]",
+		Use:        "set KEY=VALUE... | KEY | --from-env [--env-file PATH]",
 		Short:      "Set tool secrets",
 		SuggestFor: []string{"add", "create", "put"},
-		Long: `Set secrets, new ones and such that exist. The first = of an argument splits; the
-value is kept as it is. A value on the command line stays in the shell's history,
-so there are two other ways:
+		Long: `Set secrets, new ones and such that exist. The first = of an argument splits;
+the value is kept as it is. What is typed as KEY=VALUE stays in the shell's
+history, so there are two other ways:
 
   KEY=-   reads the value from standard input, without its last line break
   KEY     asks for the value on the terminal and does not show it
 
 --from-env sets all that a .env file holds. There,
 
-  - empty lines and lines that start with # do not count; lines without =, without
-    a key or without a value are skipped
+  - empty lines and lines that start with # do not count; lines without =,
+    without a key or without a value are skipped
   - a comment starts at the first # after a blank, outside quotes
-  - single and double quotes around a value are removed; a value in quotes may go
-    over several lines; an open quote is part of the value
-  - in double quotes \n and \r are line breaks, and \\ \" \$ \! \` + "`" + ` mean the second
-    character; all else, a $ above all, means itself everywhere
+  - single and double quotes around a value are removed; between them a value
+    may go over several lines; an open quote is part of the value
+  - in double quotes \n and \r are line breaks, and \\ \" \$ \! \` + "`" + ` mean the
+    second character; all else, a $ above all, means itself everywhere
   - 'export' before a key, Windows line ends and a byte order mark are fine
 
-The exit code is 1 if a single secret could not be set; the others are set all the
+The exit code is 1 if any secret could not be set; the others are set all the
 same.`,
 		Example: "  arcade secret set MY_KEY\n  arcade secret set MY_KEY=- < key.pem\n  arcade secret set --from-env -f .env.production",
 		Args:    cobra.ArbitraryArgs,

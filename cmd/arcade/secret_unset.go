@@ -15,8 +15,8 @@ func (a *app) newSecretUnset(at *secrets.Options) *cobra.Command {
 		Use:        "unset KEY...",
 		Short:      "Delete tool secrets",
 		SuggestFor: []string{"delete", "remove", "rm"},
-		Long: `Delete secrets by their keys. A key without a secret is no error. The exit code is
-1 if a single secret could not be deleted; the others are deleted all the same.`,
+		Long: `Delete secrets by their keys. A key without a secret is no error. The exit code
+is 1 if any secret could not be deleted; the others are deleted all the same.`,
 		Example: "  arcade secret unset MY_KEY OTHER_KEY",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, keys []string) error {
