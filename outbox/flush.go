@@ -84,8 +84,9 @@ func (f *Flusher) Run(ctx context.Context) (Result, error) {
 }
 
 // lookTime is how long a flusher waits for its lock in any case: FlusherRunning, in every
-// command and in whoever watches, holds it for microseconds and must not turn a flusher away.
-const lookTime = 100 * time.Millisecond
+// command and in whoever watches, holds it for microseconds, on a busy machine for longer, and
+// must not turn a flusher away.
+const lookTime = time.Second
 
 func (f *Flusher) runLocked(ctx context.Context, total *Result) error {
 	lock, err := acquire(f.Outbox.flushLockPath(), patience{idle: max(f.Wait, lookTime)})
@@ -159,8 +160,11 @@ func (f *Flusher) drain(ctx context.Context, total *Result) error {
 			return err
 		}
 		f.Outbox.cfg.Point("claimed")
-		v := s.deliver(ctx, batch)
+		v := s.deliver(ctx, batch, func(ctx context.Context) error { return f.wanted(ctx, batch) })
 		f.Outbox.cfg.Point("answered")
+		if v.outcome == withdrawn {
+			continue // there may be others, or take says why not
+		}
 		if v.outcome == later && ctx.Err() != nil {
 			break // a process that has to leave says nothing about the server
 		}
@@ -172,6 +176,32 @@ func (f *Flusher) drain(ctx context.Context, total *Result) error {
 		}
 	}
 	return &Delay{Reason: describe(ctx.Err())}
+}
+
+// wanted looks once more, when the request is about to leave: since the batch was taken the user
+// may have switched tracking off or erased it, and may even have switched tracking on again. It
+// returns nil when all is as it was, else a verdict. It is called in another goroutine than the Outbox belongs to,
+// and so opens a view of its own.
+func (f *Flusher) wanted(ctx context.Context, batch []Message) error {
+	err := f.Outbox.View(ctx, func(tx *sql.Tx) error {
+		consent, err := f.Outbox.ConsentTx(ctx, tx)
+		if err != nil {
+			return err
+		}
+		pending, err := pendingTx(ctx, tx, batch)
+		if err == nil && (pending < len(batch) || !consent.On && !f.Forced) {
+			err = ErrOff
+		}
+		return err
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrOff), errors.Is(err, ErrNone):
+		return verdict{outcome: withdrawn, reason: "taken back"}
+	default:
+		return verdict{outcome: later, reason: "the outbox cannot be read"}
+	}
 }
 
 // settle writes down what became of a batch, in one transaction. It does so even when ctx has

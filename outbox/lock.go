@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"time"
 )
@@ -16,10 +17,8 @@ type fileLock struct {
 
 // patience says how long to wait for a lock.
 type patience struct {
-	idle time.Duration // without a sign of progress; 0 is not at all
-	most time.Duration // altogether
-	// sign returns something that changes while the lock's holders get on. Nil: nothing does.
-	sign func() any
+	idle time.Duration // while it stays in the same hands; 0 is not at all
+	most time.Duration // while it changes hands
 }
 
 // acquire takes the lock on the file at path, creating the file (0600) if need be. The file is
@@ -37,7 +36,14 @@ func acquire(path string, p patience) (*fileLock, error) {
 		file.Close()
 		return nil, err
 	}
-	return &fileLock{file}, nil
+	return take(file), nil
+}
+
+// take makes a lock of a file that is locked, and writes into it who has it. Those who wait see
+// by that that the lock has changed hands; an error (a full disk) only makes them give up early.
+func take(file *os.File) *fileLock {
+	_, _ = file.WriteAt(fmt.Appendf(nil, "%20d\n", os.Getpid()), 0)
+	return &fileLock{file}
 }
 
 // acquireWithin waits in the kernel's queue rather than by polling: in a crowd, polling
@@ -46,7 +52,7 @@ func acquire(path string, p patience) (*fileLock, error) {
 func acquireWithin(file *os.File, p patience) (*fileLock, error) {
 	granted := make(chan error, 1)
 	go func() { granted <- lockFile(file, exclusive) }()
-	came, err := receiveWhile(granted, p)
+	came, err := receiveWhile(granted, file, p)
 	switch {
 	case !came:
 		go func() {
@@ -58,32 +64,34 @@ func acquireWithin(file *os.File, p patience) (*fileLock, error) {
 		file.Close()
 		return nil, err
 	default:
-		return &fileLock{file}, nil
+		return take(file), nil
 	}
 }
 
-// receiveWhile waits for the lock as long as there is progress: in a crowd of hundreds the last
-// one's turn comes late, but behind a holder that is stopped it never comes.
-func receiveWhile(granted <-chan error, p patience) (came bool, err error) {
+// receiveWhile waits for the lock as long as it changes hands: in a crowd of hundreds the last
+// one's turn comes late, but behind a holder that is stopped it never comes. That the database
+// changes is no sign: those who have given up change it, too.
+func receiveWhile(granted <-chan error, file *os.File, p patience) (came bool, err error) {
 	deadline := time.Now().Add(p.most)
 	for {
-		before := p.look()
+		before := lastTaken(file)
 		select {
 		case err := <-granted:
 			return true, err
 		case <-time.After(p.idle):
-			if p.look() == before || time.Now().After(deadline) {
+			if lastTaken(file).Equal(before) || time.Now().After(deadline) {
 				return false, nil
 			}
 		}
 	}
 }
 
-func (p patience) look() any {
-	if p.sign == nil {
-		return nil
+func lastTaken(file *os.File) time.Time {
+	info, err := file.Stat()
+	if err != nil {
+		return time.Time{}
 	}
-	return p.sign()
+	return info.ModTime()
 }
 
 // isHeld tells whether another process holds the lock on path, without taking it.

@@ -2,8 +2,9 @@ package outbox
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 )
@@ -39,7 +40,7 @@ func TestALockIsOnePersonsAtATime(t *testing.T) {
 
 func TestTheWaitForAStoppedHolderEndsAndTakesNothing(t *testing.T) {
 	path, lock := hold(t)
-	if _, err := acquire(path, patience{idle: 20 * time.Millisecond, most: time.Hour, sign: func() any { return 1 }}); !errors.Is(err, errLocked) {
+	if _, err := acquire(path, patience{idle: 20 * time.Millisecond, most: time.Hour}); !errors.Is(err, errLocked) {
 		t.Errorf("behind a holder that does nothing the wait ended with %v, want errLocked", err)
 	}
 	lock.release()
@@ -51,21 +52,41 @@ func TestTheWaitForAStoppedHolderEndsAndTakesNothing(t *testing.T) {
 	again.release()
 }
 
-func TestTheWaitGoesOnWhileOthersGetOnButNotForever(t *testing.T) {
+func TestTheWaitGoesOnWhileTheLockChangesHands(t *testing.T) {
 	path, lock := hold(t)
-	var looks atomic.Int64
-	getsOn := func() any {
-		if looks.Add(1) == 20 {
+	const n, each, idle = 40, 20 * time.Millisecond, 200 * time.Millisecond
+	var crowd sync.WaitGroup
+	for range n {
+		crowd.Go(func() {
+			lock, err := acquire(path, patience{idle: idle, most: time.Minute})
+			if err != nil {
+				t.Errorf("the wait ended although the lock changed hands every %s: %v", each, err)
+				return
+			}
+			time.Sleep(each)
 			lock.release()
+		})
+	}
+	lock.release()
+	crowd.Wait()
+}
+
+func TestTheWaitForALockThatChangesHandsHasAnEnd(t *testing.T) {
+	path, lock := hold(t)
+	defer lock.release()
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() { // somebody takes it all the time, it seems
+		for at := time.Now(); ; at = at.Add(time.Second) {
+			select {
+			case <-stop:
+				return
+			default:
+				os.Chtimes(path, at, at)
+			}
 		}
-		return looks.Load()
-	}
-	again, err := acquire(path, patience{idle: time.Millisecond, most: time.Minute, sign: getsOn})
-	if err != nil {
-		t.Fatalf("the wait ended although the others got on: %v", err)
-	}
-	if _, err := acquire(path, patience{idle: time.Millisecond, most: 20 * time.Millisecond, sign: getsOn}); !errors.Is(err, errLocked) {
+	}()
+	if _, err := acquire(path, patience{idle: time.Millisecond, most: 50 * time.Millisecond}); !errors.Is(err, errLocked) {
 		t.Errorf("the longest wait ended with %v, want errLocked", err)
 	}
-	again.release()
 }

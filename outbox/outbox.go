@@ -19,7 +19,7 @@ type Config struct {
 	Now func() time.Time
 	// LockWait bounds the wait for the write lock while nobody gets on; afterwards SQLite's own
 	// locking decides. Zero means three seconds: in a burst of 200 processes on two busy cores
-	// the holder may not get a core for longer than one. While the database changes, the wait
+	// the holder may not get a core for longer than one. While the lock changes hands, the wait
 	// goes on, up to five times as long.
 	LockWait time.Duration
 	// BusyWait bounds SQLite's own wait for the database. Zero means five seconds.
@@ -81,7 +81,7 @@ func (o *Outbox) WithLock(fn func() error) error {
 // writeLock creates the directory (0700) when it is missing; an existing one stays as it is.
 func (o *Outbox) writeLock() (*fileLock, error) {
 	path := o.cfg.Path + ".lock"
-	p := patience{idle: o.cfg.LockWait, most: 5 * o.cfg.LockWait, sign: o.lastChange}
+	p := patience{idle: o.cfg.LockWait, most: 5 * o.cfg.LockWait}
 	lock, err := acquire(path, p)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return lock, err
@@ -90,22 +90,6 @@ func (o *Outbox) writeLock() (*fileLock, error) {
 		return nil, err
 	}
 	return acquire(path, p)
-}
-
-// lastChange tells one state of the database's files from another. It does not open them:
-// closing the database would drop SQLite's locks.
-func (o *Outbox) lastChange() any {
-	type mark struct {
-		size int64
-		time time.Time
-	}
-	var marks [2]mark
-	for i, suffix := range []string{"", "-wal"} {
-		if info, err := os.Stat(o.cfg.Path + suffix); err == nil {
-			marks[i] = mark{info.Size(), info.ModTime()}
-		}
-	}
-	return marks
 }
 
 // InTx runs fn in one immediate transaction under the write lock and commits it when fn
