@@ -28,8 +28,8 @@
 //  9. Nobody answers, or somebody else does (a captive portal, a proxy): nothing is settled and
 //     nothing is used up; the back-off is kept in the database, across processes.
 //  10. The user switches tracking off meanwhile: consent is read in the transaction that takes
-//     the next messages, so nothing is sent after it. An empty file beside the database keeps
-//     the switch when the database is lost.
+//     the next messages, and again when the request is about to leave, so nothing is sent after
+//     it. An empty file beside the database keeps the switch when the database is lost.
 //  11. The write lock's holder is stopped: the wait is bounded, SQLite's own locking takes over.
 //  12. The database is corrupt: a new one takes its place, with everything that can be read of
 //     it; one copy is kept. A process that dies while it does that has its work finished by the

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/ArcadeAI/arcade-cli/migrations"
 )
@@ -148,6 +149,17 @@ func (o *Outbox) FlusherWaiting() bool {
 }
 
 func (o *Outbox) waitLockPath() string { return o.cfg.Path + ".waiting.lock" }
+
+// AwaitFlusher waits until no flusher is at work, but not for longer than most, and tells whether
+// that came true. After Disable or Clear it is the end of a request that was under way.
+func (o *Outbox) AwaitFlusher(most time.Duration) bool {
+	lock, err := acquire(o.flushLockPath(), patience{idle: most})
+	if err != nil {
+		return !errors.Is(err, errLocked)
+	}
+	lock.release()
+	return true
+}
 
 func (o *Outbox) flushLockPath() string { return o.cfg.Path + ".flusher.lock" }
 

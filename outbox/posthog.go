@@ -46,9 +46,10 @@ func newSender(endpoint, key string, transport http.RoundTripper, now func() tim
 	}
 }
 
-// deliver sends the batch. A message that cannot be put on the wire is refused here, like one
-// that PostHog refuses, so that halving finds it and its neighbours arrive.
-func (s *sender) deliver(ctx context.Context, batch []Message) verdict {
+// deliver sends the batch, unless wanted, which is asked at the last moment, returns a verdict. A
+// message that cannot be put on the wire is refused here, like one that PostHog refuses, so that
+// halving finds it and its neighbours arrive.
+func (s *sender) deliver(ctx context.Context, batch []Message, wanted func(context.Context) error) verdict {
 	messages := make([]posthog.Message, len(batch))
 	for i, m := range batch {
 		message, err := wire(m)
@@ -57,6 +58,7 @@ func (s *sender) deliver(ctx context.Context, batch []Message) verdict {
 		}
 		messages[i] = message
 	}
+	s.gate.ask(wanted)
 	return s.send(ctx, messages)
 }
 
@@ -157,8 +159,15 @@ type gate struct {
 	now   func() time.Time
 	point func(string)
 
-	mu  sync.Mutex
-	ctx context.Context // of the batch that is being sent
+	mu     sync.Mutex
+	ctx    context.Context             // of the batch that is being sent
+	wanted func(context.Context) error // nil: all requests are
+}
+
+func (g *gate) ask(wanted func(context.Context) error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.wanted = wanted
 }
 
 func (g *gate) use(ctx context.Context) {
@@ -172,6 +181,11 @@ func (g *gate) RoundTrip(request *http.Request) (*http.Response, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.point("before-request")
+	if g.wanted != nil {
+		if err := g.wanted(g.ctx); err != nil {
+			return nil, err
+		}
+	}
 	response, err := g.next.RoundTrip(request.WithContext(g.ctx))
 	if err != nil {
 		return nil, verdict{outcome: later, reason: describe(err)}

@@ -169,6 +169,14 @@ func deliveredTx(ctx context.Context, tx *sql.Tx, batch []Message, now time.Time
 	return succeededTx(ctx, tx, now)
 }
 
+// pendingTx counts the messages of a batch that are still there to be sent.
+func pendingTx(ctx context.Context, tx *sql.Tx, batch []Message) (n int, err error) {
+	err = tx.QueryRowContext(ctx, `
+		SELECT count(*) FROM messages WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?))`,
+		numbers(batch)).Scan(&n)
+	return n, err
+}
+
 func refusedTx(ctx context.Context, tx *sql.Tx, batch []Message, reason string) error {
 	_, err := tx.ExecContext(ctx, `
 		UPDATE messages SET attempts = attempts + 1, last_error = ?

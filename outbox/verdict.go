@@ -20,9 +20,10 @@ import (
 type outcome int
 
 const (
-	accepted outcome = iota + 1 // PostHog has them
-	refused                     // PostHog will never take at least one of them
-	later                       // nobody knows; they stay as they are
+	accepted  outcome = iota + 1 // PostHog has them
+	refused                      // PostHog will never take at least one of them
+	later                        // nobody knows; they stay as they are
+	withdrawn                    // their user has taken them back; they were not sent
 )
 
 // verdict is an outcome with its reason, in fixed words: what a server sends is never stored.

@@ -67,6 +67,9 @@ waits is never delivered, not even after 'arcade usage enable'.`,
 				if err != nil {
 					return err
 				}
+				if !box.AwaitFlusher(flusherLife) {
+					fmt.Fprintln(a.err, "A delivery that was under way could not be waited for and may still arrive.")
+				}
 				fmt.Fprintf(a.out, "Usage is no longer recorded. %s erased.\n", count(erased, "waiting message was", "waiting messages were"))
 				if s := a.switches(); s.forced {
 					fmt.Fprintf(a.err, "But %s is set, and switches it on.\n", s.by)
