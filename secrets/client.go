@@ -35,19 +35,8 @@ type Client struct {
 	Organisation string
 	Project      string
 
-	// Trace, if set, is told of every attempt, possibly from several goroutines at once.
-	Trace func(Exchange)
-
 	Timeout time.Duration // of one attempt; 0 means 30 seconds
 	Pause   time.Duration // before the second attempt; 0 means half a second
-}
-
-// Exchange is one attempt at a call: nothing of it is secret.
-type Exchange struct {
-	Method   string
-	URL      string // without user info and query
-	Status   int    // 0 when no answer came
-	Duration time.Duration
 }
 
 // answer is what a call came back with. Its body is never shown to anyone.
@@ -80,13 +69,6 @@ func (c *Client) attempt(ctx context.Context, method string, body []byte, segmen
 	req, err := c.request(ctx, method, body, segments)
 	if err != nil {
 		return a, err
-	}
-	begin := time.Now()
-	if c.Trace != nil {
-		defer func() {
-			shown := req.URL.Scheme + "://" + req.URL.Host + req.URL.EscapedPath()
-			c.Trace(Exchange{Method: method, URL: shown, Status: a.status, Duration: time.Since(begin)})
-		}()
 	}
 	resp, err := c.withoutRedirects().Do(req)
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -384,35 +383,5 @@ func TestTheTransportsProxyIsUsed(t *testing.T) {
 	}
 	if items := engine.Items(); len(items) != 1 {
 		t.Errorf("the Engine behind the proxy keeps %v, want the secret", items)
-	}
-}
-
-func TestTraceSeesEveryAttemptAndNothingPrivate(t *testing.T) {
-	engine, c := newClient(t)
-	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 503, Times: 1})
-	engine.Inject(secretstest.Fault{Mode: secretstest.Reset, Method: http.MethodGet})
-	c.Base.User = url.UserPassword("me", "sentinel-password")
-	var mu sync.Mutex
-	var got []string
-	c.Trace = func(e secrets.Exchange) {
-		mu.Lock()
-		defer mu.Unlock()
-		got = append(got, fmt.Sprint(e.Method, " ", e.URL, " ", e.Status))
-		if e.Duration <= 0 {
-			t.Errorf("the attempt %v took no time", e)
-		}
-	}
-	if err := setOne(t, c); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.List(t.Context()); err == nil {
-		t.Error("List succeeded over resets")
-	}
-	want := []string{
-		"PUT " + engine.URL + "/v1/admin/secrets/KEY 503", "PUT " + engine.URL + "/v1/admin/secrets/KEY 200",
-		"GET " + engine.URL + "/v1/admin/secrets 0", "GET " + engine.URL + "/v1/admin/secrets 0",
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("the trace is %q, want %q", got, want)
 	}
 }

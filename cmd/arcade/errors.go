@@ -81,7 +81,7 @@ func unknownCommand(cmd *cobra.Command, word string) *failure {
 	cmd.SuggestionsMinimumDistance = cmp.Or(cmd.SuggestionsMinimumDistance, 2)
 	f := wrongUsage(cmd, "unknown command", what)
 	if near := cmd.SuggestionsFor(word); len(near) > 0 {
-		f.hint = fmt.Sprintf("Did you mean '%s %s'?", cmd.CommandPath(), near[0])
+		f.hint = fmt.Sprintf("Did you mean '%s %s'?", cmd.CommandPath(), strings.Join(near, "' or '"+cmd.CommandPath()+" "))
 	}
 	return f
 }

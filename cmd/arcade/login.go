@@ -7,14 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"runtime"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/ArcadeAI/arcade-cli/identity"
 )
@@ -104,7 +102,7 @@ const keyLimit = 4096
 // loginWithKey takes a key that somebody else has made. A key that Cloud refuses is not kept;
 // one that Cloud cannot be asked about is.
 func (a *app) loginWithKey(ctx context.Context, home, base string) error {
-	key, err := a.readKey()
+	key, err := a.readKey(ctx)
 	if err != nil {
 		return err
 	}
@@ -122,10 +120,12 @@ func (a *app) loginWithKey(ctx context.Context, home, base string) error {
 }
 
 // readKey reads the key from standard input, hidden on a terminal.
-func (a *app) readKey() (string, error) {
-	content, err := a.readHidden("API key: ")
-	key := strings.TrimSpace(string(content))
+func (a *app) readKey(ctx context.Context) (string, error) {
+	content, err := a.readHidden(ctx, "API key (not shown): ")
+	key := strings.TrimSpace(content)
 	switch {
+	case ctx.Err() != nil:
+		return "", errInterrupted
 	case err != nil:
 		return "", failed("standard input unreadable", "the key cannot be read from standard input", "Pipe it in: arcade login --with-key < key.txt")
 	case key == "":
@@ -136,13 +136,12 @@ func (a *app) readKey() (string, error) {
 	return key, nil
 }
 
-func (a *app) readHidden(prompt string) ([]byte, error) {
-	if file, ok := a.in.(*os.File); ok && a.isTerminal(file) {
-		fmt.Fprint(a.err, prompt)
-		defer fmt.Fprintln(a.err)
-		return term.ReadPassword(int(file.Fd()))
+func (a *app) readHidden(ctx context.Context, prompt string) (string, error) {
+	if keyboard := a.keyboard(); keyboard != nil {
+		return a.askHidden(ctx, keyboard, prompt)
 	}
-	return io.ReadAll(io.LimitReader(a.in, keyLimit))
+	content, err := await(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(a.in, keyLimit)) })
+	return string(content), err
 }
 
 // askBrowser sends the user to the login page and waits for what the page sends back.

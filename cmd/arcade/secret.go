@@ -34,6 +34,7 @@ HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are honoured.`,
 	flags.StringVarP(&at.Port, "port", "p", "", "the Engine's port (default 9099 for localhost)")
 	flags.BoolVar(&at.TLS, "tls", false, "use TLS (default for all hosts but localhost)")
 	flags.BoolVar(&at.NoTLS, "no-tls", false, "do not use TLS, even if others can read the API key then")
+	flags.BoolVar(&a.debugRequests, "debug", false, "print requests: method, address, status and time")
 	flags.Bool("help", false, "show this help; so does -h with nothing behind it")
 	cmd.SetFlagErrorFunc(secretFlagError)
 	cmd.SuggestionsMinimumDistance = 1 // set, list and unset are close to everything

@@ -4,19 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
-
-// promptLimit is the length, in bytes, at which Linux silently cuts a line that is typed
-// or pasted (its N_TTY buffer has 4096 with the line break).
-const promptLimit = 4095
 
 // setOptions are the flags of `arcade secret set`.
 type setOptions struct {
@@ -137,57 +131,12 @@ func (a *app) readValues(ctx context.Context, inputs []secrets.Input) ([]secrets
 		}
 	}
 	return secrets.Resolve(inputs, nil, func(key string) (string, error) {
-		return a.askHidden(ctx, keyboard, fmt.Sprintf("Value of '%s' (not shown): ", secrets.Printable(key)))
+		value, err := a.askHidden(ctx, keyboard, fmt.Sprintf("Value of '%s' (not shown): ", secrets.Printable(key)))
+		if errors.Is(err, errTooLongToType) {
+			err = fmt.Errorf("%w; write KEY=- and read the value from a file", err)
+		}
+		return value, err
 	})
-}
-
-// keyboard is the terminal that standard input comes from, nil without one.
-func (a *app) keyboard() *os.File {
-	file, ok := a.in.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
-		return nil
-	}
-	return file
-}
-
-// askHidden asks for one line that is not shown. The terminal shows what is typed again
-// afterwards, even if a signal ends the waiting.
-func (a *app) askHidden(ctx context.Context, keyboard *os.File, prompt string) (string, error) {
-	fd := int(keyboard.Fd())
-	before, err := term.GetState(fd)
-	if err != nil {
-		return "", err
-	}
-	fmt.Fprint(a.err, prompt)
-	line, err := await(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
-	fmt.Fprintln(a.err) // the user's own line break was not shown either
-	switch {
-	case ctx.Err() != nil:
-		return "", errors.Join(ctx.Err(), term.Restore(fd, before))
-	case len(line) >= promptLimit:
-		return "", fmt.Errorf("a terminal passes on less than %d bytes; write KEY=- and read the value from a file", promptLimit)
-	}
-	return string(line), err
-}
-
-// await waits for a read that cannot be told to stop, until ctx ends. The read is left behind
-// then; so is what it reads.
-func await[T any](ctx context.Context, read func() (T, error)) (value T, err error) {
-	type result struct {
-		value T
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() {
-		value, err := read()
-		done <- result{value, err}
-	}()
-	select {
-	case r := <-done:
-		return r.value, r.err
-	case <-ctx.Done():
-		return value, ctx.Err()
-	}
 }
 
 func (a *app) readEnvFile(ctx context.Context, path string) ([]secrets.Pair, error) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -26,7 +27,7 @@ func (t tracer) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := t.network().RoundTrip(request)
 	outcome := "no answer"
 	if err == nil {
-		outcome = response.Status
+		outcome = strconv.Itoa(response.StatusCode)
 	}
 	address := url.URL{Scheme: request.URL.Scheme, Host: request.URL.Host, Path: request.URL.Path}
 	fmt.Fprintf(t.err, "debug: %s %s: %s in %d ms\n", request.Method, address.String(), outcome,

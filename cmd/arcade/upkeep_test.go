@@ -127,7 +127,7 @@ func TestLoginWithAKeyFromStandardInput(t *testing.T) {
 		if r.code != 0 || !strings.Contains(r.stdout, "You are logged in.") || strings.Contains(r.stdout+r.stderr, "arc_ada") {
 			t.Errorf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
 		}
-		if want := "debug: GET " + m.cloud.URL + "/api/v1/auth/validate: 200 OK in "; !strings.Contains(strings.ReplaceAll(r.stderr, "localhost", "127.0.0.1"), want) {
+		if want := "debug: GET " + m.cloud.URL + "/api/v1/auth/validate: 200 in "; !strings.Contains(strings.ReplaceAll(r.stderr, "localhost", "127.0.0.1"), want) {
 			t.Errorf("--debug says %q, want %q", r.stderr, want)
 		}
 		m.awaitNoFlusher()
@@ -174,5 +174,17 @@ func TestStatusTellsWhatDecidedAndWhatIsNext(t *testing.T) {
 	m.env = append(m.env, "ARCADE_USAGE_TRACKING=yes")
 	if st := m.status(); !st.Tracking || st.DecidedBy != "ARCADE_USAGE_TRACKING" {
 		t.Errorf("the variable beats disable: %+v", st)
+	}
+}
+
+func TestDebugOfSecretsTellsRequestsAndNothingPrivate(t *testing.T) {
+	m := newMachine(t)
+	m.env = append(m.env, "ARCADE_API_KEY=arc_SENTINEL", "ARCADE_USAGE_TRACKING=0")
+	r := m.run("secret", "set", "KEY=SENTINEL-value", "--debug", "--host", "127.0.0.1", "--port", "1")
+	if r.code != 1 || !strings.Contains(r.stderr, "debug: PUT http://localhost:1/v1/admin/secrets/KEY: no answer in ") {
+		t.Errorf("exit code %d: %s", r.code, r.stderr)
+	}
+	if strings.Contains(r.stdout+r.stderr, "SENTINEL") {
+		t.Errorf("the trace tells a secret: %s", r.stderr)
 	}
 }

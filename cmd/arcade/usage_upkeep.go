@@ -6,12 +6,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
@@ -157,7 +153,7 @@ func (a *app) newUsageClear() *cobra.Command {
 		Example: "  arcade usage clear\n  arcade usage clear --yes",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !yes && !a.isTerminal(a.in) {
+			if !yes && a.keyboard() == nil {
 				return wrongUsage(cmd, "no confirmation", "nobody can be asked here: confirm with --yes")
 			}
 			return a.withOutbox(func(box *outbox.Outbox) error {
@@ -189,20 +185,4 @@ func (a *app) clear(ctx context.Context, box *outbox.Outbox, yes bool) error {
 	}
 	fmt.Fprintf(a.out, "%s erased.\n", count(erased, "waiting message was", "waiting messages were"))
 	return nil
-}
-
-// confirm asks a yes-or-no question; anything but a clear yes is a no.
-func (a *app) confirm(question string) bool {
-	fmt.Fprintf(a.err, "%s [y/N] ", question)
-	answer, err := bufio.NewReader(a.in).ReadString('\n')
-	if err != nil && err != io.EOF {
-		return false
-	}
-	answer = strings.ToLower(strings.TrimSpace(answer))
-	return answer == "y" || answer == "yes"
-}
-
-func (a *app) isTerminal(r io.Reader) bool {
-	file, ok := r.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
 }
