@@ -36,7 +36,7 @@
 //     next one, and one that had the old file open goes over to the new.
 //  13. The database was written by a newer binary: nothing is recorded and nothing delivered.
 //  14. The clock jumps: a back-off further away than the longest possible one is over; the age
-//     cap applies only when the clock was seen in the same region a day ago.
+//     cap applies only when the clock has gone on without a jump for a day.
 //
 // The package knows nothing of the program that uses it. Times in the database are Unix
 // milliseconds, UTC.

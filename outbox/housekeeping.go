@@ -15,9 +15,11 @@ const (
 	maxReceipts = 500
 	maxAge      = 90 * 24 * time.Hour
 	receiptAge  = 7 * 24 * time.Hour
-	// steadyClock is how recently the clock must have been seen near where it is now before
-	// anything is dropped for its age: a clock that jumped a year must not empty the queue.
-	steadyClock = 2 * 24 * time.Hour
+	// steadyClock is how long the clock must have gone on, and maxPause the longest time it may
+	// not have been looked at meanwhile, before anything is dropped for its age: a clock that
+	// jumped a year must not empty the queue, however many commands run until it is set right.
+	steadyClock = 24 * time.Hour
+	maxPause    = 7 * 24 * time.Hour
 	// housekeepingRows and housekeepingPages bound one run, so that it takes milliseconds.
 	housekeepingRows  = 5000
 	housekeepingPages = 256
@@ -62,13 +64,18 @@ func (o *Outbox) housekeep(ctx context.Context) error {
 	now := o.cfg.Now()
 	err := o.WithLock(func() error {
 		o.cfg.Point("housekeeping")
-		if err := o.InTx(ctx, func(tx *sql.Tx) error { return dropOldTx(ctx, tx, now) }); err != nil {
+		var seen time.Time
+		err := o.InTx(ctx, func(tx *sql.Tx) (err error) {
+			seen, err = dropOldTx(ctx, tx, now)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 		if err := o.shrink(ctx, housekeepingPages); err != nil {
 			return err
 		}
-		return o.InTx(ctx, func(tx *sql.Tx) error { return housekeptTx(ctx, tx, now) })
+		return o.InTx(ctx, func(tx *sql.Tx) error { return housekeptTx(ctx, tx, seen) })
 	})
 	if err != nil {
 		return fmt.Errorf("housekeeping: %w", err)
@@ -76,28 +83,33 @@ func (o *Outbox) housekeep(ctx context.Context) error {
 	return nil
 }
 
-func dropOldTx(ctx context.Context, tx *sql.Tx, now time.Time) error {
+// dropOldTx returns the time from which on the clock has to prove itself again.
+func dropOldTx(ctx context.Context, tx *sql.Tx, now time.Time) (seen time.Time, err error) {
 	var last sql.NullInt64
 	if err := tx.QueryRowContext(ctx, `SELECT housekept_at FROM delivery`).Scan(&last); err != nil {
-		return err
+		return now, err
 	}
-	if !last.Valid || now.Sub(time.UnixMilli(last.Int64)).Abs() > steadyClock {
-		return nil
+	since := now.Sub(time.UnixMilli(last.Int64))
+	switch {
+	case !last.Valid || since < 0 || since > maxPause:
+		return now, nil
+	case since < steadyClock:
+		return time.UnixMilli(last.Int64), nil
 	}
-	_, err := tx.ExecContext(ctx, `DELETE FROM messages WHERE state = 'delivered' AND settled_at < ?`,
+	_, err = tx.ExecContext(ctx, `DELETE FROM messages WHERE state = 'delivered' AND settled_at < ?`,
 		now.Add(-receiptAge).UnixMilli())
 	if err != nil {
-		return err
+		return now, err
 	}
 	oldest := now.Add(-maxAge).UnixMilli()
-	return errors.Join(
+	return now, errors.Join(
 		dropTx(ctx, tx, Pending, `recorded_at < ?`, oldest),
 		dropTx(ctx, tx, Dead, `recorded_at < ?`, oldest),
 	)
 }
 
-func housekeptTx(ctx context.Context, tx *sql.Tx, now time.Time) error {
-	_, err := tx.ExecContext(ctx, `UPDATE delivery SET housekept_at = ?`, now.UnixMilli())
+func housekeptTx(ctx context.Context, tx *sql.Tx, seen time.Time) error {
+	_, err := tx.ExecContext(ctx, `UPDATE delivery SET housekept_at = ?`, seen.UnixMilli())
 	return err
 }
 

@@ -85,10 +85,15 @@ func TestAClockAYearAheadDropsNothing(t *testing.T) {
 	b.addEvents(2)
 	b.server.SetFault(fault("503"))
 	b.flush()
-	b.clock.Advance(365 * 24 * time.Hour)
-	b.flush()
-	b.clock.Advance(-365 * 24 * time.Hour)
-	b.flush()
+	for range 3 { // many commands may run until somebody sets the clock right
+		b.clock.Advance(365 * 24 * time.Hour)
+		for range 20 {
+			b.flush()
+			b.clock.Advance(time.Hour)
+		}
+		b.clock.Advance(-365 * 24 * time.Hour)
+		b.flush()
+	}
 	if c := b.counts(); c.Pending != 2 || c.Dropped != 0 {
 		t.Errorf("%d pending and %d dropped, want both kept: the clock was wrong, the events are new", c.Pending, c.Dropped)
 	}
