@@ -1,0 +1,152 @@
+//go:build unix
+
+package outbox_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
+
+// BenchmarkRecord is what one more message costs, by the number of those that wait already: a
+// transaction, its commit and the sync of the WAL. It has to be flat.
+func BenchmarkRecord(b *testing.B) {
+	for _, backlog := range []int{10, 10_000, 99_000} {
+		b.Run(fmt.Sprintf("backlog=%d", backlog), func(b *testing.B) {
+			box := filledBox(b, backlog)
+			for b.Loop() {
+				record(b, box, 1)
+				if err := box.Leave(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkDeliver is a flusher's work on 10,000 messages of 600 bytes, from the database to
+// the settlement, against an endpoint on loopback that answers at once or after a while.
+func BenchmarkDeliver(b *testing.B) {
+	const backlog = 10_000
+	for _, latency := range []time.Duration{0, 50 * time.Millisecond} {
+		b.Run(fmt.Sprintf("latency=%s", latency), func(b *testing.B) {
+			var cpu time.Duration
+			for b.Loop() {
+				b.StopTimer()
+				box, endpoint := filledBox(b, backlog), newLeanEndpoint(b, latency)
+				b.StartTimer()
+				before := cpuTime()
+				flushAll(b, box, endpoint, backlog)
+				cpu += cpuTime() - before
+			}
+			b.ReportMetric(float64(cpu.Microseconds())/float64(backlog*b.N), "cpu-us/message")
+			b.ReportMetric(float64(backlog*b.N)/b.Elapsed().Seconds(), "messages/s")
+		})
+	}
+}
+
+// filledBox returns an outbox with a backlog of anonymous events of 600 bytes each.
+func filledBox(tb testing.TB, backlog int) *outbox.Outbox {
+	tb.Helper()
+	box := outbox.New(outbox.Config{Path: filepath.Join(tb.TempDir(), "usage.db"), Now: time.Now})
+	tb.Cleanup(func() { box.Close() })
+	for added := 0; added < backlog; added += 1000 {
+		record(tb, box, min(1000, backlog-added))
+	}
+	return box
+}
+
+// record adds n messages in one transaction.
+func record(tb testing.TB, box *outbox.Outbox, n int) {
+	tb.Helper()
+	err := box.InTx(context.Background(), func(tx *sql.Tx) error {
+		for range n {
+			if err := outbox.AddTx(context.Background(), tx, message600()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// message600 returns a message of about 600 bytes on the wire.
+func message600() outbox.Message {
+	return outbox.Message{
+		UUID: uuid.Must(uuid.NewV7()).String(), Kind: outbox.Capture, Event: "CLI execution succeeded",
+		AnonID: anonA, DistinctID: anonA, RecordedAt: time.Now().Truncate(time.Millisecond),
+		Properties: fmt.Appendf(nil, `{"command_name":"secret.set","cli_version":"1.0.0","duration":12.34,"text":%q}`,
+			strings.Repeat("x", 250)),
+	}
+}
+
+// leanEndpoint acknowledges every batch and counts what was in it. outboxtest looks at every
+// message and takes longer for that than a flusher takes to send it.
+type leanEndpoint struct {
+	*httptest.Server
+	messages atomic.Int64
+	bytes    atomic.Int64
+}
+
+func newLeanEndpoint(tb testing.TB, latency time.Duration) *leanEndpoint {
+	e := &leanEndpoint{}
+	e.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := gzip.NewReader(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		content, err := io.ReadAll(body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		e.messages.Add(int64(bytes.Count(content, []byte(`"uuid":`))))
+		e.bytes.Add(int64(len(content)))
+		time.Sleep(latency)
+		io.WriteString(w, `{"status":"Ok"}`)
+	}))
+	tb.Cleanup(e.Close)
+	return e
+}
+
+func flushAll(tb testing.TB, box *outbox.Outbox, e *leanEndpoint, want int) {
+	tb.Helper()
+	f := outbox.Flusher{
+		Outbox: box, Endpoint: e.URL, Key: "phc_bench", Transport: http.DefaultTransport,
+		Jitter:    func() float64 { return 0.5 },
+		Resolve:   func(context.Context) error { return nil },
+		Anonymous: func(context.Context, *sql.Tx, string) error { return nil },
+	}
+	result, err := f.Run(context.Background())
+	if err != nil || result.Delivered != want || int(e.messages.Load()) != want {
+		tb.Fatalf("delivered %d, arrived %d, want %d: %v", result.Delivered, e.messages.Load(), want, err)
+	}
+}
+
+// cpuTime is the processor time this process has used, in user and kernel. On a machine that
+// others use as well it says more than the clock on the wall.
+func cpuTime() time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		panic(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
