@@ -127,9 +127,11 @@ func (s *sender) client(size int) (posthog.Client, error) {
 		return client, nil
 	}
 	client, err := posthog.NewWithConfig(s.key, posthog.Config{
-		Endpoint:    s.endpoint,
-		Transport:   s.gate,
-		BatchSize:   size,
+		Endpoint:  s.endpoint,
+		Transport: s.gate,
+		BatchSize: size,
+		// Room for one batch; the default is ten thousand messages, 0.7 MB for each client.
+		MaxQueueSize: size, MaxEnqueuedRequests: 1,
 		Interval:    time.Hour, // never by time: half a batch would overtake the other half
 		Compression: posthog.CompressionGzip,
 		MaxRetries:  posthog.Ptr(0), // retries are the outbox's
