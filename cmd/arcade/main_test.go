@@ -30,6 +30,7 @@ const (
 	testCallback = "ARCADE_TEST_CALLBACK" // the login's callback port
 	testMachine  = "ARCADE_TEST_MACHINE"  // the home, so that its processes can be found
 	testClock    = "ARCADE_TEST_CLOCK"    // a duration that is added to the clock
+	testAsIs     = "ARCADE_TEST_AS_IS"    // start flushers as the released program does
 )
 
 // arcadeUnderTest is main with the seams that tests need.
@@ -46,6 +47,9 @@ func arcadeUnderTest() {
 	a.browse = browseAsAPersonWould
 	a.extend = addTestCommands
 	a.spawn = func(environment []string) error {
+		if os.Getenv(testAsIs) != "" {
+			return startFlusher(environment)
+		}
 		visible := append(systemEnvironment(), childMarker+"=1", "GORACE="+os.Getenv("GORACE"))
 		return startDetached(environment, append(visible, childTestEnvironment()...))
 	}

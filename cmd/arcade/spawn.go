@@ -66,6 +66,7 @@ func startDetached(environment, visible []string) error {
 		return err
 	}
 	defer null.Close()
+	keepDescriptors()
 	process, err := os.StartProcess(program, []string{program, "usage", "flush", "--detached"}, &os.ProcAttr{
 		Dir:   neutralDirectory(),
 		Env:   visible,

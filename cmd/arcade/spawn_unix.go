@@ -2,7 +2,11 @@
 
 package main
 
-import "syscall"
+import (
+	"os"
+	"strconv"
+	"syscall"
+)
 
 // detached puts the child into a session of its own, out of reach of the terminal's Ctrl-C and
 // hang-up and of a shell's job control.
@@ -12,3 +16,17 @@ func detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true}
 func neutralDirectory() string { return "/" }
 
 func systemEnvironment() []string { return nil }
+
+// keepDescriptors keeps what this process has inherited beyond its three streams from the child,
+// which Go does not: a shell's $(arcade ... 3>&1) would wait for the child to close it, too.
+func keepDescriptors() {
+	entries, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
+}
