@@ -3,14 +3,16 @@
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  = -s -w -X main.version=$(VERSION)
+# One request at a time has no use for HTTP/2, which is half a megabyte of the program.
+TAGS     = nethttpomithttp2
 
 # Pinned: a linter that changes by itself turns main red by itself.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test lint bench fuzz demo pictures man cross clean
+.PHONY: build test lint bench bench-process fuzz demo pictures man cross clean
 
 build: ## the two programs, in bin/
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/arcade ./cmd/sink
+	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/arcade ./cmd/sink
 
 # The race detector needs a C compiler; a machine that has only Go tests without it.
 RACE = $(shell command -v "$$($(GO) env CC)" > /dev/null 2>&1 && echo -race)
@@ -20,13 +22,18 @@ test: ## every test, with the race detector, in random order
 	$(GO) test $(RACE) -shuffle=on ./...
 
 lint: ## format, vet, staticcheck
-	@unformatted=$$(gofmt -l cmd outbox identity secrets migrations); \
+	@unformatted=$$(gofmt -l .ci cmd outbox identity secrets migrations); \
 	  if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
 bench: ## Go benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) test -run '^$$' -bench . -benchmem ./cmd/arcade ./outbox
+
+RUNS ?= 300
+bench-process: build ## whole processes, RUNS of each, beside what the machine takes for nothing
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./.ci/bench/empty ./.ci/bench/cobra ./.ci/bench/meter
+	$(GO) run ./.ci/bench -n $(RUNS)
 
 FUZZTIME ?= 30s
 fuzz: ## each fuzz target for FUZZTIME
@@ -49,7 +56,7 @@ man: ## docs/man/*.1, from what the commands say of themselves
 cross: ## every system and architecture that is released
 	@for os in linux darwin windows; do for arch in amd64 arm64; do \
 	  echo "$$os/$$arch"; \
-	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -o /dev/null ./cmd/arcade || exit 1; \
+	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -tags $(TAGS) -o /dev/null ./cmd/arcade || exit 1; \
 	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) vet ./... || exit 1; \
 	done; done
 
