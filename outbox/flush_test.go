@@ -162,6 +162,9 @@ func TestTheSearchForAPoisonMessageSurvivesAFlusherPerRequest(t *testing.T) {
 	if c := b.counts(); c.Dead != 1 || c.Pending != 0 {
 		t.Errorf("%d dead, %d pending: a flusher killed after each request must still get on", c.Dead, c.Pending)
 	}
+	if n, limit := len(b.server.Requests()), 2*bits.Len(99)+2; n > limit {
+		t.Errorf("%d requests, want at most 2*log2(n)+2 = %d: what one flusher found out the next one need not ask again", n, limit)
+	}
 }
 
 func TestOnlyARefusalCountsAsAnAttempt(t *testing.T) {

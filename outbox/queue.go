@@ -184,10 +184,18 @@ func refusedTx(ctx context.Context, tx *sql.Tx, batch []Message, reason string) 
 	return err
 }
 
+// deadTx gives one message up. Those that were refused together with it are cleared: a later
+// flusher would go on with the search among them (see recall).
 func deadTx(ctx context.Context, tx *sql.Tx, m Message, reason string, now time.Time) error {
 	_, err := tx.ExecContext(ctx, `
 		UPDATE messages SET state = 'dead', attempts = attempts + 1, last_error = ?, settled_at = ?
 		WHERE state = 'pending' AND seq = ?`, reason, now.UnixMilli(), m.Seq)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		UPDATE messages SET attempts = 0, last_error = NULL
+		WHERE attempts > 0 AND seq IN (SELECT seq FROM messages WHERE state = 'pending' ORDER BY seq LIMIT ?)`, maxBatch)
 	return err
 }
 
