@@ -9,7 +9,11 @@ TAGS     = nethttpomithttp2
 # Pinned: a linter that changes by itself turns main red by itself.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test lint bench bench-process fuzz demo pictures man cross clean
+# Pinned like the linter.
+VULNCHECK   = golang.org/x/vuln/cmd/govulncheck@v1.9.0
+GORELEASER  = github.com/goreleaser/goreleaser/v2@v2.16.0
+
+.PHONY: build test lint vuln bench bench-process fuzz demo pictures man completions cross release-check snapshot release clean
 
 build: ## the two programs, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/arcade ./cmd/sink
@@ -26,6 +30,9 @@ lint: ## format, vet, staticcheck
 	  if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+
+vuln: ## what is known about the dependencies (asks the Go vulnerability database)
+	$(GO) run $(VULNCHECK) ./...
 
 bench: ## Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./cmd/arcade ./outbox
@@ -53,12 +60,28 @@ pictures: build ## docs/*.svg, from what the real program prints
 man: ## docs/man/*.1, from what the commands say of themselves
 	ARCADE_WRITE_MAN=1 $(GO) test -count=1 -run '^TestTheManualPagesSayWhatTheCommandsSay$$' ./cmd/arcade
 
+completions: build ## completion scripts, in bin/completions/
+	@mkdir -p bin/completions
+	bin/arcade completion bash > bin/completions/arcade.bash
+	bin/arcade completion zsh > bin/completions/_arcade
+	bin/arcade completion fish > bin/completions/arcade.fish
+	bin/arcade completion powershell > bin/completions/arcade.ps1
+
 cross: ## every system and architecture that is released
 	@for os in linux darwin windows; do for arch in amd64 arm64; do \
 	  echo "$$os/$$arch"; \
 	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -tags $(TAGS) -o /dev/null ./cmd/arcade || exit 1; \
 	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) vet ./... || exit 1; \
 	done; done
+
+release-check: ## .goreleaser.yaml, by goreleaser itself
+	$(GO) run $(GORELEASER) check
+
+snapshot: ## archives and packages of a release, in dist/, without publishing them
+	ARCADE_POSTHOG_KEY=phc_snapshot $(GO) run $(GORELEASER) release --snapshot --clean --skip=docker,sbom
+
+release: ## what a tag makes; .github/workflows/release.yml calls it
+	$(GO) run $(GORELEASER) release --clean
 
 clean:
 	rm -rf bin dist

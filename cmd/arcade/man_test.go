@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+	"go.yaml.in/yaml/v3"
 )
 
 // writeManual is set by `make man`, which writes the pages that this test otherwise compares. The
@@ -78,6 +79,34 @@ func TestAHelpTextLosesNothingOnItsWayIntoAPage(t *testing.T) {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks\n%s\n\nit says\n%s", want, page)
 		}
+	}
+}
+
+func TestHomebrewGetsEveryManualPage(t *testing.T) {
+	content, err := os.ReadFile(filepath.Join("..", "..", ".goreleaser.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var release struct {
+		Casks []struct {
+			Manpages []string `yaml:"manpages"`
+		} `yaml:"homebrew_casks"`
+	}
+	if err := yaml.Unmarshal(content, &release); err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for name := range manualPages(t) {
+		want = append(want, "man/"+name)
+	}
+	slices.Sort(want)
+	for _, cask := range release.Casks {
+		if slices.Sort(cask.Manpages); !slices.Equal(cask.Manpages, want) {
+			t.Errorf("homebrew_casks.manpages in .goreleaser.yaml has\n%q\nwant\n%q", cask.Manpages, want)
+		}
+	}
+	if len(release.Casks) != 1 {
+		t.Errorf("there are %d casks, want one", len(release.Casks))
 	}
 }
 
