@@ -160,13 +160,14 @@ func (f *Flusher) drain(ctx context.Context, total *Result) error {
 			return err
 		}
 		f.Outbox.cfg.Point("claimed")
+		began := time.Now()
 		v := s.deliver(ctx, batch, func(ctx context.Context) error { return f.wanted(ctx, batch) })
 		f.Outbox.cfg.Point("answered")
 		if v.outcome == withdrawn {
 			continue // there may be others, or take says why not
 		}
-		if v.outcome == later && ctx.Err() != nil {
-			break // a process that has to leave says nothing about the server
+		if v.outcome == later && cutShort(ctx, time.Since(began)) {
+			break
 		}
 		if err := f.settle(ctx, &q, batch, v, total); err != nil {
 			return err
@@ -176,6 +177,17 @@ func (f *Flusher) drain(ctx context.Context, total *Result) error {
 		}
 	}
 	return &Delay{Reason: describe(ctx.Err())}
+}
+
+// fairChance is how long a server must have had to answer before its silence means something.
+const fairChance = 500 * time.Millisecond
+
+// cutShort tells whether a request ended because the process has to leave, which says nothing
+// about the server. When it is only the time that is up and there was a fair chance, the silence
+// counts: a flusher that has sat out a back-off for most of its life has little time left, and
+// if it left no new back-off behind, the next one would ask again at once.
+func cutShort(ctx context.Context, lasted time.Duration) bool {
+	return errors.Is(ctx.Err(), context.Canceled) || (ctx.Err() != nil && lasted < fairChance)
 }
 
 // wanted looks once more, when the request is about to leave: since the batch was taken the user

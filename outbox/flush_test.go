@@ -245,6 +245,42 @@ func TestARetryAfterHoldsAlsoForAPersonAndABackOffDoesNot(t *testing.T) {
 	}
 }
 
+func TestARequestThatIsCutShortCountsOnlyWhenItHadAChance(t *testing.T) {
+	tests := map[string]struct {
+		end      func(ctx context.Context) (context.Context, context.CancelFunc)
+		failures int
+	}{
+		"time is up after a second": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, time.Second)
+		}, 1}, // else the next flusher asks again in the same interval
+		"time is up at once": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, 50*time.Millisecond)
+		}, 0},
+		"somebody ends the process": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(time.Second, cancel)
+			return ctx, cancel
+		}, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.addEvents(1)
+			b.server.SetFault(outboxtest.MustFault("hang"))
+			ctx, cancel := test.end(context.Background())
+			defer cancel()
+			var delay *outbox.Delay
+			if _, err := b.flusher().Run(ctx); !errors.As(err, &delay) {
+				t.Errorf("the run ended with %v, want a delay", err)
+			}
+			if got := b.schedule().Failures; got != test.failures {
+				t.Errorf("%d failures are noted, want %d", got, test.failures)
+			}
+		})
+	}
+}
+
 func TestAClockThatJumpedDoesNotHoldDeliveryForever(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(1)
