@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -36,16 +35,12 @@ func dropOverflow(ctx context.Context, tx *sql.Tx, seq int64) error {
 	if !oldest.Valid || seq-oldest.Int64 < maxPending {
 		return nil
 	}
-	return dropTx(ctx, tx, Pending, `seq <= ?`, seq-maxPending)
+	return dropTx(ctx, tx, `state = 'pending' AND seq <= ?`, seq-maxPending)
 }
 
-// dropTx deletes and counts those events among the oldest housekeepingRows messages of a state
-// that meet the condition.
-func dropTx(ctx context.Context, tx *sql.Tx, state State, condition string, arg any) error {
-	result, err := tx.ExecContext(ctx, `
-		DELETE FROM messages WHERE kind = 'capture' AND `+condition+`
-			AND seq IN (SELECT seq FROM messages WHERE state = ? ORDER BY seq LIMIT ?)`,
-		arg, state, housekeepingRows)
+// dropTx deletes and counts the events that meet the condition.
+func dropTx(ctx context.Context, tx *sql.Tx, condition string, args ...any) error {
+	result, err := tx.ExecContext(ctx, `DELETE FROM messages WHERE kind = 'capture' AND `+condition, args...)
 	if err != nil {
 		return fmt.Errorf("drop messages: %w", err)
 	}
@@ -101,11 +96,15 @@ func dropOldTx(ctx context.Context, tx *sql.Tx, now time.Time) (seen time.Time, 
 	if err != nil {
 		return now, err
 	}
-	oldest := now.Add(-maxAge).UnixMilli()
-	return now, errors.Join(
-		dropTx(ctx, tx, Pending, `recorded_at < ?`, oldest),
-		dropTx(ctx, tx, Dead, `recorded_at < ?`, oldest),
-	)
+	for _, state := range []State{Pending, Dead} {
+		err := dropTx(ctx, tx, `recorded_at < ? AND seq IN
+			(SELECT seq FROM messages WHERE state = ? ORDER BY seq LIMIT ?)`,
+			now.Add(-maxAge).UnixMilli(), state, housekeepingRows)
+		if err != nil {
+			return now, err
+		}
+	}
+	return now, nil
 }
 
 func housekeptTx(ctx context.Context, tx *sql.Tx, seen time.Time) error {

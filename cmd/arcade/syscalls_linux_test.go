@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +12,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 // What recording costs is counted here in system calls, which no busy machine changes. Times
@@ -66,6 +73,53 @@ func TestACommandThatIsNotTrackedTouchesNoFile(t *testing.T) {
 				t.Errorf("it touches its home: %s", touched[0])
 			}
 		})
+	}
+}
+
+func TestALongQueueIsReadNoMoreThanAShortOne(t *testing.T) {
+	reads := map[int]systemCalls{}
+	flush := map[int]systemCalls{}
+	for _, backlog := range []int{1_000, 8_000} {
+		m := newMachine(t)
+		m.env = append(m.env, "ARCADE_USAGE_KEY=")
+		m.must("succeed")
+		m.fill(backlog)
+		m.must("succeed")
+		reads[backlog] = m.strace("succeed")
+		m.env = append(m.env, "ARCADE_USAGE_KEY=phc_test")
+		flush[backlog] = m.strace("usage", "flush")
+	}
+	const read = "pread64|read"
+	if short, long := reads[1_000].count(read), reads[8_000].count(read); long > short+8 { // a level of each tree more
+		t.Errorf("recording reads %d times behind 8,000 messages and %d times behind 1,000, want it flat", long, short)
+	}
+	if short, long := flush[1_000].count(read), flush[8_000].count(read); long > 10*short {
+		t.Errorf("delivering 8,000 messages reads %d times, 1,000 messages %d times, want no more than their number tells", long, short)
+	} else {
+		t.Logf("delivering 1,000 messages reads %d times, 8,000 messages %d times", short, long)
+	}
+}
+
+// fill adds pending messages.
+func (m *machine) fill(messages int) {
+	m.Helper()
+	box := outbox.New(outbox.Config{Path: m.path("usage.db"), Now: time.Now})
+	defer box.Close()
+	err := box.InTx(context.Background(), func(tx *sql.Tx) error {
+		for range messages {
+			err := outbox.AddTx(context.Background(), tx, outbox.Message{
+				UUID: uuid.Must(uuid.NewV7()).String(), Kind: outbox.Capture, Event: "filled",
+				AnonID: "filled", DistinctID: "filled", RecordedAt: time.Now(),
+				Properties: fmt.Appendf(nil, `{"text":%q}`, strings.Repeat("x", 300)),
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		m.Fatal(err)
 	}
 }
 
