@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 // The torture tests prove the promises under fire: real processes, a real disk, the real
@@ -156,6 +158,79 @@ func (m *machine) with(env ...string) *machine {
 // loginArgs is a login that needs no browser and no port; the key goes to its standard input.
 func (m *machine) loginArgs() []string {
 	return []string{"login", "--with-key", "--host", "localhost", "--port", m.cloud.port()}
+}
+
+// kept is a message as it lies in the outbox.
+type kept struct {
+	Seq   int64
+	UUID  string
+	Kind  outbox.Kind
+	State outbox.State
+}
+
+// kept reads the outbox itself: a process for each look would cost more than what it looks at.
+func (m *machine) kept() (list []kept) {
+	m.Helper()
+	const statement = `SELECT json_group_array(json_object('Seq', seq, 'UUID', uuid, 'Kind', kind, 'State', state)) FROM messages`
+	if err := json.Unmarshal([]byte(m.query(statement)), &list); err != nil {
+		m.Fatal(err)
+	}
+	slices.SortFunc(list, func(a, b kept) int { return int(a.Seq - b.Seq) })
+	return list
+}
+
+// count counts the messages in one state.
+func (m *machine) count(state outbox.State) (n int) {
+	m.Helper()
+	for _, message := range m.kept() {
+		if message.State == state {
+			n++
+		}
+	}
+	return n
+}
+
+// doubled returns what PostHog shows more than once after it has folded repeats.
+func (m *machine) doubled() (uuids []string) {
+	times := map[string]int{}
+	for _, e := range m.posthog.Events() {
+		if times[e.UUID]++; times[e.UUID] == 2 {
+			uuids = append(uuids, e.UUID)
+		}
+	}
+	return uuids
+}
+
+// inOrder checks that events arrived in the order in which they were recorded. An alias may
+// have waited for its principal; that it came before its principal's events is PostHog's to say.
+func (m *machine) inOrder() {
+	m.Helper()
+	place := map[string]int64{}
+	for _, message := range m.kept() {
+		place[message.UUID] = message.Seq
+	}
+	var last int64
+	for _, e := range m.posthog.Events() {
+		if e.IsAlias() {
+			continue
+		}
+		seq, known := place[e.UUID]
+		if !known {
+			m.Errorf("PostHog has %v, of which the outbox knows nothing", e)
+		} else if seq < last {
+			m.Errorf("message %d arrived after message %d", seq, last)
+		}
+		last = max(last, seq)
+	}
+}
+
+// sound checks that the database is whole and that usage.json agrees with it.
+func (m *machine) sound() {
+	m.Helper()
+	if got := m.query(`PRAGMA integrity_check`); got != "ok" {
+		m.Errorf("integrity_check says %s", got)
+	}
+	m.mirrorAgrees()
 }
 
 // mirrorAgrees checks that usage.json is what the database says, byte by byte.

@@ -1,0 +1,471 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
+)
+
+// deadlyPoints are the named points at which commands and flushers are killed.
+func deadlyPoints() map[string][]string {
+	both := []string{"inserted", "before-commit", "after-commit", "before-export", "after-export"}
+	return map[string][]string{
+		"command": append([]string{"created", "initialized", "migrating-1", "migrated-1", "before-spawn"}, both...),
+		"flusher": append([]string{"flushing", "claimed", "before-request", "after-request", "answered", "settled",
+			"housekeeping", "before-shrink", "flushed", "waiting"}, both...),
+	}
+}
+
+// replacingPoints are those of the replacement of a corrupt database.
+func replacingPoints() []string { return []string{"salvaged", "set-aside"} }
+
+// A point that nobody is killed at proves nothing.
+func TestTortureKnowsEveryPoint(t *testing.T) {
+	known := replacingPoints()
+	for _, points := range deadlyPoints() {
+		known = append(known, points...)
+	}
+	call := regexp.MustCompile(`\b[pP]oint\("([a-z0-9-]+)"\)`)
+	for _, pattern := range []string{"*.go", "../../outbox/*.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			source, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, match := range call.FindAllSubmatch(source, -1) {
+				if name := string(match[1]); !slices.Contains(known, name) {
+					t.Errorf("%s: no test kills a process at %q", file, name)
+				}
+			}
+		}
+	}
+}
+
+// roundsPerStory is how long one home lives: long enough for a history, and short enough for
+// every receipt to be there in the end.
+const roundsPerStory = 20
+
+func TestTortureKillAnywhere(t *testing.T) {
+	n, long := rounds(t, 60)
+	from := seed(t)
+	sum := &killFigures{kills: map[string]int{}}
+	stories := (n + roundsPerStory - 1) / roundsPerStory
+	atOnce(stories, 3, func(i int) {
+		t.Run(fmt.Sprintf("story %d of seed %d", i, from), func(t *testing.T) {
+			s := newStory(t, newRand(from, uint64(i)))
+			for range min(roundsPerStory, n-i*roundsPerStory) {
+				s.round()
+			}
+			s.end()
+			sum.add(s)
+		})
+	})
+	t.Log(sum)
+	for role, points := range deadlyPoints() {
+		for _, point := range points {
+			if long && n >= 500 && sum.kills[role+" killed at "+point] == 0 {
+				t.Errorf("no %s was killed at %q: the test has lost its teeth", role, point)
+			}
+		}
+	}
+}
+
+// atOnce runs n jobs, some of them at the same time: they wait for processes and the network
+// more than they compute.
+func atOnce(n, width int, job func(i int)) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, width)
+	for i := range n {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			job(i)
+		})
+	}
+	wg.Wait()
+}
+
+// story is what happens on one machine, from its first command on.
+type story struct {
+	*machine
+	t       testing.TB
+	rng     *rand.Rand
+	usual   time.Duration // what a command takes here
+	clock   time.Duration // how far ahead the machine's clock is
+	persons int
+	deck    map[string][]string // points to die at, by role
+
+	rounds, faults, shot int
+	mu                   sync.Mutex
+	returned             map[string]bool // uuids of what commands that have returned have recorded
+}
+
+func newStory(t *testing.T, rng *rand.Rand) *story {
+	s := &story{machine: newMachine(t).traced(), t: t, rng: rng, usual: 100 * time.Millisecond, returned: map[string]bool{}, deck: map[string][]string{}}
+	s.env = append(s.env, "ARCADE_USAGE_DEBUG=1")
+	return s
+}
+
+// round lets one thing happen on the machine and somebody die of it, perhaps.
+func (s *story) round() {
+	s.rounds++
+	s.weather()
+	s.tick()
+	action := s.pick(map[string]int{
+		"succeed": 30, "fail": 10, "several": 12, "login": 14, "logout": 12, "key": 4, "flush": 5,
+		"credentials by hand": 7, "credentials gone": 3, "python": 3,
+	})
+	death := s.plan()
+	action = death.cause(action, s.loggedIn())
+	m := s.with(death.environment()...)
+	switch action {
+	case "several":
+		atOnce(2+s.rng.IntN(3), 4, func(int) { s.check(m.run("succeed")) })
+	case "login":
+		s.check(m.runWith("arc_"+s.meet()+"\n", m.loginArgs()...))
+	case "key":
+		s.check(m.with("ARCADE_API_KEY=arc_" + s.meet()).run("succeed"))
+	case "flush":
+		m.run("usage", "flush", "--timeout", "3s")
+	case "credentials by hand":
+		s.writeCredentials("arc_" + s.meet())
+		s.check(m.run("succeed"))
+	case "credentials gone":
+		os.Remove(s.path("credentials.yaml"))
+		s.check(m.run("succeed"))
+	case "python":
+		s.writeMirrorAsPython()
+		s.check(m.run("succeed"))
+	case "fail":
+		s.check(m.run("fail", "x"))
+	default:
+		s.check(m.run(action))
+	}
+	if s.rng.IntN(3) == 0 {
+		s.shootFlushers()
+	}
+}
+
+// pick draws one of the names by weight. The order of a map is random, that of the names not.
+func (s *story) pick(weights map[string]int) string {
+	names := slices.Sorted(maps.Keys(weights))
+	total := 0
+	for _, name := range names {
+		total += weights[name]
+	}
+	at := s.rng.IntN(total)
+	for _, name := range names {
+		if at -= weights[name]; at < 0 {
+			return name
+		}
+	}
+	panic("weights and total disagree")
+}
+
+// weather makes PostHog fail for a request or two now and then. A refusal for good is left
+// out: it may end a message's life, and rightly.
+func (s *story) weather() {
+	if s.rng.IntN(4) != 0 {
+		return
+	}
+	faults := slices.DeleteFunc(outboxtest.AllFaults(), func(f outboxtest.Fault) bool {
+		return slices.Contains([]string{"hang", "drip", "400", "413"}, f.Mode)
+	})
+	fault := faults[s.rng.IntN(len(faults))]
+	s.posthog.SetFaults(slices.Repeat([]outboxtest.Fault{fault}, 1+s.rng.IntN(2))...)
+	s.faults++
+}
+
+// tick moves the machine's clock on, sometimes past every back-off.
+func (s *story) tick() {
+	s.clock += time.Duration(s.rng.IntN(5000)) * time.Millisecond
+	if s.rng.IntN(5) == 0 {
+		s.clock += 61 * time.Minute
+	}
+	s.env = append(s.env, fmt.Sprintf("%s=%s", testClock, s.clock))
+}
+
+// meet puts somebody in front of the machine, more often than not a stranger.
+func (s *story) meet() string {
+	if s.persons == 0 || s.rng.IntN(3) > 0 {
+		s.persons++
+	}
+	name := fmt.Sprintf("p%d", 1+s.rng.IntN(s.persons))
+	s.cloud.meet(name)
+	return name
+}
+
+// death says who is to die in a round, and where or when; "" is nobody.
+type death struct{ commandAt, commandAfter, flusherAt, flusherAfter string }
+
+func (d death) environment() []string {
+	return []string{
+		testKillAt + "=" + d.commandAt, testKillAfter + "=" + d.commandAfter,
+		forChild(testKillAt) + "=" + d.flusherAt, forChild(testKillAfter) + "=" + d.flusherAfter,
+	}
+}
+
+// cause returns the action, or another one that leads to the point of the death at all.
+func (d death) cause(action string, loggedIn bool) string {
+	switch {
+	case slices.Contains([]string{"inserted", "before-export", "after-export"}, d.flusherAt):
+		return "credentials by hand" // a flusher learns whose they are
+	case !slices.Contains([]string{"before-export", "after-export"}, d.commandAt):
+		return action
+	case loggedIn:
+		return "logout"
+	default:
+		return "login"
+	}
+}
+
+func (s *story) loggedIn() bool {
+	_, err := os.Stat(s.path("credentials.yaml"))
+	return err == nil
+}
+
+func (s *story) plan() (d death) {
+	moment := func() string { return fmt.Sprint(time.Duration(s.rng.Int64N(int64(s.usual) * 3 / 2))) }
+	switch dice := s.rng.IntN(10); {
+	case dice < 4:
+		d.commandAt = s.point("command")
+	case dice < 7:
+		d.flusherAt = s.point("flusher")
+	case dice < 8:
+		d.commandAfter = moment()
+	case dice < 9:
+		d.flusherAfter = moment()
+	}
+	switch {
+	case d.flusherAt == "waiting":
+		s.backOff()
+	case d.flusherAt+d.flusherAfter != "":
+		s.clearTheWay()
+	}
+	return d
+}
+
+// backOff lets a flusher fail, so that the next one has to wait.
+func (s *story) backOff() {
+	s.clearTheWay()
+	s.posthog.SetFaults(fault("503"))
+	s.check(s.run("succeed"))
+	s.awaitNoFlusher()
+}
+
+// clearTheWay makes sure that the next command starts a flusher, which begins at once.
+func (s *story) clearTheWay() {
+	s.shootFlushers()
+	s.clock += 61 * time.Minute
+	s.env = append(s.env, fmt.Sprintf("%s=%s", testClock, s.clock))
+}
+
+// point draws a point. Those of a home's creation are only reached at its beginning; of the
+// others none comes again before all have come.
+func (s *story) point(role string) string {
+	const creation = 4
+	points := deadlyPoints()[role]
+	if role == "command" && s.rounds <= 2 {
+		return points[s.rng.IntN(creation)]
+	}
+	if role == "command" {
+		points = points[creation:]
+	}
+	if len(s.deck[role]) == 0 {
+		s.rng.Shuffle(len(points), func(i, j int) { points[i], points[j] = points[j], points[i] })
+		s.deck[role] = points
+	}
+	point := s.deck[role][0]
+	s.deck[role] = s.deck[role][1:]
+	if slices.Contains([]string{"before-commit", "after-commit"}, point) {
+		point += fmt.Sprintf("#%d", 1+s.rng.IntN(4))
+	}
+	return point
+}
+
+// check takes note of what a command says it has recorded. One that was not killed has to have
+// recorded something.
+func (s *story) check(r result) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.code == -1 { // by a signal
+		return
+	}
+	s.usual = (9*s.usual + r.took) / 10
+	_, rest, found := strings.Cut(r.stderr, "usage: recorded ")
+	if !found {
+		s.t.Errorf("round %d: a command returned and has recorded nothing:\n%s", s.rounds, r.stderr)
+		return
+	}
+	uuid, _, _ := strings.Cut(rest, " ")
+	s.returned[uuid] = true
+}
+
+// shootFlushers kills from outside, where /proc tells whom.
+func (s *story) shootFlushers() {
+	for _, pid := range s.flushers() {
+		var id int
+		if _, err := fmt.Sscan(pid, &id); err == nil && syscall.Kill(id, syscall.SIGKILL) == nil {
+			s.shot++
+		}
+	}
+}
+
+// writeMirrorAsPython changes the identity as the Python CLI would.
+func (s *story) writeMirrorAsPython() {
+	anon := fmt.Sprintf("%08x-0000-4000-8000-%012x", s.rng.Uint32(), s.rng.Uint64()&0xffffffffffff)
+	if err := os.MkdirAll(s.path(""), 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	temporary := s.path("usage.json.python")
+	if err := os.WriteFile(temporary, identity.Mirror{AnonID: anon}.Encode(), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.Rename(temporary, s.path("usage.json")); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// end lets the network be well, delivers what waits and looks at what has become of everything.
+func (s *story) end() {
+	s.shootFlushers()
+	s.posthog.SetFaults()
+	s.clock += 2 * time.Hour
+	s.env = append(s.env, fmt.Sprintf("%s=%s", testClock, s.clock))
+	s.check(s.must("succeed"))
+	s.awaitNoFlusher()
+	s.must("usage", "flush", "--timeout", "30s")
+	s.sound()
+	s.neverTwoFlushers()
+	s.noViolations()
+	if lost, doubled := s.lost(), s.doubled(); len(lost)+len(doubled) > 0 {
+		s.t.Errorf("lost: %v, doubled: %v", lost, doubled)
+	}
+	s.inOrder()
+}
+
+// lost returns what a command has recorded and PostHog does not have.
+func (s *story) lost() (uuids []string) {
+	arrived := map[string]bool{}
+	for _, e := range s.posthog.Events() {
+		arrived[e.UUID] = true
+	}
+	for uuid := range s.returned {
+		if !arrived[uuid] {
+			uuids = append(uuids, uuid)
+		}
+	}
+	return uuids
+}
+
+// The database of an offline machine is damaged, and who replaces it dies of that.
+func TestTortureKillWhileACorruptDatabaseIsReplaced(t *testing.T) {
+	for _, point := range replacingPoints() {
+		t.Run(point, func(t *testing.T) {
+			m := newMachine(t).traced()
+			m.with("ARCADE_USAGE_KEY=").must("succeed")
+			const n = 300
+			m.recordInBulk(n, 0)
+			anon := m.query(`SELECT anon_id FROM identities WHERE retired_at IS NULL`)
+			m.damagePageOf(`{"n":150}`)
+			if r := m.with(testKillAt+"="+point).run("usage", "flush"); r.code != -1 {
+				t.Fatalf("the flush was to die at %s and ended with %d: %s%s", point, r.code, r.stdout, r.stderr)
+			}
+			m.must("succeed")
+			m.awaitNoFlusher()
+			m.must("usage", "flush")
+			m.noViolations()
+			if got := len(m.posthog.Events()); got < n*9/10 {
+				t.Errorf("%d of %d events have arrived, want all but those of one page", got, n+2)
+			}
+			if got := m.query(`SELECT anon_id FROM identities WHERE retired_at IS NULL`); got != anon {
+				t.Errorf("the machine has become %s, it was %s", got, anon)
+			}
+			m.sound()
+		})
+	}
+}
+
+// damagePageOf writes garbage over the page of the database that holds the text.
+func (m *machine) damagePageOf(text string) {
+	m.Helper()
+	content, err := os.ReadFile(m.path("usage.db"))
+	if err != nil {
+		m.Fatal(err)
+	}
+	at := bytes.Index(content, []byte(text))
+	if at < 0 {
+		m.Fatalf("%s is not in the database", text)
+	}
+	const page = 4096
+	copy(content[at-at%page:], bytes.Repeat([]byte{0xAB}, page))
+	if err := os.WriteFile(m.path("usage.db"), content, 0o600); err != nil {
+		m.Fatal(err)
+	}
+}
+
+// killFigures is what the stories of a run come to.
+type killFigures struct {
+	mu                                                    sync.Mutex
+	stories, rounds, faults, requests, events, repeats    int
+	aliases, returned, lost, doubled, killedInAll, litter int
+	kills                                                 map[string]int // by role and point
+}
+
+func (f *killFigures) add(s *story) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stories++
+	f.rounds += s.rounds
+	f.faults += s.faults
+	f.requests += len(s.posthog.Requests())
+	f.events += len(s.posthog.Events())
+	f.repeats += len(s.posthog.Commits()) - len(s.posthog.Events())
+	f.aliases += len(s.posthog.Aliases())
+	f.returned += len(s.returned)
+	f.lost += len(s.lost())
+	f.doubled += len(s.doubled())
+	f.killedInAll += s.shot
+	f.kills["flusher shot from outside"] += s.shot
+	for _, line := range s.trace() {
+		if strings.HasPrefix(line.what, "killed at ") {
+			f.kills[line.role+" "+line.what]++
+			f.killedInAll++
+		}
+	}
+	litter, err := filepath.Glob(s.path(".usage.json.*.tmp"))
+	if err == nil {
+		f.litter += len(litter)
+	}
+}
+
+func (f *killFigures) String() string {
+	line := fmt.Sprintf("%d rounds in %d homes, %d kills, %d faults, %d commands returned, %d requests, %d events and aliases (%d aliases) arrived, %d repeats folded, %d temporary files left; lost %d, doubled %d",
+		f.rounds, f.stories, f.killedInAll, f.faults, f.returned, f.requests, f.events, f.aliases, f.repeats, f.litter, f.lost, f.doubled)
+	for _, where := range slices.Sorted(maps.Keys(f.kills)) {
+		line += fmt.Sprintf("\n  %4d %s", f.kills[where], where)
+	}
+	return line
+}
