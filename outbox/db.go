@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"modernc.org/sqlite"
@@ -179,7 +180,14 @@ func schemaVersion(ctx context.Context, db *sql.DB) (version int, err error) {
 
 // isCorrupt tells whether err means that the file's content is not a sound database.
 func isCorrupt(err error) bool {
-	return isCode(err, codeCorrupt) || isCode(err, codeNotADB) || isExtended(err, codeShortRead)
+	return isCode(err, codeCorrupt) || isCode(err, codeNotADB) || isExtended(err, codeShortRead) || isImpossible(err)
+}
+
+// isImpossible tells whether a row was not there, or not of a type, that the schema guarantees.
+// SQLite takes what it reads from a torn page for what was written. database/sql has no type for
+// the second error.
+func isImpossible(err error) bool {
+	return err != nil && (errors.Is(err, sql.ErrNoRows) || strings.Contains(err.Error(), "sql: Scan error on column"))
 }
 
 func isCode(err error, code int) bool {

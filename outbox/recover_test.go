@@ -156,3 +156,44 @@ func TestADatabaseThatWasReplacedOrRemovedIsNotWrittenTo(t *testing.T) {
 		})
 	}
 }
+
+// SQLite believes what it reads: a torn page may hold rows that no statement can have written.
+func TestARowThatCannotBeIsDamage(t *testing.T) {
+	for name, statement := range map[string]string{
+		"a null consent":   `UPDATE consent SET tracking = NULL`,
+		"a null schedule":  `UPDATE delivery SET failures = NULL`,
+		"no schedule":      `DELETE FROM delivery`,
+		"a null message":   `UPDATE messages SET properties = NULL, event = NULL WHERE seq = 2`,
+		"a text for a seq": `UPDATE messages SET attempts = NULL WHERE seq = 1`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			if err := b.box.Enable(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			b.addEvents(3)
+			b.withoutConstraints(statement)
+			b.addEvents(1)
+			b.mustFlush()
+			if n := len(b.server.Events()); n < 3 {
+				t.Errorf("PostHog has %d events, want all but a damaged one", n)
+			}
+			b.noViolations()
+		})
+	}
+}
+
+// withoutConstraints runs a statement on a copy of the schema that allows everything.
+func (b *bench) withoutConstraints(statement string) {
+	b.Helper()
+	for _, s := range []string{
+		`PRAGMA writable_schema = on`,
+		`UPDATE sqlite_schema SET sql = replace(replace(sql, ' NOT NULL', ''), ' STRICT', '')`,
+	} {
+		b.exec(s)
+	}
+	if err := b.box.Close(); err != nil {
+		b.Fatal(err)
+	}
+	b.exec(statement)
+}
