@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -113,11 +112,11 @@ func describe(err error) string {
 		return "no answer in time"
 	case errors.As(err, &dns):
 		return "name not found"
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, connectionRefused):
 		return "connection refused"
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, connectionReset), errors.Is(err, connectionBroken):
 		return "connection reset"
-	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+	case errors.Is(err, networkUnreachable), errors.Is(err, hostUnreachable):
 		return "network unreachable"
 	case errors.As(err, &unknownCA):
 		return "certificate signed by an unknown authority"

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -27,7 +26,7 @@ func expectation(f outboxtest.Fault) seen {
 	case "hang":
 		return seen{err: errTimeout}
 	case "reset-before-body", "reset-in-body", "reset-after-body":
-		return seen{err: syscall.ECONNRESET}
+		return seen{err: errReset}
 	case "close":
 		return seen{err: io.EOF}
 	case "short-body", "unfinished-chunks":
@@ -117,7 +116,7 @@ func checkHealthyAgain(t *testing.T, s *outboxtest.Server) {
 func TestResetsAreResetsOverTLSToo(t *testing.T) {
 	s := outboxtest.StartTLS(t)
 	s.SetFault(outboxtest.MustFault("reset-after-body"))
-	if a := send(s, trusting(t, s), batch(event(1, "ada", noon))); !errors.Is(a.err, syscall.ECONNRESET) {
+	if a := send(s, trusting(t, s), batch(event(1, "ada", noon))); !errors.Is(a.err, errReset) {
 		t.Errorf("the client got %v, want a reset connection", a.err)
 	}
 }
