@@ -86,8 +86,9 @@ func receiveWhile(granted <-chan error, file *os.File, p patience) (came bool, e
 	}
 }
 
+// lastTaken asks by name: on Windows a file that is waiting for its lock answers nothing else.
 func lastTaken(file *os.File) time.Time {
-	info, err := file.Stat()
+	info, err := os.Stat(file.Name())
 	if err != nil {
 		return time.Time{}
 	}
