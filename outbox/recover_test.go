@@ -18,9 +18,7 @@ import (
 // damage overwrites the page that holds the n-th event, which whoever reads all of them meets.
 func (b *bench) damage(n int) {
 	b.Helper()
-	if err := b.box.Close(); err != nil { // everything is in the database now
-		b.Fatal(err)
-	}
+	b.leave() // everything is in the database now
 	content, err := os.ReadFile(b.path)
 	if err != nil {
 		b.Fatal(err)
@@ -31,6 +29,14 @@ func (b *bench) damage(n int) {
 	}
 	const page = 4096
 	overwrite(int64(at-at%page), page)(b.T, b.path)
+}
+
+// leave ends the process that has recorded: Windows replaces no file that somebody has open.
+func (b *bench) leave() {
+	b.Helper()
+	if err := b.box.Close(); err != nil {
+		b.Fatal(err)
+	}
 }
 
 func readAll(tx *sql.Tx) error {
@@ -56,6 +62,9 @@ func (b *bench) setAside() (names []string) {
 func TestAReplacementThatDiesHalfwayIsFinishedByTheNextProcess(t *testing.T) {
 	for _, point := range []string{"migrated-1", "salvaged", "set-aside"} {
 		t.Run(point, func(t *testing.T) {
+			if point == "migrated-1" && runtime.GOOS == "windows" {
+				t.Skip("a goroutine that dies leaves the new file open, a process does not, and Windows keeps open files")
+			}
 			b := newBench(t)
 			b.addEvents(300)
 			b.damage(150)
@@ -174,6 +183,7 @@ func TestARowThatCannotBeIsDamage(t *testing.T) {
 			b.addEvents(3)
 			b.withoutConstraints(statement)
 			b.addEvents(1)
+			b.leave()
 			b.mustFlush()
 			if n := len(b.server.Events()); n < 3 {
 				t.Errorf("PostHog has %d events, want all but a damaged one", n)

@@ -151,13 +151,12 @@ func TestACorruptDatabaseIsSetAsideAndWhatIsReadableGoesOn(t *testing.T) {
 			for i := range 2000 {
 				b.add(b.event(i))
 			}
-			if err := b.box.Close(); err != nil { // everything is in the database now
-				t.Fatal(err)
-			}
+			b.leave() // everything is in the database now
 			test.damage(t, b.path)
 			b.add(b.event(-1)) // reads and writes: meets the damage, or a later check does
 			var checked string
 			b.tx(func(tx *sql.Tx) error { return tx.QueryRow(`PRAGMA integrity_check`).Scan(&checked) })
+			b.leave()
 			b.mustFlush()
 			if n := len(b.server.Events()); !test.kept(n - 1) {
 				t.Errorf("%d of 2000 messages went on", n-1)
@@ -225,7 +224,11 @@ func TestLeavingSyncsWithoutClosingAndALinkedDatabaseIsSyncedToo(t *testing.T) {
 	if err := box.Leave(); err != nil {
 		t.Errorf("leave: %v", err)
 	}
-	if _, err := os.Stat(filepath.Join(elsewhere, "real.db-wal")); errors.Is(err, fs.ErrNotExist) {
+	wal := filepath.Join(elsewhere, "real.db-wal")
+	if runtime.GOOS == "windows" { // where SQLite does not follow links to find it
+		wal = filepath.Join(dir, "usage.db-wal")
+	}
+	if _, err := os.Stat(wal); errors.Is(err, fs.ErrNotExist) {
 		t.Error("the WAL is gone: the last close checkpointed it, which Leave is there to avoid")
 	}
 	box.Close()
