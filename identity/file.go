@@ -43,7 +43,9 @@ func readLimited(f io.Reader, limit int64) ([]byte, error) {
 
 // writeAtomically replaces path by a file of mode 0600 with this content. A
 // reader sees the old file or the new one, also after a power cut. The
-// directory must exist.
+// directory must exist. Windows knows no modes: there the file inherits the
+// directory's access list, which in a user's profile names the user, the system
+// and the administrators.
 func writeAtomically(path string, content []byte) error {
 	// CreateTemp creates with mode 0600, whatever the umask.
 	f, err := os.CreateTemp(filepath.Dir(path), temporaryPrefix(path)+"*"+temporarySuffix)
@@ -58,7 +60,7 @@ func writeAtomically(path string, content []byte) error {
 		err = closeErr
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = replace(f.Name(), path)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))

@@ -1,7 +1,54 @@
 package identity
 
-import "testing"
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
 
 // checkPrivate has nothing to check: on Windows a file in the home directory
 // inherits an access list that names its owner alone.
 func checkPrivate(*testing.T, string) {}
+
+// readMirror returns a usage.json that somebody has open, as a reader of the
+// Python CLI does.
+func readMirror(t *testing.T) (path string, reader *os.File) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "usage.json")
+	if _, err := WriteMirror(path, Mirror{AnonID: someUUID}); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { reader.Close() })
+	return path, reader
+}
+
+func TestAFileThatIsBeingReadIsReplacedWhenItsReaderIsDone(t *testing.T) {
+	path, reader := readMirror(t)
+	time.AfterFunc(replacePatience/5, func() { reader.Close() })
+	if _, err := WriteMirror(path, Mirror{AnonID: someUUID, PrincipalID: "ada"}); err != nil {
+		t.Errorf("got %v; want the file replaced, its reader has gone", err)
+	}
+	if m, _, err := ReadMirror(path); err != nil || m.PrincipalID != "ada" {
+		t.Errorf("the file says %+v, %v; want the new content", m, err)
+	}
+}
+
+func TestAFileThatStaysOpenIsGivenUpAndNothingIsLeftBehind(t *testing.T) {
+	path, _ := readMirror(t)
+	start := time.Now()
+	if _, err := WriteMirror(path, Mirror{AnonID: someUUID, PrincipalID: "ada"}); err == nil {
+		t.Error("the file was replaced under its reader; want an error, the caller must know")
+	}
+	// Generous, for a busy machine.
+	if waited := time.Since(start); waited > 20*replacePatience {
+		t.Errorf("a command waited %v for a reader; want about %v", waited, replacePatience)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
+		t.Errorf("the directory holds %v, %v; want usage.json alone", entries, err)
+	}
+}

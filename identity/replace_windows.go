@@ -1,0 +1,25 @@
+package identity
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"golang.org/x/sys/windows"
+)
+
+// replacePatience is how long to wait for the readers of a file. They hold it for a
+// millisecond, virus scanners for some more.
+const replacePatience = 100 * time.Millisecond
+
+// replace renames from to to, which may exist. Windows refuses that while
+// somebody has to open: the other arcade, the Python CLI, a virus scanner.
+func replace(from, to string) error {
+	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+		err := os.Rename(from, to)
+		inUse := errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_ACCESS_DENIED)
+		if !inUse || time.Since(start) > replacePatience {
+			return err
+		}
+	}
+}
