@@ -208,7 +208,7 @@ func parseExpiry(text string, local *time.Location) time.Time {
 // RemoveCredentials removes credentials.yaml, and what a killed login may have
 // left of it. It is no error if there is nothing.
 func RemoveCredentials(path string) error {
-	err := os.Remove(path)
+	err := remove(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}

@@ -12,11 +12,20 @@ import (
 // millisecond, virus scanners for some more.
 const replacePatience = 100 * time.Millisecond
 
-// replace renames from to to, which may exist. Windows refuses that while
-// somebody has to open: the other arcade, the Python CLI, a virus scanner.
+// replace renames from to to, which may exist.
 func replace(from, to string) error {
+	return oncePossible(func() error { return os.Rename(from, to) })
+}
+
+func remove(path string) error {
+	return oncePossible(func() error { return os.Remove(path) })
+}
+
+// oncePossible repeats what Windows refuses while somebody has the file open:
+// the other arcade, the Python CLI, a virus scanner.
+func oncePossible(do func() error) error {
 	for start := time.Now(); ; time.Sleep(time.Millisecond) {
-		err := os.Rename(from, to)
+		err := do()
 		inUse := errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_ACCESS_DENIED)
 		if !inUse || time.Since(start) > replacePatience {
 			return err
