@@ -133,7 +133,7 @@ func (o *Outbox) erase(ctx context.Context, also func(tx *sql.Tx) error) (erased
 		if err != nil {
 			return err
 		}
-		return errors.Join(o.removeAside(), o.shrink(ctx, 0)) // 0: every page
+		return errors.Join(o.removeAside(), o.shrink(ctx, 0, o.cfg.BusyWait)) // 0: every page
 	})
 	return erased, err
 }

@@ -67,7 +67,7 @@ func (o *Outbox) housekeep(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := o.shrink(ctx, housekeepingPages); err != nil {
+		if err := o.shrink(ctx, housekeepingPages, 0); err != nil {
 			return err
 		}
 		return o.InTx(ctx, func(tx *sql.Tx) error { return housekeptTx(ctx, tx, seen) })
@@ -112,12 +112,15 @@ func housekeptTx(ctx context.Context, tx *sql.Tx, seen time.Time) error {
 	return err
 }
 
-// shrink gives up to the given number of pages back to the file system, and the WAL.
+// shrink gives up to the given number of pages back to the file system, and the WAL, unless
+// somebody still reads it after the wait. Who waits for readers holds up every writer.
 // incremental_vacuum yields a row per page, and works only as far as the rows are read.
-func (o *Outbox) shrink(ctx context.Context, pages int) error {
+func (o *Outbox) shrink(ctx context.Context, pages int, wait time.Duration) error {
 	for _, statement := range []string{
 		fmt.Sprintf("PRAGMA incremental_vacuum(%d)", pages),
+		fmt.Sprintf("PRAGMA busy_timeout = %d", wait.Milliseconds()),
 		"PRAGMA wal_checkpoint(TRUNCATE)",
+		fmt.Sprintf("PRAGMA busy_timeout = %d", o.cfg.BusyWait.Milliseconds()),
 	} {
 		o.cfg.Point("before-shrink")
 		rows, err := o.db.QueryContext(ctx, statement)

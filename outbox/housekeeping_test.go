@@ -130,6 +130,31 @@ func fileSize(t *testing.T, path string) int64 {
 	return info.Size()
 }
 
+// A backup, or somebody with a SQLite shell, may read for minutes. Housekeeping has the write
+// lock, which every command needs.
+func TestHousekeepingDoesNotWaitForSomebodyWhoReads(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(1)
+	err := b.open().View(context.Background(), func(tx *sql.Tx) error {
+		if _, err := outbox.CountsTx(context.Background(), tx); err != nil { // from here on it reads
+			return err
+		}
+		start := time.Now()
+		b.mustFlush()
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("the run took %s, want it not to wait for the reader", took)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.mustFlush()
+	if wal := fileSize(t, b.path+"-wal"); wal > 64<<10 {
+		t.Errorf("the WAL has %d bytes after the reader has gone", wal)
+	}
+}
+
 func TestErasingLeavesNoTraceInTheFiles(t *testing.T) {
 	for name, erase := range map[string]func(*outbox.Outbox) (int, error){
 		"disable": func(o *outbox.Outbox) (int, error) { return o.Disable(context.Background()) },

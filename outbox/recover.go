@@ -105,7 +105,7 @@ func (o *Outbox) salvage(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return fresh.shrink(ctx, 0) // moves the WAL into the file
+	return fresh.shrink(ctx, 0, o.cfg.BusyWait) // moves the WAL into the file
 }
 
 // salvageTable copies the rows that can be read. A damaged page ends a scan, so the rest is
