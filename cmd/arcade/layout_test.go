@@ -57,12 +57,16 @@ func TestEachOfTheseLibrariesHasOneImporter(t *testing.T) {
 	}
 }
 
-// productionImports returns the imports of every file that is not a test.
+// productionImports returns the imports of every file of the product: no tests, and none of
+// the tools in .ci.
 func productionImports(t *testing.T) map[string][]string {
 	t.Helper()
 	root := filepath.Join("..", "..")
 	found := map[string][]string{}
 	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && name != root {
+			return fs.SkipDir
+		}
 		if err != nil || entry.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
 			return err
 		}
