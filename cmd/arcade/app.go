@@ -176,9 +176,9 @@ func (a *app) version() string {
 // home is the directory that both of Arcade's CLIs keep their files in: `.arcade` in
 // $ARCADE_WORK_DIR, or in the home directory.
 func (a *app) home() (string, error) {
-	user := cmp.Or(a.env("HOME"), a.env("USERPROFILE"))
+	user := a.userHome()
 	base := cmp.Or(a.env("ARCADE_WORK_DIR"), user)
-	if base == "~" || strings.HasPrefix(base, "~/") {
+	if base == "~" || len(base) > 1 && base[0] == '~' && os.IsPathSeparator(base[1]) {
 		if user == "" {
 			return "", errNoHome
 		}

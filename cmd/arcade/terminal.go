@@ -34,7 +34,7 @@ func (a *app) terminal(w io.Writer) terminal {
 		interactive: true,
 		width:       width,
 		// https://no-color.org and https://bixense.com/clicolors
-		colour:  !dumb && a.env("NO_COLOR") == "" && a.env("CLICOLOR") != "0",
+		colour:  !dumb && a.env("NO_COLOR") == "" && a.env("CLICOLOR") != "0" && knowsColours(file),
 		unicode: !dumb && a.isUTF8(),
 	}
 }
