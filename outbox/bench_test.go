@@ -62,16 +62,19 @@ func BenchmarkDeliver(b *testing.B) {
 	for _, latency := range []time.Duration{0, 50 * time.Millisecond} {
 		b.Run(fmt.Sprintf("latency=%s", latency), func(b *testing.B) {
 			var cpu time.Duration
+			var took []time.Duration
 			for b.Loop() {
 				b.StopTimer()
 				box, endpoint := filledBox(b, backlog), newLeanEndpoint(b, latency)
 				b.StartTimer()
-				before := cpuTime()
+				start, before := time.Now(), cpuTime()
 				flushAll(b, box, endpoint, backlog)
+				took = append(took, time.Since(start))
 				cpu += cpuTime() - before
 			}
 			b.ReportMetric(float64(cpu.Microseconds())/float64(backlog*b.N), "cpu-us/message")
-			b.ReportMetric(float64(backlog*b.N)/b.Elapsed().Seconds(), "messages/s")
+			b.ReportMetric(backlog/median(took).Seconds(), "messages/s")
+			b.ReportMetric(backlog/slices.Min(took).Seconds(), "best-messages/s")
 		})
 	}
 }
