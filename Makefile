@@ -13,7 +13,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VULNCHECK   = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 GORELEASER  = github.com/goreleaser/goreleaser/v2@v2.16.0
 
-.PHONY: build test lint vuln bench bench-process fuzz demo pictures man completions cross release-check snapshot release clean
+.PHONY: build test torture lint vuln bench bench-process fuzz demo pictures man completions cross release-check snapshot release clean
 
 build: ## the two programs, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/arcade ./cmd/sink
@@ -24,6 +24,12 @@ RACE = $(shell command -v "$$($(GO) env CC)" > /dev/null 2>&1 && echo -race)
 test: ## every test, with the race detector, in random order
 	@[ -n "$(RACE)" ] || echo "no C compiler: testing without the race detector"
 	$(GO) test $(RACE) -shuffle=on -timeout 20m ./...
+
+ROUNDS ?= 500
+SEED   ?=
+torture: ## the promises under fire, the long form; SEED=n repeats a run's plan
+	ARCADE_TORTURE_ROUNDS=$(ROUNDS) ARCADE_TORTURE_SEED=$(SEED) \
+	  $(GO) test -race -count=1 -parallel 6 -timeout 30m -run Torture -v ./cmd/arcade
 
 lint: ## format, vet, staticcheck
 	@unformatted=$$(gofmt -l .ci cmd outbox identity secrets migrations); \

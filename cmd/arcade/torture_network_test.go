@@ -266,7 +266,7 @@ func (m *machine) flushWithOneProcessPerRequest() {
 func TestTortureNetworkAnOutageOfDays(t *testing.T) {
 	n, faults := 12, []string{"503", "portal"}
 	if _, long := rounds(t, 0); long {
-		n, faults = 200, []string{"503", "502", "reset-after-body", "portal", "401", "commit+close"}
+		n, faults = 100, []string{"503", "reset-after-body", "portal", "401", "commit+close"}
 	}
 	from := seed(t)
 	atOnce(len(faults), len(faults), func(i int) {

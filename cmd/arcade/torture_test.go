@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -114,17 +115,21 @@ func (m *machine) neverTwoFlushers() {
 // stopped is a process that has stopped at a point of its own.
 type stopped struct {
 	*machine
-	cmd *exec.Cmd
+	cmd    *exec.Cmd
+	said   bytes.Buffer // on stderr; read it after resume
+	since  time.Time
+	lasted time.Duration
 }
 
 // startStopped starts a command that stops itself at the point, and waits until it has.
 func (m *machine) startStopped(point string, cmd *exec.Cmd) *stopped {
 	m.Helper()
-	cmd.Env = append(cmd.Env, testStopAt+"="+point, forChild(testStopAt)+"=", testTrace+"="+m.tracePath())
+	cmd.Env = append(cmd.Env, testStopAt+"="+point, forChild(testStopAt)+"=", testTrace+"="+m.tracePath(), "ARCADE_USAGE_DEBUG=1")
+	s := &stopped{machine: m, cmd: cmd, since: time.Now()}
+	cmd.Stderr = &s.said
 	if err := cmd.Start(); err != nil {
 		m.Fatal(err)
 	}
-	s := &stopped{m, cmd}
 	m.Cleanup(s.kill)
 	m.eventually(fmt.Sprintf("%v stops at %s", cmd.Args, point), func() bool {
 		return slices.ContainsFunc(m.trace(), func(l traceLine) bool {
@@ -140,6 +145,7 @@ func (s *stopped) resume() {
 	if err := s.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		s.Fatal(err)
 	}
+	s.lasted = time.Since(s.since)
 	s.cmd.Wait() // its exit code is no matter here
 }
 
