@@ -21,6 +21,9 @@ type ledger struct {
 	newAnon func() string
 	newUUID func() string
 	point   func(name string)
+	// behind is why usage.json could not be exported after the last commit. The database is the
+	// truth: the next command exports it, and this one goes on.
+	behind error
 }
 
 func (a *app) newLedger(home string) *ledger {
@@ -70,7 +73,8 @@ func (l *ledger) advance(ctx context.Context, event *outbox.Message,
 		if err != nil {
 			return err
 		}
-		return l.export(ctx, file, state)
+		l.behind = l.export(ctx, file, state)
+		return nil
 	})
 }
 

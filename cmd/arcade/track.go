@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,6 +33,9 @@ func (a *app) track(cmd *cobra.Command, err error) {
 	if a.unheard || !isRecorded(cmd) || !a.switches().on {
 		return
 	}
+	// A write to a stderr that nobody reads any more would end the process, and with another
+	// exit code than the command's.
+	signal.Ignore(syscall.SIGPIPE)
 	ended := a.now()
 	event, properties := a.describe(commandName(cmd), ended.Sub(a.started), err)
 	message := outbox.Message{
@@ -92,9 +97,9 @@ func (a *app) record(ctx context.Context, message outbox.Message) error {
 	if err := l.advance(ctx, &message, r.input, r.look); err != nil {
 		return err
 	}
-	if err := l.box.Leave(); err != nil {
-		return err
-	}
+	// The event is committed. Whatever fails from here on, the next command makes up for it.
+	a.trouble("usage.json not written", l.behind)
+	a.trouble("not synced", l.box.Leave())
 	if r.first {
 		fmt.Fprint(a.err, notice)
 	}
@@ -102,7 +107,8 @@ func (a *app) record(ctx context.Context, message outbox.Message) error {
 		return nil
 	}
 	a.point("before-spawn")
-	return a.spawn(a.childEnvironment(r.keyNeeded))
+	a.trouble("no flusher started", a.spawn(a.childEnvironment(r.keyNeeded)))
+	return nil
 }
 
 // recording is what one transaction of record finds out.
@@ -167,7 +173,14 @@ func (r *recording) input(ctx context.Context, tx *sql.Tx) (identity.Input, erro
 	}
 }
 
-// debug tells somebody who asked for it what was recorded and what failed.
+// trouble tells somebody who asked for it what failed although the event was recorded.
+func (a *app) trouble(what string, err error) {
+	if err != nil && a.env("ARCADE_USAGE_DEBUG") == "1" {
+		fmt.Fprintf(a.err, "usage: %s: %v\n", what, err)
+	}
+}
+
+// debug tells somebody who asked for it what was recorded, or why nothing was.
 func (a *app) debug(m outbox.Message, err error) {
 	switch {
 	case a.env("ARCADE_USAGE_DEBUG") != "1":
