@@ -22,7 +22,7 @@ type Consent struct {
 // recorded again. So Disable leaves an empty file beside the database, too, and off is what either
 // of them says.
 func (o *Outbox) ConsentTx(ctx context.Context, tx *sql.Tx) (Consent, error) {
-	c := o.consentBeside()
+	c := o.ConsentBeside()
 	var on bool
 	var since int64
 	err := tx.QueryRowContext(ctx, `SELECT tracking, since FROM consent`).Scan(&on, &since)
@@ -38,11 +38,8 @@ func (o *Outbox) ConsentTx(ctx context.Context, tx *sql.Tx) (Consent, error) {
 	return c, nil
 }
 
-// IsOff tells whether Disable has switched tracking off, without a look at the database.
-func (o *Outbox) IsOff() bool { return !o.consentBeside().On }
-
-// consentBeside is what the directory says without the database.
-func (o *Outbox) consentBeside() Consent {
+// ConsentBeside is what the directory says without the database: off since Disable, or on.
+func (o *Outbox) ConsentBeside() Consent {
 	info, err := os.Lstat(o.offPath())
 	if err != nil {
 		return Consent{On: true}

@@ -73,13 +73,13 @@ func (b *bench) exec(statement string) {
 func TestEnableSwitchesOnAgainAndLeavesNoMark(t *testing.T) {
 	b := newBench(t)
 	b.disable()
-	if !b.box.IsOff() {
+	if b.box.ConsentBeside().On {
 		t.Error("off is not seen without the database")
 	}
 	if err := b.box.Enable(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if c := b.consent(); !c.On || b.box.IsOff() {
+	if c := b.consent(); !c.On || !b.box.ConsentBeside().On {
 		t.Errorf("after Enable the consent is %+v", c)
 	}
 }

@@ -90,7 +90,7 @@ func (a *app) record(ctx context.Context, message outbox.Message) error {
 		return err
 	}
 	l := a.newLedger(home)
-	if l.box.IsOff() && !a.switches().forced {
+	if !l.box.ConsentBeside().On && !a.switches().forced {
 		return outbox.ErrOff
 	}
 	r := recording{app: a, ledger: l, credentials: l.readCredentials()}

@@ -47,7 +47,7 @@ type snapshot struct {
 // look reads a snapshot without changing anything. A database that does not exist yet reads as
 // empty.
 func (a *app) look(ctx context.Context, box *outbox.Outbox, filter outbox.Filter) (s snapshot, err error) {
-	s.consent.On = !box.IsOff()
+	s.consent = box.ConsentBeside()
 	err = box.View(ctx, func(tx *sql.Tx) (err error) {
 		if s.state, _, err = identity.Load(ctx, tx); err != nil {
 			return err
