@@ -5,6 +5,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,27 +80,39 @@ func TestACommandThatIsNotTrackedTouchesNoFile(t *testing.T) {
 }
 
 func TestALongQueueIsReadNoMoreThanAShortOne(t *testing.T) {
-	reads := map[int]systemCalls{}
-	flush := map[int]systemCalls{}
-	for _, backlog := range []int{1_000, 8_000} {
+	const read = "pread64|read"
+	recording := map[int]int{}
+	for _, backlog := range []int{500, 4_000} {
 		m := newMachine(t)
 		m.env = append(m.env, "ARCADE_USAGE_KEY=")
 		m.must("succeed")
 		m.fill(backlog)
 		m.must("succeed")
-		reads[backlog] = m.strace("succeed")
+		recording[backlog] = m.strace("succeed").count(read)
+
+		m.posthogAt = lenientPostHog(t)
 		m.env = append(m.env, "ARCADE_USAGE_KEY=phc_test")
-		flush[backlog] = m.strace("usage", "flush")
+		delivering := m.strace("usage", "flush", "--timeout", "60s").count(read)
+		t.Logf("%d messages: %d reads to record one more, %d to deliver all", backlog, recording[backlog], delivering)
+		// A page holds several messages, and each is read to be taken and to be settled.
+		if delivering > backlog {
+			t.Errorf("delivering %d messages reads %d times, want fewer: something goes through the queue again and again", backlog, delivering)
+		}
 	}
-	const read = "pread64|read"
-	if short, long := reads[1_000].count(read), reads[8_000].count(read); long > short+8 { // a level of each tree more
-		t.Errorf("recording reads %d times behind 8,000 messages and %d times behind 1,000, want it flat", long, short)
+	if short, long := recording[500], recording[4_000]; long > short+8 { // a level of each tree more
+		t.Errorf("recording reads %d times behind 4,000 messages and %d times behind 500, want it flat", long, short)
 	}
-	if short, long := flush[1_000].count(read), flush[8_000].count(read); long > 10*short {
-		t.Errorf("delivering 8,000 messages reads %d times, 1,000 messages %d times, want no more than their number tells", long, short)
-	} else {
-		t.Logf("delivering 1,000 messages reads %d times, 8,000 messages %d times", short, long)
-	}
+}
+
+// lenientPostHog acknowledges everything at once: how long outboxtest looks at it is not the
+// question here. It returns its address.
+func lenientPostHog(t *testing.T) string {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		io.WriteString(w, `{"status":"Ok"}`)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
 }
 
 // fill adds pending messages.
