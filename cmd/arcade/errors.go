@@ -73,6 +73,12 @@ func isCommandWord(word string) bool {
 	return len(word) <= 24 && strings.Trim(word, "abcdefghijklmnopqrstuvwxyz-") == ""
 }
 
+// mayBeSecret tells whether an unknown flag may be a value in the wrong place: more than one
+// letter behind a single dash, or no word behind two.
+func mayBeSecret(flag *pflag.NotExistError) bool {
+	return len(flag.GetSpecifiedShortnames()) > 1 || !isCommandWord(flag.GetSpecifiedName())
+}
+
 func unknownCommand(cmd *cobra.Command, word string) *failure {
 	what := fmt.Sprintf("unknown command for '%s'", cmd.CommandPath())
 	if isCommandWord(word) {
@@ -92,6 +98,8 @@ func flagError(cmd *cobra.Command, err error) error {
 	var missing *pflag.ValueRequiredError
 	var invalid *pflag.InvalidValueError
 	switch {
+	case errors.As(err, &unknown) && mayBeSecret(unknown):
+		return wrongUsage(cmd, "unknown flag", "there is no such flag")
 	case errors.As(err, &unknown):
 		return wrongUsage(cmd, "unknown flag", err.Error())
 	case errors.As(err, &missing):

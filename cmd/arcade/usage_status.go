@@ -120,7 +120,7 @@ func (a *app) newStatus(s snapshot, box *outbox.Outbox, problem error) status {
 		AnonID:   s.state.AnonID, PrincipalID: orNull(s.state.PrincipalID),
 		Pending: s.counts.Pending, Delivered: s.counts.Delivered, Dead: s.counts.Dead,
 		Dropped: s.counts.Dropped, Erased: s.counts.Erased,
-		Host: withoutUser(a.postHogHost()), KeySet: a.postHogKey() != "",
+		Host: bareAddress(a.postHogHost()), KeySet: a.postHogKey() != "",
 		LastDelivery: orNull(rfc3339(s.schedule.LastSuccess)), NextAttempt: orNull(rfc3339(s.schedule.Next(a.now()))),
 		Failures: s.schedule.Failures, LastError: orNull(s.schedule.LastError),
 		Flusher: box.FlusherRunning(), File: box.Path(), SizeBytes: fileSize(box.Path()) + fileSize(box.Path()+"-wal"),
@@ -143,14 +143,14 @@ func (a *app) newStatus(s snapshot, box *outbox.Outbox, problem error) status {
 	return st
 }
 
-// withoutUser takes a user name and a password out of an address.
-func withoutUser(address string) string {
+// bareAddress is what may be shown of an address: no user name and password, and no query, where
+// tokens stand.
+func bareAddress(address string) string {
 	u, err := url.Parse(address)
-	if err != nil {
+	if err != nil || u.Host == "" {
 		return "not a valid address"
 	}
-	u.User = nil
-	return u.String()
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
 func fileSize(path string) int64 {

@@ -45,7 +45,7 @@ func (a *app) whoami(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	principal := a.knownPrincipal(ctx, home, credentials)
-	address := credentials.CloudURL()
+	address := bareAddress(credentials.CloudURL())
 	if asJSON {
 		return a.printJSON(whoamiResult{orNull(credentials.Email), orNull(principal), address})
 	}
