@@ -191,6 +191,7 @@ func unknownWord(words []string) string {
 	tree := newApp().newRoot()
 	tree.InitDefaultHelpCmd()
 	tree.InitDefaultCompletionCmd()
+	tree.InitDefaultVersionFlag()
 	cmd, rest, err := tree.Find(words)
 	if err != nil {
 		return err.Error()
