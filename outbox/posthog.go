@@ -210,6 +210,9 @@ func wire(m Message) (posthog.Message, error) {
 	if err := uuid.Validate(m.UUID); err != nil {
 		return nil, errors.New("no valid uuid")
 	}
+	if year := m.RecordedAt.Year(); year < 0 || year > 9999 { // RFC 3339 has no others
+		return nil, errors.New("no valid time")
+	}
 	if m.Kind == Alias {
 		alias := posthog.Alias{Uuid: m.UUID, DistinctId: m.DistinctID, Alias: m.AnonID, Timestamp: m.RecordedAt}
 		return alias, alias.Validate()

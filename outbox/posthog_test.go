@@ -104,7 +104,20 @@ func FuzzWire(f *testing.F) {
 		}
 		list, err := WireJSON(context.Background(), []Message{m})
 		if err != nil || len(list) != 1 {
-			t.Errorf("a message that passed the check became %d on the wire: %v", len(list), err)
+			t.Fatalf("a message that passed the check became %d on the wire: %v", len(list), err)
+		}
+		var sent struct {
+			UUID       string         `json:"uuid"`
+			Properties map[string]any `json:"properties"`
+		}
+		if err := json.Unmarshal(list[0], &sent); err != nil {
+			t.Fatalf("on the wire is %q: %v", list[0], err)
+		}
+		if sent.UUID != id {
+			t.Errorf("the message %q went out as %q: a repeat could not be folded", id, sent.UUID)
+		}
+		if off := sent.Properties["$process_person_profile"] == false; off && m.Kind == Alias || !off && m.Anonymous() {
+			t.Errorf("the profile of %s is switched off: %v", list[0], off)
 		}
 	})
 }
