@@ -96,6 +96,8 @@ func FuzzWireBound(f *testing.F) {
 func FuzzWire(f *testing.F) {
 	f.Add(uuid.NewString(), "capture", "ran", "anon", "anon", `{"a":1}`)
 	f.Add("x", "alias", "$create_alias", "anon", "person", `{}`)
+	f.Add(uuid.NewString(), "alias", "$create_alias", "anon", "person", `{"$process_person_profile":false}`)
+	f.Add(strings.ToUpper(uuid.NewString()), "capture", "ran", "anon", "person", `{"a":null}`)
 	f.Add("", "", "", "", "", `[`)
 	f.Fuzz(func(t *testing.T, id, kind, event, anon, distinct, properties string) {
 		m := Message{UUID: id, Kind: Kind(kind), Event: event, AnonID: anon, DistinctID: distinct, Properties: []byte(properties)}
