@@ -5,7 +5,6 @@ import (
 	"os"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -124,7 +123,7 @@ func TestEveryEndingIsRecordedAndHelpIsNot(t *testing.T) {
 
 func TestCtrlCIsRecordedAsInterruptedWithExitCode130(t *testing.T) {
 	m := newMachine(t)
-	cmd := m.command("wait")
+	cmd := interruptible(m.command("wait"))
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +134,9 @@ func TestCtrlCIsRecordedAsInterruptedWithExitCode130(t *testing.T) {
 	if _, err := stdout.Read(make([]byte, 1)); err != nil { // it waits
 		t.Fatal(err)
 	}
-	cmd.Process.Signal(syscall.SIGINT)
+	if err := interrupt(cmd.Process); err != nil {
+		t.Fatal(err)
+	}
 	cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 130 {
 		t.Errorf("the exit code is %d, want 130", code)
@@ -164,7 +165,7 @@ func TestLoginLogoutAndWhoami(t *testing.T) {
 	if r := m.login(); !strings.Contains(r.stdout, "logged in as ada@example.com") || strings.Contains(r.stdout+r.stderr, "arc_ada") {
 		t.Errorf("login says %q %q: as whom, and never the key", r.stdout, r.stderr)
 	}
-	if info, err := os.Stat(m.path("credentials.yaml")); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(m.path("credentials.yaml")); err != nil || !isPrivate(info) {
 		t.Errorf("the credentials file: %v, %v", info, err)
 	}
 	if r := m.must("login"); !strings.Contains(r.stdout, "logged in as ada@example.com already") {

@@ -32,6 +32,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	onlyLinuxReadsSSLCertFile(t)
 	w := &world{stage: newStage(t)}
 	w.cloud.meet(strings.TrimPrefix(engineKey, "arc_"))
 	server, authority := newNames(t, map[string]string{

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -158,7 +159,7 @@ func (m *machine) awaitNoFlusher() {
 	m.Helper()
 	box := outbox.New(outbox.Config{Path: m.path("usage.db"), Now: time.Now})
 	m.eventually("the flusher is gone", func() bool {
-		return len(m.flushers()) == 0 && !box.FlusherRunning()
+		return len(m.flushers()) == 0 && m.leased() == 0 && !box.FlusherRunning()
 	})
 }
 
@@ -305,4 +306,10 @@ func (m *machine) readFile(name string) string {
 		m.Fatal(err)
 	}
 	return string(content)
+}
+
+// isPrivate tells whether only its owner can read a file. On Windows that is up to the home's
+// access list, which the file inherits.
+func isPrivate(info os.FileInfo) bool {
+	return info.Mode().Perm() == 0o600 || runtime.GOOS == "windows"
 }

@@ -46,18 +46,30 @@ func arcadeUnderTest() {
 	}
 	a.browse = browseAsAPersonWould
 	a.extend = addTestCommands
-	a.spawn = func(environment []string) error {
-		if os.Getenv(testAsIs) != "" {
-			return startFlusher(environment)
-		}
-		visible := append(systemEnvironment(), childMarker+"=1", "GORACE="+os.Getenv("GORACE"))
-		return startDetached(environment, append(visible, childTestEnvironment()...))
-	}
+	a.spawn = spawnUnderTest
+	defer holdLease(os.Getenv(testLease)).Close() // not run, but kept for ever
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	code := a.run(ctx, os.Args[1:])
 	points.trace("exit")
 	os.Exit(code)
+}
+
+// spawnUnderTest starts a flusher that is under test, too.
+func spawnUnderTest(environment []string) error {
+	if os.Getenv(testAsIs) != "" {
+		return startFlusher(environment)
+	}
+	lease, err := newLease()
+	if err != nil {
+		return err
+	}
+	visible := append(systemEnvironment(), childMarker+"=1", "GORACE="+os.Getenv("GORACE"), testLease+"="+lease)
+	err = startDetached(environment, append(visible, childTestEnvironment()...))
+	if err != nil && lease != "" {
+		os.Remove(lease)
+	}
+	return err
 }
 
 // browseAsAPersonWould opens the login page, where the fake Arcade Cloud logs in at once and

@@ -3,9 +3,17 @@
 package main
 
 import (
+	"os"
+	"os/exec"
 	"syscall"
 	"time"
 )
+
+// interruptible prepares a process for interrupt. It has nothing to do here.
+func interruptible(cmd *exec.Cmd) *exec.Cmd { return cmd }
+
+// interrupt does what Ctrl-C does.
+func interrupt(p *os.Process) error { return p.Signal(os.Interrupt) }
 
 // killSelf ends the process as `kill -9` does: nothing of it runs any more.
 func killSelf() { syscall.Kill(syscall.Getpid(), syscall.SIGKILL) }

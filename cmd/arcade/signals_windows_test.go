@@ -1,6 +1,25 @@
 package main
 
-import "os"
+import (
+	"os"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/windows"
+)
+
+// interruptible prepares a process for interrupt: only a process group of its own can be
+// interrupted without this one.
+func interruptible(cmd *exec.Cmd) *exec.Cmd {
+	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP}
+	return cmd
+}
+
+// interrupt does what Ctrl-Break does, which Go programs take for Ctrl-C. That itself cannot be
+// sent to another process group.
+func interrupt(p *os.Process) error {
+	return windows.GenerateConsoleCtrlEvent(windows.CTRL_BREAK_EVENT, uint32(p.Pid))
+}
 
 // killSelf ends the process at once: nothing of it runs any more.
 func killSelf() {

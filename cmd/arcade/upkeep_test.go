@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -86,7 +85,7 @@ func TestFollowShowsRecordingAndDeliveryAsTheyHappen(t *testing.T) {
 	m.awaitEvents(1, 10*time.Second)
 	m.awaitNoFlusher()
 	m.offline()
-	cmd := m.command("usage", "inspect", "--follow")
+	cmd := interruptible(m.command("usage", "inspect", "--follow"))
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +110,9 @@ func TestFollowShowsRecordingAndDeliveryAsTheyHappen(t *testing.T) {
 	m.online()
 	m.must("usage", "flush")
 	await("delivered\tsucceed")
-	cmd.Process.Signal(syscall.SIGINT)
+	if err := interrupt(cmd.Process); err != nil {
+		t.Fatal(err)
+	}
 	cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("Ctrl-C, which is how following ends, gives exit code %d", code)
