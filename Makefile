@@ -29,7 +29,10 @@ ROUNDS ?= 500
 SEED   ?=
 torture: ## the promises under fire, the long form; SEED=n repeats a run's plan
 	ARCADE_TORTURE_ROUNDS=$(ROUNDS) ARCADE_TORTURE_SEED=$(SEED) \
-	  $(GO) test -race -count=1 -parallel 6 -timeout 30m -run Torture -v ./cmd/arcade
+	  $(GO) test $(RACE) -count=1 -timeout 30m -run Torture -v ./cmd/arcade
+	@echo "== the crowds once more, at full speed and full size"
+	ARCADE_TORTURE_ROUNDS=$(ROUNDS) ARCADE_TORTURE_SEED=$(SEED) \
+	  $(GO) test -count=1 -timeout 10m -run TortureCrowd -v ./cmd/arcade
 
 lint: ## format, vet, staticcheck
 	@unformatted=$$(gofmt -l .ci cmd outbox identity secrets migrations); \

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -119,14 +120,24 @@ type story struct {
 
 	rounds, faults, shot int
 	mu                   sync.Mutex
-	returned             map[string]bool // uuids of what commands that have returned have recorded
+	returned             map[string]string // by uuid: what commands that have returned have recorded, and whose it is
+
+	// whose a command's event is, as far as that is certain: "anonymous", a principal, or "" when
+	// somebody died in the middle of a change.
+	whose string
+	anons []string // the machine's anon ids, in order
 }
 
 func newStory(t *testing.T, rng *rand.Rand) *story {
-	s := &story{machine: newMachine(t).traced(), t: t, rng: rng, usual: 100 * time.Millisecond, returned: map[string]bool{}, deck: map[string][]string{}}
+	s := &story{
+		machine: newMachine(t).traced(), t: t, rng: rng, usual: 100 * time.Millisecond, whose: anonymous,
+		returned: map[string]string{}, deck: map[string][]string{},
+	}
 	s.env = append(s.env, "ARCADE_USAGE_DEBUG=1")
 	return s
 }
+
+const anonymous = "anonymous"
 
 // round lets one thing happen on the machine and somebody die of it, perhaps.
 func (s *story) round() {
@@ -139,23 +150,68 @@ func (s *story) round() {
 	})
 	death := s.plan()
 	action = death.cause(action, s.loggedIn())
-	m := s.with(death.environment()...)
+	s.act(action, s.with(death.environment()...))
+	s.nobodyComesBack()
+	if s.rng.IntN(3) == 0 {
+		s.shootFlushers()
+	}
+}
+
+// nobodyComesBack checks that an anon id that was left behind is never taken up again: whoever
+// had it has gone.
+func (s *story) nobodyComesBack() {
+	anon, ok := s.anonID()
+	if !ok || len(s.anons) > 0 && s.anons[len(s.anons)-1] == anon {
+		return
+	}
+	if slices.Contains(s.anons, anon) {
+		s.t.Errorf("round %d: the machine is %s again, which it had left behind", s.rounds, anon)
+	}
+	s.anons = append(s.anons, anon)
+}
+
+// anonID returns the machine's anon id, and false as long as there is no database.
+func (s *story) anonID() (anon string, ok bool) {
+	db, err := sql.Open("sqlite", "file:"+s.path("usage.db")+"?mode=ro&_busy_timeout=5000")
+	if err != nil {
+		return "", false
+	}
+	defer db.Close()
+	err = db.QueryRow(`SELECT anon_id FROM identities WHERE retired_at IS NULL`).Scan(&anon)
+	return anon, err == nil
+}
+
+// act carries the action out on the machine m, whose commands may die of it.
+func (s *story) act(action string, m *machine) {
 	switch action {
 	case "several":
 		atOnce(2+s.rng.IntN(3), 4, func(int) { s.check(m.run("succeed")) })
 	case "login":
-		s.check(m.runWith("arc_"+s.meet()+"\n", m.loginArgs()...))
-	case "key":
+		s.login(m, s.meet())
+	case "logout":
+		if s.check(m.run("logout")) {
+			s.whose = anonymous
+		} else {
+			s.whose = ""
+		}
+	case "key": // owns its own event and changes nothing
+		before := s.whose
+		s.whose = ""
 		s.check(m.with("ARCADE_API_KEY=arc_" + s.meet()).run("succeed"))
+		s.whose = before
 	case "flush":
 		m.run("usage", "flush", "--timeout", "3s")
 	case "credentials by hand":
+		s.whose = "" // it is for a flusher to find out
 		s.writeCredentials("arc_" + s.meet())
 		s.check(m.run("succeed"))
 	case "credentials gone":
-		os.Remove(s.path("credentials.yaml"))
+		if os.Remove(s.path("credentials.yaml")) == nil && s.whose == anonymous {
+			s.t.Error("somebody has logged out and the credentials were still there")
+		}
 		s.check(m.run("succeed"))
 	case "python":
+		s.whose = ""
 		s.writeMirrorAsPython()
 		s.check(m.run("succeed"))
 	case "fail":
@@ -163,8 +219,23 @@ func (s *story) round() {
 	default:
 		s.check(m.run(action))
 	}
-	if s.rng.IntN(3) == 0 {
-		s.shootFlushers()
+}
+
+// login ends with the person linked, unless somebody is logged in already or it dies. Its own
+// event is only certain when it is known to be the person's.
+func (s *story) login(m *machine, person string) {
+	before := s.whose
+	s.whose = ""
+	r := m.runWith("arc_"+person+"\n", m.loginArgs()...)
+	s.check(r)
+	switch {
+	case r.code != 0:
+	case strings.Contains(r.stdout, "already"):
+		s.whose = before
+	case !strings.Contains(r.stdout, "logged in"):
+		s.t.Errorf("round %d: a login says %q", s.rounds, r.stdout)
+	case s.query(`SELECT count(*) FROM identities WHERE retired_at IS NULL AND principal_id = ?`, "principal-"+person) == "1":
+		s.whose = "principal-" + person // else Cloud was too slow, and a flusher finds it out
 	}
 }
 
@@ -305,22 +376,23 @@ func (s *story) point(role string) string {
 	return point
 }
 
-// check takes note of what a command says it has recorded. One that was not killed has to have
-// recorded something.
-func (s *story) check(r result) {
+// check takes note of what a command says it has recorded, and returns false when it was killed.
+// One that was not killed has to have recorded something.
+func (s *story) check(r result) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.code == -1 { // by a signal
-		return
+		return false
 	}
 	s.usual = (9*s.usual + r.took) / 10
 	_, rest, found := strings.Cut(r.stderr, "usage: recorded ")
 	if !found {
 		s.t.Errorf("round %d: a command returned and has recorded nothing:\n%s", s.rounds, r.stderr)
-		return
+		return true
 	}
 	uuid, _, _ := strings.Cut(rest, " ")
-	s.returned[uuid] = true
+	s.returned[uuid] = s.whose
+	return true
 }
 
 // shootFlushers kills from outside, where /proc tells whom.
@@ -364,6 +436,20 @@ func (s *story) end() {
 		s.t.Errorf("lost: %v, doubled: %v", lost, doubled)
 	}
 	s.inOrder()
+	s.ownersAreRight()
+}
+
+// ownersAreRight checks whose the events are of which that is certain.
+func (s *story) ownersAreRight() {
+	for _, e := range s.posthog.Events() {
+		owner := e.DistinctID
+		if e.Properties()["$process_person_profile"] == false {
+			owner = anonymous
+		}
+		if want := s.returned[e.UUID]; want != "" && owner != want {
+			s.t.Errorf("the event of %v belongs to %s, want %s", e.Properties()["command_name"], owner, want)
+		}
+	}
 }
 
 // lost returns what a command has recorded and PostHog does not have.

@@ -114,41 +114,47 @@ func (m *machine) attempts() (n int) {
 
 func TestTortureNetworkAFlusherEndsWhateverHangs(t *testing.T) {
 	t.Parallel() // it mostly waits
-	tests := map[string]func(m *machine){
-		"Cloud and PostHog": func(m *machine) {
+	tests := map[string]func(m *machine) (heal func()){
+		"Cloud and PostHog": func(m *machine) func() {
 			m.cloud.meet("ada")
 			m.cloud.hang(true)
 			m.writeCredentials("arc_ada")
 			m.with("ARCADE_USAGE_KEY=").must("succeed")
 			m.posthog.SetFault(fault("hang"))
+			return func() { m.cloud.hang(false); m.posthog.SetFaults() }
 		},
-		"a slow PostHog before a long backlog": func(m *machine) {
+		"a slow PostHog before a long backlog": func(m *machine) func() {
 			m.recordInBulk(60, 100_000) // four in a request
 			m.posthog.SetLatency(time.Second)
+			return func() { m.posthog.SetLatency(0) }
 		},
-		"an answer byte by byte before a long backlog": func(m *machine) {
+		"an answer byte by byte before a long backlog": func(m *machine) func() {
 			m.recordInBulk(60, 100_000)
 			m.posthog.SetFault(fault("commit+drip:every=100ms")) // without committing it would be a lie
+			return func() { m.posthog.SetFaults() }
 		},
+		"a database that another program writes to":       func(m *machine) func() { return m.holdTransaction("UPDATE delivery SET failures = failures") },
+		"a process that has stopped with the write lock":  func(m *machine) func() { return m.stopAt("after-commit") },
+		"a process that has stopped inside a transaction": func(m *machine) func() { return m.stopAt("before-commit") },
 	}
 	names := slices.Sorted(maps.Keys(tests))
 	atOnce(len(names), len(names), func(i int) {
 		t.Run(names[i], func(t *testing.T) {
 			m := offlineEvents(t, 1)
-			tests[names[i]](m)
-			n := m.count(outbox.Pending)
+			heal := tests[names[i]](m)
 			m.flusher()
 			m.nothingMadeUp()
-			if left := m.count(outbox.Pending); left == 0 {
-				t.Error("the flusher has come to an end by itself, want one that has to stop in the middle")
-			}
-			m.posthog.SetFaults()
-			m.posthog.SetLatency(0)
-			m.cloud.hang(false)
+			heal()
 			m.later().flusher()
-			m.arrived(n)
+			m.arrived(len(m.kept()))
 		})
 	})
+}
+
+// stopAt stops a command there, which dies in the end.
+func (m *machine) stopAt(point string) (kill func()) {
+	offline := m.with("ARCADE_USAGE_KEY=")
+	return offline.startStopped(point, offline.command("succeed")).kill
 }
 
 func TestTortureNetworkARetryAfterIsKeptAcrossProcesses(t *testing.T) {
