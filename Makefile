@@ -23,7 +23,7 @@ RACE = $(shell command -v "$$($(GO) env CC)" > /dev/null 2>&1 && echo -race)
 
 test: ## every test, with the race detector, in random order
 	@[ -n "$(RACE)" ] || echo "no C compiler: testing without the race detector"
-	$(GO) test $(RACE) -shuffle=on -timeout 20m ./...
+	$(GO) test $(RACE) -p 1 -shuffle=on -timeout 20m ./...
 
 ROUNDS ?= 500
 SEED   ?=

@@ -156,6 +156,9 @@ func (f *Flusher) drain(ctx context.Context, total *Result) error {
 	var q queue
 	for ctx.Err() == nil {
 		batch, err := f.take(ctx, &q)
+		if err != nil && ctx.Err() != nil {
+			break // its time is up, in the middle of a look at the queue
+		}
 		if err != nil || len(batch) == 0 {
 			return err
 		}
