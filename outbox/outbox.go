@@ -37,6 +37,7 @@ type Outbox struct {
 	file   os.FileInfo // of the open database
 	locked bool        // within WithLock
 	owner  bool        // within WithLock, and the lock was had
+	stuck  bool        // the lock's holder did not get on when it was waited for last
 	wrote  bool
 }
 
@@ -78,18 +79,24 @@ func (o *Outbox) WithLock(fn func() error) error {
 	return fn()
 }
 
-// writeLock creates the directory (0700) when it is missing; an existing one stays as it is.
+// writeLock creates the directory (0700) when it is missing; an existing one stays as it is. A
+// holder that was waited for in vain is not waited for again: a flusher has ten seconds for many
+// transactions, and would not come to settle what it has sent.
 func (o *Outbox) writeLock() (*fileLock, error) {
 	path := o.cfg.Path + ".lock"
 	p := patience{idle: o.cfg.LockWait, most: 5 * o.cfg.LockWait}
+	if o.stuck {
+		p = patience{}
+	}
 	lock, err := acquire(path, p)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return lock, err
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, err
+		}
+		lock, err = acquire(path, p)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
-	return acquire(path, p)
+	o.stuck = errors.Is(err, errLocked)
+	return lock, err
 }
 
 // InTx runs fn in one immediate transaction under the write lock and commits it when fn

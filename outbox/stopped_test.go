@@ -38,6 +38,38 @@ func TestAProcessThatIsStoppedWhileItCreatesTheDatabaseHarmsNobody(t *testing.T)
 	}
 }
 
+// A flusher has many transactions and ten seconds.
+func TestAStoppedProcessIsWaitedForOnce(t *testing.T) {
+	b := newBench(t)
+	const wait = 500 * time.Millisecond
+	other := outbox.New(outbox.Config{Path: b.path, Now: b.clock.Now, LockWait: wait})
+	b.points = func(name string) {
+		if name != "after-commit" { // the write lock is in hand, SQLite's is not
+			return
+		}
+		b.points = nil
+		start := time.Now()
+		for range 6 {
+			if err := other.InTx(context.Background(), b.adding(b.event(1))); err != nil {
+				t.Error(err)
+			}
+		}
+		if took := time.Since(start); took > 3*wait {
+			t.Errorf("six transactions took %s, want one wait of %s", took, wait)
+		}
+	}
+	b.addEvents(1)
+	if err := other.InTx(context.Background(), b.adding(b.event(2))); err != nil {
+		t.Error(err)
+	}
+	if n := b.counts().Pending; n != 8 {
+		t.Errorf("%d messages are in the outbox, want 8", n)
+	}
+	if err := other.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // hasty returns an outbox as another process has it that does not wait long for the lock.
 func (b *bench) hasty() *outbox.Outbox {
 	box := outbox.New(outbox.Config{Path: b.path, Now: b.clock.Now, LockWait: 10 * time.Millisecond})
