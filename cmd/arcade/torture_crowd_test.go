@@ -232,6 +232,10 @@ func TestTortureCrowdBehindAStoppedProcess(t *testing.T) {
 			c := offline.gather(few(long))
 			c.log()
 			c.all()
+			m.with("ARCADE_USAGE_KEY=phc_test").flusher()
+			if n := m.count(outbox.Pending); n > 0 {
+				t.Errorf("%d events were not delivered, because one process is stopped", n)
+			}
 			stopped.resume()
 			c.join(stopped.said.String()) // its own event was not lost either
 			c.all()
