@@ -149,23 +149,39 @@ func (f *Flusher) sitOut(ctx context.Context, early *Delay, patient time.Duratio
 	}
 }
 
-// drain is the delivery loop: take, send, settle.
+// drain is the delivery loop: take, send, settle. Two senders take turns: while the request of
+// one batch is under way, the next one is made ready.
 func (f *Flusher) drain(ctx context.Context, total *Result) error {
-	s := newSender(f.Endpoint, f.Key, f.Transport, f.Outbox.cfg.Now, f.Outbox.cfg.Point)
-	defer s.reset()
+	line := &line{next: f.Transport, now: f.Outbox.cfg.Now, point: f.Outbox.cfg.Point}
+	turn, other := newSender(f.Endpoint, f.Key, line), newSender(f.Endpoint, f.Key, line)
+	defer func() { turn.drop(); turn.renew(); other.drop(); other.renew() }()
 	var q queue
+	var ready []Message // loaded into turn
 	for ctx.Err() == nil {
-		batch, err := f.take(ctx, &q)
-		if err != nil && ctx.Err() != nil {
-			break // its time is up, in the middle of a look at the queue
-		}
-		if err != nil || len(batch) == 0 {
-			return err
+		batch, err := ready, error(nil)
+		if ready = nil; len(batch) == 0 {
+			batch, err = f.take(ctx, &q)
+			if err != nil && ctx.Err() != nil {
+				break // its time is up, in the middle of a look at the queue
+			}
+			if err != nil || len(batch) == 0 {
+				return err
+			}
+			turn.load(batch)
 		}
 		f.Outbox.cfg.Point("claimed")
 		began := time.Now()
-		v := s.deliver(ctx, batch, func(ctx context.Context) error { return f.wanted(ctx, batch) })
+		answer := make(chan verdict, 1)
+		go func() { answer <- turn.send(ctx, func(ctx context.Context) error { return f.wanted(ctx, batch) }) }()
+		if ready = f.takeAhead(ctx, &q, batch); len(ready) > 0 {
+			other.load(ready)
+		}
+		v := <-answer
 		f.Outbox.cfg.Point("answered")
+		if v.outcome != accepted {
+			other.drop()
+			ready = nil
+		}
 		if v.outcome == withdrawn {
 			continue // there may be others, or take says why not
 		}
@@ -177,6 +193,9 @@ func (f *Flusher) drain(ctx context.Context, total *Result) error {
 		}
 		if f.Progress != nil {
 			f.Progress(*total)
+		}
+		if len(ready) > 0 {
+			turn, other = other, turn
 		}
 	}
 	return &Delay{Reason: describe(ctx.Err())}

@@ -25,81 +25,103 @@ const (
 // requestTimeout bounds one request from the first byte to the last of the answer.
 const requestTimeout = 5 * time.Second
 
-// sender sends batches through posthog-go, one request in flight at a time. A posthog client
-// uploads when its batch size is reached, and only then at once, so there is a client for each
-// size that occurs: usually one for full batches and one for the rest.
+// sender puts batches on posthog-go's wire. What it has loaded waits at its door, compressed and
+// ready, until it is sent or dropped, so that the next batch is made ready while the request of
+// the one before is under way.
+//
+// A posthog client uploads when its batch size is reached, and only then at once, so there is a
+// client for each size that occurs: usually one for full batches and one for the rest.
 type sender struct {
 	endpoint string
 	key      string
-	gate     *gate
+	line     *line
 	clients  map[int]posthog.Client
-	results  chan error // posthog-go's word on each message; nil is success
+	loaded   chan verdict // nil while nothing is; what is wrong with the batch, accepted for nothing
+	size     int          // of what is loaded
+	passes   chan pass    // lets one request through; closed when what waits is given up
+	results  chan error   // posthog-go's word on each message; nil is success
 }
 
-func newSender(endpoint, key string, transport http.RoundTripper, now func() time.Time, point func(string)) *sender {
-	return &sender{
-		endpoint: strings.TrimRight(endpoint, "/"),
-		key:      key,
-		gate:     &gate{next: transport, now: now, point: point},
-		clients:  map[int]posthog.Client{},
-		results:  make(chan error, maxBatch),
-	}
+func newSender(endpoint, key string, line *line) *sender {
+	s := &sender{endpoint: strings.TrimRight(endpoint, "/"), key: key, line: line}
+	s.renew()
+	return s
 }
 
-// deliver sends the batch, unless wanted, which is asked at the last moment, returns a verdict. A
-// message that cannot be put on the wire is refused here, like one that PostHog refuses, so that
-// halving finds it and its neighbours arrive.
-func (s *sender) deliver(ctx context.Context, batch []Message, wanted func(context.Context) error) verdict {
+// load makes the batch ready to be sent, in the background: encoding it takes longer than all else
+// that is done for it. A message that cannot be put on the wire is refused here, like one that
+// PostHog refuses, so that halving finds it and its neighbours arrive.
+func (s *sender) load(batch []Message) {
+	loaded := make(chan verdict, 1)
+	s.loaded, s.size = loaded, len(batch)
+	go func() {
+		messages, v := wireAll(batch)
+		if v.outcome == accepted {
+			v = s.enqueue(messages)
+		}
+		loaded <- v
+	}()
+}
+
+func wireAll(batch []Message) ([]posthog.Message, verdict) {
 	messages := make([]posthog.Message, len(batch))
 	for i, m := range batch {
 		message, err := wire(m)
 		if err != nil {
-			return verdict{outcome: refused, reason: "cannot be sent: not a valid message"}
+			return nil, verdict{outcome: refused, reason: "cannot be sent: not a valid message"}
 		}
 		messages[i] = message
 	}
-	s.gate.ask(wanted)
-	return s.send(ctx, messages)
+	return messages, verdict{outcome: accepted}
 }
 
-// send delivers the batch in one request and returns what became of it. It returns at the
-// latest when ctx ends.
-func (s *sender) send(ctx context.Context, batch []posthog.Message) verdict {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	client, err := s.client(len(batch))
+func (s *sender) enqueue(messages []posthog.Message) verdict {
+	client, err := s.client(len(messages))
 	if err != nil {
 		return verdict{outcome: later, reason: "ARCADE_USAGE_HOST is not a valid address"}
 	}
-	s.gate.use(ctx)
-	for _, message := range batch {
+	for _, message := range messages {
 		if err := client.Enqueue(message); err != nil {
-			s.reset()
 			return verdict{outcome: refused, reason: "not a message that PostHog takes"}
 		}
 	}
-	return s.await(ctx, len(batch))
+	return verdict{outcome: accepted}
+}
+
+// send lets what is loaded through, in one request, unless wanted, which is asked at the last
+// moment, returns a verdict. It returns what became of the batch, at the latest when ctx ends.
+func (s *sender) send(ctx context.Context, wanted func(context.Context) error) verdict {
+	v := <-s.loaded
+	s.loaded = nil
+	if v.outcome == accepted {
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		s.passes <- pass{ctx, wanted}
+		v = s.await(ctx)
+	}
+	if v.outcome != accepted {
+		s.renew()
+	}
+	return v
 }
 
 // await collects posthog-go's word on every message: an upload that was lost inside the
 // library has no callback, and must not pass for a delivery.
-func (s *sender) await(ctx context.Context, n int) verdict {
-	for range n {
+func (s *sender) await(ctx context.Context) verdict {
+	for range s.size {
 		select {
 		case err := <-s.results:
 			if err != nil {
-				s.reset()
 				return judgeError(err)
 			}
 		case <-ctx.Done():
-			s.reset()
 			return verdict{outcome: later, reason: describe(ctx.Err())}
 		}
 	}
 	return verdict{outcome: accepted}
 }
 
-// judgeError recovers the gate's verdict from the error that posthog-go passed on.
+// judgeError recovers the line's verdict from the error that posthog-go passed on.
 func judgeError(err error) verdict {
 	var v verdict
 	switch {
@@ -112,13 +134,27 @@ func judgeError(err error) verdict {
 	}
 }
 
-// reset gives up the clients, whose callbacks may still come, and their channel with them.
-// Closing waits for uploads (posthog-go polls each 100 ms), so nobody waits for the closing.
-func (s *sender) reset() {
-	for size, client := range s.clients {
-		go client.Close()
-		delete(s.clients, size)
+// drop gives up what is loaded, if anything is.
+func (s *sender) drop() {
+	if s.loaded != nil {
+		<-s.loaded
+		s.loaded = nil
+		s.renew()
 	}
+}
+
+// renew gives up the clients, whose callbacks may still come, and the channels with them. What
+// waits at the door is turned back. Closing a client waits for its uploads (posthog-go polls each
+// 100 ms), so nobody waits for the closing.
+func (s *sender) renew() {
+	if s.passes != nil {
+		close(s.passes)
+	}
+	for _, client := range s.clients {
+		go client.Close()
+	}
+	s.clients = map[int]posthog.Client{}
+	s.passes = make(chan pass, 1)
 	s.results = make(chan error, maxBatch)
 }
 
@@ -128,7 +164,7 @@ func (s *sender) client(size int) (posthog.Client, error) {
 	}
 	client, err := posthog.NewWithConfig(s.key, posthog.Config{
 		Endpoint:  s.endpoint,
-		Transport: s.gate,
+		Transport: door{s.passes, s.line},
 		BatchSize: size,
 		// Room for one batch; the default is ten thousand messages, 0.7 MB for each client.
 		MaxQueueSize: size, MaxEnqueuedRequests: 1,
@@ -136,9 +172,11 @@ func (s *sender) client(size int) (posthog.Client, error) {
 		Compression: posthog.CompressionGzip,
 		MaxRetries:  posthog.Ptr(0), // retries are the outbox's
 		RetryAfter:  func(int) time.Duration { return 0 },
-		IsServer:    posthog.Ptr(false),
-		Logger:      silent{},
-		Callback:    callback(s.results),
+		// The wait at the door counts; a request is bounded by its pass.
+		BatchUploadTimeout: time.Hour,
+		IsServer:           posthog.Ptr(false),
+		Logger:             silent{},
+		Callback:           callback(s.results),
 	})
 	if err != nil {
 		return nil, err
@@ -154,47 +192,52 @@ type callback chan<- error
 func (c callback) Success(posthog.APIMessage)              { c <- nil }
 func (c callback) Failure(_ posthog.APIMessage, err error) { c <- err }
 
-// gate is the transport below posthog-go, and the acknowledgement: the library takes any 2xx
-// for success, whoever sent it. It lets one request through at a time.
-type gate struct {
-	next  http.RoundTripper
-	now   func() time.Time
-	point func(string)
-
-	mu     sync.Mutex
-	ctx    context.Context             // of the batch that is being sent
-	wanted func(context.Context) error // nil: all requests are
+// pass lets one request through, within ctx. wanted may still hold it back; nil: it does not.
+type pass struct {
+	ctx    context.Context
+	wanted func(context.Context) error
 }
 
-func (g *gate) ask(wanted func(context.Context) error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.wanted = wanted
-}
-
-func (g *gate) use(ctx context.Context) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.ctx = ctx
+// door is the transport below posthog-go: a request waits there for its pass.
+type door struct {
+	passes <-chan pass
+	line   *line
 }
 
 // RoundTrip returns an empty success for an acknowledged request and a verdict for all else.
-func (g *gate) RoundTrip(request *http.Request) (*http.Response, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.point("before-request")
-	if g.wanted != nil {
-		if err := g.wanted(g.ctx); err != nil {
+func (d door) RoundTrip(request *http.Request) (*http.Response, error) {
+	p, open := <-d.passes
+	if !open {
+		return nil, verdict{outcome: withdrawn, reason: "given up"}
+	}
+	return d.line.carry(request, p)
+}
+
+// line carries one request at a time, and is the acknowledgement: posthog-go takes any 2xx for
+// success, whoever sent it.
+type line struct {
+	next  http.RoundTripper
+	now   func() time.Time
+	point func(string)
+	mu    sync.Mutex
+}
+
+func (l *line) carry(request *http.Request, p pass) (*http.Response, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.point("before-request")
+	if p.wanted != nil {
+		if err := p.wanted(p.ctx); err != nil {
 			return nil, err
 		}
 	}
-	response, err := g.next.RoundTrip(request.WithContext(g.ctx))
+	response, err := l.next.RoundTrip(request.WithContext(p.ctx))
 	if err != nil {
 		return nil, verdict{outcome: later, reason: describe(err)}
 	}
 	defer response.Body.Close()
-	v := judge(response, g.now())
-	g.point("after-request")
+	v := judge(response, l.now())
+	l.point("after-request")
 	if v.outcome != accepted {
 		return nil, v
 	}
@@ -253,8 +296,8 @@ func wireBound(m Message) int {
 // sent is nil.
 func WireJSON(ctx context.Context, messages []Message) ([]json.RawMessage, error) {
 	reader := &wireReader{}
-	s := newSender("http://localhost", "none", reader, time.Now, func(string) {})
-	defer s.reset()
+	s := newSender("http://localhost", "none", &line{next: reader, now: time.Now, point: func(string) {}})
+	defer s.renew()
 	var list []json.RawMessage
 	for len(messages) > 0 {
 		batch := cut(messages, maxBatch)
@@ -271,21 +314,22 @@ func WireJSON(ctx context.Context, messages []Message) ([]json.RawMessage, error
 // read lets posthog-go write those of the batch that can be sent.
 func (w *wireReader) read(ctx context.Context, s *sender, batch []Message) ([]json.RawMessage, error) {
 	list := make([]json.RawMessage, len(batch))
-	var sendable []posthog.Message
+	var sendable []Message
 	var places []int
 	for i, m := range batch {
 		if m.DistinctID == "" {
 			m.DistinctID = m.AnonID
 		}
-		if message, err := wire(m); err == nil {
-			sendable = append(sendable, message)
+		if _, err := wire(m); err == nil {
+			sendable = append(sendable, m)
 			places = append(places, i)
 		}
 	}
 	if len(sendable) == 0 {
 		return list, nil
 	}
-	if v := s.send(ctx, sendable); v.outcome != accepted {
+	s.load(sendable)
+	if v := s.send(ctx, nil); v.outcome != accepted {
 		return nil, v
 	}
 	for i, place := range places {

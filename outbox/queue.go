@@ -89,7 +89,7 @@ func (f *Flusher) takeDecided(ctx context.Context, q *queue) (batch []Message, a
 			q.asked = newest
 			return nil
 		}
-		head, err := headTx(ctx, tx)
+		head, err := headTx(ctx, tx, nil)
 		if err != nil {
 			return err
 		}
@@ -100,16 +100,38 @@ func (f *Flusher) takeDecided(ctx context.Context, q *queue) (batch []Message, a
 	return batch, ask, err
 }
 
+// takeAhead returns the batch after the one that is under way, if all of it is decided already;
+// else it is none of the queue's business yet. An error shows again when it is taken.
+func (f *Flusher) takeAhead(ctx context.Context, q *queue, underWay []Message) (batch []Message) {
+	if q.suspect > 0 {
+		return nil
+	}
+	err := f.Outbox.InTx(ctx, func(tx *sql.Tx) error {
+		newest, err := newestUndecidedTx(ctx, tx)
+		if err != nil || newest > 0 {
+			return err
+		}
+		head, err := headTx(ctx, tx, underWay)
+		batch = cut(head, maxBatch)
+		return err
+	})
+	if err != nil {
+		return nil
+	}
+	return batch
+}
+
 func newestUndecidedTx(ctx context.Context, tx *sql.Tx) (seq int64, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM messages WHERE distinct_id IS NULL`).Scan(&seq)
 	return seq, err
 }
 
-// headTx reads the messages that may be sent next. An alias whose principal is undecided waits
-// without holding up what comes after it.
-func headTx(ctx context.Context, tx *sql.Tx) ([]Message, error) {
+// headTx reads the messages that may be sent next, after those that are under way. An alias whose
+// principal is undecided waits without holding up what comes after it.
+func headTx(ctx context.Context, tx *sql.Tx, underWay []Message) ([]Message, error) {
 	return selectTx(ctx, tx, `state = 'pending' AND (distinct_id IS NOT NULL OR kind = 'capture')
-		ORDER BY seq LIMIT ?`, maxBatch)
+		AND seq NOT IN (SELECT value FROM json_each(?))
+		ORDER BY seq LIMIT ?`, numbers(underWay), maxBatch)
 }
 
 // cut returns the first messages up to n of them and up to the limit of a request, but at
