@@ -149,39 +149,23 @@ func (f *Flusher) sitOut(ctx context.Context, early *Delay, patient time.Duratio
 	}
 }
 
-// drain is the delivery loop: take, send, settle. Two senders take turns: while the request of
-// one batch is under way, the next one is made ready.
+// drain is the delivery loop: take, send, settle.
 func (f *Flusher) drain(ctx context.Context, total *Result) error {
-	line := &line{next: f.Transport, now: f.Outbox.cfg.Now, point: f.Outbox.cfg.Point}
-	turn, other := newSender(f.Endpoint, f.Key, line), newSender(f.Endpoint, f.Key, line)
-	defer func() { turn.drop(); turn.renew(); other.drop(); other.renew() }()
+	p := newPair(f.Endpoint, f.Key, &line{next: f.Transport, now: f.Outbox.cfg.Now, point: f.Outbox.cfg.Point})
+	defer p.close()
 	var q queue
-	var ready []Message // loaded into turn
 	for ctx.Err() == nil {
-		batch, err := ready, error(nil)
-		if ready = nil; len(batch) == 0 {
-			batch, err = f.take(ctx, &q)
-			if err != nil && ctx.Err() != nil {
-				break // its time is up, in the middle of a look at the queue
-			}
-			if err != nil || len(batch) == 0 {
-				return err
-			}
-			turn.load(batch)
+		batch, err := f.next(ctx, &q, p)
+		if err != nil && ctx.Err() != nil {
+			break // its time is up, in the middle of a look at the queue
+		}
+		if err != nil || len(batch) == 0 {
+			return err
 		}
 		f.Outbox.cfg.Point("claimed")
 		began := time.Now()
-		answer := make(chan verdict, 1)
-		go func() { answer <- turn.send(ctx, func(ctx context.Context) error { return f.wanted(ctx, batch) }) }()
-		if ready = f.takeAhead(ctx, &q, batch); len(ready) > 0 {
-			other.load(ready)
-		}
-		v := <-answer
+		v := f.send(ctx, &q, p, batch, total.Delivered > 0)
 		f.Outbox.cfg.Point("answered")
-		if v.outcome != accepted {
-			other.drop()
-			ready = nil
-		}
 		if v.outcome == withdrawn {
 			continue // there may be others, or take says why not
 		}
@@ -194,11 +178,37 @@ func (f *Flusher) drain(ctx context.Context, total *Result) error {
 		if f.Progress != nil {
 			f.Progress(*total)
 		}
-		if len(ready) > 0 {
-			turn, other = other, turn
-		}
 	}
 	return &Delay{Reason: describe(ctx.Err())}
+}
+
+// next returns the batch that was made ready, or loads the head of the queue.
+func (f *Flusher) next(ctx context.Context, q *queue, p *pair) ([]Message, error) {
+	if batch := p.turn(); len(batch) > 0 {
+		return batch, nil
+	}
+	batch, err := f.take(ctx, q)
+	if err == nil && len(batch) > 0 {
+		p.sending.load(batch)
+	}
+	return batch, err
+}
+
+// send sends the batch that is loaded. If the server is known to answer, the next one is made ready
+// meanwhile; it leaves only after this one was accepted and settled.
+func (f *Flusher) send(ctx context.Context, q *queue, p *pair, batch []Message, answers bool) verdict {
+	answer := make(chan verdict, 1)
+	go func() {
+		answer <- p.sending.send(ctx, func(ctx context.Context) error { return f.wanted(ctx, batch) })
+	}()
+	if answers {
+		p.loadAhead(f.takeAhead(ctx, q, batch))
+	}
+	v := <-answer
+	if v.outcome != accepted {
+		p.dropAhead()
+	}
+	return v
 }
 
 // fairChance is how long a server must have had to answer before its silence means something.

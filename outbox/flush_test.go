@@ -107,7 +107,7 @@ func TestNothingIsLostOrDoubledByAnyFault(t *testing.T) {
 
 func TestAPoisonMessageIsIsolatedAndItsNeighboursArrive(t *testing.T) {
 	for _, status := range []int{400, 413} {
-		for _, test := range []struct{ n, poison int }{{1, 0}, {2, 1}, {10, 0}, {10, 9}, {500, 0}, {500, 250}, {500, 333}, {500, 499}, {700, 600}} {
+		for _, test := range []struct{ n, poison int }{{1, 0}, {2, 1}, {10, 0}, {10, 9}, {500, 0}, {500, 250}, {500, 333}, {500, 499}, {700, 600}, {1600, 777}} {
 			t.Run(fmt.Sprintf("%d of %d with %d", test.poison, test.n, status), func(t *testing.T) {
 				b := newBench(t)
 				b.addEvents(test.n)

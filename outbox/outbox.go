@@ -25,7 +25,8 @@ type Config struct {
 	// BusyWait bounds SQLite's own wait for the database. Zero means five seconds.
 	BusyWait time.Duration
 	// Point, for testing, is called at the named points of the package's work, where a test
-	// stops or kills the process. Nil in production.
+	// stops or kills the process; by two goroutines at once while a request is under way. Nil in
+	// production.
 	Point func(name string)
 }
 

@@ -25,9 +25,44 @@ const (
 // requestTimeout bounds one request from the first byte to the last of the answer.
 const requestTimeout = 5 * time.Second
 
+// pair is two senders that take turns: while the request of one is under way, the next batch is
+// made ready in the other. Encoding a batch takes longer than all else that is done for it.
+type pair struct {
+	sending, loading *sender
+	ahead            []Message // what loading holds
+}
+
+func newPair(endpoint, key string, line *line) *pair {
+	return &pair{sending: newSender(endpoint, key, line), loading: newSender(endpoint, key, line)}
+}
+
+func (p *pair) loadAhead(batch []Message) {
+	if p.ahead = batch; len(batch) > 0 {
+		p.loading.load(batch)
+	}
+}
+
+func (p *pair) dropAhead() {
+	p.loading.drop()
+	p.ahead = nil
+}
+
+// turn makes what was loaded ahead what is sent next, and returns it; empty: nothing was.
+func (p *pair) turn() []Message {
+	batch := p.ahead
+	if p.ahead = nil; len(batch) > 0 {
+		p.sending, p.loading = p.loading, p.sending
+	}
+	return batch
+}
+
+func (p *pair) close() {
+	p.sending.drop()
+	p.loading.drop()
+}
+
 // sender puts batches on posthog-go's wire. What it has loaded waits at its door, compressed and
-// ready, until it is sent or dropped, so that the next batch is made ready while the request of
-// the one before is under way.
+// ready, until it is sent or dropped.
 //
 // A posthog client uploads when its batch size is reached, and only then at once, so there is a
 // client for each size that occurs: usually one for full batches and one for the rest.
@@ -48,9 +83,9 @@ func newSender(endpoint, key string, line *line) *sender {
 	return s
 }
 
-// load makes the batch ready to be sent, in the background: encoding it takes longer than all else
-// that is done for it. A message that cannot be put on the wire is refused here, like one that
-// PostHog refuses, so that halving finds it and its neighbours arrive.
+// load makes the batch ready to be sent, in the background. A message that cannot be put on the
+// wire is refused here, like one that PostHog refuses, so that halving finds it and its neighbours
+// arrive.
 func (s *sender) load(batch []Message) {
 	loaded := make(chan verdict, 1)
 	s.loaded, s.size = loaded, len(batch)
@@ -134,13 +169,13 @@ func judgeError(err error) verdict {
 	}
 }
 
-// drop gives up what is loaded, if anything is.
+// drop gives up what is loaded, and the clients.
 func (s *sender) drop() {
 	if s.loaded != nil {
 		<-s.loaded
 		s.loaded = nil
-		s.renew()
 	}
+	s.renew()
 }
 
 // renew gives up the clients, whose callbacks may still come, and the channels with them. What
@@ -297,7 +332,7 @@ func wireBound(m Message) int {
 func WireJSON(ctx context.Context, messages []Message) ([]json.RawMessage, error) {
 	reader := &wireReader{}
 	s := newSender("http://localhost", "none", &line{next: reader, now: time.Now, point: func(string) {}})
-	defer s.renew()
+	defer s.drop()
 	var list []json.RawMessage
 	for len(messages) > 0 {
 		batch := cut(messages, maxBatch)

@@ -100,8 +100,9 @@ func (f *Flusher) takeDecided(ctx context.Context, q *queue) (batch []Message, a
 	return batch, ask, err
 }
 
-// takeAhead returns the batch after the one that is under way, if all of it is decided already;
-// else it is none of the queue's business yet. An error shows again when it is taken.
+// takeAhead returns the batch after the one that is under way, but none while something is
+// undecided: that is decided as late as possible. Neither does it while PostHog is being asked
+// which message it refuses. An error comes again when the batch is taken.
 func (f *Flusher) takeAhead(ctx context.Context, q *queue, underWay []Message) (batch []Message) {
 	if q.suspect > 0 {
 		return nil

@@ -10,20 +10,26 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
-// The user's word counts until the request leaves, also when the flusher has its batch in hand
-// already, and even if it was stopped there for so long that tracking is on again.
-func TestWhatTheUserTakesBackIsNotSentAfterTheBatchWasTaken(t *testing.T) {
+// userWord is a way to take back what waits, and how the run of a flusher ends after it.
+type userWord struct {
+	say  func(box *outbox.Outbox) error
+	want error
+}
+
+func userWords() map[string]userWord {
 	ctx := context.Background()
 	disable := func(box *outbox.Outbox) error { _, err := box.Disable(ctx); return err }
-	words := map[string]struct {
-		say  func(box *outbox.Outbox) error
-		want error
-	}{
+	return map[string]userWord{
 		"off":                {disable, outbox.ErrOff},
 		"off, then on again": {func(box *outbox.Outbox) error { return errors.Join(disable(box), box.Enable(ctx)) }, nil},
 		"erase":              {func(box *outbox.Outbox) error { _, err := box.Clear(ctx); return err }, nil},
 	}
-	for name, word := range words {
+}
+
+// The user's word counts until the request leaves, also when the flusher has its batch in hand
+// already, and even if it was stopped there for so long that tracking is on again.
+func TestWhatTheUserTakesBackIsNotSentAfterTheBatchWasTaken(t *testing.T) {
+	for name, word := range userWords() {
 		for _, point := range []string{"claimed", "before-request"} {
 			t.Run(name+" at "+point, func(t *testing.T) {
 				b := newBench(t)
