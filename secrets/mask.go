@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -16,11 +17,14 @@ const (
 
 // escapeSequence matches what a terminal obeys instead of showing: CSI (colours, cursor),
 // the string commands OSC, DCS, SOS, PM and APC (title, clipboard, links) up to their end,
-// and the short escapes, each also in its one-character C1 form.
-var escapeSequence = regexp.MustCompile(
-	`(?:\x1b\[|\x{9b})[0-?]*[ -/]*[@-~]` +
-		`|(?:\x1b[\]PX^_]|[\x{9d}\x{90}\x{98}\x{9e}\x{9f}])[^\x07\x1b\x{9c}]*(?:\x07|\x1b\\|\x{9c})` +
-		`|\x1b[ -/]*[0-~]`)
+// and the short escapes, each also in its one-character C1 form. It is compiled when it is first
+// needed: most commands show nothing from elsewhere, and would wait for it.
+var escapeSequence = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(
+		`(?:\x1b\[|\x{9b})[0-?]*[ -/]*[@-~]` +
+			`|(?:\x1b[\]PX^_]|[\x{9d}\x{90}\x{98}\x{9e}\x{9f}])[^\x07\x1b\x{9c}]*(?:\x07|\x1b\\|\x{9c})` +
+			`|\x1b[ -/]*[0-~]`)
+})
 
 // Ending is the last four characters of a value, or "" where showing them would give away
 // too much: fewer than twelve others stay hidden, or they are not fit for a terminal.
@@ -40,7 +44,7 @@ func Ending(value string) string {
 // and what steers the direction of writing are gone, line breaks and other white space are
 // blanks, and bytes that are not UTF-8 are replacement characters.
 func Printable(text string) string {
-	text = escapeSequence.ReplaceAllString(strings.ToValidUTF8(text, "\uFFFD"), "")
+	text = escapeSequence().ReplaceAllString(strings.ToValidUTF8(text, "\uFFFD"), "")
 	return strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsPrint(r):
