@@ -25,8 +25,11 @@ const (
 )
 
 // dropOverflow makes room for the message that was just added as seq. A look at the oldest
-// one is enough: numbers are given without gaps.
+// one is enough: numbers are given without gaps, from 1 on.
 func dropOverflow(ctx context.Context, tx *sql.Tx, seq int64) error {
+	if seq <= maxPending {
+		return nil
+	}
 	var oldest sql.NullInt64
 	err := tx.QueryRowContext(ctx, `SELECT min(seq) FROM messages WHERE state = 'pending'`).Scan(&oldest)
 	if err != nil {
