@@ -17,20 +17,20 @@ func Version() int {
 	return len(names())
 }
 
-// Apply brings a database from schema version `from` to Version, each step in a transaction
+// Apply brings a database from schema version `from` to version `to`, each step in a transaction
 // of its own, so that a process killed between two leaves a version that a later run goes on
 // from. point, a test signal, is called with "migrating-1" before the first commit and with
 // "migrated-1" after it, and so on; nil is allowed.
 //
 // Two processes may migrate at once, when one of them did not wait for the write lock because
 // its holder is stopped: the slower one finds the work done. There is no way back.
-func Apply(ctx context.Context, db *sql.DB, from int, point func(name string)) error {
+func Apply(ctx context.Context, db *sql.DB, from, to int, point func(name string)) error {
 	if point == nil {
 		point = func(string) {}
 	}
 	for i, name := range names() {
 		version := i + 1
-		if version <= from {
+		if version <= from || version > to {
 			continue
 		}
 		if err := apply(ctx, db, name, version, point); err != nil {

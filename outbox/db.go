@@ -27,6 +27,7 @@ const (
 	codeReadOnly   = 8
 	codeCorrupt    = 11
 	codeCantOpen   = 14
+	codeTooBig     = 18
 	codeConstraint = 19
 	codeMismatch   = 20
 	codeNotADB     = 26
@@ -42,11 +43,11 @@ func (o *Outbox) open(ctx context.Context) error {
 		return nil
 	}
 	o.Close() // its error is that of a database that nobody will open again
-	db, version, err := o.connect(ctx)
+	db, version, err := o.connectVersion(ctx)
 	if isCode(err, codeCantOpen) {
 		if err = o.create(); err == nil {
 			o.cfg.Point("created")
-			db, version, err = o.connect(ctx)
+			db, version, err = o.connectVersion(ctx)
 		}
 		if isCode(err, codeCantOpen) {
 			err = fmt.Errorf("%w: check that %s is a file and that you may read and write it", err, o.cfg.Path)
@@ -72,13 +73,21 @@ func (o *Outbox) isCurrent() bool {
 	return err == nil && os.SameFile(file, o.file)
 }
 
-// connect opens an existing file and reads its schema version, which is 0 for an empty one.
-func (o *Outbox) connect(ctx context.Context) (*sql.DB, int, error) {
+// connect opens an existing file, at the latest when it is first used.
+func (o *Outbox) connect() (*sql.DB, error) {
 	db, err := sql.Open("sqlite", dsn(o.cfg.Path, o.cfg.BusyWait))
+	if err == nil {
+		db.SetMaxOpenConns(1)
+	}
+	return db, err
+}
+
+// connectVersion also reads the schema version, which is 0 for an empty file.
+func (o *Outbox) connectVersion(ctx context.Context) (*sql.DB, int, error) {
+	db, err := o.connect()
 	if err != nil {
 		return nil, 0, err
 	}
-	db.SetMaxOpenConns(1)
 	version, err := schemaVersion(ctx, db)
 	if err != nil {
 		db.Close()
@@ -88,18 +97,31 @@ func (o *Outbox) connect(ctx context.Context) (*sql.DB, int, error) {
 }
 
 func (o *Outbox) migrate(ctx context.Context, db *sql.DB, version int) error {
-	switch known := migrations.Version(); {
+	known := migrations.Version()
+	switch {
 	case version > known:
 		return fmt.Errorf("%w (its schema is %d, this version knows %d): update arcade", ErrNewer, version, known)
 	case version == known:
 		return nil
 	case version == 0:
+		if err := refuseForeign(ctx, db); err != nil {
+			return err
+		}
 		if err := initialize(ctx, db); err != nil {
 			return err
 		}
 		o.cfg.Point("initialized")
 	}
-	return migrations.Apply(ctx, db, version, o.cfg.Point)
+	return migrations.Apply(ctx, db, version, known, o.cfg.Point)
+}
+
+// refuseForeign keeps our tables out of a database that has others.
+func refuseForeign(ctx context.Context, db *sql.DB) error {
+	found, err := readSchema(ctx, db)
+	if err == nil && found.version == 0 && len(found.objects) > 0 {
+		err = errForeign
+	}
+	return err
 }
 
 // initialize sets what a database keeps for ever; auto_vacuum only takes effect before the

@@ -106,7 +106,7 @@ func (o *Outbox) writeLock() (*fileLock, error) {
 func (o *Outbox) InTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	return o.WithLock(func() error {
 		err := o.inTx(ctx, fn)
-		if !isCorrupt(err) || !o.owner {
+		if !o.owner || !o.isDamaged(ctx, err) {
 			return err
 		}
 		if err := o.replaceCorrupt(ctx); err != nil {

@@ -47,6 +47,16 @@ func (o *Outbox) swap() error {
 	return os.Rename(o.cfg.Path+newSuffix, o.cfg.Path)
 }
 
+// removeFiles removes what is there of the files with the given suffixes.
+func removeFiles(path string, suffixes ...string) (err error) {
+	for _, suffix := range suffixes {
+		if one := os.Remove(path + suffix); !errors.Is(one, fs.ErrNotExist) {
+			err = errors.Join(err, one)
+		}
+	}
+	return err
+}
+
 // setAside renames the database, its WAL and its shared memory together: the WAL of one
 // database must never meet another. The database goes first: if the process dies in between, the
 // missing database tells the next one to go on.
@@ -78,22 +88,25 @@ func (o *Outbox) removeAside() error {
 func (o *Outbox) salvage(ctx context.Context) (err error) {
 	cfg := o.cfg
 	cfg.Path += newSuffix
-	for _, suffix := range databaseFiles() { // of a process that died here
-		if err := os.Remove(cfg.Path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	if err := removeFiles(cfg.Path, databaseFiles()...); err != nil { // of a process that died here
+		return err
 	}
 	if err := o.removeAside(); err != nil { // one copy is kept, not one for each bad day
 		return err
 	}
-	old, err := sql.Open("sqlite", dsn(o.cfg.Path, o.cfg.BusyWait))
+	fresh := New(cfg)
+	defer func() { err = errors.Join(err, fresh.Close()) }()
+	if err := fresh.inTx(ctx, func(*sql.Tx) error { return nil }); err != nil {
+		return err
+	}
+	if err := fresh.Close(); err != nil { // moves the WAL into the file
+		return err
+	}
+	old, err := o.openGrafted(ctx, cfg.Path)
 	if err != nil {
 		return err
 	}
-	defer old.Close()
-	old.SetMaxOpenConns(1)
-	fresh := New(cfg)
-	defer func() { err = errors.Join(err, fresh.Close()) }()
+	o.cfg.Point("grafted")
 	err = fresh.inTx(ctx, func(tx *sql.Tx) error {
 		for _, table := range []string{"messages", "identities", "principals", "mirror", "consent", "delivery"} {
 			if err := salvageTable(ctx, old, tx, table); err != nil {
@@ -102,7 +115,7 @@ func (o *Outbox) salvage(ctx context.Context) (err error) {
 		}
 		return nil
 	})
-	if err != nil {
+	if err := errors.Join(err, old.Close(), o.removeAside()); err != nil {
 		return err
 	}
 	return fresh.shrink(ctx, 0, o.cfg.BusyWait) // moves the WAL into the file

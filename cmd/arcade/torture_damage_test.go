@@ -75,7 +75,8 @@ func damages() map[string]damage {
 			do: replaced("usage.db.lock", func(at string) error { return os.Mkdir(at, 0o700) }), undo: putBack("usage.db.lock"), kept: 3},
 		"a directory is in the mirror's place": {
 			do: replaced("usage.json", func(at string) error { return os.Mkdir(at, 0o700) }), undo: putBack("usage.json"), kept: 3},
-		"a newer version has migrated the database": {do: migrated(migrations.Version() + 1), undo: migrated(migrations.Version()), kept: 3},
+		"a newer version has migrated the database": {
+			do: migrated("CREATE TABLE moods (mood TEXT)", migrations.Version()+1), undo: migrated("DROP TABLE moods", migrations.Version()), kept: 3},
 	}
 }
 
@@ -110,13 +111,13 @@ func linked(m *machine) (err error) {
 	return errors.Join(err, os.Symlink(filepath.Join(elsewhere, "usage.db"), m.path("usage.db")))
 }
 
-func migrated(v int) func(m *machine) error {
+func migrated(statement string, v int) func(m *machine) error {
 	return func(m *machine) error {
 		db, err := sql.Open("sqlite", "file:"+m.path("usage.db")+"?_busy_timeout=5000")
 		if err != nil {
 			return err
 		}
-		_, err = db.Exec("PRAGMA user_version = " + strconv.Itoa(v))
+		_, err = db.Exec(statement + "; PRAGMA user_version = " + strconv.Itoa(v))
 		return errors.Join(err, db.Close())
 	}
 }
@@ -169,7 +170,7 @@ func TestTortureAFileBehindALinkIsLeftAlone(t *testing.T) {
 }
 
 func TestTortureAReplacementThatIsKilledLosesNothing(t *testing.T) {
-	for _, point := range []string{"created", "initialized", "migrating-1", "migrated-1", "before-commit", "salvaged", "set-aside"} {
+	for _, point := range []string{"created", "initialized", "migrating-1", "migrated-1", "before-commit", "grafted", "salvaged", "set-aside"} {
 		t.Run(point, func(t *testing.T) {
 			m := newMachine(t).unsent()
 			for range 3 {

@@ -33,7 +33,7 @@ func deadlyPoints() map[string][]string {
 }
 
 // replacingPoints are those of the replacement of a corrupt database.
-func replacingPoints() []string { return []string{"salvaged", "set-aside"} }
+func replacingPoints() []string { return []string{"grafted", "salvaged", "set-aside"} }
 
 // A point that nobody is killed at proves nothing.
 func TestTortureKnowsEveryPoint(t *testing.T) {

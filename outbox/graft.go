@@ -1,0 +1,103 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+)
+
+// graftSuffix names the copy that is read in place of a damaged database. It counts as set
+// aside, so that a copy whose maker was killed is removed with the rest.
+const graftSuffix = asideInfix + "copy"
+
+// pageSize is SQLite's default, in bytes; we set no other.
+const pageSize = 4096
+
+// openGrafted opens a copy of the damaged database that has the first page of a sound one, fresh.
+//
+// The first page holds the header and the schema. A single flipped bit in it can make every row
+// unreadable, and it is the one page that needs not be read: in each database that the migrations
+// have made it says the same, down to the pages at which the tables begin. auto_vacuum keeps
+// those where they are.
+func (o *Outbox) openGrafted(ctx context.Context, fresh string) (*sql.DB, error) {
+	path := o.cfg.Path + graftSuffix
+	for _, suffix := range []string{"", "-wal"} {
+		if err := copyFile(o.cfg.Path+suffix, path+suffix); err != nil {
+			return nil, err
+		}
+	}
+	// Once to read the WAL, and once more because the WAL may hold the damaged page.
+	if err := graft(fresh, path); err != nil {
+		return nil, err
+	}
+	if err := mergeWAL(ctx, path); err != nil {
+		return nil, err
+	}
+	if err := graft(fresh, path); err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", dsn(path, o.cfg.BusyWait))
+	if err == nil {
+		db.SetMaxOpenConns(1)
+	}
+	return db, err
+}
+
+// copyFile copies what is a file: nobody knows what a database was replaced by.
+func copyFile(from, to string) error {
+	info, err := os.Stat(from)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	source, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	target, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(target, source)
+	return errors.Join(err, target.Close())
+}
+
+// graft puts the first page of the database fresh in the place of that of the one at path. The
+// number of pages that it tells (offset 28) is made to count for nothing by what says whether it
+// counts (92): SQLite then asks the file. That there are no free pages is no lie to a reader.
+func graft(fresh, path string) error {
+	page := make([]byte, pageSize)
+	source, err := os.Open(fresh)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	if _, err := io.ReadFull(source, page); err != nil {
+		return err
+	}
+	page[92] ^= 0xff
+	target, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = target.WriteAt(page, 0)
+	return errors.Join(err, target.Close())
+}
+
+// mergeWAL moves what is sound in the WAL into the database, whatever schema it brings along.
+func mergeWAL(ctx context.Context, path string) error {
+	db, err := sql.Open("sqlite", fileURI(path, url.Values{"mode": {"rw"}, "_pragma": {"writable_schema(1)"}}))
+	if err != nil {
+		return err
+	}
+	// An error costs the messages in the WAL, not those in the database.
+	_, _ = db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	return errors.Join(db.Close(), removeFiles(path, "-wal", "-shm"))
+}
