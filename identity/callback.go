@@ -38,15 +38,14 @@ const (
 )
 
 // ErrLoginRefused says that the browser came back without an API key.
-var ErrLoginRefused = errors.New("the login was not completed in the browser; try `arcade login` again")
+var ErrLoginRefused = errors.New("the login was not completed in the browser")
 
 // PortTakenError says that another program listens where the browser is going
 // to bring the key.
 type PortTakenError struct{ Port int }
 
 func (e *PortTakenError) Error() string {
-	return fmt.Sprintf("port %d, which the browser needs to report the login, is in use; "+
-		"end the other `arcade login` or the program that listens there, then try again", e.Port)
+	return fmt.Sprintf("port %d, which the browser needs to report the login, is in use", e.Port)
 }
 
 // Grant is what a login in the browser yields.

@@ -32,7 +32,7 @@ const (
 
 // ErrCredentialsInvalid says that credentials.yaml is there but cannot be
 // understood. It quotes nothing of it: the file is full of secrets.
-var ErrCredentialsInvalid = errors.New("the credentials file is damaged; `arcade logout` removes it, then log in again")
+var ErrCredentialsInvalid = errors.New("the credentials file is damaged")
 
 // Credentials is what credentials.yaml holds, of either generation: an API key,
 // or the tokens of an OAuth login. All values are opaque.

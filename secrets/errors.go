@@ -7,7 +7,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 )
+
+// The errors of this package that are for people say what happened, and behind a last "; " what
+// to do about it.
 
 // ErrNotEngine is an answer that no Engine gives: a captive portal's page, another program.
 var ErrNotEngine = errors.New("what answers there is not an Arcade Engine; check --host and --port")
@@ -24,7 +28,12 @@ type StatusError struct {
 }
 
 func (e *StatusError) Error() string {
-	return fmt.Sprintf("%s (HTTP %d)", e.explanation(), e.Status)
+	what, advice, found := strings.Cut(e.explanation(), "; ")
+	what = fmt.Sprintf("%s (HTTP %d)", what, e.Status)
+	if !found {
+		return what
+	}
+	return what + "; " + advice
 }
 
 func (e *StatusError) explanation() string {
@@ -40,7 +49,7 @@ func (e *StatusError) explanation() string {
 	case e.Status == http.StatusProxyAuthRequired:
 		return "the proxy wants a user name and a password; put them into HTTP_PROXY or HTTPS_PROXY"
 	case e.Status == http.StatusRequestEntityTooLarge:
-		return "the value is too large for the Engine"
+		return "the value is too large for the Engine; give a shorter one"
 	case e.Status == http.StatusTooManyRequests:
 		return "too many requests; try again in a while"
 	case e.Status >= 500:

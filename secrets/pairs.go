@@ -160,7 +160,7 @@ func (in *Input) fetch(stdin io.Reader, prompt func(key string) (string, error))
 		in.Value, err = prompt(in.Key)
 	}
 	if err != nil {
-		return fmt.Errorf("read the value of '%s': %w", Printable(in.Key), err)
+		return fmt.Errorf("the value of '%s' cannot be read: %w", Printable(in.Key), err)
 	}
 	if problem := valueProblem(in.Value); problem != "" {
 		return in.wrong(problem)

@@ -11,45 +11,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func TestExitCodesAndHintsTellWhatToDo(t *testing.T) {
-	tests := []struct {
-		args   []string
-		code   int
-		stderr string // a part of it
-	}{
-		{[]string{"whoami"}, 1, "Run 'arcade login'."},
-		{[]string{"whomi"}, 2, "Did you mean 'arcade whoami'?"},
-		{[]string{"usage", "inpsect"}, 2, "Did you mean 'arcade usage inspect'?"},
-		{[]string{"usage", "zzz"}, 2, "unknown command 'zzz' for 'arcade usage'"},
-		{[]string{"SECRET-value-1"}, 2, "unknown command for 'arcade'"},
-		{[]string{"whoami", "extra"}, 2, "takes no arguments"},
-		{[]string{"whoami", "--nope"}, 2, "unknown flag: --nope"},
-		{[]string{"login", "--port"}, 2, "--port needs a value"},
-		{[]string{"login", "--port", "SECRET"}, 2, "the value of --port is not a int"},
-		{[]string{"login", "--port", "70000"}, 2, "--port is a number from 1 to 65535"},
-		{[]string{"login", "--timeout", "0s"}, 2, "--timeout must be more than nothing"},
-		{[]string{"login", "--host", "https://x/y"}, 2, "without a scheme"},
-		{[]string{"usage", "inspect", "--state", "lost"}, 2, "pending, delivered, dead and all"},
-		{[]string{"usage", "inspect", "1", "2"}, 2, "at most"},
-		{[]string{"usage", "inspect", "77"}, 1, "there is no message"},
-		{[]string{"usage", "flush", "--timeout", "-1s"}, 2, "--timeout"},
-		{[]string{"panic", "SECRET"}, 1, "bug of its own"},
-		{[]string{"logout"}, 0, ""},
-		{[]string{"usage", "flush"}, 0, ""},
-		{[]string{"help"}, 0, ""},
-		{[]string{"usage"}, 0, ""},
-		{nil, 0, ""},
-	}
-	for _, test := range tests {
-		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
+func TestWhatIsNoErrorEndsWithZero(t *testing.T) {
+	for _, args := range [][]string{nil, {"help"}, {"logout"}, {"usage"}, {"usage", "flush"}, {"usage", "inspect"}, {"usage", "clear", "--yes"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t)
-			r := m.run(test.args...)
-			if r.code != test.code || !strings.Contains(r.stderr, test.stderr) {
-				t.Errorf("exit code %d, want %d; stderr, which should hold %q:\n%s", r.code, test.code, test.stderr, r.stderr)
-			}
-			if strings.Contains(r.stderr, "SECRET") {
-				t.Errorf("stderr repeats an argument that may be a secret: %s", r.stderr)
+			if r := m.run(args...); r.code != 0 || strings.Contains(r.stderr, "Error") {
+				t.Errorf("exit code %d, want 0; stderr:\n%s", r.code, r.stderr)
 			}
 		})
 	}
@@ -209,15 +177,6 @@ func TestLoginSucceedsWhenCloudIsSlowAndTheLinkIsMadeLater(t *testing.T) {
 	m.noViolations()
 	if len(m.posthog.Aliases()) != 1 {
 		t.Errorf("%d aliases, want one", len(m.posthog.Aliases()))
-	}
-}
-
-func TestATakenCallbackPortSaysSo(t *testing.T) {
-	m := newMachine(t)
-	port := m.cloud.port() // somebody listens there
-	m.env = append(m.env, testCallback+"="+port)
-	if r := m.run("login"); r.code != 1 || !strings.Contains(r.stderr, "port "+port) || !strings.Contains(r.stderr, "in use") {
-		t.Errorf("exit code %d: %s", r.code, r.stderr)
 	}
 }
 

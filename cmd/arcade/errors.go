@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"strings"
 
@@ -18,6 +19,9 @@ const (
 	exitUsage       = 2
 	exitInterrupted = 130 // 128 + SIGINT, as shells report it
 )
+
+// issues is where people report what should not be.
+const issues = "https://github.com/ArcadeAI/arcade-cli/issues"
 
 // failure is an error for a person: what happened and why, and what to do about it.
 //
@@ -52,7 +56,7 @@ func wrongUsage(cmd *cobra.Command, words, what string) *failure {
 // panicked makes the failure of a bug. The panic's value is left out: it may quote anything.
 func panicked(stack []byte) *failure {
 	return &failure{exitFailure, "panic", "arcade ran into a bug of its own and stopped",
-		"Please report it, with these lines, at https://github.com/ArcadeAI/arcade-cli/issues\n" + frames(stack)}
+		"Please report it, with these lines, at " + issues + "\n" + frames(stack)}
 }
 
 // frames keeps the function names and lines of a stack trace and drops the arguments' values.
@@ -101,29 +105,76 @@ func flagError(cmd *cobra.Command, err error) error {
 	case errors.As(err, &unknown) && mayBeSecret(unknown):
 		return wrongUsage(cmd, "unknown flag", "there is no such flag")
 	case errors.As(err, &unknown):
-		return wrongUsage(cmd, "unknown flag", err.Error())
+		return wrongUsage(cmd, "unknown flag", fmt.Sprintf("unknown flag '%s'", specified(unknown)))
 	case errors.As(err, &missing):
 		name := "--" + missing.GetFlag().Name
 		return wrongUsage(cmd, "no value for "+name, name+" needs a value")
 	case errors.As(err, &invalid):
 		flag := invalid.GetFlag()
-		what := fmt.Sprintf("the value of --%s is not a %s", flag.Name, flag.Value.Type())
+		what := fmt.Sprintf("the value of --%s is not %s", flag.Name, kindOf(flag))
 		return wrongUsage(cmd, "invalid value for --"+flag.Name, what)
 	default:
 		return wrongUsage(cmd, "flags", "the flags cannot be understood")
 	}
 }
 
+// specified is an unknown flag as it was typed, without its value.
+func specified(flag *pflag.NotExistError) string {
+	if letter := flag.GetSpecifiedShortnames(); letter != "" {
+		return "-" + letter
+	}
+	return "--" + flag.GetSpecifiedName()
+}
+
+// kindOf words what a flag takes, for a person. Texts are never invalid.
+func kindOf(flag *pflag.Flag) string {
+	switch flag.Value.Type() {
+	case "int":
+		return "a whole number"
+	case "duration":
+		return "a duration such as 30s or 5m"
+	default:
+		return "true or false"
+	}
+}
+
+// inTwo takes a sentence of package secrets apart: what happened, and what to do about it.
+func inTwo(err error) (what, hint string) {
+	what = err.Error()
+	if end := strings.LastIndex(what, "; "); end >= 0 {
+		what, hint = what[:end], what[end+len("; "):]
+		hint = strings.ToUpper(hint[:1]) + hint[1:] + "."
+	}
+	return what, hint
+}
+
+// cause is why something failed, without the words of our packages about what they were doing:
+// the sentence before it says that.
+func cause(err error) string {
+	var file *fs.PathError
+	if errors.As(err, &file) {
+		return file.Error()
+	}
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		err = inner
+	}
+	return err.Error()
+}
+
 // asFailure words an error that no command has worded.
 func asFailure(err error) *failure {
 	var f *failure
+	var file *fs.PathError
 	switch {
 	case errors.As(err, &f):
 		return f
 	case errors.Is(err, context.Canceled):
 		return errInterrupted
+	case errors.As(err, &file) && file.Op == "write":
+		return failed("output not written", "the output cannot be written: "+file.Err.Error(),
+			"Check the file or the program that it goes to.")
 	default:
-		return failed("failure", err.Error(), "")
+		return failed("failure", cause(err), "If this should work, please report it at "+issues)
 	}
 }
 

@@ -194,7 +194,7 @@ func (a *app) loggedInAs(ctx context.Context, home, base string, grant identity.
 // keep writes the credentials and says so.
 func (a *app) keep(home, base string, grant identity.Grant, principal string) error {
 	if err := identity.WriteAPIKeyLogin(credentialsPath(home), grant.APIKey, grant.Email, base); err != nil {
-		return failed("credentials not written", "the credentials cannot be kept: "+err.Error(),
+		return failed("credentials not written", "the credentials cannot be kept: "+cause(err),
 			"Check that the directory is writable, then run 'arcade login' again.")
 	}
 	if grant.Warning != "" {

@@ -39,7 +39,7 @@ func (a *app) logout() error {
 		fingerprint = credentials.Fingerprint()
 	}
 	if err := identity.RemoveCredentials(path); err != nil {
-		return failed("credentials not removed", "the credentials file cannot be removed: "+err.Error(),
+		return failed("credentials not removed", "the credentials file cannot be removed: "+cause(err),
 			"Remove it yourself; until then you are logged in.")
 	}
 	a.change = identity.Logout{Credential: fingerprint}

@@ -236,7 +236,8 @@ func (c *fakeCloud) port() string {
 	return strconv.Itoa(c.Listener.Addr().(*net.TCPAddr).Port)
 }
 
-// meet puts a person in front of the browser; their key is "arc_" and their name.
+// meet puts a person in front of the browser; their key is "arc_" and their name. Before that
+// nobody logs in there, and the browser comes back without a key.
 func (c *fakeCloud) meet(person string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -260,7 +261,11 @@ func (c *fakeCloud) calls() int {
 func (c *fakeCloud) login(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	query := url.Values{"state": {r.FormValue("state")}, "api_key": {"arc_" + c.person}, "email": {c.person + "@example.com"}}
+	query := url.Values{"state": {r.FormValue("state")}}
+	if c.person != "" {
+		query.Set("api_key", "arc_"+c.person)
+		query.Set("email", c.person+"@example.com")
+	}
 	http.Redirect(w, r, r.FormValue("callback_uri")+"?"+query.Encode(), http.StatusFound)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -100,7 +101,8 @@ func (a *app) authenticate(client *secrets.Client) error {
 
 // engineFailure is the failure of a call that the whole command depends on.
 func engineFailure(err error) *failure {
-	return failed(engineWords(err), err.Error(), "")
+	what, hint := inTwo(err)
+	return failed(engineWords(err), what, hint)
 }
 
 // engineWords says what may be reported of an error of a call.
@@ -132,24 +134,29 @@ func withoutAdvice[T ~string](sentence T) string {
 type verdicts struct {
 	app    *app
 	failed int
-	words  string // of the first failure
+	words  string   // of the first failure
+	hints  []string // what to do, each once
 }
 
 func (v *verdicts) fail(err error, line string) {
 	v.app.complain(line)
 	v.words = cmp.Or(v.words, engineWords(err))
+	if _, hint := inTwo(err); hint != "" && !slices.Contains(v.hints, hint) {
+		v.hints = append(v.hints, hint)
+	}
 	v.failed++
 }
 
 // err is the command's error, nil when nothing failed. Why was said for each key.
 func (v *verdicts) err(total int, done string) error {
+	hint := strings.Join(v.hints, " ")
 	switch {
 	case v.failed == 0:
 		return nil
 	case total == 1:
-		return failed(v.words, "", "")
+		return failed(v.words, "", hint)
 	}
-	return failed(v.words, fmt.Sprintf("%d of %d secrets were not %s", v.failed, total, done), "")
+	return failed(v.words, fmt.Sprintf("%d of %d secrets were not %s", v.failed, total, done), hint)
 }
 
 // complain prints a line about a failure, red where there are colours.

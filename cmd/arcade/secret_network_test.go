@@ -28,7 +28,7 @@ func TestAKeyTravelsWithoutTLSOnlyWhenAsked(t *testing.T) {
 	}{
 		{"to localhost it does, without a word", []string{"-h", "localhost"}, true, "", ""},
 		{"to a loopback address it does with --no-tls, without a word", []string{"-h", "::ffff:127.0.0.1", "--no-tls"}, true, "", ""},
-		{"elsewhere TLS is used", []string{"-h", thisMachine}, false, "", "it does not speak TLS; if that is right, use --no-tls"},
+		{"elsewhere TLS is used", []string{"-h", thisMachine}, false, "", "it does not speak TLS\nIf that is right, use --no-tls."},
 		{"elsewhere --no-tls is obeyed with a warning", []string{"-h", thisMachine, "--no-tls"}, true, warning, ""},
 		{"--tls to localhost is obeyed", []string{"-h", "localhost", "--tls"}, false, "", "it does not speak TLS"},
 	}
@@ -114,7 +114,7 @@ func TestProxiesAndCertificatesComeFromTheEnvironment(t *testing.T) {
 		s := newStage(t)
 		s.env = append(s.env, "HTTPS_PROXY=http://me:"+sentinel+"@127.0.0.1:1")
 		r := s.secret("list", "-h", "example.com")
-		if r.code != exitFailure || !strings.Contains(r.stderr, "the proxy cannot be reached; check HTTPS_PROXY") {
+		if r.code != exitFailure || !strings.Contains(r.stderr, "the proxy cannot be reached.\nCheck HTTPS_PROXY.") {
 			t.Errorf("exit code %d, %q; want to be told about the proxy", r.code, r.stderr)
 		}
 		if strings.Contains(r.stderr, sentinel) {

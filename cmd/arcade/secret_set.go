@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -115,7 +116,8 @@ func wrongPair(cmd *cobra.Command, err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	}
-	return failed("value not read", err.Error(), "")
+	what, hint := inTwo(err)
+	return failed("value not read", what, cmp.Or(hint, "Pipe it in: arcade secret set KEY=- < value.txt"))
 }
 
 // readValues fetches the values that are not in the arguments. On a terminal KEY=- is asked
@@ -144,7 +146,8 @@ func (a *app) readEnvFile(ctx context.Context, path string) ([]secrets.Pair, err
 	file, err := await(ctx, func() (secrets.EnvFile, error) { return secrets.ReadEnvFile(path) })
 	var unusable *secrets.EnvFileError
 	if errors.As(err, &unusable) {
-		return nil, failed("env file: "+withoutAdvice(unusable.Problem), err.Error(), "")
+		what, hint := inTwo(err)
+		return nil, failed("env file: "+withoutAdvice(unusable.Problem), what, hint)
 	}
 	if err != nil {
 		return nil, err
@@ -155,7 +158,8 @@ func (a *app) readEnvFile(ctx context.Context, path string) ([]secrets.Pair, err
 			count(n, "line", "lines"), name, joinNumbers(file.Skipped)))
 	}
 	if len(file.Pairs) == 0 {
-		return nil, failed("env file: no secrets in it", fmt.Sprintf("there is no KEY=VALUE in '%s'", name), "")
+		return nil, failed("env file: no secrets in it", fmt.Sprintf("there is no KEY=VALUE in '%s'", name),
+			"Name another file with --env-file.")
 	}
 	return file.Pairs, nil
 }
@@ -201,5 +205,6 @@ func reasonOf(err error) string {
 	if errors.Is(err, context.Canceled) {
 		return "interrupted before the Engine has answered"
 	}
-	return err.Error()
+	what, _ := inTwo(err)
+	return what
 }

@@ -187,7 +187,7 @@ func TestAKeyWithoutAValueIsAskedForHidden(t *testing.T) {
 		terminal.awaitEcho(false)
 		terminal.typed(strings.Repeat("x", 3000))
 		terminal.typed(strings.Repeat("y", 3000) + "\n")
-		if code, output := terminal.end(); code != exitFailure || !strings.Contains(output, "write KEY=- and read the value from a file") {
+		if code, output := terminal.end(); code != exitFailure || !strings.Contains(output, "Write KEY=- and read the value from a file.") {
 			t.Errorf("exit code %d, %q; want to be told about KEY=-", code, output)
 		}
 		if got := s.engine.Requests(); len(got) != 0 {
@@ -214,14 +214,15 @@ func TestAKeyWithoutAValueIsAskedForHidden(t *testing.T) {
 }
 
 func TestFailuresAreRedOnATerminalThatWantsColour(t *testing.T) {
-	const line = "Error setting secret 'A': the Engine has a problem; try again in a while (HTTP 500)"
-	const red = "\x1b[31m" + line + "\x1b[0m\n"
+	const line = "Error setting secret 'A': the Engine has a problem (HTTP 500)"
+	const hint = "Try again in a while.\n"
+	const red = "\x1b[31m" + line + "\x1b[0m\n" + hint
 	tests := []struct {
 		name, env, want string
 	}{
 		{"a terminal gets red", "", red},
-		{"NO_COLOR does not", "NO_COLOR=1", line + "\n"},
-		{"a dumb terminal does not", "TERM=dumb", line + "\n"},
+		{"NO_COLOR does not", "NO_COLOR=1", line + "\n" + hint},
+		{"a dumb terminal does not", "TERM=dumb", line + "\n" + hint},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -237,7 +238,7 @@ func TestFailuresAreRedOnATerminalThatWantsColour(t *testing.T) {
 	t.Run("a pipe does not", func(t *testing.T) {
 		s := newStage(t)
 		s.engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 500})
-		if r := s.secret("set", "A=1"); r.stderr != line+"\n" {
+		if r := s.secret("set", "A=1"); r.stderr != line+"\n"+hint {
 			t.Errorf("stderr is %q, want it without colour", r.stderr)
 		}
 	})

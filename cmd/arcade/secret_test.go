@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -27,74 +26,6 @@ func (s *stage) secretWith(stdin string, args ...string) result {
 	return s.finish(cmd)
 }
 
-func TestWrongUsageOfSecretSendsNothing(t *testing.T) {
-	tests := []struct {
-		name, stdin string
-		args        []string
-		want        string
-	}{
-		{"set without anything", "", []string{"set"},
-			"Either provide KEY=VALUE pairs or use --from-env to load from .env file."},
-		{"set with an env file and nothing else", "", []string{"set", "-f", ".env"},
-			"Either provide KEY=VALUE pairs or use --from-env to load from .env file."},
-		{"set with pairs and --from-env", "", []string{"set", "A=" + sentinel, "--from-env"},
-			"Cannot use both KEY=VALUE pairs and --from-env at the same time."},
-		{"set with pairs and an env file", "", []string{"set", "A=" + sentinel, "-f", ".env"},
-			"--env-file is only used with --from-env."},
-		{"a pair without =", "", []string{"set", "A=1", sentinel},
-			"argument 2: there is no = in it; write KEY=VALUE, or KEY=- to read the value from standard input."},
-		{"a lone key without a terminal to ask on", sentinel, []string{"set", "KEY"},
-			"argument 1: there is no terminal to ask for the value on; write KEY=- to read it from standard input."},
-		{"an empty key", "", []string{"set", "A=1", "=" + sentinel}, "argument 2: there is no key before the =."},
-		{"a blank key", "", []string{"set", "  =" + sentinel}, "argument 1: there is no key before the =."},
-		{"an empty value", "", []string{"set", "A=1", "B="}, "argument 2 ('B'): the value is empty."},
-		{"a blank value", "", []string{"set", "B= \t "}, "argument 1 ('B'): the value is empty."},
-		{"a blank in a key", "", []string{"set", "my key=" + sentinel},
-			"argument 1 ('my key'): a key must not contain blanks or control characters."},
-		{"a key twice", "", []string{"set", "A=1", "A=" + sentinel}, "argument 2 ('A'): an earlier argument sets the same key."},
-		{"standard input twice", sentinel, []string{"set", "A=-", "B=-"},
-			"argument 2 ('B'): only one value can come from standard input."},
-		{"nothing on standard input", "\n", []string{"set", "A=1", "B=-"}, "argument 2 ('B'): the value is empty."},
-		{"standard input that is not text", "\xff" + sentinel, []string{"set", "B=-"}, "argument 1 ('B'): it is not valid UTF-8."},
-		{"control characters in a key", "", []string{"set", "a\x1b[31mb=" + sentinel},
-			"argument 1 ('ab'): a key must not contain blanks or control characters."},
-		{"a value in place of a flag", "", []string{"set", "A", "-" + sentinel},
-			"there is no such flag; a value that starts with - is written KEY=-value."},
-		{"a value in place of a long flag", "", []string{"set", "A", "--" + sentinel},
-			"there is no such flag; a value that starts with - is written KEY=-value."},
-		{"a word in place of a flag", "", []string{"set", "A", "--hunter"}, "there is no such flag; a value"},
-		{"an argument to list", "", []string{"list", sentinel}, "this command takes no arguments."},
-		{"unset without a key", "", []string{"unset"}, "give at least one key to delete."},
-		{"an unknown subcommand", "", []string{sentinel}, "unknown command for 'arcade secret'."},
-		{"a password in the host", "", []string{"list", "--host", "me:" + sentinel + "@localhost"},
-			"the host must not contain a user name or password"},
-		{"an address in place of the host", "", []string{"list", "-h", "https://api.arcade.dev"}, "the host must not contain http:// or https://"},
-		{"a flag in place of the host", "", []string{"list", "-h", "--json"}, "--host needs a value."},
-		{"a port that is none", "", []string{"list", "-p", sentinel}, "the port must be a number from 1 to 65535."},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := newStage(t)
-			r := s.secretWith(tt.stdin, tt.args...)
-			if r.code != exitUsage {
-				t.Errorf("exit code %d, want %d", r.code, exitUsage)
-			}
-			if !strings.Contains(r.stderr, "Error: "+tt.want) {
-				t.Errorf("stderr is %q, want %q in it", r.stderr, tt.want)
-			}
-			if !strings.Contains(r.stderr, "\nRun 'arcade secret") {
-				t.Errorf("stderr is %q, want to be told where help is", r.stderr)
-			}
-			if strings.Contains(r.stdout+r.stderr, sentinel) {
-				t.Errorf("the value is repeated: %q", r.stdout+r.stderr)
-			}
-			if got := s.engine.Requests(); len(got) != 0 {
-				t.Errorf("the Engine got %v, want nothing at all", got)
-			}
-		})
-	}
-}
-
 func TestABareHIsHelp(t *testing.T) {
 	for _, args := range [][]string{{"-h"}, {"--help"}, {"list", "-h"}, {"set", "A=" + sentinel, "-h"}, {"set", "--help", "A="}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
@@ -107,57 +38,6 @@ func TestABareHIsHelp(t *testing.T) {
 				t.Errorf("the Engine got %v, want nothing: help was asked for", got)
 			}
 		})
-	}
-}
-
-func TestEnvFilesThatCannotBeUsedSendNothing(t *testing.T) {
-	tests := []struct{ name, content, want string }{
-		{"not UTF-8", "A=" + sentinel + "\nB=\xff\n", "it is not UTF-8 text; save it as UTF-8."},
-		{"UTF-16", "A\x00=\x001\x00", "it is not UTF-8 text; save it as UTF-8."},
-		{"larger than 1 MB", "A=" + sentinel + "\n#" + strings.Repeat("x", 1<<20), "it is larger than 1 MB; name a file with nothing but secrets in it."},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := newStage(t)
-			path := filepath.Join(s.home, "bad.env")
-			if err := os.WriteFile(path, []byte(tt.content), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			s.wantEnvFailure("bad.env", tt.want)
-		})
-	}
-	t.Run("not readable", func(t *testing.T) {
-		s := newStage(t)
-		path := filepath.Join(s.home, "bad.env")
-		if err := os.WriteFile(path, []byte("A="+sentinel), 0o200); err != nil {
-			t.Fatal(err)
-		}
-		if f, err := os.Open(path); err == nil { // root reads everything
-			f.Close()
-			t.Skip("permissions mean nothing to this user")
-		}
-		s.wantEnvFailure("bad.env", "it cannot be read; check its permissions.")
-	})
-	t.Run("behind a file that is no directory", func(t *testing.T) {
-		s := newStage(t)
-		if err := os.WriteFile(filepath.Join(s.home, "file"), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		s.wantEnvFailure("file/bad.env", "it cannot be read; check its permissions.")
-	})
-}
-
-func (s *stage) wantEnvFailure(path, want string) {
-	s.Helper()
-	r := s.secret("set", "--from-env", "--env-file", path)
-	if r.code != exitFailure || !strings.Contains(r.stderr, fmt.Sprintf("Error: cannot use '%s': %s", path, want)) {
-		s.Errorf("exit code %d, %q; want 1 and %q", r.code, r.stderr, want)
-	}
-	if strings.Contains(r.stdout+r.stderr, sentinel) {
-		s.Errorf("the file's content is repeated: %q", r.stdout+r.stderr)
-	}
-	if got := s.engine.Requests(); len(got) != 0 {
-		s.Errorf("the Engine got %v, want nothing", got)
 	}
 }
 
@@ -190,33 +70,6 @@ func TestSecretsArePresentedWithTheFirstCredentialsFound(t *testing.T) {
 			got := s.engine.Requests()
 			if len(got) != 1 || got[0].Authorization != "Bearer "+tt.token || got[0].Path != tt.path {
 				t.Errorf("the Engine got %+v, want one request with %s for %s", got, tt.token, tt.path)
-			}
-		})
-	}
-	failures := []struct {
-		name string
-		file []string
-		want string
-	}{
-		{"no credentials", nil, "Error: you are not logged in.\nRun 'arcade login'.\n"},
-		{"a file that says nothing", []string{project}, "Error: you are not logged in.\nRun 'arcade login'.\n"},
-		{"an expired token", []string{expired, project},
-			"Error: your login has expired.\nRun 'arcade logout', then 'arcade login'; or set ARCADE_API_KEY.\n"},
-		{"a damaged file", []string{"["}, "Error: the credentials file cannot be read"},
-	}
-	for _, tt := range failures {
-		t.Run(tt.name+" ends the command", func(t *testing.T) {
-			s := newStage(t)
-			s.writeCloud(tt.file...)
-			s.env = append(s.env, "ARCADE_USAGE_TRACKING=0")
-			for _, args := range [][]string{{"list"}, {"set", "A=1"}, {"unset", "A"}} {
-				r := s.run(append([]string{"secret", "-h", "localhost", "-p", s.enginePort()}, args...)...)
-				if r.code != exitFailure || !strings.HasPrefix(r.stderr, tt.want) {
-					t.Errorf("%s: exit code %d, %q; want 1 and %q", args[0], r.code, r.stderr, tt.want)
-				}
-			}
-			if got := s.engine.Requests(); len(got) != 0 {
-				t.Errorf("the Engine got %v, want nothing without credentials", got)
 			}
 		})
 	}

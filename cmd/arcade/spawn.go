@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"os"
 	"strings"
@@ -50,7 +51,7 @@ func startFlusher(environment []string) error {
 func startDetached(environment, visible []string) error {
 	payload := strings.Join(environment, "\x00")
 	if len(payload) > pipeLimit {
-		return failed("environment too large", "the environment is too large to start a flusher with", "")
+		return errors.New("the environment is too large")
 	}
 	program, err := os.Executable()
 	if err != nil {

@@ -82,7 +82,7 @@ func outboxFailure(err error) *failure {
 		return failed("database newer", "the usage database was written by a newer arcade",
 			"Update arcade. Until then this version neither records nor delivers.")
 	}
-	return failed("database", "the usage database cannot be used: "+err.Error(),
+	return failed("database", "the usage database cannot be used: "+cause(err),
 		"Check that its directory is writable and the disk not full; a damaged database is replaced by the next recorded command.")
 }
 

@@ -120,6 +120,9 @@ func (a *app) flush(ctx context.Context, timeout time.Duration, asJSON bool) err
 	if err != nil {
 		return err
 	}
+	if by := a.offBy(after.consent); by != "" { // since a moment ago
+		return a.tellOff(by, asJSON)
+	}
 	result.Pending = after.counts.Pending
 	result.ElapsedMS = a.now().Sub(a.started).Milliseconds()
 	if after.counts.Pending == 0 {
@@ -168,8 +171,7 @@ func (a *app) flushFailure(err error) *failure {
 		return failed("waiting for the principal", "a message waits until Arcade Cloud says whose the credentials are",
 			"Check them with 'arcade whoami', or log in again.")
 	case errors.As(err, &delay) && !delay.Until.IsZero():
-		wait := delay.Until.Sub(a.now()).Round(time.Second)
-		return failed("server asked to wait", fmt.Sprintf("PostHog asked to wait %s more (%s)", wait, delay.Reason),
+		return failed("server asked to wait", fmt.Sprintf("PostHog asked to wait %s more (%s)", span(delay.Until.Sub(a.now())), delay.Reason),
 			"Nothing is lost: the first command after that delivers.")
 	case errors.As(err, &delay):
 		return failed("not delivered", "not everything could be delivered: "+delay.Reason,

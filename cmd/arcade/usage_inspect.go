@@ -90,7 +90,8 @@ func (a *app) inspectOne(ctx context.Context, id string) error {
 			"It is settled as dead when it is its turn; 'arcade usage inspect --json' shows what is left of it.")
 	}
 	if m := s.messages[0]; m.DistinctID == "" && m.Kind == outbox.Alias {
-		return failed("undecided alias", "this alias waits until Arcade Cloud says who you are; nothing goes over the wire before", "")
+		return failed("undecided alias", "this alias waits until Arcade Cloud says who you are",
+			"The next delivery asks: run 'arcade usage flush'.")
 	} else if m.DistinctID == "" {
 		fmt.Fprintln(a.err, "Whose message this is has not been decided; this is how it would go out anonymously.")
 	}

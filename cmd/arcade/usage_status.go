@@ -70,7 +70,9 @@ func (a *app) status(ctx context.Context, asJSON bool) error {
 		if t.interactive {
 			value = strings.ReplaceAll(wrap(value, t.width-indent), "\n", "\n"+strings.Repeat(" ", indent))
 		}
-		fmt.Fprintf(a.out, "%-*s%s\n", indent, line[0]+":", value)
+		if _, err := fmt.Fprintf(a.out, "%-*s%s\n", indent, line[0]+":", value); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -66,8 +66,11 @@ func (a *app) loggedIn(home string) (identity.Credentials, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return credentials, errNotLoggedIn
+	case errors.Is(err, identity.ErrCredentialsInvalid):
+		return credentials, failed("credentials damaged", "the credentials file is damaged",
+			"Run 'arcade logout', which removes it, then 'arcade login'.")
 	case err != nil:
-		return credentials, failed("credentials unreadable", "the credentials file cannot be read: "+err.Error(),
+		return credentials, failed("credentials unreadable", "the credentials file cannot be read: "+cause(err),
 			"Run 'arcade logout', then 'arcade login'.")
 	case !credentials.Present():
 		return credentials, errNotLoggedIn
