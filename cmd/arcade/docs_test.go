@@ -76,10 +76,8 @@ func blocks(document string) (list []block, prose string) {
 // commands returns the lines of a block that a reader would run.
 func (b block) commands() (list []string) {
 	prefixes := map[string]*regexp.Regexp{
-		"sh":         regexp.MustCompile(`^\s*`),
-		"console":    regexp.MustCompile(`^\$ `),
-		"yaml":       regexp.MustCompile(`^\s*(- |run: )+`),
-		"dockerfile": regexp.MustCompile(`^RUN `),
+		"sh":      regexp.MustCompile(`^\s*`),
+		"console": regexp.MustCompile(`^\$ `),
 	}
 	prefix := prefixes[b.language]
 	for _, line := range b.lines {
@@ -146,7 +144,7 @@ func typeBlock(t *testing.T, lines []string, allSucceed bool) {
 // The test above says nothing if it cannot fail.
 func TestAWrongCommandLineIsNoticed(t *testing.T) {
 	document := "```sh\narcade usage inpsect || true\n```\nand\n```console\n$ arcade whoami\nnothing\n```\n" +
-		"```yaml\n- run: printf x | A=b arcade whoami\n- name: arcade whoami\n```\n```json\narcade whoami\n```\n"
+		"```json\narcade whoami\n```\n"
 	list, prose := blocks(document)
 	if prose != "and\n" {
 		t.Errorf("the prose is %q", prose)
