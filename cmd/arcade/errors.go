@@ -61,7 +61,7 @@ func panicked(stack []byte) *failure {
 
 // frames keeps the function names and lines of a stack trace and drops the arguments' values.
 func frames(stack []byte) string {
-	arguments := regexp.MustCompile(`\(.*\)$|^goroutine .*|^panic\(.*`)
+	arguments := regexp.MustCompile(`^goroutine .*|^panic\(.*|\([^()]*\)$`)
 	var kept []string
 	for line := range strings.Lines(string(stack)) {
 		if line = arguments.ReplaceAllString(strings.TrimRight(line, "\n"), ""); line != "" {
@@ -183,12 +183,12 @@ func (a *app) report(err error) int {
 	if err == nil {
 		return 0
 	}
-	f := asFailure(err)
+	f, t := asFailure(err), a.terminal(a.err)
 	if f.what != "" {
-		fmt.Fprintf(a.err, "Error: %s.\n", strings.TrimSuffix(f.what, "."))
+		fmt.Fprintln(a.err, t.wrap("Error: "+strings.TrimSuffix(f.what, ".")+"."))
 	}
 	if f.hint != "" {
-		fmt.Fprintln(a.err, f.hint)
+		fmt.Fprintln(a.err, t.wrap(f.hint))
 	}
 	return f.code
 }

@@ -160,7 +160,12 @@ func (v *verdicts) err(total int, done string) error {
 }
 
 // complain prints a line about a failure, red where there are colours.
-func (a *app) complain(line string) { fmt.Fprintln(a.err, a.terminal(a.err).paint(red, line)) }
+func (a *app) complain(line string) { a.tell(red, line) }
 
 // warn prints a line about what a person should know.
-func (a *app) warn(line string) { fmt.Fprintln(a.err, a.terminal(a.err).paint(yellow, line)) }
+func (a *app) warn(line string) { a.tell(yellow, line) }
+
+func (a *app) tell(colour int, line string) {
+	t := a.terminal(a.err)
+	fmt.Fprintln(a.err, t.paint(colour, t.wrap(line)))
+}

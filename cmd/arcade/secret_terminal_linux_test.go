@@ -266,7 +266,7 @@ func TestManyKeysShowProgressOnATerminal(t *testing.T) {
 		}
 	}
 	left := output[strings.LastIndex(output[:strings.Index(output, "\n")], "\r")+1:]
-	want := "\x1b[31mError setting secret 'C': interrupted before the Engine has answered\x1b[0m\n"
+	want := "\x1b[31mError setting secret 'C': interrupted\nbefore the Engine has answered\x1b[0m\n"
 	if !strings.HasPrefix(left, want) {
 		t.Errorf("the screen shows %q, want the progress line wiped and %q", left, want)
 	}
@@ -297,7 +297,7 @@ func TestTheListIsATableOnATerminal(t *testing.T) {
 			now.Add(-3*time.Hour-time.Minute).Format(time.RFC3339), now.Add(-5*24*time.Hour-time.Hour).Format("2006-01-02T15:04:05.999999")))
 		output := list(s, 100)
 		for _, want := range []string{
-			"Tool Secrets ", "Key  Type     Description  Hint     Last Accessed  Created At",
+			"Tool Secrets\n", "Key  Type     Description  Hint     Last Accessed  Created At",
 			"NEW  project  text         ...wxyz  3 h ago        5 days ago", "OLD  -        -            -        Never          -",
 		} {
 			if !strings.Contains(output, want) {

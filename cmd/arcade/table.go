@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -24,7 +25,6 @@ const minCell = 12
 func printTable(w io.Writer, title string, columns []column, rows [][]string, t terminal) {
 	columns, rows = fit(columns, rows, t)
 	out := table.NewWriter()
-	out.SetOutputMirror(w)
 	out.SetStyle(plainStyle(t))
 	if title != "" {
 		out.SetTitle(title)
@@ -34,7 +34,20 @@ func printTable(w io.Writer, title string, columns []column, rows [][]string, t 
 		out.AppendRow(cells(row))
 	}
 	out.SetColumnConfigs(alignments(columns))
-	out.Render()
+	width := rowWidth(columns, rows)
+	for line := range strings.Lines(out.Render()) {
+		fmt.Fprintln(w, trimmed(line, width))
+	}
+}
+
+// trimmed is a line without the blanks behind the last column, which would wrap, and the rule
+// below the header without its part below them.
+func trimmed(line string, width int) string {
+	line = strings.TrimRight(line, " \n")
+	if runes := []rune(line); strings.Trim(line, "─-") == "" && len(runes) > width {
+		return string(runes[:width])
+	}
+	return line
 }
 
 func alignments(columns []column) []table.ColumnConfig {
@@ -74,6 +87,7 @@ func plainStyle(t terminal) table.Style {
 
 // fit cuts or leaves out columns until a row has room on the terminal.
 func fit(columns []column, rows [][]string, t terminal) ([]column, [][]string) {
+	columns, rows = withoutEmpty(columns, rows)
 	for {
 		over := rowWidth(columns, rows) - t.width
 		last := mostDispensable(columns)
@@ -99,9 +113,20 @@ func mostDispensable(columns []column) int {
 	return found
 }
 
-// rowWidth counts the two blanks behind each column.
+// withoutEmpty leaves out the columns that say nothing and need not stay.
+func withoutEmpty(columns []column, rows [][]string) ([]column, [][]string) {
+	for i := len(columns) - 1; i >= 0; i-- {
+		says := func(row []string) bool { return row[i] != "" }
+		if columns[i].drop > 0 && !slices.ContainsFunc(rows, says) {
+			columns, rows = withoutColumn(columns, rows, i)
+		}
+	}
+	return columns, rows
+}
+
+// rowWidth counts the two blanks between columns.
 func rowWidth(columns []column, rows [][]string) int {
-	total := 2 * len(columns)
+	total := 2 * (len(columns) - 1)
 	for i := range columns {
 		total += columnWidth(columns, rows, i)
 	}
@@ -133,9 +158,31 @@ func withoutColumn(columns []column, rows [][]string, i int) ([]column, [][]stri
 	return slices.Delete(slices.Clone(columns), i, i+1), list
 }
 
-// wrap breaks a text at blanks so that it fits the terminal.
+// wrap breaks each line of a text at blanks so that it fits the terminal. Words that are wider
+// stay whole, to be copied; go-pretty would cut them and join lines behind them.
 func wrap(s string, width int) string {
-	return text.WrapSoft(s, width)
+	var out strings.Builder
+	for i, line := range strings.Split(s, "\n") {
+		if i > 0 {
+			out.WriteByte('\n')
+		}
+		used := 0
+		for j, word := range strings.Split(line, " ") {
+			wide := text.StringWidthWithoutEscSequences(word)
+			switch {
+			case j == 0:
+			case used+1+wide > width:
+				out.WriteByte('\n')
+				used = 0
+			default:
+				out.WriteByte(' ')
+				used++
+			}
+			out.WriteString(word)
+			used += wide
+		}
+	}
+	return out.String()
 }
 
 func titles(columns []column) []string {

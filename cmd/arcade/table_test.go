@@ -44,6 +44,26 @@ func TestATableFitsTheTerminal(t *testing.T) {
 	}
 }
 
+func TestATextIsBrokenAtBlanksAndNowhereElse(t *testing.T) {
+	for name, test := range map[string]struct {
+		text string
+		want string // on 10 columns
+	}{
+		"nothing":                 {"", ""},
+		"what fits":               {"0123456789", "0123456789"},
+		"two words":               {"01234 56789", "01234\n56789"},
+		"two words that fit":      {"0123 56789", "0123 56789"},
+		"a word that is too wide": {"a 0123456789ab b", "a\n0123456789ab\nb"},
+		"lines":                   {"a\n0123456789ab\nb", "a\n0123456789ab\nb"},
+		"colours":                 {"\x1b[1m012345678\x1b[0m a", "\x1b[1m012345678\x1b[0m\na"},
+		"signs beyond ASCII":      {"○○○○ ✓✓✓✓✓", "○○○○ ✓✓✓✓✓"},
+	} {
+		if got := wrap(test.text, 10); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}
+
 func TestAPipeGetsTabsAndWholeTexts(t *testing.T) {
 	var out bytes.Buffer
 	long := strings.Repeat("x", 300)

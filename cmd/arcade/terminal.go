@@ -79,6 +79,14 @@ func (t terminal) clip(s string, n int) string {
 	}
 }
 
+// wrap breaks a text for a person at blanks. A program gets it as it is.
+func (t terminal) wrap(s string) string {
+	if !t.interactive {
+		return s
+	}
+	return wrap(s, t.width)
+}
+
 // ago words a time relative to now; times in the future come from a clock that was wrong.
 func ago(at, now time.Time) string {
 	if at.IsZero() {
@@ -128,7 +136,7 @@ func rfc3339(at time.Time) string {
 }
 
 // progress is a line on stderr that is rewritten in place. On anything but a terminal it
-// stays silent.
+// stays silent, and beside --debug, whose lines would end up in it.
 type progress struct {
 	w     io.Writer
 	total int
@@ -138,7 +146,7 @@ type progress struct {
 
 func (a *app) newProgress(total int) *progress {
 	t := a.terminal(a.err)
-	return &progress{w: a.err, total: total, width: min(t.width, 80), on: t.interactive && a.env("TERM") != "dumb"}
+	return &progress{w: a.err, total: total, width: min(t.width, 80), on: t.interactive && a.env("TERM") != "dumb" && !a.debugRequests}
 }
 
 func (p *progress) show(settled int) {

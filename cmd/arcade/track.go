@@ -22,9 +22,10 @@ import (
 // then 5 s.
 const recordLimit = 21 * time.Second
 
-const notice = `arcade notes which command ran, how long it took and whether it failed, and sends
-that to Arcade: no arguments, no values, no file contents. 'arcade usage inspect'
-shows all of it; 'arcade usage disable' or ARCADE_USAGE_TRACKING=0 switches it off.
+const notice = `arcade notes which command ran, how long it took and whether it failed,
+and sends that to Arcade: no arguments, no values, no file contents.
+'arcade usage inspect' shows all of it; 'arcade usage disable' or
+ARCADE_USAGE_TRACKING=0 switches it off.
 `
 
 // track records the command that has just ended. Nothing that happens here changes what the
@@ -116,7 +117,7 @@ func (a *app) record(ctx context.Context, message outbox.Message) error {
 	a.trouble("usage.json not written", l.behind)
 	a.trouble("not synced", l.box.Leave())
 	if r.first {
-		fmt.Fprint(a.err, notice)
+		a.printNotice()
 	}
 	if !r.due || a.env(childMarker) != "" || l.box.FlusherRunning() || r.early && l.box.FlusherWaiting() {
 		return nil
@@ -124,6 +125,15 @@ func (a *app) record(ctx context.Context, message outbox.Message) error {
 	a.point("before-spawn")
 	a.trouble("no flusher started", a.spawn(a.childEnvironment(r.keyNeeded)))
 	return nil
+}
+
+// printNotice keeps its lines where there is room for them.
+func (a *app) printNotice() {
+	text := strings.TrimSuffix(notice, "\n")
+	if t := a.terminal(a.err); t.interactive {
+		text = t.wrap(strings.ReplaceAll(text, "\n", " "))
+	}
+	fmt.Fprintln(a.err, text)
 }
 
 // recording is what one transaction of record finds out.

@@ -71,7 +71,7 @@ func TestClearAsksAndNeedsYesWhereNobodyCanBeAsked(t *testing.T) {
 	if r := m.runWith("y\n", "usage", "clear"); r.code != 2 || !strings.Contains(r.stderr, "--yes") {
 		t.Errorf("without a terminal: exit code %d, %s", r.code, r.stderr)
 	}
-	if r := m.must("usage", "clear", "--yes"); !strings.Contains(r.stdout, "1 waiting message was erased") {
+	if r := m.must("usage", "clear", "--yes"); !strings.Contains(r.stdout, "Erased: 1 waiting message.") {
 		t.Errorf("clear says %q", r.stdout)
 	}
 	if found := m.inspect(); len(found.Messages) != 0 || found.Identity.AnonID == "" {

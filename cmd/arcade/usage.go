@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,6 +38,7 @@ or stop it altogether; they are not recorded themselves.`,
 // snapshot is what the database says at one moment.
 type snapshot struct {
 	state    identity.State
+	since    time.Time // when this home got its anon id
 	counts   outbox.Counts
 	schedule outbox.Schedule
 	messages []outbox.Message
@@ -50,6 +52,9 @@ func (a *app) look(ctx context.Context, box *outbox.Outbox, filter outbox.Filter
 	s.consent = box.ConsentBeside()
 	err = box.View(ctx, func(tx *sql.Tx) (err error) {
 		if s.state, _, err = identity.Load(ctx, tx); err != nil {
+			return err
+		}
+		if s.since, err = identity.Since(ctx, tx); err != nil {
 			return err
 		}
 		if s.counts, err = outbox.CountsTx(ctx, tx); err != nil {

@@ -23,6 +23,7 @@ func (a *app) follow(ctx context.Context, filter outbox.Filter) error {
 	box := a.outbox(home)
 	t := a.terminal(a.out)
 	seen := map[string]string{}
+	headed := !t.interactive
 	ticker := time.NewTicker(followInterval)
 	defer ticker.Stop()
 	for {
@@ -32,6 +33,10 @@ func (a *app) follow(ctx context.Context, filter outbox.Filter) error {
 		}
 		if err != nil {
 			return err
+		}
+		if !headed {
+			headed = true
+			a.printHeader(s, box, t)
 		}
 		for _, m := range changed(seen, s.messages) {
 			if _, err := fmt.Fprintln(a.out, a.followLine(m, t)); err != nil {

@@ -118,8 +118,7 @@ func (a *app) inspect(ctx context.Context, filter outbox.Filter, asJSON bool) er
 	case asJSON:
 		return a.printJSON(newInspection(s))
 	case t.interactive:
-		fmt.Fprintln(a.out, wrap(a.headline(s, t), t.width))
-		fmt.Fprintln(a.out, wrap(a.outlook(s, box), t.width))
+		a.printHeader(s, box, t)
 		if len(s.messages) > 0 {
 			printTable(a.out, "", inspectColumns(), a.rowsForPeople(s.messages, t), t)
 		}
@@ -127,6 +126,12 @@ func (a *app) inspect(ctx context.Context, filter outbox.Filter, asJSON bool) er
 	default:
 		return printTSV(a.out, inspectColumns(), rowsForPrograms(s.messages))
 	}
+}
+
+// printHeader says above the messages whose they are, and what happens next.
+func (a *app) printHeader(s snapshot, box *outbox.Outbox, t terminal) {
+	fmt.Fprintln(a.out, t.wrap(a.headline(s, t, t.clip(s.state.PrincipalID, 18))))
+	fmt.Fprintln(a.out, t.wrap(a.outlook(s, box)))
 }
 
 // inspection is what `usage inspect --json` prints.
@@ -194,7 +199,7 @@ func orEmptyObject(raw json.RawMessage) json.RawMessage {
 func inspectColumns() []column {
 	return []column{
 		{title: "SEQ", right: true}, {title: "RECORDED"}, {title: "STATE"}, {title: "COMMAND"},
-		{title: "RESULT", drop: 1}, {title: "AS", drop: 2}, {title: "NOTE", drop: 3, shrink: true}, {title: "UUID", drop: 4},
+		{title: "RESULT", drop: 1}, {title: "AS", drop: 3}, {title: "NOTE", drop: 2, shrink: true}, {title: "UUID", drop: 4},
 	}
 }
 
@@ -279,17 +284,17 @@ func stateLabel(s outbox.State, t terminal) string {
 	return t.paint(l.colour, symbol+" "+string(s))
 }
 
-// headline says who this machine is for PostHog.
-func (a *app) headline(s snapshot, t terminal) string {
+// headline says who this machine is for PostHog; principal is its principal as it is to be shown.
+func (a *app) headline(s snapshot, t terminal, principal string) string {
 	switch {
 	case s.state.AnonID == "":
 		return "Nothing has been recorded yet."
 	case s.state.PrincipalID != "":
-		return fmt.Sprintf("You are %s (linked to this home's id %s).", t.paint(bold, s.state.PrincipalID), t.clip(s.state.AnonID, 9))
+		return fmt.Sprintf("You are %s (this home's id: %s).", t.paint(bold, principal), t.clip(s.state.AnonID, 9))
 	case s.state.Credential != "":
-		return fmt.Sprintf("You are logged in; as whom is asked with the next delivery (this home's id is %s).", t.clip(s.state.AnonID, 9))
+		return fmt.Sprintf("You are logged in; as whom is asked with the next delivery (this home's id: %s).", t.clip(s.state.AnonID, 9))
 	default:
-		return fmt.Sprintf("You are anonymous (id %s, which this home got %s).", t.clip(s.state.AnonID, 9), ago(s.consent.Since, a.now()))
+		return fmt.Sprintf("You are anonymous (id %s, which this home got %s).", t.clip(s.state.AnonID, 9), ago(s.since, a.now()))
 	}
 }
 

@@ -63,13 +63,11 @@ func (a *app) status(ctx context.Context, asJSON bool) error {
 	if asJSON {
 		return a.printJSON(st)
 	}
+	const indent = 15 // the widest label, its colon and a blank
 	t := a.terminal(a.out)
+	t.width -= indent
 	for _, line := range a.statusLines(s, st, box, t) {
-		const indent = 15 // the widest label, its colon and a blank
-		value := line[1]
-		if t.interactive {
-			value = strings.ReplaceAll(wrap(value, t.width-indent), "\n", "\n"+strings.Repeat(" ", indent))
-		}
+		value := strings.ReplaceAll(t.wrap(line[1]), "\n", "\n"+strings.Repeat(" ", indent))
 		if _, err := fmt.Fprintf(a.out, "%-*s%s\n", indent, line[0]+":", value); err != nil {
 			return err
 		}
@@ -88,9 +86,8 @@ func (a *app) statusLines(s snapshot, st status, box *outbox.Outbox, t terminal)
 	}
 	return [][2]string{
 		{"Tracking", either(st.Tracking, "on", "off") + " (" + st.DecidedBy + ")"},
-		{"Identity", a.headline(s, t)},
-		{"Messages", fmt.Sprintf("%d pending, %d delivered lately, %d dead, %d dropped by caps, %d erased",
-			st.Pending, st.Delivered, st.Dead, st.Dropped, st.Erased)},
+		{"Identity", a.headline(s, t, s.state.PrincipalID)},
+		{"Messages", messagesInWords(st)},
 		{"Sent to", st.Host},
 		{"Key", either(st.KeySet, "set", "not set: events are kept, not sent")},
 		{"Last delivery", ago(s.schedule.LastSuccess, a.now())},
@@ -98,6 +95,18 @@ func (a *app) statusLines(s snapshot, st status, box *outbox.Outbox, t terminal)
 		{"Flusher", either(st.Flusher, "running", "not running")},
 		{"File", fmt.Sprintf("%s (%s, schema %d)", a.tilde(st.File), size(st.SizeBytes), st.Schema)},
 	}
+}
+
+// messagesInWords leaves out what hardly anybody ever has.
+func messagesInWords(st status) string {
+	text := fmt.Sprintf("%d pending, %d delivered lately, %d dead", st.Pending, st.Delivered, st.Dead)
+	if st.Dropped > 0 {
+		text += fmt.Sprintf(", %d dropped by caps", st.Dropped)
+	}
+	if st.Erased > 0 {
+		text += fmt.Sprintf(", %d erased", st.Erased)
+	}
+	return text
 }
 
 func either(yes bool, one, other string) string {

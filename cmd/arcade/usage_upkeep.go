@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -102,6 +103,10 @@ func (a *app) retry(ctx context.Context, box *outbox.Outbox, ids []string) error
 	if err != nil {
 		return err
 	}
+	if retried == 0 && len(ids) == 0 {
+		fmt.Fprintln(a.out, "No message is dead.")
+		return nil
+	}
 	if int(retried) < len(ids) {
 		fmt.Fprintf(a.err, "%s not dead, or not there.\n", count(len(ids)-int(retried), "of them is", "of them are"))
 	}
@@ -174,8 +179,8 @@ func (a *app) clear(ctx context.Context, box *outbox.Outbox, yes bool) error {
 		fmt.Fprintln(a.out, "There is nothing to erase.")
 		return nil
 	}
-	if !yes && !a.confirm(fmt.Sprintf("Erase %s and %s, for ever?",
-		count(s.counts.Pending, "waiting message", "waiting messages"), count(s.counts.Delivered+s.counts.Dead, "receipt", "receipts"))) {
+	receipts := s.counts.Delivered + s.counts.Dead
+	if !yes && !a.confirm("Erase "+heap(s.counts.Pending, receipts)+", for ever?") {
 		fmt.Fprintln(a.out, "Nothing was erased.")
 		return nil
 	}
@@ -183,6 +188,18 @@ func (a *app) clear(ctx context.Context, box *outbox.Outbox, yes bool) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.out, "%s erased.\n", count(erased, "waiting message was", "waiting messages were"))
+	fmt.Fprintf(a.out, "Erased: %s.\n", heap(erased, receipts))
 	return nil
+}
+
+// heap words what lies in the outbox, which is not empty.
+func heap(waiting, receipts int) string {
+	var parts []string
+	if waiting > 0 {
+		parts = append(parts, count(waiting, "waiting message", "waiting messages"))
+	}
+	if receipts > 0 {
+		parts = append(parts, count(receipts, "receipt", "receipts"))
+	}
+	return strings.Join(parts, " and ")
 }
