@@ -26,10 +26,10 @@
 //  8. PostHog refuses a batch: halving finds the message it objects to in 2·log2(n)+2 requests;
 //     how far that got is kept in `attempts`, so that a killed flusher's work is not lost.
 //  9. Nobody answers, or somebody else does (a captive portal, a proxy): nothing is settled and
-//     nothing is used up; the back-off is kept in the database, across processes.
-//  10. The user switches tracking off meanwhile: consent is read in the transaction that takes
-//     the next messages, and again when the request is about to leave, so nothing is sent after
-//     it. An empty file beside the database keeps the switch when the database is lost.
+//     nothing is used up; the back-off is kept in the database, across processes. The batch
+//     that was made ready meanwhile is dropped; it was never sent.
+//  10. The user switches tracking off meanwhile: consent is read before messages are encoded,
+//     and again when each request is about to leave, so nothing is sent after it. An empty file beside the database keeps the switch when the database is lost.
 //  11. The write lock's holder is stopped: the wait is bounded, SQLite's own locking takes over.
 //  12. The database is corrupt: a new one takes its place, with everything that can be read of
 //     it; one copy is kept. A process that dies while it does that has its work finished by the
