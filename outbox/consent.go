@@ -114,13 +114,10 @@ func (o *Outbox) Clear(ctx context.Context) (erased int, err error) {
 // database that was set aside goes, too.
 func (o *Outbox) erase(ctx context.Context, also func(tx *sql.Tx) error) (erased int, err error) {
 	err = o.WithLock(func() error {
-		if err := o.InTx(ctx, func(*sql.Tx) error { return nil }); err != nil { // opens
-			return err
-		}
-		if _, err := o.db.ExecContext(ctx, "PRAGMA secure_delete = on"); err != nil {
-			return err
-		}
 		err := o.InTx(ctx, func(tx *sql.Tx) (err error) {
+			if _, err := tx.ExecContext(ctx, "PRAGMA secure_delete = on"); err != nil {
+				return err
+			}
 			if err := also(tx); err != nil {
 				return err
 			}
@@ -130,7 +127,8 @@ func (o *Outbox) erase(ctx context.Context, also func(tx *sql.Tx) error) (erased
 		if err != nil {
 			return err
 		}
-		return errors.Join(o.removeAside(), o.shrink(ctx, 0, o.cfg.BusyWait)) // 0: every page
+		err = o.mending(ctx, func() error { return o.shrink(ctx, 0, o.cfg.BusyWait) }) // 0: every page
+		return errors.Join(err, o.removeAside())
 	})
 	return erased, err
 }

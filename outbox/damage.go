@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -24,6 +25,24 @@ func (o *Outbox) isDamaged(ctx context.Context, err error) bool {
 	default:
 		return isSuspicious(err) && o.isUnsound(ctx)
 	}
+}
+
+// mendUnnoticed looks for damage that no statement has met yet, such as on a page of receipts. A
+// drained queue is small, so that this takes milliseconds; nobody waits for the lock meanwhile.
+func (o *Outbox) mendUnnoticed(ctx context.Context) error {
+	if !o.isUnsound(ctx) {
+		return nil
+	}
+	return o.WithLock(func() error {
+		switch {
+		case !o.owner:
+			return fmt.Errorf("the database is damaged: %w", errLocked)
+		case !o.isUnsound(ctx): // somebody else has mended it
+			return nil
+		default:
+			return o.replaceCorrupt(ctx)
+		}
+	})
 }
 
 // isSuspicious tells whether err can come of damage that SQLite does not notice. Our statements

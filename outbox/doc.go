@@ -34,7 +34,8 @@
 //  12. The database is corrupt: a new one takes its place, with everything that can be read of
 //     it; one copy is kept. A process that dies while it does that has its work finished by the
 //     next one, and one that had the old file open goes over to the new. A damaged schema or
-//     header costs nothing, since both are known.
+//     header costs nothing, since both are known. What no statement meets is looked for when
+//     the queue is drained.
 //  13. The database was written by a newer binary, or by another program: nothing is recorded
 //     and nothing delivered. A version beside the schema of this one is damage.
 //  14. The clock jumps: a back-off further away than the longest possible one is over; the age

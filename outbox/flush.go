@@ -107,7 +107,10 @@ func (f *Flusher) runLocked(ctx context.Context, total *Result) error {
 		return err
 	}
 	// Housekeeping is local and bounded; it is due also when the network is gone.
-	return errors.Join(err, f.Outbox.housekeep(context.WithoutCancel(ctx)))
+	if err := errors.Join(err, f.Outbox.housekeep(context.WithoutCancel(ctx))); err != nil {
+		return err
+	}
+	return f.Outbox.mendUnnoticed(ctx)
 }
 
 // mayStart returns a *Delay when it is too early.
@@ -167,6 +170,10 @@ func (f *Flusher) drain(ctx context.Context, total *Result) error {
 		v := f.send(ctx, &q, p, batch, total.Delivered > 0)
 		f.Outbox.cfg.Point("answered")
 		if v.outcome == withdrawn {
+			// By its user, or by damage: an index may know of messages that cannot be found.
+			if err := f.Outbox.mendUnnoticed(ctx); err != nil {
+				return err
+			}
 			continue // there may be others, or take says why not
 		}
 		if v.outcome == later && cutShort(ctx, time.Since(began)) {

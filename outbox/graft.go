@@ -8,6 +8,9 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"slices"
+
+	"github.com/ArcadeAI/arcade-cli/migrations"
 )
 
 // graftSuffix names the copy that is read in place of a damaged database. It counts as set
@@ -30,13 +33,18 @@ func (o *Outbox) openGrafted(ctx context.Context, fresh string) (*sql.DB, error)
 			return nil, err
 		}
 	}
-	// Once to read the WAL, and once more because the WAL may hold the damaged page.
-	if err := graft(fresh, path); err != nil {
+	db, err := o.graftAndOpen(fresh, path)
+	if err != nil || hasOurSchema(ctx, db) {
+		return db, err
+	}
+	// The WAL brings a first page of its own along.
+	if err := errors.Join(db.Close(), mergeWAL(ctx, path)); err != nil {
 		return nil, err
 	}
-	if err := mergeWAL(ctx, path); err != nil {
-		return nil, err
-	}
+	return o.graftAndOpen(fresh, path)
+}
+
+func (o *Outbox) graftAndOpen(fresh, path string) (*sql.DB, error) {
 	if err := graft(fresh, path); err != nil {
 		return nil, err
 	}
@@ -45,6 +53,15 @@ func (o *Outbox) openGrafted(ctx context.Context, fresh string) (*sql.DB, error)
 		db.SetMaxOpenConns(1)
 	}
 	return db, err
+}
+
+func hasOurSchema(ctx context.Context, db *sql.DB) bool {
+	found, err := readSchema(ctx, db)
+	if err != nil {
+		return false
+	}
+	ours, err := schemaOf(ctx, migrations.Version())
+	return err == nil && slices.Equal(found.objects, ours.objects)
 }
 
 // copyFile copies what is a file: nobody knows what a database was replaced by.
@@ -91,7 +108,7 @@ func graft(fresh, path string) error {
 	return errors.Join(err, target.Close())
 }
 
-// mergeWAL moves what is sound in the WAL into the database, whatever schema it brings along.
+// mergeWAL moves the WAL into the database, whatever schema it brings along.
 func mergeWAL(ctx context.Context, path string) error {
 	db, err := sql.Open("sqlite", fileURI(path, url.Values{"mode": {"rw"}, "_pragma": {"writable_schema(1)"}}))
 	if err != nil {

@@ -70,7 +70,8 @@ func (o *Outbox) housekeep(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := o.shrink(ctx, housekeepingPages, 0); err != nil {
+		err = o.mending(ctx, func() error { return o.shrink(ctx, housekeepingPages, 0) })
+		if err != nil {
 			return err
 		}
 		return o.InTx(ctx, func(tx *sql.Tx) error { return housekeptTx(ctx, tx, seen) })
@@ -119,6 +120,9 @@ func housekeptTx(ctx context.Context, tx *sql.Tx, seen time.Time) error {
 // somebody still reads it after the wait. Who waits for readers holds up every writer.
 // incremental_vacuum yields a row per page, and works only as far as the rows are read.
 func (o *Outbox) shrink(ctx context.Context, pages int, wait time.Duration) error {
+	if err := o.open(ctx); err != nil {
+		return err
+	}
 	for _, statement := range []string{
 		fmt.Sprintf("PRAGMA incremental_vacuum(%d)", pages),
 		fmt.Sprintf("PRAGMA busy_timeout = %d", wait.Milliseconds()),

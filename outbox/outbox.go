@@ -105,15 +105,21 @@ func (o *Outbox) writeLock() (*fileLock, error) {
 // must not keep what an earlier run of it produced.
 func (o *Outbox) InTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	return o.WithLock(func() error {
-		err := o.inTx(ctx, fn)
-		if !o.owner || !o.isDamaged(ctx, err) {
-			return err
-		}
-		if err := o.replaceCorrupt(ctx); err != nil {
-			return fmt.Errorf("replace corrupt outbox: %w", err)
-		}
-		return o.inTx(ctx, fn)
+		return o.mending(ctx, func() error { return o.inTx(ctx, fn) })
 	})
+}
+
+// mending runs fn, and once more on the replacement when it meets a damaged database. Called
+// within WithLock.
+func (o *Outbox) mending(ctx context.Context, fn func() error) error {
+	err := fn()
+	if err == nil || !o.owner || !o.isDamaged(ctx, err) {
+		return err
+	}
+	if err := o.replaceCorrupt(ctx); err != nil {
+		return fmt.Errorf("replace corrupt outbox: %w", err)
+	}
+	return fn()
 }
 
 func (o *Outbox) inTx(ctx context.Context, fn func(tx *sql.Tx) error) error {

@@ -126,7 +126,7 @@ func (o *Outbox) salvage(ctx context.Context) (err error) {
 func salvageTable(ctx context.Context, old *sql.DB, tx *sql.Tx, table string) error {
 	condition := ""
 	if table == "messages" { // receipts are not worth a second copy; NOT INDEXED: an index may lie
-		condition = "NOT INDEXED WHERE state = 'pending'"
+		condition = "NOT INDEXED WHERE coalesce(state, '') NOT IN ('delivered', 'dead')"
 	}
 	for _, order := range []string{"ASC", "DESC"} {
 		query := fmt.Sprintf("SELECT * FROM %s %s ORDER BY rowid %s", table, condition, order)
@@ -150,12 +150,16 @@ func copyRows(ctx context.Context, old *sql.DB, tx *sql.Tx, table, query string)
 	if err != nil {
 		return false, nil
 	}
+	state := slices.Index(columns, "state") // of a message; a damaged one counts as not settled yet
 	insert := fmt.Sprintf("INSERT OR REPLACE INTO %s (%s) VALUES (%s)", table,
 		strings.Join(columns, ", "), strings.Join(slices.Repeat([]string{"?"}, len(columns)), ", "))
 	for rows.Next() {
 		values, err := rowValues(rows, len(columns))
 		if err != nil {
 			return false, nil
+		}
+		if state >= 0 {
+			values[state] = Pending
 		}
 		_, err = tx.ExecContext(ctx, insert, values...)
 		if err != nil && !isRefusal(err) {

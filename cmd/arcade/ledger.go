@@ -78,32 +78,37 @@ func (l *ledger) advance(ctx context.Context, event *outbox.Message,
 	})
 }
 
-// step adopts a usage.json that another program wrote, then lets the state machine decide. Each
-// state is stored, also one that is only passed through: it may hold what must not be
-// forgotten, such as that an anon id belongs to somebody.
+// step adopts usage.json if that is due, then lets the state machine decide. Each state is
+// stored, also one that is only passed through: it may hold what must not be forgotten, such as
+// that an anon id belongs to somebody.
 func (l *ledger) step(ctx context.Context, tx *sql.Tx, file mirrorFile, in identity.Input, event *outbox.Message) (identity.State, error) {
 	state, _, err := identity.Load(ctx, tx)
+	if err == nil && file.AnonID != "" && (file.foreign || file.AnonID != state.AnonID) {
+		state, err = l.adopt(ctx, tx, file, state)
+	}
 	if err != nil {
 		return state, err
 	}
-	if file.foreign {
-		known, _, err := identity.Lookup(ctx, tx, file.AnonID)
-		if err != nil {
-			return state, err
-		}
-		state, err = l.apply(ctx, tx, state, identity.Adopted{
-			AnonID: file.AnonID, PrincipalID: file.PrincipalID,
-			Credential: l.readCredentials().fingerprint, Known: known,
-		}, nil)
-		if err != nil {
-			return state, err
-		}
-		// Noted: an older file must not be taken for news again, whoever dies before an export.
-		if err := identity.SetMirrorDigest(ctx, tx, file.digest); err != nil {
-			return state, err
-		}
-	}
 	return l.apply(ctx, tx, state, in, event)
+}
+
+// adopt takes over what another program wrote into usage.json. A file of our own that differs is
+// older than the database, unless the database does not know its anon id: then that was lost to
+// damage.
+func (l *ledger) adopt(ctx context.Context, tx *sql.Tx, file mirrorFile, state identity.State) (identity.State, error) {
+	known, found, err := identity.Lookup(ctx, tx, file.AnonID)
+	if err != nil || found && !file.foreign {
+		return state, err
+	}
+	state, err = l.apply(ctx, tx, state, identity.Adopted{
+		AnonID: file.AnonID, PrincipalID: file.PrincipalID,
+		Credential: l.readCredentials().fingerprint, Known: known,
+	}, nil)
+	if err != nil {
+		return state, err
+	}
+	// Noted: an older file must not be taken for news again, whoever dies before an export.
+	return state, identity.SetMirrorDigest(ctx, tx, file.digest)
 }
 
 // apply carries out what the state machine says to one input, and stores the state.

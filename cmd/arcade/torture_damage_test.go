@@ -212,3 +212,22 @@ func (m *machine) breakIndex() {
 		m.Fatal(err)
 	}
 }
+
+// usage.json is a copy of the identity for this, too.
+func TestTortureAnIdentityThatIsLostComesBackFromTheMirror(t *testing.T) {
+	for name, statement := range map[string]string{
+		"all of it":   `DELETE FROM identities`,
+		"its anon id": `UPDATE identities SET anon_id = '00000000-0000-4000-8000-000000000000'`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t).unsent()
+			m.must("succeed")
+			anonID := m.inspect().Identity.AnonID
+			if err := migrated(statement, migrations.Version())(m); err != nil {
+				t.Fatal(err)
+			}
+			m.unnoticed(succeeding)
+			m.soundAs(anonID)
+		})
+	}
+}
