@@ -88,23 +88,27 @@ func copyFile(from, to string) error {
 
 // graft puts the first page of the database fresh in the place of that of the one at path. The
 // number of pages that it tells (offset 28) is made to count for nothing by what says whether it
-// counts (92): SQLite then asks the file. That there are no free pages is no lie to a reader.
+// counts (92): SQLite then asks the file. That there are no free pages is no lie to a reader. A
+// copy that is shorter than the fresh database, where each table has its first page, is filled
+// up: SQLite refuses a schema that points behind the end.
 func graft(fresh, path string) error {
-	page := make([]byte, pageSize)
-	source, err := os.Open(fresh)
+	content, err := os.ReadFile(fresh)
 	if err != nil {
 		return err
 	}
-	defer source.Close()
-	if _, err := io.ReadFull(source, page); err != nil {
-		return err
+	if len(content) < pageSize {
+		return io.ErrUnexpectedEOF
 	}
-	page[92] ^= 0xff
-	target, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+	content[92] ^= 0xff
+	target, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = target.WriteAt(page, 0)
+	_, err = target.WriteAt(content[:pageSize], 0)
+	info, statErr := target.Stat()
+	if err = errors.Join(err, statErr); err == nil && info.Size() < int64(len(content)) {
+		err = target.Truncate(int64(len(content)))
+	}
 	return errors.Join(err, target.Close())
 }
 

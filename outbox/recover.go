@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,7 +31,7 @@ func databaseFiles() []string { return []string{"", "-wal", "-shm"} }
 // where it is, and the next process begins again; from then on the next one goes on (see create).
 func (o *Outbox) replaceCorrupt(ctx context.Context) error {
 	o.Close() // its error could only say again that the file is corrupt
-	if err := o.salvage(ctx); err != nil {
+	if err := o.buildNew(ctx); err != nil {
 		return err
 	}
 	o.cfg.Point("salvaged")
@@ -84,8 +85,8 @@ func (o *Outbox) removeAside() error {
 	return err
 }
 
-// salvage makes the new database, complete in one file, out of what can be read of the old one.
-func (o *Outbox) salvage(ctx context.Context) (err error) {
+// buildNew makes the new database, complete in one file, out of what can be read of the old one.
+func (o *Outbox) buildNew(ctx context.Context) (err error) {
 	cfg := o.cfg
 	cfg.Path += newSuffix
 	if err := removeFiles(cfg.Path, databaseFiles()...); err != nil { // of a process that died here
@@ -109,7 +110,7 @@ func (o *Outbox) salvage(ctx context.Context) (err error) {
 	o.cfg.Point("grafted")
 	err = fresh.inTx(ctx, func(tx *sql.Tx) error {
 		for _, table := range []string{"messages", "identities", "principals", "mirror", "consent", "delivery"} {
-			if err := salvageTable(ctx, old, tx, table); err != nil {
+			if err := (salvage{old, tx, table}).all(ctx); err != nil {
 				return err
 			}
 		}
@@ -121,16 +122,33 @@ func (o *Outbox) salvage(ctx context.Context) (err error) {
 	return fresh.shrink(ctx, 0, o.cfg.BusyWait) // moves the WAL into the file
 }
 
-// salvageTable copies the rows that can be read. A damaged page ends a scan, so the rest is
-// read from the other end. A row that the new schema does not take is left behind.
-func salvageTable(ctx context.Context, old *sql.DB, tx *sql.Tx, table string) error {
-	condition := ""
-	if table == "messages" { // receipts are not worth a second copy; NOT INDEXED: an index may lie
-		condition = "NOT INDEXED WHERE coalesce(state, '') NOT IN ('delivered', 'dead')"
+// salvage is a table on its way from a damaged database into a new one.
+type salvage struct {
+	old   *sql.DB
+	fresh *sql.Tx
+	table string
+}
+
+// maxGap is how many numbers are tried one by one between two damaged pages: as many as messages
+// can wait, which takes a second.
+const maxGap = maxPending
+
+// all copies the rows that can be read. A damaged page ends a scan, so the rest is read from the
+// other end; what lies between two damaged pages, from each number on that is not on one.
+func (s salvage) all(ctx context.Context) error {
+	last, complete, err := s.rows(ctx, 0, math.MaxInt64, "ASC")
+	if err != nil || complete {
+		return err
 	}
-	for _, order := range []string{"ASC", "DESC"} {
-		query := fmt.Sprintf("SELECT * FROM %s %s ORDER BY rowid %s", table, condition, order)
-		complete, err := copyRows(ctx, old, tx, table, query)
+	end, complete, err := s.rows(ctx, last+1, math.MaxInt64, "DESC")
+	if err != nil || complete || !hasOurSchema(ctx, s.old) {
+		return err
+	}
+	if end == 0 {
+		end = s.end(ctx)
+	}
+	for next := max(last+1, end-maxGap); next < end; next = max(next, last) + 1 {
+		last, complete, err = s.rows(ctx, next, end, "ASC")
 		if err != nil || complete {
 			return err
 		}
@@ -138,35 +156,62 @@ func salvageTable(ctx context.Context, old *sql.DB, tx *sql.Tx, table string) er
 	return nil
 }
 
-// copyRows reports whether the query came to its end. An error is one of the new database, and
-// none that is the row's own fault: a full disk must not pass for a bad row.
-func copyRows(ctx context.Context, old *sql.DB, tx *sql.Tx, table, query string) (complete bool, err error) {
-	rows, err := old.QueryContext(ctx, query)
+// end returns a number behind the last row, when the last page cannot be read, and 0 when nobody
+// knows one: a table that gives no numbers away is a single page.
+func (s salvage) end(ctx context.Context) (n int64) {
+	err := s.old.QueryRowContext(ctx, `SELECT seq + 1 FROM sqlite_sequence WHERE name = ?`, s.table).Scan(&n)
 	if err != nil {
-		return false, nil
+		return 0
+	}
+	return n
+}
+
+// rows copies the rows with the numbers from..end-1, and tells the number of the last one and
+// whether there is none left. A row that the new schema does not take is left behind. An error is one of
+// the new database, and none that is the row's own fault: a full disk must not pass for a bad row.
+func (s salvage) rows(ctx context.Context, from, end int64, order string) (last int64, complete bool, err error) {
+	rows, err := s.old.QueryContext(ctx, s.query(order), from, end)
+	if err != nil {
+		return 0, false, nil
 	}
 	defer rows.Close()
 	columns, err := rows.Columns()
 	if err != nil {
-		return false, nil
+		return 0, false, nil
 	}
-	state := slices.Index(columns, "state") // of a message; a damaged one counts as not settled yet
-	insert := fmt.Sprintf("INSERT OR REPLACE INTO %s (%s) VALUES (%s)", table,
-		strings.Join(columns, ", "), strings.Join(slices.Repeat([]string{"?"}, len(columns)), ", "))
 	for rows.Next() {
 		values, err := rowValues(rows, len(columns))
 		if err != nil {
-			return false, nil
+			return last, false, nil
 		}
-		if state >= 0 {
-			values[state] = Pending
-		}
-		_, err = tx.ExecContext(ctx, insert, values...)
-		if err != nil && !isRefusal(err) {
-			return false, err
+		last = values[0].(int64) // SQLite knows no other rowid
+		if err := s.insert(ctx, columns[1:], values[1:]); err != nil {
+			return last, false, err
 		}
 	}
-	return rows.Err() == nil, nil
+	return last, rows.Err() == nil, nil
+}
+
+// query leaves out receipts, which are not worth a second copy. NOT INDEXED: an index may lie.
+func (s salvage) query(order string) string {
+	unsettled := ""
+	if s.table == "messages" {
+		unsettled = "AND coalesce(state, '') NOT IN ('delivered', 'dead')"
+	}
+	return fmt.Sprintf("SELECT rowid, * FROM %s NOT INDEXED WHERE rowid >= ? AND rowid < ? %s ORDER BY rowid %s",
+		s.table, unsettled, order)
+}
+
+func (s salvage) insert(ctx context.Context, columns []string, values []any) error {
+	if i := slices.Index(columns, "state"); i >= 0 { // of a message; a damaged one is not settled yet
+		values[i] = Pending
+	}
+	_, err := s.fresh.ExecContext(ctx, fmt.Sprintf("INSERT OR REPLACE INTO %s (%s) VALUES (%s)", s.table,
+		strings.Join(columns, ", "), strings.Join(slices.Repeat([]string{"?"}, len(columns)), ", ")), values...)
+	if isRefusal(err) {
+		return nil
+	}
+	return err
 }
 
 // isRefusal tells whether the schema does not take a row, because of a constraint, a type or an

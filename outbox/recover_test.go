@@ -264,3 +264,21 @@ func TestAMessageWhoseStateIsDamagedStillWaits(t *testing.T) {
 		t.Errorf("the message is %+v, want it to wait: it was never settled", list)
 	}
 }
+
+func TestWhatLiesBetweenTwoDamagedPagesIsKept(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(300)
+	for _, n := range []int{0, 100, 200, 299} { // the first page and the last one, too
+		b.damage(n)
+	}
+	b.tx(readAll)
+	kept := map[string]bool{}
+	for _, m := range b.messages(outbox.Filter{}) {
+		kept[string(m.Properties)] = true
+	}
+	for _, n := range []int{50, 150, 250} {
+		if !kept[fmt.Sprintf(`{"n":%d}`, n)] {
+			t.Errorf("message %d is lost, and its page is whole", n)
+		}
+	}
+}

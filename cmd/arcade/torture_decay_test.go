@@ -372,7 +372,7 @@ func newDecay(rng *rand.Rand, files map[string][]byte) decay {
 
 // harm damages the content at one place, or in several.
 func (d *decay) harm(rng *rand.Rand, at int) {
-	switch rng.IntN(8) {
+	switch rng.IntN(9) {
 	case 0, 1, 2:
 		bit := rng.IntN(8)
 		d.what = fmt.Sprintf("the loss of bit %d of byte %d", bit, at)
@@ -395,6 +395,13 @@ func (d *decay) harm(rng *rand.Rand, at int) {
 		d.what = fmt.Sprintf("zeroes in %d bytes from %d on", size, at)
 		clear(d.content[at:min(at+size, len(d.content))])
 	case 7:
+		n := 2 + rng.IntN(4)
+		d.what = fmt.Sprintf("zeroes in %d pages", n)
+		for range n {
+			at := rng.IntN(len(d.content)) / page * page
+			clear(d.content[at:min(at+page, len(d.content))])
+		}
+	case 8:
 		d.what = fmt.Sprintf("the loss of all from %d on", at)
 		d.content = d.content[:at]
 	}
