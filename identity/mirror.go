@@ -145,6 +145,9 @@ func WriteMirror(path string, m Mirror) (digest string, err error) {
 		if err := writeAtomically(path, content); err != nil {
 			return "", fmt.Errorf("write usage.json: %w", err)
 		}
+		// Who was killed in here is followed by one that writes, since the file is not right. What
+		// cannot be removed is no reason to say that this one failed.
+		_ = removeTemporaries(path)
 	}
 	return contentDigest(content), nil
 }

@@ -169,6 +169,26 @@ func TestAMirrorThatCannotBeWrittenLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+func TestAnExportClearsAwayWhatKilledOnesHaveLeft(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "usage.json")
+	python := filepath.Join(filepath.Dir(path), ".usage_abc.tmp")
+	for _, name := range []string{filepath.Join(filepath.Dir(path), temporaryPrefix(path)+"1"+temporarySuffix), python} {
+		if err := os.WriteFile(name, []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := WriteMirror(path, Mirror{AnonID: someUUID}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(python); err != nil {
+		t.Errorf("%v: another program may be writing that file", err)
+	}
+	if err := os.Remove(python); err != nil {
+		t.Fatal(err)
+	}
+	checkAlone(t, path)
+}
+
 // checkAlone checks that path has no temporary files beside it.
 func checkAlone(t *testing.T, path string) {
 	t.Helper()
