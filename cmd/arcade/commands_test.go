@@ -30,6 +30,11 @@ func TestEveryCommandHasHelpWithExamples(t *testing.T) {
 		if cmd.Short == "" || cmd.Example == "" {
 			t.Errorf("%q lacks a short description or an example", cmd.CommandPath())
 		}
+		for line := range strings.Lines(cmd.Long + "\n" + cmd.Example) {
+			if line = strings.TrimSuffix(line, "\n"); len([]rune(line)) > 80 {
+				t.Errorf("the help of %q has a line that breaks on 80 columns: %q", cmd.CommandPath(), line)
+			}
+		}
 		for _, child := range cmd.Commands() {
 			walk(child)
 		}

@@ -218,9 +218,9 @@ func credentialsEncounters() []encounter {
 	return []encounter{
 		{name: "nobody is logged in", args: "whoami", code: 1, says: notLoggedIn, hint: "Run 'arcade login'."},
 		{name: "nobody is logged in to set a secret", args: "secret set A={sentinel}", given: variable("ARCADE_API_KEY="), code: 1,
-			says: notLoggedIn, hint: "Run 'arcade login'."},
+			says: notLoggedIn, hint: "Run 'arcade login', or set ARCADE_API_KEY."},
 		{name: "credentials that say nothing", args: "secret list", given: cloudFile("context: {org_id: o, project_id: p}"), code: 1,
-			says: notLoggedIn, hint: "Run 'arcade login'."},
+			says: notLoggedIn, hint: "Run 'arcade login', or set ARCADE_API_KEY."},
 		{name: "a token that has expired", args: "secret list", code: 1,
 			given: cloudFile("auth: {access_token: " + sentinel + ", expires_at: 2020-01-01T00:00:00.123456}"),
 			says:  "Error: your login has expired.", hint: "Run 'arcade logout', then 'arcade login'; or set ARCADE_API_KEY."},

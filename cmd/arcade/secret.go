@@ -88,6 +88,9 @@ func (a *app) authenticate(client *secrets.Client) error {
 		return err
 	}
 	credentials, err := a.loggedIn(home)
+	if errors.Is(err, errNotLoggedIn) {
+		return failed(errNotLoggedIn.words, errNotLoggedIn.what, "Run 'arcade login', or set ARCADE_API_KEY.")
+	}
 	if err != nil {
 		return err
 	}

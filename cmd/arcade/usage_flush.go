@@ -31,8 +31,8 @@ func (a *app) newUsageFlush() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "flush",
 		Short: "Deliver what waits, now",
-		Long: `Deliver every waiting message to PostHog and wait for the end. The exit code is 0
-when nothing is left to deliver and 1 when something is. A flusher that is at
+		Long: `Deliver every waiting message to PostHog and wait for the end. The exit code is
+0 when nothing is left to deliver and 1 when something is. A flusher that is at
 work in the background is waited for.
 
 As the last step of a CI job this delivers what the job recorded before its
