@@ -156,6 +156,7 @@ func (a *app) drain(ctx context.Context, l *ledger, pending int, timeout time.Du
 	f := a.newFlusher(l)
 	f.Wait, f.Now = timeout, true
 	progress := a.newProgress(pending)
+	progress.show(0) // the first answer may take a while
 	f.Progress = func(r outbox.Result) { progress.show(r.Delivered + r.Dead) }
 	total, err := f.Run(ctx)
 	progress.done()

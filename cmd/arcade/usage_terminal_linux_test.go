@@ -195,6 +195,21 @@ func TestClearAsksAboutWhatIsThere(t *testing.T) {
 	}
 }
 
+func TestFlushShowsThatItWaitsForTheFirstAnswer(t *testing.T) {
+	s := everyState(t)
+	s.online()
+	s.posthog.SetFault(fault("hang"))
+	terminal := onTerminal(t, 60, s.onModernTerminal("", "usage", "flush", "--timeout", "1s"))
+	terminal.await("] 0 of 1")
+	if code, output := terminal.end(); code != exitFailure || !strings.HasSuffix(output, `
+Error: not everything could be delivered: no answer in time.
+Nothing is lost: a later command tries again. Check the
+network and ARCADE_USAGE_HOST.
+`) {
+		t.Errorf("flush ends with %d and shows\n%s", code, output)
+	}
+}
+
 // Lines of --debug in the middle of a progress line could not be read.
 func TestDebugTakesThePlaceOfProgress(t *testing.T) {
 	s := newStage(t)
