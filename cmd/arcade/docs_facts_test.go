@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -152,6 +153,32 @@ func TestTheReadmeKnowsEveryVariableAndNoOther(t *testing.T) {
 	for _, literal := range regexp.MustCompile(`"((?:ARCADE|CLICOLOR|DO|LC|NO|SSL)(?:_[A-Z_]+)?)"`).FindAllStringSubmatch(code, -1) {
 		if name := literal[1]; !slices.Contains(named, name) && name != childMarker {
 			t.Errorf("the program reads %s, which README.md does not name", name)
+		}
+	}
+}
+
+func TestTheReadmeKnowsEveryFile(t *testing.T) {
+	named := firstColumn(section(t, readme(t), "### Files"))
+	m := newMachine(t)
+	m.cloud.meet("ada")
+	m.login()
+	m.offline()
+	m.must("succeed")
+	m.awaitNoFlusher()
+	m.must("succeed") // its flusher sits out a back-off
+	m.awaitNoFlusher()
+	m.must("usage", "disable")
+	files, err := os.ReadDir(m.path(""))
+	if err != nil || len(files) < 6 {
+		t.Fatalf("there are %v, %v; want more files than that", files, err)
+	}
+	for _, file := range files {
+		known := func(pattern string) bool {
+			matches, err := path.Match(pattern, file.Name())
+			return err == nil && matches
+		}
+		if !slices.ContainsFunc(named, known) {
+			t.Errorf("there is a file %s, which README.md does not name", file.Name())
 		}
 	}
 }
