@@ -183,6 +183,35 @@ func TestTheReadmeKnowsEveryFile(t *testing.T) {
 	}
 }
 
+// What a recipe downloads is not there for a test to download, but its name is known.
+func TestTheDocumentsInstallWhatAReleaseHas(t *testing.T) {
+	release := readReleaseConfig(t)
+	archive := strings.NewReplacer("{{ .ProjectName }}", "arcade", "{{ .Version }}", "1.2.3", "{{ .Os }}", "linux", "{{ .Arch }}", "amd64").
+		Replace(release.Archives[0].NameTemplate) + ".tar.gz"
+	pattern := regexp.MustCompile(`gh release download .*--pattern '([^']+)'`)
+	image := regexp.MustCompile(`ghcr\.io/[a-z/]+`)
+	found := 0
+	for name, document := range documents(t) {
+		for _, download := range pattern.FindAllStringSubmatch(document, -1) {
+			found++
+			for file, want := range map[string]bool{archive: true, archive + ".sbom.json": false} {
+				if got, err := path.Match(download[1], file); got != want || err != nil {
+					t.Errorf("%s downloads %s, which takes %s: %v, %v; want %v", name, download[1], file, got, err, want)
+				}
+			}
+		}
+		for _, used := range image.FindAllString(document, -1) {
+			found++
+			if !slices.Contains(release.Dockers[0].Images, used) {
+				t.Errorf("%s uses the image %s; a release makes %v", name, used, release.Dockers[0].Images)
+			}
+		}
+	}
+	if found < 4 {
+		t.Errorf("only %d downloads and images were found: the test does not see the documents", found)
+	}
+}
+
 func TestWhatTheProgramSaysAboutTroubleIsQuotedRightly(t *testing.T) {
 	code := sources(t)
 	quotes := firstColumn(section(t, readme(t), "## Troubleshooting"))

@@ -405,6 +405,19 @@ func TestABugNamesItsFunctions(t *testing.T) {
 	}
 }
 
+// Status is for those who look for an error, so it shows one instead of failing.
+func TestStatusShowsWhatIsWrongWithTheDatabase(t *testing.T) {
+	s := newStage(t)
+	file(".arcade/usage.db", strings.Repeat("no database ", 100))(s, nil)
+	want := "Database:      the usage database cannot be used: file is not a database (26)\nNext:          " + databased + "\n"
+	if r := s.must("usage", "status"); !strings.HasPrefix(r.stdout, want) {
+		t.Errorf("status says\n%s\nwant\n%s", r.stdout, want)
+	}
+	if st := s.status(); st.DatabaseError == nil || !strings.Contains(*st.DatabaseError, "not a database") {
+		t.Errorf("as JSON it says %v", st.DatabaseError)
+	}
+}
+
 func (e encounter) happen(t *testing.T) {
 	s := newStage(t)
 	s.env = append(s.env, fmt.Sprintf("%s=%d", testCallback, freePort(t)))

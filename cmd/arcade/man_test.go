@@ -82,19 +82,29 @@ func TestAHelpTextLosesNothingOnItsWayIntoAPage(t *testing.T) {
 	}
 }
 
+// releaseConfig is what tests want to know of .goreleaser.yaml.
+type releaseConfig struct {
+	Archives []struct {
+		NameTemplate string `yaml:"name_template"`
+	} `yaml:"archives"`
+	Casks []struct {
+		Manpages []string `yaml:"manpages"`
+	} `yaml:"homebrew_casks"`
+	Dockers []struct {
+		Images []string `yaml:"images"`
+	} `yaml:"dockers_v2"`
+}
+
+func readReleaseConfig(t *testing.T) (release releaseConfig) {
+	t.Helper()
+	if err := yaml.Unmarshal([]byte(readText(t, filepath.Join(repository, ".goreleaser.yaml"))), &release); err != nil {
+		t.Fatal(err)
+	}
+	return release
+}
+
 func TestHomebrewGetsEveryManualPage(t *testing.T) {
-	content, err := os.ReadFile(filepath.Join("..", "..", ".goreleaser.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var release struct {
-		Casks []struct {
-			Manpages []string `yaml:"manpages"`
-		} `yaml:"homebrew_casks"`
-	}
-	if err := yaml.Unmarshal(content, &release); err != nil {
-		t.Fatal(err)
-	}
+	release := readReleaseConfig(t)
 	var want []string
 	for name := range manualPages(t) {
 		want = append(want, "man/"+name)

@@ -50,6 +50,8 @@ type status struct {
 	SizeBytes     int64   `json:"size_bytes"` // with the WAL
 	Schema        int     `json:"schema"`
 	DatabaseError *string `json:"database_error"`
+
+	advice string // what to do about DatabaseError
 }
 
 func (a *app) status(ctx context.Context, asJSON bool) error {
@@ -80,6 +82,7 @@ func (a *app) statusLines(s snapshot, st status, box *outbox.Outbox, t terminal)
 	if st.DatabaseError != nil {
 		return [][2]string{
 			{"Database", *st.DatabaseError},
+			{"Next", st.advice},
 			{"Tracking", either(st.Tracking, "on", "off") + " (" + st.DecidedBy + "), but nothing can be recorded or sent"},
 			{"File", a.tilde(st.File) + " (" + size(st.SizeBytes) + ")"},
 		}
@@ -148,8 +151,8 @@ func (a *app) newStatus(s snapshot, box *outbox.Outbox, problem error) status {
 		st.DecidedBy = "arcade usage disable"
 	}
 	if problem != nil {
-		text := problem.Error()
-		st.DatabaseError = &text
+		f := asFailure(problem)
+		st.DatabaseError, st.advice = &f.what, f.hint
 	}
 	return st
 }
