@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"errors"
-	"net/url"
 	"os"
 	"testing"
 
@@ -218,7 +217,7 @@ func TestSomebodyElsesDatabaseIsLeftAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: b.path}).String())
+			db, err := sql.Open("sqlite", b.path)
 			if err != nil {
 				t.Fatal(err)
 			}
