@@ -183,6 +183,10 @@ func (s *sender) drop() {
 // 100 ms), so nobody waits for the closing.
 func (s *sender) renew() {
 	if s.passes != nil {
+		select {
+		case <-s.passes: // one that was not used must let nothing else through
+		default:
+		}
 		close(s.passes)
 	}
 	for _, client := range s.clients {
