@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // newSuffix names the database that is about to take a corrupt one's place, and asideInfix what
@@ -31,11 +32,28 @@ func databaseFiles() []string { return []string{"", "-wal", "-shm"} }
 // where it is, and the next process begins again; from then on the next one goes on (see create).
 func (o *Outbox) replaceCorrupt(ctx context.Context) error {
 	o.Close() // its error could only say again that the file is corrupt
-	if err := o.buildNew(ctx); err != nil {
-		return err
+	for range 3 {
+		before := o.lastWritten()
+		if err := o.buildNew(ctx); err != nil {
+			return err
+		}
+		o.cfg.Point("salvaged")
+		if o.lastWritten() == before {
+			return o.swap()
+		}
 	}
-	o.cfg.Point("salvaged")
-	return o.swap()
+	return errors.New("others write to the corrupt database")
+}
+
+// lastWritten tells whether the database has changed. This process may be stopped in the middle
+// of a replacement, until others no longer wait for the lock; and damage need not be in their way.
+func (o *Outbox) lastWritten() (at [2]time.Time) {
+	for i, suffix := range []string{"", "-wal"} {
+		if info, err := os.Stat(o.cfg.Path + suffix); err == nil {
+			at[i] = info.ModTime()
+		}
+	}
+	return at
 }
 
 // swap sets the database at the path aside, if there is one, and moves the new one there.

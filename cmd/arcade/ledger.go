@@ -93,12 +93,15 @@ func (l *ledger) step(ctx context.Context, tx *sql.Tx, file mirrorFile, in ident
 }
 
 // adopt takes over what another program wrote into usage.json. A file of our own that differs is
-// older than the database, unless the database does not know its anon id: then that was lost to
-// damage.
+// older than the database, and holds an anon id that was left behind since, unless damage has
+// taken that: from everywhere, or only from the row and not from its index.
 func (l *ledger) adopt(ctx context.Context, tx *sql.Tx, file mirrorFile, state identity.State) (identity.State, error) {
 	known, found, err := identity.Lookup(ctx, tx, file.AnonID)
-	if err != nil || found && !file.foreign {
+	if err != nil {
 		return state, err
+	}
+	if found && !file.foreign {
+		return state, identity.CheckRetired(ctx, tx, file.AnonID)
 	}
 	state, err = l.apply(ctx, tx, state, identity.Adopted{
 		AnonID: file.AnonID, PrincipalID: file.PrincipalID,

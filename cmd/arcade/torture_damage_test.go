@@ -213,21 +213,69 @@ func (m *machine) breakIndex() {
 	}
 }
 
+// Who replaces a database may be stopped with the lock in hand, like everybody else. Damage that
+// is in nobody's way lets the others record meanwhile.
+func TestTortureAStoppedReplacementLosesNothing(t *testing.T) {
+	for _, point := range []string{"grafted", "salvaged"} {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t)
+			m.unsent().must("succeed")
+			m.recordInBulk(300, 0)
+			m.must("usage", "flush")
+			m.damagePageOf(`{"n":150}`) // of receipts
+			flusher := m.startStopped(point, m.command("usage", "flush", "--detached"))
+			for range 2 {
+				m.unsent().must("succeed")
+			}
+			flusher.resume()
+			m.must("succeed")
+			m.awaitNoFlusher()
+			m.must("usage", "flush")
+			if n := len(m.posthog.Events()); n != 304 {
+				t.Errorf("PostHog has %d events, want 304: two were recorded while a process was stopped at %s", n, point)
+			}
+			m.noViolations()
+			m.sound()
+		})
+	}
+}
+
 // usage.json is a copy of the identity for this, too.
 func TestTortureAnIdentityThatIsLostComesBackFromTheMirror(t *testing.T) {
 	for name, statement := range map[string]string{
-		"all of it":   `DELETE FROM identities`,
-		"its anon id": `UPDATE identities SET anon_id = '00000000-0000-4000-8000-000000000000'`,
+		"all of it":                     `DELETE FROM identities`,
+		"its anon id but for the index": "",
+		"its anon id":                   `UPDATE identities SET anon_id = '00000000-0000-4000-8000-000000000000'`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t).unsent()
 			m.must("succeed")
 			anonID := m.inspect().Identity.AnonID
-			if err := migrated(statement, migrations.Version())(m); err != nil {
+			if statement == "" {
+				m.must("usage", "enable") // moves the WAL into the database
+				m.garbleRow(anonID)
+			} else if err := migrated(statement, migrations.Version())(m); err != nil {
 				t.Fatal(err)
 			}
 			m.unnoticed(succeeding)
 			m.soundAs(anonID)
 		})
+	}
+}
+
+// garbleRow changes a text where a table has it, and leaves it in the indexes.
+func (m *machine) garbleRow(text string) {
+	m.Helper()
+	root, err := strconv.Atoi(m.query(`SELECT rootpage FROM sqlite_schema WHERE name = 'identities'`))
+	if err != nil {
+		m.Fatal(err)
+	}
+	content := []byte(m.readFile("usage.db"))
+	at := (root - 1) * page
+	at += bytes.Index(content[at:at+page], []byte(text))
+	content[at] ^= 1
+	if err := os.WriteFile(m.path("usage.db"), content, 0o600); err != nil {
+		m.Fatal(err)
 	}
 }
