@@ -174,6 +174,9 @@ func (f *Flusher) drain(ctx context.Context, total *Result) error {
 			if err := f.Outbox.mendUnnoticed(ctx); err != nil {
 				return err
 			}
+			if v.reason == unreadable && isUnreadable(f.wanted(ctx, batch)) {
+				return &Delay{Reason: v.reason}
+			}
 			continue // there may be others, or take says why not
 		}
 		if v.outcome == later && cutShort(ctx, time.Since(began)) {
@@ -251,8 +254,16 @@ func (f *Flusher) wanted(ctx context.Context, batch []Message) error {
 	case errors.Is(err, ErrOff), errors.Is(err, ErrNone):
 		return verdict{outcome: withdrawn, reason: "taken back"}
 	default:
-		return verdict{outcome: later, reason: "the outbox cannot be read"}
+		return verdict{outcome: withdrawn, reason: unreadable}
 	}
+}
+
+// unreadable is why nothing is sent when nobody can look whether it is still wanted.
+const unreadable = "the outbox cannot be read"
+
+func isUnreadable(err error) bool {
+	var v verdict
+	return errors.As(err, &v) && v.reason == unreadable
 }
 
 // settle writes down what became of a batch, in one transaction. It does so even when ctx has

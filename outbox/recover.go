@@ -147,9 +147,9 @@ type salvage struct {
 	table string
 }
 
-// maxGap is how many numbers are tried one by one between two damaged pages: as many as messages
-// can wait, which takes a second.
-const maxGap = maxPending
+// maxGap is how many numbers are tried in vain for rows behind a damaged page, which takes less
+// than a second. A page has fewer than a hundred; one that only leads to others may have more.
+const maxGap = 20_000
 
 // all copies the rows that can be read. A damaged page ends a scan, so the rest is read from the
 // other end; what lies between two damaged pages, from each number on that is not on one.
@@ -163,25 +163,41 @@ func (s salvage) all(ctx context.Context) error {
 		return err
 	}
 	if end == 0 {
-		end = s.end(ctx)
+		end = s.end(ctx, last)
 	}
-	for next := max(last+1, end-maxGap); next < end; next = max(next, last) + 1 {
-		last, complete, err = s.rows(ctx, next, end, "ASC")
+	if last == 0 {
+		last = max(0, end-maxGap)
+	}
+	return s.between(ctx, last+1, end)
+}
+
+// between copies the rows with the numbers from..end-1 that are not on damaged pages.
+func (s salvage) between(ctx context.Context, from, end int64) error {
+	for vain := 0; from < end && vain < maxGap; from++ {
+		last, complete, err := s.rows(ctx, from, end, "ASC")
 		if err != nil || complete {
 			return err
 		}
+		if last == 0 {
+			vain++
+		}
+		from = max(from, last)
 	}
 	return nil
 }
 
-// end returns a number behind the last row, when the last page cannot be read, and 0 when nobody
-// knows one: a table that gives no numbers away is a single page.
-func (s salvage) end(ctx context.Context) (n int64) {
+// end returns a number behind the last row, when the last page cannot be read. A table that
+// gives no numbers away is a single page, of which nothing more can be read.
+func (s salvage) end(ctx context.Context, last int64) (n int64) {
 	err := s.old.QueryRowContext(ctx, `SELECT seq + 1 FROM sqlite_sequence WHERE name = ?`, s.table).Scan(&n)
-	if err != nil {
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
 		return 0
+	case err != nil:
+		return last + maxGap
+	default:
+		return n
 	}
-	return n
 }
 
 // rows copies the rows with the numbers from..end-1, and tells the number of the last one and

@@ -248,6 +248,23 @@ func TestAFlusherDoesNotGoRoundInCircles(t *testing.T) {
 	b.noViolations()
 }
 
+func TestDamageThatIsMetJustBeforeTheRequestHoldsNothingUp(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(5)
+	b.leave()
+	b.points = func(name string) {
+		if name == "claimed" {
+			b.points = nil
+			overwrite(5*4096, 4096)(t, b.path) // the index of states
+		}
+	}
+	b.mustFlush()
+	if n := len(b.server.Events()); n != 5 {
+		t.Errorf("PostHog has %d events, want 5", n)
+	}
+	b.isSound()
+}
+
 func TestAMessageWhoseStateIsDamagedStillWaits(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(300)
