@@ -254,7 +254,7 @@ func TestTortureAnIdentityThatIsLostComesBackFromTheMirror(t *testing.T) {
 			anonID := m.inspect().Identity.AnonID
 			if statement == "" {
 				m.must("usage", "enable") // moves the WAL into the database
-				m.garbleRow(anonID)
+				m.garble(anonID, "identities")
 			} else if err := migrated(statement, migrations.Version())(m); err != nil {
 				t.Fatal(err)
 			}
@@ -264,18 +264,43 @@ func TestTortureAnIdentityThatIsLostComesBackFromTheMirror(t *testing.T) {
 	}
 }
 
-// garbleRow changes a text where a table has it, and leaves it in the indexes.
-func (m *machine) garbleRow(text string) {
+// garble loses a bit of a text in the database, at its first place in a table or in the schema.
+func (m *machine) garble(text, table string) {
 	m.Helper()
-	root, err := strconv.Atoi(m.query(`SELECT rootpage FROM sqlite_schema WHERE name = 'identities'`))
+	root, err := strconv.Atoi(m.query(`SELECT coalesce(max(rootpage), 1) FROM sqlite_schema WHERE name = ?`, table))
 	if err != nil {
 		m.Fatal(err)
 	}
-	content := []byte(m.readFile("usage.db"))
-	at := (root - 1) * page
-	at += bytes.Index(content[at:at+page], []byte(text))
-	content[at] ^= 1
+	content, from := []byte(m.readFile("usage.db")), (root-1)*page
+	at := bytes.Index(content[from:], []byte(text))
+	if at < 0 {
+		m.Fatalf("%q is not in %s", text, table)
+	}
+	content[from+at+len(text)-1] ^= 1
 	if err := os.WriteFile(m.path("usage.db"), content, 0o600); err != nil {
 		m.Fatal(err)
+	}
+}
+
+// One of a crowd replaces the database; those that had the old one open go over to the new one.
+func TestTortureCrowdOnADamagedDatabase(t *testing.T) {
+	n := 40
+	if _, long := rounds(t, 0); long {
+		n = 200
+	}
+	for name, spoil := range map[string]func(m *machine){
+		"its schema": func(m *machine) { m.garble("CREATE TABLE messages", "") },
+		"an index":   (*machine).breakIndex,
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			m.unsent().must("succeed")
+			m.recordInBulk(300, 0)
+			spoil(m)
+			c := m.gather(n)
+			c.log()
+			c.all()
+			c.settled(301)
+		})
 	}
 }

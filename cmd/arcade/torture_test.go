@@ -106,7 +106,7 @@ func (m *machine) neverTwoFlushers() {
 		switch {
 		case line.what == "flushing":
 			holder = line.pid
-		case line.pid != holder && slices.Contains(locked, line.what):
+		case line.role == "flusher" && line.pid != holder && slices.Contains(locked, line.what):
 			m.Errorf("flusher %d was at %q while flusher %d was at work", line.pid, line.what, holder)
 		}
 	}
