@@ -272,18 +272,23 @@ func (f *Flusher) settle(ctx context.Context, q *queue, batch []Message, v verdi
 	ctx = context.WithoutCancel(ctx)
 	now := f.Outbox.cfg.Now()
 	q.answered(len(batch), v.outcome)
-	err := f.Outbox.InTx(ctx, func(tx *sql.Tx) error {
+	settled := int64(len(batch))
+	err := f.Outbox.InTx(ctx, func(tx *sql.Tx) (err error) {
 		switch {
 		case v.outcome == accepted:
-			return deliveredTx(ctx, tx, batch, now)
+			settled, err = deliveredTx(ctx, tx, batch, now)
 		case v.outcome == refused && len(batch) == 1:
-			return deadTx(ctx, tx, batch[0], v.reason, now)
+			settled, err = deadTx(ctx, tx, batch[0], v.reason, now)
 		case v.outcome == refused:
-			return refusedTx(ctx, tx, batch, v.reason)
+			settled, err = refusedTx(ctx, tx, batch, v.reason)
 		default:
-			return postponedTx(ctx, tx, v, now, f.Jitter())
+			err = postponedTx(ctx, tx, v, now, f.Jitter())
 		}
+		return err
 	})
+	if err == nil && settled < int64(len(batch)) { // taken back meanwhile, or it will come again for ever
+		err = f.Outbox.mendUnnoticed(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("settle: %w", err)
 	}

@@ -175,21 +175,30 @@ func (f *Flusher) anonymizeTx(ctx context.Context, tx *sql.Tx, batch []Message) 
 
 // deliveredTx settles a batch by the numbers of its messages, not by a range: an alias inside
 // the range may have been decided since, and was not sent. Receipts over the cap go at once,
-// oldest first, so that draining a backlog does not fill the database with them.
-func deliveredTx(ctx context.Context, tx *sql.Tx, batch []Message, now time.Time) error {
-	_, err := tx.ExecContext(ctx, `
+// oldest first, so that draining a backlog does not fill the database with them. Like refusedTx
+// and deadTx it tells how many messages of the batch were still there to be settled.
+func deliveredTx(ctx context.Context, tx *sql.Tx, batch []Message, now time.Time) (settled int64, err error) {
+	settled, err = updateTx(ctx, tx, `
 		UPDATE messages SET state = 'delivered', settled_at = ?, last_error = NULL
 		WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?))`, now.UnixMilli(), numbers(batch))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	_, err = tx.ExecContext(ctx, `
 		DELETE FROM messages WHERE state = 'delivered' AND seq <=
 			(SELECT seq FROM messages WHERE state = 'delivered' ORDER BY seq DESC LIMIT 1 OFFSET ?)`, maxReceipts)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return succeededTx(ctx, tx, now)
+	return settled, succeededTx(ctx, tx, now)
+}
+
+func updateTx(ctx context.Context, tx *sql.Tx, statement string, args ...any) (changed int64, err error) {
+	result, err := tx.ExecContext(ctx, statement, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 // pendingTx counts the messages of a batch that are still there to be sent.
@@ -200,26 +209,25 @@ func pendingTx(ctx context.Context, tx *sql.Tx, batch []Message) (n int, err err
 	return n, err
 }
 
-func refusedTx(ctx context.Context, tx *sql.Tx, batch []Message, reason string) error {
-	_, err := tx.ExecContext(ctx, `
+func refusedTx(ctx context.Context, tx *sql.Tx, batch []Message, reason string) (settled int64, err error) {
+	return updateTx(ctx, tx, `
 		UPDATE messages SET attempts = attempts + 1, last_error = ?
 		WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?))`, reason, numbers(batch))
-	return err
 }
 
 // deadTx gives one message up. Those that were refused together with it are cleared: a later
 // flusher would go on with the search among them (see recall).
-func deadTx(ctx context.Context, tx *sql.Tx, m Message, reason string, now time.Time) error {
-	_, err := tx.ExecContext(ctx, `
+func deadTx(ctx context.Context, tx *sql.Tx, m Message, reason string, now time.Time) (settled int64, err error) {
+	settled, err = updateTx(ctx, tx, `
 		UPDATE messages SET state = 'dead', attempts = attempts + 1, last_error = ?, settled_at = ?
 		WHERE state = 'pending' AND seq = ?`, reason, now.UnixMilli(), m.Seq)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	_, err = tx.ExecContext(ctx, `
 		UPDATE messages SET attempts = 0, last_error = NULL
 		WHERE attempts > 0 AND seq IN (SELECT seq FROM messages WHERE state = 'pending' ORDER BY seq LIMIT ?)`, maxBatch)
-	return err
+	return settled, err
 }
 
 // numbers returns the messages' numbers as a JSON array, one parameter for any length.

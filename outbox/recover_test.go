@@ -248,6 +248,30 @@ func TestAFlusherDoesNotGoRoundInCircles(t *testing.T) {
 	b.noViolations()
 }
 
+// A row that cannot be sent, and that the index alone calls pending, can neither be given up.
+func TestAMessageThatCannotBeSettledHoldsNothingUp(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(5)
+	b.leave()
+	content, err := os.ReadFile(b.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := bytes.Index(content, []byte(`{"n":2}`))
+	content[row] = '!'
+	content[row+bytes.Index(content[row:], []byte("pending"))] ^= 1
+	b.overwriteWith("", content)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if _, err := b.flusher().Run(ctx); err != nil {
+		t.Fatalf("the flusher ended with %v, want the others delivered", err)
+	}
+	if n := len(b.server.Events()); n != 4 {
+		t.Errorf("PostHog has %d events, want the 4 that are whole", n)
+	}
+	b.noViolations()
+}
+
 func TestDamageThatIsMetJustBeforeTheRequestHoldsNothingUp(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(5)

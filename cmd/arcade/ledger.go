@@ -100,7 +100,7 @@ func (l *ledger) adopt(ctx context.Context, tx *sql.Tx, file mirrorFile, state i
 	if err != nil {
 		return state, err
 	}
-	if found && !file.foreign {
+	if found && !file.foreign && state.AnonID != "" {
 		return state, identity.CheckRetired(ctx, tx, file.AnonID)
 	}
 	state, err = l.apply(ctx, tx, state, identity.Adopted{

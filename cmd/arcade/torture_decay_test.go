@@ -310,9 +310,11 @@ func (r *relic) delivers(d decay, sum *decayFigures) bool {
 	if aside, err := filepath.Glob(r.path("usage.db.corrupt-*")); err == nil && len(aside) > 0 {
 		sum.replaced++
 	}
+	next := r.command()
 	left, state, err := r.look()
-	if err != nil || len(left) > 0 || state.AnonID != r.state.AnonID {
-		r.Errorf("%d messages are left and the machine is %s (%v), want none left, and %s", len(left), state.AnonID, err, r.state.AnonID)
+	if next != nil || err != nil || len(left) != 1 || state.AnonID != r.state.AnonID {
+		r.Errorf("the next command ended with %v; %d messages are left and the machine is %s (%v); want its own one left, and %s",
+			next, len(left), state.AnonID, err, r.state.AnonID)
 	}
 	for _, v := range posthog.Violations() {
 		if !d.changesRows(r.files["usage.db"]) {
