@@ -25,7 +25,8 @@ const (
 )
 
 // dropOverflow makes room for the message that was just added as seq. A look at the oldest
-// one is enough: numbers are given without gaps, from 1 on.
+// one is enough: numbers are given without gaps, from 1 on. It drops one for one: a single flipped
+// bit in the last number given would otherwise empty the queue.
 func dropOverflow(ctx context.Context, tx *sql.Tx, seq int64) error {
 	if seq <= maxPending {
 		return nil
@@ -38,7 +39,8 @@ func dropOverflow(ctx context.Context, tx *sql.Tx, seq int64) error {
 	if !oldest.Valid || seq-oldest.Int64 < maxPending {
 		return nil
 	}
-	return dropTx(ctx, tx, `state = 'pending' AND seq <= ?`, seq-maxPending)
+	return dropTx(ctx, tx, `seq = (SELECT seq FROM messages
+		WHERE state = 'pending' AND kind = 'capture' AND seq <= ? ORDER BY seq LIMIT 1)`, seq-maxPending)
 }
 
 // dropTx deletes and counts the events that meet the condition.
