@@ -30,9 +30,9 @@ SEED   ?=
 torture: ## the promises under fire, the long form; SEED=n repeats a run's plan
 	ARCADE_TORTURE_ROUNDS=$(ROUNDS) ARCADE_TORTURE_SEED=$(SEED) \
 	  $(GO) test $(RACE) -count=1 -timeout 30m -run Torture -v ./cmd/arcade
-	@echo "== the crowds once more, at full speed and full size"
+	@echo "== the crowds and the damage once more, at full speed and full size"
 	ARCADE_TORTURE_ROUNDS=$(ROUNDS) ARCADE_TORTURE_SEED=$(SEED) \
-	  $(GO) test -count=1 -timeout 10m -run TortureCrowd -v ./cmd/arcade
+	  $(GO) test -count=1 -timeout 15m -run 'TortureCrowd|TortureRandom' -v ./cmd/arcade
 
 lint: ## format, vet, staticcheck
 	@unformatted=$$(gofmt -l .ci cmd outbox identity secrets migrations); \
