@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
@@ -40,8 +39,6 @@ var (
 	succeeding = []string{"succeed"}
 	failing    = []string{"fail", "x"}
 )
-
-func (m *machine) pending() int { return m.count(outbox.Pending) }
 
 // soundAs is sound, and checks that this machine is who it was before.
 func (m *machine) soundAs(anonID string) {

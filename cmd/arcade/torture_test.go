@@ -185,6 +185,8 @@ func (m *machine) kept() (list []kept) {
 	return list
 }
 
+func (m *machine) pending() int { return m.count(outbox.Pending) }
+
 // count counts the messages in one state.
 func (m *machine) count(state outbox.State) (n int) {
 	m.Helper()
