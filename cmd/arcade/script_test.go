@@ -20,7 +20,7 @@ import (
 // TestScripts runs the scripts in testdata/script. Each has a machine of its own, with a
 // PostHog, an Arcade Cloud and an Engine, and finds in its environment
 //
-//	HOME                                       a home without files
+//	HOME USERPROFILE                           a home without files
 //	ARCADE_USAGE_HOST ARCADE_USAGE_KEY         PostHog
 //	CLOUD_PORT                                 Arcade Cloud, on localhost
 //	ENGINE_PORT ENGINE_KEY                     the Engine, on localhost, and the key it accepts,
@@ -116,7 +116,7 @@ func setTheStage(env *testscript.Env) error {
 	s := newStage(t)
 	env.Values[stageKey{}] = s
 	env.Vars = append(env.Vars,
-		"HOME="+s.home, "GORACE=atexit_sleep_ms=0",
+		"HOME="+s.home, "USERPROFILE="+s.home, "GORACE=atexit_sleep_ms=0", testMachine+"="+s.home,
 		"ARCADE_USAGE_HOST="+s.posthogAt, "ARCADE_USAGE_KEY=phc_test",
 		"CLOUD_PORT="+s.cloud.port(), fmt.Sprintf("%s=%d", testCallback, freePort(t)),
 		"ENGINE_PORT="+s.enginePort(), "ENGINE_KEY="+engineKey)
