@@ -96,7 +96,7 @@ func TestEveryEndingIsRecordedAndHelpIsNot(t *testing.T) {
 
 func TestCtrlCIsRecordedAsInterruptedWithExitCode130(t *testing.T) {
 	m := newMachine(t)
-	cmd := interruptible(m.command("wait"))
+	cmd := m.interruptible("wait")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -104,6 +104,8 @@ func TestCtrlCIsRecordedAsInterruptedWithExitCode130(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	defer cmd.Process.Kill() // if the test does not come to its end
+
 	if _, err := stdout.Read(make([]byte, 1)); err != nil { // it waits
 		t.Fatal(err)
 	}

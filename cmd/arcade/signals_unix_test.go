@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// interruptible prepares a process for interrupt. It has nothing to do here.
-func interruptible(cmd *exec.Cmd) *exec.Cmd { return cmd }
+// interruptible prepares a command for interrupt. It has nothing to do here.
+func (m *machine) interruptible(args ...string) *exec.Cmd { return m.command(args...) }
 
 // interrupt does what Ctrl-C does.
 func interrupt(p *os.Process) error { return p.Signal(os.Interrupt) }

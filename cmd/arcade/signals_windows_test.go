@@ -8,9 +8,16 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// interruptible prepares a process for interrupt: only a process group of its own can be
-// interrupted without this one.
-func interruptible(cmd *exec.Cmd) *exec.Cmd {
+// interruptible prepares a command for interrupt: only a process group of its own can be
+// interrupted without this one, and only through a console that both have.
+func (m *machine) interruptible(args ...string) *exec.Cmd {
+	m.Helper()
+	console, err := os.OpenFile("CONOUT$", os.O_RDWR, 0)
+	if err != nil {
+		m.Skip("these tests have no console, and without one there is no Ctrl-C: ", err)
+	}
+	console.Close()
+	cmd := m.command(args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP}
 	return cmd
 }

@@ -85,7 +85,7 @@ func TestFollowShowsRecordingAndDeliveryAsTheyHappen(t *testing.T) {
 	m.awaitEvents(1, 10*time.Second)
 	m.awaitNoFlusher()
 	m.offline()
-	cmd := interruptible(m.command("usage", "inspect", "--follow"))
+	cmd := m.interruptible("usage", "inspect", "--follow")
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +93,7 @@ func TestFollowShowsRecordingAndDeliveryAsTheyHappen(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	defer cmd.Process.Kill() // if the test does not come to its end
 	lines := bufio.NewScanner(stdout)
 	await := func(part string) {
 		t.Helper()
