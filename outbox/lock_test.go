@@ -75,8 +75,10 @@ func TestTheWaitForALockThatChangesHandsHasAnEnd(t *testing.T) {
 	path, lock := hold(t)
 	defer lock.release()
 	stop := make(chan struct{})
+	var somebody sync.WaitGroup
+	defer somebody.Wait() // a file in use cannot be removed on Windows
 	defer close(stop)
-	go func() { // somebody takes it all the time, it seems
+	somebody.Go(func() { // somebody takes it all the time, it seems
 		for at := time.Now(); ; at = at.Add(time.Second) {
 			select {
 			case <-stop:
@@ -85,7 +87,7 @@ func TestTheWaitForALockThatChangesHandsHasAnEnd(t *testing.T) {
 				os.Chtimes(path, at, at)
 			}
 		}
-	}()
+	})
 	if _, err := acquire(path, patience{idle: time.Millisecond, most: 50 * time.Millisecond}); !errors.Is(err, errLocked) {
 		t.Errorf("the longest wait ended with %v, want errLocked", err)
 	}
