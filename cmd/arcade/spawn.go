@@ -14,7 +14,7 @@ const childMarker = "ARCADE_USAGE_CHILD"
 // inheritedNames are the variables that a flusher needs: where the files are, where to send,
 // and how to get there.
 var inheritedNames = [...]string{
-	"HOME", "USERPROFILE", "ARCADE_WORK_DIR",
+	"HOME", "USERPROFILE", "HOMEDRIVE", "HOMEPATH", "ARCADE_WORK_DIR",
 	"ARCADE_USAGE_HOST", "ARCADE_USAGE_KEY", "ARCADE_USAGE_TRACKING",
 	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
 	"SSL_CERT_FILE", "SSL_CERT_DIR",

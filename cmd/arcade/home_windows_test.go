@@ -1,0 +1,50 @@
+package main
+
+import "testing"
+
+func TestWindowsHasThreePlacesForTheHomeDirectory(t *testing.T) {
+	profile := [2]string{"USERPROFILE", `C:\Users\ada`}
+	drive, path := [2]string{"HOMEDRIVE", "D:"}, [2]string{"HOMEPATH", `\home\ada`}
+	shell := [2]string{"HOME", `E:\git\ada`}
+	tests := map[string]struct {
+		env  [][2]string
+		want string
+	}{
+		"the profile comes first":                           {[][2]string{profile, drive, path, shell}, profile[1]},
+		"without a profile it is a path on a drive":         {[][2]string{drive, path, shell}, `D:\home\ada`},
+		"a path without its drive is on the current one":    {[][2]string{path, shell}, path[1]},
+		"a drive alone is no home":                          {[][2]string{drive, shell}, shell[1]},
+		"a shell's variable counts when Windows has no own": {[][2]string{shell}, shell[1]},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			variables := map[string]string{}
+			for _, variable := range test.env {
+				variables[variable[0]] = variable[1]
+			}
+			a := &app{env: func(name string) string { return variables[name] }}
+			if got := a.userHome(); got != test.want {
+				t.Errorf("the home is %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// A flusher that did not find the home would leave for ever what its command has recorded.
+func TestTheFlusherFindsTheHomeOfItsCommand(t *testing.T) {
+	for _, names := range [][]string{{"USERPROFILE"}, {"HOMEDRIVE", "HOMEPATH"}, {"HOME"}} {
+		variables := map[string]string{}
+		for _, name := range names {
+			variables[name] = "x"
+		}
+		command := &app{env: func(name string) string { return variables[name] }}
+		inherited := map[string]string{}
+		for _, name := range inheritedNames {
+			inherited[name] = variables[name]
+		}
+		flusher := &app{env: func(name string) string { return inherited[name] }}
+		if got, want := flusher.userHome(), command.userHome(); got != want {
+			t.Errorf("by %v the flusher finds %q, want %q like its command", names, got, want)
+		}
+	}
+}
