@@ -170,12 +170,8 @@ func (f *Flusher) drain(ctx context.Context, total *Result) error {
 		v := f.send(ctx, &q, p, batch, total.Delivered > 0)
 		f.Outbox.cfg.Point("answered")
 		if v.outcome == withdrawn {
-			// By its user, or by damage: an index may know of messages that cannot be found.
-			if err := f.Outbox.mendUnnoticed(ctx); err != nil {
+			if err := f.findOut(ctx, batch, v); err != nil {
 				return err
-			}
-			if v.reason == unreadable && isUnreadable(f.wanted(ctx, batch)) {
-				return &Delay{Reason: v.reason}
 			}
 			continue // there may be others, or take says why not
 		}
@@ -234,8 +230,8 @@ func cutShort(ctx context.Context, lasted time.Duration) bool {
 
 // wanted looks once more, when the request is about to leave: since the batch was taken the user
 // may have switched tracking off or erased it, and may even have switched tracking on again. It
-// returns nil when all is as it was, else a verdict. It is called in another goroutine than the Outbox belongs to,
-// and so opens a view of its own.
+// returns nil when all is as it was, else a verdict. It is called in another goroutine than the
+// Outbox belongs to, and so opens a view of its own.
 func (f *Flusher) wanted(ctx context.Context, batch []Message) error {
 	err := f.Outbox.View(ctx, func(tx *sql.Tx) error {
 		consent, err := f.Outbox.ConsentTx(ctx, tx)
@@ -261,9 +257,19 @@ func (f *Flusher) wanted(ctx context.Context, batch []Message) error {
 // unreadable is why nothing is sent when nobody can look whether it is still wanted.
 const unreadable = "the outbox cannot be read"
 
-func isUnreadable(err error) bool {
-	var v verdict
-	return errors.As(err, &v) && v.reason == unreadable
+// findOut mends what kept a batch from being sent, if it was damage and not the user: an index may
+// know of messages that cannot be found. It returns an error when nothing more can be done now.
+func (f *Flusher) findOut(ctx context.Context, batch []Message, v verdict) error {
+	if err := f.Outbox.mendUnnoticed(ctx); err != nil {
+		return err
+	}
+	if v.reason != unreadable || ctx.Err() != nil {
+		return nil
+	}
+	if errors.As(f.wanted(ctx, batch), &v) && v.reason == unreadable {
+		return &Delay{Reason: v.reason}
+	}
+	return nil
 }
 
 // settle writes down what became of a batch, in one transaction. It does so even when ctx has

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,42 +23,6 @@ const (
 
 // requestTimeout bounds one request from the first byte to the last of the answer.
 const requestTimeout = 5 * time.Second
-
-// pair is two senders that take turns: while the request of one is under way, the next batch is
-// made ready in the other. Encoding a batch takes longer than all else that is done for it.
-type pair struct {
-	sending, loading *sender
-	ahead            []Message // what loading holds
-}
-
-func newPair(endpoint, key string, line *line) *pair {
-	return &pair{sending: newSender(endpoint, key, line), loading: newSender(endpoint, key, line)}
-}
-
-func (p *pair) loadAhead(batch []Message) {
-	if p.ahead = batch; len(batch) > 0 {
-		p.loading.load(batch)
-	}
-}
-
-func (p *pair) dropAhead() {
-	p.loading.drop()
-	p.ahead = nil
-}
-
-// turn makes what was loaded ahead what is sent next, and returns it; empty: nothing was.
-func (p *pair) turn() []Message {
-	batch := p.ahead
-	if p.ahead = nil; len(batch) > 0 {
-		p.sending, p.loading = p.loading, p.sending
-	}
-	return batch
-}
-
-func (p *pair) close() {
-	p.sending.drop()
-	p.loading.drop()
-}
 
 // sender puts batches on posthog-go's wire. What it has loaded waits at its door, compressed and
 // ready, until it is sent or dropped.
@@ -230,61 +193,6 @@ type callback chan<- error
 
 func (c callback) Success(posthog.APIMessage)              { c <- nil }
 func (c callback) Failure(_ posthog.APIMessage, err error) { c <- err }
-
-// pass lets one request through, within ctx. wanted may still hold it back; nil: it does not.
-type pass struct {
-	ctx    context.Context
-	wanted func(context.Context) error
-}
-
-// door is the transport below posthog-go: a request waits there for its pass.
-type door struct {
-	passes <-chan pass
-	line   *line
-}
-
-// RoundTrip returns an empty success for an acknowledged request and a verdict for all else.
-func (d door) RoundTrip(request *http.Request) (*http.Response, error) {
-	p, open := <-d.passes
-	if !open {
-		return nil, verdict{outcome: withdrawn, reason: "given up"}
-	}
-	return d.line.carry(request, p)
-}
-
-// line carries one request at a time, and is the acknowledgement: posthog-go takes any 2xx for
-// success, whoever sent it.
-type line struct {
-	next  http.RoundTripper
-	now   func() time.Time
-	point func(string)
-	mu    sync.Mutex
-}
-
-func (l *line) carry(request *http.Request, p pass) (*http.Response, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.point("before-request")
-	if p.wanted != nil {
-		if err := p.wanted(p.ctx); err != nil {
-			return nil, err
-		}
-	}
-	response, err := l.next.RoundTrip(request.WithContext(p.ctx))
-	if err != nil {
-		return nil, verdict{outcome: later, reason: describe(err)}
-	}
-	defer response.Body.Close()
-	v := judge(response, l.now())
-	l.point("after-request")
-	if v.outcome != accepted {
-		return nil, v
-	}
-	return &http.Response{
-		Status: response.Status, StatusCode: response.StatusCode,
-		Body: http.NoBody, Request: request,
-	}, nil
-}
 
 // wire turns a message into posthog-go's. It checks what the library would silently replace
 // or choke on; an error means that the row can never be sent.
