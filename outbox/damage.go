@@ -27,8 +27,9 @@ func (o *Outbox) isDamaged(ctx context.Context, err error) bool {
 	}
 }
 
-// mendUnnoticed looks for damage that no statement has met yet, such as on a page of receipts. A
-// drained queue is small, so that this takes milliseconds; nobody waits for the lock meanwhile.
+// mendUnnoticed looks for damage that no statement has met yet, such as on a page of receipts. It
+// reads everything, which takes milliseconds when the queue is drained; nobody waits for the lock
+// meanwhile.
 func (o *Outbox) mendUnnoticed(ctx context.Context) error {
 	if !o.isUnsound(ctx) {
 		return nil

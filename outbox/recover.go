@@ -201,8 +201,9 @@ func (s salvage) end(ctx context.Context, last int64) (n int64) {
 }
 
 // rows copies the rows with the numbers from..end-1, and tells the number of the last one and
-// whether there is none left. A row that the new schema does not take is left behind. An error is one of
-// the new database, and none that is the row's own fault: a full disk must not pass for a bad row.
+// whether there is none left. A row that the new schema does not take is left behind. An error is
+// one of the new database, and none that is the row's own fault: a full disk must not pass for a
+// bad row.
 func (s salvage) rows(ctx context.Context, from, end int64, order string) (last int64, complete bool, err error) {
 	rows, err := s.old.QueryContext(ctx, s.query(order), from, end)
 	if err != nil {
@@ -228,16 +229,17 @@ func (s salvage) rows(ctx context.Context, from, end int64, order string) (last 
 
 // query leaves out receipts, which are not worth a second copy. NOT INDEXED: an index may lie.
 func (s salvage) query(order string) string {
-	unsettled := ""
+	undelivered := ""
 	if s.table == "messages" {
-		unsettled = "AND coalesce(state, '') NOT IN ('delivered', 'dead')"
+		undelivered = "AND state IS NOT 'delivered'"
 	}
 	return fmt.Sprintf("SELECT rowid, * FROM %s NOT INDEXED WHERE rowid >= ? AND rowid < ? %s ORDER BY rowid %s",
-		s.table, unsettled, order)
+		s.table, undelivered, order)
 }
 
 func (s salvage) insert(ctx context.Context, columns []string, values []any) error {
-	if i := slices.Index(columns, "state"); i >= 0 { // of a message; a damaged one is not settled yet
+	// A message whose state is damaged is not settled yet.
+	if i := slices.Index(columns, "state"); i >= 0 && values[i] != string(Dead) {
 		values[i] = Pending
 	}
 	_, err := s.fresh.ExecContext(ctx, fmt.Sprintf("INSERT OR REPLACE INTO %s (%s) VALUES (%s)", s.table,

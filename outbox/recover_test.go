@@ -292,6 +292,7 @@ func TestDamageThatIsMetJustBeforeTheRequestHoldsNothingUp(t *testing.T) {
 func TestAMessageWhoseStateIsDamagedStillWaits(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(300)
+	b.exec(`UPDATE messages SET state = 'dead', settled_at = 1 WHERE seq = 4`)
 	b.damage(250)
 	content, err := os.ReadFile(b.path)
 	if err != nil {
@@ -303,6 +304,9 @@ func TestAMessageWhoseStateIsDamagedStillWaits(t *testing.T) {
 	b.tx(readAll)
 	if list := b.messages(outbox.Filter{ID: "3"}); len(list) != 1 || list[0].State != outbox.Pending {
 		t.Errorf("the message is %+v, want it to wait: it was never settled", list)
+	}
+	if list := b.messages(outbox.Filter{ID: "4"}); len(list) != 1 || list[0].State != outbox.Dead {
+		t.Errorf("the dead message is %+v, want it to stay visible as dead", list)
 	}
 }
 
