@@ -33,7 +33,7 @@ func TestTortureRandomDamage(t *testing.T) {
 	)
 	n, _ := rounds(t, 50)
 	if raceDetector { // makes SQLite many times slower, and has one goroutine to look at
-		n /= 10
+		n /= 4
 	}
 	from := seed(t)
 	sum := &decayFigures{}
