@@ -122,7 +122,9 @@ func (b *bench) flusher() *outbox.Flusher {
 }
 
 func (b *bench) flush() (outbox.Result, error) {
-	return b.flusher().Run(context.Background())
+	flusher := b.flusher()
+	defer flusher.Outbox.Close() // a process that has ended keeps no file open, and Windows renames none that is
+	return flusher.Run(context.Background())
 }
 
 // mustFlush delivers everything, or fails the test.

@@ -216,6 +216,7 @@ func TestDamageThatNoDeliveryMeetsIsMendedAfterIt(t *testing.T) {
 	b.mustFlush()
 	b.damage(150)
 	b.addEvents(1)
+	b.leave()
 	b.mustFlush()
 	err := b.open().View(context.Background(), readAll)
 	if err != nil {
