@@ -83,7 +83,7 @@ func setConsentTx(ctx context.Context, tx *sql.Tx, on bool, now time.Time) error
 
 // Enable switches tracking on.
 func (o *Outbox) Enable(ctx context.Context) error {
-	return o.WithLock(func() error {
+	return o.WithLock(ctx, func() error {
 		if err := o.unmarkOff(); err != nil {
 			return err
 		}
@@ -94,7 +94,7 @@ func (o *Outbox) Enable(ctx context.Context) error {
 // Disable switches tracking off and erases every message, so that what waits is never
 // delivered, not even after Enable. It returns how many were waiting.
 func (o *Outbox) Disable(ctx context.Context) (erased int, err error) {
-	err = o.WithLock(func() error {
+	err = o.WithLock(ctx, func() error {
 		if err := o.markOff(); err != nil { // first: it holds even if the database cannot be used
 			return err
 		}
@@ -113,7 +113,7 @@ func (o *Outbox) Clear(ctx context.Context) (erased int, err error) {
 // back, so that the messages are gone from the disk as far as SQLite can see to it. A corrupt
 // database that was set aside goes, too.
 func (o *Outbox) erase(ctx context.Context, also func(tx *sql.Tx) error) (erased int, err error) {
-	err = o.WithLock(func() error {
+	err = o.WithLock(ctx, func() error {
 		err := o.InTx(ctx, func(tx *sql.Tx) (err error) {
 			if _, err := tx.ExecContext(ctx, "PRAGMA secure_delete = on"); err != nil {
 				return err

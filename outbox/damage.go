@@ -34,7 +34,7 @@ func (o *Outbox) mendUnnoticed(ctx context.Context) error {
 	if !o.isUnsound(ctx) {
 		return nil
 	}
-	return o.WithLock(func() error {
+	return o.WithLock(ctx, func() error {
 		switch {
 		case !o.owner:
 			return fmt.Errorf("the database is damaged: %w", errLocked)

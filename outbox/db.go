@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -39,10 +40,12 @@ const (
 // write lock held: without it a first run of many processes at once fails with BUSY now and
 // then, in spite of the busy timeout.
 func (o *Outbox) open(ctx context.Context) error {
-	if o.db != nil && o.isCurrent() {
+	if o.db != nil && !o.isCurrent() {
+		o.Close() // its error is that of a database that nobody will open again
+	}
+	if o.db != nil && o.ready {
 		return nil
 	}
-	o.Close() // its error is that of a database that nobody will open again
 	db, version, err := o.connectVersion(ctx)
 	if isCode(err, codeCantOpen) {
 		if err = o.create(); err == nil {
@@ -61,8 +64,36 @@ func (o *Outbox) open(ctx context.Context) error {
 		return err
 	}
 	o.file, err = os.Stat(o.cfg.Path)
-	o.db = db
+	o.db, o.ready = db, true
 	return err
+}
+
+// openEarly connects to a database that is in use, before the lock is taken: that takes longer than
+// all that is done with the lock in hand, and a crowd waits for the lock. Its version is read, and
+// whether it is still the one at the path, by open. What is not as usual is left to open, too: a
+// database without a WAL may be in the making, and a reader could make that fail.
+func (o *Outbox) openEarly(ctx context.Context) {
+	file, err := os.Stat(o.cfg.Path)
+	if err != nil || file.Size() == 0 {
+		return
+	}
+	if _, err := os.Stat(o.cfg.Path + "-wal"); err != nil {
+		return
+	}
+	db, err := o.connect()
+	if err != nil {
+		return
+	}
+	conn, err := db.Conn(ctx)
+	if err == nil {
+		err = conn.Close() // back into the pool
+	}
+	if err != nil {
+		db.Close()
+		return
+	}
+	o.db, o.file = db, file
+	o.cfg.Point("opened-early")
 }
 
 // isCurrent tells whether the open database is still the one at the path: another process may
@@ -83,12 +114,13 @@ func (o *Outbox) connect() (*sql.DB, error) {
 }
 
 // connectVersion also reads the schema version, which is 0 for an empty file.
-func (o *Outbox) connectVersion(ctx context.Context) (*sql.DB, int, error) {
-	db, err := o.connect()
-	if err != nil {
-		return nil, 0, err
+func (o *Outbox) connectVersion(ctx context.Context) (db *sql.DB, version int, err error) {
+	if db, o.db = o.db, nil; db == nil { // not opened early
+		if db, err = o.connect(); err != nil {
+			return nil, 0, err
+		}
 	}
-	version, err := schemaVersion(ctx, db)
+	version, err = schemaVersion(ctx, db)
 	if err != nil {
 		db.Close()
 		return nil, 0, err
@@ -167,15 +199,16 @@ func (o *Outbox) isHalfReplaced() bool {
 // dsn carries the settings that belong to a connection; as pragmas run once they would be lost
 // with the connection they were run on. synchronous=NORMAL leaves the sync of a commit to Leave.
 func dsn(path string, busy time.Duration) string {
+	pragmas := []string{"cache_size(-400)"} // kB; a flusher's batch fits, and its peak is 3 MB lower
+	if runtime.GOOS == "darwin" {           // a plain fsync leaves the drive's cache alone there, a power cut does not
+		pragmas = append(pragmas, "checkpoint_fullfsync(1)")
+	}
 	return fileURI(path, url.Values{
 		"mode":          {"rw"}, // never creates: create does, with the right mode
 		"_busy_timeout": {strconv.FormatInt(busy.Milliseconds(), 10)},
 		"_synchronous":  {"NORMAL"},
 		"_txlock":       {"immediate"},
-		"_pragma": {
-			"cache_size(-400)",        // kB; a flusher's batch fits, and its peak is 3 MB lower
-			"checkpoint_fullfsync(1)", // macOS: a plain fsync leaves the drive's cache alone, a power cut does not
-		},
+		"_pragma":       pragmas,
 	})
 }
 

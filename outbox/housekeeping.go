@@ -62,7 +62,7 @@ func dropTx(ctx context.Context, tx *sql.Tx, condition string, args ...any) erro
 // the next command would otherwise have to wait for.
 func (o *Outbox) housekeep(ctx context.Context) error {
 	now := o.cfg.Now()
-	err := o.WithLock(func() error {
+	err := o.WithLock(ctx, func() error {
 		o.cfg.Point("housekeeping")
 		var seen time.Time
 		err := o.InTx(ctx, func(tx *sql.Tx) (err error) {

@@ -35,6 +35,7 @@ type Config struct {
 type Outbox struct {
 	cfg    Config
 	db     *sql.DB
+	ready  bool        // db is of the version that this binary knows
 	file   os.FileInfo // of the open database
 	locked bool        // within WithLock
 	owner  bool        // within WithLock, and the lock was had
@@ -64,9 +65,12 @@ func (o *Outbox) Path() string { return o.cfg.Path }
 // exported file) is as exclusive as what it does inside. Transactions within fn do not take
 // the lock again. When the lock cannot be had in time fn runs all the same: SQLite's own
 // locking still guards the database.
-func (o *Outbox) WithLock(fn func() error) error {
+func (o *Outbox) WithLock(ctx context.Context, fn func() error) error {
 	if o.locked {
 		return fn()
+	}
+	if o.db == nil {
+		o.openEarly(ctx)
 	}
 	lock, err := o.writeLock()
 	if err != nil && !errors.Is(err, errLocked) {
@@ -104,7 +108,7 @@ func (o *Outbox) writeLock() (*fileLock, error) {
 // returns nil. A corrupt database is replaced and fn is run again on its replacement, so fn
 // must not keep what an earlier run of it produced.
 func (o *Outbox) InTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
-	return o.WithLock(func() error {
+	return o.WithLock(ctx, func() error {
 		return o.mending(ctx, func() error { return o.inTx(ctx, fn) })
 	})
 }
@@ -193,6 +197,6 @@ func (o *Outbox) Close() error {
 		return nil
 	}
 	err := o.db.Close()
-	o.db = nil
+	o.db, o.ready = nil, false
 	return err
 }

@@ -51,7 +51,7 @@ func (l *ledger) advance(ctx context.Context, event *outbox.Message,
 	input func(ctx context.Context, tx *sql.Tx) (identity.Input, error),
 	look func(ctx context.Context, tx *sql.Tx) error,
 ) error {
-	return l.box.WithLock(func() error {
+	return l.box.WithLock(ctx, func() error {
 		var file mirrorFile
 		var state identity.State
 		err := l.box.InTx(ctx, func(tx *sql.Tx) (err error) {

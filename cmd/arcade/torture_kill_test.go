@@ -24,7 +24,7 @@ import (
 
 // deadlyPoints are the named points at which commands and flushers are killed.
 func deadlyPoints() map[string][]string {
-	both := []string{"inserted", "before-commit", "after-commit", "before-export", "after-export"}
+	both := []string{"opened-early", "inserted", "before-commit", "after-commit", "before-export", "after-export"}
 	return map[string][]string{
 		"command": append([]string{"created", "initialized", "migrating-1", "migrated-1", "before-spawn"}, both...),
 		"flusher": append([]string{"flushing", "claimed", "before-request", "after-request", "answered", "settled",
