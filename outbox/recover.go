@@ -147,9 +147,10 @@ type salvage struct {
 	table string
 }
 
-// maxGap is how many numbers are tried in vain for rows behind a damaged page, which takes less
-// than a second. A page has fewer than a hundred; one that only leads to others may have more.
-const maxGap = 20_000
+// maxGap is how many numbers are tried in vain for rows behind a damaged page, which takes a tenth
+// of a second. A page has fewer than a hundred; below one that only leads to others there are some
+// thousand.
+const maxGap = 5_000
 
 // all copies the rows that can be read. A damaged page ends a scan, so the rest is read from the
 // other end; what lies between two damaged pages, from each number on that is not on one.
@@ -186,18 +187,17 @@ func (s salvage) between(ctx context.Context, from, end int64) error {
 	return nil
 }
 
-// end returns a number behind the last row, when the last page cannot be read. A table that
-// gives no numbers away is a single page, of which nothing more can be read.
+// end returns a number behind the last message, when the last page cannot be read. Other tables
+// are a page or two, of which nothing more can be read.
 func (s salvage) end(ctx context.Context, last int64) (n int64) {
-	err := s.old.QueryRowContext(ctx, `SELECT seq + 1 FROM sqlite_sequence WHERE name = ?`, s.table).Scan(&n)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
+	if s.table != "messages" {
 		return 0
-	case err != nil:
-		return last + maxGap
-	default:
-		return n
 	}
+	err := s.old.QueryRowContext(ctx, `SELECT seq + 1 FROM sqlite_sequence WHERE name = 'messages'`).Scan(&n)
+	if err != nil {
+		return last + maxGap
+	}
+	return n
 }
 
 // rows copies the rows with the numbers from..end-1, and tells the number of the last one and
