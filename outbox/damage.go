@@ -27,10 +27,18 @@ func (o *Outbox) isDamaged(ctx context.Context, err error) bool {
 	}
 }
 
-// mendUnnoticed looks for damage that no statement has met yet, such as on a page of receipts. It
-// reads everything, which takes milliseconds when the queue is drained; nobody waits for the lock
-// meanwhile.
-func (o *Outbox) mendUnnoticed(ctx context.Context) error {
+// smallSize is up to how many bytes a database, a queue of a thousand, is looked at in milliseconds.
+const smallSize = 1 << 20
+
+func (o *Outbox) isSmall() bool {
+	info, err := os.Stat(o.cfg.Path)
+	return err == nil && info.Size() <= smallSize
+}
+
+// Mend looks for damage that no statement has met yet, such as on a page of receipts, and replaces
+// a database that has some. Nobody waits for the lock while it looks. No database is none that is
+// damaged.
+func (o *Outbox) Mend(ctx context.Context) error {
 	if !o.isUnsound(ctx) {
 		return nil
 	}

@@ -29,13 +29,14 @@
 //     nothing is used up; the back-off is kept in the database, across processes. The batch
 //     that was made ready meanwhile is dropped; it was never sent.
 //  10. The user switches tracking off meanwhile: consent is read before messages are encoded,
-//     and again when each request is about to leave, so nothing is sent after it. An empty file beside the database keeps the switch when the database is lost.
+//     and again when each request is about to leave, so nothing is sent after it. An empty file
+//     beside the database keeps the switch when the database is lost.
 //  11. The write lock's holder is stopped: the wait is bounded, SQLite's own locking takes over.
 //  12. The database is corrupt: a new one takes its place, with everything that can be read of
 //     it; one copy is kept. A process that dies while it does that has its work finished by the
 //     next one, and one that had the old file open goes over to the new. A damaged schema or
-//     header costs nothing, since both are known. What no statement meets is looked for when
-//     the queue is drained.
+//     header costs nothing, since both are known. What no statement meets is looked for with
+//     each delivery.
 //  13. The database was written by a newer binary, or by another program: nothing is recorded
 //     and nothing delivered. A version beside the schema of this one is damage.
 //  14. The clock jumps: a back-off further away than the longest possible one is over; the age

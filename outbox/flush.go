@@ -102,15 +102,24 @@ func (f *Flusher) runLocked(ctx context.Context, total *Result) error {
 	if err := f.mayStart(ctx); err != nil {
 		return err
 	}
+	// An index that is damaged can hide an alias, which has to be sent before its principal's
+	// events. In a long queue looking for that takes long; there it is done in the end.
+	small := f.Outbox.isSmall()
+	if small {
+		if err := f.Outbox.Mend(ctx); err != nil {
+			return err
+		}
+	}
 	err = f.drain(ctx, total)
 	if errors.Is(err, ErrOff) {
 		return err
 	}
 	// Housekeeping is local and bounded; it is due also when the network is gone.
-	if err := errors.Join(err, f.Outbox.housekeep(context.WithoutCancel(ctx))); err != nil {
+	err = errors.Join(err, f.Outbox.housekeep(context.WithoutCancel(ctx)))
+	if err != nil || small {
 		return err
 	}
-	return f.Outbox.mendUnnoticed(ctx)
+	return f.Outbox.Mend(ctx)
 }
 
 // mayStart returns a *Delay when it is too early.
@@ -260,7 +269,7 @@ const unreadable = "the outbox cannot be read"
 // findOut mends what kept a batch from being sent, if it was damage and not the user: an index may
 // know of messages that cannot be found. It returns an error when nothing more can be done now.
 func (f *Flusher) findOut(ctx context.Context, batch []Message, v verdict) error {
-	if err := f.Outbox.mendUnnoticed(ctx); err != nil {
+	if err := f.Outbox.Mend(ctx); err != nil {
 		return err
 	}
 	if v.reason != unreadable || ctx.Err() != nil {
@@ -293,7 +302,7 @@ func (f *Flusher) settle(ctx context.Context, q *queue, batch []Message, v verdi
 		return err
 	})
 	if err == nil && settled < int64(len(batch)) { // taken back meanwhile, or it will come again for ever
-		err = f.Outbox.mendUnnoticed(ctx)
+		err = f.Outbox.Mend(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("settle: %w", err)

@@ -210,7 +210,7 @@ func (b *bench) withoutConstraints(statement string) {
 }
 
 // A page of receipts is read by nobody but a person who looks.
-func TestDamageThatNoDeliveryMeetsIsMendedAfterIt(t *testing.T) {
+func TestDamageThatNoDeliveryMeetsIsMendedByIt(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(300)
 	b.mustFlush()

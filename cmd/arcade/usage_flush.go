@@ -109,6 +109,9 @@ func (a *app) flush(ctx context.Context, timeout time.Duration, asJSON bool) err
 	l := a.newLedger(home)
 	defer l.box.Close()
 	before, err := a.look(ctx, l.box, outbox.Filter{Limit: 1})
+	if err != nil && l.box.Mend(ctx) == nil { // damage that no command has met
+		before, err = a.look(ctx, l.box, outbox.Filter{Limit: 1})
+	}
 	if err != nil {
 		return err
 	}
