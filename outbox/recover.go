@@ -238,15 +238,30 @@ func (s salvage) query(order string) string {
 }
 
 func (s salvage) insert(ctx context.Context, columns []string, values []any) error {
-	// A message whose state is damaged is not settled yet.
-	if i := slices.Index(columns, "state"); i >= 0 && values[i] != string(Dead) {
-		values[i] = Pending
+	err := s.put(ctx, columns, values)
+	if i := slices.Index(columns, "seq"); i >= 0 && isRefusal(err) {
+		// Its number is damaged, or its number's owner was: a new one lets both stay.
+		values[i] = nil
+		err = s.put(ctx, columns, values)
 	}
-	_, err := s.fresh.ExecContext(ctx, fmt.Sprintf("INSERT OR REPLACE INTO %s (%s) VALUES (%s)", s.table,
-		strings.Join(columns, ", "), strings.Join(slices.Repeat([]string{"?"}, len(columns)), ", ")), values...)
 	if isRefusal(err) {
 		return nil
 	}
+	return err
+}
+
+// put inserts a row. A message that was read before is known by its uuid.
+func (s salvage) put(ctx context.Context, columns []string, values []any) error {
+	verb, known := "INSERT OR REPLACE", ""
+	if s.table == "messages" {
+		verb, known = "INSERT", "ON CONFLICT (uuid) DO NOTHING"
+		// One whose state is damaged is not settled yet.
+		if i := slices.Index(columns, "state"); i >= 0 && values[i] != string(Dead) {
+			values[i] = Pending
+		}
+	}
+	_, err := s.fresh.ExecContext(ctx, fmt.Sprintf("%s INTO %s (%s) VALUES (%s) %s", verb, s.table,
+		strings.Join(columns, ", "), strings.Join(slices.Repeat([]string{"?"}, len(columns)), ", "), known), values...)
 	return err
 }
 

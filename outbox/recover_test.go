@@ -225,6 +225,28 @@ func TestDamageThatNoDeliveryMeetsIsMendedByIt(t *testing.T) {
 	b.isSound()
 }
 
+// A flipped bit makes of one number another that somebody has.
+func TestAMessageWithADamagedNumberTakesNobodysPlace(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(60)
+	b.leave()
+	content, err := os.ReadFile(b.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A row begins with its number, its header's size and the types: no number, a uuid, "capture".
+	number := bytes.Index(content, []byte{60, 14, 0, 36*2 + 13, 7*2 + 13})
+	if number < 0 {
+		t.Fatal("the row of message 60 is not in the file")
+	}
+	content[number] = 52
+	b.overwriteWith("", content)
+	b.mustFlush()
+	if n := len(b.server.Events()); n != 60 {
+		t.Errorf("PostHog has %d events, want all 60", n)
+	}
+}
+
 // The index gives a message another number than the table: it is neither sent, since it seems to
 // have been taken back, nor ever settled.
 func TestAFlusherDoesNotGoRoundInCircles(t *testing.T) {
