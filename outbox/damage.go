@@ -44,7 +44,7 @@ func (o *Outbox) Mend(ctx context.Context) error {
 	}
 	return o.WithLock(ctx, func() error {
 		switch {
-		case !o.owner:
+		case o.lock == nil:
 			return fmt.Errorf("the database is damaged: %w", errLocked)
 		case !o.isUnsound(ctx): // somebody else has mended it
 			return nil

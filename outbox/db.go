@@ -175,7 +175,7 @@ func initialize(ctx context.Context, db *sql.DB) error {
 // A replacement that lies there without its database was complete when its maker died.
 func (o *Outbox) create() error {
 	if o.isHalfReplaced() {
-		if !o.owner {
+		if o.lock == nil {
 			return fmt.Errorf("the database is being replaced: %w", errLocked)
 		}
 		return o.swap()

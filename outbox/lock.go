@@ -39,11 +39,17 @@ func acquire(path string, p patience) (*fileLock, error) {
 	return take(file), nil
 }
 
-// take makes a lock of a file that is locked, and writes into it who has it. Those who wait see
-// by that that the lock has changed hands; an error (a full disk) only makes them give up early.
+// take makes a lock of a file that is locked.
 func take(file *os.File) *fileLock {
-	_, _ = file.WriteAt(fmt.Appendf(nil, "%20d\n", os.Getpid()), 0)
-	return &fileLock{file}
+	lock := &fileLock{file}
+	lock.stamp()
+	return lock
+}
+
+// stamp writes into the file who has the lock. Those who wait see by its time that the lock has
+// changed hands, or that its holder gets on; an error (a full disk) only makes them give up early.
+func (l *fileLock) stamp() {
+	_, _ = l.file.WriteAt(fmt.Appendf(nil, "%20d\n", os.Getpid()), 0)
 }
 
 // acquireWithin waits in the kernel's queue rather than by polling: in a crowd, polling
@@ -68,9 +74,9 @@ func acquireWithin(file *os.File, p patience) (*fileLock, error) {
 	}
 }
 
-// receiveWhile waits for the lock as long as it changes hands: in a crowd of hundreds the last
-// one's turn comes late, but behind a holder that is stopped it never comes. That the database
-// changes is no sign: those who have given up change it, too.
+// receiveWhile waits for the lock as long as it changes hands or its holder stamps it: in a crowd of
+// hundreds the last one's turn comes late, but behind a holder that is stopped it never comes. That
+// the database changes is no sign: those who have given up change it, too.
 func receiveWhile(granted <-chan error, file *os.File, p patience) (came bool, err error) {
 	deadline := time.Now().Add(p.most)
 	for {

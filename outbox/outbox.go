@@ -38,7 +38,7 @@ type Outbox struct {
 	ready  bool        // db is of the version that this binary knows
 	file   os.FileInfo // of the open database
 	locked bool        // within WithLock
-	owner  bool        // within WithLock, and the lock was had
+	lock   *fileLock   // within WithLock, if it was had
 	stuck  bool        // the lock's holder did not get on when it was waited for last
 	wrote  bool
 }
@@ -79,8 +79,8 @@ func (o *Outbox) WithLock(ctx context.Context, fn func() error) error {
 	if err == nil {
 		defer lock.release()
 	}
-	o.locked, o.owner = true, err == nil
-	defer func() { o.locked, o.owner = false, false }()
+	o.locked, o.lock = true, lock
+	defer func() { o.locked, o.lock = false, nil }()
 	return fn()
 }
 
@@ -117,7 +117,7 @@ func (o *Outbox) InTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 // within WithLock.
 func (o *Outbox) mending(ctx context.Context, fn func() error) error {
 	err := fn()
-	if err == nil || !o.owner || !o.isDamaged(ctx, err) {
+	if err == nil || o.lock == nil || !o.isDamaged(ctx, err) {
 		return err
 	}
 	if err := o.replaceCorrupt(ctx); err != nil {

@@ -103,7 +103,9 @@ func (o *Outbox) removeAside() error {
 	return err
 }
 
-// buildNew makes the new database, complete in one file, out of what can be read of the old one.
+// buildNew makes the new database, complete in one file, out of what can be read of the old one. It
+// stamps the lock now and then: that takes long on a busy machine, and a crowd gives up on a holder
+// who does not get on.
 func (o *Outbox) buildNew(ctx context.Context) (err error) {
 	cfg := o.cfg
 	cfg.Path += newSuffix
@@ -113,6 +115,7 @@ func (o *Outbox) buildNew(ctx context.Context) (err error) {
 	if err := o.removeAside(); err != nil { // one copy is kept, not one for each bad day
 		return err
 	}
+	o.lock.stamp()
 	fresh := New(cfg)
 	defer func() { err = errors.Join(err, fresh.Close()) }()
 	if err := fresh.inTx(ctx, func(*sql.Tx) error { return nil }); err != nil {
@@ -121,6 +124,7 @@ func (o *Outbox) buildNew(ctx context.Context) (err error) {
 	if err := fresh.Close(); err != nil { // moves the WAL into the file
 		return err
 	}
+	o.lock.stamp()
 	old, err := o.openGrafted(ctx, cfg.Path)
 	if err != nil {
 		return err
@@ -128,6 +132,7 @@ func (o *Outbox) buildNew(ctx context.Context) (err error) {
 	o.cfg.Point("grafted")
 	err = fresh.inTx(ctx, func(tx *sql.Tx) error {
 		for _, table := range []string{"messages", "identities", "principals", "mirror", "consent", "delivery"} {
+			o.lock.stamp()
 			if err := (salvage{old, tx, table}).all(ctx); err != nil {
 				return err
 			}
