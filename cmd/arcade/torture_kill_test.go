@@ -320,7 +320,7 @@ func (s *story) loggedIn() bool {
 func (s *story) plan() (d death) {
 	moment := func() string { return fmt.Sprint(time.Duration(s.rng.Int64N(int64(s.usual) * 3 / 2))) }
 	switch dice := s.rng.IntN(10); {
-	case dice < 4:
+	case dice < 4, s.rounds <= 1: // a home is made only once
 		d.commandAt = s.point("command")
 	case dice < 7:
 		d.flusherAt = s.point("flusher")
