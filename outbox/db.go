@@ -105,8 +105,10 @@ func (o *Outbox) isCurrent() bool {
 }
 
 // connect opens an existing file, at the latest when it is first used.
-func (o *Outbox) connect() (*sql.DB, error) {
-	db, err := sql.Open("sqlite", dsn(o.cfg.Path, o.cfg.BusyWait))
+func (o *Outbox) connect() (*sql.DB, error) { return connect(o.cfg.Path, o.cfg.BusyWait) }
+
+func connect(path string, busy time.Duration) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", dsn(path, busy))
 	if err == nil {
 		db.SetMaxOpenConns(1)
 	}

@@ -48,11 +48,7 @@ func (o *Outbox) graftAndOpen(fresh, path string) (*sql.DB, error) {
 	if err := graft(fresh, path); err != nil {
 		return nil, err
 	}
-	db, err := sql.Open("sqlite", dsn(path, o.cfg.BusyWait))
-	if err == nil {
-		db.SetMaxOpenConns(1)
-	}
-	return db, err
+	return connect(path, o.cfg.BusyWait)
 }
 
 func hasOurSchema(ctx context.Context, db *sql.DB) bool {

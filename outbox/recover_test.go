@@ -230,10 +230,7 @@ func TestAMessageWithADamagedNumberTakesNobodysPlace(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(60)
 	b.leave()
-	content, err := os.ReadFile(b.path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := b.content()
 	// A row begins with its number, its header's size and the types: no number, a uuid, "capture".
 	number := bytes.Index(content, []byte{60, 14, 0, 36*2 + 13, 7*2 + 13})
 	if number < 0 {
@@ -253,10 +250,7 @@ func TestAFlusherDoesNotGoRoundInCircles(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(5)
 	b.leave()
-	content, err := os.ReadFile(b.path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := b.content()
 	entry := bytes.Index(content, []byte("pending\x03\x03")) // seq, and the number of the row, which is the same
 	content[entry+len("pending")] = 77
 	b.overwriteWith("", content)
@@ -276,10 +270,7 @@ func TestAMessageThatCannotBeSettledHoldsNothingUp(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(5)
 	b.leave()
-	content, err := os.ReadFile(b.path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := b.content()
 	row := bytes.Index(content, []byte(`{"n":2}`))
 	content[row] = '!'
 	content[row+bytes.Index(content[row:], []byte("pending"))] ^= 1
@@ -317,10 +308,7 @@ func TestAMessageWhoseStateIsDamagedStillWaits(t *testing.T) {
 	b.addEvents(300)
 	b.exec(`UPDATE messages SET state = 'dead', settled_at = 1 WHERE seq = 4`)
 	b.damage(250)
-	content, err := os.ReadFile(b.path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := b.content()
 	row := bytes.Index(content, []byte(`{"n":2}`))
 	content[row+bytes.Index(content[row:], []byte("pending"))] ^= 1
 	b.overwriteWith("", content)

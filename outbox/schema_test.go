@@ -148,6 +148,16 @@ func TestADamagedSchemaCostsNothingOfTheWAL(t *testing.T) {
 	}
 }
 
+// content is what the file of the database holds.
+func (b *bench) content() []byte {
+	b.Helper()
+	content, err := os.ReadFile(b.path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return content
+}
+
 func (b *bench) overwriteWith(suffix string, content []byte) {
 	b.Helper()
 	if err := os.WriteFile(b.path+suffix, content, 0o600); err != nil {
