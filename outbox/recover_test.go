@@ -244,14 +244,25 @@ func TestAMessageWithADamagedNumberTakesNobodysPlace(t *testing.T) {
 	}
 }
 
+// addBulk adds events of 400 kB. With three of them a database is too large to be looked at before a
+// delivery, and damage is left to what meets it.
+func (b *bench) addBulk(n int) {
+	for range n {
+		m := b.event(0)
+		m.Properties = []byte(`{"text":"` + strings.Repeat("x", 400_000) + `"}`)
+		b.add(m)
+	}
+}
+
 // The index gives a message another number than the table: it is neither sent, since it seems to
 // have been taken back, nor ever settled.
 func TestAFlusherDoesNotGoRoundInCircles(t *testing.T) {
 	b := newBench(t)
+	b.addBulk(3)
 	b.addEvents(5)
 	b.leave()
 	content := b.content()
-	entry := bytes.Index(content, []byte("pending\x03\x03")) // seq, and the number of the row, which is the same
+	entry := bytes.Index(content, []byte("pending\x06\x06")) // seq, and the number of the row, which is the same
 	content[entry+len("pending")] = 77
 	b.overwriteWith("", content)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -259,8 +270,8 @@ func TestAFlusherDoesNotGoRoundInCircles(t *testing.T) {
 	if _, err := b.flusher().Run(ctx); err != nil {
 		t.Fatalf("the flusher ended with %v, want all delivered", err)
 	}
-	if n := len(b.server.Events()); n != 5 {
-		t.Errorf("PostHog has %d events, want 5: the table is whole", n)
+	if n := len(b.server.Events()); n != 8 {
+		t.Errorf("PostHog has %d events, want 8: the table is whole", n)
 	}
 	b.noViolations()
 }
@@ -268,6 +279,7 @@ func TestAFlusherDoesNotGoRoundInCircles(t *testing.T) {
 // A row that cannot be sent, and that the index alone calls pending, can neither be given up.
 func TestAMessageThatCannotBeSettledHoldsNothingUp(t *testing.T) {
 	b := newBench(t)
+	b.addBulk(3)
 	b.addEvents(5)
 	b.leave()
 	content := b.content()
@@ -280,8 +292,8 @@ func TestAMessageThatCannotBeSettledHoldsNothingUp(t *testing.T) {
 	if _, err := b.flusher().Run(ctx); err != nil {
 		t.Fatalf("the flusher ended with %v, want the others delivered", err)
 	}
-	if n := len(b.server.Events()); n != 4 {
-		t.Errorf("PostHog has %d events, want the 4 that are whole", n)
+	if n := len(b.server.Events()); n != 7 {
+		t.Errorf("PostHog has %d events, want the 7 that are whole", n)
 	}
 	b.noViolations()
 }
