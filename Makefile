@@ -6,6 +6,9 @@ LDFLAGS  = -s -w -X main.version=$(VERSION)
 # One request at a time has no use for HTTP/2, which is half a megabyte of the program.
 TAGS     = nethttpomithttp2
 
+# Where the rooms of arcade are; those of tests are e2e, fire and docstest.
+ROOMS = ./cmd/arcade/internal
+
 # Pinned: a linter that changes by itself turns main red by itself.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -13,10 +16,13 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VULNCHECK   = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 GORELEASER  = github.com/goreleaser/goreleaser/v2@v2.16.0
 
-.PHONY: build test torture lint vuln bench bench-process fuzz demo pictures man completions cross release-check snapshot release clean
+.PHONY: help build test torture lint vuln bench bench-process fuzz demo pictures man completions cross release-check snapshot release clean
 
 build: ## the two programs, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/arcade ./cmd/sink
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The race detector needs a C compiler; a machine that has only Go tests without it.
 RACE = $(shell command -v "$$($(GO) env CC)" > /dev/null 2>&1 && echo -race)
@@ -29,10 +35,10 @@ ROUNDS ?= 500
 SEED   ?=
 torture: ## the promises under fire, the long form; SEED=n repeats a run's plan
 	ARCADE_TORTURE_ROUNDS=$(ROUNDS) ARCADE_TORTURE_SEED=$(SEED) \
-	  $(GO) test $(RACE) -count=1 -timeout 30m -run Torture -v ./cmd/arcade
+	  $(GO) test $(RACE) -count=1 -timeout 30m -run Torture -v $(ROOMS)/fire
 	@echo "== the crowds and the damage once more, at full speed and full size"
 	ARCADE_TORTURE_ROUNDS=$(ROUNDS) ARCADE_TORTURE_SEED=$(SEED) \
-	  $(GO) test -count=1 -timeout 15m -run 'TortureCrowd|TortureRandom' -v ./cmd/arcade
+	  $(GO) test -count=1 -timeout 15m -run 'TortureCrowd|TortureRandom' -v $(ROOMS)/fire
 
 lint: ## format, vet, staticcheck
 	@unformatted=$$(gofmt -l .ci cmd outbox identity secrets migrations); \
@@ -44,12 +50,14 @@ vuln: ## what is known about the dependencies (asks the Go vulnerability databas
 	$(GO) run $(VULNCHECK) ./...
 
 bench: ## Go benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./cmd/arcade ./outbox
+	$(GO) test -run '^$$' -bench . -benchmem $(ROOMS)/cli $(ROOMS)/track ./outbox
 
-RUNS ?= 300
-bench-process: build ## whole processes, RUNS of each, beside what the machine takes for nothing
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ ./.ci/bench/empty ./.ci/bench/cobra ./.ci/bench/meter
-	$(GO) run ./.ci/bench -n $(RUNS)
+RUNS    ?= 300
+MEASURE ?=
+bench-process: build ## whole processes, RUNS of each, beside what a user would pick instead; MEASURE=-rivals for that alone
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ $(patsubst %,./.ci/bench/%,empty cobra line row child posthog meter)
+	cd .ci/bench/bolt && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o ../../../bin/ .
+	$(GO) run ./.ci/bench -n $(RUNS) $(MEASURE)
 
 FUZZTIME ?= 30s
 fuzz: ## each fuzz target for FUZZTIME
@@ -67,7 +75,7 @@ pictures: build ## docs/*.svg, from what the real program prints
 	@.ci/pictures
 
 man: ## docs/man/*.1, from what the commands say of themselves
-	ARCADE_WRITE_MAN=1 $(GO) test -count=1 -run '^TestTheManualPagesSayWhatTheCommandsSay$$' ./cmd/arcade
+	ARCADE_WRITE_MAN=1 $(GO) test -count=1 -run '^TestTheManualPagesSayWhatTheCommandsSay$$' $(ROOMS)/docstest
 
 completions: build ## completion scripts, in bin/completions/
 	@mkdir -p bin/completions
@@ -92,5 +100,5 @@ snapshot: ## archives and packages of a release, in dist/, without publishing th
 release: ## what a tag makes; .github/workflows/release.yml calls it
 	$(GO) run $(GORELEASER) release --clean
 
-clean:
+clean: ## remove bin/ and dist/
 	rm -rf bin dist

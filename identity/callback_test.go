@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	someState = "state-5d0e1a52"
+	someState = "state-5d0e1a52-7c54-4d0e"
 	localURI  = "http://localhost:9905/callback"
 )
 
@@ -56,10 +56,25 @@ func waitFor(t *testing.T, c *Callback) (outcome func() (Grant, error)) {
 	}
 }
 
-// visit makes one request of its own connection and returns the whole answer.
+// request makes one request and does not follow where it is sent.
+func request(t *testing.T, c *Callback, path string, query url.Values) *http.Response {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Get("http://" + c.Addr().String() + path + "?" + query.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	return response
+}
+
+// visit makes one request of its own connection and returns the whole answer,
+// of the page that it was sent to in the end.
 func visit(t *testing.T, c *Callback, method, path, host string, query url.Values) (*http.Response, string) {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second,
+		CheckRedirect: func(r *http.Request, _ []*http.Request) error { r.Host = host; return nil }}
 	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+c.Addr().String()+path+"?"+query.Encode(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -81,10 +96,31 @@ func callback(key string) url.Values {
 	return url.Values{"state": {someState}, "api_key": {key}, "email": {"a@b.c"}}
 }
 
+// finish lets a login end well as soon as it has its answer.
+func finish(t *testing.T, c *Callback) (outcome func() (Grant, error)) {
+	t.Helper()
+	wait := waitFor(t, c)
+	type result struct {
+		grant Grant
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		grant, err := wait()
+		if err == nil {
+			c.Finish("")
+		} else {
+			c.Finish("It was refused.")
+		}
+		done <- result{grant, err}
+	}()
+	return func() (Grant, error) { r := <-done; return r.grant, r.err }
+}
+
 // checkStillWaiting checks that nothing so far has used the login up.
 func checkStillWaiting(t *testing.T, c *Callback) {
 	t.Helper()
-	outcome := waitFor(t, c)
+	outcome := finish(t, c)
 	response, _ := visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("arc_1"))
 	if grant, err := outcome(); response.StatusCode != http.StatusOK || err != nil || grant.APIKey != "arc_1" {
 		t.Errorf("the browser's own callback then gave status %d, key %q, %v; want it to succeed", response.StatusCode, grant.APIKey, err)
@@ -93,7 +129,7 @@ func checkStillWaiting(t *testing.T, c *Callback) {
 
 func TestTheBrowserBringsTheKey(t *testing.T) {
 	c := listen(t, localURI, callbackPatience)
-	outcome := waitFor(t, c)
+	outcome := finish(t, c)
 	query := callback("arc_1")
 	query.Set("warning", "plan\r\nexpires \x1b[31msoon")
 	response, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", query)
@@ -110,7 +146,7 @@ func TestTheBrowserBringsTheKey(t *testing.T) {
 		}
 	}
 	grant, err := outcome()
-	if want := (Grant{"arc_1", "a@b.c", "plan expires [31msoon"}); err != nil || grant != want {
+	if want := (Grant{APIKey: "arc_1", Email: "a@b.c", Warning: "plan expires [31msoon"}); err != nil || grant != want {
 		t.Errorf("got %q, %q, %q, %v; want the key, the e-mail, and the warning on one plain line",
 			grant.APIKey, grant.Email, grant.Warning, err)
 	}
@@ -158,11 +194,11 @@ func TestALoginWithoutAUsableKeyFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := listen(t, localURI, callbackPatience)
-			outcome := waitFor(t, c)
+			outcome := finish(t, c)
 			query := callback("")
 			query["api_key"] = keys
 			response, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", query)
-			if response.StatusCode != http.StatusBadRequest || page != failurePage {
+			if response.StatusCode != http.StatusBadRequest || page != failurePage("It was refused.") {
 				t.Errorf("the person sees status %d, %q; want the failure page", response.StatusCode, page)
 			}
 			if grant, err := outcome(); !errors.Is(err, ErrLoginRefused) || grant != (Grant{}) {
@@ -174,7 +210,7 @@ func TestALoginWithoutAUsableKeyFails(t *testing.T) {
 
 func TestARequestWithoutTheStateChangesNothing(t *testing.T) {
 	for name, states := range map[string][]string{
-		"no state": nil, "an empty state": {""}, "another state": {"state-5d0e1a53"}, "half the state": {"state-5d"},
+		"no state": nil, "an empty state": {""}, "another state": {"state-5d0e1a52-7c54-4d0f"}, "half the state": {"state-5d"},
 		"more than the state": {someState + "x"}, "the state twice": {someState, someState}, "one of two right": {"x", someState},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -221,7 +257,7 @@ func TestEveryNameOfThisMachineIsAnswered(t *testing.T) {
 	for _, host := range []string{"localhost", "localhost:9905", "LocalHost:9905", "127.0.0.1:9905", "127.0.0.1", "[::1]:9905", "tunnel.example", "Tunnel.Example:443"} {
 		t.Run(host, func(t *testing.T) {
 			c := listen(t, "https://tunnel.example/a/callback", callbackPatience)
-			outcome := waitFor(t, c)
+			outcome := finish(t, c)
 			visit(t, c, http.MethodGet, "/a/callback", host, callback("arc_1"))
 			if grant, err := outcome(); err != nil || grant.APIKey != "arc_1" {
 				t.Errorf("got key %q, %v; want the callback under its own path accepted", grant.APIKey, err)
@@ -232,9 +268,11 @@ func TestEveryNameOfThisMachineIsAnswered(t *testing.T) {
 
 func TestTheFirstCallbackCounts(t *testing.T) {
 	c := listen(t, localURI, callbackPatience)
-	visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("arc_first"))
-	visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("arc_second"))
-	visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback(""))
+	for _, key := range []string{"arc_first", "arc_second", ""} {
+		if response := request(t, c, "/callback", callback(key)); response.StatusCode != http.StatusSeeOther {
+			t.Errorf("the callback with %q gave status %d; want to be sent to the page without a key in its address", key, response.StatusCode)
+		}
+	}
 	if grant, err := waitFor(t, c)(); err != nil || grant.APIKey != "arc_first" {
 		t.Errorf("got key %q, %v; want the first", grant.APIKey, err)
 	}
@@ -245,7 +283,8 @@ func TestNothingOfARequestIsShown(t *testing.T) {
 	const sentinel = "<script>SENTINEL</script>"
 	evil := url.Values{"state": {sentinel}, "api_key": {sentinel}, "email": {sentinel}, "warning": {sentinel}, "error": {sentinel}}
 	right := url.Values{"state": {someState}, "api_key": {"arc_SENTINEL"}, "email": {sentinel}, "warning": {sentinel}}
-	pages := []string{successPage, failurePage, stalePage, notFoundPage}
+	finish(t, c)
+	pages := []string{successPage, stalePage, notFoundPage}
 	for _, request := range []struct {
 		path  string
 		query url.Values
@@ -386,15 +425,100 @@ func TestTheKeyIsNotPrintedOrLogged(t *testing.T) {
 func FuzzTheCallbacksQuery(f *testing.F) {
 	f.Add("state=s&api_key=arc_1&email=a%40b.c&warning=w")
 	f.Add("api_key=a&api_key=b")
+	f.Add("state=s&code=c1")
+	f.Add("code=a&api_key=b")
+	f.Add("error=access_denied&error_description=no%1b%5b31m")
 	f.Add("api_key=%0a&email=%1b%5b31m&warning=%e2%80%ae%ff")
 	f.Fuzz(func(t *testing.T, query string) {
 		values, _ := url.ParseQuery(query)
-		grant, ok := grantFrom(values)
-		if ok == (grant == Grant{}) {
-			t.Fatalf("ok is %v for %q", ok, query)
+		grant, err := grantFrom(values)
+		if (err == nil) == (grant == Grant{}) || err != nil && !errors.Is(err, ErrLoginRefused) {
+			t.Fatalf("got %v for %q", err, query)
 		}
-		if strings.ContainsFunc(grant.APIKey, notInAKey) || strings.ContainsFunc(grant.Email+grant.Warning, unprintable) {
+		if err != nil && strings.ContainsFunc(err.Error(), unprintable) {
+			t.Fatalf("%q is refused with %q, which a terminal would obey", query, err)
+		}
+		if strings.ContainsFunc(grant.APIKey+grant.Code, notInAKey) || strings.ContainsFunc(grant.Email+grant.Warning, unprintable) {
 			t.Fatalf("%q was let through", query)
 		}
 	})
+}
+
+func TestTheBrowserBringsACode(t *testing.T) {
+	c := listen(t, localURI, callbackPatience)
+	outcome := finish(t, c)
+	_, page := visit(t, c, http.MethodGet, "/callback", "127.0.0.1:9905", url.Values{"state": {someState}, "code": {"code_1"}})
+	if grant, err := outcome(); err != nil || grant != (Grant{Code: "code_1"}) || page != successPage {
+		t.Errorf("got code %q, %v, page %q; want the code and the success page", grant.Code, err, page)
+	}
+}
+
+func TestTheAddressBarKeepsNoSecret(t *testing.T) {
+	for _, path := range []string{"/callback", "/a/callback"} {
+		c := listen(t, "https://tunnel.example/a/callback", callbackPatience)
+		response := request(t, c, path, callback("arc_SENTINEL"))
+		if location := response.Header.Get("Location"); response.StatusCode != http.StatusSeeOther || location != donePage {
+			t.Errorf("got status %d to %q; want 303 to the page beside, without a query", response.StatusCode, location)
+		}
+		if response.Header.Get("Cache-Control") != "no-store" || response.Header.Get("Referrer-Policy") != "no-referrer" {
+			t.Errorf("the headers are %v; want neither caches nor the next page to learn the address", response.Header)
+		}
+	}
+}
+
+func TestTheBrowserIsToldWhenTheLoginIsKept(t *testing.T) {
+	c := listen(t, localURI, 50*time.Millisecond)
+	wait, pages := waitFor(t, c), make(chan string, 1)
+	go func() {
+		_, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("arc_1"))
+		pages <- page
+	}()
+	if _, err := wait(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case page := <-pages:
+		t.Fatalf("the page %q came before the login was over", page)
+	case <-time.After(150 * time.Millisecond): // three times what a slow client gets
+	}
+	c.Finish("The disk is <full>.")
+	if page := <-pages; !strings.Contains(page, "The disk is &lt;full&gt;.") || strings.Contains(page, "logged in") {
+		t.Errorf("the page is %q; want what failed, as text", page)
+	}
+}
+
+func TestABrowserThatHasGoneIsNotWaitedForLong(t *testing.T) {
+	c := listen(t, localURI, callbackPatience)
+	request(t, c, "/callback", callback("arc_1"))
+	if _, err := waitFor(t, c)(); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	c.Finish("")
+	if took := time.Since(start); took > 10*pagePatience {
+		t.Errorf("waited %v for a browser that does not come; want about %v", took, pagePatience)
+	}
+}
+
+func TestBeforeTheCallbackThereIsNoOtherPage(t *testing.T) {
+	c := listen(t, localURI, callbackPatience)
+	if response := request(t, c, "/"+donePage, nil); response.StatusCode != http.StatusNotFound {
+		t.Errorf("got status %d; want 404", response.StatusCode)
+	}
+	checkStillWaiting(t, c)
+}
+
+func TestALoginThatIsDeniedSaysWhy(t *testing.T) {
+	c := listen(t, localURI, callbackPatience)
+	outcome := finish(t, c)
+	visit(t, c, http.MethodGet, "/callback", "localhost:9905", url.Values{"state": {someState},
+		"error": {"access_denied"}, "error_description": {"You said\x1b[31m no\u202e."}, "code": {"code_1"}})
+	grant, err := outcome()
+	var refused *RefusedError
+	if !errors.As(err, &refused) || !errors.Is(err, ErrLoginRefused) || grant != (Grant{}) {
+		t.Fatalf("got %v, %v; want a refusal and no code", grant, err)
+	}
+	if refused.Reason != "access_denied: You said [31m no ." {
+		t.Errorf("the reason is %q; want error and description on one plain line", refused.Reason)
+	}
 }

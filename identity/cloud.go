@@ -8,14 +8,25 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"strings"
+	"time"
+	"unicode/utf8"
 )
 
-// maxAnswerSize is far beyond any answer of the two calls, in bytes.
-const maxAnswerSize = 1 << 20
+const (
+	// maxAnswerSize is far beyond any answer, in bytes.
+	maxAnswerSize = 1 << 20
+	// callLimit bounds each call, as in the Python CLI.
+	callLimit = 30 * time.Second
+	// maxNameLength is that of an organisation or project, in characters. It
+	// goes into the credentials file, which is bounded too.
+	maxNameLength = 500
+)
 
 // Cloud is Arcade Cloud, asked who somebody is. Each call takes as long as its
-// context lets it.
+// context lets it, and 30 s at most.
 type Cloud struct {
 	// BaseURL is where it is, such as [DefaultCloudURL].
 	BaseURL string
@@ -28,6 +39,46 @@ type Cloud struct {
 type Account struct {
 	PrincipalID string
 	Email       string // "" when unknown, as always for an API key
+	// Organisations and Projects are those of a login; Cloud may leave out
+	// either.
+	Organisations, Projects []Choice
+}
+
+// Choice is an organisation or a project that somebody may work in. Its texts
+// can be printed on a terminal.
+type Choice struct {
+	ID      string
+	Name    string // perhaps "", and perhaps not the only one of this name
+	Default bool
+}
+
+// Preferred returns the default among choices, else the first, and false when
+// there is none.
+func Preferred(choices []Choice) (Choice, bool) {
+	for _, c := range choices {
+		if c.Default {
+			return c, true
+		}
+	}
+	if len(choices) == 0 {
+		return Choice{}, false
+	}
+	return choices[0], true
+}
+
+// Find returns the choices that word may mean: the one with this id, else all
+// with this name.
+func Find(choices []Choice, word string) []Choice {
+	var named []Choice
+	for _, c := range choices {
+		switch word {
+		case c.ID:
+			return []Choice{c}
+		case c.Name:
+			named = append(named, c)
+		}
+	}
+	return named
 }
 
 // ErrNotAuthenticated says that Arcade Cloud does not accept the credentials.
@@ -75,42 +126,94 @@ func (cloud Cloud) Principal(ctx context.Context, c Credentials) (string, error)
 // WhoAmI returns the account that c belongs to, by its API key, else by its
 // access token. The errors are those of [Cloud.Principal].
 func (cloud Cloud) WhoAmI(ctx context.Context, c Credentials) (Account, error) {
-	switch {
-	case c.APIKey != "":
-		return cloud.ask(ctx, "/api/v1/auth/validate", c.APIKey)
-	case c.AccessToken != "":
-		return cloud.ask(ctx, "/api/v1/auth/whoami", c.AccessToken)
+	path := "/api/v1/auth/whoami"
+	if c.APIKey != "" {
+		path = "/api/v1/auth/validate"
 	}
-	return Account{}, ErrNotAuthenticated
+	body, err := cloud.ask(ctx, path, c)
+	if err != nil {
+		return Account{}, err
+	}
+	return decodeAccount(body)
 }
 
-func (cloud Cloud) ask(ctx context.Context, path, token string) (Account, error) {
-	if strings.ContainsFunc(token, notInAKey) {
-		return Account{}, ErrNotAuthenticated // it could not even be sent
+// Organisations returns the organisations that c gives access to. The errors
+// are those of [Cloud.Principal].
+func (cloud Cloud) Organisations(ctx context.Context, c Credentials) ([]Choice, error) {
+	return cloud.choices(ctx, "/api/v1/orgs", c)
+}
+
+// Projects returns the projects of an organisation. The errors are those of
+// [Cloud.Principal].
+func (cloud Cloud) Projects(ctx context.Context, c Credentials, orgID string) ([]Choice, error) {
+	return cloud.choices(ctx, "/api/v1/orgs/"+url.PathEscape(orgID)+"/projects", c)
+}
+
+func (cloud Cloud) choices(ctx context.Context, path string, c Credentials) ([]Choice, error) {
+	body, err := cloud.ask(ctx, path, c)
+	if err != nil {
+		return nil, err
 	}
+	var answer struct {
+		Data struct {
+			Items []choice `json:"items"`
+		} `json:"data"`
+	}
+	if json.Unmarshal(body, &answer) != nil {
+		return nil, nonsense()
+	}
+	return decodeChoices(answer.Data.Items)
+}
+
+// ask makes a call with credentials.
+func (cloud Cloud) ask(ctx context.Context, path string, c Credentials) ([]byte, error) {
+	token := c.Token()
+	if token == "" || strings.ContainsFunc(token, notInAKey) {
+		return nil, ErrNotAuthenticated // it could not even be sent
+	}
+	return cloud.get(ctx, path, token)
+}
+
+// get makes one call, with a token if there is one, and returns the body of a
+// 200.
+func (cloud Cloud) get(ctx context.Context, path, token string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(cloud.BaseURL, "/")+path, nil)
 	if err != nil {
-		return Account{}, &CloudError{Reason: "has an address that is no URL"}
+		return nil, &CloudError{Reason: "has an address that is no URL"}
 	}
-	request.Header.Set("Authorization", "Bearer "+token)
+	if request.URL.Scheme != "https" && !isLoopback(request.URL) {
+		return nil, &CloudError{Reason: "has an address that is not reached by https"}
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
 	request.Header.Set("Accept", "application/json")
 	response, err := cloud.client().Do(request)
 	if err != nil {
-		return Account{}, unreachable(ctx)
+		return nil, unreachable(ctx)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return Account{}, &CloudError{Status: response.StatusCode}
+		return nil, &CloudError{Status: response.StatusCode}
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerSize+1))
 	if err != nil {
-		return Account{}, unreachable(ctx)
+		return nil, unreachable(ctx)
 	}
-	account, ok := decodeAccount(body)
-	if !ok {
-		return Account{}, &CloudError{Status: response.StatusCode, Reason: "gave an answer that makes no sense"}
+	if len(body) > maxAnswerSize {
+		return nil, nonsense()
 	}
-	return account, nil
+	return body, nil
+}
+
+// isLoopback says whether u is on this machine, so that nobody else can read
+// what is sent there.
+func isLoopback(u *url.URL) bool {
+	host := strings.ToLower(u.Hostname())
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && address.IsLoopback()
 }
 
 // client is HTTP without redirects: a redirect is an answer, and a wrong one.
@@ -130,22 +233,61 @@ func unreachable(ctx context.Context) error {
 	return &CloudError{Reason: "cannot be reached"}
 }
 
+// nonsense is the error for an answer that is not understood.
+func nonsense() *CloudError {
+	return &CloudError{Status: http.StatusOK, Reason: "gave an answer that makes no sense"}
+}
+
 // decodeAccount understands the answer of either call: validate names the
 // principal_id, whoami the account_id, and its older versions the principal_id.
-func decodeAccount(body []byte) (Account, bool) {
+func decodeAccount(body []byte) (Account, error) {
 	var answer struct {
 		Data struct {
-			AccountID   string `json:"account_id"`
-			PrincipalID string `json:"principal_id"`
-			Email       string `json:"email"`
+			AccountID     string   `json:"account_id"`
+			PrincipalID   string   `json:"principal_id"`
+			Email         string   `json:"email"`
+			Organisations []choice `json:"organizations"`
+			Projects      []choice `json:"projects"`
 		} `json:"data"`
 	}
-	if len(body) > maxAnswerSize || json.Unmarshal(body, &answer) != nil {
-		return Account{}, false
+	if json.Unmarshal(body, &answer) != nil {
+		return Account{}, nonsense()
 	}
-	id := cmp.Or(answer.Data.AccountID, answer.Data.PrincipalID)
-	if !validPrincipalID(id) {
-		return Account{}, false
+	data := answer.Data
+	account := Account{PrincipalID: cmp.Or(data.AccountID, data.PrincipalID), Email: printable(data.Email, maxEmailLength)}
+	if !validPrincipalID(account.PrincipalID) {
+		return Account{}, nonsense()
 	}
-	return Account{PrincipalID: id, Email: printable(answer.Data.Email, maxEmailLength)}, true
+	var err error
+	if account.Organisations, err = decodeChoices(data.Organisations); err != nil {
+		return Account{}, err
+	}
+	if account.Projects, err = decodeChoices(data.Projects); err != nil {
+		return Account{}, err
+	}
+	return account, nil
+}
+
+// choice is an organisation or a project on the wire.
+type choice struct {
+	OrgID     string `json:"org_id"`
+	OrgIDToo  string `json:"organization_id"`
+	ProjectID string `json:"project_id"`
+	Name      string `json:"name"`
+	Default   bool   `json:"is_default"`
+}
+
+func decodeChoices(items []choice) ([]Choice, error) {
+	choices := make([]Choice, 0, len(items))
+	for _, item := range items {
+		c := Choice{cmp.Or(item.ProjectID, item.OrgID, item.OrgIDToo), printable(item.Name, maxAnswerSize), item.Default}
+		switch {
+		case utf8.RuneCountInString(c.Name) > maxNameLength:
+			return nil, &CloudError{Status: http.StatusOK, Reason: fmt.Sprintf("gave an organisation or project a name of more than %d characters", maxNameLength)}
+		case c.ID == "", utf8.RuneCountInString(c.ID) > maxIDLength, strings.ContainsFunc(c.ID, unprintable):
+			return nil, nonsense()
+		}
+		choices = append(choices, c)
+	}
+	return choices, nil
 }

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 var (
@@ -42,12 +44,12 @@ func TestAskingCloudWhoSomebodyIs(t *testing.T) {
 		{"by an API key", keyLogin, "/api/v1/auth/validate", `{"data": {"principal_id": "acc_1"}}`, Account{PrincipalID: "acc_1"}},
 		{"by an access token", oauthLogin, "/api/v1/auth/whoami",
 			`{"data": {"account_id": "acc_1", "email": "a@b.c", "organizations": [{"org_id": "o"}], "projects": []}}`,
-			Account{"acc_1", "a@b.c"}},
+			Account{PrincipalID: "acc_1", Email: "a@b.c", Organisations: []Choice{{ID: "o"}}}},
 		{"by an access token, older", oauthLogin, "/api/v1/auth/whoami", `{"data": {"principal_id": "acc_1"}}`, Account{PrincipalID: "acc_1"}},
 		{"by the key when there are both", Credentials{APIKey: "arc_SENTINEL", AccessToken: "x"}, "/api/v1/auth/validate",
 			`{"data": {"principal_id": "acc_1"}}`, Account{PrincipalID: "acc_1"}},
 		{"and showing no more than a terminal can bear", oauthLogin, "/api/v1/auth/whoami",
-			`{"data": {"account_id": "acc_1", "email": "a\u001b[31m@b.c"}}`, Account{"acc_1", "a [31m@b.c"}},
+			`{"data": {"account_id": "acc_1", "email": "a\u001b[31m@b.c"}}`, Account{PrincipalID: "acc_1", Email: "a [31m@b.c"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cloud := cloudWith(t, func(w http.ResponseWriter, r *http.Request) {
@@ -59,7 +61,7 @@ func TestAskingCloudWhoSomebodyIs(t *testing.T) {
 			})
 			cloud.BaseURL += "/" // as people write it
 			got, err := cloud.WhoAmI(t.Context(), c.login)
-			if err != nil || got != c.want {
+			if err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", c.want) {
 				t.Errorf("got %+v, %v; want %+v", got, err, c.want)
 			}
 			if principal, err := cloud.Principal(t.Context(), c.login); err != nil || principal != c.want.PrincipalID {
@@ -194,18 +196,87 @@ func TestTextFromElsewhereIsCutToALine(t *testing.T) {
 	}
 }
 
+func TestOrganisationsAndProjects(t *testing.T) {
+	asked := ""
+	cloud := cloudWith(t, func(w http.ResponseWriter, r *http.Request) {
+		asked = r.URL.EscapedPath()
+		fmt.Fprint(w, `{"data": {"items": [{"organization_id": "o1", "name": "One"}, {"project_id": "p/2", "name": "Tw\u001bo", "is_default": true}]}}`)
+	})
+	want := []Choice{{ID: "o1", Name: "One"}, {ID: "p/2", Name: "Tw o", Default: true}}
+	if got, err := cloud.Organisations(t.Context(), oauthLogin); err != nil || !slices.Equal(got, want) || asked != "/api/v1/orgs" {
+		t.Errorf("got %+v, %v from %s; want %+v", got, err, asked, want)
+	}
+	if got, err := cloud.Projects(t.Context(), oauthLogin, "a/b?c"); err != nil || !slices.Equal(got, want) || asked != "/api/v1/orgs/a%2Fb%3Fc/projects" {
+		t.Errorf("got %+v, %v from %s; want the id escaped", got, err, asked)
+	}
+	for name, c := range map[string]struct{ body, want string }{
+		"a portal":        {"<html>", "Arcade Cloud gave an answer that makes no sense (HTTP status 200)"},
+		"no id":           {`{"data": {"items": [{"name": "x"}]}}`, "Arcade Cloud gave an answer that makes no sense (HTTP status 200)"},
+		"a name of 10 kB": {`{"data": {"items": [{"org_id": "o", "name": "` + strings.Repeat("x", 10<<10) + `"}]}}`, "Arcade Cloud gave an organisation or project a name of more than 500 characters (HTTP status 200)"},
+	} {
+		if _, err := answering(t, 200, c.body).Organisations(t.Context(), oauthLogin); err == nil || err.Error() != c.want {
+			t.Errorf("%s gave %v; want %q", name, err, c.want)
+		}
+	}
+	if got, err := answering(t, 200, `{"data": null}`).Organisations(t.Context(), oauthLogin); err != nil || len(got) != 0 {
+		t.Errorf("no list is %v, %v; want an empty one, as for the Python CLI", got, err)
+	}
+}
+
+func TestChoosing(t *testing.T) {
+	choices := []Choice{{ID: "1", Name: "a"}, {ID: "2", Name: "b", Default: true}, {ID: "3", Name: "a"}, {ID: "a", Name: "1"}}
+	if c, ok := Preferred(choices); !ok || c.ID != "2" {
+		t.Errorf("preferred %+v; want the default", c)
+	}
+	if c, ok := Preferred(choices[2:]); !ok || c.ID != "3" {
+		t.Errorf("preferred %+v; want the first, none is the default", c)
+	}
+	if c, ok := Preferred(nil); ok {
+		t.Errorf("preferred %+v of none", c)
+	}
+	for word, want := range map[string]string{"1": "1", "b": "2", "a": "a", "c": ""} {
+		got := ""
+		for _, c := range Find(choices, word) {
+			got += c.ID
+		}
+		if got != want {
+			t.Errorf("%q means %q; want %q, an id before a name", word, got, want)
+		}
+	}
+	if got := Find(choices[:3], "a"); len(got) != 2 {
+		t.Errorf("the name of two means %+v; want both, to be told", got)
+	}
+}
+
+func TestATokenGoesToNobodyInClearText(t *testing.T) {
+	cloud := Cloud{BaseURL: "http://cloud.example", HTTP: &http.Client{Transport: noNetwork{t}}}
+	if _, err := cloud.WhoAmI(t.Context(), oauthLogin); err == nil || err.Error() != "Arcade Cloud has an address that is not reached by https" {
+		t.Errorf("got %v; want a refusal", err)
+	}
+}
+
+// noNetwork fails the test that uses it.
+type noNetwork struct{ t *testing.T }
+
+func (n noNetwork) RoundTrip(r *http.Request) (*http.Response, error) {
+	n.t.Errorf("%s %s was asked; want nothing to leave this machine", r.Method, r.URL)
+	return nil, errors.New("no network")
+}
+
 func FuzzCloudsAnswer(f *testing.F) {
 	f.Add([]byte(`{"data": {"principal_id": "acc_1"}}`))
 	f.Add([]byte(`{"data": {"account_id": "acc_1", "email": "a@b.c", "organizations": [{"organization_id": "o"}]}}`))
 	f.Add([]byte(`{"data": {"account_id": "\u001b", "email": "\u202e"}}`))
 	f.Add([]byte(`<html>`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		account, ok := decodeAccount(body)
-		if !ok {
-			if account != (Account{}) {
-				t.Fatalf("refused, and gave %+v", account)
-			}
+		account, err := decodeAccount(body)
+		if err != nil {
 			return
+		}
+		for _, c := range append(account.Organisations, account.Projects...) {
+			if c.ID == "" || strings.ContainsFunc(c.ID+c.Name, unprintable) || utf8.RuneCountInString(c.Name) > maxNameLength {
+				t.Fatalf("accepted %+v", c)
+			}
 		}
 		if !validPrincipalID(account.PrincipalID) || strings.ContainsFunc(account.Email, unprintable) {
 			t.Fatalf("accepted %+v", account)

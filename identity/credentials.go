@@ -2,15 +2,14 @@ package identity
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"math"
 	"strings"
 	"time"
 
@@ -30,20 +29,35 @@ const (
 	expiresEarly = 5 * time.Minute
 )
 
-// ErrCredentialsInvalid says that credentials.yaml is there but cannot be
-// understood. It quotes nothing of it: the file is full of secrets.
-var ErrCredentialsInvalid = errors.New("the credentials file is damaged")
+var (
+	// ErrCredentialsInvalid says that credentials.yaml is there but cannot be
+	// understood. It quotes nothing of it: the file is full of secrets.
+	ErrCredentialsInvalid = errors.New("the credentials file is damaged")
+	// ErrCredentialsNewer is an [ErrCredentialsInvalid] for a file that is
+	// whole, but has another shape than this version knows.
+	ErrCredentialsNewer = fmt.Errorf("%w or of a newer version", ErrCredentialsInvalid)
+)
 
 // Credentials is what credentials.yaml holds, of either generation: an API key,
 // or the tokens of an OAuth login. All values are opaque.
 type Credentials struct {
-	APIKey         string
-	AccessToken    string
-	ExpiresAt      time.Time // of AccessToken; zero when unknown
+	APIKey       string
+	AccessToken  string
+	RefreshToken string    // "" when the login ends with AccessToken
+	ExpiresAt    time.Time // of AccessToken; zero when unknown
+	// wall is ExpiresAt as the file has it: the time a clock on the wall shows,
+	// as if it were UTC. Zero when the file names a zone.
+	wall           time.Time
 	Email          string
 	CoordinatorURL string // "" for the default; see CloudURL
-	OrgID          string // the project secrets belong to; both "" before OAuth
-	ProjectID      string
+	Context
+}
+
+// Context is the project that secrets belong to, and its organisation; all ids
+// are "" before OAuth.
+type Context struct {
+	OrgID, OrgName         string
+	ProjectID, ProjectName string
 }
 
 // String hides the secrets, so that no print of a structure can leak them.
@@ -55,10 +69,37 @@ func (c Credentials) GoString() string { return c.String() }
 // Present says whether there is anything to authenticate with, expired or not.
 func (c Credentials) Present() bool { return c.APIKey != "" || c.AccessToken != "" }
 
+// Token is what to authenticate with, the API key if there is one.
+func (c Credentials) Token() string { return cmp.Or(c.APIKey, c.AccessToken) }
+
 // Expired says whether the access token has expired or will within 5 minutes.
 // API keys, and tokens of unknown expiry, do not expire.
-func (c Credentials) Expired(now time.Time) bool {
-	return c.APIKey == "" && !c.ExpiresAt.IsZero() && !now.Before(c.ExpiresAt.Add(-expiresEarly))
+func (c Credentials) Expired(now time.Time) bool { return c.left(now) <= expiresEarly }
+
+// left is how long the credentials are good for, as the Python CLI reckons:
+// it takes the times of two clocks on the wall, whatever the zone did between.
+func (c Credentials) left(now time.Time) time.Duration {
+	switch {
+	case c.APIKey != "" || c.ExpiresAt.IsZero():
+		return math.MaxInt64
+	case c.wall.IsZero():
+		return c.ExpiresAt.Sub(now)
+	}
+	return c.wall.Sub(wallClock(now.In(c.ExpiresAt.Location())))
+}
+
+// lasting returns c with an access token that is good for d from now on.
+func (c Credentials) lasting(d time.Duration, now time.Time) Credentials {
+	c.wall = wallClock(now).Add(d).Truncate(time.Microsecond)
+	c.ExpiresAt = onWall(c.wall, now.Location())
+	return c
+}
+
+// wallClock is what a clock on the wall shows at t, as if it were UTC.
+func wallClock(t time.Time) time.Time { return onWall(t, time.UTC) }
+
+func onWall(t time.Time, zone *time.Location) time.Time {
+	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), zone)
 }
 
 // CloudURL is the base URL of the Arcade Cloud that issued the credentials,
@@ -108,36 +149,6 @@ func fingerprint(values ...string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// ReadCredentials reads credentials.yaml. A file that says nothing is no error
-// and holds no credentials.
-//
-// The error is fs.ErrNotExist, [ErrCredentialsInvalid], or one that says why
-// the file cannot be read.
-func ReadCredentials(path string) (Credentials, error) {
-	content, err := readCredentialsFile(path)
-	if err != nil {
-		return Credentials{}, err
-	}
-	c, _, err := decodeCredentials(content, time.Local)
-	return c, err
-}
-
-func readCredentialsFile(path string) ([]byte, error) {
-	f, err := openRegular(path)
-	if err != nil {
-		return nil, fmt.Errorf("read credentials: %w", err)
-	}
-	defer f.Close()
-	content, err := readLimited(f, maxCredentialsSize)
-	if errors.Is(err, errTooLarge) {
-		return nil, ErrCredentialsInvalid
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read credentials: %w", err)
-	}
-	return content, nil
-}
-
 // credentialsFile is the part of credentials.yaml that we know, of both
 // generations. yaml gives any scalar to a string as it is written.
 type credentialsFile struct {
@@ -150,12 +161,15 @@ type credentialsFile struct {
 			Email string `yaml:"email"`
 		} `yaml:"user"`
 		Auth struct {
-			AccessToken string `yaml:"access_token"`
-			ExpiresAt   string `yaml:"expires_at"`
+			AccessToken  string `yaml:"access_token"`
+			ExpiresAt    string `yaml:"expires_at"`
+			RefreshToken string `yaml:"refresh_token"`
 		} `yaml:"auth"`
 		Context struct {
-			OrgID     string `yaml:"org_id"`
-			ProjectID string `yaml:"project_id"`
+			OrgID       string `yaml:"org_id"`
+			OrgName     string `yaml:"org_name"`
+			ProjectID   string `yaml:"project_id"`
+			ProjectName string `yaml:"project_name"`
 		} `yaml:"context"`
 	} `yaml:"cloud"`
 }
@@ -176,70 +190,57 @@ func decodeCredentials(content []byte, local *time.Location) (Credentials, *yaml
 	}
 	var file credentialsFile
 	if document.Decode(&file) != nil {
-		return Credentials{}, nil, ErrCredentialsInvalid
+		return Credentials{}, nil, unknownShape(&document)
 	}
 	cloud := file.Cloud
+	expires, wall := parseExpiry(cloud.Auth.ExpiresAt, local)
 	return Credentials{
 		APIKey:         cloud.API.Key,
 		AccessToken:    cloud.Auth.AccessToken,
-		ExpiresAt:      parseExpiry(cloud.Auth.ExpiresAt, local),
+		RefreshToken:   cloud.Auth.RefreshToken,
+		ExpiresAt:      expires,
+		wall:           wall,
 		Email:          cloud.User.Email,
 		CoordinatorURL: cloud.CoordinatorURL,
-		OrgID:          cloud.Context.OrgID,
-		ProjectID:      cloud.Context.ProjectID,
+		Context:        Context(cloud.Context),
 	}, &document, nil
+}
+
+// unknownShape is the error for a document that is YAML and not what we know:
+// a mapping may be what a later version writes, anything else is no such file.
+func unknownShape(document *yaml.Node) error {
+	var mapping map[string]yaml.Node
+	if document.Decode(&mapping) != nil {
+		return ErrCredentialsInvalid
+	}
+	return ErrCredentialsNewer
 }
 
 // parseExpiry reads what Python's datetime.isoformat() or str() writes: six
 // digits of a second or none, and an offset only when the time had a zone;
-// without one it is the local time of datetime.now(). The zero time stands for
-// anything else: then the server is the judge.
-func parseExpiry(text string, local *time.Location) time.Time {
+// without one it is the local time of datetime.now(), and wall says what it
+// shows. The zero time stands for anything else: then the server is the judge.
+func parseExpiry(text string, local *time.Location) (expires, wall time.Time) {
 	text = strings.Replace(text, " ", "T", 1)
 	// Parsing accepts fractions of a second after any layout's seconds.
-	for _, layout := range []string{"2006-01-02T15:04:05", time.RFC3339} {
-		if t, err := time.ParseInLocation(layout, text, local); err == nil {
-			return t
-		}
+	if wall, err := time.Parse("2006-01-02T15:04:05", text); err == nil {
+		return onWall(wall, local), wall
 	}
-	return time.Time{}
+	if expires, err := time.Parse(time.RFC3339, text); err == nil {
+		return expires, time.Time{}
+	}
+	return time.Time{}, time.Time{}
 }
 
-// RemoveCredentials removes credentials.yaml, and what a killed login may have
-// left of it. It is no error if there is nothing.
-func RemoveCredentials(path string) error {
-	err := remove(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
+// pythonExpiry is when c expires, as the Python CLI writes it: the local time
+// with six digits of a second and no zone. "" when it is unknown.
+func (c Credentials) pythonExpiry() string {
+	at := c.wall
+	if c.ExpiresAt.IsZero() {
+		return ""
 	}
-	if err = errors.Join(err, removeTemporaries(path)); err != nil {
-		return fmt.Errorf("remove credentials: %w", err)
+	if at.IsZero() {
+		at = wallClock(c.ExpiresAt.Local())
 	}
-	return nil
-}
-
-// WriteAPIKeyLogin makes credentials.yaml, of mode 0600, hold the login with
-// apiKey, and creates its directory, of mode 0700, if it is missing. The former
-// login's tokens and project go, they may be another person's; what else the
-// file holds stays. The error can be [ErrCredentialsInvalid].
-func WriteAPIKeyLogin(path, apiKey, email, coordinatorURL string) error {
-	content, err := readCredentialsFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	_, document, err := decodeCredentials(content, time.Local)
-	if err != nil {
-		return err
-	}
-	content, err = encodeAPIKeyLogin(document, Credentials{APIKey: apiKey, Email: email, CoordinatorURL: coordinatorURL})
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("write credentials: %w", err)
-	}
-	if err := writeAtomically(path, content); err != nil {
-		return fmt.Errorf("write credentials: %w", err)
-	}
-	return nil
+	return at.Format("2006-01-02T15:04:05.000000")
 }

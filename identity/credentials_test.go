@@ -37,8 +37,8 @@ func TestReadingCredentials(t *testing.T) {
 		want          Credentials
 	}{
 		{"of the API-key generation", apiKeyFile, Credentials{APIKey: "arc_SENTINEL", Email: "a@b.c"}},
-		{"of the OAuth generation", oauthFile, Credentials{AccessToken: "tok_SENTINEL", ExpiresAt: expires, Email: "a@b.c",
-			CoordinatorURL: "https://cloud.example/", OrgID: "org_1", ProjectID: "7"}},
+		{"of the OAuth generation", oauthFile, Credentials{AccessToken: "tok_SENTINEL", RefreshToken: "ref_SENTINEL", ExpiresAt: expires, Email: "a@b.c",
+			CoordinatorURL: "https://cloud.example/", Context: Context{"org_1", "Org", "7", "Project"}}},
 		{"of a later generation", "version: 3\ncloud: {api: {key: k, more: [1]}, new: {}}", Credentials{APIKey: "k"}},
 		{"that look like other things than text", "cloud: {api: {key: 0123}, user: {email: true}}", Credentials{APIKey: "0123", Email: "true"}},
 		{"with an API key that is binary", "cloud: {api: {key: !!binary aGk=}}", Credentials{APIKey: "hi"}},
@@ -55,12 +55,18 @@ func TestReadingCredentials(t *testing.T) {
 			if err != nil || got.Fingerprint() != c.want.Fingerprint() || !got.ExpiresAt.Equal(c.want.ExpiresAt) {
 				t.Fatalf("got %s, %v; want %s", show(got), err, show(c.want))
 			}
-			got.ExpiresAt, c.want.ExpiresAt = time.Time{}, time.Time{}
+			got.ExpiresAt, got.wall, c.want.ExpiresAt = time.Time{}, time.Time{}, time.Time{}
 			if got != c.want {
 				t.Errorf("got %s, want %s", show(got), show(c.want))
 			}
 		})
 	}
+}
+
+// writeKey writes a login of the API-key generation.
+func writeKey(t *testing.T, path, key, email, cloud string) error {
+	t.Helper()
+	return CredentialsFile{Path: path}.Write(t.Context(), Credentials{APIKey: key, Email: email, CoordinatorURL: cloud})
 }
 
 // show prints what String hides.
@@ -95,7 +101,7 @@ func TestDamagedCredentialsAreRefusedWithoutAWordOfThem(t *testing.T) {
 			if !errors.Is(err, ErrCredentialsInvalid) || got != (Credentials{}) {
 				t.Errorf("got %s, %v; want nothing and ErrCredentialsInvalid", show(got), err)
 			}
-			writeErr := WriteAPIKeyLogin(path, "arc_new", "a@b.c", DefaultCloudURL)
+			writeErr := writeKey(t, path, "arc_new", "a@b.c", DefaultCloudURL)
 			if !errors.Is(writeErr, ErrCredentialsInvalid) {
 				t.Errorf("writing a login over it gave %v; want ErrCredentialsInvalid, what it holds would be lost", writeErr)
 			}
@@ -130,11 +136,13 @@ func TestTheExpiryIsReadAsPythonMeansIt(t *testing.T) {
 		"1763892000":                       {},
 		"2026-11-23":                       {},
 	} {
-		if got := parseExpiry(text, zone); !got.Equal(want) {
+		if got := first(parseExpiry(text, zone)); !got.Equal(want) {
 			t.Errorf("%q is %v; want %v", text, got, want)
 		}
 	}
 }
+
+func first[T any](value, _ T) T { return value }
 
 func TestATokenExpiresFiveMinutesEarly(t *testing.T) {
 	c := Credentials{AccessToken: "t", ExpiresAt: noon}
@@ -202,17 +210,17 @@ func TestCredentialsDoNotPrintTheirSecrets(t *testing.T) {
 
 func TestALoginIsWrittenAndReadBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "home", "arcade", "credentials.yaml")
-	if err := WriteAPIKeyLogin(path, "arc_1", "a@b.c", "http://localhost:8000"); err != nil {
+	if err := writeKey(t, path, "arc_1", "a@b.c", "http://localhost:8000"); err != nil {
 		t.Fatal(err)
 	}
 	checkPrivate(t, path)
-	checkAlone(t, path)
+	checkFiles(t, path, "credentials.lock", "credentials.yaml")
 	got, err := ReadCredentials(path)
 	if want := (Credentials{APIKey: "arc_1", Email: "a@b.c", CoordinatorURL: "http://localhost:8000"}); err != nil || got != want {
 		t.Errorf("read back %s, %v; want %s", show(got), err, show(want))
 	}
 	content, _ := os.ReadFile(path)
-	const want = "cloud:\n  api:\n    key: arc_1\n    version: v1\n  user:\n    email: a@b.c\n  coordinator_url: http://localhost:8000\n"
+	const want = "cloud:\n  api:\n    key: arc_1\n    version: v1\n  coordinator_url: http://localhost:8000\n  user:\n    email: a@b.c\n"
 	if string(content) != want {
 		t.Errorf("the file is\n%s\nwant what the Python CLI would understand:\n%s", content, want)
 	}
@@ -235,7 +243,7 @@ func TestALoginReplacesTheFormerOneAndKeepsTheRest(t *testing.T) {
 			if err := os.WriteFile(path, []byte(c.before), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if err := WriteAPIKeyLogin(path, "arc_new", "n@e.w", DefaultCloudURL); err != nil {
+			if err := writeKey(t, path, "arc_new", "n@e.w", DefaultCloudURL); err != nil {
 				t.Fatal(err)
 			}
 			got, err := ReadCredentials(path)
@@ -262,7 +270,7 @@ func TestALoginThatCannotBeReadBackIsNotWritten(t *testing.T) {
 	if err := os.WriteFile(path, []byte(before), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := WriteAPIKeyLogin(path, "arc_new", "n@e.w", DefaultCloudURL); !errors.Is(err, ErrCredentialsInvalid) {
+	if err := writeKey(t, path, "arc_new", "n@e.w", DefaultCloudURL); !errors.Is(err, ErrCredentialsInvalid) {
 		t.Errorf("got %v; want ErrCredentialsInvalid, the merged token would remain the person's", err)
 	}
 	if content, _ := os.ReadFile(path); string(content) != before {
@@ -272,7 +280,7 @@ func TestALoginThatCannotBeReadBackIsNotWritten(t *testing.T) {
 
 func TestRemovingCredentials(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "credentials.yaml")
-	if err := WriteAPIKeyLogin(path, "arc_1", "a@b.c", DefaultCloudURL); err != nil {
+	if err := writeKey(t, path, "arc_1", "a@b.c", DefaultCloudURL); err != nil {
 		t.Fatal(err)
 	}
 	// What a login leaves behind that is killed before the rename.
@@ -286,14 +294,14 @@ func TestRemovingCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := RemoveCredentials(path); err != nil {
+		if err := (CredentialsFile{Path: path}).Remove(); err != nil {
 			t.Errorf("got %v; want no error, also when there is nothing to remove", err)
 		}
 	}
-	if err := RemoveCredentials(filepath.Join(t.TempDir(), "missing", "credentials.yaml")); err != nil {
+	if err := (CredentialsFile{Path: filepath.Join(t.TempDir(), "missing", "credentials.yaml")}).Remove(); err != nil {
 		t.Errorf("got %v; want no error, also when there is no directory", err)
 	}
-	checkAlone(t, other) // the key is in no file any more, the person's own file still is
+	checkFiles(t, path, "credentials.lock", "credentials.yaml.mine") // the key is in no file any more, the person's own file still is
 }
 
 func TestCredentialsThatCannotBeRemovedAreNotForgotten(t *testing.T) {
@@ -301,7 +309,7 @@ func TestCredentialsThatCannotBeRemovedAreNotForgotten(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(full, "x"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := RemoveCredentials(full); err == nil {
+	if err := (CredentialsFile{Path: full}).Remove(); err == nil {
 		t.Error("got no error; want one, the person would believe to be logged out")
 	}
 }
@@ -324,7 +332,7 @@ func FuzzCredentials(f *testing.F) {
 			t.Fatalf("%s: present is %v, the fingerprint %q", show(c), c.Present(), c.Fingerprint())
 		}
 		login := Credentials{APIKey: apiKey, Email: email, CoordinatorURL: DefaultCloudURL}
-		written, err := encodeAPIKeyLogin(document, login)
+		written, err := encodeLogin(document, login)
 		if err != nil {
 			return
 		}
@@ -338,7 +346,7 @@ func TestAnyKeyCanBeWrittenIntoANewFile(t *testing.T) {
 	for _, key := range []string{"0x1f", "~", "null", "yes", "1e3", "2026-11-23", "- a", "a: b", "#", "'", `"`, "*a", "&a", "!x", "%", "@",
 		"a\nb", " a", "a ", "a \n b\n\n", "\t", "\x00\x1b", "\xff\xfe", "ë", "\u2028", "\ufeff", strings.Repeat("k", 4096)} {
 		var empty yaml.Node
-		if _, err := encodeAPIKeyLogin(&empty, Credentials{APIKey: key}); err != nil {
+		if _, err := encodeLogin(&empty, Credentials{APIKey: key}); err != nil {
 			t.Errorf("the key %q cannot be stored: %v; want any, keys are opaque", key, err)
 		}
 	}

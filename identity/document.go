@@ -11,27 +11,83 @@ import (
 // The functions of this file change the document of credentials.yaml in place,
 // so that keys and comments which are not ours survive.
 
-// encodeAPIKeyLogin turns the document into that of the login with an API key,
-// and returns its bytes. The error is [ErrCredentialsInvalid], for a document
-// in which anchors and merges make that impossible.
-func encodeAPIKeyLogin(document *yaml.Node, login Credentials) ([]byte, error) {
+// encodeLogin turns the document into that of login, of either generation, and
+// returns its bytes. The other generation's part goes: the Python CLI refuses a
+// file with an API key in it. The former login's project goes too, it may be
+// another person's. The error is [ErrCredentialsInvalid], for a document in
+// which anchors and merges make that impossible.
+func encodeLogin(document *yaml.Node, login Credentials) ([]byte, error) {
+	cloud := cloudOf(document)
+	if login.APIKey != "" || login.AccessToken == "" {
+		removeKey(cloud, "auth")
+		removeKey(cloud, "context")
+		api := mapping(child(cloud, "api"))
+		setText(child(api, "key"), login.APIKey)
+		setText(child(api, "version"), "v1")
+	} else {
+		removeKey(cloud, "api")
+		setTokens(cloud, login)
+		setContext(cloud, login.Context)
+	}
+	setText(child(cloud, "coordinator_url"), login.CoordinatorURL)
+	setText(child(mapping(child(cloud, "user")), "email"), login.Email)
+	return encodeAs(document, login)
+}
+
+// encodeTokens changes the tokens in the document to those of login, which is
+// what the document says otherwise. The error is that of encodeLogin.
+func encodeTokens(document *yaml.Node, login Credentials) ([]byte, error) {
+	setTokens(cloudOf(document), login)
+	return encodeAs(document, login)
+}
+
+// encodeContext is encodeTokens for the project.
+func encodeContext(document *yaml.Node, login Credentials) ([]byte, error) {
+	setContext(cloudOf(document), login.Context)
+	return encodeAs(document, login)
+}
+
+// setTokens writes all three: the Python CLI refuses a file that lacks one.
+func setTokens(cloud *yaml.Node, login Credentials) {
+	auth := mapping(child(cloud, "auth"))
+	setText(child(auth, "access_token"), login.AccessToken)
+	expires := child(auth, "expires_at")
+	setText(expires, login.pythonExpiry())
+	expires.Style = yaml.SingleQuotedStyle
+	setText(child(auth, "refresh_token"), login.RefreshToken)
+}
+
+// setContext writes all four or nothing: the Python CLI refuses a part.
+func setContext(cloud *yaml.Node, c Context) {
+	if c == (Context{}) {
+		removeKey(cloud, "context")
+		return
+	}
+	context := mapping(child(cloud, "context"))
+	setText(child(context, "org_id"), c.OrgID)
+	setText(child(context, "org_name"), c.OrgName)
+	setText(child(context, "project_id"), c.ProjectID)
+	setText(child(context, "project_name"), c.ProjectName)
+}
+
+// cloudOf returns the document's cloud, added where it is missing.
+func cloudOf(document *yaml.Node) *yaml.Node {
 	if document.Kind != yaml.DocumentNode || len(document.Content) == 0 {
 		*document = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{}}}
 	}
-	cloud := mapping(child(mapping(document.Content[0]), "cloud"))
-	removeKey(cloud, "auth")
-	removeKey(cloud, "context")
-	api := mapping(child(cloud, "api"))
-	setText(child(api, "key"), login.APIKey)
-	setText(child(api, "version"), "v1")
-	setText(child(mapping(child(cloud, "user")), "email"), login.Email)
-	setText(child(cloud, "coordinator_url"), login.CoordinatorURL)
+	return mapping(child(mapping(document.Content[0]), "cloud"))
+}
 
+// encodeAs returns the document's bytes if they say what login says.
+func encodeAs(document *yaml.Node, login Credentials) ([]byte, error) {
 	content, err := encodeDocument(document)
 	if err != nil {
 		return nil, err
 	}
-	if written, _, err := decodeCredentials(content, time.UTC); err != nil || written != login {
+	written, _, err := decodeCredentials(content, time.Local)
+	same := written.pythonExpiry() == login.pythonExpiry()
+	written.ExpiresAt, written.wall = login.ExpiresAt, login.wall
+	if err != nil || !same || written != login || len(content) > maxCredentialsSize {
 		return nil, ErrCredentialsInvalid
 	}
 	return content, nil

@@ -1,12 +1,14 @@
 package identity
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 var (
@@ -41,31 +43,123 @@ func readLimited(f io.Reader, limit int64) ([]byte, error) {
 	return content, err
 }
 
+// waitForLock tries to take a lock until ctx ends, and then fails with the
+// context's error. A file system that knows no locks counts as locked:
+// everybody replaces these files whole.
+func waitForLock(ctx context.Context, try func() (bool, error), pause time.Duration) error {
+	for {
+		locked, err := try()
+		var cannotOpen *fs.PathError
+		switch {
+		case errors.As(err, &cannotOpen):
+			return err
+		case locked, err != nil:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
 // writeAtomically replaces path by a file of mode 0600 with this content. A
 // reader sees the old file or the new one, also after a power cut. The
-// directory must exist. Windows knows no modes: there the file inherits the
-// directory's access list, which in a user's profile names the user, the system
-// and the administrators.
+// directory must exist. A symbolic link stays one, its target is replaced.
+// Windows knows no modes: there the file inherits the directory's access list,
+// which in a user's profile names the user, the system and the administrators.
 func writeAtomically(path string, content []byte) error {
-	// CreateTemp creates with mode 0600, whatever the umask.
-	f, err := os.CreateTemp(filepath.Dir(path), temporaryPrefix(path)+"*"+temporarySuffix)
+	r, err := reserve(path, 0)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
+	return r.commit(content)
+}
+
+// replacement is the next content of a file, on its way there.
+type replacement struct {
+	file   *os.File
+	target string
+}
+
+// reserve makes room for a replacement of path with size bytes, so that a disk
+// that is full or read-only shows before there is something that must not be
+// lost. The caller commits or discards it.
+func reserve(path string, size int) (*replacement, error) {
+	target, err := linkTarget(path)
+	if err != nil {
+		return nil, err
 	}
-	if closeErr := f.Close(); err == nil {
+	// CreateTemp creates with mode 0600, whatever the umask.
+	f, err := os.CreateTemp(filepath.Dir(target), temporaryPrefix(target)+"*"+temporarySuffix)
+	if err != nil {
+		return nil, err
+	}
+	r := &replacement{f, target}
+	_, err = f.Write(make([]byte, size))
+	if err == nil {
+		err = giveToOwnerOf(filepath.Dir(target), f.Name())
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.discard())
+	}
+	return r, nil
+}
+
+func (r *replacement) commit(content []byte) error {
+	_, err := r.file.WriteAt(content, 0)
+	if err == nil {
+		err = r.file.Truncate(int64(len(content)))
+	}
+	if err == nil {
+		err = r.file.Sync()
+	}
+	if closeErr := r.file.Close(); err == nil {
 		err = closeErr
 	}
 	if err == nil {
-		err = replace(f.Name(), path)
+		err = replace(r.file.Name(), r.target)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		return errors.Join(err, os.Remove(r.file.Name()))
 	}
 	return nil
+}
+
+func (r *replacement) discard() error {
+	return errors.Join(r.file.Close(), os.Remove(r.file.Name()))
+}
+
+// linkTarget returns what path is a symbolic link to, however often, or path
+// itself. The last file of the chain need not exist.
+func linkTarget(path string) (string, error) {
+	for range 40 { // as many as Linux follows
+		to, err := os.Readlink(path)
+		if err != nil {
+			return path, nil
+		}
+		if !filepath.IsAbs(to) {
+			directory, err := filepath.EvalSymlinks(filepath.Dir(path))
+			if err != nil {
+				return "", err
+			}
+			to = filepath.Join(directory, to)
+		}
+		path = to
+	}
+	return "", &fs.PathError{Op: "follow", Path: path, Err: errors.New("too many symbolic links")}
+}
+
+// makeDirectory creates directory, of mode 0700, if it is missing.
+func makeDirectory(directory string) error {
+	if _, err := os.Stat(directory); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(directory, 0o700); err != nil {
+		return err
+	}
+	return giveToOwnerOf(filepath.Dir(directory), directory)
 }
 
 const temporarySuffix = ".tmp"

@@ -1,7 +1,16 @@
 package identity
 
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+)
+
 // Input is something that can change the identity or must be recorded under
-// it: one of [Command], [Login], [Logout], [Learned], [Unanswered], [Adopted].
+// it: one of [Command], [Login], [Logout], [Learned], [Unanswered], [Adopted], [Moved].
 type Input interface{ apply(t *transition) }
 
 // Command is any command other than a login or logout that took place.
@@ -139,9 +148,6 @@ func (Unanswered) apply(t *transition) {
 type Adopted struct {
 	// AnonID and PrincipalID are what the file says.
 	AnonID, PrincipalID string
-	// Credential is the fingerprint of the credentials file as it is now, ""
-	// when there is none.
-	Credential string
 	// Known is what was stored here for AnonID before, zero if nothing was.
 	Known State
 }
@@ -164,6 +170,11 @@ func (in Adopted) apply(t *transition) {
 // state is what the file says, with what must never be forgotten: that an anon
 // id belongs to somebody. One that was ever linked counts as such even if no
 // alias was needed, so that no two principals share an anon id.
+//
+// The file does not say whose credentials are here now: the Python CLI keeps a
+// principal although somebody else has logged in. So a principal that comes
+// from it is without credentials, and those that are present wait for Arcade
+// Cloud's word, once.
 func (in Adopted) state(before State) State {
 	taken := in.Known.Aliased || in.Known.linked()
 	if in.AnonID == before.AnonID {
@@ -171,9 +182,30 @@ func (in Adopted) state(before State) State {
 	}
 	next := State{AnonID: in.AnonID, PrincipalID: in.PrincipalID, Spoke: true, Aliased: taken}
 	if next.linked() {
-		next.Credential, next.Aliased = in.Credential, true
+		next.Aliased = true
 	}
 	return next
+}
+
+// Moved is a database that was carried to another machine, in a copied home or
+// an image: the machine it came from goes on with the same anon id, and each
+// may meet another principal. So the anon id is left behind, for ever (see
+// [Save]), and with it the alias that waits. What is undecided goes out as it
+// was recorded, under the anon id, from here as from there: the copies are
+// alike, and PostHog takes them for one.
+//
+// It comes before everything else that a command or flusher does.
+type Moved struct{}
+
+func (Moved) apply(t *transition) {
+	if t.AnonID == "" {
+		return
+	}
+	t.steps = append(t.steps, Step{Kind: DecideEvents})
+	if t.unlinked() {
+		t.step(DropAlias, "", "")
+	}
+	t.rotate()
 }
 
 // envKey is a key from the environment: its fingerprint, and the principal
@@ -181,3 +213,34 @@ func (in Adopted) state(before State) State {
 type envKey struct{ fingerprint, principal string }
 
 func (k envKey) known() bool { return k.fingerprint != "" && k.principal != "" }
+
+// maxIDLength is where PostHog cuts a distinct id, in characters.
+const maxIDLength = 200
+
+// validAnonID says whether id is a UUID as Python's str(uuid) writes it. The
+// other forms uuid.Validate knows (braces, urn:, no dashes) nobody writes.
+func validAnonID(id string) bool {
+	return len(id) == len(uuid.Nil.String()) && uuid.Validate(id) == nil
+}
+
+// validPrincipalID says whether id can be one person's distinct id: PostHog
+// neither cuts it nor refuses to merge into it, and a terminal can show it.
+func validPrincipalID(id string) bool {
+	return id != "" && id == strings.TrimSpace(id) &&
+		utf8.RuneCountInString(id) <= maxIDLength &&
+		!strings.ContainsFunc(id, unprintable) && !refusedByPostHog(id)
+}
+
+// unprintable also catches what invalid UTF-8 is decoded to.
+func unprintable(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
+
+// refusedByPostHog says whether id is one of the placeholders that broken
+// clients send and PostHog therefore refuses in merges. It refuses some in
+// any case, some in this case only, and all of them in quotes too; no
+// principal looks like any of that.
+func refusedByPostHog(id string) bool {
+	return slices.Contains([]string{
+		"anonymous", "guest", "distinctid", "distinct_id", "id", "not_authenticated",
+		"email", "undefined", "true", "false", "[object object]", "nan", "none", "null", "0", "",
+	}, strings.ToLower(strings.TrimSpace(strings.Trim(id, `"'`))))
+}

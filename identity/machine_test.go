@@ -256,19 +256,19 @@ func TestAnotherProgramsFile(t *testing.T) {
 		{"gives a machine never seen its identity, so nobody from the Python CLI becomes a new person",
 			State{}, Adopted{AnonID: b}, adopted, nil},
 		{"gives a machine never seen its principal, whose alias the other program has made",
-			State{}, Adopted{AnonID: b, PrincipalID: p, Credential: f1},
-			State{AnonID: b, PrincipalID: p, Credential: f1, Spoke: true, Aliased: true}, nil},
+			State{}, Adopted{AnonID: b, PrincipalID: p},
+			State{AnonID: b, PrincipalID: p, Spoke: true, Aliased: true}, nil},
 		{"replaces an anonymous identity: what waits is the old anon id's",
 			anonymous, Adopted{AnonID: b}, adopted, []Step{decide(a, "", a)}},
 		{"replaces an unlinked identity: the waiting alias is dropped, no other is made",
-			unlinked, Adopted{AnonID: b, PrincipalID: p, Credential: f1},
-			State{AnonID: b, PrincipalID: p, Credential: f1, Spoke: true, Aliased: true},
+			unlinked, Adopted{AnonID: b, PrincipalID: p},
+			State{AnonID: b, PrincipalID: p, Spoke: true, Aliased: true},
 			[]Step{decide(a, "", a), drop(a)}},
 		{"does not let an anonymous identity inherit the credentials: the next command meets them",
-			linked, Adopted{AnonID: b, Credential: f1}, adopted, []Step{decide(a, "", a)}},
+			linked, Adopted{AnonID: b}, adopted, []Step{decide(a, "", a)}},
 		{"that links the present anon id has made its alias too",
-			unlinkedS, Adopted{AnonID: a, PrincipalID: p, Credential: f1}, linked, []Step{decide(a, "", a), drop(a)}},
-		{"linked without credentials present remembers no credentials",
+			unlinkedS, Adopted{AnonID: a, PrincipalID: p}, linkedNoF, []Step{decide(a, "", a), drop(a)}},
+		{"does not say whose the present credentials are, which may be another person's",
 			anonymous, Adopted{AnonID: a, PrincipalID: p}, linkedNoF, []Step{decide(a, "", a)}},
 		{"that unlinks the present anon id does not free it for another person",
 			State{AnonID: a, PrincipalID: p, Credential: f1}, Adopted{AnonID: a}, taken, []Step{decide(a, "", a)}},
@@ -281,9 +281,39 @@ func TestAnotherProgramsFile(t *testing.T) {
 		{"that brings an anon id back which only waited here leaves it free",
 			anonymous, Adopted{AnonID: b, Known: State{AnonID: b, Credential: f1}}, adopted, []Step{decide(a, "", a)}},
 		{"that says what is so already is no change, anonymous", mute, Adopted{AnonID: a}, mute, nil},
-		{"that says what is so already is no change, unlinked", unlinked, Adopted{AnonID: a, Credential: f2}, unlinked, nil},
+		{"that says what is so already is no change, unlinked", unlinked, Adopted{AnonID: a}, unlinked, nil},
 		{"that says what is so already is no change, linked",
-			linked, Adopted{AnonID: a, PrincipalID: p, Credential: f2}, linked, nil},
+			linked, Adopted{AnonID: a, PrincipalID: p}, linked, nil},
+	})
+}
+
+func TestAnAdoptedPrincipalIsConfirmedOnce(t *testing.T) {
+	runCases(t, []machineCase{
+		{"the first command with credentials waits, so that Bob, who has logged in since, does not stay Ada",
+			linkedNoF, Command{Credential: f1}, linkedNoF, []Step{waiting(a, f1)}},
+		{"Cloud's word for the same person: linked with these credentials, nobody is asked again",
+			linkedNoF, Learned{f1, p, true}, linked, []Step{decide("", f1, p)}},
+		{"Cloud's word for another person: linked to them, under an anon id without a past",
+			linkedNoF, Learned{f1, q, true}, State{AnonID: n1, PrincipalID: q, Credential: f1}, []Step{decide("", f1, q)}},
+		{"what is remembered of these credentials is word enough",
+			linkedNoF, Command{Credential: f1, Principal: q}, State{AnonID: n1, PrincipalID: q, Credential: f1},
+			[]Step{decide("", f1, q), event(n1, q)}},
+		{"without credentials there is nothing to confirm: the other program's word counts",
+			linkedNoF, Command{}, linkedNoF, []Step{event(a, p)}},
+		{"a logout is the adopted principal's",
+			linkedNoF, Logout{}, State{AnonID: n1}, []Step{event(a, p)}},
+	})
+}
+
+func TestAnotherMachine(t *testing.T) {
+	all := decide("", "", "")
+	runCases(t, []machineCase{
+		{"that was never seen has nothing to leave behind", State{}, Moved{}, State{}, nil},
+		{"gets an anon id of its own, anonymous", anonymous, Moved{}, State{AnonID: n1}, []Step{all}},
+		{"gets an anon id of its own even if the old one never spoke, since it may speak there", mute, Moved{}, State{AnonID: n1}, []Step{all}},
+		{"does not alias the anon id that the other may alias: the alias that waits is dropped",
+			unlinkedS, Moved{}, State{AnonID: n1}, []Step{all, drop(a)}},
+		{"is nobody's until its own credentials are met", linked, Moved{}, State{AnonID: n1}, []Step{all}},
 	})
 }
 

@@ -2,15 +2,19 @@ package identity
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/gofrs/flock"
 )
 
 const (
@@ -36,19 +40,33 @@ type Mirror struct {
 	AnonID string
 	// PrincipalID is the linked principal, "" for none (null in the file).
 	PrincipalID string
+	// unknown is what else the file holds: members of an object, as they were
+	// written, each with a comma before it.
+	unknown string
 }
 
 // Mirror returns what usage.json has to say about s.
-func (s State) Mirror() Mirror { return Mirror{s.AnonID, s.PrincipalID} }
+func (s State) Mirror() Mirror { return Mirror{AnonID: s.AnonID, PrincipalID: s.PrincipalID} }
+
+// Keeping returns m with the keys of found, the file as it is, that are not
+// ours, as long as both are about one anon id: what another program noted
+// about an anon id goes with it.
+func (m Mirror) Keeping(found Mirror) Mirror {
+	if m.AnonID == found.AnonID {
+		m.unknown = found.unknown
+	}
+	return m
+}
 
 // Encode returns the file's content, the bytes Python's json.dump(indent=2)
-// writes: two blanks, pure ASCII, no newline at the end.
+// writes: two blanks, pure ASCII, no newline at the end. Unknown keys follow as
+// they were.
 func (m Mirror) Encode() []byte {
 	linked := "null"
 	if m.PrincipalID != "" {
 		linked = pythonString(m.PrincipalID)
 	}
-	return fmt.Appendf(nil, "{\n  \"anon_id\": %s,\n  \"linked_principal_id\": %s\n}", pythonString(m.AnonID), linked)
+	return fmt.Appendf(nil, "{\n  \"anon_id\": %s,\n  \"linked_principal_id\": %s%s\n}", pythonString(m.AnonID), linked, m.unknown)
 }
 
 // Digest returns the hex SHA-256 of the file's content.
@@ -83,24 +101,18 @@ func readMirrorFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if !lockShared(f) {
+	// Its flags create nothing: who only reads must not leave an empty file.
+	lock := flock.New(path, flock.SetFlag(os.O_RDONLY|openNonBlocking))
+	ctx, cancel := context.WithTimeout(context.Background(), mirrorPatience)
+	defer cancel()
+	switch err := waitForLock(ctx, lock.TryRLock, time.Millisecond); {
+	case errors.Is(err, context.DeadlineExceeded):
 		return nil, ErrMirrorBusy
+	case err != nil:
+		return nil, err
 	}
+	defer lock.Close()
 	return readLimited(f, maxMirrorSize)
-}
-
-// lockShared waits for the lock, but not for longer than mirrorPatience.
-func lockShared(f *os.File) bool {
-	if tryLockShared(f) {
-		return true
-	}
-	for start := time.Now(); time.Since(start) < mirrorPatience; {
-		time.Sleep(time.Millisecond)
-		if tryLockShared(f) {
-			return true
-		}
-	}
-	return false
 }
 
 // decodeMirror is as strict about the two ids as PostHog is, because what it
@@ -118,13 +130,34 @@ func decodeMirror(content []byte) (Mirror, error) {
 	if anonID == nil || !validAnonID(*anonID) {
 		return Mirror{}, ErrMirrorInvalid
 	}
+	m := Mirror{AnonID: *anonID, unknown: unknownMembers(content)}
 	if principalID == nil || *principalID == "" { // Python takes both for "not linked"
-		return Mirror{AnonID: *anonID}, nil
+		return m, nil
 	}
 	if !validPrincipalID(*principalID) {
 		return Mirror{}, ErrMirrorInvalid
 	}
-	return Mirror{*anonID, *principalID}, nil
+	m.PrincipalID = *principalID
+	return m, nil
+}
+
+// unknownMembers returns the members of the object in content that are not
+// ours, in their order and as [Mirror] keeps them.
+func unknownMembers(content []byte) string {
+	var members strings.Builder
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	_, _ = decoder.Token() // the brace: content was understood before
+	for decoder.More() {
+		name, err := decoder.Token()
+		var value json.RawMessage
+		if err != nil || decoder.Decode(&value) != nil {
+			break
+		}
+		if name != "anon_id" && name != "linked_principal_id" {
+			fmt.Fprintf(&members, ",\n  %s: %s", pythonString(name.(string)), asciiJSON(value))
+		}
+	}
+	return members.String()
 }
 
 // unmarshalField leaves into alone when the field is missing.
@@ -136,11 +169,15 @@ func unmarshalField(raw json.RawMessage, into **string) error {
 }
 
 // WriteMirror makes usage.json say m, unless it does already, and returns the
-// digest of the content. The directory must exist; call it with the write lock
+// digest of the content. Unknown keys of the file stay, see [Mirror.Keeping].
+// The directory must exist; call it with the write lock
 // held, so that two commands export in the order in which they committed.
 func WriteMirror(path string, m Mirror) (digest string, err error) {
-	content := m.Encode()
 	present, err := readMirrorFile(path)
+	if found, invalid := decodeMirror(present); err == nil && invalid == nil {
+		m = m.Keeping(found)
+	}
+	content := m.Encode()
 	if err != nil || !bytes.Equal(present, content) {
 		if err := writeAtomically(path, content); err != nil {
 			return "", fmt.Errorf("write usage.json: %w", err)
@@ -159,6 +196,19 @@ func pythonString(s string) string {
 		quoted = appendPythonRune(quoted, r)
 	}
 	return string(append(quoted, '"'))
+}
+
+// asciiJSON escapes what of a JSON value is not ASCII: it can only be in strings.
+func asciiJSON(value []byte) []byte {
+	var ascii []byte
+	for _, r := range string(value) {
+		if r <= '~' {
+			ascii = append(ascii, byte(r))
+		} else {
+			ascii = appendPythonRune(ascii, r)
+		}
+	}
+	return ascii
 }
 
 func appendPythonRune(b []byte, r rune) []byte {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -29,7 +30,7 @@ func TestTheMirrorIsByteForByteWhatPythonWrites(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			want := "{\n  \"anon_id\": \"" + someUUID + "\",\n  \"linked_principal_id\": " + c.linked + "\n}"
-			if got := string(Mirror{someUUID, c.principal}.Encode()); got != want {
+			if got := string(Mirror{AnonID: someUUID, PrincipalID: c.principal}.Encode()); got != want {
 				t.Errorf("the Python CLI would write other bytes\n got %s\nwant %s", got, want)
 			}
 		})
@@ -46,13 +47,13 @@ func TestReadingTheMirror(t *testing.T) {
 		name, content string
 		want          Mirror // zero: invalid
 	}{
-		{"accepts its own file", string(Mirror{someUUID, "acc_1"}.Encode()), Mirror{someUUID, "acc_1"}},
+		{"accepts its own file", string(Mirror{AnonID: someUUID, PrincipalID: "acc_1"}.Encode()), Mirror{AnonID: someUUID, PrincipalID: "acc_1"}},
 		{"accepts null", `{"anon_id": "` + someUUID + `", "linked_principal_id": null}`, anonymous},
 		{"accepts a missing principal", `{"anon_id": "` + someUUID + `"}`, anonymous},
 		{"takes an empty principal for none, like Python", linked(""), anonymous},
-		{"accepts keys of other versions", `{"v": [1], "anon_id": "` + someUUID + `"}`, anonymous},
-		{"accepts an id of 200 characters, not bytes", linked(strings.Repeat("ë", 200)), Mirror{someUUID, strings.Repeat("ë", 200)}},
-		{"accepts an e-mail address", linked("a@b.c"), Mirror{someUUID, "a@b.c"}},
+		{"accepts keys of other versions", `{"v": [1], "anon_id": "` + someUUID + `"}`, Mirror{AnonID: someUUID, unknown: ",\n  \"v\": [1]"}},
+		{"accepts an id of 200 characters, not bytes", linked(strings.Repeat("ë", 200)), Mirror{AnonID: someUUID, PrincipalID: strings.Repeat("ë", 200)}},
+		{"accepts an e-mail address", linked("a@b.c"), Mirror{AnonID: someUUID, PrincipalID: "a@b.c"}},
 
 		{"refuses an empty file", "", Mirror{}},
 		{"refuses half a file", `{"anon_id": "` + someUUID + `"`, Mirror{}},
@@ -146,12 +147,47 @@ func TestWritingTheMirror(t *testing.T) {
 	if !os.SameFile(first, again) {
 		t.Error("the same identity was written twice; the file may only be replaced when it would differ")
 	}
-	other := write(Mirror{someUUID, "acc_1"})
+	other := write(Mirror{AnonID: someUUID, PrincipalID: "acc_1"})
 	if os.SameFile(again, other) {
 		t.Error("another identity was written into the same file; a reader could see half of it")
 	}
 	checkPrivate(t, path)
 	checkAlone(t, path)
+}
+
+func TestUnknownKeysStayWhileTheAnonIDDoes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "usage.json")
+	const before = `{"v": {"a": ["ë", null]}, "anon_id": "` + someUUID + `", "x": 1, "linked_principal_id": null, "é": "é"}`
+	if err := os.WriteFile(path, []byte(before), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := WriteMirror(path, Mirror{AnonID: someUUID, PrincipalID: "acc_1"})
+	const want = "{\n  \"anon_id\": \"" + someUUID + "\",\n  \"linked_principal_id\": \"acc_1\"," +
+		"\n  \"v\": {\"a\": [\"\\u00eb\", null]},\n  \"x\": 1,\n  \"\\u00e9\": \"\\u00e9\"\n}"
+	if got, _ := os.ReadFile(path); err != nil || string(got) != want {
+		t.Errorf("the file is\n%s (%v)\nwant what another program noted about this anon id kept:\n%s", got, err, want)
+	}
+	found, read, err := ReadMirror(path)
+	if own := (Mirror{AnonID: someUUID, PrincipalID: "acc_1"}).Keeping(found).Digest(); err != nil || read != digest || own != digest {
+		t.Errorf("digests: written %q, read %q, %v, reckoned %q; want one, or the file counts as changed for ever", digest, read, err, own)
+	}
+	const other = "6d0e1a52-7c54-4d0e-9d2c-0b6a3f1c9f11"
+	if _, err := WriteMirror(path, Mirror{AnonID: other}); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(path); string(got) != string(Mirror{AnonID: other}.Encode()) {
+		t.Errorf("a new anon id has %s; want nothing that was noted about the old one", got)
+	}
+}
+
+func TestLookingForTheMirrorMakesNone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "usage.json")
+	if _, _, err := ReadMirror(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v; want fs.ErrNotExist", err)
+	}
+	if entries, _ := os.ReadDir(filepath.Dir(path)); len(entries) != 0 {
+		t.Errorf("reading left %v behind; want nothing, an empty file is no identity", entries)
+	}
 }
 
 func TestAMirrorThatCannotBeWrittenLeavesNothingBehind(t *testing.T) {
@@ -195,6 +231,19 @@ func checkAlone(t *testing.T, path string) {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil || len(entries) != 1 {
 		t.Errorf("beside %s: %v, %v; want nothing left over", filepath.Base(path), entries, err)
+	}
+}
+
+// checkFiles checks what the directory of path holds.
+func checkFiles(t *testing.T, path string, want ...string) {
+	t.Helper()
+	var got []string
+	entries, err := os.ReadDir(filepath.Dir(path))
+	for _, entry := range entries {
+		got = append(got, entry.Name())
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("beside %s: %q, %v; want %q", filepath.Base(path), got, err, want)
 	}
 }
 

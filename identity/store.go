@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 )
 
@@ -64,8 +66,10 @@ func Save(ctx context.Context, tx *sql.Tx, before, after State, now time.Time) e
 		return nil
 	}
 	if before.AnonID != "" && before.AnonID != after.AnonID {
-		// First, because only one row may be current.
-		const retire = `UPDATE identities SET retired_at = ? WHERE anon_id = ?`
+		// First, because only one row may be current. Whoever goes on with an
+		// anon id that was left behind here may alias it: we never will, should
+		// it come back.
+		const retire = `UPDATE identities SET retired_at = ?, aliased = 1 WHERE anon_id = ?`
 		if _, err := tx.ExecContext(ctx, retire, now.UnixMilli(), before.AnonID); err != nil {
 			return fmt.Errorf("retire the identity: %w", err)
 		}
@@ -102,6 +106,34 @@ func Remember(ctx context.Context, tx *sql.Tx, fingerprint, principal string, no
 	return nil
 }
 
+// refusalLasts is how long a refusal is believed: Arcade Cloud may have been
+// wrong.
+const refusalLasts = time.Hour
+
+// Refuse remembers that Arcade Cloud did not accept these credentials.
+func Refuse(ctx context.Context, tx *sql.Tx, c Credentials, now time.Time) error {
+	const put = `INSERT OR REPLACE INTO refused (credential, token, refused_at) VALUES (?, ?, ?)`
+	if _, err := tx.ExecContext(ctx, put, c.Fingerprint(), fingerprint("refused", c.Token()), now.UnixMilli()); err != nil {
+		return fmt.Errorf("remember the refusal: %w", err)
+	}
+	return nil
+}
+
+// Refused says whether Arcade Cloud has not accepted these very credentials
+// within the last hour, so that it need not be asked. Another token of the
+// same account is another matter.
+func Refused(ctx context.Context, tx *sql.Tx, c Credentials, now time.Time) (bool, error) {
+	var at int64
+	const get = `SELECT refused_at FROM refused WHERE credential = ? AND token = ?`
+	err := tx.QueryRowContext(ctx, get, c.Fingerprint(), fingerprint("refused", c.Token())).Scan(&at)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return false, fmt.Errorf("read the refusal: %w", err)
+	}
+	// A refusal in the future comes from a clock that was wrong.
+	age := now.Sub(time.UnixMilli(at))
+	return err == nil && age >= 0 && age < refusalLasts, nil
+}
+
 // MirrorDigest returns the digest of the usage.json exported or adopted last,
 // "" before the first time.
 func MirrorDigest(ctx context.Context, tx *sql.Tx) (string, error) {
@@ -125,4 +157,56 @@ func selectText(ctx context.Context, tx *sql.Tx, query string, args ...any) (str
 		return "", fmt.Errorf("read the identity: %w", err)
 	}
 	return text, nil
+}
+
+// Period is an anon id that this machine has, or had, and whose it was.
+type Period struct {
+	AnonID string
+	// PrincipalID is the principal it was linked to, "" when it never was.
+	PrincipalID string
+	// From is when it was first used here, Until when it was left behind: zero for the current one.
+	From, Until time.Time
+}
+
+// History returns every anon id of this machine, in the order of their first use.
+func History(ctx context.Context, tx *sql.Tx) (history []Period, err error) {
+	rows, err := tx.QueryContext(ctx, `
+SELECT anon_id, coalesce(principal_id, ''), created_at, retired_at FROM identities ORDER BY created_at, rowid`)
+	if err != nil {
+		return nil, fmt.Errorf("read the identities: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var p Period
+		var from int64
+		var until sql.NullInt64
+		if err := rows.Scan(&p.AnonID, &p.PrincipalID, &from, &until); err != nil {
+			return nil, fmt.Errorf("read the identities: %w", err)
+		}
+		p.From = time.UnixMilli(from).UTC()
+		if until.Valid {
+			p.Until = time.UnixMilli(until.Int64).UTC()
+		}
+		history = append(history, p)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read the identities: %w", err)
+	}
+	return history, nil
+}
+
+// Forget forgets every anon id of this machine and what Arcade Cloud said about its credentials,
+// and removes mirror, the path of usage.json, with whatever another program noted there. It is
+// called with the write lock held. The file goes before the transaction commits: one that stayed
+// would bring its anon id back, one that went too early is written again from the database.
+func Forget(ctx context.Context, tx *sql.Tx, mirror string) error {
+	for _, table := range []string{"identities", "principals", "refused", "mirror"} {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM `+table); err != nil {
+			return fmt.Errorf("forget the identity: %w", err)
+		}
+	}
+	if err := os.Remove(mirror); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget the identity: %w", err)
+	}
+	return removeTemporaries(mirror)
 }

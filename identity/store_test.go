@@ -3,7 +3,9 @@ package identity
 import (
 	"database/sql"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ CREATE TABLE identities (
   created_at INTEGER NOT NULL, retired_at INTEGER) STRICT;
 CREATE UNIQUE INDEX identities_current ON identities ((retired_at IS NULL)) WHERE retired_at IS NULL;
 CREATE TABLE principals (credential TEXT PRIMARY KEY, principal_id TEXT NOT NULL, learned_at INTEGER NOT NULL) STRICT;
+CREATE TABLE refused (credential TEXT PRIMARY KEY, token TEXT NOT NULL, refused_at INTEGER NOT NULL) STRICT;
 CREATE TABLE mirror (id INTEGER PRIMARY KEY CHECK (id = 1), digest TEXT NOT NULL) STRICT;`
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -113,7 +116,7 @@ func TestAnAnonIDThatComesBackHasForgottenNothing(t *testing.T) {
 	mustSave(t, tx, linked, State{AnonID: n1}, noon)
 	mustSave(t, tx, State{AnonID: n1}, State{AnonID: a}, noon)
 	checkLoad(t, tx, State{AnonID: a, Spoke: true, Aliased: true})
-	checkLookup(t, tx, State{AnonID: n1})
+	checkLookup(t, tx, State{AnonID: n1, Aliased: true}) // somebody else may go on with it
 }
 
 func TestNothingIsWrittenForAnUnchangedIdentity(t *testing.T) {
@@ -204,4 +207,69 @@ func totalChanges(t *testing.T, tx *sql.Tx) (n int) {
 		t.Fatal(err)
 	}
 	return n
+}
+
+func TestARefusalIsBelievedForAnHour(t *testing.T) {
+	tx := inTx(t)
+	login := Credentials{AccessToken: "t1", Email: "a@b.c"}
+	renewed, other := login, login
+	renewed.AccessToken, other.Email = "t2", "x@b.c"
+	if err := Refuse(t.Context(), tx, login, noon); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		login Credentials
+		after time.Duration
+		want  bool
+	}{
+		{"at once", login, 0, true}, {"within the hour", login, 59 * time.Minute, true}, {"after an hour", login, time.Hour, false},
+		{"when the clock was set back", login, -time.Second, false}, {"another token of the account", renewed, 0, false},
+		{"another account", other, 0, false}, {"a key", Credentials{APIKey: "t1"}, 0, false}, {"nothing", Credentials{}, 0, false},
+	} {
+		if got, err := Refused(t.Context(), tx, c.login, noon.Add(c.after)); err != nil || got != c.want {
+			t.Errorf("%s: refused is %v, %v; want %v", c.name, got, err, c.want)
+		}
+	}
+	if err := Refuse(t.Context(), tx, renewed, noon.Add(2*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Refused(t.Context(), tx, renewed, noon.Add(2*time.Hour)); err != nil || !got {
+		t.Errorf("a second refusal of the account is forgotten: %v, %v", got, err)
+	}
+}
+
+func TestTheHistoryHasEveryIDAndForgetLeavesNone(t *testing.T) {
+	tx := inTx(t)
+	first, second := State{AnonID: "a", PrincipalID: "ada"}, State{AnonID: "b"}
+	began, changed := time.UnixMilli(1_000).UTC(), time.UnixMilli(2_000).UTC()
+	mustSave(t, tx, State{}, first, began)
+	mustSave(t, tx, first, second, changed)
+	want := []Period{{AnonID: "a", PrincipalID: "ada", From: began, Until: changed}, {AnonID: "b", From: changed}}
+	if got, err := History(t.Context(), tx); err != nil || !slices.Equal(got, want) {
+		t.Errorf("the history is %+v, %v; want %+v", got, err, want)
+	}
+
+	mirror := filepath.Join(t.TempDir(), "usage.json")
+	for _, name := range []string{mirror, mirror + ".other"} {
+		if err := os.WriteFile(name, []byte("{}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Remember(t.Context(), tx, "f", "ada", began); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time there is nothing to forget
+		if err := Forget(t.Context(), tx, mirror); err != nil {
+			t.Fatal(err)
+		}
+	}
+	history, err := History(t.Context(), tx)
+	principal, errPrincipal := Principal(t.Context(), tx, "f")
+	if err != nil || errPrincipal != nil || len(history) > 0 || principal != "" {
+		t.Errorf("%+v and %q are left, %v, %v", history, principal, err, errPrincipal)
+	}
+	if left, err := filepath.Glob(mirror + "*"); err != nil || !slices.Equal(left, []string{mirror + ".other"}) {
+		t.Errorf("%q are left, %v; want usage.json gone, and nothing else", left, err)
+	}
 }

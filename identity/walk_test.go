@@ -44,17 +44,18 @@ type walk struct {
 
 	save func(before, after State) // what the real storage does, if it takes part
 
-	outbox []*message
-	in     Input             // the input at work
-	spoke  map[string]bool   // anon ids with an event of their own
-	owner  map[string]string // anon id -> principal it was aliased to, by anybody
-	linked map[string]string // anon id -> principal it was linked with
-	fresh  int
+	outbox   []*message
+	in       Input             // the input at work
+	spoke    map[string]bool   // anon ids with an event of their own
+	owner    map[string]string // anon id -> principal it was aliased to, by anybody
+	linked   map[string]string // anon id -> principal it was linked with
+	loggedIn map[string]bool   // anon ids under which a person said who they are
+	fresh    int
 }
 
 func newWalk(t *testing.T, pick func(int) int) *walk {
 	return &walk{t: t, pick: pick, memory: map[string]string{}, rows: map[string]State{},
-		spoke: map[string]bool{}, owner: map[string]string{}, linked: map[string]string{}}
+		spoke: map[string]bool{}, owner: map[string]string{}, linked: map[string]string{}, loggedIn: map[string]bool{}}
 }
 
 func (w *walk) failf(format string, args ...any) {
@@ -69,7 +70,7 @@ func (w *walk) newID() string {
 
 // act lets one thing happen.
 func (w *walk) act() {
-	switch w.pick(12) {
+	switch w.pick(13) {
 	case 0, 1, 2:
 		w.command(Command{})
 	case 3:
@@ -87,6 +88,30 @@ func (w *walk) act() {
 		w.flush()
 	case 10, 11:
 		w.otherProgram()
+	case 12:
+		w.moveHouse()
+	}
+}
+
+// moveHouse copies the home to another machine and goes on there. On the old
+// one the anon id gets another owner, if it had none.
+func (w *walk) moveHouse() {
+	before := w.state
+	if before.AnonID == "" {
+		return
+	}
+	if w.pick(2) == 0 {
+		w.file = "" // credentials are not always carried along
+	}
+	w.apply(Moved{})
+	if w.state.AnonID == before.AnonID || w.state.linked() || w.state.unlinked() || w.spoke[w.state.AnonID] {
+		w.failf("on another machine the state is %+v; want an anonymous one without a past", w.state)
+	}
+	if n := w.waitingEvents(); n != 0 {
+		w.failf("%d events wait on another machine; there they may become other people's than here", n)
+	}
+	if w.owner[before.AnonID] == "" && w.linked[before.AnonID] == "" {
+		w.owner[before.AnonID] = "somebody on the other machine"
 	}
 }
 
@@ -195,10 +220,13 @@ func (w *walk) otherProgram() {
 		}
 		in.PrincipalID = ownerOf(w.file)
 		w.owner[in.AnonID] = in.PrincipalID
-	case 2: // is new here, and logged in
+	case 2: // is new here, and logged in; the credentials may be somebody else's by now
 		w.file = walkFiles[w.pick(len(walkFiles))]
 		in = Adopted{AnonID: w.newID(), PrincipalID: ownerOf(w.file)}
 		w.owner[in.AnonID] = in.PrincipalID
+		if w.pick(2) == 0 {
+			w.file = walkFiles[w.pick(len(walkFiles))]
+		}
 	case 3: // restores a backup
 		if len(w.mirror) == 0 {
 			return
@@ -208,7 +236,7 @@ func (w *walk) otherProgram() {
 	if in.AnonID == "" {
 		return
 	}
-	in.Credential, in.Known = w.file, w.rows[in.AnonID]
+	in.Known = w.rows[in.AnonID]
 	before, queued := w.state, len(w.outbox)
 	if in.AnonID != before.AnonID || in.PrincipalID != before.PrincipalID {
 		w.spoke[in.AnonID] = true // the other program may have used it
@@ -228,6 +256,9 @@ func (w *walk) apply(in Input) {
 	next, steps := Next(w.state, in, w.newID)
 	w.trail = append(w.trail, fmt.Sprintf("  %T%+v\n    -> %+v %v", in, in, next, steps))
 	own := 0
+	if _, login := in.(Login); login {
+		w.loggedIn[next.AnonID] = true
+	}
 	for _, s := range steps {
 		w.carryOut(s)
 		if s.Kind == AddEvent {
@@ -237,7 +268,13 @@ func (w *walk) apply(in Input) {
 	if w.save != nil {
 		w.save(w.state, next)
 	}
+	before := w.state
 	w.state = next
+	if before.AnonID != "" && before.AnonID != next.AnonID { // as Save does
+		row := w.rows[before.AnonID]
+		row.Aliased = true
+		w.rows[before.AnonID] = row
+	}
 	if row, ok := w.rows[next.AnonID]; ok { // as Save does
 		next.Aliased, next.Spoke = next.Aliased || row.Aliased, next.Spoke || row.Spoke
 	}
@@ -266,6 +303,7 @@ func (w *walk) carryOut(s Step) {
 		if s.AnonID == "" || (s.DistinctID == "") == (s.Credential == "") {
 			w.failf("%+v: an event has an anon id, and either an owner or credentials to wait on", s)
 		}
+		w.checkOwner(s)
 		w.outbox = append(w.outbox, &message{anon: s.AnonID, distinct: s.DistinctID, credential: s.Credential, byKey: w.byKey()})
 		w.spoke[s.AnonID] = w.spoke[s.AnonID] || s.DistinctID == s.AnonID
 	case AddAlias:
@@ -291,6 +329,15 @@ func (w *walk) carryOut(s Step) {
 		}
 	default:
 		w.failf("unknown step %+v", s)
+	}
+}
+
+// checkOwner checks that a command's event is not given to somebody else than
+// its credentials belong to.
+func (w *walk) checkOwner(s Step) {
+	in, command := w.in.(Command)
+	if command && !in.Unreadable && in.Credential != "" && !w.byKey() && s.DistinctID != "" && s.DistinctID != ownerOf(in.Credential) {
+		w.failf("a command with %s's credentials is %s's", ownerOf(in.Credential), s.DistinctID)
 	}
 }
 
@@ -343,7 +390,7 @@ func (w *walk) claim(m *message, principal string) {
 	if before, ok := w.owner[m.anon]; ok {
 		w.failf("%s is aliased to %s, though it was aliased to %s before", m.anon, principal, before)
 	}
-	if _, login := w.in.(Login); !login && !w.spoke[m.anon] {
+	if !w.loggedIn[m.anon] && !w.spoke[m.anon] {
 		w.failf("%s is aliased to %s without a login, though it never spoke", m.anon, principal)
 	}
 	m.distinct = principal

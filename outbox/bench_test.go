@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"database/sql"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,6 +21,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
+	"github.com/ArcadeAI/arcade-cli/outbox/posthog"
 )
 
 // BenchmarkRecord is what one more message costs, by the number of those that wait already: a
@@ -32,14 +32,13 @@ func BenchmarkRecord(b *testing.B) {
 	backlogs := []int{10, 10_000, 99_000, 100_000}
 	boxes := make([]*outbox.Outbox, len(backlogs))
 	for i, backlog := range backlogs {
-		boxes[i] = filledBox(b, backlog)
+		boxes[i] = filledBox(b, backlog, nil)
 	}
 	took := make([][]time.Duration, len(backlogs))
 	for b.Loop() {
 		for i, box := range boxes {
 			start := time.Now()
-			record(b, box, 1)
-			if err := box.Leave(); err != nil {
+			if _, err := box.Record(context.Background(), adding(message600())); err != nil {
 				b.Fatal(err)
 			}
 			took[i] = append(took[i], time.Since(start))
@@ -65,7 +64,8 @@ func BenchmarkDeliver(b *testing.B) {
 			var took []time.Duration
 			for b.Loop() {
 				b.StopTimer()
-				box, endpoint := filledBox(b, backlog), newLeanEndpoint(b, latency)
+				endpoint := newLeanEndpoint(b, latency)
+				box := filledBox(b, backlog, posthog.New(posthog.Config{Host: endpoint.URL, Key: "phc_bench"}))
 				b.StartTimer()
 				start, before := time.Now(), cpuTime()
 				flushAll(b, box, endpoint, backlog)
@@ -105,12 +105,18 @@ func BenchmarkFloor(b *testing.B) {
 }
 
 // filledBox returns an outbox with a backlog of anonymous events of 600 bytes each.
-func filledBox(tb testing.TB, backlog int) *outbox.Outbox {
+func filledBox(tb testing.TB, backlog int, sink outbox.Sink) *outbox.Outbox {
 	tb.Helper()
-	box := outbox.New(outbox.Config{Path: filepath.Join(tb.TempDir(), "usage.db"), Now: time.Now})
+	box, err := outbox.New(outbox.Config{Path: filepath.Join(tb.TempDir(), "usage.db"), Sink: sink})
+	if err != nil {
+		tb.Fatal(err)
+	}
 	tb.Cleanup(func() { box.Close() })
 	for added := 0; added < backlog; added += 1000 {
-		record(tb, box, min(1000, backlog-added))
+		err := box.Update(context.Background(), adding(messages600(min(1000, backlog-added))...))
+		if err != nil {
+			tb.Fatal(err)
+		}
 	}
 	if err := box.Close(); err != nil { // the next transaction opens it again, with a short WAL
 		tb.Fatal(err)
@@ -118,20 +124,12 @@ func filledBox(tb testing.TB, backlog int) *outbox.Outbox {
 	return box
 }
 
-// record adds n messages in one transaction.
-func record(tb testing.TB, box *outbox.Outbox, n int) {
-	tb.Helper()
-	err := box.InTx(context.Background(), func(tx *sql.Tx) error {
-		for range n {
-			if err := outbox.AddTx(context.Background(), tx, message600()); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		tb.Fatal(err)
+func messages600(n int) []outbox.Message {
+	list := make([]outbox.Message, n)
+	for i := range list {
+		list[i] = message600()
 	}
+	return list
 }
 
 // message600 returns a message of about 600 bytes on the wire.
@@ -174,13 +172,7 @@ func newLeanEndpoint(tb testing.TB, latency time.Duration) *leanEndpoint {
 
 func flushAll(tb testing.TB, box *outbox.Outbox, e *leanEndpoint, want int) {
 	tb.Helper()
-	f := outbox.Flusher{
-		Outbox: box, Endpoint: e.URL, Key: "phc_bench", Transport: http.DefaultTransport,
-		Jitter:    func() float64 { return 0.5 },
-		Resolve:   func(context.Context) error { return nil },
-		Anonymous: func(context.Context, *sql.Tx, string) error { return nil },
-	}
-	result, err := f.Run(context.Background())
+	result, err := box.Deliver(context.Background(), 0, nil)
 	if err != nil || result.Delivered != want || int(e.messages.Load()) != want {
 		tb.Fatalf("delivered %d, arrived %d, want %d: %v", result.Delivered, e.messages.Load(), want, err)
 	}

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
 
 // Consent is whether usage may be recorded and sent.
@@ -16,26 +18,18 @@ type Consent struct {
 	Since time.Time // zero while nobody was asked
 }
 
-// ConsentTx reads the consent. Nobody having been asked yet counts as on.
+// consent joins what the database says with what lies beside it. Nobody having been asked yet
+// counts as on.
 //
 // A switch that can only be read in a database is lost with it, and usage would silently be
-// recorded again. So Disable leaves an empty file beside the database, too, and off is what either
-// of them says.
-func (o *Outbox) ConsentTx(ctx context.Context, tx *sql.Tx) (Consent, error) {
+// recorded again. So Disable leaves an empty file beside the database, too, and off is what
+// either of them says.
+func (o *Outbox) consent(on sql.NullBool, since sql.NullInt64) Consent {
 	c := o.ConsentBeside()
-	var on bool
-	var since int64
-	err := tx.QueryRowContext(ctx, `SELECT tracking, since FROM consent`).Scan(&on, &since)
-	if errors.Is(err, sql.ErrNoRows) {
-		return c, nil
+	if on.Valid && (c.On || !on.Bool) {
+		c = Consent{On: on.Bool, Since: time.UnixMilli(since.Int64).UTC()}
 	}
-	if err != nil {
-		return Consent{}, fmt.Errorf("read consent: %w", err)
-	}
-	if c.On || !on {
-		c = Consent{On: on, Since: time.UnixMilli(since).UTC()}
-	}
-	return c, nil
+	return c
 }
 
 // ConsentBeside is what the directory says without the database: off since Disable, or on.
@@ -51,7 +45,10 @@ func (o *Outbox) offPath() string { return o.cfg.Path + ".off" }
 
 // markOff is synced: what corrupts a database is most often a power cut.
 func (o *Outbox) markOff() error {
-	file, err := os.OpenFile(o.offPath(), os.O_WRONLY|os.O_CREATE, 0o600)
+	if err := store.CreateFile(o.offPath()); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(o.offPath(), os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -65,16 +62,14 @@ func (o *Outbox) unmarkOff() error {
 	return nil
 }
 
-// PresumeConsentTx notes that from now on the user has been told what is recorded.
-func PresumeConsentTx(ctx context.Context, tx *sql.Tx, now time.Time) error {
-	return setConsentTx(ctx, tx, true, now)
-}
+// presumeConsent notes that from now on the user has been told what is recorded.
+func (tx *Tx) presumeConsent(ctx context.Context) error { return tx.setConsent(ctx, true) }
 
-func setConsentTx(ctx context.Context, tx *sql.Tx, on bool, now time.Time) error {
+func (tx *Tx) setConsent(ctx context.Context, on bool) error {
 	_, err := tx.ExecContext(ctx, `
 		INSERT INTO consent (id, tracking, since) VALUES (1, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET tracking = excluded.tracking, since = excluded.since
-		WHERE tracking <> excluded.tracking`, on, now.UnixMilli())
+		WHERE tracking <> excluded.tracking`, on, tx.now.UnixMilli())
 	if err != nil {
 		return fmt.Errorf("store consent: %w", err)
 	}
@@ -83,57 +78,66 @@ func setConsentTx(ctx context.Context, tx *sql.Tx, on bool, now time.Time) error
 
 // Enable switches tracking on.
 func (o *Outbox) Enable(ctx context.Context) error {
-	return o.WithLock(ctx, func() error {
+	return o.store.Locked(ctx, func() error {
 		if err := o.unmarkOff(); err != nil {
 			return err
 		}
-		return o.InTx(ctx, func(tx *sql.Tx) error { return setConsentTx(ctx, tx, true, o.cfg.Now()) })
+		return o.write(ctx, func(tx *Tx) error { return tx.setConsent(ctx, true) })
 	})
 }
 
-// Disable switches tracking off and erases every message, so that what waits is never
-// delivered, not even after Enable. It returns how many were waiting.
+// Disable switches tracking off and erases every message, so that what waits is never delivered,
+// not even after Enable. It returns how many were waiting.
 func (o *Outbox) Disable(ctx context.Context) (erased int, err error) {
-	err = o.WithLock(ctx, func() error {
+	err = o.store.Locked(ctx, func() error {
 		if err := o.markOff(); err != nil { // first: it holds even if the database cannot be used
 			return err
 		}
-		erased, err = o.erase(ctx, func(tx *sql.Tx) error { return setConsentTx(ctx, tx, false, o.cfg.Now()) })
+		erased, err = o.erase(ctx, func(tx *Tx) error { return tx.setConsent(ctx, false) })
 		return err
 	})
 	return erased, err
 }
 
-// Clear erases every message and returns how many were waiting.
-func (o *Outbox) Clear(ctx context.Context) (erased int, err error) {
-	return o.erase(ctx, func(*sql.Tx) error { return nil })
+// Clear erases every message and returns how many were waiting. also, when not nil, changes
+// tables of the caller's in the same transaction.
+func (o *Outbox) Clear(ctx context.Context, also func(tx *Tx) error) (erased int, err error) {
+	if also == nil {
+		also = func(*Tx) error { return nil }
+	}
+	return o.erase(ctx, also)
 }
 
 // erase overwrites what it deletes with zeros (secure_delete) and gives all pages and the WAL
 // back, so that the messages are gone from the disk as far as SQLite can see to it. A corrupt
 // database that was set aside goes, too.
-func (o *Outbox) erase(ctx context.Context, also func(tx *sql.Tx) error) (erased int, err error) {
-	err = o.WithLock(ctx, func() error {
-		err := o.InTx(ctx, func(tx *sql.Tx) (err error) {
+func (o *Outbox) erase(ctx context.Context, also func(tx *Tx) error) (erased int, err error) {
+	err = o.store.Locked(ctx, func() error {
+		var tx *Tx
+		err := o.write(ctx, func(now *Tx) (err error) {
+			tx = now
 			if _, err := tx.ExecContext(ctx, "PRAGMA secure_delete = on"); err != nil {
 				return err
 			}
 			if err := also(tx); err != nil {
 				return err
 			}
-			erased, err = eraseTx(ctx, tx)
+			erased, err = tx.eraseAll(ctx)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		err = o.mending(ctx, func() error { return o.shrink(ctx, 0, o.cfg.BusyWait) }) // 0: every page
-		return errors.Join(err, o.removeAside())
+		err = o.store.Shrink(ctx, 0, eraseWait) // 0: every page
+		return errors.Join(err, tx.committed(), o.store.RemoveAside())
 	})
 	return erased, err
 }
 
-func eraseTx(ctx context.Context, tx *sql.Tx) (waiting int, err error) {
+// eraseWait is how long erasing waits for readers to let go of the WAL.
+const eraseWait = 5 * time.Second
+
+func (tx *Tx) eraseAll(ctx context.Context) (waiting int, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT count(*) FROM messages WHERE state = 'pending'`).Scan(&waiting)
 	if err != nil {
 		return 0, err

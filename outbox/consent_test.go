@@ -1,8 +1,8 @@
 package outbox_test
 
 import (
+	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -13,9 +13,9 @@ import (
 
 func (b *bench) consent() (c outbox.Consent) {
 	b.Helper()
-	b.tx(func(tx *sql.Tx) (err error) {
-		c, err = b.box.ConsentTx(context.Background(), tx)
-		return err
+	b.tx(func(tx *outbox.Tx) error {
+		c = tx.Consent()
+		return nil
 	})
 	return c
 }
@@ -54,7 +54,12 @@ func TestWhateverHappensToTheDatabaseOffStaysOff(t *testing.T) {
 			if c := b.consent(); c.On || c.Since.IsZero() {
 				t.Errorf("the consent is %+v: usage would silently be recorded again", c)
 			}
-			b.add(b.event(1)) // as a command does that ignores the consent
+			if _, err := b.box.Record(context.Background(), adding(b.event(1))); !errors.Is(err, outbox.ErrOff) {
+				t.Errorf("recording gives %v, want ErrOff", err)
+			}
+			if err := b.box.Update(context.Background(), adding(b.event(1))); !errors.Is(err, outbox.ErrOff) {
+				t.Errorf("adding a message in a transaction of one's own gives %v, want ErrOff", err)
+			}
 			if _, err := b.flush(); !errors.Is(err, outbox.ErrOff) || len(b.server.Requests()) > 0 {
 				t.Errorf("delivering gives %v and %d requests, want ErrOff and none", err, len(b.server.Requests()))
 			}
@@ -64,7 +69,7 @@ func TestWhateverHappensToTheDatabaseOffStaysOff(t *testing.T) {
 
 func (b *bench) exec(statement string) {
 	b.Helper()
-	b.tx(func(tx *sql.Tx) error {
+	b.tx(func(tx *outbox.Tx) error {
 		_, err := tx.Exec(statement)
 		return err
 	})
@@ -108,3 +113,19 @@ func TestOffIsKeptInAPrivateFile(t *testing.T) {
 		t.Errorf("%v, %v: want an empty file", info, err)
 	}
 }
+
+func overwrite(at int64, n int) func(t *testing.T, path string) {
+	return func(t *testing.T, path string) {
+		t.Helper()
+		file, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		if _, err := file.WriteAt(bytes.Repeat([]byte{0xa5}, n), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func containsBytes(content []byte, text string) bool { return bytes.Contains(content, []byte(text)) }

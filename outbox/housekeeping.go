@@ -27,7 +27,7 @@ const (
 // dropOverflow makes room for the message that was just added as seq. A look at the oldest
 // one is enough: numbers are given without gaps, from 1 on. It drops one for one: a single flipped
 // bit in the last number given would otherwise empty the queue.
-func dropOverflow(ctx context.Context, tx *sql.Tx, seq int64) error {
+func (tx *Tx) dropOverflow(ctx context.Context, seq int64) error {
 	if seq <= maxPending {
 		return nil
 	}
@@ -39,44 +39,51 @@ func dropOverflow(ctx context.Context, tx *sql.Tx, seq int64) error {
 	if !oldest.Valid || seq-oldest.Int64 < maxPending {
 		return nil
 	}
-	return dropTx(ctx, tx, `seq = (SELECT seq FROM messages
+	return tx.drop(ctx, `seq = (SELECT seq FROM messages
 		WHERE state = 'pending' AND kind = 'capture' AND seq <= ? ORDER BY seq LIMIT 1)`, seq-maxPending)
 }
 
-// dropTx deletes and counts the events that meet the condition.
-func dropTx(ctx context.Context, tx *sql.Tx, condition string, args ...any) error {
-	result, err := tx.ExecContext(ctx, `DELETE FROM messages WHERE kind = 'capture' AND `+condition, args...)
+// drop deletes and counts the events that meet the condition.
+func (tx *Tx) drop(ctx context.Context, condition string, args ...any) error {
+	dropped, err := tx.change(ctx, `DELETE FROM messages WHERE kind = 'capture' AND `+condition, args...)
 	if err != nil {
 		return fmt.Errorf("drop messages: %w", err)
 	}
-	dropped, err := result.RowsAffected()
-	if err != nil || dropped == 0 {
-		return err
+	if dropped == 0 {
+		return nil
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE delivery SET dropped = dropped + ?`, dropped)
 	return err
 }
 
-// housekeep drops what is too old, gives pages back and truncates the WAL. It writes last of
-// all, into the empty WAL: SQLite syncs a WAL's first write, header and frames apart, which
-// the next command would otherwise have to wait for.
-func (o *Outbox) housekeep(ctx context.Context) error {
-	now := o.cfg.Now()
-	err := o.WithLock(ctx, func() error {
+// shortWAL is the size of a WAL, in bytes, that is left as it is. Each command reads all of it, which
+// takes 0.1 ms; to truncate it takes three syncs and 1.2 ms of CPU.
+const shortWAL = 128 << 10
+
+// housekeep drops what is too old, gives pages back and truncates the WAL, when it is time for one of
+// them. It writes last of all, into the empty WAL: SQLite syncs a WAL's first write, header and
+// frames apart, which the next command would otherwise have to wait for.
+func (o *Outbox) housekeep(ctx context.Context, last sql.NullInt64) error {
+	if steady := o.steadySince(last); steady >= 0 && steady < steadyClock && o.store.WALSize() <= shortWAL {
+		return nil
+	}
+	err := o.store.Locked(ctx, func() error {
 		o.cfg.Point("housekeeping")
 		var seen time.Time
-		err := o.InTx(ctx, func(tx *sql.Tx) (err error) {
-			seen, err = dropOldTx(ctx, tx, now)
+		err := o.Update(ctx, func(tx *Tx) (err error) {
+			seen, err = tx.dropOld(ctx)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		err = o.mending(ctx, func() error { return o.shrink(ctx, housekeepingPages, 0) })
-		if err != nil {
+		if err := o.store.Shrink(ctx, housekeepingPages, 0); err != nil {
 			return err
 		}
-		return o.InTx(ctx, func(tx *sql.Tx) error { return housekeptTx(ctx, tx, seen) })
+		return o.Update(ctx, func(tx *Tx) error {
+			_, err := tx.ExecContext(ctx, `UPDATE delivery SET housekept_at = ?`, seen.UnixMilli())
+			return err
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("housekeeping: %w", err)
@@ -84,63 +91,35 @@ func (o *Outbox) housekeep(ctx context.Context) error {
 	return nil
 }
 
-// dropOldTx returns the time from which on the clock has to prove itself again.
-func dropOldTx(ctx context.Context, tx *sql.Tx, now time.Time) (seen time.Time, err error) {
-	var last sql.NullInt64
-	if err := tx.QueryRowContext(ctx, `SELECT housekept_at FROM delivery`).Scan(&last); err != nil {
-		return now, err
+// steadySince tells for how long the clock has gone on, or -1 when it has to prove itself anew.
+func (o *Outbox) steadySince(last sql.NullInt64) time.Duration {
+	since := o.cfg.Now().Sub(time.UnixMilli(last.Int64))
+	if !last.Valid || since < 0 || since > maxPause {
+		return -1
 	}
-	since := now.Sub(time.UnixMilli(last.Int64))
-	switch {
-	case !last.Valid || since < 0 || since > maxPause:
-		return now, nil
-	case since < steadyClock:
-		return time.UnixMilli(last.Int64), nil
+	return since
+}
+
+// dropOld returns the time from which on the clock has to prove itself again.
+func (tx *Tx) dropOld(ctx context.Context) (seen time.Time, err error) {
+	switch steady := tx.outbox.steadySince(tx.housekept); {
+	case steady < 0:
+		return tx.now, nil
+	case steady < steadyClock:
+		return time.UnixMilli(tx.housekept.Int64), nil
 	}
 	_, err = tx.ExecContext(ctx, `DELETE FROM messages WHERE state = 'delivered' AND settled_at < ?`,
-		now.Add(-receiptAge).UnixMilli())
+		tx.now.Add(-receiptAge).UnixMilli())
 	if err != nil {
-		return now, err
+		return tx.now, err
 	}
 	for _, state := range []State{Pending, Dead} {
-		err := dropTx(ctx, tx, `recorded_at < ? AND seq IN
+		err := tx.drop(ctx, `recorded_at < ? AND seq IN
 			(SELECT seq FROM messages WHERE state = ? ORDER BY seq LIMIT ?)`,
-			now.Add(-maxAge).UnixMilli(), state, housekeepingRows)
+			tx.now.Add(-maxAge).UnixMilli(), state, housekeepingRows)
 		if err != nil {
-			return now, err
+			return tx.now, err
 		}
 	}
-	return now, nil
-}
-
-func housekeptTx(ctx context.Context, tx *sql.Tx, seen time.Time) error {
-	_, err := tx.ExecContext(ctx, `UPDATE delivery SET housekept_at = ?`, seen.UnixMilli())
-	return err
-}
-
-// shrink gives up to the given number of pages back to the file system, and the WAL, unless
-// somebody still reads it after the wait. Who waits for readers holds up every writer.
-// incremental_vacuum yields a row per page, and works only as far as the rows are read.
-func (o *Outbox) shrink(ctx context.Context, pages int, wait time.Duration) error {
-	if err := o.open(ctx); err != nil {
-		return err
-	}
-	for _, statement := range []string{
-		fmt.Sprintf("PRAGMA incremental_vacuum(%d)", pages),
-		fmt.Sprintf("PRAGMA busy_timeout = %d", wait.Milliseconds()),
-		"PRAGMA wal_checkpoint(TRUNCATE)",
-		fmt.Sprintf("PRAGMA busy_timeout = %d", o.cfg.BusyWait.Milliseconds()),
-	} {
-		o.cfg.Point("before-shrink")
-		rows, err := o.db.QueryContext(ctx, statement)
-		if err != nil {
-			return err
-		}
-		for rows.Next() {
-		}
-		if err := rows.Close(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return tx.now, nil
 }

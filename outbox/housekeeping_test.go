@@ -2,7 +2,6 @@ package outbox_test
 
 import (
 	"context"
-	"database/sql"
 	"os"
 	"testing"
 	"time"
@@ -10,12 +9,13 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
 // fill makes a backlog of n pending events with one statement.
 func (b *bench) fill(n int, at time.Time) {
 	b.Helper()
-	b.tx(func(tx *sql.Tx) error {
+	b.tx(func(tx *outbox.Tx) error {
 		_, err := tx.Exec(`
 			WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < ?1)
 			INSERT INTO messages (uuid, kind, event, anon_id, distinct_id, properties, recorded_at)
@@ -69,7 +69,7 @@ func TestEventsOlderThanNinetyDaysAreDroppedAndCounted(t *testing.T) {
 	b := newBench(t)
 	b.add(b.alias())
 	b.addEvents(2)
-	b.server.SetFault(fault("503"))
+	b.server.SetFault(outboxtest.MustFault("503"))
 	for range 91 {
 		b.flush()
 		b.clock.Advance(24 * time.Hour)
@@ -83,7 +83,7 @@ func TestEventsOlderThanNinetyDaysAreDroppedAndCounted(t *testing.T) {
 func TestAClockAYearAheadDropsNothing(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(2)
-	b.server.SetFault(fault("503"))
+	b.server.SetFault(outboxtest.MustFault("503"))
 	b.flush()
 	for range 3 { // many commands may run until somebody sets the clock right
 		b.clock.Advance(365 * 24 * time.Hour)
@@ -101,7 +101,7 @@ func TestAClockAYearAheadDropsNothing(t *testing.T) {
 
 func TestTheDatabaseShrinksAfterADrainedBacklog(t *testing.T) {
 	b := newBench(t)
-	b.fill(20_000, b.clock.Now())
+	b.fill(6_000, b.clock.Now())
 	grown := fileSize(t, b.path) + fileSize(t, b.path+"-wal")
 	b.mustFlush()
 	b.addEvents(1)
@@ -109,9 +109,8 @@ func TestTheDatabaseShrinksAfterADrainedBacklog(t *testing.T) {
 		b.addEvents(1)
 		b.mustFlush()
 	}
-	const header, frame = 32, 24 + 4096 // https://www.sqlite.org/fileformat2.html#the_write_ahead_log
-	if wal := fileSize(t, b.path+"-wal"); wal > header+frame {
-		t.Errorf("the WAL has %d bytes after a flusher, want it truncated, but for the note that housekeeping was done", wal)
+	if wal := fileSize(t, b.path+"-wal"); wal > 128<<10 {
+		t.Errorf("the WAL has %d bytes after a flusher, want at most 128 kB: each command reads all of it", wal)
 	}
 	if now := fileSize(t, b.path); now > grown/4 {
 		t.Errorf("the database has %d bytes after the backlog of %d is gone", now, grown)
@@ -135,8 +134,8 @@ func fileSize(t *testing.T, path string) int64 {
 func TestHousekeepingDoesNotWaitForSomebodyWhoReads(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(1)
-	err := b.open().View(context.Background(), func(tx *sql.Tx) error {
-		if _, err := outbox.CountsTx(context.Background(), tx); err != nil { // from here on it reads
+	err := b.open().View(context.Background(), func(tx *outbox.Tx) error {
+		if _, err := tx.Counts(context.Background()); err != nil { // from here on it reads
 			return err
 		}
 		start := time.Now()
@@ -158,7 +157,7 @@ func TestHousekeepingDoesNotWaitForSomebodyWhoReads(t *testing.T) {
 func TestErasingLeavesNoTraceInTheFiles(t *testing.T) {
 	for name, erase := range map[string]func(*outbox.Outbox) (int, error){
 		"disable": func(o *outbox.Outbox) (int, error) { return o.Disable(context.Background()) },
-		"clear":   func(o *outbox.Outbox) (int, error) { return o.Clear(context.Background()) },
+		"clear":   func(o *outbox.Outbox) (int, error) { return o.Clear(context.Background(), nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)

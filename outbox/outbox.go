@@ -4,199 +4,141 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"time"
+
+	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
 
-// Config says where an Outbox lives and how long it may wait.
-type Config struct {
-	// Path is the absolute path of the database. Its two side files lie beside it.
-	Path string
-	// Now is the clock.
-	Now func() time.Time
-	// LockWait bounds the wait for the write lock while nobody gets on; afterwards SQLite's own
-	// locking decides. Zero means three seconds: in a burst of 200 processes on two busy cores
-	// the holder may not get a core for longer than one. While the lock changes hands, the wait
-	// goes on, up to five times as long.
-	LockWait time.Duration
-	// BusyWait bounds SQLite's own wait for the database. Zero means five seconds.
-	BusyWait time.Duration
-	// Point, for testing, is called at the named points of the package's work, where a test
-	// stops or kills the process; by two goroutines at once while a request is under way. Nil in
-	// production.
-	Point func(name string)
+// Errors of the queue. Those of a sink are in Delay. The causes of a database that cannot be used
+// are told apart with errors.Is, and permission's owner and remedy with errors.As.
+var (
+	ErrOff  = errors.New("tracking is off") // nothing is recorded or sent
+	ErrBusy = errors.New("another flusher is at work")
+	ErrNone = store.ErrNone // there is no database yet
+
+	// ErrNoProcess means that no flusher can be started: nothing is delivered but by Flush.
+	ErrNoProcess = errors.New("no process can be started")
+
+	ErrNewer        = store.ErrNewer        // a newer program has migrated the database
+	ErrForeign      = store.ErrForeign      // the file is somebody else's database
+	ErrDamaged      = store.ErrDamaged      // the next transaction replaces it
+	ErrFull         = store.ErrFull         // the disk
+	ErrReadOnly     = store.ErrReadOnly     // the disk
+	ErrPermission   = store.ErrPermission   // as *PermissionError
+	ErrNotDirectory = store.ErrNotDirectory // what should hold the database
+	ErrNotFile      = store.ErrNotFile      // what should be the database
+	ErrLocked       = store.ErrLocked       // by another process, for longer than anybody waits
+)
+
+// PermissionError says whose file is in the way, and which command mends it.
+type PermissionError = store.PermissionError
+
+// Recorded says what Record did beside committing.
+type Recorded struct {
+	// First means that nothing was ever recorded here: the user has to be told what is.
+	First bool
+	// Started means that a flusher was started.
+	Started bool
+	// Trouble is what failed after the commit. Nothing is lost by it: the next command makes up
+	// for it. It may join several errors.
+	Trouble error
 }
 
-// Outbox is the queue in one database file. It belongs to one goroutine at a time; any number
-// of processes may have the same file open.
-type Outbox struct {
-	cfg    Config
-	db     *sql.DB
-	ready  bool        // db is of the version that this binary knows
-	file   os.FileInfo // of the open database
-	locked bool        // within WithLock
-	lock   *fileLock   // within WithLock, if it was had
-	stuck  bool        // the lock's holder did not get on when it was waited for last
-	wrote  bool
+// Record runs change in one transaction, in which it adds messages and changes tables of the
+// caller's. What was committed is durable when Record returns, and a flusher is on its way if
+// one is due. It returns ErrOff, and does not run change, when tracking is off.
+//
+// An error of change undoes everything and is returned as it is. A damaged database is
+// replaced, and change is run again on its replacement.
+//
+// What went wrong is left for Note to find, but for an error of change.
+func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recorded, err error) {
+	var changed error
+	r, err = o.record(ctx, func(tx *Tx) error {
+		changed = change(tx)
+		return changed
+	})
+	if err != nil && (changed == nil || store.Cause(err) != nil) {
+		o.note(false, err)
+	}
+	return r, err
 }
 
-// New returns the outbox at cfg.Path. It touches nothing: the file is opened, and if need be
-// created, by the first transaction.
-func New(cfg Config) *Outbox {
-	if cfg.LockWait == 0 {
-		cfg.LockWait = 3 * time.Second
+func (o *Outbox) record(ctx context.Context, change func(tx *Tx) error) (r Recorded, err error) {
+	if o.cfg.Consent == Withdrawn || o.cfg.Consent == Stored && !o.ConsentBeside().On {
+		return r, ErrOff
 	}
-	if cfg.BusyWait == 0 {
-		cfg.BusyWait = 5 * time.Second
-	}
-	if cfg.Point == nil {
-		cfg.Point = func(string) {}
-	}
-	return &Outbox{cfg: cfg}
-}
-
-// Path returns the database's path.
-func (o *Outbox) Path() string { return o.cfg.Path }
-
-// WithLock runs fn with the write lock held, so that what fn does outside the database (an
-// exported file) is as exclusive as what it does inside. Transactions within fn do not take
-// the lock again. When the lock cannot be had in time fn runs all the same: SQLite's own
-// locking still guards the database.
-func (o *Outbox) WithLock(ctx context.Context, fn func() error) error {
-	if o.locked {
-		return fn()
-	}
-	if o.db == nil {
-		o.openEarly(ctx)
-	}
-	lock, err := o.writeLock()
-	if err != nil && !errors.Is(err, errLocked) {
-		return fmt.Errorf("lock outbox: %w", err)
-	}
-	if err == nil {
-		defer lock.release()
-	}
-	o.locked, o.lock = true, lock
-	defer func() { o.locked, o.lock = false, nil }()
-	return fn()
-}
-
-// writeLock creates the directory (0700) when it is missing; an existing one stays as it is. A
-// holder that was waited for in vain is not waited for again: a flusher has ten seconds for many
-// transactions, and would not come to settle what it has sent.
-func (o *Outbox) writeLock() (*fileLock, error) {
-	path := o.cfg.Path + ".lock"
-	p := patience{idle: o.cfg.LockWait, most: 5 * o.cfg.LockWait}
-	if o.stuck {
-		p = patience{}
-	}
-	lock, err := acquire(path, p)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, err
+	var tx *Tx
+	err = o.store.Locked(ctx, func() error {
+		err := o.write(ctx, func(now *Tx) error {
+			tx = now
+			if !tx.mayRecord() {
+				return ErrOff
+			}
+			if r.First = tx.consent.Since.IsZero(); r.First {
+				if err := tx.presumeConsent(ctx); err != nil {
+					return err
+				}
+			}
+			return change(tx)
+		})
+		if err == nil {
+			r.Trouble = tx.committed()
 		}
-		lock, err = acquire(path, p)
+		return err
+	})
+	if err != nil {
+		return Recorded{}, err
 	}
-	o.stuck = errors.Is(err, errLocked)
-	return lock, err
+	// Without the lock, so that nobody waits for the disk.
+	r.Trouble = errors.Join(r.Trouble, o.store.Leave())
+	if tx.added > 0 && o.isDue(tx) {
+		o.cfg.Point("before-spawn")
+		err := o.startFlusher(tx.heldOne)
+		o.note(true, err)
+		r.Started, r.Trouble = err == nil, errors.Join(r.Trouble, err)
+	}
+	return r, nil
 }
 
-// InTx runs fn in one immediate transaction under the write lock and commits it when fn
-// returns nil. A corrupt database is replaced and fn is run again on its replacement, so fn
-// must not keep what an earlier run of it produced.
-func (o *Outbox) InTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
-	return o.WithLock(ctx, func() error {
-		return o.mending(ctx, func() error { return o.inTx(ctx, fn) })
+// Update runs change in one transaction. Unlike Record it records nothing by itself: it works
+// with tracking off, syncs nothing and starts no flusher. Messages are refused while tracking
+// is off.
+func (o *Outbox) Update(ctx context.Context, change func(tx *Tx) error) error {
+	return o.store.Locked(ctx, func() error {
+		var tx *Tx
+		err := o.write(ctx, func(now *Tx) error {
+			tx = now
+			return change(tx)
+		})
+		if err != nil {
+			return err
+		}
+		return tx.committed()
 	})
 }
 
-// mending runs fn, and once more on the replacement when it meets a damaged database. Called
-// within WithLock.
-func (o *Outbox) mending(ctx context.Context, fn func() error) error {
-	err := fn()
-	if err == nil || o.lock == nil || !o.isDamaged(ctx, err) {
-		return err
-	}
-	if err := o.replaceCorrupt(ctx); err != nil {
-		return fmt.Errorf("replace corrupt outbox: %w", err)
-	}
-	return fn()
-}
-
-func (o *Outbox) inTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
-	if err := o.open(ctx); err != nil {
-		return fmt.Errorf("open outbox: %w", err)
-	}
-	tx, err := o.db.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	defer tx.Rollback() // nothing to do after a commit
-	if err := fn(tx); err != nil {
-		return err
-	}
-	o.cfg.Point("before-commit")
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	o.wrote = true
-	o.cfg.Point("after-commit")
-	return nil
-}
-
-// walLimit is the size, in bytes, over which a leaving process closes properly, which moves
-// the WAL into the database.
-const walLimit = 1 << 20
-
-// Leave makes what was committed durable with one sync and keeps the database open: the last
-// close of a database checkpoints it, which costs three to four more syncs, and the process is
-// about to end. Call it without the write lock, so that nobody waits for the disk.
-func (o *Outbox) Leave() error {
-	if !o.wrote {
-		return nil
-	}
-	o.wrote = false
-	size, err := syncFile(o.cfg.Path + "-wal")
-	if errors.Is(err, fs.ErrNotExist) { // beside the target, when the database is a link
-		target, linkErr := filepath.EvalSymlinks(o.cfg.Path)
-		if linkErr != nil {
-			return linkErr
+// View runs look in a transaction that cannot write, without the lock: looking at the queue
+// changes nothing and waits for nobody. It returns ErrNone when there is no database.
+func (o *Outbox) View(ctx context.Context, look func(tx *Tx) error) error {
+	return o.store.View(ctx, func(sqlTx *sql.Tx) error {
+		tx, err := o.begin(ctx, sqlTx)
+		if err != nil {
+			return err
 		}
-		size, err = syncFile(target + "-wal")
-	}
-	if errors.Is(err, fs.ErrNotExist) { // another process has closed, and so checkpointed
-		return nil
-	}
-	if err == nil && size > walLimit {
-		return o.Close()
-	}
-	return err
+		return look(tx)
+	})
 }
 
-// syncFile must not be used on the database itself: closing it here would drop the locks that
-// SQLite holds on it for the whole process. The WAL carries no locks.
-func syncFile(path string) (size int64, err error) {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	return info.Size(), f.Sync()
-}
-
-// Close closes the database. The last process to close it checkpoints the WAL.
-func (o *Outbox) Close() error {
-	if o.db == nil {
-		return nil
-	}
-	err := o.db.Close()
-	o.db, o.ready = nil, false
-	return err
+// write runs fn in a transaction of a database that is at home on this machine.
+func (o *Outbox) write(ctx context.Context, fn func(tx *Tx) error) error {
+	return o.store.Write(ctx, func(sqlTx *sql.Tx) error {
+		tx, err := o.begin(ctx, sqlTx)
+		if err != nil {
+			return err
+		}
+		if err := o.settleIn(ctx, tx); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
 }

@@ -2,7 +2,6 @@ package outbox_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
+	"github.com/ArcadeAI/arcade-cli/outbox/posthog"
 )
 
 // clock moves only when told.
@@ -54,12 +54,24 @@ func newBench(t *testing.T) *bench {
 }
 
 // open returns another view of the same file, as another process would have it.
-func (b *bench) open() *outbox.Outbox {
-	box := outbox.New(outbox.Config{Path: b.path, Now: b.clock.Now, Point: func(name string) {
-		if b.points != nil {
-			b.points(name)
-		}
-	}})
+func (b *bench) open(changes ...func(cfg *outbox.Config)) *outbox.Outbox {
+	b.Helper()
+	cfg := outbox.Config{
+		Path: b.path, Now: b.clock.Now, Jitter: func() float64 { return 0 },
+		Sink: b.sink(), Start: func(string, []string) error { return nil },
+		Point: func(name string) {
+			if b.points != nil {
+				b.points(name)
+			}
+		},
+	}
+	for _, change := range changes {
+		change(&cfg)
+	}
+	box, err := outbox.New(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
 	b.Cleanup(func() {
 		if err := box.Close(); err != nil {
 			b.Errorf("close: %v", err)
@@ -81,23 +93,27 @@ const (
 	anonB = "22222222-2222-4222-8222-222222222222"
 )
 
-func (b *bench) tx(fn func(tx *sql.Tx) error) {
+func (b *bench) tx(fn func(tx *outbox.Tx) error) {
 	b.Helper()
-	if err := b.box.InTx(context.Background(), fn); err != nil {
+	if err := b.box.Update(context.Background(), fn); err != nil {
 		b.Fatal(err)
 	}
 }
 
 func (b *bench) add(messages ...outbox.Message) {
 	b.Helper()
-	b.tx(func(tx *sql.Tx) error {
+	b.tx(adding(messages...))
+}
+
+func adding(messages ...outbox.Message) func(tx *outbox.Tx) error {
+	return func(tx *outbox.Tx) error {
 		for _, m := range messages {
-			if err := outbox.AddTx(context.Background(), tx, m); err != nil {
+			if err := tx.Add(context.Background(), m); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}
 }
 
 // addEvents adds n events, one clock tick apart.
@@ -111,20 +127,36 @@ func (b *bench) addEvents(n int) {
 	b.add(list...)
 }
 
-func (b *bench) flusher() *outbox.Flusher {
-	return &outbox.Flusher{
-		Outbox: b.open(), Endpoint: b.server.URL(), Key: "phc_test",
-		Transport: &http.Transport{DisableKeepAlives: true},
-		Jitter:    func() float64 { return 0 },
-		Resolve:   func(context.Context) error { return nil },
-		Anonymous: func(context.Context, *sql.Tx, string) error { return nil },
-	}
+// flush delivers as a flusher's process does.
+func (b *bench) flush(changes ...func(cfg *outbox.Config)) (outbox.Result, error) {
+	b.Helper()
+	box := b.open(changes...)
+	defer box.Close() // a process that has ended keeps no file open, and Windows renames none that is
+	return box.Deliver(context.Background(), 0, nil)
 }
 
-func (b *bench) flush() (outbox.Result, error) {
-	flusher := b.flusher()
-	defer flusher.Outbox.Close() // a process that has ended keeps no file open, and Windows renames none that is
-	return flusher.Run(context.Background())
+// flushByHand delivers as a person does who waits for it.
+func (b *bench) flushByHand() (outbox.Result, error) {
+	b.Helper()
+	box := b.open()
+	defer box.Close()
+	return box.Flush(context.Background(), outbox.FlushOptions{})
+}
+
+// proved makes the server one that has accepted something before, as one in use has.
+func (b *bench) proved() {
+	b.Helper()
+	b.tx(func(tx *outbox.Tx) error {
+		_, err := tx.Exec(`INSERT INTO endpoints (endpoint, accepted_at) VALUES (?, 0)`, b.sink().Endpoint())
+		return err
+	})
+}
+
+// sink is the real one, of posthog-go's wire form.
+func (b *bench) sink() outbox.Sink {
+	return posthog.New(posthog.Config{
+		Host: b.server.URL(), Key: "phc_test", Now: b.clock.Now, Transport: &http.Transport{DisableKeepAlives: true},
+	})
 }
 
 // mustFlush delivers everything, or fails the test.
@@ -139,17 +171,23 @@ func (b *bench) mustFlush() outbox.Result {
 
 func (b *bench) messages(f outbox.Filter) (list []outbox.Message) {
 	b.Helper()
-	b.tx(func(tx *sql.Tx) (err error) {
-		list, err = outbox.MessagesTx(context.Background(), tx, f)
-		return err
+	b.tx(func(tx *outbox.Tx) error {
+		list = nil
+		for m, err := range tx.Messages(context.Background(), f) {
+			if err != nil {
+				return err
+			}
+			list = append(list, m)
+		}
+		return nil
 	})
 	return list
 }
 
 func (b *bench) counts() (c outbox.Counts) {
 	b.Helper()
-	b.tx(func(tx *sql.Tx) (err error) {
-		c, err = outbox.CountsTx(context.Background(), tx)
+	b.tx(func(tx *outbox.Tx) (err error) {
+		c, err = tx.Counts(context.Background())
 		return err
 	})
 	return c
@@ -157,9 +195,9 @@ func (b *bench) counts() (c outbox.Counts) {
 
 func (b *bench) schedule() (s outbox.Schedule) {
 	b.Helper()
-	b.tx(func(tx *sql.Tx) (err error) {
-		s, err = outbox.ScheduleTx(context.Background(), tx)
-		return err
+	b.tx(func(tx *outbox.Tx) error {
+		s = tx.Schedule()
+		return nil
 	})
 	return s
 }

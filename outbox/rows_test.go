@@ -16,6 +16,7 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
+	"github.com/ArcadeAI/arcade-cli/outbox/posthog"
 )
 
 // Rows come from a disk: whatever one holds, it is sent, refused or left behind, and its
@@ -47,17 +48,16 @@ func FuzzRowsFoundOnDisk(f *testing.F) {
 		}
 		neighbours := insertBetween(t, path, row)
 		server := outboxtest.New()
-		box := outbox.New(outbox.Config{Path: path, Now: time.Now})
-		defer box.Close()
-		flusher := outbox.Flusher{
-			Outbox: box, Endpoint: "http://posthog.invalid", Key: "phc_test", Transport: direct{server}, Now: true,
-			Jitter:    func() float64 { return 0 },
-			Resolve:   func(context.Context) error { return nil },
-			Anonymous: func(context.Context, *sql.Tx, string) error { return nil },
+		box, err := outbox.New(outbox.Config{Path: path, Sink: posthog.New(posthog.Config{
+			Host: "http://posthog.invalid", Key: "phc_test", Transport: direct{server},
+		})})
+		if err != nil {
+			t.Fatal(err)
 		}
+		defer box.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
-		if _, err := flusher.Run(ctx); err != nil {
+		if _, err := box.Flush(ctx, outbox.FlushOptions{}); err != nil {
 			t.Errorf("the run ended with %v", err)
 		}
 		arrived := map[string]bool{}
@@ -85,8 +85,11 @@ func (d direct) RoundTrip(request *http.Request) (*http.Response, error) {
 func emptyDatabase(f *testing.F) []byte {
 	f.Helper()
 	path := filepath.Join(f.TempDir(), "usage.db")
-	box := outbox.New(outbox.Config{Path: path, Now: time.Now})
-	err := box.InTx(context.Background(), func(*sql.Tx) error { return nil })
+	box, err := outbox.New(outbox.Config{Path: path})
+	if err != nil {
+		f.Fatal(err)
+	}
+	err = box.Update(context.Background(), func(*outbox.Tx) error { return nil })
 	if err := errors.Join(err, box.Close()); err != nil {
 		f.Fatal(err)
 	}
@@ -128,7 +131,7 @@ func insertBetween(t *testing.T, path string, row []any) (neighbours []string) {
 	exec(set, strings.NewReplacer(" NOT NULL", "", " STRICT", "").Replace(schema))
 	exec(`PRAGMA writable_schema = reset`)
 	for _, values := range [][]any{good(), row, good()} {
-		exec(`INSERT OR IGNORE INTO messages (uuid, kind, event, anon_id, distinct_id, credential, properties,
+		exec(`INSERT OR IGNORE INTO messages (uuid, kind, event, anon_id, distinct_id, hold, properties,
 			recorded_at, state, attempts, last_error, settled_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, values...)
 	}
 	exec(`PRAGMA writable_schema = on`)

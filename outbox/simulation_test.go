@@ -1,7 +1,10 @@
 package outbox
 
 import (
+	"bytes"
+	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -11,11 +14,7 @@ import (
 // installations behind an hour in which PostHog answers nobody. Commands come at random, a
 // flusher is only ever started by a command, and back-off and jitter are the real ones.
 func TestTheMachinesOfAnOutageDoNotComeBackAsOne(t *testing.T) {
-	const installations = 100_000
-	s := newSimulation()
-	for i := range installations {
-		s.live(habits[i%len(habits)])
-	}
+	s := simulate(rand.New(rand.NewPCG(3, 4)).Float64)
 	steady := s.rate(s.start, s.down)
 	refused := s.rate(s.up.Add(-15*time.Minute), s.up)
 	peak, at := s.peak(s.up, s.end)
@@ -24,6 +23,14 @@ func TestTheMachinesOfAnOutageDoNotComeBackAsOne(t *testing.T) {
 	t.Logf("after recovery: at most %.0f requests a second, %.2f of the steady rate, after %s", peak, peak/steady, at.Sub(s.up))
 	for _, share := range []int{50, 90, 99} {
 		t.Logf("%d %% of what was recorded in the outage is delivered after %s", share, s.deliveredAfter(share))
+	}
+	plain := simulate(func() float64 { return 0.5 }) // the same wait on average, and the same commands
+	peak0, at0 := plain.peak(plain.up, plain.end)
+	t.Logf("without jitter: at most %.0f requests a second, %.2f of the steady rate, after %s", peak0, peak0/steady, at0.Sub(plain.up))
+	if path := os.Getenv("OUTBOX_PICTURE"); path != "" {
+		if err := os.WriteFile(path, picture(s, plain), 0o644); err != nil {
+			t.Error(err)
+		}
 	}
 	if refused > steady/2 {
 		t.Errorf("PostHog gets %.0f requests a second while it is down, want the back-off to halve the %.0f of before", refused, steady)
@@ -44,9 +51,21 @@ var habits = []time.Duration{
 	time.Hour, time.Hour, time.Hour,
 }
 
+// simulate lets 100,000 installations live through the outage.
+func simulate(jitter func() float64) *simulation {
+	const installations = 100_000
+	s := newSimulation()
+	s.jitter = jitter
+	for i := range installations {
+		s.live(habits[i%len(habits)])
+	}
+	return s
+}
+
 // simulation is a PostHog that is down from down to up, and what it sees.
 type simulation struct {
-	random               *rand.Rand
+	random               *rand.Rand // of the commands
+	jitter               func() float64
 	start, down, up, end time.Time
 	requests             []int           // by window since start
 	recorded             int             // messages of the outage
@@ -114,7 +133,7 @@ func (s *simulation) flush(m *installation) {
 	s.requests[at.Sub(s.start)/window]++
 	if s.isDown(at) {
 		m.schedule.Failures++
-		m.schedule.NotBefore = at.Add(backOff(m.schedule.Failures, s.random.Float64()))
+		m.schedule.NotBefore = at.Add(backOff(m.schedule.Failures, s.jitter()))
 		return
 	}
 	for _, recorded := range m.pending {
@@ -151,4 +170,43 @@ func (s *simulation) deliveredAfter(share int) time.Duration {
 		return s.delays[at].Round(time.Second)
 	}
 	return s.end.Sub(s.up)
+}
+
+// picture draws the requests a second that PostHog sees, each minute's average: with jitter, and
+// without. OUTBOX_PICTURE names the file that the test writes it to.
+func picture(with, without *simulation) []byte {
+	const width, height, left, top, bottom = 720, 300, 50, 20, 260
+	top1 := 0.0 // requests a second at the top of the picture
+	for at := with.start; at.Before(with.end); at = at.Add(time.Minute) {
+		top1 = max(top1, with.rate(at, at.Add(time.Minute)), without.rate(at, at.Add(time.Minute)))
+	}
+	x := func(at time.Time) float64 {
+		return left + float64(at.Sub(with.start))/float64(with.end.Sub(with.start))*(width-left-20)
+	}
+	y := func(rate float64) float64 { return bottom - rate/top1*(bottom-top) }
+	var svg bytes.Buffer
+	fmt.Fprintf(&svg, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", width, height)
+	fmt.Fprintln(&svg, `<title>Requests a second of 100,000 installations before, during and after an outage of an hour</title>`)
+	fmt.Fprintf(&svg, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", width, height)
+	fmt.Fprintf(&svg, `<rect x="%.1f" y="%d" width="%.1f" height="%d" fill="#eeeeee"/>`+"\n", x(with.down), top, x(with.up)-x(with.down), bottom-top)
+	fmt.Fprintf(&svg, `<text x="%.1f" y="%d">no answer</text>`+"\n", x(with.down)+8, top+14)
+	for rate := 0.0; rate <= top1; rate += 100 {
+		fmt.Fprintf(&svg, `<path d="M%d %.1fH%d" stroke="#cccccc"/><text x="%d" y="%.1f" text-anchor="end">%.0f</text>`+"\n", left, y(rate), width-20, left-6, y(rate)+4, rate)
+	}
+	for at := with.start; !at.After(with.end); at = at.Add(time.Hour) {
+		fmt.Fprintf(&svg, `<text x="%.1f" y="%d" text-anchor="middle">%.0f h</text>`+"\n", x(at), bottom+18, at.Sub(with.start).Hours())
+	}
+	for _, curve := range []struct {
+		s            *simulation
+		name, colour string
+		dy           int
+	}{{without, "without jitter", "#d95f02", 34}, {with, "with jitter", "#1b6ca8", 18}} {
+		fmt.Fprintf(&svg, `<polyline fill="none" stroke="%s" points="`, curve.colour)
+		for at := with.start; at.Before(with.end); at = at.Add(time.Minute) {
+			fmt.Fprintf(&svg, "%.1f,%.1f ", x(at), y(curve.s.rate(at, at.Add(time.Minute))))
+		}
+		fmt.Fprintf(&svg, `"/><text x="%d" y="%d" fill="%s">%s</text>`+"\n", width-130, bottom-curve.dy, curve.colour, curve.name)
+	}
+	fmt.Fprintln(&svg, `</svg>`)
+	return svg.Bytes()
 }

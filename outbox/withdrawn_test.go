@@ -22,7 +22,7 @@ func userWords() map[string]userWord {
 	return map[string]userWord{
 		"off":                {disable, outbox.ErrOff},
 		"off, then on again": {func(box *outbox.Outbox) error { return errors.Join(disable(box), box.Enable(ctx)) }, nil},
-		"erase":              {func(box *outbox.Outbox) error { _, err := box.Clear(ctx); return err }, nil},
+		"erase":              {func(box *outbox.Outbox) error { _, err := box.Clear(ctx, nil); return err }, nil},
 	}
 }
 
@@ -30,7 +30,7 @@ func userWords() map[string]userWord {
 // already, and even if it was stopped there for so long that tracking is on again.
 func TestWhatTheUserTakesBackIsNotSentAfterTheBatchWasTaken(t *testing.T) {
 	for name, word := range userWords() {
-		for _, point := range []string{"claimed", "before-request"} {
+		for _, point := range []string{"claimed"} {
 			t.Run(name+" at "+point, func(t *testing.T) {
 				b := newBench(t)
 				b.addEvents(3)
@@ -60,9 +60,9 @@ func TestAFlusherWhoseMessagesWereErasedSendsWhatIsRecordedAfterwards(t *testing
 	b := newBench(t)
 	b.addEvents(3)
 	b.points = func(reached string) {
-		if reached == "before-request" {
+		if reached == "claimed" {
 			b.points = nil
-			if _, err := b.open().Clear(context.Background()); err != nil {
+			if _, err := b.open().Clear(context.Background(), nil); err != nil {
 				t.Error(err)
 			}
 			b.addEvents(1)
@@ -85,11 +85,11 @@ func TestTheEndOfADeliveryUnderWayCanBeWaitedFor(t *testing.T) {
 	}()
 	<-at.Reached()
 	b.disable()
-	if b.box.AwaitFlusher(10 * time.Millisecond) {
+	if b.box.AwaitFlusher(context.Background(), 10*time.Millisecond) {
 		t.Error("the wait ended while a request was under way")
 	}
 	at.Release()
-	if !b.box.AwaitFlusher(time.Minute) {
+	if !b.box.AwaitFlusher(context.Background(), time.Minute) {
 		t.Error("the wait did not end with the flusher")
 	}
 	if n := len(b.server.Commits()); n != 1 {
@@ -100,13 +100,15 @@ func TestTheEndOfADeliveryUnderWayCanBeWaitedFor(t *testing.T) {
 	}
 }
 
-func TestForcedDeliveryIsNotStoppedByDisable(t *testing.T) {
+func TestWhatTheEnvironmentGrantsIsNotStoppedByDisable(t *testing.T) {
 	b := newBench(t)
 	b.disable()
-	b.addEvents(1)
-	f := b.flusher()
-	f.Forced = true
-	if _, err := f.Run(context.Background()); err != nil || len(b.server.Events()) != 1 {
+	granted := func(cfg *outbox.Config) { cfg.Consent = outbox.Granted }
+	box := b.open(granted)
+	if _, err := box.Record(context.Background(), adding(b.event(1))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.flush(granted); err != nil || len(b.server.Events()) != 1 {
 		t.Errorf("%v, and PostHog has %d events, want one: the environment has the last word", err, len(b.server.Events()))
 	}
 }

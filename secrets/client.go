@@ -2,7 +2,9 @@ package secrets
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -14,17 +16,18 @@ import (
 const (
 	attemptTimeout = 30 * time.Second
 	retryPause     = 500 * time.Millisecond
-	// maxAnswer bounds what is read of an answer, in bytes: a list of some ten thousand secrets.
-	maxAnswer = 4 << 20
+	// maxAnswer bounds what is read of an answer that is not a list, in bytes.
+	maxAnswer = 1 << 20
 )
 
 // Client asks one Engine about the secrets of one project. Its methods may be called from
 // several goroutines.
 //
-// Every call is idempotent and is made once more when the connection breaks or a gateway
-// answers 502, 503 or 504. A redirect is never followed: it would take the token elsewhere.
-// An error is a [*StatusError], a [*ConnectionError], [ErrNotEngine], [ErrBadToken] or the
-// context's own; what else can go wrong is documented with the method.
+// Every call is idempotent. It is made once more when the connection breaks or a gateway answers
+// 502, 503 or 504, and again after a wait when the Engine asks for one (429, Retry-After), for a
+// minute in all calls together. A redirect is never followed: it would take the token elsewhere.
+// An error is a [*StatusError], a [*ConnectionError], [ErrNotEngine], [ErrReported],
+// [ErrBadToken] or the context's own; what else can go wrong is documented with the method.
 type Client struct {
 	HTTP  *http.Client // proxies and certificates are its transport's business; required
 	Base  *url.URL     // from [BaseURL]
@@ -36,7 +39,14 @@ type Client struct {
 	Project      string
 
 	Timeout time.Duration // of one attempt; 0 means 30 seconds
-	Pause   time.Duration // before the second attempt; 0 means half a second
+
+	// Waiting is told when all calls begin to wait because the Engine asks for it, and how
+	// long. It is called from any goroutine, but never twice at once; nil means nobody listens.
+	Waiting func(time.Duration)
+	// Sleep lets a time pass or returns early when the context ends; nil means real time.
+	Sleep func(context.Context, time.Duration)
+
+	patience patience
 }
 
 // answer is what a call came back with. Its body is never shown to anyone.
@@ -46,27 +56,46 @@ type answer struct {
 	retried bool
 }
 
-// call makes one attempt, and a second one where that may help. The error is nil only for
-// a status of 2xx.
-func (c *Client) call(ctx context.Context, method string, body []byte, segments ...string) (answer, error) {
-	if err := ctx.Err(); err != nil {
-		return answer{}, err
-	}
-	a, err := c.attempt(ctx, method, body, segments)
-	if mayRetry(err) && c.pause(ctx) {
-		a, err = c.attempt(ctx, method, body, segments)
-		a.retried = true
-	}
-	if ctx.Err() != nil && err != nil {
-		return a, ctx.Err()
-	}
-	return a, err
+// request is what is asked of the Engine.
+type request struct {
+	method   string
+	action   Action
+	body     []byte
+	segments []string // of the path, behind the collection
+	query    string
+	limit    int // of the answer, in bytes; an answer that is longer comes with one byte more
 }
 
-func (c *Client) attempt(ctx context.Context, method string, body []byte, segments []string) (a answer, err error) {
-	ctx, cancel := context.WithTimeout(ctx, orDefault(c.Timeout, attemptTimeout))
+// call makes one attempt, and more where that may help. The error is nil only for a status of
+// 2xx.
+func (c *Client) call(ctx context.Context, r request) (a answer, err error) {
+	for tries, again := 0, false; ; tries++ {
+		if ctx.Err() != nil {
+			return answer{}, ctx.Err()
+		}
+		before := c.patience.waits()
+		a, err = c.attempt(ctx, r)
+		a.retried = tries > 0
+		switch {
+		case ctx.Err() != nil && err != nil:
+			return a, ctx.Err()
+		case asksToWait(err):
+			if !c.wait(ctx, before, err) {
+				return a, err
+			}
+		case mayRetry(err) && !again:
+			again = true
+			c.sleep(ctx, retryPause)
+		default:
+			return a, err
+		}
+	}
+}
+
+func (c *Client) attempt(ctx context.Context, r request) (a answer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, attemptTimeout))
 	defer cancel()
-	req, err := c.request(ctx, method, body, segments)
+	req, err := c.request(ctx, r)
 	if err != nil {
 		return a, err
 	}
@@ -77,29 +106,54 @@ func (c *Client) attempt(ctx context.Context, method string, body []byte, segmen
 	defer resp.Body.Close()
 	a.status = resp.StatusCode
 	// Read even where nobody looks at it, so that the connection can be used again.
-	a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	a.body, err = io.ReadAll(io.LimitReader(resp.Body, int64(r.limit)+1))
 	switch {
 	case a.status < 200 || a.status > 299:
-		return a, &StatusError{Status: a.status}
+		return a, &StatusError{Status: a.status, Action: r.action, RetryAfter: retryAfter(resp.Header)}
 	case strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html"):
 		return a, ErrNotEngine
-	case err != nil && method == http.MethodGet:
+	case err != nil:
 		return a, connectionError(req.URL.Host, err)
 	}
 	return a, nil
 }
 
-func (c *Client) request(ctx context.Context, method string, body []byte, segments []string) (*http.Request, error) {
+// change is a call that counts as done only if the Engine, and nothing in its place, says so.
+func (c *Client) change(ctx context.Context, r request) (a answer, err error) {
+	r.limit = maxAnswer
+	if a, err = c.call(ctx, r); err != nil {
+		return a, err
+	}
+	switch a.status {
+	case http.StatusOK, http.StatusCreated, http.StatusNoContent:
+	default:
+		return a, ErrNotEngine
+	}
+	if len(bytes.TrimSpace(a.body)) == 0 {
+		return a, nil
+	}
+	var document map[string]json.RawMessage
+	if json.Unmarshal(a.body, &document) != nil || document == nil {
+		return a, ErrNotEngine
+	}
+	if reported, found := document["error"]; found && string(reported) != "null" {
+		return a, ErrReported
+	}
+	return a, nil
+}
+
+func (c *Client) request(ctx context.Context, r request) (*http.Request, error) {
 	if strings.ContainsFunc(c.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return nil, ErrBadToken
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.Base.String()+c.path(segments), bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, r.method, c.Base.String()+c.path(r.segments), bytes.NewReader(r.body))
 	if err != nil {
 		return nil, errors.New("the Engine's address is not usable; check --host")
 	}
+	req.URL.RawQuery = r.query
 	req.Header.Set("Authorization", "Bearer "+c.Token)
 	req.Header.Set("Accept", "application/json")
-	if body != nil {
+	if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	return req, nil
@@ -129,23 +183,4 @@ func (c *Client) withoutRedirects() *http.Client {
 	client := *c.HTTP
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &client
-}
-
-// pause reports whether the time for another attempt has come, or the context ended first.
-func (c *Client) pause(ctx context.Context) bool {
-	timer := time.NewTimer(orDefault(c.Pause, retryPause))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-func orDefault(d, otherwise time.Duration) time.Duration {
-	if d > 0 {
-		return d
-	}
-	return otherwise
 }

@@ -22,7 +22,7 @@ const (
 	value = "sentinel-value-that-nobody-may-see"
 )
 
-// newClient starts an Engine and a client for it that does not pause between attempts.
+// newClient starts an Engine and a client for it, for which waiting takes no time.
 func newClient(t *testing.T) (*secretstest.Engine, *secrets.Client) {
 	t.Helper()
 	engine := secretstest.Start(token)
@@ -38,7 +38,7 @@ func clientFor(t *testing.T, address string) *secrets.Client {
 	}
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &secrets.Client{HTTP: &http.Client{Transport: transport}, Base: base, Token: token, Pause: time.Millisecond}
+	return &secrets.Client{HTTP: &http.Client{Transport: transport}, Base: base, Token: token, Sleep: func(context.Context, time.Duration) {}}
 }
 
 // roundTrip is an http.RoundTripper that a test writes in place.
@@ -74,7 +74,7 @@ func TestBothGenerationsAreAskedAtTheirAddresses(t *testing.T) {
 			if err != nil || len(list) != 1 || list[0].Key != "KEY" {
 				t.Fatalf("List gave %v and %v, want the secret that was set", list, err)
 			}
-			results, err := c.Unset(t.Context(), []string{"KEY"})
+			results, err := c.Unset(t.Context(), []string{"KEY"}, secrets.UnsetOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -140,7 +140,6 @@ func TestASecondAttemptIsMadeWhereItMayHelp(t *testing.T) {
 		{"but not a third one", secretstest.Fault{Mode: secretstest.Status, Status: 503}, 2, 503},
 		{"but not after 500", secretstest.Fault{Mode: secretstest.Status, Status: 500}, 1, 500},
 		{"but not after 505", secretstest.Fault{Mode: secretstest.Status, Status: 505}, 1, 505},
-		{"but not after 429", secretstest.Fault{Mode: secretstest.Status, Status: 429}, 1, 429},
 		{"but not after 400", secretstest.Fault{Mode: secretstest.Status, Status: 400}, 1, 400},
 		{"but not after 401", secretstest.Fault{Mode: secretstest.Status, Status: 401}, 1, 401},
 		{"but not after 403", secretstest.Fault{Mode: secretstest.Status, Status: 403}, 1, 403},
@@ -277,18 +276,48 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoEngineIsNotBelieved(t *testing.T) {
-	for _, mode := range []secretstest.Mode{secretstest.Page, secretstest.NotJSON} {
-		engine, c := newClient(t)
-		engine.Inject(secretstest.Fault{Mode: mode})
-		if _, err := c.List(t.Context()); !errors.Is(err, secrets.ErrNotEngine) {
-			t.Errorf("List of %s gave %v, want ErrNotEngine", mode, err)
-		}
+func TestOnlyAnEnginesAnswerIsBelieved(t *testing.T) {
+	body := func(status int, text string) secretstest.Fault {
+		return secretstest.Fault{Mode: secretstest.Body, Status: status, Body: text}
 	}
-	engine, c := newClient(t)
-	engine.Inject(secretstest.Fault{Mode: secretstest.Page})
-	if err := setOne(t, c); !errors.Is(err, secrets.ErrNotEngine) {
-		t.Errorf("Set to a captive portal gave %v, want ErrNotEngine: the secret is not stored", err)
+	tests := []struct {
+		name  string
+		fault secretstest.Fault
+		want  error
+	}{
+		{"200 with an object", body(200, `{"key": "KEY"}`), nil},
+		{"201 with an object", body(201, `{"id": "1"}`), nil},
+		{"200 with nothing", body(200, ""), nil},
+		{"200 with white space", body(200, " \n"), nil},
+		{"204", body(204, ""), nil},
+		{"an object without an error in it", body(200, `{"error": null}`), nil},
+		{"a page", secretstest.Fault{Mode: secretstest.Page}, secrets.ErrNotEngine},
+		{"a page that is not called one", body(200, "<html>sentinel</html>"), secrets.ErrNotEngine},
+		{"text", body(200, "sentinel"), secrets.ErrNotEngine},
+		{"broken JSON", secretstest.Fault{Mode: secretstest.NotJSON}, secrets.ErrNotEngine},
+		{"null", body(200, "null"), secrets.ErrNotEngine},
+		{"a list", body(200, "[]"), secrets.ErrNotEngine},
+		{"a string", body(200, `"ok"`), secrets.ErrNotEngine},
+		{"202", body(202, "{}"), secrets.ErrNotEngine},
+		{"203", body(203, ""), secrets.ErrNotEngine},
+		{"an error in an answer of 200", body(200, `{"error": "sentinel"}`), secrets.ErrReported},
+		{"an error of another kind", body(201, `{"error": {"message": "sentinel"}}`), secrets.ErrReported},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			engine, c := newClient(t)
+			engine.Add(secretstest.Item{Key: "OLD"})
+			engine.Inject(secretstest.Fault{Mode: tt.fault.Mode, Method: http.MethodPut, Status: tt.fault.Status, Body: tt.fault.Body})
+			engine.Inject(secretstest.Fault{Mode: tt.fault.Mode, Method: http.MethodDelete, Status: tt.fault.Status, Body: tt.fault.Body})
+			if err := setOne(t, c); !errors.Is(err, tt.want) {
+				t.Errorf("Set gave %v, want %v: nothing may be called done that is not", err, tt.want)
+			}
+			for _, r := range unset(t, c, "OLD") {
+				if !errors.Is(r.Err, tt.want) {
+					t.Errorf("Unset gave %v, want %v", r.Err, tt.want)
+				}
+			}
+		})
 	}
 }
 
@@ -309,11 +338,11 @@ func TestAnEndlessAnswerIsReadInPart(t *testing.T) {
 		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: body, Request: r}, nil
 	})
 	c.Timeout = time.Minute
-	if _, err := c.List(t.Context()); !errors.Is(err, secrets.ErrNotEngine) {
-		t.Errorf("List gave %v, want ErrNotEngine", err)
+	if _, err := c.List(t.Context()); !errors.Is(err, secrets.ErrListTooLong) {
+		t.Errorf("List gave %v, want ErrListTooLong", err)
 	}
-	if body.read > 8<<20 {
-		t.Errorf("%d bytes of the answer were read, want hardly more than 4 MB", body.read)
+	if body.read > 128<<20 {
+		t.Errorf("%d bytes of the answer were read, want hardly more than 64 MB", body.read)
 	}
 }
 
@@ -348,14 +377,46 @@ func TestNoErrorPassesOnWhatTheServerSays(t *testing.T) {
 	}
 }
 
-func TestStatusErrorsSayWhatToDo(t *testing.T) {
-	for status, want := range map[int]string{
-		301: "--tls", 400: "name of the key", 401: "arcade login", 403: "permit", 404: "--host", 407: "HTTPS_PROXY",
-		413: "too large", 418: "refuses", 429: "in a while", 500: "in a while", 503: "in a while",
-	} {
-		got := (&secrets.StatusError{Status: status}).Error()
-		if !strings.Contains(got, want) || !strings.Contains(got, fmt.Sprintf("(HTTP %d)", status)) {
-			t.Errorf("status %d is explained as %q, want something with %q and the status", status, got, want)
+func TestStatusErrorsSayWhatToDoInWordsThatFitTheCommand(t *testing.T) {
+	tests := []struct {
+		status int
+		action secrets.Action
+		what   string
+		advice string
+	}{
+		{301, secrets.Setting, "redirect", "--tls"},
+		{400, secrets.Setting, "this key or its value", "check the name of the key"},
+		{400, secrets.Listing, "the request", "check --host"},
+		{401, secrets.Setting, "credentials", "arcade login"},
+		{403, secrets.Deleting, "permit", "administrator"},
+		{404, secrets.Setting, "this project", "--host"},
+		{404, secrets.Listing, "this project", "--host"},
+		{407, secrets.Listing, "proxy", "HTTPS_PROXY"},
+		{409, secrets.Setting, "in use already", "secret list"},
+		{409, secrets.Deleting, "somebody else", "try again"},
+		{413, secrets.Setting, "value is too large", "shorter"},
+		{413, secrets.Listing, "the request", "--host"},
+		{414, secrets.Setting, "key is too long", "shorter"},
+		{418, secrets.Setting, "refuses", "--host"},
+		{422, secrets.Setting, "this key or its value", "check the name of the key"},
+		{422, secrets.Deleting, "the request", "check --host"},
+		{429, secrets.Listing, "too many requests", "in a while"},
+		{500, secrets.Setting, "has a problem", "in a while"},
+		{503, secrets.Deleting, "has a problem", "in a while"},
+	}
+	for _, tt := range tests {
+		got := (&secrets.StatusError{Status: tt.status, Action: tt.action}).Error()
+		what, advice, _ := strings.Cut(got, "; ")
+		if !strings.Contains(what, tt.what) || !strings.HasSuffix(what, fmt.Sprintf(" (HTTP %d)", tt.status)) || !strings.Contains(advice, tt.advice) {
+			t.Errorf("status %d of action %d is explained as %q, want %q and the advice %q", tt.status, tt.action, got, tt.what, tt.advice)
+		}
+		if tt.action != secrets.Setting && strings.Contains(got, "key") && !strings.Contains(got, "with a key") {
+			t.Errorf("status %d of action %d is explained as %q, which is about a key that nobody has sent", tt.status, tt.action, got)
+		}
+	}
+	for wait, want := range map[time.Duration]string{90 * time.Second: "in 90 s", 150 * time.Second: "in 3 min", 3 * time.Hour: "in 3 h"} {
+		if got := (&secrets.StatusError{Status: 429, RetryAfter: wait}).Error(); !strings.HasSuffix(got, "; try again "+want) {
+			t.Errorf("a wait of %v is explained as %q, want %q", wait, got, want)
 		}
 	}
 }

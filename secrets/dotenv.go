@@ -1,139 +1,264 @@
 package secrets
 
 import (
-	"bytes"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"io/fs"
-	"os"
+	"slices"
 	"strings"
-	"unicode/utf8"
-
-	"github.com/joho/godotenv"
+	"unicode"
 )
 
-// EnvFile is what a .env file holds.
-type EnvFile struct {
-	// Pairs are in the order in which their keys first appear. Of a key that is set twice
-	// the last value counts, as in a shell.
-	Pairs []Pair
-	// Skipped are the numbers, from 1, of lines that are neither blank nor a comment and
-	// yet no secret: without =, without a usable key or without a value.
-	Skipped []int
-}
-
-// EnvProblem is why a .env file cannot be used, in fixed words that say what to do.
-type EnvProblem string
-
-// What an [EnvFileError] can complain about.
 const (
-	EnvMissing    EnvProblem = "there is no such file; name one with --env-file"
-	EnvDirectory  EnvProblem = "it is a directory; name the file in it with --env-file"
-	EnvUnreadable EnvProblem = "it cannot be read; check its permissions"
-	EnvNotText    EnvProblem = "it is not UTF-8 text; save it as UTF-8"
-	EnvTooLarge   EnvProblem = "it is larger than 1 MB; name a file with nothing but secrets in it"
+	blanks = " \t"
+	// byteOrderMark is what Windows programs begin a UTF-8 file with.
+	byteOrderMark = "\uFEFF"
+	maxName       = 256 // bytes
 )
 
-// EnvFileError says that a .env file cannot be used.
-type EnvFileError struct {
-	Path    string
-	Problem EnvProblem
-}
-
-func (e *EnvFileError) Error() string {
-	return fmt.Sprintf("cannot use '%s': %s", Printable(e.Path), e.Problem)
-}
-
-// ReadEnvFile reads the .env file at path, at most 1 MB. Its errors are of type
-// [*EnvFileError]. A value means what its author most likely meant:
+// ParseEnv reads the text of a .env file. A value means what node dotenv, python-dotenv,
+// godotenv and Docker Compose make of it; where they differ the majority counts, or the line is
+// refused (docs/secrets.md has the table):
 //
 //	KEY=value # comment      value: a comment starts at the first # after a blank
 //	KEY=value# no comment    value# no comment
 //	KEY='as it is'           nothing is special between single quotes
-//	KEY="two\nlines"         \n and \r are line breaks; \\ \" \$ \! and \` are the
-//	                         character after the backslash; any other backslash stays
-//	KEY="two                 quotes may span lines, up to the first one that ends its line
-//	lines"                   (blanks and a comment may follow it), single ones too
-//	KEY={"a": "b # c"}       all of it: no comment starts inside a quoted word
-//	KEY="open                "open
-//	KEY="a" b                "a" b: quotes that do not surround the value are part of it
+//	KEY="two\nlines"         \n and \r are line breaks; \\ \" \$ are the second character
+//	KEY="two                 quotes may span lines
+//	lines"
 //	export KEY=value         export is ignored
 //
-// A $ is a $ everywhere. Line ends may be LF, CRLF or CR; a byte order mark is ignored.
-func ReadEnvFile(path string) (EnvFile, error) {
-	text, problem := readText(path)
-	if problem != "" {
-		return EnvFile{}, &EnvFileError{Path: path, Problem: problem}
+// A $ is a $ everywhere. Line ends may be LF, CRLF or CR; a byte order mark at the start is
+// ignored. Lines without =, empty values and values that are set again are skipped.
+//
+// The refused lines show that the text is not what it was taken for: then nothing of it may be
+// sent, and the file is empty.
+func ParseEnv(text string) (EnvFile, []EnvLine) {
+	text = strings.ReplaceAll(strings.TrimPrefix(text, byteOrderMark), "\r\n", "\n")
+	r := envReader{loneCR: strings.Contains(text, "\r"), at: make(map[string]int)}
+	r.lines = strings.Split(strings.ReplaceAll(text, "\r", "\n"), "\n")
+	for i, line := range r.lines {
+		if strings.Contains(line, byteOrderMark) {
+			r.refuse(i+1, BOMInside)
+		}
 	}
-	return parseEnv(text), nil
+	for r.next < len(r.lines) {
+		r.line()
+	}
+	if len(r.refused) > 0 {
+		return EnvFile{}, r.refused
+	}
+	slices.SortStableFunc(r.file.Skipped, func(a, b Skip) int { return a.Line - b.Line })
+	return r.file, nil
 }
 
-// readText does not ask for a regular file: a pipe, as in --env-file <(decrypt), is welcome.
-func readText(path string) (string, EnvProblem) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", EnvMissing
+// envReader goes through the lines of a file.
+type envReader struct {
+	lines   []string
+	next    int  // index of the line to read
+	loneCR  bool // some lines end in CR alone
+	file    EnvFile
+	at      map[string]int // of a key among the entries
+	refused []EnvLine
+}
+
+func (r *envReader) refuse(number int, problem LineProblem) {
+	r.refused = append(r.refused, EnvLine{number, problem})
+}
+
+func (r *envReader) skip(number int, key string, reason SkipReason) {
+	r.file.Skipped = append(r.file.Skipped, Skip{number, key, reason})
+}
+
+// line reads a line, and those that its value spans.
+func (r *envReader) line() {
+	line := strings.TrimLeft(r.lines[r.next], blanks) // blanks at its end may be in quotes
+	r.next++
+	number := r.next
+	if line == "" || line[0] == '#' || strings.Contains(line, byteOrderMark) { // the last is refused already
+		return
 	}
-	if err != nil {
-		return "", EnvUnreadable
+	key, rest, found := strings.Cut(line, "=")
+	if !found {
+		if openPEM(line) || openJSON(line) {
+			r.refuse(number, ValueOpen)
+			return
+		}
+		r.skip(number, "", NoEquals)
+		return
 	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return "", EnvDirectory
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxText+1))
+	key = nameIn(key)
+	value, problem := r.value(rest) // also behind a bad key: its lines are no entries of their own
 	switch {
-	case err != nil:
-		return "", EnvUnreadable
-	case len(data) > maxText:
-		return "", EnvTooLarge
-	// A zero byte is no text either: most likely this is UTF-16 without its mark. The
-	// stand-ins of quoting.go rely on it.
-	case !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0:
-		return "", EnvNotText
+	case !isName(key):
+		r.refuse(number, KeyNoName)
+	case problem != "":
+		r.refuse(number, problem)
+	case strings.TrimSpace(value) == "":
+		r.skip(number, key, NothingInIt)
+	default:
+		r.keep(Entry{Pair{key, value}, number})
 	}
-	return string(data), ""
 }
 
-// parseEnv finds the entries of a text without zero bytes and has godotenv read each.
-func parseEnv(text string) EnvFile {
-	text = strings.TrimPrefix(text, "\uFEFF")
-	lines := strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text), "\n")
-	var file EnvFile
-	index := make(map[string]int)
-	for n := 0; n < len(lines); {
-		line, number := strings.TrimSpace(lines[n]), n+1
-		n++
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		key, rest, found := splitEntry(lines[number-1])
-		entry, more := prepare(rest, lines[n:])
-		n += more // also of an entry with a bad key: its lines are no entries of their own
-		values, err := godotenv.Unmarshal("V=" + entry)
-		value := shown.Replace(values["V"])
-		if !found || !validKey(key) || err != nil || strings.TrimSpace(value) == "" {
-			file.Skipped = append(file.Skipped, number)
-			continue
-		}
-		at, again := index[key]
-		if !again {
-			at = len(file.Pairs)
-			index[key] = at
-			file.Pairs = append(file.Pairs, Pair{Key: key})
-		}
-		file.Pairs[at].Value = value
+func (r *envReader) keep(entry Entry) {
+	at, again := r.at[entry.Key]
+	if again {
+		r.skip(r.file.Entries[at].Line, entry.Key, SetAgain)
+		r.file.Entries[at] = entry
+		return
 	}
-	return file
+	r.at[entry.Key] = len(r.file.Entries)
+	r.file.Entries = append(r.file.Entries, entry)
 }
 
-// splitEntry takes a line apart at its first =; found is false without one or without a key.
-func splitEntry(line string) (key, rest string, found bool) {
-	key, rest, found = strings.Cut(line, "=")
-	key = strings.TrimSpace(key)
-	if name, exported := strings.CutPrefix(key, "export"); exported && strings.TrimLeft(name, blanks) != name {
-		key = strings.TrimSpace(name)
+// nameIn takes blanks and `export` away from what stands before the =.
+func nameIn(text string) string {
+	if name, exported := strings.CutPrefix(text, "export"); exported && strings.TrimLeft(name, blanks) != name {
+		text = name
 	}
-	return key, rest, found && key != ""
+	return strings.Trim(text, blanks)
+}
+
+// isName reports whether a key can only be meant as one. Pieces of secrets, which are base64 or
+// JSON, are longer or have other characters in them.
+func isName(key string) bool {
+	if key == "" || len(key) > maxName || key[0] == '-' || '0' <= key[0] && key[0] <= '9' {
+		return false
+	}
+	return !strings.ContainsFunc(key, func(r rune) bool {
+		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+		return !letter && (r < '0' || r > '9') && !strings.ContainsRune("_-.", r)
+	})
+}
+
+// value reads what stands behind the =.
+func (r *envReader) value(rest string) (string, LineProblem) {
+	text := strings.TrimLeft(rest, blanks)
+	switch {
+	case text == "", text[0] == '#' && text != rest:
+		return "", ""
+	case text[0] == '"', text[0] == '\'':
+		value, problem := r.quoted(text[0], text[1:])
+		if problem == "" && openPEM(value) {
+			problem = ValueOpen
+		}
+		return value, problem
+	}
+	return unquoted(text)
+}
+
+func unquoted(text string) (value string, problem LineProblem) {
+	for i := 1; i < len(text); i++ {
+		if text[i] == '#' && strings.IndexByte(blanks, text[i-1]) >= 0 {
+			text = text[:i]
+			break
+		}
+	}
+	text = strings.TrimRight(text, blanks)
+	switch {
+	case openPEM(text), openJSON(text):
+		return "", ValueOpen
+	// Only node dotenv reads a value in backquotes over several lines; for the others it
+	// ends here.
+	case text[0] == '`' && strings.Count(text, "`") == 1:
+		return "", QuoteOpen
+	case strings.ContainsFunc(text, odd):
+		return "", OddBlank
+	}
+	return text, ""
+}
+
+// odd reports whether r is white space that only some programs take for a blank, or cannot be
+// seen at all.
+func odd(r rune) bool {
+	return unicode.IsSpace(r) && !strings.ContainsRune(blanks, r) || unicode.Is(unicode.Cf, r)
+}
+
+// openPEM reports whether a PEM block begins in text and does not end in it.
+func openPEM(text string) bool {
+	return strings.HasPrefix(text, "-----BEGIN") && !strings.Contains(text, "-----END")
+}
+
+// openJSON reports whether text is the beginning of a JSON object or array and not all of it.
+func openJSON(text string) bool {
+	if text[0] != '{' && text[0] != '[' {
+		return false
+	}
+	var document json.RawMessage
+	return errors.Is(json.NewDecoder(strings.NewReader(text)).Decode(&document), io.ErrUnexpectedEOF)
+}
+
+// quoted reads a value behind its first quote, over the following lines if need be.
+func (r *envReader) quoted(quote byte, body string) (string, LineProblem) {
+	var value strings.Builder
+	first := r.next
+	for {
+		rest, closed, problem := scanQuoted(&value, quote, body)
+		switch {
+		case problem != "":
+			return "", problem
+		case closed && endsEntry(rest):
+			if r.loneCR && r.next > first {
+				return "", CRInQuotes
+			}
+			return value.String(), ""
+		case closed && r.next > first: // the quote of another entry has closed it
+			return "", QuoteOpen
+		case closed:
+			return "", TextBehind
+		case r.next == len(r.lines):
+			return "", QuoteOpen
+		}
+		value.WriteByte('\n')
+		body = r.lines[r.next]
+		r.next++
+	}
+}
+
+// scanQuoted adds a line to value, up to the closing quote if there is one, and returns what
+// stands behind that.
+func scanQuoted(value *strings.Builder, quote byte, line string) (rest string, closed bool, problem LineProblem) {
+	for i := 0; i < len(line); i++ {
+		switch {
+		case line[i] == quote:
+			return line[i+1:], true, ""
+		case line[i] != '\\':
+			value.WriteByte(line[i])
+		case quote == '"':
+			char, known := unescape(line[i+1:])
+			if !known {
+				return "", false, OddBackslash
+			}
+			value.WriteByte(char)
+			i++
+		// Half of the programs take \' for a quote inside the value, half for its end.
+		case strings.HasPrefix(line[i+1:], "'"):
+			return "", false, OddBackslash
+		default:
+			value.WriteByte('\\')
+		}
+	}
+	return "", false, ""
+}
+
+// unescape is the character that a backslash before text means between double quotes; known is
+// false where programs differ.
+func unescape(text string) (char byte, known bool) {
+	switch {
+	case strings.HasPrefix(text, "n"):
+		return '\n', true
+	case strings.HasPrefix(text, "r"):
+		return '\r', true
+	case strings.HasPrefix(text, `\"`): // the end of a value for some, a quote in it for others
+		return 0, false
+	case text != "" && strings.IndexByte(`\"$`, text[0]) >= 0:
+		return text[0], true
+	}
+	return 0, false
+}
+
+func endsEntry(rest string) bool {
+	rest = strings.TrimLeft(rest, blanks)
+	return rest == "" || rest[0] == '#'
 }

@@ -1,6 +1,7 @@
 package secrets
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // The errors of this package that are for people say what happened, and behind a last "; " what
@@ -17,23 +19,59 @@ import (
 var ErrNotEngine = errors.New("what answers there is not an Arcade Engine; check --host and --port")
 
 // ErrBadToken is a token that no header can carry, such as one with a line break in it.
-var ErrBadToken = errors.New("the API key has a character in it that no key has; check ARCADE_API_KEY, or run `arcade login`")
+var ErrBadToken = errors.New("the API key has a character in it that no key has; check ARCADE_API_KEY, or run 'arcade login'")
+
+// ErrReported is an answer that says that all went well and reports an error in its text.
+var ErrReported = errors.New("the Engine reports an error in an answer that says that all went well; try again, and look at 'arcade secret list'")
+
+// ErrListTooLong is a list with more than 100,000 secrets or 64 MB.
+var ErrListTooLong = errors.New("the list of secrets has no end within 100,000 secrets or 64 MB; check --host and --port")
+
+// ErrListIncomplete is a list of which the Engine sends the same page again and again.
+var ErrListIncomplete = errors.New("the Engine does not send the whole list of secrets; try again in a while")
+
+// ErrNotTried is the result for a key that was not sent, because an earlier one has shown that it
+// would fare no better, or because the context has ended.
+var ErrNotTried = errors.New("not tried")
 
 // ErrNoSuchSecret is the result for a key that the Engine has no secret of.
 var ErrNoSuchSecret = errors.New("no such secret")
 
-// StatusError is the Engine's refusal. It holds nothing that the server wrote.
+// AmbiguousKeyError is the result for a key of which there are several secrets.
+type AmbiguousKeyError struct {
+	Key   string
+	Types []string // of their bindings, as the Engine wrote them, each once
+}
+
+func (e *AmbiguousKeyError) Error() string {
+	types := make([]string, len(e.Types))
+	for i, name := range e.Types {
+		types[i] = cmp.Or(Printable(name), "none")
+	}
+	return fmt.Sprintf("there are %d secrets with this key, of the types %s; choose one with --type, or delete all with --all-types",
+		len(e.Types), strings.Join(types, ", "))
+}
+
+// Action is what was asked of the Engine when it refused.
+type Action int
+
+// The actions of a [StatusError].
+const (
+	Listing Action = iota
+	Setting
+	Deleting
+)
+
+// StatusError is the Engine's refusal. It holds nothing that the server wrote but numbers.
 type StatusError struct {
-	Status int // HTTP status, never 2xx
+	Status     int // HTTP status, never 2xx
+	Action     Action
+	RetryAfter time.Duration // that the Engine wants us to wait; 0 when it does not say
 }
 
 func (e *StatusError) Error() string {
-	what, advice, found := strings.Cut(e.explanation(), "; ")
-	what = fmt.Sprintf("%s (HTTP %d)", what, e.Status)
-	if !found {
-		return what
-	}
-	return what + "; " + advice
+	what, advice, _ := strings.Cut(e.explanation(), "; ")
+	return fmt.Sprintf("%s (HTTP %d); %s", what, e.Status, advice)
 }
 
 func (e *StatusError) explanation() string {
@@ -41,21 +79,53 @@ func (e *StatusError) explanation() string {
 	case e.Status >= 300 && e.Status < 400:
 		return "the Engine answers with a redirect, which is not followed with a key; check --host, --port and --tls"
 	case e.Status == http.StatusUnauthorized:
-		return "the Engine does not accept the credentials; run `arcade login`, or check ARCADE_API_KEY"
+		return "the Engine does not accept the credentials; run 'arcade login', or check ARCADE_API_KEY"
 	case e.Status == http.StatusForbidden:
 		return "these credentials do not permit it; ask an administrator of the project"
 	case e.Status == http.StatusNotFound:
-		return "the Engine does not know it; check --host, and that the project still exists"
+		return "the Engine does not know this project; check --host, and that the project still exists"
 	case e.Status == http.StatusProxyAuthRequired:
 		return "the proxy wants a user name and a password; put them into HTTP_PROXY or HTTPS_PROXY"
-	case e.Status == http.StatusRequestEntityTooLarge:
-		return "the value is too large for the Engine; give a shorter one"
 	case e.Status == http.StatusTooManyRequests:
-		return "too many requests; try again in a while"
+		return "too many requests; " + e.later()
 	case e.Status >= 500:
-		return "the Engine has a problem; try again in a while"
+		return "the Engine has a problem; " + e.later()
+	case e.Action == Setting:
+		return e.refusedToSet()
+	case e.Status == http.StatusConflict:
+		return "somebody else is changing it; try again"
 	}
-	return "the Engine refuses the request; check the name of the key"
+	return "the Engine refuses the request; check --host, and whether there is a newer arcade"
+}
+
+func (e *StatusError) refusedToSet() string {
+	switch e.Status {
+	case http.StatusConflict:
+		return "the Engine has this key in use already; look at 'arcade secret list', or unset it first"
+	case http.StatusRequestEntityTooLarge:
+		return "the value is too large for the Engine; give a shorter one"
+	case http.StatusRequestURITooLong:
+		return "the key is too long for the Engine; give a shorter one"
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return "the Engine refuses this key or its value; check the name of the key, and that the value is what you meant"
+	}
+	return "the Engine refuses the request; check --host, and whether there is a newer arcade"
+}
+
+// endsRun reports whether other keys would fare no better than the one that met err: what is
+// wrong is the way to the Engine or the credentials, and not the key.
+func endsRun(err error) bool {
+	var refused *StatusError
+	var connection *ConnectionError
+	switch {
+	case errors.As(err, &refused):
+		status := refused.Status
+		return status < 400 || status == http.StatusUnauthorized || status == http.StatusForbidden ||
+			status == http.StatusProxyAuthRequired || asksToWait(err)
+	case errors.As(err, &connection):
+		return connection.Reason != Broken
+	}
+	return errors.Is(err, ErrNotEngine) || errors.Is(err, ErrBadToken)
 }
 
 // ConnectionError says that no answer came, and why, in fixed words: the text of an error

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -18,28 +20,96 @@ type Secret struct {
 	LastAccessedAt string // for [ParseTime]; "" when never
 	CreatedAt      string // for [ParseTime]
 
-	Raw json.RawMessage // the item as it was received; for a terminal through [PrintableJSON]
+	Raw json.RawMessage // the item as it was received, which a terminal may obey
 }
 
-// List fetches the secrets in the Engine's order. It fails with [ErrNotEngine] when the
-// answer is not a list of secrets.
+const (
+	// maxSecrets and maxList bound a list, the latter in bytes of all its pages.
+	maxSecrets = 100_000
+	maxList    = 64 << 20
+)
+
+// List fetches the secrets in the Engine's order, over all pages if the answer has pages. It
+// fails with [ErrNotEngine] when an answer is not a list of secrets, with [ErrListTooLong] beyond
+// 100,000 secrets or 64 MB, and with [ErrListIncomplete] when the pages do not go on.
 func (c *Client) List(ctx context.Context) ([]Secret, error) {
-	a, err := c.call(ctx, http.MethodGet, nil)
-	if err != nil {
-		return nil, err
+	found, seen, room := []Secret{}, make(map[string]bool), maxList
+	for query := ""; ; {
+		a, err := c.call(ctx, request{method: http.MethodGet, action: Listing, query: query, limit: room})
+		if err != nil {
+			return nil, err
+		}
+		if room -= len(a.body); room < 0 {
+			return nil, ErrListTooLong
+		}
+		page, err := readPage(a.body)
+		if err != nil {
+			return nil, err
+		}
+		news := false
+		for _, item := range page.items {
+			secret := readSecret(item)
+			if secret.ID == "" || !seen[secret.ID] {
+				found = append(found, secret)
+			}
+			news = news || secret.ID != "" && !seen[secret.ID]
+			seen[secret.ID] = true
+		}
+		switch {
+		case len(found) > maxSecrets:
+			return nil, ErrListTooLong
+		case page.isLast(len(found)):
+			return found, nil
+		case !news:
+			return nil, ErrListIncomplete
+		}
+		query = page.next(len(found))
 	}
-	var document struct {
-		Items []json.RawMessage `json:"items"`
+}
+
+// page is an answer to a call for the list. Of its numbers those are nil that it does not have.
+type page struct {
+	items                           []json.RawMessage
+	total, pageCount, limit, offset *int
+}
+
+func readPage(body []byte) (p page, err error) {
+	var document map[string]json.RawMessage
+	if json.Unmarshal(body, &document) != nil || json.Unmarshal(document["items"], &p.items) != nil || p.items == nil {
+		return p, ErrNotEngine
 	}
-	// Of an answer that was cut off at maxAnswer no JSON is left.
-	if err := json.Unmarshal(a.body, &document); err != nil {
-		return nil, ErrNotEngine
+	number := func(name string) *int {
+		var n *int
+		if json.Unmarshal(document[name], &n) != nil || n != nil && *n < 0 {
+			return nil
+		}
+		return n
 	}
-	found := make([]Secret, 0, len(document.Items))
-	for _, item := range document.Items {
-		found = append(found, readSecret(item))
+	p.total, p.pageCount, p.limit, p.offset = number("total_count"), number("page_count"), number("limit"), number("offset")
+	return p, nil
+}
+
+// isLast reports whether nothing follows when found secrets are known with this page. Without a
+// total the last page is the first that is empty or not full.
+func (p page) isLast(found int) bool {
+	switch {
+	case p.total != nil:
+		return found >= *p.total
+	case p.limit != nil:
+		return len(p.items) < *p.limit || len(p.items) == 0
+	case p.offset != nil, p.pageCount != nil:
+		return len(p.items) == 0
 	}
-	return found, nil
+	return true
+}
+
+// next is the query for the page behind the first found secrets.
+func (p page) next(found int) string {
+	query := url.Values{"offset": {strconv.Itoa(found)}}
+	if p.limit != nil && *p.limit > 0 {
+		query.Set("limit", strconv.Itoa(*p.limit))
+	}
+	return query.Encode()
 }
 
 // ParseTime reads a time of the Engine: RFC 3339, or the same without a zone, which is UTC.

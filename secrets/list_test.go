@@ -3,12 +3,17 @@ package secrets_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/secrets"
+	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
 )
 
 func TestListReadsWhatTheEngineTells(t *testing.T) {
@@ -29,8 +34,6 @@ func TestListReadsWhatTheEngineTells(t *testing.T) {
 			[]secrets.Secret{{Key: "K", Raw: json.RawMessage(`{"id": 7, "key": "K", "binding": "project", "hint": ["x"], "created_at": 1767225600}`)}}},
 		{"items that are no objects", `{"items": [null, "x"]}`, []secrets.Secret{{Raw: json.RawMessage(`null`)}, {Raw: json.RawMessage(`"x"`)}}},
 		{"an empty list", `{"items": []}`, []secrets.Secret{}},
-		{"a list that is null", `{"items": null}`, []secrets.Secret{}},
-		{"a list that was left out", `{}`, []secrets.Secret{}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -48,7 +51,7 @@ func TestListReadsWhatTheEngineTells(t *testing.T) {
 }
 
 func TestListRefusesWhatIsNoList(t *testing.T) {
-	for _, answer := range []string{`[]`, `"sentinel"`, `{"items": {}}`, `{"items": "sentinel"}`, `sentinel`, ` `, `{"items": [}`} {
+	for _, answer := range []string{`{"items": null}`, `{}`, `null`, `{"error": "sentinel"}`, `[]`, `"sentinel"`, `{"items": {}}`, `{"items": "sentinel"}`, `sentinel`, ` `, `{"items": [}`} {
 		engine, c := newClient(t)
 		engine.Answer(answer)
 		_, err := c.List(t.Context())
@@ -69,5 +72,72 @@ func TestParseTime(t *testing.T) {
 		if got, err := secrets.ParseTime(text); err == nil {
 			t.Errorf("ParseTime(%q) = %v, want an error", text, got)
 		}
+	}
+}
+
+func TestListReadsAllPages(t *testing.T) {
+	engine, c := newClient(t)
+	for i := range 25 {
+		engine.Add(secretstest.Item{Key: fmt.Sprintf("KEY_%02d", i)})
+	}
+	engine.Pages(10)
+	list, err := c.List(t.Context())
+	if err != nil || len(list) != 25 || list[24].Key != "KEY_24" {
+		t.Errorf("List gave %d secrets and %v, want all 25 in their order", len(list), err)
+	}
+	var queries []string
+	for _, r := range engine.Requests() {
+		queries = append(queries, r.Query)
+	}
+	if want := []string{"", "limit=10&offset=10", "limit=10&offset=20"}; !slices.Equal(queries, want) {
+		t.Errorf("the Engine was asked for %q, want %q", queries, want)
+	}
+	for _, r := range unset(t, c, "KEY_23") {
+		if r.Err != nil {
+			t.Errorf("a secret on the last page gave %v, want it deleted", r.Err)
+		}
+	}
+}
+
+// pages answers each call for the list with the next document, and with the last one for ever.
+func pages(c *secrets.Client, documents ...string) (asked *int) {
+	asked = new(int)
+	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		body := documents[min(*asked, len(documents)-1)]
+		*asked++
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	})
+	return asked
+}
+
+func TestListEndsWhereThePagesEnd(t *testing.T) {
+	const one, two, none = `"items": [{"id": "1"}]`, `"items": [{"id": "2"}]`, `"items": []`
+	tests := []struct {
+		name      string
+		documents []string
+		found     int
+		asked     int
+		want      error
+	}{
+		{"by the total", []string{`{` + one + `, "total_count": 2}`, `{` + two + `, "total_count": 2}`}, 2, 2, nil},
+		{"by a total of nothing", []string{`{` + none + `, "total_count": 0, "limit": 10, "offset": 0}`}, 0, 1, nil},
+		{"by a page that is not full", []string{`{` + one + `, "limit": 1}`, `{` + none + `, "limit": 1}`}, 1, 2, nil},
+		{"by an empty page", []string{`{` + one + `, "page_count": 1}`, `{` + two + `, "offset": 1}`, `{` + none + `, "offset": 2}`}, 2, 3, nil},
+		{"with the first answer that has no numbers", []string{`{` + one + `}`}, 1, 1, nil},
+		{"numbers of other types count as none", []string{`{` + one + `, "total_count": "9", "limit": -1, "offset": null, "page_count": 1.5}`}, 1, 1, nil},
+		{"not by the same page again", []string{`{` + one + `, "total_count": 9}`}, 0, 2, secrets.ErrListIncomplete},
+		{"not by an empty page too early", []string{`{` + one + `, "total_count": 9}`, `{` + none + `, "total_count": 9}`}, 0, 2, secrets.ErrListIncomplete},
+		{"not by something else", []string{`{` + one + `, "total_count": 9}`, `null`}, 0, 2, secrets.ErrNotEngine},
+		{"not beyond 100,000", []string{`{"total_count": 9000000, "items": [` + strings.Repeat(`{},`, 100_000) + `{}]}`}, 0, 1, secrets.ErrListTooLong},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, c := newClient(t)
+			asked := pages(c, tt.documents...)
+			list, err := c.List(t.Context())
+			if len(list) != tt.found || !errors.Is(err, tt.want) || *asked != tt.asked {
+				t.Errorf("List gave %d secrets and %v after %d calls, want %d and %v after %d", len(list), err, *asked, tt.found, tt.want, tt.asked)
+			}
+		})
 	}
 }

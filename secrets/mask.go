@@ -1,13 +1,10 @@
 package secrets
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 	"sync"
 	"unicode"
-	"unicode/utf16"
-	"unicode/utf8"
 )
 
 const (
@@ -54,22 +51,4 @@ func Printable(text string) string {
 		}
 		return -1
 	}, text)
-}
-
-// PrintableJSON is the same JSON with everything that a terminal would obey written as \u
-// escapes, which mean the same to a reader of JSON.
-func PrintableJSON(document []byte) []byte {
-	out := make([]byte, 0, len(document))
-	for _, r := range string(document) {
-		switch {
-		case unicode.IsPrint(r) || r == '\n' || r == '\r' || r == '\t':
-			out = utf8.AppendRune(out, r)
-		case r > 0xFFFF:
-			high, low := utf16.EncodeRune(r)
-			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
-		default:
-			out = fmt.Appendf(out, `\u%04x`, r)
-		}
-	}
-	return out
 }

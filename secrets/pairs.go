@@ -43,8 +43,10 @@ const (
 	NoTerminal     Problem = "there is no terminal to ask for the value on; write KEY=- to read it from standard input"
 	EmptyKey       Problem = "there is no key before the ="
 	BlankInKey     Problem = "a key must not contain blanks or control characters"
+	InvisibleInKey Problem = "a key must not contain invisible characters, such as a byte order mark or a zero-width space; type it anew"
 	EmptyValue     Problem = "the value is empty"
 	NotText        Problem = "it is not valid UTF-8"
+	ZeroByte       Problem = "there is a zero byte in it, as in UTF-16; save it as UTF-8"
 	ValueTooLarge  Problem = "the value is larger than 1 MB"
 	DuplicateKey   Problem = "an earlier argument sets the same key"
 	SecondStdinKey Problem = "only one value can come from standard input"
@@ -95,8 +97,8 @@ func ParsePairs(args []string) ([]Input, error) {
 	return inputs, nil
 }
 
-// Resolve fetches the values that are not in the arguments: from stdin, with one final line
-// break removed, and from prompt, which is nil where there is no terminal. Wrong usage is a
+// Resolve fetches the values that are not in the arguments: from stdin, without a byte order
+// mark at its start and one line break at its end, and from prompt, which is nil where there is no terminal. Wrong usage is a
 // [*PairError]; an error of stdin or prompt is wrapped.
 func Resolve(inputs []Input, stdin io.Reader, prompt func(key string) (string, error)) ([]Pair, error) {
 	pairs := make([]Pair, 0, len(inputs))
@@ -127,7 +129,7 @@ func parseArgument(arg string, sole bool) Input {
 // problem is what is wrong with the argument on its own, "" if nothing is.
 func (in Input) problem() Problem {
 	switch {
-	case in.Source == Prompt && (in.Key == "" || !validKey(in.Key)):
+	case in.Source == Prompt && (in.Key == "" || !validKey(in.Key) || strings.ContainsFunc(in.Key, invisible)):
 		return NoValue
 	case in.Key == "":
 		return EmptyKey
@@ -135,6 +137,8 @@ func (in Input) problem() Problem {
 		return NotText
 	case !validKey(in.Key):
 		return BlankInKey
+	case strings.ContainsFunc(in.Key, invisible):
+		return InvisibleInKey
 	case in.Source == Argument:
 		return valueProblem(in.Value)
 	}
@@ -168,10 +172,10 @@ func (in *Input) fetch(stdin io.Reader, prompt func(key string) (string, error))
 	return nil
 }
 
-// readValue removes the one line break that echo and editors put at the end.
+// readValue removes what editors and shells add: a byte order mark, and one line break at the end.
 func readValue(r io.Reader) (string, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxText+2))
-	value, broken := strings.CutSuffix(string(data), "\n")
+	data, err := io.ReadAll(io.LimitReader(r, maxText+2+int64(len(byteOrderMark))))
+	value, broken := strings.CutSuffix(strings.TrimPrefix(string(data), byteOrderMark), "\n")
 	if broken {
 		value = strings.TrimSuffix(value, "\r")
 	}
@@ -184,6 +188,11 @@ func validKey(key string) bool {
 	})
 }
 
+// invisible reports whether a reader of a key would not know that r is in it.
+func invisible(r rune) bool {
+	return !unicode.IsGraphic(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || unicode.Is(unicode.Variation_Selector, r)
+}
+
 // valueProblem refuses what is not a secret, and what JSON could not carry unchanged.
 func valueProblem(value string) Problem {
 	switch {
@@ -193,6 +202,8 @@ func valueProblem(value string) Problem {
 		return ValueTooLarge
 	case !utf8.ValidString(value):
 		return NotText
+	case strings.IndexByte(value, 0) >= 0:
+		return ZeroByte
 	}
 	return ""
 }

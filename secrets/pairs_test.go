@@ -61,6 +61,11 @@ func TestParsePairsNamesTheFirstWrongArgument(t *testing.T) {
 		{"a blank in the key", []string{"MY KEY=sentinel"}, secrets.PairError{Position: 1, Key: "MY KEY", Problem: secrets.BlankInKey}},
 		{"a no-break space in the key", []string{"MY\u00a0KEY=sentinel"}, secrets.PairError{Position: 1, Key: "MY\u00a0KEY", Problem: secrets.BlankInKey}},
 		{"an escape character in the key", []string{"K\x1b[31mEY=sentinel"}, secrets.PairError{Position: 1, Key: "K\x1b[31mEY", Problem: secrets.BlankInKey}},
+		{"a byte order mark in the key", []string{"\ufeffKEY=sentinel"}, secrets.PairError{Position: 1, Key: "\ufeffKEY", Problem: secrets.InvisibleInKey}},
+		{"a zero-width space in the key", []string{"KE\u200bY=sentinel"}, secrets.PairError{Position: 1, Key: "KE\u200bY", Problem: secrets.InvisibleInKey}},
+		{"a change of direction in the key", []string{"KEY\u202e=sentinel"}, secrets.PairError{Position: 1, Key: "KEY\u202e", Problem: secrets.InvisibleInKey}},
+		{"a filler in the key", []string{"KEY\u3164=sentinel"}, secrets.PairError{Position: 1, Key: "KEY\u3164", Problem: secrets.InvisibleInKey}},
+		{"a lone key with a byte order mark", []string{"\ufeffsentinel"}, secrets.PairError{Position: 1, Problem: secrets.NoValue}},
 		{"a key twice", []string{"KEY=1", "B=2", " KEY =sentinel"}, secrets.PairError{Position: 3, Key: "KEY", Problem: secrets.DuplicateKey}},
 		{"a key given and from standard input", []string{"KEY=1", "KEY=-"}, secrets.PairError{Position: 2, Key: "KEY", Problem: secrets.DuplicateKey}},
 		{"two values from standard input", []string{"A=-", "B=-"}, secrets.PairError{Position: 2, Key: "B", Problem: secrets.SecondStdinKey}},
@@ -113,9 +118,11 @@ func TestResolveReadsStandardInput(t *testing.T) {
 		{"what a Windows editor writes", "value\r\n", "value"},
 		{"what printf writes", "value", "value"},
 		{"only one line break is removed", "value\n\n", "value\n"},
+		{"a byte order mark is dropped", "\ufeffvalue\r\n", "value"},
+		{"but only the first", "\ufeff\ufeffvalue", "\ufeffvalue"},
 		{"a carriage return alone is kept", "value\r", "value\r"},
 		{"blanks and inner line breaks are kept", "  a\n b \n", "  a\n b "},
-		{"1 MB and a line break", strings.Repeat("x", 1<<20) + "\r\n", strings.Repeat("x", 1<<20)},
+		{"1 MB between a mark and a line break", "\ufeff" + strings.Repeat("x", 1<<20) + "\r\n", strings.Repeat("x", 1<<20)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -146,6 +153,9 @@ func TestResolveRefusesUnusableStandardInput(t *testing.T) {
 		{"a line break", strings.NewReader("\n"), &secrets.PairError{Position: 1, Key: "KEY", Problem: secrets.EmptyValue}},
 		{"blanks", strings.NewReader(" \t \n"), &secrets.PairError{Position: 1, Key: "KEY", Problem: secrets.EmptyValue}},
 		{"bytes that JSON cannot carry", strings.NewReader("sentinel\xff"), &secrets.PairError{Position: 1, Key: "KEY", Problem: secrets.NotText}},
+		{"a byte order mark alone", strings.NewReader("\ufeff\n"), &secrets.PairError{Position: 1, Key: "KEY", Problem: secrets.EmptyValue}},
+		{"UTF-16 without its mark", strings.NewReader("s\x00e\x00n\x00t\x00i\x00n\x00e\x00l\x00"), &secrets.PairError{Position: 1, Key: "KEY", Problem: secrets.ZeroByte}},
+		{"UTF-16 with its mark", strings.NewReader("\xff\xfes\x00e\x00n\x00t\x00"), &secrets.PairError{Position: 1, Key: "KEY", Problem: secrets.NotText}},
 		{"too much", strings.NewReader(strings.Repeat("x", 1<<20+1)), &secrets.PairError{Position: 1, Key: "KEY", Problem: secrets.ValueTooLarge}},
 		{"a read error", iotest.ErrReader(broken), broken},
 	}
@@ -275,7 +285,12 @@ func acceptable(arg string) bool {
 		return false
 	}
 	fields := strings.Fields(arg[:i])
-	return len(fields) == 1 && !strings.ContainsFunc(fields[0], unicode.IsControl) && len(strings.Fields(arg[i+1:])) > 0
+	return len(fields) == 1 && !strings.ContainsFunc(fields[0], unseen) && !strings.Contains(arg[i:], "\x00") && len(strings.Fields(arg[i+1:])) > 0
+}
+
+// unseen is what a terminal shows nothing of.
+func unseen(r rune) bool {
+	return !unicode.IsGraphic(r) || unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 }
 
 // clash reports whether the second of two acceptable arguments cannot stand beside the first.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ArcadeAI/arcade-cli/secrets"
 	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
@@ -29,6 +30,9 @@ func TestSetSendsFourAtOnce(t *testing.T) {
 	arrived, under := 0, 0
 	four := make(chan struct{})
 	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		if path.Base(r.URL.Path) == "KEY_00" { // the first goes alone
+			return next.RoundTrip(r)
+		}
 		mu.Lock()
 		arrived++
 		if under++; under > 4 {
@@ -65,9 +69,9 @@ func TestSetYieldsResultsInTheOrderGiven(t *testing.T) {
 	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(r)
 		switch path.Base(r.URL.Path) {
-		case "KEY_00":
-			<-overtaken // the first answer comes after the third
-		case "KEY_02":
+		case "KEY_01":
+			<-overtaken // the second answer comes after the fourth
+		case "KEY_03":
 			close(overtaken)
 		}
 		return resp, err
@@ -87,7 +91,7 @@ func TestSetYieldsResultsInTheOrderGiven(t *testing.T) {
 
 func TestOneFailureDoesNotStopTheOthers(t *testing.T) {
 	engine, c := newClient(t)
-	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 403, Key: "KEY_01"})
+	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 422, Key: "KEY_01"})
 	engine.Inject(secretstest.Fault{Mode: secretstest.Reset, Key: "KEY_03"})
 	var failed []string
 	for r := range c.Set(t.Context(), manyPairs(6)) {
@@ -115,7 +119,7 @@ func TestSetOfNothingSendsNothing(t *testing.T) {
 
 func TestSetEndsWithItsContext(t *testing.T) {
 	engine, c := newClient(t)
-	engine.Inject(secretstest.Fault{Mode: secretstest.Hang, Key: "KEY_00"})
+	engine.Inject(secretstest.Fault{Mode: secretstest.Hang, Key: "KEY_01"})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	next := c.HTTP.Transport
@@ -129,9 +133,9 @@ func TestSetEndsWithItsContext(t *testing.T) {
 	if len(results) != 200 {
 		t.Fatalf("%d results came, want one for each key", len(results))
 	}
-	for _, r := range []secrets.Result{results[0], results[7], results[199]} {
-		if !errors.Is(r.Err, context.Canceled) {
-			t.Errorf("%s gave %v, want the context's error", r.Key, r.Err)
+	for i, want := range map[int]error{0: nil, 1: context.Canceled, 7: context.Canceled, 199: secrets.ErrNotTried} {
+		if !errors.Is(results[i].Err, want) {
+			t.Errorf("%s gave %v, want %v", results[i].Key, results[i].Err, want)
 		}
 	}
 	if got := len(engine.Requests()); got > 20 {
@@ -150,4 +154,54 @@ func TestSetEndsWhenNobodyListens(t *testing.T) {
 	if got := len(engine.Requests()); got >= 200 {
 		t.Errorf("%d requests were made for a caller that left after the fifth", got)
 	}
+}
+
+func TestWhatTheKeysShareEndsTheRun(t *testing.T) {
+	status := func(code int) secretstest.Fault { return secretstest.Fault{Mode: secretstest.Status, Status: code} }
+	for name, fault := range map[string]secretstest.Fault{
+		"401": status(401), "403": status(403), "407": status(407), "a redirect": {Mode: secretstest.Redirect, Location: "/"},
+		"an Engine that hangs": {Mode: secretstest.Hang}, "a page": {Mode: secretstest.Page},
+		"a wait that is too long": {Mode: secretstest.Status, Status: 429, RetryAfter: "3600"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			engine, c := newClient(t)
+			c.Timeout = 50 * time.Millisecond
+			engine.Inject(fault)
+			results := slices.Collect(c.Set(t.Context(), manyPairs(50)))
+			for i, r := range results {
+				if errors.Is(r.Err, secrets.ErrNotTried) != (i > 0) {
+					t.Errorf("%s gave %v, want the first to fail and the others not to be tried", r.Key, r.Err)
+				}
+			}
+			if got := len(engine.Requests()); got != 1 {
+				t.Errorf("%d requests were made, want the first alone", got)
+			}
+		})
+	}
+	t.Run("also in the middle", func(t *testing.T) {
+		engine, c := newClient(t)
+		engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 403, Key: "KEY_10"})
+		next, answered := c.HTTP.Transport, make(chan struct{})
+		c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+			if path.Base(r.URL.Path) == "KEY_10" {
+				defer close(answered)
+			} else if path.Base(r.URL.Path) > "KEY_10" {
+				<-answered // so that the others do not run on while the refusal is on its way
+			}
+			return next.RoundTrip(r)
+		})
+		var refused, untried int
+		for r := range c.Set(t.Context(), manyPairs(90)) {
+			var status *secrets.StatusError
+			switch {
+			case errors.As(r.Err, &status):
+				refused++
+			case errors.Is(r.Err, secrets.ErrNotTried):
+				untried++
+			}
+		}
+		if refused != 1 || untried < 40 {
+			t.Errorf("%d were refused and %d not tried, want 1 and nearly all that were not on their way", refused, untried)
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -28,7 +29,12 @@ func seeded(t *testing.T) (*secretstest.Engine, *secrets.Client) {
 // unset runs Unset to its end.
 func unset(t *testing.T, c *secrets.Client, keys ...string) []secrets.Result {
 	t.Helper()
-	results, err := c.Unset(t.Context(), keys)
+	return unsetWith(t, c, secrets.UnsetOptions{}, keys...)
+}
+
+func unsetWith(t *testing.T, c *secrets.Client, o secrets.UnsetOptions, keys ...string) []secrets.Result {
+	t.Helper()
+	results, err := c.Unset(t.Context(), keys, o)
 	if err != nil {
 		t.Fatalf("Unset failed: %v", err)
 	}
@@ -70,10 +76,10 @@ func TestUnsetDeletesEachDistinctKeyInTheOrderGiven(t *testing.T) {
 
 func TestUnsetGoesOnAfterAFailure(t *testing.T) {
 	engine, c := seeded(t)
-	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 403, Method: http.MethodDelete, Key: "sec_0001"})
-	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 404, Method: http.MethodDelete, Key: "sec_0002"})
+	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 409, Method: http.MethodDelete, Key: "sec_0001"})
+	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 422, Method: http.MethodDelete, Key: "sec_0002"})
 	results := unset(t, c, "A", "B", "C")
-	for i, want := range []int{403, 404, 0} {
+	for i, want := range []int{409, 422, 0} {
 		var refused *secrets.StatusError
 		switch errors.As(results[i].Err, &refused) {
 		case true:
@@ -128,7 +134,7 @@ func TestUnsetFailsWithoutAList(t *testing.T) {
 	engine, c := seeded(t)
 	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 401, Method: http.MethodGet})
 	var refused *secrets.StatusError
-	if _, err := c.Unset(t.Context(), []string{"A"}); !errors.As(err, &refused) || refused.Status != 401 {
+	if _, err := c.Unset(t.Context(), []string{"A"}, secrets.UnsetOptions{}); !errors.As(err, &refused) || refused.Status != 401 {
 		t.Errorf("Unset gave %v, want status 401", err)
 	}
 	if got := requestsOf(engine, http.MethodDelete); got != nil {
@@ -140,7 +146,7 @@ func TestUnsetEndsWithItsContext(t *testing.T) {
 	engine, c := seeded(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	results, err := c.Unset(ctx, []string{"A", "B", "C"})
+	results, err := c.Unset(ctx, []string{"A", "B", "C"}, secrets.UnsetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,14 +156,92 @@ func TestUnsetEndsWithItsContext(t *testing.T) {
 			cancel()
 			continue
 		}
-		if errors.Is(r.Err, context.Canceled) {
+		if errors.Is(r.Err, secrets.ErrNotTried) {
 			canceled = append(canceled, r.Key)
 		}
 	}
 	if want := []string{"B", "C"}; !slices.Equal(canceled, want) {
-		t.Errorf("%v ended with the context, want %v", canceled, want)
+		t.Errorf("%v were not tried, want %v", canceled, want)
 	}
 	if got := len(engine.Items()); got != 3 {
 		t.Errorf("the Engine keeps %d secrets, want all but A", got)
+	}
+}
+
+func TestUnsetEndsAfterWhatTheKeysShare(t *testing.T) {
+	engine, c := seeded(t)
+	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 403, Method: http.MethodDelete})
+	for i, r := range unset(t, c, "A", "B", "C") {
+		if errors.Is(r.Err, secrets.ErrNotTried) != (i > 0) || r.Err == nil {
+			t.Errorf("%s gave %v, want the first to be refused and the others not to be tried", r.Key, r.Err)
+		}
+	}
+	if got := requestsOf(engine, http.MethodDelete); len(got) != 1 {
+		t.Errorf("the deletions %q were asked for, want one", got)
+	}
+}
+
+func TestWhatSomebodyElseHasDeletedIsNotThere(t *testing.T) {
+	engine, c := seeded(t)
+	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 404, Method: http.MethodDelete})
+	for _, r := range unset(t, c, "A") {
+		if !errors.Is(r.Err, secrets.ErrNoSuchSecret) {
+			t.Errorf("A gave %v, want ErrNoSuchSecret: it is gone, as was asked for", r.Err)
+		}
+	}
+}
+
+func TestSeveralSecretsWithOneKeyAreChosenAmong(t *testing.T) {
+	tests := []struct {
+		name    string
+		options secrets.UnsetOptions
+		deleted []string
+		want    error
+	}{
+		{"not without a choice", secrets.UnsetOptions{}, nil, &secrets.AmbiguousKeyError{Key: "KEY", Types: []string{"project", "user"}}},
+		{"by their type", secrets.UnsetOptions{Type: "user"}, []string{"sec_0002"}, nil},
+		{"by a type that none has", secrets.UnsetOptions{Type: "tenant"}, nil, secrets.ErrNoSuchSecret},
+		{"all of them", secrets.UnsetOptions{AllTypes: true}, []string{"sec_0001", "sec_0002", "sec_0003"}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			engine, c := newClient(t)
+			for _, kind := range []string{"project", "user", "project"} {
+				engine.Add(secretstest.Item{Key: "KEY", Type: kind})
+			}
+			engine.Add(secretstest.Item{Key: "OTHER", Type: "user"})
+			for _, r := range unsetWith(t, c, tt.options, "KEY") {
+				if !reflect.DeepEqual(r.Err, tt.want) {
+					t.Errorf("KEY of type %q gave %v, want %v", r.Type, r.Err, tt.want)
+				}
+			}
+			if got := requestsOf(engine, http.MethodDelete); !slices.Equal(got, tt.deleted) {
+				t.Errorf("%q were deleted, want %q", got, tt.deleted)
+			}
+		})
+	}
+	t.Run("the error says which and how to choose", func(t *testing.T) {
+		err := &secrets.AmbiguousKeyError{Key: "KEY", Types: []string{"project", "\x1b[31m", ""}}
+		const want = "there are 3 secrets with this key, of the types project, none, none; choose one with --type, or delete all with --all-types"
+		if err.Error() != want {
+			t.Errorf("the message is %q, want %q", err, want)
+		}
+	})
+}
+
+func TestAKeyWithSomethingInvisibleInItCanBeUnset(t *testing.T) {
+	engine, c := newClient(t)
+	engine.Add(secretstest.Item{Key: "\ufeffSTRIPE"})
+	engine.Add(secretstest.Item{Key: "\ufeffTWICE"})
+	engine.Add(secretstest.Item{Key: "TWI\u200bCE"})
+	engine.Add(secretstest.Item{Key: "EXACT\u200b"})
+	engine.Add(secretstest.Item{Key: "EXACT"})
+	for _, r := range unset(t, c, "STRIPE", "TWICE", "EXACT") {
+		if errors.Is(r.Err, secrets.ErrNoSuchSecret) != (r.Key == "TWICE") {
+			t.Errorf("%s gave %v", r.Key, r.Err)
+		}
+	}
+	if got, want := requestsOf(engine, http.MethodDelete), []string{"sec_0001", "sec_0005"}; !slices.Equal(got, want) {
+		t.Errorf("%q were deleted, want %q: the one that looks like it, and the exact one", got, want)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"database/sql"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/ArcadeAI/arcade-cli/migrations"
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
@@ -78,13 +78,24 @@ func (m *machine) command(environment []string, args ...string) *exec.Cmd {
 // logout is a recorded command that finds nothing to do.
 func (m *machine) logout(environment []string) *exec.Cmd { return m.command(environment, "logout") }
 
-func (m *machine) box() *outbox.Outbox {
-	return outbox.New(outbox.Config{Path: filepath.Join(m.home, ".arcade", "usage.db"), Now: time.Now})
+// flusher prepares a process that delivers, as a command would start it: told by a variable what it
+// is, with its environment coming through a pipe.
+func (m *machine) flusher() *exec.Cmd {
+	cmd := m.command(nil)
+	cmd.Stdin = strings.NewReader(strings.Join(cmd.Env, "\x00") + "\x00\x00")
+	cmd.Env = []string{"OUTBOX_FLUSHER=1"}
+	return cmd
+}
+
+func (m *machine) box() (*outbox.Outbox, error) {
+	return outbox.New(outbox.Config{
+		Path: filepath.Join(m.home, ".arcade", "usage.db"), Tables: migrations.Identity(),
+	})
 }
 
 func (m *machine) awaitNoFlusher() {
-	for m.box().FlusherRunning() {
-		time.Sleep(time.Millisecond)
+	if box, err := m.box(); err == nil {
+		box.AwaitFlusher(context.Background(), time.Minute)
 	}
 }
 
@@ -94,12 +105,15 @@ func (m *machine) fill(messages int) error {
 	if err := m.logout(keeping).Run(); err != nil {
 		return err
 	}
-	box := m.box()
+	box, err := m.box()
+	if err != nil {
+		return err
+	}
 	defer box.Close()
 	for added := 0; added < messages; added += 1000 {
-		err := box.InTx(context.Background(), func(tx *sql.Tx) error {
+		err := box.Update(context.Background(), func(tx *outbox.Tx) error {
 			for range min(1000, messages-added) {
-				if err := outbox.AddTx(context.Background(), tx, message()); err != nil {
+				if err := tx.Add(context.Background(), message()); err != nil {
 					return err
 				}
 			}

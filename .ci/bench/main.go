@@ -22,6 +22,7 @@ func main() {
 	flag.IntVar(&b.runs, "n", 300, "how often each command runs")
 	flag.IntVar(&b.crowd, "crowd", 200, "how many commands make a crowd")
 	flag.IntVar(&b.backlog, "backlog", 100_000, "how many messages make a backlog")
+	flag.BoolVar(&b.onlyRivals, "rivals", false, "nothing but the comparison with what a user would pick instead")
 	flag.Parse()
 	if err := b.run(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -34,6 +35,7 @@ type bench struct {
 	out                  *os.File
 	bin                  string
 	runs, crowd, backlog int
+	onlyRivals           bool
 }
 
 func (b *bench) run() error {
@@ -41,10 +43,14 @@ func (b *bench) run() error {
 	if b.bin, err = filepath.Abs(b.bin); err != nil {
 		return err
 	}
-	b.head()
-	for _, measure := range []func() error{
-		b.floors, b.startUp, b.recording, b.longWAL, b.spawning, b.crowds, b.memory, b.backlogs, b.size,
-	} {
+	measures := []func() error{
+		b.head,
+		b.floors, b.startUp, b.recording, b.longWAL, b.spawning, b.crowds, b.memory, b.backlogs, b.size, b.rivals,
+	}
+	if b.onlyRivals {
+		measures = []func() error{b.rivals}
+	}
+	for _, measure := range measures {
 		if err := measure(); err != nil {
 			return err
 		}
@@ -54,8 +60,9 @@ func (b *bench) run() error {
 
 // head prints the table's head. CPU is a process's own time, in user and kernel, which a busy
 // machine lengthens less than the time on the wall.
-func (b *bench) head() {
-	fmt.Fprintf(b.out, "| what | wall, median | wall, p99 | CPU, median | besides |\n|---|---|---|---|---|\n")
+func (b *bench) head() error {
+	_, err := fmt.Fprintf(b.out, "| what | wall, median | wall, p99 | CPU, median | besides |\n|---|---|---|---|---|\n")
+	return err
 }
 
 func (b *bench) line(what string, s series, besides string, args ...any) {

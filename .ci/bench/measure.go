@@ -219,36 +219,39 @@ func (b *bench) memory() error {
 		return err
 	}
 	for _, test := range []struct {
-		what, environment string
-		args              []string
+		what string
+		cmd  *exec.Cmd
 	}{
-		{"arcade --version", off[0], []string{"--version"}},
-		{"a command, tracking off", off[0], []string{"logout"}},
-		{"a recorded command", keeping[0], []string{"logout"}},
-		{"a flusher, ten messages", "", []string{"usage", "flush", "--detached"}},
+		{"arcade --version", m.command(off, "--version")},
+		{"a command, tracking off", m.logout(off)},
+		{"a recorded command", m.logout(keeping)},
+		{"a flusher, ten messages", m.flusher()},
 	} {
-		kB, _, err := m.peak(test.environment, test.args...)
+		r, err := b.meter(test.cmd, 1)
 		if err != nil {
 			return err
 		}
-		b.note("peak memory: "+test.what, "%.1f MB", float64(kB)*1024/1e6)
+		b.note("peak memory: "+test.what, "%.1f MB", float64(r.peak)/1e6)
 	}
 	return nil
 }
 
-// peak returns a command's peak memory in kB.
-func (m *machine) peak(environment string, args ...string) (kB int64, took time.Duration, err error) {
-	cmd := m.command([]string{environment}, args...)
-	cmd.Args = append([]string{"meter", cmd.Path}, args...)
-	cmd.Path = filepath.Join(m.bin, "meter")
-	start := time.Now()
+// reading is what the meter says of a program.
+type reading struct {
+	wall, cpu, own time.Duration // cpu of all processes, own of the program alone
+	peak, written  int64         // in bytes
+}
+
+// meter runs a command a number of times in a row, and waits for what it leaves behind.
+func (b *bench) meter(cmd *exec.Cmd, times int) (r reading, err error) {
+	cmd.Args = append([]string{"meter", strconv.Itoa(times), cmd.Path}, cmd.Args[1:]...)
+	cmd.Path = filepath.Join(b.bin, "meter")
 	printed, err := cmd.Output()
 	if err != nil {
-		return 0, 0, fmt.Errorf("%v: %w", cmd.Args, err)
+		return r, fmt.Errorf("%v: %w", cmd.Args, err)
 	}
-	took = time.Since(start)
-	kB, err = strconv.ParseInt(strings.TrimSpace(string(printed)), 10, 64)
-	return kB, took, err
+	_, err = fmt.Sscan(string(printed), &r.wall, &r.cpu, &r.own, &r.peak, &r.written)
+	return r, err
 }
 
 // backlogs lets one flusher drain what an outage of weeks has left.
@@ -261,14 +264,14 @@ func (b *bench) backlogs() error {
 	if err := m.fill(b.backlog - 1); err != nil {
 		return err
 	}
-	kB, took, err := m.peak("", "usage", "flush", "--detached")
+	r, err := b.meter(m.flusher(), 1)
 	if err != nil {
 		return err
 	}
 	arrived := m.arrived.Load()
 	b.note(fmt.Sprintf("one flusher and a backlog of %d", b.backlog), "%d delivered in %.1f s, %.0f a second",
-		arrived, took.Seconds(), float64(arrived)/took.Seconds())
-	b.note("peak memory: that flusher", "%.1f MB", float64(kB)*1024/1e6)
+		arrived, r.wall.Seconds(), float64(arrived)/r.wall.Seconds())
+	b.note("peak memory: that flusher", "%.1f MB", float64(r.peak)/1e6)
 	return nil
 }
 

@@ -4,12 +4,19 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
+
+// Set by the release build with -ldflags "-X main.version=... -X main.usageKey=...".
+var (
+	version  = ""
+	usageKey = "" // PostHog's project key; without one events are kept and not sent
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
-	os.Exit(newApp().run(ctx, os.Args[1:]))
+	app := cli.New(version, usageKey)
+	outbox.Main(app.Track.Config) // in the flusher's process this delivers and does not return
+	os.Exit(app.Run(cli.WithSignals(context.Background()), os.Args[1:]))
 }

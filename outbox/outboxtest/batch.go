@@ -96,7 +96,7 @@ func readEnvelope(plain []byte, arrived time.Time) (batch, *refusal) {
 	var b batch
 	var list []byte
 	for key, value := range members(plain) {
-		switch string(key) {
+		switch key {
 		case "api_key", "token":
 			token, err := wantOptional(key, value)
 			if err != nil {
@@ -110,7 +110,7 @@ func readEnvelope(plain []byte, arrived time.Time) (batch, *refusal) {
 	if list == nil || list[0] != '[' {
 		return b, refuse(http.StatusBadRequest, "the body is no object with a list named batch")
 	}
-	for raw := range elements(list) {
+	for _, raw := range elements(list) {
 		m, err := parseMessage(raw, arrived)
 		if err != nil {
 			return b, refuse(http.StatusBadRequest, "message %d %v", len(b.messages)+1, err)

@@ -49,6 +49,7 @@ type exchange struct {
 	flight  *flight
 	record  Request
 	latency time.Duration
+	cut     bool // the connection is reset instead of all else
 }
 
 // ServeHTTP serves POST /batch/, and every other path with 404.
@@ -60,6 +61,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	fault, _ := findMode(x.record.Fault.Mode)
 	switch {
+	case x.cut:
+		x.record.Refusal = "it came on a connection that was used before"
+		x.answered(mode{play: (*exchange).reset})
 	case r.URL.Path == elsewhere:
 		x.answered(mode{status: http.StatusOK, play: (*exchange).ok})
 	case fault.play != nil && !fault.commits: // such a fault does not get as far as the end of the body
@@ -100,10 +104,11 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	default:
 	}
 	x := &exchange{server: s, writer: w, request: r, closing: s.closing, latency: s.latency}
+	x.cut = reused(r) && s.cutReused
 	x.record = Request{
 		Number: len(s.requests) + 1, Method: r.Method, Host: r.Host, Path: r.URL.Path, Begun: s.now(),
 	}
-	if r.URL.Path != elsewhere {
+	if r.URL.Path != elsewhere && !x.cut {
 		x.record.Fault = s.script.next()
 	}
 	x.flight = newFlight(x.record.Number, r.Context())

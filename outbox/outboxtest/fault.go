@@ -15,8 +15,8 @@ type Fault struct {
 	// Mode names what happens: "hang", "reset-in-body", "portal", or a status such as "503".
 	// [FaultHelp] lists all of them.
 	Mode string
-	// Arg varies some modes: "retry-after=3" for a status, "to=self" for a redirect,
-	// "every=1s" for "drip". It may be empty.
+	// Arg varies some modes: "retry-after=3" for a status, "every=1s" for "drip". It may be
+	// empty.
 	Arg string
 	// Commit keeps the batch first, as a healthy server would, and then fails.
 	Commit bool
@@ -99,8 +99,7 @@ func FaultHelp() string {
 	fmt.Fprintf(&help, `  %s
                      that status, and any other from 201 to 599. From 400 on
                      with :retry-after=TEXT if wanted, where TEXT may be date+5s
-                     or date-1h for an HTTP date. From 300 to 399 with :to=self
-                     or :to=URL if wanted
+                     or date-1h for an HTTP date
 `, strings.Join(codes, " "))
 	return help.String()
 }
@@ -176,21 +175,18 @@ type mode struct {
 // modes lists every mode, in the order of a request's life.
 func modes() []mode {
 	named := []mode{
-		{name: "reset-before-body", help: "reset the connection before reading the body", play: (*exchange).resetBeforeBody},
-		{name: "reset-in-body", help: "reset it in the middle of the body", play: (*exchange).resetInBody},
+		{name: "reset-in-body", help: "reset the connection in the middle of the body", play: (*exchange).resetInBody},
 		{name: "reset-after-body", help: "reset it after the body", commits: true, play: (*exchange).reset},
 		{name: "close", help: "close it after the body, without an answer", commits: true, play: (*exchange).hangUp},
 		{name: "hang", help: "never answer, until the client leaves", commits: true, play: (*exchange).hang},
 		{name: "drip", help: "answer byte by byte, one each second or :every=DURATION", arg: "every", commits: true, status: 200, play: (*exchange).drip},
 		{name: "short-body", help: "200 with less body than Content-Length says", commits: true, status: 200, play: (*exchange).shortBody},
-		{name: "unfinished-chunks", help: "200, chunked, without the last chunk", commits: true, status: 200, play: (*exchange).unfinishedChunks},
-		{name: "truncated-json", help: "200 with JSON that stops in the middle", commits: true, status: 200, play: (*exchange).truncatedJSON},
-		{name: "empty", help: "200 with an empty body", commits: true, status: 200, play: (*exchange).empty},
-		{name: "portal", help: "200 with the log-in page of a captive portal", commits: true, status: 200, play: (*exchange).portal},
+		{name: "portal", help: "200 with the log-in page of a captive portal", commits: true, status: 200, play: (*exchange).page},
+		{name: "page-400", help: "400 with a page, as a web server answers plain HTTP", status: 400, play: (*exchange).page},
+		{name: "page-413", help: "413 with a page, as a proxy answers a large body", status: 413, play: (*exchange).page},
 		{name: "quota-limited", help: "200 that says the quota is used up", commits: true, status: 200, play: (*exchange).quotaLimited},
-		{name: "not-ok", help: "200 with JSON whose status is not Ok", commits: true, status: 200, play: (*exchange).notOK},
 	}
-	for _, code := range []int{202, 204, 301, 302, 307, 308, 400, 401, 403, 408, 413, 429, 500, 502, 503, 504} {
+	for _, code := range []int{307, 400, 401, 413, 429, 502, 503} {
 		named = append(named, statusMode(code))
 	}
 	return named
@@ -201,14 +197,12 @@ func statusMode(code int) mode {
 	m := mode{name: strconv.Itoa(code), status: code, commits: true, play: (*exchange).plainStatus}
 	switch {
 	case code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable:
-		// Seconds, a date, a past date, a year, and nonsense.
-		m.samples = []string{"retry-after=2", "retry-after=date+2s", "retry-after=date-1h",
-			"retry-after=31536000", "retry-after=soon"}
+		m.samples = []string{"retry-after=2", "retry-after=date+2s"}
 		fallthrough
 	case code >= 400:
 		m.arg = "retry-after"
 	case code >= 300:
-		m.arg, m.samples, m.play = "to", []string{"to=self"}, (*exchange).redirect
+		m.play = (*exchange).redirect
 	}
 	return m
 }

@@ -168,7 +168,7 @@ func differing(a, b []byte, prefix string) []string {
 func object(raw []byte) map[string][]byte {
 	all := map[string][]byte{}
 	for key, value := range members(raw) {
-		all[string(key)] = value
+		all[key] = value
 	}
 	return all
 }

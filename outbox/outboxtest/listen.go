@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"sync/atomic"
 )
 
 // listening is what Listen adds to a server.
@@ -47,6 +48,9 @@ func (s *Server) listen(address string, cert *certificate) error {
 		Handler:   s,
 		ErrorLog:  log.New(troubleWriter{s}, "", 0),
 		ConnState: s.countConnection,
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
+			return context.WithValue(ctx, usesKey{}, new(atomic.Int64))
+		},
 		Protocols: new(http.Protocols),
 	}
 	server.Protocols.SetHTTP1(true) // a reset needs a connection of its own
@@ -114,6 +118,15 @@ func (s *Server) Close() {
 		defer s.mu.Unlock()
 		return len(s.flights) == 0
 	})
+}
+
+// usesKey leads from a request to the number of those on its connection, an *atomic.Int64.
+type usesKey struct{}
+
+// reused says whether the request's connection has carried another one before.
+func reused(r *http.Request) bool {
+	uses, counted := r.Context().Value(usesKey{}).(*atomic.Int64)
+	return counted && uses.Add(1) > 1
 }
 
 func (s *Server) countConnection(_ net.Conn, state http.ConnState) {

@@ -48,7 +48,7 @@ func (m Message) IsAlias() bool { return m.Event == aliasEvent }
 func (m Message) Properties() map[string]any {
 	properties := map[string]any{}
 	for key, value := range members(m.Raw) {
-		if string(key) == "properties" {
+		if key == "properties" {
 			_ = json.Unmarshal(value, &properties) // cannot fail: it was checked on arrival
 		}
 	}
@@ -66,7 +66,7 @@ func parseMessage(raw []byte, arrived time.Time) (Message, error) {
 	var id, idProperty, stamp []byte
 	for key, value := range members(raw) {
 		var err error
-		switch string(key) {
+		switch key {
 		case "event":
 			named = true
 			m.Event, err = wantString(key, value)
@@ -105,7 +105,7 @@ func (m *Message) readProperties(raw []byte) (distinctID []byte, err error) {
 		return nil, fmt.Errorf("has properties that are no object")
 	}
 	for key, value := range members(raw) {
-		switch string(key) {
+		switch key {
 		case "distinct_id":
 			distinctID = value
 		case "alias":
@@ -133,7 +133,7 @@ func (m *Message) readUUID() {
 // readTimestamp takes the event's own time. One that cannot be read is no reason for PostHog
 // to refuse: it silently takes the time of arrival.
 func (m *Message) readTimestamp(raw []byte) error {
-	stamp, err := wantOptional([]byte("timestamp"), raw)
+	stamp, err := wantOptional("timestamp", raw)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (m *Message) readTimestamp(raw []byte) error {
 }
 
 // wantString reads a member that must be a string.
-func wantString(key, value []byte) (string, error) {
+func wantString(key string, value []byte) (string, error) {
 	if value[0] != '"' {
 		return "", fmt.Errorf("has a member %s that is no string", key)
 	}
@@ -160,7 +160,7 @@ func wantString(key, value []byte) (string, error) {
 }
 
 // wantOptional reads a member that may be missing or null, and otherwise must be a string.
-func wantOptional(key, value []byte) (string, error) {
+func wantOptional(key string, value []byte) (string, error) {
 	if value == nil || string(value) == "null" {
 		return "", nil
 	}

@@ -13,7 +13,7 @@ import (
 // okBody is PostHog's answer to a batch that it has accepted.
 const okBody = `{"status": "Ok"}`
 
-const portalPage = `<!DOCTYPE html>
+const page = `<!DOCTYPE html>
 <html><head><title>Welcome</title></head>
 <body><h1>Free WiFi</h1><form method="post"><button>Accept and connect</button></form></body></html>
 `
@@ -21,15 +21,14 @@ const portalPage = `<!DOCTYPE html>
 // The methods of this file act an answer or a fault out. Each of them calls over before the
 // last thing that its client gets to see.
 
-func (x *exchange) ok()            { x.json(http.StatusOK, okBody) }
-func (x *exchange) notOK()         { x.json(http.StatusOK, `{"status": "Error"}`) }
-func (x *exchange) truncatedJSON() { x.json(http.StatusOK, okBody[:len(okBody)-3]) }
+func (x *exchange) ok() { x.json(http.StatusOK, okBody) }
+
 func (x *exchange) quotaLimited() {
 	x.json(http.StatusOK, `{"status": "Ok", "quota_limited": ["events"]}`)
 }
 
-func (x *exchange) empty()  { x.answer(http.StatusOK, "application/json", "") }
-func (x *exchange) portal() { x.answer(http.StatusOK, "text/html; charset=utf-8", portalPage) }
+// page answers with a page for people, as whoever stands between client and server does.
+func (x *exchange) page() { x.answer(x.record.Status, "text/html; charset=utf-8", page) }
 
 func (x *exchange) json(status int, body string) { x.answer(status, "application/json", body) }
 
@@ -68,16 +67,9 @@ func (x *exchange) plainStatus() {
 	x.plain(status, http.StatusText(status))
 }
 
-// redirect sends the client to a page that would deceive it, to where it is, or to a URL.
+// redirect sends the client to a page that would deceive it.
 func (x *exchange) redirect() {
-	to := x.record.Fault.value("elsewhere")
-	switch to {
-	case "elsewhere":
-		to = elsewhere
-	case "self":
-		to = x.request.URL.Path
-	}
-	x.writer.Header().Set("Location", to)
+	x.writer.Header().Set("Location", elsewhere)
 	x.plain(x.record.Status, http.StatusText(x.record.Status))
 }
 
@@ -113,8 +105,6 @@ func (x *exchange) reset() {
 	_ = raw.Close()
 }
 
-func (x *exchange) resetBeforeBody() { x.reset() }
-
 func (x *exchange) resetInBody() {
 	_, _ = io.CopyN(io.Discard, x.request.Body, max(1, x.request.ContentLength/2))
 	x.reset()
@@ -145,13 +135,6 @@ func (x *exchange) shortBody() {
 	x.writer.Header().Set("Content-Length", strconv.Itoa(len(okBody)+10))
 	x.over()
 	x.flush(okBody)
-}
-
-func (x *exchange) unfinishedChunks() {
-	x.writer.Header().Set("Content-Type", "application/json")
-	x.over()
-	x.flush(okBody)
-	panic(http.ErrAbortHandler)
 }
 
 // flush sends a part of the body at once.

@@ -23,6 +23,7 @@ type Server struct {
 	said       map[string]bool // violations, so that each is reported once
 	script     Script
 	latency    time.Duration
+	cutReused  bool
 	poison     func(Message) int
 	watcher    Watcher
 	pauses     map[Point][]*Pause
@@ -91,6 +92,14 @@ func (s *Server) SetLatency(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.latency = d
+}
+
+// SetCutReused makes the server reset a connection when a second request comes on it, before it
+// looks at the request. So a server looks that closes idle connections at the wrong moment.
+func (s *Server) SetCutReused(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cutReused = on
 }
 
 // SetPoison gives a test the say which messages are bad. The status 400 refuses their whole

@@ -5,6 +5,7 @@
 package secretstest
 
 import (
+	"cmp"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -23,6 +25,7 @@ import (
 type Request struct {
 	Method        string
 	Path          string // as it stood on the wire, still escaped
+	Query         string
 	Authorization string
 	Key           string // the key of a PUT, the id of a DELETE
 	Value         string // of a PUT
@@ -33,6 +36,7 @@ type Request struct {
 type Item struct {
 	ID          string
 	Key         string
+	Type        string // of its binding
 	Value       string
 	Description string
 }
@@ -48,12 +52,16 @@ type Engine struct {
 	mu        sync.Mutex
 	scopes    map[string][]Item // by path prefix
 	list      string            // a document that GET answers instead of the items
+	pageSize  int               // 0 means that lists come whole
 	faults    []*Fault
 	requests  []Request
 	inFlight  int
 	mostAtOne int
 	lastID    int
 }
+
+// adminScope is the path prefix of the API-key generation.
+const adminScope = "v1/admin/secrets"
 
 // Start starts an Engine that accepts one bearer token, by plain HTTP.
 func Start(token string) *Engine { return start(token, (*httptest.Server).Start) }
@@ -89,6 +97,23 @@ func (e *Engine) Answer(document string) {
 	e.list = document
 }
 
+// Pages makes lists come in pages of at most size items, with total_count, page_count, limit and
+// offset beside them. 0 ends that.
+func (e *Engine) Pages(size int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.pageSize = size
+}
+
+// Add stores a secret of the API-key generation as no PUT can: beside one with the same key.
+func (e *Engine) Add(item Item) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lastID++
+	item.ID = fmt.Sprintf("sec_%04d", e.lastID)
+	e.scopes[adminScope] = append(e.scopes[adminScope], item)
+}
+
 // Items are the stored secrets of all projects, in the order in which they were created.
 func (e *Engine) Items() []Item {
 	e.mu.Lock()
@@ -116,7 +141,7 @@ func (e *Engine) MostAtOnce() int {
 
 func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	req := Request{Method: r.Method, Path: r.URL.EscapedPath(), Authorization: r.Header.Get("Authorization"), Body: string(body)}
+	req := Request{Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Authorization: r.Header.Get("Authorization"), Body: string(body)}
 	scope, segment, routed := route(req.Path)
 	req.Key = segment
 	var put struct {
@@ -161,7 +186,7 @@ func route(path string) (scope, segment string, ok bool) {
 		return "", "", false
 	}
 	scope = strings.Join(parts[:length], "/")
-	known := scope == "v1/admin/secrets" || (length == 6 && parts[3] == "projects" && parts[5] == "secrets")
+	known := scope == adminScope || (length == 6 && parts[3] == "projects" && parts[5] == "secrets")
 	if len(parts) == length {
 		return scope, "", known
 	}
@@ -180,7 +205,7 @@ func (e *Engine) handle(w http.ResponseWriter, scope string, req Request, descri
 			fmt.Fprint(w, e.list)
 			return
 		}
-		fmt.Fprint(w, listing(items))
+		fmt.Fprint(w, e.listing(items, req.Query))
 	case req.Method == http.MethodPut && req.Key != "":
 		e.scopes[scope] = e.upsert(items, Item{Key: req.Key, Value: req.Value, Description: description})
 		w.Header().Set("Content-Type", "application/json")
@@ -211,7 +236,22 @@ func (e *Engine) upsert(items []Item, item Item) []Item {
 	return items
 }
 
-func listing(items []Item) string {
+// listing is called with the lock held.
+func (e *Engine) listing(items []Item, query string) string {
+	document := map[string]any{"items": entriesOf(items)}
+	if e.pageSize > 0 {
+		asked, _ := url.ParseQuery(query)
+		offset, _ := strconv.Atoi(asked.Get("offset"))
+		total := len(items)
+		items = items[min(offset, total):]
+		items = items[:min(e.pageSize, len(items))]
+		document = map[string]any{"items": entriesOf(items), "total_count": total, "page_count": len(items), "limit": e.pageSize, "offset": offset}
+	}
+	text, _ := json.Marshal(document)
+	return string(text)
+}
+
+func entriesOf(items []Item) any {
 	type binding struct {
 		Type string `json:"type"`
 	}
@@ -226,15 +266,14 @@ func listing(items []Item) string {
 	}
 	entries := make([]entry, 0, len(items))
 	for _, i := range items {
-		shown := entry{ID: i.ID, Key: i.Key, Binding: binding{"project"}, Description: i.Description, CreatedAt: "2026-01-02T03:04:05Z"}
+		shown := entry{ID: i.ID, Key: i.Key, Binding: binding{cmp.Or(i.Type, "project")}, Description: i.Description, CreatedAt: "2026-01-02T03:04:05Z"}
 		if runes := []rune(i.Value); len(runes) >= 16 {
 			hint := string(runes[len(runes)-4:])
 			shown.Hint = &hint
 		}
 		entries = append(entries, shown)
 	}
-	document, _ := json.Marshal(map[string]any{"items": entries})
-	return string(document)
+	return entries
 }
 
 // refuse answers with an error that repeats all that was sent.

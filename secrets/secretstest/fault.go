@@ -1,6 +1,7 @@
 package secretstest
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ type Mode string
 // The modes of a [Fault]. All that have words in them repeat what was sent.
 const (
 	Status      Mode = "status"       // Fault.Status, with an error text
+	Body        Mode = "body"         // Fault.Status, or 200, with Fault.Body as JSON
 	Reset       Mode = "reset"        // the connection is reset instead of an answer
 	HangUp      Mode = "hang up"      // the connection is closed instead of an answer
 	Hang        Mode = "hang"         // no answer, until the client or the test gives up
@@ -33,8 +35,11 @@ type Fault struct {
 	Key      string // the key of a PUT or the id of a DELETE; "" matches all
 	Times    int    // how often; 0 means always
 	Commit   bool   // the request is obeyed first, only the answer goes wrong
-	Status   int    // of Mode Status
+	Status   int    // of Mode Status and Body
 	Location string // of Mode Redirect
+	Body     string // of Mode Body
+
+	RetryAfter string // a header beside any answer that has headers; "" means none
 
 	taken int
 }
@@ -60,9 +65,16 @@ func (f *Fault) take(req Request) bool {
 
 func (f *Fault) play(w http.ResponseWriter, r *http.Request, released <-chan struct{}, req Request) {
 	words := strings.NewReplacer("\r", " ", "\n", " ").Replace(echo(req))
+	if f.RetryAfter != "" {
+		w.Header().Set("Retry-After", f.RetryAfter)
+	}
 	switch f.Mode {
 	case Status:
 		refuse(w, f.Status, req)
+	case Body:
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(cmp.Or(f.Status, http.StatusOK))
+		fmt.Fprint(w, f.Body)
 	case Hang:
 		hold(r, released)
 	case Redirect:

@@ -1,0 +1,31 @@
+// Command posthog is a cobra program that sends BENCH_EVENT to BENCH_HOST with posthog-go and waits
+// for it, as the library's documentation shows. With its defaults it would wait for minutes where
+// nobody answers; half a second is what a patient author might choose.
+package main
+
+import (
+	"os"
+	"time"
+
+	"github.com/posthog/posthog-go"
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	root := &cobra.Command{Use: "posthog", RunE: func(*cobra.Command, []string) error {
+		client, err := posthog.NewWithConfig("phc_bench", posthog.Config{
+			Endpoint: os.Getenv("BENCH_HOST"), IsServer: posthog.Ptr(false), ShutdownTimeout: 500 * time.Millisecond,
+		})
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		return client.Enqueue(posthog.Capture{
+			DistinctId: "11111111-1111-4111-8111-111111111111", Event: "CLI execution succeeded",
+			Properties: posthog.Properties{"event": os.Getenv("BENCH_EVENT")},
+		})
+	}}
+	if root.Execute() != nil {
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,77 @@
+// Package browser shows an address in the browser of whoever sits at this terminal.
+package browser
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// patience is how long a browser that fails may take to say so. One that runs is left alone.
+const patience = time.Second
+
+// Open shows an address in a browser: the one that BROWSER names (a list separated by colons,
+// each a command in which %s stands for the address, or without it), else the system's. It keeps the
+// browser's words away, and puts it out of reach of this terminal's Ctrl-C.
+//
+// github.com/cli/browser, which would do the rest, waits for the browser's end, in this process's
+// group, and knows no BROWSER.
+func Open(address string, env func(name string) string) error {
+	failure := errors.New("no browser was found")
+	for _, command := range commands(env("BROWSER")) {
+		words := strings.Fields(command)
+		if len(words) == 0 {
+			continue
+		}
+		if !strings.Contains(command, "%s") {
+			words = append(words, "%s")
+		}
+		for i := range words {
+			words[i] = strings.ReplaceAll(words[i], "%s", address)
+		}
+		if failure = start(words); failure == nil {
+			return nil
+		}
+	}
+	return failure
+}
+
+// commands are those that open an address, the preferred one first.
+func commands(chosen string) []string {
+	if chosen != "" {
+		return strings.Split(chosen, ":")
+	}
+	switch runtime.GOOS {
+	case "darwin":
+		return []string{"open"}
+	case "windows":
+		return []string{"rundll32 url.dll,FileProtocolHandler"}
+	default: // the last one is Windows' own, below WSL
+		return []string{"xdg-open", "x-www-browser", "www-browser", "wslview"}
+	}
+}
+
+func start(words []string) error {
+	cmd := exec.Command(words[0], words[1:]...)
+	cmd.SysProcAttr = apart()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = null, null, null
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(patience):
+		return nil
+	}
+}

@@ -1,0 +1,44 @@
+//go:build unix
+
+package browser
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestTheBrowserThatTheUserChoseIsOpened(t *testing.T) {
+	dir := t.TempDir()
+	opened := filepath.Join(dir, "opened")
+	script := filepath.Join(dir, "mybrowser")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\necho noise; echo \"$@\" > "+opened+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for browser, want := range map[string]string{
+		script:                              "https://example.com/?a=1&b=2",
+		script + " --new %s --end":          "--new https://example.com/?a=1&b=2 --end",
+		"/nowhere/at/all:" + script:         "https://example.com/?a=1&b=2",
+		"false:" + script + " --profile=%s": "--profile=https://example.com/?a=1&b=2",
+	} {
+		env := func(name string) string { return map[string]string{"BROWSER": browser}[name] }
+		if err := Open("https://example.com/?a=1&b=2", env); err != nil {
+			t.Errorf("BROWSER=%s: %v", browser, err)
+			continue
+		}
+		got, err := os.ReadFile(opened)
+		if strings.TrimSpace(string(got)) != want {
+			t.Errorf("BROWSER=%s was started with %q, %v; want %q", browser, got, err, want)
+		}
+	}
+}
+
+func TestABrowserThatFailsIsAnError(t *testing.T) {
+	for _, browser := range []string{"false", "/nowhere/at/all", " "} {
+		env := func(string) string { return browser }
+		if err := Open("https://example.com", env); err == nil {
+			t.Errorf("BROWSER=%q counts as opened: nobody would look at the address", browser)
+		}
+	}
+}

@@ -1,0 +1,385 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/identity"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/secrets"
+	"github.com/spf13/cobra"
+)
+
+// session is the login of this user's home, which is renewed when a command needs it.
+func (a *App) session() (identity.Session, error) {
+	home, err := a.Track.Home()
+	return identity.Session{File: home.Credentials(), HTTP: a.httpClient(), Now: a.Track.Now, Point: a.Track.Point}, err
+}
+
+// loggedIn returns the login as the file has it, and words what is wrong with that for a person.
+func (a *App) loggedIn() (identity.Credentials, error) {
+	s, err := a.session()
+	if err != nil {
+		return identity.Credentials{}, err
+	}
+	credentials, err := s.File.Read()
+	return a.present(s, credentials, err)
+}
+
+// renewedLogin is loggedIn with a token that is good.
+func (a *App) renewedLogin(ctx context.Context) (identity.Credentials, error) {
+	s, err := a.session()
+	if err != nil {
+		return identity.Credentials{}, err
+	}
+	credentials, err := s.Credentials(ctx)
+	return a.present(s, credentials, err)
+}
+
+func (a *App) present(s identity.Session, credentials identity.Credentials, err error) (identity.Credentials, error) {
+	switch {
+	case err != nil:
+		return credentials, a.loginFailure(s.File.Path, err)
+	case !credentials.Present():
+		return credentials, errNotLoggedIn
+	}
+	return credentials, nil
+}
+
+// loginFailure words why there is no login that could be used.
+func (a *App) loginFailure(path string, err error) error {
+	var cloud *identity.CloudError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errNotLoggedIn
+	case errors.Is(err, identity.ErrLoginEnded):
+		return failed("login ended", "your login has ended", "Run 'arcade login'.")
+	case errors.Is(err, identity.ErrLoginChanged):
+		return failed("login changed", "somebody has logged in or out meanwhile", "Run the command again.")
+	case errors.Is(err, identity.ErrCredentialsNewer):
+		return failed("credentials newer", "the credentials file is damaged, or was written by a newer version",
+			"Update arcade; or run 'arcade logout', which removes the file, then 'arcade login'.")
+	case errors.Is(err, identity.ErrCredentialsInvalid):
+		return failed("credentials damaged", "the credentials file is damaged",
+			"Run 'arcade logout', which removes it, then 'arcade login'.")
+	case errors.Is(err, identity.ErrCredentialsBusy):
+		return failed("credentials busy", "another process has been renewing the login for too long", "Run the command again.")
+	case errors.As(err, &cloud):
+		return cloudFailure(err)
+	case errors.Is(err, context.Canceled):
+		return errInterrupted
+	default:
+		return a.credentialsFailure("credentials unreadable", "the credentials file cannot be read: ", path, err)
+	}
+}
+
+// cloudFailure words a call to Arcade Cloud that the command depends on.
+func cloudFailure(err error) error {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return errInterrupted
+	case errors.Is(err, identity.ErrNotAuthenticated):
+		return failed("login refused", "Arcade Cloud does not accept this login any more", "Run 'arcade login'.")
+	default:
+		return failed("cloud not asked", cause(err), "Check the network, then run the command again.")
+	}
+}
+
+// asLogin makes a client whose calls carry a login. A server that does not accept a token which looked
+// good, because it was revoked or a clock is wrong, is asked once more with a renewed one.
+func (a *App) asLogin(login identity.Credentials) (*http.Client, error) {
+	s, err := a.session()
+	client := a.httpClient()
+	client.Transport = &identity.Transport{Session: s, Login: login, Next: client.Transport}
+	return client, err
+}
+
+// cloudOf returns the Arcade Cloud that issued the credentials, to be asked with them.
+func (a *App) cloudOf(credentials identity.Credentials) (identity.Cloud, error) {
+	client, err := a.asLogin(credentials)
+	return identity.Cloud{BaseURL: credentials.CloudURL(), HTTP: client}, err
+}
+
+// loginState is what Arcade Cloud says of a login.
+type loginState string
+
+const (
+	loginWorks   loginState = "works"
+	loginRefused loginState = "refused" // it ended, or Cloud does not accept it
+	loginUnknown loginState = "unknown" // Cloud cannot be asked
+)
+
+// check renews a login if need be and asks Arcade Cloud whose it is. The error is an interrupt.
+func (a *App) check(ctx context.Context, login identity.Credentials, limit time.Duration) (identity.Account, loginState, error) {
+	asking, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	s, err := a.session()
+	if err != nil {
+		return identity.Account{}, loginUnknown, err
+	}
+	if login, err = s.Credentials(asking); err == nil {
+		var cloud identity.Cloud
+		if cloud, err = a.cloudOf(login); err == nil {
+			var account identity.Account
+			if account, err = cloud.WhoAmI(asking, login); err == nil {
+				return account, loginWorks, nil
+			}
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return identity.Account{}, loginUnknown, errInterrupted
+	case errors.Is(err, identity.ErrNotAuthenticated), errors.Is(err, identity.ErrLoginEnded):
+		return identity.Account{}, loginRefused, nil
+	default:
+		return identity.Account{}, loginUnknown, nil
+	}
+}
+
+// asWhom is empty for a login without an e-mail.
+func asWhom(login identity.Credentials) string {
+	if login.Email == "" {
+		return ""
+	}
+	return " as " + term.Line(login.Email)
+}
+
+func contextOf(org identity.Choice, projects []identity.Choice) (identity.Context, error) {
+	project, ok := identity.Preferred(projects)
+	if !ok {
+		return identity.Context{}, failed("no project", "the organization "+nameOf(org)+" has no project",
+			"Make one in Arcade's dashboard, then try again.")
+	}
+	return identity.Context{OrgID: org.ID, OrgName: org.Name, ProjectID: project.ID, ProjectName: project.Name}, nil
+}
+
+func nameOf(c identity.Choice) string { return term.Line(nameAndID(named{c.ID, c.Name})) }
+
+func nameOr(name, id string) string { return term.Line(cmp.Or(name, id)) }
+
+type named struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+}
+
+func nameAndID(n named) string {
+	if n.Name == "" {
+		return n.ID
+	}
+	return n.Name + " (" + n.ID + ")"
+}
+
+// engineOptions are the flags of `arcade secret`.
+type engineOptions struct {
+	secrets.Options
+	org, project string // ids, for one command
+}
+
+// engine makes the client for the Engine that the flags name, else for that of the login's Arcade
+// Cloud: a key or a token never goes to a host that its Cloud does not belong to. Wrong flags are
+// found before anything is read.
+func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, error) {
+	if strings.HasPrefix(at.Host, "-") { // -h took the next flag for its value
+		return nil, wrongUsage(cmd, "no value for --host", "--host needs a value")
+	}
+	if at.org != "" && at.project == "" {
+		return nil, wrongUsage(cmd, "--org without --project", "--org needs --project: secrets belong to a project")
+	}
+	base, err := secrets.BaseURL(at.Options)
+	if err != nil {
+		return nil, wrongUsage(cmd, "invalid value for --host or --port", err.Error())
+	}
+	client := &secrets.Client{HTTP: a.httpClient(), Base: base}
+	login, err := a.authenticate(cmd.Context(), client, at)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc([]string{"host", "port", "tls", "no-tls"}, cmd.Flags().Changed) {
+		if client.Base, err = engineOf(login); err != nil {
+			return nil, err
+		}
+	}
+	client.Waiting = func(d time.Duration) { a.warn(waitingWords(d)) }
+	if !secrets.MayCarryKey(client.Base) { // then --no-tls was given: BaseURL does not choose it
+		a.warn("Warning: without TLS, the credentials and the secrets can be read on their way to " + client.Base.Host)
+	}
+	return client, nil
+}
+
+// engineOf is the Engine that belongs to a login's Arcade Cloud. The key in the environment is one
+// of the default Cloud.
+func engineOf(login identity.Credentials) (*url.URL, error) {
+	address, ok := identity.EngineURL(login.CloudURL())
+	if !ok {
+		return nil, failed("no engine known", "it is not known which Engine belongs to this login's Arcade Cloud: "+bareAddress(login.CloudURL()),
+			"Name it with --host.")
+	}
+	return url.Parse(address)
+}
+
+// waitingWords tell why nothing happens for a while.
+func waitingWords(d time.Duration) string {
+	return fmt.Sprintf("The Engine asks to wait: going on in %s.", term.Span(d))
+}
+
+// authenticate gives the client the credentials at hand, and returns the login that they are, if
+// they are one. The key in the environment is asked about its own project: the context in the file
+// belongs to the file's login.
+func (a *App) authenticate(ctx context.Context, client *secrets.Client, at engineOptions) (identity.Credentials, error) {
+	client.Organisation, client.Project = at.org, at.project
+	if client.Token = a.Track.Env("ARCADE_API_KEY"); client.Token != "" {
+		if at.project != "" && at.org == "" {
+			return identity.Credentials{}, failed("--project without --org", "a key from ARCADE_API_KEY has no organization", "Give --org, too.")
+		}
+		return identity.Credentials{}, nil
+	}
+	login, err := a.renewedLogin(ctx)
+	if errors.Is(err, errNotLoggedIn) {
+		return login, failed(errNotLoggedIn.words, errNotLoggedIn.what, "Run 'arcade login', or set ARCADE_API_KEY.")
+	}
+	if err != nil {
+		return login, err
+	}
+	if login.APIKey == "" && (at.org == "" || at.project == "") {
+		if err := needsContext(login); err != nil {
+			return login, err
+		}
+	}
+	client.Token, a.project = login.Token(), cmp.Or(at.project, login.ProjectName)
+	client.Organisation, client.Project = cmp.Or(at.org, login.OrgID), cmp.Or(at.project, login.ProjectID)
+	client.HTTP, err = a.asLogin(login)
+	return login, err
+}
+
+// inProject is what is said behind the name of a secret of a login that knows several projects.
+func (a *App) inProject() string {
+	if a.project == "" {
+		return ""
+	}
+	return " in project '" + term.Line(a.project) + "'"
+}
+
+// engineFailure is the failure of a call that the whole command depends on.
+func engineFailure(err error) *failure {
+	what, hint := inTwo(err)
+	return failed(engineWords(err), what, hint)
+}
+
+// engineWords says what may be reported of an error of a call.
+func engineWords(err error) string {
+	var status *secrets.StatusError
+	var connection *secrets.ConnectionError
+	switch {
+	case errors.As(err, new(*secrets.AmbiguousKeyError)):
+		return "several secrets with one key"
+	case errors.Is(err, secrets.ErrReported):
+		return "engine reported an error"
+	case errors.Is(err, secrets.ErrListTooLong), errors.Is(err, secrets.ErrListIncomplete):
+		return "list of secrets without an end"
+	case errors.As(err, &status):
+		return fmt.Sprintf("engine answered with HTTP %d", status.Status)
+	case errors.As(err, &connection):
+		return "engine not reached: " + withoutAdvice(connection.Reason)
+	case errors.Is(err, secrets.ErrNotEngine):
+		return "no engine answered"
+	case errors.Is(err, secrets.ErrBadToken):
+		return "unusable API key"
+	case errors.Is(err, context.Canceled):
+		return errInterrupted.words
+	}
+	return "engine not asked"
+}
+
+// withoutAdvice shortens one of the fixed sentences of package secrets to what happened.
+func withoutAdvice[T ~string](sentence T) string {
+	what, _, _ := strings.Cut(string(sentence), ";")
+	return what
+}
+
+// verdicts says what became of each key, and counts it.
+type verdicts struct {
+	app    *App
+	total  int    // of what was asked for
+	done   string // the word for what succeeded
+	counts verdictCounts
+	words  string // of the first failure
+	hint   string // what to do about it
+}
+
+type verdictCounts struct{ done, skipped, missing, failed, untried int }
+
+// fail says that a key has failed, and why in line. Of several keys each has its own advice.
+func (v *verdicts) fail(err error, line string) {
+	if errors.Is(err, secrets.ErrNotTried) {
+		v.counts.untried++
+		return
+	}
+	v.counts.failed++
+	v.words = cmp.Or(v.words, engineWords(err))
+	_, hint := inTwo(err)
+	if v.hint = cmp.Or(v.hint, hint); v.total > 1 && hint != "" {
+		line += ". " + hint
+	}
+	v.app.complain(line)
+}
+
+// err ends the command: with a summary, unless there is but one key, about which all was said.
+func (v *verdicts) err(ctx context.Context) error {
+	switch c := v.counts; {
+	case ctx.Err() != nil && v.total > 1:
+		v.app.complain(v.summary())
+		return ctx.Err()
+	case c.failed+c.untried == 0:
+		if v.total+c.skipped > 1 {
+			return v.app.say(v.summary() + ".")
+		}
+		return nil
+	case v.total == 1:
+		return failed(v.words, "", v.hint)
+	}
+	return failed(v.words, v.summary(), "")
+}
+
+func (v *verdicts) summary() string {
+	parts := []string{term.Count(v.counts.done, "secret", "secrets") + " " + v.done}
+	for _, other := range []struct {
+		n    int
+		word string
+	}{{v.counts.skipped, "skipped"}, {v.counts.missing, "not found"}, {v.counts.failed, "failed"}, {v.counts.untried, "not tried"}} {
+		if other.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", other.n, other.word))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// reasonOf words why a key was not set.
+func reasonOf(err error) string {
+	if errors.Is(err, context.Canceled) {
+		return "interrupted before the Engine has answered"
+	}
+	what, _ := inTwo(err)
+	return what
+}
+
+// needsContext refuses a login that works in no project.
+func needsContext(login identity.Credentials) error {
+	switch {
+	case login.APIKey != "":
+		return failed("login with an API key", "this login is an API key, which belongs to one project and knows no other",
+			"Run 'arcade logout', then 'arcade login', to log in as a person.")
+	case login.OrgID == "" || login.ProjectID == "":
+		return failed("no active project", "this login has no organization and project to work in",
+			"Run 'arcade logout', then 'arcade login'.")
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+// Package cli is the verbs of arcade: one file for a command or a group, and below them what they
+// share. A file uses those below it in this list, and no other:
+//
+//	app.go                                             the program: runs a command and has it recorded
+//	login.go whoami.go org_project.go secret.go usage.go   the commands and groups
+//	secret_*.go usage_*.go                             those of the groups
+//	account.go                                         the login, and the Engine that it leads to
+//	world.go errors.go                                 what all commands share
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+)
+
+// Notice is shown once, when the first event was recorded. Destination is the address that events
+// go to, "" when there is no key and none are sent.
+func Notice(destination string) string {
+	does := "keeps that on this machine, since this build has no key to send it"
+	if destination != "" {
+		does = "sends that to " + destination
+	}
+	return `arcade notes which command ran, how long it took and whether it failed,
+and ` + does + `:
+no arguments, no values, no file contents.
+'arcade usage inspect' shows all of it; 'arcade usage disable' or
+ARCADE_USAGE_TRACKING=0 switches it off.
+`
+}
+
+// Run runs one command line, has it recorded, and returns its exit code. Recording changes neither
+// what the command printed nor that code; the first time it adds the notice.
+func (a *App) Run(ctx context.Context, args []string) int {
+	command := track.Command{Began: a.Track.Now()}
+	root := a.Root()
+	refuseUnknown(root)
+	if len(args) > 0 && args[0] == "--" { // cobra would take what follows for no command
+		args = args[1:]
+	}
+	root.SetArgs(args)
+	cmd, err := a.execute(ctx, root)
+	code := a.report(err)
+	if a.showedHelp || !isRecorded(cmd) {
+		return code
+	}
+	command.Name, command.Ended, command.Change = commandName(cmd), a.Track.Now(), a.change
+	if err != nil {
+		command.Failure = asFailure(err).words
+	}
+	if a.Track.Record(command) {
+		a.printNotice()
+	}
+	return code
+}
+
+// execute runs the command and turns a panic into an error, so that it is recorded like every
+// other ending. Wrapping the execution sees what cobra's hooks do not: unknown flags and
+// commands, missing arguments.
+func (a *App) execute(ctx context.Context, root *cobra.Command) (cmd *cobra.Command, err error) {
+	cmd = root
+	defer func() {
+		if value := recover(); value != nil {
+			err = panicked(debug.Stack())
+		}
+	}()
+	// After a panic cobra cannot return the command.
+	root.PersistentPreRun = func(running *cobra.Command, _ []string) { cmd = running }
+	executed, err := root.ExecuteContextC(ctx)
+	switch {
+	case ctx.Err() != nil && err != nil:
+		err = interruption(ctx)
+	case a.Out.Closed():
+		err = errOutputClosed
+	}
+	return executed, err
+}
+
+// WithSignals returns a context that a signal ends, see term.WithSignals. The error of the command
+// that it interrupts has the signal's exit code.
+func WithSignals(ctx context.Context) context.Context { return term.WithSignals(ctx) }
+
+// Root builds the command tree.
+func (a *App) Root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "arcade",
+		Short: "Arcade's command line",
+		Long: `Log in to Arcade, manage the secrets of your tools, and see what this program
+records about its own use: every command leaves one usage event, which is kept
+on this machine until it is delivered. 'arcade usage status' tells where it is.`,
+		Example:       "  arcade login\n  arcade whoami\n  arcade usage inspect",
+		Version:       a.Track.Version,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          group,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetIn(a.In)
+	root.SetOut(a.Out)
+	root.SetErr(a.Err)
+	// No Set...Template anywhere: cobra would link text/template, whose calls by name make the
+	// linker keep every exported method of the program, 2.6 MB of them.
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpFunc(a.help(root.HelpFunc()))
+	// Where nothing is offered, the names of files are no better.
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
+	root.AddCommand(a.newLogin(), a.newLogout(), a.newWhoami(), a.newOrg(), a.newProject(), a.newSecret(), a.newUsage())
+	if a.Extend != nil {
+		a.Extend(root)
+	}
+	return root
+}
+
+// refuseUnknown makes cobra's own commands fail on a word that they do not know: they would show
+// something else and end with 0.
+func refuseUnknown(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Run = nil
+			cmd.RunE = func(_ *cobra.Command, args []string) error {
+				topic, rest, err := root.Find(args)
+				if err != nil || len(rest) > 0 {
+					return unknownCommand(topic, rest[0])
+				}
+				return topic.Help()
+			}
+		case "completion":
+			cmd.Args, cmd.RunE = cobra.ArbitraryArgs, group
+		}
+	}
+}
+
+// isRecorded excludes what asks for help and what looks at the queue: looking must not change
+// what is looked at.
+func isRecorded(cmd *cobra.Command) bool {
+	if versionFlag := cmd.Flags().Lookup("version"); versionFlag != nil && versionFlag.Changed {
+		return false
+	}
+	top := cmd
+	for top.HasParent() && top.Parent().HasParent() {
+		top = top.Parent()
+	}
+	unrecorded := []string{"usage", "help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}
+	return !slices.Contains(unrecorded, top.Name())
+}
+
+// commandName is the dotted path below the program's name, `root` for the program itself.
+func commandName(cmd *cobra.Command) string {
+	_, path, found := strings.Cut(cmd.CommandPath(), " ")
+	if !found {
+		return "root"
+	}
+	return strings.ReplaceAll(path, " ", ".")
+}
+
+// printNotice keeps its lines where there is room for them.
+func (a *App) printNotice() {
+	destination := ""
+	if a.Track.HasKey() {
+		destination = bareAddress(a.Track.Host())
+	}
+	text := strings.TrimSuffix(Notice(destination), "\n")
+	if a.Err.Interactive {
+		text = a.Err.Wrap(strings.ReplaceAll(text, "\n", " "), 0)
+	}
+	a.tell(text)
+}
+
+// report prints what a person should know of an error and returns the exit code.
+func (a *App) report(err error) int {
+	if err == nil {
+		return 0
+	}
+	f := asFailure(err)
+	if f.what != "" {
+		a.tell(a.Err.Wrap("Error: "+strings.TrimSuffix(f.what, ".")+".", 0))
+	}
+	if f.hint != "" {
+		a.tell(a.Err.Wrap(f.hint, 0))
+	}
+	return f.code
+}
+
+// Lines of help are easy to read up to helpWidth, and columns stay columns from narrowHelp on, in
+// characters.
+const (
+	helpWidth  = 80
+	narrowHelp = 40
+)
+
+// help lays out what cobra prints, which takes no notice of the terminal.
+func (a *App) help(print func(*cobra.Command, []string)) func(*cobra.Command, []string) {
+	return func(cmd *cobra.Command, args []string) {
+		a.showedHelp = true
+		var text bytes.Buffer
+		out := cmd.OutOrStdout()
+		cmd.SetOut(&text)
+		print(cmd, args)
+		cmd.SetOut(out)
+		fmt.Fprint(out, term.Reflow(text.String(), min(max(a.Out.Width, narrowHelp), helpWidth)))
+	}
+}

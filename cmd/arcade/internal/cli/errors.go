@@ -1,0 +1,256 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/advice"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+)
+
+// Exit codes.
+const (
+	exitFailure     = 1
+	exitUsage       = 2
+	exitInterrupted = 130 // 128 + SIGINT, as shells report it
+	exitClosedPipe  = 141 // 128 + SIGPIPE
+)
+
+// failure is an error for a person: what happened and why, and what to do about it.
+//
+// words is all of it that may leave the machine: fixed words, names of our own commands and
+// flags, HTTP status codes. It never holds what a user, a file or a server said.
+type failure struct {
+	code  int
+	words string
+	what  string
+	hint  string
+}
+
+func (f *failure) Error() string { return f.what }
+
+var (
+	errInterrupted = &failure{exitInterrupted, "interrupted", "interrupted", ""}
+	// Nobody reads any more, and nobody is told.
+	errOutputClosed = &failure{exitClosedPipe, "output closed", "", ""}
+	errNotLoggedIn  = &failure{exitFailure, "not logged in", "you are not logged in", "Run 'arcade login'."}
+)
+
+// interruption is the failure of a command whose context has ended before it.
+func interruption(ctx context.Context) *failure {
+	var ended *term.Ended
+	if !errors.As(context.Cause(ctx), &ended) {
+		return errInterrupted
+	}
+	f := *errInterrupted
+	f.code = ended.ExitCode()
+	switch ended.Signal {
+	case syscall.SIGHUP:
+		f.words, f.what = "hung up", "hung up"
+	case syscall.SIGTERM:
+		f.words, f.what = "terminated", "terminated"
+	}
+	return &f
+}
+
+// failed makes the failure of a command that was used rightly.
+func failed(words, what, hint string) *failure {
+	return &failure{exitFailure, words, what, hint}
+}
+
+// wrongUsage makes the failure of a command line that cannot be carried out.
+func wrongUsage(cmd *cobra.Command, words, what string) *failure {
+	return &failure{exitUsage, "wrong usage: " + words, what, fmt.Sprintf("Run '%s --help' for how to use it.", cmd.CommandPath())}
+}
+
+// panicked makes the failure of a bug. The panic's value is left out: it may quote anything.
+func panicked(stack []byte) *failure {
+	return &failure{exitFailure, "panic", "arcade ran into a bug of its own and stopped",
+		"Please report it, with these lines, at " + advice.Issues + "\n" + frames(stack)}
+}
+
+// frames keeps the function names and lines of a stack trace and drops the arguments' values.
+func frames(stack []byte) string {
+	arguments := regexp.MustCompile(`^goroutine .*|^panic\(.*|\([^()]*\)$`)
+	var kept []string
+	for line := range strings.Lines(string(stack)) {
+		if line = arguments.ReplaceAllString(strings.TrimRight(line, "\n"), ""); line != "" {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "\n")
+}
+
+// isCommandWord tells whether a word looks like a mistyped command. Anything else on the
+// command line may be a secret in the wrong place, and is not repeated.
+func isCommandWord(word string) bool {
+	return len(word) <= 24 && strings.Trim(word, "abcdefghijklmnopqrstuvwxyz-") == ""
+}
+
+// mayBeSecret tells whether an unknown flag may be a value in the wrong place: more than one
+// letter behind a single dash, or no word behind two.
+func mayBeSecret(flag *pflag.NotExistError) bool {
+	return len(flag.GetSpecifiedShortnames()) > 1 || !isCommandWord(flag.GetSpecifiedName())
+}
+
+func unknownCommand(cmd *cobra.Command, word string) *failure {
+	what := fmt.Sprintf("unknown command for '%s'", cmd.CommandPath())
+	if isCommandWord(word) {
+		what = fmt.Sprintf("unknown command '%s' for '%s'", word, cmd.CommandPath())
+	}
+	if !cmd.HasParent() && strings.Contains(inPython, " "+word+" ") {
+		f := wrongUsage(cmd, "command of the Python CLI", "this arcade has no '"+word+"'; the Python CLI has it")
+		f.hint = "Both programs are called arcade: 'type -a arcade' shows where each is."
+		return f
+	}
+	cmd.SuggestionsMinimumDistance = cmp.Or(cmd.SuggestionsMinimumDistance, 2)
+	f := wrongUsage(cmd, "unknown command", what)
+	if word == "version" && !cmd.HasParent() {
+		f.hint = fmt.Sprintf("Did you mean '%s --version'?", cmd.CommandPath())
+	} else if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		f.hint = fmt.Sprintf("Did you mean '%s %s'?", cmd.CommandPath(), strings.Join(near, "' or '"+cmd.CommandPath()+" "))
+	}
+	return f
+}
+
+// hostHasTheLetterH makes -h the host of a command, as users of the Python CLI know it, so that
+// --help has no short form there; a lone -h shows the help all the same.
+func hostHasTheLetterH(cmd *cobra.Command) {
+	cmd.PersistentFlags().Bool("help", false, "show this help; so does -h with nothing behind it")
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if isLoneH(err) {
+			return pflag.ErrHelp
+		}
+		return flagError(cmd, err)
+	})
+}
+
+func isLoneH(err error) bool {
+	var missing *pflag.ValueRequiredError
+	return errors.As(err, &missing) && missing.GetSpecifiedShortnames() == "h"
+}
+
+// inPython are the commands of the Python CLI that this one does not have.
+const inPython = " chat configure connect dashboard deploy display docs evals logs mcp new serve server show toolkits update upgrade workerup "
+
+// flagError words pflag's errors without the values they quote.
+func flagError(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	var missing *pflag.ValueRequiredError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown) && mayBeSecret(unknown):
+		return wrongUsage(cmd, "unknown flag", "there is no such flag")
+	case errors.As(err, &unknown):
+		return wrongUsage(cmd, "unknown flag", fmt.Sprintf("unknown flag '%s'", specified(unknown)))
+	case errors.As(err, &missing):
+		name := "--" + missing.GetFlag().Name
+		return wrongUsage(cmd, "no value for "+name, name+" needs a value")
+	case errors.As(err, &invalid):
+		flag := invalid.GetFlag()
+		what := fmt.Sprintf("the value of --%s is not %s", flag.Name, kindOf(flag))
+		return wrongUsage(cmd, "invalid value for --"+flag.Name, what)
+	default:
+		return wrongUsage(cmd, "flags", "the flags cannot be understood")
+	}
+}
+
+// specified is an unknown flag as it was typed, without its value.
+func specified(flag *pflag.NotExistError) string {
+	if letter := flag.GetSpecifiedShortnames(); letter != "" {
+		return "-" + letter
+	}
+	return "--" + flag.GetSpecifiedName()
+}
+
+// kindOf words what a flag takes, for a person. Texts are never invalid.
+func kindOf(flag *pflag.Flag) string {
+	switch flag.Value.Type() {
+	case "int":
+		return "a whole number"
+	case "duration":
+		return "a duration such as 30s or 5m"
+	default:
+		return "true or false"
+	}
+}
+
+// adviceFailure makes the error of a command of a line of the table.
+func adviceFailure(line advice.Line, before string) *failure {
+	return failed(strings.ReplaceAll(line.Reason, "_", " "), before+line.What, line.Do)
+}
+
+// inTwo takes a sentence of package secrets apart: what happened, and what to do about it.
+func inTwo(err error) (what, hint string) {
+	what = err.Error()
+	if end := strings.LastIndex(what, "; "); end >= 0 {
+		what, hint = what[:end], what[end+len("; "):]
+		hint = strings.ToUpper(hint[:1]) + hint[1:] + "."
+	}
+	return what, hint
+}
+
+// cause is why something failed, without the words of our packages about what they were doing:
+// the sentence before it says that.
+func cause(err error) string {
+	var file *fs.PathError
+	if errors.As(err, &file) {
+		return file.Error()
+	}
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		err = inner
+	}
+	return err.Error()
+}
+
+// isOutput tells whether it is what was said that did not get out.
+func isOutput(err error) bool {
+	var output *term.WriteError
+	return errors.As(err, &output)
+}
+
+// asFailure words an error that no command has worded.
+func asFailure(err error) *failure {
+	var f *failure
+	switch {
+	case errors.As(err, &f):
+		return f
+	case errors.Is(err, context.Canceled):
+		return errInterrupted
+	case errors.Is(err, track.ErrNoHome):
+		return failed("no home directory", "there is no home directory to keep files in",
+			"Set HOME, or set ARCADE_WORK_DIR to a directory of your choice.")
+	case isOutput(err):
+		return failed("output not written", "the output cannot be written: "+err.Error(),
+			"Check the file or the program that it goes to.")
+	default:
+		return failed("failure", cause(err), "If this should work, please report it at "+advice.Issues)
+	}
+}
+
+// group is the RunE of a command that only holds others: without one cobra shows the help and
+// exits with 0 on an unknown word.
+func group(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return unknownCommand(cmd, args[0])
+	}
+	return cmd.Help()
+}
+
+// noArgs is cobra.NoArgs with an error that does not repeat the argument.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return wrongUsage(cmd, "too many arguments", "this command takes no arguments")
+	}
+	return nil
+}

@@ -1,0 +1,430 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/identity"
+)
+
+// loginCheck bounds the question whether a new login works, and a present one. A person waits.
+const loginCheck = 5 * time.Second
+
+// loginOptions are the flags of `arcade login`.
+type loginOptions struct {
+	host         string
+	port         int
+	callbackHost string
+	timeout      seconds
+	noBrowser    bool
+	withKey      bool
+}
+
+func (a *App) newLogin() *cobra.Command {
+	o := loginOptions{timeout: a.loginTimeout()}
+	cmd := &cobra.Command{
+		Use:   "login",
+		Short: "Log in to Arcade in the browser",
+		Long: `Open Arcade's login page in the browser and wait until you have logged in there.
+The address is printed as well, for a browser that cannot be opened from here.
+With --with-key an API key is read from standard input instead; it is checked
+first, and replaces whatever login there is.
+
+The Python CLI uses the same login, whichever of the two has made it.`,
+		Example: "  arcade login\n  arcade login --no-browser\n  arcade login --with-key < key.txt",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if strings.HasPrefix(o.host, "-") { // -h took the next flag for its value
+				return wrongUsage(cmd, "no value for --host", "--host needs a value")
+			}
+			if o.port < 0 || o.port > 65535 {
+				return wrongUsage(cmd, "invalid value for --port", "--port is a number from 1 to 65535")
+			}
+			return a.login(cmd.Context(), cmd, o)
+		},
+	}
+	cmd.Flags().StringVarP(&o.host, "host", "h", "cloud.arcade.dev", "Arcade Cloud's host")
+	cmd.Flags().IntVarP(&o.port, "port", "p", 0, "Arcade Cloud's port (default 8000 on this machine, else 443)")
+	cmd.Flags().StringVar(&o.callbackHost, "callback-host", "", "where the browser finds this machine, for an Arcade Cloud of the older kind")
+	cmd.Flags().Var(&o.timeout, "timeout", "give up after this long: seconds, or a duration such as 5m")
+	cmd.Flags().BoolVar(&o.noBrowser, "no-browser", false, "only print the address")
+	cmd.Flags().BoolVar(&o.withKey, "with-key", false, "read an API key from standard input")
+	a.allowTracing(cmd)
+	hostHasTheLetterH(cmd)
+	return cmd
+}
+
+// loginTimeout is the Python CLI's variable for it, in seconds, else ten minutes.
+func (a *App) loginTimeout() seconds {
+	if n, err := strconv.Atoi(strings.TrimSpace(a.Track.Env("ARCADE_LOGIN_TIMEOUT_SECONDS"))); err == nil && n > 0 {
+		return seconds(time.Duration(n) * time.Second)
+	}
+	return seconds(10 * time.Minute)
+}
+
+// seconds is a duration that may be given as a number of seconds, as the Python CLI takes it.
+type seconds time.Duration
+
+func (s *seconds) String() string { return time.Duration(*s).String() }
+
+func (s *seconds) Type() string { return "duration" }
+
+// Set takes "60" and "1m".
+func (s *seconds) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if n, notNumber := strconv.Atoi(text); notNumber == nil {
+		d, err = time.Duration(n)*time.Second, nil
+	}
+	if err == nil && d <= 0 {
+		err = errors.New("not a wait")
+	}
+	*s = seconds(d)
+	return err
+}
+
+func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) error {
+	base, err := identity.CloudBase(o.host, o.port)
+	if err != nil {
+		return wrongUsage(cmd, "invalid value for --host", err.Error())
+	}
+	callback, err := identity.CallbackURI(cmp.Or(o.callbackHost, fmt.Sprintf("localhost:%d", a.Callback)))
+	if err != nil {
+		return wrongUsage(cmd, "invalid value for --callback-host", err.Error())
+	}
+	if o.withKey {
+		return a.loginWithKey(ctx, base)
+	}
+	if done, err := a.alreadyLoggedIn(ctx); done || err != nil {
+		return err
+	}
+	asking, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	oauth, err := identity.Cloud{BaseURL: base, HTTP: a.httpClient()}.OAuth(asking)
+	switch {
+	case errors.Is(err, identity.ErrNoOAuth):
+		return a.loginByKey(ctx, base, callback, o)
+	case err != nil:
+		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err), "Check --host and the network, then run 'arcade login' again.")
+	}
+	return a.loginByOAuth(ctx, cmd, base, oauth, o)
+}
+
+// alreadyLoggedIn tells as whom, if the login works. One that Arcade Cloud refuses, or that cannot
+// be renewed, is replaced without a logout.
+func (a *App) alreadyLoggedIn(ctx context.Context) (bool, error) {
+	login, err := a.loggedIn()
+	if errors.Is(err, errNotLoggedIn) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, state, err := a.check(ctx, login, loginCheck)
+	if err != nil {
+		return false, err
+	}
+	line := "You are logged in" + asWhom(login) + " already"
+	switch state {
+	case loginWorks:
+		return true, a.say(line + ". 'arcade logout' logs you out; 'arcade org' and 'arcade project' change where you work.")
+	case loginUnknown:
+		return true, a.say(line + ", but Arcade Cloud cannot be asked whether that still works. 'arcade logout' logs you out.")
+	}
+	return false, nil
+}
+
+// loginByOAuth is the login of today's Arcade.
+func (a *App) loginByOAuth(ctx context.Context, cmd *cobra.Command, base string, oauth identity.OAuth, o loginOptions) error {
+	if o.callbackHost != "" {
+		return wrongUsage(cmd, "--callback-host with OAuth", "this Arcade Cloud brings the browser to 127.0.0.1 and nowhere else, so --callback-host is of no use")
+	}
+	state, verifier := rand.Text(), identity.NewVerifier()
+	redirect := fmt.Sprintf("http://127.0.0.1:%d/callback", a.Callback)
+	server, err := identity.ListenCallback(redirect, state, a.Callback)
+	if err != nil {
+		return callbackFailure(err)
+	}
+	defer server.Close()
+	oauth = oauth.At(redirect)
+	grant, err := a.askBrowser(ctx, server, oauth.LoginURL(state, verifier), o)
+	if err == nil {
+		err = a.keepOAuth(ctx, base, oauth, grant.Code, verifier)
+	}
+	server.Finish(told(err))
+	return err
+}
+
+// loginByKey is the login of an Arcade Cloud of the older kind, which hands out an API key.
+func (a *App) loginByKey(ctx context.Context, base, callback string, o loginOptions) error {
+	state := rand.Text()
+	server, err := identity.ListenCallback(callback, state, a.Callback)
+	if err != nil {
+		return callbackFailure(err)
+	}
+	defer server.Close()
+	grant, err := a.askBrowser(ctx, server, identity.LoginURL(base, callback, state), o)
+	if err == nil {
+		if grant.Warning != "" {
+			a.warn("Warning: " + grant.Warning)
+		}
+		err = a.keepKey(ctx, identity.Credentials{APIKey: grant.APIKey, Email: grant.Email, CoordinatorURL: base})
+	}
+	server.Finish(told(err))
+	return err
+}
+
+// told is what the browser's last page says of an error.
+func told(err error) string {
+	if err == nil {
+		return ""
+	}
+	return asFailure(err).what
+}
+
+// askBrowser sends the user to the login page and waits for what the page sends back.
+func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page string, o loginOptions) (identity.Grant, error) {
+	remote := a.browserIsElsewhere()
+	begins := "Log in at this address:"
+	switch {
+	case o.noBrowser || remote:
+	case a.Browse(page) != nil:
+		begins, remote = "The browser could not be opened. "+begins, true
+	default:
+		begins = "The browser opens Arcade's login page. If it does not, log in at this address:"
+	}
+	timeout := time.Duration(o.timeout)
+	lines := []string{a.Out.Wrap(begins, 0), "", "  " + page, ""}
+	if remote {
+		lines = append(lines, a.Out.Wrap(a.otherWays(server), 0), "")
+	}
+	lines = append(lines, a.Out.Wrap(fmt.Sprintf("Waiting for the login, for %s at most; Ctrl-C ends it.", inWords(timeout)), 0))
+	if err := a.say(strings.Join(lines, "\n")); err != nil {
+		return identity.Grant{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	grant, err := server.Wait(ctx)
+	var refused *identity.RefusedError
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return grant, failed("login timed out", "nobody logged in within "+inWords(timeout),
+			"Run 'arcade login' again. "+a.otherWays(server))
+	case errors.Is(err, context.Canceled):
+		return grant, errInterrupted
+	case errors.As(err, &refused):
+		return grant, failed("login refused", "the login was refused: "+term.Line(refused.Reason), "Run 'arcade login' again.")
+	case err != nil:
+		return grant, failed("login refused", "the login was not completed in the browser", "Run 'arcade login' again.")
+	}
+	return grant, nil
+}
+
+// inWords words a time to wait, which may be short in a test.
+func inWords(d time.Duration) string {
+	if d < time.Second {
+		return d.String()
+	}
+	return term.Span(d)
+}
+
+// browserIsElsewhere tells whether a browser that is started here would be seen by nobody.
+func (a *App) browserIsElsewhere() bool {
+	env := a.Track.Env
+	if env("BROWSER") != "" {
+		return false
+	}
+	if env("SSH_CONNECTION") != "" {
+		return true
+	}
+	return runtime.GOOS == "linux" && env("DISPLAY") == "" && env("WAYLAND_DISPLAY") == "" && env("WSL_DISTRO_NAME") == ""
+}
+
+// otherWays are the two that work when the browser runs on another machine.
+func (a *App) otherWays(server *identity.Callback) string {
+	port := server.Addr().(*net.TCPAddr).Port
+	return fmt.Sprintf("If your browser runs on another machine, run 'ssh -L %d:127.0.0.1:%d' from there to here first, "+
+		"or log in with an API key: arcade login --with-key", port, port)
+}
+
+func callbackFailure(err error) *failure {
+	var taken *identity.PortTakenError
+	if errors.As(err, &taken) {
+		return failed("callback port taken",
+			fmt.Sprintf("port %d, where the browser is to report the login, is in use", taken.Port),
+			"End the other 'arcade login', or the program that listens there, and try again.")
+	}
+	return failed("no callback server", "this machine's loopback addresses cannot be listened on",
+		"Use 'arcade login --with-key' with an API key instead.")
+}
+
+// keepOAuth turns the code into a login, checks it and keeps it. Nothing is kept of a login that
+// Arcade Cloud refuses; one that it cannot be asked about is kept without a project.
+func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, code, verifier string) error {
+	tokens, err := oauth.Exchange(ctx, code, verifier)
+	if err != nil {
+		return cmp.Or(interrupted(ctx), error(failed("code not taken", cause(err), "Run 'arcade login' again.")))
+	}
+	login := tokens.Into(identity.Credentials{CoordinatorURL: base}, a.Track.Now())
+	asking, cancel := context.WithTimeout(ctx, loginCheck)
+	defer cancel()
+	cloud := identity.Cloud{BaseURL: base, HTTP: a.httpClient()}
+	account, err := cloud.WhoAmI(asking, login)
+	switch {
+	case ctx.Err() != nil:
+		return errInterrupted
+	case errors.Is(err, identity.ErrNotAuthenticated):
+		return failed("login refused", "Arcade Cloud does not accept the login that it has just made", "Run 'arcade login' again.")
+	case err != nil:
+		a.warn("Warning: Arcade Cloud could not be asked who you are; the login is kept unchecked, and without a project.")
+	default:
+		login.Email = account.Email
+		if login.Context, err = a.firstContext(asking, cloud, login, account); err != nil {
+			return err
+		}
+	}
+	if tokens.Refresh == "" {
+		a.warn(fmt.Sprintf("Warning: this login cannot be renewed; it ends in %s.", term.Span(tokens.Life)))
+	}
+	return a.keep(ctx, login, account.PrincipalID)
+}
+
+// firstContext is where a new login works: the default organization and project, else the first.
+func (a *App) firstContext(ctx context.Context, cloud identity.Cloud, login identity.Credentials, account identity.Account) (identity.Context, error) {
+	orgs := account.Organisations
+	if len(orgs) == 0 { // whoami may leave them out
+		var err error
+		if orgs, err = cloud.Organisations(ctx, login); err != nil {
+			return identity.Context{}, cloudFailure(err)
+		}
+	}
+	org, ok := identity.Preferred(orgs)
+	if !ok {
+		return identity.Context{}, failed("no organization", "this account belongs to no organization, so there is nothing to work in",
+			"Ask the owner of an organization to invite you, then run 'arcade login' again.")
+	}
+	projects := account.Projects
+	if len(orgs) > 1 || len(projects) == 0 { // whoami lists those of all
+		var err error
+		if projects, err = cloud.Projects(ctx, login, org.ID); err != nil {
+			return identity.Context{}, cloudFailure(err)
+		}
+	}
+	return contextOf(org, projects)
+}
+
+func interrupted(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	return nil
+}
+
+// keyLimit is far beyond any API key, in bytes.
+const keyLimit = 4096
+
+// loginWithKey takes a key that somebody else has made, in the place of any login. A key that Cloud
+// refuses changes nothing.
+func (a *App) loginWithKey(ctx context.Context, base string) error {
+	key, err := a.readKey(ctx)
+	if err != nil {
+		return err
+	}
+	if before, err := a.loggedIn(); err == nil {
+		defer func() {
+			if before.Token() != key && a.change != nil {
+				a.tell("The login" + asWhom(before) + " was replaced.")
+			}
+		}()
+	}
+	return a.keepKey(ctx, identity.Credentials{APIKey: key, CoordinatorURL: base})
+}
+
+// keepKey checks a key and keeps it, also when Arcade Cloud cannot be asked.
+func (a *App) keepKey(ctx context.Context, login identity.Credentials) error {
+	asking, cancel := context.WithTimeout(ctx, loginCheck)
+	defer cancel()
+	account, err := identity.Cloud{BaseURL: login.CloudURL(), HTTP: a.httpClient()}.WhoAmI(asking, login)
+	switch {
+	case ctx.Err() != nil:
+		return errInterrupted
+	case errors.Is(err, identity.ErrNotAuthenticated):
+		return failed("key refused", "Arcade Cloud does not accept this API key", "Check the key and --host.")
+	case err != nil:
+		a.warn("Warning: Arcade Cloud could not be asked about the key; it is kept unchecked.")
+	}
+	login.Email = cmp.Or(account.Email, login.Email)
+	return a.keep(ctx, login, account.PrincipalID)
+}
+
+// readKey reads the key from standard input, hidden on a terminal.
+func (a *App) readKey(ctx context.Context) (string, error) {
+	content, err := a.readHidden(ctx)
+	key := strings.TrimSpace(content)
+	unusable := func(words, what string) error {
+		return failed(words, what, "Pipe the key in, and nothing else: arcade login --with-key < key.txt")
+	}
+	switch {
+	case ctx.Err() != nil:
+		return "", errInterrupted
+	case err != nil:
+		return "", unusable("standard input unreadable", "the key cannot be read from standard input")
+	case key == "":
+		return "", unusable("no key", "there is no key on standard input")
+	case strings.HasPrefix(key, "\ufeff"):
+		return "", unusable("key with a byte order mark", "there is an invisible byte order mark before the key")
+	case strings.ContainsAny(key[:1]+key[len(key)-1:], "\"'`"):
+		return "", unusable("key in quotes", "there are quotes around the key")
+	case isAssignment(key):
+		return "", unusable("key with a name", "there is a name and an equals sign before the key")
+	case len(key) >= keyLimit, strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return "", unusable("not a key", "what is on standard input is not an API key")
+	}
+	return key, nil
+}
+
+// isAssignment recognises a line of a .env file. A key may end in equals signs (base64).
+func isAssignment(key string) bool {
+	name, value, found := strings.Cut(key, "=")
+	return found && strings.Trim(value, "=") != "" && strings.Trim(strings.TrimPrefix(name, "export "), "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == ""
+}
+
+func (a *App) readHidden(ctx context.Context) (string, error) {
+	if a.Keyboard() {
+		return a.AskHidden(ctx, "API key (not shown): ")
+	}
+	content, err := term.Await(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(a.In, keyLimit)) })
+	return string(content), err
+}
+
+// keep writes the login and says so.
+func (a *App) keep(ctx context.Context, login identity.Credentials, principal string) error {
+	s, err := a.session()
+	if err != nil {
+		return err
+	}
+	if err := s.File.Write(ctx, login); err != nil {
+		if errors.Is(err, context.Canceled) {
+			return errInterrupted
+		}
+		return a.credentialsFailure("credentials not written", "the credentials cannot be kept: ", s.File.Path, err)
+	}
+	a.change = identity.Login{Credential: login.Fingerprint(), Principal: principal}
+	line := "You are logged in" + asWhom(login) + "."
+	if login.ProjectID != "" {
+		line += fmt.Sprintf("\nActive project: %s / %s\n'arcade org list' and 'arcade project list' show where else you can work.",
+			nameOr(login.OrgName, login.OrgID), nameOr(login.ProjectName, login.ProjectID))
+	}
+	return a.say(line)
+}

@@ -1,0 +1,272 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+)
+
+// newUsage makes the group of commands that look at the outbox and move it along. They are not
+// recorded: looking at the queue must not change it.
+func (a *App) newUsage() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "usage",
+		Short: "See, deliver or switch off what arcade records about its use",
+		Long: `Every arcade command leaves one usage event: which command, how long it took,
+whether it failed. Events are kept in a database on this machine and delivered
+in the background, later if need be. These commands show them, deliver them now
+or stop it altogether; they are not recorded themselves.`,
+		Example: "  arcade usage inspect\n  arcade usage flush\n  arcade usage disable",
+		Args:    cobra.ArbitraryArgs,
+		RunE:    group,
+	}
+	cmd.AddCommand(
+		a.newUsageStatus(), a.newUsageInspect(), a.newUsageFlush(), a.newUsageExport(),
+		a.newUsageEnable(), a.newUsageDisable(), a.newUsageRetry(), a.newUsageClear(),
+		a.newUsageForget(), a.newUsageReport(),
+	)
+	return cmd
+}
+
+func (a *App) newUsageEnable() *cobra.Command {
+	return &cobra.Command{
+		Use:     "enable",
+		Short:   "Switch the recording of usage on",
+		Example: "  arcade usage enable",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withQueue(func(q *track.Queue) error {
+				if err := q.Enable(cmd.Context()); err != nil {
+					return err
+				}
+				if s := a.Track.Switches(); !s.On {
+					return a.say(a.Out.Wrap("Usage is not recorded as long as "+s.By+" is set, which switches it off. Without it, usage is recorded from now on.", 0))
+				}
+				return a.say("Usage is recorded.")
+			})
+		},
+	}
+}
+
+func (a *App) newUsageDisable() *cobra.Command {
+	return &cobra.Command{
+		Use:   "disable",
+		Short: "Switch the recording of usage off and erase what waits",
+		Long: `Switch the recording of usage off and erase what was recorded, so that what
+waits is never delivered, not even after 'arcade usage enable'.`,
+		Example: "  arcade usage disable",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withQueue(func(q *track.Queue) error {
+				erased, late, err := q.Disable(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if late {
+					a.tell("A delivery that was under way could not be waited for and may still arrive.")
+				}
+				gone := term.Count(erased, "waiting message was", "waiting messages were") + " erased."
+				if s := a.Track.Switches(); s.Forced {
+					err = a.say(a.Out.Wrap("Usage is recorded as long as "+s.By+" is set, which switches it on. Without it, usage is no longer recorded. "+gone, 0))
+				} else {
+					err = a.say("Usage is no longer recorded. " + gone)
+				}
+				return errors.Join(err, cmd.Context().Err()) // the wait may have been cut short
+			})
+		},
+	}
+}
+
+func (a *App) newUsageRetry() *cobra.Command {
+	return &cobra.Command{
+		Use:   "retry [SEQ|UUID]...",
+		Short: "Let dead messages be delivered once more",
+		Long: `Make messages that PostHog refused pending again: all of them, or those with the
+given numbers or uuids. They are sent as they were, with the next delivery.`,
+		Example: "  arcade usage retry\n  arcade usage retry 7 12",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withQueue(func(q *track.Queue) error {
+				return a.retry(cmd.Context(), q, args)
+			})
+		},
+		ValidArgsFunction: a.completeMessages(track.Dead, offered),
+	}
+}
+
+func (a *App) retry(ctx context.Context, q *track.Queue, ids []string) error {
+	retried, err := q.Retry(ctx, ids)
+	if err != nil {
+		return err
+	}
+	if retried == 0 && len(ids) == 0 {
+		return a.say("No message is dead.")
+	}
+	missed := max(len(ids)-retried, 0)
+	if retried == 0 {
+		what := "no dead message has this number or uuid"
+		if len(ids) > 1 {
+			what = "no dead message has one of these numbers or uuids"
+		}
+		return failed("no such message", what, "'arcade usage inspect --state dead' shows those that are.")
+	}
+	if missed > 0 {
+		a.tell(term.Count(missed, "of them is", "of them are") + " not dead, or not there.")
+	}
+	return a.say(term.Count(retried, "message waits", "messages wait") + " again.")
+}
+
+func (a *App) newUsageExport() *cobra.Command {
+	return &cobra.Command{
+		Use:   "export",
+		Short: "Print all messages as they go over the wire, one JSON document a line",
+		Long: `Print every message that is kept, waiting or not, exactly as it goes over the
+wire: one JSON document a line, the oldest first. Nothing is sent.`,
+		Example: "  arcade usage export > usage.ndjson",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withQueue(func(q *track.Queue) error {
+				return a.export(cmd.Context(), q)
+			})
+		},
+	}
+}
+
+func (a *App) export(ctx context.Context, q *track.Queue) error {
+	return q.Show(ctx, track.Filter{}, func(_ track.Snapshot, messages iter.Seq2[track.Message, error]) error {
+		for m, err := range messages {
+			if err != nil {
+				return err
+			}
+			document, err := q.Wire(m)
+			if err != nil {
+				a.tell(fmt.Sprintf("Message %d is damaged and left out.", m.Seq))
+			} else if err := a.Out.Document(string(document) + "\n"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (a *App) newUsageClear() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:     "clear",
+		Short:   "Erase all messages, waiting or not",
+		Example: "  arcade usage clear\n  arcade usage clear --yes",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !yes && !a.Keyboard() {
+				return wrongUsage(cmd, "no confirmation", "nobody can be asked here: confirm with --yes")
+			}
+			return a.withQueue(func(q *track.Queue) error {
+				return a.clear(cmd.Context(), q, yes)
+			})
+		},
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+func (a *App) clear(ctx context.Context, q *track.Queue, yes bool) error {
+	s, err := q.Snapshot(ctx, track.Filter{Limit: 1})
+	if err != nil {
+		return err
+	}
+	if len(s.Messages) == 0 {
+		return a.say("There is nothing to erase.")
+	}
+	receipts := s.Counts.Delivered + s.Counts.Dead
+	if !yes {
+		yes, err = a.Confirm(ctx, "Erase "+contents(s.Counts.Pending, receipts)+", for ever?")
+	}
+	if err != nil {
+		return errInterrupted
+	}
+	if !yes {
+		return a.say("Nothing was erased.")
+	}
+	erased, err := q.Clear(ctx)
+	if err != nil {
+		return err
+	}
+	return a.say("Erased: " + contents(erased, receipts) + ".")
+}
+
+func (a *App) newUsageForget() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "forget",
+		Short: "Forget this home's random id and erase all messages",
+		Long: `Forget the random id that stands for this home, and whose it was found to be,
+and erase all messages, waiting or not. Whether usage is recorded stays as it
+is: if it is, the next command gets a new id. A login stays, too; what ends it
+is 'arcade logout'.
+
+The id is shared with Arcade's Python CLI, which then gets a new one as well.`,
+		Example: "  arcade usage forget\n  arcade usage forget --yes",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !yes && !a.Keyboard() {
+				return wrongUsage(cmd, "no confirmation", "nobody can be asked here: confirm with --yes")
+			}
+			return a.withQueue(func(q *track.Queue) error {
+				return a.forget(cmd.Context(), q, yes)
+			})
+		},
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+func (a *App) forget(ctx context.Context, q *track.Queue, yes bool) (err error) {
+	s, err := q.Snapshot(ctx, track.Filter{Limit: 1})
+	if err != nil {
+		return err
+	}
+	what := "this home's id"
+	if len(s.Messages) > 0 {
+		what += " and " + contents(s.Counts.Pending, s.Counts.Delivered+s.Counts.Dead)
+	}
+	if !yes {
+		yes, err = a.Confirm(ctx, "Forget "+what+", for ever?")
+	}
+	if err != nil {
+		return errInterrupted
+	}
+	if !yes {
+		return a.say("Nothing was forgotten.")
+	}
+	_, late, err := q.Forget(ctx)
+	if err != nil {
+		return err
+	}
+	if late {
+		a.tell("A delivery that was under way could not be waited for and may still arrive.")
+	}
+	next := "The next command gets a new id."
+	if by := a.Track.OffBy(s); by != "" {
+		next = "Usage stays switched off (" + by + ")."
+	}
+	return a.say("Forgotten: " + what + ". " + next)
+}
+
+// contents words what is in a queue that is not empty.
+func contents(waiting, receipts int) string {
+	var parts []string
+	if waiting > 0 {
+		parts = append(parts, term.Count(waiting, "waiting message", "waiting messages"))
+	}
+	if receipts > 0 {
+		parts = append(parts, term.Count(receipts, "receipt", "receipts"))
+	}
+	return strings.Join(parts, " and ")
+}

@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/advice"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+)
+
+func (a *App) newUsageFlush() *cobra.Command {
+	var timeout time.Duration
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "flush",
+		Short: "Deliver what waits, now",
+		Long: `Deliver every waiting message to PostHog and wait for the end. The exit code is
+0 when nothing is left to deliver and 1 when something is. A flusher that is at
+work in the background is waited for.
+
+As the last step of a CI job this delivers what the job recorded before its
+machine disappears.`,
+		Example: "  arcade usage flush\n  arcade usage flush --timeout 30s --json",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if timeout <= 0 {
+				return wrongUsage(cmd, "invalid value for --timeout", "--timeout must be more than nothing, such as 10s")
+			}
+			return a.flush(cmd.Context(), timeout, asJSON)
+		},
+	}
+	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Second, "give up after this long")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
+	return cmd
+}
+
+// FlushResult is what `usage flush --json` prints.
+type FlushResult struct {
+	Delivered int    `json:"delivered"` // by this run
+	Pending   int    `json:"pending"`   // left
+	Dead      int    `json:"dead"`      // refused for good in this run
+	Held      int    `json:"held"`      // of Pending, aliases that wait for Arcade Cloud's word on who you are
+	ElapsedMS int64  `json:"elapsed_ms"`
+	Error     string `json:"error"`  // why something is left that could be sent, "" when nothing is
+	Reason    string `json:"reason"` // the same as one of AdviceTable; also why something is held
+	Advice    string `json:"advice"` // what to do about it
+}
+
+func (a *App) flush(ctx context.Context, timeout time.Duration, asJSON bool) error {
+	if s := a.Track.Switches(); !s.On {
+		return a.tellOff(track.Reason{Code: track.ReasonVariable, Detail: s.By}, asJSON)
+	}
+	began := a.Track.Now()
+	return a.withQueue(func(q *track.Queue) error {
+		done, err := a.drain(ctx, q, timeout)
+		if done.Off != "" {
+			return a.tellOff(track.Reason{Code: track.ReasonDisabled, Detail: done.Off}, asJSON)
+		}
+		if err != nil && done.Pending == 0 { // the database could not even be read
+			return err
+		}
+		result := FlushResult{
+			Delivered: done.Delivered, Pending: done.Pending, Dead: done.Dead, Held: done.Waiting,
+			ElapsedMS: a.Track.Now().Sub(began).Milliseconds(),
+		}
+		if err != nil {
+			why := a.flushAdvice(q, err)
+			result.Error, result.Reason, result.Advice = why.What, why.Reason, why.Advice
+			return errors.Join(a.reportFlush(result, asJSON), adviceFailure(why, ""))
+		}
+		why := a.heldAdvice(done)
+		result.Reason, result.Advice = why.Reason, why.Advice
+		if err := a.reportFlush(result, asJSON); err != nil || why.Reason == "" {
+			return err
+		}
+		a.tell(a.Err.Wrap("Note: "+why.What+". "+why.Do, 0))
+		return nil
+	})
+}
+
+// drain delivers with progress on a terminal.
+func (a *App) drain(ctx context.Context, q *track.Queue, timeout time.Duration) (track.Flushed, error) {
+	var line *term.Progress
+	defer func() { line.Wipe() }()
+	return q.Flush(ctx, timeout, func(settled, total int) {
+		if line == nil {
+			line = a.Err.Progress(total, true)
+		}
+		line.Show(settled)
+	})
+}
+
+// tellOff is all that flush does when tracking is off: a CI job that sets DO_NOT_TRACK and ends
+// with a flush must not fail.
+func (a *App) tellOff(reason track.Reason, asJSON bool) error {
+	why := a.words().Of(reason)
+	if asJSON {
+		return a.Out.JSON(FlushResult{Error: why.What, Reason: why.Reason, Advice: why.Advice})
+	}
+	a.tell(a.Err.Wrap("Note: "+why.What+". "+why.Do, 0))
+	return nil
+}
+
+func (a *App) reportFlush(result FlushResult, asJSON bool) error {
+	if asJSON {
+		return a.Out.JSON(result)
+	}
+	line := fmt.Sprintf("%s in %.1f s, %d left", term.Count(result.Delivered, "message delivered", "messages delivered"),
+		float64(result.ElapsedMS)/1000, result.Pending)
+	if result.Dead > 0 {
+		line += fmt.Sprintf(", %d refused for good", result.Dead)
+	}
+	return a.say(line + ".")
+}
+
+// heldAdvice says why an alias waits, and what to do about refused credentials in any case.
+func (a *App) heldAdvice(done track.Flushed) advice.Line {
+	switch {
+	case done.Refused:
+		return a.words().Of(track.Reason{Code: track.ReasonLoginRefused})
+	case done.Waiting > 0:
+		return a.words().Of(track.Reason{Code: track.ReasonLoginUnknown})
+	default:
+		return advice.Line{}
+	}
+}
+
+// flushAdvice says why a run ended with messages left over that could be sent.
+func (a *App) flushAdvice(q *track.Queue, err error) advice.Line {
+	why := a.words().Of(q.Reason(err))
+	var delay *track.Delay
+	if errors.As(err, &delay) && !delay.Until.IsZero() {
+		why.Do = why.Then("The first command after " + term.Span(max(delay.Until.Sub(a.Track.Now()), time.Second)) + " tries again.")
+	}
+	return why
+}

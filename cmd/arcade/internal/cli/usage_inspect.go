@@ -1,0 +1,461 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+)
+
+// defaultInspectLimit is how many messages a person is shown: about two screens.
+const defaultInspectLimit = 50
+
+func (a *App) newUsageInspect() *cobra.Command {
+	var state string
+	var limit int
+	var asJSON, follow bool
+	states := []string{string(track.Pending), string(track.Delivered), string(track.Dead), "all"}
+	cmd := &cobra.Command{
+		Use:   "inspect [SEQ|UUID]",
+		Short: "Show what was recorded and what became of it",
+		Long: `Show the messages in the outbox, the newest last, and their fate: pending,
+delivered, or dead (refused by PostHog for good). With a number or a uuid, print
+exactly the JSON that goes over the wire for that message.
+
+Looking changes nothing. In a pipe the columns are separated by tabs and times
+are in UTC.`,
+		Example: "  arcade usage inspect\n  arcade usage inspect --state pending --limit 10\n  arcade usage inspect 7\n  arcade usage inspect --follow",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(args) > 1:
+				return wrongUsage(cmd, "too many arguments", "give one number or uuid at most")
+			case !slices.Contains(states, state):
+				return wrongUsage(cmd, "invalid value for --state", "--state is one of pending, delivered, dead and all")
+			case follow && (asJSON || len(args) > 0):
+				return wrongUsage(cmd, "--follow with others", "--follow goes with --state and --limit only")
+			case limit < 0:
+				return wrongUsage(cmd, "invalid value for --limit", "--limit is a number of messages, 0 for all")
+			case len(args) == 1:
+				return a.withQueue(func(q *track.Queue) error { return a.inspectOne(cmd.Context(), q, args[0]) })
+			}
+			filter := track.Filter{State: track.State(state), Limit: limit}
+			if state == "all" {
+				filter.State = ""
+			}
+			return a.withQueue(func(q *track.Queue) error {
+				if follow {
+					return a.follow(cmd.Context(), q, filter)
+				}
+				return a.inspect(cmd.Context(), q, filter, asJSON)
+			})
+		},
+		ValidArgsFunction: a.completeMessages("", 1),
+	}
+	cmd.Flags().StringVar(&state, "state", "all", "only messages in this state: pending, delivered, dead or all")
+	cmd.Flags().IntVar(&limit, "limit", defaultInspectLimit, "show at most this many, the newest; 0 for all")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print identity, counts and messages as JSON")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on printing messages as they are recorded and delivered")
+	complete := cobra.FixedCompletions(states, cobra.ShellCompDirectiveNoFileComp)
+	if err := cmd.RegisterFlagCompletionFunc("state", complete); err != nil { // only for a flag that does not exist
+		panic(err)
+	}
+	return cmd
+}
+
+// inspectOne prints a message as it goes over the wire.
+func (a *App) inspectOne(ctx context.Context, q *track.Queue, id string) error {
+	s, err := q.Snapshot(ctx, track.Filter{ID: id})
+	if err != nil {
+		return err
+	}
+	if len(s.Messages) == 0 {
+		return failed("no such message", "there is no message with that number or uuid",
+			"'arcade usage inspect --limit 0' lists all; receipts of delivered ones are kept for 7 days.")
+	}
+	wire, err := q.Wire(s.Messages[0])
+	if err != nil {
+		return failed("damaged message", "this message is damaged and cannot be put on the wire",
+			"It is settled as dead when it is its turn; 'arcade usage inspect --json' shows what is left of it.")
+	}
+	if m := s.Messages[0]; m.DistinctID == "" && m.Kind == track.Alias {
+		return failed("undecided alias", "this alias waits until Arcade Cloud says who you are",
+			"The next delivery asks: run 'arcade usage flush'.")
+	} else if m.DistinctID == "" {
+		a.tell("Whose message this is has not been decided; this is how it would go out anonymously.")
+	}
+	return a.Out.JSON(wire)
+}
+
+func (a *App) inspect(ctx context.Context, q *track.Queue, filter track.Filter, asJSON bool) error {
+	if asJSON || !a.Out.Interactive {
+		return q.Show(ctx, filter, func(s track.Snapshot, messages iter.Seq2[track.Message, error]) error {
+			if asJSON {
+				return a.streamJSON(a.newInspection(s, filter), messages)
+			}
+			return a.streamTSV(total(s, filter), messages)
+		})
+	}
+	s, err := q.Snapshot(ctx, filter)
+	if err != nil {
+		return err
+	}
+	if err := a.printHeader(s, q); err != nil || len(s.Messages) == 0 {
+		return err
+	}
+	err = a.Out.Table("", inspectColumns(), a.rowsForPeople(s.Messages))
+	if shown, all := len(s.Messages), total(s, filter); err == nil && shown < all {
+		err = a.say(a.Out.Wrap(fmt.Sprintf("%d of %d; '--limit 0' shows all.", shown, all), 0))
+	}
+	return err
+}
+
+// total is how many messages the filter would select without its limit.
+func total(s track.Snapshot, filter track.Filter) int {
+	switch filter.State {
+	case track.Pending:
+		return s.Counts.Pending
+	case track.Delivered:
+		return s.Counts.Delivered
+	case track.Dead:
+		return s.Counts.Dead
+	default:
+		return s.Counts.Pending + s.Counts.Delivered + s.Counts.Dead
+	}
+}
+
+// streamTSV prints rows in portions, so that a long queue takes no more memory than a short one.
+func (a *App) streamTSV(total int, messages iter.Seq2[track.Message, error]) error {
+	const portion = 500
+	shown, columns := 0, inspectColumns()
+	var rows []track.Message
+	flush := func() error {
+		err := a.Out.TSV(columns, rowsForPrograms(rows))
+		columns, rows = nil, rows[:0]
+		return err
+	}
+	for m, err := range messages {
+		if err != nil {
+			return err
+		}
+		shown++
+		if rows = append(rows, m); len(rows) == portion {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if columns != nil || len(rows) > 0 {
+		if err := flush(); err != nil {
+			return err
+		}
+	}
+	if shown < total {
+		a.tell(fmt.Sprintf("Note: %d of %d messages; '--limit 0' gives all.", shown, total))
+	}
+	return nil
+}
+
+// streamJSON prints the document as Stream.JSON would, one message at a time.
+func (a *App) streamJSON(head Inspection, messages iter.Seq2[track.Message, error]) error {
+	document, err := indented("", head)
+	if err != nil {
+		return err
+	}
+	opening, closing, _ := strings.Cut(document, "[]")
+	separator := opening + "[\n    "
+	for m, err := range messages {
+		if err != nil {
+			return err
+		}
+		one, err := indented("    ", newInspected(m))
+		if err != nil {
+			return err
+		}
+		if err := a.Out.Document(separator + one); err != nil {
+			return err
+		}
+		separator = ",\n    "
+	}
+	if strings.HasPrefix(separator, opening) {
+		return a.Out.Document(document + "\n")
+	}
+	return a.Out.Document("\n  ]" + closing + "\n")
+}
+
+func indented(prefix string, value any) (string, error) {
+	var document strings.Builder
+	encoder := json.NewEncoder(&document)
+	encoder.SetIndent(prefix, "  ")
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(value)
+	return strings.TrimSuffix(document.String(), "\n"), err
+}
+
+// printHeader says above the messages whose they are, and what happens next.
+func (a *App) printHeader(s track.Snapshot, q *track.Queue) error {
+	text := a.Out.Wrap(a.words().Headline(s, a.Out.Clip(s.PrincipalID, 18)), 0) + "\n" + a.Out.Wrap(a.next(s, q), 0)
+	if dead := a.words().Deaths(s); dead != "" {
+		text += "\n" + a.Out.Wrap(dead, 0)
+	}
+	return a.say(text)
+}
+
+// Inspection is what `usage inspect --json` prints.
+type Inspection struct {
+	Identity struct {
+		AnonID            string  `json:"anon_id"`
+		LinkedPrincipalID *string `json:"linked_principal_id"`
+	} `json:"identity"`
+	Counts struct {
+		Pending   int `json:"pending"`
+		Delivered int `json:"delivered"`
+		Dead      int `json:"dead"`
+		Dropped   int `json:"dropped"`
+	} `json:"counts"`
+	Reason   *string            `json:"reason"` // why something stands still, one of AdviceTable; null: nothing does
+	Advice   *string            `json:"advice"`
+	Total    int                `json:"total"` // how many there are without the limit
+	Messages []InspectedMessage `json:"messages"`
+}
+
+// InspectedMessage is one of them.
+type InspectedMessage struct {
+	Seq        int64           `json:"seq"`
+	UUID       string          `json:"uuid"`
+	Kind       track.Kind      `json:"kind"`
+	Event      string          `json:"event"`
+	DistinctID *string         `json:"distinct_id"` // null while undecided
+	Anonymous  bool            `json:"anonymous"`
+	RecordedAt string          `json:"recorded_at"`
+	State      track.State     `json:"state"`
+	Attempts   int             `json:"attempts"`
+	LastError  *string         `json:"last_error"`
+	SettledAt  *string         `json:"settled_at"`
+	Properties json.RawMessage `json:"properties"`
+}
+
+// newInspection makes it without the messages.
+func (a *App) newInspection(s track.Snapshot, filter track.Filter) (out Inspection) {
+	if reason := a.Track.Standstill(s); reason.Code != "" {
+		why := a.words().Of(reason)
+		out.Reason, out.Advice = &why.Reason, &why.Advice
+	}
+	out.Total = total(s, filter)
+	out.Identity.AnonID = s.AnonID
+	out.Identity.LinkedPrincipalID = orNull(s.PrincipalID)
+	out.Counts.Pending, out.Counts.Delivered = s.Counts.Pending, s.Counts.Delivered
+	out.Counts.Dead, out.Counts.Dropped = s.Counts.Dead, s.Counts.Dropped
+	out.Messages = []InspectedMessage{}
+	return out
+}
+
+func newInspected(m track.Message) InspectedMessage {
+	return InspectedMessage{
+		Seq: m.Seq, UUID: m.UUID, Kind: m.Kind, Event: m.Event,
+		DistinctID: orNull(m.DistinctID), Anonymous: m.Anonymous(), RecordedAt: term.RFC3339(m.RecordedAt),
+		State: m.State, Attempts: m.Attempts, LastError: orNull(m.LastError), SettledAt: orNull(term.RFC3339(m.SettledAt)),
+		Properties: orEmptyObject(m.Properties),
+	}
+}
+
+// orEmptyObject keeps a damaged row from breaking the whole document.
+func orEmptyObject(raw json.RawMessage) json.RawMessage {
+	if !json.Valid(raw) {
+		return json.RawMessage(`{}`)
+	}
+	return raw
+}
+
+func inspectColumns() []term.Column {
+	return []term.Column{
+		{Title: "SEQ", Right: true}, {Title: "RECORDED"}, {Title: "STATE"}, {Title: "COMMAND"},
+		{Title: "RESULT", Drop: 1}, {Title: "AS", Drop: 3}, {Title: "NOTE", Drop: 2, Shrink: true}, {Title: "UUID", Drop: 4},
+	}
+}
+
+func (a *App) rowsForPeople(messages []track.Message) [][]string {
+	rows := make([][]string, len(messages))
+	now := a.Track.Now()
+	for i, m := range messages {
+		command, result := summary(m)
+		rows[i] = []string{
+			strconv.FormatInt(m.Seq, 10), term.Ago(m.RecordedAt, now), a.stateLabel(m.State), a.Out.Clip(command, 24),
+			result, a.who(m), m.LastError, m.UUID,
+		}
+	}
+	return rows
+}
+
+func rowsForPrograms(messages []track.Message) [][]string {
+	rows := make([][]string, len(messages))
+	for i, m := range messages {
+		command, result := summary(m)
+		rows[i] = []string{
+			strconv.FormatInt(m.Seq, 10), term.RFC3339(m.RecordedAt), string(m.State), command, result,
+			m.DistinctID, m.LastError, m.UUID,
+		}
+	}
+	return rows
+}
+
+// summary says in words what a message is about.
+func summary(m track.Message) (command, result string) {
+	if m.Kind == track.Alias {
+		return "alias", "who you are"
+	}
+	var p track.Properties
+	if json.Unmarshal(m.Properties, &p) != nil {
+		return "?", "damaged"
+	}
+	if m.Event == track.Failed {
+		return p.CommandName, "failed in " + term.Milliseconds(p.Duration)
+	}
+	return p.CommandName, "ok in " + term.Milliseconds(p.Duration)
+}
+
+// who says as whom a message goes out. Ids are shortened to what tells two apart.
+func (a *App) who(m track.Message) string {
+	switch {
+	case m.DistinctID == "":
+		return "undecided"
+	case m.Anonymous():
+		return "anonymous " + a.Out.Clip(m.AnonID, 9)
+	default:
+		return a.Out.Clip(m.DistinctID, 18)
+	}
+}
+
+// stateLabel tells states apart by symbol and word, and by colour where there is any.
+func (a *App) stateLabel(s track.State) string {
+	colour, symbol := term.Yellow, [2]string{"o", "○"}
+	switch s {
+	case track.Delivered:
+		colour, symbol = term.Green, [2]string{"+", "✓"}
+	case track.Dead:
+		colour, symbol = term.Red, [2]string{"x", "✗"}
+	}
+	if a.Out.Unicode {
+		return a.Out.Paint(colour, symbol[1]+" "+string(s))
+	}
+	return a.Out.Paint(colour, symbol[0]+" "+string(s))
+}
+
+// followInterval is how often the queue is looked at: often enough to look live, and a look
+// takes a fraction of a millisecond.
+const followInterval = 200 * time.Millisecond
+
+// follow prints messages as they are recorded and again when they are settled, until Ctrl-C,
+// which is how following ends and no error.
+func (a *App) follow(ctx context.Context, q *track.Queue, filter track.Filter) error {
+	seen := map[int64]string{}
+	headed := !a.Out.Interactive
+	ticker := time.NewTicker(followInterval)
+	defer ticker.Stop()
+	for {
+		s, err := q.Snapshot(ctx, filter)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil && !headed {
+			headed = true
+			err = a.printHeader(s, q)
+		}
+		for _, m := range changed(seen, s.Messages) {
+			err = errors.Join(err, a.printChange(m))
+		}
+		if err != nil {
+			return err
+		}
+		// From the oldest that may still change: a burst is longer than what is shown at first.
+		filter.Limit, filter.After = 0, oldestOpen(seen)-1
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// changed returns the messages that are new or in a new state, and notes them as seen.
+func changed(seen map[int64]string, messages []track.Message) (list []track.Message) {
+	for _, m := range messages {
+		if now := string(m.State) + m.LastError; seen[m.Seq] != now {
+			seen[m.Seq] = now
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// oldestOpen returns the number from which on messages are looked at again: of the oldest one seen
+// that may still change, or after the newest one. What is before it is forgotten.
+func oldestOpen(seen map[int64]string) int64 {
+	var newest, oldest int64
+	for seq, state := range seen {
+		newest = max(newest, seq)
+		if isOpen := !strings.HasPrefix(state, string(track.Delivered)); isOpen && (oldest == 0 || seq < oldest) {
+			oldest = seq
+		}
+	}
+	if oldest == 0 {
+		oldest = newest + 1
+	}
+	maps.DeleteFunc(seen, func(seq int64, _ string) bool { return seq < oldest })
+	return oldest
+}
+
+func (a *App) printChange(m track.Message) error {
+	if !a.Out.Interactive {
+		return a.Out.TSV(nil, rowsForPrograms([]track.Message{m}))
+	}
+	command, result := summary(m)
+	clock := m.RecordedAt
+	if !m.SettledAt.IsZero() {
+		clock = m.SettledAt
+	}
+	// The state is padded before it is painted: colours have no width.
+	state := a.stateLabel(m.State) + strings.Repeat(" ", len(track.Delivered)-len(m.State))
+	return a.say(fmt.Sprintf("%s  %4d  %s  %s", clock.Local().Format(time.TimeOnly), m.Seq, state,
+		a.Out.Clip(strings.TrimSpace(command+", "+result+"  "+m.LastError), max(a.Out.Width-30, 10))))
+}
+
+// offered is how many messages completion offers, the newest: a list that fits on a screen.
+const offered = 20
+
+// completeMessages offers the numbers of messages in a state, "" for any, with their commands.
+func (a *App) completeMessages(state track.State, most int) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) (list []cobra.Completion, _ cobra.ShellCompDirective) {
+		const directive = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+		if len(args) >= most {
+			return nil, directive
+		}
+		q, err := a.Track.Queue()
+		if err != nil {
+			return nil, directive
+		}
+		defer q.Close()
+		s, err := q.Snapshot(cmd.Context(), track.Filter{State: state, Limit: offered})
+		if err != nil {
+			return nil, directive
+		}
+		for _, m := range s.Messages {
+			p := track.Properties{CommandName: "alias"}
+			// A damaged message is offered without its command.
+			_ = json.Unmarshal(m.Properties, &p)
+			list = append(list, cobra.CompletionWithDesc(fmt.Sprint(m.Seq), term.Line(p.CommandName)+", "+string(m.State)))
+		}
+		return list, directive
+	}
+}

@@ -1,0 +1,255 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/advice"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+)
+
+func (a *App) newUsageStatus() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Tell whether usage is recorded, where it goes and what is next",
+		Long: `Tell whether usage is recorded, where it goes, what waits and what is next.
+What the next command needs to record is tried, and undone: with tracking on,
+the exit code is 1 when it would fail.`,
+		Example: "  arcade usage status\n  arcade usage status --json",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.status(cmd.Context(), asJSON)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the status as JSON")
+	return cmd
+}
+
+// Status is what `usage status --json` prints. Times are UTC, null when there is none.
+type Status struct {
+	Tracking      bool    `json:"tracking"`
+	DecidedBy     string  `json:"decided_by"`
+	AnonID        string  `json:"anon_id"`
+	PrincipalID   *string `json:"linked_principal_id"`
+	Pending       int     `json:"pending"`
+	Delivered     int     `json:"delivered"`
+	Dead          int     `json:"dead"`
+	Dropped       int     `json:"dropped"`
+	Erased        int     `json:"erased"`
+	Host          string  `json:"host"`
+	KeySet        bool    `json:"key_set"`
+	LastDelivery  *string `json:"last_delivery"`
+	NextAttempt   *string `json:"next_attempt"` // null: with the next command
+	Failures      int     `json:"failures"`
+	LastError     *string `json:"last_error"`
+	Reason        *string `json:"reason"` // why something stands still, one of AdviceTable; null: nothing does
+	Advice        *string `json:"advice"` // what to do about it
+	Deaths        []Death `json:"dead_reasons"`
+	LoginRefused  bool    `json:"login_refused"`
+	Flusher       bool    `json:"flusher_running"`
+	Waiting       bool    `json:"flusher_waiting"` // for a back-off to be over
+	File          string  `json:"file"`
+	SizeBytes     int64   `json:"size_bytes"` // with the WAL
+	Schema        int     `json:"schema"`
+	DatabaseError *string `json:"database_error"` // why the next command could not record
+	LastMissed    *string `json:"last_missed"`    // when one could not, if none could since
+	// FileProblems are files shared with the Python CLI that cannot be read.
+	FileProblems []FileProblem `json:"file_problems"`
+
+	problem string        // the same as DatabaseError with what to do, for a person
+	files   []advice.Line // of FileProblems
+}
+
+// FileProblem is why a file cannot be read, in words of AdviceTable.
+type FileProblem struct {
+	File   string `json:"file"`
+	Reason string `json:"reason"`
+	Advice string `json:"advice"`
+}
+
+// Death is why messages are dead.
+type Death struct {
+	Reason   string `json:"reason"`
+	Messages int    `json:"messages"`
+}
+
+func (a *App) status(ctx context.Context, asJSON bool) error {
+	q, err := a.Track.Queue()
+	if err != nil {
+		return err
+	}
+	defer q.Close()
+	s, err := q.Snapshot(ctx, track.Filter{Limit: 1})
+	if err == nil && a.Track.OffBy(s) == "" {
+		err = q.Check(ctx)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	st := a.newStatus(s, q, err)
+	if asJSON {
+		err = a.Out.JSON(st)
+	} else {
+		err = a.printStatus(a.statusLines(s, st, q))
+	}
+	if err == nil && st.Tracking && st.DatabaseError != nil {
+		err = failed("would not record", "", "") // it has been said
+	}
+	return err
+}
+
+func (a *App) printStatus(lines [][2]string) error {
+	const indent = 15 // the widest label, its colon and a blank
+	for _, line := range lines {
+		value := strings.ReplaceAll(a.Out.Wrap(line[1], indent), "\n", "\n"+strings.Repeat(" ", indent))
+		if err := a.say(fmt.Sprintf("%-*s%s", indent, line[0]+":", value)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// statusLines are the labels and values for a person.
+func (a *App) statusLines(s track.Snapshot, st Status, q *track.Queue) [][2]string {
+	tracking, key, flusher := "off", "not set: events are kept, not sent", "not running"
+	if st.Tracking {
+		tracking = "on"
+	}
+	if st.KeySet {
+		key = "set"
+	}
+	switch {
+	case st.Flusher:
+		flusher = "running"
+	case st.Waiting:
+		flusher = "waiting for the next try"
+	}
+	tracking += " (" + st.DecidedBy + ")"
+	lines := [][2]string{{"Tracking", tracking}}
+	if st.DatabaseError != nil {
+		lines = append([][2]string{{"Problem", st.problem}}, lines...)
+	} else if missed := q.Missed(s); st.Tracking && !missed.At.IsZero() {
+		lines = append(lines, [2]string{"Missed", a.missed(missed)})
+	}
+	for _, why := range st.files {
+		lines = append(lines, [2]string{"Problem", why.Sentence()})
+	}
+	file := a.words().Path(st.File) + " (not there yet)"
+	if st.SizeBytes > 0 {
+		file = fmt.Sprintf("%s (%s, schema %d)", a.words().Path(st.File), term.Size(st.SizeBytes), st.Schema)
+	}
+	if st.DatabaseError != nil && st.Schema == 0 { // nothing could be read
+		return append(lines, [2]string{"File", a.words().Path(st.File)})
+	}
+	lines = append(lines,
+		[2]string{"Identity", a.words().Headline(s, s.PrincipalID)},
+		[2]string{"Messages", messagesInWords(st)})
+	if dead := a.words().Deaths(s); dead != "" {
+		lines = append(lines, [2]string{"Dead", dead})
+	}
+	return append(lines,
+		[2]string{"Sent to", st.Host},
+		[2]string{"Key", key},
+		[2]string{"Last delivery", term.Ago(s.Schedule.LastSuccess, a.Track.Now())},
+		[2]string{"Next", a.next(s, q)},
+		[2]string{"Flusher", flusher},
+		[2]string{"File", file})
+}
+
+// next is the outlook, with what to do about a refused login if that is not what it is about.
+func (a *App) next(s track.Snapshot, q *track.Queue) string {
+	text := a.words().Outlook(s, q)
+	if login := a.words().Of(track.Reason{Code: track.ReasonLoginRefused}); s.Refused && !strings.Contains(text, login.Do) {
+		text += " " + login.Sentence()
+	}
+	return text
+}
+
+// missed tells of a command that could not record, or not start a flusher.
+func (a *App) missed(note track.Note) string {
+	what := "an event was not recorded"
+	if note.Recorded {
+		what = "no flusher could be started"
+	}
+	if note.Reason != "" {
+		what += ": " + note.Reason
+	}
+	what = term.Ago(note.At, a.Track.Now()) + " " + what + "."
+	if note.Recorded {
+		what += " " + a.words().Of(track.Reason{Code: track.ReasonNoProcess}).Do
+	}
+	return what
+}
+
+// messagesInWords leaves out what hardly anybody ever has.
+func messagesInWords(st Status) string {
+	text := fmt.Sprintf("%d pending, %d delivered lately, %d dead", st.Pending, st.Delivered, st.Dead)
+	if st.Dropped > 0 {
+		text += fmt.Sprintf(", %d dropped by caps", st.Dropped)
+	}
+	if st.Erased > 0 {
+		text += fmt.Sprintf(", %d erased", st.Erased)
+	}
+	return text
+}
+
+func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status {
+	file, bytes := q.File()
+	st := Status{
+		Tracking: a.Track.OffBy(s) == "", DecidedBy: a.decidedBy(s),
+		AnonID: s.AnonID, PrincipalID: orNull(s.PrincipalID),
+		Pending: s.Counts.Pending, Delivered: s.Counts.Delivered, Dead: s.Counts.Dead,
+		Dropped: s.Counts.Dropped, Erased: s.Counts.Erased,
+		Host: bareAddress(a.Track.Host()), KeySet: a.Track.HasKey(),
+		LastDelivery: orNull(term.RFC3339(s.Schedule.LastSuccess)), NextAttempt: orNull(term.RFC3339(s.Schedule.Next(a.Track.Now()))),
+		Failures: s.Schedule.Failures, LastError: orNull(s.Schedule.LastError),
+		Flusher: q.Flushing(), Waiting: s.Schedule.Waiting(a.Track.Now()), File: file, SizeBytes: bytes, Schema: s.Schema,
+		Deaths: make([]Death, 0, len(s.Deaths)), LoginRefused: s.Refused, FileProblems: []FileProblem{},
+		LastMissed: orNull(term.RFC3339(q.Missed(s).At)),
+	}
+	for _, d := range s.Deaths {
+		st.Deaths = append(st.Deaths, Death(d))
+	}
+	if problem == nil && st.Tracking {
+		for _, reason := range q.FileTroubles() {
+			why := a.words().Of(reason)
+			st.files = append(st.files, why)
+			st.FileProblems = append(st.FileProblems, FileProblem{reason.Path, why.Reason, why.Advice})
+		}
+	}
+	reason := a.Track.Standstill(s)
+	switch {
+	case problem != nil:
+		reason = q.Reason(problem)
+	case reason.Code == "" && q.Missed(s).Recorded:
+		reason.Code = track.ReasonNoProcess
+	}
+	if reason.Code != "" {
+		why := a.words().Of(reason)
+		st.Reason, st.Advice = &why.Reason, &why.Advice
+		if problem != nil {
+			st.DatabaseError, st.problem = &why.What, why.Sentence()
+		}
+	}
+	return st
+}
+
+func (a *App) decidedBy(s track.Snapshot) string {
+	switch by := a.Track.Switches().By; {
+	case by != "":
+		return by
+	case s.Schema == 0 && s.Consent.Since.IsZero():
+		return "default"
+	case s.Consent.Since.IsZero():
+		return "default"
+	case s.Consent.On:
+		return "default, or arcade usage enable"
+	default:
+		return "arcade usage disable"
+	}
+}

@@ -1,0 +1,220 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/identity"
+)
+
+func (a *App) newWhoami() *cobra.Command {
+	var asJSON, offline bool
+	cmd := &cobra.Command{
+		Use:   "whoami",
+		Short: "Tell who is logged in, and whether that works",
+		Long: `Tell who is logged in, where that login works, and whether Arcade Cloud still
+accepts it, which is asked for 2 seconds. With ARCADE_API_KEY set, commands use
+that key and not the login.`,
+		Example: "  arcade whoami\n  arcade whoami --json\n  arcade whoami --offline",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.whoami(cmd.Context(), asJSON, offline)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
+	cmd.Flags().BoolVar(&offline, "offline", false, "ask nobody: what the credentials file says")
+	a.allowTracing(cmd)
+	return cmd
+}
+
+// WhoamiResult is what `whoami --json` prints.
+type WhoamiResult struct {
+	Email        *string     `json:"email"`
+	PrincipalID  *string     `json:"principal_id"` // null until Arcade Cloud was asked
+	CloudURL     *string     `json:"cloud_url"`    // null when nobody is logged in
+	Organization *named      `json:"organization"`
+	Project      *named      `json:"project"`
+	Login        *loginState `json:"login"`      // works, refused or unknown; null when nobody is logged in
+	ExpiresAt    *string     `json:"expires_at"` // of the token; null for an API key
+	APIKey       *keyInForce `json:"api_key"`    // from ARCADE_API_KEY, null when that is not set
+}
+
+type keyInForce struct {
+	PrincipalID *string    `json:"principal_id"`
+	State       loginState `json:"state"`
+}
+
+func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
+	login, err := a.loggedIn()
+	key := a.Track.Env("ARCADE_API_KEY")
+	if err != nil && (key == "" || !errors.Is(err, errNotLoggedIn)) {
+		return err
+	}
+	var result WhoamiResult
+	if err == nil {
+		if result, err = a.describeLogin(ctx, login, offline); err != nil {
+			return err
+		}
+	}
+	if key != "" {
+		if result.APIKey, err = a.describeKey(ctx, identity.Credentials{APIKey: key, CoordinatorURL: login.CoordinatorURL}, offline); err != nil {
+			return err
+		}
+	}
+	if asJSON {
+		err = a.Out.JSON(result)
+	} else {
+		err = a.say(a.whoamiText(result, login))
+	}
+	if err == nil && result.Login != nil && *result.Login == loginRefused {
+		return failed("login refused", "Arcade Cloud does not accept this login any more", "Run 'arcade login'.")
+	}
+	return err
+}
+
+func (a *App) describeLogin(ctx context.Context, login identity.Credentials, offline bool) (WhoamiResult, error) {
+	state := loginUnknown
+	var account identity.Account
+	if !offline {
+		var err error
+		if account, state, err = a.check(ctx, login, track.CloudTimeout); err != nil {
+			return WhoamiResult{}, err
+		}
+		if renewed, err := a.loggedIn(); err == nil {
+			login = renewed
+		}
+	}
+	address := bareAddress(login.CloudURL())
+	result := WhoamiResult{
+		Email:       orNull(cmp.Or(account.Email, login.Email)),
+		PrincipalID: orNull(cmp.Or(account.PrincipalID, a.Track.Principal(ctx, login))),
+		CloudURL:    &address, Login: &state,
+	}
+	if login.ProjectID != "" {
+		result.Organization, result.Project = &named{login.OrgID, login.OrgName}, &named{login.ProjectID, login.ProjectName}
+	}
+	if login.APIKey == "" {
+		result.ExpiresAt = orNull(term.RFC3339(login.ExpiresAt))
+	}
+	return result, nil
+}
+
+func (a *App) describeKey(ctx context.Context, key identity.Credentials, offline bool) (*keyInForce, error) {
+	found := &keyInForce{PrincipalID: orNull(a.Track.Principal(ctx, key)), State: loginUnknown}
+	if offline {
+		return found, nil
+	}
+	asking, cancel := context.WithTimeout(ctx, track.CloudTimeout)
+	defer cancel()
+	principal, err := identity.Cloud{BaseURL: key.CloudURL(), HTTP: a.httpClient()}.Principal(asking, key)
+	switch {
+	case ctx.Err() != nil:
+		return nil, errInterrupted
+	case err == nil:
+		found.PrincipalID, found.State = &principal, loginWorks
+	case errors.Is(err, identity.ErrNotAuthenticated):
+		found.State = loginRefused
+	}
+	return found, nil
+}
+
+// whoamiText is the same for a person.
+func (a *App) whoamiText(r WhoamiResult, login identity.Credentials) string {
+	var lines []string
+	add := func(label, value string) { lines = append(lines, fmt.Sprintf("%-14s%s", label+":", term.Line(value))) }
+	if r.Login != nil {
+		add("E-mail", valueOr(r.Email, "not in the credentials file"))
+		add("Principal", valueOr(r.PrincipalID, "not known yet"))
+		if r.Project != nil {
+			add("Organization", nameAndID(*r.Organization))
+			add("Project", nameAndID(*r.Project))
+		}
+		add("Cloud", *r.CloudURL)
+		add("Login", a.loginInWords(*r.Login, login))
+	}
+	if r.APIKey != nil {
+		add("API key", keyInWords(*r.APIKey))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (a *App) loginInWords(state loginState, login identity.Credentials) string {
+	words := map[loginState]string{loginWorks: "works", loginRefused: "is not accepted any more", loginUnknown: "was not checked"}[state]
+	if present, err := a.loggedIn(); err == nil {
+		login = present
+	}
+	switch {
+	case login.APIKey != "":
+		return words + " (an API key)"
+	case login.ExpiresAt.IsZero() || state == loginRefused:
+		return words
+	case login.RefreshToken == "":
+		return fmt.Sprintf("%s, until %s", words, term.Clock(login.ExpiresAt, a.Track.Now()))
+	}
+	return fmt.Sprintf("%s; its token lives until %s and is renewed by itself", words, term.Clock(login.ExpiresAt, a.Track.Now()))
+}
+
+func keyInWords(k keyInForce) string {
+	words := "ARCADE_API_KEY is set: commands use that key and not the login"
+	switch {
+	case k.State == loginRefused:
+		return words + ", but Arcade Cloud does not accept it"
+	case k.PrincipalID != nil:
+		return words + "; it belongs to " + *k.PrincipalID
+	}
+	return words
+}
+
+func valueOr(value *string, otherwise string) string {
+	if value == nil {
+		return otherwise
+	}
+	return *value
+}
+
+func (a *App) newLogout() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "logout",
+		Short:   "Log out and forget the credentials",
+		Example: "  arcade logout",
+		Args:    noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return a.logout()
+		},
+	}
+	a.allowTracing(cmd)
+	return cmd
+}
+
+func (a *App) logout() error {
+	s, err := a.session()
+	if err != nil {
+		return err
+	}
+	if a.Track.Env("ARCADE_API_KEY") != "" {
+		defer a.tell("ARCADE_API_KEY is still set: commands go on using that key.")
+	}
+	credentials, err := s.File.Read()
+	if errors.Is(err, fs.ErrNotExist) {
+		a.change = identity.Logout{}
+		return a.say("You are not logged in.")
+	}
+	fingerprint := ""
+	if err == nil { // an unreadable file is removed all the same
+		fingerprint = credentials.Fingerprint()
+	}
+	if err := s.File.Remove(); err != nil {
+		return failed("credentials not removed", "the credentials file cannot be removed: "+cause(err),
+			"Remove it yourself; until then you are logged in.")
+	}
+	a.change = identity.Logout{Credential: fingerprint}
+	return a.say("You are logged out.")
+}

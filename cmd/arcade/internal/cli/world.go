@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/advice"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/browser"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/identity"
+)
+
+// App is what the commands use of the world around them. One App runs one command line.
+type App struct {
+	*term.Screen
+	// Track records the command; its clock, environment and network are the commands', too.
+	Track *track.Tracker
+	// Browse opens an address in a browser.
+	Browse func(address string) error
+	// Callback is the port that the browser brings the key to.
+	Callback int
+	// Extend, for tests, adds commands that panic or wait.
+	Extend func(root *cobra.Command)
+
+	project    string         // that secrets belong to, "" when there is one only
+	traced     bool           // --debug: requests are told on stderr
+	showedHelp bool           // so it is not recorded
+	change     identity.Input // what the command did to the identity; nil: nothing
+}
+
+// New makes the program of this process. Version and key are the release's, "" for none.
+func New(version, key string) *App {
+	a := &App{
+		Screen:   term.New(os.Stdin, os.Stdout, os.Stderr, os.Getenv),
+		Track:    track.New(release(version), key),
+		Browse:   func(address string) error { return browser.Open(address, os.Getenv) },
+		Callback: identity.CallbackPort,
+	}
+	a.Track.Debug = a.Err
+	return a
+}
+
+// release is the version, or what the Go toolchain noted for `go install`.
+func release(version string) string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && strings.HasPrefix(info.Main.Version, "v") {
+		return strings.TrimPrefix(info.Main.Version, "v")
+	}
+	return "dev"
+}
+
+// say prints a line of what the command was asked for, tell one beside it.
+func (a *App) say(line string) error {
+	_, err := fmt.Fprintln(a.Out, line)
+	return err
+}
+
+func (a *App) tell(line string) { fmt.Fprintln(a.Err, line) }
+
+// complain tells of a failure, warn what a person should know, in colour where there is any.
+func (a *App) complain(line string) { a.tell(a.Err.Paint(term.Red, a.Err.Wrap(line, 0))) }
+
+func (a *App) warn(line string) { a.tell(a.Err.Paint(term.Yellow, a.Err.Wrap(line, 0))) }
+
+// credentialsFailure words why the credentials file cannot be used, by the system's error.
+func (a *App) credentialsFailure(words, before, path string, err error) *failure {
+	reason := track.FileReason(path, err)
+	if reason.Code == "" {
+		return failed(words, before+cause(err), "Move "+a.words().Path(path)+" away, then run 'arcade login'.")
+	}
+	f := adviceFailure(a.words().Of(reason), before)
+	f.words = words
+	return f
+}
+
+// bareAddress is what may be shown of an address: no user name and password, and no query, where
+// tokens stand.
+func bareAddress(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return "not a valid address"
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+}
+
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// allowTracing adds the flag that tells of requests.
+func (a *App) allowTracing(cmd *cobra.Command) {
+	cmd.PersistentFlags().BoolVarP(&a.traced, "debug", "d", false, "print requests: method, address, status and time")
+}
+
+// httpClient makes the client of commands that talk to Arcade.
+func (a *App) httpClient() *http.Client {
+	if !a.traced {
+		return &http.Client{Transport: a.Track.Network()}
+	}
+	return &http.Client{Transport: tracer{a.Track.Network(), a}}
+}
+
+// tracer tells method, address, status and duration of a request. Headers, bodies, queries and
+// user names hold secrets and are left out.
+type tracer struct {
+	network http.RoundTripper
+	app     *App
+}
+
+// RoundTrip carries the request out and tells how it ended.
+func (t tracer) RoundTrip(request *http.Request) (*http.Response, error) {
+	start := t.app.Track.Now()
+	response, err := t.network.RoundTrip(request)
+	outcome := "no answer"
+	if err == nil {
+		outcome = strconv.Itoa(response.StatusCode)
+	}
+	t.app.tell(fmt.Sprintf("debug: %s %s: %s in %d ms", request.Method, bareAddress(request.URL.String()), outcome,
+		t.app.Track.Now().Sub(start)/time.Millisecond))
+	return response, err
+}
+
+// withQueue runs fn with the queue of this user's home, closes it and words its errors.
+func (a *App) withQueue(fn func(q *track.Queue) error) error {
+	q, err := a.Track.Queue()
+	if err != nil {
+		return err
+	}
+	defer q.Close()
+	err = fn(q)
+	var worded *failure
+	if err == nil || errors.As(err, &worded) || isOutput(err) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return adviceFailure(a.words().Of(q.Reason(err)), "")
+}
+
+// words are those about the queue.
+func (a *App) words() advice.Words { return advice.Words{Track: a.Track, Out: a.Out} }

@@ -1,0 +1,416 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/advice"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
+)
+
+// state is a home in which something stands still, and what status says about it.
+type state struct {
+	given func(s *machine)
+	// as is the user who looks, 0 for the test's own.
+	as     int
+	reason string
+	code   int
+	says   string // {home} is the home
+}
+
+// nobody is a user without any rights. Root, who may run the tests, ignores modes.
+const nobody = 65534
+
+func states(t *testing.T) map[string]state {
+	return map[string]state{
+		"offline": {given: func(s *machine) { offlineEvent(s, nil); s.Run("usage", "flush") }, reason: "offline",
+			says: "PostHog cannot be reached (connection refused). Nothing is lost: "},
+		"behind a proxy that is gone": {given: func(s *machine) {
+			s.Env = append(s.Env, "HTTP_PROXY=http://127.0.0.1:1", "ARCADE_USAGE_HOST=http://posthog.example")
+			s.Run("succeed")
+			s.Run("usage", "flush")
+		}, reason: "proxy", says: "the proxy lets nothing through to PostHog (the proxy cannot be reached). Check HTTPS_PROXY and NO_PROXY."},
+		"an authority that nobody knows": {given: func(s *machine) {
+			s.Posthog.Close()
+			if err := s.Posthog.ListenTLS("127.0.0.1:0"); err != nil {
+				t.Fatal(err)
+			}
+			s.PosthogAt = s.Posthog.URL()
+			s.Run("succeed")
+			s.Run("usage", "flush")
+		}, reason: "authority", says: "PostHog's certificate was signed by an unknown authority. If a proxy opens TLS,"},
+		"a key that Cloud refuses": {given: func(s *machine) {
+			s.WriteCredentials(sentinel)
+			s.Must("succeed")
+			s.Must("usage", "flush")
+			s.Must("succeed")
+			s.Must("usage", "flush")
+		}, reason: "login_refused", says: "this key is not valid any more. Run 'arcade login'."},
+		"a Cloud that says nothing": {given: func(s *machine) {
+			s.Cloud.Hang(true)
+			s.Must("succeed")
+			s.WriteCredentials(sentinel)
+			s.Must("succeed")
+			s.Must("usage", "flush")
+		}, reason: "login_unknown", says: "Arcade Cloud has not said yet who you are. The next delivery asks again."},
+		"dead messages": {given: func(s *machine) {
+			s.Must("succeed")
+			s.Must("usage", "flush") // PostHog shows that it is one
+			s.Posthog.SetPoison(func(outboxtest.Message) int { return 400 })
+			s.Must("succeed")
+			s.Must("usage", "flush")
+		}, reason: "dead", says: "1 message is dead: refused (HTTP 400). 'arcade usage inspect --state dead' shows them, 'arcade usage retry' sends them once more."},
+		"disabled": {given: func(s *machine) { s.Must("usage", "disable") }, reason: "disabled",
+			says: "Tracking is off (arcade usage disable): nothing is recorded or sent. 'arcade usage enable' switches it on."},
+		"a variable": {given: func(s *machine) { s.Env = append(s.Env, "DO_NOT_TRACK=1") }, reason: "variable",
+			says: "Tracking is off (DO_NOT_TRACK): nothing is recorded or sent. Without DO_NOT_TRACK it is on"},
+		"a full disk": {given: func(s *machine) {
+			smallDisk(s, 0)
+			s.Must("succeed")
+			fillDisk(s)
+		}, reason: "disk_full", code: 1, says: "Problem: The disk is full. Free some space: until then nothing is recorded or delivered. What waits is kept."},
+		"a read-only disk": {given: func(s *machine) {
+			smallDisk(s, 0)
+			s.Must("succeed")
+			smallDisk(s, syscall.MS_REMOUNT|syscall.MS_RDONLY)
+		}, reason: "read_only", code: 1, says: "Problem: The disk is read-only. Make it writable, or set ARCADE_WORK_DIR to a directory that is."},
+		"files of root's": {given: func(s *machine) {
+			s.Must("succeed")
+			openTo(s, nobody)
+			chownAll(s, 0)
+		}, as: nobody, reason: "foreign_owner", code: 1, says: "belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."},
+		"a lock of root's": {given: func(s *machine) {
+			s.Must("succeed")
+			openTo(s, nobody)
+			if err := os.Lchown(s.Path("usage.db.lock"), 0, 0); err != nil {
+				t.Fatal(err)
+			}
+		}, as: nobody, reason: "foreign_owner", code: 1, says: "usage.db.lock belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."},
+		"a directory without permission": {given: func(s *machine) {
+			s.Must("succeed")
+			openTo(s, nobody)
+			if err := os.Chmod(s.Path("usage.db"), 0); err != nil {
+				t.Fatal(err)
+			}
+		}, as: nobody, reason: "permission", code: 1, says: "You may not use ~/.arcade/usage.db. Make it readable and writable for you, or set ARCADE_WORK_DIR."},
+		"a database that somebody holds": {given: func(s *machine) {
+			s.Must("succeed")
+			holdDatabase(s)
+		}, reason: "locked_database", code: 1, says: "Another process holds the usage database. Try again;"},
+	}
+}
+
+// Whoever asks is told what holds things up and what to do, in one language everywhere.
+func TestStatusTellsEveryReason(t *testing.T) {
+	for name, test := range states(t) {
+		t.Run(name, func(t *testing.T) {
+			if test.as != 0 && os.Geteuid() != 0 {
+				t.Skip("only root can become somebody else")
+			}
+			s := newMachine(t)
+			s.Env = append(s.Env, testbed.Flusher)
+			test.given(s)
+			look := func(args ...string) testbed.Result {
+				cmd := s.Command(args...)
+				if test.as != 0 {
+					becomes(s, cmd, test.as)
+				}
+				return s.Finish(cmd)
+			}
+			refill := func() {
+				if test.reason == "disk_full" { // whoever closes the database last gives its WAL back
+					fillDisk(s)
+				}
+			}
+			r := look("usage", "status")
+			refill()
+			text := strings.Join(strings.Fields(r.Stdout), " ")
+			if want := s.fill(test.says); r.Code != test.code || !strings.Contains(text, want) {
+				t.Errorf("status ends with %d and says\n%s%s\nwant %d and %q", r.Code, r.Stdout, r.Stderr, test.code, want)
+			}
+			var st cli.Status
+			if err := json.Unmarshal([]byte(look("usage", "status", "--json").Stdout), &st); err != nil {
+				t.Fatal(err)
+			}
+			if st.Reason == nil || *st.Reason != test.reason || st.Advice == nil || *st.Advice == "" {
+				t.Errorf("as JSON the reason is %v, want %s and an advice", st.Reason, test.reason)
+			}
+		})
+	}
+}
+
+// The table is complete when each of its sentences was met by a process of this room.
+func TestEveryAdviceIsMetSomewhere(t *testing.T) {
+	excused := map[string]string{
+		"certificate": "the tests of outbox/internal/httpsend have such a server",
+		"interrupted": "Ctrl-C explains itself",
+		"no_process":  "TestStatusTellsOfAFlusherThatCouldNotBeStarted meets it",
+		"database":    "nobody knows what it would be",
+	}
+	met := map[string]bool{}
+	for _, s := range states(t) {
+		met[s.reason] = true
+	}
+	for _, line := range advice.Table() {
+		for _, e := range encounters() {
+			what := strings.NewReplacer("{file}", "", "{owner}", "", "{command}", "").Replace(line.What)
+			met[line.Reason] = met[line.Reason] || strings.Contains(e.says, strings.TrimSpace(what))
+		}
+		if _, ok := excused[line.Reason]; !met[line.Reason] && !ok {
+			t.Errorf("nobody meets %q (%s)", line.Reason, line.What)
+		}
+	}
+}
+
+// The circle that a refused key once led round: each command says the same.
+func TestARefusedKeyIsCalledSoByEveryCommand(t *testing.T) {
+	s := newMachine(t)
+	s.Env = append(s.Env, testbed.Flusher)
+	states(t)["a key that Cloud refuses"].given(s)
+	const says = "this key is not valid any more"
+	for _, args := range [][]string{{"usage", "status"}, {"usage", "flush"}} {
+		if r := s.Run(args...); r.Code != 0 || !strings.Contains(r.Stdout+r.Stderr, says) || !strings.Contains(r.Stdout+r.Stderr, "Run 'arcade login'.") {
+			t.Errorf("arcade %v ends with %d and says %q, want 0, %q and what to do", args, r.Code, r.Stdout+r.Stderr, says)
+		}
+	}
+	var result cli.FlushResult
+	if err := json.Unmarshal([]byte(s.Must("usage", "flush", "--json").Stdout), &result); err != nil {
+		t.Fatal(err)
+	}
+	if result.Held != 1 || result.Pending != 1 || result.Reason != "login_refused" || result.Advice != "log_in" || result.Error != "" {
+		t.Errorf("flush --json says %+v, want one held message and why, and no error", result)
+	}
+	shown := s.shown(120, "", "usage", "inspect")
+	if !strings.Contains(shown, says) {
+		t.Errorf("inspect shows\n%s\nwant %q in its header", shown, says)
+	}
+}
+
+// What a command could not record is told by the next status, until something was recorded.
+func TestStatusTellsOfACommandThatCouldNotRecord(t *testing.T) {
+	s := newMachine(t)
+	s.Env = append(s.Env, testbed.Flusher)
+	s.Must("succeed")
+	lock := s.Path("usage.db.lock")
+	if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	s.Must("succeed")
+	if r := s.Run("usage", "status"); r.Code != 1 || !strings.Contains(r.Stdout, "Problem:") {
+		t.Errorf("meanwhile status ends with %d and says\n%s\nwant 1 and the problem", r.Code, r.Stdout)
+	}
+	if err := os.Remove(lock); err != nil {
+		t.Fatal(err)
+	}
+	r := s.Run("usage", "status")
+	if r.Code != 0 || !strings.Contains(r.Stdout, "an event was not recorded") {
+		t.Errorf("status ends with %d and says\n%s\nwant that an event was not recorded, and that the next one will be", r.Code, r.Stdout)
+	}
+	if st := s.Status(); st.LastMissed == nil {
+		t.Error("as JSON status knows of no missed event")
+	}
+	s.Must("succeed")
+	if r := s.Must("usage", "status"); strings.Contains(r.Stdout, "not recorded") {
+		t.Errorf("after a recorded command status still says\n%s", r.Stdout)
+	}
+}
+
+// An update may take the program away from a command that is under way.
+func TestStatusTellsOfAFlusherThatCouldNotBeStarted(t *testing.T) {
+	s := newMachine(t)
+	s.Env = append(s.Env, testbed.TestAsIs+"=1")
+	cmd := s.Command("wait")
+	content, err := os.ReadFile(cmd.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Path = filepath.Join(t.TempDir(), "arcade")
+	if err := os.WriteFile(cmd.Path, content, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	awaitFirstByte(s, cmd)
+	if err := os.Remove(cmd.Path); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	cmd.Wait()
+	r := s.Run("usage", "status")
+	if st := s.Status(); r.Code != 0 || !strings.Contains(r.Stdout, "no flusher could be started") || st.Reason == nil || *st.Reason != "no_process" {
+		t.Errorf("status ends with %d and says\n%s\nwant 0, and that no flusher could be started", r.Code, r.Stdout)
+	}
+	s.Must("usage", "flush")
+	if out := s.Must("usage", "status").Stdout; strings.Contains(out, "could be started") {
+		t.Errorf("after a delivery status still says\n%s", out)
+	}
+	if _, err := os.Lstat(s.Path("usage.db.not-started")); !os.IsNotExist(err) {
+		t.Errorf("the delivery has left the note behind: %v", err)
+	}
+}
+
+// Looking must not make what it looks for.
+func TestStatusOfAnEmptyHomeCreatesNothing(t *testing.T) {
+	s := newMachine(t)
+	out := s.Must("usage", "status").Stdout
+	for _, want := range []string{"(not there yet)", "Nothing waits, and nothing was delivered yet."} {
+		if !strings.Contains(out, want) {
+			t.Errorf("status says\n%s\nwant %q", out, want)
+		}
+	}
+	if _, err := os.Lstat(s.Path("")); !os.IsNotExist(err) {
+		t.Errorf("status has made %s: %v", s.Path(""), err)
+	}
+}
+
+// smallDisk makes the home a small disk, or changes the one it is.
+func smallDisk(s *machine, flags uintptr) {
+	testbed.MountTmpfs(s.TB.(*testing.T), s.Home, testbed.Roomy, flags)
+	if flags != 0 {
+		s.Cleanup(func() { testbed.MountTmpfs(s.TB.(*testing.T), s.Home, testbed.Roomy, syscall.MS_REMOUNT) })
+	}
+}
+
+func fillDisk(s *machine) {
+	s.Helper()
+	f, err := os.OpenFile(filepath.Join(s.Home, "filler"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer f.Close()
+	for portion := make([]byte, 4096); err == nil; {
+		_, err = f.Write(portion)
+	}
+}
+
+// openTo lets somebody else get at the home, and gives it to them.
+func openTo(s *machine, uid int) {
+	s.Helper()
+	if os.Geteuid() != 0 {
+		s.Skip("only root can give files away")
+	}
+	chownAll(s, uid)
+	for dir := s.Home; len(dir) > len(os.TempDir()); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			s.Fatal(err)
+		}
+	}
+}
+
+func chownAll(s *machine, uid int) {
+	s.Helper()
+	err := filepath.Walk(s.Home, func(path string, _ os.FileInfo, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, uid, uid)
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// becomes runs a command as somebody else, from a copy of the program that they can reach.
+func becomes(s *machine, cmd *exec.Cmd, uid int) {
+	s.Helper()
+	copied := filepath.Join(s.TempDir(), "arcade")
+	for dir := filepath.Dir(copied); len(dir) > len(os.TempDir()); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			s.Fatal(err)
+		}
+	}
+	content, err := os.ReadFile(cmd.Path)
+	if err == nil {
+		err = os.WriteFile(copied, content, 0o755)
+	}
+	if err != nil {
+		s.Fatal(err)
+	}
+	cmd.Path = copied
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
+}
+
+// holdDatabase writes to the database and does not finish, in another process: a lock of SQLite's.
+func holdDatabase(s *machine) {
+	s.Helper()
+	path, err := exec.LookPath("sqlite3")
+	if err != nil {
+		s.Skip("there is no sqlite3 to hold the database with")
+	}
+	cmd := exec.Command(path, s.Path("usage.db"))
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		s.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() { stdin.Close(); cmd.Wait() })
+	stdin.Write([]byte("BEGIN IMMEDIATE;\n.print held\n"))
+	if _, err := stdout.Read(make([]byte, 4)); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// A file that only says whose the events are keeps nothing from being recorded, but is told of.
+func TestStatusTellsOfFilesBesideTheQueue(t *testing.T) {
+	s := newMachine(t)
+	s.Env = append(s.Env, testbed.Flusher)
+	s.Must("succeed")
+	s.WriteCredentials("arc_ada")
+	openTo(s, nobody)
+	for _, name := range []string{"usage.json", "credentials.yaml"} {
+		if err := os.Lchown(s.Path(name), 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := s.Command("usage", "status")
+	becomes(s, cmd, nobody)
+	r := s.Finish(cmd)
+	text := strings.Join(strings.Fields(r.Stdout), " ")
+	for _, name := range []string{"usage.json", "credentials.yaml"} {
+		if want := s.fill("Problem: ~/.arcade/" + name + " belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."); r.Code != 0 || !strings.Contains(text, want) {
+			t.Errorf("status ends with %d and says\n%s\nwant 0 and %q", r.Code, r.Stdout, want)
+		}
+	}
+	who := s.Command("whoami")
+	becomes(s, who, nobody)
+	if r := s.Finish(who); !strings.Contains(r.Stderr, "credentials.yaml belongs to root.") || !strings.Contains(r.Stderr, "Run 'sudo chown") {
+		t.Errorf("whoami says %q, want whose the file is and what to do", r.Stderr)
+	}
+}
+
+// Whoever runs a command with sudo and keeps their HOME must not be locked out of it.
+func TestRootLeavesNothingOfItsOwnInSomebodysHome(t *testing.T) {
+	s := newMachine(t)
+	openTo(s, nobody)
+	s.Cloud.Meet("ada")
+	s.Login()
+	s.Must("succeed")
+	s.AwaitNoFlusher()
+	s.Must("usage", "flush")
+	s.Must("usage", "disable")
+	entries, err := os.ReadDir(s.Path(""))
+	if err != nil || len(entries) < 5 {
+		t.Fatalf("there are %d files, %v; want more than that", len(entries), err)
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if owner := info.Sys().(*syscall.Stat_t).Uid; owner != nobody {
+			t.Errorf("%s belongs to user %d, want the home's owner", entry.Name(), owner)
+		}
+	}
+}

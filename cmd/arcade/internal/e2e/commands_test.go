@@ -1,0 +1,384 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
+	"github.com/spf13/cobra"
+)
+
+func TestWhatIsNoErrorEndsWithZero(t *testing.T) {
+	for _, args := range [][]string{nil, {"help"}, {"logout"}, {"usage"}, {"usage", "flush"}, {"usage", "inspect"}, {"usage", "clear", "--yes"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t)
+			if r := m.Run(args...); r.Code != 0 || strings.Contains(r.Stderr, "Error") {
+				t.Errorf("exit code %d, want 0; stderr:\n%s", r.Code, r.Stderr)
+			}
+		})
+	}
+}
+
+func TestEveryCommandHasHelpWithExamples(t *testing.T) {
+	a := cli.New("", "")
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		if cmd.Short == "" || cmd.Example == "" {
+			t.Errorf("%q lacks a short description or an example", cmd.CommandPath())
+		}
+		for line := range strings.Lines(cmd.Long + "\n" + cmd.Example) {
+			if line = strings.TrimSuffix(line, "\n"); len([]rune(line)) > 80 {
+				t.Errorf("the help of %q has a line that breaks on 80 columns: %q", cmd.CommandPath(), line)
+			}
+		}
+		for _, child := range cmd.Commands() {
+			walk(child)
+		}
+	}
+	walk(a.Root())
+}
+
+func TestCompletionExistsForFourShells(t *testing.T) {
+	m := newMachine(t)
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		if out := m.Must("completion", shell).Stdout; !strings.Contains(out, "arcade") {
+			t.Errorf("the completion for %s is %q", shell, out)
+		}
+	}
+	if out := m.Must("__complete", "usage", "inspect", "--state", "").Stdout; !strings.Contains(out, "delivered") {
+		t.Errorf("--state completes to %q", out)
+	}
+}
+
+func TestVersionIsOneLine(t *testing.T) {
+	m := newMachine(t)
+	if out := m.Must("--version").Stdout; !regexp.MustCompile(`^arcade version \S+\n$`).MatchString(out) {
+		t.Errorf("--version says %q", out)
+	}
+}
+
+// What is recorded, and what is not: looking at the queue must not change it.
+func TestEveryEndingIsRecordedAndHelpIsNot(t *testing.T) {
+	m := newMachine(t)
+	m.Offline()
+	for _, args := range [][]string{
+		{"succeed"}, {"fail", "x"}, {"panic", "x"}, {"nonsense"}, {"succeed", "--nonsense"}, {"succeed", "--number", "x"}, {"whoami", "x"},
+	} {
+		m.Run(args...)
+	}
+	for _, args := range [][]string{
+		nil, {"help"}, {"help", "usage"}, {"--help"}, {"succeed", "--help"}, {"--version"}, {"-v"},
+		{"completion", "bash"}, {"__complete", ""}, {"usage"}, {"usage", "inspect"}, {"usage", "status"}, {"usage", "zzz"}, {"usage", "inspect", "--zzz"},
+	} {
+		m.Run(args...)
+	}
+	var got []string
+	for _, message := range m.Inspect().Messages {
+		var p track.Properties
+		if err := json.Unmarshal(message.Properties, &p); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, message.Event[len("CLI execution "):]+" "+p.CommandName+": "+p.ErrorMessage)
+	}
+	want := []string{
+		"succeeded succeed: ", "failed fail: failure", "failed panic: panic", "failed root: wrong usage: unknown command",
+		"failed succeed: wrong usage: unknown flag", "failed succeed: wrong usage: invalid value for --number",
+		"failed whoami: wrong usage: too many arguments",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("recorded:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestCtrlCIsRecordedAsInterruptedWithExitCode130(t *testing.T) {
+	m := newMachine(t)
+	cmd := m.Interruptible("wait")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill() // if the test does not come to its end
+
+	if _, err := stdout.Read(make([]byte, 1)); err != nil { // it waits
+		t.Fatal(err)
+	}
+	if err := testbed.Interrupt(cmd.Process); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("the exit code is %d, want 130", code)
+	}
+	if got := m.AwaitEvents(1, 10*time.Second)[0].Properties()["error_message"]; got != "interrupted" {
+		t.Errorf("the event says %v", got)
+	}
+}
+
+func TestTheNoticeIsShownOnceAndBeforeNobodyIsAsked(t *testing.T) {
+	m := newMachine(t)
+	if r := m.Run("usage", "status"); strings.Contains(r.Stderr, m.Notice()) {
+		t.Error("the notice came although nothing was recorded")
+	}
+	if r := m.Run("succeed"); r.Stderr != m.Notice() {
+		t.Errorf("the first recorded command says %q", r.Stderr)
+	}
+	if r := m.Run("succeed"); r.Stderr != "" {
+		t.Errorf("the second one says %q", r.Stderr)
+	}
+}
+
+func TestCompletionOffersWhatFitsAndNoFiles(t *testing.T) {
+	m := newMachine(t)
+	m.Must("succeed")
+	m.AwaitEvents(1, 10*time.Second)
+	m.AwaitNoFlusher()
+	m.Posthog.SetPoison(func(outboxtest.Message) int { return 400 })
+	m.Must("succeed")
+	m.AwaitNoFlusher()
+	m.Offline()
+	m.Run("fail")
+	m.AwaitNoFlusher()
+	for _, name := range []string{".env", ".env.production", "env", "other.txt", "sub/.env.local"} {
+		path := filepath.Join(m.Home, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const noFiles = 4 // cobra's number
+	tests := []struct {
+		line      string
+		want      string
+		directive int
+	}{
+		{"whoami", "", noFiles},
+		{"usage status", "", noFiles},
+		{"usage inspect", "1\tsucceed, delivered\n2\tsucceed, dead\n3\tfail, pending\n", noFiles | 32}, // in this order
+		{"usage inspect 1", "", noFiles | 32},
+		{"usage retry", "2\tsucceed, dead\n", noFiles | 32},
+		{"secret set --env-file", ".env\n.env.production\nsub/\n", noFiles | 2}, // no blank behind it
+		{"secret set -f", ".env\n.env.production\nsub/\n", noFiles | 2},
+	}
+	for _, test := range tests {
+		got := m.Must(append(append([]string{"__complete"}, strings.Fields(test.line)...), "")...).Stdout
+		if want := fmt.Sprintf("%s:%d\n", filepath.ToSlash(test.want), test.directive); filepath.ToSlash(got) != want {
+			t.Errorf("behind %q completion offers\n%s\nwant\n%s", test.line, got, want)
+		}
+	}
+	for typed, want := range map[string]string{".env.p": ".env.production\n:4\n", "sub/": "sub/.env.local\n:4\n", "~/.env.": "~/.env.production\n:4\n"} {
+		if got := m.Must("__complete", "secret", "set", "--env-file", typed).Stdout; filepath.ToSlash(got) != want {
+			t.Errorf("behind --env-file %s completion offers %q, want %q", typed, got, want)
+		}
+	}
+}
+
+func TestTheNoticeSaysWhereEventsGo(t *testing.T) {
+	m := newMachine(t)
+	m.Env = append(m.Env, "ARCADE_USAGE_HOST=https://somebody:secret@127.0.0.1:9/to?token=secret")
+	if r := m.Run("succeed"); !strings.Contains(r.Stderr, "sends that to https://127.0.0.1:9/to:\n") {
+		t.Errorf("the notice is %q; want the address, without what may be secret", r.Stderr)
+	}
+	m = newMachine(t)
+	m.Env = append(m.Env, "ARCADE_USAGE_KEY=")
+	r := m.Run("succeed")
+	if !strings.Contains(r.Stderr, "keeps that on this machine") || strings.Contains(r.Stderr, "sends") {
+		t.Errorf("the notice is %q; without a key nothing is sent", r.Stderr)
+	}
+}
+
+func TestLoginLogoutAndWhoami(t *testing.T) {
+	m := newMachine(t)
+	m.Cloud.Meet("ada")
+	if r := m.Login(); !strings.Contains(r.Stdout, "logged in as ada@example.com") || strings.Contains(r.Stdout+r.Stderr, "arc_ada") {
+		t.Errorf("login says %q %q: as whom, and never the key", r.Stdout, r.Stderr)
+	}
+	if info, err := os.Stat(m.Path("credentials.yaml")); err != nil || !testbed.IsPrivate(info) {
+		t.Errorf("the credentials file: %v, %v", info, err)
+	}
+	if r := m.Must("login"); !strings.Contains(r.Stdout, "logged in as ada@example.com already") {
+		t.Errorf("a second login says %q", r.Stdout)
+	}
+	var who cli.WhoamiResult
+	if err := json.Unmarshal([]byte(m.Must("whoami", "--json").Stdout), &who); err != nil {
+		t.Fatal(err)
+	}
+	if *who.Email != "ada@example.com" || *who.PrincipalID != "principal-ada" || !strings.Contains(*who.CloudURL, m.Cloud.Port()) {
+		t.Errorf("whoami says %v %v %v", *who.Email, *who.PrincipalID, *who.CloudURL)
+	}
+	m.Must("logout")
+	if _, err := os.Stat(m.Path("credentials.yaml")); !os.IsNotExist(err) {
+		t.Errorf("after logout the credentials are still there: %v", err)
+	}
+	if r := m.Must("logout"); !strings.Contains(r.Stdout, "not logged in") {
+		t.Errorf("a second logout says %q", r.Stdout)
+	}
+}
+
+func TestLoginSucceedsWhenCloudIsSlowAndTheLinkIsMadeLater(t *testing.T) {
+	m := newMachine(t)
+	m.Cloud.Meet("ada")
+	m.Cloud.Hang(true)
+	m.Must("succeed")
+	if r := m.Login(); r.Took > 9*time.Second {
+		t.Errorf("login took %s", r.Took)
+	}
+	if got := m.Inspect().Identity.LinkedPrincipalID; got != nil {
+		t.Errorf("linked to %v, which nobody said", *got)
+	}
+	m.AwaitNoFlusher()
+	m.Cloud.Hang(false)
+	m.Must("succeed")
+	m.AwaitNoFlusher()
+	m.Must("usage", "flush")
+	if got := m.Inspect().Identity.LinkedPrincipalID; got == nil || *got != "principal-ada" {
+		t.Errorf("linked to %v, want principal-ada", got)
+	}
+	m.NoViolations()
+	if len(m.Posthog.Aliases()) != 1 {
+		t.Errorf("%d aliases, want one", len(m.Posthog.Aliases()))
+	}
+}
+
+func TestAKeyInTheEnvironmentOwnsItsEventsAndLinksNothing(t *testing.T) {
+	m := newMachine(t)
+	m.Cloud.Meet("ci")
+	m.WriteCredentials("")
+	m.Must("succeed")
+	m.AwaitEvents(1, 10*time.Second)
+	m.AwaitNoFlusher()
+	m.Env = append(m.Env, "ARCADE_API_KEY=arc_ci")
+	m.Must("succeed")
+	m.Must("succeed")
+	events := m.AwaitEvents(3, 10*time.Second)
+	for _, e := range events[1:] {
+		if e.DistinctID != "principal-ci" {
+			t.Errorf("an event with the key in the environment belongs to %s", e.DistinctID)
+		}
+	}
+	if n := len(m.Posthog.Aliases()); n != 0 || m.Inspect().Identity.LinkedPrincipalID != nil {
+		t.Errorf("%d aliases, linked to %v: a key in the environment must do neither", n, m.Inspect().Identity.LinkedPrincipalID)
+	}
+	if n := m.Cloud.Calls(); n != 1 {
+		t.Errorf("Cloud was asked %d times about one key", n)
+	}
+	m.NoViolations()
+}
+
+func TestInspectWithAnIDPrintsWhatGoesOverTheWire(t *testing.T) {
+	m := newMachine(t)
+	m.Offline()
+	m.Must("succeed")
+	m.AwaitNoFlusher()
+	printed := m.Must("usage", "inspect", "1").Stdout
+	m.Online()
+	m.Must("usage", "flush")
+	var want, got any
+	if err := json.Unmarshal([]byte(printed), &got); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(m.Posthog.Commits()[0].Raw, &want); err != nil {
+		t.Fatal(err)
+	}
+	w, _ := json.Marshal(want)
+	g, _ := json.Marshal(got)
+	if string(w) != string(g) {
+		t.Errorf("inspect printed\n%s\nand on the wire went\n%s", g, w)
+	}
+}
+
+func TestFlushReportsForPeopleAndPrograms(t *testing.T) {
+	m := newMachine(t)
+	m.Offline()
+	m.Must("succeed")
+	m.AwaitNoFlusher()
+	var report cli.FlushResult
+	r := m.Run("usage", "flush", "--json")
+	if err := json.Unmarshal([]byte(r.Stdout), &report); err != nil {
+		t.Fatal(err)
+	}
+	if r.Code != 1 || report.Pending != 1 || !strings.Contains(report.Error, "connection refused") || !strings.Contains(r.Stderr, "connection refused") {
+		t.Errorf("offline: exit code %d, %+v, stderr %q", r.Code, report, r.Stderr)
+	}
+	m.Online()
+	r = m.Must("usage", "flush", "--json")
+	if err := json.Unmarshal([]byte(r.Stdout), &report); err != nil {
+		t.Fatal(err)
+	}
+	if report.Delivered != 1 || report.Pending != 0 || report.Error != "" || r.Stderr != "" {
+		t.Errorf("online: %+v, stderr %q", report, r.Stderr)
+	}
+	if r := m.Must("usage", "flush"); !strings.HasPrefix(r.Stdout, "0 messages delivered in ") {
+		t.Errorf("with nothing to do: %q", r.Stdout)
+	}
+}
+
+func TestUsageFromThePythonCLIGoesOnAsTheSamePerson(t *testing.T) {
+	const file = "{\n  \"anon_id\": \"0f8fad5b-d9cb-469f-a165-70867728950e\",\n  \"linked_principal_id\": \"principal-py\"\n}"
+	m := newMachine(t)
+	if err := os.MkdirAll(m.Path(""), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(m.Path("usage.json"), []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.Must("succeed")
+	if got := m.AwaitEvents(1, 10*time.Second)[0].DistinctID; got != "principal-py" {
+		t.Errorf("the event is %s's: nobody who comes from the Python CLI may become a new person", got)
+	}
+	if got := m.ReadFile("usage.json"); got != file {
+		t.Errorf("usage.json became\n%s", got)
+	}
+}
+
+// What a file or a server says is shown, and obeyed by nobody's terminal.
+func TestForeignTextIsCleanedInEveryCommand(t *testing.T) {
+	m := newMachine(t)
+	m.Env = append(m.Env, "ARCADE_USAGE_TRACKING=0")
+	m.Cloud.Meet("ada")
+	m.WriteCredentials("arc_ada")
+	const evil = `\x1b]0;owned\a\x1b[2J\u202e`
+	content := strings.Replace(m.ReadFile("credentials.yaml"), "  coordinator_url:", "  user: {email: \"a"+evil+"da\\nCloud: elsewhere\"}\n  coordinator_url:", 1)
+	if err := os.WriteFile(m.Path("credentials.yaml"), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"whoami"}, {"whoami", "--json"}, {"login"}, {"secret", "list", "--host", "a\x1b[31mb\u202e"}, {"a\x1b[2Jb"}} {
+		r := m.Run(args...)
+		if strings.ContainsAny(r.Stdout+r.Stderr, "\x1b\a\u202e") {
+			t.Errorf("arcade %q lets through %q", args, r.Stdout+r.Stderr)
+		}
+	}
+	if r := m.Must("whoami"); !strings.Contains(r.Stdout, "ada Cloud: elsewhere\n") {
+		t.Errorf("whoami says %q, want the e-mail in one line", r.Stdout)
+	}
+}
+
+// Whoever switches usage off, or asks why nothing is recorded, is told what holds now, and by what.
+func TestAVariableThatSwitchesUsageOffIsNamed(t *testing.T) {
+	off := newMachine(t)
+	off.Env = append(off.Env, "DO_NOT_TRACK=1", "ARCADE_USAGE_DEBUG=1")
+	if r := off.Run("--", "succeed"); r.Code != 0 || r.Stderr != "usage: not recorded: tracking is off (DO_NOT_TRACK)\n" {
+		t.Errorf("a command ends with %d and says %q", r.Code, r.Stderr)
+	}
+	if r := off.Must("usage", "enable"); !strings.HasPrefix(r.Stdout, "Usage is not recorded as long as DO_NOT_TRACK is set") || r.Stderr != "" {
+		t.Errorf("enable says %q %q, want first that nothing is recorded", r.Stdout, r.Stderr)
+	}
+	forced := newMachine(t)
+	forced.Env = append(forced.Env, "ARCADE_USAGE_TRACKING=1")
+	if r := forced.Must("usage", "disable"); !strings.HasPrefix(r.Stdout, "Usage is recorded as long as ARCADE_USAGE_TRACKING is set") {
+		t.Errorf("disable says %q, want first that usage is recorded all the same", r.Stdout)
+	}
+	forced.Must("usage", "clear", "-y")
+}

@@ -1,0 +1,533 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
+	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
+)
+
+// encounter is an error that a user meets, and how.
+type encounter struct {
+	name  string
+	args  string // words; {blank} is a blank inside one, {sentinel} a secret, {cloud} and {engine} ports
+	given func(s *machine, cmd *exec.Cmd)
+	stdin string
+	code  int
+	// The two lines on stderr: what happened and why, and what to do. {home}, {cloud} and {engine}
+	// are those of the stage.
+	says, hint string
+	arrives    bool // a request may reach the Engine
+}
+
+const (
+	readKey   = "login --with-key --host localhost --port {cloud}"
+	toBrowser = "login --host localhost --port {cloud}"
+	pipeKey   = "Pipe the key in, and nothing else: arcade login --with-key < key.txt"
+	reporting = "If this should work, please report it at https://github.com/ArcadeAI/arcade-cli/issues"
+	kept      = "Nothing is lost: a later command delivers."
+	moveAway  = "Move it away, or set ARCADE_WORK_DIR to another directory."
+)
+
+// howTo is the hint of wrong usage.
+func howTo(command string) string { return fmt.Sprintf("Run '%s --help' for how to use it.", command) }
+
+// encounters are all errors, by the command that meets them. Those of a group stand with one of
+// its commands.
+func encounters() []encounter {
+	asking := slices.Concat(engineEncounters(), connectionEncounters())
+	for i := range asking {
+		asking[i].arrives = true
+	}
+	return slices.Concat(
+		asking, wrongCommandLines(), wrongValues(), wrongPairs(), wrongHosts(),
+		loginEncounters(), todayEncounters(), credentialsEncounters(), envFileEncounters(),
+		usageEncounters(), flushEncounters(), databaseEncounters(), otherEncounters(),
+	)
+}
+
+func wrongCommandLines() []encounter {
+	return []encounter{
+		{name: "a mistyped command", args: "whomi", code: 2,
+			says: "Error: unknown command 'whomi' for 'arcade'.", hint: "Did you mean 'arcade whoami'?"},
+		{name: "a mistyped command of a group", args: "usage inpsect", code: 2,
+			says: "Error: unknown command 'inpsect' for 'arcade usage'.", hint: "Did you mean 'arcade usage inspect'?"},
+		{name: "a command that resembles none", args: "usage zzz", code: 2,
+			says: "Error: unknown command 'zzz' for 'arcade usage'.", hint: howTo("arcade usage")},
+		{name: "a value in place of a command", args: "{sentinel}", code: 2,
+			says: "Error: unknown command for 'arcade'.", hint: howTo("arcade")},
+		{name: "a value in place of a command of secret", args: "secret {sentinel}", code: 2,
+			says: "Error: unknown command for 'arcade secret'.", hint: howTo("arcade secret")},
+		{name: "a topic that there is no help on", args: "help nope", code: 2,
+			says: "Error: unknown command 'nope' for 'arcade'.", hint: howTo("arcade")},
+		{name: "completion for a shell that is not known", args: "completion tcsh", code: 2,
+			says: "Error: unknown command 'tcsh' for 'arcade completion'.", hint: "Did you mean 'arcade completion bash' or 'arcade completion zsh' or 'arcade completion fish'?"},
+		{name: "version as a command", args: "version", code: 2,
+			says: "Error: unknown command 'version' for 'arcade'.", hint: "Did you mean 'arcade --version'?"},
+		{name: "an argument too many", args: "whoami {sentinel}", code: 2,
+			says: "Error: this command takes no arguments.", hint: howTo("arcade whoami")},
+		{name: "an argument to list", args: "secret list {sentinel}", code: 2,
+			says: "Error: this command takes no arguments.", hint: howTo("arcade secret list")},
+		{name: "an unknown flag", args: "whoami --nope", code: 2,
+			says: "Error: unknown flag '--nope'.", hint: howTo("arcade whoami")},
+		{name: "an unknown letter", args: "whoami -x", code: 2,
+			says: "Error: unknown flag '-x'.", hint: howTo("arcade whoami")},
+		{name: "a value in place of a flag", args: "whoami --{sentinel}", code: 2,
+			says: "Error: there is no such flag.", hint: howTo("arcade whoami")},
+		{name: "a value in place of a flag of secret", args: "secret set A -{sentinel}", code: 2,
+			says: "Error: there is no such flag; a value that starts with - is written KEY=-value.", hint: howTo("arcade secret set")},
+		{name: "a word in place of a flag of secret", args: "secret set A --hunter", code: 2,
+			says: "Error: there is no such flag; a value that starts with - is written KEY=-value.", hint: howTo("arcade secret set")},
+		{name: "what looks like no flag at all", args: "whoami --=x", code: 2,
+			says: "Error: the flags cannot be understood.", hint: howTo("arcade whoami")},
+		{name: "a flag without its value", args: "login --port", code: 2,
+			says: "Error: --port needs a value.", hint: howTo("arcade login")},
+		{name: "a flag in place of the value of another", args: "secret list -h --json", code: 2,
+			says: "Error: --host needs a value.", hint: howTo("arcade secret list")},
+	}
+}
+
+func wrongValues() []encounter {
+	return []encounter{
+		{name: "a word in place of a number", args: "login --port {sentinel}", code: 2,
+			says: "Error: the value of --port is not a whole number.", hint: howTo("arcade login")},
+		{name: "a word in place of a duration", args: "usage flush --timeout {sentinel}", code: 2,
+			says: "Error: the value of --timeout is not a duration such as 30s or 5m.", hint: howTo("arcade usage flush")},
+		{name: "a word in place of a choice", args: "whoami --json={sentinel}", code: 2,
+			says: "Error: the value of --json is not true or false.", hint: howTo("arcade whoami")},
+		{name: "a port that cannot be", args: "login --port 70000", code: 2,
+			says: "Error: --port is a number from 1 to 65535.", hint: howTo("arcade login")},
+		{name: "no time to log in", args: "login --timeout 0s", code: 2,
+			says: "Error: the value of --timeout is not a duration such as 30s or 5m.", hint: howTo("arcade login")},
+		{name: "no time to deliver", args: "usage flush --timeout=-1s", code: 2,
+			says: "Error: --timeout must be more than nothing, such as 10s.", hint: howTo("arcade usage flush")},
+		{name: "an unknown state", args: "usage inspect --state lost", code: 2,
+			says: "Error: --state is one of pending, delivered, dead and all.", hint: howTo("arcade usage inspect")},
+		{name: "less than no messages", args: "usage inspect --limit=-1", code: 2,
+			says: "Error: --limit is a number of messages, 0 for all.", hint: howTo("arcade usage inspect")},
+		{name: "two messages at once", args: "usage inspect 1 2", code: 2,
+			says: "Error: give one number or uuid at most.", hint: howTo("arcade usage inspect")},
+		{name: "following one message", args: "usage inspect --follow 1", code: 2,
+			says: "Error: --follow goes with --state and --limit only.", hint: howTo("arcade usage inspect")},
+		{name: "erasing where nobody can be asked", args: "usage clear", stdin: "y\n", code: 2,
+			says: "Error: nobody can be asked here: confirm with --yes.", hint: howTo("arcade usage clear")},
+		{name: "forgetting where nobody can be asked", args: "usage forget", stdin: "y\n", code: 2,
+			says: "Error: nobody can be asked here: confirm with --yes.", hint: howTo("arcade usage forget")},
+		{name: "a report to no file", args: "usage report --output=", code: 2,
+			says: "Error: --output needs a file, or - for standard output.", hint: howTo("arcade usage report")},
+		{name: "a report into a directory that does not exist", args: "usage report --output nowhere/report.html", code: 1,
+			says: "Error: the report cannot be written to nowhere/report.html: no such file or directory.",
+			hint: "Name another file with --output, or - for standard output."},
+	}
+}
+
+func wrongPairs() []encounter {
+	wrong := func(name, args, stdin, says string) encounter {
+		return encounter{name: name, args: "secret set " + args, stdin: stdin, code: 2, says: "Error: " + says, hint: howTo("arcade secret set")}
+	}
+	return []encounter{
+		wrong("set without anything", "", "", "either provide KEY=VALUE pairs or use --from-env to load from .env file."),
+		wrong("set with an env file and nothing else", "-f .env", "",
+			"either provide KEY=VALUE pairs or use --from-env to load from .env file."),
+		wrong("set with pairs and --from-env", "A={sentinel} --from-env", "",
+			"cannot use both KEY=VALUE pairs and --from-env at the same time."),
+		wrong("set with pairs and an env file", "A={sentinel} -f .env", "", "--env-file is only used with --from-env."),
+		wrong("a pair without =", "A=1 {sentinel}", "",
+			"argument 2: there is no = in it; write KEY=VALUE, or KEY=- to read the value from standard input."),
+		wrong("a lone key without a terminal to ask on", "KEY", sentinel,
+			"argument 1: there is no terminal to ask for the value on; write KEY=- to read it from standard input."),
+		wrong("an empty key", "A=1 ={sentinel}", "", "argument 2: there is no key before the =."),
+		wrong("a blank key", "{blank}{blank}={sentinel}", "", "argument 1: there is no key before the =."),
+		wrong("a blank in a key", "my{blank}key={sentinel}", "", "argument 1 ('my key'): a key must not contain blanks or control characters."),
+		wrong("control characters in a key", "a\x1b[31mb={sentinel}", "", "argument 1 ('ab'): a key must not contain blanks or control characters."),
+		wrong("something invisible in a key", "a\u200bb={sentinel}", "",
+			"argument 1 ('ab'): a key must not contain invisible characters, such as a byte order mark or a zero-width space; type it anew."),
+		wrong("an empty value", "A=1 B=", "", "argument 2 ('B'): the value is empty."),
+		wrong("a blank value", "B={blank}{blank}", "", "argument 1 ('B'): the value is empty."),
+		wrong("a key twice", "A=1 A={sentinel}", "", "argument 2 ('A'): an earlier argument sets the same key."),
+		wrong("standard input twice", "A=- B=-", sentinel, "argument 2 ('B'): only one value can come from standard input."),
+		wrong("nothing on standard input", "A=1 B=-", "\n", "argument 2 ('B'): the value is empty."),
+		wrong("standard input that is not text", "B=-", "\xff"+sentinel, "argument 1 ('B'): it is not valid UTF-8."),
+		wrong("UTF-16 on standard input", "B=-", "s\x00"+sentinel, "argument 1 ('B'): there is a zero byte in it, as in UTF-16; save it as UTF-8."),
+		wrong("more than a secret on standard input", "B=-", sentinel+strings.Repeat("x", 1<<20), "argument 1 ('B'): the value is larger than 1 MB."),
+		{name: "standard input that cannot be read", args: "secret set B=-", given: directoryAsInput, code: 1,
+			says: "Error: the value of 'B' cannot be read: read /dev/stdin: is a directory.",
+			hint: "Pipe it in: arcade secret set KEY=- < value.txt"},
+		{name: "unset without a key", args: "secret unset", code: 2,
+			says: "Error: give at least one key to delete.", hint: howTo("arcade secret unset")},
+		{name: "unset with a type and all types", args: "secret unset A --type project --all-types", code: 2,
+			says: "Error: --type and --all-types exclude each other.", hint: howTo("arcade secret unset")},
+		{name: "a value that is asked for", args: "secret get A", code: 1,
+			says: "Error: values cannot be read: the Engine gives them to your tools only, when they run.",
+			hint: "'arcade secret list' shows what there is, 'arcade secret set KEY' replaces a value."},
+	}
+}
+
+func wrongHosts() []encounter {
+	wrong := func(name, flags, says string) encounter {
+		return encounter{name: name, args: "secret list " + flags, code: 2, says: "Error: " + says, hint: howTo("arcade secret list")}
+	}
+	return []encounter{
+		wrong("an empty host", "--host=", "the host is empty: give a name such as api.arcade.dev."),
+		wrong("a password in the host", "--host me:{sentinel}@localhost",
+			"the host must not contain a user name or password: give the name alone, such as api.arcade.dev."),
+		wrong("an address in place of the host", "--host https://api.arcade.dev",
+			"the host must not contain http:// or https://: give the name alone, such as api.arcade.dev, and choose with --tls or --no-tls."),
+		wrong("a path in the host", "--host api.arcade.dev/{sentinel}",
+			"the host must not contain a path: give the name alone, such as api.arcade.dev."),
+		wrong("a blank in the host", "--host api{blank}arcade", "the host must not contain blanks: give the name alone, such as api.arcade.dev."),
+		wrong("a host that is none", "--host a..b",
+			"the host is neither a host name nor an IP address: give one such as api.arcade.dev."),
+		wrong("a colon without a port", "--host localhost:",
+			"after a : in the host comes a port, as in localhost:9099; an IPv6 address stands in brackets before it, as in [::1]:9099."),
+		wrong("a bracket that is not closed", "--host [::1",
+			"brackets in the host hold an IPv6 address, as in [::1] or [::1]:9099."),
+		wrong("an interface that is none", "--host fe80::1%{sentinel}!",
+			"the zone after the % of an IPv6 address is the name of a network interface, as in fe80::1%eth0."),
+		wrong("a port that is none", "--port {sentinel}", "the port must be a number from 1 to 65535."),
+		{name: "an address in place of Cloud's host", args: "login --host https://x/y", code: 2,
+			says: "Error: the host must be a name such as cloud.arcade.dev, without a scheme or path.", hint: howTo("arcade login")},
+		{name: "a callback that no browser finds", args: "login --callback-host ftp://here", code: 2,
+			says: "Error: the callback host must be a host name, with http:// or https:// and a port if need be.", hint: howTo("arcade login")},
+	}
+}
+
+func loginEncounters() []encounter {
+	return []encounter{
+		{name: "a callback port that is in use", args: toBrowser, given: variable(testbed.TestCallback + "={cloud}"), code: 1,
+			says: "Error: port {cloud}, where the browser is to report the login, is in use.",
+			hint: "End the other 'arcade login', or the program that listens there, and try again."},
+		{name: "a machine without loopback", args: toBrowser, given: variable(testbed.TestCallback + "=70000"), code: 1,
+			says: "Error: this machine's loopback addresses cannot be listened on.",
+			hint: "Use 'arcade login --with-key' with an API key instead."},
+		{name: "a login that nobody completes", args: toBrowser + " --no-browser --timeout 50ms", code: 1,
+			says: "Error: nobody logged in within 50ms.",
+			hint: "Run 'arcade login' again. If your browser runs on another machine, run 'ssh -L {callback}:127.0.0.1:{callback}' from there to here first, or log in with an API key: arcade login --with-key"},
+		{name: "a login that is refused in the browser", args: toBrowser, code: 1,
+			says: "Error: the login was not completed in the browser.", hint: "Run 'arcade login' again."},
+		{name: "a key that Cloud does not know", args: readKey, stdin: sentinel, code: 1,
+			says: "Error: Arcade Cloud does not accept this API key.", hint: "Check the key and --host."},
+		{name: "no key on standard input", args: readKey, stdin: "\n", code: 1,
+			says: "Error: there is no key on standard input.", hint: pipeKey},
+		{name: "more than a key on standard input", args: readKey, stdin: sentinel + " and more", code: 1,
+			says: "Error: what is on standard input is not an API key.", hint: pipeKey},
+		{name: "a key from an endless input", args: readKey, stdin: strings.Repeat("x", 10_000), code: 1,
+			says: "Error: what is on standard input is not an API key.", hint: pipeKey},
+		{name: "a key that cannot be read", args: readKey, given: directoryAsInput, code: 1,
+			says: "Error: the key cannot be read from standard input.", hint: pipeKey},
+		{name: "a login that cannot be kept", args: readKey, stdin: "arc_ada", given: homeThatLeadsNowhere, code: 1,
+			says: "Error: the credentials cannot be kept: mkdir {home}/.arcade: file exists.",
+			hint: "Move ~/.arcade/credentials.yaml away, then run 'arcade login'."},
+	}
+}
+
+// todayEncounters are those with an Arcade Cloud that logs in by OAuth.
+func todayEncounters() []encounter {
+	const again = "Run 'arcade login' again."
+	login := func(name, says, hint string, change func(b *identitytest.Behaviour)) encounter {
+		return encounter{name: name, args: toBrowser, given: today(change), code: 1, says: "Error: " + says, hint: hint}
+	}
+	after := func(name, args, says, hint string, then func(s *machine, cloud *identitytest.Cloud)) encounter {
+		return encounter{name: name, args: args, given: loggedInToday(then), code: 1, says: "Error: " + says, hint: hint}
+	}
+	return []encounter{
+		login("a login that is denied", "the login was refused: access_denied: not today.", again,
+			func(b *identitytest.Behaviour) { b.Deny, b.DenyDescription = "access_denied", "not today" }),
+		login("a login page without https", "cannot log in at http://localhost:{today}: Arcade Cloud names an address for the login that is not reached by https.",
+			"Check --host and the network, then run 'arcade login' again.",
+			func(b *identitytest.Behaviour) { b.TokenURL = "http://token.example.com/token" }),
+		login("an account without an organization", "this account belongs to no organization, so there is nothing to work in.",
+			"Ask the owner of an organization to invite you, then run 'arcade login' again.",
+			func(b *identitytest.Behaviour) { b.SignedIn = "lone@example.com" }),
+		login("an organization without a project", "the organization Empty (org_9) has no project.",
+			"Make one in Arcade's dashboard, then try again.",
+			func(b *identitytest.Behaviour) { b.SignedIn = "empty@example.com" }),
+		{name: "a callback elsewhere", args: toBrowser + " --callback-host example.com", given: today(nil), code: 2,
+			says: "Error: this Arcade Cloud brings the browser to 127.0.0.1 and nowhere else, so --callback-host is of no use.", hint: howTo("arcade login")},
+		after("a login that has ended", "org list", "your login has ended.", "Run 'arcade login'.",
+			func(s *machine, _ *identitytest.Cloud) { s.expire(); s.spoilRefreshToken() }),
+		after("a login that is refused", "whoami", "Arcade Cloud does not accept this login any more.", "Run 'arcade login'.",
+			func(s *machine, _ *identitytest.Cloud) { s.expire(); s.spoilRefreshToken() }),
+		after("an unknown organization", "org set nowhere", "there is no organization with this name or id.",
+			"There are:\n  Analytical Engines (org_1)\n  Royal Society (org_2)", nil),
+		after("a project of which there are two", "project set Twin", "there are several projects of this name.",
+			"Give the id of one of them:\n  Twin (proj_4)\n  Twin (proj_5)", nil),
+		after("no organization any more", "org set x", "there is no organization that you can work in.", "Make one in Arcade's dashboard.",
+			func(_ *machine, cloud *identitytest.Cloud) {
+				cloud.Override(identitytest.OrgsPath, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"data":{"items":[]}}`) })
+			}),
+		{name: "neither a name nor an id", args: "org set", code: 2, says: "Error: give a name or an id, and only one.", hint: howTo("arcade org set")},
+		{name: "a key that knows no organizations", args: "org list", given: cloudFile("api: {key: arc_x}"), code: 1,
+			says: "Error: this login is an API key, which belongs to one project and knows no other.",
+			hint: "Run 'arcade logout', then 'arcade login', to log in as a person."},
+		{name: "a login without a project", args: "project", given: cloudFile("auth: {access_token: t, refresh_token: r, expires_at: 2090-01-01T00:00:00.123456}"), code: 1,
+			says: "Error: this login has no organization and project to work in.", hint: "Run 'arcade logout', then 'arcade login'."},
+		{name: "an organization without its project", args: "secret list --org o", code: 2,
+			says: "Error: --org needs --project: secrets belong to a project.", hint: howTo("arcade secret list")},
+		{name: "a project without its organization", args: "secret list --project p", code: 1,
+			says: "Error: a key from ARCADE_API_KEY has no organization.", hint: "Give --org, too."},
+		{name: "a command of the Python CLI", args: "deploy", code: 2,
+			says: "Error: this arcade has no 'deploy'; the Python CLI has it.",
+			hint: "Both programs are called arcade: 'type -a arcade' shows where each is."},
+		{name: "quotes around a key", args: readKey, stdin: "'arc_x'", code: 1, says: "Error: there are quotes around the key.", hint: pipeKey},
+		{name: "a name before a key", args: readKey, stdin: "KEY=arc_x", code: 1, says: "Error: there is a name and an equals sign before the key.", hint: pipeKey},
+		{name: "a byte order mark before a key", args: readKey, stdin: "\ufeffarc_x", code: 1,
+			says: "Error: there is an invisible byte order mark before the key.", hint: pipeKey},
+	}
+}
+
+func credentialsEncounters() []encounter {
+	const notLoggedIn = "Error: you are not logged in."
+	return []encounter{
+		{name: "nobody is logged in", args: "whoami", code: 1, says: notLoggedIn, hint: "Run 'arcade login'."},
+		{name: "nobody is logged in to set a secret", args: "secret set A={sentinel}", given: variable("ARCADE_API_KEY="), code: 1,
+			says: notLoggedIn, hint: "Run 'arcade login', or set ARCADE_API_KEY."},
+		{name: "credentials that say nothing", args: "secret list", given: cloudFile("context: {org_id: o, project_id: p}"), code: 1,
+			says: notLoggedIn, hint: "Run 'arcade login', or set ARCADE_API_KEY."},
+		{name: "a token that has expired", args: "secret list", code: 1,
+			given: cloudFile("auth: {access_token: " + sentinel + ", expires_at: 2020-01-01T00:00:00.123456}"),
+			says:  "Error: your login has ended.", hint: "Run 'arcade login'."},
+		{name: "damaged credentials", args: "whoami", given: cloudFile("[" + sentinel), code: 1,
+			says: "Error: the credentials file is damaged.", hint: "Run 'arcade logout', which removes it, then 'arcade login'."},
+		{name: "credentials that cannot be read", args: "whoami", given: directoryAsCredentials, code: 1,
+			says: "Error: the credentials file cannot be read: not a regular file.",
+			hint: "Move ~/.arcade/credentials.yaml away, then run 'arcade login'."},
+		{name: "credentials that cannot be removed", args: "logout", given: directoryAsCredentials, code: 1,
+			says: "Error: the credentials file cannot be removed: remove {home}/.arcade/credentials.yaml: directory not empty.",
+			hint: "Remove it yourself; until then you are logged in."},
+		{name: "a home that is a file", args: "whoami", given: fileAsHome, code: 1,
+			says: "Error: the credentials file cannot be read: ~/.arcade is not a directory.", hint: moveAway},
+		{name: "no home", args: "whoami", given: variable("HOME="), code: 1,
+			says: "Error: there is no home directory to keep files in.",
+			hint: "Set HOME, or set ARCADE_WORK_DIR to a directory of your choice."},
+	}
+}
+
+func envFileEncounters() []encounter {
+	bad := func(name, content, says, hint string) encounter {
+		return encounter{name: name, args: "secret set --from-env -f bad.env", given: file("bad.env", content), code: 1,
+			says: "Error: " + says, hint: hint}
+	}
+	refused := func(name, content, what, hint string) encounter {
+		return bad("an env file with "+name, content, "'bad.env' is refused and nothing is sent: line 1 has "+what+".", hint)
+	}
+	const another = "Name a file with nothing but secrets in it."
+	return []encounter{
+		{name: "no env file", args: "secret set --from-env", code: 1,
+			says: "Error: cannot use '.env': there is no such file.", hint: "Name one with --env-file."},
+		{name: "a directory in place of an env file", args: "secret set --from-env -f .", code: 1,
+			says: "Error: cannot use '.': it is a directory.", hint: "Name the file in it with --env-file."},
+		{name: "an env file that cannot be read", args: "secret set --from-env -f file/bad.env", code: 1,
+			given: func(s *machine, cmd *exec.Cmd) { onlyUnixSaysSo(s); file("file", "")(s, cmd) },
+			says:  "Error: cannot use 'file/bad.env': it cannot be read.", hint: "Check its permissions."},
+		bad("an env file that is not UTF-8", "A="+sentinel+"\nB=\xff\n", "cannot use 'bad.env': it is not UTF-8 text.", "Save it as UTF-8."),
+		bad("an env file in UTF-16", "A\x00=\x001\x00", "cannot use 'bad.env': it is not UTF-8 text.", "Save it as UTF-8."),
+		bad("an env file that is none", "A="+sentinel+"\n#"+strings.Repeat("x", 1<<20), "cannot use 'bad.env': it is larger than 1 MB.", another),
+		refused("a key that is no name", sentinel+"/="+sentinel, "a key that is no name",
+			"A key has letters, digits, _, - and . in it, starts with none of 0-9 and -, and ends at the =."),
+		refused("an open quote", `A="`+sentinel, "a quote that is never closed",
+			"Close it, or take the quote for a part of the value by putting the other quotes around it."),
+		refused("text behind a quote", `A="`+sentinel+`" b`, "text behind a closing quote", "Put one pair of quotes around the whole value."),
+		refused("a PEM block without quotes", "A=-----BEGIN "+sentinel, "a value that has only begun",
+			"Put quotes around all its lines, or pipe it in: arcade secret set KEY=- < file."),
+		refused("a backslash that means many things", `A="\d`+sentinel+`"`, "a backslash that programs read differently",
+			`In double quotes write only \n, \r, \\, \" and \$, or leave the quotes away.`),
+		refused("a no-break space", "A=\u00a0"+sentinel, "an invisible character or a blank that is none",
+			"Type the line anew, or put the value in quotes if it belongs there."),
+		refused("two files in one", "\ufeff\ufeffA="+sentinel, "a byte order mark, as between two files that were joined",
+			"Remove it, or name the files one after the other."),
+		refused("a carriage return in quotes", "A=\"1\r"+sentinel+"\"", "a line break that programs read differently",
+			"Save the file with LF or CRLF line ends."),
+		{name: "standard input that is no env file", args: "secret set --from-env -f -", stdin: sentinel + "/=", code: 1,
+			says: "Error: 'standard input' is refused and nothing is sent: line 1 has a key that is no name.",
+			hint: "A key has letters, digits, _, - and . in it, starts with none of 0-9 and -, and ends at the =."},
+		bad("an empty env file", "", "there is no KEY=VALUE in 'bad.env'.", "Name another file with --env-file."),
+	}
+}
+
+func engineEncounters() []encounter {
+	status := func(code int, says, hint string) encounter {
+		return encounter{name: fmt.Sprint("the Engine answers with ", code), args: "secret list",
+			given: engineFails(secretstest.Fault{Mode: secretstest.Status, Status: code}), code: 1,
+			says: fmt.Sprintf("Error: %s (HTTP %d).", says, code), hint: hint}
+	}
+	forbidden := engineFails(secretstest.Fault{Mode: secretstest.Status, Status: 403})
+	const administrator = "Ask an administrator of the project."
+	const whatAnswers, where = "Error: what answers there is not an Arcade Engine.", "Check --host and --port."
+	return []encounter{
+		status(400, "the Engine refuses the request", "Check --host, and whether there is a newer arcade."),
+		status(401, "the Engine does not accept the credentials", "Run 'arcade login', or check ARCADE_API_KEY."),
+		status(403, "these credentials do not permit it", administrator),
+		status(404, "the Engine does not know this project", "Check --host, and that the project still exists."),
+		status(407, "the proxy wants a user name and a password", "Put them into HTTP_PROXY or HTTPS_PROXY."),
+		{name: "the Engine asks to wait too long", args: "secret list", code: 1,
+			given: engineFails(secretstest.Fault{Mode: secretstest.Status, Status: 429, RetryAfter: "600"}),
+			says:  "Error: too many requests (HTTP 429).", hint: "Try again in 10 min."},
+		status(500, "the Engine has a problem", "Try again in a while."),
+		{name: "a redirect", args: "secret list", code: 1,
+			given: engineFails(secretstest.Fault{Mode: secretstest.Redirect, Location: "http://localhost:1/" + sentinel}),
+			says:  "Error: the Engine answers with a redirect, which is not followed with a key (HTTP 307).",
+			hint:  "Check --host, --port and --tls."},
+		{name: "a captive portal", args: "secret list", given: engineFails(secretstest.Fault{Mode: secretstest.Page}), code: 1,
+			says: whatAnswers, hint: where},
+		{name: "another program at the Engine's port", args: "secret list", given: engineFails(secretstest.Fault{Mode: secretstest.NotJSON}), code: 1,
+			says: whatAnswers, hint: where},
+		{name: "a key that no header can carry", args: "secret list", given: variable("ARCADE_API_KEY=" + sentinel + " x"), code: 1,
+			says: "Error: the API key has a character in it that no key has.", hint: "Check ARCADE_API_KEY, or run 'arcade login'."},
+		{name: "one secret that is not set", args: "secret set A={sentinel}", given: forbidden, code: 1,
+			says: "Error setting secret 'A': these credentials do not permit it (HTTP 403)", hint: administrator},
+		{name: "two of three secrets that are not set", args: "secret set A={sentinel} B=2 C={sentinel}", code: 1,
+			given: func(s *machine, _ *exec.Cmd) {
+				s.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 422, Key: "A"})
+				s.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 413, Key: "C"})
+			},
+			says: "Error setting secret 'A': the Engine refuses this key or its value (HTTP 422). Check the name of the key, and that the value is what you meant.\n" +
+				"Error setting secret 'C': the value is too large for the Engine (HTTP 413). Give a shorter one.",
+			hint: "Error: 1 secret set, 2 failed."},
+		setFails("a key that is in use", secretstest.Fault{Mode: secretstest.Status, Status: 409}, "the Engine has this key in use already (HTTP 409)",
+			"Look at 'arcade secret list', or unset it first."),
+		setFails("a key that is too long", secretstest.Fault{Mode: secretstest.Status, Status: 414}, "the key is too long for the Engine (HTTP 414)",
+			"Give a shorter one."),
+		setFails("an error in an answer that says that all went well", secretstest.Fault{Mode: secretstest.Body, Body: `{"error": "` + sentinel + `"}`},
+			"the Engine reports an error in an answer that says that all went well", "Try again, and look at 'arcade secret list'."),
+		{name: "one secret that is not deleted", args: "secret unset A", given: refusesToDelete, code: 1,
+			says: "Failed to delete secret 'A': these credentials do not permit it (HTTP 403)", hint: administrator},
+		{name: "a secret that somebody else changes", args: "secret unset A", code: 1,
+			given: func(s *machine, cmd *exec.Cmd) {
+				s.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 409, Method: "DELETE"})
+				refusesToDelete(s, cmd)
+			},
+			says: "Failed to delete secret 'A': somebody else is changing it (HTTP 409)", hint: "Try again."},
+		{name: "several secrets with one key", args: "secret unset A", code: 1,
+			given: engineAnswers(`{"items": [{"id": "1", "key": "A", "binding": {"type": "project"}}, {"id": "2", "key": "A", "binding": {"type": "user"}}]}`),
+			says:  "Failed to delete secret 'A': there are 2 secrets with this key, of the types project, user",
+			hint:  "Choose one with --type, or delete all with --all-types."},
+		{name: "a key without a secret", args: "secret unset A", code: 1,
+			says: "Error: there is no secret with this key.", hint: "'arcade secret list' shows what there is."},
+		{name: "a list that goes round in circles", args: "secret list", code: 1,
+			given: engineAnswers(`{"items": [{"id": "1", "key": "A"}], "total_count": 2}`),
+			says:  "Error: the Engine does not send the whole list of secrets.", hint: "Try again in a while."},
+	}
+}
+
+func setFails(name string, fault secretstest.Fault, says, hint string) encounter {
+	return encounter{name: name, args: "secret set A={sentinel}", given: engineFails(fault), code: 1, says: "Error setting secret 'A': " + says, hint: hint}
+}
+
+// engineAnswers is an Engine whose list is this document.
+func engineAnswers(document string) func(*machine, *exec.Cmd) {
+	return func(s *machine, _ *exec.Cmd) { s.Engine.Answer(document) }
+}
+
+func connectionEncounters() []encounter {
+	const engine = "Error: cannot reach the Engine at "
+	return []encounter{
+		{name: "nobody listens", args: "secret list --port 1", code: 1,
+			says: engine + "localhost:1: no connection can be made.", hint: "Check --host, --port and the network."},
+		{name: "a proxy that is not there", args: "secret list --host example.com --port 443", code: 1,
+			given: variable("HTTPS_PROXY=http://me:" + sentinel + "@127.0.0.1:1"),
+			says:  engine + "example.com:443: the proxy cannot be reached.", hint: "Check HTTPS_PROXY."},
+		{name: "an Engine without TLS", args: "secret list --tls", code: 1,
+			says: engine + "localhost:{engine}: it does not speak TLS.", hint: "If that is right, use --no-tls."},
+		{name: "an Engine that nobody vouches for", args: "secret list --tls", given: engineOfNoAuthority, code: 1,
+			says: engine + "localhost:{engine}: its TLS certificate is not trusted.",
+			hint: "Check --host, or name your authority's certificate in SSL_CERT_FILE."},
+		{name: "an Engine that hangs up", args: "secret list", given: engineFails(secretstest.Fault{Mode: secretstest.HangUp}), code: 1,
+			says: engine + "localhost:{engine}: the connection broke before a whole answer came.",
+			hint: "Check --host and any proxy, and try again."},
+	}
+}
+
+func usageEncounters() []encounter {
+	return []encounter{
+		{name: "a message that is not there", args: "usage inspect 77", code: 1,
+			says: "Error: there is no message with that number or uuid.",
+			hint: "'arcade usage inspect --limit 0' lists all; receipts of delivered ones are kept for 7 days."},
+		{name: "a message that is damaged", args: "usage inspect 1", code: 1,
+			given: afterwards(`UPDATE messages SET properties = '[]'`),
+			says:  "Error: this message is damaged and cannot be put on the wire.",
+			hint:  "It is settled as dead when it is its turn; 'arcade usage inspect --json' shows what is left of it."},
+		{name: "an alias that waits", args: "usage inspect 2", given: aliasThatWaits, code: 1,
+			says: "Error: this alias waits until Arcade Cloud says who you are.",
+			hint: "The next delivery asks: run 'arcade usage flush'."},
+	}
+}
+
+// The words are those of advice.Table; every line of it that a process can meet stands here or in
+// TestEveryReasonIsMet.
+func flushEncounters() []encounter {
+	flush := func(name, setting, says, hint string) encounter {
+		return encounter{name: "a flush " + name, args: "usage flush", code: 1, says: "Error: " + says, hint: hint,
+			given: func(s *machine, cmd *exec.Cmd) { offlineEvent(s, cmd); variable(setting)(s, cmd) }}
+	}
+	answered := func(name, fault, says, hint string) encounter {
+		return encounter{name: "a flush when " + name, args: "usage flush", code: 1, says: "Error: " + says, hint: hint,
+			given: func(s *machine, cmd *exec.Cmd) {
+				offlineEvent(s, cmd)
+				s.Online()
+				s.Posthog.SetFault(testbed.Fault(fault))
+			}}
+	}
+	return []encounter{
+		flush("without a network", "X=", "PostHog cannot be reached (connection refused).", kept),
+		flush("without a PostHog key", "ARCADE_USAGE_KEY=", "no PostHog key is set, so nothing is sent.",
+			"Set ARCADE_USAGE_KEY; only release builds bring a key along."),
+		flush("to an address without a scheme", "ARCADE_USAGE_HOST=us.i.posthog.com",
+			"the address of PostHog cannot be right (the address does not start with https:// or http://).",
+			"Set ARCADE_USAGE_HOST to one like https://us.i.posthog.com, or remove it."),
+		answered("PostHog has trouble", "503", "PostHog has trouble of its own (HTTP 503).", kept),
+		answered("the key is not taken", "401", "PostHog does not take the key (HTTP 401).", "Correct ARCADE_USAGE_KEY, or remove it."),
+		answered("the answer is late", "hang", "PostHog does not answer in time.", kept),
+		answered("the connection breaks", "reset-after-body", "the connection to PostHog breaks before the answer is complete (connection reset).", kept),
+		answered("the quota is used up", "quota-limited", "PostHog's quota is used up.", kept),
+		answered("a portal answers", "portal", "a page of this network answers in PostHog's place (HTTP 200).",
+			"Log in to this network with a browser."),
+		answered("the address leads elsewhere", "302", "PostHog's address leads elsewhere (HTTP 302).",
+			"Log in to this network with a browser, or check ARCADE_USAGE_HOST."),
+		answered("a proxy asks for a password", "407", "the proxy asks for a password.",
+			"Set HTTPS_PROXY to http://user:password@proxy:port."),
+		answered("something else answers", "404", "what answers is not PostHog (HTTP 404).", "Check ARCADE_USAGE_HOST, and any proxy."),
+		{name: "a flush that the server does not want yet", args: "usage flush", given: toldToWait, code: 1,
+			says: "Error: PostHog asks to be left alone for a while (HTTP 429).",
+			hint: "Nothing is lost: the first command after 30 min tries again."},
+		{name: "a flush while another one waits for an answer", args: "usage flush --timeout 100ms", given: busyFlusher, code: 1,
+			says: "Error: another flusher was at work until the time was up.",
+			hint: "Run 'arcade usage flush' again, with a longer --timeout."},
+		{name: "a retry of nothing", args: "usage retry 99", given: offlineEvent, code: 1,
+			says: "Error: no dead message has this number or uuid.", hint: "'arcade usage inspect --state dead' shows those that are."},
+	}
+}
+
+func databaseEncounters() []encounter {
+	return []encounter{
+		{name: "a database that is none", args: "usage inspect", given: file(".arcade/usage.db", strings.Repeat("no database ", 100)), code: 1,
+			says: "Error: the usage database is damaged.", hint: "The next recorded command replaces it, and keeps what can be read."},
+		{name: "a directory in place of the database", args: "usage enable", given: file(".arcade/usage.db/x", ""), code: 1,
+			says: "Error: ~/.arcade/usage.db is not a file.", hint: moveAway},
+		{name: "a home in which there can be no database", args: "usage enable", given: fileAsHome, code: 1,
+			says: "Error: ~/.arcade is not a directory.", hint: moveAway},
+		{name: "a database of a newer version", args: "usage inspect", given: afterwards(`PRAGMA user_version = 99`), code: 1,
+			says: "Error: the usage database was written by a newer arcade.",
+			hint: "Update arcade. Until then this version neither records nor delivers."},
+		{name: "another program's database", args: "usage inspect", given: afterwards(`PRAGMA application_id = 77`), code: 1,
+			says: "Error: ~/.arcade/usage.db is another program's database.", hint: moveAway},
+	}
+}
+
+func otherEncounters() []encounter {
+	return []encounter{
+		{name: "an output that is full", args: "usage status", given: fullOutput, code: 1,
+			says: "Error: the output cannot be written: no space left on device.",
+			hint: "Check the file or the program that it goes to."},
+		{name: "an error that nobody has foreseen", args: "fail x", code: 1,
+			says: "Error: server said: x.", hint: reporting},
+		{name: "a bug", args: "panic {sentinel}", code: 1,
+			says: "Error: arcade ran into a bug of its own and stopped.",
+			hint: "Please report it, with these lines, at https://github.com/ArcadeAI/arcade-cli/issues"},
+	}
+}

@@ -1,0 +1,82 @@
+package e2e
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestForgetGivesThisHomeANewIDAndLeavesNothingOfTheOld(t *testing.T) {
+	m := used(t)
+	before := m.Inspect().Identity.AnonID
+	m.Must("usage", "report", "--no-browser")
+	if r := m.Must("usage", "forget", "--yes"); !strings.Contains(r.Stdout, "Forgotten: this home's id and 1 waiting message and") {
+		t.Errorf("it says %q", r.Stdout)
+	}
+	if found := m.Inspect(); found.Identity.AnonID != "" || len(found.Messages) > 0 {
+		t.Errorf("%+v is still there", found)
+	}
+	entries, err := os.ReadDir(m.Path(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if strings.Contains(m.ReadFile(entry.Name()), before) || entry.Name() == "usage.json" {
+			t.Errorf("%s still holds the old id", entry.Name())
+		}
+	}
+	m.Online()
+	if r := m.Must("succeed"); r.Stderr != "" {
+		t.Errorf("after forget a command says %q; the notice was shown before", r.Stderr)
+	}
+	m.Must("usage", "flush")
+	found := m.Inspect()
+	if found.Identity.AnonID == "" || found.Identity.AnonID == before {
+		t.Errorf("the id is %q, before it was %q; want a new one", found.Identity.AnonID, before)
+	}
+	if p := found.Identity.LinkedPrincipalID; p == nil || *p != "principal-ada" {
+		t.Error("who is still logged in is not asked for again")
+	}
+	m.NoViolations()
+}
+
+func TestForgetKeepsTheSwitch(t *testing.T) {
+	m := newMachine(t)
+	m.Must("succeed")
+	m.Must("usage", "disable")
+	if r := m.Must("usage", "forget", "-y"); !strings.Contains(r.Stdout, "stays switched off (arcade usage disable)") {
+		t.Errorf("it says %q", r.Stdout)
+	}
+	m.Must("succeed")
+	if found := m.Inspect(); len(found.Messages) > 0 || found.Identity.AnonID != "" {
+		t.Errorf("%+v was recorded after `usage disable`", found)
+	}
+}
+
+func TestForgetReachesTheIDOfThePythonCLI(t *testing.T) {
+	m := newMachine(t)
+	if err := os.MkdirAll(m.Path(""), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const theirs = `{"anon_id": "3f2a9c1e-7b54-4d0a-9e1f-5c8d2a6b4e10", "linked_principal_id": null}`
+	if err := os.WriteFile(m.Path("usage.json"), []byte(theirs), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.Must("usage", "forget", "--yes")
+	m.Must("succeed")
+	if found := m.Inspect().Identity.AnonID; found == "3f2a9c1e-7b54-4d0a-9e1f-5c8d2a6b4e10" || found == "" {
+		t.Errorf("the id is %q; want a new one", found)
+	}
+}
+
+func TestForgetAsksAndNeedsYesWhereNobodyCanBeAsked(t *testing.T) {
+	m := newMachine(t)
+	m.Must("succeed")
+	before := m.Inspect().Identity.AnonID
+	if r := m.Run("usage", "forget"); r.Code != 2 || !strings.Contains(r.Stderr, "--yes") {
+		t.Errorf("it ends with %d and says %q; want wrong usage and --yes", r.Code, r.Stderr)
+	}
+	if m.Inspect().Identity.AnonID != before {
+		t.Error("nobody said yes, and the id is forgotten")
+	}
+}

@@ -1,0 +1,387 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
+	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
+)
+
+// loginAt logs in at today's Arcade.
+func loginAt(m *machine, cloud *identitytest.Cloud) testbed.Result {
+	m.Helper()
+	return m.Run(append([]string{"login"}, testbed.At(cloud)...)...)
+}
+
+func loggedIn(t *testing.T) (*machine, *identitytest.Cloud) {
+	t.Helper()
+	m := newMachine(t)
+	cloud := m.OAuth(testbed.Ada())
+	if r := loginAt(m, cloud); r.Code != 0 {
+		t.Fatalf("login: exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	t.Cleanup(func() {
+		for _, v := range cloud.Violations() {
+			t.Errorf("Arcade Cloud saw: %s", v)
+		}
+	})
+	return m, cloud
+}
+
+// expire makes the token in the credentials file one that ended an hour ago.
+func (m *machine) expire() {
+	m.Helper()
+	expiry := regexp.MustCompile(`expires_at: .*`)
+	old := m.ReadFile("credentials.yaml")
+	if !expiry.MatchString(old) {
+		m.Fatalf("the credentials have no expiry:\n%s", old)
+	}
+	at := time.Now().Add(-time.Hour).Format("2006-01-02T15:04:05.000000")
+	m.writeFile("credentials.yaml", expiry.ReplaceAllString(old, "expires_at: '"+at+"'"))
+}
+
+func (m *machine) writeFile(name, content string) {
+	m.Helper()
+	if err := os.WriteFile(m.Path(name), []byte(content), 0o600); err != nil {
+		m.Fatal(err)
+	}
+}
+
+func TestALoginIsThatOfTheArcadeOfToday(t *testing.T) {
+	m, cloud := loggedIn(t)
+	file := m.ReadFile("credentials.yaml")
+	for _, want := range []string{"access_token:", "refresh_token:", "expires_at: '2", "org_id: org_1", "project_id: proj_1", "org_name: Analytical Engines", "email: ada@example.com"} {
+		if !strings.Contains(file, want) {
+			t.Errorf("the credentials lack %q, which the Python CLI needs:\n%s", want, file)
+		}
+	}
+	if strings.Contains(file, "api:") {
+		t.Errorf("an API key beside tokens makes the Python CLI refuse the file:\n%s", file)
+	}
+	var who cli.WhoamiResult
+	if err := json.Unmarshal([]byte(m.Must("whoami", "--json").Stdout), &who); err != nil {
+		t.Fatal(err)
+	}
+	if *who.Email != "ada@example.com" || *who.PrincipalID != "principal-ada" || who.Project.ID != "proj_1" || *who.Login != "works" || who.ExpiresAt == nil {
+		t.Errorf("whoami says %+v", who)
+	}
+	asked := cloud.Count(identitytest.WhoAmIPath)
+	if r := m.Must("whoami", "--offline"); !strings.Contains(r.Stdout, "Notes (proj_1)") || cloud.Count(identitytest.WhoAmIPath) != asked {
+		t.Errorf("whoami --offline says\n%s\nand Cloud was asked", r.Stdout)
+	}
+	if r := loginAt(m, cloud); r.Code != 0 || !strings.Contains(r.Stdout, "logged in as ada@example.com already") {
+		t.Errorf("a second login: %+v", r)
+	}
+	if r := m.Must("logout"); !strings.Contains(r.Stdout, "You are logged out.") {
+		t.Errorf("logout says %q", r.Stdout)
+	}
+}
+
+func TestTheOlderArcadeStillHandsOutAKey(t *testing.T) {
+	m := newMachine(t)
+	cloud := m.OAuth(testbed.Ada())
+	cloud.Set(func(b *identitytest.Behaviour) { b.Older = true })
+	if r := loginAt(m, cloud); r.Code != 0 || !strings.Contains(m.ReadFile("credentials.yaml"), "key: ") {
+		t.Errorf("login: %+v\n%s", r, m.ReadFile("credentials.yaml"))
+	}
+}
+
+func TestOrganizationsAndProjects(t *testing.T) {
+	m, cloud := loggedIn(t)
+	steps := []struct {
+		args []string
+		code int
+		want string // on either stream
+	}{
+		{[]string{"org"}, 0, "Analytical Engines (org_1)"},
+		{[]string{"project"}, 0, "Notes (proj_1)"},
+		{[]string{"org", "list"}, 0, "Royal Society\torg_2\t\t\n"},
+		{[]string{"project", "list"}, 0, "Notes\tproj_1\tyes\tyes"},
+		{[]string{"project", "set", "Bernoulli"}, 0, "You work in Analytical Engines / Bernoulli now."},
+		{[]string{"project"}, 0, "Bernoulli (proj_2)"},
+		{[]string{"project", "set", "nothing"}, 1, "Notes (proj_1)"},
+		{[]string{"org", "set", "org_2"}, 0, "You work in Royal Society / Letters now."},
+		{[]string{"project", "set", "proj_1"}, 1, "there is no project with this name or id"},
+		{[]string{"org", "set", "nothing"}, 1, "there is no organization with this name or id"},
+		{[]string{"org", "set"}, 2, "give a name or an id"},
+		{[]string{"org", "lst"}, 2, "list"},
+		{[]string{"__complete", "org", "set", ""}, 0, "org_1\tAnalytical Engines"},
+	}
+	for _, s := range steps {
+		if r := m.Run(s.args...); r.Code != s.code || !strings.Contains(r.Stdout+r.Stderr, s.want) {
+			t.Errorf("arcade %v: exit code %d\n%s%s\nwant %d and %q", s.args, r.Code, r.Stdout, r.Stderr, s.code, s.want)
+		}
+	}
+	var listed []cli.ListedPlace
+	if err := json.Unmarshal([]byte(m.Must("org", "list", "--json").Stdout), &listed); err != nil || len(listed) != 2 || !listed[1].Active || !listed[0].Default {
+		t.Errorf("org list --json gives %+v, %v", listed, err)
+	}
+	cloud.Override(identitytest.OrgsPath, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>log in</html>") })
+	if r := m.Run("org", "list"); r.Code != 1 || strings.Contains(r.Stderr, "<html>") {
+		t.Errorf("a page instead of a list: %+v", r)
+	}
+}
+
+// The Engine gets a login's token only when it belongs to the login's Arcade Cloud, or was named.
+func TestSecretsAreThoseOfTheActiveProject(t *testing.T) {
+	m, _ := loggedIn(t)
+	engine := secretstest.Start("none") // whatever the token is, it is noted
+	t.Cleanup(engine.Close)
+	u, err := url.Parse(engine.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := []string{"--host", "localhost", "--port", u.Port()}
+	m.Must("project", "set", "Bernoulli")
+	m.Run(append([]string{"secret", "list"}, at...)...)
+	m.Run(append([]string{"secret", "list", "--org", "org_2", "--project", "proj_3"}, at...)...)
+	m.Run(append([]string{"secret", "list", "--project", "proj_1"}, at...)...)
+	var paths []string
+	for _, r := range engine.Requests() {
+		if len(paths) == 0 || paths[len(paths)-1] != r.Path { // a refused token is renewed once
+			paths = append(paths, r.Path)
+		}
+	}
+	want := []string{"/v1/orgs/org_1/projects/proj_2/secrets", "/v1/orgs/org_2/projects/proj_3/secrets", "/v1/orgs/org_1/projects/proj_1/secrets"}
+	if !slices.Equal(paths, want) {
+		t.Errorf("the Engine got %v, want %v", paths, want)
+	}
+	m.writeFile("credentials.yaml", strings.Replace(m.ReadFile("credentials.yaml"), "http://localhost", "https://arcade.example.com", 1))
+	if r := m.Run("secret", "list"); r.Code != 1 || !strings.Contains(r.Stderr, "Name it with --host") {
+		t.Errorf("secret list: %+v; want the Engine of an unknown Cloud to be asked for", r)
+	}
+}
+
+func TestOneOfManyProcessesRenewsAndAllSucceed(t *testing.T) {
+	m, cloud := loggedIn(t)
+	m.expire()
+	cloud.Delay(identitytest.TokenPath, 300*time.Millisecond)
+	renewals := cloud.Count(identitytest.TokenPath)
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if r := m.Run("project", "list"); r.Code != 0 {
+				t.Errorf("project list: exit code %d\n%s", r.Code, r.Stderr)
+			}
+		})
+	}
+	wg.Wait()
+	if n := cloud.Count(identitytest.TokenPath) - renewals; n != 1 {
+		t.Errorf("%d renewals, want exactly one: a second use of a refresh token ends the login", n)
+	}
+}
+
+func TestATokenThatIsRefusedIsReplacedOnce(t *testing.T) {
+	m, cloud := loggedIn(t)
+	refusals := 0
+	cloud.Override(identitytest.OrgsPath, func(w http.ResponseWriter, r *http.Request) {
+		if refusals++; refusals == 1 {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		fmt.Fprint(w, `{"data":{"items":[{"org_id":"org_1","name":"Analytical Engines"}]}}`)
+	})
+	before := m.ReadFile("credentials.yaml")
+	if r := m.Run("org", "list"); r.Code != 0 || refusals != 2 {
+		t.Errorf("org list: %+v after %d calls, want one more try with a renewed token", r, refusals)
+	}
+	if m.ReadFile("credentials.yaml") == before {
+		t.Error("the renewed token is not in the file")
+	}
+}
+
+func TestALoginThatHasEndedSaysSoAndIsReplacedWithoutALogout(t *testing.T) {
+	m, cloud := loggedIn(t)
+	m.expire()
+	m.writeFile("credentials.yaml", regexp.MustCompile(`refresh_token: .*`).ReplaceAllString(m.ReadFile("credentials.yaml"), "refresh_token: SENTINEL"))
+	before := m.ReadFile("credentials.yaml")
+	for _, args := range [][]string{{"org", "list"}, {"project", "set", "x"}, {"secret", "list"}, {"whoami"}} {
+		r := m.Run(args...)
+		if r.Code != 1 || !strings.Contains(r.Stderr, "arcade login") || strings.Contains(r.Stderr+r.Stdout, "SENTINEL") {
+			t.Errorf("arcade %v: %+v; want exit code 1, 'arcade login', and none of the server's words", args, r)
+		}
+	}
+	if m.ReadFile("credentials.yaml") != before {
+		t.Error("a refused renewal changed the file: the Python CLI may have been faster")
+	}
+	if r := loginAt(m, cloud); r.Code != 0 || !strings.Contains(r.Stdout, "logged in as ada@example.com.") {
+		t.Errorf("login: %+v; want a new login without a logout first", r)
+	}
+}
+
+func TestWhatIsWrongWithALoginIsSaidAndNothingIsKept(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(b *identitytest.Behaviour)
+		want   string
+	}{
+		"denied":                         {func(b *identitytest.Behaviour) { b.Deny, b.DenyDescription = "access_denied", "not \x1b[31mtoday" }, "access_denied"},
+		"no expiry":                      {func(b *identitytest.Behaviour) { b.ExpiresIn = identitytest.Absent{} }, "login"},
+		"an expiry that is no number":    {func(b *identitytest.Behaviour) { b.ExpiresIn = "soon" }, "login"},
+		"an expiry in the past":          {func(b *identitytest.Behaviour) { b.ExpiresIn = -1 }, "login"},
+		"a token endpoint without https": {func(b *identitytest.Behaviour) { b.TokenURL = "http://token.example.com/token" }, "https"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			cloud := m.OAuth(testbed.Ada())
+			cloud.Set(test.change)
+			r := loginAt(m, cloud)
+			if r.Code != 1 || !strings.Contains(r.Stderr, test.want) || strings.Contains(r.Stderr, "\x1b") {
+				t.Errorf("login: %+v; want exit code 1 and %q", r, test.want)
+			}
+			if _, err := os.Stat(m.Path("credentials.yaml")); !os.IsNotExist(err) {
+				t.Errorf("a login that failed was kept: %v", err)
+			}
+		})
+	}
+}
+
+func TestAnEventSaysWhereTheLoginWorksUnlessItBelongsToAnotherKey(t *testing.T) {
+	m, cloud := loggedIn(t)
+	cloud.AddKey("arc_other", "principal-other")
+	m.Must("succeed")
+	m.Env = append(m.Env, "ARCADE_API_KEY=arc_other")
+	m.Must("succeed")
+	m.Env = m.Env[:len(m.Env)-1]
+	m.Must("logout")
+	m.AwaitNoFlusher()
+	var places []string
+	for _, message := range m.Inspect().Messages {
+		var p struct {
+			Command string `json:"command_name"`
+			Org     string `json:"org_id"`
+			Project string `json:"project_id"`
+			MS      *int64 `json:"duration_ms"`
+		}
+		if err := json.Unmarshal(message.Properties, &p); err != nil || p.Command == "" {
+			continue
+		}
+		if p.MS == nil {
+			t.Errorf("%s has no duration_ms", p.Command)
+		}
+		places = append(places, p.Command+" "+p.Org+" "+p.Project)
+	}
+	if want := "login org_1 proj_1|succeed org_1 proj_1|succeed  |logout  "; strings.Join(places, "|") != want {
+		t.Errorf("the events are %q, want %q", strings.Join(places, "|"), want)
+	}
+	m.NoViolations()
+}
+
+func TestARenewalIsNoChangeOfIdentity(t *testing.T) {
+	m, _ := loggedIn(t)
+	before := m.Inspect().Identity
+	m.expire()
+	m.Must("org", "list")
+	if after := m.Inspect().Identity; before.AnonID != after.AnonID || *after.LinkedPrincipalID != "principal-ada" {
+		t.Errorf("the identity was %+v and is %+v", before, after)
+	}
+}
+
+// A flusher asks with a token that is good, or not at all.
+func TestAFlusherNeverRenewsAndNeverAsksWithADeadToken(t *testing.T) {
+	m, cloud := loggedIn(t)
+	m.AwaitNoFlusher()
+	m.expire()
+	// As if the Python CLI had written it: nothing is known of this login here.
+	m.writeFile("credentials.yaml", strings.Replace(m.ReadFile("credentials.yaml"), "ada@example.com", "bob@example.com", 1))
+	tokens, whoami := cloud.Count(identitytest.TokenPath), cloud.Count(identitytest.WhoAmIPath)
+	for range 3 {
+		m.Must("succeed")
+		m.AwaitNoFlusher()
+	}
+	if cloud.Count(identitytest.TokenPath) != tokens || cloud.Count(identitytest.WhoAmIPath) != whoami {
+		t.Errorf("%d renewals and %d questions by flushers, want none", cloud.Count(identitytest.TokenPath)-tokens, cloud.Count(identitytest.WhoAmIPath)-whoami)
+	}
+}
+
+func TestAKeyThatCloudRefusesChangesNothing(t *testing.T) {
+	m, cloud := loggedIn(t)
+	before := m.ReadFile("credentials.yaml")
+	for key, want := range map[string]string{
+		"arc_unknown":           "does not accept this API key",
+		"'arc_quoted'":          "quotes",
+		"ARCADE_API_KEY=arc_x1": "name",
+		"\ufeffarc_x":           "byte order mark",
+		"two words":             "not an API key",
+	} {
+		cmd := m.Command(append([]string{"login", "--with-key"}, testbed.At(cloud)...)...)
+		cmd.Stdin = strings.NewReader(key)
+		if r := m.Finish(cmd); r.Code != 1 || !strings.Contains(r.Stderr, want) || strings.Contains(r.Stderr, key) {
+			t.Errorf("login with %q: %+v; want exit code 1 and %q", key, r, want)
+		}
+	}
+	if m.ReadFile("credentials.yaml") != before {
+		t.Error("a refused key changed the login")
+	}
+	cloud.AddKey("arc_good", "principal-ada")
+	cmd := m.Command(append([]string{"login", "--with-key"}, testbed.At(cloud)...)...)
+	cmd.Stdin = strings.NewReader("arc_good\n")
+	if r := m.Finish(cmd); r.Code != 0 || !strings.Contains(r.Stderr, "was replaced") {
+		t.Errorf("login with a good key: %+v", r)
+	}
+}
+
+// A process that is killed between the answer and the file never leaves half a file, and the login
+// goes on where the server allows a second use.
+func TestARenewalThatIsKilledLeavesTheLoginWhole(t *testing.T) {
+	m, cloud := loggedIn(t)
+	cloud.Set(func(b *identitytest.Behaviour) { b.ForgiveReuse = true })
+	m.expire()
+	before := m.ReadFile("credentials.yaml")
+	cmd := m.Command("org", "list")
+	cmd.Env = append(cmd.Env, testbed.TestKillAt+"=renewed")
+	if err := cmd.Run(); cmd.ProcessState.Success() {
+		t.Fatalf("the process was not killed: %v", err)
+	}
+	if m.ReadFile("credentials.yaml") != before {
+		t.Error("a killed renewal changed the file")
+	}
+	if r := m.Run("org", "list"); r.Code != 0 {
+		t.Errorf("after that, org list: %+v", r)
+	}
+	if left, _ := os.ReadDir(m.Path("")); len(left) > 12 {
+		t.Errorf("it left %v behind", left)
+	}
+}
+
+func TestPythonFingersFindTheirWay(t *testing.T) {
+	m := newMachine(t)
+	cloud := m.OAuth(testbed.Ada())
+	at := testbed.At(cloud)
+	if r := m.Run("login", "-h", at[1], "-p", at[3], "--timeout", "60", "-d"); r.Code != 0 || !strings.Contains(r.Stderr, "debug: GET") {
+		t.Errorf("login -h: %+v", r)
+	}
+	if r := m.Run("login", "-h"); r.Code != 0 || !strings.Contains(r.Stdout, "Usage") {
+		t.Errorf("a lone -h: %+v; want help", r)
+	}
+	if r := m.Run("deploy"); r.Code != 2 || !strings.Contains(r.Stderr, "the Python CLI has it") {
+		t.Errorf("deploy: %+v", r)
+	}
+}
+
+func TestALoginThatNobodyCompletesSaysWhatElseWorks(t *testing.T) {
+	m := newMachine(t)
+	cloud := m.OAuth(testbed.Ada())
+	cmd := m.Command(append([]string{"login", "--no-browser"}, testbed.At(cloud)...)...)
+	cmd.Env = append(cmd.Env, "ARCADE_LOGIN_TIMEOUT_SECONDS=1", "BROWSER=", "SSH_CONNECTION=1 2 3 4")
+	r := m.Finish(cmd)
+	for _, want := range []string{"ssh -L", "--with-key", "nobody logged in within 1 s"} {
+		if !strings.Contains(strings.ReplaceAll(r.Stderr, "\n", " "), want) {
+			t.Errorf("login says\n%s%s\nwant %q", r.Stdout, r.Stderr, want)
+		}
+	}
+	if r.Code != 1 {
+		t.Errorf("exit code %d, want 1", r.Code)
+	}
+}

@@ -1,0 +1,215 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+)
+
+func TestWhatIsRecordedOfflineIsDeliveredLaterInOrderAndOnce(t *testing.T) {
+	m := newMachine(t)
+	m.Offline()
+	for range 5 {
+		m.Run("succeed")
+		m.Run("fail", "x")
+	}
+	recorded := m.Inspect()
+	if len(recorded.Messages) != 10 {
+		t.Fatalf("%d messages are in the outbox after ten commands, want ten", len(recorded.Messages))
+	}
+	m.Online()
+	m.Must("succeed")
+	events := m.AwaitEvents(11, 15*time.Second)
+	for i, want := range recorded.Messages {
+		if got := events[i]; got.UUID != want.UUID || term.RFC3339(got.Timestamp) != want.RecordedAt {
+			t.Errorf("event %d is %s of %s, want %s of %s: order and original time", i,
+				got.UUID, term.RFC3339(got.Timestamp), want.UUID, want.RecordedAt)
+		}
+	}
+	if n := len(m.Posthog.Commits()); n != 11 {
+		t.Errorf("PostHog got %d messages, want each of eleven once", n)
+	}
+	m.NoViolations()
+}
+
+func TestTwoPeopleOnOneMachineStayApart(t *testing.T) {
+	m := newMachine(t)
+	m.Offline()
+	m.Must("succeed")
+	m.Cloud.Meet("ada")
+	m.Login()
+	m.Must("succeed")
+	m.Must("logout")
+	m.Must("succeed")
+	m.Cloud.Meet("bob")
+	m.Login()
+	m.Must("succeed")
+	m.AwaitNoFlusher()
+	m.Online()
+	m.Must("usage", "flush")
+
+	m.NoViolations()
+	var story []string
+	anon := map[string]string{}
+	for _, e := range m.Posthog.Events() {
+		who := e.DistinctID
+		if e.Properties()["$process_person_profile"] == false {
+			if anon[who] == "" {
+				anon[who] = fmt.Sprintf("anonymous-%d", len(anon)+1)
+			}
+			who = anon[who]
+		}
+		what := fmt.Sprint(e.Properties()["command_name"])
+		if e.IsAlias() {
+			what = "alias of " + anon[fmt.Sprint(e.Properties()["alias"])]
+		}
+		story = append(story, who+": "+what)
+	}
+	want := []string{
+		"anonymous-1: succeed",
+		"principal-ada: alias of anonymous-1", "principal-ada: login", "principal-ada: succeed", "principal-ada: logout",
+		"anonymous-2: succeed",
+		"principal-bob: alias of anonymous-2", "principal-bob: login", "principal-bob: succeed",
+	}
+	if got := strings.Join(story, "\n"); got != strings.Join(want, "\n") {
+		t.Errorf("PostHog was told\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+	}
+}
+
+func TestACommandDoesNotWaitForAHangingNetwork(t *testing.T) {
+	m := newMachine(t)
+	m.Posthog.SetFault(testbed.Fault("hang"))
+	m.Cloud.Meet("ada")
+	m.Cloud.Hang(true)
+	m.WriteCredentials("arc_ada")
+	m.Must("succeed") // creates the database and leaves a flusher that hangs
+	for range 5 {
+		if r := m.Must("succeed"); r.Took > time.Second {
+			t.Errorf("a command took %s; PostHog and Cloud hang for longer than 2 s each", r.Took)
+		}
+	}
+	if n := len(m.Inspect().Messages); n != 7 { // six events and the waiting alias
+		t.Errorf("%d messages recorded, want 7", n)
+	}
+}
+
+func TestKillingTheFlusherBetweenAnswerAndSettlementRepeatsTheSameBytes(t *testing.T) {
+	m := newMachine(t)
+	m.Env = append(m.Env, testbed.TestKillAt+"=after-request")
+	m.Must("succeed")
+	m.AwaitEvents(1, 10*time.Second)
+	m.AwaitNoFlusher()
+	m.Env = append(m.Env, testbed.TestKillAt+"=")
+	if st := m.Status(); st.Pending != 1 {
+		t.Fatalf("%d pending after the flusher was killed, want 1: the answer was never written down", st.Pending)
+	}
+	m.Must("usage", "flush")
+	commits := m.Posthog.Commits()
+	if len(commits) != 2 || string(commits[0].Raw) != string(commits[1].Raw) {
+		t.Errorf("PostHog got %d messages, want the same bytes twice", len(commits))
+	}
+	m.NoViolations()
+}
+
+func TestEventAndIdentityAreCommittedTogetherOrNotAtAll(t *testing.T) {
+	m := newMachine(t)
+	m.Offline()
+	m.Cloud.Meet("ada")
+	m.Must("succeed")
+	m.AwaitNoFlusher()
+	before := m.Inspect()
+	m.Env = append(m.Env, fmt.Sprintf("%s=%d", testbed.TestCallback, testbed.FreePort(t)), testbed.TestKillAt+"=before-commit")
+	m.Run("login", "--host", "localhost", "--port", m.Cloud.Port())
+	m.Env = append(m.Env, testbed.TestKillAt+"=")
+	after := m.Inspect()
+	if len(after.Messages) != len(before.Messages) || after.Identity.LinkedPrincipalID != nil {
+		t.Errorf("after a kill before the commit there are %d messages (had %d) and the principal is %v",
+			len(after.Messages), len(before.Messages), after.Identity.LinkedPrincipalID)
+	}
+	m.Env = append(m.Env, testbed.TestKillAt+"=after-commit")
+	m.Run("succeed") // the credentials are there: this one links
+	m.Env = append(m.Env, testbed.TestKillAt+"=")
+	m.Must("succeed")
+	m.AwaitNoFlusher()
+	m.Online()
+	m.Must("usage", "flush")
+	m.NoViolations()
+	if got := m.Inspect().Identity.LinkedPrincipalID; got == nil || *got != "principal-ada" {
+		t.Errorf("the principal is %v, want principal-ada", got)
+	}
+	if got := m.ReadFile("usage.json"); !strings.Contains(got, "principal-ada") {
+		t.Errorf("usage.json is behind the database: %s", got)
+	}
+}
+
+func TestOffMeansOff(t *testing.T) {
+	for _, off := range []string{"ARCADE_USAGE_TRACKING=0", "ARCADE_USAGE_TRACKING=False", "ARCADE_USAGE_TRACKING=no", "ARCADE_USAGE_TRACKING=OFF", "DO_NOT_TRACK=1"} {
+		t.Run(off, func(t *testing.T) {
+			m := newMachine(t)
+			m.Env = append(m.Env, off)
+			r := m.Run("fail", "x")
+			if _, err := os.Stat(m.Path("")); !os.IsNotExist(err) {
+				t.Error("there is a directory, although nothing may be created")
+			}
+			if strings.Contains(r.Stderr, "arcade notes") {
+				t.Error("the notice was shown although nothing is recorded")
+			}
+		})
+	}
+	t.Run("ARCADE_USAGE_TRACKING=1 beats DO_NOT_TRACK", func(t *testing.T) {
+		m := newMachine(t)
+		m.Env = append(m.Env, "ARCADE_USAGE_TRACKING=1", "DO_NOT_TRACK=1")
+		m.Must("succeed")
+		m.AwaitEvents(1, 10*time.Second)
+	})
+	t.Run("disable erases what waits, for ever", func(t *testing.T) {
+		m := newMachine(t)
+		m.Offline()
+		m.Must("succeed")
+		m.AwaitNoFlusher()
+		if out := m.Must("usage", "disable").Stdout; !strings.Contains(out, "1 waiting message was erased") {
+			t.Errorf("disable says %q", out)
+		}
+		m.Must("succeed")
+		m.Must("usage", "enable")
+		m.Online()
+		m.Must("succeed")
+		events := m.AwaitEvents(1, 15*time.Second)
+		if len(events) != 1 {
+			t.Errorf("PostHog has %d events, want only the one after enable", len(events))
+		}
+	})
+}
+
+func TestRecordingNeverChangesWhatACommandSays(t *testing.T) {
+	breakages := map[string]func(m *machine){
+		"a directory in place of the database": func(m *machine) { os.MkdirAll(m.Path("usage.db"), 0o700) },
+		"a file in place of the directory":     func(m *machine) { os.WriteFile(m.Path(""), nil, 0o600) },
+		"no home at all":                       func(m *machine) { m.Env = append(m.Env, "HOME=") },
+		"a home that does not exist":           func(m *machine) { m.Env = append(m.Env, "ARCADE_WORK_DIR=/proc/nowhere") },
+		"garbage in the database": func(m *machine) {
+			os.MkdirAll(m.Path(""), 0o700)
+			os.WriteFile(m.Path("usage.db"), []byte(strings.Repeat("garbage", 1000)), 0o600)
+		},
+	}
+	for name, breakage := range breakages {
+		for _, args := range [][]string{{"succeed"}, {"fail", "x"}, {"nonsense"}, {"succeed", "--nonsense"}} {
+			t.Run(name+"/"+args[0], func(t *testing.T) {
+				m := newMachine(t)
+				breakage(m)
+				on := m.Run(args...)
+				m.Env = append(m.Env, "ARCADE_USAGE_TRACKING=0")
+				off := m.Run(args...)
+				on.Stderr = strings.TrimSuffix(on.Stderr, m.Notice())
+				if on.Stdout != off.Stdout || on.Stderr != off.Stderr || on.Code != off.Code {
+					t.Errorf("with tracking %+v, without %+v", on, off)
+				}
+			})
+		}
+	}
+}

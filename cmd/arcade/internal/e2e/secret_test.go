@@ -1,0 +1,116 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
+)
+
+// sentinel stands for a value that nobody may see.
+const sentinel = "sentinel-0123456789-value"
+
+// secret runs `arcade secret args...` against the stage's Engine, without tracking.
+func (s *machine) secret(args ...string) testbed.Result {
+	s.Helper()
+	return s.secretWith("", args...)
+}
+
+func (s *machine) secretWith(stdin string, args ...string) testbed.Result {
+	s.Helper()
+	cmd := s.Command(append([]string{"secret", "--host", "localhost", "--port", s.EnginePort()}, args...)...)
+	cmd.Env = append(cmd.Env, "ARCADE_USAGE_TRACKING=0", "ARCADE_API_KEY="+testbed.EngineKey)
+	cmd.Stdin = strings.NewReader(stdin)
+	return s.Finish(cmd)
+}
+
+func TestABareHIsHelp(t *testing.T) {
+	for _, args := range [][]string{{"-h"}, {"--help"}, {"list", "-h"}, {"set", "A=" + sentinel, "-h"}, {"set", "--help", "A="}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			s := newMachine(t)
+			r := s.secret(args...)
+			if r.Code != 0 || !strings.Contains(r.Stdout, "Usage:\n  arcade secret") || r.Stderr != "" {
+				t.Errorf("exit code %d, %q, %q; want the help", r.Code, r.Stdout, r.Stderr)
+			}
+			if got := s.Engine.Requests(); len(got) != 0 {
+				t.Errorf("the Engine got %v, want nothing: help was asked for", got)
+			}
+		})
+	}
+}
+
+func TestSecretsArePresentedWithTheFirstCredentialsFound(t *testing.T) {
+	const (
+		key     = "api: {key: arc_file}"
+		oauth   = "auth: {access_token: token-of-the-file, refresh_token: r, expires_at: 2999-01-01T00:00:00}"
+		expired = "auth: {access_token: token-of-the-file, refresh_token: r, expires_at: 2020-01-01T00:00:00.123456}"
+		project = "context: {org_id: org-1, project_id: proj/2}"
+	)
+	const admin, scoped = "/v1/admin/secrets", "/v1/orgs/org-1/projects/proj%2F2/secrets"
+	tests := []struct {
+		name, key   string
+		file        []string
+		token, path string
+	}{
+		{"the key in the environment comes first, and asks about its own project", "arc_env", []string{key, oauth, project}, "arc_env", admin},
+		{"the key in the environment needs no file", "arc_env", nil, "arc_env", admin},
+		{"the file's key comes second", "", []string{key, expired}, "arc_file", admin},
+		{"the file's token comes third, and its context selects its project", "", []string{oauth, project}, "token-of-the-file", scoped},
+		{"a context beside a key does, too", "", []string{key, project}, "arc_file", scoped},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newMachine(t)
+			s.writeCloud(tt.file...)
+			s.Env = append(s.Env, "ARCADE_USAGE_TRACKING=0", "ARCADE_API_KEY="+tt.key)
+			s.Run("secret", "list", "-h", "localhost", "-p", s.EnginePort())
+			got := s.Engine.Requests()
+			if len(got) != 1 || got[0].Authorization != "Bearer "+tt.token || got[0].Path != tt.path {
+				t.Errorf("the Engine got %+v, want one request with %s for %s", got, tt.token, tt.path)
+			}
+		})
+	}
+}
+
+// writeCloud writes credentials.yaml with these members of `cloud`. Without any there is none.
+func (s *machine) writeCloud(members ...string) {
+	s.Helper()
+	if len(members) == 0 {
+		return
+	}
+	if err := os.MkdirAll(s.Path(""), 0o700); err != nil {
+		s.Fatal(err)
+	}
+	content := "cloud:\n  " + strings.Join(members, "\n  ") + "\n"
+	if err := os.WriteFile(s.Path("credentials.yaml"), []byte(content), 0o600); err != nil {
+		s.Fatal(err)
+	}
+}
+
+func TestOneFailureOfTwentyIsNotHidden(t *testing.T) {
+	s := newMachine(t)
+	var args []string
+	for i := range 20 {
+		args = append(args, fmt.Sprintf("KEY_%02d=%s", i, sentinel))
+	}
+	s.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 422, Key: "KEY_07"})
+	r := s.secret(append([]string{"set"}, args...)...)
+	if r.Code != 1 {
+		t.Errorf("exit code %d, want %d: one of twenty failed", r.Code, 1)
+	}
+	var want strings.Builder
+	for i := range 20 {
+		if i != 7 {
+			fmt.Fprintf(&want, "Secret 'KEY_%02d' with value ending in ...alue set successfully\n", i)
+		}
+	}
+	if r.Stdout != want.String() {
+		t.Errorf("stdout is\n%swant the nineteen others in the order given", r.Stdout)
+	}
+	if n := s.Engine.MostAtOnce(); n > 4 {
+		t.Errorf("%d requests were under way at once, want at most four", n)
+	}
+}

@@ -1,0 +1,171 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+)
+
+// crowd is a machine whose queue holds n messages.
+func crowd(t *testing.T, n int) *machine {
+	t.Helper()
+	s := newMachine(t)
+	s.Env = append(s.Env, testbed.Flusher)
+	offlineEvent(s, nil)
+	multiply(s, 2, n)
+	return s
+}
+
+// multiply adds copies of the first message under the given numbers, all at once.
+func multiply(s *machine, from, to int) {
+	s.Helper()
+	change(s, fmt.Sprintf(`WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+		INSERT INTO messages (uuid, kind, event, anon_id, distinct_id, properties, recorded_at)
+		SELECT printf('01a21308-b607-73e6-98c2-%%012x', i), kind, event, anon_id, distinct_id, properties, recorded_at
+		FROM messages, n WHERE seq = 1`, from, to))
+}
+
+func TestALongQueueTakesNoMoreMemoryThanAShortOne(t *testing.T) {
+	if testbed.RaceDetector {
+		t.Skip("the race detector takes memory of its own")
+	}
+	const messages, most = 40_000, 40 << 10 // kB
+	s := crowd(t, messages)
+	var outputs []string
+	for _, args := range [][]string{{"usage", "inspect", "--limit", "0", "--json"}, {"usage", "inspect", "--limit", "0"}, {"usage", "export"}} {
+		out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer out.Close()
+		outputs = append(outputs, out.Name())
+		cmd := s.Command(args...)
+		cmd.Stdout = out
+		if took := peak(t, cmd); took > most {
+			t.Errorf("arcade %v takes %d kB for %d messages, want %d at most", args, took, messages, most)
+		}
+	}
+	for _, path := range outputs {
+		out, err := os.ReadFile(path)
+		if n := bytes.Count(out, []byte("01a21308-b607-73e6-98c2-")); n != messages-1 {
+			t.Errorf("%d messages are shown, want all %d: %v", n, messages-1, err)
+		}
+	}
+}
+
+// peak runs a command and returns the most memory that it has had, in kB. What the system says of a
+// process that has ended counts the memory of the one that started it, too.
+func peak(t *testing.T, cmd *exec.Cmd) (most int) {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		select {
+		case err := <-ended:
+			if err != nil || most == 0 {
+				t.Fatalf("%v: %v, %d kB", cmd.Args, err, most)
+			}
+			return most
+		case <-time.After(5 * time.Millisecond):
+		}
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+		if _, rest, found := strings.Cut(string(status), "VmHWM:"); found {
+			fmt.Sscan(rest, &most)
+		}
+	}
+}
+
+func TestAListSaysThatItIsCut(t *testing.T) {
+	s := crowd(t, 60)
+	if r := s.Must("usage", "inspect", "--limit", "7"); r.Stderr != "Note: 7 of 60 messages; '--limit 0' gives all.\n" || strings.Count(r.Stdout, "\n") != 8 {
+		t.Errorf("in a pipe it prints %d lines and says %q", strings.Count(r.Stdout, "\n"), r.Stderr)
+	}
+	if shown := s.shown(100, "", "usage", "inspect"); !strings.HasSuffix(shown, "50 of 60; '--limit 0' shows all.\n") {
+		t.Errorf("a terminal shows\n%s\nwant how many of how many at the end", shown)
+	}
+	if r := s.Must("usage", "inspect", "--limit", "0"); r.Stderr != "" {
+		t.Errorf("a whole list says %q", r.Stderr)
+	}
+	if found := s.Inspect(); found.Total != 60 || len(found.Messages) != 60 {
+		t.Errorf("as JSON there are %d of %d, want 60", len(found.Messages), found.Total)
+	}
+}
+
+// More may be recorded between two looks than a list shows.
+func TestFollowingShowsABurst(t *testing.T) {
+	s := crowd(t, 2)
+	following := testbed.OnTerminal(t, 120, s.onModernTerminal("", "usage", "inspect", "--follow"))
+	following.Await("   2  ")
+	multiply(s, 3, 132)
+	following.Await(" 132  ")
+	following.Typed("\x03")
+	code, output := following.End()
+	if n := strings.Count(output, "○ pending"); code != 0 || n != 132 {
+		t.Errorf("following ends with %d and has shown %d messages, want 132", code, n)
+	}
+}
+
+// Whoever asks for an end gets it, whatever is waited for.
+func TestCtrlCEndsEveryWaitAtOnce(t *testing.T) {
+	for name, test := range map[string]struct {
+		args []string
+		lock string
+	}{
+		"flush waits for a flusher":   {[]string{"usage", "flush"}, "usage.db.flusher.lock"},
+		"flush waits for a writer":    {[]string{"usage", "flush"}, "usage.db.lock"},
+		"disable waits for a writer":  {[]string{"usage", "disable"}, "usage.db.lock"},
+		"disable waits for a flusher": {[]string{"usage", "disable"}, "usage.db.flusher.lock"},
+		"clear waits for a writer":    {[]string{"usage", "clear", "--yes"}, "usage.db.lock"},
+		"retry waits for a writer":    {[]string{"usage", "retry"}, "usage.db.lock"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t)
+			offlineEvent(m, nil)
+			lock, err := os.OpenFile(m.Path(test.lock), os.O_RDWR|os.O_CREATE, 0o600)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer lock.Close()
+			if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+				t.Fatal(err)
+			}
+			cmd := m.Command(test.args...)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer cmd.Process.Kill()
+			m.Eventually("it waits for the lock", func() bool { return waitsForLock(cmd.Process.Pid) })
+			began := time.Now()
+			cmd.Process.Signal(os.Interrupt)
+			cmd.Wait()
+			if took := time.Since(began); took > time.Second || cmd.ProcessState.ExitCode() != 130 {
+				t.Errorf("it ends after %s with %d, want 130 at once", took, cmd.ProcessState.ExitCode())
+			}
+		})
+	}
+}
+
+// waitsForLock looks for a process among those that the kernel keeps waiting.
+func waitsForLock(pid int) bool {
+	locks, _ := os.ReadFile("/proc/locks")
+	for line := range strings.Lines(string(locks)) {
+		if strings.Contains(line, "->") && slices.Contains(strings.Fields(line), strconv.Itoa(pid)) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,199 @@
+//go:build linux
+
+package fire
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
+)
+
+// copied returns another machine with a copy of this one's home, at the same PostHog and Cloud.
+func (m *machine) copied() *machine {
+	m.Helper()
+	home := filepath.Join(m.TempDir(), "home")
+	if err := os.CopyFS(home, os.DirFS(m.Home)); err != nil {
+		m.Fatal(err)
+	}
+	twin := *m.Machine
+	twin.Home = home
+	return &machine{&twin}
+}
+
+// eachIDIsOnePersons checks that no anon id was aliased to two people.
+func (m *machine) eachIDIsOnePersons() {
+	m.Helper()
+	person := map[string]string{}
+	for _, c := range m.Posthog.Events() {
+		if !c.IsAlias() {
+			continue
+		}
+		anon := c.Properties()["alias"].(string)
+		if before := person[anon]; before != "" && before != c.DistinctID {
+			m.Errorf("%s was aliased to %s and to %s, who are one for ever now", anon, before, c.DistinctID)
+		}
+		person[anon] = c.DistinctID
+	}
+	m.NoViolations()
+}
+
+func (m *machine) becomes(person string) {
+	m.Helper()
+	m.Cloud.Meet(person)
+	if r := m.RunWith("arc_"+person+"\n", m.loginArgs()...); r.Code != 0 {
+		m.Fatalf("login: %+v", r)
+	}
+	m.AwaitNoFlusher()
+}
+
+func TestACopiedHomeIsTwoMachinesAndTwoPeople(t *testing.T) {
+	m := newMachine(t)
+	m.unsent().Must("succeed")
+	if m.Query(`SELECT coalesce(machine, '') FROM delivery`) == "" {
+		t.Skip("this system has no id of its machine: a copy of a home cannot be told from it")
+	}
+	anon := m.Query(`SELECT anon_id FROM identities WHERE retired_at IS NULL`)
+	twin := m.copied()
+	twin.change(`UPDATE delivery SET machine = 'salt:of another machine'`)
+	m.becomes("ada")
+	twin.becomes("bob")
+	if got := twin.Query(`SELECT anon_id FROM identities WHERE retired_at IS NULL`); got == anon {
+		t.Errorf("the copy goes on as %s, whom the other machine has given to somebody", anon)
+	}
+	m.Must("usage", "flush")
+	twin.Must("usage", "flush")
+	m.eachIDIsOnePersons()
+	events := m.Posthog.Events()
+	if n := len(slices.DeleteFunc(events, func(c outboxtest.Commit) bool { return c.IsAlias() })); n != 3 {
+		t.Errorf("%d events have arrived, want the one that both had, once, and two logins", n)
+	}
+}
+
+// An image with a home in it, or a cache: each job goes on as the same id, and nothing is lost.
+func TestTortureJobsFromOneCacheLoseNothing(t *testing.T) {
+	n := 5
+	if _, long := rounds(t, 0); long {
+		n = 50
+	}
+	m := newMachine(t)
+	m.unsent().Must("succeed")
+	atOnce(n, 4, func(int) {
+		job := m.copied()
+		job.Env = append(slices.Clone(job.Env), testbed.Flusher)
+		job.Must("succeed")
+		job.Must("usage", "flush")
+	})
+	if got := len(m.Posthog.Events()); got != n+1 {
+		t.Errorf("%d events have arrived from %d jobs, want theirs and the one of the cache, once", got, n)
+	}
+	for _, c := range m.Posthog.Events() {
+		if c.DistinctID != m.Posthog.Events()[0].DistinctID {
+			t.Errorf("an event is %s's, want the id of the cache", c.DistinctID)
+		}
+	}
+}
+
+// Backups bring back one of the two files, older than the other.
+func TestAnOlderFileBringsNobodyIntoAnotherPersonsPast(t *testing.T) {
+	for _, name := range []string{"usage.json", "usage.db"} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			m.Must("succeed")
+			m.AwaitEvents(1, 15*time.Second)
+			m.AwaitNoFlusher()
+			m.Must("usage", "enable") // closes, and so moves the WAL into the database
+			backup := m.ReadFile(name)
+			m.becomes("ada")
+			m.Must("logout")
+			m.AwaitNoFlusher()
+			if name == "usage.db" {
+				if err := removing("usage.db", "usage.db-wal", "usage.db-shm")(m); err != nil {
+					t.Log(err) // the side files may be gone
+				}
+			}
+			if err := os.WriteFile(m.Path(name), []byte(backup), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			m.Must("succeed")
+			m.AwaitNoFlusher()
+			m.becomes("bob")
+			m.Must("usage", "flush")
+			if n := m.pending(); n != 0 {
+				t.Errorf("%d messages are left", n)
+			}
+			m.eachIDIsOnePersons()
+			m.mirrorAgrees()
+		})
+	}
+}
+
+// "To forget all about usage", and what test suites do with their homes.
+func TestTortureARemovedHomeStaysRemoved(t *testing.T) {
+	n := 10
+	if _, long := rounds(t, 0); long {
+		n = 50
+	}
+	atOnce(n, 4, func(int) {
+		m := newMachine(t)
+		m.Must("succeed")
+		m.removeHome()
+		m.AwaitNoFlusher()
+		m.isRemoved("right after a command")
+	})
+}
+
+func TestAFlusherWhoseHomeIsRemovedMakesNothing(t *testing.T) {
+	for _, point := range []string{"flushing", "claimed", "before-request", "answered", "settled", "housekeeping", "before-shrink"} {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t)
+			m.unsent().Must("succeed")
+			trace := filepath.Join(t.TempDir(), "trace")
+			flusher := m.with(testbed.TestTrace+"="+trace, testbed.TestStopAt+"="+point).Deliverer()
+			if err := flusher.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { flusher.Process.Kill() })
+			m.Eventually("the flusher stops at "+point, func() bool {
+				lines, _ := os.ReadFile(trace)
+				return strings.Contains(string(lines), "stopped at "+point)
+			})
+			m.removeHome()
+			if err := flusher.Process.Signal(syscall.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
+			flusher.Wait() // its exit code is no matter
+			m.isRemoved("while a flusher was at " + point)
+		})
+	}
+}
+
+// removeHome is `rm -rf`, again if somebody made a file meanwhile, which SQLite does when it has
+// just opened the database.
+func (m *machine) removeHome() {
+	m.Helper()
+	err := os.RemoveAll(m.Home)
+	for range 2 {
+		if err != nil {
+			err = os.RemoveAll(m.Home)
+		}
+	}
+	if err != nil {
+		m.Errorf("rm -rf of a home: %v", err)
+	}
+}
+
+func (m *machine) isRemoved(when string) {
+	m.Helper()
+	if _, err := os.Lstat(m.Home); err == nil {
+		entries, _ := os.ReadDir(m.Path(""))
+		m.Errorf("the home, removed %s, has come back with %v: its flusher made what it should only find", when, entries)
+	}
+}

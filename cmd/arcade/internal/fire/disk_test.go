@@ -1,0 +1,251 @@
+//go:build linux
+
+package fire
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+	"github.com/ArcadeAI/arcade-cli/outbox"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
+)
+
+// unnoticed runs commands with tracking on, then off, and wants no difference but the notice.
+func (m *machine) unnoticed(commands ...[]string) {
+	m.Helper()
+	for _, args := range commands {
+		m.same(args, m.Run(args...), m.with("ARCADE_USAGE_TRACKING=0").Run(args...))
+	}
+}
+
+func (m *machine) same(args []string, on, off testbed.Result) {
+	m.Helper()
+	on.Stderr = strings.TrimSuffix(on.Stderr, m.Notice())
+	if on.Stdout != off.Stdout || on.Stderr != off.Stderr || on.Code != off.Code {
+		m.Errorf("arcade %v with tracking: %+v\nwithout: %+v\nwant the same: a broken disk costs events, not commands", args, on, off)
+	}
+}
+
+// unsent returns the machine without a key for PostHog: its commands record, and leave no flusher
+// behind that the test would have to wait for.
+func (m *machine) unsent() *machine { return m.with("ARCADE_USAGE_KEY=") }
+
+var (
+	succeeding = []string{"succeed"}
+	failing    = []string{"fail", "x"}
+)
+
+// soundAs is sound, and checks that this machine is who it was before.
+func (m *machine) soundAs(anonID string) {
+	m.Helper()
+	m.sound()
+	m.stays(anonID)
+}
+
+// stays checks that this machine is who it was before. Damage that no statement has met may still
+// be in its database.
+func (m *machine) stays(anonID string) {
+	m.Helper()
+	m.mirrorAgrees()
+	if got := m.Query(`SELECT anon_id FROM identities WHERE retired_at IS NULL`); got != anonID {
+		m.Errorf("the anon id was %s and is %s: this machine has become somebody else", anonID, got)
+	}
+}
+
+// arrives delivers everything.
+func (m *machine) arrives(atLeast int) {
+	m.Helper()
+	m.with("ARCADE_USAGE_KEY=phc_test").Must("usage", "flush")
+	if n := len(m.Posthog.Events()); n < atLeast {
+		m.Errorf("PostHog has %d events, want %d at least", n, atLeast)
+	}
+	m.NoViolations()
+}
+
+func TestTortureAClockThatIsAYearOffLosesAndReordersNothing(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	m := newMachine(t)
+	m.Offline()
+	clocks := []time.Duration{0, year, year, 0, -year, -year, 0, year}
+	for i, off := range clocks {
+		then := m.unsent().with(fmt.Sprintf("%s=%s", testbed.TestClock, off))
+		then.unnoticed([][]string{succeeding, failing}[i%2])
+		then.with("ARCADE_USAGE_KEY=phc_test").Run("usage", "flush") // its housekeeping must not take the clock's word
+	}
+	recorded := m.Inspect()
+	if recorded.Counts.Pending != len(clocks) || recorded.Counts.Dropped != 0 {
+		t.Fatalf("%+v after %d commands, want all of them pending", recorded.Counts, len(clocks))
+	}
+	m.Online()
+	m.Must("succeed") // no back-off of another year holds it up
+	events := m.AwaitEvents(len(clocks)+1, 15*time.Second)
+	for i, want := range recorded.Messages {
+		if events[i].UUID != want.UUID || term.RFC3339(events[i].Timestamp) != want.RecordedAt {
+			t.Errorf("event %d is %s of %s, want %s of %s", i, events[i].UUID, term.RFC3339(events[i].Timestamp), want.UUID, want.RecordedAt)
+		}
+	}
+	m.NoViolations()
+}
+
+// diskMachine is a machine whose home is a small disk, in bytes.
+func diskMachine(t *testing.T, size int) *machine {
+	t.Helper()
+	m := newMachine(t).unsent()
+	testbed.MountTmpfs(t, m.Home, size, 0)
+	return m
+}
+
+const (
+	page   = 4096 // of a tmpfs, and of SQLite
+	demand = 48   // pages that a first command needs, and a bit
+)
+
+// fullDisks returns the numbers of free pages to try: all of them, or in the short form some.
+func fullDisks(t *testing.T, all int) (free []int) {
+	t.Helper()
+	_, long := rounds(t, 0)
+	step := 1
+	if !long {
+		step = 6
+	}
+	for n := newRand(seed(t), 4).IntN(step); n < all; n += step {
+		free = append(free, n)
+	}
+	return free
+}
+
+func TestTortureAFullDiskOnAFirstRun(t *testing.T) {
+	for _, free := range fullDisks(t, demand) {
+		t.Run(fmt.Sprintf("%d pages", free), func(t *testing.T) {
+			m := diskMachine(t, max(free, 1)*page) // a size of 0 would mean no limit
+			if free == 0 {
+				m.fillUp(0)
+			}
+			m.unnoticed(succeeding, failing)
+			testbed.MountTmpfs(t, m.Home, testbed.Roomy, syscall.MS_REMOUNT)
+			before := 0
+			if _, err := os.Stat(m.Path("usage.db")); err == nil {
+				before = m.Inspect().Counts.Pending
+			}
+			m.unnoticed(succeeding)
+			m.soundAs(m.Inspect().Identity.AnonID)
+			m.arrives(before + 1)
+		})
+	}
+}
+
+func TestTortureAFullDiskLater(t *testing.T) {
+	for _, free := range fullDisks(t, demand/2) {
+		t.Run(fmt.Sprintf("%d pages", free), func(t *testing.T) {
+			m := diskMachine(t, testbed.Roomy)
+			m.Must("succeed")
+			m.Must("succeed")
+			before := m.Inspect()
+			m.fillUp(free)
+			m.unnoticed(succeeding, failing)
+			if err := os.Remove(filepath.Join(m.Home, "filler")); err != nil {
+				t.Fatal(err)
+			}
+			held := m.Inspect()
+			m.unnoticed(succeeding)
+			m.soundAs(before.Identity.AnonID)
+			if held.Counts.Pending < before.Counts.Pending || m.pending() != held.Counts.Pending+1 {
+				t.Errorf("%d pending before, %d while the disk was full, %d afterwards; want none lost and one more",
+					before.Counts.Pending, held.Counts.Pending, m.pending())
+			}
+			m.arrives(held.Counts.Pending + 1)
+		})
+	}
+}
+
+// fillUp leaves so many free pages on the disk.
+func (m *machine) fillUp(free int) {
+	m.Helper()
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(m.Home, &disk); err != nil {
+		m.Fatal(err)
+	}
+	filler := make([]byte, max(int64(disk.Bavail)-int64(free), 0)*disk.Bsize)
+	if err := os.WriteFile(filepath.Join(m.Home, "filler"), filler, 0o600); err != nil {
+		m.Fatal(err)
+	}
+}
+
+func TestTortureADiskThatIsFullBeforeTheSettlementDoublesNothing(t *testing.T) {
+	m := newMachine(t)
+	testbed.MountTmpfs(t, m.Home, testbed.Roomy, 0)
+	pause := m.Posthog.PauseNext(outboxtest.BeforeAnswer)
+	defer pause.Release()
+	m.Must("succeed")
+	select {
+	case <-pause.Reached():
+	case <-time.After(15 * time.Second):
+		t.Fatal("no flusher has come to PostHog")
+	}
+	m.fillUp(0)
+	pause.Release()
+	m.AwaitNoFlusher()
+	if err := os.Remove(filepath.Join(m.Home, "filler")); err != nil {
+		t.Fatal(err)
+	}
+	if n := m.pending(); n != 0 {
+		t.Errorf("%d pending, want none: room for the settlement was set aside before the request", n)
+	}
+	m.Must("succeed")
+	m.AwaitNoFlusher()
+	m.Must("usage", "flush")
+	if commits, events := len(m.Posthog.Commits()), len(m.Posthog.Events()); commits != 2 || events != 2 {
+		t.Errorf("PostHog got %d messages and shows %d events, want two of each", commits, events)
+	}
+	m.NoViolations()
+}
+
+// A home of 1 MB: what waits is never lost, and nothing is sent that could not be settled.
+func TestTortureASmallHomeLosesNothingThatWaits(t *testing.T) {
+	n := 60
+	if _, long := rounds(t, 0); long {
+		n = 200
+	}
+	m := diskMachine(t, 1<<20)
+	for range n {
+		m.Must("succeed")
+	}
+	waiting := m.kept()
+	if len(waiting) != n {
+		t.Errorf("%d events of %d are kept in 1 MB, want all: the WAL has to stay small", len(waiting), n)
+	}
+	m.fillUp(0)
+	online := m.with("ARCADE_USAGE_KEY=phc_test")
+	for range 3 {
+		online.Must("succeed")
+		m.AwaitNoFlusher()
+	}
+	if sent, settled := len(m.Posthog.Commits()), m.count(outbox.Delivered); sent != settled {
+		t.Errorf("%d messages were sent on a full disk and %d settled: the others will be sent again", sent, settled)
+	}
+	if err := os.Remove(filepath.Join(m.Home, "filler")); err != nil {
+		t.Fatal(err)
+	}
+	online.Must("usage", "flush")
+	arrived := map[string]bool{}
+	for _, e := range m.Posthog.Events() {
+		arrived[e.UUID] = true
+	}
+	for _, message := range waiting {
+		if !arrived[message.UUID] {
+			t.Errorf("message %d waited and has not arrived", message.Seq)
+		}
+	}
+	if commits, events := len(m.Posthog.Commits()), len(m.Posthog.Events()); commits != events {
+		t.Errorf("PostHog got %d messages of %d events, want each once", commits, events)
+	}
+	m.sound()
+	m.NoViolations()
+}

@@ -1,0 +1,263 @@
+//go:build linux
+
+package fire
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+)
+
+// nobody is a user without any rights. Root, who may run the tests, ignores modes.
+const nobody = 65534
+
+// guest is a machine used by nobody, whose home is theirs.
+type guest struct{ *installation }
+
+func newGuest(t *testing.T) *guest {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make files that belong to somebody else, and become nobody")
+	}
+	g := &guest{newInstallation(t)}
+	for _, path := range []string{filepath.Dir(g.Home), g.Home, filepath.Dir(filepath.Dir(g.program)), filepath.Dir(g.program)} {
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.own(g.Home)
+	return g
+}
+
+func (g *guest) own(paths ...string) {
+	g.Helper()
+	for _, path := range paths {
+		if err := os.Lchown(path, nobody, nobody); err != nil {
+			g.Fatal(err)
+		}
+	}
+}
+
+// files returns what lies in Arcade's directory.
+func (g *guest) files() []string {
+	g.Helper()
+	paths, err := filepath.Glob(g.Path("*"))
+	if err != nil {
+		g.Fatal(err)
+	}
+	return paths
+}
+
+// as prepares a command of nobody's.
+func (g *guest) as(args ...string) *exec.Cmd {
+	g.Helper()
+	cmd := g.Command(args...)
+	cmd.Path = g.program
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	return cmd
+}
+
+func (g *guest) unnoticed(commands ...[]string) {
+	g.Helper()
+	for _, args := range commands {
+		off := g.as(args...)
+		off.Env = append(off.Env, "ARCADE_USAGE_TRACKING=0")
+		g.same(args, g.Finish(g.as(args...)), g.Finish(off))
+	}
+}
+
+func chmod(mode os.FileMode, paths ...string) (err error) {
+	for _, path := range paths {
+		err = errors.Join(err, os.Chmod(path, mode))
+	}
+	return err
+}
+
+func chown(uid int, paths ...string) (err error) {
+	for _, path := range paths {
+		err = errors.Join(err, os.Lchown(path, uid, uid))
+	}
+	return err
+}
+
+// Each of these keeps a user from their own outbox, which holds one event.
+func TestTortureAnOutboxThatCannotBeWrittenCostsNoCommand(t *testing.T) {
+	tests := map[string]struct {
+		do, undo func(g *guest) error
+		recorded bool // it keeps nobody from recording
+	}{
+		"the directory is read-only": {
+			do:   func(g *guest) error { return errors.Join(chmod(0o400, g.files()...), chmod(0o500, g.Path(""))) },
+			undo: func(g *guest) error { return errors.Join(chmod(0o700, g.Path("")), chmod(0o600, g.files()...)) },
+		},
+		"the directory is root's": {
+			do:   func(g *guest) error { return chown(0, g.Path("")) },
+			undo: func(g *guest) error { return chown(nobody, g.Path("")) },
+		},
+		"everything is root's, after sudo": {
+			do: func(g *guest) error {
+				return errors.Join(chown(0, g.files()...), chown(0, g.Path("")), chmod(0o755, g.Path("")), chmod(0o644, g.files()...))
+			},
+			undo: func(g *guest) error {
+				return errors.Join(chmod(0o600, g.files()...), chown(nobody, g.files()...), chown(nobody, g.Path("")))
+			},
+		},
+		"the database is root's": {
+			do:   func(g *guest) error { return chown(0, g.Path("usage.db")) },
+			undo: func(g *guest) error { return chown(nobody, g.Path("usage.db")) },
+		},
+		"the lock is root's": {
+			do:   func(g *guest) error { return chown(0, g.Path("usage.db.lock")) },
+			undo: func(g *guest) error { return chown(nobody, g.Path("usage.db.lock")) },
+		},
+		"the mirror is root's": {
+			do:       func(g *guest) error { return chown(0, g.Path("usage.json")) },
+			undo:     func(g *guest) error { return chown(nobody, g.Path("usage.json")) },
+			recorded: true,
+		},
+		"no file can be made, and the mirror is missing": {
+			do: func(g *guest) error {
+				return errors.Join(os.Remove(g.Path("usage.json")), chmod(0o500, g.Path("")))
+			},
+			undo:     func(g *guest) error { return chmod(0o700, g.Path("")) },
+			recorded: true,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest(t)
+			pause := g.held()
+			if r := g.Finish(g.as("succeed")); r.Code != 0 {
+				t.Fatalf("%+v", r)
+			}
+			g.heldFlusher(pause)
+			pause.Release()
+			g.Eventually("the flusher is gone", func() bool { return len(g.children()) == 0 })
+			anonID := g.Inspect().Identity.AnonID
+			if err := test.do(g); err != nil {
+				t.Fatal(err)
+			}
+			g.unnoticed(succeeding, failing)
+			want := 1
+			if test.recorded {
+				want += 2
+				g.AwaitEvents(want, 15*time.Second) // delivered, too
+			}
+			g.Eventually("the flushers are gone", func() bool { return len(g.children()) == 0 })
+			if err := test.undo(g); err != nil {
+				t.Fatal(err)
+			}
+			g.unnoticed(succeeding)
+			g.AwaitEvents(want+1, 15*time.Second)
+			g.Eventually("the flushers are gone", func() bool { return len(g.children()) == 0 })
+			g.soundAs(anonID)
+			g.NoViolations()
+		})
+	}
+}
+
+func TestTortureAHomeThatIsNoneCostsNoCommand(t *testing.T) {
+	for name, spoil := range map[string]func(g *guest) error{
+		"read-only":     func(g *guest) error { return os.Chmod(g.Home, 0o555) },
+		"not enterable": func(g *guest) error { return os.Chmod(g.Home, 0o444) },
+		"root's":        func(g *guest) error { return os.Lchown(g.Home, 0, 0) },
+		"missing":       func(g *guest) error { g.Env = append(g.Env, "HOME=/nonexistent/home"); return nil },
+		"a file":        func(g *guest) error { g.Env = append(g.Env, "HOME="+g.program); return nil },
+		"a device":      func(g *guest) error { g.Env = append(g.Env, "HOME=/dev/null"); return nil },
+		"root's own":    func(g *guest) error { g.Env = append(g.Env, "HOME=/root"); return nil },
+		"in /proc":      func(g *guest) error { g.Env = append(g.Env, "HOME=/proc/self"); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGuest(t)
+			g.TB = t
+			if err := spoil(g); err != nil {
+				t.Fatal(err)
+			}
+			directory := g.as().Dir
+			for _, args := range [][]string{succeeding, failing, {"nonsense"}} {
+				on, off := g.as(args...), g.as(args...)
+				off.Env = append(off.Env, "ARCADE_USAGE_TRACKING=0")
+				on.Dir, off.Dir = "/", "/"
+				g.same(args, g.Finish(on), g.Finish(off))
+			}
+			if entries, err := os.ReadDir(directory); err != nil || len(entries) > 0 {
+				t.Errorf("the home holds %v, %v; want nothing", entries, err)
+			}
+		})
+	}
+}
+
+func TestTortureAReadOnlyDiskCostsNoCommandAndCanBeLookedAt(t *testing.T) {
+	m := diskMachine(t, testbed.Roomy)
+	m.Must("succeed")
+	m.Must("succeed")
+	testbed.MountTmpfs(t, m.Home, testbed.Roomy, syscall.MS_REMOUNT|syscall.MS_RDONLY)
+	m.unnoticed(succeeding, failing)
+	found := m.Inspect()
+	if found.Counts.Pending != 2 {
+		t.Errorf("inspect shows %d events, want the two that were recorded before", found.Counts.Pending)
+	}
+	if r := m.Run("usage", "status", "--json"); r.Code != 1 || !strings.Contains(r.Stdout, `"reason": "read_only"`) {
+		t.Errorf("status on a read-only disk: %+v; want to be told that nothing can be recorded", r)
+	}
+	if r := m.Run("usage", "disable"); r.Code != 1 {
+		t.Errorf("disable on a read-only disk: %+v; want to be told that it could not be done", r)
+	}
+	testbed.MountTmpfs(t, m.Home, testbed.Roomy, syscall.MS_REMOUNT)
+	m.unnoticed(succeeding)
+	m.soundAs(found.Identity.AnonID)
+	m.arrives(3)
+}
+
+// A write beyond `ulimit -f`, and one to a stream that nobody reads, send a signal to the process.
+func TestTortureSignalsOfFailedWritesDoNotEndACommand(t *testing.T) {
+	t.Run("no file may grow", func(t *testing.T) {
+		i := newInstallation(t)
+		for _, limit := range []string{"0", "1", "8", "40"} { // in blocks of 512 bytes
+			i.same([]string{limit}, i.Finish(i.shell("ulimit -f "+limit+"; arcade succeed")),
+				i.Finish(i.shell("ulimit -f "+limit+"; ARCADE_USAGE_TRACKING=0 arcade succeed")))
+		}
+	})
+	t.Run("nobody reads the notice", func(t *testing.T) {
+		i := newInstallation(t)
+		reader, writer, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader.Close()
+		defer writer.Close()
+		cmd := i.Command("succeed")
+		cmd.Path, cmd.Stderr = i.program, writer
+		if err := cmd.Run(); err != nil {
+			t.Errorf("it ended with %v, want exit code 0: the notice is not the command's", err)
+		}
+		i.AwaitEvents(1, 15*time.Second)
+	})
+}
+
+// In a directory where everybody may make files, nobody may replace those of others.
+func TestTortureTheNoticeComesAlsoWhenTheMirrorCannotBeWritten(t *testing.T) {
+	g := newGuest(t)
+	err := errors.Join(os.Mkdir(g.Path(""), 0o700), os.WriteFile(g.Path("usage.json"), []byte("garbage"), 0o644),
+		os.Chmod(g.Path(""), 0o777|os.ModeSticky))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := g.Finish(g.as("succeed")); r.Stderr != g.Notice() {
+		t.Errorf("the first command says %q, and records: want its user to be told", r.Stderr)
+	}
+	asked := g.as("succeed")
+	asked.Env = append(asked.Env, "ARCADE_USAGE_DEBUG=1")
+	r := g.Finish(asked)
+	if !strings.Contains(r.Stderr, ", but: write usage.json: ") || !strings.Contains(r.Stderr, "usage: recorded ") {
+		t.Errorf("to somebody who asks, it says %q", r.Stderr)
+	}
+	g.AwaitEvents(2, 15*time.Second)
+}

@@ -1,0 +1,126 @@
+//go:build unix
+
+package fire
+
+import (
+	"encoding/pem"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
+
+// withPassword is the proxy's address with a user in it.
+func withPassword(p *testbed.Proxy) string {
+	return strings.Replace(p.URL, "http://", "http://ada:sesame@", 1)
+}
+
+const basicAdaSesame = "Basic YWRhOnNlc2FtZQ=="
+
+// delivers runs a command, whose flusher gets these variables through its pipe, and waits until
+// PostHog has n events in all.
+func (m *machine) delivers(n int, env ...string) {
+	m.Helper()
+	m.with(env...).Must("succeed")
+	m.AwaitEvents(n, 15*time.Second)
+	m.AwaitNoFlusher()
+	m.arrived(n)
+}
+
+// keeps is delivers where delivery is not possible, and says why.
+func (m *machine) keeps(why string, env ...string) {
+	m.Helper()
+	m.with(env...).Must("succeed")
+	m.AwaitNoFlusher()
+	if n := m.count(outbox.Pending); n != 1 || m.attempts() != 0 {
+		m.Errorf("%d pending after %d attempts, want the event to wait", n, m.attempts())
+	}
+	if got := m.Query(`SELECT coalesce(last_error, '') FROM delivery`); !strings.Contains(got, why) {
+		m.Errorf("the last error is %q, want it to say %q", got, why)
+	}
+	if n := len(m.Posthog.Commits()); n != 0 {
+		m.Errorf("PostHog has %d messages", n)
+	}
+}
+
+func TestTortureNetworkBehindAProxy(t *testing.T) {
+	behind := func(t *testing.T, rules testbed.ProxyRules) (*machine, *testbed.Proxy) {
+		m := newMachine(t)
+		rules.Host = "posthog.test"
+		p := testbed.NewProxy(t, m.PosthogAt, rules)
+		m.PosthogAt = "http://posthog.test"
+		return m, p
+	}
+	t.Run("it delivers", func(t *testing.T) {
+		m, p := behind(t, testbed.ProxyRules{})
+		m.delivers(1, "HTTP_PROXY="+p.URL)
+		if through, _ := p.Passed(); len(through) != 1 {
+			t.Errorf("%v went through the proxy, want one request", through)
+		}
+	})
+	t.Run("that wants a password", func(t *testing.T) {
+		m, p := behind(t, testbed.ProxyRules{Auth: basicAdaSesame})
+		m.keeps("the proxy asks for a password", "HTTP_PROXY="+p.URL)
+		if through, refused := p.Passed(); len(through) != 0 || refused != 1 {
+			t.Errorf("%v went through, %d refused; want one refused", through, refused)
+		}
+		m.later().delivers(2, "HTTP_PROXY="+withPassword(p))
+	})
+	t.Run("that answers everything itself", func(t *testing.T) {
+		for _, status := range []int{200, 302, 502} {
+			m, p := behind(t, testbed.ProxyRules{Sick: status})
+			m.keeps("", "HTTP_PROXY="+p.URL)
+		}
+	})
+	t.Run("that is gone", func(t *testing.T) {
+		m, p := behind(t, testbed.ProxyRules{})
+		p.Close()
+		m.keeps("the proxy cannot be reached", "HTTP_PROXY="+p.URL)
+	})
+}
+
+func TestTortureNetworkPrivateAuthority(t *testing.T) {
+	trustworthy(t)
+	m := newMachine(t)
+	m.Posthog.Close()
+	if err := m.Posthog.ListenTLS("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	m.PosthogAt = m.Posthog.URL()
+	m.keeps("unknown authority")
+	m.later().delivers(2, "SSL_CERT_FILE="+m.pemFile(m.Posthog.CAPEM()))
+}
+
+// trustworthy skips where Go does not read SSL_CERT_FILE: there the system's own store decides.
+func trustworthy(t *testing.T) {
+	if runtime.GOOS == "darwin" {
+		t.Skip("macOS has a certificate store of its own")
+	}
+}
+
+func (m *machine) pemFile(content []byte) string {
+	m.Helper()
+	path := m.Home + "/authority.pem"
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		m.Fatal(err)
+	}
+	return path
+}
+
+func TestTortureNetworkPrivateAuthorityBehindAProxyThatWantsAPassword(t *testing.T) {
+	trustworthy(t)
+	m := newMachine(t)
+	front := httptest.NewTLSServer(m.Posthog) // its certificate is for example.com
+	t.Cleanup(front.Close)
+	p := testbed.NewProxy(t, front.URL, testbed.ProxyRules{Host: "example.com:443", Auth: basicAdaSesame})
+	m.PosthogAt = "https://example.com"
+	authority := "SSL_CERT_FILE=" + m.pemFile(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw}))
+
+	m.keeps("the proxy asks for a password", authority, "HTTPS_PROXY="+p.URL)
+	m.later().delivers(2, authority, "HTTPS_PROXY="+withPassword(p))
+}

@@ -1,0 +1,150 @@
+//go:build linux
+
+package fire
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var switchedOff = []string{"ARCADE_USAGE_TRACKING=0", "DO_NOT_TRACK=1"}
+
+func TestTortureOffBeforeTheFirstRun(t *testing.T) {
+	for _, off := range switchedOff {
+		t.Run(off, func(t *testing.T) {
+			m := newMachine(t).with(off)
+			for _, args := range [][]string{succeeding, {"--version"}, {"completion", "bash"}} {
+				calls := m.strace(args...)
+				if touched := calls.recording(); len(touched) > 0 {
+					t.Errorf("arcade %v touches Arcade's directory: %s", args, touched[0])
+				}
+				if n := calls.count("socket|connect|bind|fsync|fdatasync|mkdir|mkdirat|fork|vfork"); n != 0 {
+					t.Errorf("arcade %v makes %d sockets, syncs, directories and processes, want none", args, n)
+				}
+				if n := calls.count("execve|execveat"); n != 1 {
+					t.Errorf("arcade %v starts %d programs, want none", args, n-1)
+				}
+			}
+			m.Run("fail", "x")
+			m.Cloud.Meet("ada")
+			m.Login()
+			asked := m.Cloud.Calls() // by the login, for the person in front of it
+			m.Run("fail", "x")
+			m.Must("logout")
+			if entries, err := os.ReadDir(m.Path("")); err != nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != "credentials.lock" }) {
+				t.Errorf("in Arcade's directory, which login has made, lie %v (%v), want at most the lock of the credentials", entries, err)
+			}
+			if again, requests := m.Cloud.Calls()-asked, len(m.Posthog.Requests()); again+requests != 0 {
+				t.Errorf("Cloud was asked %d times for an event's sake, PostHog got %d requests, want neither", again, requests)
+			}
+		})
+	}
+}
+
+func TestTortureDisabledIsSeenWithoutTheDatabase(t *testing.T) {
+	m := newMachine(t)
+	m.Must("usage", "disable")
+	calls := m.strace("succeed")
+	for _, line := range calls.lines {
+		if strings.Contains(line, m.Path("")) && !strings.Contains(line, m.Path("usage.db.off")) {
+			t.Errorf("a command touches what it has no business with: %s", line)
+		}
+	}
+	if n := calls.count("socket|connect|fsync|fdatasync|fork|vfork"); n != 0 {
+		t.Errorf("%d sockets, syncs and processes, want none", n)
+	}
+}
+
+func TestTortureOffBetweenRecordingAndDelivery(t *testing.T) {
+	for _, off := range switchedOff {
+		t.Run(off, func(t *testing.T) {
+			m := newMachine(t)
+			m.unsent().Must("succeed")
+			before := m.ReadFile("usage.db-wal")
+			quiet := m.with(off)
+			quiet.Must("succeed")
+			quiet.Finish(quiet.Deliverer())
+			if r := quiet.Must("usage", "flush"); !strings.Contains(r.Stderr, "racking is off") {
+				t.Errorf("flush says %+v, want the reason", r)
+			}
+			if n := len(m.Posthog.Requests()); n != 0 {
+				t.Errorf("%d requests, want none while tracking is off", n)
+			}
+			if m.ReadFile("usage.db-wal") != before {
+				t.Error("the outbox was written to")
+			}
+			m.Must("usage", "flush") // on again: what was recorded while it was on is delivered
+			if n := len(m.Posthog.Events()); n != 1 {
+				t.Errorf("PostHog has %d events, want the one of the command that ran with tracking on", n)
+			}
+		})
+	}
+}
+
+// The flusher is stopped with its batch in hand, as by a laptop's lid.
+func TestTortureOffBetweenClaimAndRequest(t *testing.T) {
+	for _, point := range []string{"claimed"} {
+		for name, on := range map[string]bool{"off": false, "off, then on again": true} {
+			t.Run(name+" at "+point, func(t *testing.T) {
+				m := newMachine(t)
+				m.unsent().Must("succeed")
+				flusher := m.startStoppedFlusher(point)
+				disable := m.Command("usage", "disable")
+				if err := disable.Start(); err != nil { // it waits for the flusher
+					t.Fatal(err)
+				}
+				m.Eventually("tracking is off", func() bool { return m.Query(`SELECT tracking FROM consent`) == "0" })
+				m.Eventually("the event is erased", func() bool { return len(m.kept()) == 0 })
+				if on {
+					m.Must("usage", "enable")
+				}
+				flusher.resume()
+				if err := disable.Wait(); err != nil {
+					t.Errorf("disable: %v", err)
+				}
+				if n := len(m.Posthog.Requests()); n != 0 {
+					t.Errorf("%d requests, want none: what waited is never delivered", n)
+				}
+				if !on {
+					return
+				}
+				m.Must("succeed")
+				if events := m.AwaitEvents(1, 15*time.Second); len(events) != 1 {
+					t.Errorf("PostHog has %d events, want the one after tracking was on again", len(events))
+				}
+			})
+		}
+	}
+}
+
+func TestTortureOffStaysOffWhateverHappensToTheDatabase(t *testing.T) {
+	for _, name := range []string{"the database has 0 bytes", "the database is garbage", "the database is missing", "the WAL is missing"} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			m.Must("succeed")
+			m.AwaitEvents(1, 15*time.Second)
+			m.AwaitNoFlusher()
+			m.Must("usage", "disable")
+			if err := damages()[name].do(m); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+			m.Must("succeed")
+			m.Run("usage", "flush")
+			if st := m.Status(); st.Tracking || st.DecidedBy != "arcade usage disable" {
+				t.Errorf("tracking is %v by %s: it must not come back by itself", st.Tracking, st.DecidedBy)
+			}
+			m.AwaitNoFlusher()
+			if n := len(m.Posthog.Commits()); n != 1 {
+				t.Errorf("PostHog has %d messages, want only the one from before", n)
+			}
+			m.Must("usage", "enable")
+			m.Must("succeed")
+			m.AwaitEvents(2, 15*time.Second)
+		})
+	}
+}

@@ -1,0 +1,289 @@
+package report_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/html"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/report"
+)
+
+func pages() map[string]report.Data {
+	return map[string]report.Data{
+		"nothing": {Now: now}, "one": one(), "weeks": weeks(), "hostile": hostile(), "many": many(),
+	}
+}
+
+func one() report.Data {
+	list := []report.Message{event(1, now.Add(-time.Minute), "whoami", time.Second)}
+	return report.Data{Now: now, Messages: all(list), Counts: count(list, 0), AnonID: firstID}
+}
+
+func TestThePageIsNeverLargerThanItsLimit(t *testing.T) {
+	for name, data := range pages() {
+		if size := len(written(t, data)); size > report.Limit {
+			t.Errorf("%s: the page has %d bytes, more than %d", name, size, report.Limit)
+		}
+	}
+}
+
+func TestThePageAsksNobodyAndRunsNothing(t *testing.T) {
+	allowed := map[string]bool{}
+	for _, tag := range strings.Fields(`html head body meta title style main header footer section p h1 h2 h3 ul ol li dl div dt dd
+		b i bdi code pre data time span table thead tbody tr th td details summary figure figcaption svg rect path g`) {
+		allowed[tag] = true
+	}
+	lengths, decimal := regexp.MustCompile(`^(x|y|width|height)$`), regexp.MustCompile(`^\d*(\.\d+)?$`)
+	forbidden := regexp.MustCompile(`^(on|src|href|style$|action|xlink|data$|srcdoc|background)`)
+	for name, data := range pages() {
+		for _, e := range elements(t, written(t, data)) {
+			if !allowed[e.Data] {
+				t.Errorf("%s: there is a <%s>", name, e.Data)
+			}
+			for _, a := range e.Attr {
+				if lengths.MatchString(a.Key) && !decimal.MatchString(a.Val) {
+					t.Errorf("%s: <%s> has %s=%q, which is no length", name, e.Data, a.Key, a.Val)
+				}
+				if forbidden.MatchString(a.Key) {
+					t.Errorf("%s: <%s> has %s=%q", name, e.Data, a.Key, a.Val)
+				}
+			}
+		}
+	}
+	style := between(t, written(t, one()), "<style>", "</style>")
+	for _, way := range []string{"url(", "@import", "http", "//"} {
+		if strings.Contains(style, way) {
+			t.Errorf("the style has %q", way)
+		}
+	}
+}
+
+func elements(t *testing.T, page string) (list []*html.Node) {
+	t.Helper()
+	document, err := html.Parse(strings.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range document.Descendants() {
+		if n.Type == html.ElementNode {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+func between(t *testing.T, page, from, to string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(page, from)
+	middle, _, ends := strings.Cut(rest, to)
+	if !found || !ends {
+		t.Fatalf("the page has no %s...%s", from, to)
+	}
+	return middle
+}
+
+func TestThePolicyAllowsTheStyleOfThePageAndNothingElse(t *testing.T) {
+	page := written(t, weeks())
+	digest := sha256.Sum256([]byte(between(t, page, "<style>", "</style>")))
+	want := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(digest[:]) + "'; base-uri 'none'; form-action 'none'"
+	if got := between(t, page, `http-equiv="Content-Security-Policy" content="`, `"`); got != want {
+		t.Errorf("the policy is\n%s, want\n%s", got, want)
+	}
+	if strings.Index(page, "Content-Security-Policy") > strings.Index(page, "<style>") {
+		t.Error("the policy stands behind what it is to rule")
+	}
+}
+
+func TestTheNumbersAreThoseOfUsageInspect(t *testing.T) {
+	data := weeks()
+	data.Counts = report.Counts{Pending: 12_345, Delivered: 500, Dead: 1_000_000, Dropped: 0}
+	page := written(t, data)
+	for _, want := range []string{
+		"Waiting</b><data value=12345>12,345</data>", "Delivered</b><data value=500>500</data>",
+		"Dead</b><data value=1000000>1,000,000</data>", "Dropped</b><data value=0>0</data>",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %s", want)
+		}
+	}
+}
+
+func TestForeignTextStaysTextAndIsSeen(t *testing.T) {
+	page := written(t, hostile())
+	for _, bad := range []string{"<script", "<img", "<style>*", "\u202e", "\u2066", "\u200b", "\x00", "\x1b", "\r", "\xff"} {
+		if strings.Contains(page, bad) {
+			t.Errorf("the page has %q in it", bad)
+		}
+	}
+	for _, want := range []string{"&lt;script&gt;", "<i>U+202E</i>gnp.exe<i>U+2066</i>", "<i>U+0000</i>", "<i>U+001B</i>", "<i>U+FFFD</i>", "שלום עולם"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not show %s", want)
+		}
+	}
+	if strings.Contains(page, strings.Repeat("\u0310\u0323", 3)) {
+		t.Error("marks pile up on a letter and run into the lines above")
+	}
+	if !strings.Contains(page, "cut here, after 4,000 characters: arcade usage inspect 5 shows it whole") {
+		t.Error("a message of 10 kB is not cut, or without a word")
+	}
+}
+
+func TestEachMessageIsThereAsItGoesOverTheWire(t *testing.T) {
+	data := one()
+	var shown []string
+	for _, e := range elements(t, written(t, data)) {
+		if e.Data == "pre" {
+			shown = append(shown, e.FirstChild.Data)
+		}
+	}
+	for m := range data.Messages {
+		want, _ := m.Wire()
+		var compact strings.Builder
+		if len(shown) != 1 || compactJSON(&compact, shown[0]) != nil || compact.String() != string(want) {
+			t.Errorf("the page shows %q, want %s", shown, want)
+		}
+	}
+}
+
+func compactJSON(w *strings.Builder, document string) error {
+	var value json.RawMessage
+	if err := json.Unmarshal([]byte(document), &value); err != nil {
+		return err
+	}
+	encoded, err := json.Marshal(value)
+	w.Write(encoded)
+	return err
+}
+
+func TestAListThatIsCutSaysSo(t *testing.T) {
+	page := written(t, many())
+	for _, want := range []string{"of 100,000, as many as fit", "most frequent 30 of 100,000 commands", "latest 20 of 100,000 stretches"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	if shown := strings.Count(page, "<details class=m>"); shown < 100 {
+		t.Errorf("only %d messages are shown; there is room for more", shown)
+	}
+	if page := written(t, one()); strings.Contains(page, "Cut:") || strings.Contains(page, "as many as fit") {
+		t.Error("a page that shows everything says that it is cut")
+	}
+}
+
+func TestDurationsAreThoseOfRealRuns(t *testing.T) {
+	var list []report.Message
+	for i := range 10 {
+		m := event(i+1, now.Add(-time.Hour), "whoami", time.Second)
+		m.Duration, m.Failed = time.Duration(10-i)*100*time.Millisecond, i < 3
+		list = append(list, m)
+	}
+	page := written(t, report.Data{Now: now, Messages: all(list)})
+	row := between(t, page, "<tbody>", "</tbody>")
+	for _, want := range []string{">10<", `>3 <span class=off>30&nbsp;%<`, ">500 ms<", ">900 ms\n"} {
+		if !strings.Contains(row, want) {
+			t.Errorf("the row of ten runs of 100 to 1000 ms, three of them failed, lacks %s:\n%s", want, row)
+		}
+	}
+}
+
+func TestAnOutageIsAStretchInWhichEventsWaited(t *testing.T) {
+	at := func(minutes int) time.Time { return now.Add(time.Duration(minutes) * time.Minute) }
+	list := []report.Message{
+		event(1, at(-300), "whoami", time.Second), // at once
+		event(2, at(-240), "whoami", 2*time.Hour), // offline for two hours
+		event(3, at(-180), "whoami", time.Hour),   // delivered together with the one before
+		event(4, at(-60), "whoami", time.Minute),  // a back-off
+	}
+	alias := event(5, at(-300), "", 4*time.Hour) // waits for Arcade Cloud, not for the network
+	alias.Alias = true
+	page := written(t, report.Data{Now: now, Messages: all(append(list, alias))})
+	gaps := between(t, page, "<ul class=gaps>", "</ul>")
+	if strings.Count(gaps, "<li>") != 1 || !strings.Contains(gaps, "<b>2 h</b>") || !strings.Contains(gaps, "2 messages waited") {
+		t.Errorf("want one stretch of two hours in which two messages waited, got\n%s", gaps)
+	}
+}
+
+func TestThePresentOutageHasItsReason(t *testing.T) {
+	data := weeks()
+	gaps := between(t, written(t, data), "<ul class=gaps>", "</ul>")
+	want := fmt.Sprintf("now · %d messages wait · <bdi>name not found</bdi>", data.Counts.Pending)
+	if !strings.HasPrefix(strings.TrimSpace(gaps), "<li><b>3 h</b>") || !strings.Contains(gaps, want) {
+		t.Errorf("the outage of the last three hours should come first, with its reason:\n%s", gaps)
+	}
+}
+
+func TestAnErrorOfTheOutboxOrTheDiskIsReturned(t *testing.T) {
+	broken := errors.New("disk I/O error")
+	data := report.Data{Now: now, Messages: func(yield func(report.Message, error) bool) { yield(report.Message{}, broken) }}
+	if err := report.Write(io.Discard, data); !errors.Is(err, broken) {
+		t.Errorf("the error of the messages is %v, want %v", err, broken)
+	}
+	m := event(1, now, "whoami", 0)
+	m.Wire = func() (json.RawMessage, error) { return nil, broken }
+	if err := report.Write(io.Discard, report.Data{Now: now, Messages: all([]report.Message{m})}); !errors.Is(err, broken) {
+		t.Errorf("the error of a message is %v, want %v", err, broken)
+	}
+	if err := report.Write(full{}, one()); !errors.Is(err, errFull) {
+		t.Errorf("the error of the disk is %v, want %v", err, errFull)
+	}
+}
+
+var errFull = errors.New("no space left on device")
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errFull }
+
+// A clock may have been wrong: the first event of a machine without a battery is of 1970.
+func TestAWrongClockDoesNotBreakTheTimeline(t *testing.T) {
+	for _, years := range []int{-400, -56, 1, 300} {
+		list := []report.Message{event(1, now.AddDate(years, 0, 0), "whoami", 0), event(2, now, "whoami", time.Second)}
+		page := written(t, report.Data{Now: now, Messages: all(list)})
+		if bars := strings.Count(page, "<rect class=delivered"); bars != 2 {
+			t.Errorf("an event %d years away leaves %d bars, want 2", years, bars)
+		}
+	}
+}
+
+func FuzzForeignText(f *testing.F) {
+	for m := range hostile().Messages {
+		f.Add(m.Command)
+	}
+	f.Fuzz(func(t *testing.T, word string) {
+		if word == "" { // has a meaning: not known
+			return
+		}
+		m := event(1, now, word, 0)
+		m.Failed, m.Result, m.Who, m.Note = true, word, word, word
+		m.Wire = func() (json.RawMessage, error) { return json.RawMessage(word), nil }
+		data := one()
+		data.Messages, data.Status = all([]report.Message{m}), []report.Line{{Label: word, Text: word}}
+		calm := event(1, now, "x", 0)
+		calm.Failed, calm.Result, calm.Who, calm.Note = true, "x", "x", "x"
+		same := one()
+		same.Messages, same.Status = all([]report.Message{calm}), []report.Line{{Label: "x", Text: "x"}}
+		if got, want := tags(t, written(t, data)), tags(t, written(t, same)); got != want {
+			t.Errorf("%q changes the elements of the page from\n%s to\n%s", word, want, got)
+		}
+	})
+}
+
+// tags names the elements of a page, without the marks that stand for single characters.
+func tags(t *testing.T, page string) string {
+	var list []string
+	for _, e := range elements(t, page) {
+		if e.Data != "i" {
+			list = append(list, fmt.Sprint(e.Data, e.Attr))
+		}
+	}
+	return strings.Join(list, " ")
+}

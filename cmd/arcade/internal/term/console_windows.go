@@ -1,0 +1,30 @@
+package term
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/windows"
+)
+
+// knowsColours makes a console take ANSI escape sequences and tells whether it does. The console
+// of Windows 10 can, but starts with that switched off; earlier ones cannot.
+// https://learn.microsoft.com/windows/console/console-virtual-terminal-sequences
+func knowsColours(console *os.File) bool {
+	handle := windows.Handle(console.Fd())
+	var mode uint32
+	if windows.GetConsoleMode(handle, &mode) != nil {
+		return false
+	}
+	return windows.SetConsoleMode(handle, mode|windows.ENABLE_VIRTUAL_TERMINAL_PROCESSING) == nil
+}
+
+// surviveClosedPipes has nothing to do: there is no signal for them.
+func surviveClosedPipes() {}
+
+func isClosedPipe(err error) bool {
+	return errors.Is(err, windows.ERROR_BROKEN_PIPE) || errors.Is(err, windows.ERROR_NO_DATA)
+}
+
+// keepHidden has nothing to do: a process cannot be stopped there.
+func keepHidden(int, func()) (stop func()) { return func() {} }

@@ -1,0 +1,91 @@
+package term
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// promptLimit is the length, in bytes, at which Linux silently cuts a line that is typed
+// or pasted (its N_TTY buffer has 4096 with the line break).
+const promptLimit = 4095
+
+// ErrTooLongToType says that a terminal may have cut what was typed.
+var ErrTooLongToType = fmt.Errorf("a terminal passes on less than %d bytes", promptLimit)
+
+// Keyboard tells whether somebody can be asked: standard input is a terminal.
+func (s *Screen) Keyboard() bool {
+	return s.keyboard() != nil
+}
+
+func (s *Screen) keyboard() *os.File {
+	file, ok := s.In.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return nil
+	}
+	return file
+}
+
+// AskHidden asks at the keyboard for one line that is not shown. The terminal shows what is typed
+// again afterwards, even if ctx ends the waiting, and not while the process was stopped (Ctrl-Z) and goes
+// on. The error can be ErrTooLongToType.
+func (s *Screen) AskHidden(ctx context.Context, prompt string) (string, error) {
+	fd := int(s.keyboard().Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprint(s.Err, prompt)
+	shown := keepHidden(fd, func() { fmt.Fprint(s.Err, prompt) })
+	line, err := Await(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
+	shown()
+	restored := term.Restore(fd, before) // the last to go on may have been later than the answer
+	fmt.Fprintln(s.Err)                  // the user's own line break was not shown either
+	switch {
+	case ctx.Err() != nil:
+		return "", errors.Join(ctx.Err(), restored)
+	case len(line) >= promptLimit:
+		return "", ErrTooLongToType
+	}
+	return string(line), err
+}
+
+// Confirm asks a yes-or-no question. Anything but a clear yes is a no. The error is that of ctx.
+func (s *Screen) Confirm(ctx context.Context, question string) (bool, error) {
+	fmt.Fprintf(s.Err, "%s [y/N] ", question)
+	answer, err := Await(ctx, func() (string, error) {
+		answer, err := bufio.NewReader(s.In).ReadString('\n')
+		if err == io.EOF {
+			err = nil
+		}
+		return answer, err
+	})
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return err == nil && (answer == "y" || answer == "yes"), ctx.Err()
+}
+
+// Await waits for a read that cannot be told to stop, until ctx ends. The read is left behind
+// then; so is what it reads.
+func Await[T any](ctx context.Context, read func() (T, error)) (value T, err error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := read()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		return value, ctx.Err()
+	}
+}

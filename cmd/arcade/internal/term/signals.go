@@ -1,0 +1,49 @@
+package term
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Ended is the cause of a context that WithSignals has ended.
+type Ended struct{ Signal os.Signal }
+
+func (e *Ended) Error() string { return "ended by a signal: " + e.Signal.String() }
+
+// ExitCode is 128 and the signal's number, as shells report it.
+func (e *Ended) ExitCode() int {
+	if number, ok := e.Signal.(syscall.Signal); ok {
+		return 128 + int(number)
+	}
+	return 1
+}
+
+// WithSignals returns a context that ends with an *Ended for its cause when the user interrupts the
+// program, the system ends it, or its terminal is closed. A second interruption ends the process at
+// once; a second hang-up does not, because shells pass on the one that the system sends as well.
+//
+// What a pipe that nobody reads any more does to a write is an error from now on, for the streams'
+// WriteError to tell, and not the end of the process. A signal that the program was started to
+// ignore, as nohup does it, stays ignored.
+func WithSignals(ctx context.Context) context.Context {
+	ctx, end := context.WithCancelCause(ctx)
+	received := make(chan os.Signal, 1)
+	var heard []os.Signal
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			heard = append(heard, s)
+		}
+	}
+	if len(heard) > 0 { // Notify takes no signals for all signals
+		signal.Notify(received, heard...)
+	}
+	surviveClosedPipes()
+	go func() {
+		first := <-received
+		end(&Ended{first})
+		signal.Reset(os.Interrupt, syscall.SIGTERM)
+	}()
+	return ctx
+}

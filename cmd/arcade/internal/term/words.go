@@ -1,0 +1,113 @@
+package term
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+)
+
+// Count words a number of things.
+func Count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// Ago words a time relative to now. A time in the future comes from a clock that was wrong.
+func Ago(at, now time.Time) string {
+	if at.IsZero() {
+		return "never"
+	}
+	d := now.Sub(at)
+	switch {
+	case d < -time.Minute:
+		return "in the future"
+	case d < 2*time.Second:
+		return "just now"
+	default:
+		return Span(d) + " ago"
+	}
+}
+
+// Clock is a time of today as a clock shows it, and of another day with its date.
+func Clock(at, now time.Time) string {
+	at = at.Local()
+	if at.Format(time.DateOnly) == now.Local().Format(time.DateOnly) {
+		return at.Format("15:04")
+	}
+	return at.Format("2006-01-02 15:04")
+}
+
+// Span words a duration in its largest unit.
+func Span(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < time.Minute:
+		return strconv.Itoa(int(d.Seconds())) + " s"
+	case d < time.Hour:
+		return strconv.Itoa(int(d.Minutes())) + " min"
+	case d < 2*day:
+		return strconv.Itoa(int(d.Hours())) + " h"
+	default:
+		return strconv.Itoa(int(d/day)) + " days"
+	}
+}
+
+// Milliseconds words a duration in milliseconds with three digits or so.
+func Milliseconds(ms float64) string {
+	switch {
+	case ms < 10:
+		return strconv.FormatFloat(ms, 'f', 1, 64) + " ms"
+	case ms < 1000:
+		return strconv.FormatFloat(ms, 'f', 0, 64) + " ms"
+	default:
+		return strconv.FormatFloat(ms/1000, 'f', 1, 64) + " s"
+	}
+}
+
+// RFC3339 is a time for programs, in UTC with milliseconds, "" for none.
+func RFC3339(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.UTC().Format("2006-01-02T15:04:05.000Z07:00")
+}
+
+// Size words a number of bytes.
+func Size(bytes int64) string {
+	if bytes < 1<<20 {
+		return fmt.Sprintf("%d kB", (bytes+1023)/1024)
+	}
+	return fmt.Sprintf("%.1f MB", float64(bytes)/(1<<20))
+}
+
+// wrap breaks each line of a text at blanks so that it fits into width. Words that are wider
+// stay whole, to be copied; go-pretty would cut them and join lines behind them.
+func wrap(s string, width int) string {
+	var out strings.Builder
+	for i, line := range strings.Split(s, "\n") {
+		if i > 0 {
+			out.WriteByte('\n')
+		}
+		used := 0
+		for j, word := range strings.Split(line, " ") {
+			wide := text.StringWidthWithoutEscSequences(word)
+			switch {
+			case j == 0:
+			case used+1+wide > width:
+				out.WriteByte('\n')
+				used = 0
+			default:
+				out.WriteByte(' ')
+				used++
+			}
+			out.WriteString(word)
+			used += wide
+		}
+	}
+	return out.String()
+}

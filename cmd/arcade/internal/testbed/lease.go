@@ -1,0 +1,59 @@
+package testbed
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/gofrs/flock"
+)
+
+// testLease names the file that a flusher under test keeps locked as long as it lives.
+const testLease = "ARCADE_TEST_LEASE"
+
+// newLease makes the file of a flusher that is about to be started, beside its home.
+func newLease(home string) (path string, err error) {
+	f, err := os.CreateTemp(filepath.Dir(home), "lease-*")
+	if err != nil {
+		return "", err
+	}
+	return f.Name(), f.Close()
+}
+
+// holdLease is the flusher's part. The system takes the lock away when the process ends, in
+// whatever way; the content says which process it is.
+func holdLease(path string) {
+	if path == "" {
+		return
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err == nil {
+		err = flock.New(path).Lock()
+	}
+	if err == nil {
+		_, err = f.WriteString(strconv.Itoa(os.Getpid()))
+	}
+	if err != nil {
+		panic(err)
+	}
+}
+
+// Flushers returns the process ids of this machine's flushers, 0 for one that has not begun.
+func (m *Machine) Flushers() (pids []int) {
+	m.Helper()
+	paths, err := filepath.Glob(filepath.Join(filepath.Dir(m.Home), "lease-*"))
+	if err != nil {
+		m.Fatal(err)
+	}
+	for _, path := range paths {
+		lease := flock.New(path, flock.SetFlag(os.O_RDWR))
+		free, err := lease.TryLock()
+		lease.Close()
+		content, _ := os.ReadFile(path)
+		pid, _ := strconv.Atoi(string(content))
+		if err == nil && (!free || pid == 0) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}

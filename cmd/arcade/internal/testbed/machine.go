@@ -1,0 +1,363 @@
+package testbed
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
+	"github.com/ArcadeAI/arcade-cli/outbox"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
+	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
+)
+
+// Machine is a computer with a home of its own, a PostHog, an Arcade Cloud and an Engine.
+type Machine struct {
+	testing.TB
+	Home    string
+	Posthog *outboxtest.Server
+	Cloud   *Cloud
+	Engine  *secretstest.Engine
+	// PosthogAt is PostHog's address, which stays the same while nobody listens.
+	PosthogAt string
+	Env       []string // on top of the usual
+}
+
+// NewMachine makes one whose home has no files.
+func NewMachine(t testing.TB) *Machine {
+	t.Helper()
+	m := &Machine{TB: t, Home: t.TempDir(), Posthog: outboxtest.Start(t), Cloud: newCloud(t), Engine: secretstest.Start(EngineKey)}
+	t.Cleanup(m.Engine.Close)
+	m.PosthogAt = m.Posthog.URL()
+	t.Cleanup(m.AwaitNoFlusher) // a flusher that outlives the test would write into a removed home
+	return m
+}
+
+// Path is that of a file in Arcade's directory.
+func (m *Machine) Path(name string) string { return filepath.Join(m.Home, ".arcade", name) }
+
+// Command prepares `arcade args...` in an environment that holds nothing of the test's own.
+func (m *Machine) Command(args ...string) *exec.Cmd {
+	m.Helper()
+	program, err := exec.LookPath("arcade")
+	if err != nil {
+		m.Fatal(err)
+	}
+	cmd := exec.Command(program, args...)
+	cmd.Dir = m.Home
+	cmd.Env = append([]string{
+		"HOME=" + m.Home, "PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0", TestMachine + "=" + m.Home,
+		"ARCADE_USAGE_HOST=" + m.PosthogAt, "ARCADE_USAGE_KEY=phc_test",
+		"BROWSER=one", // that Browse stands in for
+	}, m.Env...)
+	return cmd
+}
+
+// Result is how a process ended.
+type Result struct {
+	Stdout, Stderr string
+	Code           int
+	Took           time.Duration
+}
+
+// Run runs `arcade args...` to its end.
+func (m *Machine) Run(args ...string) Result {
+	m.Helper()
+	return m.Finish(m.Command(args...))
+}
+
+// Finish runs a prepared command to its end.
+func (m *Machine) Finish(cmd *exec.Cmd) Result {
+	m.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	start := time.Now()
+	err := cmd.Run()
+	took := time.Since(start)
+	if cmd.ProcessState == nil {
+		m.Fatalf("%v: %v", cmd.Args, err)
+	}
+	return Result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode(), took}
+}
+
+// Must runs a command that has to succeed.
+func (m *Machine) Must(args ...string) Result {
+	m.Helper()
+	r := m.Run(args...)
+	if r.Code != 0 {
+		m.Fatalf("arcade %v: exit code %d\n%s%s", args, r.Code, r.Stdout, r.Stderr)
+	}
+	return r
+}
+
+// Notice is what a machine's first command says of the recording of usage.
+func (m *Machine) Notice() string {
+	if slices.Contains(m.Env, "ARCADE_USAGE_KEY=") {
+		return cli.Notice("") // nobody to send it to
+	}
+	return cli.Notice(m.PosthogAt)
+}
+
+// Offline makes nobody listen at PostHog's address.
+func (m *Machine) Offline() {
+	m.PosthogAt = m.Posthog.URL()
+	m.Posthog.Close()
+}
+
+// Online makes PostHog listen again where it did.
+func (m *Machine) Online() {
+	m.Helper()
+	if err := m.Posthog.Listen(strings.TrimPrefix(m.PosthogAt, "http://")); err != nil {
+		m.Fatal(err)
+	}
+}
+
+// Login logs in at the fake Arcade Cloud as the person it has been told about last.
+func (m *Machine) Login() Result {
+	m.Helper()
+	m.Env = append(m.Env, fmt.Sprintf("%s=%d", TestCallback, FreePort(m)))
+	return m.Must("login", "--host", "localhost", "--port", m.Cloud.Port())
+}
+
+// FreePort returns a port of this machine that nobody listens on.
+func FreePort(tb testing.TB) int {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// Inspect returns what `usage inspect --json` says.
+func (m *Machine) Inspect() (found cli.Inspection) {
+	m.Helper()
+	if err := json.Unmarshal([]byte(m.Must("usage", "inspect", "--json", "--limit", "0").Stdout), &found); err != nil {
+		m.Fatal(err)
+	}
+	return found
+}
+
+// Status returns what `usage status --json` says.
+func (m *Machine) Status() (st cli.Status) {
+	m.Helper()
+	if err := json.Unmarshal([]byte(m.Must("usage", "status", "--json").Stdout), &st); err != nil {
+		m.Fatal(err)
+	}
+	return st
+}
+
+// AwaitEvents waits until PostHog has n events, after de-duplication, and returns them.
+func (m *Machine) AwaitEvents(n int, within time.Duration) []outboxtest.Commit {
+	m.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	if err := m.Posthog.AwaitEvents(ctx, n); err != nil {
+		m.Fatalf("PostHog has %d of %d events after %s", len(m.Posthog.Events()), n, within)
+	}
+	return m.Posthog.Events()
+}
+
+// Deliverer prepares the process of a flusher, as a command starts it, in the foreground.
+func (m *Machine) Deliverer() *exec.Cmd {
+	m.Helper()
+	cmd := m.Command()
+	values := map[string]string{}
+	for _, entry := range cmd.Env {
+		name, value, _ := strings.Cut(entry, "=")
+		values[name] = value
+	}
+	lease, err := newLease(m.Home)
+	if err != nil {
+		m.Fatal(err)
+	}
+	m.makeFlusherLock()
+	lookup := func(name string) (string, bool) { value, set := values[name]; return value, set }
+	environment := append(cmd.Env, childTestEnvironment(lookup, lease)...)
+	cmd.Stdin = strings.NewReader(strings.Join(environment, "\x00") + "\x00\x00") // as package detach writes it
+	cmd.Env = []string{Flusher, "GORACE=atexit_sleep_ms=0", "PATH=" + os.Getenv("PATH")}
+	return cmd
+}
+
+// makeFlusherLock is the command's part: a flusher only finds its lock.
+func (m *Machine) makeFlusherLock() {
+	m.Helper()
+	lock, err := os.OpenFile(m.Path("usage.db.flusher.lock"), os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // there may be no home
+		m.Fatal(err)
+	}
+	lock.Close()
+}
+
+// AwaitNoFlusher waits for the end of the flusher that a command may have left behind, also of
+// one that has not come to its lock yet.
+func (m *Machine) AwaitNoFlusher() {
+	m.Helper()
+	box, err := outbox.New(outbox.Config{Path: m.Path("usage.db")})
+	if err != nil {
+		m.Fatal(err)
+	}
+	m.Eventually("the flusher is gone", func() bool { return len(m.Flushers()) == 0 && !box.Flushing() })
+}
+
+// Eventually waits for a condition, for longer than a flusher lives.
+func (m *Machine) Eventually(what string, condition func() bool) {
+	m.Helper()
+	for deadline := time.Now().Add(15 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			m.Errorf("it did not come true that %s", what)
+			return
+		}
+	}
+}
+
+// NoViolations asks PostHog what it saw that a sender must never do.
+func (m *Machine) NoViolations() {
+	m.Helper()
+	for _, v := range m.Posthog.Violations() {
+		m.Errorf("PostHog saw: %s", v)
+	}
+}
+
+// Query reads one value from the database as it lies on disk.
+func (m *Machine) Query(statement string, args ...any) (value string) {
+	m.Helper()
+	db, err := sql.Open("sqlite", "file:"+m.Path("usage.db")+"?mode=ro&_busy_timeout=5000")
+	if err != nil {
+		m.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRow(statement, args...).Scan(&value); err != nil {
+		m.Fatalf("%s: %v", statement, err)
+	}
+	return value
+}
+
+// Cloud is Arcade Cloud as far as a CLI sees it. It knows one person at a time.
+type Cloud struct {
+	*httptest.Server
+	mu     sync.Mutex
+	people map[string]string // principal by API key
+	person string            // who is in front of the browser
+	silent bool              // no answer to API calls, until the client gives up
+	asked  int               // API calls
+}
+
+func newCloud(t testing.TB) *Cloud {
+	c := &Cloud{people: map[string]string{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v1/auth/cli_login", c.login)
+	mux.HandleFunc("GET /api/v1/auth/validate", c.validate)
+	c.Server = httptest.NewServer(mux)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// Port is where it listens, on localhost.
+func (c *Cloud) Port() string {
+	return strconv.Itoa(c.Listener.Addr().(*net.TCPAddr).Port)
+}
+
+// Meet puts a person in front of the browser; their key is "arc_" and their name. Before that
+// nobody logs in there, and the browser comes back without a key.
+func (c *Cloud) Meet(person string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.person = person
+	c.people["arc_"+person] = "principal-" + person
+}
+
+// Hang makes Cloud leave API calls unanswered, or answer them again.
+func (c *Cloud) Hang(silent bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.silent = silent
+}
+
+// Calls counts the API calls.
+func (c *Cloud) Calls() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.asked
+}
+
+func (c *Cloud) login(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	query := url.Values{"state": {r.FormValue("state")}}
+	if c.person != "" {
+		query.Set("api_key", "arc_"+c.person)
+		query.Set("email", c.person+"@example.com")
+	}
+	http.Redirect(w, r, r.FormValue("callback_uri")+"?"+query.Encode(), http.StatusFound)
+}
+
+func (c *Cloud) validate(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	c.asked++
+	silent := c.silent
+	principal, known := c.people[bearer(r)]
+	c.mu.Unlock()
+	switch {
+	case silent:
+		<-r.Context().Done()
+	case !known:
+		http.Error(w, "no", http.StatusUnauthorized)
+	default:
+		fmt.Fprintf(w, `{"data":{"principal_id":%q}}`, principal)
+	}
+}
+
+func bearer(r *http.Request) string {
+	const prefix = "Bearer "
+	return r.Header.Get("Authorization")[len(prefix):]
+}
+
+// Fault is outboxtest's fault of that name.
+func Fault(name string) outboxtest.Fault { return outboxtest.MustFault(name) }
+
+// WriteCredentials logs in by hand, as a configured CI image would be.
+func (m *Machine) WriteCredentials(key string) {
+	m.Helper()
+	if err := os.MkdirAll(m.Path(""), 0o700); err != nil {
+		m.Fatal(err)
+	}
+	content := fmt.Sprintf("cloud:\n  api: {key: %s, version: v1}\n  coordinator_url: %s\n", key, m.Cloud.URL)
+	if err := os.WriteFile(m.Path("credentials.yaml"), []byte(content), 0o600); err != nil {
+		m.Fatal(err)
+	}
+}
+
+// ReadFile reads a file in Arcade's directory.
+func (m *Machine) ReadFile(name string) string {
+	m.Helper()
+	content, err := os.ReadFile(m.Path(name))
+	if err != nil {
+		m.Fatal(err)
+	}
+	return string(content)
+}
+
+// IsPrivate tells whether only its owner can read a file. On Windows that is up to the home's
+// access list, which the file inherits.
+func IsPrivate(info os.FileInfo) bool {
+	return info.Mode().Perm() == 0o600 || runtime.GOOS == "windows"
+}

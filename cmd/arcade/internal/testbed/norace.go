@@ -1,0 +1,6 @@
+//go:build !race
+
+package testbed
+
+// RaceDetector is off.
+const RaceDetector = false

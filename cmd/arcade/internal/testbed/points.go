@@ -1,0 +1,97 @@
+package testbed
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Variables that only the program under test knows. Its flusher gets them, too, and of those
+// that kill or stop it can get a value of its own: see forChild.
+const (
+	TestKillAt    = "ARCADE_TEST_KILL_AT"    // die by SIGKILL at this point; "name#3": the third time
+	TestKillAfter = "ARCADE_TEST_KILL_AFTER" // die by SIGKILL after this duration, wherever that is
+	TestStopAt    = "ARCADE_TEST_STOP_AT"    // stop by SIGSTOP at this point
+	TestTrace     = "ARCADE_TEST_TRACE"      // a file that gets a line for each point that is reached
+)
+
+// ForChild names the variable whose value replaces that of name in the flusher.
+func ForChild(name string) string { return name + "_CHILD" }
+
+// childTestEnvironment is what a flusher under test gets beside what every flusher gets.
+func childTestEnvironment(lookup func(name string) (string, bool), lease string) []string {
+	environment := []string{testLease + "=" + lease}
+	for _, name := range []string{TestKillAt, TestKillAfter, TestStopAt, TestTrace, TestMachine, TestClock} {
+		value, set := lookup(ForChild(name))
+		if !set {
+			value, _ = lookup(name)
+		}
+		environment = append(environment, name+"="+value)
+	}
+	return environment
+}
+
+// points is the program under test's answer to the points it reaches.
+type points struct {
+	role    string     // flusher or command
+	mu      sync.Mutex // the transport has a goroutine of its own
+	reached map[string]int
+	started time.Time
+}
+
+// startPoints also sets the clock of a process that is to die at a moment and not at a point.
+func startPoints(role string) *points {
+	p := &points{role: role, reached: map[string]int{}, started: time.Now()}
+	if after, err := time.ParseDuration(os.Getenv(TestKillAfter)); err == nil {
+		time.AfterFunc(after, func() { p.die("a moment") })
+	}
+	return p
+}
+
+func (p *points) reach(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reached[name]++
+	p.trace(name)
+	if isNow(os.Getenv(TestKillAt), name, p.reached[name]) {
+		p.die(name)
+	}
+	if isNow(os.Getenv(TestStopAt), name, p.reached[name]) {
+		p.trace("stopped at " + name)
+		stopSelf()
+	}
+}
+
+// isNow tells whether a point was named, "settled" for its first time or "settled#2".
+func isNow(wanted, name string, times int) bool {
+	point, ordinal, found := strings.Cut(wanted, "#")
+	if !found {
+		ordinal = "1"
+	}
+	return point == name && ordinal == strconv.Itoa(times)
+}
+
+// die leaves a line behind, so that a test knows where its processes have died.
+func (p *points) die(where string) {
+	p.trace("killed at " + where)
+	killSelf()
+	select {}
+}
+
+// trace appends one line, in the order in which things happen on the machine: pid, role,
+// milliseconds since the process began, what.
+func (p *points) trace(what string) {
+	path := os.Getenv(TestTrace)
+	if path == "" {
+		return
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	fmt.Fprintf(f, "%d %s %d %s\n", os.Getpid(), p.role, time.Since(p.started).Milliseconds(), what)
+}

@@ -1,0 +1,117 @@
+// Package testbed is the computer that the tests of whole processes run on: a home, a PostHog, an
+// Arcade Cloud and an Engine, and the program itself, which is the test binary under another name.
+package testbed
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
+	"github.com/ArcadeAI/arcade-cli/outbox"
+	"github.com/ArcadeAI/arcade-cli/outbox/detach"
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+)
+
+// Main makes a test binary two things: the tests, and, under the name arcade, the program that
+// they run as a process. It is all that a TestMain does.
+func Main(m *testing.M) {
+	// A binary with the race detector sleeps a second at exit otherwise.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
+	testscript.Main(m, map[string]func(){"arcade": arcadeUnderTest})
+}
+
+// Variables that only the program under test knows, beside those of startPoints.
+const (
+	TestCallback = "ARCADE_TEST_CALLBACK" // the login's callback port
+	TestMachine  = "ARCADE_TEST_MACHINE"  // the home, so that its processes can be found
+	TestClock    = "ARCADE_TEST_CLOCK"    // a duration that is added to the clock
+	TestAsIs     = "ARCADE_TEST_AS_IS"    // start flushers as the released program does
+)
+
+// Flusher is the marker of a flusher's process. In a command that has it, none is started.
+const Flusher = "OUTBOX_FLUSHER=1"
+
+// arcadeUnderTest is main with the seams that tests need. A flusher's come with its environment.
+func arcadeUnderTest() {
+	outbox.Main(func() (outbox.Config, error) {
+		holdLease(os.Getenv(testLease)) // for ever
+		a, _ := underTest("flusher")
+		return a.Track.Config()
+	})
+	a, points := underTest("command")
+	code := a.Run(cli.WithSignals(context.Background()), os.Args[1:])
+	points.trace("exit")
+	os.Exit(code)
+}
+
+func underTest(role string) (*cli.App, *points) {
+	a := cli.New("", "")
+	points := startPoints(role)
+	a.Track.Point = points.reach
+	if port, err := strconv.Atoi(os.Getenv(TestCallback)); err == nil {
+		a.Callback = port
+	}
+	if d, err := time.ParseDuration(os.Getenv(TestClock)); err == nil {
+		a.Track.Now = func() time.Time { return time.Now().Add(d) }
+	}
+	a.Browse = browseAsAPersonWould
+	a.Extend = addTestCommands
+	a.Track.Start = startUnderTest
+	return a, points
+}
+
+// startUnderTest starts a flusher that is under test, too.
+func startUnderTest(marker string, environment []string) error {
+	if os.Getenv(TestAsIs) != "" {
+		return detach.Start(marker, environment)
+	}
+	lease, err := newLease(os.Getenv(TestMachine))
+	if err != nil {
+		return err
+	}
+	err = detach.Start(marker, append(environment, childTestEnvironment(os.LookupEnv, lease)...))
+	if err != nil {
+		os.Remove(lease)
+	}
+	return err
+}
+
+// browseAsAPersonWould opens the login page, where the fake Arcade Cloud logs in at once and
+// redirects to the callback.
+func browseAsAPersonWould(address string) error {
+	go func() {
+		if response, err := http.Get(address); err == nil {
+			io.Copy(io.Discard, response.Body)
+			response.Body.Close()
+		}
+	}()
+	return nil
+}
+
+// addTestCommands adds commands that end in ways that are hard to come by otherwise.
+func addTestCommands(root *cobra.Command) {
+	add := func(name string, run func(cmd *cobra.Command, args []string) error) {
+		cmd := &cobra.Command{Use: name, RunE: run, Args: cobra.ArbitraryArgs}
+		cmd.Flags().String("value", "", "")
+		cmd.Flags().Int("number", 0, "")
+		root.AddCommand(cmd)
+	}
+	add("succeed", func(*cobra.Command, []string) error { return nil })
+	add("fail", func(_ *cobra.Command, args []string) error {
+		return errors.New("server said: " + strings.Join(args, " "))
+	})
+	add("panic", func(_ *cobra.Command, args []string) error { panic(strings.Join(args, " ")) })
+	add("wait", func(cmd *cobra.Command, _ []string) error {
+		io.WriteString(cmd.OutOrStdout(), "waiting\n")
+		<-cmd.Context().Done()
+		return cmd.Context().Err()
+	})
+}

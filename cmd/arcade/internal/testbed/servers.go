@@ -1,0 +1,138 @@
+package testbed
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// EngineKey is the API key that the Engine of a test accepts. Arcade Cloud knows it, too, once
+// it has met the engineer.
+const EngineKey = "arc_engineer"
+
+// EnginePort is the Engine's port on localhost.
+func (m *Machine) EnginePort() string {
+	m.Helper()
+	return PortOf(m, m.Engine.URL)
+}
+
+// PortOf is the port in an address.
+func PortOf(t testing.TB, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Port()
+}
+
+// OnlyLinuxReadsSSLCertFile skips a test where Go asks the system which certificates it trusts.
+func OnlyLinuxReadsSSLCertFile(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS == "darwin" || runtime.GOOS == "windows" {
+		t.Skip("the certificate of this test's server comes by SSL_CERT_FILE")
+	}
+}
+
+// RunWith is Run with a text on standard input.
+func (m *Machine) RunWith(stdin string, args ...string) Result {
+	m.Helper()
+	cmd := m.Command(args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	return m.Finish(cmd)
+}
+
+// With returns the same machine with more in the environment of its commands.
+func (m *Machine) With(env ...string) *Machine {
+	same := *m
+	same.Env = slices.Concat(m.Env, env)
+	return &same
+}
+
+// Proxy is an HTTP proxy that brings everybody to the same server. net/http sends what is for the
+// machine itself to no proxy, so a test needs a name that only the proxy can resolve.
+type Proxy struct {
+	*httptest.Server
+	ProxyRules
+	target  string
+	mu      sync.Mutex
+	passed  []string
+	refused int
+}
+
+// ProxyRules are whom and what a proxy lets through. The zero ProxyRules are everybody and everything.
+type ProxyRules struct {
+	Host string // the only name and port that it knows; "" is any
+	Auth string // the Proxy-Authorization that is asked for; "" is none
+	Sick int    // a status that everything is answered with; 0 is none
+}
+
+// NewProxy starts a proxy before the server at that address.
+func NewProxy(t testing.TB, target string, rules ProxyRules) *Proxy {
+	p := &Proxy{ProxyRules: rules, target: strings.TrimPrefix(strings.TrimPrefix(target, "https://"), "http://")}
+	p.Server = httptest.NewServer(p)
+	t.Cleanup(p.Close)
+	return p
+}
+
+// Passed returns what was let through, "CONNECT example.com:443", and how much was refused.
+func (p *Proxy) Passed() (passed []string, refused int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.passed), p.refused
+}
+
+// ServeHTTP is the proxy's.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	known := p.Host == "" || r.Host == p.Host
+	ok := known && (p.Auth == "" || r.Header.Get("Proxy-Authorization") == p.Auth)
+	p.mu.Lock()
+	if ok && p.Sick == 0 {
+		p.passed = append(p.passed, r.Method+" "+r.RequestURI)
+	} else {
+		p.refused++
+	}
+	p.mu.Unlock()
+	switch {
+	case p.Sick != 0:
+		w.WriteHeader(p.Sick)
+		io.WriteString(w, `<html>{"status": "Ok"}</html>`)
+	case !known:
+		http.Error(w, "no such host", http.StatusBadGateway)
+	case !ok:
+		w.Header().Set("Proxy-Authenticate", `Basic realm="the office"`)
+		http.Error(w, "who are you?", http.StatusProxyAuthRequired)
+	case r.Method == http.MethodConnect:
+		p.tunnel(w)
+	default:
+		(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host = "http", p.target
+		}}).ServeHTTP(w, r)
+	}
+}
+
+// tunnel carries bytes both ways until one side ends.
+func (p *Proxy) tunnel(w http.ResponseWriter) {
+	server, err := net.Dial("tcp", p.target)
+	if err != nil {
+		http.Error(w, "it is not there", http.StatusBadGateway)
+		return
+	}
+	defer server.Close()
+	client, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer client.Close()
+	io.WriteString(client, "HTTP/1.1 200 Connection established\r\n\r\n")
+	go io.Copy(server, client)
+	io.Copy(client, server)
+}

@@ -1,0 +1,26 @@
+//go:build unix
+
+package testbed
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// Interruptible prepares a command for interrupt. It has nothing to do here.
+func (m *Machine) Interruptible(args ...string) *exec.Cmd { return m.Command(args...) }
+
+// Interrupt does what Ctrl-C does.
+func Interrupt(p *os.Process) error { return p.Signal(os.Interrupt) }
+
+// killSelf ends the process as `kill -9` does: nothing of it runs any more.
+func killSelf() { syscall.Kill(syscall.Getpid(), syscall.SIGKILL) }
+
+// stopSelf stops the process where it is, until somebody sends SIGCONT. The kernel may stop
+// another thread first, so this one does nothing for a while.
+func stopSelf() {
+	syscall.Kill(syscall.Getpid(), syscall.SIGSTOP)
+	time.Sleep(100 * time.Millisecond)
+}

@@ -1,0 +1,39 @@
+package testbed
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/windows"
+)
+
+// Interruptible prepares a command for interrupt: only a process group of its own can be
+// interrupted without this one, and only through a console that both have.
+func (m *Machine) Interruptible(args ...string) *exec.Cmd {
+	m.Helper()
+	console, err := os.OpenFile("CONOUT$", os.O_RDWR, 0)
+	if err != nil {
+		m.Skip("these tests have no console, and without one there is no Ctrl-C: ", err)
+	}
+	console.Close()
+	cmd := m.Command(args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP}
+	return cmd
+}
+
+// Interrupt does what Ctrl-Break does, which Go programs take for Ctrl-C. That itself cannot be
+// sent to another process group.
+func Interrupt(p *os.Process) error {
+	return windows.GenerateConsoleCtrlEvent(windows.CTRL_BREAK_EVENT, uint32(p.Pid))
+}
+
+// killSelf ends the process at once: nothing of it runs any more.
+func killSelf() {
+	if self, err := os.FindProcess(os.Getpid()); err == nil {
+		self.Kill()
+	}
+}
+
+// stopSelf stops the process for good: Windows has no SIGSTOP.
+func stopSelf() { select {} }

@@ -1,0 +1,173 @@
+package testbed
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Session is a process on a pseudo-terminal.
+type Session struct {
+	testing.TB
+	Cmd         *exec.Cmd
+	Master, Tty *os.File
+	read        chan struct{} // closed when everything has been read
+
+	mu     sync.Mutex
+	screen strings.Builder
+}
+
+// OnTerminal starts cmd on a terminal of that many columns, as its controlling one and for all
+// of its streams that are not set.
+func OnTerminal(t testing.TB, columns uint16, cmd *exec.Cmd) *Session {
+	t.Helper()
+	s := &Session{TB: t, Cmd: cmd, read: make(chan struct{})}
+	s.open(columns)
+	for _, stream := range []*io.Writer{&cmd.Stdout, &cmd.Stderr} {
+		if *stream == nil {
+			*stream = s.Tty
+		}
+	}
+	if cmd.Stdin == nil {
+		cmd.Stdin = s.Tty
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: cmd.Stdin == s.Tty}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(s.read)
+		io.Copy(s, s.Master)
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		s.Tty.Close()
+		s.Master.Close()
+	})
+	return s
+}
+
+func (s *Session) open(columns uint16) {
+	s.Helper()
+	var err error
+	if s.Master, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
+		s.Skip("this machine has no pseudo-terminals: ", err)
+	}
+	fd := int(s.Master.Fd())
+	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
+	}
+	if err == nil {
+		err = unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns})
+	}
+	if err == nil {
+		s.Tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	}
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// Write is where the terminal's output goes.
+func (s *Session) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.screen.Write(b)
+}
+
+// output is everything that was written to the terminal so far.
+func (s *Session) output() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.ReplaceAll(s.screen.String(), "\r\n", "\n")
+}
+
+// Await waits until the terminal has got a text.
+func (s *Session) Await(text string) {
+	s.Helper()
+	for deadline := time.Now().Add(15 * time.Second); !strings.Contains(s.output(), text); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.Fatalf("the terminal shows %q, want %q", s.output(), text)
+		}
+	}
+}
+
+// AwaitEcho waits until the terminal shows what is typed, or no longer does.
+func (s *Session) AwaitEcho(on bool) {
+	s.Helper()
+	for deadline := time.Now().Add(15 * time.Second); s.echoes() != on; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.Fatalf("echo is %v, want %v", !on, on)
+		}
+	}
+}
+
+// ShowEcho makes the terminal show what is typed, as a shell does when a job has stopped.
+func (s *Session) ShowEcho() {
+	s.Helper()
+	fd := int(s.Tty.Fd())
+	state, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err == nil {
+		state.Lflag |= unix.ECHO
+		err = unix.IoctlSetTermios(fd, unix.TCSETS, state)
+	}
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *Session) echoes() bool {
+	state, err := unix.IoctlGetTermios(int(s.Tty.Fd()), unix.TCGETS)
+	return err == nil && state.Lflag&unix.ECHO != 0
+}
+
+// Typed types a text.
+func (s *Session) Typed(text string) {
+	s.Helper()
+	if _, err := s.Master.WriteString(text); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// End waits for the process, and returns its exit code and all that the terminal got.
+func (s *Session) End() (code int, output string) {
+	s.Helper()
+	var exit *exec.ExitError
+	if err := s.Cmd.Wait(); err != nil && !errors.As(err, &exit) {
+		s.Fatal(err)
+	}
+	if !s.echoes() {
+		s.Error("the terminal does not show what is typed any more")
+	}
+	s.Tty.Close()
+	<-s.read // the kernel ends the master's stream with an error once nobody holds the tty
+	return s.Cmd.ProcessState.ExitCode(), s.output()
+}
+
+// Roomy is the size of a small disk that is as good as endless, in bytes.
+const Roomy = 8 << 20
+
+// MountTmpfs puts a small disk at path until the test ends. Resized by calling it again.
+func MountTmpfs(t *testing.T, path string, size int, flags uintptr) {
+	t.Helper()
+	err := syscall.Mount("tmpfs", path, "tmpfs", flags, fmt.Sprintf("size=%d,mode=0700", size))
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENODEV) {
+		t.Skip("a small disk cannot be made here: mounting a tmpfs needs root: ", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if flags&syscall.MS_REMOUNT == 0 {
+		t.Cleanup(func() { syscall.Unmount(path, syscall.MNT_DETACH) })
+	}
+}

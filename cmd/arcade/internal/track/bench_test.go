@@ -1,0 +1,33 @@
+package track
+
+import (
+	"context"
+	"io"
+	"testing"
+	"time"
+)
+
+// BenchmarkRecord is what recording adds to a command on a warm database, within the process:
+// a connection of its own, one transaction, one sync. Another connection stays open, as that of
+// a flusher at work would.
+func BenchmarkRecord(b *testing.B) {
+	home := b.TempDir()
+	t := New("", "")
+	t.Debug = io.Discard
+	t.Env = func(name string) string { return map[string]string{"HOME": home}[name] }
+	command := Command{Name: "logout", Began: time.Now(), Ended: time.Now()}
+	t.Record(command)
+	other, err := t.Queue()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := other.Snapshot(context.Background(), Filter{Limit: 1}); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, _, err := t.record(context.Background(), command); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

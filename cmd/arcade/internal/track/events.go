@@ -1,0 +1,116 @@
+package track
+
+import (
+	"encoding/json"
+	"math"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
+
+// The events. Besides them only aliases are sent, which say that an anonymous id has become a
+// known one.
+const (
+	// Succeeded: a command ended with exit code 0.
+	Succeeded = "CLI execution succeeded"
+	// Failed: a command ended in any other way, Ctrl-C and wrong usage included.
+	Failed = "CLI execution failed"
+	// aliasEvent is PostHog's name for an alias.
+	aliasEvent = "$create_alias"
+)
+
+// errorMessageLimit bounds error_message, in characters.
+const errorMessageLimit = 300
+
+// Properties is everything an event says, besides who and when. PostHog's library adds its
+// name and version, Go's version and the operating system's name and version; an anonymous
+// event carries $process_person_profile: false, so that no profile is made of it.
+type Properties struct {
+	// CommandName is the dotted path of the command, `secret.set`; `root` when none was found.
+	CommandName string `json:"command_name"`
+	// CLIVersion is this program's version.
+	CLIVersion string `json:"cli_version"`
+	// RuntimeLanguage is `go`; the Python CLI says `python`.
+	RuntimeLanguage string `json:"runtime_language"`
+	// RuntimeVersion is the version of Go, `go1.26.0`.
+	RuntimeVersion string `json:"runtime_version"`
+	// OSType is `Darwin`, `Linux` or `Windows`, as Python's platform.system() has it.
+	OSType string `json:"os_type"`
+	// OSRelease is the kernel's release, as Python's platform.release() has it.
+	OSRelease string `json:"os_release"`
+	// Duration is how long the command took, in milliseconds with two decimals.
+	Duration float64 `json:"duration"`
+	// DurationMS is the same in whole milliseconds, as the Python CLI sends it.
+	DurationMS int64 `json:"duration_ms"`
+	// OrgID and ProjectID are the ids of where the login works, of events that belong to it.
+	OrgID     string `json:"org_id,omitempty"`
+	ProjectID string `json:"project_id,omitempty"`
+	// ErrorMessage says why a command failed, in fixed words.
+	ErrorMessage string `json:"error_message,omitempty"`
+}
+
+// event makes the event of a command that ran with the login file. One that ran with a key from the
+// environment, and the logout, say nothing of the login's project.
+func (t *Tracker) event(c Command, file identity.Credentials) outbox.Message {
+	took := c.Ended.Sub(c.Began)
+	p := Properties{
+		CommandName:     c.Name,
+		CLIVersion:      t.Version,
+		RuntimeLanguage: "go",
+		RuntimeVersion:  runtime.Version(),
+		OSType:          osType(runtime.GOOS),
+		OSRelease:       osRelease(),
+		Duration:        math.Round(float64(took)/float64(time.Millisecond)*100) / 100,
+		DurationMS:      took.Round(time.Millisecond).Milliseconds(),
+		ErrorMessage:    shorten(c.Failure, errorMessageLimit),
+	}
+	if _, isLogout := c.Change.(identity.Logout); !isLogout && t.Env("ARCADE_API_KEY") == "" {
+		p.OrgID, p.ProjectID = file.OrgID, file.ProjectID
+	}
+	event := Succeeded
+	if c.Failure != "" {
+		event = Failed
+	}
+	encoded, err := json.Marshal(p)
+	if err != nil { // a struct of strings and a finite number
+		panic(err)
+	}
+	return outbox.Message{
+		UUID: t.NewUUID(), Kind: outbox.Capture, Event: event, Properties: encoded,
+		RecordedAt: c.Ended.Truncate(time.Millisecond),
+	}
+}
+
+func osType(goos string) string {
+	switch goos {
+	case "darwin":
+		return "Darwin"
+	case "windows":
+		return "Windows"
+	default:
+		return strings.ToUpper(goos[:1]) + goos[1:]
+	}
+}
+
+// shorten cuts a text to n characters.
+func shorten(text string, n int) string {
+	if runes := []rune(text); len(runes) > n {
+		return string(runes[:n])
+	}
+	return text
+}
+
+// Command is a command that has ended.
+type Command struct {
+	// Name is its dotted path, `secret.set`.
+	Name string
+	// Began and Ended say when.
+	Began, Ended time.Time
+	// Failure says in fixed words why it failed, "" when it did not.
+	Failure string
+	// Change is what it did to the identity, nil for nothing.
+	Change identity.Input
+}

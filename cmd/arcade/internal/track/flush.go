@@ -1,0 +1,71 @@
+package track
+
+import (
+	"context"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
+
+// Flushed is what Flush has done.
+type Flushed struct {
+	// Off names what has switched tracking off, so that nothing was sent; "" when it is on.
+	Off string
+	// Delivered and Dead were settled by this run. Pending are left, of which Waiting are aliases
+	// that wait for Arcade Cloud's word on the credentials, and for no network.
+	Delivered, Dead, Pending, Waiting int
+	// Refused says that Arcade Cloud does not take the credentials.
+	Refused bool
+}
+
+// Flush delivers what waits and returns when nothing is left that could be sent, or why something
+// is: ErrBusy, a *Delay, or what is wrong with the database. Progress is told how many of how many
+// are settled.
+func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(settled, total int)) (done Flushed, err error) {
+	before, err := q.Snapshot(ctx, Filter{Limit: 1})
+	if err != nil {
+		return done, err
+	}
+	if done.Off = q.t.OffBy(before); done.Off != "" {
+		return done, nil
+	}
+	total, why := q.drain(ctx, before.Counts.Pending, timeout, progress)
+	if ctx.Err() != nil {
+		return done, ctx.Err()
+	}
+	after, err := q.Snapshot(ctx, Filter{Limit: 1})
+	if err != nil {
+		return done, err
+	}
+	if done.Off = q.t.OffBy(after); done.Off != "" { // since a moment ago
+		return done, nil
+	}
+	done = Flushed{
+		Delivered: total.Delivered, Dead: total.Dead, Pending: after.Counts.Pending,
+		Waiting: after.Counts.Held, Refused: after.Refused,
+	}
+	if done.Pending == done.Waiting {
+		return done, nil
+	}
+	return done, why
+}
+
+// drain runs a flusher in the foreground. A person asks again about credentials that were refused
+// lately.
+func (q *Queue) drain(ctx context.Context, pending int, timeout time.Duration, progress func(settled, total int)) (outbox.Result, error) {
+	if pending == 0 {
+		return outbox.Result{}, nil
+	}
+	box, err := outbox.New(q.t.config(q.home, true))
+	if err != nil {
+		return outbox.Result{}, err
+	}
+	defer box.Close()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	progress(0, pending) // the first answer may take a while
+	return box.Flush(ctx, outbox.FlushOptions{
+		Wait:     timeout,
+		Progress: func(r outbox.Result) { progress(r.Delivered+r.Dead, pending) },
+	})
+}

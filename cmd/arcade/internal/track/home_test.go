@@ -1,0 +1,45 @@
+package track
+
+import (
+	"errors"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+func TestFilesAreWhereThePythonCLIKeepsThem(t *testing.T) {
+	user, elsewhere := t.TempDir(), t.TempDir()
+	own, foreign := "HOME", "USERPROFILE"
+	if runtime.GOOS == "windows" {
+		own, foreign = foreign, own
+	}
+	tests := map[string]struct {
+		env  map[string]string
+		want string // the directory that .arcade is in, "" for an error
+	}{
+		"in the home directory":                        {map[string]string{own: user}, user},
+		"not where another system keeps its homes":     {map[string]string{own: user, foreign: elsewhere}, user},
+		"in ARCADE_WORK_DIR, if it is set":             {map[string]string{own: user, "ARCADE_WORK_DIR": elsewhere}, elsewhere},
+		"in ARCADE_WORK_DIR, if there is no home":      {map[string]string{"ARCADE_WORK_DIR": elsewhere}, elsewhere},
+		"in ARCADE_WORK_DIR with a tilde":              {map[string]string{own: user, "ARCADE_WORK_DIR": "~"}, user},
+		"in ARCADE_WORK_DIR below a tilde":             {map[string]string{own: user, "ARCADE_WORK_DIR": "~/work"}, filepath.Join(user, "work")},
+		"in ARCADE_WORK_DIR with the system's tilde":   {map[string]string{own: user, "ARCADE_WORK_DIR": "~" + string(filepath.Separator) + "work"}, filepath.Join(user, "work")},
+		"nowhere without a home":                       {map[string]string{}, ""},
+		"nowhere with a tilde that stands for no home": {map[string]string{"ARCADE_WORK_DIR": "~/work"}, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			tracker := &Tracker{Env: func(name string) string { return test.env[name] }}
+			got, err := tracker.Home()
+			if test.want == "" {
+				if !errors.Is(err, ErrNoHome) {
+					t.Errorf("got %v, %v; want the error that tells to set HOME", got, err)
+				}
+				return
+			}
+			if want := filepath.Join(test.want, ".arcade"); got.dir != want || err != nil {
+				t.Errorf("got %v, %v; want %q", got, err, want)
+			}
+		})
+	}
+}

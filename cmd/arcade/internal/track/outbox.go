@@ -1,0 +1,43 @@
+package track
+
+import (
+	"github.com/ArcadeAI/arcade-cli/migrations"
+	"github.com/ArcadeAI/arcade-cli/outbox"
+	"github.com/ArcadeAI/arcade-cli/outbox/posthog"
+)
+
+// Config is the configuration of the outbox in this home. The error can be ErrNoHome.
+func (t *Tracker) Config() (outbox.Config, error) {
+	home, err := t.Home()
+	return t.config(home, false), err
+}
+
+// config takes whether Arcade Cloud is asked again about credentials that it has refused lately.
+func (t *Tracker) config(home Home, again bool) outbox.Config {
+	return outbox.Config{
+		Path:   home.database(),
+		Sink:   posthog.New(posthog.Config{Host: t.Host(), Key: t.postHogKey(), Transport: t.Network(), Now: t.Now}),
+		Tables: migrations.Identity(),
+
+		Environment: []string{"ARCADE_USAGE_HOST", "ARCADE_USAGE_KEY", "ARCADE_USAGE_TRACKING"},
+		Paths:       []string{"ARCADE_WORK_DIR"},
+		Secrets:     []string{"ARCADE_API_KEY"},
+		Consent:     t.Switches().consent(),
+
+		Resolve:  resolver{t, home, again}.resolve,
+		Released: t.released,
+		Moved:    t.moved,
+
+		Now: t.Now, NewUUID: t.NewUUID, Jitter: t.Jitter, Start: t.Start, Point: t.Point,
+	}
+}
+
+// open returns this home's outbox. It touches nothing.
+func (t *Tracker) open() (Home, *outbox.Outbox, error) {
+	home, err := t.Home()
+	if err != nil {
+		return home, nil, err
+	}
+	box, err := outbox.New(t.config(home, false))
+	return home, box, err
+}

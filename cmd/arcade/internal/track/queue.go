@@ -1,0 +1,308 @@
+package track
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
+
+// Message is an event or an alias in the queue, and what became of it.
+type Message = outbox.Message
+
+// Filter selects messages. The zero Filter selects all.
+type Filter = outbox.Filter
+
+// State says what became of a message.
+type State = outbox.State
+
+// Note is what a command that failed to record has left behind.
+type Note = outbox.Note
+
+// Kind says how a message travels.
+type Kind = outbox.Kind
+
+// Alias is the kind of a message that merges two ids; all others are events.
+const Alias = outbox.Alias
+
+// The states of a message.
+const (
+	Pending   = outbox.Pending
+	Delivered = outbox.Delivered
+	Dead      = outbox.Dead
+)
+
+// Schedule is when the next delivery may begin, and why not earlier.
+type Schedule = outbox.Schedule
+
+// Delay is the error of a delivery that nobody, or somebody else, answered.
+type Delay = outbox.Delay
+
+var (
+	// ErrNewer says that a newer arcade has written the database.
+	ErrNewer = outbox.ErrNewer
+	// ErrBusy says that another flusher was at work all the time.
+	ErrBusy = outbox.ErrBusy
+	// ErrOff says that tracking was switched off.
+	ErrOff = outbox.ErrOff
+)
+
+// flusherLife is how long a flusher in the background can be at work, see outbox.Main.
+const flusherLife = 10 * time.Second
+
+// Queue is what was recorded in one home, for those who look at it and move it along.
+type Queue struct {
+	t    *Tracker
+	home Home
+	box  *outbox.Outbox
+}
+
+// Queue returns this home's. It touches nothing; the error can be ErrNoHome.
+func (t *Tracker) Queue() (*Queue, error) {
+	home, box, err := t.open()
+	if err != nil {
+		return nil, err
+	}
+	return &Queue{t: t, home: home, box: box}, nil
+}
+
+// Close closes the database, if anything has opened it.
+func (q *Queue) Close() error { return q.box.Close() }
+
+// Snapshot is what the database says at one moment.
+type Snapshot struct {
+	// AnonID is this home's id, "" while nothing was recorded, and Since when it got it.
+	AnonID string
+	Since  time.Time
+	// PrincipalID is the principal it is linked to, "" for none. Asks says that there are
+	// credentials whose principal is not known yet.
+	PrincipalID string
+	Asks        bool
+	Counts      outbox.Counts
+	Schedule    Schedule
+	Messages    []Message
+	// Refused says that Arcade Cloud has refused the credentials file's key lately.
+	Refused bool
+	// Deaths are the reasons of dead messages, the most frequent first.
+	Deaths []Death
+	// Consent is what `arcade usage enable` and `disable` have left.
+	Consent outbox.Consent
+	// Schema is the version of the database.
+	Schema int
+	// Identities are all ids that this home has had, in the order of their first use.
+	Identities []identity.Period
+}
+
+// Death is why messages are dead, and how many.
+type Death struct {
+	Reason   string
+	Messages int
+}
+
+func deaths(ctx context.Context, tx *outbox.Tx) (list []Death, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT coalesce(last_error, ''), count(*) FROM messages
+		WHERE state = 'dead' GROUP BY 1 ORDER BY 2 DESC, 1`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var d Death
+		if err := rows.Scan(&d.Reason, &d.Messages); err != nil {
+			return nil, err
+		}
+		list = append(list, d)
+	}
+	return list, rows.Err()
+}
+
+// Snapshot changes nothing. A database that does not exist yet reads as empty. Of one that cannot be
+// read it says what lies beside it.
+func (q *Queue) Snapshot(ctx context.Context, filter Filter) (s Snapshot, err error) {
+	s.Consent = q.box.ConsentBeside()
+	err = q.Show(ctx, filter, func(now Snapshot, messages iter.Seq2[Message, error]) error {
+		s = now
+		for m, err := range messages {
+			if err != nil {
+				return err
+			}
+			s.Messages = append(s.Messages, m)
+		}
+		return nil
+	})
+	return s, err
+}
+
+// Show gives show what the database says at one moment, without the messages, and those one at a
+// time: a long queue takes no more memory than a short one.
+func (q *Queue) Show(ctx context.Context, filter Filter, show func(s Snapshot, messages iter.Seq2[Message, error]) error) error {
+	err := q.box.View(ctx, func(tx *outbox.Tx) error {
+		state, _, err := identity.Load(ctx, tx.Tx)
+		if err != nil {
+			return err
+		}
+		s := Snapshot{
+			AnonID: state.AnonID, PrincipalID: state.PrincipalID, Asks: state.Credential != "",
+			Schedule: tx.Schedule(), Consent: tx.Consent(),
+		}
+		if s.Since, err = identity.Since(ctx, tx.Tx); err != nil {
+			return err
+		}
+		if s.Identities, err = identity.History(ctx, tx.Tx); err != nil {
+			return err
+		}
+		if s.Counts, err = tx.Counts(ctx); err != nil {
+			return err
+		}
+		if s.Counts.Dead > 0 {
+			if s.Deaths, err = deaths(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if file := readCredentials(q.home); file.Present() {
+			if s.Refused, err = identity.Refused(ctx, tx.Tx, file.Credentials, tx.Now()); err != nil {
+				return err
+			}
+		}
+		if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&s.Schema); err != nil {
+			return err
+		}
+		return show(s, tx.Messages(ctx, filter))
+	})
+	if errors.Is(err, outbox.ErrNone) {
+		return show(Snapshot{Consent: q.box.ConsentBeside()}, func(func(Message, error) bool) {})
+	}
+	return err
+}
+
+// OffBy names what switched tracking off, "" when it is on.
+func (t *Tracker) OffBy(s Snapshot) string {
+	switches := t.Switches()
+	switch {
+	case !switches.On:
+		return switches.By
+	case !s.Consent.On && !switches.Forced:
+		return "arcade usage disable"
+	default:
+		return ""
+	}
+}
+
+// Check tries what the next command would need to record and to deliver, and undoes it.
+func (q *Queue) Check(ctx context.Context) error {
+	config := q.t.config(q.home, false)
+	config.LockWait, config.BusyWait = checkWait, checkWait
+	box, err := outbox.New(config)
+	if err != nil {
+		return err
+	}
+	defer box.Close()
+	return box.Check(ctx)
+}
+
+// checkWait is how long Check waits for each lock: commands hold them for milliseconds.
+const checkWait = time.Second
+
+// Missed is the last time that a command could not record, or start a flusher, if nothing has been
+// recorded or delivered since.
+func (q *Queue) Missed(s Snapshot) Note {
+	note := q.box.Note()
+	last := s.Schedule.LastSuccess
+	if n := len(s.Messages); n > 0 && !note.Recorded && s.Messages[n-1].RecordedAt.After(last) {
+		last = s.Messages[n-1].RecordedAt
+	}
+	if !note.At.After(last) || note.Recorded && s.Counts.Pending == 0 {
+		return Note{}
+	}
+	return note
+}
+
+// Flushing tells whether a flusher is at work now.
+func (q *Queue) Flushing() bool { return q.box.Flushing() }
+
+// File returns the path of the database and its size in bytes, with the WAL.
+func (q *Queue) File() (path string, bytes int64) {
+	for _, name := range []string{q.box.Path(), q.box.Path() + "-wal"} {
+		if info, err := os.Stat(name); err == nil {
+			bytes += info.Size()
+		}
+	}
+	return q.box.Path(), bytes
+}
+
+// Wire returns a message as it goes over the wire. An error means that it is damaged.
+func (q *Queue) Wire(m Message) (json.RawMessage, error) { return q.box.Wire(m) }
+
+// Enable switches recording on.
+func (q *Queue) Enable(ctx context.Context) error { return q.box.Enable(ctx) }
+
+// Disable switches recording off, erases what waits and returns how much that was. Late is true
+// when a delivery is under way that could not be waited for, because it took too long or ctx ended.
+func (q *Queue) Disable(ctx context.Context) (erased int, late bool, err error) {
+	if erased, err = q.box.Disable(ctx); err != nil {
+		return 0, false, err
+	}
+	return erased, !q.box.AwaitFlusher(ctx, flusherLife), q.removePage()
+}
+
+// Clear erases every message and returns how many of them waited.
+func (q *Queue) Clear(ctx context.Context) (erased int, err error) {
+	if erased, err = q.box.Clear(ctx, nil); err != nil {
+		return 0, err
+	}
+	return erased, q.removePage()
+}
+
+// Forget erases every message and all that says who this home was, usage.json included, and keeps
+// what `arcade usage enable` and `disable` have left. It returns like Disable.
+func (q *Queue) Forget(ctx context.Context) (erased int, late bool, err error) {
+	erased, err = q.box.Clear(ctx, func(tx *outbox.Tx) error { return identity.Forget(ctx, tx.Tx, q.home.mirror()) })
+	if err != nil {
+		return 0, false, err
+	}
+	return erased, !q.box.AwaitFlusher(ctx, flusherLife), q.removePage()
+}
+
+// Page is where the page of `arcade usage report` is kept. It goes when messages are erased.
+func (q *Queue) Page() string { return filepath.Join(q.home.dir, "usage.html") }
+
+func (q *Queue) removePage() error {
+	if err := os.Remove(q.Page()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Retry makes dead messages pending again, all or those with the given numbers or uuids, and
+// returns how many.
+func (q *Queue) Retry(ctx context.Context, ids []string) (retried int, err error) {
+	err = q.box.Update(ctx, func(tx *outbox.Tx) (err error) {
+		retried, err = tx.Retry(ctx, ids)
+		return err
+	})
+	return retried, err
+}
+
+// Principal returns what was learned about credentials, "" when nothing was, or when tracking is
+// off and the database is not to be touched.
+func (t *Tracker) Principal(ctx context.Context, credentials identity.Credentials) (principal string) {
+	_, box, err := t.open()
+	if err != nil || !t.Switches().On {
+		return ""
+	}
+	err = box.View(ctx, func(tx *outbox.Tx) (err error) {
+		principal, err = identity.Principal(ctx, tx.Tx, credentials.Fingerprint())
+		return err
+	})
+	if err != nil {
+		return ""
+	}
+	return principal
+}

@@ -1,0 +1,119 @@
+package track
+
+import (
+	"context"
+	"errors"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
+
+// RecordLimit bounds what recording may cost a command when the disk hangs. It is longer than
+// the waits for the two locks together, see outbox.Config.
+const RecordLimit = 12 * time.Second
+
+// Record records the command and starts a flusher if one is due. First is true when nothing was
+// ever recorded here: the user has to be told. Whatever fails costs the event and nothing else,
+// so there is no error; Debug is told.
+func (t *Tracker) Record(c Command) (first bool) {
+	if s := t.Switches(); !s.On {
+		t.debug("not recorded: tracking is off (%s)", s.By)
+		return false
+	}
+	// A write to a stderr that nobody reads any more would end the process, and with another
+	// exit code than the command's.
+	signal.Ignore(syscall.SIGPIPE)
+	type outcome struct {
+		outbox.Recorded
+		event outbox.Message
+		err   error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		o := outcome{err: errors.New("recording ran into a bug")}
+		defer func() {
+			recover()
+			done <- o
+		}()
+		o.Recorded, o.event, o.err = t.record(context.Background(), c)
+	}()
+	o := outcome{err: errors.New("the disk does not answer")}
+	select {
+	case o = <-done:
+	case <-time.After(RecordLimit):
+	}
+	switch {
+	case errors.Is(o.err, outbox.ErrOff):
+		t.debug("not recorded: tracking is off (arcade usage disable)")
+	case o.err != nil:
+		t.debug("not recorded: %v", o.err)
+	case o.Trouble != nil:
+		t.debug("recorded %s %s %s, but: %v", o.event.UUID, o.event.Event, o.event.Properties, o.Trouble)
+	default:
+		t.debug("recorded %s %s %s", o.event.UUID, o.event.Event, o.event.Properties)
+	}
+	return o.First
+}
+
+// record is an event's way: read who this home is and what the command could have known, decide
+// whose the event is, add it, export usage.json. The outbox commits, leaves, and starts a flusher.
+func (t *Tracker) record(ctx context.Context, c Command) (done outbox.Recorded, event outbox.Message, err error) {
+	home, box, err := t.open()
+	if err != nil {
+		return done, event, err
+	}
+	done, err = box.Record(ctx, func(tx *outbox.Tx) error { // with tracking off nothing is read, either
+		credentials := readCredentials(home)
+		event = t.event(c, credentials.Credentials)
+		now, err := readIdentity(ctx, tx.Tx, home)
+		if err != nil {
+			return err
+		}
+		input, err := t.input(ctx, tx, c.Change, credentials)
+		if err != nil {
+			return err
+		}
+		next, steps := decide(now, input, t.NewAnon)
+		if err := t.add(ctx, tx, steps, event); err != nil {
+			return err
+		}
+		t.Point("inserted")
+		if err := save(ctx, tx, now, next); err != nil {
+			return err
+		}
+		tx.AfterCommit(func() error { return t.export(ctx, box, home, now.mirror, next[len(next)-1]) })
+		return nil
+	})
+	return done, event, err
+}
+
+// input turns what the command did, and the credentials it could have used, into the state
+// machine's terms.
+func (t *Tracker) input(ctx context.Context, tx *outbox.Tx, change identity.Input, file fileCredentials) (identity.Input, error) {
+	key := identity.FingerprintKey(t.Env("ARCADE_API_KEY"))
+	keyPrincipal, err := identity.Principal(ctx, tx.Tx, key)
+	if err != nil {
+		return nil, err
+	}
+	switch change := change.(type) {
+	case identity.Login:
+		if change.Principal != "" {
+			err = identity.Remember(ctx, tx.Tx, change.Credential, change.Principal, tx.Now())
+		}
+		return change, err
+	case identity.Logout:
+		change.Key, change.KeyPrincipal = key, keyPrincipal
+		return change, nil
+	case nil:
+		principal, err := identity.Principal(ctx, tx.Tx, file.fingerprint)
+		return identity.Command{
+			Credential: file.fingerprint, Principal: principal, Unreadable: file.unreadable,
+			Key: key, KeyPrincipal: keyPrincipal,
+		}, err
+	default:
+		return change, nil
+	}
+}

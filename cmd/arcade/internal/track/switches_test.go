@@ -1,0 +1,31 @@
+package track
+
+import "testing"
+
+func TestSwitchesAndWhichOneHasTheLastWord(t *testing.T) {
+	for _, test := range []struct {
+		tracking, doNotTrack string
+		want                 Switches
+	}{
+		{"", "", Switches{On: true}},
+		{"", "1", Switches{By: "DO_NOT_TRACK"}},
+		{"", "true", Switches{By: "DO_NOT_TRACK"}},
+		{"", " yes ", Switches{By: "DO_NOT_TRACK"}},
+		{"", "0", Switches{On: true}},
+		{"", "False", Switches{On: true}},
+		{"0", "", Switches{By: "ARCADE_USAGE_TRACKING"}},
+		{"OFF", "0", Switches{By: "ARCADE_USAGE_TRACKING"}},
+		{" no ", "", Switches{By: "ARCADE_USAGE_TRACKING"}},
+		{"1", "1", Switches{On: true, Forced: true, By: "ARCADE_USAGE_TRACKING"}},
+		{"anything", "1", Switches{On: true, Forced: true, By: "ARCADE_USAGE_TRACKING"}},
+		{" ", "1", Switches{By: "DO_NOT_TRACK"}},
+	} {
+		tracker := New("", "")
+		tracker.Env = func(name string) string {
+			return map[string]string{"ARCADE_USAGE_TRACKING": test.tracking, "DO_NOT_TRACK": test.doNotTrack}[name]
+		}
+		if got := tracker.Switches(); got != test.want {
+			t.Errorf("ARCADE_USAGE_TRACKING=%q DO_NOT_TRACK=%q: %+v, want %+v", test.tracking, test.doNotTrack, got, test.want)
+		}
+	}
+}

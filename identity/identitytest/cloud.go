@@ -1,0 +1,323 @@
+// Package identitytest is a small stand-in for Arcade Cloud: real HTTP on a loopback port,
+// both generations of the login, OAuth with PKCE really verified, codes that work once,
+// refresh tokens that are replaced at each use and whose second use ends the login, and
+// faults by path. In its error texts it repeats what it was sent, as real servers do, so that
+// a test sees whether a client passes a server's words on.
+package identitytest
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The paths of the calls, for [Cloud.Override], [Cloud.Delay] and [Cloud.Count].
+const (
+	ConfigPath    = "/api/v1/auth/cli_config"
+	AuthorizePath = "/oauth/authorize"
+	TokenPath     = "/oauth/token"
+	WhoAmIPath    = "/api/v1/auth/whoami"
+	ValidatePath  = "/api/v1/auth/validate"
+	OlderPath     = "/api/v1/auth/cli_login"
+	OrgsPath      = "/api/v1/orgs"
+)
+
+// ClientID is the public client that the stand-in knows.
+const ClientID = "arcade-cli"
+
+// Person is somebody with an account.
+type Person struct {
+	PrincipalID string
+	Email       string
+	Orgs        []Org
+}
+
+// Org is an organisation with its projects.
+type Org struct {
+	ID, Name string
+	Default  bool
+	Projects []Project
+}
+
+// Project is a project of an organisation.
+type Project struct {
+	ID, Name string
+	Default  bool
+}
+
+// Behaviour is what differs between one Cloud and another. The zero value is today's, with
+// tokens for an hour and refresh tokens that are replaced at each use.
+type Behaviour struct {
+	Older            bool   // only the API-key login
+	OlderID          bool   // organisations carry organization_id
+	SignedIn         string // the e-mail of who is logged in in the browser; "" for the first person
+	Deny             string // what the login page answers instead, an OAuth error
+	DenyDescription  string
+	RedirectURI      string // that is registered, "" for http://127.0.0.1:9905/callback
+	AuthorizeURL     string // in cli_config, "" for the stand-in's own
+	TokenURL         string
+	ExpiresIn        any    // seconds; nil for 3600, [Absent] for none
+	TokenType        string // "" for Bearer
+	NoRefreshToken   bool   // the login yields none
+	KeepRefreshToken bool   // a renewal yields none, and the old one stays good
+	ForgiveReuse     bool   // a refresh token that was replaced still works
+	NoLists          bool   // whoami tells no organisations and projects
+}
+
+// Absent leaves a value out of an answer.
+type Absent struct{}
+
+// Cloud is a running stand-in. Its methods may be called while requests are under way.
+type Cloud struct {
+	URL string
+
+	server   *httptest.Server
+	released chan struct{}
+
+	mu         sync.Mutex
+	behaviour  Behaviour
+	people     []Person
+	keys       map[string]string // API key -> principal
+	codes      map[string]*code
+	sessions   []*session
+	overrides  map[string]http.HandlerFunc
+	delays     map[string]time.Duration
+	counts     map[string]int
+	violations []string
+	last       int
+}
+
+// session is one login: its tokens belong together, and end together.
+type session struct {
+	email   string
+	ended   bool
+	access  map[string]bool // false once it does not work any more
+	refresh map[string]bool // false once it was replaced
+}
+
+// Start starts a Cloud with these people, on this machine.
+func Start(people ...Person) *Cloud {
+	c := &Cloud{
+		released: make(chan struct{}), people: people,
+		keys: map[string]string{}, codes: map[string]*code{},
+		overrides: map[string]http.HandlerFunc{}, delays: map[string]time.Duration{}, counts: map[string]int{},
+	}
+	c.server = httptest.NewServer(http.HandlerFunc(c.serve))
+	c.URL = c.server.URL
+	return c
+}
+
+// Close ends it, and every call that hangs.
+func (c *Cloud) Close() {
+	close(c.released)
+	c.server.CloseClientConnections()
+	c.server.Close()
+}
+
+// Set changes how it behaves.
+func (c *Cloud) Set(change func(*Behaviour)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(&c.behaviour)
+}
+
+// AddKey makes an API key of principal's good.
+func (c *Cloud) AddKey(key, principal string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.keys[key] = principal
+}
+
+// Override answers a path by handler, nil for the usual answer.
+func (c *Cloud) Override(path string, handler http.HandlerFunc) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.overrides[path] = handler
+}
+
+// Hang lets a path never answer.
+func (c *Cloud) Hang(path string) {
+	c.Override(path, func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-c.released:
+		}
+	})
+}
+
+// Delay lets a path answer later: what it does is done at once.
+func (c *Cloud) Delay(path string, d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.delays[path] = d
+}
+
+// Count is how often a path was asked.
+func (c *Cloud) Count(path string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.counts[path]
+}
+
+// Violations is what a client did against the rules, such as showing a code twice.
+func (c *Cloud) Violations() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.violations)
+}
+
+// violation is called with the mutex held.
+func (c *Cloud) violation(format string, args ...any) {
+	c.violations = append(c.violations, fmt.Sprintf(format, args...))
+}
+
+// next makes a name that was never used; called with the mutex held.
+func (c *Cloud) next(kind string) string {
+	c.last++
+	return fmt.Sprintf("%s_SENTINEL_%d", kind, c.last)
+}
+
+func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	c.counts[r.URL.Path]++
+	override, delay := c.overrides[r.URL.Path], c.delays[r.URL.Path]
+	c.mu.Unlock()
+	if override != nil {
+		override(w, r)
+		return
+	}
+	answer := httptest.NewRecorder()
+	c.route(answer, r)
+	select {
+	case <-time.After(delay):
+	case <-c.released:
+	}
+	maps.Copy(w.Header(), answer.Header())
+	w.WriteHeader(answer.Code)
+	_, _ = w.Write(answer.Body.Bytes())
+}
+
+func (c *Cloud) route(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case r.URL.Path == ConfigPath && !c.behaviour.Older:
+		c.config(w)
+	case r.URL.Path == AuthorizePath:
+		c.authorize(w, r)
+	case r.URL.Path == TokenPath:
+		c.token(w, r)
+	case r.URL.Path == OlderPath:
+		c.older(w, r)
+	case r.URL.Path == ValidatePath:
+		c.validate(w, r)
+	case r.URL.Path == WhoAmIPath:
+		c.whoAmI(w, r)
+	case strings.HasPrefix(r.URL.Path, OrgsPath):
+		c.organisations(w, r)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func writeJSON(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(value)
+}
+
+type object = map[string]any
+
+func (c *Cloud) validate(w http.ResponseWriter, r *http.Request) {
+	principal, ok := c.keys[bearer(r)]
+	if !ok {
+		writeJSON(w, http.StatusUnauthorized, object{"detail": "not a key: " + bearer(r)})
+		return
+	}
+	writeJSON(w, http.StatusOK, object{"data": object{"principal_id": principal}})
+}
+
+func (c *Cloud) whoAmI(w http.ResponseWriter, r *http.Request) {
+	p, ok := c.authenticated(w, r)
+	if !ok {
+		return
+	}
+	data := object{"account_id": p.PrincipalID, "email": p.Email}
+	if !c.behaviour.NoLists {
+		var projects []object
+		for _, org := range p.Orgs {
+			projects = append(projects, projectsOf(org)...)
+		}
+		data["organizations"], data["projects"] = c.orgsOf(p), projects
+	}
+	writeJSON(w, http.StatusOK, object{"data": data})
+}
+
+// organisations answers /orgs and /orgs/{id}/projects.
+func (c *Cloud) organisations(w http.ResponseWriter, r *http.Request) {
+	p, ok := c.authenticated(w, r)
+	if !ok {
+		return
+	}
+	if r.URL.Path == OrgsPath {
+		writeJSON(w, http.StatusOK, object{"data": object{"items": c.orgsOf(p)}})
+		return
+	}
+	for _, org := range p.Orgs {
+		if r.URL.Path == OrgsPath+"/"+org.ID+"/projects" {
+			writeJSON(w, http.StatusOK, object{"data": object{"items": projectsOf(org)}})
+			return
+		}
+	}
+	writeJSON(w, http.StatusNotFound, object{"detail": "no such organisation: " + r.URL.Path})
+}
+
+func (c *Cloud) orgsOf(p Person) []object {
+	name, orgs := "org_id", []object{}
+	if c.behaviour.OlderID {
+		name = "organization_id"
+	}
+	for _, org := range p.Orgs {
+		orgs = append(orgs, object{name: org.ID, "name": org.Name, "is_default": org.Default})
+	}
+	return orgs
+}
+
+func projectsOf(org Org) []object {
+	projects := []object{}
+	for _, p := range org.Projects {
+		projects = append(projects, object{"project_id": p.ID, "name": p.Name, "is_default": p.Default})
+	}
+	return projects
+}
+
+// authenticated finds the person behind an access token, or answers 401.
+func (c *Cloud) authenticated(w http.ResponseWriter, r *http.Request) (Person, bool) {
+	for _, s := range c.sessions {
+		if !s.ended && s.access[bearer(r)] {
+			return c.person(s.email)
+		}
+	}
+	writeJSON(w, http.StatusUnauthorized, object{"detail": "not a token: " + bearer(r)})
+	return Person{}, false
+}
+
+func bearer(r *http.Request) string {
+	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	return token
+}
+
+func (c *Cloud) person(email string) (Person, bool) {
+	for _, p := range c.people {
+		if p.Email == email || email == "" {
+			return p, true
+		}
+	}
+	return Person{}, false
+}

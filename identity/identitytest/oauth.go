@@ -1,0 +1,243 @@
+package identitytest
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// code is what the login page hands out.
+type code struct {
+	challenge   string
+	redirectURI string
+	email       string
+	used        bool
+	session     *session // that was made of it
+}
+
+// Login makes a login without a browser, and returns its tokens.
+func (c *Cloud) Login(email string) (access, refresh string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.newSession(email)
+	return c.newAccess(s), c.newRefresh(s)
+}
+
+// Revoke makes every access token handed out so far one that is not accepted. Refresh tokens
+// stay good.
+func (c *Cloud) Revoke() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.sessions {
+		clear(s.access)
+	}
+}
+
+// EndLogins ends every login there is.
+func (c *Cloud) EndLogins() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.sessions {
+		s.ended = true
+	}
+}
+
+// LoginsEnded is how many logins have ended, by [Cloud.EndLogins] or by a second use of a
+// code or a refresh token.
+func (c *Cloud) LoginsEnded() (ended int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.sessions {
+		if s.ended {
+			ended++
+		}
+	}
+	return ended
+}
+
+func (c *Cloud) newSession(email string) *session {
+	s := &session{email: email, access: map[string]bool{}, refresh: map[string]bool{}}
+	c.sessions = append(c.sessions, s)
+	return s
+}
+
+func (c *Cloud) newAccess(s *session) string {
+	token := c.next("access")
+	s.access[token] = true
+	return token
+}
+
+func (c *Cloud) newRefresh(s *session) string {
+	token := c.next("refresh")
+	s.refresh[token] = true
+	return token
+}
+
+func (c *Cloud) config(w http.ResponseWriter) {
+	writeJSON(w, http.StatusOK, object{
+		"client_id":              ClientID,
+		"authorization_endpoint": cmp.Or(c.behaviour.AuthorizeURL, c.URL+AuthorizePath+"?tenant=t1"),
+		"token_endpoint":         cmp.Or(c.behaviour.TokenURL, c.URL+TokenPath),
+	})
+}
+
+// authorize is the login page: the person is logged in already and agrees at once.
+func (c *Cloud) authorize(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	for name, want := range map[string]string{
+		"response_type": "code", "client_id": ClientID, "redirect_uri": cmp.Or(c.behaviour.RedirectURI, "http://127.0.0.1:9905/callback"),
+		"scope": "openid offline_access", "code_challenge_method": "S256", "tenant": "t1",
+	} {
+		if got := query[name]; len(got) != 1 || got[0] != want {
+			c.violation("the login page got %s = %q; want %q", name, got, want)
+			http.Error(w, "invalid_request: "+r.URL.RawQuery, http.StatusBadRequest)
+			return
+		}
+	}
+	if len(query.Get("code_challenge")) != 43 || len(query.Get("state")) < 22 {
+		c.violation("the login page got a challenge of %d and a state of %d characters; want 43, and 128 bits", len(query.Get("code_challenge")), len(query.Get("state")))
+	}
+	back := url.Values{"state": {query.Get("state")}}
+	if c.behaviour.Deny != "" {
+		back.Set("error", c.behaviour.Deny)
+		back.Set("error_description", c.behaviour.DenyDescription)
+	} else {
+		name := c.next("code")
+		c.codes[name] = &code{challenge: query.Get("code_challenge"), redirectURI: query.Get("redirect_uri"), email: c.behaviour.SignedIn}
+		back.Set("code", name)
+	}
+	http.Redirect(w, r, query.Get("redirect_uri")+"?"+back.Encode(), http.StatusFound)
+}
+
+// older is the login page of the API-key generation.
+func (c *Cloud) older(w http.ResponseWriter, r *http.Request) {
+	person, ok := c.person(c.behaviour.SignedIn)
+	if !ok {
+		http.Error(w, "nobody is logged in", http.StatusForbidden)
+		return
+	}
+	key := c.next("arc")
+	c.keys[key] = person.PrincipalID
+	back := url.Values{"state": {r.URL.Query().Get("state")}, "api_key": {key}, "email": {person.Email}}
+	http.Redirect(w, r, r.URL.Query().Get("callback_uri")+"?"+back.Encode(), http.StatusFound)
+}
+
+func (c *Cloud) token(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil || r.Method != http.MethodPost || r.PostForm.Get("client_id") != ClientID || r.Header.Get("Authorization") != "" {
+		c.violation("the token endpoint got %s with client %q and authorization %q; want a POST of the public client", r.Method, r.PostForm.Get("client_id"), r.Header.Get("Authorization"))
+		refuse(w, "invalid_client", r)
+		return
+	}
+	switch r.PostForm.Get("grant_type") {
+	case "authorization_code":
+		c.exchange(w, r)
+	case "refresh_token":
+		c.renew(w, r)
+	default:
+		refuse(w, "unsupported_grant_type", r)
+	}
+}
+
+func (c *Cloud) exchange(w http.ResponseWriter, r *http.Request) {
+	form := r.PostForm
+	known := c.codes[form.Get("code")]
+	hash := sha256.Sum256([]byte(form.Get("code_verifier")))
+	switch {
+	case known == nil:
+		refuse(w, "invalid_grant", r)
+	case known.used:
+		c.violation("a code was shown twice")
+		if known.session != nil {
+			known.session.ended = true
+		}
+		refuse(w, "invalid_grant", r)
+	case known.redirectURI != form.Get("redirect_uri"), known.challenge != base64.RawURLEncoding.EncodeToString(hash[:]):
+		known.used = true
+		c.violation("a code was shown with the redirect URI %q and a verifier that fits the challenge: %v", form.Get("redirect_uri"), known.redirectURI != form.Get("redirect_uri"))
+		refuse(w, "invalid_grant", r)
+	default:
+		known.used, known.session = true, c.newSession(known.email)
+		answer := c.answer(known.session)
+		if !c.behaviour.NoRefreshToken {
+			answer["refresh_token"] = c.newRefresh(known.session)
+		}
+		writeJSON(w, http.StatusOK, answer)
+	}
+}
+
+func (c *Cloud) renew(w http.ResponseWriter, r *http.Request) {
+	token := r.PostForm.Get("refresh_token")
+	for _, s := range c.sessions {
+		good, known := s.refresh[token]
+		if !known {
+			continue
+		}
+		if !good && !c.behaviour.ForgiveReuse {
+			c.violation("a refresh token was shown twice")
+			s.ended = true
+		}
+		if s.ended {
+			break
+		}
+		answer := c.answer(s)
+		if !c.behaviour.KeepRefreshToken {
+			s.refresh[token] = false
+			answer["refresh_token"] = c.newRefresh(s)
+		}
+		writeJSON(w, http.StatusOK, answer)
+		return
+	}
+	refuse(w, "invalid_grant", r)
+}
+
+func (c *Cloud) answer(s *session) object {
+	answer := object{"access_token": c.newAccess(s), "token_type": cmp.Or(c.behaviour.TokenType, "Bearer")}
+	switch life := c.behaviour.ExpiresIn.(type) {
+	case nil:
+		answer["expires_in"] = 3600
+	case Absent:
+	default:
+		answer["expires_in"] = life
+	}
+	return answer
+}
+
+func refuse(w http.ResponseWriter, reason string, r *http.Request) {
+	writeJSON(w, http.StatusBadRequest, object{"error": reason, "error_description": "it was sent " + r.PostForm.Encode()})
+}
+
+// Page is what a browser ends up with.
+type Page struct {
+	Status  int
+	Address string   // in the address bar
+	History []string // the addresses before it
+	Text    string
+}
+
+// Browse opens an address as a browser does, and follows where it is sent.
+func Browse(address string) (Page, error) {
+	var page Page
+	client := &http.Client{
+		Transport: &http.Transport{DisableKeepAlives: true, Proxy: nil},
+		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+			page.History = append(page.History, via[len(via)-1].URL.String())
+			if len(via) > 10 {
+				return fmt.Errorf("sent on %d times", len(via))
+			}
+			return nil
+		},
+	}
+	response, err := client.Get(address)
+	if err != nil {
+		return page, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	page.Status, page.Address, page.Text = response.StatusCode, response.Request.URL.String(), strings.TrimSpace(string(text))
+	return page, err
+}

@@ -1,0 +1,310 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// oauthCredentials are those of Ada, good for an hour.
+func oauthCredentials(now time.Time) Credentials {
+	c := Credentials{Email: "ada@arcade.test", CoordinatorURL: "https://cloud.example",
+		Context: Context{"org_1", "Analytical", "proj_1", "Engine"}}
+	return Tokens{Access: "access_1", Refresh: "refresh_1", Life: time.Hour}.Into(c, now)
+}
+
+// credentialsAt returns a file in a directory of its own, with this content.
+func credentialsAt(t *testing.T, content string) CredentialsFile {
+	t.Helper()
+	f := CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml")}
+	if content != "" {
+		put(t, f.Path, content)
+	}
+	return f
+}
+
+func put(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func contentOf(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+func TestAnOAuthLoginIsWrittenAsPythonWritesIt(t *testing.T) {
+	f := credentialsAt(t, "")
+	login := oauthCredentials(time.Date(2026, 11, 25, 12, 0, 1, 787976123, time.Local))
+	if err := f.Write(t.Context(), login); err != nil {
+		t.Fatal(err)
+	}
+	const want = `cloud:
+  auth:
+    access_token: access_1
+    expires_at: '2026-11-25T13:00:01.787976'
+    refresh_token: refresh_1
+  context:
+    org_id: org_1
+    org_name: Analytical
+    project_id: proj_1
+    project_name: Engine
+  coordinator_url: https://cloud.example
+  user:
+    email: ada@arcade.test
+`
+	if got := contentOf(t, f.Path); got != want {
+		t.Errorf("the file is\n%s\nwant the Python CLI's:\n%s", got, want)
+	}
+	if got, err := f.Read(); err != nil || got != login {
+		t.Errorf("read back %s, %v; want %s", show(got), err, show(login))
+	}
+	checkPrivate(t, f.Path)
+}
+
+func TestAnOAuthLoginKeepsWhatIsNotIts(t *testing.T) {
+	f := credentialsAt(t, "# mine\ntheme: dark # really\ncloud:\n  region: eu # here\n  api: {key: arc_OLD, version: v1}\n  user: {name: N, email: o@l.d}\n  # the end\ncontexts: [1, 2]\n")
+	login := oauthCredentials(time.Now())
+	if err := f.Write(t.Context(), login); err != nil {
+		t.Fatal(err)
+	}
+	got := contentOf(t, f.Path)
+	for _, kept := range []string{"# mine\ntheme: dark # really\ncloud:\n  region: eu # here\n", "name: N", "# the end", "contexts: [1, 2]"} {
+		if !strings.Contains(got, kept) {
+			t.Errorf("%q was lost; want it kept:\n%s", kept, got)
+		}
+	}
+	if strings.Contains(got, "api:") {
+		t.Errorf("an API key is beside the tokens, and the Python CLI refuses the file:\n%s", got)
+	}
+	if back, err := f.Read(); err != nil || back != login {
+		t.Errorf("read back %s, %v; want %s", show(back), err, show(login))
+	}
+	key := Credentials{APIKey: "arc_1", Email: "a@b.c", CoordinatorURL: DefaultCloudURL}
+	if err := f.Write(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	if back, err := f.Read(); err != nil || back != key {
+		t.Errorf("after a login with a key: %s, %v; want nothing of the tokens and their project", show(back), err)
+	}
+}
+
+func TestTheExpiryIsReckonedAsPythonDoes(t *testing.T) {
+	newYork, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		t.Skipf("this machine knows no zones: %v", err)
+	}
+	kolkata := time.FixedZone("IST", 5*60*60+30*60)
+	at := func(text string, zone *time.Location) time.Time {
+		utc, err := time.Parse("2006-01-02T15:04:05Z07:00", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return utc.In(zone)
+	}
+	// The texts are those of Python's datetime.now() + timedelta(hours=1) in the same zone at the
+	// same instant; spent is the first instant at which Python's
+	// datetime.now() >= expires_at - timedelta(minutes=5), asked each minute.
+	for _, c := range []struct {
+		name        string
+		now         time.Time
+		text, spent string
+	}{
+		{"half an hour off UTC", at("2026-11-25T06:30:00Z", kolkata), "2026-11-25T13:00:00.000000", "2026-11-25T07:25:00Z"},
+		{"before the clock is set forward", at("2026-03-08T06:30:00Z", newYork), "2026-03-08T02:30:00.000000", "2026-03-08T07:00:00Z"},
+		{"before the clock is set back", at("2026-11-01T05:30:00Z", newYork), "2026-11-01T02:30:00.000000", "2026-11-01T07:25:00Z"},
+		{"in the hour that comes twice, the second time", at("2026-11-01T06:10:00Z", newYork), "2026-11-01T02:10:00.000000", "2026-11-01T07:05:00Z"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			login := Credentials{AccessToken: "t"}.lasting(time.Hour, c.now)
+			if got := login.pythonExpiry(); got != c.text {
+				t.Errorf("written as %s; want %s", got, c.text)
+			}
+			read := Credentials{AccessToken: "t"}
+			read.ExpiresAt, read.wall = parseExpiry(c.text, c.now.Location())
+			for minute := c.now; ; minute = minute.Add(time.Minute) {
+				if login.Expired(minute) != read.Expired(minute) {
+					t.Fatalf("at %v the login has expired: %v as it was made, %v as it was read", minute, login.Expired(minute), read.Expired(minute))
+				}
+				if login.Expired(minute) {
+					if spent := minute.UTC().Format(time.RFC3339); spent != c.spent {
+						t.Errorf("expired from %s on; want %s, as for the Python CLI", spent, c.spent)
+					}
+					return
+				}
+			}
+		})
+	}
+}
+
+func TestALinkedFileStaysALink(t *testing.T) {
+	home, store := t.TempDir(), t.TempDir()
+	link, target := filepath.Join(home, "credentials.yaml"), filepath.Join(store, "arcade.yaml")
+	relative, err := filepath.Rel(home, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(relative, link); err != nil {
+		t.Skipf("no symbolic links here: %v", err)
+	}
+	f := CredentialsFile{Path: link}
+	login := oauthCredentials(time.Now())
+	for _, what := range []string{"a login into nothing", "a login over another"} {
+		if err := f.Write(t.Context(), login); err != nil {
+			t.Fatal(err)
+		}
+		if to, err := os.Readlink(link); err != nil || to != relative {
+			t.Errorf("%s: the link is %q, %v; want it left to who manages it", what, to, err)
+		}
+		if got, err := ReadCredentials(target); err != nil || got != login {
+			t.Errorf("%s: its target holds %s, %v; want the login", what, show(got), err)
+		}
+	}
+	checkFiles(t, target, "arcade.yaml")
+	if err := f.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(target); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after the logout the tokens are still in %s (%v)", target, err)
+	}
+	if _, err := f.Read(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a link to nothing reads as %v; want fs.ErrNotExist", err)
+	}
+}
+
+func TestThePythonCLIsOtherPlaceIsUsedWhileOursIsMissing(t *testing.T) {
+	work := t.TempDir()
+	f := CredentialsFile{Path: filepath.Join(work, ".arcade", "credentials.yaml"), Fallback: filepath.Join(work, "credentials.yaml")}
+	if _, err := f.Read(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("with neither, got %v; want fs.ErrNotExist", err)
+	}
+	put(t, f.Fallback, oauthFile)
+	if got, err := f.Read(); err != nil || got.AccessToken != "tok_SENTINEL" {
+		t.Errorf("got %s, %v; want the login of the Python CLI", show(got), err)
+	}
+	login, _ := f.Read()
+	if err := f.SetContext(t.Context(), login, Context{"o", "O", "p", "P"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ReadCredentials(f.Fallback); err != nil || got.ProjectID != "p" {
+		t.Errorf("there it says %s, %v; want the project changed where the login is", show(got), err)
+	}
+	if err := f.Write(t.Context(), oauthCredentials(time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := f.Read(); err != nil || got.AccessToken != "access_1" {
+		t.Errorf("got %s, %v; want our own file to win", show(got), err)
+	}
+	if err := f.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Read(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after the logout: %v; want no login in either place", err)
+	}
+}
+
+func TestAFileThatIsJustBeingWrittenIsReadAgain(t *testing.T) {
+	f := credentialsAt(t, "cloud:\n  auth:\n    access_token: tok_SENT") // as far as Python has come
+	whole := make(chan struct{})
+	go func() {
+		defer close(whole)
+		time.Sleep(2 * lockPause)
+		_ = os.WriteFile(f.Path, []byte(strings.TrimLeft(oauthFile, "\n")), 0o600)
+	}()
+	got, err := f.Read()
+	if err != nil || got.AccessToken != "tok_SENTINEL" || got.RefreshToken != "ref_SENTINEL" {
+		t.Errorf("got %s, %v; want the whole file", show(got), err)
+	}
+	<-whole
+}
+
+func TestAFileThatHasLongBeenHalfIsNotWaitedFor(t *testing.T) {
+	f := credentialsAt(t, "cloud: {")
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(f.Path, old, old); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if _, err := f.Read(); !errors.Is(err, ErrCredentialsInvalid) || errors.Is(err, ErrCredentialsNewer) {
+		t.Errorf("got %v; want ErrCredentialsInvalid", err)
+	}
+	if took := time.Since(start); took > tornPatience {
+		t.Errorf("each command would wait %v for a file that nobody writes", took)
+	}
+}
+
+func TestAnUnknownShapeIsNewerAndStays(t *testing.T) {
+	const before = "cloud: [{name: home, kind: self_hosted}]\n"
+	f := credentialsAt(t, before)
+	if _, err := f.Read(); !errors.Is(err, ErrCredentialsNewer) || !errors.Is(err, ErrCredentialsInvalid) {
+		t.Errorf("got %v; want ErrCredentialsNewer", err)
+	}
+	if err := f.Write(t.Context(), oauthCredentials(time.Now())); !errors.Is(err, ErrCredentialsNewer) {
+		t.Errorf("a login gave %v; want ErrCredentialsNewer", err)
+	}
+	if got := contentOf(t, f.Path); got != before {
+		t.Errorf("the file was changed to\n%s", got)
+	}
+}
+
+func TestTheProjectIsChangedAlone(t *testing.T) {
+	f := credentialsAt(t, "# mine\n"+strings.TrimLeft(oauthFile, "\n"))
+	login, err := f.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The Python CLI renews meanwhile.
+	put(t, f.Path, strings.ReplaceAll(contentOf(t, f.Path), "tok_SENTINEL", "tok_2"))
+	want := Context{"org_2", "Zwei", "proj_2", "Prüfung"}
+	if err := f.SetContext(t.Context(), login, want); err != nil {
+		t.Fatal(err)
+	}
+	got, err := f.Read()
+	if err != nil || got.Context != want || got.AccessToken != "tok_2" || got.RefreshToken != "ref_SENTINEL" || !got.ExpiresAt.Equal(login.ExpiresAt) {
+		t.Errorf("got %s, %v; want the other project and the tokens as they are", show(got), err)
+	}
+	if !strings.HasPrefix(contentOf(t, f.Path), "# mine\n") {
+		t.Error("the comment was lost")
+	}
+	put(t, f.Path, strings.ReplaceAll(contentOf(t, f.Path), "a@b.c", "bob@b.c"))
+	if err := f.SetContext(t.Context(), login, Context{}); !errors.Is(err, ErrLoginChanged) {
+		t.Errorf("got %v; want ErrLoginChanged, the project is another person's", err)
+	}
+}
+
+func TestTheLockIsWaitedForAsLongAsTheContextLasts(t *testing.T) {
+	f := credentialsAt(t, oauthFile)
+	holder := flock.New(strings.TrimSuffix(f.Path, ".yaml") + ".lock")
+	if ok, err := holder.TryLock(); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- f.Write(ctx, oauthCredentials(time.Now())) }()
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v; want the interrupt to end the wait", err)
+	}
+	if contentOf(t, f.Path) != oauthFile {
+		t.Error("the file was written without the lock")
+	}
+	if err := holder.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Write(t.Context(), oauthCredentials(time.Now())); err != nil {
+		t.Errorf("once the lock is free: %v", err)
+	}
+}

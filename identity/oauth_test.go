@@ -1,0 +1,201 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
+)
+
+func startCloud(t *testing.T) (*identitytest.Cloud, Cloud) {
+	t.Helper()
+	stand := identitytest.Start(ada, bob)
+	t.Cleanup(stand.Close)
+	return stand, Cloud{BaseURL: stand.URL, HTTP: http.DefaultClient}
+}
+
+// browserLogin goes through the login page with a browser and returns the
+// code.
+func browserLogin(t *testing.T, stand *identitytest.Cloud, cloud Cloud, verifier string) (OAuth, Grant) {
+	t.Helper()
+	server := listen(t, "http://127.0.0.1/callback", callbackPatience)
+	redirect := "http://" + server.Addr().String() + "/callback"
+	stand.Set(func(b *identitytest.Behaviour) { b.RedirectURI = redirect })
+	oauth, err := cloud.OAuth(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	oauth = oauth.At(redirect)
+	go func() { _, _ = identitytest.Browse(oauth.LoginURL(server.state, verifier)) }()
+	grant, err := server.Wait(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	go server.Finish("")
+	return oauth, grant
+}
+
+func TestALoginByOAuth(t *testing.T) {
+	stand, cloud := startCloud(t)
+	verifier := NewVerifier()
+	oauth, grant := browserLogin(t, stand, cloud, verifier)
+	if grant.Code == "" || grant.APIKey != "" {
+		t.Fatalf("the browser brought %+v; want a code", grant)
+	}
+	tokens, err := oauth.Exchange(t.Context(), grant.Code, verifier)
+	if err != nil || tokens.Life != time.Hour || tokens.Refresh == "" {
+		t.Fatalf("got life %v, refresh token %v, %v; want an hour and one", tokens.Life, tokens.Refresh != "", err)
+	}
+	account, err := cloud.WhoAmI(t.Context(), tokens.Into(Credentials{}, noon))
+	if err != nil || account.PrincipalID != ada.PrincipalID || len(account.Organisations) != 1 || len(account.Projects) != 1 {
+		t.Errorf("Cloud says %+v, %v; want Ada with her organisation and project", account, err)
+	}
+	if v := stand.Violations(); len(v) != 0 {
+		t.Error(v)
+	}
+}
+
+func TestACodeThatIsRefusedSaysNothingOfItself(t *testing.T) {
+	stand, cloud := startCloud(t)
+	verifier := NewVerifier()
+	oauth, grant := browserLogin(t, stand, cloud, verifier)
+	for name, verifier := range map[string]string{"another program's verifier": NewVerifier(), "a code that was used": verifier} {
+		_, err := oauth.Exchange(t.Context(), grant.Code, verifier)
+		if !errors.Is(err, ErrNotAuthenticated) || strings.Contains(err.Error(), "SENTINEL") || strings.Contains(err.Error(), verifier) {
+			t.Errorf("%s gave %v; want a refusal in our own words", name, err)
+		}
+	}
+	if len(stand.Violations()) == 0 {
+		t.Error("the stand-in does not verify PKCE; these tests would prove nothing")
+	}
+}
+
+func TestAnOlderCloudHasNoOAuth(t *testing.T) {
+	stand, cloud := startCloud(t)
+	stand.Set(func(b *identitytest.Behaviour) { b.Older = true })
+	if _, err := cloud.OAuth(t.Context()); !errors.Is(err, ErrNoOAuth) {
+		t.Errorf("got %v; want ErrNoOAuth, so that the older login is tried", err)
+	}
+	page, err := identitytest.Browse(LoginURL(stand.URL, stand.URL+"/back", "s"))
+	if err != nil || !strings.Contains(page.Address, "api_key=") || !strings.Contains(page.Address, "state=s") {
+		t.Errorf("the older login ended at %s, %v; want a key", page.Address, err)
+	}
+}
+
+func TestEndpointsThatOthersCouldReadAreRefused(t *testing.T) {
+	for endpoint, want := range map[string]bool{
+		"https://auth.example/token":    true,
+		"http://127.0.0.1:8000/token":   true,
+		"http://localhost:8000/token":   true,
+		"http://[::1]/token":            true,
+		"http://auth.example/token":     false,
+		"http://localhost.evil.example": false,
+		"https://me:x@auth.example":     false,
+		"https:///token":                false,
+		"ftp://127.0.0.1/token":         false,
+		"/token":                        false,
+		"javascript:alert(1)":           false,
+	} {
+		stand, cloud := startCloud(t)
+		for which, set := range map[string]func(b *identitytest.Behaviour){
+			"token":         func(b *identitytest.Behaviour) { *b = identitytest.Behaviour{TokenURL: endpoint} },
+			"authorization": func(b *identitytest.Behaviour) { *b = identitytest.Behaviour{AuthorizeURL: endpoint} },
+		} {
+			stand.Set(set)
+			if _, err := cloud.OAuth(t.Context()); (err == nil) != want {
+				t.Errorf("the %s endpoint %s gave %v; want it accepted: %v", which, endpoint, err, want)
+			}
+		}
+	}
+	far := Cloud{BaseURL: "https://cloud.example"}
+	if far.mayTrust("http://127.0.0.1/token") {
+		t.Error("a Cloud elsewhere may send tokens to a port of this machine; want https alone")
+	}
+}
+
+func TestATokenEndpointIsNotWaitedForEndlessly(t *testing.T) {
+	stand, cloud := startCloud(t)
+	oauth, err := cloud.OAuth(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stand.Hang(identitytest.TokenPath)
+	hurried, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := oauth.Exchange(hurried, "code", "verifier"); !errors.Is(err, context.DeadlineExceeded) || err.Error() != "Arcade Cloud did not answer in time" {
+		t.Errorf("got %v; want to be told that it did not answer in time", err)
+	}
+}
+
+func TestTokensArePrintedNowhere(t *testing.T) {
+	tokens := Tokens{Access: "SENTINEL", Refresh: "SENTINEL"}
+	grant := Grant{Code: "SENTINEL"}
+	if text := fmt.Sprintf("%v %+v %#v %v %+v %#v", tokens, tokens, tokens, grant, grant, struct{ G Grant }{grant}); strings.Contains(text, "SENTINEL") {
+		t.Errorf("printed as %s", text)
+	}
+}
+
+func TestTheLoginPageKeepsAQueryOfItsOwn(t *testing.T) {
+	stand, cloud := startCloud(t)
+	stand.Set(func(b *identitytest.Behaviour) { b.AuthorizeURL = "https://auth.example/a?x=1" })
+	oauth, err := cloud.OAuth(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(oauth.At(RedirectURI).LoginURL("s", NewVerifier()))
+	if err != nil || u.Query().Get("x") != "1" || u.Query().Get("redirect_uri") != RedirectURI || u.Query().Get("scope") != "openid offline_access" {
+		t.Errorf("the page is %v, %v; want its query and ours", u, err)
+	}
+}
+
+func FuzzTheTokenAnswer(f *testing.F) {
+	for _, seed := range []string{
+		`{"access_token": "a", "refresh_token": "r", "expires_in": 3600, "token_type": "Bearer"}`,
+		`{"access_token": "a", "expires_in": "3600"}`, `{"access_token": "a", "expires_in": 1e300}`,
+		`{"access_token": "a\nb", "expires_in": 1}`, `{"error": "invalid_grant"}`, `<html>`, `access_token=a&expires_in=5`, `null`,
+	} {
+		f.Add(200, "application/json", []byte(seed))
+		f.Add(400, "text/plain", []byte(seed))
+	}
+	var status int
+	var kind string
+	var body []byte
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		w.WriteHeader(status)
+		_, _ = w.Write(body)
+	}))
+	f.Cleanup(server.Close)
+	f.Fuzz(func(t *testing.T, s int, k string, b []byte) {
+		if s < 200 || s > 599 || strings.ContainsFunc(k, unprintable) {
+			return
+		}
+		status, kind, body = s, k, b
+		oauth := OAuth{cloud: Cloud{BaseURL: server.URL, HTTP: server.Client()}}
+		oauth.config.Endpoint.TokenURL = server.URL
+		tokens, err := oauth.renew(t.Context(), "refresh_old")
+		if err != nil {
+			var cloudErr *CloudError
+			if tokens != (Tokens{}) || !errors.Is(err, ErrLoginEnded) && !errors.As(err, &cloudErr) {
+				t.Fatalf("got %v; want an error in our own words, and nothing beside", err)
+			}
+			return
+		}
+		if !usableToken(tokens.Access) || tokens.Refresh != "" && !usableToken(tokens.Refresh) || tokens.Life < time.Second || tokens.Life > maxLifetime*time.Second {
+			t.Fatalf("accepted %+q, %v", []string{tokens.Access, tokens.Refresh}, tokens.Life)
+		}
+		login := tokens.Into(Credentials{Email: "a@b.c"}, time.Now())
+		if _, err := encodeLogin(new(yaml.Node), login); err != nil {
+			t.Fatalf("what was accepted cannot be kept: %v", err)
+		}
+	})
+}

@@ -1,0 +1,471 @@
+package identity
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
+)
+
+var (
+	ada = identitytest.Person{PrincipalID: "acc_ada", Email: "ada@arcade.test",
+		Orgs: []identitytest.Org{{ID: "org_1", Name: "Analytical", Default: true,
+			Projects: []identitytest.Project{{ID: "proj_1", Name: "Engine", Default: true}}}}}
+	bob = identitytest.Person{PrincipalID: "acc_bob", Email: "bob@arcade.test"}
+)
+
+// world is a Cloud, and a login of Ada's whose token expires in left.
+type world struct {
+	cloud   *identitytest.Cloud
+	session Session
+	login   Credentials // as it was written
+}
+
+func newWorld(t *testing.T, left time.Duration) *world {
+	t.Helper()
+	cloud := identitytest.Start(ada, bob)
+	t.Cleanup(cloud.Close)
+	access, refresh := cloud.Login(ada.Email)
+	login := Tokens{access, refresh, left}.Into(Credentials{Email: ada.Email, CoordinatorURL: cloud.URL,
+		Context: Context{"org_1", "Analytical", "proj_1", "Engine"}}, time.Now())
+	f := CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml")}
+	if err := f.Write(t.Context(), login); err != nil {
+		t.Fatal(err)
+	}
+	put(t, f.Path, "# mine\n"+contentOf(t, f.Path)+"other: 1 # too\n")
+	return &world{cloud, Session{File: f, HTTP: http.DefaultClient, Now: time.Now}, login}
+}
+
+// checkWorks checks that Cloud accepts the login in the file.
+func (w *world) checkWorks(t *testing.T) {
+	t.Helper()
+	c, err := w.session.File.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if account, err := (Cloud{BaseURL: c.CloudURL(), HTTP: http.DefaultClient}).WhoAmI(t.Context(), c); err != nil || account.PrincipalID != ada.PrincipalID {
+		t.Errorf("Cloud says %+v, %v to the login in the file; want Ada", account, err)
+	}
+}
+
+// checkUntouched checks that the file is as it was.
+func (w *world) checkUntouched(t *testing.T, before string) {
+	t.Helper()
+	if now := contentOf(t, w.session.File.Path); now != before {
+		t.Errorf("the file was changed to\n%s\nwant\n%s", now, before)
+	}
+	checkFiles(t, w.session.File.Path, "credentials.lock", "credentials.yaml")
+}
+
+func TestAGoodTokenIsUsedAsItIs(t *testing.T) {
+	w := newWorld(t, 301*time.Second)
+	if c, err := w.session.Credentials(t.Context()); err != nil || c.AccessToken != w.login.AccessToken {
+		t.Errorf("got %s, %v; want the token that is good for 301 s", show(c), err)
+	}
+	if n := w.cloud.Count(identitytest.ConfigPath); n != 0 {
+		t.Errorf("Cloud was asked %d times; want nothing to ask", n)
+	}
+}
+
+func TestAnExpiredTokenIsRenewed(t *testing.T) {
+	for _, left := range []time.Duration{299 * time.Second, 0, -time.Hour} {
+		t.Run(left.String(), func(t *testing.T) {
+			w := newWorld(t, left)
+			c, err := w.session.Credentials(t.Context())
+			if err != nil || c.AccessToken == w.login.AccessToken || c.RefreshToken == w.login.RefreshToken || c.Expired(time.Now()) {
+				t.Fatalf("got %s, %v; want new tokens", show(c), err)
+			}
+			if c.Context != w.login.Context || c.Email != w.login.Email || c.Fingerprint() != w.login.Fingerprint() {
+				t.Errorf("got %s; want the same person and project", show(c))
+			}
+			if onDisk, err := w.session.File.Read(); err != nil || onDisk != c {
+				t.Errorf("on disk is %s, %v; want what is used: %s", show(onDisk), err, show(c))
+			}
+			content := contentOf(t, w.session.File.Path)
+			if !strings.HasPrefix(content, "# mine\n") || !strings.HasSuffix(content, "other: 1 # too\n") {
+				t.Errorf("what is not ours was lost:\n%s", content)
+			}
+			w.checkWorks(t)
+			checkPrivate(t, w.session.File.Path)
+			checkFiles(t, w.session.File.Path, "credentials.lock", "credentials.yaml")
+			if again, err := w.session.Credentials(t.Context()); err != nil || again != c || w.cloud.Count(identitytest.TokenPath) != 1 {
+				t.Errorf("the next command got %s, %v after %d renewals; want 1", show(again), err, w.cloud.Count(identitytest.TokenPath))
+			}
+			if v := w.cloud.Violations(); len(v) != 0 {
+				t.Error(v)
+			}
+		})
+	}
+}
+
+func TestARefreshTokenThatIsNotReplacedStays(t *testing.T) {
+	w := newWorld(t, 0)
+	w.cloud.Set(func(b *identitytest.Behaviour) { b.KeepRefreshToken = true })
+	if c, err := w.session.Credentials(t.Context()); err != nil || c.RefreshToken != w.login.RefreshToken || c.AccessToken == w.login.AccessToken {
+		t.Errorf("got %s, %v; want a new access token and the old refresh token", show(c), err)
+	}
+}
+
+func TestATokenThatIsRefusedIsReplacedOnce(t *testing.T) {
+	w := newWorld(t, time.Hour)
+	w.cloud.Revoke()
+	c, err := w.session.Replace(t.Context(), w.login)
+	if err != nil || c.AccessToken == w.login.AccessToken {
+		t.Fatalf("got %s, %v; want another token", show(c), err)
+	}
+	if again, err := w.session.Replace(t.Context(), w.login); err != nil || again != c || w.cloud.Count(identitytest.TokenPath) != 1 {
+		t.Errorf("who was refused at the same time got %s, %v after %d renewals; want the same one", show(again), err, w.cloud.Count(identitytest.TokenPath))
+	}
+	if _, err := w.session.Replace(t.Context(), Credentials{APIKey: "arc"}); !errors.Is(err, ErrLoginEnded) {
+		t.Errorf("a key gave %v; want ErrLoginEnded, there is no other", err)
+	}
+}
+
+func TestARefusedRequestIsSentOnceMoreWithANewToken(t *testing.T) {
+	w := newWorld(t, time.Hour)
+	w.cloud.Revoke()
+	client := &http.Client{Transport: &Transport{w.session, w.login, http.DefaultTransport}}
+	account, err := (Cloud{BaseURL: w.cloud.URL, HTTP: client}).WhoAmI(t.Context(), w.login)
+	if err != nil || account.Email != ada.Email || w.cloud.Count(identitytest.WhoAmIPath) != 2 {
+		t.Errorf("got %+v, %v after %d requests; want the second to succeed", account, err, w.cloud.Count(identitytest.WhoAmIPath))
+	}
+	w.cloud.EndLogins()
+	if _, err := (Cloud{BaseURL: w.cloud.URL, HTTP: client}).WhoAmI(t.Context(), w.login); !errors.Is(err, ErrNotAuthenticated) {
+		t.Errorf("got %v; want the server's refusal", err)
+	}
+}
+
+func TestALoginThatHasEndedIsSaidSoAndStays(t *testing.T) {
+	for name, end := range map[string]func(w *world){
+		"at the server":      func(w *world) { w.cloud.EndLogins() },
+		"by no longer token": func(w *world) { w.withoutRefreshToken(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, -time.Second)
+			end(w)
+			before := contentOf(t, w.session.File.Path)
+			if c, err := w.session.Credentials(t.Context()); !errors.Is(err, ErrLoginEnded) || c.Present() {
+				t.Errorf("got %s, %v; want ErrLoginEnded and nothing to use", show(c), err)
+			}
+			w.checkUntouched(t, before)
+		})
+	}
+}
+
+func (w *world) withoutRefreshToken(t *testing.T) {
+	put(t, w.session.File.Path, strings.ReplaceAll(contentOf(t, w.session.File.Path), w.login.RefreshToken, "''"))
+}
+
+func TestACloudInTroubleDoesNotEndTheLogin(t *testing.T) {
+	page := func(status int, kind, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", kind)
+			w.WriteHeader(status)
+			fmt.Fprint(w, body)
+		}
+	}
+	token := func(rest string) http.HandlerFunc {
+		return page(200, "application/json", `{"access_token": "SENTINEL", "refresh_token": "r", "token_type": "Bearer"`+rest+`}`)
+	}
+	for name, c := range map[string]struct {
+		path   string
+		answer http.HandlerFunc
+	}{
+		"cli_config 500":          {identitytest.ConfigPath, page(500, "text/plain", "SENTINEL")},
+		"cli_config HTML":         {identitytest.ConfigPath, page(200, "text/html", "<html>SENTINEL")},
+		"cli_config without":      {identitytest.ConfigPath, page(200, "application/json", "{}")},
+		"an http token endpoint":  {identitytest.ConfigPath, page(200, "application/json", `{"client_id": "c", "authorization_endpoint": "https://x.example/a", "token_endpoint": "http://x.example/SENTINEL"}`)},
+		"token 503":               {identitytest.TokenPath, page(503, "text/plain", "SENTINEL")},
+		"token 429":               {identitytest.TokenPath, page(429, "application/json", `{"error": "slow_down"}`)},
+		"token 400 of a proxy":    {identitytest.TokenPath, page(400, "text/html", "<html>SENTINEL")},
+		"token HTML":              {identitytest.TokenPath, page(200, "text/html", "<html>SENTINEL")},
+		"token empty":             {identitytest.TokenPath, page(200, "application/json", "{}")},
+		"no expiry":               {identitytest.TokenPath, token("")},
+		"expiry 0":                {identitytest.TokenPath, token(`, "expires_in": 0`)},
+		"expiry negative":         {identitytest.TokenPath, token(`, "expires_in": -5`)},
+		"expiry a string":         {identitytest.TokenPath, token(`, "expires_in": "3600"`)},
+		"expiry beyond reason":    {identitytest.TokenPath, token(`, "expires_in": 1e18`)},
+		"another type":            {identitytest.TokenPath, page(200, "application/json", `{"access_token": "SENTINEL", "expires_in": 5, "token_type": "mac"}`)},
+		"a token no header bears": {identitytest.TokenPath, page(200, "application/json", `{"access_token": "SENTI\nNEL", "expires_in": 5, "token_type": "bearer"}`)},
+		"a redirect": {identitytest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/stolen", http.StatusTemporaryRedirect)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, -time.Second)
+			w.cloud.Override(c.path, c.answer)
+			before := contentOf(t, w.session.File.Path)
+			got, err := w.session.Credentials(t.Context())
+			var cloudErr *CloudError
+			if !errors.As(err, &cloudErr) || errors.Is(err, ErrLoginEnded) || got.Present() {
+				t.Errorf("got %s, %v; want a CloudError, the login has not ended", show(got), err)
+			}
+			if strings.Contains(fmt.Sprint(err), "SENTINEL") {
+				t.Errorf("the error quotes the server: %v", err)
+			}
+			w.checkUntouched(t, before)
+			if n := w.cloud.Count("/stolen"); n != 0 {
+				t.Error("the refresh token was taken elsewhere by a redirect")
+			}
+
+			soon := newWorld(t, 100*time.Second)
+			soon.cloud.Override(c.path, c.answer)
+			if got, err := soon.session.Credentials(t.Context()); err != nil || got.AccessToken != soon.login.AccessToken {
+				t.Errorf("with 100 s left, got %s, %v; want the token that is still good", show(got), err)
+			}
+		})
+	}
+}
+
+func TestAnotherProgramThatWasFasterIsNoticed(t *testing.T) {
+	python := func(t *testing.T, w *world, email string, left time.Duration) Credentials {
+		t.Helper()
+		access, refresh := w.cloud.Login(email)
+		c := Tokens{access, refresh, left}.Into(w.login, time.Now())
+		c.Email = email
+		put(t, w.session.File.Path, anew(t, c))
+		return c
+	}
+	t.Run("before the lock was had", func(t *testing.T) {
+		w := newWorld(t, 0)
+		want := python(t, w, ada.Email, time.Hour)
+		if c, err := w.session.Replace(t.Context(), w.login); err != nil || c.AccessToken != want.AccessToken || w.cloud.Count(identitytest.TokenPath) != 0 {
+			t.Errorf("got %s, %v; want the other program's token, without a renewal", show(c), err)
+		}
+	})
+	for _, left := range []time.Duration{time.Hour, -time.Second} {
+		t.Run(fmt.Sprintf("while the server refused ours, %v left", left), func(t *testing.T) {
+			w := newWorld(t, 0)
+			w.cloud.EndLogins()
+			asked := 0
+			w.session.HTTP = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				response, err := http.DefaultTransport.RoundTrip(r)
+				if r.URL.Path == identitytest.TokenPath {
+					if asked++; asked == 1 {
+						python(t, w, ada.Email, left)
+					}
+				}
+				return response, err
+			})}
+			c, err := w.session.Credentials(t.Context())
+			if err != nil || c.left(time.Now()) <= 0 {
+				t.Fatalf("got %s, %v; want the other program's login used", show(c), err)
+			}
+			if want := 1 + map[bool]int{true: 0, false: 1}[left > 0]; asked != want {
+				t.Errorf("%d renewals; want %d", asked, want)
+			}
+			w.checkWorks(t)
+		})
+	}
+	t.Run("while ours was under way", func(t *testing.T) {
+		w := newWorld(t, 0)
+		w.session.Point = func(string) {
+			put(t, w.session.File.Path, strings.ReplaceAll(contentOf(t, w.session.File.Path), "proj_1", "proj_2"))
+		}
+		if c, err := w.session.Credentials(t.Context()); err != nil || c.ProjectID != "proj_2" {
+			t.Errorf("got %s, %v; want the project that was chosen meanwhile kept", show(c), err)
+		}
+		w.checkWorks(t)
+	})
+	t.Run("with a logout", func(t *testing.T) {
+		w := newWorld(t, 0)
+		w.session.Point = func(string) { _ = os.Remove(w.session.File.Path) }
+		if _, err := w.session.Credentials(t.Context()); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("got %v; want fs.ErrNotExist", err)
+		}
+		checkFiles(t, w.session.File.Path, "credentials.lock") // nobody is logged in again
+	})
+	t.Run("with another person's login", func(t *testing.T) {
+		w := newWorld(t, 0)
+		w.session.Point = func(string) { python(t, w, bob.Email, time.Hour) }
+		if c, err := w.session.Credentials(t.Context()); err != nil || c.Email != bob.Email {
+			t.Errorf("got %s, %v; want the login as it is now", show(c), err)
+		}
+		if c, _ := w.session.File.Read(); c.Email != bob.Email {
+			t.Errorf("the file holds %s; want Bob's login kept", show(c))
+		}
+	})
+}
+
+// anew returns a file with login and nothing else.
+func anew(t *testing.T, login Credentials) string {
+	t.Helper()
+	f := CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml")}
+	if err := f.Write(t.Context(), login); err != nil {
+		t.Fatal(err)
+	}
+	return contentOf(t, f.Path)
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestAFileThatCannotBeWrittenCostsNoRefreshToken(t *testing.T) {
+	w := newWorld(t, -time.Second)
+	// A name that leaves no room for that of a temporary file stands for a disk that is full or
+	// read-only, which root does not meet.
+	long := filepath.Join(t.TempDir(), strings.Repeat("c", 245)+".yaml")
+	put(t, long, contentOf(t, w.session.File.Path))
+	w.session.File.Path = long
+	var file *fs.PathError
+	if _, err := w.session.Credentials(t.Context()); !errors.As(err, &file) {
+		t.Errorf("got %v; want to be told that the file cannot be written", err)
+	}
+	if n := w.cloud.Count(identitytest.TokenPath); n != 0 {
+		t.Error("the refresh token was used up, and its successor had nowhere to go")
+	}
+}
+
+func TestAnInterruptDoesNotLoseTheAnswer(t *testing.T) {
+	w := newWorld(t, -time.Second)
+	ctx, interrupt := context.WithCancel(t.Context())
+	w.session.HTTP = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Path == identitytest.TokenPath {
+			interrupt()
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})}
+	if _, err := w.session.Credentials(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v; want the command to end with the interrupt", err)
+	}
+	if c, err := w.session.File.Read(); err != nil || c.AccessToken == w.login.AccessToken {
+		t.Errorf("the file holds %s, %v; want the answer of the renewal that had been sent", show(c), err)
+	}
+	w.checkWorks(t)
+}
+
+// The rest concerns processes: this test binary, started again.
+const sessionMarker = "ARCADE_TEST_SESSION"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(sessionMarker); path != "" {
+		renewInChild(path)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// renewInChild is one command: it prints the token it may use. With
+// ARCADE_TEST_STOP it stops at the named point until it is killed.
+func renewInChild(path string) {
+	s := Session{File: CredentialsFile{Path: path}, HTTP: http.DefaultClient, Now: time.Now, Point: func(name string) {
+		if name == os.Getenv("ARCADE_TEST_STOP") {
+			fmt.Println(name)
+			select {}
+		}
+	}}
+	c, err := s.Credentials(context.Background())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(c.AccessToken)
+}
+
+func renewing(t *testing.T, path string, environment ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self)
+	cmd.Env = append(os.Environ(), append(environment, sessionMarker+"="+path)...)
+	return cmd
+}
+
+func TestTwentyProcessesRenewOnce(t *testing.T) {
+	w := newWorld(t, -time.Second)
+	w.cloud.Delay(identitytest.TokenPath, 200*time.Millisecond)
+	var together sync.WaitGroup
+	tokens := make([]string, 20)
+	for i := range tokens {
+		together.Go(func() {
+			cmd := renewing(t, w.session.File.Path)
+			var complaints bytes.Buffer
+			cmd.Stderr = &complaints
+			out, err := cmd.Output()
+			if err != nil {
+				t.Errorf("a command failed: %v: %s", err, complaints.String())
+			}
+			tokens[i] = string(out)
+		})
+	}
+	together.Wait()
+	if n := w.cloud.Count(identitytest.TokenPath); n != 1 {
+		t.Errorf("%d renewals; want exactly 1", n)
+	}
+	for _, token := range tokens {
+		if token != tokens[0] {
+			t.Errorf("one command used %q, another %q; want one token", token, tokens[0])
+		}
+	}
+	if v := w.cloud.Violations(); len(v) != 0 {
+		t.Error(v)
+	}
+	w.checkWorks(t)
+}
+
+func TestTwentyProcessesWithTokensThatHardlyLastRenewOnce(t *testing.T) {
+	w := newWorld(t, -time.Second)
+	w.cloud.Set(func(b *identitytest.Behaviour) { b.ExpiresIn = 60 }) // always "expired" 5 minutes early
+	w.cloud.Delay(identitytest.TokenPath, 1000*time.Millisecond)
+	var together sync.WaitGroup
+	for range 20 {
+		together.Go(func() {
+			if err := renewing(t, w.session.File.Path).Run(); err != nil {
+				t.Errorf("a command failed: %v", err)
+			}
+		})
+	}
+	together.Wait()
+	// Those who came while the first asked share its answer; stragglers of a busy machine ask anew.
+	if n := w.cloud.Count(identitytest.TokenPath); n > 15 {
+		t.Errorf("%d renewals; want those who waited to use what the first got", n)
+	}
+	if v := w.cloud.Violations(); len(v) != 0 {
+		t.Error(v)
+	}
+}
+
+func TestAKillBetweenAnswerAndFileLeavesALogin(t *testing.T) {
+	w := newWorld(t, -time.Second)
+	w.cloud.Set(func(b *identitytest.Behaviour) { b.ForgiveReuse = true })
+	before := contentOf(t, w.session.File.Path)
+	cmd := renewing(t, w.session.File.Path, "ARCADE_TEST_STOP=renewed")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAtLeast(out, make([]byte, 1), 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if now := contentOf(t, w.session.File.Path); now != before {
+		t.Errorf("half a change was left:\n%s", now)
+	}
+	// The next command finds the lock free, and the old refresh token is forgiven.
+	if c, err := w.session.Credentials(t.Context()); err != nil || c.Expired(time.Now()) {
+		t.Errorf("the next command got %s, %v; want to be logged in", show(c), err)
+	}
+	w.checkWorks(t)
+	checkFiles(t, w.session.File.Path, "credentials.lock", "credentials.yaml")
+}

@@ -1,0 +1,40 @@
+//go:build unix
+
+package identity
+
+import (
+	"errors"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// openNonBlocking keeps the opening of a named pipe from waiting for a writer.
+// It means nothing to a regular file.
+const openNonBlocking = unix.O_NONBLOCK
+
+// isPortTaken says whether listening failed because somebody else listens.
+func isPortTaken(err error) bool { return errors.Is(err, unix.EADDRINUSE) }
+
+// replace renames from to to, which may exist.
+func replace(from, to string) error { return os.Rename(from, to) }
+
+func remove(path string) error { return os.Remove(path) }
+
+// giveToOwnerOf makes path belong to who owns directory, when root made it: a
+// file that `sudo arcade` leaves in a person's home must not lock them out.
+func giveToOwnerOf(directory, path string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := os.Stat(directory)
+	if err != nil {
+		return err
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || owner.Uid == 0 {
+		return nil
+	}
+	return os.Lchown(path, int(owner.Uid), int(owner.Gid))
+}

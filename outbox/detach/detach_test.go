@@ -1,0 +1,396 @@
+package detach
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The test binary is also the program that is started, told by its markers what it does.
+const (
+	marker      = "DETACH_TEST_CHILD" // reports to the test what it has, and lives as long as the test listens
+	dyingMarker = "DETACH_TEST_DYING" // ends at once
+	deafMarker  = "DETACH_TEST_DEAF"  // never reads its environment
+	lazyMarker  = "DETACH_TEST_LAZY"  // works for ever, with a watchdog
+
+	reportTo = "DETACH_TEST_REPORT_TO" // the address that a child reports to
+	command  = "DETACH_TEST_COMMAND"   // set in a process that is to start a child
+)
+
+func TestMain(m *testing.M) {
+	switch {
+	case os.Getenv(dyingMarker) != "":
+	case os.Getenv(deafMarker) != "":
+		select {}
+	case os.Getenv(command) != "":
+		os.Exit(runCommand())
+	default:
+		runChild()
+		os.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector keeps a process for a second otherwise
+		os.Exit(m.Run())
+	}
+}
+
+// report is what a child says of itself.
+type report struct {
+	Args, Environ []string
+	Dir           string
+	PID           int
+	Again         bool // it may start another one
+}
+
+// runChild returns in a process that is no child.
+func runChild() {
+	if lazy, err := Child(lazyMarker); err != nil {
+		panic(err)
+	} else if lazy {
+		Watchdog(100 * time.Millisecond)
+		tell(nil)
+		for { // work that looks at nothing
+		}
+	}
+	is, err := Child(marker)
+	if err != nil {
+		panic(err)
+	}
+	if is {
+		tell(Start(marker, nil))
+		os.Exit(0)
+	}
+}
+
+// tell reports to the test, and waits until it hangs up.
+func tell(startAgain error) {
+	connection, err := net.Dial("tcp", os.Getenv(reportTo))
+	if err != nil {
+		panic(err)
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		panic(err)
+	}
+	err = json.NewEncoder(connection).Encode(report{
+		Args: os.Args, Environ: os.Environ(), Dir: dir, PID: os.Getpid(), Again: !errors.Is(startAgain, ErrChild),
+	})
+	if err != nil {
+		panic(err)
+	}
+	if os.Getenv(lazyMarker) == "" {
+		io.Copy(io.Discard, connection)
+	}
+}
+
+// runCommand is a command that starts a child and returns to its prompt.
+func runCommand() (code int) {
+	err := Start(marker, []string{reportTo + "=" + os.Getenv(reportTo)})
+	if err != nil {
+		os.Stderr.WriteString(err.Error() + "\n")
+		return 1
+	}
+	os.Stdout.WriteString("done\n")
+	return 0
+}
+
+// listener is where children report to.
+type listener struct {
+	testing.TB
+	net.Listener
+}
+
+func newListener(t testing.TB) listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return listener{t, l}
+}
+
+func (l listener) environment() []string { return []string{reportTo + "=" + l.Addr().String()} }
+
+// child waits for a report. Its process lives until the connection is closed.
+func (l listener) child() (report, net.Conn) {
+	l.Helper()
+	l.Listener.(*net.TCPListener).SetDeadline(time.Now().Add(20 * time.Second))
+	connection, err := l.Accept()
+	if err != nil {
+		l.Fatalf("no child reports: %v", err)
+	}
+	l.Cleanup(func() { connection.Close() })
+	var r report
+	if err := json.NewDecoder(connection).Decode(&r); err != nil {
+		l.Fatal(err)
+	}
+	return r, connection
+}
+
+// parent prepares a process that starts a child.
+func (l listener) parent() *exec.Cmd {
+	l.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		l.Fatal(err)
+	}
+	// Whoever waits for the child by mistake waits for the end of the test: not for ever, then.
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	l.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, self)
+	cmd.WaitDelay = time.Second
+	cmd.Env = append(os.Environ(), append(l.environment(), command+"=1")...)
+	return cmd
+}
+
+func (l listener) start(environment ...string) {
+	l.Helper()
+	if err := Start(marker, append(l.environment(), environment...)); err != nil {
+		l.Fatal(err)
+	}
+}
+
+func TestAChildHasItsEnvironmentAndNothingElse(t *testing.T) {
+	t.Setenv("DETACH_TEST_PRIVATE", "of the parent")
+	l := newListener(t)
+	l.start("EMPTY=", "EQUALS=a=b", "LINES=one\ntwo", "TWICE=1", "TWICE=2")
+	child, _ := l.child()
+	for _, want := range []string{"EMPTY=", "EQUALS=a=b", "LINES=one\ntwo", "TWICE=2"} {
+		if !slices.Contains(child.Environ, want) {
+			t.Errorf("the child has no %q", want)
+		}
+	}
+	if all := strings.Join(child.Environ, "\n"); strings.Contains(all, "PRIVATE") || strings.Contains(all, "PATH=") {
+		t.Errorf("the child has variables that nobody gave it:\n%s", all)
+	}
+	if want := []string{filepath.Base(os.Args[0])}; !slices.Equal(child.Args, want) {
+		t.Errorf("the child's arguments are %q, want the program's name: %q", child.Args, want)
+	}
+	if child.Dir != neutralDirectory() {
+		t.Errorf("the child works in %q and keeps that busy, want %q", child.Dir, neutralDirectory())
+	}
+}
+
+func TestAChildStartsNoOther(t *testing.T) {
+	l := newListener(t)
+	l.start()
+	if child, _ := l.child(); child.Again {
+		t.Error("a child was able to start another one: they would multiply")
+	}
+}
+
+func TestAnEnvironmentMayBeOfAnySize(t *testing.T) {
+	l := newListener(t)
+	large := "LARGE=" + strings.Repeat("x", 20_000)
+	environment := []string{}
+	for range 50 {
+		environment = append(environment, large)
+	}
+	l.start(append(environment, "LAST=arrived")...)
+	child, _ := l.child()
+	if !slices.Contains(child.Environ, large) || !slices.Contains(child.Environ, "LAST=arrived") {
+		t.Error("1 MB of environment did not arrive in full")
+	}
+}
+
+func TestAChildThatDoesNotReadItsEnvironmentIsAnErrorAndNoWait(t *testing.T) {
+	environment := []string{"LARGE=" + strings.Repeat("x", 1<<20)}
+	t.Run("because it has died", func(t *testing.T) {
+		err := start(dyingMarker, environment, 20*time.Second)
+		if err == nil || strings.Contains(err.Error(), "does not read") {
+			t.Errorf("error %v, want one at once: nobody is there any more who could read", err)
+		}
+	})
+	t.Run("because it hangs", func(t *testing.T) {
+		began := time.Now()
+		err := start(deafMarker, environment, 50*time.Millisecond)
+		if err == nil || !strings.Contains(err.Error(), "does not read") {
+			t.Errorf("error %v, want one that says that the child does not read", err)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("the parent was kept for %s, and its user with it", took)
+		}
+	})
+}
+
+func TestAVariableThatCannotBeHandedOverIsAnErrorBeforeAnythingIsStarted(t *testing.T) {
+	for _, entry := range []string{"", "NAME", "=value", "NUL=a\x00b", marker + "=0"} {
+		if err := Start(marker, []string{entry}); err == nil {
+			t.Errorf("%q was handed over", entry)
+		}
+	}
+}
+
+func TestAWatchdogEndsTheProcessWhateverItDoes(t *testing.T) {
+	l := newListener(t)
+	if err := Start(lazyMarker, l.environment()); err != nil {
+		t.Fatal(err)
+	}
+	_, connection := l.child()
+	connection.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if _, err := connection.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the process works for ever")
+	}
+}
+
+func TestAWatchdogThatIsCalledOffEndsNothing(t *testing.T) {
+	Watchdog(10 * time.Millisecond)()
+	<-time.After(50 * time.Millisecond) // this process would have ended
+}
+
+func TestOnlyAProcessWithAPipeAndTheMarkerIsAChild(t *testing.T) {
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if is, err := child(marker, file, time.Minute); is || err != nil {
+		t.Errorf("without the marker: %v, %v; want no child", is, err)
+	}
+	t.Setenv(marker, "1")
+	if is, err := child(marker, file, time.Minute); is || err != nil {
+		t.Errorf("with a marker that a person has set: %v, %v; want no child, it would wait for input", is, err)
+	}
+	if err := Start(marker, nil); !errors.Is(err, ErrChild) {
+		t.Errorf("Start says %v, want ErrChild wherever the marker is set", err)
+	}
+}
+
+func TestAChildWithHalfAnEnvironmentHasAnError(t *testing.T) {
+	t.Setenv(marker, "1")
+	for name, content := range map[string]string{
+		"nothing":                         "",
+		"the parent was killed meanwhile": "A=1\x00B=",
+		"between two variables":           "A=1\x00",
+		"written by somebody else":        "hello\x00\x00",
+	} {
+		t.Run(name, func(t *testing.T) {
+			reader, writer := pipe(t)
+			io.WriteString(writer, content)
+			writer.Close()
+			if is, err := child(marker, reader, time.Minute); !is || err == nil {
+				t.Errorf("%v, %v; want an error: half an environment leads to the wrong place", is, err)
+			}
+		})
+	}
+	t.Run("the parent is stopped", func(t *testing.T) {
+		reader, _ := pipe(t)
+		if is, err := child(marker, reader, 10*time.Millisecond); !is || err == nil {
+			t.Errorf("%v, %v; want an error: the child would wait as long as its parent is stopped", is, err)
+		}
+	})
+}
+
+func pipe(t *testing.T) (reader, writer *os.File) {
+	t.Helper()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { reader.Close(); writer.Close() })
+	return reader, writer
+}
+
+func TestTheProgramIsFoundByItsNameWhereTheSystemCannotSay(t *testing.T) {
+	directory := t.TempDir()
+	name := "hello"
+	if runtime.GOOS == "windows" {
+		name += ".exe"
+	}
+	program := filepath.Join(directory, name)
+	if err := os.WriteFile(program, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", directory)
+	for _, argument := range []string{"hello", program} {
+		if path, err := lookUp([]string{argument}); err != nil || path != program {
+			t.Errorf("%q is found at %q (%v), want %q", argument, path, err, program)
+		}
+	}
+	t.Chdir(directory)
+	path, err := lookUp([]string{"." + string(filepath.Separator) + name})
+	if err != nil || !filepath.IsAbs(path) {
+		t.Errorf("a relative name is found at %q (%v), want an absolute path", path, err)
+	}
+	for _, args := range [][]string{nil, {""}, {"no-such-program"}} {
+		if path, err := lookUp(args); err == nil {
+			t.Errorf("%q is found at %q, want an error", args, path)
+		}
+	}
+}
+
+func TestPathsAreAbsoluteBeforeTheyAreHandedOver(t *testing.T) {
+	directory := t.TempDir()
+	t.Chdir(directory)
+	directory, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := func(parts ...string) string { return strings.Join(parts, string(filepath.ListSeparator)) }
+	at := func(name string) string { return filepath.Join(directory, name) }
+	for _, test := range []struct{ name, value, want string }{
+		{"HOME", "home", at("home")},
+		{"USERPROFILE", "..", filepath.Dir(directory)},
+		{"SSL_CERT_FILE", "./certs/ca.pem", at("certs/ca.pem")},
+		{"SSL_CERT_DIR", list("a", at("b"), "", "c"), list(at("a"), at("b"), "", at("c"))},
+		{"HELLO_HOME", "data", at("data")},
+		{"HELLO_HOME", at("data"), at("data")},
+		{"HELLO_HOME", "", ""},
+		{"HELLO_HOME", "~/data", "~/data"},
+		{"NO_PROXY", "localhost", "localhost"},
+	} {
+		resolved, err := Resolve([]string{test.name + "=" + test.value}, "HELLO_HOME", "HELLO_UNSET")
+		if want := []string{test.name + "=" + test.want}; err != nil || !slices.Equal(resolved, want) {
+			t.Errorf("%s=%s becomes %q (%v), want %q", test.name, test.value, resolved, err, want)
+		}
+	}
+}
+
+func TestAChildLooksWhereItsParentDid(t *testing.T) {
+	directory := t.TempDir()
+	t.Chdir(directory)
+	if err := os.WriteFile("settings", []byte("found"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := newListener(t)
+	environment, err := Resolve([]string{"HELLO_SETTINGS=settings"}, "HELLO_SETTINGS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.start(environment...)
+	child, _ := l.child()
+	for _, entry := range child.Environ {
+		if path, ok := strings.CutPrefix(entry, "HELLO_SETTINGS="); ok {
+			if content, err := os.ReadFile(path); err != nil || string(content) != "found" || !filepath.IsAbs(path) {
+				t.Errorf("the child looks at %q: %v", path, err)
+			}
+		}
+	}
+}
+
+func TestACommandEndsBeforeItsChild(t *testing.T) {
+	l := newListener(t)
+	cmd := l.parent()
+	reader, writer := pipe(t)
+	cmd.Stdout, cmd.Stderr = writer, writer
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	writer.Close()
+	_, connection := l.child()
+	// The child lives, and yet nobody holds the other end of the command's output any more.
+	reader.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if output, err := io.ReadAll(bufio.NewReader(reader)); err != nil || string(output) != "done\n" {
+		t.Errorf("output %q, %v; want it to end with the command", output, err)
+	}
+	connection.Close()
+}

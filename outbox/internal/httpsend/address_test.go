@@ -1,0 +1,63 @@
+package httpsend
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
+
+const example = "https://right.example"
+
+func TestAnAddressThatIsWrongInItselfIsToldFromARightOne(t *testing.T) {
+	for text, want := range map[string]string{
+		"https://us.i.posthog.com":          "https://us.i.posthog.com",
+		"  http://127.0.0.1:9\t\n":          "http://127.0.0.1:9",
+		"HTTPS://US.i.PostHog.com/Prefix/":  "https://us.i.posthog.com/Prefix/",
+		"http://[::1]:8377/a%2Fb":           "http://[::1]:8377/a%2Fb",
+		"https://example.com/e?token=hush1": "https://example.com/e",
+		"https://bücher.example":            "https://b%C3%BCcher.example",
+	} {
+		if got, err := ParseAddress(text, example); err != nil || got.Public != want {
+			t.Errorf("%q is %q, %v; want %q", text, got.Public, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"":                                "no address is set",
+		" \t":                             "no address is set",
+		"127.0.0.1:9":                     "does not start with https://",
+		"us.i.posthog.com":                "does not start with https://",
+		"localhost:8377":                  "does not start with https://",
+		"//us.i.posthog.com":              "does not start with https://",
+		"ftp://us.i.posthog.com":          "does not start with https://",
+		"file:///etc/passwd":              "does not start with https://",
+		"unix:/run/hush":                  "does not start with https://",
+		"https:us.i.posthog.com":          "names no host",
+		"https://":                        "names no host",
+		"https:///batch/":                 "names no host",
+		"https://:443":                    "names no host",
+		"http://host:0":                   "port that does not exist",
+		"http://host:99999":               "port that does not exist",
+		"http://host:port":                "cannot be read",
+		"http://ho st":                    "cannot be read",
+		"http://host/%zz":                 "cannot be read",
+		"http://[::1":                     "cannot be read",
+		"https://hush:hush@us.i.ph.com":   "holds a user name",
+		"https://hush@us.i.ph.com":        "holds a user name",
+		"https://us.i.posthog.com/#there": "behind a #",
+	} {
+		_, err := ParseAddress(text, example)
+		var unusable *outbox.Unusable
+		if !errors.As(err, &unusable) || unusable.Code != outbox.CodeAddress {
+			t.Errorf("%q is taken for an address: %v", text, err)
+			continue
+		}
+		if !strings.Contains(err.Error(), want) || !strings.HasSuffix(err.Error(), example) {
+			t.Errorf("%q: %q, want %q and what a right one looks like", text, err, want)
+		}
+		if strings.Contains(err.Error(), "hush") {
+			t.Errorf("the message quotes what may be a secret: %q", err)
+		}
+	}
+}

@@ -1,0 +1,119 @@
+package httpsend
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
+
+// encoder puts an event's name on the wire, and refuses an empty one.
+func encoder() *Encoder {
+	return &Encoder{Open: "[", Close: "]", Append: func(wire []byte, m outbox.Message) ([]byte, error) {
+		if m.Event == "" {
+			return nil, errors.New("empty")
+		}
+		return append(wire, m.Event...), nil
+	}}
+}
+
+func messages(events ...string) []outbox.Message {
+	list := make([]outbox.Message, len(events))
+	for i, event := range events {
+		list[i].Event = event
+	}
+	return list
+}
+
+func repeat(size, n int) []string {
+	return strings.Split(strings.TrimSuffix(strings.Repeat(strings.Repeat("x", size)+" ", n), " "), " ")
+}
+
+func plain(t *testing.T, body []byte) string {
+	t.Helper()
+	reader, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestABodyHasAsManyMessagesAsARequestMayCarry(t *testing.T) {
+	tests := map[string]struct {
+		events []string
+		want   int
+	}{
+		"none":                          {nil, 0},
+		"one":                           {[]string{"a"}, 1},
+		"500":                           {repeat(1, 500), 500},
+		"501":                           {repeat(1, 501), 500},
+		"as many bytes as a body has":   {repeat(44_999-1, 10), 10}, // with commas and brackets: 449,991
+		"too many bytes":                {repeat(45_000, 10), 9},
+		"a large one alone":             {repeat(500_000, 2), 1},
+		"a large one behind a small":    {append(repeat(1, 1), repeat(499_999, 1)...), 1},
+		"a bad one behind a full batch": {append(repeat(45_000, 9), repeat(45_000, 1)...), 9},
+	}
+	e := encoder() // the same for all, in any order: nothing of an earlier body may stay
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			body, n, err := e.Encode(messages(test.events...))
+			if n != test.want || err != nil {
+				t.Fatalf("%d messages, %v; want %d", n, err, test.want)
+			}
+			if n == 0 {
+				return
+			}
+			want := "[" + strings.Join(test.events[:n], ",") + "]"
+			if got := plain(t, body); got != want {
+				t.Errorf("the body has %d bytes, want %d", len(got), len(want))
+			}
+			if n > 1 && len(want) > MaxBytes {
+				t.Errorf("the body has %d bytes: PostHog refuses over 500,000", len(want))
+			}
+		})
+	}
+}
+
+func TestTheFirstMessageThatCanNeverBeSentIsNamed(t *testing.T) {
+	for name, test := range map[string]struct {
+		events []string
+		index  int
+	}{
+		"not valid":      {[]string{"a", "b", "", ""}, 2},
+		"too large":      {[]string{"a", strings.Repeat("x", MaxMessage+1)}, 1},
+		"the first":      {[]string{""}, 0},
+		"one of invalid": {[]string{"a", ""}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := encoder()
+			body, n, err := e.Encode(messages(test.events...))
+			var unsendable *outbox.Unsendable
+			if !errors.As(err, &unsendable) || unsendable.Index != test.index || unsendable.Reason == "" {
+				t.Fatalf("%v, want message %d named", err, test.index)
+			}
+			if body != nil || n != 0 {
+				t.Errorf("a body of %d messages came with it", n)
+			}
+			if _, n, err := e.Encode(messages("a")); n != 1 || err != nil {
+				t.Errorf("afterwards %d, %v; want the neighbours to be sendable", n, err)
+			}
+		})
+	}
+}
+
+func TestABodyBelongsToItsCaller(t *testing.T) {
+	e := encoder()
+	first, _, _ := e.Encode(messages("first"))
+	second, _, _ := e.Encode(messages("second"))
+	if plain(t, first) != "[first]" || plain(t, second) != "[second]" {
+		t.Error("a body was overwritten by the next one, which is made while it is sent")
+	}
+}

@@ -1,0 +1,14 @@
+//go:build unix
+
+package httpsend
+
+import "syscall"
+
+// The system's errors that broken puts into words.
+const (
+	connectionRefused  = syscall.ECONNREFUSED
+	connectionReset    = syscall.ECONNRESET
+	connectionBroken   = syscall.EPIPE
+	networkUnreachable = syscall.ENETUNREACH
+	hostUnreachable    = syscall.EHOSTUNREACH
+)

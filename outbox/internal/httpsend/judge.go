@@ -1,0 +1,106 @@
+package httpsend
+
+import (
+	"bytes"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
+
+// longestWait bounds a Retry-After: whatever a server says, somebody asks again within the hour.
+const longestWait = time.Hour
+
+func later(code, reason string) outbox.Verdict {
+	return outbox.Verdict{Outcome: outbox.Later, Code: code, Reason: reason}
+}
+
+// Foreign is the verdict on an answer that is not the server's own.
+func Foreign(reason string) outbox.Verdict { return later(outbox.CodeForeign, reason) }
+
+// Unexpected is the verdict on a status that the server itself never answers with.
+func Unexpected(status int) outbox.Verdict { return Foreign("answered with " + httpStatus(status)) }
+
+// Portal is the verdict on somebody else's success.
+func Portal(status int) outbox.Verdict {
+	return later(outbox.CodePortal, "something else answered "+httpStatus(status)+" in the server's place (a captive portal?)")
+}
+
+func httpStatus(status int) string { return "HTTP " + strconv.Itoa(status) }
+
+func (j Judge) judge(a Answer) outbox.Verdict {
+	v := j.verdict(a)
+	if v.Outcome == outbox.Later {
+		v.RetryAfter = retryAfter(a.Header.Get("Retry-After"), j.Now())
+	}
+	return v
+}
+
+func (j Judge) verdict(a Answer) outbox.Verdict {
+	status, page := a.Status, isPage(a)
+	with := " (" + httpStatus(status) + ")"
+	switch {
+	case status == http.StatusNetworkAuthenticationRequired:
+		return Portal(status)
+	case status == http.StatusProxyAuthRequired:
+		return later(outbox.CodeProxyPassword, askedForPassword)
+	case status >= 300 && status < 400:
+		return later(outbox.CodeRedirect, "redirected"+with+", which is not the server's answer")
+	case status == http.StatusTooManyRequests:
+		return later(outbox.CodeRetryAfter, "asked to wait"+with)
+	case status == http.StatusServiceUnavailable && a.Header.Get("Retry-After") != "":
+		return later(outbox.CodeRetryAfter, "asked to wait"+with)
+	case status == http.StatusRequestTimeout, status >= 500:
+		return later(outbox.CodeServer, "the server has trouble"+with)
+	case isSuccess(status) && (page || len(a.Body) > answerLimit):
+		return Portal(status)
+	case isSuccess(status):
+		return j.Success(a)
+	case page:
+		return Foreign("a web page answered with " + httpStatus(status) + " in the server's place")
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return outbox.Verdict{Outcome: outbox.NotAllowed, Code: outbox.CodeKey, Reason: "the key was not taken" + with}
+	case slices.Contains(j.Refusals, status):
+		return outbox.Verdict{Outcome: outbox.Refused, Code: outbox.CodeRefused, Reason: "refused" + with}
+	default:
+		return Unexpected(status)
+	}
+}
+
+func isSuccess(status int) bool { return status >= 200 && status < 300 }
+
+// isPage tells a page for people, by its type or by its first character: no program that takes
+// events answers with one.
+func isPage(a Answer) bool {
+	kind, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
+	if kind == "text/html" || kind == "application/xhtml+xml" {
+		return true
+	}
+	text := bytes.TrimPrefix(a.Body, []byte("\ufeff"))
+	return bytes.HasPrefix(bytes.TrimSpace(text), []byte("<"))
+}
+
+// retryAfter reads the header in both forms of RFC 9110, section 10.2.3. Nonsense and the past
+// mean 0.
+func retryAfter(value string, now time.Time) time.Duration {
+	value = strings.TrimSpace(value)
+	if isDigits(value) {
+		seconds, err := strconv.Atoi(value)
+		if err != nil || seconds > int(longestWait/time.Second) { // an error: more than fits
+			return longestWait
+		}
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return min(max(at.Sub(now), 0), longestWait)
+	}
+	return 0
+}
+
+func isDigits(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}

@@ -1,0 +1,2 @@
+// Package machine tells machines apart.
+package machine

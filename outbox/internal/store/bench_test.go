@@ -1,0 +1,261 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
+)
+
+// The tables of the tests: notes, as a queue would have it, and a table with one row of a migration.
+func schemas() []store.Schema {
+	return []store.Schema{
+		{Name: "notes", Migrations: fstest.MapFS{
+			"0001_notes.sql": file(`CREATE TABLE notes (seq INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL UNIQUE) STRICT;
+				CREATE TABLE counter (id INTEGER PRIMARY KEY CHECK (id = 1), n INTEGER NOT NULL) STRICT;
+				INSERT INTO counter (id, n) VALUES (1, 0);`),
+			"0002_index.sql": file(`CREATE INDEX notes_text ON notes (text, seq);`),
+		}},
+		{Name: "tags", Migrations: fstest.MapFS{
+			"0001_tags.sql": file(`CREATE TABLE tags (name TEXT PRIMARY KEY) WITHOUT ROWID;`),
+		}},
+	}
+}
+
+func file(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
+
+const (
+	childVariable = "STORE_TEST_CHILD"
+	killVariable  = "STORE_TEST_KILL_AT"
+)
+
+// TestMain makes a child of the test binary a process that writes one note and may be killed at a
+// point.
+func TestMain(m *testing.M) {
+	path := os.Getenv(childVariable)
+	if path == "" {
+		os.Exit(m.Run())
+	}
+	s := store.New(store.Config{Path: path, Schemas: schemas(), LockWait: 200 * time.Millisecond, Point: func(name string) {
+		if name == os.Getenv(killVariable) {
+			self, err := os.FindProcess(os.Getpid())
+			if err == nil {
+				err = self.Kill()
+			}
+			panic(fmt.Sprint("not killed: ", err))
+		}
+	}})
+	err := s.Write(context.Background(), func(tx *sql.Tx) error {
+		return errors.Join(readAll(tx), note("the child's")(tx))
+	})
+	if err := errors.Join(err, s.Leave()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+type bench struct {
+	*testing.T
+	path   string
+	s      *store.Store
+	points func(name string)
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := &bench{T: t, path: filepath.Join(t.TempDir(), "notes.db")}
+	b.s = b.open(store.Config{})
+	return b
+}
+
+// open returns another view of the same file, as another process would have it.
+func (b *bench) open(cfg store.Config) *store.Store {
+	cfg.Path, cfg.Point = b.path, func(name string) {
+		if b.points != nil {
+			b.points(name)
+		}
+	}
+	if cfg.Schemas == nil {
+		cfg.Schemas = schemas()
+	}
+	s := store.New(cfg)
+	b.Cleanup(func() { s.Close() })
+	return s
+}
+
+// child runs a process that writes one note, to be killed at a point, "" being none.
+func (b *bench) child(killAt string) error {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childVariable+"="+b.path, killVariable+"="+killAt)
+	output, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, output)
+	}
+	return nil
+}
+
+func note(text string) func(tx *sql.Tx) error {
+	return func(tx *sql.Tx) error {
+		_, err := tx.Exec(`INSERT INTO notes (text) VALUES (?)`, text)
+		return err
+	}
+}
+
+func readAll(tx *sql.Tx) error {
+	rows, err := tx.Query(`SELECT seq, text FROM notes NOT INDEXED`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var seq int64
+		var text string
+		if err := rows.Scan(&seq, &text); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func (b *bench) write(fn func(tx *sql.Tx) error) {
+	b.Helper()
+	if err := b.s.Write(context.Background(), fn); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// fill writes n notes, ten to a page, and moves them all into the database.
+func (b *bench) fill(n int) {
+	b.Helper()
+	b.write(func(tx *sql.Tx) error {
+		for i := range n {
+			if err := note(numbered(i))(tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	b.leave()
+}
+
+func numbered(i int) string { return fmt.Sprintf("<%d>%s", i, strings.Repeat("x", 350)) }
+
+// leave ends the process: everything is in the database then.
+func (b *bench) leave() {
+	b.Helper()
+	if err := b.s.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *bench) one(query string) (value string) {
+	b.Helper()
+	b.write(func(tx *sql.Tx) error { return tx.QueryRow(query).Scan(&value) })
+	return value
+}
+
+// exec does what somebody with a SQLite shell does.
+func (b *bench) exec(statements string) {
+	b.Helper()
+	db, err := sql.Open("sqlite", b.path)
+	if err == nil {
+		_, err = db.Exec(statements)
+		err = errors.Join(err, db.Close())
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *bench) content() []byte {
+	b.Helper()
+	content, err := os.ReadFile(b.path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return content
+}
+
+func (b *bench) overwrite(content []byte) {
+	b.Helper()
+	if err := os.WriteFile(b.path, content, 0o600); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// The kinds of pages that hold rows, https://www.sqlite.org/fileformat.html#b_tree_pages.
+const tablePage, indexPage = 0x0d, 0x0a
+
+// damage overwrites the table's page that holds the n-th note, which whoever reads all of them meets.
+func (b *bench) damage(n int) {
+	b.Helper()
+	b.edit(tablePage, n, func(page []byte) { copy(page, bytes.Repeat([]byte{0xAB}, len(page))) })
+}
+
+// edit changes the page of a kind that holds the n-th note.
+func (b *bench) edit(kind byte, n int, change func(page []byte)) {
+	b.Helper()
+	b.leave()
+	content := b.content()
+	const size = 4096
+	for at := size; at < len(content); at += size {
+		if page := content[at : at+size]; page[0] == kind && bytes.Contains(page, fmt.Appendf(nil, "<%d>", n)) {
+			change(page)
+			b.overwrite(content)
+			return
+		}
+	}
+	b.Fatalf("the note %d is not in the database", n)
+}
+
+// beside returns the names of the files in the database's directory that hold a text.
+func (b *bench) beside(part string) (names []string) {
+	b.Helper()
+	entries, err := os.ReadDir(filepath.Dir(b.path))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.Contains(e.Name(), part) {
+			names = append(names, e.Name())
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// aside returns the databases that were set aside.
+func (b *bench) aside() []string {
+	b.Helper()
+	return slices.DeleteFunc(b.beside(".corrupt-"), func(name string) bool {
+		return strings.HasSuffix(name, "-wal") || strings.HasSuffix(name, "-shm")
+	})
+}
+
+func (b *bench) isSound() {
+	b.Helper()
+	if checked := b.one(`PRAGMA integrity_check`); checked != "ok" {
+		b.Errorf("the database is not sound: %s", checked)
+	}
+}
+
+func within(t *testing.T, most time.Duration, why string, fn func()) {
+	t.Helper()
+	start := time.Now()
+	fn()
+	if took := time.Since(start); took > most {
+		t.Errorf("it took %s, want at most %s: %s", took, most, why)
+	}
+}

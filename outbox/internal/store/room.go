@@ -1,0 +1,177 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Shrink gives up to the given number of pages back to the file system, 0 being all, and the WAL,
+// unless somebody still reads it after the wait. Who waits for readers holds up every writer.
+func (s *Store) Shrink(ctx context.Context, pages int, wait time.Duration) error {
+	return s.Locked(ctx, func() error {
+		return s.mending(ctx, func() error { return s.explain("shrink the database", s.shrink(ctx, pages, wait)) })
+	})
+}
+
+func (s *Store) shrink(ctx context.Context, pages int, wait time.Duration) error {
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	return s.run(ctx,
+		fmt.Sprintf("PRAGMA incremental_vacuum(%d)", pages),
+		fmt.Sprintf("PRAGMA busy_timeout = %d", wait.Milliseconds()),
+		"PRAGMA wal_checkpoint(TRUNCATE)",
+		fmt.Sprintf("PRAGMA busy_timeout = %d", s.cfg.BusyWait.Milliseconds()))
+}
+
+// run reads what the statements yield to its end: incremental_vacuum yields a row per page, and
+// works only as far as the rows are read.
+func (s *Store) run(ctx context.Context, statements ...string) error {
+	for _, statement := range statements {
+		s.cfg.Point("before-shrink")
+		rows, err := s.db.QueryContext(ctx, statement)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// roomSuffix names a file that only takes up room.
+const roomSuffix = ".room"
+
+// Reserve sets size bytes of the disk aside, for what this store will write next: when a Write then
+// meets a full disk, the room is given up and the write is done again. Without it a flusher whose
+// messages were accepted could not note that, and would send them twice. ErrFull says that there is
+// not as much room; where no file can be made for another reason nothing is set aside. It lasts until
+// it is used, or Leave or Close.
+func (s *Store) Reserve(ctx context.Context, size int64) error {
+	return s.Locked(ctx, func() error {
+		if err := s.open(ctx); err != nil {
+			return s.explain("open the database", err)
+		}
+		s.reserved = true
+		err := writeRoom(s.cfg.Path+roomSuffix, size)
+		if isFull(err) && os.Remove(s.cfg.Path+roomSuffix) == nil && s.checkpoint(ctx) {
+			err = writeRoom(s.cfg.Path+roomSuffix, size)
+		}
+		if err != nil {
+			s.giveUpRoom()
+		}
+		if !isFull(err) {
+			return nil
+		}
+		return s.explain("make room", err)
+	})
+}
+
+// trySuffix names what Try writes: a room of its own, because another process may have reserved the
+// usual one.
+const trySuffix = ".try"
+
+// Try does what a Write of size bytes would need and undoes it. Without a database, or with one that
+// the next Write will have to migrate, it looks at the directory only: nothing is created.
+func (s *Store) Try(ctx context.Context, size int64) error {
+	err := s.View(ctx, func(*sql.Tx) error { return nil })
+	if errors.Is(err, ErrNone) {
+		return s.explain("look at the directory", tryDirectory(filepath.Dir(s.cfg.Path)))
+	}
+	if err != nil {
+		return err
+	}
+	return s.Locked(ctx, func() error {
+		if err := s.open(ctx); err != nil {
+			return s.explain("open the database", err)
+		}
+		tx, err := s.db.BeginTx(ctx, nil)
+		if err != nil {
+			return s.explain("begin", err)
+		}
+		defer tx.Rollback()
+		path := s.cfg.Path + trySuffix
+		err = writeRoom(path, size)
+		if removal := os.Remove(path); err == nil {
+			err = removal
+		}
+		return s.explain("make room", err)
+	})
+}
+
+// tryDirectory tells why nothing can be made in a directory, or the directory itself.
+func tryDirectory(dir string) error {
+	for {
+		info, err := os.Stat(dir)
+		switch {
+		case errors.Is(err, os.ErrNotExist) && filepath.Dir(dir) != dir:
+			dir = filepath.Dir(dir)
+		case err != nil:
+			return err
+		case !info.IsDir():
+			return ErrNotDirectory
+		default:
+			return access(dir)
+		}
+	}
+}
+
+// writeRoom writes what no file system can store in less.
+func writeRoom(path string, size int64) error {
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && info.Size() >= size {
+		return nil
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := createFile(path); err != nil {
+		return err
+	}
+	filler := make([]byte, size)
+	rand.Read(filler) // never fails
+	return os.WriteFile(path, filler, 0o600)
+}
+
+func (s *Store) giveUpRoom() bool {
+	had := s.reserved
+	s.reserved = false
+	return had && os.Remove(s.cfg.Path+roomSuffix) == nil
+}
+
+// makeRoom gives up what was reserved, and the WAL, and tells whether there is hope for another try.
+func (s *Store) makeRoom(ctx context.Context) bool {
+	gave := s.giveUpRoom()
+	return s.checkpoint(ctx) || gave
+}
+
+// tightWAL is the size, in bytes, from which on a WAL is compared with the room that is left.
+const tightWAL = 64 << 10
+
+// isTight tells whether a WAL of that size has to be moved into the database while there is still
+// room for that: on a disk that the WAL has filled up the database cannot grow.
+func (s *Store) isTight(wal int64) bool {
+	if wal < tightWAL {
+		return false
+	}
+	free, known := freeRoom(filepath.Dir(s.cfg.Path))
+	return known && free < wal
+}
+
+// checkpoint moves the WAL into the database and truncates it.
+func (s *Store) checkpoint(ctx context.Context) bool {
+	if s.db == nil {
+		return false
+	}
+	var busy, frames, moved int
+	err := s.db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved)
+	return err == nil && busy == 0
+}

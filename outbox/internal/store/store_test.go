@@ -1,0 +1,372 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/migrations"
+	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
+)
+
+func TestTheCallersErrorIsTheCallersAndLeavesNothing(t *testing.T) {
+	for name, boom := range map[string]error{"its own": errors.New("boom"), "no row": sql.ErrNoRows, "no database of its own": store.ErrNone} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			runs := 0
+			err := b.s.Write(context.Background(), func(tx *sql.Tx) error {
+				runs++
+				return errors.Join(note("a")(tx), boom)
+			})
+			if !errors.Is(err, boom) || runs != 1 {
+				t.Errorf("the error is %v after %d runs, want the caller's own after one", err, runs)
+			}
+			if n := b.one(`SELECT count(*) FROM notes`); n != "0" {
+				t.Errorf("%s notes of a failed transaction are there", n)
+			}
+			if aside := b.beside(".corrupt-"); len(aside) != 0 {
+				t.Errorf("%v is set aside: a sound database was taken for damaged", aside)
+			}
+		})
+	}
+}
+
+func TestFilesArePrivateWhateverTheUmask(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("modes are ACLs there")
+	}
+	b := newBench(t)
+	dir := filepath.Join(filepath.Dir(b.path), "home")
+	b.path = filepath.Join(dir, "notes.db")
+	b.s = b.open(store.Config{})
+	b.write(note("a"))
+	if info, _ := os.Stat(dir); info.Mode().Perm() != 0o700 {
+		t.Errorf("the directory has mode %o, want 700", info.Mode().Perm())
+	}
+	for _, name := range b.beside("notes.db") {
+		if info, _ := os.Stat(filepath.Join(dir, name)); info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %o, want 600", name, info.Mode().Perm())
+		}
+	}
+}
+
+func TestPathsMayHoldWhatAURIUsesForItself(t *testing.T) {
+	for _, name := range []string{"a b", "100%", "what?mode=memory", "x#y", "ü"} {
+		if runtime.GOOS == "windows" && strings.ContainsAny(name, "?") {
+			continue
+		}
+		b := newBench(t)
+		b.path = filepath.Join(filepath.Dir(b.path), name, "notes.db")
+		b.s = b.open(store.Config{})
+		b.write(note("a"))
+		if _, err := os.Stat(b.path); err != nil {
+			t.Errorf("%q: the database is elsewhere: %v", name, err)
+		}
+		b.leave()
+	}
+}
+
+func TestLookingCreatesAndChangesNothing(t *testing.T) {
+	b := newBench(t)
+	look := func() error { return b.open(store.Config{}).View(context.Background(), readAll) }
+	if err := look(); !errors.Is(err, store.ErrNone) {
+		t.Errorf("looking at nothing gives %v, want ErrNone", err)
+	}
+	if entries := b.beside(""); len(entries) != 0 {
+		t.Errorf("looking created %v", entries)
+	}
+	b.fill(1)
+	before := b.content()
+	if err := look(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.open(store.Config{}).View(context.Background(), note("b")); err == nil {
+		t.Error("a look was able to write")
+	}
+	if !bytes.Equal(before, b.content()) {
+		t.Error("looking changed the database")
+	}
+}
+
+func TestOnlyWhatExistsIsUsedWhenNothingMayBeMade(t *testing.T) {
+	b := newBench(t)
+	b.path = filepath.Join(filepath.Dir(b.path), "home", "notes.db")
+	existing := b.open(store.Config{Existing: true})
+	for name, do := range map[string]func() error{
+		"write":   func() error { return existing.Write(context.Background(), note("a")) },
+		"lock":    func() error { return existing.Locked(context.Background(), func() error { return nil }) },
+		"shrink":  func() error { return existing.Shrink(context.Background(), 0, 0) },
+		"reserve": func() error { return existing.Reserve(context.Background(), 1) },
+	} {
+		if err := do(); !errors.Is(err, store.ErrNone) {
+			t.Errorf("%s without a database gives %v, want ErrNone", name, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Dir(b.path)); err == nil {
+		t.Error("the directory was made: a home that was deleted would come back")
+	}
+	b.s = b.open(store.Config{})
+	b.write(note("a"))
+	if err := existing.Write(context.Background(), note("b")); err != nil {
+		t.Errorf("an existing database cannot be written: %v", err)
+	}
+}
+
+func TestADatabaseThatIsGoneEndsTheWork(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a database that is open cannot be removed there")
+	}
+	for name, change := range map[string]func(b *bench){
+		"removed": func(b *bench) { os.RemoveAll(filepath.Dir(b.path)) },
+		"another one in its place": func(b *bench) {
+			os.RemoveAll(filepath.Dir(b.path))
+			b.s = b.open(store.Config{})
+			b.write(note("new"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.write(note("a"))
+			existing := b.open(store.Config{Existing: true})
+			if err := existing.Write(context.Background(), note("b")); err != nil {
+				t.Fatal(err)
+			}
+			change(b)
+			for range 2 {
+				if err := existing.Write(context.Background(), note("c")); !errors.Is(err, store.ErrNone) {
+					t.Errorf("the work goes on with %v, want ErrNone", err)
+				}
+			}
+			existing.Close()
+			if _, err := os.Stat(filepath.Dir(b.path)); name == "removed" && err == nil {
+				t.Errorf("the home came back with %v", b.beside(""))
+			}
+		})
+	}
+}
+
+func TestADatabaseThatWasReplacedOrRemovedIsNotWrittenTo(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a database that is open cannot be renamed there")
+	}
+	for name, change := range map[string]func(b *bench){
+		"replaced": func(b *bench) {
+			b.damage(50)
+			if err := b.open(store.Config{}).Write(context.Background(), readAll); err != nil {
+				b.Fatal(err)
+			}
+		},
+		"removed": func(b *bench) {
+			for _, suffix := range []string{"", "-wal", "-shm"} {
+				os.Remove(b.path + suffix)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.fill(100)
+			leaving, staying := b.open(store.Config{}), b.open(store.Config{})
+			for _, s := range []*store.Store{leaving, staying} {
+				if err := s.Write(context.Background(), readAll); err != nil {
+					b.Fatal(err)
+				}
+			}
+			change(b)
+			b.s = b.open(store.Config{})
+			b.write(note("first"))
+			leaving.Close() // SQLite removes a WAL by its name
+			if err := staying.Write(context.Background(), note("last")); err != nil {
+				t.Fatal(err)
+			}
+			b.s = b.open(store.Config{})
+			if n := b.one(`SELECT count(*) FROM notes WHERE text IN ('first', 'last')`); n != "2" {
+				t.Errorf("%s of 2 notes are in the database at the path: nobody will ever find the others", n)
+			}
+		})
+	}
+}
+
+func TestANewerDatabaseIsLeftAlone(t *testing.T) {
+	for name, versions := range map[string]string{"of the first schema": "1003", "of the second": "2002", "of a third": "1001002"} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.fill(1)
+			b.exec(`PRAGMA user_version = ` + versions)
+			before := b.content()
+			other := b.open(store.Config{})
+			if err := other.Write(context.Background(), note("b")); !errors.Is(err, store.ErrNewer) {
+				t.Errorf("writing gives %v, want ErrNewer", err)
+			}
+			if err := other.View(context.Background(), readAll); !errors.Is(err, store.ErrNewer) {
+				t.Errorf("looking gives %v, want ErrNewer", err)
+			}
+			if !bytes.Equal(before, b.content()) {
+				t.Error("an older program changed a newer database")
+			}
+		})
+	}
+}
+
+func TestSomebodyElsesDatabaseIsLeftAlone(t *testing.T) {
+	for name, statements := range map[string]string{
+		"without a version":       `CREATE TABLE letters (text)`,
+		"with a table of ours":    `CREATE TABLE notes (text)`,
+		"with our version":        `CREATE TABLE letters (text); PRAGMA user_version = 1002`,
+		"with our first version":  `CREATE TABLE notes (text); PRAGMA user_version = 1`,
+		"with a mark of its own":  `CREATE TABLE notes (text); CREATE TABLE counter (n); PRAGMA user_version = 1; PRAGMA application_id = 7`,
+		"with a mark and nothing": `PRAGMA application_id = 7`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.exec(statements)
+			before := b.content()
+			for range 2 {
+				if err := b.s.Write(context.Background(), note("a")); !errors.Is(err, store.ErrForeign) {
+					t.Errorf("writing gives %v, want ErrForeign", err)
+				}
+				b.leave()
+			}
+			if err := b.s.Mend(context.Background()); err != nil {
+				t.Errorf("mending gives %v, want nothing done", err)
+			}
+			if !bytes.Equal(before, b.content()) || len(b.beside(".corrupt-")) != 0 {
+				t.Error("somebody else's database was changed, or set aside, where the next damage removes it")
+			}
+		})
+	}
+}
+
+// The file was written by the last program that knew schema 1.
+func TestADatabaseOfSchema1IsMigratedWithNothingLost(t *testing.T) {
+	content, err := os.ReadFile("../../testdata/schema1.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t)
+	b.overwrite(content)
+	all := []store.Schema{{Name: "queue", Migrations: migrations.Queue()}, {Name: "identity", Migrations: migrations.Identity()}}
+	b.s = b.open(store.Config{Schemas: all})
+	if err := b.s.View(context.Background(), readAll); !errors.Is(err, store.ErrOlder) || !errors.Is(err, store.ErrNone) {
+		t.Errorf("looking gives %v, want ErrOlder", err)
+	}
+	for query, want := range map[string]string{
+		`SELECT count(*) FROM messages`:                                                        "7",
+		`SELECT group_concat(state, ' ' ORDER BY seq) FROM messages`:                           "delivered delivered delivered dead pending pending pending",
+		`SELECT group_concat(uuid || distinct_id) FROM messages WHERE hold IS NOT NULL`:        "",
+		`SELECT group_concat(seq || ' ' || kind || ' ' || hold) FROM messages WHERE hold > ''`: "6 capture fp-bob,7 alias fp-bob",
+		`SELECT count(*) FROM identities WHERE spoke`:                                          "2",
+		`SELECT anon_id FROM identities WHERE retired_at IS NULL`:                              "22222222-2222-4222-8222-222222222222",
+		`SELECT principal_id FROM principals`:                                                  "principal-ada",
+		`SELECT digest FROM mirror`:                                                            "0123456789abcdef",
+		`SELECT tracking FROM consent`:                                                         "1",
+		`SELECT count(*) FROM delivery WHERE last_success_at > 0 AND waiting_until IS NULL`:    "1",
+		`SELECT count(*) FROM endpoints`:                                                       "0",
+		`PRAGMA user_version`:                                                                  "2002",
+		`PRAGMA integrity_check`:                                                               "ok",
+	} {
+		var got sql.NullString
+		b.write(func(tx *sql.Tx) error { return tx.QueryRow(query).Scan(&got) })
+		if got.String != want {
+			t.Errorf("%s gives %q, want %q", query, got.String, want)
+		}
+	}
+	if err := b.s.View(context.Background(), func(tx *sql.Tx) error { return nil }); err != nil {
+		t.Errorf("the migrated database cannot be looked at: %v", err)
+	}
+}
+
+// Schemas grow apart: an embedder's version must not meet the queue's.
+func TestEachSchemaIsMigratedByItself(t *testing.T) {
+	b := newBench(t)
+	older := schemas()
+	older[0].Migrations = fstest.MapFS{"0001_notes.sql": older[0].Migrations.(fstest.MapFS)["0001_notes.sql"]}
+	b.s = b.open(store.Config{Schemas: older})
+	b.write(note("a"))
+	if v := b.one(`PRAGMA user_version`); v != "1001" {
+		t.Fatalf("the version is %s, want 1001", v)
+	}
+	b.leave()
+	b.s = b.open(store.Config{})
+	if v := b.one(`PRAGMA user_version`); v != "1002" {
+		t.Errorf("the version is %s after the first schema's second migration, want 1002", v)
+	}
+	if n := b.one(`SELECT count(*) FROM notes`); n != "1" {
+		t.Errorf("%s notes are left, want the one that was written before", n)
+	}
+}
+
+func TestAStrayWALOfAnotherDatabaseIsNotTakenUp(t *testing.T) {
+	b, other := newBench(t), newBench(t)
+	b.write(note("theirs"))
+	wal, err := os.ReadFile(b.path + "-wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(other.path+"-wal", wal, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other.write(note("own"))
+	if n := other.one(`SELECT group_concat(text) FROM notes`); n != "own" {
+		t.Errorf("the notes are %s, want only its own one", n)
+	}
+}
+
+func TestLeavingSyncsWithoutClosingAndALinkedDatabaseToo(t *testing.T) {
+	b, elsewhere := newBench(t), t.TempDir()
+	if err := os.WriteFile(filepath.Join(elsewhere, "real.db"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(elsewhere, "real.db"), b.path); err != nil {
+		t.Skip("no links here")
+	}
+	b.write(note("a"))
+	if err := b.s.Leave(); err != nil {
+		t.Errorf("leave: %v", err)
+	}
+	wal := filepath.Join(elsewhere, "real.db-wal")
+	if runtime.GOOS == "windows" { // where SQLite does not follow links to find it
+		wal = b.path + "-wal"
+	}
+	if _, err := os.Stat(wal); err != nil {
+		t.Errorf("the WAL is gone (%v): the last close checkpointed it, which Leave is there to avoid", err)
+	}
+}
+
+// A command that is not served in time must end all the same.
+func TestAContextEndsEveryWaitAtOnce(t *testing.T) {
+	b := newBench(t)
+	b.write(note("a"))
+	b.leave()
+	lock, err := store.Lock(context.Background(), b.path+".lock", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", b.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, name := range []string{"the write lock", "SQLite's own"} {
+		if name == "SQLite's own" {
+			lock.Release()
+			if _, err := db.Exec(`BEGIN IMMEDIATE`); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		within(t, 2*time.Second, "somebody who pressed Ctrl-C waits for "+name, func() {
+			if err := b.open(store.Config{}).Write(ctx, note("b")); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("waiting for %s ends with %v, want the context's error", name, err)
+			}
+		})
+		cancel()
+	}
+}

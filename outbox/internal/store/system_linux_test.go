@@ -1,0 +1,276 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
+)
+
+// traced runs a process that writes one note under strace.
+func (b *bench) traced(args ...string) (trace string) {
+	b.Helper()
+	if _, err := exec.LookPath("strace"); err != nil {
+		b.Skip("no strace here")
+	}
+	output := filepath.Join(b.TempDir(), "trace")
+	cmd := exec.Command("strace", append(append([]string{"-f", "-o", output}, args...), os.Args[0])...)
+	cmd.Env = append(os.Environ(), childVariable+"="+b.path)
+	said, err := cmd.CombinedOutput()
+	if strings.Contains(string(said), "ptrace") {
+		b.Skipf("no tracing here: %s", said)
+	}
+	if err != nil {
+		b.Fatalf("the process failed: %v, %s", err, said)
+	}
+	content, err := os.ReadFile(output)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return string(content)
+}
+
+// Each sync is a wait for the disk, and each CI job has a fresh home.
+func TestTheFirstCommandMakesThreeSyncsAndTheNextOne(t *testing.T) {
+	b := newBench(t)
+	for i, most := range []int{3, 1} {
+		trace := b.traced("-e", "trace=fsync,fdatasync,sync_file_range,msync")
+		if n := len(regexp.MustCompile(`(?m)^\d+ +(fsync|fdatasync|msync)\(`).FindAllString(trace, -1)); n > most {
+			t.Errorf("command %d made %d syncs, want at most %d:\n%s", i+1, n, most, trace)
+		}
+		b.exec(`DELETE FROM notes`)
+		if i == 0 { // so that there is a WAL, as there is between commands
+			b.write(note("x"))
+			b.write(func(tx *sql.Tx) error { _, err := tx.Exec(`DELETE FROM notes`); return err })
+		}
+	}
+}
+
+// The kernel itself refuses to map the file of the shared memory, as FUSE with direct_io does.
+func TestWithoutSharedMemoryTheSameIsPromised(t *testing.T) {
+	for name, prepare := range map[string]func(b *bench){
+		"a new home": func(b *bench) {},
+		"a home that was copied there": func(b *bench) {
+			b.write(note("a"))
+			b.leave()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			prepare(b)
+			trace := b.traced("-e", "trace=mmap,fsync,fdatasync", "-P", b.path+"-shm", "-P", b.path, "-P", filepath.Dir(b.path), "-e", "inject=mmap:error=ENODEV")
+			if !strings.Contains(trace, "INJECTED") {
+				t.Skipf("the fault never came: %s", trace)
+			}
+			if b.one(`SELECT count(*) FROM notes WHERE text = 'the child''s'`) != "1" {
+				t.Error("the note is lost")
+			}
+			if mode := b.one(`PRAGMA journal_mode`); mode != "delete" {
+				t.Errorf("the journal mode is %s, want one that needs no shared memory", mode)
+			}
+			b.write(note("and this"))
+			if err := b.s.Leave(); err != nil {
+				t.Errorf("leaving without a WAL: %v", err)
+			}
+			b.isSound()
+		})
+	}
+}
+
+func asRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can play somebody else")
+	}
+}
+
+const somebody = 12345
+
+// After one command under sudo the home's files must still be its owner's.
+func TestRootLeavesTheOwnersFilesInAHomeThatIsSomebodyElses(t *testing.T) {
+	asRoot(t)
+	b := newBench(t)
+	home := filepath.Dir(b.path)
+	if err := os.Chown(home, somebody, somebody); err != nil {
+		t.Fatal(err)
+	}
+	b.path = filepath.Join(home, "a", "b", "notes.db")
+	b.s = b.open(store.Config{})
+	b.write(note("a"))
+	b.leave()
+	b.overwrite(bytes.Repeat([]byte{0xAB}, 8192))
+	b.write(readAll)
+	if err := b.s.Reserve(context.Background(), 1); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.Walk(home, func(path string, info os.FileInfo, err error) error {
+		if err == nil && info.Sys().(*syscall.Stat_t).Uid != somebody {
+			t.Errorf("%s is root's: its owner cannot use it", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhoMayNotUseAFileIsToldWhoseItIs(t *testing.T) {
+	asRoot(t)
+	for _, name := range []string{"notes.db", "notes.db.lock", "."} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.write(note("a"))
+			b.leave()
+			home := filepath.Dir(b.path)
+			for dir := home; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+				if err := os.Chmod(dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, path := range append(b.beside(""), ".") {
+				if path != name {
+					if err := os.Chown(filepath.Join(home, path), somebody, somebody); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			said := asSomebody(b)
+			for _, want := range []string{"belongs to root", "sudo chown -R " + fmt.Sprint(somebody) + " " + home} {
+				if !strings.Contains(said, want) {
+					t.Errorf("it says %q, want %q in it", said, want)
+				}
+			}
+		})
+	}
+}
+
+func asSomebody(b *bench) string {
+	b.Helper()
+	binary := filepath.Join(b.TempDir(), "test")
+	if err := os.Link(os.Args[0], binary); err != nil {
+		content, err := os.ReadFile(os.Args[0])
+		if err == nil {
+			err = os.WriteFile(binary, content, 0o755)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	for dir := filepath.Dir(binary); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		os.Chmod(dir, 0o755)
+	}
+	cmd := exec.Command(binary)
+	cmd.Dir = "/"
+	cmd.Env = append(os.Environ(), childVariable+"="+b.path)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: somebody, Gid: somebody}}
+	said, err := cmd.CombinedOutput()
+	if err == nil {
+		b.Error("somebody else could write")
+	}
+	return string(said)
+}
+
+// small mounts a disk of its own, of so many bytes.
+func small(b *bench, size int) {
+	b.Helper()
+	asRoot(b.T)
+	dir := b.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
+		b.Skipf("no mounting here: %v", err)
+	}
+	b.Cleanup(func() {
+		b.s.Close()
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			b.Error(err)
+		}
+	})
+	b.path = filepath.Join(dir, "notes.db")
+	b.s = b.open(store.Config{})
+}
+
+// fillDisk leaves no room.
+func fillDisk(b *bench) {
+	b.Helper()
+	f, err := os.Create(filepath.Join(filepath.Dir(b.path), "filler"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	for {
+		if _, err := f.Write(make([]byte, 4096)); err != nil {
+			if !errors.Is(err, syscall.ENOSPC) {
+				b.Fatal(err)
+			}
+			return
+		}
+	}
+}
+
+func TestASmallDiskHoldsMoreThanItsWAL(t *testing.T) {
+	b := newBench(t)
+	small(b, 1<<20)
+	for i := range 300 {
+		if err := b.s.Write(context.Background(), note(fmt.Sprint(i))); err != nil {
+			t.Fatalf("the note %d of 300 small ones finds no room: %v", i, err)
+		}
+	}
+}
+
+func TestAFullDiskLosesWhatIsNewAndNothingElse(t *testing.T) {
+	b := newBench(t)
+	small(b, 1<<20)
+	for i := range 20 {
+		b.write(note(numbered(i)))
+	}
+	if err := b.s.Reserve(context.Background(), 64<<10); err != nil {
+		t.Fatal(err)
+	}
+	fillDisk(b)
+	other := b.open(store.Config{})
+	var full error
+	for i := 0; full == nil && i < 1000; i++ {
+		full = other.Write(context.Background(), note("new"+numbered(i)))
+	}
+	if !errors.Is(full, store.ErrFull) && store.Cause(full) != store.ErrFull {
+		t.Errorf("writing to a full disk gives %v, want ErrFull", full)
+	}
+	if err := b.s.Write(context.Background(), func(tx *sql.Tx) error {
+		_, err := tx.Exec(`UPDATE notes SET text = text || ' sent' WHERE seq <= 20`)
+		return err
+	}); err != nil {
+		t.Errorf("who has reserved room cannot write: %v", err)
+	}
+	if n := b.one(`SELECT count(*) FROM notes WHERE text LIKE '% sent'`); n != "20" {
+		t.Errorf("%s of 20 notes are settled", n)
+	}
+	if err := b.s.Reserve(context.Background(), 1<<20); !errors.Is(err, store.ErrFull) {
+		t.Errorf("reserving more than there is gives %v, want ErrFull", err)
+	}
+}
+
+func TestAReadOnlyDiskCanBeLookedAtAndSaysWhatItIs(t *testing.T) {
+	b := newBench(t)
+	small(b, 1<<20)
+	b.write(note("a"))
+	b.leave()
+	if err := syscall.Mount("", filepath.Dir(b.path), "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Skipf("no remounting here: %v", err)
+	}
+	b.s = b.open(store.Config{})
+	if err := b.s.Write(context.Background(), note("b")); !errors.Is(err, store.ErrReadOnly) {
+		t.Errorf("writing gives %v, want ErrReadOnly", err)
+	}
+	if err := b.s.View(context.Background(), readAll); err != nil {
+		t.Errorf("looking gives %v, want what is there", err)
+	}
+}

@@ -1,0 +1,99 @@
+package outbox_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
+
+// lingering runs a flusher that has delivered one event and lingers, and calls meanwhile. It returns
+// when that flusher has ended.
+func (b *bench) lingering(meanwhile func()) (delivered int) {
+	b.Helper()
+	b.addEvents(1)
+	var began bool
+	box := b.open(func(cfg *outbox.Config) {
+		cfg.Point = func(name string) {
+			if name == "lingering" && !began {
+				began = true
+				meanwhile()
+			}
+		}
+	})
+	result, err := box.DeliverAndLinger(context.Background())
+	if err != nil || !began {
+		b.Fatalf("the flusher ended with %v, and lingered: %t", err, began)
+	}
+	return result.Delivered
+}
+
+// record records as a command does, and tells whether it started a flusher.
+func (b *bench) record(m outbox.Message) (started bool) {
+	b.Helper()
+	r, err := b.box.Record(context.Background(), adding(m))
+	if err != nil || r.Trouble != nil {
+		b.Fatal(err, r.Trouble)
+	}
+	return r.Started
+}
+
+func TestAScriptsNextCommandNeedsNoFlusherOfItsOwn(t *testing.T) {
+	b := newBench(t)
+	delivered := b.lingering(func() {
+		if b.box.Flushing() {
+			t.Error("the flusher counts as at work; usage flush and disable would wait for it in vain")
+		}
+		if b.record(b.event(2)) {
+			t.Error("a flusher was started beside one that lingers; a script would start one for each command")
+		}
+	})
+	if delivered != 2 || b.counts().Pending != 0 {
+		t.Errorf("%d delivered, %d pending; want both events delivered by the one flusher", delivered, b.counts().Pending)
+	}
+	b.noViolations()
+}
+
+func TestAFlusherThatLingersDoesNotCountWhereAnotherOneMayDoBetter(t *testing.T) {
+	t.Run("for a message that is held", func(t *testing.T) {
+		b := newBench(t)
+		held := b.event(2)
+		held.DistinctID, held.Hold = "", "a key"
+		delivered := b.lingering(func() {
+			if !b.record(held) {
+				t.Error("no flusher was started; the one that lingers may lack the key that the message waits for")
+			}
+		})
+		if delivered != 1 || b.counts().Pending != 1 {
+			t.Errorf("%d delivered, %d pending; want the held one left to the flusher that has its key", delivered, b.counts().Pending)
+		}
+	})
+	t.Run("for a command with another environment", func(t *testing.T) {
+		b := newBench(t)
+		b.lingering(func() {
+			t.Setenv("HTTPS_PROXY", "http://elsewhere")
+			if !b.record(b.event(2)) {
+				t.Error("no flusher was started; the one that lingers goes through another proxy")
+			}
+		})
+	})
+	t.Run("for a command that comes when it is gone", func(t *testing.T) {
+		b := newBench(t)
+		b.lingering(func() {})
+		if !b.record(b.event(2)) {
+			t.Error("no flusher was started; the event would wait for the next command")
+		}
+	})
+}
+
+func TestAFlusherDoesNotLingerIntoTheEndOfItsLife(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(1)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	start := time.Now()
+	if _, err := b.box.DeliverAndLinger(ctx); err != nil || time.Since(start) > 2*time.Second {
+		t.Errorf("it ended after %s with %v; want it gone while a request could still be answered", time.Since(start), err)
+	}
+}

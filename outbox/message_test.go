@@ -1,0 +1,56 @@
+package outbox
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+func TestWhatAMessageLeavesOutIsFilledIn(t *testing.T) {
+	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	id := uuid.Must(uuid.NewV7()).String()
+	m, err := Message{Event: "ran", AnonID: "anon"}.complete(now, func() string { return id })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Kind != Capture || m.UUID != id || string(m.Properties) != `{}` || !m.RecordedAt.Equal(now) || m.DistinctID != "anon" {
+		t.Errorf("completed to %+v, want a capture of its anon id, now, with a uuid and no properties", m)
+	}
+}
+
+func TestAMessageThatNoSinkCouldSendIsAnErrorWhenItIsAdded(t *testing.T) {
+	good := Message{Event: "ran", AnonID: "anon"}
+	for want, change := range map[string]func(m *Message){
+		"kind":            func(m *Message) { m.Kind = "other" },
+		"uuid":            func(m *Message) { m.UUID = "x" },
+		"no event":        func(m *Message) { m.Event = "" },
+		"nobody":          func(m *Message) { m.AnonID = "" },
+		"is held":         func(m *Message) { m.DistinctID, m.Hold = "person", "name" },
+		"time":            func(m *Message) { m.RecordedAt = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"not a JSON":      func(m *Message) { m.Properties = []byte(`[1]`) },
+		"a JSON object":   func(m *Message) { m.Properties = []byte(`{"a":`) },
+		"properties are ": func(m *Message) { m.Properties = []byte(`null`) },
+	} {
+		m := good
+		change(&m)
+		_, err := m.complete(time.Now(), uuid.NewString)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v gives the error %v, want one that says %q: it would wait, and be found dead later", m, err, want)
+		}
+	}
+}
+
+func TestAHeldMessageBelongsToNobodyYet(t *testing.T) {
+	for name, m := range map[string]Message{
+		"an event under a name":   {Event: "ran", AnonID: "anon", Hold: "credential"},
+		"an alias without a name": {Kind: Alias, Event: "$create_alias", AnonID: "anon"},
+		"an alias under a name":   {Kind: Alias, Event: "$create_alias", AnonID: "anon", Hold: "credential"},
+	} {
+		m, err := m.complete(time.Now(), uuid.NewString)
+		if err != nil || m.DistinctID != "" {
+			t.Errorf("%s becomes %+v, %v; want it to wait for its distinct id", name, m, err)
+		}
+	}
+}

@@ -1,0 +1,284 @@
+package outbox_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
+
+func TestAConfigurationThatNamesOnlyThePathRecords(t *testing.T) {
+	t.Chdir(t.TempDir())
+	t.Setenv("DO_NOT_TRACK", "")
+	box, err := outbox.New(outbox.Config{Path: "usage.db"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer box.Close()
+	if !filepath.IsAbs(box.Path()) {
+		t.Errorf("the path is %q: a flusher works in another directory", box.Path())
+	}
+	r, err := box.Record(context.Background(), adding(outbox.Message{Event: "ran", AnonID: "somebody"}))
+	if err != nil || !r.First || r.Started || r.Trouble != nil {
+		t.Errorf("recorded %+v, %v; want the first event, and nobody to send it", r, err)
+	}
+	r, err = box.Record(context.Background(), adding(outbox.Message{Event: "ran", AnonID: "somebody"}))
+	if err != nil || r.First {
+		t.Errorf("recorded %+v, %v; want another event", r, err)
+	}
+	var uuids []string
+	err = box.View(context.Background(), func(tx *outbox.Tx) error {
+		for m, err := range tx.Messages(context.Background(), outbox.Filter{}) {
+			if err != nil {
+				return err
+			}
+			uuids = append(uuids, m.UUID)
+		}
+		return nil
+	})
+	if err != nil || len(uuids) != 2 || !slices.IsSorted(uuids) {
+		t.Errorf("%v, %v: want two uuids in the order of recording", uuids, err)
+	}
+}
+
+func TestAConfigurationWithoutAPathIsAnErrorBeforeAnythingIsTouched(t *testing.T) {
+	if _, err := outbox.New(outbox.Config{}); err == nil || !strings.Contains(err.Error(), "Path") {
+		t.Errorf("the error is %v, want one that names what is missing", err)
+	}
+}
+
+func TestDoNotTrackIsHeededUnlessTheProgramsOwnSwitchIsOn(t *testing.T) {
+	for _, test := range []struct {
+		value   string
+		consent outbox.Override
+		want    error
+	}{
+		{"1", outbox.Stored, outbox.ErrOff},
+		{"yes", outbox.Stored, outbox.ErrOff},
+		{" OFF ", outbox.Stored, nil},
+		{"0", outbox.Stored, nil},
+		{"1", outbox.Granted, nil},
+		{"0", outbox.Withdrawn, outbox.ErrOff},
+	} {
+		t.Setenv("DO_NOT_TRACK", test.value)
+		dir := t.TempDir()
+		box, err := outbox.New(outbox.Config{Path: filepath.Join(dir, "usage.db"), Consent: test.consent})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = box.Record(context.Background(), adding(outbox.Message{Event: "ran", AnonID: "somebody"}))
+		if !errors.Is(err, test.want) {
+			t.Errorf("with DO_NOT_TRACK=%q and %v recording gives %v, want %v", test.value, test.consent, err, test.want)
+		}
+		if entries, _ := os.ReadDir(dir); test.want != nil && len(entries) > 0 {
+			t.Errorf("with tracking off %v was created", entries)
+		}
+		if err := box.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// greetings is the table of an embedder.
+func greetings(cfg *outbox.Config) {
+	cfg.Tables = fstest.MapFS{"0001_greetings.sql": {Data: []byte(`CREATE TABLE greetings (name TEXT NOT NULL) STRICT;`)}}
+}
+
+func TestAMessageAndTheEmbeddersChangeAreCommittedTogetherOrNotAtAll(t *testing.T) {
+	b := newBench(t)
+	box := b.open(greetings)
+	greet := func(fail error) func(tx *outbox.Tx) error {
+		return func(tx *outbox.Tx) error {
+			if _, err := tx.Exec(`INSERT INTO greetings (name) VALUES ('Ada')`); err != nil {
+				return err
+			}
+			if err := tx.Add(context.Background(), b.event(1)); err != nil {
+				return err
+			}
+			return fail
+		}
+	}
+	boom := errors.New("boom")
+	if _, err := box.Record(context.Background(), greet(boom)); !errors.Is(err, boom) {
+		t.Errorf("the error is %v, want the caller's own", err)
+	}
+	if _, err := box.Record(context.Background(), greet(nil)); err != nil {
+		t.Fatal(err)
+	}
+	var greeted, waiting int
+	err := box.View(context.Background(), func(tx *outbox.Tx) error {
+		return tx.QueryRow(`SELECT (SELECT count(*) FROM greetings), (SELECT count(*) FROM messages)`).Scan(&greeted, &waiting)
+	})
+	if err != nil || greeted != 1 || waiting != 1 {
+		t.Errorf("%d rows and %d messages, %v; want one of each", greeted, waiting, err)
+	}
+}
+
+// A foreign table, an index and statistics are no damage: today's delivery must not take them away.
+func TestWhatOthersAddToTheDatabaseSurvivesADelivery(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(2)
+	b.exec(`CREATE TABLE notes (text TEXT)`)
+	b.exec(`INSERT INTO notes VALUES ('kept')`)
+	b.exec(`CREATE INDEX by_hand ON messages (event)`)
+	b.exec(`ANALYZE`)
+	b.mustFlush()
+	b.exec(`INSERT INTO notes SELECT text FROM notes WHERE EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'by_hand')`)
+	b.tx(func(tx *outbox.Tx) error {
+		var n int
+		if err := tx.QueryRow(`SELECT count(*) FROM notes`).Scan(&n); err != nil || n != 2 {
+			t.Errorf("%d notes, %v; want both", n, err)
+		}
+		return nil
+	})
+}
+
+func TestAnErrorOfTheCallersIsNotTakenForDamage(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(1)
+	for _, want := range []error{sql.ErrNoRows, sql.ErrTxDone, os.ErrNotExist} {
+		err := b.box.Update(context.Background(), func(*outbox.Tx) error { return want })
+		if !errors.Is(err, want) {
+			t.Errorf("the error is %v, want the caller's %v", err, want)
+		}
+	}
+	if _, err := b.box.Record(context.Background(), func(tx *outbox.Tx) error {
+		var n int
+		return tx.QueryRow(`SELECT 1 WHERE false`).Scan(&n)
+	}); !errors.Is(err, sql.ErrNoRows) {
+		t.Errorf("the error is %v, want the caller's", err)
+	}
+	if aside, _ := filepath.Glob(b.path + ".corrupt-*"); len(aside) > 0 {
+		t.Errorf("%v was set aside for an error of the caller's", aside)
+	}
+	if c := b.counts(); c.Pending != 1 {
+		t.Errorf("%d messages wait, want the one that did", c.Pending)
+	}
+}
+
+func TestWhatFollowsACommitRunsUnderTheLockAndUndoesNothing(t *testing.T) {
+	b := newBench(t)
+	boom := errors.New("boom")
+	r, err := b.box.Record(context.Background(), func(tx *outbox.Tx) error {
+		tx.AfterCommit(func() error {
+			if c := b.pendingSeenFromOutside(); c != 1 {
+				t.Errorf("%d messages are committed when the export runs, want 1", c)
+			}
+			return boom
+		})
+		return tx.Add(context.Background(), b.event(1))
+	})
+	if err != nil || !errors.Is(r.Trouble, boom) {
+		t.Errorf("%v, %v: want the event recorded, and the trouble told", r, err)
+	}
+}
+
+func (b *bench) pendingSeenFromOutside() (n int) {
+	err := b.open().View(context.Background(), func(tx *outbox.Tx) error {
+		c, err := tx.Counts(context.Background())
+		n = c.Pending
+		return err
+	})
+	if err != nil {
+		b.Error(err)
+	}
+	return n
+}
+
+func TestAContextEndsTheWaitForTheLock(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(1)
+	holding, release := make(chan bool), make(chan bool)
+	done := make(chan error)
+	go func() {
+		done <- b.open().Update(context.Background(), func(*outbox.Tx) error {
+			close(holding)
+			<-release
+			return nil
+		})
+	}()
+	<-holding
+	waits := map[string]func(ctx context.Context) error{
+		"record":  func(ctx context.Context) error { _, err := b.open().Record(ctx, adding(b.event(1))); return err },
+		"flush":   func(ctx context.Context) error { _, err := b.open().Flush(ctx, outbox.FlushOptions{}); return err },
+		"disable": func(ctx context.Context) error { _, err := b.open().Disable(ctx); return err },
+	}
+	for name, wait := range waits {
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		start := time.Now()
+		err := wait(ctx)
+		cancel()
+		if took := time.Since(start); err == nil || took > 2*time.Second {
+			t.Errorf("%s ended after %s with %v; want it to end with its context", name, took, err)
+		}
+	}
+	close(release)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestASteadyStreamOfHeldMessagesHoldsUpNothing(t *testing.T) {
+	b := newBench(t)
+	held := b.event(1)
+	held.DistinctID, held.Hold = "", "credential"
+	b.add(held)
+	asked := 0
+	// With each request another one comes.
+	b.points = func(name string) {
+		if name == "claimed" && len(b.messages(outbox.Filter{})) < 20 {
+			next := b.event(1)
+			next.DistinctID, next.Hold = "", "credential"
+			b.add(next)
+		}
+	}
+	_, err := b.flush(func(cfg *outbox.Config) {
+		cfg.Resolve = func(context.Context, *outbox.Outbox, []string) error { asked++; return nil }
+	})
+	if err != nil || asked != 1 {
+		t.Errorf("asked %d times, %v; want once in a run", asked, err)
+	}
+	if n := len(b.server.Events()); n != 20 {
+		t.Errorf("%d of 20 messages were delivered", n)
+	}
+}
+
+func TestAHomeThatComesFromAnotherMachineLeavesItsHeldMessagesToNobody(t *testing.T) {
+	b := newBench(t)
+	event, alias := b.event(1), b.alias()
+	event.DistinctID, event.Hold = "", "credential"
+	alias.DistinctID = ""
+	b.add(event, alias, b.event(2))
+	b.exec(`UPDATE delivery SET machine = 'salt:another machine'`)
+	moved := 0
+	_, err := b.open(func(cfg *outbox.Config) {
+		cfg.Moved = func(context.Context, *outbox.Tx) error { moved++; return nil }
+	}).Record(context.Background(), adding(b.event(3)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if moved != 1 && outbox.HasMachineID() {
+		t.Errorf("the embedder was told %d times, want once", moved)
+	}
+	if !outbox.HasMachineID() {
+		t.Skip("this system has no id of its machine")
+	}
+	for _, m := range b.messages(outbox.Filter{}) {
+		if m.Kind == outbox.Alias || m.DistinctID == "" {
+			t.Errorf("%+v still waits: the other machine may decide it otherwise", m)
+		}
+	}
+	if _, err := b.open(func(cfg *outbox.Config) {
+		cfg.Moved = func(context.Context, *outbox.Tx) error { moved++; return nil }
+	}).Record(context.Background(), adding(b.event(4))); err != nil || moved != 1 {
+		t.Errorf("told %d times in all, %v: the database is at home here now", moved, err)
+	}
+}

@@ -1,0 +1,154 @@
+package outbox_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/outbox"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
+)
+
+// refuseAll makes the server refuse everything, as a proxy does that stands in PostHog's place.
+func (b *bench) refuseAll() {
+	b.server.SetPoison(func(outboxtest.Message) int { return 400 })
+}
+
+func (b *bench) refuse(n float64) {
+	b.server.SetPoison(func(m outboxtest.Message) int {
+		if m.Properties()["n"] == n {
+			return 400
+		}
+		return 0
+	})
+}
+
+func TestAServerThatHasNeverAcceptedAnythingCannotKill(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(60)
+	b.refuseAll()
+	_, err := b.flush()
+	var delay *outbox.Delay
+	if !errors.As(err, &delay) || delay.Code != outbox.CodeForeign {
+		t.Errorf("the run ended with %v, want a delay that says that the server is somebody else", err)
+	}
+	if n := len(b.server.Requests()); n > 3 {
+		t.Errorf("%d requests were made, want the batch and two messages alone", n)
+	}
+	if c := b.counts(); c.Dead != 0 || c.Pending != 60 {
+		t.Errorf("%d dead and %d pending, want all 60 to wait: anybody can refuse", c.Dead, c.Pending)
+	}
+	if s := b.schedule(); s.Failures != 1 || s.Next(b.clock.Now()).IsZero() {
+		t.Errorf("the schedule is %+v, want a back-off", s)
+	}
+	b.server.SetPoison(nil)
+	b.clock.Advance(time.Hour)
+	b.mustFlush()
+	if n := len(b.server.Events()); n != 60 {
+		t.Errorf("%d of 60 arrived when the right server was back", n)
+	}
+}
+
+func TestWhatAProvenServerRefusesAloneIsDead(t *testing.T) {
+	for name, prepare := range map[string]func(b *bench){
+		"it accepted something before": func(b *bench) { b.proved() },
+		"it accepts a neighbour now":   func(*bench) {},
+		"it did so in another process": func(b *bench) { b.add(b.event(1000)); b.mustFlush() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			prepare(b)
+			b.addEvents(5)
+			b.refuse(0)
+			b.mustFlush()
+			if c := b.counts(); c.Dead != 1 || c.Pending != 0 {
+				t.Errorf("%d dead and %d pending, want the one bad message dead", c.Dead, c.Pending)
+			}
+		})
+	}
+}
+
+func TestProofIsKeptForEachEndpoint(t *testing.T) {
+	b := newBench(t)
+	b.proved()
+	b.server = outboxtest.Start(t) // another address
+	b.addEvents(3)
+	b.refuseAll()
+	if _, err := b.flush(); err == nil {
+		t.Error("an endpoint counts as proven because another one is")
+	}
+	if c := b.counts(); c.Dead != 0 {
+		t.Errorf("%d messages are dead by a server that has accepted nothing", c.Dead)
+	}
+}
+
+func TestAMessageThatIsRefusedAloneAgainAndAgainIsSetAside(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(1)
+	b.refuseAll()
+	for range 2 {
+		b.flush()
+		b.clock.Advance(31 * time.Minute)
+	}
+	if c := b.counts(); c.Dead != 0 {
+		t.Fatalf("dead after two runs")
+	}
+	b.flush()
+	if c := b.counts(); c.Dead != 1 || c.Pending != 0 {
+		t.Errorf("%d dead and %d pending after three runs in an hour, want it out of the others' way", c.Dead, c.Pending)
+	}
+}
+
+func TestRefusalsInAShortTimeDoNotSetAside(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(1)
+	b.refuseAll()
+	for range 5 {
+		b.flush()
+		b.clock.Advance(10 * time.Minute)
+	}
+	if c := b.counts(); c.Dead != 0 {
+		t.Errorf("dead within an hour: a broken proxy must not cost messages")
+	}
+}
+
+func TestNoEventOfAPrincipalGoesBeforeItsAliasWhichIsRefusedWithoutProof(t *testing.T) {
+	b := newBench(t)
+	b.add(b.alias())
+	m := b.event(1)
+	m.DistinctID = "person"
+	b.add(m)
+	b.server.SetPoison(func(m outboxtest.Message) int {
+		if m.IsAlias() {
+			return 400
+		}
+		return 0
+	})
+	if _, err := b.flush(); err == nil {
+		t.Error("the run says that all is delivered")
+	}
+	if n := len(b.server.Events()); n != 0 {
+		t.Errorf("%d events went before the alias of their principal", n)
+	}
+}
+
+func TestAPageIsNobodysRefusal(t *testing.T) {
+	b := newBench(t)
+	b.proved()
+	b.addEvents(60)
+	b.server.SetFault(outboxtest.MustFault("page-400"))
+	if _, err := b.flush(); err == nil {
+		t.Error("the run says that all is delivered")
+	}
+	if n := len(b.server.Requests()); n != 1 {
+		t.Errorf("%d requests, want one: the run ends", n)
+	}
+	if c := b.counts(); c.Dead != 0 || c.Pending != 60 {
+		t.Errorf("%d dead and %d pending, want all to wait", c.Dead, c.Pending)
+	}
+	for _, m := range b.messages(outbox.Filter{}) {
+		if m.Attempts != 0 {
+			t.Fatalf("message %d has an attempt used up by a page", m.Seq)
+		}
+	}
+}

@@ -1,4 +1,0 @@
-package secrets
-
-// ParseEnv lets tests read a text without a file.
-var ParseEnv = parseEnv
