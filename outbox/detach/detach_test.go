@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -50,6 +51,9 @@ type report struct {
 	Again         bool // it may start another one
 }
 
+// busy is what a child that never ends works on.
+var busy atomic.Int64
+
 // runChild returns in a process that is no child.
 func runChild() {
 	if lazy, err := Child(lazyMarker); err != nil {
@@ -57,7 +61,8 @@ func runChild() {
 	} else if lazy {
 		Watchdog(100 * time.Millisecond)
 		tell(nil)
-		for { // work that looks at nothing
+		for n := 0; ; n++ { // work that looks at nothing
+			busy.Store(int64(n))
 		}
 	}
 	is, err := Child(marker)

@@ -119,14 +119,15 @@ const (
 )
 
 // check renews a login if need be and asks Arcade Cloud whose it is. The error is an interrupt.
-func (a *App) check(ctx context.Context, login identity.Credentials, limit time.Duration) (identity.Account, loginState, error) {
+func (a *App) check(ctx context.Context, limit time.Duration) (identity.Account, loginState, error) {
 	asking, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	s, err := a.session()
 	if err != nil {
 		return identity.Account{}, loginUnknown, err
 	}
-	if login, err = s.Credentials(asking); err == nil {
+	login, err := s.Credentials(asking)
+	if err == nil {
 		var cloud identity.Cloud
 		if cloud, err = a.cloudOf(login); err == nil {
 			var account identity.Account

@@ -131,7 +131,7 @@ func (a *App) alreadyLoggedIn(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	_, state, err := a.check(ctx, login, loginCheck)
+	_, state, err := a.check(ctx, loginCheck)
 	if err != nil {
 		return false, err
 	}

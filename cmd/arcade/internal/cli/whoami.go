@@ -85,7 +85,7 @@ func (a *App) describeLogin(ctx context.Context, login identity.Credentials, off
 	var account identity.Account
 	if !offline {
 		var err error
-		if account, state, err = a.check(ctx, login, track.CloudTimeout); err != nil {
+		if account, state, err = a.check(ctx, track.CloudTimeout); err != nil {
 			return WhoamiResult{}, err
 		}
 		if renewed, err := a.loggedIn(); err == nil {
