@@ -216,6 +216,9 @@ func (s *Store) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	if caller == nil && (isCode(err, codeCantOpen) || isCode(err, codeReadOnly) || isUnmappable(err)) {
 		err = s.view(ctx, true, look)
 	}
+	if isDamage(caller) {
+		return s.explain("read the database", caller)
+	}
 	if caller != nil {
 		return caller
 	}

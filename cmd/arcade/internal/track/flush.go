@@ -2,6 +2,8 @@ package track
 
 import (
 	"context"
+	"errors"
+	"iter"
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
@@ -22,7 +24,7 @@ type Flushed struct {
 // is: ErrBusy, a *Delay, or what is wrong with the database. Progress is told how many of how many
 // are settled.
 func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(settled, total int)) (done Flushed, err error) {
-	before, err := q.Snapshot(ctx, Filter{Limit: 1})
+	before, err := q.mended(ctx)
 	if err != nil {
 		return done, err
 	}
@@ -33,7 +35,7 @@ func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(
 	if ctx.Err() != nil {
 		return done, ctx.Err()
 	}
-	after, err := q.Snapshot(ctx, Filter{Limit: 1})
+	after, err := q.mended(ctx)
 	if err != nil {
 		return done, err
 	}
@@ -48,6 +50,34 @@ func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(
 		return done, nil
 	}
 	return done, why
+}
+
+// mended is a snapshot that has a damaged database mended first, which one that only looks does not. What
+// it reads may lie where no delivery looks.
+func (q *Queue) mended(ctx context.Context) (Snapshot, error) {
+	newest := Filter{Limit: 1}
+	s, err := q.Snapshot(ctx, newest)
+	if !errors.Is(err, outbox.ErrDamaged) || q.t.OffBy(s) != "" {
+		return s, err
+	}
+	box, err := outbox.New(q.t.config(q.home, true))
+	if err != nil {
+		return s, err
+	}
+	defer box.Close()
+	// What meets the damage in a transaction that may write gets the replacement to read.
+	err = box.Update(ctx, q.look(ctx, newest, func(_ Snapshot, messages iter.Seq2[Message, error]) error {
+		for _, err := range messages {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	if err != nil {
+		return s, err
+	}
+	return q.Snapshot(ctx, newest)
 }
 
 // drain runs a flusher in the foreground. A person asks again about credentials that were refused

@@ -143,7 +143,16 @@ func (q *Queue) Snapshot(ctx context.Context, filter Filter) (s Snapshot, err er
 // Show gives show what the database says at one moment, without the messages, and those one at a
 // time: a long queue takes no more memory than a short one.
 func (q *Queue) Show(ctx context.Context, filter Filter, show func(s Snapshot, messages iter.Seq2[Message, error]) error) error {
-	err := q.box.View(ctx, func(tx *outbox.Tx) error {
+	err := q.box.View(ctx, q.look(ctx, filter, show))
+	if errors.Is(err, outbox.ErrNone) {
+		return show(Snapshot{Consent: q.box.ConsentBeside()}, func(func(Message, error) bool) {})
+	}
+	return err
+}
+
+// look reads for show what Show promises.
+func (q *Queue) look(ctx context.Context, filter Filter, show func(s Snapshot, messages iter.Seq2[Message, error]) error) func(*outbox.Tx) error {
+	return func(tx *outbox.Tx) error {
 		state, _, err := identity.Load(ctx, tx.Tx)
 		if err != nil {
 			return err
@@ -175,11 +184,7 @@ func (q *Queue) Show(ctx context.Context, filter Filter, show func(s Snapshot, m
 			return err
 		}
 		return show(s, tx.Messages(ctx, filter))
-	})
-	if errors.Is(err, outbox.ErrNone) {
-		return show(Snapshot{Consent: q.box.ConsentBeside()}, func(func(Message, error) bool) {})
 	}
-	return err
 }
 
 // OffBy names what switched tracking off, "" when it is on.
