@@ -20,6 +20,9 @@ func newLease(home string) (path string, err error) {
 	return f.Name(), f.Close()
 }
 
+// held keeps the lock's file from being closed by the garbage collector, which gives the lock up.
+var held *flock.Flock
+
 // holdLease is the flusher's part. The system takes the lock away when the process ends, in
 // whatever way; the content says which process it is.
 func holdLease(path string) {
@@ -28,7 +31,8 @@ func holdLease(path string) {
 	}
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err == nil {
-		err = flock.New(path).Lock()
+		held = flock.New(path)
+		err = held.Lock()
 	}
 	if err == nil {
 		_, err = f.WriteString(strconv.Itoa(os.Getpid()))
