@@ -188,12 +188,15 @@ func (d *delivery) watch(ctx context.Context) {
 
 // isLingering tells whether a flusher lingers that would do as well as one that is started here.
 func (o *Outbox) isLingering() bool {
+	if !store.IsLocked(o.lingerLock()) { // as mostly: nothing is read then
+		return false
+	}
 	found, err := os.ReadFile(o.lingerLock())
 	if err != nil {
 		return false
 	}
 	mark, err := o.environmentMark()
-	return err == nil && string(found) == mark && store.IsLocked(o.lingerLock())
+	return err == nil && string(found) == mark
 }
 
 func (o *Outbox) lingerLock() string { return o.cfg.Path + ".linger.lock" }
