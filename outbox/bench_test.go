@@ -21,6 +21,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 	"github.com/ArcadeAI/arcade-cli/outbox/posthog"
 )
 
@@ -142,8 +143,7 @@ func message600() outbox.Message {
 	}
 }
 
-// leanEndpoint acknowledges every batch and counts what was in it. outboxtest looks at every
-// message and takes longer for that than a flusher takes to send it.
+// leanEndpoint acknowledges every batch and counts what was in it.
 type leanEndpoint struct {
 	*httptest.Server
 	messages atomic.Int64
@@ -151,21 +151,7 @@ type leanEndpoint struct {
 
 func newLeanEndpoint(tb testing.TB, latency time.Duration) *leanEndpoint {
 	e := &leanEndpoint{}
-	e.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := gzip.NewReader(r.Body)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		content, err := io.ReadAll(body)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		e.messages.Add(int64(bytes.Count(content, []byte(`"uuid":`))))
-		time.Sleep(latency)
-		io.WriteString(w, `{"status":"Ok"}`)
-	}))
+	e.Server = httptest.NewServer(outboxtest.Counting(&e.messages, latency))
 	tb.Cleanup(e.Close)
 	return e
 }

@@ -3,12 +3,8 @@
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -21,6 +17,7 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/migrations"
 	"github.com/ArcadeAI/arcade-cli/outbox"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
 // The environments that are compared.
@@ -40,7 +37,7 @@ type machine struct {
 func (b *bench) newMachine() (*machine, error) {
 	home, err := os.MkdirTemp("", "arcade-bench")
 	m := &machine{bench: b, home: home}
-	m.posthog = httptest.NewServer(http.HandlerFunc(m.capture))
+	m.posthog = httptest.NewServer(outboxtest.Counting(&m.arrived, 0))
 	return m, err
 }
 
@@ -48,22 +45,6 @@ func (m *machine) remove() {
 	m.awaitNoFlusher()
 	m.posthog.Close()
 	os.RemoveAll(m.home)
-}
-
-// capture acknowledges every batch and counts its messages.
-func (m *machine) capture(w http.ResponseWriter, r *http.Request) {
-	body, err := gzip.NewReader(r.Body)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	content, err := io.ReadAll(body)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	m.arrived.Add(int64(bytes.Count(content, []byte(`"uuid":`))))
-	io.WriteString(w, `{"status":"Ok"}`)
 }
 
 // command prepares a command that does next to nothing but being recorded.

@@ -47,12 +47,6 @@ func New(cfg Config) *Sink {
 	if address.Query != "" {
 		url += "?" + address.Query
 	}
-	if cfg.Transport == nil {
-		cfg.Transport = httpsend.Transport()
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
 	return &Sink{
 		endpoint: address.Public,
 		encoder:  httpsend.Encoder{Open: "[", Close: "]", Append: appendMessage},
@@ -60,7 +54,7 @@ func New(cfg Config) *Sink {
 			Wrong:     wrong,
 			URL:       url,
 			Header:    header(cfg.Header),
-			Transport: cfg.Transport,
+			Transport: httpsend.Transport(cfg.Transport),
 			Judge: httpsend.Judge{
 				Success:  acknowledgement(cfg.AckField),
 				Refusals: []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity},

@@ -1,10 +1,15 @@
 package outboxtest
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -206,4 +211,25 @@ func (s *Server) violate(sentences ...string) {
 			watcher.violated(sentence)
 		}
 	}
+}
+
+// Counting acknowledges every batch after the latency and adds up in messages what was in it. It is for
+// benchmarks: a [Server] looks at every message, and takes longer for that than a flusher takes to send
+// it.
+func Counting(messages *atomic.Int64, latency time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := gzip.NewReader(r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		content, err := io.ReadAll(body)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		messages.Add(int64(bytes.Count(content, []byte(`"uuid":`))))
+		time.Sleep(latency)
+		io.WriteString(w, `{"status":"Ok"}`)
+	})
 }

@@ -1,12 +1,8 @@
 package posthog
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"sync/atomic"
@@ -16,6 +12,7 @@ import (
 	"github.com/posthog/posthog-go"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
 // BenchmarkDrain delivers 100,000 messages from the database, one request at a time and settled, and
@@ -92,21 +89,7 @@ func fromMemory(b *testing.B, url string, messages []outbox.Message) func() {
 // countingServer is a PostHog that only counts.
 func countingServer(b *testing.B, latency time.Duration) (url string, arrived *atomic.Int64) {
 	arrived = new(atomic.Int64)
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := gzip.NewReader(r.Body)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		content, err := io.ReadAll(body)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		time.Sleep(latency)
-		arrived.Add(int64(bytes.Count(content, []byte(`"uuid":`))))
-		io.WriteString(w, `{"status":"Ok"}`)
-	}))
+	server := httptest.NewServer(outboxtest.Counting(arrived, latency))
 	b.Cleanup(server.Close)
 	return server.URL, arrived
 }

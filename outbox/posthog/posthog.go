@@ -47,19 +47,13 @@ func New(cfg Config) *Sink {
 	if wrong == nil && key == "" {
 		wrong = &outbox.Unusable{Code: outbox.CodeNoKey, Reason: "no PostHog key is set"}
 	}
-	if cfg.Transport == nil {
-		cfg.Transport = httpsend.Transport()
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
 	return &Sink{
 		endpoint: endpoint,
 		encoder:  httpsend.Encoder{Open: opening(key), Close: "]}", Append: new(encoder).append},
 		client: httpsend.Client{
 			Wrong:     wrong,
 			URL:       endpoint + "/batch/?compression=gzip",
-			Transport: cfg.Transport,
+			Transport: httpsend.Transport(cfg.Transport),
 			Judge: httpsend.Judge{
 				Success:  judgeSuccess,
 				Refusals: []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge},

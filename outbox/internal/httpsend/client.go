@@ -30,8 +30,11 @@ type Client struct {
 	Judge     Judge
 }
 
-// Transport returns the transport that a sink has when it is given none.
-func Transport() http.RoundTripper {
+// Transport returns the transport of a sink: the one that it was given, if that is not nil.
+func Transport(given http.RoundTripper) http.RoundTripper {
+	if given != nil {
+		return given
+	}
 	standard, ok := http.DefaultTransport.(*http.Transport)
 	if !ok { // the program has put its own there
 		return http.DefaultTransport
@@ -100,5 +103,5 @@ type Judge struct {
 	Success func(Answer) outbox.Verdict
 	// Refusals are the statuses by which the server says that it will never take the request.
 	Refusals []int
-	Now      func() time.Time // for a Retry-After that is a date
+	Now      func() time.Time // for a Retry-After that is a date; nil: time.Now
 }

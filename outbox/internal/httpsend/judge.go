@@ -35,7 +35,11 @@ func httpStatus(status int) string { return "HTTP " + strconv.Itoa(status) }
 func (j Judge) judge(a Answer) outbox.Verdict {
 	v := j.verdict(a)
 	if v.Outcome == outbox.Later {
-		v.RetryAfter = retryAfter(a.Header.Get("Retry-After"), j.Now())
+		now := time.Now
+		if j.Now != nil {
+			now = j.Now
+		}
+		v.RetryAfter = retryAfter(a.Header.Get("Retry-After"), now())
 	}
 	return v
 }
