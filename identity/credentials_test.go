@@ -97,7 +97,7 @@ func TestDamagedCredentialsAreRefusedWithoutAWordOfThem(t *testing.T) {
 			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			got, err := ReadCredentials(path)
+			got, err := (CredentialsFile{Path: path}).Read()
 			if !errors.Is(err, ErrCredentialsInvalid) || got != (Credentials{}) {
 				t.Errorf("got %s, %v; want nothing and ErrCredentialsInvalid", show(got), err)
 			}
@@ -114,10 +114,10 @@ func TestDamagedCredentialsAreRefusedWithoutAWordOfThem(t *testing.T) {
 
 func TestCredentialsThatAreMissingAreNotUnreadableOnes(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := ReadCredentials(filepath.Join(dir, "credentials.yaml")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := (CredentialsFile{Path: filepath.Join(dir, "credentials.yaml")}).Read(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing file gave %v; want fs.ErrNotExist", err)
 	}
-	if _, err := ReadCredentials(dir); err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrCredentialsInvalid) {
+	if _, err := (CredentialsFile{Path: dir}).Read(); err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrCredentialsInvalid) {
 		t.Errorf("a directory gave %v; want an error of its own", err)
 	}
 }
@@ -215,7 +215,7 @@ func TestALoginIsWrittenAndReadBack(t *testing.T) {
 	}
 	checkPrivate(t, path)
 	checkFiles(t, path, "credentials.lock", "credentials.yaml")
-	got, err := ReadCredentials(path)
+	got, err := (CredentialsFile{Path: path}).Read()
 	if want := (Credentials{APIKey: "arc_1", Email: "a@b.c", CoordinatorURL: "http://localhost:8000"}); err != nil || got != want {
 		t.Errorf("read back %s, %v; want %s", show(got), err, show(want))
 	}
@@ -246,7 +246,7 @@ func TestALoginReplacesTheFormerOneAndKeepsTheRest(t *testing.T) {
 			if err := writeKey(t, path, "arc_new", "n@e.w", DefaultCloudURL); err != nil {
 				t.Fatal(err)
 			}
-			got, err := ReadCredentials(path)
+			got, err := (CredentialsFile{Path: path}).Read()
 			if want := (Credentials{APIKey: "arc_new", Email: "n@e.w", CoordinatorURL: DefaultCloudURL}); err != nil || got != want {
 				t.Errorf("read back %s, %v; want the new login and nothing of the old: %s", show(got), err, show(want))
 			}

@@ -85,7 +85,7 @@ func TestANamedPipeHoldsNobodyUp(t *testing.T) {
 	if _, _, err := ReadMirror(path); !errors.Is(err, errNotRegular) {
 		t.Errorf("got %v; want an error that says what it is", err)
 	}
-	if _, err := ReadCredentials(path); !errors.Is(err, errNotRegular) {
+	if _, err := (CredentialsFile{Path: path}).Read(); !errors.Is(err, errNotRegular) {
 		t.Errorf("got %v; want an error that says what it is", err)
 	}
 }

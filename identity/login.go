@@ -46,11 +46,6 @@ type CredentialsFile struct {
 	Fallback string
 }
 
-// ReadCredentials reads the file at path, see [CredentialsFile.Read].
-func ReadCredentials(path string) (Credentials, error) {
-	return CredentialsFile{Path: path}.Read()
-}
-
 // Read reads the login. A file that says nothing is no error and holds no
 // credentials.
 //

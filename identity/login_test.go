@@ -169,7 +169,7 @@ func TestALinkedFileStaysALink(t *testing.T) {
 		if to, err := os.Readlink(link); err != nil || to != relative {
 			t.Errorf("%s: the link is %q, %v; want it left to who manages it", what, to, err)
 		}
-		if got, err := ReadCredentials(target); err != nil || got != login {
+		if got, err := (CredentialsFile{Path: target}).Read(); err != nil || got != login {
 			t.Errorf("%s: its target holds %s, %v; want the login", what, show(got), err)
 		}
 	}
@@ -199,7 +199,7 @@ func TestThePythonCLIsOtherPlaceIsUsedWhileOursIsMissing(t *testing.T) {
 	if err := f.SetContext(t.Context(), login, Context{"o", "O", "p", "P"}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := ReadCredentials(f.Fallback); err != nil || got.ProjectID != "p" {
+	if got, err := (CredentialsFile{Path: f.Fallback}).Read(); err != nil || got.ProjectID != "p" {
 		t.Errorf("there it says %s, %v; want the project changed where the login is", show(got), err)
 	}
 	if err := f.Write(t.Context(), oauthCredentials(time.Now())); err != nil {

@@ -34,17 +34,6 @@ func Lookup(ctx context.Context, tx *sql.Tx, anonID string) (State, bool, error)
 	return scanState(tx.QueryRowContext(ctx, selectState+` WHERE anon_id = ?`, anonID))
 }
 
-// CheckRetired wants anonID to be one that was left behind. For any other the error wraps
-// sql.ErrNoRows: of two that are current, the schema allows one.
-func CheckRetired(ctx context.Context, tx *sql.Tx, anonID string) error {
-	var retired int64
-	err := tx.QueryRowContext(ctx, `SELECT retired_at FROM identities WHERE anon_id = ? AND retired_at IS NOT NULL`, anonID).Scan(&retired)
-	if err != nil {
-		return fmt.Errorf("read a former identity: %w", err)
-	}
-	return nil
-}
-
 const selectState = `SELECT anon_id, coalesce(principal_id, ''), coalesce(credential, ''), spoke, aliased FROM identities`
 
 func scanState(row *sql.Row) (State, bool, error) {
