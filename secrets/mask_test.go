@@ -49,6 +49,7 @@ func TestPrintable(t *testing.T) {
 		{"what turns the direction goes", "a\u202eb\u2066c\u200fd", "abcd"},
 		{"invisible characters go", "a\u200bb\ufeffc\U000e0041d", "abcd"},
 		{"other widths of blanks are blanks", "a\u00a0b\u3000c", "a b c"},
+		{"all of these at once", "a\tb\nc\x1b[31md\u202e\x00e", "a b cde"},
 		{"bytes that are not UTF-8 are replaced", "a\xffb\x9bc", "a\ufffdb\ufffdc"},
 	}
 	for _, tt := range tests {

@@ -12,11 +12,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/spf13/cobra"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/identity"
 	"github.com/ArcadeAI/arcade-cli/secrets"
-	"github.com/spf13/cobra"
 )
 
 // session is the login of this user's home, which is renewed when a command needs it.
@@ -151,7 +151,7 @@ func asWhom(login identity.Credentials) string {
 	if login.Email == "" {
 		return ""
 	}
-	return " as " + term.Line(login.Email)
+	return " as " + secrets.Printable(login.Email)
 }
 
 func contextOf(org identity.Choice, projects []identity.Choice) (identity.Context, error) {
@@ -163,9 +163,9 @@ func contextOf(org identity.Choice, projects []identity.Choice) (identity.Contex
 	return identity.Context{OrgID: org.ID, OrgName: org.Name, ProjectID: project.ID, ProjectName: project.Name}, nil
 }
 
-func nameOf(c identity.Choice) string { return term.Line(nameAndID(named{c.ID, c.Name})) }
+func nameOf(c identity.Choice) string { return secrets.Printable(nameAndID(named{c.ID, c.Name})) }
 
-func nameOr(name, id string) string { return term.Line(cmp.Or(name, id)) }
+func nameOr(name, id string) string { return secrets.Printable(cmp.Or(name, id)) }
 
 type named struct {
 	ID   string `json:"id"`
@@ -189,8 +189,8 @@ type engineOptions struct {
 // Cloud: a key or a token never goes to a host that its Cloud does not belong to. Wrong flags are
 // found before anything is read.
 func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, error) {
-	if strings.HasPrefix(at.Host, "-") { // -h took the next flag for its value
-		return nil, wrongUsage(cmd, "no value for --host", "--host needs a value")
+	if err := checkHost(cmd, at.Host); err != nil {
+		return nil, err
 	}
 	if at.org != "" && at.project == "" {
 		return nil, wrongUsage(cmd, "--org without --project", "--org needs --project: secrets belong to a project")
@@ -266,7 +266,7 @@ func (a *App) inProject() string {
 	if a.project == "" {
 		return ""
 	}
-	return " in project '" + term.Line(a.project) + "'"
+	return " in project '" + secrets.Printable(a.project) + "'"
 }
 
 // engineFailure is the failure of a call that the whole command depends on.

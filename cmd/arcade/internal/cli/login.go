@@ -17,6 +17,7 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
 // loginCheck bounds the question whether a new login works, and a present one. A person waits.
@@ -46,8 +47,8 @@ The Python CLI uses the same login, whichever of the two has made it.`,
 		Example: "  arcade login\n  arcade login --no-browser\n  arcade login --with-key < key.txt",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if strings.HasPrefix(o.host, "-") { // -h took the next flag for its value
-				return wrongUsage(cmd, "no value for --host", "--host needs a value")
+			if err := checkHost(cmd, o.host); err != nil {
+				return err
 			}
 			if o.port < 0 || o.port > 65535 {
 				return wrongUsage(cmd, "invalid value for --port", "--port is a number from 1 to 65535")
@@ -152,34 +153,33 @@ func (a *App) loginByOAuth(ctx context.Context, cmd *cobra.Command, base string,
 	}
 	state, verifier := rand.Text(), identity.NewVerifier()
 	redirect := fmt.Sprintf("http://127.0.0.1:%d/callback", a.Callback)
-	server, err := identity.ListenCallback(redirect, state, a.Callback)
-	if err != nil {
-		return callbackFailure(err)
-	}
-	defer server.Close()
 	oauth = oauth.At(redirect)
-	grant, err := a.askBrowser(ctx, server, oauth.LoginURL(state, verifier), o)
-	if err == nil {
-		err = a.keepOAuth(ctx, base, oauth, grant.Code, verifier)
-	}
-	server.Finish(told(err))
-	return err
+	return a.loginInBrowser(ctx, redirect, state, oauth.LoginURL(state, verifier), o, func(grant identity.Grant) error {
+		return a.keepOAuth(ctx, base, oauth, grant.Code, verifier)
+	})
 }
 
 // loginByKey is the login of an Arcade Cloud of the older kind, which hands out an API key.
 func (a *App) loginByKey(ctx context.Context, base, callback string, o loginOptions) error {
 	state := rand.Text()
+	return a.loginInBrowser(ctx, callback, state, identity.LoginURL(base, callback, state), o, func(grant identity.Grant) error {
+		if grant.Warning != "" {
+			a.warn("Warning: " + grant.Warning)
+		}
+		return a.keepKey(ctx, identity.Credentials{APIKey: grant.APIKey, Email: grant.Email, CoordinatorURL: base})
+	})
+}
+
+// loginInBrowser keeps what the login page sends back to callback, and tells the browser how that went.
+func (a *App) loginInBrowser(ctx context.Context, callback, state, page string, o loginOptions, keep func(identity.Grant) error) error {
 	server, err := identity.ListenCallback(callback, state, a.Callback)
 	if err != nil {
 		return callbackFailure(err)
 	}
 	defer server.Close()
-	grant, err := a.askBrowser(ctx, server, identity.LoginURL(base, callback, state), o)
+	grant, err := a.askBrowser(ctx, server, page, o)
 	if err == nil {
-		if grant.Warning != "" {
-			a.warn("Warning: " + grant.Warning)
-		}
-		err = a.keepKey(ctx, identity.Credentials{APIKey: grant.APIKey, Email: grant.Email, CoordinatorURL: base})
+		err = keep(grant)
 	}
 	server.Finish(told(err))
 	return err
@@ -224,7 +224,7 @@ func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page st
 	case errors.Is(err, context.Canceled):
 		return grant, errInterrupted
 	case errors.As(err, &refused):
-		return grant, failed("login refused", "the login was refused: "+term.Line(refused.Reason), "Run 'arcade login' again.")
+		return grant, failed("login refused", "the login was refused: "+secrets.Printable(refused.Reason), "Run 'arcade login' again.")
 	case err != nil:
 		return grant, failed("login refused", "the login was not completed in the browser", "Run 'arcade login' again.")
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
 // place is one of the two levels at which a login can work: organizations, and their projects.
@@ -79,7 +80,7 @@ func (a *App) showActive(p place) error {
 	if err != nil {
 		return err
 	}
-	return a.say(term.Line(nameAndID(p.active(login))))
+	return a.say(secrets.Printable(nameAndID(p.active(login))))
 }
 
 // inContext is loggedIn for commands that need a login with a project.

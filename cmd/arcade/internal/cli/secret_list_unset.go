@@ -100,7 +100,7 @@ func secretRows(list []secrets.Secret, absent, never string, word func(time.Time
 
 // hintCell shows no more of a hint than a value is recognised by, should it be all of the value.
 func hintCell(hint, absent string) string {
-	runes := []rune(strings.TrimSpace(term.Line(hint)))
+	runes := []rune(strings.TrimSpace(secrets.Printable(hint)))
 	if len(runes) == 0 {
 		return absent
 	}
@@ -108,7 +108,7 @@ func hintCell(hint, absent string) string {
 }
 
 func textCell(text, absent string) string {
-	return cmp.Or(strings.TrimSpace(term.Line(text)), absent)
+	return cmp.Or(strings.TrimSpace(secrets.Printable(text)), absent)
 }
 
 // timeCell shows a time that cannot be understood as the server wrote it.
@@ -175,9 +175,9 @@ func (a *App) secretUnset(ctx context.Context, client *secrets.Client, keys []st
 }
 
 func (a *App) unsetResult(results *verdicts, result secrets.Result) {
-	key := term.Line(result.Key)
+	key := secrets.Printable(result.Key)
 	if result.Type != "" {
-		key += "' of type '" + term.Line(result.Type)
+		key += "' of type '" + secrets.Printable(result.Type)
 	}
 	switch {
 	case result.Err == nil:

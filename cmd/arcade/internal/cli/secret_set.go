@@ -157,7 +157,7 @@ func (a *App) readValues(ctx context.Context, inputs []secrets.Input) ([]secrets
 		}
 	}
 	return secrets.Resolve(inputs, nil, func(key string) (string, error) {
-		value, err := a.AskHidden(ctx, fmt.Sprintf("Value of '%s' (not shown): ", term.Line(key)))
+		value, err := a.AskHidden(ctx, fmt.Sprintf("Value of '%s' (not shown): ", secrets.Printable(key)))
 		if errors.Is(err, term.ErrTooLongToType) {
 			err = fmt.Errorf("%w; write KEY=- and read the value from a file", err)
 		}
@@ -200,7 +200,7 @@ func envFileName(path string) string {
 	if path == "-" {
 		return "standard input"
 	}
-	return term.Line(path)
+	return secrets.Printable(path)
 }
 
 func (a *App) warnOfSkipped(file secrets.EnvFile, path string) {
@@ -239,7 +239,7 @@ func (a *App) sendPairs(ctx context.Context, client *secrets.Client, pairs []sec
 }
 
 func (a *App) setResult(results *verdicts, result secrets.Result, value string) {
-	key := term.Line(result.Key)
+	key := secrets.Printable(result.Key)
 	if result.Err != nil {
 		results.fail(result.Err, fmt.Sprintf("Error setting secret '%s': %s", key, reasonOf(result.Err)))
 		return
@@ -260,7 +260,7 @@ func (a *App) printPlan(plan []secrets.Planned) error {
 	columns := []term.Column{{Title: "Line", Right: true, Drop: 2}, {Title: "Key"}, {Title: "Length", Right: true}, {Title: "Skipped", Drop: 1}}
 	rows, sent := make([][]string, len(plan)), 0
 	for i, p := range plan {
-		rows[i] = []string{"", term.Line(p.Key), "", string(p.Skipped)}
+		rows[i] = []string{"", secrets.Printable(p.Key), "", string(p.Skipped)}
 		if p.Line > 0 {
 			rows[i][0] = strconv.Itoa(p.Line)
 		}

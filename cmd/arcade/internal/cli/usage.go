@@ -156,24 +156,26 @@ func (a *App) export(ctx context.Context, q *track.Queue) error {
 	})
 }
 
-func (a *App) newUsageClear() *cobra.Command {
+// confirmed makes a command of one that erases for ever: it asks first, unless it is told not to.
+func (a *App) confirmed(cmd *cobra.Command, erase func(ctx context.Context, q *track.Queue, yes bool) error) *cobra.Command {
 	var yes bool
-	cmd := &cobra.Command{
-		Use:     "clear",
-		Short:   "Erase all messages, waiting or not",
-		Example: "  arcade usage clear\n  arcade usage clear --yes",
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !yes && !a.Keyboard() {
-				return wrongUsage(cmd, "no confirmation", "nobody can be asked here: confirm with --yes")
-			}
-			return a.withQueue(func(q *track.Queue) error {
-				return a.clear(cmd.Context(), q, yes)
-			})
-		},
+	cmd.Args = noArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if !yes && !a.Keyboard() {
+			return wrongUsage(cmd, "no confirmation", "nobody can be asked here: confirm with --yes")
+		}
+		return a.withQueue(func(q *track.Queue) error { return erase(cmd.Context(), q, yes) })
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
+}
+
+func (a *App) newUsageClear() *cobra.Command {
+	return a.confirmed(&cobra.Command{
+		Use:     "clear",
+		Short:   "Erase all messages, waiting or not",
+		Example: "  arcade usage clear\n  arcade usage clear --yes",
+	}, a.clear)
 }
 
 func (a *App) clear(ctx context.Context, q *track.Queue, yes bool) error {
@@ -202,8 +204,7 @@ func (a *App) clear(ctx context.Context, q *track.Queue, yes bool) error {
 }
 
 func (a *App) newUsageForget() *cobra.Command {
-	var yes bool
-	cmd := &cobra.Command{
+	return a.confirmed(&cobra.Command{
 		Use:   "forget",
 		Short: "Forget this home's random id and erase all messages",
 		Long: `Forget the random id that stands for this home, and whose it was found to be,
@@ -213,18 +214,7 @@ is 'arcade logout'.
 
 The id is shared with Arcade's Python CLI, which then gets a new one as well.`,
 		Example: "  arcade usage forget\n  arcade usage forget --yes",
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !yes && !a.Keyboard() {
-				return wrongUsage(cmd, "no confirmation", "nobody can be asked here: confirm with --yes")
-			}
-			return a.withQueue(func(q *track.Queue) error {
-				return a.forget(cmd.Context(), q, yes)
-			})
-		},
-	}
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
-	return cmd
+	}, a.forget)
 }
 
 func (a *App) forget(ctx context.Context, q *track.Queue, yes bool) (err error) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
 // defaultInspectLimit is how many messages a person is shown: about two screens.
@@ -454,7 +455,7 @@ func (a *App) completeMessages(state track.State, most int) cobra.CompletionFunc
 			p := track.Properties{CommandName: "alias"}
 			// A damaged message is offered without its command.
 			_ = json.Unmarshal(m.Properties, &p)
-			list = append(list, cobra.CompletionWithDesc(fmt.Sprint(m.Seq), term.Line(p.CommandName)+", "+string(m.State)))
+			list = append(list, cobra.CompletionWithDesc(fmt.Sprint(m.Seq), secrets.Printable(p.CommandName)+", "+string(m.State)))
 		}
 		return list, directive
 	}

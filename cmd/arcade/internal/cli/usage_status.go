@@ -61,6 +61,7 @@ type Status struct {
 	// FileProblems are files shared with the Python CLI that cannot be read.
 	FileProblems []FileProblem `json:"file_problems"`
 
+	missed  track.Note    // of LastMissed
 	problem string        // the same as DatabaseError with what to do, for a person
 	files   []advice.Line // of FileProblems
 }
@@ -133,8 +134,8 @@ func (a *App) statusLines(s track.Snapshot, st Status, q *track.Queue) [][2]stri
 	lines := [][2]string{{"Tracking", tracking}}
 	if st.DatabaseError != nil {
 		lines = append([][2]string{{"Problem", st.problem}}, lines...)
-	} else if missed := q.Missed(s); st.Tracking && !missed.At.IsZero() {
-		lines = append(lines, [2]string{"Missed", a.missed(missed)})
+	} else if st.Tracking && !st.missed.At.IsZero() {
+		lines = append(lines, [2]string{"Missed", a.missed(st.missed)})
 	}
 	for _, why := range st.files {
 		lines = append(lines, [2]string{"Problem", why.Sentence()})
@@ -200,6 +201,7 @@ func messagesInWords(st Status) string {
 
 func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status {
 	file, bytes := q.File()
+	missed := q.Missed(s)
 	st := Status{
 		Tracking: a.Track.OffBy(s) == "", DecidedBy: a.decidedBy(s),
 		AnonID: s.AnonID, PrincipalID: orNull(s.PrincipalID),
@@ -210,7 +212,7 @@ func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status 
 		Failures: s.Schedule.Failures, LastError: orNull(s.Schedule.LastError),
 		Flusher: q.Flushing(), Waiting: s.Schedule.Waiting(a.Track.Now()), File: file, SizeBytes: bytes, Schema: s.Schema,
 		Deaths: make([]Death, 0, len(s.Deaths)), LoginRefused: s.Refused, FileProblems: []FileProblem{},
-		LastMissed: orNull(term.RFC3339(q.Missed(s).At)),
+		LastMissed: orNull(term.RFC3339(missed.At)), missed: missed,
 	}
 	for _, d := range s.Deaths {
 		st.Deaths = append(st.Deaths, Death(d))
@@ -226,7 +228,7 @@ func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status 
 	switch {
 	case problem != nil:
 		reason = q.Reason(problem)
-	case reason.Code == "" && q.Missed(s).Recorded:
+	case reason.Code == "" && missed.Recorded:
 		reason.Code = track.ReasonNoProcess
 	}
 	if reason.Code != "" {
@@ -243,8 +245,6 @@ func (a *App) decidedBy(s track.Snapshot) string {
 	switch by := a.Track.Switches().By; {
 	case by != "":
 		return by
-	case s.Schema == 0 && s.Consent.Since.IsZero():
-		return "default"
 	case s.Consent.Since.IsZero():
 		return "default"
 	case s.Consent.On:

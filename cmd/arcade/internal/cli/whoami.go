@@ -13,6 +13,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
 func (a *App) newWhoami() *cobra.Command {
@@ -129,7 +130,9 @@ func (a *App) describeKey(ctx context.Context, key identity.Credentials, offline
 // whoamiText is the same for a person.
 func (a *App) whoamiText(r WhoamiResult, login identity.Credentials) string {
 	var lines []string
-	add := func(label, value string) { lines = append(lines, fmt.Sprintf("%-14s%s", label+":", term.Line(value))) }
+	add := func(label, value string) {
+		lines = append(lines, fmt.Sprintf("%-14s%s", label+":", secrets.Printable(value)))
+	}
 	if r.Login != nil {
 		add("E-mail", valueOr(r.Email, "not in the credentials file"))
 		add("Principal", valueOr(r.PrincipalID, "not known yet"))

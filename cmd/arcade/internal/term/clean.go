@@ -91,20 +91,6 @@ func isHidden(r rune) bool {
 	return !unicode.IsPrint(r) && r != '\n' && r != '\t' && r != '\r'
 }
 
-// Line is a foreign text as one line: white space is a blank, and what is not seen is dropped.
-func Line(text string) string {
-	text = sequences().ReplaceAllString(strings.ToValidUTF8(text, "\uFFFD"), "")
-	return strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsPrint(r):
-			return r
-		case unicode.IsSpace(r):
-			return ' '
-		}
-		return -1
-	}, text)
-}
-
 // escaped is the same JSON with everything that a terminal would obey written as \u escapes.
 func escaped(document string) string {
 	if !strings.ContainsFunc(document, isHidden) {

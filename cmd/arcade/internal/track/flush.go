@@ -3,7 +3,6 @@ package track
 import (
 	"context"
 	"errors"
-	"iter"
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
@@ -57,27 +56,11 @@ func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(
 func (q *Queue) mended(ctx context.Context) (Snapshot, error) {
 	newest := Filter{Limit: 1}
 	s, err := q.Snapshot(ctx, newest)
-	if !errors.Is(err, outbox.ErrDamaged) || q.t.OffBy(s) != "" {
-		return s, err
+	if errors.Is(err, outbox.ErrDamaged) && q.t.OffBy(s) == "" {
+		// What meets the damage in a transaction that may write gets the replacement to read.
+		err = q.box.Update(ctx, q.look(ctx, newest, s.take))
 	}
-	box, err := outbox.New(q.t.config(q.home, true))
-	if err != nil {
-		return s, err
-	}
-	defer box.Close()
-	// What meets the damage in a transaction that may write gets the replacement to read.
-	err = box.Update(ctx, q.look(ctx, newest, func(_ Snapshot, messages iter.Seq2[Message, error]) error {
-		for _, err := range messages {
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
-	if err != nil {
-		return s, err
-	}
-	return q.Snapshot(ctx, newest)
+	return s, err
 }
 
 // drain runs a flusher in the foreground. A person asks again about credentials that were refused

@@ -28,7 +28,7 @@ func (t *Tracker) config(home Home, again bool) outbox.Config {
 		Released: t.released,
 		Moved:    t.moved,
 
-		Now: t.Now, NewUUID: t.NewUUID, Jitter: t.Jitter, Start: t.Start, Point: t.Point,
+		Now: t.Now, NewUUID: t.NewUUID, Start: t.Start, Point: t.Point,
 	}
 }
 

@@ -127,17 +127,20 @@ func deaths(ctx context.Context, tx *outbox.Tx) (list []Death, err error) {
 // read it says what lies beside it.
 func (q *Queue) Snapshot(ctx context.Context, filter Filter) (s Snapshot, err error) {
 	s.Consent = q.box.ConsentBeside()
-	err = q.Show(ctx, filter, func(now Snapshot, messages iter.Seq2[Message, error]) error {
-		s = now
-		for m, err := range messages {
-			if err != nil {
-				return err
-			}
-			s.Messages = append(s.Messages, m)
-		}
-		return nil
-	})
+	err = q.Show(ctx, filter, s.take)
 	return s, err
+}
+
+// take makes s what the database says now, with the messages.
+func (s *Snapshot) take(now Snapshot, messages iter.Seq2[Message, error]) error {
+	*s = now
+	for m, err := range messages {
+		if err != nil {
+			return err
+		}
+		s.Messages = append(s.Messages, m)
+	}
+	return nil
 }
 
 // Show gives show what the database says at one moment, without the messages, and those one at a
@@ -298,16 +301,18 @@ func (q *Queue) Retry(ctx context.Context, ids []string) (retried int, err error
 // Principal returns what was learned about credentials, "" when nothing was, or when tracking is
 // off and the database is not to be touched.
 func (t *Tracker) Principal(ctx context.Context, credentials identity.Credentials) (principal string) {
-	_, box, err := t.open()
-	if err != nil || !t.Switches().On {
-		return ""
-	}
-	err = box.View(ctx, func(tx *outbox.Tx) (err error) {
+	t.recall(ctx, func(tx *outbox.Tx) (err error) {
 		principal, err = identity.Principal(ctx, tx.Tx, credentials.Fingerprint())
 		return err
 	})
-	if err != nil {
-		return ""
-	}
 	return principal
+}
+
+// recall looks at the database. Where it cannot, or where tracking is off, nothing is known.
+func (t *Tracker) recall(ctx context.Context, look func(tx *outbox.Tx) error) {
+	_, box, err := t.open()
+	if err != nil || !t.Switches().On {
+		return
+	}
+	_ = box.View(ctx, look)
 }

@@ -165,13 +165,9 @@ func (t *Tracker) Standstill(s Snapshot) Reason {
 // Refused tells whether Arcade Cloud has refused these very credentials lately. It asks nobody, and
 // says no when tracking is off and the database is not to be touched.
 func (t *Tracker) Refused(ctx context.Context, credentials identity.Credentials) (refused bool) {
-	_, box, err := t.open()
-	if err != nil || !t.Switches().On {
-		return false
-	}
-	err = box.View(ctx, func(tx *outbox.Tx) (err error) {
+	t.recall(ctx, func(tx *outbox.Tx) (err error) {
 		refused, err = identity.Refused(ctx, tx.Tx, credentials, tx.Now())
 		return err
 	})
-	return err == nil && refused
+	return refused
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
+	"github.com/ArcadeAI/arcade-cli/outbox/posthog"
 )
 
 // Switches is what the environment says about tracking.
@@ -45,9 +46,6 @@ func (s Switches) consent() outbox.Override {
 	}
 }
 
-// defaultHost is PostHog's capture endpoint in the US.
-const defaultHost = "https://us.i.posthog.com"
-
 // HasKey tells whether events can be sent at all.
 func (t *Tracker) HasKey() bool { return t.postHogKey() != "" }
 
@@ -57,5 +55,5 @@ func (t *Tracker) postHogKey() string {
 
 // Host is the address that events are sent to, as it was given.
 func (t *Tracker) Host() string {
-	return cmp.Or(strings.TrimSpace(t.Env("ARCADE_USAGE_HOST")), defaultHost)
+	return cmp.Or(strings.TrimSpace(t.Env("ARCADE_USAGE_HOST")), posthog.DefaultHost)
 }

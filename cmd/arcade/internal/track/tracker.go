@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,7 +19,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ArcadeAI/arcade-cli/identity"
-	"github.com/ArcadeAI/arcade-cli/outbox/detach"
 )
 
 // Tracker records the commands of one program. The fields from Env on are New's, and for tests to
@@ -34,11 +32,9 @@ type Tracker struct {
 	// NewAnon makes an anon id, a random UUID; NewUUID one of a message, ordered by time, which
 	// keeps the index small.
 	NewAnon, NewUUID func() string
-	// Jitter is random, in [0, 1).
-	Jitter func() float64
 	// Network makes the transport of all connections.
 	Network func() http.RoundTripper
-	// Start starts a flusher in the background, see outbox.Config.
+	// Start starts a flusher in the background, see outbox.Config; nil for its default.
 	Start func(marker string, environment []string) error
 	// Debug is told what was recorded, and why something was not, when ARCADE_USAGE_DEBUG is 1.
 	Debug io.Writer
@@ -54,9 +50,7 @@ func New(version, key string) *Tracker {
 		Now:     time.Now,
 		NewAnon: uuid.NewString,
 		NewUUID: func() string { return uuid.Must(uuid.NewV7()).String() },
-		Jitter:  rand.Float64,
 		Network: newTransport,
-		Start:   detach.Start,
 		Debug:   os.Stderr,
 		Point:   func(string) {},
 	}
