@@ -53,11 +53,21 @@ type delivery struct {
 	progress func(Result)
 
 	total     Result
+	started   bool          // it was not too early
+	seen      store.Version // of the queue when messages were last looked for
 	search    search
 	asked     map[string]bool // names: each is asked about once
 	newest    int64           // the newest held message when names were looked for
 	withdrawn int             // batches in a row
 	housekept sql.NullInt64   // see dropOld
+}
+
+// sendable is Outbox.sendable, without a look at the queue when it is as this run has last seen it.
+func (d *delivery) sendable(ctx context.Context) (some, held bool, err error) {
+	if version, err := d.outbox.store.Version(ctx); err == nil && version == d.seen {
+		return false, false, nil
+	}
+	return d.outbox.sendable(ctx)
 }
 
 // run delivers, does the housekeeping, and looks once more when it has let the lock go: what was
@@ -73,7 +83,7 @@ func (d *delivery) run(ctx context.Context) (Result, error) {
 		if err != nil {
 			return d.total, err
 		}
-		more, _, err := d.outbox.sendable(ctx)
+		more, _, err := d.sendable(ctx)
 		if err == nil && !more && d.lingers {
 			more, err = d.linger(ctx)
 		}
@@ -99,11 +109,12 @@ func (d *delivery) runLocked(ctx context.Context) error {
 	defer lock.Release()
 	o.cfg.Point("flushing")
 	defer o.cfg.Point("flushed")
-	if err := d.mayStart(ctx); err != nil {
+	if err := d.outbox.checkSink(); err != nil {
 		return err
 	}
+	d.started = false
 	err = d.drain(ctx)
-	if errors.Is(err, ErrOff) {
+	if !d.started || errors.Is(err, ErrOff) {
 		return err
 	}
 	if d.total.Delivered > 0 {
@@ -113,41 +124,38 @@ func (d *delivery) runLocked(ctx context.Context) error {
 	return errors.Join(err, o.housekeep(context.WithoutCancel(ctx), d.housekept))
 }
 
-// mayStart returns a *Delay when it is too early, and notes for how long a patient flusher sits
-// that out.
-func (d *delivery) mayStart(ctx context.Context) error {
-	o := d.outbox
+// checkSink returns a *Delay when nothing can be sent whatever the queue holds.
+func (o *Outbox) checkSink() error {
 	if o.cfg.Sink == nil {
 		return &Delay{Reason: "nothing takes the messages", Code: CodeNoKey}
 	}
-	if err := o.cfg.Sink.Check(); err != nil {
-		delay := &Delay{Reason: err.Error(), Code: CodeAddress}
-		if unusable := (*Unusable)(nil); errors.As(err, &unusable) {
-			delay.Code = unusable.Code
-		}
-		return delay
+	err := o.cfg.Sink.Check()
+	if err == nil {
+		return nil
 	}
-	var delay *Delay
-	err := o.Update(ctx, func(tx *Tx) error {
-		delay = nil
-		next := tx.schedule.Next(tx.now)
-		if d.byHand {
-			next = tx.schedule.ServerHold(tx.now)
-		}
-		if next.IsZero() {
-			return nil
-		}
-		delay = &Delay{Reason: tx.schedule.LastError, Code: tx.schedule.LastCode, Until: next}
-		if next.Sub(tx.now) > d.patience || tx.schedule.Waiting(tx.now) {
-			d.patience = 0 // too long, or somebody waits already
-			return nil
-		}
-		return tx.setWaiting(ctx, next)
-	})
-	if err != nil || delay == nil {
-		return err
+	delay := &Delay{Reason: err.Error(), Code: CodeAddress}
+	if unusable := (*Unusable)(nil); errors.As(err, &unusable) {
+		delay.Code = unusable.Code
 	}
 	return delay
+}
+
+// tooEarly returns the *Delay of a run that may not begin yet, and notes for how long a patient
+// flusher sits that out.
+func (d *delivery) tooEarly(ctx context.Context, tx *Tx) (*Delay, error) {
+	next := tx.schedule.Next(tx.now)
+	if d.byHand {
+		next = tx.schedule.ServerHold(tx.now)
+	}
+	if next.IsZero() {
+		return nil, nil
+	}
+	delay := &Delay{Reason: tx.schedule.LastError, Code: tx.schedule.LastCode, Until: next}
+	if next.Sub(tx.now) > d.patience || tx.schedule.Waiting(tx.now) {
+		d.patience = 0 // too long, or somebody waits already
+		return delay, nil
+	}
+	return delay, tx.setWaiting(ctx, next)
 }
 
 // sitOut waits until it is no longer too early, without the lock: somebody who cannot wait goes
@@ -169,39 +177,40 @@ func (d *delivery) sitOut(ctx context.Context, early *Delay) bool {
 	}
 }
 
-// drain is the delivery loop: take, send, settle.
+// drain is the delivery loop: take, send, settle. What settles a batch takes the next one.
 func (d *delivery) drain(ctx context.Context) error {
-	for ctx.Err() == nil {
-		batch, err := d.take(ctx)
-		if err != nil && ctx.Err() != nil {
-			break // its time is up, in the middle of a look at the queue
-		}
-		if err != nil || len(batch) == 0 {
-			return err
-		}
+	batch, err := d.take(ctx)
+	for err == nil && len(batch) > 0 && ctx.Err() == nil {
 		d.outbox.cfg.Point("claimed")
 		began := time.Now()
-		batch, verdict, err := d.send(ctx, batch)
+		sent, verdict, failed := d.send(ctx, batch)
 		d.outbox.cfg.Point("answered")
 		switch {
-		case errors.Is(err, errWithdrawn) && d.withdrawn == 0:
+		case errors.Is(failed, errWithdrawn) && d.withdrawn == 0:
 			d.withdrawn++
-			continue // there may be others, or take says why not
-		case errors.Is(err, errWithdrawn): // an index may know of messages that cannot be found
+			batch, err = d.take(ctx) // there may be others, or take says why not
+			continue
+		case errors.Is(failed, errWithdrawn): // an index may know of messages that cannot be found
 			return errors.Join(&Delay{Reason: "the queue is damaged", Code: CodeDamaged}, d.outbox.store.Mend(ctx))
-		case err != nil:
-			return err
+		case failed != nil:
+			return failed
 		case verdict.Outcome == Later && cutShort(ctx, time.Since(began)):
 			return &Delay{Reason: verdict.Reason, Code: verdict.Code}
 		}
 		d.withdrawn = 0
-		if err := d.settle(ctx, batch, verdict); err != nil {
-			return err
-		}
+		batch, err = d.settle(ctx, sent, verdict)
 		if d.progress != nil {
 			d.progress(d.total)
 		}
 	}
+	if err != nil || len(batch) == 0 {
+		return err
+	}
+	return timeUp(ctx)
+}
+
+// timeUp says why a run ended with messages left.
+func timeUp(ctx context.Context) *Delay {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return &Delay{Reason: "interrupted", Code: CodeInterrupted}
 	}

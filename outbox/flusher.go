@@ -154,7 +154,7 @@ func (d *delivery) linger(ctx context.Context) (more bool, err error) {
 	}
 	lock.Release()
 	// Now, because a command that has just seen the lock has started no flusher.
-	more, held, err := o.sendable(ctx)
+	more, held, err := d.sendable(ctx)
 	return more && !held, err // the command of a held one has started a flusher that may know more
 }
 

@@ -2,10 +2,13 @@ package outbox
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
 
 // maxBatch is how many messages one request carries at most. The sink may take fewer.
@@ -77,70 +80,112 @@ func (s *search) refused(n int) {
 // take returns the next messages, oldest first, every one of them decided. Consent is read in the
 // same transaction, so nothing is taken once it is gone. None: nothing is left.
 func (d *delivery) take(ctx context.Context) ([]Message, error) {
-	batch, names, err := d.takeDecided(ctx)
-	if err == nil && len(names) > 0 {
-		for _, name := range names {
+	batch, err := d.takeDecided(ctx)
+	if err == nil && len(batch.ask) > 0 {
+		for _, name := range batch.ask {
 			d.asked[name] = true
 		}
-		if err := d.outbox.cfg.Resolve(ctx, d.outbox, names); err != nil {
+		if err := d.outbox.cfg.Resolve(ctx, d.outbox, batch.ask); err != nil {
 			return nil, fmt.Errorf("resolve: %w", err)
 		}
-		batch, _, err = d.takeDecided(ctx)
+		batch, err = d.takeDecided(ctx)
 	}
-	if err == nil && len(batch) == 0 && len(d.search.probed) > 0 {
+	if err != nil && ctx.Err() != nil {
+		return nil, timeUp(ctx)
+	}
+	if err == nil && len(batch.messages) == 0 && len(d.search.probed) > 0 {
 		return nil, d.giveUp(ctx)
 	}
-	return batch, err
+	return batch.messages, err
 }
 
-// takeDecided asks for Resolve when messages are held under names that it has not seen yet, and
-// takes none then. Those it has seen and left are decided here, as late as possible, as their
-// anon id; from then on they never change. A held alias waits for a later answer.
-func (d *delivery) takeDecided(ctx context.Context) (batch []Message, ask []string, err error) {
+// taken is what a transaction has found to be sent.
+type taken struct {
+	messages []Message
+	ask      []string // names to be asked about first; there are no messages then
+	whole    bool     // nothing has to be asked about
+	newest   int64    // see delivery
+	search   search
+	seen     store.Version
+}
+
+func (d *delivery) takeDecided(ctx context.Context) (found taken, err error) {
+	var delay *Delay
+	var housekept sql.NullInt64
 	err = d.outbox.Update(ctx, func(tx *Tx) (err error) {
-		batch, ask, d.housekept = nil, nil, tx.housekept
-		if !tx.mayRecord() {
-			return ErrOff
+		if delay, housekept = nil, tx.housekept; !d.started {
+			if delay, err = d.tooEarly(ctx, tx); delay != nil || err != nil {
+				return err
+			}
 		}
-		if ask, err = d.newNames(ctx, tx); err != nil || len(ask) > 0 {
-			return err
-		}
-		head, err := tx.head(ctx, d.search.probed)
-		if err != nil {
-			return err
-		}
-		if err := d.prove(ctx, tx); err != nil {
-			return err
-		}
-		d.search.recall(head)
-		batch = head[:min(len(head), d.search.size())]
-		return d.release(ctx, tx, batch)
+		found, err = d.next(ctx, tx, d.search)
+		return err
 	})
-	return batch, ask, err
+	if err == nil && delay != nil {
+		err = delay
+	}
+	if err != nil {
+		return found, err
+	}
+	d.started, d.housekept = true, housekept
+	d.accept(found)
+	return found, nil
+}
+
+// accept keeps what a transaction has found, once it is committed.
+func (d *delivery) accept(found taken) {
+	d.newest, d.search, d.seen = found.newest, found.search, found.seen
+}
+
+// next finds the messages to be sent next. It asks for Resolve when messages are held under names
+// that it has not seen yet, and takes none then. Those it has seen and left are decided here, as
+// late as possible, as their anon id; from then on they never change. A held alias waits for a
+// later answer.
+func (d *delivery) next(ctx context.Context, tx *Tx, s search) (found taken, err error) {
+	found.search = s
+	if !tx.mayRecord() {
+		return found, ErrOff
+	}
+	if found.newest, found.ask, err = d.newNames(ctx, tx); err != nil || len(found.ask) > 0 {
+		return found, err
+	}
+	head, err := tx.head(ctx, s.probed)
+	if err != nil {
+		return found, err
+	}
+	if s.proven, err = d.isProven(ctx, tx, s); err != nil {
+		return found, err
+	}
+	s.recall(head)
+	found.search, found.messages = s, head[:min(len(head), s.size())]
+	if err := d.release(ctx, tx, found.messages); err != nil {
+		return found, err
+	}
+	found.seen, err = d.outbox.store.VersionIn(ctx, tx.Tx)
+	return found, err
 }
 
 // newNames returns the names, of messages that came since the last look, that were not asked
-// about in this run. A steady stream of messages under one name is asked about once.
-func (d *delivery) newNames(ctx context.Context, tx *Tx) (ask []string, err error) {
+// about in this run, and where that look ended. A steady stream of messages under one name is asked
+// about once.
+func (d *delivery) newNames(ctx context.Context, tx *Tx) (newest int64, ask []string, err error) {
 	if d.outbox.cfg.Resolve == nil {
-		return nil, nil
+		return 0, nil, nil
 	}
-	var newest int64
 	err = tx.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM messages WHERE distinct_id IS NULL`).Scan(&newest)
 	if err != nil || newest <= d.newest {
-		return nil, err
+		return d.newest, nil, err
 	}
 	names, err := tx.names(ctx, d.newest)
 	if err != nil {
-		return nil, err
+		return d.newest, nil, err
 	}
-	d.newest = newest
 	for _, name := range names {
 		if !d.asked[name] {
 			ask = append(ask, name)
 		}
 	}
-	return ask, nil
+	return newest, ask, nil
 }
 
 // names returns the names that messages are held under, of those with numbers over after. It is
@@ -214,6 +259,9 @@ func (d *delivery) reserve(ctx context.Context, batch []Message, body []byte) er
 	if err := d.outbox.store.Reserve(ctx, settleRoom(body)); err != nil {
 		return err
 	}
+	if version, err := d.outbox.store.Version(ctx); err == nil && version == d.seen {
+		return nil
+	}
 	return d.outbox.Update(ctx, func(tx *Tx) error {
 		if !tx.mayRecord() {
 			return ErrOff
@@ -229,50 +277,73 @@ func (d *delivery) reserve(ctx context.Context, batch []Message, body []byte) er
 	})
 }
 
-// settle writes down what became of a batch, in one transaction. It does so even when ctx has
-// just ended: what is known must not be forgotten.
-func (d *delivery) settle(ctx context.Context, batch []Message, v Verdict) error {
-	ctx = context.WithoutCancel(ctx)
+// settle writes down what became of a batch and takes the next one, in one transaction. It does so
+// even when ctx has just ended: what is known must not be forgotten.
+func (d *delivery) settle(ctx context.Context, batch []Message, v Verdict) (next []Message, err error) {
 	var settled Result
 	var delay *Delay
-	err := d.outbox.Update(ctx, func(tx *Tx) (err error) {
-		settled, delay = Result{}, nil
+	var found taken
+	ended := ctx.Err() != nil
+	lasting := context.WithoutCancel(ctx)
+	err = d.outbox.Update(lasting, func(tx *Tx) (err error) {
+		settled, delay, found = Result{}, nil, taken{}
 		switch {
 		case v.Outcome == Accepted:
-			settled.Delivered, err = d.deliver(ctx, tx, batch)
+			if settled.Delivered, err = d.deliver(lasting, tx, batch); err == nil && !ended {
+				found, err = d.follow(lasting, tx, len(batch))
+			}
 		case v.Outcome != Refused:
 			delay = &Delay{Reason: v.Reason, Code: v.Code}
-			err = tx.postpone(ctx, v)
+			err = tx.postpone(lasting, v)
 		case len(batch) == 1 && (d.search.proven || v.Code == unsendable):
-			settled.Dead, err = tx.bury(ctx, batch[0], v.Reason)
+			settled.Dead, err = tx.bury(lasting, batch[0], v.Reason)
 		case len(batch) == 1:
-			settled.Dead, err = tx.probe(ctx, batch[0], v.Reason)
+			settled.Dead, err = tx.probe(lasting, batch[0], v.Reason)
 		case d.search.proven:
-			err = tx.markRefused(ctx, batch, v.Reason)
+			err = tx.markRefused(lasting, batch, v.Reason)
 		}
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("settle: %w", err)
+		return nil, fmt.Errorf("settle: %w", err)
 	}
 	d.outbox.cfg.Point("settled")
 	d.total.Delivered += settled.Delivered
 	d.total.Dead += settled.Dead
-	if delay != nil {
-		return delay
+	switch {
+	case delay != nil:
+		return nil, delay
+	case v.Outcome == Accepted && found.whole:
+		d.accept(found)
+		return found.messages, nil
+	case v.Outcome == Accepted:
+		d.search.accepted(len(batch))
+		return d.take(ctx)
 	}
-	return d.narrow(ctx, batch, v, settled)
+	if err := d.narrow(ctx, batch, settled); err != nil {
+		return nil, err
+	}
+	return d.take(ctx)
 }
 
-// narrow tells the search what came of a batch. It returns a *Delay when there is nothing more to
-// try on a server that has not proved itself.
-func (d *delivery) narrow(ctx context.Context, batch []Message, v Verdict, settled Result) error {
+// follow finds what comes behind an accepted batch. What has to be asked about or is forbidden is
+// left to take: the settlement holds all the same.
+func (d *delivery) follow(ctx context.Context, tx *Tx, accepted int) (found taken, err error) {
+	if !tx.mayRecord() {
+		return found, nil
+	}
+	s := d.search
+	s.accepted(accepted)
+	found, err = d.next(ctx, tx, s)
+	found.whole = len(found.ask) == 0
+	return found, err
+}
+
+// narrow tells the search what came of a refused batch. It returns a *Delay when there is nothing
+// more to try on a server that has not proved itself.
+func (d *delivery) narrow(ctx context.Context, batch []Message, settled Result) error {
 	s := &d.search
-	switch {
-	case v.Outcome == Accepted:
-		s.accepted(len(batch))
-		return nil
-	case len(batch) > 1 || settled.Dead > 0:
+	if len(batch) > 1 || settled.Dead > 0 {
 		s.refused(len(batch))
 		return nil
 	}
@@ -292,29 +363,36 @@ func (d *delivery) giveUp(ctx context.Context) error {
 	return errors.Join(&Delay{Reason: v.Reason, Code: v.Code}, err)
 }
 
-// prove reads whether the sink's endpoint has ever accepted anything.
-func (d *delivery) prove(ctx context.Context, tx *Tx) error {
-	if d.search.proven {
-		return nil
+// isProven tells whether the sink's endpoint has ever accepted anything.
+func (d *delivery) isProven(ctx context.Context, tx *Tx, s search) (proven bool, err error) {
+	if s.proven {
+		return true, nil
 	}
-	return tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM endpoints WHERE endpoint = ?)`,
-		d.outbox.cfg.Sink.Endpoint()).Scan(&d.search.proven)
+	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM endpoints WHERE endpoint = ?)`,
+		d.outbox.cfg.Sink.Endpoint()).Scan(&proven)
+	return proven, err
 }
 
 // deliver settles a batch by the numbers of its messages, not by a range: an alias inside the
-// range may have been decided since, and was not sent. Receipts over the cap go at once, oldest
-// first, so that draining a backlog does not fill the database with them. Like bury it tells how
-// many messages of the batch were still there to be settled.
+// range may have been decided since, and was not sent. It leaves receipts, and drops those over their
+// cap at once, oldest first. A batch behind which as many wait as there may be receipts leaves none:
+// theirs would replace them within the same drain, and writing both was a third of its time. Like
+// bury it tells how many messages of the batch were still there to be settled.
 func (d *delivery) deliver(ctx context.Context, tx *Tx, batch []Message) (settled int, err error) {
-	n, err := tx.change(ctx, `
-		UPDATE messages SET state = 'delivered', settled_at = ?, last_error = NULL
-		WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?))`, tx.now.UnixMilli(), numbers(batch))
+	var behind int
+	err = tx.QueryRowContext(ctx, `
+		SELECT count(*) FROM (SELECT 1 FROM messages WHERE state = 'pending' AND seq > ? LIMIT ?)`,
+		batch[len(batch)-1].Seq, maxReceipts).Scan(&behind)
 	if err != nil {
 		return 0, err
 	}
-	_, err = tx.ExecContext(ctx, `
-		DELETE FROM messages WHERE state = 'delivered' AND seq <=
-			(SELECT seq FROM messages WHERE state = 'delivered' ORDER BY seq DESC LIMIT 1 OFFSET ?)`, maxReceipts)
+	var n int64
+	if behind == maxReceipts {
+		n, err = tx.change(ctx, `
+			DELETE FROM messages WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?))`, numbers(batch))
+	} else {
+		n, err = tx.markDelivered(ctx, batch)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -326,6 +404,19 @@ func (d *delivery) deliver(ctx context.Context, tx *Tx, batch []Message) (settle
 		}
 	}
 	return int(n), tx.succeeded(ctx)
+}
+
+func (tx *Tx) markDelivered(ctx context.Context, batch []Message) (rows int64, err error) {
+	rows, err = tx.change(ctx, `
+		UPDATE messages SET state = 'delivered', settled_at = ?, last_error = NULL
+		WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?))`, tx.now.UnixMilli(), numbers(batch))
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.ExecContext(ctx, `
+		DELETE FROM messages WHERE state = 'delivered' AND seq <=
+			(SELECT seq FROM messages WHERE state = 'delivered' ORDER BY seq DESC LIMIT 1 OFFSET ?)`, maxReceipts)
+	return rows, err
 }
 
 // markRefused counts a refusal of a batch, see recall.

@@ -62,8 +62,8 @@ func (e *Encoder) Encode(messages []outbox.Message) (body []byte, n int, err err
 // compress returns a body of its own: a transport may still read the last one.
 func (e *Encoder) compress() ([]byte, error) {
 	e.compressed.Reset()
-	if e.gzip == nil {
-		e.gzip = gzip.NewWriter(&e.compressed)
+	if e.gzip == nil { // the fastest level costs a third of the usual one's CPU and 3 to 25 % more bytes
+		e.gzip, _ = gzip.NewWriterLevel(&e.compressed, gzip.BestSpeed)
 	} else {
 		e.gzip.Reset(&e.compressed)
 	}

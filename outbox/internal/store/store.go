@@ -273,6 +273,30 @@ func (s *Store) Leave() error {
 // WALSize returns the size of the WAL in bytes, 0 without one.
 func (s *Store) WALSize() int64 { return s.Stamp()[2] }
 
+// Version tells two states of the database apart. The zero value is none's.
+type Version struct {
+	db   *sql.DB // the numbers of two connections have nothing to do with each other
+	data int64
+}
+
+// Version changes when another process commits, and not with what this store commits. It reads
+// without the write lock.
+func (s *Store) Version(ctx context.Context) (v Version, err error) {
+	if s.db == nil {
+		return v, ErrNone
+	}
+	err = s.db.QueryRowContext(ctx, "PRAGMA data_version").Scan(&v.data)
+	v.db = s.db
+	return v, err
+}
+
+// VersionIn is Version within a transaction.
+func (s *Store) VersionIn(ctx context.Context, tx *sql.Tx) (v Version, err error) {
+	err = tx.QueryRowContext(ctx, "PRAGMA data_version").Scan(&v.data)
+	v.db = s.db
+	return v, err
+}
+
 // Stamp changes when the database does, unless it does so again within a tick of the file system's
 // clock.
 func (s *Store) Stamp() (stamp [4]int64) {
