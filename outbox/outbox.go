@@ -89,11 +89,16 @@ func (o *Outbox) record(ctx context.Context, change func(tx *Tx) error) (r Recor
 	if err != nil {
 		return Recorded{}, err
 	}
-	// Without the lock, so that nobody waits for the disk.
-	r.Trouble = errors.Join(r.Trouble, o.store.Leave())
-	if tx.added > 0 && o.isDue(tx) {
+	// Without the lock, so that nobody waits for the disk, and while the disk works, so that nobody
+	// waits for a process to start. What the flusher may send before it is durable was recorded.
+	starting := make(chan error, 1)
+	if r.Started = tx.added > 0 && o.isDue(tx); r.Started {
 		o.cfg.Point("before-spawn")
-		err := o.startFlusher(tx.heldOne)
+		go func() { starting <- o.startFlusher(tx.heldOne) }()
+	}
+	r.Trouble = errors.Join(r.Trouble, o.store.Leave())
+	if r.Started {
+		err := <-starting
 		o.note(true, err)
 		r.Started, r.Trouble = err == nil, errors.Join(r.Trouble, err)
 	}
