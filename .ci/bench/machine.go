@@ -86,6 +86,10 @@ func (m *machine) fill(messages int) error {
 	if err := m.logout(keeping).Run(); err != nil {
 		return err
 	}
+	// The command that starts a flusher makes its lock, and without one there is nothing to do for it.
+	if err := os.WriteFile(filepath.Join(m.home, ".arcade", "usage.db.flusher.lock"), nil, 0o600); err != nil {
+		return err
+	}
 	box, err := m.box()
 	if err != nil {
 		return err
