@@ -24,8 +24,8 @@ const (
 // several goroutines.
 //
 // Every call is idempotent. It is made once more when the connection breaks or a gateway answers
-// 502, 503 or 504, and again after a wait when the Engine asks for one (429, Retry-After), for a
-// minute in all calls together. A redirect is never followed: it would take the token elsewhere.
+// 502 or 504, and again after a wait when the Engine asks for one (429 or 503, with Retry-After or
+// without), for a minute in all calls together. A redirect is never followed: it would take the token elsewhere.
 // An error is a [*StatusError], a [*ConnectionError], [ErrNotEngine], [ErrReported],
 // [ErrBadToken] or the context's own; what else can go wrong is documented with the method.
 type Client struct {
@@ -136,10 +136,15 @@ func (c *Client) change(ctx context.Context, r request) (a answer, err error) {
 	if json.Unmarshal(a.body, &document) != nil || document == nil {
 		return a, ErrNotEngine
 	}
-	if reported, found := document["error"]; found && string(reported) != "null" {
-		return a, ErrReported
+	return a, reported(document)
+}
+
+// reported is [ErrReported] for an answer with an error in it.
+func reported(document map[string]json.RawMessage) error {
+	if text, found := document["error"]; found && string(text) != "null" {
+		return ErrReported
 	}
-	return a, nil
+	return nil
 }
 
 func (c *Client) request(ctx context.Context, r request) (*http.Request, error) {

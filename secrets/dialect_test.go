@@ -63,6 +63,7 @@ var dialect = []struct {
 	{text: "K=a\u00a0b", refuse: secrets.OddBlank},
 	{text: "K=a\u200bb", refuse: secrets.OddBlank},
 	{text: "K=a\u2028b", refuse: secrets.OddBlank},
+	{text: `QUJD==`, refuse: secrets.Padding},
 	{text: `K={"a": "b # c"}`, refuse: secrets.ValueOpen},
 	{text: "K={\n\"a\": 1\n}", refuse: secrets.ValueOpen},
 	{text: "K=[", refuse: secrets.ValueOpen},
@@ -164,7 +165,7 @@ func FuzzDotenv(f *testing.F) {
 		f.Add(tt.text)
 		f.Add("A=1\n" + tt.text + "\nB=2\n")
 	}
-	for _, seed := range []string{"", "\uFEFFA=1\r\nB=2\rC=3", "A=\nA=1\nA=2", "#\n # \n\t#", "no equals\nA=1", "A==\n==", "A=\"'\n'\"", "A=''\nB=\"\"", "A=$A${A}$(A)\\$A\nB=\"\\$A\"", "A-B=1-2"} {
+	for _, seed := range []string{"", "\uFEFFA=1\r\nB=2\rC=3", "A=\nA=1\nA=2", "#\n # \n\t#", "no equals\nA=1", "A='='\n==", "A=1\nA=\nA= ", "A=\"'\n'\"", "A=''\nB=\"\"", "A=$A${A}$(A)\\$A\nB=\"\\$A\"", "A-B=1-2"} {
 		f.Add(seed)
 	}
 	f.Setenv("A", "expanded")

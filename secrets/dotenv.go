@@ -48,6 +48,13 @@ func ParseEnv(text string) (EnvFile, []EnvLine) {
 	if len(r.refused) > 0 {
 		return EnvFile{}, r.refused
 	}
+	r.file.Entries = slices.DeleteFunc(r.file.Entries, func(e Entry) bool {
+		empty := strings.TrimSpace(e.Value) == ""
+		if empty {
+			r.skip(e.Line, e.Key, NothingInIt)
+		}
+		return empty
+	})
 	slices.SortStableFunc(r.file.Skipped, func(a, b Skip) int { return a.Line - b.Line })
 	return r.file, nil
 }
@@ -94,8 +101,6 @@ func (r *envReader) line() {
 		r.refuse(number, KeyNoName)
 	case problem != "":
 		r.refuse(number, problem)
-	case strings.TrimSpace(value) == "":
-		r.skip(number, key, NothingInIt)
 	default:
 		r.keep(Entry{Pair{key, value}, number})
 	}
@@ -159,6 +164,8 @@ func unquoted(text string) (value string, problem LineProblem) {
 	switch {
 	case openPEM(text), openJSON(text):
 		return "", ValueOpen
+	case strings.Trim(text, "=") == "":
+		return "", Padding
 	// Only node dotenv reads a value in backquotes over several lines; for the others it
 	// ends here.
 	case text[0] == '`' && strings.Count(text, "`") == 1:

@@ -23,7 +23,7 @@ var quotings = []quoting{
 	{"without quotes", func(_ *rand.Rand, v string) (string, bool) {
 		invisible := func(r rune) bool { return r != ' ' && (unicode.IsSpace(r) || !unicode.IsGraphic(r)) }
 		ok := v == strings.Trim(v, " \t") && !strings.ContainsFunc(v, invisible) && !strings.Contains(v, " #") &&
-			!strings.ContainsAny(v[:1], "\"'`{[")
+			!strings.ContainsAny(v[:1], "\"'`{[") && strings.Trim(v, "=") != ""
 		return v, ok
 	}},
 	{"single quotes", func(_ *rand.Rand, v string) (string, bool) {
@@ -89,8 +89,9 @@ func randomFile(r *rand.Rand, expressed map[string]int) (text string, want []sec
 			lines = append(lines, pick(r, "", " \t", "# it's \"a $HOME comment", "#K=v"))
 		}
 		if r.IntN(4) == 0 {
-			lines = append(lines, pick(r, "no equals", "EMPTY=", "EMPTY=''", "EMPTY= # it's"))
-			skip := secrets.Skip{Line: strings.Count(strings.Join(lines, "\n"), "\n") + 1, Key: "EMPTY", Reason: secrets.NothingInIt}
+			empty := fmt.Sprintf("EMPTY_%d", len(lines))
+			lines = append(lines, pick(r, "no equals", empty+"=", empty+"=''", empty+"= # it's"))
+			skip := secrets.Skip{Line: strings.Count(strings.Join(lines, "\n"), "\n") + 1, Key: empty, Reason: secrets.NothingInIt}
 			if lines[len(lines)-1] == "no equals" {
 				skip.Key, skip.Reason = "", secrets.NoEquals
 			}

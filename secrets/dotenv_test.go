@@ -112,7 +112,7 @@ func TestEnvFileValuesOverSeveralLines(t *testing.T) {
 		{"what looks like entries, comments and blank lines inside", "A=\"[default]\nid = x\n# no comment\n\nkey=y\"\nB=2", pairs("A", "[default]\nid = x\n# no comment\n\nkey=y", "B", "2"), nil},
 		{"escapes work on every line", "A=\"x\\\"\n\\\"y\\\\\nz\"\nB=2", pairs("A", "x\"\n\"y\\\nz", "B", "2"), nil},
 		{"the last of two values counts, at the first one's place", "A=1\nB=2\nA=3\nA=4", pairs("A", "4", "B", "2"), []secrets.Skip{{1, "A", secrets.SetAgain}, {3, "A", secrets.SetAgain}}},
-		{"an empty second value does not count", "A=1\nA=", pairs("A", "1"), []secrets.Skip{{2, "A", secrets.NothingInIt}}},
+		{"also if it is empty", "A=1\nA=\nB=\nB=2", pairs("B", "2"), []secrets.Skip{{1, "A", secrets.SetAgain}, {2, "A", secrets.NothingInIt}, {3, "B", secrets.SetAgain}}},
 		{"lines without =", "A=1\nno equals\nKEY: value\nexport B\nC=3", pairs("A", "1", "C", "3"), []secrets.Skip{{2, "", secrets.NoEquals}, {3, "", secrets.NoEquals}, {4, "", secrets.NoEquals}}},
 		{"empty values", "A=\nB= \nC=\"\"\nD=''\nE= # comment\nF=\"  \"\nG=1", pairs("G", "1"), []secrets.Skip{{1, "A", secrets.NothingInIt}, {2, "B", secrets.NothingInIt},
 			{3, "C", secrets.NothingInIt}, {4, "D", secrets.NothingInIt}, {5, "E", secrets.NothingInIt}, {6, "F", secrets.NothingInIt}}},

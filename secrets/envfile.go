@@ -64,10 +64,11 @@ type LineProblem string
 
 // What an [EnvLine] can be wrong about.
 const (
-	KeyNoName    LineProblem = "a key that is no name; a key has letters, digits, _, - and . in it, starts with none of 0-9 and -, and ends at the ="
+	KeyNoName    LineProblem = "a key that is no name; a key has at most 256 letters, digits, _, - and ., starts with none of 0-9 and -, and ends at the ="
 	QuoteOpen    LineProblem = "a quote that is never closed; close it, or take the quote for a part of the value by putting the other quotes around it"
 	TextBehind   LineProblem = "text behind a closing quote; put one pair of quotes around the whole value"
 	ValueOpen    LineProblem = "a value that has only begun; put quotes around all its lines, or pipe it in: arcade secret set KEY=- < file"
+	Padding      LineProblem = "nothing but = behind a key, as at the end of base64 text; put it in quotes if it is the value"
 	OddBackslash LineProblem = "a backslash that programs read differently; in double quotes write only \\n, \\r, \\\\, \\\" and \\$, or leave the quotes away"
 	OddBlank     LineProblem = "an invisible character or a blank that is none; type the line anew, or put the value in quotes if it belongs there"
 	BOMInside    LineProblem = "a byte order mark, as between two files that were joined; remove it, or name the files one after the other"

@@ -22,7 +22,7 @@ var ErrNotEngine = errors.New("what answers there is not an Arcade Engine; check
 var ErrBadToken = errors.New("the API key has a character in it that no key has; check ARCADE_API_KEY, or run 'arcade login'")
 
 // ErrReported is an answer that says that all went well and reports an error in its text.
-var ErrReported = errors.New("the Engine reports an error in an answer that says that all went well; try again, and look at 'arcade secret list'")
+var ErrReported = errors.New("the Engine reports an error in an answer that says that all went well; try again in a while")
 
 // ErrListTooLong is a list with more than 100,000 secrets or 64 MB.
 var ErrListTooLong = errors.New("the list of secrets has no end within 100,000 secrets or 64 MB; check --host and --port")
@@ -187,7 +187,7 @@ func reason(err error) Reason {
 func mayRetry(err error) bool {
 	var status *StatusError
 	if errors.As(err, &status) {
-		return status.Status >= http.StatusBadGateway && status.Status <= http.StatusGatewayTimeout
+		return status.Status == http.StatusBadGateway || status.Status == http.StatusGatewayTimeout
 	}
 	var connection *ConnectionError
 	return errors.As(err, &connection) && connection.Reason == Broken

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -30,7 +31,7 @@ const (
 )
 
 // List fetches the secrets in the Engine's order, over all pages if the answer has pages. It
-// fails with [ErrNotEngine] when an answer is not a list of secrets, with [ErrListTooLong] beyond
+// fails with [ErrNotEngine] when an answer is not a list of secrets, [ErrReported] when there is an error in it, with [ErrListTooLong] beyond
 // 100,000 secrets or 64 MB, and with [ErrListIncomplete] when the pages do not go on.
 func (c *Client) List(ctx context.Context) ([]Secret, error) {
 	found, seen, room := []Secret{}, make(map[string]bool), maxList
@@ -78,6 +79,10 @@ func readPage(body []byte) (p page, err error) {
 	if json.Unmarshal(body, &document) != nil || json.Unmarshal(document["items"], &p.items) != nil || p.items == nil {
 		return p, ErrNotEngine
 	}
+	// An item without any of the known fields is still one; something else is not.
+	if slices.ContainsFunc(p.items, func(item json.RawMessage) bool { return item[0] != '{' }) {
+		return p, ErrNotEngine
+	}
 	number := func(name string) *int {
 		var n *int
 		if json.Unmarshal(document[name], &n) != nil || n != nil && *n < 0 {
@@ -86,7 +91,7 @@ func readPage(body []byte) (p page, err error) {
 		return n
 	}
 	p.total, p.pageCount, p.limit, p.offset = number("total_count"), number("page_count"), number("limit"), number("offset")
-	return p, nil
+	return p, reported(document)
 }
 
 // isLast reports whether nothing follows when found secrets are known with this page. Without a

@@ -32,7 +32,6 @@ func TestListReadsWhatTheEngineTells(t *testing.T) {
 		{"no fields at all", `{"items": [{}]}`, []secrets.Secret{{Raw: json.RawMessage(`{}`)}}},
 		{"fields of other types", `{"items": [{"id": 7, "key": "K", "binding": "project", "hint": ["x"], "created_at": 1767225600}]}`,
 			[]secrets.Secret{{Key: "K", Raw: json.RawMessage(`{"id": 7, "key": "K", "binding": "project", "hint": ["x"], "created_at": 1767225600}`)}}},
-		{"items that are no objects", `{"items": [null, "x"]}`, []secrets.Secret{{Raw: json.RawMessage(`null`)}, {Raw: json.RawMessage(`"x"`)}}},
 		{"an empty list", `{"items": []}`, []secrets.Secret{}},
 	}
 	for _, tt := range tests {
@@ -51,13 +50,21 @@ func TestListReadsWhatTheEngineTells(t *testing.T) {
 }
 
 func TestListRefusesWhatIsNoList(t *testing.T) {
-	for _, answer := range []string{`{"items": null}`, `{}`, `null`, `{"error": "sentinel"}`, `[]`, `"sentinel"`, `{"items": {}}`, `{"items": "sentinel"}`, `sentinel`, ` `, `{"items": [}`} {
+	for _, answer := range []string{`{"items": null}`, `{}`, `null`, `{"error": "sentinel"}`, `[]`, `"sentinel"`, `{"items": {}}`, `{"items": "sentinel"}`, `sentinel`, ` `, `{"items": [}`, `{"items": [null]}`, `{"items": [{}, "sentinel"]}`} {
 		engine, c := newClient(t)
 		engine.Answer(answer)
 		_, err := c.List(t.Context())
 		if !errors.Is(err, secrets.ErrNotEngine) || strings.Contains(err.Error(), "sentinel") {
 			t.Errorf("List of %s gave %v, want ErrNotEngine", answer, err)
 		}
+	}
+}
+
+func TestListRefusesAListWithAnErrorBesideIt(t *testing.T) {
+	engine, c := newClient(t)
+	engine.Answer(`{"items": [], "error": "sentinel"}`)
+	if _, err := c.List(t.Context()); !errors.Is(err, secrets.ErrReported) {
+		t.Errorf("List gave %v, want ErrReported: an empty table would be taken for the truth", err)
 	}
 }
 

@@ -190,7 +190,9 @@ func validKey(key string) bool {
 
 // invisible reports whether a reader of a key would not know that r is in it.
 func invisible(r rune) bool {
-	return !unicode.IsGraphic(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || unicode.Is(unicode.Variation_Selector, r)
+	const blankSymbols = "\u2800\U0001d159" // a Braille cell without dots, and a note without a head
+	return !unicode.IsGraphic(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) ||
+		strings.ContainsRune(blankSymbols, r)
 }
 
 // valueProblem refuses what is not a secret, and what JSON could not carry unchanged.

@@ -64,6 +64,7 @@ func TestParsePairsNamesTheFirstWrongArgument(t *testing.T) {
 		{"a byte order mark in the key", []string{"\ufeffKEY=sentinel"}, secrets.PairError{Position: 1, Key: "\ufeffKEY", Problem: secrets.InvisibleInKey}},
 		{"a zero-width space in the key", []string{"KE\u200bY=sentinel"}, secrets.PairError{Position: 1, Key: "KE\u200bY", Problem: secrets.InvisibleInKey}},
 		{"a change of direction in the key", []string{"KEY\u202e=sentinel"}, secrets.PairError{Position: 1, Key: "KEY\u202e", Problem: secrets.InvisibleInKey}},
+		{"a blank Braille cell in the key", []string{"KEY\u2800=sentinel"}, secrets.PairError{Position: 1, Key: "KEY\u2800", Problem: secrets.InvisibleInKey}},
 		{"a filler in the key", []string{"KEY\u3164=sentinel"}, secrets.PairError{Position: 1, Key: "KEY\u3164", Problem: secrets.InvisibleInKey}},
 		{"a lone key with a byte order mark", []string{"\ufeffsentinel"}, secrets.PairError{Position: 1, Problem: secrets.NoValue}},
 		{"a key twice", []string{"KEY=1", "B=2", " KEY =sentinel"}, secrets.PairError{Position: 3, Key: "KEY", Problem: secrets.DuplicateKey}},
@@ -290,7 +291,7 @@ func acceptable(arg string) bool {
 
 // unseen is what a terminal shows nothing of.
 func unseen(r rune) bool {
-	return !unicode.IsGraphic(r) || unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
+	return r == '\u2800' || r == '\U0001d159' || !unicode.IsGraphic(r) || unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 }
 
 // clash reports whether the second of two acceptable arguments cannot stand beside the first.

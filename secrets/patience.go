@@ -35,8 +35,7 @@ func (p *patience) waits() int {
 // asksToWait reports whether the Engine wants to be asked again later.
 func asksToWait(err error) bool {
 	var refused *StatusError
-	return errors.As(err, &refused) &&
-		(refused.Status == http.StatusTooManyRequests || refused.Status == http.StatusServiceUnavailable && refused.RetryAfter > 0)
+	return errors.As(err, &refused) && (refused.Status == http.StatusTooManyRequests || refused.Status == http.StatusServiceUnavailable)
 }
 
 // wait lets the time pass that the Engine asks for, and reports whether another attempt may be
@@ -83,7 +82,7 @@ func (c *Client) sleep(ctx context.Context, d time.Duration) {
 // compared with. 0 means that there is none that can be understood.
 func retryAfter(header http.Header) time.Duration {
 	text := strings.TrimSpace(header.Get("Retry-After"))
-	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(seconds) * time.Second
 	}
 	until, err := http.ParseTime(text)

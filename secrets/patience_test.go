@@ -41,7 +41,9 @@ func TestAWaitThatTheEngineAsksForIsHonoured(t *testing.T) {
 		{"a minute is not exceeded", secretstest.Fault{Status: 429}, []time.Duration{1 * s, 2 * s, 4 * s, 8 * s, 16 * s}, 429},
 		{"a minute in all", secretstest.Fault{Status: 503, RetryAfter: "25"}, []time.Duration{25 * s, 25 * s}, 503},
 		{"a wait of more than a minute is not begun", secretstest.Fault{Status: 429, RetryAfter: "61"}, nil, 429},
-		{"503 alone asks for nothing", secretstest.Fault{Status: 503, Times: 2}, nil, 503},
+		{"503 does not say", secretstest.Fault{Status: 503, Times: 2}, []time.Duration{1 * s, 2 * s}, 0},
+		{"429 says more seconds than a number holds", secretstest.Fault{Status: 429, RetryAfter: "99999999999999999999"}, nil, 429},
+		{"429 says less than nothing", secretstest.Fault{Status: 429, RetryAfter: "-5", Times: 1}, []time.Duration{1 * s}, 0},
 		{"500 asks for nothing", secretstest.Fault{Status: 500, RetryAfter: "1", Times: 1}, nil, 500},
 	}
 	for _, tt := range tests {

@@ -229,7 +229,7 @@ func engineOf(login identity.Credentials) (*url.URL, error) {
 
 // waitingWords tell why nothing happens for a while.
 func waitingWords(d time.Duration) string {
-	return fmt.Sprintf("The Engine asks to wait: going on in %s.", term.Span(d))
+	return fmt.Sprintf("The Engine is busy: going on in %s.", term.Span(d))
 }
 
 // authenticate gives the client the credentials at hand, and returns the login that they are, if
@@ -314,6 +314,8 @@ type verdicts struct {
 	counts verdictCounts
 	words  string // of the first failure
 	hint   string // what to do about it
+	// barred: it was said that the Engine does not accept the login, which is no matter of a key.
+	barred bool
 }
 
 type verdictCounts struct{ done, skipped, missing, failed, untried int }
@@ -330,7 +332,12 @@ func (v *verdicts) fail(err error, line string) {
 	if v.hint = cmp.Or(v.hint, hint); v.total > 1 && hint != "" {
 		line += ". " + hint
 	}
-	v.app.complain(line)
+	var refused *secrets.StatusError
+	barred := errors.As(err, &refused) && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden)
+	if !barred || !v.barred {
+		v.app.complain(line)
+	}
+	v.barred = v.barred || barred
 }
 
 // err ends the command: with a summary, unless there is but one key, about which all was said.

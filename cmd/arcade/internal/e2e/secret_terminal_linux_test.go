@@ -173,7 +173,7 @@ func TestManyKeysShowProgressOnATerminal(t *testing.T) {
 		s := newMachine(t)
 		s.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 429, RetryAfter: "1", Key: "C", Times: 1})
 		_, output := testbed.OnTerminal(t, 80, s.secretCommand("set", "A=1", "B=2", "C=3", "D=4", "E=5", "F=6", "G=7", "H=8", "I=9", "J=10")).End()
-		if !strings.Contains(output, "\r\x1b[33mThe Engine asks to wait: going on in 1 s.\x1b[0m\n\r[") || !strings.HasSuffix(output, "\r10 secrets set.\n") {
+		if !strings.Contains(output, "\r\x1b[33mThe Engine is busy: going on in 1 s.\x1b[0m\n\r[") || !strings.HasSuffix(output, "\r10 secrets set.\n") {
 			t.Errorf("the terminal shows %q, want the wait on a line of its own", output)
 		}
 	})

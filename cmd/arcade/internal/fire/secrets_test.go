@@ -55,7 +55,7 @@ func newConfidant(t *testing.T) *confidant {
 	credentials := fmt.Sprintf("cloud:\n  api: {key: %s-file, version: v1}\n  user: {email: %s@example.com}\n  coordinator_url: %s\n",
 		secretWord, nameWord, strings.Replace(c.loud.URL, "http://", "http://user:"+secretWord+"@", 1))
 	envFile := "KEY=" + secretWord + "\n" + secretWord + "\n"
-	refused := "-----BEGIN KEY-----\n" + secretWord + "/=\nA=\"" + secretWord + "\" " + secretWord + "\nB=\u00a0" + secretWord + "\nC=\"" + secretWord
+	refused := "-----BEGIN KEY-----\n" + secretWord + "/=\n" + secretWord + "==\nA=\"" + secretWord + "\" " + secretWord + "\nB=\u00a0" + secretWord + "\nC=\"" + secretWord
 	for path, content := range map[string]string{
 		c.Path("credentials.yaml"): credentials, filepath.Join(c.Home, nameWord+".env"): envFile, filepath.Join(c.Home, nameWord+"-refused.env"): refused,
 	} {
@@ -224,6 +224,7 @@ func (c *confidant) toTheEngine() {
 		{"ARGUMENT=" + secretWord, "REFUSED=" + secretWord, "GARBLED=" + secretWord, "REDIRECTED=" + secretWord},
 		{"STDIN=-"},
 		{"--from-env", "--env-file", nameWord + ".env"},
+		{"--from-env", "--env-file", nameWord + "-refused.env"},
 	} {
 		c.says(secretWord, append(at, args...)...)
 	}
@@ -232,6 +233,9 @@ func (c *confidant) toTheEngine() {
 	terminal.Typed(secretWord + "\n")
 	_, output := terminal.End()
 	c.printed = append(c.printed, "arcade secret set PROMPT\n"+output)
+	for _, request := range c.Engine.Requests() { // an address ends up in logs
+		wantNone(c, private, "the address of a request to the Engine", request.Path+"?"+request.Query)
+	}
 	arrived := 0
 	for _, item := range c.Engine.Items() {
 		if item.Value == secretWord {
