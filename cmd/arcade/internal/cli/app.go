@@ -137,6 +137,9 @@ func refuseUnknown(root *cobra.Command) {
 			}
 		case "completion":
 			cmd.Args, cmd.RunE = cobra.ArbitraryArgs, group
+			for _, shell := range cmd.Commands() {
+				shell.Args = noArgs
+			}
 		}
 	}
 }

@@ -94,7 +94,7 @@ func frames(stack []byte) string {
 // isCommandWord tells whether a word looks like a mistyped command. Anything else on the
 // command line may be a secret in the wrong place, and is not repeated.
 func isCommandWord(word string) bool {
-	return len(word) <= 24 && strings.Trim(word, "abcdefghijklmnopqrstuvwxyz-") == ""
+	return word != "" && len(word) <= 24 && strings.Trim(word, "abcdefghijklmnopqrstuvwxyz-") == ""
 }
 
 // mayBeSecret tells whether an unknown flag may be a value in the wrong place: more than one
@@ -117,7 +117,7 @@ func unknownCommand(cmd *cobra.Command, word string) *failure {
 	f := wrongUsage(cmd, "unknown command", what)
 	if word == "version" && !cmd.HasParent() {
 		f.hint = fmt.Sprintf("Did you mean '%s --version'?", cmd.CommandPath())
-	} else if near := cmd.SuggestionsFor(word); len(near) > 0 {
+	} else if near := cmd.SuggestionsFor(word); word != "" && len(near) > 0 { // everything begins with ""
 		f.hint = fmt.Sprintf("Did you mean '%s %s'?", cmd.CommandPath(), strings.Join(near, "' or '"+cmd.CommandPath()+" "))
 	}
 	return f

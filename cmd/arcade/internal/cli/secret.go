@@ -34,7 +34,6 @@ HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are honoured.`,
 	flags.StringVar(&at.org, "org", "", "the organization's id, for this command (with --project)")
 	flags.StringVar(&at.project, "project", "", "the project's id, for this command")
 	hostHasTheLetterH(cmd)
-	cmd.SetFlagErrorFunc(secretFlagError)
 	cmd.SuggestionsMinimumDistance = 1 // set, list and unset are close to everything
 	cmd.AddCommand(a.newSecretSet(&at), a.newSecretList(&at), a.newSecretUnset(&at), newSecretGet())
 	return cmd
@@ -57,9 +56,9 @@ func newSecretGet() *cobra.Command {
 	}
 }
 
-// secretFlagError is flagError for a group in which -h may stand alone, and in which an unknown
-// flag is not repeated: it may be a value that lost its key to a blank.
-func secretFlagError(cmd *cobra.Command, err error) error {
+// setFlagError is flagError for 'secret set', where -h may stand alone, and where an unknown flag is not
+// repeated: it may be a value that lost its key to a blank.
+func setFlagError(cmd *cobra.Command, err error) error {
 	if isLoneH(err) {
 		return pflag.ErrHelp
 	}

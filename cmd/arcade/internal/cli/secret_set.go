@@ -65,6 +65,7 @@ same, unless they would fail for the same reason.`,
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
+	cmd.SetFlagErrorFunc(setFlagError)
 	cmd.Flags().BoolVar(&o.fromEnv, "from-env", false, "set the secrets in a .env file")
 	cmd.Flags().StringVarP(&o.envFile, "env-file", "f", ".env", "the file for --from-env; - is standard input")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "show keys, lines and lengths, and send nothing")
