@@ -190,6 +190,7 @@ func picture(with, without *simulation) []byte {
 	fmt.Fprintf(&svg, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", width, height)
 	fmt.Fprintf(&svg, `<rect x="%.1f" y="%d" width="%.1f" height="%d" fill="#eeeeee"/>`+"\n", x(with.down), top, x(with.up)-x(with.down), bottom-top)
 	fmt.Fprintf(&svg, `<text x="%.1f" y="%d">no answer</text>`+"\n", x(with.down)+8, top+14)
+	fmt.Fprintf(&svg, `<text x="%d" y="%d">requests a second</text>`+"\n", left, top-8)
 	for rate := 0.0; rate <= top1; rate += 100 {
 		fmt.Fprintf(&svg, `<path d="M%d %.1fH%d" stroke="#cccccc"/><text x="%d" y="%.1f" text-anchor="end">%.0f</text>`+"\n", left, y(rate), width-20, left-6, y(rate)+4, rate)
 	}
