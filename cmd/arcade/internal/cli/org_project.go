@@ -148,7 +148,7 @@ func (a *App) listPlaces(ctx context.Context, p place, asJSON bool) error {
 		items[i] = ListedPlace{c.ID, c.Name, c.Default, c.ID == active}
 		rows[i] = []string{c.Name, c.ID, a.tick(c.Default), a.tick(c.ID == active)}
 	}
-	columns := []term.Column{{Title: "Name", Shrink: true, Drop: 1}, {Title: "ID"}, {Title: "Default"}, {Title: "Active"}}
+	columns := []term.Column{{Title: "NAME", Shrink: true, Drop: 1}, {Title: "ID"}, {Title: "DEFAULT"}, {Title: "ACTIVE"}}
 	switch {
 	case asJSON:
 		return a.Out.JSON(items)

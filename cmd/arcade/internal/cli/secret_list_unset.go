@@ -67,7 +67,7 @@ func (a *App) secretList(ctx context.Context, client *secrets.Client, asJSON boo
 
 func secretColumns(list []secrets.Secret) []term.Column {
 	columns := []term.Column{
-		{Title: "KEY"}, {Title: "TYPE", Drop: 3}, {Title: "DESCRIPTION", Drop: 4, Shrink: true},
+		{Title: "KEY", Shrink: true}, {Title: "TYPE", Drop: 3}, {Title: "DESCRIPTION", Drop: 4, Shrink: true},
 		{Title: "LAST ACCESSED", Drop: 1}, {Title: "CREATED AT", Drop: 2},
 	}
 	if hasHints(list) {

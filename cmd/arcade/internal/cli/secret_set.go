@@ -258,7 +258,7 @@ func endingWords(value string) string {
 
 // printPlan shows what would be set and skipped, and no value.
 func (a *App) printPlan(plan []secrets.Planned) error {
-	columns := []term.Column{{Title: "Line", Right: true, Drop: 2}, {Title: "Key"}, {Title: "Length", Right: true}, {Title: "Skipped", Drop: 1}}
+	columns := []term.Column{{Title: "LINE", Right: true, Drop: 1}, {Title: "KEY", Shrink: true}, {Title: "LENGTH", Right: true}, {Title: "SKIPPED", Shrink: true}}
 	rows, sent := make([][]string, len(plan)), 0
 	for i, p := range plan {
 		rows[i] = []string{"", secrets.Printable(p.Key), "", string(p.Skipped)}

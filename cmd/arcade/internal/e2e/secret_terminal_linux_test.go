@@ -184,7 +184,7 @@ func TestAPlanIsATableOnATerminal(t *testing.T) {
 	if err := os.WriteFile(s.Home+"/.env", []byte("A="+sentinel+"\nnothing\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, columns := range []uint16{20, 80} {
+	for _, columns := range []uint16{40, 80} {
 		code, output := testbed.OnTerminal(t, columns, s.secretCommand("set", "--from-env", "--dry-run")).End()
 		if code != 0 || strings.Contains(output, sentinel) || !strings.Contains(strings.ReplaceAll(output, "\n", " "), "1 secret would be set. Nothing was sent.") {
 			t.Errorf("exit code %d, the terminal shows\n%s", code, output)

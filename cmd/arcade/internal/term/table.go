@@ -17,7 +17,7 @@ type Column struct {
 	Right bool
 	// Drop says which column goes first when the terminal is narrow: the highest. 0 stays.
 	Drop int
-	// Shrink lets its cells be cut before the column goes.
+	// Shrink lets its cells be cut before the column goes, and those of one that stays when no other can go.
 	Shrink bool
 }
 
@@ -44,7 +44,11 @@ func (s *Stream) Table(title string, columns []Column, rows [][]string) error {
 		if i < 0 {
 			break
 		}
-		if room := cellWidth(columns, rows, i) - over; columns[i].Shrink && configs[i].WidthMax == 0 && room >= minCell {
+		room := cellWidth(columns, rows, i) - over
+		if columns[i].Drop == 0 {
+			room = max(room, minCell)
+		}
+		if columns[i].Shrink && configs[i].WidthMax == 0 && room >= minCell {
 			configs[i].WidthMax, configs[i].WidthMaxEnforcer = room, s.Clip
 		} else {
 			configs[i].Hidden = true
@@ -101,11 +105,15 @@ func (s *Stream) style() table.Style {
 	return style
 }
 
-// mostDispensable returns the index of the column that goes first, -1 if all others stay.
+// mostDispensable returns the index of the column that goes first, else of the last one that stays and
+// can be cut, -1 if there is none.
 func mostDispensable(columns []Column, configs []table.ColumnConfig) int {
 	found := -1
 	for i, c := range columns {
-		if c.Drop > 0 && !configs[i].Hidden && (found < 0 || c.Drop > columns[found].Drop) {
+		if c.Drop == 0 && (!c.Shrink || configs[i].WidthMax > 0) || configs[i].Hidden {
+			continue
+		}
+		if found < 0 || c.Drop > columns[found].Drop || c.Drop == 0 && columns[found].Drop == 0 {
 			found = i
 		}
 	}

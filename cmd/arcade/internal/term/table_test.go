@@ -44,6 +44,24 @@ func TestATableFitsTheTerminal(t *testing.T) {
 	}
 }
 
+// A table that is too wide even so is cut where it can be, and not broken by the terminal.
+func TestAColumnThatStaysIsCutAtLast(t *testing.T) {
+	columns := []Column{{Title: "KEY", Shrink: true}, {Title: "TYPE", Drop: 1}, {Title: "LENGTH"}, {Title: "SKIPPED", Shrink: true}}
+	rows := [][]string{{strings.Repeat("K", 90), "project", "1", ""}, {"K", "project", "", "set again further down"}}
+	for width, last := range map[int]string{200: "set again further down", 80: "set again f…", 40: "set again f…"} {
+		var out bytes.Buffer
+		(&Stream{w: &out, Width: width, Unicode: true}).Table("", columns, rows)
+		for line := range strings.Lines(out.String()) {
+			if n := text.StringWidthWithoutEscSequences(strings.TrimSpace(line)); n > width {
+				t.Errorf("a line of %d characters on a terminal of %d:\n%s", n, width, line)
+			}
+		}
+		if !strings.HasSuffix(strings.TrimSpace(out.String()), last) {
+			t.Errorf("on %d columns it is\n%s\nwant the end to be %q", width, out.String(), last)
+		}
+	}
+}
+
 func TestATextIsBrokenAtBlanksAndNowhereElse(t *testing.T) {
 	for name, test := range map[string]struct {
 		text string
