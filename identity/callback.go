@@ -202,12 +202,17 @@ func (c *Callback) Wait(ctx context.Context) (Grant, error) {
 }
 
 // Finish tells the browser how the login ended: why it failed, "" for success.
-// It waits a second at most for the browser to fetch that, and closes the
-// server. It is called once.
+// If the browser came it waits a second at most for it to fetch that, and
+// closes the server. It is called once.
 func (c *Callback) Finish(failure string) {
 	defer c.Close()
 	c.outcome = failure
 	close(c.finished)
+	select {
+	case <-c.answered:
+	default:
+		return
+	}
 	select {
 	case <-c.shown:
 	case <-time.After(pagePatience):

@@ -500,6 +500,14 @@ func TestABrowserThatHasGoneIsNotWaitedForLong(t *testing.T) {
 	}
 }
 
+func TestABrowserThatNeverCameIsNotWaitedFor(t *testing.T) {
+	start := time.Now()
+	listen(t, localURI, callbackPatience).Finish("interrupted")
+	if took := time.Since(start); took >= pagePatience {
+		t.Errorf("an interrupt took %v", took)
+	}
+}
+
 func TestBeforeTheCallbackThereIsNoOtherPage(t *testing.T) {
 	c := listen(t, localURI, callbackPatience)
 	if response := request(t, c, "/"+donePage, nil); response.StatusCode != http.StatusNotFound {
