@@ -283,7 +283,7 @@ func decodeChoices(items []choice) ([]Choice, error) {
 		c := Choice{cmp.Or(item.ProjectID, item.OrgID, item.OrgIDToo), printable(item.Name, maxAnswerSize), item.Default}
 		switch {
 		case utf8.RuneCountInString(c.Name) > maxNameLength:
-			return nil, &CloudError{Status: http.StatusOK, Reason: fmt.Sprintf("gave an organisation or project a name of more than %d characters", maxNameLength)}
+			return nil, &CloudError{Status: http.StatusOK, Reason: fmt.Sprintf("gave an organization or project a name of more than %d characters", maxNameLength)}
 		case c.ID == "", utf8.RuneCountInString(c.ID) > maxIDLength, strings.ContainsFunc(c.ID, unprintable):
 			return nil, nonsense()
 		}

@@ -212,7 +212,7 @@ func TestOrganisationsAndProjects(t *testing.T) {
 	for name, c := range map[string]struct{ body, want string }{
 		"a portal":        {"<html>", "Arcade Cloud gave an answer that makes no sense (HTTP status 200)"},
 		"no id":           {`{"data": {"items": [{"name": "x"}]}}`, "Arcade Cloud gave an answer that makes no sense (HTTP status 200)"},
-		"a name of 10 kB": {`{"data": {"items": [{"org_id": "o", "name": "` + strings.Repeat("x", 10<<10) + `"}]}}`, "Arcade Cloud gave an organisation or project a name of more than 500 characters (HTTP status 200)"},
+		"a name of 10 kB": {`{"data": {"items": [{"org_id": "o", "name": "` + strings.Repeat("x", 10<<10) + `"}]}}`, "Arcade Cloud gave an organization or project a name of more than 500 characters (HTTP status 200)"},
 	} {
 		if _, err := answering(t, 200, c.body).Organisations(t.Context(), oauthLogin); err == nil || err.Error() != c.want {
 			t.Errorf("%s gave %v; want %q", name, err, c.want)

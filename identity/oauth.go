@@ -131,11 +131,17 @@ func (o OAuth) renew(ctx context.Context, refreshToken string) (Tokens, error) {
 	ctx, cancel := o.calling(ctx)
 	defer cancel()
 	token, err := o.config.TokenSource(ctx, &oauth2.Token{RefreshToken: refreshToken}).Token()
-	var refused *oauth2.RetrieveError
-	if errors.As(err, &refused) && refused.ErrorCode == "invalid_grant" && refused.Response.StatusCode/100 == 4 {
+	if isInvalidGrant(err) {
 		return Tokens{}, ErrLoginEnded
 	}
 	return tokensOf(ctx, token, err)
+}
+
+// isInvalidGrant says whether the server calls a code or a refresh token no
+// good; what a server in trouble says does not count.
+func isInvalidGrant(err error) bool {
+	var refused *oauth2.RetrieveError
+	return errors.As(err, &refused) && refused.ErrorCode == "invalid_grant" && refused.Response.StatusCode < http.StatusInternalServerError
 }
 
 // calling gives a call to the token endpoint its limit and its HTTP client.
@@ -150,7 +156,7 @@ func tokensOf(ctx context.Context, token *oauth2.Token, err error) (Tokens, erro
 	var refused *oauth2.RetrieveError
 	var broken *url.Error
 	switch {
-	case errors.As(err, &refused) && refused.ErrorCode == "invalid_grant":
+	case isInvalidGrant(err):
 		return Tokens{}, &CloudError{Status: http.StatusUnauthorized, Reason: "does not accept the code of this login"}
 	case errors.As(err, &refused):
 		return Tokens{}, &CloudError{Status: refused.Response.StatusCode}

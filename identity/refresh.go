@@ -121,6 +121,9 @@ func (s Session) askOnce(ctx context.Context, c Credentials) (Tokens, error) {
 		return Tokens{}, ErrLoginEnded
 	}
 	oauth, err := Cloud{BaseURL: c.CloudURL(), HTTP: s.HTTP}.OAuth(ctx)
+	if errors.Is(err, ErrNoOAuth) {
+		err = &CloudError{Status: http.StatusNotFound, Reason: "does not renew logins"}
+	}
 	if err != nil {
 		return Tokens{}, err
 	}

@@ -188,6 +188,8 @@ func TestACloudInTroubleDoesNotEndTheLogin(t *testing.T) {
 		"cli_config without":      {identitytest.ConfigPath, page(200, "application/json", "{}")},
 		"an http token endpoint":  {identitytest.ConfigPath, page(200, "application/json", `{"client_id": "c", "authorization_endpoint": "https://x.example/a", "token_endpoint": "http://x.example/SENTINEL"}`)},
 		"token 503":               {identitytest.TokenPath, page(503, "text/plain", "SENTINEL")},
+		"cli_config not there":    {identitytest.ConfigPath, page(404, "text/plain", "SENTINEL")},
+		"token 500 that guesses":  {identitytest.TokenPath, page(500, "application/json", `{"error": "invalid_grant"}`)},
 		"token 429":               {identitytest.TokenPath, page(429, "application/json", `{"error": "slow_down"}`)},
 		"token 400 of a proxy":    {identitytest.TokenPath, page(400, "text/html", "<html>SENTINEL")},
 		"token HTML":              {identitytest.TokenPath, page(200, "text/html", "<html>SENTINEL")},
