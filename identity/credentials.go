@@ -17,7 +17,10 @@ import (
 )
 
 // DefaultCloudURL is Arcade Cloud when the credentials do not name another.
-const DefaultCloudURL = "https://cloud.arcade.dev"
+const DefaultCloudURL = "https://" + DefaultCloudHost
+
+// DefaultCloudHost is its host.
+const DefaultCloudHost = "cloud.arcade.dev"
 
 const (
 	// maxCredentialsSize is far beyond any credentials file, in bytes: two

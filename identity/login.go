@@ -3,6 +3,7 @@ package identity
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -109,12 +110,12 @@ func readCredentialsFile(path string) (content []byte, changed time.Time, err er
 	return content, info.ModTime(), nil
 }
 
-// Remove removes the login from both places, and what a killed login may have
-// left of it. It is no error if there is nothing. A symbolic link stays, its
-// target goes.
+// Remove removes the login from both places, where it can work, and what a
+// killed login may have left of it. It is no error if there is nothing. A
+// symbolic link stays, its target goes.
 func (f CredentialsFile) Remove() error {
 	var failure error
-	for _, path := range []string{f.Path, f.Fallback} {
+	for _, path := range []string{f.Path, f.Fallback, f.places()} {
 		if path != "" {
 			failure = errors.Join(failure, removeLogin(path))
 		}
@@ -135,6 +136,48 @@ func removeLogin(path string) error {
 		err = nil
 	}
 	return errors.Join(err, removeTemporaries(target))
+}
+
+// Places are where a login can work, as Arcade Cloud told it last. They are
+// kept beside the credentials, of which the Python CLI keeps only what it knows.
+type Places struct {
+	Login         string // whose they are, by its fingerprint
+	At            time.Time
+	Organisations []Choice
+	Projects      map[string][]Choice // by the organisation's id
+}
+
+// Default says whether c is where a new login would work.
+func (p Places) Default(c Context) bool {
+	org, _ := Preferred(p.Organisations)
+	project, known := Preferred(p.Projects[org.ID])
+	return known && org.ID == c.OrgID && project.ID == c.ProjectID
+}
+
+func (f CredentialsFile) places() string { return filepath.Join(filepath.Dir(f.Path), "places.json") }
+
+// Places returns what is kept for login, nothing if it cannot be read.
+func (f CredentialsFile) Places(login Credentials) Places {
+	file, err := openRegular(f.places())
+	if err != nil {
+		return Places{}
+	}
+	defer file.Close()
+	var p Places
+	content, err := readLimited(file, maxAnswerSize)
+	if err != nil || json.Unmarshal(content, &p) != nil || p.Login != login.Fingerprint() {
+		return Places{}
+	}
+	return p
+}
+
+// KeepPlaces keeps p in the place of what was kept. Its directory must exist.
+func (f CredentialsFile) KeepPlaces(p Places) error {
+	content, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	return writeAtomically(f.places(), content)
 }
 
 // Write makes the file, of mode 0600, hold login, an API key or tokens, and

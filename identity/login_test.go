@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -282,6 +283,35 @@ func TestTheProjectIsChangedAlone(t *testing.T) {
 	put(t, f.Path, strings.ReplaceAll(contentOf(t, f.Path), "a@b.c", "bob@b.c"))
 	if err := f.SetContext(t.Context(), login, Context{}); !errors.Is(err, ErrLoginChanged) {
 		t.Errorf("got %v; want ErrLoginChanged, the project is another person's", err)
+	}
+}
+
+func TestPlacesAreThoseOfOneLogin(t *testing.T) {
+	f := credentialsAt(t, oauthFile)
+	ada := oauthCredentials(time.Now())
+	bob := ada
+	bob.Email = "bob@arcade.test"
+	want := Places{Login: ada.Fingerprint(), Organisations: []Choice{{"org_0", "", false}, {"org_1", "Analytical", true}},
+		Projects: map[string][]Choice{"org_1": {{"proj_1", "Engine", false}, {"proj_2", "", false}}}}
+	if err := f.KeepPlaces(want); err != nil {
+		t.Fatal(err)
+	}
+	got := f.Places(ada)
+	if !reflect.DeepEqual(got, want) || !got.Default(ada.Context) || got.Default(Context{OrgID: "org_1", ProjectID: "proj_2"}) {
+		t.Errorf("got %+v; want %+v, in which proj_1 is the default", got, want)
+	}
+	if got := f.Places(bob); got.Login != "" || got.Default(bob.Context) || got.Default(Context{}) {
+		t.Errorf("another login is told %+v", got)
+	}
+	put(t, f.places(), `{"Login": 5`)
+	if got := f.Places(ada); got.Login != "" {
+		t.Errorf("a damaged file says %+v", got)
+	}
+	if err := f.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(filepath.Dir(f.Path)); len(left) != 0 {
+		t.Errorf("a logout leaves %v, %v", left, err)
 	}
 }
 

@@ -62,7 +62,7 @@ func (a *App) loginFailure(path string, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return errNotLoggedIn
 	case errors.Is(err, identity.ErrLoginEnded):
-		return failed("login ended", "your login has ended", "Run 'arcade login'.")
+		return errLoginEnded
 	case errors.Is(err, identity.ErrLoginChanged):
 		return failed("login changed", "somebody has logged in or out meanwhile", "Run the command again.")
 	case errors.Is(err, identity.ErrCredentialsNewer):
@@ -78,7 +78,7 @@ func (a *App) loginFailure(path string, err error) error {
 	case errors.Is(err, context.Canceled):
 		return errInterrupted
 	default:
-		return a.credentialsFailure("credentials unreadable", "the credentials file cannot be read: ", path, err)
+		return a.credentialsFailure("credentials unusable", "the credentials file cannot be used: ", path, err)
 	}
 }
 
@@ -88,7 +88,7 @@ func cloudFailure(err error) error {
 	case errors.Is(err, context.Canceled):
 		return errInterrupted
 	case errors.Is(err, identity.ErrNotAuthenticated):
-		return failed("login refused", "Arcade Cloud does not accept this login any more", "Run 'arcade login'.")
+		return errLoginEnded
 	default:
 		return failed("cloud not asked", cause(err), "Check the network, then run the command again.")
 	}
@@ -109,6 +109,48 @@ func (a *App) cloudOf(credentials identity.Credentials) (identity.Cloud, error) 
 	return identity.Cloud{BaseURL: credentials.CloudURL(), HTTP: client}, err
 }
 
+// organisations are those of a login. The answer is kept.
+func (a *App) organisations(ctx context.Context, cloud identity.Cloud, login identity.Credentials) ([]identity.Choice, error) {
+	orgs, err := cloud.Organisations(ctx, login)
+	if err == nil {
+		a.keepPlaces(login, func(p *identity.Places) { p.Organisations = orgs })
+	}
+	return orgs, err
+}
+
+// projects are those of an organization. The answer is kept.
+func (a *App) projects(ctx context.Context, cloud identity.Cloud, login identity.Credentials, org string) ([]identity.Choice, error) {
+	projects, err := cloud.Projects(ctx, login, org)
+	if err == nil {
+		a.keepPlaces(login, func(p *identity.Places) { p.Projects[org] = projects })
+	}
+	return projects, err
+}
+
+// places are what Arcade Cloud has told last of where a login can work.
+func (a *App) places(login identity.Credentials) identity.Places {
+	s, err := a.session()
+	if err != nil {
+		return identity.Places{}
+	}
+	return s.File.Places(login)
+}
+
+// keepPlaces notes what Arcade Cloud has told. What cannot be kept is asked for again.
+func (a *App) keepPlaces(login identity.Credentials, change func(*identity.Places)) {
+	s, err := a.session()
+	if err != nil {
+		return
+	}
+	p := s.File.Places(login)
+	if p.Projects == nil {
+		p.Projects = map[string][]identity.Choice{}
+	}
+	change(&p)
+	p.Login, p.At = login.Fingerprint(), a.Track.Now()
+	_ = s.File.KeepPlaces(p)
+}
+
 // loginState is what Arcade Cloud says of a login.
 type loginState string
 
@@ -118,7 +160,8 @@ const (
 	loginUnknown loginState = "unknown" // Cloud cannot be asked
 )
 
-// check renews a login if need be and asks Arcade Cloud whose it is. The error is an interrupt.
+// check renews a login if need be and asks Arcade Cloud whose it is. The error is an interrupt, or
+// says why the login cannot be renewed here.
 func (a *App) check(ctx context.Context, limit time.Duration) (identity.Account, loginState, error) {
 	asking, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -141,8 +184,10 @@ func (a *App) check(ctx context.Context, limit time.Duration) (identity.Account,
 		return identity.Account{}, loginUnknown, errInterrupted
 	case errors.Is(err, identity.ErrNotAuthenticated), errors.Is(err, identity.ErrLoginEnded):
 		return identity.Account{}, loginRefused, nil
-	default:
+	case errors.As(err, new(*identity.CloudError)), errors.Is(err, context.DeadlineExceeded):
 		return identity.Account{}, loginUnknown, nil
+	default:
+		return identity.Account{}, loginUnknown, a.loginFailure(s.File.Path, err)
 	}
 }
 
@@ -216,8 +261,7 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, err
 	return client, nil
 }
 
-// engineOf is the Engine that belongs to a login's Arcade Cloud. The key in the environment is one
-// of the default Cloud.
+// engineOf is the Engine that belongs to a login's Arcade Cloud.
 func engineOf(login identity.Credentials) (*url.URL, error) {
 	address, ok := identity.EngineURL(login.CloudURL())
 	if !ok {
@@ -232,16 +276,17 @@ func waitingWords(d time.Duration) string {
 	return fmt.Sprintf("The Engine is busy: going on in %s.", term.Span(d))
 }
 
-// authenticate gives the client the credentials at hand, and returns the login that they are, if
-// they are one. The key in the environment is asked about its own project: the context in the file
-// belongs to the file's login.
+// authenticate gives the client the credentials at hand, and returns the login that they are. The
+// key in the environment is taken for one of the login's Arcade Cloud, as when Cloud is asked whose
+// it is, and of its own project: the context in the file belongs to the file's login.
 func (a *App) authenticate(ctx context.Context, client *secrets.Client, at engineOptions) (identity.Credentials, error) {
 	client.Organisation, client.Project = at.org, at.project
 	if client.Token = a.Track.Env("ARCADE_API_KEY"); client.Token != "" {
 		if at.project != "" && at.org == "" {
 			return identity.Credentials{}, failed("--project without --org", "a key from ARCADE_API_KEY has no organization", "Give --org, too.")
 		}
-		return identity.Credentials{}, nil
+		login, _ := a.loggedIn() // of the default Cloud if there is none
+		return identity.Credentials{CoordinatorURL: login.CoordinatorURL}, nil
 	}
 	login, err := a.renewedLogin(ctx)
 	if errors.Is(err, errNotLoggedIn) {
@@ -255,13 +300,16 @@ func (a *App) authenticate(ctx context.Context, client *secrets.Client, at engin
 			return login, err
 		}
 	}
-	client.Token, a.project = login.Token(), cmp.Or(at.project, login.ProjectName)
+	client.Token = login.Token()
+	if at.project != "" || !a.places(login).Default(login.Context) {
+		a.project = cmp.Or(at.project, login.ProjectName, login.ProjectID)
+	}
 	client.Organisation, client.Project = cmp.Or(at.org, login.OrgID), cmp.Or(at.project, login.ProjectID)
 	client.HTTP, err = a.asLogin(login)
 	return login, err
 }
 
-// inProject is what is said behind the name of a secret of a login that knows several projects.
+// inProject is what is said behind the name of a secret that is not known to be in the default project.
 func (a *App) inProject() string {
 	if a.project == "" {
 		return ""
@@ -386,8 +434,7 @@ func needsContext(login identity.Credentials) error {
 		return failed("login with an API key", "this login is an API key, which belongs to one project and knows no other",
 			"Run 'arcade logout', then 'arcade login', to log in as a person.")
 	case login.OrgID == "" || login.ProjectID == "":
-		return failed("no active project", "this login has no organization and project to work in",
-			"Run 'arcade logout', then 'arcade login'.")
+		return failed("no active project", "this login has no organization and project to work in", "Run 'arcade login'.")
 	}
 	return nil
 }

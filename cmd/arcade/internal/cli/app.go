@@ -46,6 +46,9 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	if len(args) > 0 && args[0] == "--" { // cobra would take what follows for no command
 		args = args[1:]
 	}
+	if len(args) > 0 && isInPython(args[0]) { // what follows is for the other program
+		args = args[:1]
+	}
 	root.SetArgs(args)
 	cmd, err := a.execute(ctx, root)
 	code := a.report(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/advice"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/identity"
 )
 
 // Exit codes.
@@ -44,6 +45,7 @@ var (
 	// Nobody reads any more, and nobody is told.
 	errOutputClosed = &failure{exitClosedPipe, "output closed", "", ""}
 	errNotLoggedIn  = &failure{exitFailure, "not logged in", "you are not logged in", "Run 'arcade login'."}
+	errLoginEnded   = &failure{exitFailure, "login ended", "your login has ended", "Run 'arcade login'."}
 )
 
 // interruption is the failure of a command whose context has ended before it.
@@ -108,7 +110,7 @@ func unknownCommand(cmd *cobra.Command, word string) *failure {
 	if isCommandWord(word) {
 		what = fmt.Sprintf("unknown command '%s' for '%s'", word, cmd.CommandPath())
 	}
-	if !cmd.HasParent() && strings.Contains(inPython, " "+word+" ") {
+	if !cmd.HasParent() && isInPython(word) {
 		f := wrongUsage(cmd, "command of the Python CLI", "this arcade has no '"+word+"'; the Python CLI has it")
 		f.hint = "Both programs are called arcade: 'type -a arcade' shows where each is."
 		return f
@@ -150,6 +152,8 @@ func isLoneH(err error) bool {
 
 // inPython are the commands of the Python CLI that this one does not have.
 const inPython = " chat configure connect dashboard deploy display docs evals logs mcp new serve server show toolkits update upgrade workerup "
+
+func isInPython(word string) bool { return strings.Contains(inPython, " "+word+" ") }
 
 // flagError words pflag's errors without the values they quote.
 func flagError(cmd *cobra.Command, err error) error {
@@ -212,8 +216,12 @@ func inTwo(err error) (what, hint string) {
 // the sentence before it says that.
 func cause(err error) string {
 	var file *fs.PathError
-	if errors.As(err, &file) {
+	var cloud *identity.CloudError
+	switch {
+	case errors.As(err, &file):
 		return file.Error()
+	case errors.As(err, &cloud):
+		return cloud.Error()
 	}
 	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
 		err = inner

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"runtime"
 	"strconv"
 	"strings"
@@ -56,7 +57,7 @@ The Python CLI uses the same login, whichever of the two has made it.`,
 			return a.login(cmd.Context(), cmd, o)
 		},
 	}
-	cmd.Flags().StringVarP(&o.host, "host", "h", "cloud.arcade.dev", "Arcade Cloud's host")
+	cmd.Flags().StringVarP(&o.host, "host", "h", identity.DefaultCloudHost, "Arcade Cloud's host")
 	cmd.Flags().IntVarP(&o.port, "port", "p", 0, "Arcade Cloud's port (default 8000 on this machine, else 443)")
 	cmd.Flags().StringVar(&o.callbackHost, "callback-host", "", "where the browser finds this machine, for an Arcade Cloud of the older kind")
 	cmd.Flags().Var(&o.timeout, "timeout", "give up after this long: seconds, or a duration such as 5m")
@@ -122,24 +123,29 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 	return a.loginByOAuth(ctx, cmd, base, oauth, o)
 }
 
-// alreadyLoggedIn tells as whom, if the login works. One that Arcade Cloud refuses, or that cannot
-// be renewed, is replaced without a logout.
+// alreadyLoggedIn tells as whom, if the login works. One that Arcade Cloud refuses, that cannot be
+// renewed, or that was kept without a project, is replaced without a logout.
 func (a *App) alreadyLoggedIn(ctx context.Context) (bool, error) {
 	login, err := a.loggedIn()
-	if errors.Is(err, errNotLoggedIn) {
+	switch {
+	case errors.Is(err, errNotLoggedIn):
 		return false, nil
-	}
-	if err != nil {
+	case err != nil:
 		return false, err
+	case login.APIKey == "" && needsContext(login) != nil:
+		return false, nil
 	}
 	_, state, err := a.check(ctx, loginCheck)
 	if err != nil {
 		return false, err
 	}
-	line := "You are logged in" + asWhom(login) + " already"
+	line, more := "You are logged in"+asWhom(login)+" already", "; 'arcade org' and 'arcade project' change where you work."
+	if login.APIKey != "" {
+		line, more = line+", by an API key", "."
+	}
 	switch state {
 	case loginWorks:
-		return true, a.say(line + ". 'arcade logout' logs you out; 'arcade org' and 'arcade project' change where you work.")
+		return true, a.say(line + ". 'arcade logout' logs you out" + more)
 	case loginUnknown:
 		return true, a.say(line + ", but Arcade Cloud cannot be asked whether that still works. 'arcade logout' logs you out.")
 	}
@@ -270,7 +276,8 @@ func callbackFailure(err error) *failure {
 }
 
 // keepOAuth turns the code into a login, checks it and keeps it. Nothing is kept of a login that
-// Arcade Cloud refuses; one that it cannot be asked about is kept without a project.
+// Arcade Cloud refuses or answers nonsense about; one that it cannot be asked about is kept without
+// a project.
 func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, code, verifier string) error {
 	tokens, err := oauth.Exchange(ctx, code, verifier)
 	if err != nil {
@@ -281,47 +288,66 @@ func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, 
 	defer cancel()
 	cloud := identity.Cloud{BaseURL: base, HTTP: a.httpClient()}
 	account, err := cloud.WhoAmI(asking, login)
+	var places identity.Places
+	if err == nil {
+		login.Email = account.Email
+		login.Context, places, err = firstContext(asking, cloud, login, account)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return errInterrupted
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		return failed("login refused", "Arcade Cloud does not accept the login that it has just made", "Run 'arcade login' again.")
+	case isNoAnswer(err):
+		a.warn("Warning: Arcade Cloud could not be asked about this login; it is kept unchecked, and without a project. Run 'arcade login' again later.")
 	case err != nil:
-		a.warn("Warning: Arcade Cloud could not be asked who you are; the login is kept unchecked, and without a project.")
-	default:
-		login.Email = account.Email
-		if login.Context, err = a.firstContext(asking, cloud, login, account); err != nil {
-			return err
-		}
+		return notUnderstood(err)
 	}
 	if tokens.Refresh == "" {
 		a.warn(fmt.Sprintf("Warning: this login cannot be renewed; it ends in %s.", term.Span(tokens.Life)))
 	}
-	return a.keep(ctx, login, account.PrincipalID)
+	if err := a.keep(ctx, login, account.PrincipalID); err != nil {
+		return err
+	}
+	a.keepPlaces(login, func(p *identity.Places) { *p = places })
+	return nil
+}
+
+// isNoAnswer tells a Cloud that cannot say now from one that says what makes no sense.
+func isNoAnswer(err error) bool {
+	var cloud *identity.CloudError
+	return errors.As(err, &cloud) && cloud.Status != http.StatusOK
+}
+
+func notUnderstood(err error) error {
+	if errors.As(err, new(*identity.CloudError)) {
+		return failed("cloud not understood", cause(err), "Check --host and the network, then run 'arcade login' again.")
+	}
+	return err
 }
 
 // firstContext is where a new login works: the default organization and project, else the first.
-func (a *App) firstContext(ctx context.Context, cloud identity.Cloud, login identity.Credentials, account identity.Account) (identity.Context, error) {
-	orgs := account.Organisations
-	if len(orgs) == 0 { // whoami may leave them out
-		var err error
-		if orgs, err = cloud.Organisations(ctx, login); err != nil {
-			return identity.Context{}, cloudFailure(err)
+func firstContext(ctx context.Context, cloud identity.Cloud, login identity.Credentials, account identity.Account) (_ identity.Context, p identity.Places, err error) {
+	p.Organisations = account.Organisations
+	if len(p.Organisations) == 0 { // whoami may leave them out
+		if p.Organisations, err = cloud.Organisations(ctx, login); err != nil {
+			return identity.Context{}, p, err
 		}
 	}
-	org, ok := identity.Preferred(orgs)
+	org, ok := identity.Preferred(p.Organisations)
 	if !ok {
-		return identity.Context{}, failed("no organization", "this account belongs to no organization, so there is nothing to work in",
+		return identity.Context{}, p, failed("no organization", "this account belongs to no organization, so there is nothing to work in",
 			"Ask the owner of an organization to invite you, then run 'arcade login' again.")
 	}
 	projects := account.Projects
-	if len(orgs) > 1 || len(projects) == 0 { // whoami lists those of all
-		var err error
+	if len(p.Organisations) > 1 || len(projects) == 0 { // whoami lists those of all
 		if projects, err = cloud.Projects(ctx, login, org.ID); err != nil {
-			return identity.Context{}, cloudFailure(err)
+			return identity.Context{}, p, err
 		}
 	}
-	return contextOf(org, projects)
+	p.Projects = map[string][]identity.Choice{org.ID: projects}
+	first, err := contextOf(org, projects)
+	return first, p, err
 }
 
 func interrupted(ctx context.Context) error {
@@ -361,8 +387,10 @@ func (a *App) keepKey(ctx context.Context, login identity.Credentials) error {
 		return errInterrupted
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		return failed("key refused", "Arcade Cloud does not accept this API key", "Check the key and --host.")
-	case err != nil:
+	case isNoAnswer(err):
 		a.warn("Warning: Arcade Cloud could not be asked about the key; it is kept unchecked.")
+	case err != nil:
+		return notUnderstood(err)
 	}
 	login.Email = cmp.Or(account.Email, login.Email)
 	return a.keep(ctx, login, account.PrincipalID)
@@ -397,7 +425,8 @@ func (a *App) readKey(ctx context.Context) (string, error) {
 // isAssignment recognises a line of a .env file. A key may end in equals signs (base64).
 func isAssignment(key string) bool {
 	name, value, found := strings.Cut(key, "=")
-	return found && strings.Trim(value, "=") != "" && strings.Trim(strings.TrimPrefix(name, "export "), "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == ""
+	letters := "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"
+	return found && strings.Trim(value, "=") != "" && strings.Trim(strings.TrimPrefix(name, "export "), letters+strings.ToLower(letters)) == ""
 }
 
 func (a *App) readHidden(ctx context.Context) (string, error) {

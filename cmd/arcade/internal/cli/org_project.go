@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +20,9 @@ import (
 type place struct {
 	name, plural string // `org`, `organizations`
 	noun         string // `organization`
+	at           *cloudOptions
 	list         func(ctx context.Context, cloud identity.Cloud, login identity.Credentials) ([]identity.Choice, error)
+	kept         func(p identity.Places, login identity.Credentials) []identity.Choice // the last answer of list
 	active       func(login identity.Credentials) named
 	enter        func(ctx context.Context, cloud identity.Cloud, login identity.Credentials, choice identity.Choice) (identity.Context, error)
 }
@@ -26,12 +30,11 @@ type place struct {
 func (a *App) newOrg() *cobra.Command {
 	return a.newPlace(place{
 		name: "org", noun: "organization", plural: "organizations",
-		list: func(ctx context.Context, cloud identity.Cloud, login identity.Credentials) ([]identity.Choice, error) {
-			return cloud.Organisations(ctx, login)
-		},
+		list:   a.organisations,
+		kept:   func(p identity.Places, _ identity.Credentials) []identity.Choice { return p.Organisations },
 		active: func(login identity.Credentials) named { return named{login.OrgID, login.OrgName} },
 		enter: func(ctx context.Context, cloud identity.Cloud, login identity.Credentials, org identity.Choice) (identity.Context, error) {
-			projects, err := cloud.Projects(ctx, login, org.ID)
+			projects, err := a.projects(ctx, cloud, login, org.ID)
 			if err != nil {
 				return identity.Context{}, cloudFailure(err)
 			}
@@ -44,8 +47,9 @@ func (a *App) newProject() *cobra.Command {
 	return a.newPlace(place{
 		name: "project", noun: "project", plural: "projects",
 		list: func(ctx context.Context, cloud identity.Cloud, login identity.Credentials) ([]identity.Choice, error) {
-			return cloud.Projects(ctx, login, login.OrgID)
+			return a.projects(ctx, cloud, login, login.OrgID)
 		},
+		kept:   func(p identity.Places, login identity.Credentials) []identity.Choice { return p.Projects[login.OrgID] },
 		active: func(login identity.Credentials) named { return named{login.ProjectID, login.ProjectName} },
 		enter: func(_ context.Context, _ identity.Cloud, login identity.Credentials, project identity.Choice) (identity.Context, error) {
 			c := login.Context
@@ -56,6 +60,7 @@ func (a *App) newProject() *cobra.Command {
 }
 
 func (a *App) newPlace(p place) *cobra.Command {
+	p.at = new(cloudOptions)
 	cmd := &cobra.Command{
 		Use:   p.name,
 		Short: "Show or change the " + p.noun + " that you work in",
@@ -70,13 +75,16 @@ func (a *App) newPlace(p place) *cobra.Command {
 			return a.showActive(p)
 		},
 	}
+	cmd.PersistentFlags().StringVarP(&p.at.host, "host", "h", "", "Arcade Cloud's host, which has to be the login's")
+	cmd.PersistentFlags().IntVarP(&p.at.port, "port", "p", 0, "Arcade Cloud's port, likewise")
 	a.allowTracing(cmd)
+	hostHasTheLetterH(cmd)
 	cmd.AddCommand(a.newPlaceList(p), a.newPlaceSet(p))
 	return cmd
 }
 
 func (a *App) showActive(p place) error {
-	login, err := a.inContext()
+	login, err := a.inContext(p)
 	if err != nil {
 		return err
 	}
@@ -84,12 +92,31 @@ func (a *App) showActive(p place) error {
 }
 
 // inContext is loggedIn for commands that need a login with a project.
-func (a *App) inContext() (identity.Credentials, error) {
+func (a *App) inContext(p place) (identity.Credentials, error) {
 	login, err := a.loggedIn()
 	if err == nil {
-		err = needsContext(login)
+		err = p.isOf(login)
 	}
 	return login, err
+}
+
+// cloudOptions are the flags that name an Arcade Cloud, as the Python CLI takes them.
+type cloudOptions struct {
+	host string
+	port int
+}
+
+// isOf refuses a login that works in no project, and flags that name another Arcade Cloud than the
+// login's: its token goes to no other.
+func (p place) isOf(login identity.Credentials) error {
+	if *p.at != (cloudOptions{}) {
+		base, err := identity.CloudBase(cmp.Or(p.at.host, identity.DefaultCloudHost), p.at.port)
+		if err != nil || !strings.EqualFold(strings.TrimSuffix(base, ":443"), login.CloudURL()) {
+			return failed("another cloud", "this login belongs to "+bareAddress(login.CloudURL())+", and its token goes to no other host",
+				"Leave --host and --port away; or run 'arcade logout', then 'arcade login --host HOST', to log in elsewhere.")
+		}
+	}
+	return needsContext(login)
 }
 
 func (a *App) newPlaceList(p place) *cobra.Command {
@@ -112,7 +139,7 @@ func (a *App) newPlaceList(p place) *cobra.Command {
 func (a *App) choicesOf(ctx context.Context, p place) (identity.Cloud, identity.Credentials, []identity.Choice, error) {
 	login, err := a.renewedLogin(ctx)
 	if err == nil {
-		err = needsContext(login)
+		err = p.isOf(login)
 	}
 	if err != nil {
 		return identity.Cloud{}, login, nil, err
@@ -189,8 +216,8 @@ func (a *App) newPlaceSet(p place) *cobra.Command {
 			}
 			return a.setPlace(cmd.Context(), p, args[0])
 		},
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			return a.completePlaces(cmd.Context(), p, len(args)), cobra.ShellCompDirectiveNoFileComp
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+			return a.completePlaces(cmd.Context(), p, len(args), begun), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 }
@@ -248,20 +275,32 @@ func listed(choices []identity.Choice) string {
 	return strings.Join(lines, "\n")
 }
 
-// completePlaces offers ids, with their names; nothing when Arcade Cloud cannot be asked quickly.
-func (a *App) completePlaces(ctx context.Context, p place, given int) []string {
-	if given > 0 {
+// placesLast is how long completion goes by the last answer.
+const placesLast = 10 * time.Minute
+
+// completePlaces offers ids with their names, and names once one is begun: those of the last
+// answer, or Arcade Cloud's if that is old and it answers quickly.
+func (a *App) completePlaces(ctx context.Context, p place, given int, begun string) []string {
+	login, err := a.inContext(p)
+	if given > 0 || err != nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, track.CloudTimeout)
-	defer cancel()
-	_, _, choices, err := a.choicesOf(ctx, p)
-	if err != nil {
-		return nil
+	kept := a.places(login)
+	choices := p.kept(kept, login)
+	if age := a.Track.Now().Sub(kept.At); len(choices) == 0 || age < 0 || age > placesLast {
+		ctx, cancel := context.WithTimeout(ctx, track.CloudTimeout)
+		defer cancel()
+		if _, _, asked, err := a.choicesOf(ctx, p); err == nil {
+			choices = asked
+		}
 	}
-	words := make([]string, len(choices))
-	for i, c := range choices {
-		words[i] = cobra.CompletionWithDesc(c.ID, c.Name)
+	var words []string
+	for _, c := range choices {
+		if strings.HasPrefix(c.ID, begun) {
+			words = append(words, cobra.CompletionWithDesc(c.ID, c.Name))
+		} else if strings.HasPrefix(c.Name, begun) && len(identity.Find(choices, c.Name)) == 1 {
+			words = append(words, cobra.CompletionWithDesc(c.Name, c.ID))
+		}
 	}
 	return slices.Compact(words)
 }

@@ -76,7 +76,7 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 		err = a.say(a.whoamiText(result, login))
 	}
 	if err == nil && result.Login != nil && *result.Login == loginRefused {
-		return failed("login refused", "Arcade Cloud does not accept this login any more", "Run 'arcade login'.")
+		return errLoginEnded
 	}
 	return err
 }

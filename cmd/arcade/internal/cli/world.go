@@ -33,7 +33,7 @@ type App struct {
 	// Extend, for tests, adds commands that panic or wait.
 	Extend func(root *cobra.Command)
 
-	project    string         // that secrets belong to, "" when there is one only
+	project    string         // that secrets belong to, "" for the default one
 	traced     bool           // --debug: requests are told on stderr
 	showedHelp bool           // so it is not recorded
 	change     identity.Input // what the command did to the identity; nil: nothing

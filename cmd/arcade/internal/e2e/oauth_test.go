@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -118,6 +119,10 @@ func TestOrganizationsAndProjects(t *testing.T) {
 		{[]string{"org", "set"}, 2, "give a name or an id"},
 		{[]string{"org", "lst"}, 2, "list"},
 		{[]string{"__complete", "org", "set", ""}, 0, "org_1\tAnalytical Engines"},
+		{[]string{"__complete", "org", "set", "Ana"}, 0, "Analytical Engines\torg_1"},
+		{append([]string{"org", "list"}, testbed.At(cloud)...), 0, "org_2"},
+		{[]string{"project", "list", "-h", "cloud.example.com"}, 1, "its token goes to no other host"},
+		{[]string{"org", "-h"}, 0, "Usage"},
 	}
 	for _, s := range steps {
 		if r := m.Run(s.args...); r.Code != s.code || !strings.Contains(r.Stdout+r.Stderr, s.want) {
@@ -128,10 +133,21 @@ func TestOrganizationsAndProjects(t *testing.T) {
 	if err := json.Unmarshal([]byte(m.Must("org", "list", "--json").Stdout), &listed); err != nil || len(listed) != 2 || !listed[1].Active || !listed[0].Default {
 		t.Errorf("org list --json gives %+v, %v", listed, err)
 	}
-	cloud.Override(identitytest.OrgsPath, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>log in</html>") })
+	cloud.Override(identitytest.OrgsPath, page("<html>log in</html>"))
 	if r := m.Run("org", "list"); r.Code != 1 || strings.Contains(r.Stderr, "<html>") {
 		t.Errorf("a page instead of a list: %+v", r)
 	}
+	if r := m.Run("__complete", "org", "set", ""); !strings.Contains(r.Stdout, "org_1") {
+		t.Errorf("completion offers %q; want the last answer", r.Stdout)
+	}
+	m.Must("logout")
+	if _, err := os.Stat(m.Path("places.json")); !os.IsNotExist(err) {
+		t.Errorf("after a logout it is still known where one could work: %v", err)
+	}
+}
+
+func page(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) }
 }
 
 // The Engine gets a login's token only when it belongs to the login's Arcade Cloud, or was named.
@@ -159,8 +175,43 @@ func TestSecretsAreThoseOfTheActiveProject(t *testing.T) {
 		t.Errorf("the Engine got %v, want %v", paths, want)
 	}
 	m.writeFile("credentials.yaml", strings.Replace(m.ReadFile("credentials.yaml"), "http://localhost", "https://arcade.example.com", 1))
-	if r := m.Run("secret", "list"); r.Code != 1 || !strings.Contains(r.Stderr, "Name it with --host") {
-		t.Errorf("secret list: %+v; want the Engine of an unknown Cloud to be asked for", r)
+	for _, key := range []string{"ARCADE_API_KEY=", "ARCADE_API_KEY=arc_x"} { // taken for one of the same Cloud
+		m.Env = append(m.Env, key)
+		if r := m.Run("secret", "list"); r.Code != 1 || !strings.Contains(r.Stderr, "Name it with --host") {
+			t.Errorf("%s secret list: %+v; want the Engine of an unknown Cloud to be asked for", key, r)
+		}
+	}
+}
+
+func TestTheProjectIsNamedUnlessItIsTheDefaultOne(t *testing.T) {
+	m, _ := loggedIn(t)
+	access, _, _ := strings.Cut(strings.SplitN(m.ReadFile("credentials.yaml"), "access_token: ", 2)[1], "\n")
+	engine := secretstest.Start(access)
+	t.Cleanup(engine.Close)
+	u, err := url.Parse(engine.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := func(args ...string) string {
+		return m.Must(append(append([]string{"secret", "set", "A=b"}, args...), "--host", "localhost", "--port", u.Port())...).Stdout
+	}
+	forget := func() { os.Remove(m.Path("places.json")) }
+	for _, s := range []struct {
+		change func()
+		args   []string
+		want   string
+	}{
+		{func() {}, nil, "successfully\n"},
+		{func() {}, []string{"--project", "proj_1"}, "successfully in project 'proj_1'\n"},
+		{func() { m.Must("project", "set", "Bernoulli") }, nil, "successfully in project 'Bernoulli'\n"},
+		{func() { m.Must("org", "set", "org_2") }, nil, "successfully in project 'Letters'\n"}, // the default of another organization
+		{func() { m.Must("org", "set", "org_1") }, nil, "successfully\n"},
+		{forget, nil, "successfully in project 'Notes'\n"}, // as with a login of the Python CLI
+		{func() { m.Must("org", "list"); m.Must("project", "list") }, nil, "successfully\n"},
+	} {
+		if s.change(); !strings.HasSuffix(said(s.args...), s.want) {
+			t.Errorf("secret set %v says %q, want %q", s.args, said(s.args...), s.want)
+		}
 	}
 }
 
@@ -225,26 +276,91 @@ func TestWhatIsWrongWithALoginIsSaidAndNothingIsKept(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(b *identitytest.Behaviour)
 		want   string
+		whoami string // what Cloud says instead
 	}{
-		"denied":                         {func(b *identitytest.Behaviour) { b.Deny, b.DenyDescription = "access_denied", "not \x1b[31mtoday" }, "access_denied"},
-		"no expiry":                      {func(b *identitytest.Behaviour) { b.ExpiresIn = identitytest.Absent{} }, "login"},
-		"an expiry that is no number":    {func(b *identitytest.Behaviour) { b.ExpiresIn = "soon" }, "login"},
-		"an expiry in the past":          {func(b *identitytest.Behaviour) { b.ExpiresIn = -1 }, "login"},
-		"a token endpoint without https": {func(b *identitytest.Behaviour) { b.TokenURL = "http://token.example.com/token" }, "https"},
+		"a page that says who it is":     {want: "makes no sense", whoami: "<html>log in</html>"},
+		"a name of 10 kB":                {want: "500 characters", whoami: `{"data": {"account_id": "a", "email": "a@b.c", "organizations": [{"org_id": "o", "name": "` + strings.Repeat("x", 10<<10) + `"}]}}`},
+		"denied":                         {func(b *identitytest.Behaviour) { b.Deny, b.DenyDescription = "access_denied", "not \x1b[31mtoday" }, "access_denied", ""},
+		"no expiry":                      {func(b *identitytest.Behaviour) { b.ExpiresIn = identitytest.Absent{} }, "login", ""},
+		"an expiry that is no number":    {func(b *identitytest.Behaviour) { b.ExpiresIn = "soon" }, "login", ""},
+		"an expiry in the past":          {func(b *identitytest.Behaviour) { b.ExpiresIn = -1 }, "login", ""},
+		"a token endpoint without https": {func(b *identitytest.Behaviour) { b.TokenURL = "http://token.example.com/token" }, "https", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t)
 			cloud := m.OAuth(testbed.Ada())
-			cloud.Set(test.change)
+			if test.whoami == "" {
+				cloud.Set(test.change)
+			} else {
+				cloud.Override(identitytest.WhoAmIPath, page(test.whoami))
+			}
 			r := loginAt(m, cloud)
 			if r.Code != 1 || !strings.Contains(r.Stderr, test.want) || strings.Contains(r.Stderr, "\x1b") {
 				t.Errorf("login: %+v; want exit code 1 and %q", r, test.want)
 			}
-			if _, err := os.Stat(m.Path("credentials.yaml")); !os.IsNotExist(err) {
-				t.Errorf("a login that failed was kept: %v", err)
+			if left, err := os.ReadDir(m.Path("")); slices.ContainsFunc(left, func(e os.DirEntry) bool { return !strings.HasPrefix(e.Name(), "usage") }) {
+				t.Errorf("a login that failed left %v, %v", left, err)
 			}
 		})
 	}
+}
+
+// A Cloud that cannot say is no reason to lose a login; the next one completes it.
+func TestALoginThatIsKeptWithoutAProjectIsCompletedByTheNext(t *testing.T) {
+	for _, path := range []string{identitytest.WhoAmIPath, identitytest.OrgsPath + "/org_1/projects"} {
+		m := newMachine(t)
+		cloud := m.OAuth(testbed.Ada())
+		cloud.Override(path, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+		if r := loginAt(m, cloud); r.Code != 0 || !strings.Contains(r.Stderr, "kept unchecked") {
+			t.Errorf("without %s, login: %+v; want the login to be kept", path, r)
+		}
+		cloud.Override(path, nil)
+		if r := m.Run("project"); r.Code != 1 || !strings.Contains(r.Stderr, "Run 'arcade login'.") {
+			t.Errorf("project: %+v", r)
+		}
+		if r := loginAt(m, cloud); r.Code != 0 || !strings.Contains(r.Stdout, "Active project: Analytical Engines / Notes") {
+			t.Errorf("the next login: %+v; want a project", r)
+		}
+	}
+}
+
+func TestARenewalRespectsWhatOthersDidToTheFile(t *testing.T) {
+	m, cloud := loggedIn(t)
+	t.Run("a dotfile manager, and a zone of half hours", func(t *testing.T) {
+		m.expire()
+		m.Env = append(m.Env, "TZ=Asia/Kolkata")
+		target := m.Home + "/dotfiles.yaml"
+		content := "# mine\nother: {a: 1}\n" + strings.Replace(m.ReadFile("credentials.yaml"), "  auth:\n", "  auth: # tokens\n    extra: 7\n", 1)
+		if err := errors.Join(os.WriteFile(target, []byte(content), 0o600), os.Remove(m.Path("credentials.yaml")), os.Symlink(target, m.Path("credentials.yaml"))); err != nil {
+			t.Fatal(err)
+		}
+		m.Must("org", "list")
+		got := m.ReadFile("credentials.yaml")
+		link, err := os.Readlink(m.Path("credentials.yaml"))
+		if err != nil || link != target || !strings.HasPrefix(got, "# mine\nother: {a: 1}\n") || !strings.Contains(got, "auth: # tokens\n    extra: 7\n") {
+			t.Errorf("the link leads to %q, %v, and the file is now\n%s", link, err, got)
+		}
+		expiry := regexp.MustCompile(`expires_at: '(.*)'`).FindStringSubmatch(got)
+		at, err := time.ParseInLocation("2006-01-02T15:04:05.000000", expiry[1], time.FixedZone("", 5*3600+1800))
+		if left := time.Until(at); err != nil || left < 58*time.Minute || left > time.Hour {
+			t.Errorf("the token lives for %v, %v by a clock in Calcutta, want an hour", left, err)
+		}
+	})
+	t.Run("the Python CLI, which was faster", func(t *testing.T) {
+		m.expire()
+		access, refresh := cloud.Login("ada@example.com")
+		cloud.Override(identitytest.TokenPath, func(w http.ResponseWriter, _ *http.Request) {
+			now := regexp.MustCompile(`access_token: .*`).ReplaceAllString(m.ReadFile("credentials.yaml"), "access_token: "+access)
+			now = regexp.MustCompile(`refresh_token: .*`).ReplaceAllString(now, "refresh_token: "+refresh)
+			m.writeFile("credentials.yaml", regexp.MustCompile(`expires_at: .*`).ReplaceAllString(now, "expires_at: '2090-01-01T00:00:00'"))
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, `{"error": "invalid_grant"}`)
+		})
+		if r := m.Run("org", "list"); r.Code != 0 || !strings.Contains(m.ReadFile("credentials.yaml"), access) {
+			t.Errorf("org list: %+v; want the other program's token to be used", r)
+		}
+	})
 }
 
 func TestAnEventSaysWhereTheLoginWorksUnlessItBelongsToAnotherKey(t *testing.T) {
@@ -312,6 +428,7 @@ func TestAKeyThatCloudRefusesChangesNothing(t *testing.T) {
 		"arc_unknown":           "does not accept this API key",
 		"'arc_quoted'":          "quotes",
 		"ARCADE_API_KEY=arc_x1": "name",
+		"api_key=arc_x1":        "name",
 		"\ufeffarc_x":           "byte order mark",
 		"two words":             "not an API key",
 	} {
@@ -365,8 +482,8 @@ func TestPythonFingersFindTheirWay(t *testing.T) {
 	if r := m.Run("login", "-h"); r.Code != 0 || !strings.Contains(r.Stdout, "Usage") {
 		t.Errorf("a lone -h: %+v; want help", r)
 	}
-	if r := m.Run("deploy"); r.Code != 2 || !strings.Contains(r.Stderr, "the Python CLI has it") {
-		t.Errorf("deploy: %+v", r)
+	if r := m.Run("mcp", "--help"); r.Code != 2 || !strings.Contains(r.Stderr, "the Python CLI has it") {
+		t.Errorf("mcp: %+v", r)
 	}
 }
 
