@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"strings"
 )
 
-// isDamage tells whether SQLite says that the file's content is not a sound database.
+// isDamage tells whether SQLite says that the file's content is not a sound database. It has no code
+// of its own for a format that there is none of.
 func isDamage(err error) bool {
-	return isCode(err, codeCorrupt) || isCode(err, codeNotADB) || isExtended(err, codeShortRead)
+	return isCode(err, codeCorrupt) || isCode(err, codeNotADB) || isExtended(err, codeShortRead) ||
+		isCode(err, codeError) && strings.Contains(err.Error(), "unsupported file format")
 }
 
 // isSuspicious tells whether err can come of damage that SQLite does not notice: a table that is
@@ -20,7 +23,7 @@ func isSuspicious(err error) bool {
 // isDamaged tells whether err came of damage to the database. A caller's error makes it look at all
 // of the database once, not with each transaction.
 func (s *Store) isDamaged(ctx context.Context, err error) bool {
-	if isDamage(err) {
+	if s.causeOf(err) == ErrDamaged {
 		return true
 	}
 	if !isSuspicious(err) || s.checked {
@@ -59,12 +62,9 @@ func (s *Store) isUnsound(ctx context.Context) bool {
 	if err != nil {
 		return isDamage(err)
 	}
-	if found.application != applicationID {
-		return false
-	}
-	versions, err := s.notNewer(found)
+	versions, err := s.accept(ctx, db, found)
 	if err != nil {
-		return false
+		return isDamage(err)
 	}
 	own, err := s.ownObjects(ctx, versions)
 	if err != nil {

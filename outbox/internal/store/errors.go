@@ -98,6 +98,7 @@ const (
 	codeNotADB     = 26
 	// Extended codes of SQLITE_IOERR.
 	codeShortRead = 522  // the file was cut
+	codeWrite     = 778  // for any reason but ENOSPC
 	codeShmSize   = 4874 // no room for the shared memory
 	codeShmMap    = 5386 // the file system cannot map files shared
 )
@@ -172,6 +173,12 @@ func (s *Store) causeOf(err error) error {
 	cause := Cause(err)
 	if cause == nil && (isCode(err, codeCantOpen) || isCode(err, codeReadOnly)) {
 		cause = s.probe()
+		if cause == nil && isExtended(err, codeReadOnly) { // nobody says so but the database's header
+			cause = ErrDamaged
+		}
+	}
+	if cause == nil && isExtended(err, codeWrite) && isFull(s.tryRoom(pageSize)) { // a quota
+		cause = ErrFull
 	}
 	if cause == ErrPermission {
 		return s.permission(err)

@@ -13,8 +13,12 @@ func (s *Store) migrate(ctx context.Context, db *sql.DB, found head) error {
 	if err != nil {
 		return err
 	}
-	if found.version == s.known() && found.application == applicationID {
+	if found == s.current() {
 		return nil
+	}
+	if join(versions) == s.known() {
+		_, err := db.ExecContext(ctx, s.current().pragmas())
+		return err
 	}
 	if found.version == 0 { // an empty file; both are kept for ever
 		for _, pragma := range []string{"PRAGMA auto_vacuum = incremental", "PRAGMA journal_mode = wal"} {
@@ -70,8 +74,7 @@ func (s *Store) applyOne(ctx context.Context, db *sql.DB, schema, version int, n
 	if _, err := tx.ExecContext(ctx, string(statements)); err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d; PRAGMA application_id = %d", join(versions), applicationID))
-	if err != nil {
+	if _, err = tx.ExecContext(ctx, head{applicationID, join(versions)}.pragmas()); err != nil {
 		return err
 	}
 	s.cfg.Point(fmt.Sprintf("migrating-%d", step))

@@ -69,7 +69,7 @@ func (s *Store) rebuild(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := salvage(ctx, s.cfg.Path, s.cfg.BusyWait, fresh); err != nil {
+	if err := s.salvage(ctx, fresh); err != nil {
 		fresh.Close()
 		return err
 	}

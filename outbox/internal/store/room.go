@@ -99,13 +99,20 @@ func (s *Store) Try(ctx context.Context, size int64) error {
 			return s.explain("begin", err)
 		}
 		defer tx.Rollback()
-		path := s.cfg.Path + trySuffix
-		err = writeRoom(path, size)
-		if removal := os.Remove(path); err == nil {
-			err = removal
+		if _, err := tx.ExecContext(ctx, s.current().pragmas()); err != nil {
+			return s.explain("write", err)
 		}
-		return s.explain("make room", err)
+		return s.explain("make room", s.tryRoom(size))
 	})
+}
+
+func (s *Store) tryRoom(size int64) error {
+	path := s.cfg.Path + trySuffix
+	err := writeRoom(path, size)
+	if removal := os.Remove(path); err == nil {
+		err = removal
+	}
+	return err
 }
 
 // tryDirectory tells why nothing can be made in a directory, or the directory itself.

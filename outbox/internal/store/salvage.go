@@ -5,19 +5,16 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 	"time"
 )
 
-// salvage copies what can be read of the database at path into a fresh one: the rows of the tables
+// salvage copies what can be read of the damaged database into a fresh one: the rows of the tables
 // that the fresh one has, by the names of their columns, and as well as it goes what others have
 // added. An error is one of the fresh database.
-func salvage(ctx context.Context, path string, busy time.Duration, fresh *sql.DB) error {
-	old, err := openDamaged(ctx, path, busy)
-	if err != nil {
-		return nil // nothing can be read
-	}
-	defer old.Close()
+func (s *Store) salvage(ctx context.Context, fresh *sql.DB) error {
 	tx, err := fresh.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -27,19 +24,115 @@ func salvage(ctx context.Context, path string, busy time.Duration, fresh *sql.DB
 	if err != nil {
 		return err
 	}
-	added := othersObjects(ctx, old, tx)
-	for _, table := range append(own, added.tables...) {
-		if err := copyTable(ctx, old, tx, table); err != nil {
-			return fmt.Errorf("copy %s: %w", table, err)
+	unread, statements, graft := own, []string(nil), true
+	if old, err := openDamaged(ctx, s.cfg.Path, s.cfg.BusyWait); err == nil {
+		found, headErr := readHead(ctx, old)
+		graft = headErr != nil || found.version == s.known()
+		added := othersObjects(ctx, old, tx)
+		unread, err = copyTables(ctx, old, tx, append(own, added.tables...))
+		old.Close()
+		if err != nil {
+			return err
+		}
+		statements = added.statements
+	}
+	if graft && len(unread) > 0 {
+		if err := s.copyGrafted(ctx, tx, unread); err != nil {
+			return err
 		}
 	}
-	if err := copySequences(ctx, old, tx); err != nil {
-		return err
-	}
-	for _, statement := range added.statements {
+	for _, statement := range statements {
 		_, _ = tx.ExecContext(ctx, statement) // an index or a view that no longer fits is left behind
 	}
 	return errors.Join(ctx.Err(), tx.Commit())
+}
+
+// copyTables returns the tables of which nothing could be read.
+func copyTables(ctx context.Context, old *sql.DB, tx *sql.Tx, names []string) (unread []string, err error) {
+	for _, table := range names {
+		read, err := copyTable(ctx, old, tx, table)
+		if err != nil {
+			return nil, fmt.Errorf("copy %s: %w", table, err)
+		}
+		if !read {
+			unread = append(unread, table)
+		}
+	}
+	return unread, copySequences(ctx, old, tx)
+}
+
+// copyGrafted reads tables from a copy of the damaged database that has the first page of the fresh one.
+// A flipped bit in that page can hide every row, and it is the one page that need not be read: the
+// migrations have made it the same everywhere, down to the pages at which tables begin, and auto_vacuum
+// leaves those where they are.
+func (s *Store) copyGrafted(ctx context.Context, tx *sql.Tx, names []string) error {
+	path := s.cfg.Path + asideInfix + "copy" // removed with the rest if its maker is killed
+	defer removeFiles(path, databaseFiles()...)
+	page, err := firstPage(s.cfg.Path + newSuffix)
+	if err != nil {
+		return err
+	}
+	page[changesMatch] ^= 0xff // the length that it tells does not count then
+	for _, suffix := range []string{"", "-wal"} {
+		if err := copyFile(s.cfg.Path+suffix, path+suffix); err != nil {
+			return err
+		}
+	}
+	if err := overwrite(path, page); err != nil {
+		return err
+	}
+	old, err := openDamaged(ctx, path, s.cfg.BusyWait)
+	if err != nil {
+		return nil // nothing can be read
+	}
+	defer old.Close()
+	_, err = copyTables(ctx, old, tx, names)
+	return err
+}
+
+// pageSize is SQLite's default, in bytes, and changesMatch the place of what says whether a header's
+// length of the database counts, https://www.sqlite.org/fileformat.html#the_database_header.
+const pageSize, changesMatch = 4096, 92
+
+// copyFile copies what is a file: nobody knows what a database was replaced by.
+func copyFile(from, to string) error {
+	if info, err := os.Stat(from); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	source, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	if err := createFile(to); err != nil {
+		return err
+	}
+	target, err := os.OpenFile(to, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(target, source)
+	return errors.Join(err, target.Close())
+}
+
+func firstPage(path string) (page []byte, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	page = make([]byte, pageSize)
+	_, err = io.ReadFull(file, page)
+	return page, err
+}
+
+func overwrite(path string, start []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteAt(start, 0)
+	return errors.Join(err, file.Close())
 }
 
 // openDamaged opens a database to read what it can: writable_schema keeps SQLite from giving up on a
@@ -111,31 +204,30 @@ func othersObjects(ctx context.Context, old *sql.DB, tx *sql.Tx) (o others) {
 // copyTable copies the rows that can be read: from the first one to the first damaged page, and from
 // the last one back to it. Rows that a migration has put into the fresh table give way, if there is
 // any other.
-func copyTable(ctx context.Context, old *sql.DB, tx *sql.Tx, table string) error {
+//
+// It tells whether the table could be read at all.
+func copyTable(ctx context.Context, old *sql.DB, tx *sql.Tx, table string) (read bool, err error) {
 	c := copying{old: old, tx: tx, table: quote(table)}
-	if err := c.columnsOf(ctx, table); err != nil {
-		return err
-	}
-	if len(c.columns) == 0 {
-		return nil
+	if err := c.columnsOf(ctx, table); err != nil || len(c.columns) == 0 {
+		return false, err
 	}
 	if err := exec(ctx, tx, "SAVEPOINT salvage", "DELETE FROM "+c.table); err != nil {
-		return err
+		return false, err
 	}
 	complete, err := c.rows(ctx, "rowid", "ORDER BY rowid")
 	if err == nil && !complete {
 		_, err = c.rows(ctx, "rowid", fmt.Sprintf("WHERE rowid > %d ORDER BY rowid DESC", c.last))
 	}
 	if err == nil && c.copied == 0 { // a table without rowids, or nothing
-		_, err = c.rows(ctx, "0", "")
+		complete, err = c.rows(ctx, "0", "")
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	if c.copied == 0 {
-		return exec(ctx, tx, "ROLLBACK TO salvage", "RELEASE salvage")
+		return complete, exec(ctx, tx, "ROLLBACK TO salvage", "RELEASE salvage")
 	}
-	return exec(ctx, tx, "RELEASE salvage")
+	return true, exec(ctx, tx, "RELEASE salvage")
 }
 
 func exec(ctx context.Context, tx *sql.Tx, statements ...string) error {

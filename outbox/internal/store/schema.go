@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io/fs"
+	"slices"
 )
 
 // Schema is a set of tables with a version of its own.
@@ -65,6 +66,12 @@ type head struct {
 	application, version int
 }
 
+func (s *Store) current() head { return head{applicationID, s.known()} }
+
+func (h head) pragmas() string {
+	return fmt.Sprintf("PRAGMA user_version = %d; PRAGMA application_id = %d", h.version, h.application)
+}
+
 func readHead(ctx context.Context, db *sql.DB) (h head, err error) {
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&h.version); err != nil {
 		return h, err
@@ -78,8 +85,13 @@ func (s *Store) accept(ctx context.Context, db *sql.DB, found head) ([]int, erro
 	if len(s.cfg.Schemas) > maxSchemas {
 		return nil, errTooMany
 	}
+	versions, newer := s.notNewer(found)
+	if newer == nil && found != s.current() && s.isComplete(ctx, db) { // damage to no more than the header
+		versions, _ = split(s.known(), len(s.cfg.Schemas))
+		return versions, nil
+	}
 	if found.application == applicationID {
-		return s.notNewer(found)
+		return versions, newer
 	}
 	if found.application != 0 {
 		return nil, ErrForeign
@@ -92,8 +104,7 @@ func (s *Store) accept(ctx context.Context, db *sql.DB, found head) ([]int, erro
 		return make([]int, len(s.cfg.Schemas)), nil
 	}
 	// The first version of our databases bears no mark; its own tables are there by name.
-	versions, err := s.notNewer(found)
-	if err != nil || found.version != 1 {
+	if newer != nil || found.version != 1 {
 		return nil, ErrForeign
 	}
 	own, err := s.ownObjects(ctx, versions)
@@ -121,11 +132,11 @@ func (s *Store) notNewer(found head) ([]int, error) {
 
 // viewable tells why a database cannot be looked at, if so.
 func (s *Store) viewable(ctx context.Context, db *sql.DB, found head) error {
-	_, err := s.accept(ctx, db, found)
+	versions, err := s.accept(ctx, db, found)
 	switch {
 	case err != nil:
 		return err
-	case found == head{applicationID, s.known()}:
+	case join(versions) == s.known():
 		return nil
 	case found.version == 0:
 		return ErrNone
@@ -152,26 +163,50 @@ func objectsOf(ctx context.Context, db *sql.DB) (objects map[string]bool, err er
 	return objects, rows.Err()
 }
 
+// isComplete tells whether the database has the tables and indexes of all migrations and no others.
+func (s *Store) isComplete(ctx context.Context, db *sql.DB) bool {
+	versions, _ := split(s.known(), len(s.cfg.Schemas))
+	reference, err := s.reference(ctx, versions)
+	if err != nil {
+		return false
+	}
+	defer reference.Close()
+	const query = `SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema ORDER BY 1`
+	want, err := texts(ctx, reference, query)
+	found, foundErr := texts(ctx, db, query)
+	return err == nil && foundErr == nil && slices.Equal(found, want)
+}
+
 // ownObjects returns what the migrations up to the given versions make.
 func (s *Store) ownObjects(ctx context.Context, versions []int) (map[string]bool, error) {
-	db, err := sql.Open("sqlite", ":memory:")
+	db, err := s.reference(ctx, versions)
 	if err != nil {
 		return nil, err
 	}
 	defer db.Close()
+	return objectsOf(ctx, db)
+}
+
+// reference is an empty database with the migrations up to the given versions.
+func (s *Store) reference(ctx context.Context, versions []int) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		return nil, err
+	}
 	db.SetMaxOpenConns(1)
 	for i, schema := range s.cfg.Schemas {
 		for _, name := range schema.names()[:versions[i]] {
 			statements, err := fs.ReadFile(schema.Migrations, name)
-			if err != nil {
-				return nil, err
+			if err == nil {
+				_, err = db.ExecContext(ctx, string(statements))
 			}
-			if _, err := db.ExecContext(ctx, string(statements)); err != nil {
+			if err != nil {
+				db.Close()
 				return nil, err
 			}
 		}
 	}
-	return objectsOf(ctx, db)
+	return db, nil
 }
 
 func isSubset(some, all map[string]bool) bool {

@@ -143,7 +143,7 @@ func (s *Store) Write(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	return s.Locked(ctx, func() error {
 		return s.mending(ctx, func() error {
 			err := s.write(ctx, fn)
-			if isFull(err) && s.makeRoom(ctx) {
+			if s.causeOf(err) == ErrFull && s.makeRoom(ctx) {
 				err = s.write(ctx, fn)
 			}
 			return err

@@ -20,24 +20,41 @@ import (
 // traced runs a process that writes one note under strace.
 func (b *bench) traced(args ...string) (trace string) {
 	b.Helper()
+	trace, said, err := b.strace(args...)
+	if err != nil {
+		b.Fatalf("the process failed: %v, %s", err, said)
+	}
+	return trace
+}
+
+func (b *bench) strace(args ...string) (trace, said string, failure error) {
+	b.Helper()
 	if _, err := exec.LookPath("strace"); err != nil {
 		b.Skip("no strace here")
 	}
 	output := filepath.Join(b.TempDir(), "trace")
 	cmd := exec.Command("strace", append(append([]string{"-f", "-o", output}, args...), os.Args[0])...)
 	cmd.Env = append(os.Environ(), childVariable+"="+b.path)
-	said, err := cmd.CombinedOutput()
-	if strings.Contains(string(said), "ptrace") {
-		b.Skipf("no tracing here: %s", said)
-	}
-	if err != nil {
-		b.Fatalf("the process failed: %v, %s", err, said)
+	printed, failure := cmd.CombinedOutput()
+	if strings.Contains(string(printed), "ptrace") {
+		b.Skipf("no tracing here: %s", printed)
 	}
 	content, err := os.ReadFile(output)
 	if err != nil {
 		b.Fatal(err)
 	}
-	return string(content)
+	return string(content), string(printed), failure
+}
+
+// SQLite takes only ENOSPC for a full disk.
+func TestAQuotaThatIsUsedUpIsAFullDisk(t *testing.T) {
+	b := newBench(t)
+	b.write(note("a"))
+	b.leave()
+	trace, said, err := b.strace("-e", "trace=pwrite64,write", "-P", b.path+"-wal", "-P", b.path+".try", "-e", "inject=pwrite64,write:error=EDQUOT")
+	if err == nil || !strings.Contains(said, store.ErrFull.Error()) {
+		t.Errorf("it says %q, want %q:\n%s", said, store.ErrFull, trace)
+	}
 }
 
 // Each sync is a wait for the disk, and each CI job has a fresh home.
