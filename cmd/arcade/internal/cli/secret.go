@@ -1,10 +1,7 @@
 package cli
 
 import (
-	"errors"
-
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
@@ -54,17 +51,4 @@ func newSecretGet() *cobra.Command {
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-}
-
-// setFlagError is flagError for 'secret set', where -h may stand alone, and where an unknown flag is not
-// repeated: it may be a value that lost its key to a blank.
-func setFlagError(cmd *cobra.Command, err error) error {
-	if isLoneH(err) {
-		return pflag.ErrHelp
-	}
-	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) {
-		return wrongUsage(cmd, "unknown flag", "there is no such flag; a value that starts with - is written KEY=-value")
-	}
-	return flagError(cmd, err)
 }

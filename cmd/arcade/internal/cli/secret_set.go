@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/secrets"
@@ -73,6 +74,19 @@ same, unless they would fail for the same reason.`,
 		panic(err)
 	}
 	return cmd
+}
+
+// setFlagError is flagError for 'secret set', where -h may stand alone, and where an unknown flag is not
+// repeated: it may be a value that lost its key to a blank.
+func setFlagError(cmd *cobra.Command, err error) error {
+	if isLoneH(err) {
+		return pflag.ErrHelp
+	}
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		return wrongUsage(cmd, "unknown flag", "there is no such flag; a value that starts with - is written KEY=-value")
+	}
+	return flagError(cmd, err)
 }
 
 func (o setOptions) check(cmd *cobra.Command, args []string) error {
