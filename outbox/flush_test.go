@@ -139,29 +139,37 @@ func TestAPoisonMessageIsIsolatedAndItsNeighboursArrive(t *testing.T) {
 }
 
 func TestTheSearchForAPoisonMessageSurvivesAFlusherPerRequest(t *testing.T) {
-	b := newBench(t)
-	b.proved()
-	b.addEvents(100)
-	b.server.SetPoison(func(m outboxtest.Message) int {
-		if m.Properties()["n"] == 20.0 {
-			return 400
-		}
-		return 0
-	})
-	for range 40 {
-		ctx, cancel := context.WithCancel(context.Background())
-		// One request, then the process is gone.
-		_, err := b.open().Deliver(ctx, 0, func(outbox.Result) { cancel() })
-		cancel()
-		if err == nil {
-			break
-		}
-	}
-	if c := b.counts(); c.Dead != 1 || c.Pending != 0 {
-		t.Errorf("%d dead, %d pending: a flusher killed after each request must still get on", c.Dead, c.Pending)
-	}
-	if n, limit := len(b.server.Requests()), 2*bits.Len(99)+2; n > limit {
-		t.Errorf("%d requests, want at most 2*log2(n)+2 = %d: what one flusher found out the next one need not ask again", n, limit)
+	for name, test := range map[string]struct {
+		proven bool
+		poison float64
+	}{
+		"of a server that has accepted something": {true, 20},
+		"of one that never has":                   {false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			if test.proven {
+				b.proved()
+			}
+			b.addEvents(100)
+			b.refuse(test.poison)
+			for range 40 {
+				ctx, cancel := context.WithCancel(context.Background())
+				// One request, then the process is gone.
+				_, err := b.open().Deliver(ctx, 0, func(outbox.Result) { cancel() })
+				cancel()
+				if err == nil {
+					break
+				}
+				b.clock.Advance(31 * time.Minute)
+			}
+			if c := b.counts(); c.Dead != 1 || c.Pending != 0 {
+				t.Errorf("%d dead, %d pending: a flusher killed after each request must still get on", c.Dead, c.Pending)
+			}
+			if n, limit := len(b.server.Requests()), 2*bits.Len(99)+2; n > limit {
+				t.Errorf("%d requests, want at most 2*log2(n)+2 = %d: what one flusher found out the next one need not ask again", n, limit)
+			}
+		})
 	}
 }
 

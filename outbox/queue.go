@@ -45,12 +45,17 @@ func (s *search) size() int {
 }
 
 // recall takes up a search that an earlier flusher did not finish: the messages of its last
-// refused batch stand at the head of the queue and share a number of attempts.
+// refused batch stand at the head of the queue and share a number of attempts. Without proof no
+// attempt was counted, but the first of them says that there was a refusal.
 func (s *search) recall(head []Message) {
 	if s.started {
 		return
 	}
 	s.started = true
+	if !s.proven && len(head) > 0 && head[0].LastError != "" {
+		s.suspects = len(head)
+		return
+	}
 	for _, m := range head {
 		if m.Attempts == 0 || m.Attempts != head[0].Attempts {
 			break
@@ -301,6 +306,8 @@ func (d *delivery) settle(ctx context.Context, batch []Message, v Verdict) (next
 			settled.Dead, err = tx.probe(lasting, batch[0], v.Reason)
 		case d.search.proven:
 			err = tx.markRefused(lasting, batch, v.Reason)
+		default:
+			_, err = tx.ExecContext(lasting, `UPDATE messages SET last_error = ? WHERE seq = ?`, v.Reason, batch[0].Seq)
 		}
 		return err
 	})
