@@ -169,7 +169,7 @@ func (a *App) secretUnset(ctx context.Context, client *secrets.Client, keys []st
 		a.unsetResult(&results, result)
 	}
 	if c := results.counts; c.missing > 0 && c.missing == results.total {
-		return nothingUnset(results.total)
+		return nothingUnset(results.total, o.Type)
 	}
 	return results.err(ctx)
 }
@@ -194,10 +194,13 @@ func (a *App) unsetResult(results *verdicts, result secrets.Result) {
 
 // nothingUnset is the failure of a command that has found none of its keys: most likely they are
 // mistyped, or the project is another.
-func nothingUnset(keys int) error {
+func nothingUnset(keys int, ofType string) error {
 	what := "there is no secret with this key"
 	if keys > 1 {
 		what = "there is no secret with any of these keys"
+	}
+	if ofType != "" {
+		what += " and this type"
 	}
 	return failed("no such secret", what, "'arcade secret list' shows what there is.")
 }

@@ -205,8 +205,11 @@ func (a *App) readEnvFile(ctx context.Context, path string) (secrets.EnvFile, er
 		return file, err
 	case len(file.Entries) == 0:
 		a.warnOfSkipped(file, path)
-		return file, failed("env file: no secrets in it", fmt.Sprintf("there is no KEY=VALUE in '%s'", envFileName(path)),
-			"Name another file with --env-file.")
+		hint := "Name another file with --env-file."
+		if path == "-" {
+			hint = "Check the program that writes it."
+		}
+		return file, failed("env file: no secrets in it", fmt.Sprintf("there is no KEY=VALUE in '%s'", envFileName(path)), hint)
 	}
 	return file, nil
 }

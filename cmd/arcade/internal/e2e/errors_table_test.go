@@ -355,6 +355,8 @@ func envFileEncounters() []encounter {
 		{name: "standard input that is no env file", args: "secret set --from-env -f -", stdin: sentinel + "/=", code: 1,
 			says: "Error: 'standard input' is refused and nothing is sent: line 1 has a key that is no name.",
 			hint: "A key has at most 256 letters, digits, _, - and ., starts with none of 0-9 and -, and ends at the =."},
+		{name: "nothing on standard input", args: "secret set --from-env -f -", code: 1,
+			says: "Error: there is no KEY=VALUE in 'standard input'.", hint: "Check the program that writes it."},
 		bad("an empty env file", "", "there is no KEY=VALUE in 'bad.env'.", "Name another file with --env-file."),
 	}
 }
