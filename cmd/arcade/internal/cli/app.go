@@ -178,7 +178,7 @@ func (a *App) printNotice() {
 	}
 	text := strings.TrimSuffix(Notice(destination), "\n")
 	if a.Err.Interactive {
-		text = a.Err.Wrap(strings.ReplaceAll(text, "\n", " "), 0)
+		text = strings.ReplaceAll(text, "\n", " ")
 	}
 	a.tell(text)
 }
@@ -190,10 +190,10 @@ func (a *App) report(err error) int {
 	}
 	f := asFailure(err)
 	if f.what != "" {
-		a.tell(a.Err.Wrap("Error: "+strings.TrimSuffix(f.what, ".")+".", 0))
+		a.tell("Error: " + strings.TrimSuffix(f.what, ".") + ".")
 	}
 	if f.hint != "" {
-		a.tell(a.Err.Wrap(f.hint, 0))
+		a.tell(f.hint)
 	}
 	return f.code
 }

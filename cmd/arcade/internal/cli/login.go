@@ -211,11 +211,11 @@ func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page st
 		begins = "The browser opens Arcade's login page. If it does not, log in at this address:"
 	}
 	timeout := time.Duration(o.timeout)
-	lines := []string{a.Out.Wrap(begins, 0), "", "  " + page, ""}
+	lines := []string{begins, "", "  " + page, ""}
 	if remote {
-		lines = append(lines, a.Out.Wrap(a.otherWays(server), 0), "")
+		lines = append(lines, a.otherWays(server), "")
 	}
-	lines = append(lines, a.Out.Wrap(fmt.Sprintf("Waiting for the login, for %s at most; Ctrl-C ends it.", inWords(timeout)), 0))
+	lines = append(lines, fmt.Sprintf("Waiting for the login, for %s at most; Ctrl-C ends it.", inWords(timeout)))
 	if err := a.say(strings.Join(lines, "\n")); err != nil {
 		return identity.Grant{}, err
 	}

@@ -182,7 +182,7 @@ func (a *App) unsetResult(results *verdicts, result secrets.Result) {
 	switch {
 	case result.Err == nil:
 		results.counts.done++
-		fmt.Fprintf(a.Out, "Secret '%s' deleted successfully%s\n", key, a.inProject())
+		a.say(fmt.Sprintf("Secret '%s' deleted successfully%s", key, a.inProject()))
 	case errors.Is(result.Err, secrets.ErrNoSuchSecret):
 		if results.counts.missing++; results.total > 1 { // else it is the failure of the command
 			a.warn(fmt.Sprintf("Warning: Secret with key '%s' not found, skipping", key))

@@ -263,7 +263,7 @@ func (a *App) setResult(results *verdicts, result secrets.Result, value string) 
 		return
 	}
 	results.counts.done++
-	fmt.Fprintf(a.Out, "Secret '%s' %sset successfully%s\n", key, endingWords(value), a.inProject())
+	a.say(fmt.Sprintf("Secret '%s' %sset successfully%s", key, endingWords(value), a.inProject()))
 }
 
 func endingWords(value string) string {
@@ -293,7 +293,7 @@ func (a *App) printPlan(plan []secrets.Planned) error {
 	if err := a.Out.Table("", columns, rows); err != nil {
 		return err
 	}
-	return a.say(a.Out.Wrap(term.Count(sent, "secret", "secrets")+" would be set. Nothing was sent.", 0))
+	return a.say(term.Count(sent, "secret", "secrets") + " would be set. Nothing was sent.")
 }
 
 // completeEnvFile offers what is named like a .env file, and directories. The shells' own way, by

@@ -47,7 +47,7 @@ func (a *App) newUsageEnable() *cobra.Command {
 					return err
 				}
 				if s := a.Track.Switches(); !s.On {
-					return a.say(a.Out.Wrap("Usage is not recorded as long as "+s.By+" is set, which switches it off. Without it, usage is recorded from now on.", 0))
+					return a.say("Usage is not recorded as long as " + s.By + " is set, which switches it off. Without it, usage is recorded from now on.")
 				}
 				return a.say("Usage is recorded.")
 			})
@@ -74,7 +74,7 @@ waits is never delivered, not even after 'arcade usage enable'.`,
 				}
 				gone := term.Count(erased, "waiting message was", "waiting messages were") + " erased."
 				if s := a.Track.Switches(); s.Forced {
-					err = a.say(a.Out.Wrap("Usage is recorded as long as "+s.By+" is set, which switches it on. Without it, usage is no longer recorded. "+gone, 0))
+					err = a.say("Usage is recorded as long as " + s.By + " is set, which switches it on. Without it, usage is no longer recorded. " + gone)
 				} else {
 					err = a.say("Usage is no longer recorded. " + gone)
 				}

@@ -78,7 +78,7 @@ func (a *App) flush(ctx context.Context, timeout time.Duration, asJSON bool) err
 		if err := a.reportFlush(result, asJSON); err != nil || why.Reason == "" {
 			return err
 		}
-		a.tell(a.Err.Wrap("Note: "+why.What+". "+why.Do, 0))
+		a.tell("Note: " + why.What + ". " + why.Do)
 		return nil
 	})
 }
@@ -102,7 +102,7 @@ func (a *App) tellOff(reason track.Reason, asJSON bool) error {
 	if asJSON {
 		return a.Out.JSON(FlushResult{Error: why.What, Reason: why.Reason, Advice: why.Advice})
 	}
-	a.tell(a.Err.Wrap("Note: "+why.What+". "+why.Do, 0))
+	a.tell("Note: " + why.What + ". " + why.Do)
 	return nil
 }
 

@@ -117,7 +117,7 @@ func (a *App) inspect(ctx context.Context, q *track.Queue, filter track.Filter, 
 	}
 	err = a.Out.Table("", inspectColumns(), a.rowsForPeople(s.Messages))
 	if shown, all := len(s.Messages), total(s, filter); err == nil && shown < all {
-		err = a.say(a.Out.Wrap(fmt.Sprintf("%d of %d; '--limit 0' shows all.", shown, all), 0))
+		err = a.say(fmt.Sprintf("%d of %d; '--limit 0' shows all.", shown, all))
 	}
 	return err
 }
@@ -206,9 +206,9 @@ func indented(prefix string, value any) (string, error) {
 
 // printHeader says above the messages whose they are, and what happens next.
 func (a *App) printHeader(s track.Snapshot, q *track.Queue) error {
-	text := a.Out.Wrap(a.words().Headline(s, a.Out.Clip(s.PrincipalID, 18)), 0) + "\n" + a.Out.Wrap(a.next(s, q), 0)
+	text := a.words().Headline(s, a.Out.Clip(s.PrincipalID, 18)) + "\n" + a.next(s, q)
 	if dead := a.words().Deaths(s); dead != "" {
-		text += "\n" + a.Out.Wrap(dead, 0)
+		text += "\n" + dead
 	}
 	return a.say(text)
 }

@@ -107,8 +107,7 @@ func (a *App) status(ctx context.Context, asJSON bool) error {
 func (a *App) printStatus(lines [][2]string) error {
 	const indent = 15 // the widest label, its colon and a blank
 	for _, line := range lines {
-		value := strings.ReplaceAll(a.Out.Wrap(line[1], indent), "\n", "\n"+strings.Repeat(" ", indent))
-		if err := a.say(fmt.Sprintf("%-*s%s", indent, line[0]+":", value)); err != nil {
+		if err := a.say(a.labelled(line[0], line[1], indent)); err != nil {
 			return err
 		}
 	}

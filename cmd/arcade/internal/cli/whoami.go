@@ -131,7 +131,7 @@ func (a *App) describeKey(ctx context.Context, key identity.Credentials, offline
 func (a *App) whoamiText(r WhoamiResult, login identity.Credentials) string {
 	var lines []string
 	add := func(label, value string) {
-		lines = append(lines, fmt.Sprintf("%-14s%s", label+":", secrets.Printable(value)))
+		lines = append(lines, a.labelled(label, secrets.Printable(value), 14))
 	}
 	if r.Login != nil {
 		add("E-mail", valueOr(r.Email, "not in the credentials file"))

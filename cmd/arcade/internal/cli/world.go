@@ -62,18 +62,25 @@ func release(version string) string {
 	return "dev"
 }
 
-// say prints a line of what the command was asked for, tell one beside it.
+// say prints a line of what the command was asked for, tell one beside it; both break it at blanks where
+// a terminal would break words.
 func (a *App) say(line string) error {
-	_, err := fmt.Fprintln(a.Out, line)
+	_, err := fmt.Fprintln(a.Out, a.Out.Wrap(line, 0))
 	return err
 }
 
-func (a *App) tell(line string) { fmt.Fprintln(a.Err, line) }
+func (a *App) tell(line string) { fmt.Fprintln(a.Err, a.Err.Wrap(line, 0)) }
+
+// labelled is a line of a list of labels and values, which begin at column indent.
+func (a *App) labelled(label, value string, indent int) string {
+	value = strings.ReplaceAll(a.Out.Wrap(value, indent), "\n", "\n"+strings.Repeat(" ", indent))
+	return fmt.Sprintf("%-*s%s", indent, label+":", value)
+}
 
 // complain tells of a failure, warn what a person should know, in colour where there is any.
-func (a *App) complain(line string) { a.tell(a.Err.Paint(term.Red, a.Err.Wrap(line, 0))) }
+func (a *App) complain(line string) { a.tell(a.Err.Paint(term.Red, line)) }
 
-func (a *App) warn(line string) { a.tell(a.Err.Paint(term.Yellow, a.Err.Wrap(line, 0))) }
+func (a *App) warn(line string) { a.tell(a.Err.Paint(term.Yellow, line)) }
 
 // credentialsFailure words why the credentials file cannot be used, by the system's error.
 func (a *App) credentialsFailure(words, before, path string, err error) *failure {

@@ -58,7 +58,7 @@ func (s *Screen) AskHidden(ctx context.Context, prompt string) (string, error) {
 
 // Confirm asks a yes-or-no question. Anything but a clear yes is a no. The error is that of ctx.
 func (s *Screen) Confirm(ctx context.Context, question string) (bool, error) {
-	fmt.Fprintf(s.Err, "%s [y/N] ", question)
+	fmt.Fprint(s.Err, s.Err.Wrap(question+" [y/N]", 0)+" ")
 	answer, err := Await(ctx, func() (string, error) {
 		answer, err := bufio.NewReader(s.In).ReadString('\n')
 		if err == io.EOF {

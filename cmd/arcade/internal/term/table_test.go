@@ -69,6 +69,7 @@ func TestATextIsBrokenAtBlanksAndNowhereElse(t *testing.T) {
 	}{
 		"nothing":                 {"", ""},
 		"what fits":               {"0123456789", "0123456789"},
+		"an indented word":        {"  0123456789ab", "  0123456789ab"},
 		"two words":               {"01234 56789", "01234\n56789"},
 		"two words that fit":      {"0123 56789", "0123 56789"},
 		"a word that is too wide": {"a 0123456789ab b", "a\n0123456789ab\nb"},

@@ -93,12 +93,12 @@ func wrap(s string, width int) string {
 		if i > 0 {
 			out.WriteByte('\n')
 		}
-		used := 0
+		used, begun := 0, false // blanks at the start stay with the word behind them
 		for j, word := range strings.Split(line, " ") {
 			wide := text.StringWidthWithoutEscSequences(word)
 			switch {
 			case j == 0:
-			case used+1+wide > width:
+			case begun && used+1+wide > width:
 				out.WriteByte('\n')
 				used = 0
 			default:
@@ -107,6 +107,7 @@ func wrap(s string, width int) string {
 			}
 			out.WriteString(word)
 			used += wide
+			begun = begun || word != ""
 		}
 	}
 	return out.String()
