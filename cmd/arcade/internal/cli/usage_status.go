@@ -54,8 +54,8 @@ type Status struct {
 	Flusher       bool    `json:"flusher_running"`
 	Waiting       bool    `json:"flusher_waiting"` // for a back-off to be over
 	File          string  `json:"file"`
-	SizeBytes     int64   `json:"size_bytes"` // with the WAL
-	Schema        int     `json:"schema"`
+	SizeBytes     int64   `json:"size_bytes"`     // with the WAL
+	Schema        int     `json:"schema"`         // user_version: identity's version in thousands, and the queue's
 	DatabaseError *string `json:"database_error"` // why the next command could not record
 	LastMissed    *string `json:"last_missed"`    // when one could not, if none could since
 	// FileProblems are files shared with the Python CLI that cannot be read.
@@ -141,7 +141,7 @@ func (a *App) statusLines(s track.Snapshot, st Status, q *track.Queue) [][2]stri
 	}
 	file := a.words().Path(st.File) + " (not there yet)"
 	if st.SizeBytes > 0 {
-		file = fmt.Sprintf("%s (%s, schema %d)", a.words().Path(st.File), term.Size(st.SizeBytes), st.Schema)
+		file = fmt.Sprintf("%s (%s)", a.words().Path(st.File), term.Size(st.SizeBytes))
 	}
 	if st.DatabaseError != nil && st.Schema == 0 { // nothing could be read
 		return append(lines, [2]string{"File", a.words().Path(st.File)})

@@ -76,6 +76,9 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 		err = a.say(a.whoamiText(result, login))
 	}
 	if err == nil && result.Login != nil && *result.Login == loginRefused {
+		if login.APIKey != "" {
+			return adviceFailure(a.words().Of(track.Reason{Code: track.ReasonLoginRefused}), "")
+		}
 		return errLoginEnded
 	}
 	return err

@@ -525,7 +525,7 @@ func databaseEncounters() []encounter {
 		{name: "a database of a newer version", args: "usage inspect", given: afterwards(`PRAGMA user_version = 99`), code: 1,
 			says: "Error: the usage database was written by a newer arcade.",
 			hint: "Update arcade. Until then this version neither records nor delivers."},
-		{name: "another program's database", args: "usage inspect", given: afterwards(`PRAGMA application_id = 77`), code: 1,
+		{name: "another program's database", args: "usage inspect", given: afterwards(`DROP TABLE messages; PRAGMA application_id = 77`), code: 1,
 			says: "Error: ~/.arcade/usage.db is another program's database.", hint: moveAway},
 	}
 }
