@@ -17,7 +17,7 @@ import (
 )
 
 func TestEverythingIsDeliveredInOrderAndOnce(t *testing.T) {
-	for _, n := range []int{1, 10, 500, 501, 1234} {
+	for _, n := range []int{1, 500, 501} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			b := newBench(t)
 			b.addEvents(n)
@@ -56,7 +56,7 @@ func TestAMessageKeepsItsTimestampAndUUID(t *testing.T) {
 
 func TestBatchesStayBelowTheSizeOfOneRequest(t *testing.T) {
 	b := newBench(t)
-	for range 30 {
+	for range 10 {
 		m := b.event(1)
 		m.Properties = []byte(`{"text":"` + strings.Repeat("<", 40_000) + `"}`) // six bytes each on the wire
 		b.add(m)
@@ -67,8 +67,8 @@ func TestBatchesStayBelowTheSizeOfOneRequest(t *testing.T) {
 			t.Errorf("request %d was answered %d", r.Number, r.Status)
 		}
 	}
-	if n := len(b.server.Commits()); n != 30 {
-		t.Errorf("%d messages arrived, want 30", n)
+	if n := len(b.server.Commits()); n != 10 {
+		t.Errorf("%d messages arrived, want 10", n)
 	}
 	b.noViolations() // overlapping requests are one
 }
@@ -103,38 +103,36 @@ func TestNothingIsLostOrDoubledByAnyFault(t *testing.T) {
 }
 
 func TestAPoisonMessageIsIsolatedAndItsNeighboursArrive(t *testing.T) {
-	for _, status := range []int{400, 413} {
-		for _, test := range []struct{ n, poison int }{{1, 0}, {2, 1}, {10, 9}, {500, 333}, {700, 600}} {
-			t.Run(fmt.Sprintf("%d of %d with %d", test.poison, test.n, status), func(t *testing.T) {
-				b := newBench(t)
-				b.proved()
-				b.addEvents(test.n)
-				b.server.SetPoison(func(m outboxtest.Message) int {
-					if m.Properties()["n"] == float64(test.poison) {
-						return status
-					}
-					return 0
-				})
-				b.mustFlush()
-				if c := b.counts(); c.Dead != 1 || c.Pending != 0 {
-					t.Errorf("%d dead and %d pending, want the one bad message dead", c.Dead, c.Pending)
+	for _, test := range []struct{ n, poison, status int }{{1, 0, 400}, {2, 1, 413}, {10, 9, 400}, {10, 3, 413}, {700, 600, 400}} {
+		t.Run(fmt.Sprintf("%d of %d with %d", test.poison, test.n, test.status), func(t *testing.T) {
+			b := newBench(t)
+			b.proved()
+			b.addEvents(test.n)
+			b.server.SetPoison(func(m outboxtest.Message) int {
+				if m.Properties()["n"] == float64(test.poison) {
+					return test.status
 				}
-				if n := len(b.server.Events()); n != test.n-1 {
-					t.Errorf("%d neighbours arrived, want %d", n, test.n-1)
-				}
-				bad := 0
-				for _, r := range b.server.Requests() {
-					if r.Status != 200 {
-						bad++
-					}
-				}
-				limit := 2*bits.Len(uint(test.n)) + 2 + (test.n-1)/500
-				if n := len(b.server.Requests()); n > limit {
-					t.Errorf("%d requests (%d refused), want at most 2*log2(n)+2 = %d", n, bad, limit)
-				}
-				b.noViolations()
+				return 0
 			})
-		}
+			b.mustFlush()
+			if c := b.counts(); c.Dead != 1 || c.Pending != 0 {
+				t.Errorf("%d dead and %d pending, want the one bad message dead", c.Dead, c.Pending)
+			}
+			if n := len(b.server.Events()); n != test.n-1 {
+				t.Errorf("%d neighbours arrived, want %d", n, test.n-1)
+			}
+			bad := 0
+			for _, r := range b.server.Requests() {
+				if r.Status != 200 {
+					bad++
+				}
+			}
+			limit := 2*bits.Len(uint(test.n)) + 2 + (test.n-1)/500
+			if n := len(b.server.Requests()); n > limit {
+				t.Errorf("%d requests (%d refused), want at most 2*log2(n)+2 = %d", n, bad, limit)
+			}
+			b.noViolations()
+		})
 	}
 }
 

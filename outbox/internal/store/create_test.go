@@ -19,6 +19,7 @@ func TestAProcessThatIsKilledWhileItCreatesTheDatabaseLeavesNothingHalfDone(t *t
 		"created", "initialized", "migrating-1", "migrated-1", "migrating-3", "built", "placed", "before-commit", "after-commit",
 	} {
 		t.Run(point, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t)
 			if err := b.child(point); err == nil {
 				t.Fatal("the point was never reached")
@@ -62,6 +63,7 @@ func TestAMigrationThatIsKilledGoesOnLater(t *testing.T) {
 func TestAProcessThatIsStoppedWhileItCreatesTheDatabaseHarmsNobody(t *testing.T) {
 	for _, point := range []string{"created", "initialized", "migrating-1", "migrated-1", "built", "placed", "after-commit"} {
 		t.Run(point, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t)
 			b.points = func(name string) {
 				if name != point {

@@ -37,6 +37,7 @@ func TestADamagedDatabaseIsSetAsideAndWhatIsReadableGoesOn(t *testing.T) {
 		"cut to nothing":        {func(b *bench) { b.overwrite(nil) }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t)
 			b.fill(1000)
 			test.damage(b)

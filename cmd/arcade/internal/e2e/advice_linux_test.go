@@ -110,6 +110,7 @@ func states(t *testing.T) map[string]state {
 
 // Whoever asks is told what holds things up and what to do, in one language everywhere.
 func TestStatusTellsEveryReason(t *testing.T) {
+	t.Parallel()
 	for name, test := range states(t) {
 		t.Run(name, func(t *testing.T) {
 			if test.as != 0 && os.Geteuid() != 0 {

@@ -70,6 +70,7 @@ func TestVersionIsOneLine(t *testing.T) {
 
 // What is recorded, and what is not: looking at the queue must not change it.
 func TestEveryEndingIsRecordedAndHelpIsNot(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Offline()
 	for _, args := range [][]string{
@@ -142,6 +143,7 @@ func TestTheNoticeIsShownOnceAndBeforeNobodyIsAsked(t *testing.T) {
 }
 
 func TestCompletionOffersWhatFitsAndNoFiles(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Must("succeed")
 	m.AwaitEvents(1, 10*time.Second)
@@ -228,6 +230,7 @@ func TestLoginLogoutAndWhoami(t *testing.T) {
 }
 
 func TestLoginSucceedsWhenCloudIsSlowAndTheLinkIsMadeLater(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Cloud.Meet("ada")
 	m.Cloud.Hang(true)
@@ -253,6 +256,7 @@ func TestLoginSucceedsWhenCloudIsSlowAndTheLinkIsMadeLater(t *testing.T) {
 }
 
 func TestAKeyInTheEnvironmentOwnsItsEventsAndLinksNothing(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Cloud.Meet("ci")
 	m.WriteCredentials("")

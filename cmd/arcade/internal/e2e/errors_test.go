@@ -14,6 +14,7 @@ import (
 
 // Each error says on the first line what happened and why, and on the second one what to do.
 func TestEveryErrorSaysWhatHappenedAndWhatToDo(t *testing.T) {
+	t.Parallel()
 	for _, e := range encounters() {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()

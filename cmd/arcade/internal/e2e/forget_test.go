@@ -7,6 +7,7 @@ import (
 )
 
 func TestForgetGivesThisHomeANewIDAndLeavesNothingOfTheOld(t *testing.T) {
+	t.Parallel()
 	m := used(t)
 	before := m.Inspect().Identity.AnonID
 	m.Must("usage", "report", "--no-browser")

@@ -100,6 +100,7 @@ func TestTheOlderArcadeStillHandsOutAKey(t *testing.T) {
 }
 
 func TestOrganizationsAndProjects(t *testing.T) {
+	t.Parallel()
 	m, cloud := loggedIn(t)
 	steps := []struct {
 		args []string
@@ -152,6 +153,7 @@ func page(text string) http.HandlerFunc {
 
 // The Engine gets a login's token only when it belongs to the login's Arcade Cloud, or was named.
 func TestSecretsAreThoseOfTheActiveProject(t *testing.T) {
+	t.Parallel()
 	m, _ := loggedIn(t)
 	engine := secretstest.Start("none") // whatever the token is, it is noted
 	t.Cleanup(engine.Close)
@@ -216,6 +218,7 @@ func TestTheProjectIsNamedUnlessItIsTheDefaultOne(t *testing.T) {
 }
 
 func TestOneOfManyProcessesRenewsAndAllSucceed(t *testing.T) {
+	t.Parallel()
 	m, cloud := loggedIn(t)
 	m.expire()
 	cloud.Delay(identitytest.TokenPath, 300*time.Millisecond)
@@ -254,6 +257,7 @@ func TestATokenThatIsRefusedIsReplacedOnce(t *testing.T) {
 }
 
 func TestALoginThatHasEndedSaysSoAndIsReplacedWithoutALogout(t *testing.T) {
+	t.Parallel()
 	m, cloud := loggedIn(t)
 	m.expire()
 	m.writeFile("credentials.yaml", regexp.MustCompile(`refresh_token: .*`).ReplaceAllString(m.ReadFile("credentials.yaml"), "refresh_token: SENTINEL"))
@@ -273,6 +277,7 @@ func TestALoginThatHasEndedSaysSoAndIsReplacedWithoutALogout(t *testing.T) {
 }
 
 func TestWhatIsWrongWithALoginIsSaidAndNothingIsKept(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		change func(b *identitytest.Behaviour)
 		want   string
@@ -406,6 +411,7 @@ func TestARenewalIsNoChangeOfIdentity(t *testing.T) {
 
 // A flusher asks with a token that is good, or not at all.
 func TestAFlusherNeverRenewsAndNeverAsksWithADeadToken(t *testing.T) {
+	t.Parallel()
 	m, cloud := loggedIn(t)
 	m.AwaitNoFlusher()
 	m.expire()
@@ -488,6 +494,7 @@ func TestPythonFingersFindTheirWay(t *testing.T) {
 }
 
 func TestALoginThatNobodyCompletesSaysWhatElseWorks(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	cloud := m.OAuth(testbed.Ada())
 	cmd := m.Command(append([]string{"login", "--no-browser"}, testbed.At(cloud)...)...)

@@ -12,6 +12,7 @@ import (
 )
 
 func TestWhatIsRecordedOfflineIsDeliveredLaterInOrderAndOnce(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Offline()
 	for range 5 {
@@ -38,6 +39,7 @@ func TestWhatIsRecordedOfflineIsDeliveredLaterInOrderAndOnce(t *testing.T) {
 }
 
 func TestTwoPeopleOnOneMachineStayApart(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Offline()
 	m.Must("succeed")
@@ -117,6 +119,7 @@ func TestKillingTheFlusherBetweenAnswerAndSettlementRepeatsTheSameBytes(t *testi
 }
 
 func TestEventAndIdentityAreCommittedTogetherOrNotAtAll(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Offline()
 	m.Cloud.Meet("ada")
@@ -148,6 +151,7 @@ func TestEventAndIdentityAreCommittedTogetherOrNotAtAll(t *testing.T) {
 }
 
 func TestOffMeansOff(t *testing.T) {
+	t.Parallel()
 	for _, off := range []string{"ARCADE_USAGE_TRACKING=0", "ARCADE_USAGE_TRACKING=False", "ARCADE_USAGE_TRACKING=no", "ARCADE_USAGE_TRACKING=OFF", "DO_NOT_TRACK=1"} {
 		t.Run(off, func(t *testing.T) {
 			m := newMachine(t)
@@ -187,6 +191,7 @@ func TestOffMeansOff(t *testing.T) {
 }
 
 func TestRecordingNeverChangesWhatACommandSays(t *testing.T) {
+	t.Parallel()
 	breakages := map[string]func(m *machine){
 		"a directory in place of the database": func(m *machine) { os.MkdirAll(m.Path("usage.db"), 0o700) },
 		"a file in place of the directory":     func(m *machine) { os.WriteFile(m.Path(""), nil, 0o600) },

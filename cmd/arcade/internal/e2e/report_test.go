@@ -32,6 +32,7 @@ func used(t *testing.T) *machine {
 }
 
 func TestTheReportHasTheNumbersOfInspect(t *testing.T) {
+	t.Parallel()
 	m := used(t)
 	page := m.Must("usage", "report", "--output", "-").Stdout
 	found := m.Inspect()
@@ -57,6 +58,7 @@ func TestTheReportHasTheNumbersOfInspect(t *testing.T) {
 }
 
 func TestTheReportIsAPrivateFileThatGoesWithTheMessages(t *testing.T) {
+	t.Parallel()
 	m := used(t)
 	kept := m.Path("usage.html")
 	r := m.Must("usage", "report", "--no-browser")

@@ -134,6 +134,7 @@ func TestFailuresAreRedOnATerminalThatWantsColour(t *testing.T) {
 }
 
 func TestManyKeysShowProgressOnATerminal(t *testing.T) {
+	t.Parallel()
 	s := newMachine(t)
 	s.Engine.Inject(secretstest.Fault{Mode: secretstest.Hang, Key: "C"})
 	var stdout strings.Builder

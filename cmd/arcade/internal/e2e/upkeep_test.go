@@ -12,6 +12,7 @@ import (
 )
 
 func TestADeadMessageIsDeliveredAfterRetry(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Must("succeed")
 	m.Must("usage", "flush") // who has accepted something may refuse
@@ -39,6 +40,7 @@ func TestADeadMessageIsDeliveredAfterRetry(t *testing.T) {
 }
 
 func TestExportIsWhatGoesOverTheWire(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Offline()
 	for range 3 {
@@ -76,6 +78,7 @@ func TestClearAsksAndNeedsYesWhereNobodyCanBeAsked(t *testing.T) {
 }
 
 func TestFollowShowsRecordingAndDeliveryAsTheyHappen(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Must("succeed")
 	m.AwaitEvents(1, 10*time.Second)
@@ -117,6 +120,7 @@ func TestFollowShowsRecordingAndDeliveryAsTheyHappen(t *testing.T) {
 }
 
 func TestLoginWithAKeyFromStandardInput(t *testing.T) {
+	t.Parallel()
 	t.Run("an accepted key links like any login", func(t *testing.T) {
 		m := newMachine(t)
 		m.Cloud.Meet("ada")

@@ -50,6 +50,7 @@ func everyState(t *testing.T) *machine {
 }
 
 func TestNothingIsWiderThanTheTerminal(t *testing.T) {
+	t.Parallel()
 	s := everyState(t)
 	words := regexp.MustCompile(`\S+`)
 	for _, columns := range []uint16{40, 80, 140} {
@@ -213,6 +214,7 @@ func TestClearAsksAboutWhatIsThere(t *testing.T) {
 }
 
 func TestFlushShowsThatItWaitsForTheFirstAnswer(t *testing.T) {
+	t.Parallel()
 	s := everyState(t)
 	s.Online()
 	s.Posthog.SetFault(testbed.Fault("hang"))

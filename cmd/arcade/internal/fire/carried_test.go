@@ -102,6 +102,7 @@ func TestTortureJobsFromOneCacheLoseNothing(t *testing.T) {
 
 // Backups bring back one of the two files, older than the other.
 func TestAnOlderFileBringsNobodyIntoAnotherPersonsPast(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"usage.json", "usage.db"} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t)

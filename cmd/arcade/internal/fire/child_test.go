@@ -60,6 +60,7 @@ func TestAConnectionThatIsClosedBetweenTwoBatchesEndsNoRun(t *testing.T) {
 
 // Who Cloud does not know yet holds up nobody, however many of their events come meanwhile.
 func TestAStreamOfUndecidedEventsHoldsUpNothing(t *testing.T) {
+	t.Parallel()
 	m := offlineEvents(t, 3)
 	m.Cloud.Hang(true)
 	m.WriteCredentials("arc_ada")

@@ -18,6 +18,7 @@ func (m *machine) runs(after string) {
 
 // A key that was taken back is no reason to keep anything, nor to ask about it all the time.
 func TestCredentialsThatCloudRefusesHoldNothingUp(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.runs("0s") // the anon id has spoken, so an alias will wait for its principal
 	m.WriteCredentials("arc_revoked")

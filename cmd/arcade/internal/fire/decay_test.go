@@ -56,6 +56,7 @@ func TestTortureRandomDamage(t *testing.T) {
 
 // What only counts, and no delivery, comes by an index: whoever flushes by hand gets it mended all the same.
 func TestAFlushByHandMendsWhateverIndexIsDamaged(t *testing.T) {
+	t.Parallel()
 	first := newMachine(t).unsent()
 	first.Must("succeed")
 	indexes := strings.Fields(first.Query(`SELECT group_concat(name, ' ') FROM sqlite_master WHERE type = 'index'`))

@@ -125,6 +125,7 @@ func procFile(t testing.TB, pid int, name string) string {
 // A shell waits until nobody holds the other end of its pipe any more. If the flusher held it,
 // the shell would end after the flusher.
 func TestTorturePipesEndWithTheCommandAlthoughItsFlusherHangs(t *testing.T) {
+	t.Parallel()
 	for _, script := range []string{
 		`out=$(arcade succeed)`,
 		`out=$(arcade succeed 2>&1)`,
@@ -252,6 +253,7 @@ func TestTortureNothingThatHappensToTheTerminalReachesTheFlusher(t *testing.T) {
 }
 
 func TestTortureTheProgramIsRemovedOrReplacedMeanwhile(t *testing.T) {
+	t.Parallel()
 	t.Run("removed under a command", func(t *testing.T) {
 		i := newInstallation(t)
 		r := i.interrupted(func() { os.Remove(i.program) })
@@ -354,6 +356,7 @@ func childrenOf(t *testing.T, parent int) (lines []string) {
 }
 
 func TestTortureAFlusherStartsNoProcess(t *testing.T) {
+	t.Parallel()
 	t.Run("not the flusher itself", func(t *testing.T) {
 		m := newMachine(t)
 		m.Offline()

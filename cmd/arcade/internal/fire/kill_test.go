@@ -69,6 +69,7 @@ func TestTortureKnowsEveryPoint(t *testing.T) {
 const roundsPerStory = 20
 
 func TestTortureKillAnywhere(t *testing.T) {
+	t.Parallel()
 	n, long := rounds(t, 60)
 	from := seed(t)
 	sum := &killFigures{kills: map[string]int{}}

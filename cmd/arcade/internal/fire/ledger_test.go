@@ -26,6 +26,7 @@ func TestAKilledExportDoesNotBringAnOldIdentityBack(t *testing.T) {
 }
 
 func TestAStoppedExportDoesNotBringAnOldIdentityBack(t *testing.T) {
+	t.Parallel()
 	for _, death := range []string{"", "after-export"} {
 		t.Run("which then dies at "+death, func(t *testing.T) {
 			m := newMachine(t)

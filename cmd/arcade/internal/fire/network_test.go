@@ -67,6 +67,7 @@ func (m *machine) arrived(n int) {
 }
 
 func TestTortureNetworkEveryFault(t *testing.T) {
+	t.Parallel()
 	faults := outboxtest.AllFaults()
 	if _, long := rounds(t, 0); !long { // a quarter of them; the outbox's own tests play them all
 		rng := newRand(seed(t), 0)
@@ -211,6 +212,7 @@ func (m *machine) heldForAnHour(before int) {
 }
 
 func TestTortureNetworkPoison(t *testing.T) {
+	t.Parallel()
 	sizes := []int{100}
 	if _, long := rounds(t, 0); long {
 		sizes = []int{2, 100, 500}

@@ -89,6 +89,7 @@ func chown(uid int, paths ...string) (err error) {
 
 // Each of these keeps a user from their own outbox, which holds one event.
 func TestTortureAnOutboxThatCannotBeWrittenCostsNoCommand(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		do, undo func(g *guest) error
 		recorded bool // it keeps nobody from recording

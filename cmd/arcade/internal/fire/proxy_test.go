@@ -49,6 +49,7 @@ func (m *machine) keeps(why string, env ...string) {
 }
 
 func TestTortureNetworkBehindAProxy(t *testing.T) {
+	t.Parallel()
 	behind := func(t *testing.T, rules testbed.ProxyRules) (*machine, *testbed.Proxy) {
 		m := newMachine(t)
 		rules.Host = "posthog.test"

@@ -108,6 +108,7 @@ func loudAnswers() map[string]func(w http.ResponseWriter) {
 }
 
 func TestTortureSecretsStayWhereTheyWere(t *testing.T) {
+	t.Parallel()
 	t.Run(nameWord, func(t *testing.T) { // the home's path has the name of the test in it
 		c := newConfidant(t)
 		for name, answer := range loudAnswers() {

@@ -88,6 +88,7 @@ func TestTortureOffBetweenRecordingAndDelivery(t *testing.T) {
 
 // The flusher is stopped with its batch in hand, as by a laptop's lid.
 func TestTortureOffBetweenClaimAndRequest(t *testing.T) {
+	t.Parallel()
 	for _, point := range []string{"claimed"} {
 		for name, on := range map[string]bool{"off": false, "off, then on again": true} {
 			t.Run(name+" at "+point, func(t *testing.T) {
@@ -123,6 +124,7 @@ func TestTortureOffBetweenClaimAndRequest(t *testing.T) {
 }
 
 func TestTortureOffStaysOffWhateverHappensToTheDatabase(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"the database has 0 bytes", "the database is garbage", "the database is missing", "the WAL is missing"} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t)

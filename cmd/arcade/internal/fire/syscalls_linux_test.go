@@ -55,6 +55,7 @@ func TestARecordedCommandSyncsOnceAndOpensNoSocket(t *testing.T) {
 }
 
 func TestALongQueueIsReadNoMoreThanAShortOne(t *testing.T) {
+	t.Parallel()
 	const read = "pread64|read"
 	recording := map[int]int{}
 	for _, backlog := range []int{500, 4_000} {

@@ -31,7 +31,10 @@ func (t *Tracker) Record(c Command) (first bool) {
 		event outbox.Message
 		err   error
 	}
-	done := make(chan outcome, 1)
+	done := make(chan outcome, 2)
+	// Before anything is opened: a process's first timer takes two descriptors, and where there are
+	// none left the runtime ends the process.
+	time.AfterFunc(RecordLimit, func() { done <- outcome{err: errors.New("the disk does not answer")} })
 	go func() {
 		o := outcome{err: errors.New("recording ran into a bug")}
 		defer func() {
@@ -40,11 +43,7 @@ func (t *Tracker) Record(c Command) (first bool) {
 		}()
 		o.Recorded, o.event, o.err = t.record(context.Background(), c)
 	}()
-	o := outcome{err: errors.New("the disk does not answer")}
-	select {
-	case o = <-done:
-	case <-time.After(RecordLimit):
-	}
+	o := <-done
 	switch {
 	case errors.Is(o.err, outbox.ErrOff):
 		t.debug("not recorded: tracking is off (arcade usage disable)")
