@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -55,7 +56,11 @@ func (m *Machine) Flushers() (pids []int) {
 		lease.Close()
 		content, _ := os.ReadFile(path)
 		pid, _ := strconv.Atoi(string(content))
-		if err == nil && (!free || pid == 0) {
+		// One that has not said who it is has not begun yet, or never will: its command was killed
+		// before it had handed the environment over, for which a child waits five seconds.
+		info, gone := os.Stat(path)
+		coming := pid == 0 && gone == nil && time.Since(info.ModTime()) < 10*time.Second
+		if err == nil && (!free || coming) {
 			pids = append(pids, pid)
 		}
 	}
