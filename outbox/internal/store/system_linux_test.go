@@ -177,7 +177,9 @@ func asSomebody(b *bench) string {
 	if err := os.Link(os.Args[0], binary); err != nil {
 		content, err := os.ReadFile(os.Args[0])
 		if err == nil {
+			syscall.ForkLock.RLock() // a child made meanwhile would hold the file open: "text file busy"
 			err = os.WriteFile(binary, content, 0o755)
+			syscall.ForkLock.RUnlock()
 		}
 		if err != nil {
 			b.Fatal(err)

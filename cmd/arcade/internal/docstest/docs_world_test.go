@@ -111,7 +111,7 @@ func (w *world) writeWrapper() {
 	directory := w.TempDir()
 	w.log = filepath.Join(directory, "log")
 	script := fmt.Sprintf("#!/bin/sh\n'%s' \"$@\"\ncode=$?\necho \"$code arcade $*\" >> '%s'\nexit $code\n", program, w.log)
-	if err := os.WriteFile(filepath.Join(directory, "arcade"), []byte(script), 0o700); err != nil {
+	if err := testbed.WriteProgram(filepath.Join(directory, "arcade"), []byte(script)); err != nil {
 		w.Fatal(err)
 	}
 	w.Env = append(w.Env, "PATH="+directory+string(filepath.ListSeparator)+os.Getenv("PATH"))

@@ -235,7 +235,7 @@ func TestStatusTellsOfAFlusherThatCouldNotBeStarted(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd.Path = filepath.Join(t.TempDir(), "arcade")
-	if err := os.WriteFile(cmd.Path, content, 0o700); err != nil {
+	if err := testbed.WriteProgram(cmd.Path, content); err != nil {
 		t.Fatal(err)
 	}
 	awaitFirstByte(s, cmd)
@@ -329,7 +329,7 @@ func becomes(s *machine, cmd *exec.Cmd, uid int) {
 	}
 	content, err := os.ReadFile(cmd.Path)
 	if err == nil {
-		err = os.WriteFile(copied, content, 0o755)
+		err = testbed.WriteProgram(copied, content)
 	}
 	if err != nil {
 		s.Fatal(err)

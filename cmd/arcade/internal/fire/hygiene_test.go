@@ -47,21 +47,12 @@ func (i *installation) install() {
 	if err := os.MkdirAll(filepath.Dir(i.program), 0o755); err != nil {
 		i.Fatal(err)
 	}
-	in, err := os.Open(self)
-	if err != nil {
-		i.Fatal(err)
-	}
-	defer in.Close()
-	out, err := os.OpenFile(i.program+".new", os.O_WRONLY|os.O_CREATE, 0o755)
-	if err != nil {
-		i.Fatal(err)
-	}
-	_, err = io.Copy(out, in)
-	if closeErr := out.Close(); err == nil {
-		err = closeErr
+	content, err := os.ReadFile(self)
+	if err == nil {
+		err = testbed.WriteProgram(i.program+".new", content)
 	}
 	if err == nil {
-		err = os.Rename(out.Name(), i.program)
+		err = os.Rename(i.program+".new", i.program)
 	}
 	if err != nil {
 		i.Fatal(err)

@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -354,6 +355,15 @@ func (m *Machine) ReadFile(name string) string {
 		m.Fatal(err)
 	}
 	return string(content)
+}
+
+// WriteProgram writes a file that can be started at once. No child is made meanwhile: it would
+// hold the file open for writing until its own exec, and whoever starts the program then gets
+// "text file busy".
+func WriteProgram(path string, content []byte) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(path, content, 0o755)
 }
 
 // IsPrivate tells whether only its owner can read a file. On Windows that is up to the home's
