@@ -10,7 +10,7 @@ import (
 )
 
 // Input is something that can change the identity or must be recorded under
-// it: one of [Command], [Login], [Logout], [Learned], [Unanswered], [Adopted], [Moved].
+// it: one of [Command], [Login], [Logout], [Learned], [Released], [Adopted], [Moved].
 type Input interface{ apply(t *transition) }
 
 // Command is any command other than a login or logout that took place.
@@ -131,17 +131,13 @@ func (in Learned) apply(t *transition) {
 	}
 }
 
-// Unanswered is a flusher about to send events whose principal it could not
-// learn, because Arcade Cloud did not answer or did not accept the
-// credentials: every undecided event goes out as the anon id it was recorded
-// under. A waiting alias waits on, and stitches them later.
-type Unanswered struct{}
+// Released is a flusher that sends events whose principal it could not learn,
+// because Arcade Cloud did not answer or did not accept the credentials: they
+// go out as the anon id they were recorded under. A waiting alias waits on,
+// and stitches them later.
+type Released struct{ AnonID string }
 
-func (Unanswered) apply(t *transition) {
-	t.begin()
-	t.steps = append(t.steps, Step{Kind: DecideEvents})
-	t.Spoke = true
-}
+func (in Released) apply(t *transition) { t.Spoke = t.Spoke || in.AnonID == t.AnonID }
 
 // Adopted is a usage.json that another program has changed. On a machine that
 // was never seen it is the file found there.

@@ -239,13 +239,15 @@ func TestWhatTheFlusherLearns(t *testing.T) {
 		{"linked, about its own credentials changes nothing",
 			linked, Learned{f1, p, true}, linked, []Step{decide("", f1, p)}},
 
-		{"unanswered: what waits goes out as the anon id, which has then spoken; the alias waits on",
-			unlinked, Unanswered{}, unlinkedS, []Step{decide("", "", "")}},
-		{"unanswered, linked and waiting: likewise",
-			State{AnonID: a, PrincipalID: p, Credential: f1}, Unanswered{},
-			State{AnonID: a, PrincipalID: p, Credential: f1, Spoke: true}, []Step{decide("", "", "")}},
-		{"unanswered, anonymous with a key that no flusher can present: likewise",
-			mute, Unanswered{}, anonymous, []Step{decide("", "", "")}},
+		{"nothing, and events go out as the anon id: it has spoken, and the alias waits on",
+			unlinked, Released{a}, unlinkedS, nil},
+		{"nothing, linked and waiting: likewise",
+			State{AnonID: a, PrincipalID: p, Credential: f1}, Released{a},
+			State{AnonID: a, PrincipalID: p, Credential: f1, Spoke: true}, nil},
+		{"nothing, anonymous with a key that no flusher can present: likewise",
+			mute, Released{a}, anonymous, nil},
+		{"nothing, and events go out as an anon id that was left behind: this one has not spoken",
+			mute, Released{n1}, mute, nil},
 	})
 }
 

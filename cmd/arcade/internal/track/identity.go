@@ -175,11 +175,10 @@ func (t *Tracker) export(ctx context.Context, box *outbox.Outbox, home Home, fil
 // released notes that events go out as anonID, which may have to be stitched to a person later.
 func (t *Tracker) released(ctx context.Context, tx *outbox.Tx, anonID string) error {
 	state, _, err := identity.Load(ctx, tx.Tx)
-	if err != nil || state.AnonID != anonID || state.Spoke {
+	if err != nil {
 		return err
 	}
-	next := state
-	next.Spoke = true
+	next, _ := identity.Next(state, identity.Released{AnonID: anonID}, t.NewAnon)
 	return identity.Save(ctx, tx.Tx, state, next, tx.Now())
 }
 
