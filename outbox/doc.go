@@ -18,9 +18,6 @@
 // A message leaves the queue when the sink has accepted it, when the sink has refused it for
 // good (it then stays visible as dead), by a cap (it is then counted), or by the user's hand.
 // A refusal counts only from an endpoint that has proved itself by accepting something.
-//
-// The package knows nothing of the program that uses it. Times in the database are Unix
-// milliseconds, UTC.
 package outbox
 
 // What can go wrong, and what happens then:

@@ -217,9 +217,6 @@ func timeUp(ctx context.Context) *Delay {
 	return &Delay{Reason: "no answer in time", Code: CodeTimeout}
 }
 
-// CodeDamaged is the code of a delay that comes of the queue and not of the network.
-const CodeDamaged = "damaged"
-
 // errWithdrawn means that the user has taken a batch back before it was sent.
 var errWithdrawn = errors.New("taken back")
 

@@ -70,6 +70,7 @@ const (
 	CodeRetryAfter    = "retry_after"    // the server asks to be left alone for a while
 	CodeServer        = "server"         // the server has a fault of its own (HTTP 408, 5xx)
 	CodeRefused       = "refused"        // the server will never take this request
+	CodeDamaged       = "damaged"        // the queue itself, not the network; no sink says so
 )
 
 // Unsendable is the error of a message that can never be put on the wire.

@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"go/types"
 	"io/fs"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -91,6 +92,16 @@ func TestNoRoomIsTooFull(t *testing.T) {
 		if n > 15 {
 			t.Errorf("%s has %d files, want 15 at most", room, n)
 		}
+	}
+}
+
+// What an embedder has to know of the library is seen without scrolling.
+func TestTheLibrarysSurfaceIsOneScreen(t *testing.T) {
+	cmd := exec.Command("go", "doc", "./outbox")
+	cmd.Dir = repository
+	said, err := cmd.CombinedOutput()
+	if n := strings.Count(string(said), "\n"); err != nil || n >= 60 {
+		t.Errorf("go doc ./outbox has %d lines, %v; want fewer than 60:\n%s", n, err, said)
 	}
 }
 
