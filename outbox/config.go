@@ -25,9 +25,9 @@ type Config struct {
 	Path string
 	// Sink takes the messages. With nil they are kept and not sent.
 	Sink Sink
-	// Tables are the migrations of the embedder's own tables: SQL files whose names begin with
-	// their number. They live in the same database, so that Record changes them and adds
-	// messages in one transaction. With nil there are none.
+	// Tables are the migrations of the embedder's own tables: SQL files 0001_NAME.sql, 0002_NAME.sql
+	// and so on, at the top of the file system. They live in the same database, so that Record
+	// changes them and adds messages in one transaction. With nil there are none.
 	Tables fs.FS
 	// Environment names the variables that the flusher's process needs, such as those that
 	// config, the function given to Main, reads. It always gets those of the home directory,
@@ -105,7 +105,11 @@ func New(cfg Config) (*Outbox, error) {
 	cfg = withDefaults(cfg)
 	schemas := []store.Schema{{Name: "queue", Migrations: migrations.Queue()}}
 	if cfg.Tables != nil {
-		schemas = append(schemas, store.Schema{Name: "tables", Migrations: cfg.Tables})
+		tables := store.Schema{Name: "tables", Migrations: cfg.Tables}
+		if err := tables.Check(); err != nil {
+			return nil, fmt.Errorf("outbox: Config.Tables: %w", err)
+		}
+		schemas = append(schemas, tables)
 	}
 	return &Outbox{cfg: cfg, store: store.New(store.Config{
 		Path: cfg.Path, Schemas: schemas, Existing: cfg.existing,

@@ -87,8 +87,8 @@ func (m Message) check() error {
 	switch {
 	case m.Kind != Capture && m.Kind != Alias:
 		return fmt.Errorf("a message's kind is %q or %q, not %q", Capture, Alias, m.Kind)
-	case uuid.Validate(m.UUID) != nil:
-		return errors.New("a message's uuid is not valid")
+	case !isPlainUUID(m.UUID):
+		return errors.New("a message's uuid is not 32 lower-case hexadecimal digits in five groups")
 	case m.Event == "":
 		return errors.New("a message has no event name")
 	case m.AnonID == "":
@@ -102,4 +102,10 @@ func (m Message) check() error {
 		return errors.New("a message's properties are not a JSON object")
 	}
 	return nil
+}
+
+// isPlainUUID knows one form only: a server may fold repeats by the letters.
+func isPlainUUID(id string) bool {
+	parsed, err := uuid.Parse(id)
+	return err == nil && parsed.String() == id
 }

@@ -25,6 +25,8 @@ func TestAMessageThatNoSinkCouldSendIsAnErrorWhenItIsAdded(t *testing.T) {
 	for want, change := range map[string]func(m *Message){
 		"kind":            func(m *Message) { m.Kind = "other" },
 		"uuid":            func(m *Message) { m.UUID = "x" },
+		"lower-case":      func(m *Message) { m.UUID = "0190A0A0-0000-7000-8000-00000000000B" },
+		"five groups":     func(m *Message) { m.UUID = "{0190a0a0-0000-7000-8000-00000000000b}" },
 		"no event":        func(m *Message) { m.Event = "" },
 		"nobody":          func(m *Message) { m.AnonID = "" },
 		"is held":         func(m *Message) { m.DistinctID, m.Hold = "person", "name" },

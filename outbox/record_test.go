@@ -55,6 +55,42 @@ func TestAConfigurationWithoutAPathIsAnErrorBeforeAnythingIsTouched(t *testing.T
 	}
 }
 
+func TestTablesThatCannotBeNumberedAreAnErrorBeforeAnythingIsTouched(t *testing.T) {
+	file := &fstest.MapFile{Data: []byte(`CREATE TABLE greetings (name TEXT)`)}
+	for name, tables := range map[string]fstest.MapFS{
+		"none at the top, as without fs.Sub": {"migrations/0001_greetings.sql": file},
+		"a gap":                              {"0001_greetings.sql": file, "0003_more.sql": file},
+		"no number":                          {"greetings.sql": file},
+		"one number twice":                   {"0001_greetings.sql": file, "0001_more.sql": file},
+	} {
+		dir := t.TempDir()
+		_, err := outbox.New(outbox.Config{Path: filepath.Join(dir, "usage.db"), Tables: tables})
+		if err == nil || !strings.Contains(err.Error(), "Config.Tables") {
+			t.Errorf("%s: %v; want an error of Config.Tables: a table that is silently missing is found by the users", name, err)
+		}
+		if files, _ := os.ReadDir(dir); len(files) > 0 {
+			t.Errorf("%s: %v was made", name, files)
+		}
+	}
+}
+
+func TestATransactionEndsWithItsFunctionAlone(t *testing.T) {
+	b := newBench(t)
+	_, err := b.box.Record(t.Context(), func(tx *outbox.Tx) error {
+		defer tx.Rollback() // as is customary in Go
+		if err := tx.Add(t.Context(), outbox.Message{Event: "ran", AnonID: "anon"}); err != nil {
+			return err
+		}
+		if err := tx.Commit(); err == nil {
+			t.Error("Commit says that it has committed; what an error of the function undoes would not be undone")
+		}
+		return nil
+	})
+	if n := b.counts().Pending; err != nil || n != 1 {
+		t.Errorf("Record returns %v, %d events wait; want the one, which a habit must not lose", err, n)
+	}
+}
+
 func TestDoNotTrackIsHeededUnlessTheProgramsOwnSwitchIsOn(t *testing.T) {
 	for _, test := range []struct {
 		value   string

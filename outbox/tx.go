@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Tx is a transaction of the queue and of the embedder's tables. It must not be committed or
-// rolled back by hand.
+// Tx is a transaction of the queue and of the embedder's tables. It ends with the function that it
+// is given to: an error undoes everything.
 type Tx struct {
 	*sql.Tx
 	outbox   *Outbox
@@ -44,6 +44,15 @@ func (o *Outbox) begin(ctx context.Context, sqlTx *sql.Tx) (*Tx, error) {
 	tx.consent = o.consent(on, since)
 	return tx, nil
 }
+
+// errNotYours keeps a transaction whole in the hands of somebody who is used to ending them.
+var errNotYours = errors.New("a transaction of the queue ends with the function that it was given to")
+
+// Commit changes nothing and returns an error, see Tx.
+func (tx *Tx) Commit() error { return errNotYours }
+
+// Rollback changes nothing and returns an error, see Tx.
+func (tx *Tx) Rollback() error { return errNotYours }
 
 // Now returns the time of the transaction, one for all that is written in it.
 func (tx *Tx) Now() time.Time { return tx.now }

@@ -3,9 +3,11 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 )
 
 // Schema is a set of tables with a version of its own.
@@ -34,6 +36,20 @@ func (s Schema) names() []string {
 		panic(err)
 	}
 	return names
+}
+
+// Check returns an error when there is a file whose place is not its number, or none at all.
+func (s Schema) Check() error {
+	names := s.names()
+	if len(names) == 0 {
+		return errors.New("there is no file 0001_NAME.sql at the top of the file system")
+	}
+	for i, name := range names {
+		if want := fmt.Sprintf("%04d_", i+1); !strings.HasPrefix(name, want) {
+			return fmt.Errorf("the file %s stands where %sNAME.sql belongs", name, want)
+		}
+	}
+	return nil
 }
 
 // known is the user_version of a database with all migrations.
