@@ -23,6 +23,7 @@ func main() {
 	flag.IntVar(&b.crowd, "crowd", 200, "how many commands make a crowd")
 	flag.IntVar(&b.backlog, "backlog", 100_000, "how many messages make a backlog")
 	flag.BoolVar(&b.onlyRivals, "rivals", false, "nothing but the comparison with what a user would pick instead")
+	flag.BoolVar(&b.onlyGrowth, "growth", false, "nothing but recording behind queues of different lengths")
 	flag.Parse()
 	if err := b.run(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -36,6 +37,7 @@ type bench struct {
 	bin                  string
 	runs, crowd, backlog int
 	onlyRivals           bool
+	onlyGrowth           bool
 }
 
 func (b *bench) run() error {
@@ -45,10 +47,13 @@ func (b *bench) run() error {
 	}
 	measures := []func() error{
 		b.head,
-		b.floors, b.startUp, b.recording, b.longWAL, b.spawning, b.crowds, b.memory, b.backlogs, b.size, b.rivals,
+		b.floors, b.startUp, b.recording, b.growth, b.longWAL, b.spawning, b.crowds, b.memory, b.backlogs, b.size, b.rivals,
 	}
-	if b.onlyRivals {
+	switch {
+	case b.onlyRivals:
 		measures = []func() error{b.rivals}
+	case b.onlyGrowth:
+		measures = []func() error{b.head, b.growth}
 	}
 	for _, measure := range measures {
 		if err := measure(); err != nil {

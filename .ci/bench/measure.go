@@ -78,6 +78,46 @@ func (b *bench) recording() error {
 	return b.compare(m, b.runs, "a recorded command")
 }
 
+// growth is what a command pays for what others have left: in the queue, up to its cap, and in receipts.
+func (b *bench) growth() error {
+	homes := []struct {
+		what              string
+		waiting, receipts int
+	}{
+		{"an empty queue", 0, 0}, {"1,000 waiting", 1_000, 0}, {"10,000 waiting", 10_000, 0},
+		{"90,000 waiting", 90_000, 0}, {"100,000 waiting, the cap", 100_000, 0}, {"500 receipts", 0, 500},
+	}
+	var recorded, untracked []func() *exec.Cmd
+	for _, home := range homes {
+		m, err := b.newMachine()
+		if err != nil {
+			return err
+		}
+		defer m.remove()
+		if err := m.fill(home.waiting + home.receipts); err != nil {
+			return err
+		}
+		if home.receipts > 0 {
+			if err := m.flusher().Run(); err != nil {
+				return err
+			}
+		}
+		recorded = append(recorded, func() *exec.Cmd { return m.logout(keeping) })
+		untracked = append(untracked, func() *exec.Cmd { return m.logout(off) })
+	}
+	s, err := inTurn(b.runs, append(recorded, untracked...)...)
+	if err != nil {
+		return err
+	}
+	first := s[0].minus(s[len(homes)])
+	for i, home := range homes {
+		added := s[i].minus(s[len(homes)+i])
+		b.line("a recorded command, "+home.what+", minus tracking off", added, "%.2f times an empty queue's added wall, %.2f its added CPU",
+			float64(added.wall.median())/float64(first.wall.median()), float64(added.cpu.median())/float64(first.cpu.median()))
+	}
+	return nil
+}
+
 // longWAL is recording at its most expensive: every command reads the WAL that others have left.
 func (b *bench) longWAL() error {
 	m, err := b.newMachine()
