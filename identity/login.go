@@ -180,6 +180,19 @@ func (f CredentialsFile) KeepPlaces(p Places) error {
 	return writeAtomically(f.places(), content)
 }
 
+// MakeRoom says why a login could not be written, before somebody makes one. It
+// creates the file's directory if it is missing, and leaves nothing else.
+func (f CredentialsFile) MakeRoom() error {
+	if err := makeDirectory(filepath.Dir(f.Path)); err != nil {
+		return fmt.Errorf("write credentials: %w", err)
+	}
+	room, err := reserve(f.Path, maxCredentialsSize)
+	if err != nil {
+		return fmt.Errorf("write credentials: %w", err)
+	}
+	return room.discard()
+}
+
 // Write makes the file, of mode 0600, hold login, an API key or tokens, and
 // creates its directory, of mode 0700, if it is missing. What else the file
 // holds stays. The error can be [ErrCredentialsInvalid] or

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -13,16 +14,16 @@ import (
 // patience is how long a browser that fails may take to say so. One that runs is left alone.
 const patience = time.Second
 
-// Open shows an address in a browser: the one that BROWSER names (a list separated by colons,
-// each a command in which %s stands for the address, or without it), else the system's. It keeps the
-// browser's words away, and puts it out of reach of this terminal's Ctrl-C.
+// Open shows an address in a browser: the one that BROWSER names (a list, separated like that of
+// PATH, of commands in which %s stands for the address, or without it), else the system's. It keeps
+// the browser's words away, and puts it out of reach of this terminal's Ctrl-C.
 //
 // github.com/cli/browser, which would do the rest, waits for the browser's end, in this process's
 // group, and knows no BROWSER.
 func Open(address string, env func(name string) string) error {
 	failure := errors.New("no browser was found")
 	for _, command := range commands(env("BROWSER")) {
-		words := strings.Fields(command)
+		words := split(command)
 		if len(words) == 0 {
 			continue
 		}
@@ -42,7 +43,7 @@ func Open(address string, env func(name string) string) error {
 // commands are those that open an address, the preferred one first.
 func commands(chosen string) []string {
 	if chosen != "" {
-		return strings.Split(chosen, ":")
+		return strings.Split(chosen, string(os.PathListSeparator))
 	}
 	switch runtime.GOOS {
 	case "darwin":
@@ -52,6 +53,16 @@ func commands(chosen string) []string {
 	default: // the last one is Windows' own, below WSL
 		return []string{"xdg-open", "x-www-browser", "www-browser", "wslview"}
 	}
+}
+
+// split takes a command apart at blanks outside of quotes, and takes those away, as Python's webbrowser
+// and gh do: the path of a browser may have blanks in it. A backslash is one, for Windows' sake.
+func split(command string) (words []string) {
+	quoted := regexp.MustCompile(`"([^"]*)"|'([^']*)'`)
+	for _, word := range regexp.MustCompile(`(?:"[^"]*"|'[^']*'|\S)+`).FindAllString(command, -1) {
+		words = append(words, quoted.ReplaceAllString(word, "$1$2"))
+	}
+	return words
 }
 
 func start(words []string) error {

@@ -13,13 +13,19 @@ func TestTheBrowserThatTheUserChoseIsOpened(t *testing.T) {
 	dir := t.TempDir()
 	opened := filepath.Join(dir, "opened")
 	script := filepath.Join(dir, "mybrowser")
+	spaced := filepath.Join(dir, "My Browser")
 	if err := os.WriteFile(script, []byte("#!/bin/sh\necho noise; echo \"$@\" > "+opened+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(script, spaced); err != nil {
 		t.Fatal(err)
 	}
 	for browser, want := range map[string]string{
 		script:                              "https://example.com/?a=1&b=2",
 		script + " --new %s --end":          "--new https://example.com/?a=1&b=2 --end",
 		"/nowhere/at/all:" + script:         "https://example.com/?a=1&b=2",
+		`"` + spaced + `" --profile='a b'`:  "--profile=a b https://example.com/?a=1&b=2",
+		"'" + spaced + "' it's":             "it's https://example.com/?a=1&b=2",
 		"false:" + script + " --profile=%s": "--profile=https://example.com/?a=1&b=2",
 	} {
 		env := func(name string) string { return map[string]string{"BROWSER": browser}[name] }

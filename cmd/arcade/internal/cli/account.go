@@ -199,6 +199,11 @@ func asWhom(login identity.Credentials) string {
 	return " as " + secrets.Printable(login.Email)
 }
 
+// isAt tells whether a login belongs to the Arcade Cloud at base.
+func isAt(base string, login identity.Credentials) bool {
+	return strings.EqualFold(strings.TrimSuffix(base, ":443"), login.CloudURL())
+}
+
 func contextOf(org identity.Choice, projects []identity.Choice) (identity.Context, error) {
 	project, ok := identity.Preferred(projects)
 	if !ok {

@@ -105,11 +105,16 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 	if err != nil {
 		return wrongUsage(cmd, "invalid value for --callback-host", err.Error())
 	}
+	if !o.withKey {
+		if done, err := a.alreadyLoggedIn(ctx, cmd, base); done || err != nil {
+			return err
+		}
+	}
+	if err := a.makeRoom(); err != nil { // nobody has to log in for nothing
+		return err
+	}
 	if o.withKey {
 		return a.loginWithKey(ctx, base)
-	}
-	if done, err := a.alreadyLoggedIn(ctx); done || err != nil {
-		return err
 	}
 	asking, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -124,8 +129,9 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 }
 
 // alreadyLoggedIn tells as whom, if the login works. One that Arcade Cloud refuses, that cannot be
-// renewed, or that was kept without a project, is replaced without a logout.
-func (a *App) alreadyLoggedIn(ctx context.Context) (bool, error) {
+// renewed, or that was kept without a project, is replaced without a logout. Whoever has named another
+// Arcade Cloud than the login's is not logged in there, which is an error.
+func (a *App) alreadyLoggedIn(ctx context.Context, cmd *cobra.Command, base string) (bool, error) {
 	login, err := a.loggedIn()
 	switch {
 	case errors.Is(err, errNotLoggedIn):
@@ -136,20 +142,25 @@ func (a *App) alreadyLoggedIn(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	_, state, err := a.check(ctx, loginCheck)
-	if err != nil {
+	if err != nil || state == loginRefused {
 		return false, err
 	}
-	line, more := "You are logged in"+asWhom(login)+" already", "; 'arcade org' and 'arcade project' change where you work."
+	whom := asWhom(login)
+	if !isAt(base, login) {
+		whom += " at " + bareAddress(login.CloudURL())
+		if cmd.Flags().Changed("host") || cmd.Flags().Changed("port") {
+			return false, failed("logged in elsewhere", "you are logged in"+whom+", and there is one login at a time",
+				"Run 'arcade logout', then this command again.")
+		}
+	}
+	line, more := "You are logged in"+whom+" already", "; 'arcade org' and 'arcade project' change where you work."
 	if login.APIKey != "" {
 		line, more = line+", by an API key", "."
 	}
-	switch state {
-	case loginWorks:
-		return true, a.say(line + ". 'arcade logout' logs you out" + more)
-	case loginUnknown:
+	if state == loginUnknown {
 		return true, a.say(line + ", but Arcade Cloud cannot be asked whether that still works. 'arcade logout' logs you out.")
 	}
-	return false, nil
+	return true, a.say(line + ". 'arcade logout' logs you out" + more)
 }
 
 // loginByOAuth is the login of today's Arcade.
@@ -437,6 +448,26 @@ func (a *App) readHidden(ctx context.Context) (string, error) {
 	return string(content), err
 }
 
+// makeRoom finds a disk that is full or read-only.
+func (a *App) makeRoom() error {
+	s, err := a.session()
+	if err == nil {
+		err = a.notKept(s, s.File.MakeRoom())
+	}
+	return err
+}
+
+// notKept words why a login cannot be kept.
+func (a *App) notKept(s identity.Session, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled):
+		return errInterrupted
+	}
+	return a.credentialsFailure("credentials not written", "the credentials cannot be kept: ", s.File.Path, err)
+}
+
 // keep writes the login and says so.
 func (a *App) keep(ctx context.Context, login identity.Credentials, principal string) error {
 	s, err := a.session()
@@ -444,10 +475,7 @@ func (a *App) keep(ctx context.Context, login identity.Credentials, principal st
 		return err
 	}
 	if err := s.File.Write(ctx, login); err != nil {
-		if errors.Is(err, context.Canceled) {
-			return errInterrupted
-		}
-		return a.credentialsFailure("credentials not written", "the credentials cannot be kept: ", s.File.Path, err)
+		return a.notKept(s, err)
 	}
 	a.change = identity.Login{Credential: login.Fingerprint(), Principal: principal}
 	line := "You are logged in" + asWhom(login) + "."

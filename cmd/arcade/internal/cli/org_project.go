@@ -111,7 +111,7 @@ type cloudOptions struct {
 func (p place) isOf(login identity.Credentials) error {
 	if *p.at != (cloudOptions{}) {
 		base, err := identity.CloudBase(cmp.Or(p.at.host, identity.DefaultCloudHost), p.at.port)
-		if err != nil || !strings.EqualFold(strings.TrimSuffix(base, ":443"), login.CloudURL()) {
+		if err != nil || !isAt(base, login) {
 			return failed("another cloud", "this login belongs to "+bareAddress(login.CloudURL())+", and its token goes to no other host",
 				"Leave --host and --port away; or run 'arcade logout', then 'arcade login --host HOST', to log in elsewhere.")
 		}

@@ -89,8 +89,13 @@ func (a *App) describeLogin(ctx context.Context, login identity.Credentials, off
 	var account identity.Account
 	if !offline {
 		var err error
-		if account, state, err = a.check(ctx, track.CloudTimeout); err != nil {
+		account, state, err = a.check(ctx, track.CloudTimeout)
+		switch {
+		case ctx.Err() != nil:
 			return WhoamiResult{}, err
+		case err != nil: // a renewal that cannot be kept is not asked for
+			f := asFailure(err)
+			a.warn("Warning: the login's token has ended and is not renewed: " + f.what + ". " + f.hint)
 		}
 		if renewed, err := a.loggedIn(); err == nil {
 			login = renewed
@@ -162,6 +167,8 @@ func (a *App) loginInWords(state loginState, login identity.Credentials) string 
 		return words + " (an API key)"
 	case login.ExpiresAt.IsZero() || state == loginRefused:
 		return words
+	case login.ExpiresAt.Before(a.Track.Now()):
+		return words + "; its token ended at " + term.Clock(login.ExpiresAt, a.Track.Now())
 	case login.RefreshToken == "":
 		return fmt.Sprintf("%s, until %s", words, term.Clock(login.ExpiresAt, a.Track.Now()))
 	}

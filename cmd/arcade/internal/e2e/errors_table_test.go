@@ -265,6 +265,9 @@ func todayEncounters() []encounter {
 			func(_ *machine, cloud *identitytest.Cloud) {
 				cloud.Override(identitytest.OrgsPath, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"data":{"items":[]}}`) })
 			}),
+		after("a login at another Arcade Cloud", "login -h cloud.example.com",
+			"you are logged in as ada@example.com at http://localhost:{today}, and there is one login at a time.",
+			"Run 'arcade logout', then this command again.", nil),
 		after("another Arcade Cloud than the login's", "org list -h cloud.example.com",
 			"this login belongs to http://localhost:{today}, and its token goes to no other host.",
 			"Leave --host and --port away; or run 'arcade logout', then 'arcade login --host HOST', to log in elsewhere.", nil),

@@ -85,6 +85,9 @@ func TestALoginIsThatOfTheArcadeOfToday(t *testing.T) {
 	if r := loginAt(m, cloud); r.Code != 0 || !strings.Contains(r.Stdout, "logged in as ada@example.com already") {
 		t.Errorf("a second login: %+v", r)
 	}
+	if r := m.Must("login"); !strings.Contains(r.Stdout, "ada@example.com at "+strings.Replace(cloud.URL, "127.0.0.1", "localhost", 1)+" already") {
+		t.Errorf("a login that names no Cloud: %+v; want where the present one is", r)
+	}
 	if r := m.Must("logout"); !strings.Contains(r.Stdout, "You are logged out.") {
 		t.Errorf("logout says %q", r.Stdout)
 	}
