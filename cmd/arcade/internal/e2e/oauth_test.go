@@ -281,33 +281,53 @@ func TestALoginThatHasEndedSaysSoAndIsReplacedWithoutALogout(t *testing.T) {
 
 func TestWhatIsWrongWithALoginIsSaidAndNothingIsKept(t *testing.T) {
 	t.Parallel()
+	type given = func(c *identitytest.Cloud)
+	behaves := func(change func(b *identitytest.Behaviour)) given {
+		return func(c *identitytest.Cloud) { c.Set(change) }
+	}
+	answers := func(path, text string) given {
+		return func(c *identitytest.Cloud) { c.Override(path, page(text)) }
+	}
+	expiresIn := func(value any) given {
+		return behaves(func(b *identitytest.Behaviour) { b.ExpiresIn = value })
+	}
+	const html, elsewhere = "<html>log in</html>", "/elsewhere"
+	tooLong := strings.Repeat("x", 10<<10)
 	for name, test := range map[string]struct {
-		change func(b *identitytest.Behaviour)
-		want   string
-		whoami string // what Cloud says instead
+		given given
+		want  string
 	}{
-		"a page that says who it is":     {want: "makes no sense", whoami: "<html>log in</html>"},
-		"a name of 10 kB":                {want: "500 characters", whoami: `{"data": {"account_id": "a", "email": "a@b.c", "organizations": [{"org_id": "o", "name": "` + strings.Repeat("x", 10<<10) + `"}]}}`},
-		"denied":                         {func(b *identitytest.Behaviour) { b.Deny, b.DenyDescription = "access_denied", "not \x1b[31mtoday" }, "access_denied", ""},
-		"no expiry":                      {func(b *identitytest.Behaviour) { b.ExpiresIn = identitytest.Absent{} }, "login", ""},
-		"an expiry that is no number":    {func(b *identitytest.Behaviour) { b.ExpiresIn = "soon" }, "login", ""},
-		"an expiry in the past":          {func(b *identitytest.Behaviour) { b.ExpiresIn = -1 }, "login", ""},
-		"a token endpoint without https": {func(b *identitytest.Behaviour) { b.TokenURL = "http://token.example.com/token" }, "https", ""},
+		"a page that says who it is":      {answers(identitytest.WhoAmIPath, html), "makes no sense"},
+		"a page that says how to log in":  {answers(identitytest.ConfigPath, html), "makes no sense"},
+		"a page in the place of tokens":   {answers(identitytest.TokenPath, html), "makes no sense"},
+		"an organization's name of 10 kB": {answers(identitytest.WhoAmIPath, `{"data": {"account_id": "a", "email": "a@b.c", "organizations": [{"org_id": "o", "name": "`+tooLong+`"}]}}`), "500 characters"},
+		"a project's name of 10 kB":       {answers(identitytest.WhoAmIPath, `{"data": {"account_id": "a", "email": "a@b.c", "organizations": [{"org_id": "o", "name": "n"}], "projects": [{"project_id": "p", "name": "`+tooLong+`"}]}}`), "500 characters"},
+		"denied": {behaves(func(b *identitytest.Behaviour) {
+			b.Deny, b.DenyDescription = "access_denied", "not \x1b[31mtoday"
+		}), "access_denied"},
+		"no expiry":                      {expiresIn(identitytest.Absent{}), "makes no sense"},
+		"an expiry that is no number":    {expiresIn("soon"), "makes no sense"},
+		"an expiry in quotes":            {expiresIn("3600"), "makes no sense"},
+		"an expiry of nothing":           {expiresIn(0), "makes no sense"},
+		"an expiry in the past":          {expiresIn(-1), "makes no sense"},
+		"a token endpoint without https": {behaves(func(b *identitytest.Behaviour) { b.TokenURL = "http://token.example.com/token" }), "https"},
+		"a token endpoint that has moved": {func(c *identitytest.Cloud) {
+			c.Override(identitytest.TokenPath, http.RedirectHandler(elsewhere, http.StatusTemporaryRedirect).ServeHTTP)
+		}, "HTTP status 307"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t)
 			cloud := m.OAuth(testbed.Ada())
-			if test.whoami == "" {
-				cloud.Set(test.change)
-			} else {
-				cloud.Override(identitytest.WhoAmIPath, page(test.whoami))
-			}
+			test.given(cloud)
 			r := loginAt(m, cloud)
 			if r.Code != 1 || !strings.Contains(r.Stderr, test.want) || strings.Contains(r.Stderr, "\x1b") {
 				t.Errorf("login: %+v; want exit code 1 and %q", r, test.want)
 			}
 			if left, err := os.ReadDir(m.Path("")); slices.ContainsFunc(left, func(e os.DirEntry) bool { return !strings.HasPrefix(e.Name(), "usage") }) {
 				t.Errorf("a login that failed left %v, %v", left, err)
+			}
+			if cloud.Count(elsewhere) > 0 {
+				t.Error("the code was carried to where a redirect led")
 			}
 		})
 	}
