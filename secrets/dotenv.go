@@ -87,11 +87,14 @@ func (r *envReader) line() {
 	}
 	key, rest, found := strings.Cut(line, "=")
 	if !found {
-		if openPEM(line) || openJSON(line) {
+		switch {
+		case openPEM(line), openJSON(line):
 			r.refuse(number, ValueOpen)
-			return
+		case line[0] == '[':
+			r.refuse(number, Section)
+		default:
+			r.skip(number, "", NoEquals)
 		}
-		r.skip(number, "", NoEquals)
 		return
 	}
 	key = nameIn(key)

@@ -68,6 +68,7 @@ const (
 	QuoteOpen    LineProblem = "a quote that is never closed; close it, or take the quote for a part of the value by putting the other quotes around it"
 	TextBehind   LineProblem = "text behind a closing quote; put one pair of quotes around the whole value"
 	ValueOpen    LineProblem = "a value that has only begun; put quotes around all its lines, or pipe it in: arcade secret set KEY=- < file"
+	Section      LineProblem = "a [ before all else, as in INI, TOML and shell files; put the secrets that you mean into a .env file, which has no sections"
 	Padding      LineProblem = "nothing but = behind a key, as at the end of base64 text; put it in quotes if it is the value"
 	OddBackslash LineProblem = "a backslash that programs read differently; in double quotes write only \\n, \\r, \\\\, \\\" and \\$, or leave the quotes away"
 	OddBlank     LineProblem = "an invisible character or a blank that is none; type the line anew, or put the value in quotes if it belongs there"

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -40,13 +41,18 @@ var ErrNoSuchSecret = errors.New("no such secret")
 // AmbiguousKeyError is the result for a key of which there are several secrets.
 type AmbiguousKeyError struct {
 	Key   string
-	Types []string // of their bindings, as the Engine wrote them, each once
+	Types []string // of their bindings, one for each secret, as the Engine wrote them
 }
 
 func (e *AmbiguousKeyError) Error() string {
-	types := make([]string, len(e.Types))
-	for i, name := range e.Types {
-		types[i] = cmp.Or(Printable(name), "none")
+	var types []string
+	for _, name := range e.Types {
+		if name = cmp.Or(Printable(name), "none"); !slices.Contains(types, name) {
+			types = append(types, name)
+		}
+	}
+	if len(types) == 1 {
+		return fmt.Sprintf("there are %d secrets with this key, all of the type %s; delete them with --all-types", len(e.Types), types[0])
 	}
 	return fmt.Sprintf("there are %d secrets with this key, of the types %s; choose one with --type, or delete all with --all-types",
 		len(e.Types), strings.Join(types, ", "))
@@ -126,6 +132,12 @@ func endsRun(err error) bool {
 		return connection.Reason != Broken
 	}
 	return errors.Is(err, ErrNotEngine) || errors.Is(err, ErrBadToken)
+}
+
+// isNotFound reports whether there is no such address. Whoever sets a key asks for none that exists.
+func isNotFound(err error) bool {
+	var refused *StatusError
+	return errors.As(err, &refused) && refused.Status == http.StatusNotFound
 }
 
 // ConnectionError says that no answer came, and why, in fixed words: the text of an error

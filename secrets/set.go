@@ -78,7 +78,7 @@ func (r *setRun) send(ctx context.Context, i int) {
 		return
 	}
 	err := r.client.put(ctx, r.pairs[i])
-	if endsRun(err) {
+	if endsRun(err) || isNotFound(err) && isName(r.pairs[i].Key) { // a slash in a key may lead elsewhere
 		r.ended.Store(true)
 	}
 	r.verdicts[i] <- err

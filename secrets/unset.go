@@ -10,7 +10,7 @@ import (
 
 // UnsetOptions choose among several secrets with one key.
 type UnsetOptions struct {
-	Type     string // only secrets with this type of binding; "" means any, if there is but one
+	Type     string // all secrets with this type of binding; "" means the one that there is
 	AllTypes bool   // all of them
 }
 
@@ -84,17 +84,15 @@ func choose(list []Secret, key string, o UnsetOptions) ([]Secret, error) {
 	if o.Type != "" {
 		found = withKey(found, func(s Secret) bool { return s.Type == o.Type })
 	}
-	var types []string
-	for _, secret := range found {
-		if !slices.Contains(types, secret.Type) {
-			types = append(types, secret.Type)
-		}
-	}
 	switch {
 	case len(found) == 0:
 		return nil, ErrNoSuchSecret
-	case len(types) > 1 && !o.AllTypes:
-		return nil, &AmbiguousKeyError{Key: key, Types: types}
+	case len(found) > 1 && o.Type == "" && !o.AllTypes:
+		ambiguous := &AmbiguousKeyError{Key: key}
+		for _, secret := range found {
+			ambiguous.Types = append(ambiguous.Types, secret.Type)
+		}
+		return nil, ambiguous
 	}
 	return found, nil
 }

@@ -198,8 +198,9 @@ func TestSeveralSecretsWithOneKeyAreChosenAmong(t *testing.T) {
 		deleted []string
 		want    error
 	}{
-		{"not without a choice", secrets.UnsetOptions{}, nil, &secrets.AmbiguousKeyError{Key: "KEY", Types: []string{"project", "user"}}},
+		{"not without a choice", secrets.UnsetOptions{}, nil, &secrets.AmbiguousKeyError{Key: "KEY", Types: []string{"project", "user", "project"}}},
 		{"by their type", secrets.UnsetOptions{Type: "user"}, []string{"sec_0002"}, nil},
+		{"by a type that two have", secrets.UnsetOptions{Type: "project"}, []string{"sec_0001", "sec_0003"}, nil},
 		{"by a type that none has", secrets.UnsetOptions{Type: "tenant"}, nil, secrets.ErrNoSuchSecret},
 		{"all of them", secrets.UnsetOptions{AllTypes: true}, []string{"sec_0001", "sec_0002", "sec_0003"}, nil},
 	}
@@ -221,12 +222,30 @@ func TestSeveralSecretsWithOneKeyAreChosenAmong(t *testing.T) {
 		})
 	}
 	t.Run("the error says which and how to choose", func(t *testing.T) {
-		err := &secrets.AmbiguousKeyError{Key: "KEY", Types: []string{"project", "\x1b[31m", ""}}
-		const want = "there are 3 secrets with this key, of the types project, none, none; choose one with --type, or delete all with --all-types"
-		if err.Error() != want {
-			t.Errorf("the message is %q, want %q", err, want)
+		for want, types := range map[string][]string{
+			"there are 3 secrets with this key, of the types project, none; choose one with --type, or delete all with --all-types": {"project", "\x1b[31m", ""},
+			"there are 2 secrets with this key, all of the type project; delete them with --all-types":                              {"project", "project"},
+		} {
+			if err := (&secrets.AmbiguousKeyError{Key: "KEY", Types: types}); err.Error() != want {
+				t.Errorf("the message is %q, want %q", err, want)
+			}
 		}
 	})
+}
+
+// Whoever has two secrets with one key may know of one only.
+func TestTwoSecretsOfOneTypeAreNotDeletedUnasked(t *testing.T) {
+	engine, c := newClient(t)
+	engine.Add(secretstest.Item{Key: "KEY", Type: "project"})
+	engine.Add(secretstest.Item{Key: "KEY", Type: "project"})
+	for _, r := range unset(t, c, "KEY") {
+		if !errors.As(r.Err, new(*secrets.AmbiguousKeyError)) {
+			t.Errorf("KEY gave %v, want to be asked", r.Err)
+		}
+	}
+	if got := requestsOf(engine, http.MethodDelete); got != nil {
+		t.Errorf("%q were deleted, want none", got)
+	}
 }
 
 func TestAKeyWithSomethingInvisibleInItCanBeUnset(t *testing.T) {

@@ -51,8 +51,8 @@ history, so there are two other ways:
   - lines without = or without a value are skipped with a warning
 
 The file is read as a whole first. A key that is no name, an open quote, text
-behind a quote, a PEM block or JSON without quotes: the file is refused and
-nothing is sent. --dry-run shows what would be.
+behind a quote, a PEM block or JSON without quotes, a [section]: the file is
+refused and nothing is sent. --dry-run shows what would be.
 
 The exit code is 1 if any secret could not be set; the others are set all the
 same, unless they would fail for the same reason.`,
@@ -275,7 +275,7 @@ func endingWords(value string) string {
 
 // printPlan shows what would be set and skipped, and no value.
 func (a *App) printPlan(plan []secrets.Planned) error {
-	columns := []term.Column{{Title: "LINE", Right: true, Drop: 1}, {Title: "KEY", Shrink: true}, {Title: "LENGTH", Right: true}, {Title: "SKIPPED", Shrink: true}}
+	columns := []term.Column{{Title: "LINE", Right: true}, {Title: "KEY", Shrink: true}, {Title: "LENGTH", Right: true}, {Title: "SKIPPED", Shrink: true}}
 	rows, sent := make([][]string, len(plan)), 0
 	for i, p := range plan {
 		rows[i] = []string{"", secrets.Printable(p.Key), "", string(p.Skipped)}

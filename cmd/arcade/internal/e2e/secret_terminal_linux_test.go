@@ -57,7 +57,7 @@ func TestAKeyWithoutAValueIsAskedForHidden(t *testing.T) {
 		}
 	})
 	t.Run("nothing typed is wrong usage", func(t *testing.T) {
-		for _, nothing := range []string{"\n", " \n"} {
+		for _, nothing := range []string{"\n", " \n", "\x04", " \x04\x04"} { // Ctrl-D
 			s := newMachine(t)
 			terminal := testbed.OnTerminal(t, 80, s.secretCommand("set", "KEY"))
 			terminal.AwaitEcho(false)
@@ -68,6 +68,15 @@ func TestAKeyWithoutAValueIsAskedForHidden(t *testing.T) {
 			if got := s.Engine.Requests(); len(got) != 0 {
 				t.Errorf("the Engine got %v, want nothing", got)
 			}
+		}
+	})
+	t.Run("Ctrl-D ends a line, too", func(t *testing.T) {
+		s := newMachine(t)
+		terminal := testbed.OnTerminal(t, 80, s.secretCommand("set", "KEY"))
+		terminal.AwaitEcho(false)
+		terminal.Typed(sentinel + "\x04\x04") // the first one sends what was typed so far
+		if code, output := terminal.End(); code != 0 || len(s.Engine.Items()) != 1 || s.Engine.Items()[0].Value != sentinel {
+			t.Errorf("exit code %d, %q; want the value to be set", code, output)
 		}
 	})
 	t.Run("a value that the terminal cuts is refused", func(t *testing.T) {

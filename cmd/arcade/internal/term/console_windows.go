@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"golang.org/x/sys/windows"
+	"golang.org/x/term"
 )
 
 // knowsColours makes a console take ANSI escape sequences and tells whether it does. The console
@@ -25,6 +26,9 @@ func surviveClosedPipes() {}
 func isClosedPipe(err error) bool {
 	return errors.Is(err, windows.ERROR_BROKEN_PIPE) || errors.Is(err, windows.ERROR_NO_DATA)
 }
+
+// readHidden reads a line that is not shown.
+func readHidden(keyboard *os.File) ([]byte, error) { return term.ReadPassword(int(keyboard.Fd())) }
 
 // keepHidden has nothing to do: a process cannot be stopped there.
 func keepHidden(int, func()) (stop func()) { return func() {} }

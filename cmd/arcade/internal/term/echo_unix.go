@@ -3,6 +3,9 @@
 package term
 
 import (
+	"bufio"
+	"bytes"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -21,7 +24,7 @@ func keepHidden(fd int, again func()) (stop func()) {
 		for {
 			select {
 			case <-continued:
-				hide(fd)
+				_ = hide(fd) // a terminal that is gone shows nothing
 				again()
 			case <-done:
 				return
@@ -35,14 +38,26 @@ func keepHidden(fd int, again func()) (stop func()) {
 	}
 }
 
-// hide does what ReadPassword does to a terminal.
-func hide(fd int) {
+// readHidden reads a line, without its end, that is not shown until the caller restores the terminal.
+// ReadPassword of x/term takes no notice of Ctrl-D, and would read a terminal that is gone for ever.
+func readHidden(keyboard *os.File) ([]byte, error) {
+	if err := hide(int(keyboard.Fd())); err != nil {
+		return nil, err
+	}
+	line, err := bufio.NewReader(keyboard).ReadBytes('\n')
+	if err == io.EOF {
+		err = nil
+	}
+	return bytes.TrimRight(line, "\r\n"), err
+}
+
+func hide(fd int) error {
 	state, err := unix.IoctlGetTermios(fd, getTermios)
 	if err != nil {
-		return
+		return err
 	}
 	state.Lflag &^= unix.ECHO
 	state.Lflag |= unix.ICANON | unix.ISIG
 	state.Iflag |= unix.ICRNL
-	_ = unix.IoctlSetTermios(fd, setTermios, state) // a terminal that is gone shows nothing
+	return unix.IoctlSetTermios(fd, setTermios, state)
 }

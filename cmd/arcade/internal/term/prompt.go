@@ -34,16 +34,17 @@ func (s *Screen) keyboard() *os.File {
 
 // AskHidden asks at the keyboard for one line that is not shown. The terminal shows what is typed
 // again afterwards, even if ctx ends the waiting, and not while the process was stopped (Ctrl-Z) and goes
-// on. The error can be ErrTooLongToType.
+// on. Ctrl-D ends the line, too. The error can be ErrTooLongToType.
 func (s *Screen) AskHidden(ctx context.Context, prompt string) (string, error) {
-	fd := int(s.keyboard().Fd())
+	keyboard := s.keyboard()
+	fd := int(keyboard.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {
 		return "", err
 	}
 	fmt.Fprint(s.Err, prompt)
 	shown := keepHidden(fd, func() { fmt.Fprint(s.Err, prompt) })
-	line, err := Await(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
+	line, err := Await(ctx, func() ([]byte, error) { return readHidden(keyboard) })
 	shown()
 	restored := term.Restore(fd, before) // the last to go on may have been later than the answer
 	fmt.Fprintln(s.Err)                  // the user's own line break was not shown either

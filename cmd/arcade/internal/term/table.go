@@ -17,7 +17,7 @@ type Column struct {
 	Right bool
 	// Drop says which column goes first when the terminal is narrow: the highest. 0 stays.
 	Drop int
-	// Shrink lets its cells be cut before the column goes, and those of one that stays when no other can go.
+	// Shrink lets its cells be cut before the column goes, and those of the widest that stays when no other can go.
 	Shrink bool
 }
 
@@ -40,7 +40,7 @@ func (s *Stream) Table(title string, columns []Column, rows [][]string) error {
 	w.SetColumnConfigs(configs)
 	rendered := w.Render()
 	for over := text.LongestLineLen(rendered) - s.Width; over > 0; over = text.LongestLineLen(rendered) - s.Width {
-		i := mostDispensable(columns, configs)
+		i := mostDispensable(columns, rows, configs)
 		if i < 0 {
 			break
 		}
@@ -105,15 +105,16 @@ func (s *Stream) style() table.Style {
 	return style
 }
 
-// mostDispensable returns the index of the column that goes first, else of the last one that stays and
+// mostDispensable returns the index of the column that goes first, else of the widest one that stays and
 // can be cut, -1 if there is none.
-func mostDispensable(columns []Column, configs []table.ColumnConfig) int {
+func mostDispensable(columns []Column, rows [][]string, configs []table.ColumnConfig) int {
 	found := -1
 	for i, c := range columns {
 		if c.Drop == 0 && (!c.Shrink || configs[i].WidthMax > 0) || configs[i].Hidden {
 			continue
 		}
-		if found < 0 || c.Drop > columns[found].Drop || c.Drop == 0 && columns[found].Drop == 0 {
+		if found < 0 || c.Drop > columns[found].Drop ||
+			c.Drop == 0 && columns[found].Drop == 0 && cellWidth(columns, rows, i) >= cellWidth(columns, rows, found) {
 			found = i
 		}
 	}

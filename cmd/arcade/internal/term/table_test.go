@@ -46,9 +46,10 @@ func TestATableFitsTheTerminal(t *testing.T) {
 
 // A table that is too wide even so is cut where it can be, and not broken by the terminal.
 func TestAColumnThatStaysIsCutAtLast(t *testing.T) {
-	columns := []Column{{Title: "KEY", Shrink: true}, {Title: "TYPE", Drop: 1}, {Title: "LENGTH"}, {Title: "SKIPPED", Shrink: true}}
-	rows := [][]string{{strings.Repeat("K", 90), "project", "1", ""}, {"K", "project", "", "set again further down"}}
-	for width, last := range map[int]string{200: "set again further down", 80: "set again f…", 40: "set again f…"} {
+	columns := []Column{{Title: "KEY", Shrink: true}, {Title: "TYPE", Drop: 1}, {Title: "LINE"}, {Title: "SKIPPED", Shrink: true}}
+	rows := [][]string{{strings.Repeat("K", 90), "project", "1", ""}, {"K", "project", "2", "set again further down"}}
+	// The widest one first: of the others there is more to lose.
+	for width, last := range map[int]string{200: "2     set again further down", 80: "2     set again further down", 40: "2     set again further d…"} {
 		var out bytes.Buffer
 		(&Stream{w: &out, Width: width, Unicode: true}).Table("", columns, rows)
 		for line := range strings.Lines(out.String()) {
