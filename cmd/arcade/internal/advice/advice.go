@@ -61,7 +61,6 @@ func Table() []Line {
 			"'arcade usage inspect --state dead' shows them, 'arcade usage retry' sends them once more."},
 		{track.ReasonBusy, "try_again", "another flusher was at work until the time was up",
 			"Run 'arcade usage flush' again, with a longer --timeout."},
-		{track.ReasonInterrupted, "try_again", "the delivery was interrupted", "Run 'arcade usage flush' again."},
 		{track.ReasonDisabled, "enable", "tracking is off ({switch}): nothing is recorded or sent",
 			"'arcade usage enable' switches it on."},
 		{track.ReasonVariable, "unset_variable", "tracking is off ({switch}): nothing is recorded or sent",

@@ -13,9 +13,8 @@ import (
 // Why recording or delivery stands still, as fixed words that programs may depend on. Those that the
 // network is the reason for are outbox's codes, such as "offline" or "key".
 const (
-	ReasonNoKey       = outbox.CodeNoKey
-	ReasonRetryAfter  = outbox.CodeRetryAfter
-	ReasonInterrupted = outbox.CodeInterrupted
+	ReasonNoKey      = outbox.CodeNoKey
+	ReasonRetryAfter = outbox.CodeRetryAfter
 
 	ReasonLoginRefused = "login_refused"    // Arcade Cloud does not take the credentials
 	ReasonLoginUnknown = "login_unknown"    // Arcade Cloud has not said whose they are
