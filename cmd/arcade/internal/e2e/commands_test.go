@@ -210,7 +210,7 @@ func TestLoginLogoutAndWhoami(t *testing.T) {
 	if info, err := os.Stat(m.Path("credentials.yaml")); err != nil || !testbed.IsPrivate(info) {
 		t.Errorf("the credentials file: %v, %v", info, err)
 	}
-	if r := m.Must("login"); !strings.Contains(r.Stdout, "logged in as ada@example.com already") {
+	if r := m.Must("login", "--host", "localhost", "--port", m.Cloud.Port()); !strings.Contains(r.Stdout, "logged in as ada@example.com already") {
 		t.Errorf("a second login says %q", r.Stdout)
 	}
 	var who cli.WhoamiResult
