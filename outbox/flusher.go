@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"os"
 	"os/signal"
 	"slices"
@@ -94,7 +95,7 @@ func (o *Outbox) Flushing() bool { return store.IsLocked(o.flusherLock()) }
 func (o *Outbox) flusherLock() string { return o.cfg.Path + ".flusher.lock" }
 
 // lockFlusher makes the lock's file only for a person: a detached flusher, whose command has made it,
-// would bring back a home that was removed meanwhile.
+// would bring back a home that was removed meanwhile, or fail whoever removes it.
 func (o *Outbox) lockFlusher(ctx context.Context, wait time.Duration) (*store.FileLock, error) {
 	if o.cfg.existing {
 		return store.LockExisting(ctx, o.flusherLock(), wait)
@@ -104,8 +105,10 @@ func (o *Outbox) lockFlusher(ctx context.Context, wait time.Duration) (*store.Fi
 
 // startFlusher hands over the environment, with the secrets only when something needs them.
 func (o *Outbox) startFlusher(secrets bool) error {
-	if err := store.MakeLock(o.flusherLock()); err != nil {
-		return err
+	for _, path := range []string{o.flusherLock(), o.lingerLock()} {
+		if err := store.MakeLock(path); err != nil {
+			return err
+		}
 	}
 	environment, err := o.environment(secrets)
 	if err != nil {
@@ -145,17 +148,27 @@ func (d *delivery) linger(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	lock, err := store.Lock(ctx, o.lingerLock(), 0)
-	if err != nil { // another one lingers
+	lock, err := store.LockExisting(ctx, o.lingerLock(), 0)
+	if err != nil { // another one lingers, or the home is gone
 		return false, nil
 	}
-	if os.WriteFile(o.lingerLock(), []byte(mark), 0o600) == nil {
+	if writeOver(o.lingerLock(), mark) == nil {
 		d.watch(ctx)
 	}
 	lock.Release()
 	// Now, because a command that has just seen the lock has started no flusher.
 	more, held, err := d.sendable(ctx)
 	return more && !held, err // the command of a held one has started a flusher that may know more
+}
+
+// writeOver is os.WriteFile for a file that is there.
+func writeOver(path, text string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(text)
+	return errors.Join(err, file.Close())
 }
 
 // watch returns when a message has come, when none has for a while, or when the rest of the

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -204,17 +205,43 @@ func TestTheDatabaseShrinksAndSomebodyWhoReadsIsNotWaitedFor(t *testing.T) {
 func TestReservedRoomIsTakenAndGivenBack(t *testing.T) {
 	b := newBench(t)
 	b.write(note("a"))
-	room := b.path + ".room"
+	before, size := b.beside(""), func() int64 {
+		info, err := os.Stat(b.path + ".lock")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
 	for range 2 {
 		if err := b.s.Reserve(context.Background(), 64<<10); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if info, err := os.Stat(room); err != nil || info.Size() != 64<<10 {
-		t.Fatalf("the room is not taken (%v)", err)
+	if got := size(); got <= 64<<10 {
+		t.Fatalf("the room is not taken: %d bytes are", got)
+	}
+	if now := b.beside(""); !slices.Equal(now, before) {
+		t.Errorf("%v is there, before it was %v: whoever removes the home meanwhile fails", now, before)
 	}
 	b.leave()
-	if left := b.beside(filepath.Base(room)); len(left) != 0 {
-		t.Errorf("%v is left", left)
+	if got := size(); got != 0 {
+		t.Errorf("%d bytes of it are left", got)
+	}
+}
+
+func TestNoRoomIsTakenInWhatALinkLeadsTo(t *testing.T) {
+	b := newBench(t)
+	b.write(note("a"))
+	theirs := filepath.Join(t.TempDir(), "theirs")
+	err := errors.Join(os.WriteFile(theirs, []byte("precious"), 0o600), os.Remove(b.path+".lock"), os.Symlink(theirs, b.path+".lock"))
+	if err != nil {
+		t.Skip("links cannot be made here: ", err)
+	}
+	if err := b.s.Reserve(context.Background(), 64<<10); err != nil {
+		t.Errorf("%v; without a place for the room none is set aside", err)
+	}
+	b.leave()
+	if content, err := os.ReadFile(theirs); err != nil || string(content) != "precious" {
+		t.Errorf("somebody's file is %d bytes now (%v)", len(content), err)
 	}
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -94,12 +93,13 @@ func (s *Store) isUnsound(ctx context.Context) bool {
 	return isDamage(rows.Err())
 }
 
-// valueLine is how integrity_check reports a value that its column does not allow.
-var valueLine = regexp.MustCompile(`^(?:CHECK constraint failed|\S+ value) in ([^.]+)`)
-
-// isOthersValue tells whether a line of integrity_check speaks of a value in a table that is not
-// ours, which says nothing of the file.
+// isOthersValue tells whether a line of integrity_check reports a value that its column does not allow,
+// in a table that is not ours: that says nothing of the file. "CHECK constraint failed in TABLE", "NULL
+// value in TABLE.COLUMN" and the like are such lines.
 func isOthersValue(line string, own map[string]bool) bool {
-	found := valueLine.FindStringSubmatch(line)
-	return found != nil && !own["table "+found[1]]
+	what, where, found := strings.Cut(line, " in ")
+	kind, ofValue := strings.CutSuffix(what, " value")
+	table, _, _ := strings.Cut(where, ".")
+	return found && table != "" && !own["table "+table] &&
+		(what == "CHECK constraint failed" || ofValue && kind != "" && !strings.Contains(kind, " "))
 }

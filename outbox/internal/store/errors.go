@@ -206,7 +206,7 @@ func (s *Store) probe() error {
 // places are what must be writable, the outermost first.
 func (s *Store) places() []string {
 	places := []string{filepath.Dir(s.cfg.Path)}
-	for _, suffix := range append(databaseFiles(), ".lock") {
+	for _, suffix := range append(databaseFiles(), lockSuffix) {
 		places = append(places, s.cfg.Path+suffix)
 	}
 	return places

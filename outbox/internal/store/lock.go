@@ -10,6 +10,9 @@ import (
 	"github.com/gofrs/flock"
 )
 
+// lockSuffix names the file of the write lock.
+const lockSuffix = ".lock"
+
 // FileLock is an exclusive lock on a file. The kernel frees it when the process dies.
 type FileLock struct {
 	file *flock.Flock

@@ -48,36 +48,33 @@ func (s *Store) run(ctx context.Context, statements ...string) error {
 	return nil
 }
 
-// roomSuffix names a file that only takes up room.
-const roomSuffix = ".room"
-
 // Reserve sets size bytes of the disk aside, for what this store will write next: when a Write then
 // meets a full disk, the room is given up and the write is done again. Without it a flusher whose
 // messages were accepted could not note that, and would send them twice. ErrFull says that there is
-// not as much room; where no file can be made for another reason nothing is set aside. It lasts until
+// not as much room; where none can be had for another reason nothing is set aside. It lasts until
 // it is used, or Leave or Close.
+//
+// The lock's file takes up the room, because nobody reads it: a file of its own would be made just when
+// somebody removes the home.
 func (s *Store) Reserve(ctx context.Context, size int64) error {
 	return s.Locked(ctx, func() error {
 		if err := s.open(ctx); err != nil {
 			return s.explain("open the database", err)
 		}
-		s.reserved = true
-		err := writeRoom(s.cfg.Path+roomSuffix, size)
-		if isFull(err) && os.Remove(s.cfg.Path+roomSuffix) == nil && s.checkpoint(ctx) {
-			err = writeRoom(s.cfg.Path+roomSuffix, size)
+		err := fill(s.roomPath(), size)
+		if isFull(err) && s.checkpoint(ctx) {
+			err = fill(s.roomPath(), size)
 		}
-		if err != nil {
-			s.giveUpRoom()
-		}
-		if !isFull(err) {
+		if s.reserved = err == nil; !isFull(err) {
 			return nil
 		}
 		return s.explain("make room", err)
 	})
 }
 
-// trySuffix names what Try writes: a room of its own, because another process may have reserved the
-// usual one.
+func (s *Store) roomPath() string { return s.cfg.Path + lockSuffix }
+
+// trySuffix names what Try writes: a file of its own, because another process may have reserved room.
 const trySuffix = ".try"
 
 // Try does what a Write of size bytes would need and undoes it. Without a database, or with one that
@@ -108,7 +105,13 @@ func (s *Store) Try(ctx context.Context, size int64) error {
 
 func (s *Store) tryRoom(size int64) error {
 	path := s.cfg.Path + trySuffix
-	err := writeRoom(path, size)
+	err := os.Remove(path) // of a process that died
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		err = createFile(path)
+	}
+	if err == nil {
+		err = fill(path, size)
+	}
 	if removal := os.Remove(path); err == nil {
 		err = removal
 	}
@@ -132,26 +135,32 @@ func tryDirectory(dir string) error {
 	}
 }
 
-// writeRoom writes what no file system can store in less.
-func writeRoom(path string, size int64) error {
-	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && info.Size() >= size {
-		return nil
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+// fill makes a file that is there take up as much room, with what no file system can store in less,
+// or none.
+func fill(path string, size int64) error {
+	info, err := os.Lstat(path)
+	if err != nil || info.Size() > size {
 		return err
 	}
-	if err := createFile(path); err != nil {
+	if !info.Mode().IsRegular() { // never what a link leads to
+		return ErrNotFile
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
 		return err
 	}
 	filler := make([]byte, size)
-	rand.Read(filler) // never fails
-	return os.WriteFile(path, filler, 0o600)
+	rand.Read(filler)                                 // never fails
+	if _, err = file.WriteAt(filler, 1); err != nil { // Windows forbids the first byte, which is locked
+		file.Truncate(0)
+	}
+	return errors.Join(err, file.Close())
 }
 
 func (s *Store) giveUpRoom() bool {
 	had := s.reserved
 	s.reserved = false
-	return had && os.Remove(s.cfg.Path+roomSuffix) == nil
+	return had && os.Truncate(s.roomPath(), 0) == nil
 }
 
 // makeRoom gives up what was reserved, and the WAL, and tells whether there is hope for another try.

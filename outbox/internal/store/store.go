@@ -107,7 +107,7 @@ func (s *Store) exists() bool {
 // holder that was waited for in vain is not waited for again: who has ten seconds for many
 // transactions would not come to the last of them.
 func (s *Store) writeLock(ctx context.Context) (lock *FileLock, err error) {
-	path, wait := s.cfg.Path+".lock", s.cfg.LockWait
+	path, wait := s.cfg.Path+lockSuffix, s.cfg.LockWait
 	if s.waited {
 		wait = 0
 	}

@@ -3,6 +3,7 @@
 package fire
 
 import (
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"slices"
@@ -173,6 +174,57 @@ func TestAFlusherWhoseHomeIsRemovedMakesNothing(t *testing.T) {
 			flusher.Wait() // its exit code is no matter
 			m.isRemoved("while a flusher was at " + point)
 		})
+	}
+}
+
+// Whoever removes a home has it listed first, and fails over each file that is made meanwhile.
+func TestAFlusherMakesNoFile(t *testing.T) {
+	for _, name := range []string{"when it delivers", "when nobody answers"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t)
+			m.unsent().Must("succeed")
+			if name == "when nobody answers" {
+				m.Offline()
+			}
+			flusher := m.Deliverer()
+			made := m.watch()
+			if r := m.Finish(flusher); r.Code != 0 && name == "when it delivers" {
+				t.Fatalf("the flusher: %+v", r)
+			}
+			if names := made(); len(names) > 0 {
+				t.Errorf("it has made %v: `rm -rf` of the home fails then", names)
+			}
+		})
+	}
+}
+
+// watch returns a function that tells what was made in Arcade's directory since.
+func (m *machine) watch() (made func() []string) {
+	m.Helper()
+	fd, err := syscall.InotifyInit1(syscall.IN_NONBLOCK | syscall.IN_CLOEXEC)
+	if err == nil {
+		_, err = syscall.InotifyAddWatch(fd, m.Path(""), syscall.IN_CREATE|syscall.IN_MOVED_TO)
+	}
+	if err != nil {
+		m.Fatal(err)
+	}
+	return func() (names []string) {
+		defer syscall.Close(fd)
+		events := make([]byte, 64<<10)
+		n, err := syscall.Read(fd, events)
+		if err == syscall.EAGAIN {
+			return nil
+		}
+		if err != nil {
+			m.Fatal(err)
+		}
+		for events = events[:n]; len(events) > 0; {
+			end := syscall.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(events[12:])) // where the name's length is
+			names = append(names, strings.TrimRight(string(events[syscall.SizeofInotifyEvent:end]), "\x00"))
+			events = events[end:]
+		}
+		return names
 	}
 }
 

@@ -190,7 +190,7 @@ func (m *Machine) Deliverer() *exec.Cmd {
 	if err != nil {
 		m.Fatal(err)
 	}
-	m.makeFlusherLock()
+	m.makeLocks()
 	lookup := func(name string) (string, bool) { value, set := values[name]; return value, set }
 	environment := append(cmd.Env, childTestEnvironment(lookup, lease)...)
 	cmd.Stdin = strings.NewReader(strings.Join(environment, "\x00") + "\x00\x00") // as package detach writes it
@@ -198,14 +198,16 @@ func (m *Machine) Deliverer() *exec.Cmd {
 	return cmd
 }
 
-// makeFlusherLock is the command's part: a flusher only finds its lock.
-func (m *Machine) makeFlusherLock() {
+// makeLocks is the command's part: a flusher only finds its locks.
+func (m *Machine) makeLocks() {
 	m.Helper()
-	lock, err := os.OpenFile(m.Path("usage.db.flusher.lock"), os.O_WRONLY|os.O_CREATE, 0o600)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // there may be no home
-		m.Fatal(err)
+	for _, name := range []string{"usage.db.flusher.lock", "usage.db.linger.lock"} {
+		lock, err := os.OpenFile(m.Path(name), os.O_WRONLY|os.O_CREATE, 0o600)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // there may be no home
+			m.Fatal(err)
+		}
+		lock.Close()
 	}
-	lock.Close()
 }
 
 // AwaitNoFlusher waits for the end of the flusher that a command may have left behind, also of
