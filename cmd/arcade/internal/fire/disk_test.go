@@ -249,3 +249,40 @@ func TestTortureASmallHomeLosesNothingThatWaits(t *testing.T) {
 	m.sound()
 	m.NoViolations()
 }
+
+// The kernel itself refuses to map the files, as FUSE with direct_io and some network homes do.
+func TestAHomeWithoutSharedMemoryRecordsAndDeliversTheSame(t *testing.T) {
+	for name, before := range map[string]int{"a new home": 0, "a home that was copied there": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t)
+			for range before {
+				m.unsent().Must("succeed")
+			}
+			log := filepath.Join(t.TempDir(), "strace")
+			unmapped := func(m *machine, args ...string) testbed.Result {
+				t.Helper()
+				cmd := m.Command(args...)
+				underStrace(t, cmd, log, "-e", "trace=mmap", "-P", m.Path("usage.db"), "-P", m.Path("usage.db-shm"), "-e", "inject=mmap:error=ENODEV")
+				return m.Finish(cmd)
+			}
+			offline := m.unsent()
+			on := unmapped(offline, failing...)
+			if calls, _ := os.ReadFile(log); !strings.Contains(string(calls), "INJECTED") {
+				t.Skip("strace does not inject faults here")
+			}
+			offline.same(failing, on, m.with("ARCADE_USAGE_TRACKING=0").Run(failing...))
+			unmapped(offline, succeeding...)
+			if mode, kept := m.Query(`PRAGMA journal_mode`), m.pending(); mode != "delete" || kept != before+2 {
+				t.Errorf("%d events are kept in journal mode %s, want %d in one that needs no shared memory", kept, mode, before+2)
+			}
+			if r := unmapped(m, "usage", "status"); r.Code != 0 {
+				t.Errorf("status: %+v", r)
+			}
+			unmapped(m, succeeding...) // and its flusher, which strace waits for
+			m.arrived(before + 3)
+			m.sound()
+			m.NoViolations()
+		})
+	}
+}

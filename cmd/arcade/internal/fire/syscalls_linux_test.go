@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,15 +106,10 @@ func (m *machine) strace(args ...string) systemCalls {
 
 func (m *machine) straceOf(cmd *exec.Cmd) systemCalls {
 	m.Helper()
-	if exec.Command("strace", "-o", os.DevNull, "true").Run() != nil {
-		m.Skip("system calls cannot be counted: strace is not installed, or may not trace here")
-	}
 	log := filepath.Join(m.TempDir(), "strace")
-	traced := exec.Command("strace", append([]string{
-		"-f", "-e", "trace=%file,%desc,%network,%process", "-o", log, cmd.Path}, cmd.Args[1:]...)...)
-	traced.Dir, traced.Env, traced.Stdin = cmd.Dir, cmd.Env, cmd.Stdin
-	if r := m.Finish(traced); r.Code != 0 {
-		m.Fatalf("%v under strace: exit code %d\n%s", cmd.Args, r.Code, r.Stderr)
+	underStrace(m, cmd, log, "-e", "trace=%file,%desc,%network,%process")
+	if r := m.Finish(cmd); r.Code != 0 {
+		m.Fatalf("%v: exit code %d\n%s", cmd.Args, r.Code, r.Stderr)
 	}
 	content, err := os.ReadFile(log)
 	if err != nil {
@@ -126,6 +122,17 @@ func (m *machine) straceOf(cmd *exec.Cmd) systemCalls {
 		}
 	}
 	return calls
+}
+
+// underStrace makes a command, and whatever it starts, run under strace.
+func underStrace(t testing.TB, cmd *exec.Cmd, log string, options ...string) {
+	t.Helper()
+	strace, err := exec.LookPath("strace")
+	if err != nil || exec.Command(strace, "-o", os.DevNull, "true").Run() != nil {
+		t.Skip("strace is not installed, or may not trace here")
+	}
+	cmd.Args = slices.Concat([]string{strace, "-f", "-o", log}, options, []string{cmd.Path}, cmd.Args[1:])
+	cmd.Path = strace
 }
 
 // count returns how many calls there are with one of the names, which are separated by bars.
