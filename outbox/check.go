@@ -11,14 +11,15 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
 
-// eventRoom is what recording an event writes at most, in bytes: its pages in the WAL.
-const eventRoom = 32 << 10
+// recordRoom is what has to be free on the disk, in bytes, for an event to be recorded: what its pages
+// take in the WAL and then in the database, and what settling it will write.
+const recordRoom = 128 << 10
 
 // Check tries what Record would need, and undoes it: the directory, the write lock, the database, room
 // on the disk, the program that a flusher is. Its error says what is missing; it can be all those of
 // this package but ErrNone, ErrOff and ErrBusy. Where there is no database it creates none.
 func (o *Outbox) Check(ctx context.Context) error {
-	if err := o.store.Try(ctx, eventRoom); err != nil {
+	if err := o.store.Try(ctx, recordRoom); err != nil {
 		return err
 	}
 	if err := detach.Check(); err != nil {

@@ -232,7 +232,11 @@ func (d *delivery) send(ctx context.Context, batch []Message) (sent []Message, v
 		return nil, v, fmt.Errorf("encode: %w", err)
 	}
 	batch = batch[:n]
-	if err := d.reserve(ctx, batch, body); err != nil {
+	err = d.reserve(ctx, batch)
+	if errors.Is(err, ErrFull) && n > 1 { // there may be room to settle fewer
+		return d.send(ctx, batch[:n/2])
+	}
+	if err != nil {
 		return nil, v, err
 	}
 	d.outbox.cfg.Point("before-request")

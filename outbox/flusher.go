@@ -89,6 +89,21 @@ func (o *Outbox) isDue(tx *Tx) bool {
 	return early || tx.heldOne || !o.isLingering()
 }
 
+// relieve starts a flusher, if one is due, where there is no room for another message: it makes some.
+func (o *Outbox) relieve(ctx context.Context) error {
+	var due, held bool
+	err := o.View(ctx, func(tx *Tx) (err error) {
+		var some bool
+		some, held, err = tx.sendable(ctx)
+		due = some && tx.mayRecord() && o.isDue(tx)
+		return err
+	})
+	if err != nil || !due {
+		return err
+	}
+	return o.startFlusher(held)
+}
+
 // Flushing reports whether a flusher is at work now.
 func (o *Outbox) Flushing() bool { return store.IsLocked(o.flusherLock()) }
 

@@ -64,7 +64,7 @@ const shortWAL = 128 << 10
 // them. It writes last of all, into the empty WAL: SQLite syncs a WAL's first write, header and
 // frames apart, which the next command would otherwise have to wait for.
 func (o *Outbox) housekeep(ctx context.Context, last sql.NullInt64) error {
-	if steady := o.steadySince(last); steady >= 0 && steady < steadyClock && o.store.WALSize() <= shortWAL {
+	if steady := o.steadySince(last); steady >= 0 && steady < steadyClock && o.store.WALSize() <= shortWAL && !o.store.IsTight() {
 		return nil
 	}
 	err := o.store.Locked(ctx, func() error {

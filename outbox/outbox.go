@@ -67,6 +67,9 @@ func (o *Outbox) record(ctx context.Context, change func(tx *Tx) error) (r Recor
 	if o.cfg.Consent == Withdrawn || o.cfg.Consent == Stored && !o.ConsentBeside().On {
 		return r, ErrOff
 	}
+	if err := o.store.Spare(ctx, recordRoom); err != nil {
+		return r, errors.Join(err, o.relieve(ctx))
+	}
 	var tx *Tx
 	err = o.store.Locked(ctx, func() error {
 		err := o.write(ctx, func(now *Tx) error {

@@ -222,11 +222,17 @@ func (tx *Tx) head(ctx context.Context, skip []int64) ([]Message, error) {
 
 // sendable tells whether anything could be sent now, and whether some of it is held.
 func (o *Outbox) sendable(ctx context.Context) (some, held bool, err error) {
-	err = o.Update(ctx, func(tx *Tx) error {
-		return tx.QueryRowContext(ctx, `
-			SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'pending' AND (distinct_id IS NOT NULL OR kind = 'capture')),
-			       EXISTS (SELECT 1 FROM messages WHERE distinct_id IS NULL AND kind = 'capture')`).Scan(&some, &held)
+	err = o.Update(ctx, func(tx *Tx) (err error) {
+		some, held, err = tx.sendable(ctx)
+		return err
 	})
+	return some, held, err
+}
+
+func (tx *Tx) sendable(ctx context.Context) (some, held bool, err error) {
+	err = tx.QueryRowContext(ctx, `
+		SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'pending' AND (distinct_id IS NOT NULL OR kind = 'capture')),
+		       EXISTS (SELECT 1 FROM messages WHERE distinct_id IS NULL AND kind = 'capture')`).Scan(&some, &held)
 	return some, held, err
 }
 
@@ -253,15 +259,21 @@ func (d *delivery) release(ctx context.Context, tx *Tx, batch []Message) error {
 	return nil
 }
 
-// settleRoom is what settling a batch may write, in bytes: as much for its numbers, indexes and
-// receipts as for its content thrice, and some pages.
-func settleRoom(body []byte) int64 { return 64<<10 + 3*int64(len(body)) }
+// settleRoom is what settling a batch may write, in bytes: the pages that it is on, those of its indexes,
+// and some more.
+func settleRoom(batch []Message) (size int64) {
+	size = 64 << 10
+	for _, m := range batch {
+		size += 512 + int64(len(m.Properties))
+	}
+	return size
+}
 
 // reserve looks once more, when the request is about to leave: since the batch was taken the user
 // may have switched tracking off or erased it. What cannot be settled, because the disk is full,
 // is not sent.
-func (d *delivery) reserve(ctx context.Context, batch []Message, body []byte) error {
-	if err := d.outbox.store.Reserve(ctx, settleRoom(body)); err != nil {
+func (d *delivery) reserve(ctx context.Context, batch []Message) error {
+	if err := d.outbox.store.Reserve(ctx, settleRoom(batch)); err != nil {
 		return err
 	}
 	if version, err := d.outbox.store.Version(ctx); err == nil && version == d.seen {
@@ -383,7 +395,8 @@ func (d *delivery) isProven(ctx context.Context, tx *Tx, s search) (proven bool,
 // deliver settles a batch by the numbers of its messages, not by a range: an alias inside the
 // range may have been decided since, and was not sent. It leaves receipts, and drops those over their
 // cap at once, oldest first. A batch behind which as many wait as there may be receipts leaves none:
-// theirs would replace them within the same drain, and writing both was a third of its time. Like
+// theirs would replace them within the same drain, and writing both was a third of its time. Nor does
+// one on a disk with little room: that is for what waits. Like
 // bury it tells how many messages of the batch were still there to be settled.
 func (d *delivery) deliver(ctx context.Context, tx *Tx, batch []Message) (settled int, err error) {
 	var behind int
@@ -394,7 +407,7 @@ func (d *delivery) deliver(ctx context.Context, tx *Tx, batch []Message) (settle
 		return 0, err
 	}
 	var n int64
-	if behind == maxReceipts {
+	if behind == maxReceipts || d.outbox.store.IsTight() {
 		n, err = tx.change(ctx, `
 			DELETE FROM messages WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?))`, numbers(batch))
 	} else {

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -22,6 +23,10 @@ func (s *Store) Shrink(ctx context.Context, pages int, wait time.Duration) error
 func (s *Store) shrink(ctx context.Context, pages int, wait time.Duration) error {
 	if err := s.open(ctx); err != nil {
 		return err
+	}
+	s.giveUpRoom()
+	if s.IsTight() && s.checkpoint(ctx) { // what moves goes through the WAL
+		pages = int(max(s.free()/(2*pageSize), 1))
 	}
 	return s.run(ctx,
 		fmt.Sprintf("PRAGMA incremental_vacuum(%d)", pages),
@@ -169,17 +174,55 @@ func (s *Store) makeRoom(ctx context.Context) bool {
 	return s.checkpoint(ctx) || gave
 }
 
-// tightWAL is the size, in bytes, from which on a WAL is compared with the room that is left.
-const tightWAL = 64 << 10
+// tightRoom is the room left on a disk, in bytes, below which nothing is kept that need not be, and
+// tightWAL the size from which on a WAL is such.
+const (
+	tightRoom = 256 << 10
+	tightWAL  = 64 << 10
+)
 
-// isTight tells whether a WAL of that size has to be moved into the database while there is still
-// room for that: on a disk that the WAL has filled up the database cannot grow.
-func (s *Store) isTight(wal int64) bool {
-	if wal < tightWAL {
-		return false
+// IsTight tells whether there is little room left on the disk.
+func (s *Store) IsTight() bool { return s.free() < tightRoom }
+
+// free is the room left on the disk, in bytes.
+func (s *Store) free() int64 {
+	if free, known := freeRoom(filepath.Dir(s.cfg.Path)); known {
+		return free
 	}
-	free, known := freeRoom(filepath.Dir(s.cfg.Path))
-	return known && free < wal
+	return math.MaxInt64
+}
+
+// Spare returns ErrFull unless so much room is left on the disk, in bytes. What is written must not take
+// the last of it: a WAL that has filled up a disk cannot be moved into the database, which has to
+// grow for that, and what waits could never be settled.
+func (s *Store) Spare(ctx context.Context, size int64) error {
+	if s.free() >= size {
+		return nil
+	}
+	full := s.explain("look for room", ErrFull)
+	if !s.exists() {
+		return full
+	}
+	return s.Locked(ctx, func() error {
+		if err := s.open(ctx); err != nil {
+			return s.explain("open the database", err)
+		}
+		if s.checkpoint(ctx) && s.free() >= size {
+			return nil
+		}
+		return full
+	})
+}
+
+// keepSmall moves a WAL of that size into the database while there is still room for that. The last
+// close would do so, too, but a flusher may have the database open. Nobody waits for readers here.
+func (s *Store) keepSmall(ctx context.Context, wal int64) {
+	if wal < tightWAL || s.free() >= max(wal, tightRoom) {
+		return
+	}
+	if _, err := s.db.ExecContext(ctx, "PRAGMA busy_timeout = 100"); err == nil {
+		s.checkpoint(ctx)
+	}
 }
 
 // checkpoint moves the WAL into the database and truncates it.

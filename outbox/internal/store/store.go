@@ -264,7 +264,10 @@ func (s *Store) Leave() error {
 	if errors.Is(err, fs.ErrNotExist) { // without a WAL a commit ends with the removal of its journal
 		err = syncDirectory(filepath.Dir(s.cfg.Path))
 	}
-	if err == nil && (size > walLimit || s.isTight(size)) {
+	if err == nil && s.db != nil {
+		s.keepSmall(context.Background(), size)
+	}
+	if err == nil && size > walLimit {
 		err = s.Close()
 	}
 	return s.explain("sync the database", err)

@@ -250,6 +250,48 @@ func TestTortureASmallHomeLosesNothingThatWaits(t *testing.T) {
 	m.NoViolations()
 }
 
+// A home that its own events fill up, while a flusher keeps the database open, lets go of them again.
+func TestASmallHomeThatWasFilledOfflineDeliversOnceAndRecordsAgain(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	testbed.MountTmpfs(t, m.Home, 288<<10, 0)
+	m.Offline()
+	isFull := func() bool { _, err := os.Stat(m.Path("usage.db.not-recorded")); return err == nil }
+	for n := 0; n < 400 && !isFull(); n++ {
+		m.Must("succeed")
+	}
+	waiting := m.kept()
+	if len(waiting) < 40 || !isFull() {
+		t.Fatalf("%d events fill up the home: %t; want 40 at least to fit, and an end", len(waiting), isFull())
+	}
+	if r := m.Run("usage", "status"); r.Code != 1 || !strings.Contains(r.Stdout, "The disk is full.") {
+		t.Errorf("status says nothing of it: %+v", r)
+	}
+	m.AwaitNoFlusher()
+	m.Online()
+	later := m.with(testbed.TestClock + "=1h") // when the back-off is over
+	later.Must("succeed")
+	m.AwaitEvents(len(waiting), 15*time.Second)
+	m.AwaitNoFlusher()
+	later.Must("succeed")
+	m.AwaitNoFlusher()
+	events := m.Posthog.Events()
+	if commits := len(m.Posthog.Commits()); len(events) <= len(waiting) || commits != len(events) || m.pending() != 0 {
+		t.Fatalf("PostHog got %d messages of %d events, %d wait; want the %d that waited and later ones, each once",
+			commits, len(events), m.pending(), len(waiting))
+	}
+	for i, message := range waiting {
+		if events[i].UUID != message.UUID {
+			t.Fatalf("event %d is %s, want message %d", i, events[i].UUID, message.Seq)
+		}
+	}
+	m.NoViolations()
+	if r := m.Run("usage", "status"); r.Code != 0 || strings.Contains(r.Stdout, "Missed") {
+		t.Errorf("status after all was delivered: %+v", r)
+	}
+	m.sound()
+}
+
 // The kernel itself refuses to map the files, as FUSE with direct_io and some network homes do.
 func TestAHomeWithoutSharedMemoryRecordsAndDeliversTheSame(t *testing.T) {
 	for name, before := range map[string]int{"a new home": 0, "a home that was copied there": 1} {
