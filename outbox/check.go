@@ -16,11 +16,17 @@ import (
 const recordRoom = 128 << 10
 
 // Check tries what Record would need, and undoes it: the directory, the write lock, the database, room
-// on the disk, the program that a flusher is. Its error says what is missing; it can be all those of
+// on the disk, the flusher's lock, the program that it is. Its error says what is missing; it can be all those of
 // this package but ErrNone, ErrOff and ErrBusy. Where there is no database it creates none.
 func (o *Outbox) Check(ctx context.Context) error {
 	if err := o.store.Try(ctx, recordRoom); err != nil {
 		return err
+	}
+	lock, err := os.OpenFile(o.flusherLock(), os.O_RDWR, 0)
+	if err == nil {
+		lock.Close()
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return o.noFlusherLock(err)
 	}
 	if err := detach.Check(); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoProcess, err)

@@ -38,6 +38,12 @@ func TestCheckSaysWhatIsInTheWay(t *testing.T) {
 			func(path string) error {
 				return errors.Join(os.Remove(path+".lock"), os.Mkdir(path+".lock", 0o700))
 			}, outbox.ErrNotFile},
+		"a directory in the place of the flusher's lock": {
+			func(path string) error {
+				return errors.Join(os.RemoveAll(path+".flusher.lock"), os.Mkdir(path+".flusher.lock", 0o700))
+			}, outbox.ErrNotFile},
+		"a directory in the database's place": {
+			func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) }, outbox.ErrNotFile},
 		"a file in the directory's place": {
 			func(path string) error {
 				return errors.Join(os.RemoveAll(filepath.Dir(path)), os.WriteFile(filepath.Dir(path), nil, 0o600))

@@ -104,7 +104,7 @@ func (d *delivery) runLocked(ctx context.Context) error {
 		return ErrBusy
 	}
 	if err != nil {
-		return fmt.Errorf("lock flusher: %w", err)
+		return o.noFlusherLock(err)
 	}
 	defer lock.Release()
 	o.cfg.Point("flushing")

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"slices"
@@ -116,6 +117,10 @@ func (o *Outbox) lockFlusher(ctx context.Context, wait time.Duration) (*store.Fi
 		return store.LockExisting(ctx, o.flusherLock(), wait)
 	}
 	return store.Lock(ctx, o.flusherLock(), wait)
+}
+
+func (o *Outbox) noFlusherLock(err error) error {
+	return fmt.Errorf("lock flusher: %w", errors.Join(store.FileTrouble(o.flusherLock(), err), err))
 }
 
 // startFlusher hands over the environment, with the secrets only when something needs them.

@@ -89,6 +89,7 @@ const (
 	codeError      = 1
 	codeBusy       = 5
 	codeReadOnly   = 8
+	codeIO         = 10
 	codeCorrupt    = 11
 	codeFull       = 13
 	codeCantOpen   = 14
@@ -171,7 +172,7 @@ func WriteNote(path, text string) {
 // or write a file: the system is asked again.
 func (s *Store) causeOf(err error) error {
 	cause := Cause(err)
-	if cause == nil && (isCode(err, codeCantOpen) || isCode(err, codeReadOnly)) {
+	if cause == nil && (isCode(err, codeCantOpen) || isCode(err, codeReadOnly) || isCode(err, codeIO)) {
 		cause = s.probe()
 		if cause == nil && isExtended(err, codeReadOnly) { // nobody says so but the database's header
 			cause = ErrDamaged

@@ -96,6 +96,17 @@ func states(t *testing.T) map[string]state {
 				t.Fatal(err)
 			}
 		}, as: nobody, reason: "foreign_owner", code: 1, says: "usage.db.lock belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."},
+		"a flusher's lock of root's": {given: func(s *machine) {
+			s.Must("succeed")
+			s.Must("usage", "flush")
+			openTo(s, nobody)
+			if err := os.Lchown(s.Path("usage.db.flusher.lock"), 0, 0); err != nil {
+				t.Fatal(err)
+			}
+		}, as: nobody, reason: "foreign_owner", code: 1, says: "usage.db.flusher.lock belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."},
+		"a directory in a lock's place":            instead("usage.db.lock"),
+		"a directory in the flusher's lock's":      instead("usage.db.flusher.lock"),
+		"a directory in the place of the database": instead("usage.db"),
 		"a directory without permission": {given: func(s *machine) {
 			s.Must("succeed")
 			openTo(s, nobody)
@@ -110,6 +121,17 @@ func states(t *testing.T) map[string]state {
 			holdDatabase(s)
 		}, reason: "locked_database", code: 1, says: "Another process holds the usage database. Try again;"},
 	}
+}
+
+// instead has a directory in a file's place.
+func instead(name string) state {
+	return state{given: func(s *machine) {
+		s.Must("succeed")
+		err := errors.Join(os.RemoveAll(s.Path(name)), os.Mkdir(s.Path(name), 0o700))
+		if err != nil {
+			s.Fatal(err)
+		}
+	}, reason: "not_file", code: 1, says: "Problem: ~/.arcade/" + name + " is not a file. Move it away, or set ARCADE_WORK_DIR to another directory."}
 }
 
 // Whoever asks is told what holds things up and what to do, in one language everywhere.

@@ -3,6 +3,7 @@ package track
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -127,6 +128,10 @@ func inTheWay(path string) string {
 // Reason tells why an operation on this queue failed.
 func (q *Queue) Reason(err error) Reason {
 	reason := ReasonOf(err)
+	var at *fs.PathError
+	if reason.Code == ReasonNotFile && errors.As(err, &at) {
+		reason.Path = at.Path
+	}
 	if reason.Path == "" {
 		reason.Path = inTheWay(q.box.Path())
 	}
