@@ -192,6 +192,8 @@ func (d *delivery) drain(ctx context.Context) error {
 			continue
 		case errors.Is(failed, errWithdrawn): // an index may know of messages that cannot be found
 			return errors.Join(&Delay{Reason: "the queue is damaged", Code: CodeDamaged}, d.outbox.store.Mend(ctx))
+		case failed != nil && ctx.Err() != nil && !errors.Is(failed, ErrOff):
+			return timeUp(ctx)
 		case failed != nil:
 			return failed
 		case verdict.Outcome == Later && cutShort(ctx, time.Since(began)):
