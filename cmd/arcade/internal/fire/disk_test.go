@@ -292,6 +292,24 @@ func TestASmallHomeThatWasFilledOfflineDeliversOnceAndRecordsAgain(t *testing.T)
 	m.sound()
 }
 
+// Its own event is lost, but what waits may make room for the next one's.
+func TestACommandWithoutRoomForItsEventHasWhatWaitsDelivered(t *testing.T) {
+	m := newMachine(t)
+	testbed.MountTmpfs(t, m.Home, testbed.Roomy, 0)
+	for range 3 {
+		m.unsent().Must("succeed")
+	}
+	m.Must("usage", "enable") // closes, and so empties the WAL
+	m.fillUp(28)              // less than the 128 kB that are kept free
+	m.Must("succeed")
+	m.AwaitEvents(3, 15*time.Second)
+	m.AwaitNoFlusher()
+	if commits := len(m.Posthog.Commits()); commits != 3 || m.pending() != 0 {
+		t.Errorf("PostHog got %d messages, %d wait; want the 3 that waited, once, and no other recorded", commits, m.pending())
+	}
+	m.NoViolations()
+}
+
 // The kernel itself refuses to map the files, as FUSE with direct_io and some network homes do.
 func TestAHomeWithoutSharedMemoryRecordsAndDeliversTheSame(t *testing.T) {
 	for name, before := range map[string]int{"a new home": 0, "a home that was copied there": 1} {
