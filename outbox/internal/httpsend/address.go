@@ -1,9 +1,12 @@
 package httpsend
 
 import (
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
@@ -20,18 +23,23 @@ type Address struct {
 // *outbox.Unusable that shows the example as what a right one looks like; it never quotes what was
 // read, which may hold a password.
 func ParseAddress(text, example string) (Address, error) {
-	u, err := url.Parse(strings.TrimSpace(text))
+	text = strings.TrimSpace(text)
+	u, err := url.Parse(text)
 	wrong := ""
 	switch {
-	case strings.TrimSpace(text) == "":
+	case text == "":
 		wrong = "no address is set"
+	case strings.ContainsFunc(text, unicode.IsSpace):
+		wrong = "the address has a blank in it"
 	case err != nil && !startsLikeOne(text), err == nil && u.Scheme != "http" && u.Scheme != "https":
 		wrong = "the address does not start with https:// or http://"
 	case err != nil:
 		wrong = "the address cannot be read"
 	case u.Hostname() == "":
 		wrong = "the address names no host"
-	case !validPort(u.Port()):
+	case !validName(u.Hostname()):
+		wrong = "the address names a host that cannot exist"
+	case !validPort(u.Port()) || strings.HasSuffix(u.Host, ":"):
 		wrong = "the address has a port that does not exist"
 	case u.User != nil:
 		wrong = "the address holds a user name"
@@ -46,8 +54,20 @@ func ParseAddress(text, example string) (Address, error) {
 }
 
 func startsLikeOne(text string) bool {
-	scheme, _, found := strings.Cut(strings.ToLower(strings.TrimSpace(text)), "://")
+	scheme, _, found := strings.Cut(strings.ToLower(text), "://")
 	return found && (scheme == "http" || scheme == "https")
+}
+
+// validName takes what resolvers take, also names with underscores and those in other scripts. What a
+// URL may have beside that in its place is a list, a quote or a variable that nobody filled in.
+func validName(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return !strings.Contains("."+strings.TrimSuffix(host, "."), "..") && host != "." &&
+		!strings.ContainsFunc(host, func(r rune) bool {
+			return r < utf8.RuneSelf && !strings.ContainsRune("-_.", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+		})
 }
 
 func validPort(port string) bool {

@@ -25,7 +25,7 @@ import (
 // Notice is shown once, when the first event was recorded. Destination is the address that events
 // go to, "" when there is no key and none are sent.
 func Notice(destination string) string {
-	does := "keeps that on this machine, since this build has no key to send it"
+	does := "keeps that on this machine, since a key or an address to send it is missing"
 	if destination != "" {
 		does = "sends that to " + destination
 	}
@@ -174,7 +174,7 @@ func commandName(cmd *cobra.Command) string {
 func (a *App) printNotice() {
 	destination := ""
 	if a.Track.HasKey() {
-		destination = bareAddress(a.Track.Host())
+		destination = a.Track.Host()
 	}
 	text := strings.TrimSuffix(Notice(destination), "\n")
 	if a.Err.Interactive {

@@ -80,7 +80,7 @@ func (a *App) reportData(s track.Snapshot, messages iter.Seq2[track.Message, err
 		},
 		Status: []report.Line{
 			{Label: "Tracking", Text: recording},
-			{Label: "Sent to", Text: bareAddress(a.Track.Host())},
+			{Label: "Sent to", Text: a.sentTo()},
 			{Label: "Last delivery", Text: term.Ago(s.Schedule.LastSuccess, now)},
 			{Label: "Next", Text: a.words().Outlook(s, q)},
 		},

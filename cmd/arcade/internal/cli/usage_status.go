@@ -206,7 +206,7 @@ func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status 
 		AnonID: s.AnonID, PrincipalID: orNull(s.PrincipalID),
 		Pending: s.Counts.Pending, Delivered: s.Counts.Delivered, Dead: s.Counts.Dead,
 		Dropped: s.Counts.Dropped, Erased: s.Counts.Erased,
-		Host: bareAddress(a.Track.Host()), KeySet: a.Track.HasKey(),
+		Host: a.sentTo(), KeySet: a.Track.HasKey(),
 		LastDelivery: orNull(term.RFC3339(s.Schedule.LastSuccess)), NextAttempt: orNull(term.RFC3339(s.Schedule.Next(a.Track.Now()))),
 		Failures: s.Schedule.Failures, LastError: orNull(s.Schedule.LastError),
 		Flusher: q.Flushing(), Waiting: s.Schedule.Waiting(a.Track.Now()), File: file, SizeBytes: bytes, Schema: s.Schema,

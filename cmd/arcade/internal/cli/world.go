@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,12 +94,17 @@ func (a *App) credentialsFailure(words, before, path string, err error) *failure
 	return f
 }
 
+// sentTo is where events go, in words.
+func (a *App) sentTo() string { return cmp.Or(a.Track.Host(), noAddress) }
+
+const noAddress = "not a valid address"
+
 // bareAddress is what may be shown of an address: no user name and password, and no query, where
 // tokens stand.
 func bareAddress(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
-		return "not a valid address"
+		return noAddress
 	}
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }

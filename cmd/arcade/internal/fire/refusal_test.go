@@ -65,7 +65,10 @@ func TestTortureNobodyButPostHogRefuses(t *testing.T) {
 
 // Who types an address wrong is told what a right one looks like, and nothing is tried.
 func TestTortureAnAddressThatIsWrongInItselfIsNeverTried(t *testing.T) {
-	for _, address := range []string{"127.0.0.1:9", "us.i.posthog.com", "ftp://us.i.posthog.com", "http://", "http://localhost:99999"} {
+	for _, address := range []string{
+		"127.0.0.1:9", "us.i.posthog.com", "ftp://us.i.posthog.com", "http://", "http://localhost:99999",
+		"http://us.i.posthog.com/ a", "http://us.i.posthog.com,http://eu.i.posthog.com", "http://$HOST", "http://http://us.i.posthog.com",
+	} {
 		t.Run(strings.NewReplacer("/", "_").Replace(address), func(t *testing.T) {
 			t.Parallel()
 			var tried atomic.Int32
@@ -81,6 +84,9 @@ func TestTortureAnAddressThatIsWrongInItselfIsNeverTried(t *testing.T) {
 			const right = "to one like https://us.i.posthog.com"
 			if r := wrong.Run("usage", "flush"); r.Code != 1 || !strings.Contains(r.Stderr, right) {
 				t.Errorf("flush ends with %d and says %q, want it to say that %s", r.Code, r.Stderr, right)
+			}
+			if r := wrong.Run("usage", "status"); r.Code != 0 || !strings.Contains(r.Stdout, right) || !strings.Contains(r.Stdout, "not a valid address") {
+				t.Errorf("status ends with %d and says %q, want it to say that %s and to show no address", r.Code, r.Stdout, right)
 			}
 			if n := tried.Load(); n != 0 {
 				t.Errorf("%d requests, want none", n)

@@ -3,7 +3,6 @@ package track
 import (
 	"github.com/ArcadeAI/arcade-cli/migrations"
 	"github.com/ArcadeAI/arcade-cli/outbox"
-	"github.com/ArcadeAI/arcade-cli/outbox/posthog"
 )
 
 // Config is the configuration of the outbox in this home. The error can be ErrNoHome.
@@ -16,7 +15,7 @@ func (t *Tracker) Config() (outbox.Config, error) {
 func (t *Tracker) config(home Home, again bool) outbox.Config {
 	return outbox.Config{
 		Path:   home.database(),
-		Sink:   posthog.New(posthog.Config{Host: t.Host(), Key: t.postHogKey(), Transport: t.Network(), Now: t.Now}),
+		Sink:   t.sink(),
 		Tables: migrations.Identity(),
 
 		Environment: []string{"ARCADE_USAGE_HOST", "ARCADE_USAGE_KEY", "ARCADE_USAGE_TRACKING"},

@@ -148,7 +148,7 @@ func (t *Tracker) Standstill(s Snapshot) Reason {
 		return Reason{Code: ReasonVariable, Detail: by}
 	}
 	var unusable *outbox.Unusable
-	switch err := t.config(Home{}, false).Sink.Check(); {
+	switch err := t.sink().Check(); {
 	case errors.As(err, &unusable):
 		return Reason{Code: unusable.Code, Detail: unusable.Reason}
 	case s.Counts.Pending == 0 && s.Counts.Dead > 0:

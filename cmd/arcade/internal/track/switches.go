@@ -53,7 +53,11 @@ func (t *Tracker) postHogKey() string {
 	return cmp.Or(strings.TrimSpace(t.Env("ARCADE_USAGE_KEY")), t.Key)
 }
 
-// Host is the address that events are sent to, as it was given.
-func (t *Tracker) Host() string {
-	return cmp.Or(strings.TrimSpace(t.Env("ARCADE_USAGE_HOST")), posthog.DefaultHost)
+// Host is the address that events are sent to, "" when what was given cannot be one.
+func (t *Tracker) Host() string { return t.sink().Endpoint() }
+
+func (t *Tracker) sink() *posthog.Sink {
+	return posthog.New(posthog.Config{
+		Host: t.Env("ARCADE_USAGE_HOST"), Key: t.postHogKey(), Transport: t.Network(), Now: t.Now,
+	})
 }
