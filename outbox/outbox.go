@@ -50,14 +50,14 @@ type Recorded struct {
 // An error of change undoes everything and is returned as it is. A damaged database is
 // replaced, and change is run again on its replacement.
 //
-// What went wrong is left for Note to find, but for an error of change.
+// What went wrong is left for Note to find, but for an error of change and what a cancelled ctx has ended.
 func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recorded, err error) {
 	var changed error
 	r, err = o.record(ctx, func(tx *Tx) error {
 		changed = change(tx)
 		return changed
 	})
-	if err != nil && (changed == nil || store.Cause(err) != nil) {
+	if err != nil && (changed == nil || store.Cause(err) != nil) && !errors.Is(ctx.Err(), context.Canceled) {
 		o.note(false, err)
 	}
 	return r, err

@@ -12,9 +12,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -50,7 +52,12 @@ func (a *App) Run(ctx context.Context, args []string) int {
 		args = args[:1]
 	}
 	root.SetArgs(args)
-	cmd, err := a.execute(ctx, root)
+	cmd, err := term.Await(untilPatienceEnds(ctx), func() (*cobra.Command, error) { return a.execute(ctx, root) })
+	if cmd == nil { // It hangs. Whether anybody still reads is not known, nor what it has changed.
+		a = &App{Track: a.Track, Extend: a.Extend, Screen: term.New(nil, io.Discard, io.Discard, a.Track.Env)}
+		cmd, _, _ = a.Root().Find(args)
+		err = interruption(ctx, errLeft)
+	}
 	code := a.report(err)
 	if a.showedHelp || !isRecorded(cmd) {
 		return code
@@ -59,10 +66,18 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	if err != nil {
 		command.Failure = asFailure(err).words
 	}
-	if a.Track.Record(command) {
+	if a.Track.Record(ctx, command) {
 		a.printNotice()
 	}
 	return code
+}
+
+// untilPatienceEnds is a context that ends soon after ctx: a command that was told to end and has not is
+// in a wait that knows no context. It writes to a pipe that is full, or opens one that has no other end.
+func untilPatienceEnds(ctx context.Context) context.Context {
+	patience, end := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { time.AfterFunc(500*time.Millisecond, end) })
+	return patience
 }
 
 // execute runs the command and turns a panic into an error, so that it is recorded like every
@@ -80,7 +95,7 @@ func (a *App) execute(ctx context.Context, root *cobra.Command) (cmd *cobra.Comm
 	executed, err := root.ExecuteContextC(ctx)
 	switch {
 	case ctx.Err() != nil && err != nil:
-		err = interruption(ctx)
+		err = interruption(ctx, err)
 	case a.Out.Closed():
 		err = errOutputClosed
 	}

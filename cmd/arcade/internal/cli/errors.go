@@ -42,25 +42,30 @@ func (f *failure) Error() string { return f.what }
 
 var (
 	errInterrupted = &failure{exitInterrupted, "interrupted", "interrupted", ""}
+	// errLeft is the end of a command that goes on until it is interrupted: nobody is told.
+	errLeft = &failure{exitInterrupted, "interrupted", "", ""}
 	// Nobody reads any more, and nobody is told.
 	errOutputClosed = &failure{exitClosedPipe, "output closed", "", ""}
 	errNotLoggedIn  = &failure{exitFailure, "not logged in", "you are not logged in", "Run 'arcade login'."}
 	errLoginEnded   = &failure{exitFailure, "login ended", "your login has ended", "Run 'arcade login'."}
 )
 
-// interruption is the failure of a command whose context has ended before it.
-func interruption(ctx context.Context) *failure {
-	var ended *term.Ended
-	if !errors.As(context.Cause(ctx), &ended) {
-		return errInterrupted
-	}
+// interruption is the failure of a command that returned err when its context had ended.
+func interruption(ctx context.Context, err error) *failure {
 	f := *errInterrupted
-	f.code = ended.ExitCode()
-	switch ended.Signal {
-	case syscall.SIGHUP:
-		f.words, f.what = "hung up", "hung up"
-	case syscall.SIGTERM:
-		f.words, f.what = "terminated", "terminated"
+	if ended := (*term.Ended)(nil); errors.As(context.Cause(ctx), &ended) {
+		f.code = ended.ExitCode()
+		switch ended.Signal {
+		case syscall.SIGHUP:
+			f.words = "hung up"
+		case syscall.SIGTERM:
+			f.words = "terminated"
+		case syscall.SIGQUIT:
+			f.words = "quit"
+		}
+	}
+	if f.what = f.words; errors.Is(err, errLeft) {
+		f.what = ""
 	}
 	return &f
 }

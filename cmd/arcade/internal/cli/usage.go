@@ -246,7 +246,7 @@ func (a *App) forget(ctx context.Context, q *track.Queue, yes bool) (err error) 
 	if by := a.Track.OffBy(s); by != "" {
 		next = "Usage stays switched off (" + by + ")."
 	}
-	return a.say("Forgotten: " + what + ". " + next)
+	return errors.Join(a.say("Forgotten: "+what+". "+next), ctx.Err()) // the wait may have been cut short
 }
 
 // contents words what is in a queue that is not empty.

@@ -357,8 +357,8 @@ func (a *App) stateLabel(s track.State) string {
 // takes a fraction of a millisecond.
 const followInterval = 200 * time.Millisecond
 
-// follow prints messages as they are recorded and again when they are settled, until Ctrl-C,
-// which is how following ends and no error.
+// follow prints messages as they are recorded and again when they are settled, until it is interrupted or
+// nobody reads any more.
 func (a *App) follow(ctx context.Context, q *track.Queue, filter track.Filter) error {
 	seen := map[int64]string{}
 	headed := !a.Out.Interactive
@@ -367,7 +367,7 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter track.Filter) e
 	for {
 		s, err := q.Snapshot(ctx, filter)
 		if ctx.Err() != nil {
-			return nil
+			return errLeft
 		}
 		if err == nil && !headed {
 			headed = true
@@ -383,8 +383,11 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter track.Filter) e
 		filter.Limit, filter.After = 0, oldestOpen(seen)-1
 		select {
 		case <-ctx.Done():
-			return nil
+			return errLeft
 		case <-ticker.C:
+		}
+		if a.Out.Unread() {
+			return errOutputClosed
 		}
 	}
 }

@@ -23,6 +23,7 @@ func TestEverySignalEndsACommandWithItsCodeAndItsEvent(t *testing.T) {
 		syscall.SIGINT:  {130, "interrupted"},
 		syscall.SIGTERM: {143, "terminated"},
 		syscall.SIGHUP:  {129, "hung up"},
+		syscall.SIGQUIT: {131, "quit"}, // Ctrl-\
 	} {
 		t.Run(want.words, func(t *testing.T) {
 			if signaling.Ignored(signal) {
@@ -83,6 +84,31 @@ func TestAPipeThatNobodyReadsEndsACommandQuietlyAndWithItsEvent(t *testing.T) {
 	messages := m.Inspect().Messages
 	if len(messages) == 0 || !bytes.Contains(messages[len(messages)-1].Properties, []byte("output closed")) {
 		t.Errorf("recorded are %+v, want whoami with its failure", messages)
+	}
+}
+
+// Following may have nothing to write for days.
+func TestFollowingEndsWithItsReader(t *testing.T) {
+	m := newMachine(t)
+	m.Env = append(m.Env, testbed.Flusher)
+	m.Must("succeed")
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := m.Command("usage", "inspect", "--follow")
+	cmd.Stdout = writer
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	writer.Close()
+	reader.Read(make([]byte, 1))
+	reader.Close()
+	time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() })
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 141 {
+		t.Errorf("it ends with %d, want 141 (-1: it went on, and had to be killed)", code)
 	}
 }
 

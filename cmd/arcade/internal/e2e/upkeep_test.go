@@ -114,8 +114,8 @@ func TestFollowShowsRecordingAndDeliveryAsTheyHappen(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("Ctrl-C, which is how following ends, gives exit code %d", code)
+	if code := cmd.ProcessState.ExitCode(); code != 130 {
+		t.Errorf("after Ctrl-C following ends with %d, want 130", code)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // knowsColours tells whether a terminal takes ANSI escape sequences. All do.
@@ -15,5 +17,12 @@ func knowsColours(*os.File) bool { return true }
 // surviveClosedPipes has the signal caught rather than ignored: what is ignored here would be ignored
 // by the programs that this one starts, too.
 func surviveClosedPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+
+// isUnread asks a pipe or socket whether its reader is gone, without writing to it.
+func isUnread(file *os.File) bool {
+	asked := []unix.PollFd{{Fd: int32(file.Fd())}}
+	n, err := unix.Poll(asked, 0)
+	return err == nil && n > 0 && asked[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0
+}
 
 func isClosedPipe(err error) bool { return errors.Is(err, syscall.EPIPE) }

@@ -30,5 +30,8 @@ func isClosedPipe(err error) bool {
 // readHidden reads a line that is not shown.
 func readHidden(keyboard *os.File) ([]byte, error) { return term.ReadPassword(int(keyboard.Fd())) }
 
+// isUnread cannot ask: the next write tells.
+func isUnread(*os.File) bool { return false }
+
 // keepHidden has nothing to do: a process cannot be stopped there.
 func keepHidden(int, func()) (stop func()) { return func() {} }

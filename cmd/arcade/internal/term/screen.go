@@ -45,6 +45,13 @@ type Stream struct {
 // Closed reports whether a write met a pipe that nobody reads any more.
 func (s *Stream) Closed() bool { return s.closed }
 
+// Unread reports whether the stream is a pipe that nobody reads any more, for who may have nothing to
+// write for a long time.
+func (s *Stream) Unread() bool {
+	file, ok := s.w.(*os.File)
+	return ok && isUnread(file)
+}
+
 func newStream(w io.Writer, env func(string) string) *Stream {
 	s := &Stream{w: w, Width: 80}
 	file, ok := w.(*os.File)

@@ -21,7 +21,8 @@ func (e *Ended) ExitCode() int {
 }
 
 // WithSignals returns a context that ends with an *Ended for its cause when the user interrupts the
-// program, the system ends it, or its terminal is closed. A second interruption ends the process at
+// program (also with Ctrl-\, which would leave a hidden prompt's terminal silent), the system ends it, or
+// its terminal is closed. A second interruption ends the process at
 // once; a second hang-up does not, because shells pass on the one that the system sends as well.
 //
 // What a pipe that nobody reads any more does to a write is an error from now on, for the streams'
@@ -31,7 +32,7 @@ func WithSignals(ctx context.Context) context.Context {
 	ctx, end := context.WithCancelCause(ctx)
 	received := make(chan os.Signal, 1)
 	var heard []os.Signal
-	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		if !signal.Ignored(s) {
 			heard = append(heard, s)
 		}
@@ -43,7 +44,7 @@ func WithSignals(ctx context.Context) context.Context {
 	go func() {
 		first := <-received
 		end(&Ended{first})
-		signal.Reset(os.Interrupt, syscall.SIGTERM)
+		signal.Reset(os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
 	}()
 	return ctx
 }

@@ -109,6 +109,12 @@ func addTestCommands(root *cobra.Command) {
 		return errors.New("server said: " + strings.Join(args, " "))
 	})
 	add("panic", func(_ *cobra.Command, args []string) error { panic(strings.Join(args, " ")) })
+	add("fill", func(cmd *cobra.Command, _ []string) (err error) {
+		for err == nil {
+			_, err = io.WriteString(cmd.OutOrStdout(), "full\n")
+		}
+		return err
+	})
 	add("wait", func(cmd *cobra.Command, _ []string) error {
 		io.WriteString(cmd.OutOrStdout(), "waiting\n")
 		<-cmd.Context().Done()

@@ -16,7 +16,7 @@ func BenchmarkRecord(b *testing.B) {
 	t.Debug = io.Discard
 	t.Env = func(name string) string { return map[string]string{"HOME": home}[name] }
 	command := Command{Name: "logout", Began: time.Now(), Ended: time.Now()}
-	t.Record(command)
+	t.Record(context.Background(), command)
 	other, err := t.Queue()
 	if err != nil {
 		b.Fatal(err)
@@ -26,7 +26,7 @@ func BenchmarkRecord(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if _, _, err := t.record(context.Background(), command); err != nil {
+		if _, _, err := t.record(context.Background(), command, 0); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,6 +1,8 @@
 package track
 
 import (
+	"time"
+
 	"github.com/ArcadeAI/arcade-cli/migrations"
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
@@ -31,12 +33,15 @@ func (t *Tracker) config(home Home, again bool) outbox.Config {
 	}
 }
 
-// open returns this home's outbox. It touches nothing.
-func (t *Tracker) open() (Home, *outbox.Outbox, error) {
+// open returns this home's outbox, which waits so long for each lock; 0 for as long as is usual. It
+// touches nothing.
+func (t *Tracker) open(wait time.Duration) (Home, *outbox.Outbox, error) {
 	home, err := t.Home()
 	if err != nil {
 		return home, nil, err
 	}
-	box, err := outbox.New(t.config(home, false))
+	config := t.config(home, false)
+	config.LockWait, config.BusyWait = wait, wait
+	box, err := outbox.New(config)
 	return home, box, err
 }

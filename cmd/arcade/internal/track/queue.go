@@ -66,7 +66,7 @@ type Queue struct {
 
 // Queue returns this home's. It touches nothing; the error can be ErrNoHome.
 func (t *Tracker) Queue() (*Queue, error) {
-	home, box, err := t.open()
+	home, box, err := t.open(0)
 	if err != nil {
 		return nil, err
 	}
@@ -205,9 +205,7 @@ func (t *Tracker) OffBy(s Snapshot) string {
 
 // Check tries what the next command would need to record and to deliver, and undoes it.
 func (q *Queue) Check(ctx context.Context) error {
-	config := q.t.config(q.home, false)
-	config.LockWait, config.BusyWait = checkWait, checkWait
-	box, err := outbox.New(config)
+	_, box, err := q.t.open(checkWait)
 	if err != nil {
 		return err
 	}
@@ -310,7 +308,7 @@ func (t *Tracker) Principal(ctx context.Context, credentials identity.Credential
 
 // recall looks at the database. Where it cannot, or where tracking is off, nothing is known.
 func (t *Tracker) recall(ctx context.Context, look func(tx *outbox.Tx) error) {
-	_, box, err := t.open()
+	_, box, err := t.open(0)
 	if err != nil || !t.Switches().On {
 		return
 	}

@@ -17,8 +17,9 @@ const RecordLimit = 12 * time.Second
 
 // Record records the command and starts a flusher if one is due. First is true when nothing was
 // ever recorded here: the user has to be told. Whatever fails costs the event and nothing else,
-// so there is no error; Debug is told.
-func (t *Tracker) Record(c Command) (first bool) {
+// so there is no error; Debug is told. Once ctx has ended, the event waits for nobody who holds the
+// database, or hardly: somebody wants the command to end.
+func (t *Tracker) Record(ctx context.Context, c Command) (first bool) {
 	if s := t.Switches(); !s.On {
 		t.debug("not recorded: tracking is off (%s)", s.By)
 		return false
@@ -41,7 +42,10 @@ func (t *Tracker) Record(c Command) (first bool) {
 			recover()
 			done <- o
 		}()
-		o.Recorded, o.event, o.err = t.record(context.Background(), c)
+		o.Recorded, o.event, o.err = t.record(ctx, c, 0)
+		if ctx.Err() != nil && o.err != nil {
+			o.Recorded, o.event, o.err = t.record(context.WithoutCancel(ctx), c, hurriedWait)
+		}
 	}()
 	o := <-done
 	switch {
@@ -57,10 +61,14 @@ func (t *Tracker) Record(c Command) (first bool) {
 	return o.First
 }
 
+// hurriedWait is how long each lock is waited for by a command that was told to end. After the first one's,
+// SQLite's own locking decides.
+const hurriedWait = 250 * time.Millisecond
+
 // record is an event's way: read who this home is and what the command could have known, decide
 // whose the event is, add it, export usage.json. The outbox commits, leaves, and starts a flusher.
-func (t *Tracker) record(ctx context.Context, c Command) (done outbox.Recorded, event outbox.Message, err error) {
-	home, box, err := t.open()
+func (t *Tracker) record(ctx context.Context, c Command, wait time.Duration) (done outbox.Recorded, event outbox.Message, err error) {
+	home, box, err := t.open(wait)
 	if err != nil {
 		return done, event, err
 	}

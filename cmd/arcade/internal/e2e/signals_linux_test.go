@@ -1,0 +1,79 @@
+package e2e
+
+import (
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+)
+
+// Its event needs the database, which somebody else may hold for as long as it likes.
+func TestASignalLeavesItsEventBesideALockThatIsHeld(t *testing.T) {
+	m := newMachine(t)
+	m.Env = append(m.Env, testbed.Flusher)
+	m.Must("succeed")
+	lock, err := os.Open(m.Path("usage.db.lock"))
+	if err == nil {
+		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	for _, args := range []string{"wait", "succeed"} { // the second has done its work, and waits to record it
+		cmd := m.Command(args)
+		if args == "wait" {
+			awaitFirstByte(m, cmd)
+		} else if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		m.Eventually("it waits", func() bool { return args == "wait" || waitsForLock(cmd.Process.Pid) })
+		began := time.Now()
+		cmd.Process.Signal(os.Interrupt)
+		cmd.Wait()
+		if took := time.Since(began); took > 2*time.Second { // the lock is waited for for 5 s otherwise
+			t.Errorf("%s ends %s after Ctrl-C, want at once", args, took)
+		}
+	}
+	if n := len(m.Inspect().Messages); n != 3 {
+		t.Errorf("%d events were recorded, want all three: SQLite has locks of its own", n)
+	}
+	if missed := m.Status().LastMissed; missed != nil {
+		t.Errorf("status says that an event was missed at %s; none was", *missed)
+	}
+}
+
+// A write to a pipe that is full does not know that the command was told to end.
+func TestASignalEndsACommandThatNobodyReads(t *testing.T) {
+	m := newMachine(t)
+	m.Env = append(m.Env, testbed.Flusher)
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	defer writer.Close()
+	cmd := m.Command("fill")
+	cmd.Stdout, cmd.Stderr = writer, writer
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	m.Eventually("the pipe is full", func() bool {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(writer.Fd()), Events: unix.POLLOUT}}, 0)
+		return n == 0 && err == nil
+	})
+	cmd.Process.Signal(syscall.SIGTERM)
+	patience := time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() })
+	cmd.Wait()
+	patience.Stop()
+	if code := cmd.ProcessState.ExitCode(); code != 143 {
+		t.Errorf("it ends with %d, want 143 (-1: it went on, and had to be killed)", code)
+	}
+	if event := m.Query(`SELECT properties ->> 'command_name' || ' ' || (properties ->> 'error_message') FROM messages`); event != "fill terminated" {
+		t.Errorf("the event says %q, want that it was terminated", event)
+	}
+}
