@@ -99,7 +99,7 @@ func reserve(path string, size int) (*replacement, error) {
 	r := &replacement{f, target}
 	_, err = f.Write(make([]byte, size))
 	if err == nil {
-		err = giveToOwnerOf(filepath.Dir(target), f.Name())
+		err = GiveToOwnerOf(filepath.Dir(target), f.Name())
 	}
 	if err != nil {
 		return nil, errors.Join(err, r.discard())
@@ -159,7 +159,7 @@ func makeDirectory(directory string) error {
 	if err := os.MkdirAll(directory, 0o700); err != nil {
 		return err
 	}
-	return giveToOwnerOf(filepath.Dir(directory), directory)
+	return GiveToOwnerOf(filepath.Dir(directory), directory)
 }
 
 const temporarySuffix = ".tmp"

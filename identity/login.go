@@ -270,7 +270,7 @@ func locked(ctx context.Context, path string, do func() error) error {
 		return fmt.Errorf("lock credentials: %w", err)
 	}
 	defer lock.Close()
-	if err := giveToOwnerOf(filepath.Dir(name), name); err != nil {
+	if err := GiveToOwnerOf(filepath.Dir(name), name); err != nil {
 		return fmt.Errorf("lock credentials: %w", err)
 	}
 	return do()

@@ -22,9 +22,9 @@ func replace(from, to string) error { return os.Rename(from, to) }
 
 func remove(path string) error { return os.Remove(path) }
 
-// giveToOwnerOf makes path belong to who owns directory, when root made it: a
+// GiveToOwnerOf makes path belong to who owns directory, when root made it: a
 // file that `sudo arcade` leaves in a person's home must not lock them out.
-func giveToOwnerOf(directory, path string) error {
+func GiveToOwnerOf(directory, path string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}

@@ -150,14 +150,21 @@ func Cause(err error) error {
 	return nil
 }
 
-// FileTrouble is the cause of a system's error about a file that is not the store's, with its owner if
-// it is a matter of permission; nil when it is not one of the causes.
+// FileTrouble is the cause of a system's error about a file beside the database, with its owner if it is
+// a matter of permission; nil when it is not one of the causes. The error may name a neighbour, such as
+// the file's lock, and to remove a file is its directory's to permit.
 func FileTrouble(path string, err error) error {
 	cause := Cause(err)
-	if cause == ErrPermission {
-		return permissionError(path, filepath.Dir(path))
+	if cause != ErrPermission {
+		return cause
 	}
-	return cause
+	dir := filepath.Dir(path)
+	if refused := (*fs.PathError)(nil); errors.As(err, &refused) && filepath.Dir(refused.Path) == dir {
+		if path = refused.Path; refused.Op == "remove" {
+			path = dir
+		}
+	}
+	return permissionError(path, dir)
 }
 
 // WriteNote leaves a small text beside the database, without it if there is no room. Nothing comes of

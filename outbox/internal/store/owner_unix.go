@@ -44,7 +44,7 @@ func access(path string) error {
 func permissionError(path, dir string) error {
 	e := &PermissionError{Path: path}
 	info, err := os.Lstat(path)
-	for errors.Is(err, fs.ErrPermission) && filepath.Dir(path) != path {
+	for (errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist)) && filepath.Dir(path) != path {
 		path = filepath.Dir(path)
 		info, err = os.Lstat(path)
 	}

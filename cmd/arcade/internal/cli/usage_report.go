@@ -17,6 +17,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/report"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/identity"
 )
 
 func (a *App) newUsageReport() *cobra.Command {
@@ -186,6 +187,7 @@ func replaceFile(path string, content []byte) error {
 		return err
 	}
 	_, err = file.Write(content)
+	err = errors.Join(err, identity.GiveToOwnerOf(filepath.Dir(path), file.Name()))
 	if err := errors.Join(err, file.Chmod(mode), file.Close()); err != nil {
 		return errors.Join(err, os.Remove(file.Name()))
 	}

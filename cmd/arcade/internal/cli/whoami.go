@@ -225,8 +225,11 @@ func (a *App) logout() error {
 		fingerprint = credentials.Fingerprint()
 	}
 	if err := s.File.Remove(); err != nil {
-		return failed("credentials not removed", "the credentials file cannot be removed: "+cause(err),
-			"Remove it yourself; until then you are logged in.")
+		const words, before = "credentials not removed", "the credentials file cannot be removed: "
+		if track.FileReason(s.File.Path, err).Code != "" {
+			return a.credentialsFailure(words, before, s.File.Path, err)
+		}
+		return failed(words, before+cause(err), "Remove it yourself; until then you are logged in.")
 	}
 	a.change = identity.Logout{Credential: fingerprint}
 	return a.say("You are logged out.")

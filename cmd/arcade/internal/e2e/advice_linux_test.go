@@ -464,6 +464,7 @@ func TestRootLeavesNothingOfItsOwnInSomebodysHome(t *testing.T) {
 	s.AwaitNoFlusher()
 	s.Must("usage", "flush")
 	s.Must("usage", "disable")
+	s.Must("usage", "report", "--no-browser") // disable has removed the page
 	entries, err := os.ReadDir(s.Path(""))
 	if err != nil || len(entries) < 5 {
 		t.Fatalf("there are %d files, %v; want more than that", len(entries), err)
@@ -476,5 +477,41 @@ func TestRootLeavesNothingOfItsOwnInSomebodysHome(t *testing.T) {
 		if owner := info.Sys().(*syscall.Stat_t).Uid; owner != nobody {
 			t.Errorf("%s belongs to user %d, want the home's owner", entry.Name(), owner)
 		}
+	}
+}
+
+// Which of root's files is in the way is said by whatever meets it, and not that another one is.
+func TestEveryCommandNamesTheFileOfRootsThatIsInItsWay(t *testing.T) {
+	for _, test := range []struct{ file, command string }{
+		{"credentials.lock", "login --with-key"},
+		{"credentials.yaml", "org list"},
+		{"usage.db.flusher.lock", "usage flush"},
+		{"usage.db.flusher.lock", "usage status"},
+		{"", "logout"},
+	} {
+		t.Run(test.command+" and "+test.file, func(t *testing.T) {
+			s := newMachine(t)
+			s.Env = append(s.Env, testbed.Flusher)
+			s.WriteCredentials("arc_ada")
+			s.Must("succeed")
+			for _, lock := range []string{"credentials.lock", "usage.db.flusher.lock"} {
+				if err := os.WriteFile(s.Path(lock), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			openTo(s, nobody)
+			if err := os.Lchown(s.Path(test.file), 0, 0); err != nil {
+				t.Fatal(err)
+			}
+			cmd := s.Command(strings.Fields(test.command)...)
+			cmd.Stdin, cmd.Env = strings.NewReader("arc_ada"), append(cmd.Env, "OUTBOX_FLUSHER=")
+			becomes(s, cmd, nobody)
+			r := s.Finish(cmd)
+			said := strings.Join(strings.Fields(r.Stdout+r.Stderr), " ")
+			want := filepath.Join("~/.arcade", test.file) + " belongs to root. " + s.fill("Run 'sudo chown -R nobody {home}/.arcade'.")
+			if r.Code != 1 || !strings.Contains(said, want) {
+				t.Errorf("it ends with %d and says %q, want 1 and %q", r.Code, said, want)
+			}
+		})
 	}
 }
