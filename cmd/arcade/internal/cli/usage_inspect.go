@@ -100,26 +100,24 @@ func (a *App) inspectOne(ctx context.Context, q *track.Queue, id string) error {
 }
 
 func (a *App) inspect(ctx context.Context, q *track.Queue, filter track.Filter, asJSON bool) error {
-	if asJSON || !a.Out.Interactive {
-		return q.Show(ctx, filter, func(s track.Snapshot, messages iter.Seq2[track.Message, error]) error {
-			if asJSON {
-				return a.streamJSON(a.newInspection(s, filter), messages)
-			}
+	return q.Show(ctx, filter, func(s track.Snapshot, messages iter.Seq2[track.Message, error]) error {
+		switch {
+		case asJSON:
+			return a.streamJSON(a.newInspection(s, filter), messages)
+		case !a.Out.Interactive:
 			return a.streamTSV(total(s, filter), messages)
+		}
+		if err := a.printHeader(s, q); err != nil {
+			return err
+		}
+		shown, err := inPortions(messages, func(portion []track.Message) error {
+			return a.Out.Table("", inspectColumns(), a.rowsForPeople(portion))
 		})
-	}
-	s, err := q.Snapshot(ctx, filter)
-	if err != nil {
+		if all := total(s, filter); err == nil && 0 < shown && shown < all {
+			err = a.say(fmt.Sprintf("%d of %d; '--limit 0' shows all.", shown, all))
+		}
 		return err
-	}
-	if err := a.printHeader(s, q); err != nil || len(s.Messages) == 0 {
-		return err
-	}
-	err = a.Out.Table("", inspectColumns(), a.rowsForPeople(s.Messages))
-	if shown, all := len(s.Messages), total(s, filter); err == nil && shown < all {
-		err = a.say(fmt.Sprintf("%d of %d; '--limit 0' shows all.", shown, all))
-	}
-	return err
+	})
 }
 
 // total is how many messages the filter would select without its limit.
@@ -136,36 +134,38 @@ func total(s track.Snapshot, filter track.Filter) int {
 	}
 }
 
-// streamTSV prints rows in portions, so that a long queue takes no more memory than a short one.
-func (a *App) streamTSV(total int, messages iter.Seq2[track.Message, error]) error {
-	const portion = 500
-	shown, columns := 0, inspectColumns()
-	var rows []track.Message
-	flush := func() error {
-		err := a.Out.TSV(columns, rowsForPrograms(rows))
-		columns, rows = nil, rows[:0]
-		return err
-	}
+// inPortions hands messages on so that a long queue takes no more memory than a short one.
+func inPortions(messages iter.Seq2[track.Message, error], print func([]track.Message) error) (shown int, err error) {
+	var portion []track.Message
 	for m, err := range messages {
 		if err != nil {
-			return err
+			return shown, err
 		}
 		shown++
-		if rows = append(rows, m); len(rows) == portion {
-			if err := flush(); err != nil {
-				return err
+		if portion = append(portion, m); len(portion) == 500 {
+			if err := print(portion); err != nil {
+				return shown, err
 			}
+			portion = portion[:0]
 		}
 	}
-	if columns != nil || len(rows) > 0 {
-		if err := flush(); err != nil {
-			return err
-		}
+	if len(portion) > 0 {
+		err = print(portion)
 	}
-	if shown < total {
+	return shown, err
+}
+
+func (a *App) streamTSV(total int, messages iter.Seq2[track.Message, error]) error {
+	if err := a.Out.TSV(inspectColumns(), nil); err != nil {
+		return err
+	}
+	shown, err := inPortions(messages, func(portion []track.Message) error {
+		return a.Out.TSV(nil, rowsForPrograms(portion))
+	})
+	if err == nil && shown < total {
 		a.tell(fmt.Sprintf("Note: %d of %d messages; '--limit 0' gives all.", shown, total))
 	}
-	return nil
+	return err
 }
 
 // streamJSON prints the document as Stream.JSON would, one message at a time.

@@ -55,6 +55,15 @@ func TestALongQueueTakesNoMoreMemoryThanAShortOne(t *testing.T) {
 			t.Errorf("arcade %v takes %d kB for %d messages, want %d at most", args, took, messages, most)
 		}
 	}
+	page := filepath.Join(t.TempDir(), "page")
+	if took := peak(t, s.Command("usage", "report", "--output", page)); took > most {
+		t.Errorf("the report takes %d kB for %d messages, want %d at most", took, messages, most)
+	}
+	shown := testbed.OnTerminal(t, 120, s.onModernTerminal("", "usage", "inspect", "--limit", "0"))
+	shown.Await("\n20000  ")
+	if took := peakSoFar(shown.Cmd.Process.Pid); took > most || took == 0 {
+		t.Errorf("on a terminal half of %d messages take %d kB, want %d at most", messages, took, most)
+	}
 	for _, path := range outputs {
 		out, err := os.ReadFile(path)
 		if n := bytes.Count(out, []byte("01a21308-b607-73e6-98c2-")); n != messages-1 {
@@ -81,11 +90,16 @@ func peak(t *testing.T, cmd *exec.Cmd) (most int) {
 			return most
 		case <-time.After(5 * time.Millisecond):
 		}
-		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
-		if _, rest, found := strings.Cut(string(status), "VmHWM:"); found {
-			fmt.Sscan(rest, &most)
-		}
+		most = max(most, peakSoFar(cmd.Process.Pid))
 	}
+}
+
+func peakSoFar(pid int) (most int) {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if _, rest, found := strings.Cut(string(status), "VmHWM:"); found {
+		fmt.Sscan(rest, &most)
+	}
+	return most
 }
 
 func TestAListSaysThatItIsCut(t *testing.T) {

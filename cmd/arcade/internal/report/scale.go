@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -24,13 +25,13 @@ type scale struct {
 }
 
 func (s *sums) scale(now time.Time) scale {
-	first, last := s.points[0].recorded, now
+	first, last := s.points[0].recorded(), now
 	for _, p := range s.points {
-		if p.recorded.Before(first) {
-			first = p.recorded
+		if p.recorded().Before(first) {
+			first = p.recorded()
 		}
-		if p.recorded.After(last) { // by a clock that was wrong
-			last = p.recorded
+		if p.recorded().After(last) { // by a clock that was wrong
+			last = p.recorded()
 		}
 	}
 	_, offset := now.Zone()
@@ -81,28 +82,29 @@ func (s *sums) tallies(c scale) []tally {
 		list[i] = tally{}
 	}
 	for _, p := range s.points {
-		list[c.slot(p.recorded)][p.state]++
+		list[c.slot(p.recorded())][p.state()]++
 	}
 	return list
 }
 
 // edge is a moment at which the number of waiting messages changes.
 type edge struct {
-	at     time.Time
+	at     int64 // Unix milliseconds
 	change int
 }
 
-func (s *sums) edges() (list []edge) {
+func (s *sums) edges() []edge {
+	list := make([]edge, 0, len(s.points))
 	for _, p := range s.points {
-		if p.state != Pending && p.settled.IsZero() { // nobody knows how long it waited
+		if p.state() != Pending && p.settled().IsZero() { // nobody knows how long it waited
 			continue
 		}
-		list = append(list, edge{p.recorded, 1})
-		if !p.settled.IsZero() {
-			list = append(list, edge{p.settled, -1})
+		list = append(list, edge{p.recordedAt, 1})
+		if !p.settled().IsZero() {
+			list = append(list, edge{p.settledAt, -1})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b edge) int { return a.at.Compare(b.at) })
+	slices.SortStableFunc(list, func(a, b edge) int { return cmp.Compare(a.at, b.at) })
 	return list
 }
 
@@ -111,7 +113,7 @@ func (s *sums) waiting(c scale) []int {
 	most := make([]int, c.slots*perSlot)
 	now, part := 0, 0
 	for _, e := range s.edges() {
-		for to := c.part(e.at); part < to; {
+		for to := c.part(time.UnixMilli(e.at)); part < to; {
 			part++
 			most[part] = now
 		}

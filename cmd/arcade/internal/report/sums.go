@@ -19,12 +19,28 @@ type sums struct {
 	newest   []Message // in the order of recording, at least the last kept ones
 }
 
-// point is when a message was recorded and settled.
+// point is when a message was recorded and settled, in Unix milliseconds: there is one for each message.
 type point struct {
-	recorded, settled time.Time // settled is zero while it waits
-	state             State
-	alias             bool
+	recordedAt, settledAt int64
+	delivered, dead       bool
+	alias                 bool
 }
+
+func (p point) state() State {
+	switch {
+	case p.delivered:
+		return Delivered
+	case p.dead:
+		return Dead
+	default:
+		return Pending
+	}
+}
+
+func (p point) recorded() time.Time { return time.UnixMilli(p.recordedAt).UTC() }
+
+// settled is zero while it waits.
+func (p point) settled() time.Time { return time.UnixMilli(p.settledAt).UTC() }
 
 // command is what is known about the runs of one command.
 type command struct {
@@ -58,7 +74,7 @@ func add(data Data) (*sums, error) {
 func (s *sums) add(m Message) {
 	m.State = known(m.State)
 	s.total++
-	s.points = append(s.points, point{m.RecordedAt, m.SettledAt, m.State, m.Alias})
+	s.points = append(s.points, point{m.RecordedAt.UnixMilli(), m.SettledAt.UnixMilli(), m.State == Delivered, m.State == Dead, m.Alias})
 	if !m.Alias {
 		s.count(m)
 		s.assign(m)
@@ -160,18 +176,18 @@ type delivery struct {
 func (s *sums) deliveries() (list []delivery) {
 	at := map[int64]int{}
 	for _, p := range s.points {
-		if p.state != Delivered || p.alias || p.settled.IsZero() {
+		if p.state() != Delivered || p.alias || p.settled().IsZero() {
 			continue
 		}
-		i, known := at[p.settled.UnixMilli()]
+		i, known := at[p.settled().UnixMilli()]
 		if !known {
 			i = len(list)
-			at[p.settled.UnixMilli()] = i
-			list = append(list, delivery{at: p.settled, first: p.recorded})
+			at[p.settled().UnixMilli()] = i
+			list = append(list, delivery{at: p.settled(), first: p.recorded()})
 		}
 		list[i].events++
-		if p.recorded.Before(list[i].first) {
-			list[i].first = p.recorded
+		if p.recorded().Before(list[i].first) {
+			list[i].first = p.recorded()
 		}
 	}
 	slices.SortFunc(list, func(a, b delivery) int { return a.at.Compare(b.at) })
