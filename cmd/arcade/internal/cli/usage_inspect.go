@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -353,28 +352,32 @@ func (a *App) stateLabel(s track.State) string {
 	return a.Out.Paint(colour, symbol[0]+" "+string(s))
 }
 
-// followInterval is how often the queue is looked at: often enough to look live, and a look
-// takes a fraction of a millisecond.
-const followInterval = 200 * time.Millisecond
+// followInterval is how often the queue is looked at: often enough to look live, and a look takes a
+// fraction of a millisecond. Where thousands of messages may still change it takes longer, and so does the
+// pause, up to longestPause.
+const (
+	followInterval = 200 * time.Millisecond
+	longestPause   = 2 * time.Second
+)
 
 // follow prints messages as they are recorded and again when they are settled, until it is interrupted or
 // nobody reads any more.
 func (a *App) follow(ctx context.Context, q *track.Queue, filter track.Filter) error {
 	seen := map[int64]string{}
 	headed := !a.Out.Interactive
-	ticker := time.NewTicker(followInterval)
-	defer ticker.Stop()
 	for {
-		s, err := q.Snapshot(ctx, filter)
+		began := time.Now()
+		err := q.Show(ctx, filter, func(s track.Snapshot, messages iter.Seq2[track.Message, error]) error {
+			if !headed {
+				headed = true
+				if err := a.printHeader(s, q); err != nil {
+					return err
+				}
+			}
+			return a.printChanges(seen, messages)
+		})
 		if ctx.Err() != nil {
 			return errLeft
-		}
-		if err == nil && !headed {
-			headed = true
-			err = a.printHeader(s, q)
-		}
-		for _, m := range changed(seen, s.Messages) {
-			err = errors.Join(err, a.printChange(m))
 		}
 		if err != nil {
 			return err
@@ -384,7 +387,7 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter track.Filter) e
 		select {
 		case <-ctx.Done():
 			return errLeft
-		case <-ticker.C:
+		case <-time.After(min(max(followInterval, 4*time.Since(began)), longestPause)):
 		}
 		if a.Out.Unread() {
 			return errOutputClosed
@@ -392,15 +395,20 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter track.Filter) e
 	}
 }
 
-// changed returns the messages that are new or in a new state, and notes them as seen.
-func changed(seen map[int64]string, messages []track.Message) (list []track.Message) {
-	for _, m := range messages {
+// printChanges prints the messages that are new or in a new state, and notes them as seen.
+func (a *App) printChanges(seen map[int64]string, messages iter.Seq2[track.Message, error]) error {
+	for m, err := range messages {
+		if err != nil {
+			return err
+		}
 		if now := string(m.State) + m.LastError; seen[m.Seq] != now {
+			if err := a.printChange(m); err != nil {
+				return err
+			}
 			seen[m.Seq] = now
-			list = append(list, m)
 		}
 	}
-	return list
+	return nil
 }
 
 // oldestOpen returns the number from which on messages are looked at again: of the oldest one seen

@@ -59,10 +59,13 @@ func TestALongQueueTakesNoMoreMemoryThanAShortOne(t *testing.T) {
 	if took := peak(t, s.Command("usage", "report", "--output", page)); took > most {
 		t.Errorf("the report takes %d kB for %d messages, want %d at most", took, messages, most)
 	}
-	shown := testbed.OnTerminal(t, 120, s.onModernTerminal("", "usage", "inspect", "--limit", "0"))
-	shown.Await("\n20000  ")
-	if took := peakSoFar(shown.Cmd.Process.Pid); took > most || took == 0 {
-		t.Errorf("on a terminal half of %d messages take %d kB, want %d at most", messages, took, most)
+	for more, half := range map[string]string{"": "\n20000  ", "--follow": " 20000  "} {
+		args := slices.DeleteFunc([]string{"usage", "inspect", "--limit", "0", more}, func(arg string) bool { return arg == "" })
+		shown := testbed.OnTerminal(t, 120, s.onModernTerminal("", args...))
+		shown.Await(half)
+		if took := peakSoFar(shown.Cmd.Process.Pid); took > most || took == 0 {
+			t.Errorf("arcade %v on a terminal takes %d kB for half of %d messages, want %d at most", args, took, messages, most)
+		}
 	}
 	for _, path := range outputs {
 		out, err := os.ReadFile(path)
