@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -45,9 +46,11 @@ type Machine struct {
 // NewMachine makes one whose home has no files.
 func NewMachine(t testing.TB) *Machine {
 	t.Helper()
-	m := &Machine{TB: t, Home: t.TempDir(), Posthog: outboxtest.Start(t), Cloud: newCloud(t), Engine: secretstest.Start(EngineKey)}
+	m := &Machine{TB: t, Home: t.TempDir(), Posthog: outboxtest.New(), Cloud: newCloud(t), Engine: secretstest.Start(EngineKey)}
 	t.Cleanup(m.Engine.Close)
-	m.PosthogAt = m.Posthog.URL()
+	t.Cleanup(m.Posthog.Close)
+	m.PosthogAt = fmt.Sprintf("http://127.0.0.1:%d", FreePort(t)) // nobody takes it while m is offline
+	m.Online()
 	t.Cleanup(m.AwaitNoFlusher) // a flusher that outlives the test would write into a removed home
 	return m
 }
@@ -138,14 +141,19 @@ func (m *Machine) Login() Result {
 	return m.Must("login", "--host", "localhost", "--port", m.Cloud.Port())
 }
 
-// FreePort returns a port of this machine that nobody listens on.
+// FreePort returns a port of this machine that nobody listens on. It is none of those that systems give
+// to whoever asks for any port, or connects (32768 and up): a test beside this one does both all the time.
 func FreePort(tb testing.TB) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	tb.Helper()
+	for range 100 {
+		port := 10_000 + rand.IntN(22_000)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	tb.Fatal("no free port was found")
+	return 0
 }
 
 // Inspect returns what `usage inspect --json` says.
