@@ -297,8 +297,8 @@ func (c *Callback) answer(w http.ResponseWriter, query url.Values) {
 	}
 	c.first.Do(func() { // the browser may come twice
 		grant, err := grantFrom(query)
+		close(c.answered) // before Finish can be called, which else cuts this connection off
 		c.granted <- answer{grant, err}
-		close(c.answered)
 	})
 	w.Header().Set("Location", donePage)
 	writePage(w, http.StatusSeeOther, pageHead)
