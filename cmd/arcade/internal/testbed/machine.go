@@ -21,6 +21,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -51,7 +52,7 @@ func NewMachine(t testing.TB) *Machine {
 	t.Cleanup(m.Posthog.Close)
 	m.PosthogAt = fmt.Sprintf("http://127.0.0.1:%d", FreePort(t)) // nobody takes it while m is offline
 	m.Online()
-	t.Cleanup(m.AwaitNoFlusher) // a flusher that outlives the test would write into a removed home
+	t.Cleanup(m.endFlushers) // one that outlives the test would write into a removed home
 	return m
 }
 
@@ -141,12 +142,18 @@ func (m *Machine) Login() Result {
 	return m.Must("login", "--host", "localhost", "--port", m.Cloud.Port())
 }
 
-// FreePort returns a port of this machine that nobody listens on. It is none of those that systems give
-// to whoever asks for any port, or connects (32768 and up): a test beside this one does both all the time.
+// lastPort begins somewhere, because packages are tested side by side.
+var lastPort atomic.Int64
+
+func init() { lastPort.Store(rand.Int64N(22_000)) }
+
+// FreePort returns a port of this machine that nobody listens on, and each only once. It is none of
+// those that systems give to whoever asks for any port, or connects (32768 and up): a test beside this
+// one does both all the time.
 func FreePort(tb testing.TB) int {
 	tb.Helper()
 	for range 100 {
-		port := 10_000 + rand.IntN(22_000)
+		port := int(10_000 + lastPort.Add(1)%22_000)
 		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			l.Close()
 			return port
@@ -227,6 +234,20 @@ func (m *Machine) AwaitNoFlusher() {
 		m.Fatal(err)
 	}
 	m.Eventually("the flusher is gone", func() bool { return len(m.Flushers()) == 0 && !box.Flushing() })
+}
+
+// endFlushers tells what still lingers to leave, as a machine that shuts down does, and waits for that.
+func (m *Machine) endFlushers() {
+	m.Helper()
+	m.Eventually("the flushers have left", func() bool {
+		pids := m.Flushers()
+		for _, pid := range pids {
+			if pid > 0 {
+				terminate(pid)
+			}
+		}
+		return len(pids) == 0
+	})
 }
 
 // Eventually waits for a condition, for longer than a flusher lives.

@@ -15,6 +15,9 @@ func (m *Machine) Interruptible(args ...string) *exec.Cmd { return m.Command(arg
 // Interrupt does what Ctrl-C does.
 func Interrupt(p *os.Process) error { return p.Signal(os.Interrupt) }
 
+// terminate tells a process to leave.
+func terminate(pid int) { syscall.Kill(pid, syscall.SIGTERM) }
+
 // killSelf ends the process as `kill -9` does: nothing of it runs any more.
 func killSelf() { syscall.Kill(syscall.Getpid(), syscall.SIGKILL) }
 

@@ -28,6 +28,9 @@ func Interrupt(p *os.Process) error {
 	return windows.GenerateConsoleCtrlEvent(windows.CTRL_BREAK_EVENT, uint32(p.Pid))
 }
 
+// terminate has nothing to tell a process with here: it leaves by itself.
+func terminate(int) {}
+
 // killSelf ends the process at once: nothing of it runs any more.
 func killSelf() {
 	if self, err := os.FindProcess(os.Getpid()); err == nil {
