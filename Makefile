@@ -27,10 +27,11 @@ help: ## this list
 # The race detector needs a C compiler; a machine that has only Go tests without it.
 RACE = $(shell command -v "$$($(GO) env CC)" > /dev/null 2>&1 && echo -race)
 
-# Whole processes under fire are four times as fast without the detector, which `make torture` gives them.
-test: ## every test, with the race detector where it finds something, in random order
+# Whole processes are three times as fast without the detector, which `make torture` gives them.
+test: ## every test, with the race detector but for whole processes, in random order
 	@[ -n "$(RACE)" ] || echo "no C compiler: testing without the race detector"
-	GORACE=atexit_sleep_ms=0 $(GO) test $(RACE) -p 2 -parallel 4 -shuffle=on -timeout 20m $(filter-out %/fire,$(shell $(GO) list ./...))
+	GORACE=atexit_sleep_ms=0 $(GO) test $(RACE) -p 2 -parallel 4 -shuffle=on -timeout 20m $(filter-out %/e2e %/docstest %/fire,$(shell $(GO) list ./...))
+	$(GO) test -p 2 -parallel 4 -shuffle=on -timeout 20m $(ROOMS)/e2e $(ROOMS)/docstest
 	$(GO) test -parallel 4 -shuffle=on -timeout 20m $(ROOMS)/fire
 
 ROUNDS ?= 500
@@ -38,6 +39,7 @@ SEED   ?=
 torture: ## the promises under fire, with the race detector and in the long form; SEED=n repeats a run's plan
 	ARCADE_TORTURE_ROUNDS=$(ROUNDS) ARCADE_TORTURE_SEED=$(SEED) \
 	  $(GO) test $(RACE) -count=1 -timeout 30m -v $(ROOMS)/fire
+	GORACE=atexit_sleep_ms=0 $(GO) test $(RACE) -count=1 -timeout 20m $(ROOMS)/e2e
 	@echo "== the crowds and the damage once more, at full speed and full size"
 	ARCADE_TORTURE_ROUNDS=$(ROUNDS) ARCADE_TORTURE_SEED=$(SEED) \
 	  $(GO) test -count=1 -timeout 15m -run 'TortureCrowd|TortureRandom' -v $(ROOMS)/fire

@@ -50,9 +50,8 @@ func NewMachine(t testing.TB) *Machine {
 	m := &Machine{TB: t, Home: t.TempDir(), Posthog: outboxtest.New(), Cloud: newCloud(t), Engine: secretstest.Start(EngineKey)}
 	t.Cleanup(m.Engine.Close)
 	t.Cleanup(m.Posthog.Close)
-	m.PosthogAt = fmt.Sprintf("http://127.0.0.1:%d", FreePort(t)) // nobody takes it while m is offline
-	m.Online()
-	t.Cleanup(m.endFlushers) // one that outlives the test would write into a removed home
+	m.PosthogAt = fmt.Sprintf("http://127.0.0.1:%d", onFreePort(t, m.Posthog.Listen)) // nobody takes it while m is offline
+	t.Cleanup(m.endFlushers)                                                          // one that outlives the test would write into a removed home
 	return m
 }
 
@@ -127,12 +126,13 @@ func (m *Machine) Offline() {
 	m.Posthog.Close()
 }
 
-// Online makes PostHog listen again where it did.
+// Online makes PostHog listen again where it did. A child that was made when it stopped to may have the
+// socket open for another moment.
 func (m *Machine) Online() {
 	m.Helper()
-	if err := m.Posthog.Listen(strings.TrimPrefix(m.PosthogAt, "http://")); err != nil {
-		m.Fatal(err)
-	}
+	m.Eventually("PostHog listens again", func() bool {
+		return m.Posthog.Listen(strings.TrimPrefix(m.PosthogAt, "http://")) == nil
+	})
 }
 
 // Login logs in at the fake Arcade Cloud as the person it has been told about last.
@@ -142,20 +142,31 @@ func (m *Machine) Login() Result {
 	return m.Must("login", "--host", "localhost", "--port", m.Cloud.Port())
 }
 
+// FreePort returns a port of this machine that nobody listens on.
+func FreePort(tb testing.TB) int {
+	tb.Helper()
+	return onFreePort(tb, func(address string) error {
+		l, err := net.Listen("tcp", address)
+		if err == nil {
+			l.Close()
+		}
+		return err
+	})
+}
+
 // lastPort begins somewhere, because packages are tested side by side.
 var lastPort atomic.Int64
 
 func init() { lastPort.Store(rand.Int64N(22_000)) }
 
-// FreePort returns a port of this machine that nobody listens on, and each only once. It is none of
-// those that systems give to whoever asks for any port, or connects (32768 and up): a test beside this
-// one does both all the time.
-func FreePort(tb testing.TB) int {
+// onFreePort tries one port after the other, each only once, until one can be used. It is none of those
+// that systems give to whoever asks for any port, or connects (32768 and up): a test beside this one
+// does both all the time.
+func onFreePort(tb testing.TB, use func(address string) error) (port int) {
 	tb.Helper()
 	for range 100 {
 		port := int(10_000 + lastPort.Add(1)%22_000)
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			l.Close()
+		if use(fmt.Sprintf("127.0.0.1:%d", port)) == nil {
 			return port
 		}
 	}
