@@ -86,9 +86,12 @@ func (m *machine) fill(messages int) error {
 	if err := m.logout(keeping).Run(); err != nil {
 		return err
 	}
-	// The command that starts a flusher makes its lock, and without one there is nothing to do for it.
-	if err := os.WriteFile(filepath.Join(m.home, ".arcade", "usage.db.flusher.lock"), nil, 0o600); err != nil {
-		return err
+	// The command that starts a flusher makes its locks: it does nothing without the first one, and would
+	// not linger, as those of users do, without the second.
+	for _, name := range []string{"usage.db.flusher.lock", "usage.db.linger.lock"} {
+		if err := os.WriteFile(filepath.Join(m.home, ".arcade", name), nil, 0o600); err != nil {
+			return err
+		}
 	}
 	box, err := m.box()
 	if err != nil {
