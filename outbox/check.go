@@ -16,8 +16,8 @@ import (
 const recordRoom = 128 << 10
 
 // Check tries what Record would need, and undoes it: the directory, the write lock, the database, room
-// on the disk, the flusher's lock, the program that it is. Its error says what is missing; it can be all those of
-// this package but ErrNone, ErrOff and ErrBusy. Where there is no database it creates none.
+// on the disk, the flusher's lock, the program that it is. Its error says what is missing; it can be all
+// those of this package but ErrNone, ErrOff and ErrBusy. Where there is no database it creates none.
 func (o *Outbox) Check(ctx context.Context) error {
 	if err := o.store.Try(ctx, recordRoom); err != nil {
 		return err

@@ -474,8 +474,8 @@ func (a *App) keep(ctx context.Context, login identity.Credentials, principal st
 	if err != nil {
 		return err
 	}
-	if err := s.File.Write(ctx, login); err != nil {
-		return a.notKept(s, err)
+	if err := a.notKept(s, s.File.Write(ctx, login)); err != nil {
+		return err
 	}
 	a.change = identity.Login{Credential: login.Fingerprint(), Principal: principal}
 	line := "You are logged in" + asWhom(login) + "."

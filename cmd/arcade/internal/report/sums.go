@@ -179,10 +179,10 @@ func (s *sums) deliveries() (list []delivery) {
 		if p.state() != Delivered || p.alias || p.settled().IsZero() {
 			continue
 		}
-		i, known := at[p.settled().UnixMilli()]
+		i, known := at[p.settledAt]
 		if !known {
 			i = len(list)
-			at[p.settled().UnixMilli()] = i
+			at[p.settledAt] = i
 			list = append(list, delivery{at: p.settled(), first: p.recorded()})
 		}
 		list[i].events++
