@@ -45,7 +45,7 @@ func typical(n int) []outbox.Message {
 	messages := make([]outbox.Message, n)
 	for i := range messages {
 		messages[i] = event1(fmt.Sprintf(`{"command_name":"secret.set","cli_version":"1.2.3","runtime_language":"go","runtime_version":"go1.26.8","os_type":"Linux","os_release":"6.1.0-13-amd64","duration":%d.25}`, i))
-		messages[i].UUID = uuid.NewString()
+		messages[i].UUID = uuid.Must(uuid.NewV7()).String() // the outbox's default: neighbours in the queue are so in the index
 	}
 	return messages
 }
