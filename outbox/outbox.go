@@ -43,6 +43,9 @@ type Recorded struct {
 	Trouble error
 }
 
+// errNothing is for who gives no function: a panic in the middle of a transaction would say less.
+var errNothing = errors.New("outbox: there is nothing to be done: give it a function")
+
 // Record runs change in one transaction, in which it adds messages and changes tables of the
 // caller's. What was committed is durable when Record returns, and a flusher is on its way if
 // one is due. It returns ErrOff, and does not run change, when tracking is off.
@@ -52,6 +55,9 @@ type Recorded struct {
 //
 // What went wrong is left for Note to find, but for an error of change and what a cancelled ctx has ended.
 func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recorded, err error) {
+	if change == nil {
+		return r, errNothing
+	}
 	var changed error
 	r, err = o.record(ctx, func(tx *Tx) error {
 		changed = change(tx)
@@ -112,6 +118,9 @@ func (o *Outbox) record(ctx context.Context, change func(tx *Tx) error) (r Recor
 // with tracking off, syncs nothing and starts no flusher. Messages are refused while tracking
 // is off.
 func (o *Outbox) Update(ctx context.Context, change func(tx *Tx) error) error {
+	if change == nil {
+		return errNothing
+	}
 	return o.store.Locked(ctx, func() error {
 		var tx *Tx
 		err := o.write(ctx, func(now *Tx) error {
@@ -128,6 +137,9 @@ func (o *Outbox) Update(ctx context.Context, change func(tx *Tx) error) error {
 // View runs look in a transaction that cannot write, without the lock: looking at the queue
 // changes nothing and waits for nobody. It returns ErrNone when there is no database.
 func (o *Outbox) View(ctx context.Context, look func(tx *Tx) error) error {
+	if look == nil {
+		return errNothing
+	}
 	return o.store.View(ctx, func(sqlTx *sql.Tx) error {
 		tx, err := o.begin(ctx, sqlTx)
 		if err != nil {

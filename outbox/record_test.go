@@ -91,6 +91,40 @@ func TestATransactionEndsWithItsFunctionAlone(t *testing.T) {
 	}
 }
 
+func TestNoFunctionIsAnErrorAndNoPanic(t *testing.T) {
+	b := newBench(t)
+	b.recordOne()
+	_, recorded := b.box.Record(t.Context(), nil)
+	for name, err := range map[string]error{
+		"Record": recorded, "Update": b.box.Update(t.Context(), nil), "View": b.box.View(t.Context(), nil),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "give it a function") {
+			t.Errorf("%s returns %v, want an error that says what to do", name, err)
+		}
+	}
+	if n := b.counts().Pending; n != 1 {
+		t.Errorf("%d events wait, want the one from before", n)
+	}
+}
+
+func TestAUUIDIsGivenOnce(t *testing.T) {
+	b := newBench(t)
+	const id = "0190a3c0-0000-7000-8000-000000000001"
+	for _, second := range []outbox.Message{
+		{UUID: id, Event: "ran", AnonID: "other"}, {UUID: id, Kind: outbox.Alias, Event: "alias", AnonID: "anon", DistinctID: "person"},
+	} {
+		_, err := b.box.Record(t.Context(), func(tx *outbox.Tx) error {
+			return errors.Join(tx.Add(t.Context(), outbox.Message{UUID: id, Event: "ran", AnonID: "anon"}), tx.Add(t.Context(), second))
+		})
+		if err == nil || !strings.Contains(err.Error(), "its uuid is that of a message that was added before") {
+			t.Errorf("a second %s with one uuid: %v, want an error in words; a server would fold the two", second.Kind, err)
+		}
+	}
+	if n := b.counts().Pending; n != 0 {
+		t.Errorf("%d messages wait, want none: the error undoes all", n)
+	}
+}
+
 func TestDoNotTrackIsHeededUnlessTheProgramsOwnSwitchIsOn(t *testing.T) {
 	for _, test := range []struct {
 		value   string

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
 
 // Tx is a transaction of the queue and of the embedder's tables. It ends with the function that it
@@ -88,7 +90,8 @@ func (tx *Tx) committed() (err error) {
 }
 
 // Add adds a message, with what it left out filled in. An alias for an anon id that has one
-// already is ignored: one anon id is aliased once. Adding to a full queue drops the oldest event
+// already is ignored: one anon id is aliased once. A uuid is given once, too: a second message with it
+// is an error. Adding to a full queue drops the oldest event
 // and counts it. It returns ErrOff when tracking is off, and an error that says what is wrong
 // with a message that could never be sent.
 func (tx *Tx) Add(ctx context.Context, m Message) error {
@@ -104,6 +107,9 @@ func (tx *Tx) Add(ctx context.Context, m Message) error {
 		VALUES (?, ?, ?, ?, nullif(?, ''), nullif(?, ''), ?, ?)
 		ON CONFLICT (anon_id) WHERE kind = 'alias' DO NOTHING`,
 		m.UUID, m.Kind, m.Event, m.AnonID, m.DistinctID, m.Hold, string(m.Properties), m.RecordedAt.UnixMilli())
+	if store.IsTaken(err) {
+		return errors.New("add message: its uuid is that of a message that was added before")
+	}
 	if err != nil {
 		return fmt.Errorf("add message: %w", err)
 	}

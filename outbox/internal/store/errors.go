@@ -97,6 +97,7 @@ const (
 	codeConstraint = 19
 	codeMismatch   = 20
 	codeNotADB     = 26
+	codeUnique     = 2067 // extended, of codeConstraint
 	// Extended codes of SQLITE_IOERR.
 	codeShortRead = 522  // the file was cut
 	codeWrite     = 778  // for any reason but ENOSPC
@@ -113,6 +114,9 @@ func isExtended(err error, code int) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && e.Code() == code
 }
+
+// IsTaken tells whether a row was refused because a value that must be unique is there already.
+func IsTaken(err error) bool { return isExtended(err, codeUnique) }
 
 func isUnmappable(err error) bool { return isExtended(err, codeShmMap) }
 
