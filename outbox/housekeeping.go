@@ -11,6 +11,7 @@ import (
 // before one would for ever belong to nobody.
 const (
 	maxPending  = 100_000
+	dropAtOnce  = 200 // fewer than one command in a hundred drops them
 	maxReceipts = 500
 	maxAge      = 90 * 24 * time.Hour
 	receiptAge  = 7 * 24 * time.Hour
@@ -24,23 +25,26 @@ const (
 	housekeepingPages = 256
 )
 
-// dropOverflow makes room for the message that was just added as seq. A look at the oldest
-// one is enough: numbers are given without gaps, from 1 on. It drops one for one: a single flipped
-// bit in the last number given would otherwise empty the queue.
+// dropOverflow makes room for the message that was just added as seq. As long as so many numbers have
+// not been given since the oldest event, the queue cannot be full, and nothing is counted. A full queue
+// loses some events at once, so that most commands find room.
 func (tx *Tx) dropOverflow(ctx context.Context, seq int64) error {
 	if seq <= maxPending {
 		return nil
 	}
-	var oldest sql.NullInt64
-	err := tx.QueryRowContext(ctx, `SELECT min(seq) FROM messages WHERE state = 'pending'`).Scan(&oldest)
+	var full bool
+	err := tx.QueryRowContext(ctx, `
+		SELECT CASE WHEN ?1 - min(seq) < ?2 THEN 0 ELSE
+			(SELECT count(*) FROM messages WHERE state = 'pending') > ?2 END
+		FROM messages WHERE state = 'pending'`, seq, maxPending).Scan(&full)
 	if err != nil {
-		return fmt.Errorf("read oldest message: %w", err)
+		return fmt.Errorf("count messages: %w", err)
 	}
-	if !oldest.Valid || seq-oldest.Int64 < maxPending {
+	if !full {
 		return nil
 	}
-	return tx.drop(ctx, `seq = (SELECT seq FROM messages
-		WHERE state = 'pending' AND kind = 'capture' AND seq <= ? ORDER BY seq LIMIT 1)`, seq-maxPending)
+	return tx.drop(ctx, `seq IN (SELECT seq FROM messages
+		WHERE state = 'pending' AND kind = 'capture' ORDER BY seq LIMIT ?)`, dropAtOnce)
 }
 
 // drop deletes and counts the events that meet the condition.
