@@ -83,9 +83,6 @@ func LoginURL(cloudBase, callbackURI, state string) string {
 	return cloudBase + "/api/v1/auth/cli_login?" + query.Encode()
 }
 
-// DefaultEngineURL is Arcade's Engine for logins to [DefaultCloudURL].
-const DefaultEngineURL = "https://api.arcade.dev"
-
 // EngineURL returns the base URL of the Engine that belongs to the Arcade
 // Cloud at cloudURL, the only one that credentials of that Cloud may go to:
 // `cloud.` at the beginning of the host becomes `api.`, and a Cloud on this

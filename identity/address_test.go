@@ -88,8 +88,8 @@ func TestTheLoginURLCarriesAddressAndStateIntact(t *testing.T) {
 
 func TestTheEngineOfACloud(t *testing.T) {
 	for cloud, want := range map[string]string{
-		DefaultCloudURL:                     DefaultEngineURL,
-		"https://cloud.arcade.dev/":         DefaultEngineURL,
+		DefaultCloudURL:                     "https://api.arcade.dev",
+		"https://cloud.arcade.dev/":         "https://api.arcade.dev",
 		"https://Cloud.Tenant.Dev":          "https://api.tenant.dev",
 		"https://cloud.tenant.dev:8443":     "https://api.tenant.dev:8443",
 		"http://localhost:8000":             "http://localhost:9099",

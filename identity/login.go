@@ -57,12 +57,6 @@ func (f CredentialsFile) Read() (Credentials, error) {
 	return c, err
 }
 
-// Exists says whether there is a file at all, readable or not.
-func (f CredentialsFile) Exists() bool {
-	_, err := os.Stat(f.inUse())
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
 // inUse is the file that is there.
 func (f CredentialsFile) inUse() string {
 	if f.Fallback == "" {

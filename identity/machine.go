@@ -42,41 +42,24 @@ type State struct {
 func (s State) linked() bool   { return s.PrincipalID != "" }
 func (s State) unlinked() bool { return s.PrincipalID == "" && s.Credential != "" }
 
-// StepKind says what a [Step] does to the outbox.
-type StepKind int
+// StepKind says what a [Step] does to the outbox, in words for those who read a test.
+type StepKind string
 
 const (
 	// AddEvent adds the command's own event. AnonID is always set. DistinctID
 	// is its owner; "" means undecided, and Credential says on what it waits.
-	AddEvent StepKind = iota + 1
+	AddEvent StepKind = "add event"
 	// AddAlias adds the alias of AnonID to the principal DistinctID, or, with
 	// DistinctID "", an alias that waits for its principal.
-	AddAlias
+	AddAlias StepKind = "add alias"
 	// DecideEvents gives the undecided events of AnonID ("" any) that wait on
 	// Credential ("" any) to DistinctID ("" each to its own anon id).
-	DecideEvents
+	DecideEvents StepKind = "decide events"
 	// DecideAlias makes the waiting alias of AnonID one to DistinctID.
-	DecideAlias
+	DecideAlias StepKind = "decide alias"
 	// DropAlias deletes the waiting alias of AnonID.
-	DropAlias
+	DropAlias StepKind = "drop alias"
 )
-
-// String returns the name of the kind, for test failures and debug output.
-func (k StepKind) String() string {
-	switch k {
-	case AddEvent:
-		return "add event"
-	case AddAlias:
-		return "add alias"
-	case DecideEvents:
-		return "decide events"
-	case DecideAlias:
-		return "decide alias"
-	case DropAlias:
-		return "drop alias"
-	}
-	return "unknown step"
-}
 
 // Step is one change to the outbox. The steps of one [Next] are carried out in
 // the order given, in the transaction that saves the new state.

@@ -319,16 +319,6 @@ func TestAnotherMachine(t *testing.T) {
 	})
 }
 
-func TestStepKindsHaveNames(t *testing.T) {
-	seen := map[string]bool{}
-	for kind := AddEvent; kind <= DropAlias; kind++ {
-		if name := kind.String(); name == "unknown step" || seen[name] {
-			t.Errorf("step kind %d is called %q; every kind needs a name of its own", kind, name)
-		}
-		seen[kind.String()] = true
-	}
-}
-
 func withCredential(s State, credential string) State {
 	s.Credential = credential
 	return s

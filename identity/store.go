@@ -15,19 +15,6 @@ func Load(ctx context.Context, tx *sql.Tx) (State, bool, error) {
 	return scanState(tx.QueryRowContext(ctx, selectState+` WHERE retired_at IS NULL`))
 }
 
-// Since returns when this machine got its current anon id, the zero time when it has none.
-func Since(ctx context.Context, tx *sql.Tx) (time.Time, error) {
-	var created int64
-	err := tx.QueryRowContext(ctx, `SELECT created_at FROM identities WHERE retired_at IS NULL`).Scan(&created)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return time.Time{}, nil
-	case err != nil:
-		return time.Time{}, fmt.Errorf("read the identity: %w", err)
-	}
-	return time.UnixMilli(created).UTC(), nil
-}
-
 // Lookup returns what is stored for anonID, current or retired, and false when
 // it was never used here.
 func Lookup(ctx context.Context, tx *sql.Tx, anonID string) (State, bool, error) {

@@ -164,11 +164,13 @@ func (q *Queue) look(ctx context.Context, filter Filter, show func(s Snapshot, m
 			AnonID: state.AnonID, PrincipalID: state.PrincipalID, Asks: state.Credential != "",
 			Schedule: tx.Schedule(), Consent: tx.Consent(),
 		}
-		if s.Since, err = identity.Since(ctx, tx.Tx); err != nil {
-			return err
-		}
 		if s.Identities, err = identity.History(ctx, tx.Tx); err != nil {
 			return err
+		}
+		for _, p := range s.Identities {
+			if p.AnonID == s.AnonID {
+				s.Since = p.From
+			}
 		}
 		if s.Counts, err = tx.Counts(ctx); err != nil {
 			return err
