@@ -123,21 +123,15 @@ func decodeMirror(content []byte) (Mirror, error) {
 	if !utf8.Valid(content) || json.Unmarshal(content, &fields) != nil {
 		return Mirror{}, ErrMirrorInvalid
 	}
-	var anonID, principalID *string
-	if unmarshalField(fields["anon_id"], &anonID) != nil || unmarshalField(fields["linked_principal_id"], &principalID) != nil {
+	m := Mirror{unknown: unknownMembers(content)}
+	linked, found := fields["linked_principal_id"]
+	if json.Unmarshal(fields["anon_id"], &m.AnonID) != nil || found && json.Unmarshal(linked, &m.PrincipalID) != nil {
 		return Mirror{}, ErrMirrorInvalid
 	}
-	if anonID == nil || !validAnonID(*anonID) {
+	// Python takes an empty principal, like null, for "not linked".
+	if !validAnonID(m.AnonID) || m.PrincipalID != "" && !validPrincipalID(m.PrincipalID) {
 		return Mirror{}, ErrMirrorInvalid
 	}
-	m := Mirror{AnonID: *anonID, unknown: unknownMembers(content)}
-	if principalID == nil || *principalID == "" { // Python takes both for "not linked"
-		return m, nil
-	}
-	if !validPrincipalID(*principalID) {
-		return Mirror{}, ErrMirrorInvalid
-	}
-	m.PrincipalID = *principalID
 	return m, nil
 }
 
@@ -158,14 +152,6 @@ func unknownMembers(content []byte) string {
 		}
 	}
 	return members.String()
-}
-
-// unmarshalField leaves into alone when the field is missing.
-func unmarshalField(raw json.RawMessage, into **string) error {
-	if raw == nil {
-		return nil
-	}
-	return json.Unmarshal(raw, into)
 }
 
 // WriteMirror makes usage.json say m, unless it does already, and returns the
@@ -191,45 +177,26 @@ func WriteMirror(path string, m Mirror) (digest string, err error) {
 
 // pythonString quotes s as Python's json module does with ensure_ascii.
 func pythonString(s string) string {
-	quoted := []byte{'"'}
-	for _, r := range s {
-		quoted = appendPythonRune(quoted, r)
-	}
-	return string(append(quoted, '"'))
+	var quoted bytes.Buffer
+	encoder := json.NewEncoder(&quoted)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(s) // any string can be
+	return string(asciiJSON(bytes.TrimSuffix(quoted.Bytes(), []byte("\n"))))
 }
 
 // asciiJSON escapes what of a JSON value is not ASCII: it can only be in strings.
 func asciiJSON(value []byte) []byte {
 	var ascii []byte
 	for _, r := range string(value) {
-		if r <= '~' {
+		switch {
+		case r <= '~':
 			ascii = append(ascii, byte(r))
-		} else {
-			ascii = appendPythonRune(ascii, r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			ascii = fmt.Appendf(ascii, `\u%04x\u%04x`, high, low)
+		default:
+			ascii = fmt.Appendf(ascii, `\u%04x`, r)
 		}
 	}
 	return ascii
-}
-
-func appendPythonRune(b []byte, r rune) []byte {
-	switch {
-	case r == '"' || r == '\\':
-		return append(b, '\\', byte(r))
-	case r == '\n':
-		return append(b, `\n`...)
-	case r == '\r':
-		return append(b, `\r`...)
-	case r == '\t':
-		return append(b, `\t`...)
-	case r == '\f':
-		return append(b, `\f`...)
-	case r == '\b':
-		return append(b, `\b`...)
-	case ' ' <= r && r <= '~':
-		return append(b, byte(r))
-	case r > 0xffff:
-		high, low := utf16.EncodeRune(r)
-		return fmt.Appendf(b, `\u%04x\u%04x`, high, low)
-	}
-	return fmt.Appendf(b, `\u%04x`, r)
 }
