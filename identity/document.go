@@ -34,19 +34,6 @@ func encodeLogin(document *yaml.Node, login Credentials) ([]byte, error) {
 	return encodeAs(document, login)
 }
 
-// encodeTokens changes the tokens in the document to those of login, which is
-// what the document says otherwise. The error is that of encodeLogin.
-func encodeTokens(document *yaml.Node, login Credentials) ([]byte, error) {
-	setTokens(cloudOf(document), login)
-	return encodeAs(document, login)
-}
-
-// encodeContext is encodeTokens for the project.
-func encodeContext(document *yaml.Node, login Credentials) ([]byte, error) {
-	setContext(cloudOf(document), login.Context)
-	return encodeAs(document, login)
-}
-
 // setTokens writes all three: the Python CLI refuses a file that lacks one.
 func setTokens(cloud *yaml.Node, login Credentials) {
 	auth := mapping(child(cloud, "auth"))
@@ -78,7 +65,8 @@ func cloudOf(document *yaml.Node) *yaml.Node {
 	return mapping(child(mapping(document.Content[0]), "cloud"))
 }
 
-// encodeAs returns the document's bytes if they say what login says.
+// encodeAs returns the document's bytes if they say what login says. The error
+// is that of encodeLogin.
 func encodeAs(document *yaml.Node, login Credentials) ([]byte, error) {
 	content, err := encodeDocument(document)
 	if err != nil {

@@ -224,7 +224,8 @@ func (f CredentialsFile) SetContext(ctx context.Context, login Credentials, cont
 			return ErrLoginChanged
 		}
 		now.Context = context
-		content, err := encodeContext(document, now)
+		setContext(cloudOf(document), context)
+		content, err := encodeAs(document, now)
 		if err != nil {
 			return err
 		}

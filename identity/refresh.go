@@ -164,7 +164,8 @@ func (s Session) merge(path string, c Credentials, tokens Tokens, err error) (Cr
 		return Credentials{}, nil, ErrLoginChanged
 	}
 	renewed := tokens.Into(now, s.Now())
-	content, err := encodeTokens(document, renewed)
+	setTokens(cloudOf(document), renewed)
+	content, err := encodeAs(document, renewed)
 	return renewed, content, err
 }
 
