@@ -134,7 +134,7 @@ func onlyHost(text string) error {
 // one name localhost for what means this machine.
 func canonicalHost(host string) (string, error) {
 	if addr, err := netip.ParseAddr(host); err == nil && addr.Is6() {
-		if strings.ContainsFunc(addr.Zone(), notInHostName) {
+		if strings.ContainsFunc(addr.Zone(), notInName) {
 			return "", errors.New("the zone after the % of an IPv6 address is the name of a network interface, as in fe80::1%eth0")
 		}
 		return addr.String(), nil
@@ -162,7 +162,7 @@ func asciiName(name string) (string, error) {
 	// The library looks at the direction of writing before it maps letter-like symbols, so
 	// what it accepts is not always what it would accept encoded.
 	_, refused := profile.ToASCII(ascii)
-	bad := err != nil || refused != nil || !utf8.ValidString(name) || ascii == "" || len(ascii) > 254 || strings.ContainsFunc(ascii, notInHostName)
+	bad := err != nil || refused != nil || !utf8.ValidString(name) || ascii == "" || len(ascii) > 254 || strings.ContainsFunc(ascii, notInName)
 	for label := range strings.SplitSeq(strings.TrimSuffix(ascii, "."), ".") {
 		bad = bad || label == "" || len(label) > 63
 	}
@@ -172,7 +172,8 @@ func asciiName(name string) (string, error) {
 	return ascii, nil
 }
 
-func notInHostName(r rune) bool {
+// notInName is what is neither in a host's name nor in a key that can only be meant as one.
+func notInName(r rune) bool {
 	letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
 	return !letter && (r < '0' || r > '9') && !strings.ContainsRune("-._", r)
 }

@@ -134,10 +134,7 @@ func isName(key string) bool {
 	if key == "" || len(key) > maxName || key[0] == '-' || '0' <= key[0] && key[0] <= '9' {
 		return false
 	}
-	return !strings.ContainsFunc(key, func(r rune) bool {
-		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
-		return !letter && (r < '0' || r > '9') && !strings.ContainsRune("_-.", r)
-	})
+	return !strings.ContainsFunc(key, notInName)
 }
 
 // value reads what stands behind the =.

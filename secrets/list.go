@@ -141,15 +141,11 @@ func readSecret(item json.RawMessage) Secret {
 }
 
 func fieldsOf(raw json.RawMessage) (fields map[string]json.RawMessage) {
-	if json.Unmarshal(raw, &fields) != nil {
-		return nil
-	}
+	_ = json.Unmarshal(raw, &fields)
 	return fields
 }
 
 func stringOf(raw json.RawMessage) (s string) {
-	if json.Unmarshal(raw, &s) != nil {
-		return ""
-	}
+	_ = json.Unmarshal(raw, &s)
 	return s
 }

@@ -70,10 +70,8 @@ func (c *Client) sleep(ctx context.Context, d time.Duration) {
 		c.Sleep(ctx, d)
 		return
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 	case <-ctx.Done():
 	}
 }
