@@ -55,19 +55,15 @@ type Project struct {
 // tokens for an hour and refresh tokens that are replaced at each use.
 type Behaviour struct {
 	Older            bool   // only the API-key login
-	OlderID          bool   // organisations carry organization_id
 	SignedIn         string // the e-mail of who is logged in in the browser; "" for the first person
 	Deny             string // what the login page answers instead, an OAuth error
 	DenyDescription  string
 	RedirectURI      string // that is registered, "" for http://127.0.0.1:9905/callback
 	AuthorizeURL     string // in cli_config, "" for the stand-in's own
 	TokenURL         string
-	ExpiresIn        any    // seconds; nil for 3600, [Absent] for none
-	TokenType        string // "" for Bearer
-	NoRefreshToken   bool   // the login yields none
-	KeepRefreshToken bool   // a renewal yields none, and the old one stays good
-	ForgiveReuse     bool   // a refresh token that was replaced still works
-	NoLists          bool   // whoami tells no organisations and projects
+	ExpiresIn        any  // seconds; nil for 3600, [Absent] for none
+	KeepRefreshToken bool // a renewal yields none, and the old one stays good
+	ForgiveReuse     bool // a refresh token that was replaced still works
 }
 
 // Absent leaves a value out of an answer.
@@ -248,15 +244,13 @@ func (c *Cloud) whoAmI(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	data := object{"account_id": p.PrincipalID, "email": p.Email}
-	if !c.behaviour.NoLists {
-		var projects []object
-		for _, org := range p.Orgs {
-			projects = append(projects, projectsOf(org)...)
-		}
-		data["organizations"], data["projects"] = c.orgsOf(p), projects
+	var projects []object
+	for _, org := range p.Orgs {
+		projects = append(projects, projectsOf(org)...)
 	}
-	writeJSON(w, http.StatusOK, object{"data": data})
+	writeJSON(w, http.StatusOK, object{"data": object{
+		"account_id": p.PrincipalID, "email": p.Email, "organizations": orgsOf(p), "projects": projects,
+	}})
 }
 
 // organisations answers /orgs and /orgs/{id}/projects.
@@ -266,7 +260,7 @@ func (c *Cloud) organisations(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.URL.Path == OrgsPath {
-		writeJSON(w, http.StatusOK, object{"data": object{"items": c.orgsOf(p)}})
+		writeJSON(w, http.StatusOK, object{"data": object{"items": orgsOf(p)}})
 		return
 	}
 	for _, org := range p.Orgs {
@@ -278,13 +272,10 @@ func (c *Cloud) organisations(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusNotFound, object{"detail": "no such organisation: " + r.URL.Path})
 }
 
-func (c *Cloud) orgsOf(p Person) []object {
-	name, orgs := "org_id", []object{}
-	if c.behaviour.OlderID {
-		name = "organization_id"
-	}
+func orgsOf(p Person) []object {
+	orgs := []object{}
 	for _, org := range p.Orgs {
-		orgs = append(orgs, object{name: org.ID, "name": org.Name, "is_default": org.Default})
+		orgs = append(orgs, object{"org_id": org.ID, "name": org.Name, "is_default": org.Default})
 	}
 	return orgs
 }

@@ -47,19 +47,6 @@ func (c *Cloud) EndLogins() {
 	}
 }
 
-// LoginsEnded is how many logins have ended, by [Cloud.EndLogins] or by a second use of a
-// code or a refresh token.
-func (c *Cloud) LoginsEnded() (ended int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, s := range c.sessions {
-		if s.ended {
-			ended++
-		}
-	}
-	return ended
-}
-
 func (c *Cloud) newSession(email string) *session {
 	s := &session{email: email, access: map[string]bool{}, refresh: map[string]bool{}}
 	c.sessions = append(c.sessions, s)
@@ -163,9 +150,7 @@ func (c *Cloud) exchange(w http.ResponseWriter, r *http.Request) {
 	default:
 		known.used, known.session = true, c.newSession(known.email)
 		answer := c.answer(known.session)
-		if !c.behaviour.NoRefreshToken {
-			answer["refresh_token"] = c.newRefresh(known.session)
-		}
+		answer["refresh_token"] = c.newRefresh(known.session)
 		writeJSON(w, http.StatusOK, answer)
 	}
 }
@@ -196,7 +181,7 @@ func (c *Cloud) renew(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Cloud) answer(s *session) object {
-	answer := object{"access_token": c.newAccess(s), "token_type": cmp.Or(c.behaviour.TokenType, "Bearer")}
+	answer := object{"access_token": c.newAccess(s), "token_type": "Bearer"}
 	switch life := c.behaviour.ExpiresIn.(type) {
 	case nil:
 		answer["expires_in"] = 3600
