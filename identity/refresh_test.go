@@ -1,15 +1,12 @@
 package identity
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -83,6 +80,7 @@ func TestAnExpiredTokenIsRenewed(t *testing.T) {
 	for _, left := range []time.Duration{299 * time.Second, 0, -time.Hour} {
 		t.Run(left.String(), func(t *testing.T) {
 			w := newWorld(t, left)
+			put(t, filepath.Join(filepath.Dir(w.session.File.Path), temporaryPrefix(w.session.File.Path)+"1"+temporarySuffix), "of one that was killed")
 			c, err := w.session.Credentials(t.Context())
 			if err != nil || c.AccessToken == w.login.AccessToken || c.RefreshToken == w.login.RefreshToken || c.Expired(time.Now()) {
 				t.Fatalf("got %s, %v; want new tokens", show(c), err)
@@ -349,85 +347,14 @@ func TestAnInterruptDoesNotLoseTheAnswer(t *testing.T) {
 	w.checkWorks(t)
 }
 
-// The rest concerns processes: this test binary, started again.
-const sessionMarker = "ARCADE_TEST_SESSION"
-
-func TestMain(m *testing.M) {
-	if path := os.Getenv(sessionMarker); path != "" {
-		renewInChild(path)
-		return
-	}
-	os.Exit(m.Run())
-}
-
-// renewInChild is one command: it prints the token it may use. With
-// ARCADE_TEST_STOP it stops at the named point until it is killed.
-func renewInChild(path string) {
-	s := Session{File: CredentialsFile{Path: path}, HTTP: http.DefaultClient, Now: time.Now, Point: func(name string) {
-		if name == os.Getenv("ARCADE_TEST_STOP") {
-			fmt.Println(name)
-			select {}
-		}
-	}}
-	c, err := s.Credentials(context.Background())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	fmt.Println(c.AccessToken)
-}
-
-func renewing(t *testing.T, path string, environment ...string) *exec.Cmd {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), self)
-	cmd.Env = append(os.Environ(), append(environment, sessionMarker+"="+path)...)
-	return cmd
-}
-
-func TestTwentyProcessesRenewOnce(t *testing.T) {
-	w := newWorld(t, -time.Second)
-	w.cloud.Delay(identitytest.TokenPath, 200*time.Millisecond)
-	var together sync.WaitGroup
-	tokens := make([]string, 20)
-	for i := range tokens {
-		together.Go(func() {
-			cmd := renewing(t, w.session.File.Path)
-			var complaints bytes.Buffer
-			cmd.Stderr = &complaints
-			out, err := cmd.Output()
-			if err != nil {
-				t.Errorf("a command failed: %v: %s", err, complaints.String())
-			}
-			tokens[i] = string(out)
-		})
-	}
-	together.Wait()
-	if n := w.cloud.Count(identitytest.TokenPath); n != 1 {
-		t.Errorf("%d renewals; want exactly 1", n)
-	}
-	for _, token := range tokens {
-		if token != tokens[0] {
-			t.Errorf("one command used %q, another %q; want one token", token, tokens[0])
-		}
-	}
-	if v := w.cloud.Violations(); len(v) != 0 {
-		t.Error(v)
-	}
-	w.checkWorks(t)
-}
-
-func TestTwentyProcessesWithTokensThatHardlyLastRenewOnce(t *testing.T) {
+func TestTwentyWithTokensThatHardlyLastRenewOnce(t *testing.T) {
 	w := newWorld(t, -time.Second)
 	w.cloud.Set(func(b *identitytest.Behaviour) { b.ExpiresIn = 60 }) // always "expired" 5 minutes early
-	w.cloud.Delay(identitytest.TokenPath, 1000*time.Millisecond)
+	w.cloud.Delay(identitytest.TokenPath, 200*time.Millisecond)
 	var together sync.WaitGroup
 	for range 20 {
 		together.Go(func() {
-			if err := renewing(t, w.session.File.Path).Run(); err != nil {
+			if _, err := w.session.Credentials(t.Context()); err != nil {
 				t.Errorf("a command failed: %v", err)
 			}
 		})
@@ -440,34 +367,4 @@ func TestTwentyProcessesWithTokensThatHardlyLastRenewOnce(t *testing.T) {
 	if v := w.cloud.Violations(); len(v) != 0 {
 		t.Error(v)
 	}
-}
-
-func TestAKillBetweenAnswerAndFileLeavesALogin(t *testing.T) {
-	w := newWorld(t, -time.Second)
-	w.cloud.Set(func(b *identitytest.Behaviour) { b.ForgiveReuse = true })
-	before := contentOf(t, w.session.File.Path)
-	cmd := renewing(t, w.session.File.Path, "ARCADE_TEST_STOP=renewed")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadAtLeast(out, make([]byte, 1), 1); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait()
-	if now := contentOf(t, w.session.File.Path); now != before {
-		t.Errorf("half a change was left:\n%s", now)
-	}
-	// The next command finds the lock free, and the old refresh token is forgiven.
-	if c, err := w.session.Credentials(t.Context()); err != nil || c.Expired(time.Now()) {
-		t.Errorf("the next command got %s, %v; want to be logged in", show(c), err)
-	}
-	w.checkWorks(t)
-	checkFiles(t, w.session.File.Path, "credentials.lock", "credentials.yaml")
 }
