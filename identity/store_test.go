@@ -3,24 +3,16 @@ package identity
 import (
 	"database/sql"
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	_ "modernc.org/sqlite"
-)
 
-const schema = `
-CREATE TABLE identities (
-  anon_id TEXT PRIMARY KEY, principal_id TEXT, credential TEXT,
-  spoke INTEGER NOT NULL DEFAULT 0, aliased INTEGER NOT NULL DEFAULT 0,
-  created_at INTEGER NOT NULL, retired_at INTEGER) STRICT;
-CREATE UNIQUE INDEX identities_current ON identities ((retired_at IS NULL)) WHERE retired_at IS NULL;
-CREATE TABLE principals (credential TEXT PRIMARY KEY, principal_id TEXT NOT NULL, learned_at INTEGER NOT NULL) STRICT;
-CREATE TABLE refused (credential TEXT PRIMARY KEY, token TEXT NOT NULL, refused_at INTEGER NOT NULL) STRICT;
-CREATE TABLE mirror (id INTEGER PRIMARY KEY CHECK (id = 1), digest TEXT NOT NULL) STRICT;`
+	"github.com/ArcadeAI/arcade-cli/migrations"
+)
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
@@ -32,8 +24,18 @@ func inTx(t *testing.T) *sql.Tx {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	if _, err := db.ExecContext(t.Context(), schema); err != nil {
-		t.Fatal(err)
+	files, err := fs.Glob(migrations.Identity(), "*.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		statements, err := fs.ReadFile(migrations.Identity(), file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.ExecContext(t.Context(), string(statements)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	tx, err := db.BeginTx(t.Context(), nil)
 	if err != nil {
@@ -252,9 +254,7 @@ func TestTheHistoryHasEveryIDAndForgetLeavesNone(t *testing.T) {
 
 	mirror := filepath.Join(t.TempDir(), "usage.json")
 	for _, name := range []string{mirror, mirror + ".other"} {
-		if err := os.WriteFile(name, []byte("{}"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		put(t, name, "{}")
 	}
 	if err := Remember(t.Context(), tx, "f", "ada", began); err != nil {
 		t.Fatal(err)
