@@ -63,12 +63,6 @@ func TestReadingCredentials(t *testing.T) {
 	}
 }
 
-// writeKey writes a login of the API-key generation.
-func writeKey(t *testing.T, path, key, email, cloud string) error {
-	t.Helper()
-	return CredentialsFile{Path: path}.Write(t.Context(), Credentials{APIKey: key, Email: email, CoordinatorURL: cloud})
-}
-
 // show prints what String hides.
 func show(c Credentials) string {
 	type open Credentials
@@ -93,15 +87,12 @@ func TestDamagedCredentialsAreRefusedWithoutAWordOfThem(t *testing.T) {
 		"40 kB":               "cloud: {api: {key: SENTINEL}}" + strings.Repeat(" ", 40<<10),
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "credentials.yaml")
-			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			got, err := (CredentialsFile{Path: path}).Read()
+			f := credentialsAt(t, content)
+			got, err := f.Read()
 			if !errors.Is(err, ErrCredentialsInvalid) || got != (Credentials{}) {
 				t.Errorf("got %s, %v; want nothing and ErrCredentialsInvalid", show(got), err)
 			}
-			writeErr := writeKey(t, path, "arc_new", "a@b.c", DefaultCloudURL)
+			writeErr := f.Write(t.Context(), Credentials{APIKey: "arc_new"})
 			if !errors.Is(writeErr, ErrCredentialsInvalid) {
 				t.Errorf("writing a login over it gave %v; want ErrCredentialsInvalid, what it holds would be lost", writeErr)
 			}
@@ -201,114 +192,89 @@ func TestFingerprints(t *testing.T) {
 	}
 }
 
-func TestCredentialsDoNotPrintTheirSecrets(t *testing.T) {
-	c := Credentials{APIKey: "SENTINEL", AccessToken: "SENTINEL"}
-	if text := fmt.Sprintf("%v %+v %#v %s %q %v", c, c, c, c, c, struct{ C Credentials }{c}); strings.Contains(text, "SENTINEL") {
-		t.Errorf("printed as %s", text)
-	}
-}
-
-func TestALoginIsWrittenAndReadBack(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "home", "arcade", "credentials.yaml")
-	if err := writeKey(t, path, "arc_1", "a@b.c", "http://localhost:8000"); err != nil {
-		t.Fatal(err)
-	}
-	checkPrivate(t, path)
-	checkFiles(t, path, "credentials.lock", "credentials.yaml")
-	got, err := (CredentialsFile{Path: path}).Read()
-	if want := (Credentials{APIKey: "arc_1", Email: "a@b.c", CoordinatorURL: "http://localhost:8000"}); err != nil || got != want {
-		t.Errorf("read back %s, %v; want %s", show(got), err, show(want))
-	}
-	content, _ := os.ReadFile(path)
-	const want = "cloud:\n  api:\n    key: arc_1\n    version: v1\n  coordinator_url: http://localhost:8000\n  user:\n    email: a@b.c\n"
-	if string(content) != want {
-		t.Errorf("the file is\n%s\nwant what the Python CLI would understand:\n%s", content, want)
+func TestSecretsArePrintedNowhere(t *testing.T) {
+	for _, secret := range []any{
+		Credentials{APIKey: "SENTINEL", AccessToken: "SENTINEL", RefreshToken: "SENTINEL"},
+		Tokens{Access: "SENTINEL", Refresh: "SENTINEL"}, Grant{Code: "SENTINEL", APIKey: "SENTINEL"},
+	} {
+		within := struct{ Secret any }{secret}
+		if text := fmt.Sprintf("%v %+v %#v %s %q %v %#v", secret, secret, secret, secret, secret, within, within); strings.Contains(text, "SENTINEL") {
+			t.Errorf("%T is printed as %s", secret, text)
+		}
 	}
 }
 
 func TestALoginReplacesTheFormerOneAndKeepsTheRest(t *testing.T) {
+	key := Credentials{APIKey: "arc_new", Email: "n@e.w", CoordinatorURL: DefaultCloudURL}
 	for _, c := range []struct {
 		name, before string
+		login        Credentials
 		kept         []string
 	}{
-		{"in the API-key generation", "# mine\ntheme: dark # really\ncloud:\n  api: {key: arc_OLD, version: v1, note: n1}\n  region: eu\n",
+		{"by a key in the API-key generation", "# mine\ntheme: dark # really\ncloud:\n  api: {key: arc_OLD, version: v1, note: n1}\n  region: eu\n", key,
 			[]string{"# mine", "theme: dark # really", "note: n1", "region: eu"}},
-		{"in the OAuth generation", oauthFile + "  region: eu\nother: [1, 2]\n", []string{"region: eu", "other: [1, 2]"}},
-		{"in an empty file", "", nil},
-		{"in a file of nulls", "cloud: {api: null, user: ~}\nx: 1", []string{"x: 1"}},
-		{"with anchors", "x: &k arc_OLD\ncloud: {api: {key: *k}, user: &u {email: o@l.d, name: N}}\ny: *u\n", []string{"x: &k arc_OLD", "name: N"}},
+		{"by tokens in the API-key generation", "# mine\ntheme: dark # really\ncloud:\n  region: eu # here\n  api: {key: arc_SENTINEL, version: v1}\n  user: {name: N, email: o@l.d}\n  # the end\ncontexts: [1, 2]\n",
+			oauthCredentials(time.Now()), []string{"# mine\ntheme: dark # really\ncloud:\n  region: eu # here\n", "name: N", "# the end", "contexts: [1, 2]"}},
+		{"by a key in the OAuth generation", oauthFile + "  region: eu\nother: [1, 2]\n", key, []string{"region: eu", "other: [1, 2]"}},
+		{"in an empty file", "", key, nil},
+		{"in a file of nulls", "cloud: {api: null, user: ~}\nx: 1", key, []string{"x: 1"}},
+		{"with anchors", "x: &k arc_OLD\ncloud: {api: {key: *k}, user: &u {email: o@l.d, name: N}}\ny: *u\n", key, []string{"x: &k arc_OLD", "name: N"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "credentials.yaml")
-			if err := os.WriteFile(path, []byte(c.before), 0o644); err != nil {
+			f := CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml")}
+			if err := os.WriteFile(f.Path, []byte(c.before), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			if err := writeKey(t, path, "arc_new", "n@e.w", DefaultCloudURL); err != nil {
+			if err := f.Write(t.Context(), c.login); err != nil {
 				t.Fatal(err)
 			}
-			got, err := (CredentialsFile{Path: path}).Read()
-			if want := (Credentials{APIKey: "arc_new", Email: "n@e.w", CoordinatorURL: DefaultCloudURL}); err != nil || got != want {
-				t.Errorf("read back %s, %v; want the new login and nothing of the old: %s", show(got), err, show(want))
+			if got, err := f.Read(); err != nil || got != c.login {
+				t.Errorf("read back %s, %v; want the new login and nothing of the old: %s", show(got), err, show(c.login))
 			}
-			content, _ := os.ReadFile(path)
+			content := contentOf(t, f.Path)
 			for _, kept := range c.kept {
-				if !strings.Contains(string(content), kept) {
+				if !strings.Contains(content, kept) {
 					t.Errorf("%q was lost; want it kept:\n%s", kept, content)
 				}
 			}
-			if strings.Contains(string(content), "SENTINEL") {
-				t.Errorf("tokens of the former login survive:\n%s", content)
+			if strings.Contains(content, "SENTINEL") || c.login.APIKey == "" && strings.Contains(content, "api:") {
+				t.Errorf("something of the former login survives, and the Python CLI refuses a key beside tokens:\n%s", content)
 			}
-			checkPrivate(t, path)
+			checkPrivate(t, f.Path)
 		})
 	}
 }
 
 func TestALoginThatCannotBeReadBackIsNotWritten(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "credentials.yaml")
 	const before = "base: &b {auth: {access_token: old}}\ncloud: {<<: *b}\n"
-	if err := os.WriteFile(path, []byte(before), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := writeKey(t, path, "arc_new", "n@e.w", DefaultCloudURL); !errors.Is(err, ErrCredentialsInvalid) {
+	f := credentialsAt(t, before)
+	if err := f.Write(t.Context(), Credentials{APIKey: "arc_new"}); !errors.Is(err, ErrCredentialsInvalid) {
 		t.Errorf("got %v; want ErrCredentialsInvalid, the merged token would remain the person's", err)
 	}
-	if content, _ := os.ReadFile(path); string(content) != before {
+	if content := contentOf(t, f.Path); content != before {
 		t.Errorf("the file was changed to\n%s", content)
 	}
 }
 
 func TestRemovingCredentials(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "credentials.yaml")
-	if err := writeKey(t, path, "arc_1", "a@b.c", DefaultCloudURL); err != nil {
-		t.Fatal(err)
-	}
+	f := credentialsAt(t, apiKeyFile)
 	// What a login leaves behind that is killed before the rename.
-	killed, err := os.CreateTemp(filepath.Dir(path), temporaryPrefix(path)+"*"+temporarySuffix)
-	if err != nil {
-		t.Fatal(err)
-	}
-	killed.Close()
-	other := filepath.Join(filepath.Dir(path), "credentials.yaml.mine")
-	if err := os.WriteFile(other, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	put(t, filepath.Join(filepath.Dir(f.Path), temporaryPrefix(f.Path)+"1"+temporarySuffix), apiKeyFile)
+	put(t, f.Path+".mine", "")
 	for range 2 {
-		if err := (CredentialsFile{Path: path}).Remove(); err != nil {
+		if err := f.Remove(); err != nil {
 			t.Errorf("got %v; want no error, also when there is nothing to remove", err)
 		}
 	}
 	if err := (CredentialsFile{Path: filepath.Join(t.TempDir(), "missing", "credentials.yaml")}).Remove(); err != nil {
 		t.Errorf("got %v; want no error, also when there is no directory", err)
 	}
-	checkFiles(t, path, "credentials.lock", "credentials.yaml.mine") // the key is in no file any more, the person's own file still is
+	checkFiles(t, f.Path, "credentials.yaml.mine") // the key is in no file any more, the person's own file still is
 }
 
 func TestCredentialsThatCannotBeRemovedAreNotForgotten(t *testing.T) {
 	full := t.TempDir()
-	if err := os.WriteFile(filepath.Join(full, "x"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	put(t, filepath.Join(full, "x"), "")
 	if err := (CredentialsFile{Path: full}).Remove(); err == nil {
 		t.Error("got no error; want one, the person would believe to be logged out")
 	}

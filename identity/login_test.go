@@ -47,13 +47,20 @@ func contentOf(t *testing.T, path string) string {
 	return string(content)
 }
 
-func TestAnOAuthLoginIsWrittenAsPythonWritesIt(t *testing.T) {
-	f := credentialsAt(t, "")
-	login := oauthCredentials(time.Date(2026, 11, 25, 12, 0, 1, 787976123, time.Local))
-	if err := f.Write(t.Context(), login); err != nil {
-		t.Fatal(err)
-	}
-	const want = `cloud:
+func TestALoginIsWrittenAsPythonWritesIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		login Credentials
+		want  string
+	}{
+		"with a key": {Credentials{APIKey: "arc_1", Email: "a@b.c", CoordinatorURL: "http://localhost:8000"}, `cloud:
+  api:
+    key: arc_1
+    version: v1
+  coordinator_url: http://localhost:8000
+  user:
+    email: a@b.c
+`},
+		"with tokens": {oauthCredentials(time.Date(2026, 11, 25, 12, 0, 1, 787976123, time.Local)), `cloud:
   auth:
     access_token: access_1
     expires_at: '2026-11-25T13:00:01.787976'
@@ -66,40 +73,22 @@ func TestAnOAuthLoginIsWrittenAsPythonWritesIt(t *testing.T) {
   coordinator_url: https://cloud.example
   user:
     email: ada@arcade.test
-`
-	if got := contentOf(t, f.Path); got != want {
-		t.Errorf("the file is\n%s\nwant the Python CLI's:\n%s", got, want)
-	}
-	if got, err := f.Read(); err != nil || got != login {
-		t.Errorf("read back %s, %v; want %s", show(got), err, show(login))
-	}
-	checkPrivate(t, f.Path)
-}
-
-func TestAnOAuthLoginKeepsWhatIsNotIts(t *testing.T) {
-	f := credentialsAt(t, "# mine\ntheme: dark # really\ncloud:\n  region: eu # here\n  api: {key: arc_OLD, version: v1}\n  user: {name: N, email: o@l.d}\n  # the end\ncontexts: [1, 2]\n")
-	login := oauthCredentials(time.Now())
-	if err := f.Write(t.Context(), login); err != nil {
-		t.Fatal(err)
-	}
-	got := contentOf(t, f.Path)
-	for _, kept := range []string{"# mine\ntheme: dark # really\ncloud:\n  region: eu # here\n", "name: N", "# the end", "contexts: [1, 2]"} {
-		if !strings.Contains(got, kept) {
-			t.Errorf("%q was lost; want it kept:\n%s", kept, got)
-		}
-	}
-	if strings.Contains(got, "api:") {
-		t.Errorf("an API key is beside the tokens, and the Python CLI refuses the file:\n%s", got)
-	}
-	if back, err := f.Read(); err != nil || back != login {
-		t.Errorf("read back %s, %v; want %s", show(back), err, show(login))
-	}
-	key := Credentials{APIKey: "arc_1", Email: "a@b.c", CoordinatorURL: DefaultCloudURL}
-	if err := f.Write(t.Context(), key); err != nil {
-		t.Fatal(err)
-	}
-	if back, err := f.Read(); err != nil || back != key {
-		t.Errorf("after a login with a key: %s, %v; want nothing of the tokens and their project", show(back), err)
+`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := CredentialsFile{Path: filepath.Join(t.TempDir(), "home", "arcade", "credentials.yaml")}
+			if err := f.Write(t.Context(), c.login); err != nil {
+				t.Fatal(err)
+			}
+			if got := contentOf(t, f.Path); got != c.want {
+				t.Errorf("the file is\n%s\nwant the Python CLI's:\n%s", got, c.want)
+			}
+			if got, err := f.Read(); err != nil || got != c.login {
+				t.Errorf("read back %s, %v; want %s", show(got), err, show(c.login))
+			}
+			checkPrivate(t, f.Path)
+			checkFiles(t, f.Path, "credentials.lock", "credentials.yaml")
+		})
 	}
 }
 

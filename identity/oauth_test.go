@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -136,14 +135,6 @@ func TestATokenEndpointIsNotWaitedForEndlessly(t *testing.T) {
 	defer cancel()
 	if _, err := oauth.Exchange(hurried, "code", "verifier"); !errors.Is(err, context.DeadlineExceeded) || err.Error() != "Arcade Cloud did not answer in time" {
 		t.Errorf("got %v; want to be told that it did not answer in time", err)
-	}
-}
-
-func TestTokensArePrintedNowhere(t *testing.T) {
-	tokens := Tokens{Access: "SENTINEL", Refresh: "SENTINEL"}
-	grant := Grant{Code: "SENTINEL"}
-	if text := fmt.Sprintf("%v %+v %#v %v %+v %#v", tokens, tokens, tokens, grant, grant, struct{ G Grant }{grant}); strings.Contains(text, "SENTINEL") {
-		t.Errorf("printed as %s", text)
 	}
 }
 
