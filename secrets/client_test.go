@@ -241,18 +241,6 @@ func closedAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-func TestATimeOutIsNotTriedAgain(t *testing.T) {
-	engine, c := newClient(t)
-	engine.Inject(secretstest.Fault{Mode: secretstest.Hang})
-	c.Timeout = 50 * time.Millisecond
-	if err := setOne(t, c); err == nil {
-		t.Error("Set succeeded without an answer")
-	}
-	if got := len(engine.Requests()); got != 1 {
-		t.Errorf("%d requests were made, want 1: the user has waited long enough", got)
-	}
-}
-
 func TestARedirectIsNotFollowed(t *testing.T) {
 	elsewhere := secretstest.Start(token)
 	t.Cleanup(elsewhere.Close)
@@ -430,18 +418,5 @@ func TestATokenThatNoHeaderCanCarryIsNotSent(t *testing.T) {
 	}
 	if got := len(engine.Requests()); got != 0 {
 		t.Errorf("%d requests were made", got)
-	}
-}
-
-func TestTheTransportsProxyIsUsed(t *testing.T) {
-	engine, c := newClient(t)
-	proxy := c.Base
-	c.Base = &url.URL{Scheme: "http", Host: "engine.invalid"}
-	c.HTTP.Transport = &http.Transport{Proxy: http.ProxyURL(proxy)}
-	if err := setOne(t, c); err != nil {
-		t.Fatalf("Set through a proxy failed: %v", err)
-	}
-	if items := engine.Items(); len(items) != 1 {
-		t.Errorf("the Engine behind the proxy keeps %v, want the secret", items)
 	}
 }

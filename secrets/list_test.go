@@ -50,22 +50,18 @@ func TestListReadsWhatTheEngineTells(t *testing.T) {
 }
 
 func TestListRefusesWhatIsNoList(t *testing.T) {
-	for _, answer := range []string{`{"items": null}`, `{}`, `null`, `{"error": "sentinel"}`, `[]`, `"sentinel"`, `{"items": {}}`, `{"items": "sentinel"}`, `sentinel`, ` `, `{"items": [}`, `{"items": [null]}`, `{"items": [{}, "sentinel"]}`} {
-		engine, c := newClient(t)
-		engine.Answer(answer)
-		_, err := c.List(t.Context())
-		if !errors.Is(err, secrets.ErrNotEngine) || strings.Contains(err.Error(), "sentinel") {
-			t.Errorf("List of %s gave %v, want ErrNotEngine", answer, err)
+	refuse := func(want error, answers ...string) {
+		for _, answer := range answers {
+			engine, c := newClient(t)
+			engine.Answer(answer)
+			if _, err := c.List(t.Context()); !errors.Is(err, want) || strings.Contains(err.Error(), "sentinel") {
+				t.Errorf("List of %s gave %v, want %v: an empty table would be taken for the truth", answer, err, want)
+			}
 		}
 	}
-}
-
-func TestListRefusesAListWithAnErrorBesideIt(t *testing.T) {
-	engine, c := newClient(t)
-	engine.Answer(`{"items": [], "error": "sentinel"}`)
-	if _, err := c.List(t.Context()); !errors.Is(err, secrets.ErrReported) {
-		t.Errorf("List gave %v, want ErrReported: an empty table would be taken for the truth", err)
-	}
+	refuse(secrets.ErrNotEngine, `{"items": null}`, `{}`, `null`, `{"error": "sentinel"}`, `[]`, `"sentinel"`, `{"items": {}}`, `{"items": "sentinel"}`,
+		`sentinel`, ` `, `{"items": [}`, `{"items": [null]}`, `{"items": [{}, "sentinel"]}`)
+	refuse(secrets.ErrReported, `{"items": [], "error": "sentinel"}`)
 }
 
 func TestParseTime(t *testing.T) {

@@ -98,21 +98,6 @@ func TestParsePairsNamesTheFirstWrongArgument(t *testing.T) {
 	}
 }
 
-func TestPairErrorNamesPositionAndKey(t *testing.T) {
-	tests := []struct {
-		err  secrets.PairError
-		want string
-	}{
-		{secrets.PairError{Position: 2, Key: "KEY", Problem: secrets.EmptyValue}, "argument 2 ('KEY'): the value is empty"},
-		{secrets.PairError{Position: 3, Problem: secrets.EmptyKey}, "argument 3: there is no key before the ="},
-	}
-	for _, tt := range tests {
-		if got := tt.err.Error(); got != tt.want {
-			t.Errorf("the message is %q, want %q", got, tt.want)
-		}
-	}
-}
-
 func TestResolveReadsStandardInput(t *testing.T) {
 	tests := []struct{ name, stdin, want string }{
 		{"what echo writes", "value\n", "value"},

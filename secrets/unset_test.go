@@ -233,21 +233,6 @@ func TestSeveralSecretsWithOneKeyAreChosenAmong(t *testing.T) {
 	})
 }
 
-// Whoever has two secrets with one key may know of one only.
-func TestTwoSecretsOfOneTypeAreNotDeletedUnasked(t *testing.T) {
-	engine, c := newClient(t)
-	engine.Add(secretstest.Item{Key: "KEY", Type: "project"})
-	engine.Add(secretstest.Item{Key: "KEY", Type: "project"})
-	for _, r := range unset(t, c, "KEY") {
-		if !errors.As(r.Err, new(*secrets.AmbiguousKeyError)) {
-			t.Errorf("KEY gave %v, want to be asked", r.Err)
-		}
-	}
-	if got := requestsOf(engine, http.MethodDelete); got != nil {
-		t.Errorf("%q were deleted, want none", got)
-	}
-}
-
 func TestAKeyWithSomethingInvisibleInItCanBeUnset(t *testing.T) {
 	engine, c := newClient(t)
 	engine.Add(secretstest.Item{Key: "\ufeffSTRIPE"})
