@@ -61,7 +61,7 @@ func (t *Tracker) event(c Command, file identity.Credentials) outbox.Message {
 		CLIVersion:      t.Version,
 		RuntimeLanguage: "go",
 		RuntimeVersion:  runtime.Version(),
-		OSType:          osType(runtime.GOOS),
+		OSType:          strings.ToUpper(runtime.GOOS[:1]) + runtime.GOOS[1:],
 		OSRelease:       osRelease(),
 		Duration:        math.Round(float64(took)/float64(time.Millisecond)*100) / 100,
 		DurationMS:      took.Round(time.Millisecond).Milliseconds(),
@@ -81,17 +81,6 @@ func (t *Tracker) event(c Command, file identity.Credentials) outbox.Message {
 	return outbox.Message{
 		UUID: t.NewUUID(), Kind: outbox.Capture, Event: event, Properties: encoded,
 		RecordedAt: c.Ended.Truncate(time.Millisecond),
-	}
-}
-
-func osType(goos string) string {
-	switch goos {
-	case "darwin":
-		return "Darwin"
-	case "windows":
-		return "Windows"
-	default:
-		return strings.ToUpper(goos[:1]) + goos[1:]
 	}
 }
 

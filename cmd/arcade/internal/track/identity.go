@@ -174,21 +174,21 @@ func (t *Tracker) export(ctx context.Context, box *outbox.Outbox, home Home, fil
 
 // released notes that events go out as anonID, which may have to be stitched to a person later.
 func (t *Tracker) released(ctx context.Context, tx *outbox.Tx, anonID string) error {
-	state, _, err := identity.Load(ctx, tx.Tx)
-	if err != nil {
-		return err
-	}
-	next, _ := identity.Next(state, identity.Released{AnonID: anonID}, t.NewAnon)
-	return identity.Save(ctx, tx.Tx, state, next, tx.Now())
+	return t.apply(ctx, tx, identity.Released{AnonID: anonID})
 }
 
 // moved leaves the anon id to the machine that this home was copied from.
 func (t *Tracker) moved(ctx context.Context, tx *outbox.Tx) error {
+	return t.apply(ctx, tx, identity.Moved{})
+}
+
+// apply lets the state machine decide, if this home has an identity, and carries that out.
+func (t *Tracker) apply(ctx context.Context, tx *outbox.Tx, in identity.Input) error {
 	state, found, err := identity.Load(ctx, tx.Tx)
 	if err != nil || !found {
 		return err
 	}
-	next, steps := identity.Next(state, identity.Moved{}, t.NewAnon)
+	next, steps := identity.Next(state, in, t.NewAnon)
 	if err := t.add(ctx, tx, steps, outbox.Message{}); err != nil {
 		return err
 	}

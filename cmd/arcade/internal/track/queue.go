@@ -301,18 +301,13 @@ func (q *Queue) Retry(ctx context.Context, ids []string) (retried int, err error
 // Principal returns what was learned about credentials, "" when nothing was, or when tracking is
 // off and the database is not to be touched.
 func (t *Tracker) Principal(ctx context.Context, credentials identity.Credentials) (principal string) {
-	t.recall(ctx, func(tx *outbox.Tx) (err error) {
+	_, box, err := t.open(0)
+	if err != nil || !t.Switches().On {
+		return ""
+	}
+	_ = box.View(ctx, func(tx *outbox.Tx) (err error) { // what cannot be read is not known
 		principal, err = identity.Principal(ctx, tx.Tx, credentials.Fingerprint())
 		return err
 	})
 	return principal
-}
-
-// recall looks at the database. Where it cannot, or where tracking is off, nothing is known.
-func (t *Tracker) recall(ctx context.Context, look func(tx *outbox.Tx) error) {
-	_, box, err := t.open(0)
-	if err != nil || !t.Switches().On {
-		return
-	}
-	_ = box.View(ctx, look)
 }

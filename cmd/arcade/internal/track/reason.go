@@ -165,13 +165,3 @@ func (t *Tracker) Standstill(s Snapshot) Reason {
 		return Reason{}
 	}
 }
-
-// Refused tells whether Arcade Cloud has refused these very credentials lately. It asks nobody, and
-// says no when tracking is off and the database is not to be touched.
-func (t *Tracker) Refused(ctx context.Context, credentials identity.Credentials) (refused bool) {
-	t.recall(ctx, func(tx *outbox.Tx) (err error) {
-		refused, err = identity.Refused(ctx, tx.Tx, credentials, tx.Now())
-		return err
-	})
-	return refused
-}
