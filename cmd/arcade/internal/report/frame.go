@@ -48,9 +48,6 @@ func (p *page) tile(class string, n int, label, what string) {
 }
 
 func (p *page) status(lines []Line) {
-	if len(lines) == 0 {
-		return
-	}
 	p.add("<dl class=status>\n")
 	for _, line := range lines {
 		p.add("<div><dt>", foreign(line.Label, 40), "</dt><dd>", foreign(line.Text, 400), "</dd></div>\n")
@@ -66,10 +63,7 @@ func (p *page) foot(data Data) {
 
 // section opens a part of the page; the caller closes it.
 func (p *page) section(title, note string) {
-	p.add("<section><h2>", title, "</h2>\n")
-	if note != "" {
-		p.add("<p class=note>", note, "</p>\n")
-	}
+	p.add("<section><h2>", title, "</h2>\n<p class=note>", note, "</p>\n")
 }
 
 func (p *page) end() { p.add("</section>\n") }

@@ -29,7 +29,7 @@ type Data struct {
 	FailingSince time.Time // when the present outage was noticed; zero when there is none
 	LastError    string    // its reason
 
-	Messages iter.Seq2[Message, error] // in the order of recording; nil: none
+	Messages iter.Seq2[Message, error] // in the order of recording
 }
 
 // Counts are those of `usage inspect --json`.

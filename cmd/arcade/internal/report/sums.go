@@ -59,9 +59,6 @@ type stint struct {
 
 func add(data Data) (*sums, error) {
 	s := &sums{commands: map[string]*command{}}
-	if data.Messages == nil {
-		return s, nil
-	}
 	for m, err := range data.Messages {
 		if err != nil {
 			return nil, err

@@ -65,7 +65,7 @@ func clip(s string, limit int) string {
 // number groups thousands.
 func number(n int) string {
 	digits := strconv.Itoa(n)
-	for at := len(digits) - 3; at > 0 && digits[at-1] != '-'; at -= 3 {
+	for at := len(digits) - 3; at > 0; at -= 3 {
 		digits = digits[:at] + "," + digits[at:]
 	}
 	return digits
@@ -113,14 +113,17 @@ func both(large int, largeUnit string, small int, smallUnit string) string {
 	return fmt.Sprintf("%d %s %d %s", large, largeUnit, small, smallUnit)
 }
 
-// clock shows a moment to the minute, with its year only if it is not this one.
-func (p *page) clock(t time.Time) string {
+// clock shows a moment.
+func (p *page) clock(t time.Time) string { return "<time>" + p.plain(t) + "</time>" }
+
+// plain is a moment to the minute, with its year only if it is not this one.
+func (p *page) plain(t time.Time) string {
 	t = t.In(p.now.Location())
 	layout := "2 Jan 15:04"
 	if t.Year() != p.now.Year() {
 		layout = "2 Jan 2006 15:04"
 	}
-	return "<time>" + t.Format(layout) + "</time>"
+	return t.Format(layout)
 }
 
 // stretch shows from when until when.

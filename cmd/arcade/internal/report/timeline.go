@@ -143,12 +143,11 @@ func (p *page) gaps(gaps []gap) {
 }
 
 func (p *page) gap(g gap) {
-	until, verb := p.clock(g.until), "waited"
+	until, waited := p.clock(g.until), counted(g.events, "message waited", "messages waited")
 	if g.open {
-		until, verb = "now", either(g.events == 1, "waits", "wait")
+		until, waited = "now", counted(g.events, "message waits", "messages wait")
 	}
-	p.add("<li><b>", span(g.until.Sub(g.from)), "</b> ", p.clock(g.from), " – ", until, " · ",
-		counted(g.events, "message ", "messages "), verb)
+	p.add("<li><b>", span(g.until.Sub(g.from)), "</b> ", p.clock(g.from), " – ", until, " · ", waited)
 	if g.reason != "" {
 		p.add(" · ", foreign(g.reason, 200))
 	}
@@ -176,23 +175,11 @@ func (p *page) inWords(c scale, slot int, t tally) string {
 	return words
 }
 
-// plain is clock without its element, for where none may be.
-func (p *page) plain(t time.Time) string {
-	return strings.NewReplacer("<time>", "", "</time>", "").Replace(p.clock(t))
-}
-
 func label(s State) string {
 	if s == Pending {
 		return "waiting"
 	}
 	return string(s)
-}
-
-func either(is bool, yes, no string) string {
-	if is {
-		return yes
-	}
-	return no
 }
 
 // slotName words the length of a slot.
