@@ -27,25 +27,20 @@ func (a *App) session() (identity.Session, error) {
 
 // loggedIn returns the login as the file has it, and words what is wrong with that for a person.
 func (a *App) loggedIn() (identity.Credentials, error) {
-	s, err := a.session()
-	if err != nil {
-		return identity.Credentials{}, err
-	}
-	credentials, err := s.File.Read()
-	return a.present(s, credentials, err)
+	return a.present(func(s identity.Session) (identity.Credentials, error) { return s.File.Read() })
 }
 
 // renewedLogin is loggedIn with a token that is good.
 func (a *App) renewedLogin(ctx context.Context) (identity.Credentials, error) {
+	return a.present(func(s identity.Session) (identity.Credentials, error) { return s.Credentials(ctx) })
+}
+
+func (a *App) present(read func(identity.Session) (identity.Credentials, error)) (identity.Credentials, error) {
 	s, err := a.session()
 	if err != nil {
 		return identity.Credentials{}, err
 	}
-	credentials, err := s.Credentials(ctx)
-	return a.present(s, credentials, err)
-}
-
-func (a *App) present(s identity.Session, credentials identity.Credentials, err error) (identity.Credentials, error) {
+	credentials, err := read(s)
 	switch {
 	case err != nil:
 		return credentials, a.loginFailure(s.File.Path, err)

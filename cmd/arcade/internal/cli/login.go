@@ -198,16 +198,12 @@ func (a *App) loginInBrowser(ctx context.Context, callback, state, page string, 
 	if err == nil {
 		err = keep(grant)
 	}
-	server.Finish(told(err))
-	return err
-}
-
-// told is what the browser's last page says of an error.
-func told(err error) string {
-	if err == nil {
-		return ""
+	told := ""
+	if err != nil {
+		told = asFailure(err).what
 	}
-	return asFailure(err).what
+	server.Finish(told)
+	return err
 }
 
 // askBrowser sends the user to the login page and waits for what the page sends back.
@@ -291,8 +287,11 @@ func callbackFailure(err error) *failure {
 // a project.
 func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, code, verifier string) error {
 	tokens, err := oauth.Exchange(ctx, code, verifier)
-	if err != nil {
-		return cmp.Or(interrupted(ctx), error(failed("code not taken", cause(err), "Run 'arcade login' again.")))
+	switch {
+	case ctx.Err() != nil:
+		return errInterrupted
+	case err != nil:
+		return failed("code not taken", cause(err), "Run 'arcade login' again.")
 	}
 	login := tokens.Into(identity.Credentials{CoordinatorURL: base}, a.Track.Now())
 	asking, cancel := context.WithTimeout(ctx, loginCheck)
@@ -359,13 +358,6 @@ func firstContext(ctx context.Context, cloud identity.Cloud, login identity.Cred
 	p.Projects = map[string][]identity.Choice{org.ID: projects}
 	first, err := contextOf(org, projects)
 	return first, p, err
-}
-
-func interrupted(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return errInterrupted
-	}
-	return nil
 }
 
 // keyLimit is far beyond any API key, in bytes.

@@ -169,7 +169,7 @@ func (a *App) streamTSV(total int, messages iter.Seq2[track.Message, error]) err
 
 // streamJSON prints the document as Stream.JSON would, one message at a time.
 func (a *App) streamJSON(head Inspection, messages iter.Seq2[track.Message, error]) error {
-	document, err := indented("", head)
+	document, err := term.Indented("", head)
 	if err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func (a *App) streamJSON(head Inspection, messages iter.Seq2[track.Message, erro
 		if err != nil {
 			return err
 		}
-		one, err := indented("    ", newInspected(m))
+		one, err := term.Indented("    ", newInspected(m))
 		if err != nil {
 			return err
 		}
@@ -192,15 +192,6 @@ func (a *App) streamJSON(head Inspection, messages iter.Seq2[track.Message, erro
 		return a.Out.Document(document + "\n")
 	}
 	return a.Out.Document("\n  ]" + closing + "\n")
-}
-
-func indented(prefix string, value any) (string, error) {
-	var document strings.Builder
-	encoder := json.NewEncoder(&document)
-	encoder.SetIndent(prefix, "  ")
-	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(value)
-	return strings.TrimSuffix(document.String(), "\n"), err
 }
 
 // printHeader says above the messages whose they are, and what happens next.

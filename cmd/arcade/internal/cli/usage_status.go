@@ -32,32 +32,32 @@ the exit code is 1 when it would fail.`,
 
 // Status is what `usage status --json` prints. Times are UTC, null when there is none.
 type Status struct {
-	Tracking      bool    `json:"tracking"`
-	DecidedBy     string  `json:"decided_by"`
-	AnonID        string  `json:"anon_id"`
-	PrincipalID   *string `json:"linked_principal_id"`
-	Pending       int     `json:"pending"`
-	Delivered     int     `json:"delivered"`
-	Dead          int     `json:"dead"`
-	Dropped       int     `json:"dropped"`
-	Erased        int     `json:"erased"`
-	Host          string  `json:"host"`
-	KeySet        bool    `json:"key_set"`
-	LastDelivery  *string `json:"last_delivery"`
-	NextAttempt   *string `json:"next_attempt"` // null: with the next command
-	Failures      int     `json:"failures"`
-	LastError     *string `json:"last_error"`
-	Reason        *string `json:"reason"` // why something stands still, one of AdviceTable; null: nothing does
-	Advice        *string `json:"advice"` // what to do about it
-	Deaths        []Death `json:"dead_reasons"`
-	LoginRefused  bool    `json:"login_refused"`
-	Flusher       bool    `json:"flusher_running"`
-	Waiting       bool    `json:"flusher_waiting"` // for a back-off to be over
-	File          string  `json:"file"`
-	SizeBytes     int64   `json:"size_bytes"`     // with the WAL
-	Schema        int     `json:"schema"`         // user_version: identity's version in thousands, and the queue's
-	DatabaseError *string `json:"database_error"` // why the next command could not record
-	LastMissed    *string `json:"last_missed"`    // when one could not, if none could since
+	Tracking      bool          `json:"tracking"`
+	DecidedBy     string        `json:"decided_by"`
+	AnonID        string        `json:"anon_id"`
+	PrincipalID   *string       `json:"linked_principal_id"`
+	Pending       int           `json:"pending"`
+	Delivered     int           `json:"delivered"`
+	Dead          int           `json:"dead"`
+	Dropped       int           `json:"dropped"`
+	Erased        int           `json:"erased"`
+	Host          string        `json:"host"`
+	KeySet        bool          `json:"key_set"`
+	LastDelivery  *string       `json:"last_delivery"`
+	NextAttempt   *string       `json:"next_attempt"` // null: with the next command
+	Failures      int           `json:"failures"`
+	LastError     *string       `json:"last_error"`
+	Reason        *string       `json:"reason"` // why something stands still, one of AdviceTable; null: nothing does
+	Advice        *string       `json:"advice"` // what to do about it
+	Deaths        []track.Death `json:"dead_reasons"`
+	LoginRefused  bool          `json:"login_refused"`
+	Flusher       bool          `json:"flusher_running"`
+	Waiting       bool          `json:"flusher_waiting"` // for a back-off to be over
+	File          string        `json:"file"`
+	SizeBytes     int64         `json:"size_bytes"`     // with the WAL
+	Schema        int           `json:"schema"`         // user_version: identity's version in thousands, and the queue's
+	DatabaseError *string       `json:"database_error"` // why the next command could not record
+	LastMissed    *string       `json:"last_missed"`    // when one could not, if none could since
 	// FileProblems are files shared with the Python CLI that cannot be read.
 	FileProblems []FileProblem `json:"file_problems"`
 
@@ -71,12 +71,6 @@ type FileProblem struct {
 	File   string `json:"file"`
 	Reason string `json:"reason"`
 	Advice string `json:"advice"`
-}
-
-// Death is why messages are dead.
-type Death struct {
-	Reason   string `json:"reason"`
-	Messages int    `json:"messages"`
 }
 
 func (a *App) status(ctx context.Context, asJSON bool) error {
@@ -210,11 +204,8 @@ func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status 
 		LastDelivery: orNull(term.RFC3339(s.Schedule.LastSuccess)), NextAttempt: orNull(term.RFC3339(s.Schedule.Next(a.Track.Now()))),
 		Failures: s.Schedule.Failures, LastError: orNull(s.Schedule.LastError),
 		Flusher: q.Flushing(), Waiting: s.Schedule.Waiting(a.Track.Now()), File: file, SizeBytes: bytes, Schema: s.Schema,
-		Deaths: make([]Death, 0, len(s.Deaths)), LoginRefused: s.Refused, FileProblems: []FileProblem{},
+		Deaths: append([]track.Death{}, s.Deaths...), LoginRefused: s.Refused, FileProblems: []FileProblem{},
 		LastMissed: orNull(term.RFC3339(missed.At)), missed: missed,
-	}
-	for _, d := range s.Deaths {
-		st.Deaths = append(st.Deaths, Death(d))
 	}
 	if problem == nil && st.Tracking {
 		for _, reason := range q.FileTroubles() {

@@ -114,14 +114,21 @@ func escaped(document string) string {
 // JSON prints a value as one indented JSON document. What a terminal would obey is escaped,
 // which means the same to a reader of JSON.
 func (s *Stream) JSON(value any) error {
-	var document strings.Builder
-	encoder := json.NewEncoder(&document)
-	encoder.SetIndent("", "  ")
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
+	document, err := Indented("", value)
+	if err != nil {
 		return err
 	}
-	return s.Document(document.String())
+	return s.Document(document + "\n")
+}
+
+// Indented is a value as JSON on several lines, of which all but the first begin with prefix.
+func Indented(prefix string, value any) (string, error) {
+	var document strings.Builder
+	encoder := json.NewEncoder(&document)
+	encoder.SetIndent(prefix, "  ")
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(value)
+	return strings.TrimSuffix(document.String(), "\n"), err
 }
 
 // Document prints JSON as it stands, escaped like that of JSON.

@@ -8,17 +8,12 @@ import (
 )
 
 // Ended is the cause of a context that WithSignals has ended.
-type Ended struct{ Signal os.Signal }
+type Ended struct{ Signal syscall.Signal }
 
 func (e *Ended) Error() string { return "ended by a signal: " + e.Signal.String() }
 
 // ExitCode is 128 and the signal's number, as shells report it.
-func (e *Ended) ExitCode() int {
-	if number, ok := e.Signal.(syscall.Signal); ok {
-		return 128 + int(number)
-	}
-	return 1
-}
+func (e *Ended) ExitCode() int { return 128 + int(e.Signal) }
 
 // WithSignals returns a context that ends with an *Ended for its cause when the user interrupts the
 // program (also with Ctrl-\, which would leave a hidden prompt's terminal silent), the system ends it, or
@@ -43,7 +38,7 @@ func WithSignals(ctx context.Context) context.Context {
 	surviveClosedPipes()
 	go func() {
 		first := <-received
-		end(&Ended{first})
+		end(&Ended{first.(syscall.Signal)}) // each of those heard is one
 		signal.Reset(os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
 	}()
 	return ctx

@@ -102,8 +102,8 @@ type Snapshot struct {
 
 // Death is why messages are dead, and how many.
 type Death struct {
-	Reason   string
-	Messages int
+	Reason   string `json:"reason"`
+	Messages int    `json:"messages"`
 }
 
 func deaths(ctx context.Context, tx *outbox.Tx) (list []Death, err error) {
