@@ -61,16 +61,6 @@ func TestAnyValueIsTheSameAsJSONAndObeyedByNobody(t *testing.T) {
 	}
 }
 
-func TestAForeignTextIsOneLineOfACell(t *testing.T) {
-	var out bytes.Buffer
-	if err := (&Stream{w: &out}).TSV(nil, [][]string{{"a\tb", "c\r\nd"}, {"e", "f"}}); err != nil {
-		t.Fatal(err)
-	}
-	if want := "a b\tc  d\ne\tf\n"; out.String() != want {
-		t.Errorf("%q, want %q: a cell must not look like two", out.String(), want)
-	}
-}
-
 func FuzzNothingHiddenPassesTheWriter(f *testing.F) {
 	for _, seed := range []string{"", "a\x1b[31mb", "\x1b\x1b[31m[31m", "\u009b\u009b31m", "\xff\x1b]0;\xff\x07"} {
 		f.Add(seed)
