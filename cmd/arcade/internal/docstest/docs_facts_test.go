@@ -126,22 +126,13 @@ func keys(t *testing.T, document string) []string {
 	if err := json.Unmarshal(message["properties"], &properties); err != nil {
 		t.Fatalf("%v in %s", err, document)
 	}
-	return slices.Sorted(maps.Keys(mergeKeys(message, properties)))
+	maps.Copy(message, properties)
+	return slices.Sorted(maps.Keys(message))
 }
 
 // anywhere leaves out what posthog-go finds on some systems only.
 func anywhere(keys []string) []string {
 	return slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return key == "$os_version" || key == "$os_distro" })
-}
-
-func mergeKeys(a, b map[string]json.RawMessage) map[string]bool {
-	merged := map[string]bool{}
-	for _, m := range []map[string]json.RawMessage{a, b} {
-		for key := range m {
-			merged[key] = true
-		}
-	}
-	return merged
 }
 
 // sources returns the text of all programs of the repository without their tests.

@@ -39,16 +39,6 @@ func TestTheManualPagesSayWhatTheCommandsSay(t *testing.T) {
 	}
 }
 
-func TestEveryCommandThatHelpListsHasAPage(t *testing.T) {
-	pages := manualPages(t)
-	walk(manualRoot(), func(cmd *cobra.Command) {
-		name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
-		if pages[name] == "" {
-			t.Errorf("there is no page %s", name)
-		}
-	})
-}
-
 func TestAHelpTextLosesNothingOnItsWayIntoAPage(t *testing.T) {
 	const text = "A \\ before \\n, \\\\ and \\! stays; so do `a`, *b*, c_d_e, [f](g), <h>\nand !i.\n\n" +
 		"  KEY=-   keeps its blanks\n  KEY     and its line\n\n" +
