@@ -333,12 +333,7 @@ func TestFlushReportsForPeopleAndPrograms(t *testing.T) {
 func TestUsageFromThePythonCLIGoesOnAsTheSamePerson(t *testing.T) {
 	const file = "{\n  \"anon_id\": \"0f8fad5b-d9cb-469f-a165-70867728950e\",\n  \"linked_principal_id\": \"principal-py\"\n}"
 	m := newMachine(t)
-	if err := os.MkdirAll(m.Path(""), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(m.Path("usage.json"), []byte(file), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	m.writeFile("usage.json", file)
 	m.Must("succeed")
 	if got := m.AwaitEvents(1, 10*time.Second)[0].DistinctID; got != "principal-py" {
 		t.Errorf("the event is %s's: nobody who comes from the Python CLI may become a new person", got)
@@ -356,9 +351,7 @@ func TestForeignTextIsCleanedInEveryCommand(t *testing.T) {
 	m.WriteCredentials("arc_ada")
 	const evil = `\x1b]0;owned\a\x1b[2J\u202e`
 	content := strings.Replace(m.ReadFile("credentials.yaml"), "  coordinator_url:", "  user: {email: \"a"+evil+"da\\nCloud: elsewhere\"}\n  coordinator_url:", 1)
-	if err := os.WriteFile(m.Path("credentials.yaml"), []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	m.writeFile("credentials.yaml", content)
 	for _, args := range [][]string{{"whoami"}, {"whoami", "--json"}, {"login"}, {"secret", "list", "--host", "a\x1b[31mb\u202e"}, {"a\x1b[2Jb"}} {
 		r := m.Run(args...)
 		if strings.ContainsAny(r.Stdout+r.Stderr, "\x1b\a\u202e") {

@@ -56,13 +56,8 @@ func TestForgetKeepsTheSwitch(t *testing.T) {
 
 func TestForgetReachesTheIDOfThePythonCLI(t *testing.T) {
 	m := newMachine(t)
-	if err := os.MkdirAll(m.Path(""), 0o700); err != nil {
-		t.Fatal(err)
-	}
 	const theirs = `{"anon_id": "3f2a9c1e-7b54-4d0a-9e1f-5c8d2a6b4e10", "linked_principal_id": null}`
-	if err := os.WriteFile(m.Path("usage.json"), []byte(theirs), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	m.writeFile("usage.json", theirs)
 	m.Must("usage", "forget", "--yes")
 	m.Must("succeed")
 	if found := m.Inspect().Identity.AnonID; found == "3f2a9c1e-7b54-4d0a-9e1f-5c8d2a6b4e10" || found == "" {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -53,12 +52,8 @@ func (m *machine) expire() {
 	m.writeFile("credentials.yaml", expiry.ReplaceAllString(old, "expires_at: '"+at+"'"))
 }
 
-func (m *machine) writeFile(name, content string) {
-	m.Helper()
-	if err := os.WriteFile(m.Path(name), []byte(content), 0o600); err != nil {
-		m.Fatal(err)
-	}
-}
+// writeFile writes a file in Arcade's directory.
+func (m *machine) writeFile(name, content string) { m.Helper(); file(".arcade/"+name, content)(m, nil) }
 
 func TestALoginIsThatOfTheArcadeOfToday(t *testing.T) {
 	m, cloud := loggedIn(t)
@@ -90,15 +85,6 @@ func TestALoginIsThatOfTheArcadeOfToday(t *testing.T) {
 	}
 	if r := m.Must("logout"); !strings.Contains(r.Stdout, "You are logged out.") {
 		t.Errorf("logout says %q", r.Stdout)
-	}
-}
-
-func TestTheOlderArcadeStillHandsOutAKey(t *testing.T) {
-	m := newMachine(t)
-	cloud := m.OAuth(testbed.Ada())
-	cloud.Set(func(b *identitytest.Behaviour) { b.Older = true })
-	if r := loginAt(m, cloud); r.Code != 0 || !strings.Contains(m.ReadFile("credentials.yaml"), "key: ") {
-		t.Errorf("login: %+v\n%s", r, m.ReadFile("credentials.yaml"))
 	}
 }
 
@@ -160,11 +146,7 @@ func TestSecretsAreThoseOfTheActiveProject(t *testing.T) {
 	m, _ := loggedIn(t)
 	engine := secretstest.Start("none") // whatever the token is, it is noted
 	t.Cleanup(engine.Close)
-	u, err := url.Parse(engine.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := []string{"--host", "localhost", "--port", u.Port()}
+	at := []string{"--host", "localhost", "--port", testbed.PortOf(t, engine.URL)}
 	m.Must("project", "set", "Bernoulli")
 	m.Run(append([]string{"secret", "list"}, at...)...)
 	m.Run(append([]string{"secret", "list", "--org", "org_2", "--project", "proj_3"}, at...)...)
@@ -193,12 +175,8 @@ func TestTheProjectIsNamedUnlessItIsTheDefaultOne(t *testing.T) {
 	access, _, _ := strings.Cut(strings.SplitN(m.ReadFile("credentials.yaml"), "access_token: ", 2)[1], "\n")
 	engine := secretstest.Start(access)
 	t.Cleanup(engine.Close)
-	u, err := url.Parse(engine.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
 	said := func(args ...string) string {
-		return m.Must(append(append([]string{"secret", "set", "A=b"}, args...), "--host", "localhost", "--port", u.Port())...).Stdout
+		return m.Must(append(append([]string{"secret", "set", "A=b"}, args...), "--host", "localhost", "--port", testbed.PortOf(t, engine.URL))...).Stdout
 	}
 	forget := func() { os.Remove(m.Path("places.json")) }
 	for _, s := range []struct {
@@ -263,11 +241,11 @@ func TestALoginThatHasEndedSaysSoAndIsReplacedWithoutALogout(t *testing.T) {
 	t.Parallel()
 	m, cloud := loggedIn(t)
 	m.expire()
-	m.writeFile("credentials.yaml", regexp.MustCompile(`refresh_token: .*`).ReplaceAllString(m.ReadFile("credentials.yaml"), "refresh_token: SENTINEL"))
+	m.spoilRefreshToken()
 	before := m.ReadFile("credentials.yaml")
 	for _, args := range [][]string{{"org", "list"}, {"project", "set", "x"}, {"secret", "list"}, {"whoami"}} {
 		r := m.Run(args...)
-		if r.Code != 1 || !strings.Contains(r.Stderr, "arcade login") || strings.Contains(r.Stderr+r.Stdout, "SENTINEL") {
+		if r.Code != 1 || !strings.Contains(r.Stderr, "arcade login") || strings.Contains(r.Stderr+r.Stdout, sentinel) {
 			t.Errorf("arcade %v: %+v; want exit code 1, 'arcade login', and none of the server's words", args, r)
 		}
 	}

@@ -41,18 +41,15 @@ func TestScripts(t *testing.T) {
 // scriptCommands are what the scripts can do with the stage.
 //
 //	exits CODE PROGRAM [ARG...]     run a program that has to end with this exit code
-//	engine fault MODE [NAME=VALUE...]   go wrong, see secretstest.Fault; method=, key=, times=,
-//	                                    status=, location=, commit=true
+//	engine fault MODE [NAME=VALUE...]   go wrong, see secretstest.Fault; method=, key=, times=, status=
 //	engine answer FILE              answer a list with the file, whatever is stored
 //	engine secrets                  print what is stored by key, "KEY=value" with Go's quotes
 //	engine requests                 print what has arrived, "METHOD path"
-//	posthog fault NAME              fail from now on, see outboxtest.ParseFault; "ok" ends it
 //	posthog offline, posthog online stop and start to listen
 //	posthog await N                 wait until N events have been kept
 //	posthog events                  print them: event, command and error message
 //	cloud meet NAME                 put a person in front of the browser; their key is arc_NAME
 //	cloud credentials KEY           write credentials.yaml with an API key
-//	cloud hang, cloud answer        leave calls unanswered, answer them again
 //	settle                          wait until no flusher is at work
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	commands := map[string]func(*machine, *testscript.TestScript, []string) error{
@@ -144,10 +141,7 @@ func (s *machine) engineCommand(ts *testscript.TestScript, args []string) error 
 }
 
 func engineFault(args []string) (f secretstest.Fault, err error) {
-	modes := []secretstest.Mode{
-		secretstest.Status, secretstest.Reset, secretstest.HangUp, secretstest.Hang, secretstest.Redirect, secretstest.NotHTTP,
-		secretstest.ShortBody, secretstest.SlowBody, secretstest.Page, secretstest.NotJSON,
-	}
+	modes := []secretstest.Mode{secretstest.Status, secretstest.Reset, secretstest.NotHTTP, secretstest.Page}
 	if f.Mode = secretstest.Mode(word(args, 0)); !slices.Contains(modes, f.Mode) {
 		return f, fmt.Errorf("unknown mode %q", f.Mode)
 	}
@@ -158,14 +152,10 @@ func engineFault(args []string) (f secretstest.Fault, err error) {
 			f.Method = value
 		case "key":
 			f.Key = value
-		case "location":
-			f.Location = value
 		case "times":
 			f.Times, err = strconv.Atoi(value)
 		case "status":
 			f.Status, err = strconv.Atoi(value)
-		case "commit":
-			f.Commit, err = strconv.ParseBool(value)
 		default:
 			err = fmt.Errorf("unknown: %q", arg)
 		}
@@ -178,8 +168,6 @@ func engineFault(args []string) (f secretstest.Fault, err error) {
 
 func (s *machine) posthogCommand(ts *testscript.TestScript, args []string) error {
 	switch word(args, 0) {
-	case "fault":
-		s.Posthog.SetFault(testbed.Fault(word(args, 1)))
 	case "offline":
 		s.Offline()
 	case "online":
@@ -212,10 +200,6 @@ func (s *machine) cloudCommand(_ *testscript.TestScript, args []string) error {
 		s.Cloud.Meet(word(args, 1))
 	case "credentials":
 		s.WriteCredentials(word(args, 1))
-	case "hang":
-		s.Cloud.Hang(true)
-	case "answer":
-		s.Cloud.Hang(false)
 	default:
 		return fmt.Errorf("unknown: %q", args)
 	}

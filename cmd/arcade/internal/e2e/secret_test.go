@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -81,13 +80,7 @@ func (s *machine) writeCloud(members ...string) {
 	if len(members) == 0 {
 		return
 	}
-	if err := os.MkdirAll(s.Path(""), 0o700); err != nil {
-		s.Fatal(err)
-	}
-	content := "cloud:\n  " + strings.Join(members, "\n  ") + "\n"
-	if err := os.WriteFile(s.Path("credentials.yaml"), []byte(content), 0o600); err != nil {
-		s.Fatal(err)
-	}
+	s.writeFile("credentials.yaml", "cloud:\n  "+strings.Join(members, "\n  ")+"\n")
 }
 
 func TestOneFailureOfTwentyIsNotHidden(t *testing.T) {
