@@ -282,28 +282,6 @@ func TestAKeyInTheEnvironmentOwnsItsEventsAndLinksNothing(t *testing.T) {
 	m.NoViolations()
 }
 
-func TestInspectWithAnIDPrintsWhatGoesOverTheWire(t *testing.T) {
-	m := newMachine(t)
-	m.Offline()
-	m.Must("succeed")
-	m.AwaitNoFlusher()
-	printed := m.Must("usage", "inspect", "1").Stdout
-	m.Online()
-	m.Must("usage", "flush")
-	var want, got any
-	if err := json.Unmarshal([]byte(printed), &got); err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(m.Posthog.Commits()[0].Raw, &want); err != nil {
-		t.Fatal(err)
-	}
-	w, _ := json.Marshal(want)
-	g, _ := json.Marshal(got)
-	if string(w) != string(g) {
-		t.Errorf("inspect printed\n%s\nand on the wire went\n%s", g, w)
-	}
-}
-
 func TestFlushReportsForPeopleAndPrograms(t *testing.T) {
 	m := newMachine(t)
 	m.Offline()

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -39,7 +40,7 @@ func TestADeadMessageIsDeliveredAfterRetry(t *testing.T) {
 	m.NoViolations()
 }
 
-func TestExportIsWhatGoesOverTheWire(t *testing.T) {
+func TestExportAndInspectShowWhatGoesOverTheWire(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
 	m.Offline()
@@ -48,6 +49,7 @@ func TestExportIsWhatGoesOverTheWire(t *testing.T) {
 	}
 	m.AwaitNoFlusher()
 	lines := strings.Split(strings.TrimSpace(m.Must("usage", "export").Stdout), "\n")
+	second := m.Must("usage", "inspect", "2").Stdout
 	m.Online()
 	m.Must("usage", "flush")
 	commits := m.Posthog.Commits()
@@ -58,6 +60,10 @@ func TestExportIsWhatGoesOverTheWire(t *testing.T) {
 		if lines[i] != string(c.Raw) {
 			t.Errorf("line %d is\n%s\nand on the wire went\n%s", i, lines[i], c.Raw)
 		}
+	}
+	var inspected bytes.Buffer
+	if err := json.Compact(&inspected, []byte(second)); err != nil || strings.TrimSpace(inspected.String()) != string(commits[1].Raw) {
+		t.Errorf("inspect printed\n%s\nand on the wire went\n%s", second, commits[1].Raw)
 	}
 }
 
