@@ -288,7 +288,7 @@ func callbackFailure(err error) *failure {
 func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, code, verifier string) error {
 	tokens, err := oauth.Exchange(ctx, code, verifier)
 	switch {
-	case ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		return errInterrupted
 	case err != nil:
 		return failed("code not taken", cause(err), "Run 'arcade login' again.")
