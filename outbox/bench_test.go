@@ -3,12 +3,8 @@
 package outbox_test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
@@ -78,31 +74,6 @@ func BenchmarkDeliver(b *testing.B) {
 			b.ReportMetric(backlog/slices.Min(took).Seconds(), "best-messages/s")
 		})
 	}
-}
-
-// BenchmarkFloor is what no design gets around in BenchmarkDeliver: posthog-go compresses the
-// bytes of 10,000 messages, and 20 requests carry them over loopback, one after the other.
-func BenchmarkFloor(b *testing.B) {
-	const backlog, requests = 10_000, 20
-	endpoint := newLeanEndpoint(b, 0)
-	m := message600()
-	one := fmt.Sprintf(`{"uuid":%q,"event":%q,"distinct_id":%q,"properties":%s}`, m.UUID, m.Event, m.AnonID, m.Properties)
-	batch := []byte(strings.Repeat(one, backlog/requests))
-	for b.Loop() {
-		for range requests {
-			var body bytes.Buffer
-			w := gzip.NewWriter(&body)
-			w.Write(batch)
-			w.Close()
-			response, err := http.Post(endpoint.URL, "application/json", &body)
-			if err != nil {
-				b.Fatal(err)
-			}
-			io.Copy(io.Discard, response.Body)
-			response.Body.Close()
-		}
-	}
-	b.ReportMetric(float64(backlog*b.N)/b.Elapsed().Seconds(), "messages/s")
 }
 
 // filledBox returns an outbox with a backlog of anonymous events of 600 bytes each.

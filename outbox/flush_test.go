@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
-	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
@@ -54,25 +51,6 @@ func TestAMessageKeepsItsTimestampAndUUID(t *testing.T) {
 	}
 }
 
-func TestBatchesStayBelowTheSizeOfOneRequest(t *testing.T) {
-	b := newBench(t)
-	for range 10 {
-		m := b.event(1)
-		m.Properties = []byte(`{"text":"` + strings.Repeat("<", 40_000) + `"}`) // six bytes each on the wire
-		b.add(m)
-	}
-	b.mustFlush()
-	for _, r := range b.server.Requests() {
-		if r.Status != 200 {
-			t.Errorf("request %d was answered %d", r.Number, r.Status)
-		}
-	}
-	if n := len(b.server.Commits()); n != 10 {
-		t.Errorf("%d messages arrived, want 10", n)
-	}
-	b.noViolations() // overlapping requests are one
-}
-
 // Every fault: the flusher ends, believes nothing that PostHog did not keep, and delivers
 // everything once the fault is over, as the same bytes.
 func TestNothingIsLostOrDoubledByAnyFault(t *testing.T) {
@@ -108,12 +86,7 @@ func TestAPoisonMessageIsIsolatedAndItsNeighboursArrive(t *testing.T) {
 			b := newBench(t)
 			b.proved()
 			b.addEvents(test.n)
-			b.server.SetPoison(func(m outboxtest.Message) int {
-				if m.Properties()["n"] == float64(test.poison) {
-					return test.status
-				}
-				return 0
-			})
+			b.refuse(float64(test.poison), test.status)
 			b.mustFlush()
 			if c := b.counts(); c.Dead != 1 || c.Pending != 0 {
 				t.Errorf("%d dead and %d pending, want the one bad message dead", c.Dead, c.Pending)
@@ -150,7 +123,7 @@ func TestTheSearchForAPoisonMessageSurvivesAFlusherPerRequest(t *testing.T) {
 				b.proved()
 			}
 			b.addEvents(100)
-			b.refuse(test.poison)
+			b.refuse(test.poison, 400)
 			for range 40 {
 				ctx, cancel := context.WithCancel(context.Background())
 				// One request, then the process is gone.
@@ -168,24 +141,6 @@ func TestTheSearchForAPoisonMessageSurvivesAFlusherPerRequest(t *testing.T) {
 				t.Errorf("%d requests, want at most 2*log2(n)+2 = %d: what one flusher found out the next one need not ask again", n, limit)
 			}
 		})
-	}
-}
-
-func TestOnlyARefusalCountsAsAnAttempt(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(2)
-	b.server.SetFault(outboxtest.MustFault("503"))
-	for range 20 { // an outage of days
-		b.clock.Advance(time.Hour + time.Minute)
-		b.flush()
-	}
-	for _, m := range b.messages(outbox.Filter{}) {
-		if m.Attempts != 0 || m.State != outbox.Pending {
-			t.Errorf("message %d is %s after %d attempts: an outage must use nothing up", m.Seq, m.State, m.Attempts)
-		}
-	}
-	if n := len(b.server.Requests()); n != 20 {
-		t.Errorf("%d requests in 20 intervals, want one each", n)
 	}
 }
 
@@ -349,10 +304,8 @@ func TestAnUndecidedEventGoesOutAnonymouslyOnlyWhenItIsAboutToBeSent(t *testing.
 
 func TestADecisionComesBeforeTheFirstAttempt(t *testing.T) {
 	b := newBench(t)
-	alias := outbox.Message{
-		UUID: uuid.NewString(), Kind: outbox.Alias, Event: "$create_alias", AnonID: anonA,
-		Properties: []byte(`{}`), RecordedAt: b.clock.Now(),
-	}
+	alias := b.alias()
+	alias.DistinctID = ""
 	m := b.event(0)
 	m.DistinctID, m.Hold = "", "fingerprint"
 	b.add(alias, m)
@@ -382,10 +335,8 @@ func TestADecisionComesBeforeTheFirstAttempt(t *testing.T) {
 func TestAWaitingAliasHoldsUpNothingAndIsNotSettledWithItsNeighbours(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(2)
-	alias := outbox.Message{
-		UUID: uuid.NewString(), Kind: outbox.Alias, Event: "$create_alias", AnonID: anonA,
-		Properties: []byte(`{}`), RecordedAt: b.clock.Now(),
-	}
+	alias := b.alias()
+	alias.DistinctID = ""
 	b.add(alias)
 	b.addEvents(2)
 	// The alias is decided while the request with its neighbours is under way.
@@ -529,10 +480,7 @@ func TestADamagedRowDoesNotHoldUpItsNeighbours(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.addEvents(3)
-			b.tx(func(tx *outbox.Tx) error {
-				_, err := tx.Exec(damage)
-				return err
-			})
+			b.exec(damage)
 			b.mustFlush()
 			if c := b.counts(); c.Dead != 1 || c.Delivered != 2 || len(b.server.Events()) != 2 {
 				t.Errorf("%+v and %d at PostHog, want the damaged one dead and two delivered", c, len(b.server.Events()))

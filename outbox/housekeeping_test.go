@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"testing"
@@ -15,14 +16,11 @@ import (
 // fill makes a backlog of n pending events with one statement.
 func (b *bench) fill(n int, at time.Time) {
 	b.Helper()
-	b.tx(func(tx *outbox.Tx) error {
-		_, err := tx.Exec(`
-			WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < ?1)
-			INSERT INTO messages (uuid, kind, event, anon_id, distinct_id, properties, recorded_at)
-			SELECT format('%08x-0000-7000-8000-000000000000', i), 'capture', 'ran', ?2, ?2, '{}', ?3 FROM c`,
-			n, anonA, at.UnixMilli())
-		return err
-	})
+	b.exec(`
+		WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < ?1)
+		INSERT INTO messages (uuid, kind, event, anon_id, distinct_id, properties, recorded_at)
+		SELECT format('%08x-0000-7000-8000-000000000000', i), 'capture', 'ran', ?2, ?2, '{}', ?3 FROM c`,
+		n, anonA, at.UnixMilli())
 }
 
 func (b *bench) alias() outbox.Message {
@@ -58,15 +56,13 @@ func TestAFullQueueDropsTheOldestEventsNeverAliasesAndCounts(t *testing.T) {
 	}
 }
 
-// A message that was retried, and one behind a jump of the numbers, is far from the newest.
+// A message that was retried, and one behind a jump of the numbers, is far from the newest. The last
+// number given is a row like any other, which may be damaged.
 func TestAFewOldEventsAreNoFullQueue(t *testing.T) {
 	b := newBench(t)
 	b.add(b.alias())
 	b.fill(10, b.clock.Now())
-	b.tx(func(tx *outbox.Tx) error {
-		_, err := tx.Exec(`UPDATE sqlite_sequence SET seq = 1000001 WHERE name = 'messages'`)
-		return err
-	})
+	b.exec(`UPDATE sqlite_sequence SET seq = 1000001 WHERE name = 'messages'`)
 	b.addEvents(3)
 	if c := b.counts(); c.Pending != 1+10+3 || c.Dropped != 0 {
 		t.Errorf("%d pending and %d dropped, want all 14: a million was delivered meanwhile, few wait", c.Pending, c.Dropped)
@@ -197,7 +193,7 @@ func TestErasingLeavesNoTraceInTheFiles(t *testing.T) {
 				if err != nil && !os.IsNotExist(err) {
 					t.Fatal(err)
 				}
-				if containsBytes(content, "EBA34C") || containsBytes(content, m.UUID) {
+				if bytes.Contains(content, []byte("EBA34C")) || bytes.Contains(content, []byte(m.UUID)) {
 					t.Errorf("usage.db%s still holds the erased message", suffix)
 				}
 			}
@@ -205,16 +201,5 @@ func TestErasingLeavesNoTraceInTheFiles(t *testing.T) {
 				t.Errorf("%+v, want nothing pending and one erased", c)
 			}
 		})
-	}
-}
-
-// The last number given is a row like any other, which may be damaged.
-func TestAJumpOfTheNumbersDoesNotEmptyTheQueue(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(5)
-	b.exec(`UPDATE sqlite_sequence SET seq = seq + (1 << 22)`)
-	b.addEvents(1)
-	if c := b.counts(); c.Pending < 5 {
-		t.Errorf("%d messages wait, want the 5 that did: there was room for 100,000", c.Pending)
 	}
 }

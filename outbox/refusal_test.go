@@ -14,10 +14,11 @@ func (b *bench) refuseAll() {
 	b.server.SetPoison(func(outboxtest.Message) int { return 400 })
 }
 
-func (b *bench) refuse(n float64) {
+// refuse makes the server refuse the n-th event with a status.
+func (b *bench) refuse(n float64, status int) {
 	b.server.SetPoison(func(m outboxtest.Message) int {
 		if m.Properties()["n"] == n {
-			return 400
+			return status
 		}
 		return 0
 	})
@@ -59,7 +60,7 @@ func TestWhatAProvenServerRefusesAloneIsDead(t *testing.T) {
 			b := newBench(t)
 			prepare(b)
 			b.addEvents(5)
-			b.refuse(0)
+			b.refuse(0, 400)
 			b.mustFlush()
 			if c := b.counts(); c.Dead != 1 || c.Pending != 0 {
 				t.Errorf("%d dead and %d pending, want the one bad message dead", c.Dead, c.Pending)

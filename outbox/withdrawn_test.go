@@ -10,49 +10,40 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
-// userWord is a way to take back what waits, and how the run of a flusher ends after it.
-type userWord struct {
-	say  func(box *outbox.Outbox) error
-	want error
-}
-
-func userWords() map[string]userWord {
-	ctx := context.Background()
-	disable := func(box *outbox.Outbox) error { _, err := box.Disable(ctx); return err }
-	return map[string]userWord{
-		"off":                {disable, outbox.ErrOff},
-		"off, then on again": {func(box *outbox.Outbox) error { return errors.Join(disable(box), box.Enable(ctx)) }, nil},
-		"erase":              {func(box *outbox.Outbox) error { _, err := box.Clear(ctx, nil); return err }, nil},
-	}
-}
-
 // The user's word counts until the request leaves, also when the flusher has its batch in hand
 // already, and even if it was stopped there for so long that tracking is on again.
 func TestWhatTheUserTakesBackIsNotSentAfterTheBatchWasTaken(t *testing.T) {
-	for name, word := range userWords() {
-		for _, point := range []string{"claimed"} {
-			t.Run(name+" at "+point, func(t *testing.T) {
-				b := newBench(t)
-				b.addEvents(3)
-				b.points = func(reached string) {
-					if reached == point {
-						b.points = nil
-						if err := word.say(b.open()); err != nil {
-							t.Error(err)
-						}
+	ctx := context.Background()
+	disable := func(box *outbox.Outbox) error { _, err := box.Disable(ctx); return err }
+	for name, word := range map[string]struct {
+		say  func(box *outbox.Outbox) error
+		want error // of the run
+	}{
+		"off":                {disable, outbox.ErrOff},
+		"off, then on again": {func(box *outbox.Outbox) error { return errors.Join(disable(box), box.Enable(ctx)) }, nil},
+		"erase":              {func(box *outbox.Outbox) error { _, err := box.Clear(ctx, nil); return err }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.addEvents(3)
+			b.points = func(reached string) {
+				if reached == "claimed" {
+					b.points = nil
+					if err := word.say(b.open()); err != nil {
+						t.Error(err)
 					}
 				}
-				if _, err := b.flush(); !errors.Is(err, word.want) {
-					t.Errorf("the run ended with %v, want %v", err, word.want)
-				}
-				if n := len(b.server.Requests()); n != 0 {
-					t.Errorf("%d requests were made, want none after the user's word", n)
-				}
-				if s := b.schedule(); s.Failures != 0 {
-					t.Error("it counts as a failure of the server's")
-				}
-			})
-		}
+			}
+			if _, err := b.flush(); !errors.Is(err, word.want) {
+				t.Errorf("the run ended with %v, want %v", err, word.want)
+			}
+			if n := len(b.server.Requests()); n != 0 {
+				t.Errorf("%d requests were made, want none after the user's word", n)
+			}
+			if s := b.schedule(); s.Failures != 0 {
+				t.Error("it counts as a failure of the server's")
+			}
+		})
 	}
 }
 

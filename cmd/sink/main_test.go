@@ -17,8 +17,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/posthog/posthog-go"
 )
 
 // asSink in the environment makes the test binary the sink itself.
@@ -161,7 +159,8 @@ func TestEachMessageIsALineAndTheEndASummary(t *testing.T) {
 	p := launch(t)
 	p.post(alias(1, "3f2a9c1e-0000-4000-8000-00000000000a", "account-of-ada", noon), event(2, "account-of-ada", noon))
 	p.post(event(2, "account-of-ada", noon))
-	last, code := p.end(syscall.SIGTERM)
+	p.post(event(3, "account-of-ada", "2026-11-24T12:00:00Z"))
+	last, code := p.end(os.Interrupt)
 	want := []string{
 		"listening on " + p.url,
 		"REQ.NO TIME (UTC)   EVENT                   COMMAND          ...ID      ...UUID",
@@ -169,50 +168,15 @@ func TestEachMessageIsALineAndTheEndASummary(t *testing.T) {
 		"1.1    12:00:00.123 $create_alias           <- 00000000a nt-of-ada 000000000001",
 		"1.2    12:00:00.123 CLI execution succeeded secret.set   nt-of-ada 000000000002",
 		"2.1    12:00:00.123 again: CLI execution s… secret.set   nt-of-ada 000000000002",
-		"2 messages in 2 requests, 1 repeat, 0 violations",
+		"       2026-11-24",
+		"3.1    12:00:00.000 CLI execution succeeded secret.set   nt-of-ada 000000000003",
+		"3 messages in 3 requests, 1 repeat, 0 violations",
 	}
 	if strings.Join(p.printed, "\n") != strings.Join(want, "\n") {
 		t.Errorf("printed:\n%s\nwant:\n%s", strings.Join(p.printed, "\n"), strings.Join(want, "\n"))
 	}
 	if code != exitOK || last != want[len(want)-1] {
 		t.Errorf("exit code %d after %q, want 0", code, last)
-	}
-}
-
-func TestElevenCommandsOfTheRealClientAreElevenLines(t *testing.T) {
-	needsSignals(t)
-	p := launch(t)
-	c, err := posthog.NewWithConfig("phc_test", posthog.Config{
-		Endpoint: p.url, BatchSize: 11, Compression: posthog.CompressionGzip, IsServer: posthog.Ptr(false),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	begin := time.Date(2026, 11, 23, 23, 59, 55, 0, time.UTC)
-	for n := range 11 {
-		if err := c.Enqueue(posthog.Capture{Uuid: id(n), DistinctId: "ada", Event: "e", Timestamp: begin.Add(time.Duration(n) * time.Second)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
-	last, code := p.end(os.Interrupt)
-	if want := "11 messages in 1 request, 0 repeats, 0 violations"; last != want || code != exitOK {
-		t.Errorf("exit code %d after %q, want 0 after %q", code, last, want)
-	}
-	at := 0
-	for n := range 11 {
-		line := fmt.Sprintf("1.%-4d %s e", n+1, begin.Add(time.Duration(n)*time.Second).Format("15:04:05.000"))
-		for at < len(p.printed) && !strings.HasPrefix(p.printed[at], line) {
-			at++
-		}
-	}
-	if at == len(p.printed) {
-		t.Errorf("the 11 messages are not printed in their order:\n%s", strings.Join(p.printed, "\n"))
-	}
-	if days := strings.Count(strings.Join(p.printed, "\n"), "2026-11-2"); days != 2 {
-		t.Errorf("%d lines with a day, want one for each of the two days", days)
 	}
 }
 

@@ -1,7 +1,6 @@
 package detach
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,37 +27,6 @@ func TestAChildIsStartedWithoutProc(t *testing.T) {
 		t.Fatalf("%v: %s", err, output)
 	}
 	l.child()
-}
-
-func TestAChildHasNoFileOfItsParent(t *testing.T) {
-	file, err := os.Create(filepath.Join(t.TempDir(), "inherited"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	l := newListener(t)
-	cmd := l.parent()
-	cmd.ExtraFiles = []*os.File{file}
-	if output, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, output)
-	}
-	child, _ := l.child()
-	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", child.PID))
-	if err != nil || len(links) < 3 {
-		t.Fatalf("%q %v", links, err)
-	}
-	for _, link := range links {
-		target, _ := os.Readlink(link)
-		fd := filepath.Base(link)
-		switch {
-		case fd == "0" && strings.HasPrefix(target, "pipe:"): // the environment's, at its end
-		case (fd == "1" || fd == "2") && target == os.DevNull:
-		case strings.HasPrefix(target, "anon_inode:"), strings.HasPrefix(target, "/sys/fs/cgroup/"): // Go's runtime
-		case strings.HasPrefix(target, "socket:"): // to this test
-		default:
-			t.Errorf("descriptor %s is %s, which the child has no use for", fd, target)
-		}
-	}
 }
 
 func TestAChildThatDoesNotReadIsGone(t *testing.T) {

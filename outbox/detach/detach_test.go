@@ -360,28 +360,6 @@ func TestPathsAreAbsoluteBeforeTheyAreHandedOver(t *testing.T) {
 	}
 }
 
-func TestAChildLooksWhereItsParentDid(t *testing.T) {
-	directory := t.TempDir()
-	t.Chdir(directory)
-	if err := os.WriteFile("settings", []byte("found"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	l := newListener(t)
-	environment, err := Resolve([]string{"HELLO_SETTINGS=settings"}, "HELLO_SETTINGS")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.start(environment...)
-	child, _ := l.child()
-	for _, entry := range child.Environ {
-		if path, ok := strings.CutPrefix(entry, "HELLO_SETTINGS="); ok {
-			if content, err := os.ReadFile(path); err != nil || string(content) != "found" || !filepath.IsAbs(path) {
-				t.Errorf("the child looks at %q: %v", path, err)
-			}
-		}
-	}
-}
-
 func TestACommandEndsBeforeItsChild(t *testing.T) {
 	l := newListener(t)
 	cmd := l.parent()

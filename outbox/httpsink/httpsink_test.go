@@ -175,17 +175,3 @@ func TestItDoesNotLinkPostHogsLibrary(t *testing.T) {
 		t.Error("the package depends on posthog-go")
 	}
 }
-
-func BenchmarkEncode(b *testing.B) {
-	messages := make([]outbox.Message, 500)
-	for i := range messages {
-		messages[i] = event(`{"command_name":"secret.set","cli_version":"1.2.3","runtime_language":"go","runtime_version":"go1.26.8","os_type":"Linux","os_release":"6.1.0-13-amd64","duration":12.25}`)
-	}
-	sink := httpsink.New(httpsink.Config{URL: "http://localhost"})
-	for b.Loop() {
-		if _, n, err := sink.Encode(messages); n != len(messages) || err != nil {
-			b.Fatal(n, err)
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(messages)), "ns/message")
-}

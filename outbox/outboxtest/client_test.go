@@ -1,7 +1,6 @@
 package outboxtest_test
 
 import (
-	"fmt"
 	"net/http"
 	"sync"
 	"testing"
@@ -102,90 +101,4 @@ func TestTheRealClientIsUnderstood(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestARepeatByTheRealClientIsTheSameBytes(t *testing.T) {
-	s := outboxtest.Start(t)
-	for range 2 {
-		deliver(t, s, posthog.CompressionGzip, story(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC))...)
-	}
-	wantUUIDs(t, "commits", s.Commits(), 1, 2, 3, 1, 2, 3)
-	wantUUIDs(t, "events", s.Events(), 1, 2, 3)
-	wantViolations(t, s)
-}
-
-func TestTheRealClientMeetsEveryModeOfFailure(t *testing.T) {
-	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	for _, f := range outboxtest.AllFaults() {
-		if f.Arg != "" {
-			continue // each mode once is enough here: posthog-go takes 200 ms to close twice
-		}
-		t.Run(f.String(), func(t *testing.T) {
-			t.Parallel()
-			s := outboxtest.Start(t)
-			s.SetFaults(f)
-			said := deliver(t, s, posthog.CompressionGzip, story(at)...)
-			if said.success+said.failed != 3 {
-				t.Errorf("posthog-go reports on %d messages, want all 3", said.success+said.failed)
-			}
-			deliver(t, s, posthog.CompressionGzip, story(at)...)
-			wantUUIDs(t, "events once the fault is over", s.Events(), 1, 2, 3)
-			if first := s.Requests()[0]; first.Fault != f || (first.Committed == 3) != f.Commit {
-				t.Errorf("the log says of the first request %+v, want the fault, and 3 messages only if it commits", first)
-			}
-			var want []string
-			if f.Mode == "307" {
-				want = []string{"request 2 follows a redirect"} // as posthog-go does when it is left alone
-			}
-			wantViolations(t, s, want...)
-		})
-	}
-}
-
-func BenchmarkServer(b *testing.B) {
-	const messages, perBatch = 10_000, 500
-	var batches []string
-	for n := 0; n < messages; n += perBatch {
-		var list []string
-		for i := range perBatch {
-			list = append(list, sixHundredBytes(n+i))
-		}
-		batches = append(batches, gzipped(batch(list...)))
-	}
-	perSecond := func(b *testing.B) {
-		b.ReportMetric(float64(b.N)*messages/b.Elapsed().Seconds(), "messages/s")
-	}
-	b.Run("handler alone", func(b *testing.B) {
-		for b.Loop() {
-			s := outboxtest.New()
-			for _, body := range batches {
-				if status := serve(s, body); status != http.StatusOK {
-					b.Fatalf("answered %d", status)
-				}
-			}
-		}
-		perSecond(b)
-	})
-	b.Run("over loopback", func(b *testing.B) {
-		c := &http.Client{Transport: &http.Transport{}}
-		defer c.CloseIdleConnections()
-		for b.Loop() {
-			s := outboxtest.New()
-			if err := s.Listen("127.0.0.1:0"); err != nil {
-				b.Fatal(err)
-			}
-			for _, body := range batches {
-				if a := send(s, c, body); a.status != http.StatusOK {
-					b.Fatalf("answered %d, %v", a.status, a.err)
-				}
-			}
-			s.Close()
-		}
-		perSecond(b)
-	})
-}
-
-// sixHundredBytes is an event of the size that real ones have.
-func sixHundredBytes(n int) string {
-	return fmt.Sprintf(`{"uuid":%q,"timestamp":"2026-11-23T12:00:00.%03dZ","distinct_id":"3f2a9c1e-7d5e-4c3a-9f00-0123456789ab","event":"CLI execution succeeded","properties":{"$go_version":"go1.26.0","$lib":"posthog-go","$lib_version":"1.23.1","$os":"Linux","$os_distro":"Debian GNU/Linux","$os_version":"12","$process_person_profile":false,"cli_version":"0.1.0","command_name":"secret.set","duration":%d.25,"error_message":"engine answered 503 service unavailable, try again in a moment","os_release":"6.1.0-13-amd64","os_type":"Linux","runtime_language":"go","runtime_version":"1.26.0"}}`, id(n), n%1000, n)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -78,23 +77,6 @@ func TestAWaitThatIsGivenUpTakesNothing(t *testing.T) {
 			again.Release()
 		})
 	}
-}
-
-func TestACrowdGetsTheLockOneByOne(t *testing.T) {
-	path, lock := hold(t)
-	var crowd sync.WaitGroup
-	for range 40 {
-		crowd.Go(func() {
-			lock, err := store.Lock(context.Background(), path, time.Minute)
-			if err != nil {
-				t.Errorf("the wait ended although the lock changed hands: %v", err)
-				return
-			}
-			lock.Release()
-		})
-	}
-	lock.Release()
-	crowd.Wait()
 }
 
 func TestATransactionWithinTheLockTakesItOnce(t *testing.T) {
