@@ -128,8 +128,7 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request) *exchange {
 
 // receive understands the body and keeps the batch, unless the fault forbids that.
 func (x *exchange) receive(body []byte) *refusal {
-	arrived := x.server.now()
-	b, bad := parseBatch(body, arrived)
+	b, bad := parseBatch(body, x.server.now())
 	x.record.Bytes, x.record.Gzip = len(body), isGzip(body)
 	x.record.Token, x.record.Events = b.token, len(b.messages)
 	x.save()
@@ -143,7 +142,7 @@ func (x *exchange) receive(body []byte) *refusal {
 	if bad != nil {
 		return bad
 	}
-	kept, no := x.server.keep(b, x.record.Number, arrived)
+	kept, no := x.server.keep(b, x.record.Number)
 	if x.record.Committed = kept; kept > 0 {
 		x.save()
 		x.pass(AfterCommit)

@@ -19,8 +19,6 @@ type Commit struct {
 	// Request is the number of the request that brought it, Seq its place in the batch. Both
 	// count from 1.
 	Request, Seq int
-	// Arrived is when its request was read.
-	Arrived time.Time
 	// Repeat says that PostHog folds it into an earlier commit.
 	Repeat bool
 }
@@ -100,7 +98,7 @@ func (l *ledger) add(c Commit) []string {
 }
 
 // keep appends a batch to the log, as far as the poison lets it, and tells the watcher.
-func (s *Server) keep(b batch, request int, arrived time.Time) (kept int, no *refusal) {
+func (s *Server) keep(b batch, request int) (kept int, no *refusal) {
 	s.mu.Lock()
 	poison := s.poison
 	s.mu.Unlock()
@@ -111,7 +109,7 @@ func (s *Server) keep(b batch, request int, arrived time.Time) (kept int, no *re
 	var wrong []string
 	for i, m := range messages {
 		wrong = append(wrong, s.ledger.add(Commit{
-			Message: m, Token: b.token, Request: request, Seq: i + 1, Arrived: arrived,
+			Message: m, Token: b.token, Request: request, Seq: i + 1,
 		})...)
 	}
 	commits := s.ledger.commits[from:]

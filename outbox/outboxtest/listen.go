@@ -15,7 +15,6 @@ import (
 type listening struct {
 	http        *http.Server
 	url         string
-	connections int
 	certificate *certificate
 }
 
@@ -45,9 +44,8 @@ func (s *Server) listen(address string, cert *certificate) error {
 		return err
 	}
 	server := &http.Server{
-		Handler:   s,
-		ErrorLog:  log.New(troubleWriter{s}, "", 0),
-		ConnState: s.countConnection,
+		Handler:  s,
+		ErrorLog: log.New(troubleWriter{s}, "", 0),
 		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
 			return context.WithValue(ctx, usesKey{}, new(atomic.Int64))
 		},
@@ -91,14 +89,6 @@ func (s *Server) CAPEM() []byte {
 	return bytes.Clone(s.listening.certificate.authority)
 }
 
-// Connections is the number of TCP connections ever accepted, those that never became a
-// request included.
-func (s *Server) Connections() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.listening.connections
-}
-
 // Close stops to listen, cuts all connections, lets go of every request that hangs or pauses,
 // and returns when no request is left. What was kept stays. It can be called more than once.
 func (s *Server) Close() {
@@ -127,16 +117,6 @@ type usesKey struct{}
 func reused(r *http.Request) bool {
 	uses, counted := r.Context().Value(usesKey{}).(*atomic.Int64)
 	return counted && uses.Add(1) > 1
-}
-
-func (s *Server) countConnection(_ net.Conn, state http.ConnState) {
-	if state != http.StateNew {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.listening.connections++
-	s.happened()
 }
 
 // troubleWriter hands the lines of net/http's log to the watcher.

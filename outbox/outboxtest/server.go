@@ -130,19 +130,6 @@ func (s *Server) Events() []Commit {
 	return slices.DeleteFunc(s.Commits(), func(c Commit) bool { return c.Repeat })
 }
 
-// EventsOf is [Server.Events] of one project key and one distinct id.
-func (s *Server) EventsOf(token, distinctID string) []Commit {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var events []Commit
-	for _, at := range s.ledger.project(token).person(distinctID).commits {
-		if c := s.ledger.commits[at]; !c.Repeat {
-			events = append(events, c)
-		}
-	}
-	return events
-}
-
 // Aliases returns the edges of the alias graph, the first alias of each anon id, in the order
 // in which they were kept. An alias that PostHog drops is not among them.
 func (s *Server) Aliases() []Alias {
