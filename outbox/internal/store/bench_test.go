@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 	if path == "" {
 		os.Exit(m.Run())
 	}
-	s := store.New(store.Config{Path: path, Schemas: schemas(), LockWait: 200 * time.Millisecond, Point: func(name string) {
+	s := store.New(store.Config{Path: path, Schemas: schemas(), LockWait: 200 * time.Millisecond, Now: time.Now, Point: func(name string) {
 		if name == os.Getenv(killVariable) {
 			self, err := os.FindProcess(os.Getpid())
 			if err == nil {
@@ -86,6 +86,9 @@ func (b *bench) open(cfg store.Config) *store.Store {
 		if b.points != nil {
 			b.points(name)
 		}
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	if cfg.Schemas == nil {
 		cfg.Schemas = schemas()

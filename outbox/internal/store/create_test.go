@@ -93,7 +93,7 @@ func TestACrowdsFirstCommandsAreAllKept(t *testing.T) {
 	var crowd sync.WaitGroup
 	for i := range n {
 		crowd.Go(func() {
-			s := store.New(store.Config{Path: b.path, Schemas: schemas()})
+			s := store.New(store.Config{Path: b.path, Schemas: schemas(), Now: time.Now, Point: func(string) {}})
 			defer s.Close()
 			if err := s.Write(context.Background(), note(strconv.Itoa(i))); err != nil {
 				t.Error(err)

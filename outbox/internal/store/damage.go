@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -76,30 +77,17 @@ func (s *Store) isUnsound(ctx context.Context) bool {
 	if !isSubset(own, objects) {
 		return true
 	}
-	rows, err := db.QueryContext(ctx, "PRAGMA integrity_check")
-	if err != nil {
-		return isDamage(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var line string
-		if err := rows.Scan(&line); err != nil {
-			return isDamage(err)
-		}
-		if line != "ok" && !isOthersValue(line, own) {
-			return true
-		}
-	}
-	return isDamage(rows.Err())
+	lines, err := texts(ctx, db, "PRAGMA integrity_check")
+	return isDamage(err) || slices.ContainsFunc(lines, func(line string) bool { return line != "ok" && !isOthersValue(line, own) })
 }
 
 // isOthersValue tells whether a line of integrity_check reports a value that its column does not allow,
 // in a table that is not ours: that says nothing of the file. "CHECK constraint failed in TABLE", "NULL
 // value in TABLE.COLUMN" and the like are such lines.
-func isOthersValue(line string, own map[string]bool) bool {
+func isOthersValue(line string, own []string) bool {
 	what, where, found := strings.Cut(line, " in ")
 	kind, ofValue := strings.CutSuffix(what, " value")
 	table, _, _ := strings.Cut(where, ".")
-	return found && table != "" && !own["table "+table] &&
+	return found && table != "" && !slices.Contains(own, "table "+table) &&
 		(what == "CHECK constraint failed" || ofValue && kind != "" && !strings.Contains(kind, " "))
 }

@@ -34,10 +34,7 @@ func MakeLock(path string) error {
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if err := createFile(path); !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	return nil
+	return CreateFile(path)
 }
 
 // LockExisting is Lock without making the file: without one the error is an fs.ErrNotExist.

@@ -209,7 +209,7 @@ func pragmas() []string {
 func viewDSN(path string, busy time.Duration, immutable bool, pragmas ...string) string {
 	return fileURI(path, url.Values{
 		"mode":          {"ro"},
-		"immutable":     {strconv.Itoa(map[bool]int{true: 1}[immutable])},
+		"immutable":     {strconv.FormatBool(immutable)},
 		"_busy_timeout": {strconv.FormatInt(busy.Milliseconds(), 10)},
 		"_pragma":       pragmas,
 	})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -140,11 +141,10 @@ func overwrite(path string, start []byte) error {
 func openDamaged(ctx context.Context, path string, busy time.Duration) (*sql.DB, error) {
 	var failure error
 	for _, immutable := range []bool{false, true} {
-		db, err := sql.Open("sqlite", viewDSN(path, busy, immutable, "writable_schema(1)"))
+		db, err := connectTo(viewDSN(path, busy, immutable, "writable_schema(1)"))
 		if err != nil {
 			return nil, err
 		}
-		db.SetMaxOpenConns(1)
 		var n int
 		if failure = db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n); failure == nil {
 			return db, nil
@@ -257,13 +257,9 @@ func (c *copying) columnsOf(ctx context.Context, table string) error {
 		return err
 	}
 	found, _ := texts(ctx, c.old, query, table) // none: the table is not in the damaged schema
-	has := map[string]bool{}
-	for _, name := range found {
-		has[name] = true
-	}
 	var common, marks []string
 	for _, name := range fresh {
-		if has[name] {
+		if slices.Contains(found, name) {
 			common, marks = append(common, quote(name)), append(marks, "?")
 		}
 	}

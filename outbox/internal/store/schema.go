@@ -162,21 +162,8 @@ func (s *Store) viewable(ctx context.Context, db *sql.DB, found head) error {
 }
 
 // objectsOf returns the tables and indexes by name. SQLite's own are in everybody's databases.
-func objectsOf(ctx context.Context, db *sql.DB) (objects map[string]bool, err error) {
-	rows, err := db.QueryContext(ctx, `SELECT type || ' ' || name FROM sqlite_schema WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	objects = map[string]bool{}
-	for rows.Next() {
-		var object string
-		if err := rows.Scan(&object); err != nil {
-			return nil, err
-		}
-		objects[object] = true
-	}
-	return objects, rows.Err()
+func objectsOf(ctx context.Context, db *sql.DB) ([]string, error) {
+	return texts(ctx, db, `SELECT type || ' ' || name FROM sqlite_schema WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
 }
 
 // isComplete tells whether the database has the tables and indexes of all migrations and no others.
@@ -194,7 +181,7 @@ func (s *Store) isComplete(ctx context.Context, db *sql.DB) bool {
 }
 
 // ownObjects returns what the migrations up to the given versions make.
-func (s *Store) ownObjects(ctx context.Context, versions []int) (map[string]bool, error) {
+func (s *Store) ownObjects(ctx context.Context, versions []int) ([]string, error) {
 	db, err := s.reference(ctx, versions)
 	if err != nil {
 		return nil, err
@@ -205,11 +192,10 @@ func (s *Store) ownObjects(ctx context.Context, versions []int) (map[string]bool
 
 // reference is an empty database with the migrations up to the given versions.
 func (s *Store) reference(ctx context.Context, versions []int) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", ":memory:")
+	db, err := connectTo(":memory:")
 	if err != nil {
 		return nil, err
 	}
-	db.SetMaxOpenConns(1)
 	for i, schema := range s.cfg.Schemas {
 		for _, name := range schema.names()[:versions[i]] {
 			statements, err := fs.ReadFile(schema.Migrations, name)
@@ -225,11 +211,6 @@ func (s *Store) reference(ctx context.Context, versions []int) (*sql.DB, error) 
 	return db, nil
 }
 
-func isSubset(some, all map[string]bool) bool {
-	for one := range some {
-		if !all[one] {
-			return false
-		}
-	}
-	return true
+func isSubset(some, all []string) bool {
+	return !slices.ContainsFunc(some, func(one string) bool { return !slices.Contains(all, one) })
 }

@@ -27,10 +27,9 @@ type Config struct {
 	LockWait time.Duration
 	// BusyWait bounds SQLite's own wait for the database. Zero means five seconds.
 	BusyWait time.Duration
-	// Now is the clock. Nil means time.Now.
-	Now func() time.Time
+	Now      func() time.Time // the clock
 	// Point, for testing, is called at the named points of the work, where a test stops or kills
-	// the process. Nil in production.
+	// the process.
 	Point func(name string)
 }
 
@@ -58,12 +57,6 @@ func New(cfg Config) *Store {
 	}
 	if cfg.BusyWait == 0 {
 		cfg.BusyWait = 5 * time.Second
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	if cfg.Point == nil {
-		cfg.Point = func(string) {}
 	}
 	return &Store{cfg: cfg}
 }
@@ -226,12 +219,11 @@ func (s *Store) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
 }
 
 func (s *Store) view(ctx context.Context, immutable bool, fn func(tx *sql.Tx) error) error {
-	db, err := sql.Open("sqlite", viewDSN(s.cfg.Path, s.cfg.BusyWait, immutable))
+	db, err := connectTo(viewDSN(s.cfg.Path, s.cfg.BusyWait, immutable))
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	db.SetMaxOpenConns(1)
 	found, err := readHead(ctx, db)
 	if err != nil {
 		return err
