@@ -55,16 +55,6 @@ func (o *Outbox) markOff() error {
 	return errors.Join(file.Sync(), file.Close())
 }
 
-func (o *Outbox) unmarkOff() error {
-	if err := os.Remove(o.offPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
-// presumeConsent notes that from now on the user has been told what is recorded.
-func (tx *Tx) presumeConsent(ctx context.Context) error { return tx.setConsent(ctx, true) }
-
 func (tx *Tx) setConsent(ctx context.Context, on bool) error {
 	_, err := tx.ExecContext(ctx, `
 		INSERT INTO consent (id, tracking, since) VALUES (1, ?, ?)
@@ -79,7 +69,7 @@ func (tx *Tx) setConsent(ctx context.Context, on bool) error {
 // Enable switches tracking on.
 func (o *Outbox) Enable(ctx context.Context) error {
 	return o.store.Locked(ctx, func() error {
-		if err := o.unmarkOff(); err != nil {
+		if err := os.Remove(o.offPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		return o.write(ctx, func(tx *Tx) error { return tx.setConsent(ctx, true) })

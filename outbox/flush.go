@@ -77,7 +77,7 @@ func (d *delivery) run(ctx context.Context) (Result, error) {
 	d.asked = map[string]bool{}
 	for {
 		err := d.runLocked(ctx)
-		if early := (*Delay)(nil); errors.As(err, &early) && d.sitOut(ctx, early) {
+		if early, ok := errors.AsType[*Delay](err); ok && d.sitOut(ctx, early) {
 			continue
 		}
 		if err != nil {
@@ -134,7 +134,7 @@ func (o *Outbox) checkSink() error {
 		return nil
 	}
 	delay := &Delay{Reason: err.Error(), Code: CodeAddress}
-	if unusable := (*Unusable)(nil); errors.As(err, &unusable) {
+	if unusable, ok := errors.AsType[*Unusable](err); ok {
 		delay.Code = unusable.Code
 	}
 	return delay
@@ -226,8 +226,7 @@ var errWithdrawn = errors.New("taken back")
 // server could take is judged here, alone.
 func (d *delivery) send(ctx context.Context, batch []Message) (sent []Message, v Verdict, err error) {
 	body, n, err := d.outbox.cfg.Sink.Encode(batch)
-	var bad *Unsendable
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*Unsendable](err); ok {
 		return batch[bad.Index : bad.Index+1], Verdict{Outcome: Refused, Reason: bad.Reason, Code: unsendable}, nil
 	}
 	if err != nil {

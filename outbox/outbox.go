@@ -83,8 +83,8 @@ func (o *Outbox) record(ctx context.Context, change func(tx *Tx) error) (r Recor
 			if !tx.mayRecord() {
 				return ErrOff
 			}
-			if r.First = tx.consent.Since.IsZero(); r.First {
-				if err := tx.presumeConsent(ctx); err != nil {
+			if r.First = tx.consent.Since.IsZero(); r.First { // from now on the user has been told
+				if err := tx.setConsent(ctx, true); err != nil {
 					return err
 				}
 			}

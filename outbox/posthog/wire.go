@@ -3,6 +3,7 @@ package posthog
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -93,13 +94,8 @@ func (e *encoder) readProperties(m outbox.Message) error {
 	if m.Anonymous() {
 		e.values["$process_person_profile"] = json.RawMessage("false")
 	}
-	e.names = e.names[:0]
-	for name, value := range e.library {
-		e.values[name] = value
-	}
-	for name := range e.values {
-		e.names = append(e.names, name)
-	}
+	maps.Copy(e.values, e.library)
+	e.names = slices.AppendSeq(e.names[:0], maps.Keys(e.values))
 	slices.Sort(e.names)
 	return nil
 }

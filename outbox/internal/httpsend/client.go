@@ -48,8 +48,7 @@ func Transport(given http.RoundTripper) http.RoundTripper {
 // the first connection turned out to be dead: a server may close one that has been used before at
 // any moment, and that says nothing about whether it would answer.
 func (c *Client) Send(ctx context.Context, body []byte) outbox.Verdict {
-	var unusable *outbox.Unusable
-	if errors.As(c.Wrong, &unusable) {
+	if unusable, ok := errors.AsType[*outbox.Unusable](c.Wrong); ok {
 		return later(unusable.Code, unusable.Reason)
 	}
 	v, stale := c.post(ctx, body)

@@ -163,7 +163,7 @@ func FileTrouble(path string, err error) error {
 		return cause
 	}
 	dir := filepath.Dir(path)
-	if refused := (*fs.PathError)(nil); errors.As(err, &refused) && filepath.Dir(refused.Path) == dir {
+	if refused, ok := errors.AsType[*fs.PathError](err); ok && filepath.Dir(refused.Path) == dir {
 		if path = refused.Path; refused.Op == "remove" {
 			path = dir
 		}
@@ -226,13 +226,11 @@ func (s *Store) places() []string {
 
 // permission says whose the file is that cannot be used.
 func (s *Store) permission(err error) error {
-	var known *PermissionError
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*PermissionError](err); ok {
 		return known
 	}
 	path := s.cfg.Path
-	var at *fs.PathError
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
 		path = at.Path
 	}
 	for _, place := range s.places() {
