@@ -79,10 +79,7 @@ func TestACopiedHomeIsTwoMachinesAndTwoPeople(t *testing.T) {
 
 // An image with a home in it, or a cache: each job goes on as the same id, and nothing is lost.
 func TestTortureJobsFromOneCacheLoseNothing(t *testing.T) {
-	n := 5
-	if _, long := rounds(t, 0); long {
-		n = 50
-	}
+	n := size(t, 5, 50)
 	m := newMachine(t)
 	m.unsent().Must("succeed")
 	atOnce(n, 4, func(int) {
@@ -138,11 +135,7 @@ func TestAnOlderFileBringsNobodyIntoAnotherPersonsPast(t *testing.T) {
 
 // "To forget all about usage", and what test suites do with their homes.
 func TestTortureARemovedHomeStaysRemoved(t *testing.T) {
-	n := 10
-	if _, long := rounds(t, 0); long {
-		n = 50
-	}
-	atOnce(n, 4, func(int) {
+	atOnce(size(t, 10, 50), 4, func(int) {
 		m := newMachine(t)
 		m.Must("succeed")
 		m.removeHome()

@@ -118,10 +118,7 @@ func (c *crowd) settled(n int) {
 	n += len(c.recorded)
 	c.AwaitNoFlusher()
 	c.with(testbed.TestClock+"=2h", "ARCADE_USAGE_KEY=phc_test").Must("usage", "flush", "--timeout", "60s")
-	arrived := map[string]bool{}
-	for _, e := range c.Posthog.Events() {
-		arrived[e.UUID] = true
-	}
+	arrived := c.shown()
 	for uuid := range c.recorded {
 		if !arrived[uuid] {
 			c.Errorf("the event %s was recorded and has not arrived", uuid)
@@ -179,10 +176,7 @@ func TestTortureCrowdOnAFreshHome(t *testing.T) {
 }
 
 func TestTortureCrowdOnAnOldHomeWithAFlusherAtWork(t *testing.T) {
-	n, backlog := 40, 1000
-	if _, long := rounds(t, 0); long {
-		n, backlog = 200, 3000
-	}
+	n, backlog := size(t, 40, 200), size(t, 1000, 3000)
 	m := newMachine(t)
 	m.with("ARCADE_USAGE_KEY=").Must("succeed") // has an identity and starts no flusher
 	m.recordInBulk(backlog, 0)

@@ -33,10 +33,7 @@ func TestTortureRandomDamage(t *testing.T) {
 			m.Must("usage", "enable") // one bit is the difference
 			m.unnoticed(succeeding)
 			m.with("ARCADE_USAGE_KEY=phc_test").Must("usage", "flush", "--timeout", "60s")
-			arrived := map[string]bool{}
-			for _, e := range m.Posthog.Events() {
-				arrived[e.UUID] = true
-			}
+			arrived := m.shown()
 			anew := len(arrived)
 			for _, message := range before {
 				if arrived[message.UUID] {

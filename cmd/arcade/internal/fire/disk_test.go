@@ -110,11 +110,7 @@ const (
 // fullDisks returns the numbers of free pages to try: all of them, or in the short form some.
 func fullDisks(t *testing.T, all int) (free []int) {
 	t.Helper()
-	_, long := rounds(t, 0)
-	step := 1
-	if !long {
-		step = 6
-	}
+	step := size(t, 6, 1)
 	for n := newRand(seed(t), 4).IntN(step); n < all; n += step {
 		free = append(free, n)
 	}
@@ -150,9 +146,7 @@ func TestTortureAFullDiskLater(t *testing.T) {
 			before := m.Inspect()
 			m.fillUp(free)
 			m.unnoticed(succeeding, failing)
-			if err := os.Remove(filepath.Join(m.Home, "filler")); err != nil {
-				t.Fatal(err)
-			}
+			m.emptyOut()
 			held := m.Inspect()
 			m.unnoticed(succeeding)
 			m.soundAs(before.Identity.AnonID)
@@ -178,23 +172,25 @@ func (m *machine) fillUp(free int) {
 	}
 }
 
+// emptyOut takes back what fillUp did.
+func (m *machine) emptyOut() {
+	m.Helper()
+	if err := os.Remove(filepath.Join(m.Home, "filler")); err != nil {
+		m.Fatal(err)
+	}
+}
+
 func TestTortureADiskThatIsFullBeforeTheSettlementDoublesNothing(t *testing.T) {
 	m := newMachine(t)
 	testbed.MountTmpfs(t, m.Home, testbed.Roomy, 0)
 	pause := m.Posthog.PauseNext(outboxtest.BeforeAnswer)
 	defer pause.Release()
 	m.Must("succeed")
-	select {
-	case <-pause.Reached():
-	case <-time.After(15 * time.Second):
-		t.Fatal("no flusher has come to PostHog")
-	}
+	m.awaitRequest(pause)
 	m.fillUp(0)
 	pause.Release()
 	m.AwaitNoFlusher()
-	if err := os.Remove(filepath.Join(m.Home, "filler")); err != nil {
-		t.Fatal(err)
-	}
+	m.emptyOut()
 	if n := m.pending(); n != 0 {
 		t.Errorf("%d pending, want none: room for the settlement was set aside before the request", n)
 	}
@@ -209,10 +205,7 @@ func TestTortureADiskThatIsFullBeforeTheSettlementDoublesNothing(t *testing.T) {
 
 // A home of 1 MB: what waits is never lost, and nothing is sent that could not be settled.
 func TestTortureASmallHomeLosesNothingThatWaits(t *testing.T) {
-	n := 60
-	if _, long := rounds(t, 0); long {
-		n = 200
-	}
+	n := size(t, 60, 200)
 	m := diskMachine(t, 1<<20)
 	for range n {
 		m.Must("succeed")
@@ -230,14 +223,9 @@ func TestTortureASmallHomeLosesNothingThatWaits(t *testing.T) {
 	if sent, settled := len(m.Posthog.Commits()), m.count(outbox.Delivered); sent != settled {
 		t.Errorf("%d messages were sent on a full disk and %d settled: the others will be sent again", sent, settled)
 	}
-	if err := os.Remove(filepath.Join(m.Home, "filler")); err != nil {
-		t.Fatal(err)
-	}
+	m.emptyOut()
 	online.Must("usage", "flush")
-	arrived := map[string]bool{}
-	for _, e := range m.Posthog.Events() {
-		arrived[e.UUID] = true
-	}
+	arrived := m.shown()
 	for _, message := range waiting {
 		if !arrived[message.UUID] {
 			t.Errorf("message %d waited and has not arrived", message.Seq)

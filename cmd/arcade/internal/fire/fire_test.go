@@ -19,6 +19,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/identity"
 	"github.com/ArcadeAI/arcade-cli/outbox"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
 // The torture tests prove the promises under fire: real processes, a real disk, the real
@@ -41,6 +42,15 @@ func rounds(t *testing.T, short int) (n int, long bool) {
 		t.Fatalf("%s=%s: want the number of rounds", tortureRounds, value)
 	}
 	return n, true
+}
+
+// size returns how large a test is, in its short or in its long form.
+func size(t *testing.T, short, long int) int {
+	t.Helper()
+	if _, isLong := rounds(t, 0); isLong {
+		return long
+	}
+	return short
 }
 
 // seed returns what all randomness of a test comes from. The timing of processes does not, so
@@ -196,6 +206,25 @@ func (m *machine) count(state outbox.State) (n int) {
 		}
 	}
 	return n
+}
+
+// shown returns the uuids that PostHog shows.
+func (m *machine) shown() map[string]bool {
+	uuids := map[string]bool{}
+	for _, e := range m.Posthog.Events() {
+		uuids[e.UUID] = true
+	}
+	return uuids
+}
+
+// awaitRequest waits until a flusher's request is held.
+func (m *machine) awaitRequest(pause *outboxtest.Pause) {
+	m.Helper()
+	select {
+	case <-pause.Reached():
+	case <-time.After(15 * time.Second):
+		m.Fatal("no flusher has come to PostHog")
+	}
 }
 
 // doubled returns what PostHog shows more than once after it has folded repeats.

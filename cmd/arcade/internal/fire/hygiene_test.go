@@ -92,11 +92,7 @@ func (i *installation) held() *outboxtest.Pause { return i.Posthog.PauseNext(out
 // heldFlusher waits for the request and returns its flusher.
 func (i *installation) heldFlusher(pause *outboxtest.Pause) (pid int) {
 	i.Helper()
-	select {
-	case <-pause.Reached():
-	case <-time.After(15 * time.Second):
-		i.Fatal("no flusher has come to PostHog")
-	}
+	i.awaitRequest(pause)
 	children := i.children()
 	if len(children) != 1 {
 		i.Fatalf("flushers %v are at work, want one", children)

@@ -454,10 +454,7 @@ func (s *story) ownersAreRight() {
 
 // lost returns what a command has recorded and PostHog does not have.
 func (s *story) lost() (uuids []string) {
-	arrived := map[string]bool{}
-	for _, e := range s.Posthog.Events() {
-		arrived[e.UUID] = true
-	}
+	arrived := s.shown()
 	for uuid := range s.returned {
 		if !arrived[uuid] {
 			uuids = append(uuids, uuid)

@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"net/http/httptest"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -86,7 +85,7 @@ func TestTortureNetworkBehindAProxy(t *testing.T) {
 }
 
 func TestTortureNetworkPrivateAuthority(t *testing.T) {
-	trustworthy(t)
+	testbed.OnlyLinuxReadsSSLCertFile(t)
 	m := newMachine(t)
 	m.Posthog.Close()
 	if err := m.Posthog.ListenTLS("127.0.0.1:0"); err != nil {
@@ -95,13 +94,6 @@ func TestTortureNetworkPrivateAuthority(t *testing.T) {
 	m.PosthogAt = m.Posthog.URL()
 	m.keeps("unknown authority")
 	m.later().delivers(2, "SSL_CERT_FILE="+m.pemFile(m.Posthog.CAPEM()))
-}
-
-// trustworthy skips where Go does not read SSL_CERT_FILE: there the system's own store decides.
-func trustworthy(t *testing.T) {
-	if runtime.GOOS == "darwin" {
-		t.Skip("macOS has a certificate store of its own")
-	}
 }
 
 func (m *machine) pemFile(content []byte) string {
@@ -114,7 +106,7 @@ func (m *machine) pemFile(content []byte) string {
 }
 
 func TestTortureNetworkPrivateAuthorityBehindAProxyThatWantsAPassword(t *testing.T) {
-	trustworthy(t)
+	testbed.OnlyLinuxReadsSSLCertFile(t)
 	m := newMachine(t)
 	front := httptest.NewTLSServer(m.Posthog) // its certificate is for example.com
 	t.Cleanup(front.Close)

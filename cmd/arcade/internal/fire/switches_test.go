@@ -89,37 +89,35 @@ func TestTortureOffBetweenRecordingAndDelivery(t *testing.T) {
 // The flusher is stopped with its batch in hand, as by a laptop's lid.
 func TestTortureOffBetweenClaimAndRequest(t *testing.T) {
 	t.Parallel()
-	for _, point := range []string{"claimed"} {
-		for name, on := range map[string]bool{"off": false, "off, then on again": true} {
-			t.Run(name+" at "+point, func(t *testing.T) {
-				m := newMachine(t)
-				m.unsent().Must("succeed")
-				flusher := m.startStoppedFlusher(point)
-				disable := m.Command("usage", "disable")
-				if err := disable.Start(); err != nil { // it waits for the flusher
-					t.Fatal(err)
-				}
-				m.Eventually("tracking is off", func() bool { return m.Query(`SELECT tracking FROM consent`) == "0" })
-				m.Eventually("the event is erased", func() bool { return len(m.kept()) == 0 })
-				if on {
-					m.Must("usage", "enable")
-				}
-				flusher.resume()
-				if err := disable.Wait(); err != nil {
-					t.Errorf("disable: %v", err)
-				}
-				if n := len(m.Posthog.Requests()); n != 0 {
-					t.Errorf("%d requests, want none: what waited is never delivered", n)
-				}
-				if !on {
-					return
-				}
-				m.Must("succeed")
-				if events := m.AwaitEvents(1, 15*time.Second); len(events) != 1 {
-					t.Errorf("PostHog has %d events, want the one after tracking was on again", len(events))
-				}
-			})
-		}
+	for name, on := range map[string]bool{"off": false, "off, then on again": true} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			m.unsent().Must("succeed")
+			flusher := m.startStoppedFlusher("claimed")
+			disable := m.Command("usage", "disable")
+			if err := disable.Start(); err != nil { // it waits for the flusher
+				t.Fatal(err)
+			}
+			m.Eventually("tracking is off", func() bool { return m.Query(`SELECT tracking FROM consent`) == "0" })
+			m.Eventually("the event is erased", func() bool { return len(m.kept()) == 0 })
+			if on {
+				m.Must("usage", "enable")
+			}
+			flusher.resume()
+			if err := disable.Wait(); err != nil {
+				t.Errorf("disable: %v", err)
+			}
+			if n := len(m.Posthog.Requests()); n != 0 {
+				t.Errorf("%d requests, want none: what waited is never delivered", n)
+			}
+			if !on {
+				return
+			}
+			m.Must("succeed")
+			if events := m.AwaitEvents(1, 15*time.Second); len(events) != 1 {
+				t.Errorf("PostHog has %d events, want the one after tracking was on again", len(events))
+			}
+		})
 	}
 }
 
