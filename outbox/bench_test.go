@@ -23,7 +23,7 @@ import (
 
 // BenchmarkRecord is what one more message costs, by the number of those that wait already: a
 // transaction, its commit and the sync of the WAL. It has to be flat. With 100,000 the queue is
-// full, and each message drops the oldest. The queues take turns, so that a machine that
+// full, and now and then a message drops the oldest. The queues take turns, so that a machine that
 // changes its speed changes it for all of them.
 func BenchmarkRecord(b *testing.B) {
 	backlogs := []int{10, 10_000, 99_000, 100_000}

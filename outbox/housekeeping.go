@@ -25,8 +25,8 @@ const (
 	housekeepingPages = 256
 )
 
-// dropOverflow makes room for the message that was just added as seq. As long as so many numbers have
-// not been given since the oldest event, the queue cannot be full, and nothing is counted. A full queue
+// dropOverflow makes room for the message that was just added as seq. As long as the oldest one that
+// waits is less than that many numbers behind, the queue cannot be full, and nothing is counted. A full queue
 // loses some events at once, so that most commands find room.
 func (tx *Tx) dropOverflow(ctx context.Context, seq int64) error {
 	if seq <= maxPending {

@@ -91,8 +91,7 @@ func (tx *Tx) committed() (err error) {
 
 // Add adds a message, with what it left out filled in. An alias for an anon id that has one
 // already is ignored: one anon id is aliased once. A uuid is given once, too: a second message with it
-// is an error. Adding to a full queue drops the oldest event
-// and counts it. It returns ErrOff when tracking is off, and an error that says what is wrong
+// is an error. Adding to a full queue drops its oldest events and counts them. It returns ErrOff when tracking is off, and an error that says what is wrong
 // with a message that could never be sent.
 func (tx *Tx) Add(ctx context.Context, m Message) error {
 	if !tx.mayRecord() {
