@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
-	"github.com/ArcadeAI/arcade-cli/outbox/internal/httpsend"
+	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
 )
 
 // example is what a right address looks like.

@@ -11,7 +11,7 @@ import (
 	"github.com/posthog/posthog-go"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
-	"github.com/ArcadeAI/arcade-cli/outbox/internal/httpsend"
+	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
 )
 
 // DefaultHost is where messages go when Config names no host: PostHog's cloud in the US.

@@ -24,16 +24,16 @@ const (
 // The arrows between the packages, as docs/architecture.md draws them.
 func TestPackagesImportOnlyWhatTheirPlaceAllows(t *testing.T) {
 	allowed := map[string][]string{
-		"cmd/arcade":               {rooms + "cli", "outbox"},
-		rooms + "cli":              {rooms + "advice", rooms + "browser", rooms + "report", rooms + "term", rooms + "track", "identity", "secrets"},
-		rooms + "advice":           {rooms + "term", rooms + "track"},
-		rooms + "track":            {"identity", "migrations", "outbox", "outbox/posthog"},
-		"cmd/sink":                 {"outbox/outboxtest"},
-		"outbox":                   {"migrations", "outbox/detach", "outbox/internal/machine", "outbox/internal/store"},
-		"outbox/example":           {"outbox", "outbox/httpsink"},
-		"outbox/httpsink":          {"outbox", "outbox/internal/httpsend"},
-		"outbox/posthog":           {"outbox", "outbox/internal/httpsend"},
-		"outbox/internal/httpsend": {"outbox"},
+		"cmd/arcade":      {rooms + "cli", "outbox"},
+		rooms + "cli":     {rooms + "advice", rooms + "browser", rooms + "report", rooms + "term", rooms + "track", "identity", "secrets"},
+		rooms + "advice":  {rooms + "term", rooms + "track"},
+		rooms + "track":   {"identity", "migrations", "outbox", "outbox/posthog"},
+		"cmd/sink":        {"outbox/outboxtest"},
+		"outbox":          {"migrations", "outbox/detach", "outbox/internal/machine", "outbox/internal/store"},
+		"outbox/example":  {"outbox", "outbox/httpsink"},
+		"outbox/httpsink": {"outbox", "outbox/httpsend"},
+		"outbox/posthog":  {"outbox", "outbox/httpsend"},
+		"outbox/httpsend": {"outbox"},
 	}
 	for file, imports := range productionImports(t) {
 		folder := path.Dir(file)

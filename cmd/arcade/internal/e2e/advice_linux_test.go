@@ -177,7 +177,7 @@ func TestStatusTellsEveryReason(t *testing.T) {
 // The table is complete when each of its sentences was met by a process of this room.
 func TestEveryAdviceIsMetSomewhere(t *testing.T) {
 	excused := map[string]string{
-		"certificate": "the tests of outbox/internal/httpsend have such a server",
+		"certificate": "the tests of outbox/httpsend have such a server",
 		"no_process":  "TestStatusTellsOfAFlusherThatCouldNotBeStarted meets it",
 	}
 	met := map[string]bool{}
