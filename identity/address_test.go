@@ -1,9 +1,6 @@
 package identity
 
-import (
-	"net/url"
-	"testing"
-)
+import "testing"
 
 func TestWhereTheLoginGoes(t *testing.T) {
 	for _, c := range []struct {
@@ -40,49 +37,6 @@ func TestWhereTheLoginGoes(t *testing.T) {
 				t.Errorf("CloudBase(%q, %d) is %q, %v; want %q", c.host, c.port, got, err, c.want)
 			}
 		})
-	}
-}
-
-func TestWhereTheBrowserComesBackTo(t *testing.T) {
-	for _, c := range []struct {
-		name, host, want string
-	}{
-		{"the default", "", "http://localhost:9905/callback"},
-		{"a host", "devbox", "http://devbox:9905/callback"},
-		{"a host and a port", "devbox:1234", "http://devbox:1234/callback"},
-		{"a host and the path", "devbox/callback", "http://devbox:9905/callback"},
-		{"a path of one's own", "devbox/a/", "http://devbox:9905/a/callback"},
-		{"a scheme", "http://devbox", "http://devbox:9905/callback"},
-		{"a tunnel with a certificate", "https://tunnel.example", "https://tunnel.example/callback"},
-		{"a tunnel with a port", "https://tunnel.example:8443/callback", "https://tunnel.example:8443/callback"},
-		{"an IPv6 address", "[::1]", "http://[::1]:9905/callback"},
-		{"another scheme", "ftp://devbox", ""},
-		{"a query", "devbox?x=1", ""},
-		{"a fragment", "devbox#x", ""},
-		{"somebody's name and password", "me:secret@devbox", ""},
-		{"no host", "http:///callback", ""},
-		{"a blank", "dev box", ""},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			got, err := CallbackURI(c.host)
-			if got != c.want || (err == nil) != (c.want != "") {
-				t.Errorf("CallbackURI(%q) is %q, %v; want %q", c.host, got, err, c.want)
-			}
-		})
-	}
-}
-
-func TestTheLoginURLCarriesAddressAndStateIntact(t *testing.T) {
-	const uri, state = "https://tunnel.example/a b/callback?&#", "s&t=%?"
-	u, err := url.Parse(LoginURL("https://cloud.example", uri, state))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if u.Host != "cloud.example" || u.Path != "/api/v1/auth/cli_login" {
-		t.Errorf("the login page is %s%s", u.Host, u.Path)
-	}
-	if q := u.Query(); q.Get("callback_uri") != uri || q.Get("state") != state || len(q) != 2 {
-		t.Errorf("the login page gets %v; want the address and the state as they were", q)
 	}
 }
 

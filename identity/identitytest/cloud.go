@@ -24,7 +24,6 @@ const (
 	TokenPath     = "/oauth/token"
 	WhoAmIPath    = "/api/v1/auth/whoami"
 	ValidatePath  = "/api/v1/auth/validate"
-	OlderPath     = "/api/v1/auth/cli_login"
 	OrgsPath      = "/api/v1/orgs"
 )
 
@@ -54,7 +53,7 @@ type Project struct {
 // Behaviour is what differs between one Cloud and another. The zero value is today's, with
 // tokens for an hour and refresh tokens that are replaced at each use.
 type Behaviour struct {
-	Older            bool   // only the API-key login
+	KeysOnly         bool   // no login in the browser
 	SignedIn         string // the e-mail of who is logged in in the browser; "" for the first person
 	Deny             string // what the login page answers instead, an OAuth error
 	DenyDescription  string
@@ -121,6 +120,14 @@ func (c *Cloud) Set(change func(*Behaviour)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	change(&c.behaviour)
+}
+
+// Meet puts a person in front of the browser, who has an account from now on.
+func (c *Cloud) Meet(p Person) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.people = append(slices.DeleteFunc(c.people, func(known Person) bool { return known.Email == p.Email }), p)
+	c.behaviour.SignedIn = p.Email
 }
 
 // AddKey makes an API key of principal's good.
@@ -203,14 +210,12 @@ func (c *Cloud) route(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case r.URL.Path == ConfigPath && !c.behaviour.Older:
+	case r.URL.Path == ConfigPath && !c.behaviour.KeysOnly:
 		c.config(w)
 	case r.URL.Path == AuthorizePath:
 		c.authorize(w, r)
 	case r.URL.Path == TokenPath:
 		c.token(w, r)
-	case r.URL.Path == OlderPath:
-		c.older(w, r)
 	case r.URL.Path == ValidatePath:
 		c.validate(w, r)
 	case r.URL.Path == WhoAmIPath:

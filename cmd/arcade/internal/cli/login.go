@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"runtime"
 	"strconv"
@@ -26,12 +25,11 @@ const loginCheck = 5 * time.Second
 
 // loginOptions are the flags of `arcade login`.
 type loginOptions struct {
-	host         string
-	port         int
-	callbackHost string
-	timeout      seconds
-	noBrowser    bool
-	withKey      bool
+	host      string
+	port      int
+	timeout   seconds
+	noBrowser bool
+	withKey   bool
 }
 
 func (a *App) newLogin() *cobra.Command {
@@ -59,7 +57,6 @@ The Python CLI uses the same login, whichever of the two has made it.`,
 	}
 	cmd.Flags().StringVarP(&o.host, "host", "h", identity.DefaultCloudHost, "Arcade Cloud's host")
 	cmd.Flags().IntVarP(&o.port, "port", "p", 0, "Arcade Cloud's port (default 8000 on this machine, else 443)")
-	cmd.Flags().StringVar(&o.callbackHost, "callback-host", "", "where the browser finds this machine, for an Arcade Cloud of the older kind")
 	cmd.Flags().Var(&o.timeout, "timeout", "give up after this long: seconds, or a duration such as 5m")
 	cmd.Flags().BoolVar(&o.noBrowser, "no-browser", false, "only print the address")
 	cmd.Flags().BoolVar(&o.withKey, "with-key", false, "read an API key from standard input")
@@ -101,10 +98,6 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 	if err != nil {
 		return wrongUsage(cmd, "invalid value for --host", err.Error())
 	}
-	callback, err := identity.CallbackURI(cmp.Or(o.callbackHost, fmt.Sprintf("localhost:%d", a.Callback)))
-	if err != nil {
-		return wrongUsage(cmd, "invalid value for --callback-host", err.Error())
-	}
 	if !o.withKey {
 		if done, err := a.alreadyLoggedIn(ctx, cmd, base); done || err != nil {
 			return err
@@ -121,11 +114,11 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 	oauth, err := identity.Cloud{BaseURL: base, HTTP: a.httpClient()}.OAuth(asking)
 	switch {
 	case errors.Is(err, identity.ErrNoOAuth):
-		return a.loginByKey(ctx, base, callback, o)
+		return failed("no login in the browser", bareAddress(base)+" has no login in the browser", "Log in with an API key: arcade login --with-key")
 	case err != nil:
 		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err), "Check --host and the network, then run 'arcade login' again.")
 	}
-	return a.loginByOAuth(ctx, cmd, base, oauth, o)
+	return a.loginInBrowser(ctx, base, oauth, o)
 }
 
 // alreadyLoggedIn tells as whom, if the login works. One that Arcade Cloud refuses, that cannot be
@@ -163,40 +156,18 @@ func (a *App) alreadyLoggedIn(ctx context.Context, cmd *cobra.Command, base stri
 	return true, a.say(line + ". 'arcade logout' logs you out" + more)
 }
 
-// loginByOAuth is the login of today's Arcade.
-func (a *App) loginByOAuth(ctx context.Context, cmd *cobra.Command, base string, oauth identity.OAuth, o loginOptions) error {
-	if o.callbackHost != "" {
-		return wrongUsage(cmd, "--callback-host with OAuth", "this Arcade Cloud brings the browser to 127.0.0.1 and nowhere else, so --callback-host is of no use")
-	}
+// loginInBrowser keeps what the login page sends back, and tells the browser how that went.
+func (a *App) loginInBrowser(ctx context.Context, base string, oauth identity.OAuth, o loginOptions) error {
 	state, verifier := rand.Text(), identity.NewVerifier()
-	redirect := fmt.Sprintf("http://127.0.0.1:%d/callback", a.Callback)
-	oauth = oauth.At(redirect)
-	return a.loginInBrowser(ctx, redirect, state, oauth.LoginURL(state, verifier), o, func(grant identity.Grant) error {
-		return a.keepOAuth(ctx, base, oauth, grant.Code, verifier)
-	})
-}
-
-// loginByKey is the login of an Arcade Cloud of the older kind, which hands out an API key.
-func (a *App) loginByKey(ctx context.Context, base, callback string, o loginOptions) error {
-	state := rand.Text()
-	return a.loginInBrowser(ctx, callback, state, identity.LoginURL(base, callback, state), o, func(grant identity.Grant) error {
-		if grant.Warning != "" {
-			a.warn("Warning: " + grant.Warning)
-		}
-		return a.keepKey(ctx, identity.Credentials{APIKey: grant.APIKey, Email: grant.Email, CoordinatorURL: base})
-	})
-}
-
-// loginInBrowser keeps what the login page sends back to callback, and tells the browser how that went.
-func (a *App) loginInBrowser(ctx context.Context, callback, state, page string, o loginOptions, keep func(identity.Grant) error) error {
-	server, err := identity.ListenCallback(callback, state, a.Callback)
+	server, err := identity.ListenCallback(state, a.Callback)
 	if err != nil {
 		return callbackFailure(err)
 	}
 	defer server.Close()
-	grant, err := a.askBrowser(ctx, server, page, o)
+	oauth = oauth.At(server.RedirectURI())
+	code, err := a.askBrowser(ctx, server, oauth.LoginURL(state, verifier), o)
 	if err == nil {
-		err = keep(grant)
+		err = a.keepOAuth(ctx, base, oauth, code, verifier)
 	}
 	told := ""
 	if err != nil {
@@ -207,7 +178,7 @@ func (a *App) loginInBrowser(ctx context.Context, callback, state, page string, 
 }
 
 // askBrowser sends the user to the login page and waits for what the page sends back.
-func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page string, o loginOptions) (identity.Grant, error) {
+func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page string, o loginOptions) (string, error) {
 	remote := a.browserIsElsewhere()
 	begins := "Log in at this address:"
 	switch {
@@ -224,24 +195,24 @@ func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page st
 	}
 	lines = append(lines, fmt.Sprintf("Waiting for the login, for %s at most; Ctrl-C ends it.", inWords(timeout)))
 	if err := a.say(strings.Join(lines, "\n")); err != nil {
-		return identity.Grant{}, err
+		return "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	grant, err := server.Wait(ctx)
+	code, err := server.Wait(ctx)
 	var refused *identity.RefusedError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return grant, failed("login timed out", "nobody logged in within "+inWords(timeout),
+		return code, failed("login timed out", "nobody logged in within "+inWords(timeout),
 			"Run 'arcade login' again. "+a.otherWays(server))
 	case errors.Is(err, context.Canceled):
-		return grant, errInterrupted
+		return code, errInterrupted
 	case errors.As(err, &refused):
-		return grant, failed("login refused", "the login was refused: "+secrets.Printable(refused.Reason), "Run 'arcade login' again.")
+		return code, failed("login refused", "the login was refused: "+secrets.Printable(refused.Reason), "Run 'arcade login' again.")
 	case err != nil:
-		return grant, failed("login refused", "the login was not completed in the browser", "Run 'arcade login' again.")
+		return code, failed("login refused", "the login was not completed in the browser", "Run 'arcade login' again.")
 	}
-	return grant, nil
+	return code, nil
 }
 
 // inWords words a time to wait, which may be short in a test.
@@ -266,7 +237,7 @@ func (a *App) browserIsElsewhere() bool {
 
 // otherWays are the two that work when the browser runs on another machine.
 func (a *App) otherWays(server *identity.Callback) string {
-	port := server.Addr().(*net.TCPAddr).Port
+	port := server.Port()
 	return fmt.Sprintf("If your browser runs on another machine, run 'ssh -L %d:127.0.0.1:%d' from there to here first, "+
 		"or log in with an API key: arcade login --with-key", port, port)
 }

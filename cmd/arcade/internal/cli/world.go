@@ -29,7 +29,7 @@ type App struct {
 	Track *track.Tracker
 	// Browse opens an address in a browser.
 	Browse func(address string) error
-	// Callback is the port that the browser brings the key to.
+	// Callback is the port that the browser brings the login's code to.
 	Callback int
 	// Extend, for tests, adds commands that panic or wait.
 	Extend func(root *cobra.Command)

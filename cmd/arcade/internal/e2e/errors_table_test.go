@@ -196,8 +196,6 @@ func wrongHosts() []encounter {
 		wrong("a port that is none", "--port {sentinel}", "the port must be a number from 1 to 65535."),
 		{name: "an address in place of Cloud's host", args: "login --host https://x/y", code: 2,
 			says: "Error: the host must be a name such as cloud.arcade.dev, without a scheme or path.", hint: howTo("arcade login")},
-		{name: "a callback that no browser finds", args: "login --callback-host ftp://here", code: 2,
-			says: "Error: the callback host must be a host name, with http:// or https:// and a port if need be.", hint: howTo("arcade login")},
 	}
 }
 
@@ -230,7 +228,7 @@ func loginEncounters() []encounter {
 	}
 }
 
-// todayEncounters are those with an Arcade Cloud that logs in by OAuth.
+// todayEncounters are those with a login in the browser.
 func todayEncounters() []encounter {
 	const again = "Run 'arcade login' again."
 	login := func(name, says, hint string, change func(b *identitytest.Behaviour)) encounter {
@@ -251,8 +249,8 @@ func todayEncounters() []encounter {
 		login("an organization without a project", "the organization Empty (org_9) has no project.",
 			"Make one in Arcade's dashboard, then try again.",
 			func(b *identitytest.Behaviour) { b.SignedIn = "empty@example.com" }),
-		{name: "a callback elsewhere", args: toBrowser + " --callback-host example.com", given: today(nil), code: 2,
-			says: "Error: this Arcade Cloud brings the browser to 127.0.0.1 and nowhere else, so --callback-host is of no use.", hint: howTo("arcade login")},
+		login("an Arcade Cloud that knows keys only", "http://localhost:{today} has no login in the browser.",
+			"Log in with an API key: arcade login --with-key", func(b *identitytest.Behaviour) { b.KeysOnly = true }),
 		after("a login that has ended", "org list", "your login has ended.", "Run 'arcade login'.",
 			func(s *machine, _ *identitytest.Cloud) { s.expire(); s.spoilRefreshToken() }),
 		after("a login that is refused", "whoami", "your login has ended.", "Run 'arcade login'.",
