@@ -1,45 +1,28 @@
 package identity
 
 import (
-	"cmp"
-	"errors"
-	"net"
-	"net/netip"
 	"net/url"
-	"strconv"
+	"slices"
 	"strings"
 )
 
-// localCloudPort is where a locally run Arcade Cloud listens.
-const localCloudPort = 8000
-
-// CloudBase returns the base URL of the Arcade Cloud on host, as the flags of
-// a command give it. A host of this machine is http://localhost with the port,
-// 8000 if that is 0; any other is reached by HTTPS. A port that is part of host
-// beats the other.
-func CloudBase(host string, port int) (string, error) {
-	name, ownPort, err := net.SplitHostPort(host)
+// Owns says whether the server at u belongs to the login: its Arcade Cloud, the
+// Engine beside that, on any port, and whatever is on this machine if its Cloud
+// is. A login's token may be shown to others, when a person says so; nothing
+// that they answer counts.
+func (c Credentials) Owns(u *url.URL) bool {
+	cloud, err := url.Parse(c.CloudURL())
 	if err != nil {
-		name, ownPort = strings.Trim(host, "[]"), ""
-		if port != 0 {
-			ownPort = strconv.Itoa(port)
-		}
+		return false
 	}
-	if address, err := netip.ParseAddr(name); strings.EqualFold(name, "localhost") || err == nil && (address.IsLoopback() || address.IsUnspecified()) {
-		return "http://localhost:" + cmp.Or(ownPort, strconv.Itoa(localCloudPort)), nil
+	if isLoopback(u) {
+		return isLoopback(cloud)
 	}
-	if strings.Contains(name, ":") {
-		name = "[" + name + "]"
-	}
-	authority := name
-	if ownPort != "" {
-		authority += ":" + ownPort
-	}
-	base := "https://" + authority
-	if u, err := url.Parse(base); err != nil || u.Host != authority || u.Hostname() == "" || strings.ContainsFunc(name, notInAKey) {
-		return "", errors.New("the host must be a name such as cloud.arcade.dev, without a scheme or path")
-	}
-	return base, nil
+	engine, _ := EngineURL(c.CloudURL())
+	return slices.ContainsFunc([]string{c.CloudURL(), engine}, func(address string) bool {
+		own, err := url.Parse(address)
+		return err == nil && own.Scheme == u.Scheme && own.Hostname() != "" && strings.EqualFold(own.Hostname(), u.Hostname())
+	})
 }
 
 // EngineURL returns the base URL of the Engine that belongs to the Arcade

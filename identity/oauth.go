@@ -157,7 +157,7 @@ func tokensOf(ctx context.Context, token *oauth2.Token, err error) (Tokens, erro
 	case errors.As(err, &refused):
 		return Tokens{}, &CloudError{Status: refused.Response.StatusCode}
 	case errors.As(err, &broken), ctx.Err() != nil:
-		return Tokens{}, unreachable(ctx)
+		return Tokens{}, unreachable(ctx, err)
 	case err != nil:
 		return Tokens{}, nonsense()
 	}

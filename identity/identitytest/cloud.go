@@ -84,6 +84,7 @@ type Cloud struct {
 	overrides  map[string]http.HandlerFunc
 	delays     map[string]time.Duration
 	counts     map[string]int
+	headers    map[string]http.Header
 	violations []string
 	last       int
 }
@@ -101,7 +102,7 @@ func Start(people ...Person) *Cloud {
 	c := &Cloud{
 		released: make(chan struct{}), people: people,
 		keys: map[string]string{}, codes: map[string]*code{},
-		overrides: map[string]http.HandlerFunc{}, delays: map[string]time.Duration{}, counts: map[string]int{},
+		overrides: map[string]http.HandlerFunc{}, delays: map[string]time.Duration{}, counts: map[string]int{}, headers: map[string]http.Header{},
 	}
 	c.server = httptest.NewServer(http.HandlerFunc(c.serve))
 	c.URL = c.server.URL
@@ -168,6 +169,13 @@ func (c *Cloud) Count(path string) int {
 	return c.counts[path]
 }
 
+// Header is that of the last request to a path.
+func (c *Cloud) Header(path string) http.Header {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.headers[path]
+}
+
 // Violations is what a client did against the rules, such as showing a code twice.
 func (c *Cloud) Violations() []string {
 	c.mu.Lock()
@@ -189,6 +197,7 @@ func (c *Cloud) next(kind string) string {
 func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	c.counts[r.URL.Path]++
+	c.headers[r.URL.Path] = r.Header.Clone()
 	override, delay := c.overrides[r.URL.Path], c.delays[r.URL.Path]
 	c.mu.Unlock()
 	if override != nil {

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"runtime"
 	"strconv"
@@ -25,8 +27,7 @@ const loginCheck = 5 * time.Second
 
 // loginOptions are the flags of `arcade login`.
 type loginOptions struct {
-	host      string
-	port      int
+	cloudOptions
 	timeout   seconds
 	noBrowser bool
 	withKey   bool
@@ -46,11 +47,8 @@ The Python CLI uses the same login, whichever of the two has made it.`,
 		Example: "  arcade login\n  arcade login --no-browser\n  arcade login --with-key < key.txt",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkHost(cmd, o.host); err != nil {
+			if err := o.check(cmd); err != nil {
 				return err
-			}
-			if o.port < 0 || o.port > 65535 {
-				return wrongUsage(cmd, "invalid value for --port", "--port is a number from 1 to 65535")
 			}
 			return a.login(cmd.Context(), cmd, o)
 		},
@@ -94,9 +92,9 @@ func (s *seconds) Set(text string) error {
 }
 
 func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) error {
-	base, err := identity.CloudBase(o.host, o.port)
+	base, err := o.base()
 	if err != nil {
-		return wrongUsage(cmd, "invalid value for --host", err.Error())
+		return err // check was before
 	}
 	if !o.withKey {
 		if done, err := a.alreadyLoggedIn(ctx, cmd, base); done || err != nil {
@@ -294,10 +292,12 @@ func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, 
 	return nil
 }
 
-// isNoAnswer tells a Cloud that cannot say now from one that says what makes no sense.
+// isNoAnswer tells a Cloud that cannot say now from one that says what makes no sense, and from an address
+// that cannot be right.
 func isNoAnswer(err error) bool {
 	var cloud *identity.CloudError
-	return errors.As(err, &cloud) && cloud.Status != http.StatusOK
+	wrongAddress := errors.As(err, new(*net.DNSError)) || errors.As(err, new(*tls.CertificateVerificationError))
+	return errors.As(err, &cloud) && cloud.Status != http.StatusOK && !wrongAddress
 }
 
 func notUnderstood(err error) error {

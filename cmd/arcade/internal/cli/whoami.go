@@ -79,7 +79,7 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 		if login.APIKey != "" {
 			return adviceFailure(a.words().Of(track.Reason{Code: track.ReasonLoginRefused}), "")
 		}
-		return errLoginEnded
+		return a.loginEnded()
 	}
 	return err
 }
