@@ -348,7 +348,7 @@ const (
 // failurePage says why, in a sentence of ours.
 func failurePage(reason string) string {
 	return pageHead + "<h1>The login failed</h1><p>" + html.EscapeString(reason) +
-		"</p><p>Go back to the terminal and run <code>arcade login</code> again.</p>"
+		"</p><p>Go back to the terminal and run the command again.</p>"
 }
 
 // writePage answers with a page that is complete and on its way when it

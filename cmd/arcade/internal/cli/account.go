@@ -89,13 +89,13 @@ func (a *App) loginFailure(path string, err error) error {
 // loginEnded is the failure of a login that Arcade Cloud does not accept.
 func (a *App) loginEnded() *failure {
 	login, _ := a.loggedIn()
-	return failed("login ended", "your login has ended", "Run '"+loginCommand(login)+"'.")
+	return failed("login ended", "your login has ended", "Run '"+loginAt(login.CloudURL())+"'.")
 }
 
-// loginCommand is what logs in at the Arcade Cloud of a login.
-func loginCommand(login identity.Credentials) string {
-	u, err := url.Parse(login.CloudURL())
-	if err != nil || u.Host == "" || login.CloudURL() == identity.DefaultCloudURL {
+// loginAt is the command that logs in at that Arcade Cloud.
+func loginAt(cloud string) string {
+	u, err := url.Parse(cloud)
+	if err != nil || u.Host == "" || cloud == identity.DefaultCloudURL {
 		return "arcade login"
 	}
 	return "arcade login --host " + asciiHost(u)
@@ -282,7 +282,7 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, err
 		}
 	}
 	if login.Present() {
-		a.refused = "Run '" + loginCommand(login) + "'."
+		a.refused = "Run '" + loginAt(login.CloudURL()) + "'."
 		if !login.Owns(client.Base) {
 			a.refused = "Check --host: this login belongs to " + bareAddress(login.CloudURL()) + "."
 		}
@@ -478,7 +478,7 @@ func needsContext(login identity.Credentials) error {
 		return failed("login with an API key", "this login is an API key, which belongs to one project and knows no other",
 			"Run 'arcade logout', then 'arcade login', to log in as a person.")
 	case login.OrgID == "" || login.ProjectID == "":
-		return failed("no active project", "this login has no organization and project to work in", "Run 'arcade login'.")
+		return failed("no active project", "this login has no organization and project to work in", "Run '"+loginAt(login.CloudURL())+"'.")
 	}
 	return nil
 }

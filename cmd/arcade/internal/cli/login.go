@@ -112,9 +112,9 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 	oauth, err := identity.Cloud{BaseURL: base, HTTP: a.httpClient()}.OAuth(asking)
 	switch {
 	case errors.Is(err, identity.ErrNoOAuth):
-		return failed("no login in the browser", bareAddress(base)+" has no login in the browser", "Log in with an API key: arcade login --with-key")
+		return failed("no login in the browser", bareAddress(base)+" has no login in the browser", "Log in with an API key: "+loginAt(base)+" --with-key")
 	case err != nil:
-		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err), "Check --host and the network, then run 'arcade login' again.")
+		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err), "Check --host and the network, then run the command again.")
 	}
 	return a.loginInBrowser(ctx, base, oauth, o)
 }
@@ -202,13 +202,13 @@ func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page st
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return code, failed("login timed out", "nobody logged in within "+inWords(timeout),
-			"Run 'arcade login' again. "+a.otherWays(server))
+			"Run the command again. "+a.otherWays(server))
 	case errors.Is(err, context.Canceled):
 		return code, errInterrupted
 	case errors.As(err, &refused):
-		return code, failed("login refused", "the login was refused: "+secrets.Printable(refused.Reason), "Run 'arcade login' again.")
+		return code, failed("login refused", "the login was refused: "+secrets.Printable(refused.Reason), "Run the command again.")
 	case err != nil:
-		return code, failed("login refused", "the login was not completed in the browser", "Run 'arcade login' again.")
+		return code, failed("login refused", "the login was not completed in the browser", "Run the command again.")
 	}
 	return code, nil
 }
@@ -260,7 +260,7 @@ func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, 
 	case err != nil && ctx.Err() != nil:
 		return errInterrupted
 	case err != nil:
-		return failed("code not taken", cause(err), "Run 'arcade login' again.")
+		return failed("code not taken", cause(err), "Run the command again.")
 	}
 	login := tokens.Into(identity.Credentials{CoordinatorURL: base}, a.Track.Now())
 	asking, cancel := context.WithTimeout(ctx, loginCheck)
@@ -276,9 +276,9 @@ func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, 
 	case ctx.Err() != nil:
 		return errInterrupted
 	case errors.Is(err, identity.ErrNotAuthenticated):
-		return failed("login refused", "Arcade Cloud does not accept the login that it has just made", "Run 'arcade login' again.")
+		return failed("login refused", "Arcade Cloud does not accept the login that it has just made", "Run the command again.")
 	case isNoAnswer(err):
-		a.warn("Warning: Arcade Cloud could not be asked about this login; it is kept unchecked, and without a project. Run 'arcade login' again later.")
+		a.warn("Warning: Arcade Cloud could not be asked about this login; it is kept unchecked, and without a project. Run '"+loginAt(base)+"' again later.")
 	case err != nil:
 		return notUnderstood(err)
 	}
@@ -302,7 +302,7 @@ func isNoAnswer(err error) bool {
 
 func notUnderstood(err error) error {
 	if errors.As(err, new(*identity.CloudError)) {
-		return failed("cloud not understood", cause(err), "Check --host and the network, then run 'arcade login' again.")
+		return failed("cloud not understood", cause(err), "Check --host and the network, then run the command again.")
 	}
 	return err
 }

@@ -74,6 +74,13 @@ func (s *machine) spoilRefreshToken() {
 	s.writeFile("credentials.yaml", regexp.MustCompile(`refresh_token: .*`).ReplaceAllString(s.ReadFile("credentials.yaml"), "refresh_token: "+sentinel))
 }
 
+// keyInForce is a login that works, and a key in the environment that does not.
+func keyInForce(s *machine, cmd *exec.Cmd) {
+	s.Cloud.Meet("ada")
+	s.WriteCredentials("arc_ada")
+	cmd.Env = append(cmd.Env, "ARCADE_API_KEY="+sentinel)
+}
+
 func directoryAsCredentials(s *machine, cmd *exec.Cmd) {
 	onlyUnixSaysSo(s)
 	file(".arcade/credentials.yaml/x", "")(s, cmd)

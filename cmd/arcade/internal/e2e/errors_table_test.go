@@ -218,9 +218,9 @@ func loginEncounters() []encounter {
 			hint: "Use 'arcade login --with-key' with an API key instead."},
 		{name: "a login that nobody completes", args: toBrowser + " --no-browser --timeout 50ms", code: 1,
 			says: "Error: nobody logged in within 50ms.",
-			hint: "Run 'arcade login' again. If your browser runs on another machine, run 'ssh -L {callback}:127.0.0.1:{callback}' from there to here first, or log in with an API key: arcade login --with-key"},
+			hint: "Run the command again. If your browser runs on another machine, run 'ssh -L {callback}:127.0.0.1:{callback}' from there to here first, or log in with an API key: arcade login --with-key"},
 		{name: "a login that is refused in the browser", args: toBrowser, code: 1,
-			says: "Error: the login was not completed in the browser.", hint: "Run 'arcade login' again."},
+			says: "Error: the login was not completed in the browser.", hint: "Run the command again."},
 		{name: "a key that Cloud does not know", args: readKey, stdin: sentinel, code: 1,
 			says: "Error: Arcade Cloud does not accept this API key.", hint: "Check the key and --host."},
 		{name: "no key on standard input", args: readKey, stdin: "\n", code: 1,
@@ -239,7 +239,7 @@ func loginEncounters() []encounter {
 
 // todayEncounters are those with a login in the browser.
 func todayEncounters() []encounter {
-	const again = "Run 'arcade login' again."
+	const again = "Run the command again."
 	login := func(name, says, hint string, change func(b *identitytest.Behaviour)) encounter {
 		return encounter{name: name, args: toBrowser, given: today(change), code: 1, says: "Error: " + says, hint: hint}
 	}
@@ -250,7 +250,7 @@ func todayEncounters() []encounter {
 		login("a login that is denied", "the login was refused: access_denied: not today.", again,
 			func(b *identitytest.Behaviour) { b.Deny, b.DenyDescription = "access_denied", "not today" }),
 		login("a login page without https", "cannot log in at http://localhost:{today}: Arcade Cloud names an address for the login that is not reached by https.",
-			"Check --host and the network, then run 'arcade login' again.",
+			"Check --host and the network, then run the command again.",
 			func(b *identitytest.Behaviour) { b.TokenURL = "http://token.example.com/token" }),
 		login("an account without an organization", "this account belongs to no organization, so there is nothing to work in.",
 			"Ask the owner of an organization to invite you, then run 'arcade login' again.",
@@ -259,7 +259,7 @@ func todayEncounters() []encounter {
 			"Make one in Arcade's dashboard, then try again.",
 			func(b *identitytest.Behaviour) { b.SignedIn = "empty@example.com" }),
 		login("an Arcade Cloud that knows keys only", "http://localhost:{today} has no login in the browser.",
-			"Log in with an API key: arcade login --with-key", func(b *identitytest.Behaviour) { b.KeysOnly = true }),
+			"Log in with an API key: arcade login --host localhost:{today} --with-key", func(b *identitytest.Behaviour) { b.KeysOnly = true }),
 		after("a login that has ended", "org list", "your login has ended.", "Run 'arcade login --host localhost:{today}'.",
 			func(s *machine, _ *identitytest.Cloud) { s.expire(); s.spoilRefreshToken() }),
 		after("a login that is refused", "whoami", "your login has ended.", "Run 'arcade login --host localhost:{today}'.",
@@ -319,6 +319,10 @@ func credentialsEncounters() []encounter {
 			hint: "Remove it yourself; until then you are logged in."},
 		{name: "a home that is a file", args: "whoami", given: fileAsHome, code: 1,
 			says: "Error: the credentials file cannot be used: ~/.arcade is not a directory.", hint: moveAway},
+		{name: "a key in force that Cloud does not know", args: "whoami", given: keyInForce, code: 1,
+			says: "Error: Arcade Cloud does not accept the key in ARCADE_API_KEY.", hint: "Correct ARCADE_API_KEY, or remove it."},
+		{name: "a login by a key that Cloud does not know", args: "whoami", given: func(s *machine, _ *exec.Cmd) { s.WriteCredentials(sentinel) }, code: 1,
+			says: "Error: this key is not valid any more.", hint: "Run 'arcade login --host 127.0.0.1:{cloud}'."},
 		{name: "no home", args: "whoami", given: variable("HOME="), code: 1,
 			says: "Error: there is no home directory to keep files in.",
 			hint: "Set HOME, or set ARCADE_WORK_DIR to a directory of your choice."},

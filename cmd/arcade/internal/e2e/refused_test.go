@@ -145,3 +145,33 @@ func TestAKeyIsNotKeptForACloudThatCannotBe(t *testing.T) {
 		}
 	}
 }
+
+func TestWhoamiSaysWhatIsInForceAndWhetherThatWorks(t *testing.T) {
+	m := newMachine(t)
+	m.Env = append(m.Env, "ARCADE_USAGE_TRACKING=0", "HTTPS_PROXY=http://127.0.0.1:1") // nobody gets to the real one
+	m.Cloud.Meet("ada")
+	for name, c := range map[string]struct {
+		credentials string
+		env         []string
+		args        []string
+		code        int
+		stdout      string
+		stderr      string
+	}{
+		"a key that nobody can be asked about": {"", []string{"ARCADE_API_KEY=arc_x"}, nil, 0, "it was not checked, since Arcade Cloud did not answer\n", ""},
+		"a key without a home":                 {"", []string{"ARCADE_API_KEY=arc_x", "HOME="}, nil, 0, "ARCADE_API_KEY is set", ""},
+		"a key beside a damaged login":         {"[", []string{"ARCADE_API_KEY=arc_x"}, nil, 0, "ARCADE_API_KEY is set", "Warning: the credentials file is damaged."},
+		"a login that nobody can be asked about": {"cloud: {api: {key: arc_x}, coordinator_url: 'http://127.0.0.1:1'}\n", nil, nil, 0,
+			"was not checked, since Arcade Cloud did not answer (an API key)\n", ""},
+		"a login that nobody was to be asked about": {"cloud: {api: {key: arc_x}, coordinator_url: 'http://127.0.0.1:1'}\n", nil, []string{"--offline"}, 0,
+			"was not checked (an API key)\n", ""},
+		"a name in foreign letters": {"cloud: {api: {key: arc_x}, coordinator_url: 'https://cloud.аrcade.dev:8443'}\n", nil, []string{"--offline"}, 0,
+			"https://cloud.xn--rcade-3ve.dev:8443\n", ""},
+	} {
+		m.writeFile("credentials.yaml", c.credentials)
+		r := m.With(c.env...).Run(append([]string{"whoami"}, c.args...)...)
+		if r.Code != c.code || !strings.Contains(r.Stdout, c.stdout) || !strings.HasPrefix(r.Stderr, c.stderr) || c.stderr == "" && r.Stderr != "" {
+			t.Errorf("%s: whoami ends with %d and says\n%s%s\nwant %d, %q and %q", name, r.Code, r.Stdout, r.Stderr, c.code, c.stdout, c.stderr)
+		}
+	}
+}
