@@ -195,7 +195,7 @@ func TestFingerprints(t *testing.T) {
 func TestSecretsArePrintedNowhere(t *testing.T) {
 	for _, secret := range []any{
 		Credentials{APIKey: "SENTINEL", AccessToken: "SENTINEL", RefreshToken: "SENTINEL"},
-		Tokens{Access: "SENTINEL", Refresh: "SENTINEL"}, Grant{Code: "SENTINEL", APIKey: "SENTINEL"},
+		Tokens{Access: "SENTINEL", Refresh: "SENTINEL"},
 	} {
 		within := struct{ Secret any }{secret}
 		if text := fmt.Sprintf("%v %+v %#v %s %q %v %#v", secret, secret, secret, secret, secret, within, within); strings.Contains(text, "SENTINEL") {

@@ -27,6 +27,8 @@ const (
 	// lockPatience is that of a change of the file: the limit of a renewal
 	// that another process makes meanwhile, and 5 s.
 	lockPatience = callLimit + 5*time.Second
+	// lockSilence is how long somebody waits for a lock before they are told.
+	lockSilence = 2 * time.Second
 )
 
 var (
@@ -132,13 +134,16 @@ func removeLogin(path string) error {
 	return errors.Join(err, removeTemporaries(target))
 }
 
-// Places are where a login can work, as Arcade Cloud told it last. They are
+// Places are what Arcade Cloud told last of a login: where it can work. They are
 // kept beside the credentials, of which the Python CLI keeps only what it knows.
 type Places struct {
 	Login         string // whose they are, by its fingerprint
 	At            time.Time
 	Organisations []Choice
 	Projects      map[string][]Choice // by the organisation's id
+	// Refused is the hash of a refresh token of the login that Cloud said is no
+	// good, "" for none. Showing it again tells nothing new, and looks like theft.
+	Refused string
 }
 
 // Default says whether c is where a new login would work.
@@ -195,7 +200,7 @@ func (f CredentialsFile) Write(ctx context.Context, login Credentials) error {
 	if err := makeDirectory(filepath.Dir(f.Path)); err != nil {
 		return fmt.Errorf("write credentials: %w", err)
 	}
-	return locked(ctx, f.Path, func() error {
+	return locked(ctx, f.Path, nil, func() error {
 		_, document, err := readLogin(f.Path)
 		if errors.Is(err, fs.ErrNotExist) {
 			document, err = new(yaml.Node), nil
@@ -215,7 +220,7 @@ func (f CredentialsFile) Write(ctx context.Context, login Credentials) error {
 // error can be [ErrLoginChanged] or one of [CredentialsFile.Write].
 func (f CredentialsFile) SetContext(ctx context.Context, login Credentials, context Context) error {
 	path := f.inUse()
-	return locked(ctx, path, func() error {
+	return locked(ctx, path, nil, func() error {
 		now, document, err := readLogin(path)
 		if err != nil {
 			return err
@@ -252,13 +257,22 @@ func keep(room *replacement, content []byte) error {
 	return nil
 }
 
-// locked does something under the lock of the login at path.
-func locked(ctx context.Context, path string, do func() error) error {
-	waiting, cancel := context.WithTimeout(ctx, lockPatience)
+// locked does something under the lock of the login at path. Waiting, which may
+// be nil, is told when another process holds it for long.
+func locked(ctx context.Context, path string, waiting func(), do func() error) error {
+	limited, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
 	name := strings.TrimSuffix(path, filepath.Ext(path)) + ".lock"
 	lock := flock.New(name)
-	if err := waitForLock(waiting, lock.TryLock, lockPause); err != nil {
+	start, told := time.Now(), waiting == nil
+	try := func() (bool, error) {
+		if !told && time.Since(start) > lockSilence {
+			told = true
+			waiting()
+		}
+		return lock.TryLock()
+	}
+	if err := waitForLock(limited, try, lockPause); err != nil {
 		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 			return ErrCredentialsBusy
 		}

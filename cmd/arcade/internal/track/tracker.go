@@ -111,3 +111,20 @@ func (t *Tracker) debug(format string, args ...any) {
 		fmt.Fprintf(t.Debug, "usage: "+format+"\n", args...)
 	}
 }
+
+// ToArcade makes the transport of calls to Arcade Cloud and its Engine, which say who asks as the Python
+// CLI's do.
+func (t *Tracker) ToArcade() http.RoundTripper { return introduced{t.Version, t.Network()} }
+
+type introduced struct {
+	version string
+	next    http.RoundTripper
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (i introduced) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("User-Agent", "arcade-cli-go/"+i.version)
+	r.Header.Set("X-Arcade-CLI-Version", i.version)
+	return i.next.RoundTrip(r)
+}
