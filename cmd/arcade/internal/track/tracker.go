@@ -19,6 +19,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
 )
 
 // Tracker records the commands of one program. The fields from Env on are New's, and for tests to
@@ -50,18 +51,10 @@ func New(version, key string) *Tracker {
 		Now:     time.Now,
 		NewAnon: uuid.NewString,
 		NewUUID: func() string { return uuid.Must(uuid.NewV7()).String() },
-		Network: newTransport,
+		Network: func() http.RoundTripper { return httpsend.Transport(nil) },
 		Debug:   os.Stderr,
 		Point:   func(string) {},
 	}
-}
-
-// newTransport reads proxies and SSL_CERT_FILE from the environment, as net/http and crypto/x509
-// do.
-func newTransport() http.RoundTripper {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxResponseHeaderBytes = 64 << 10
-	return t
 }
 
 // ErrNoHome says that there is no directory to keep files in.
