@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
 )
 
@@ -182,7 +180,8 @@ func FuzzTheTokenAnswer(f *testing.F) {
 			t.Fatalf("accepted %+q, %v", []string{tokens.Access, tokens.Refresh}, tokens.Life)
 		}
 		login := tokens.Into(Credentials{Email: "a@b.c"}, time.Now())
-		if _, err := encodeLogin(new(yaml.Node), login); err != nil {
+		_, empty, _ := decodeLogin(nil)
+		if _, err := empty.put(login, DefaultContext); err != nil {
 			t.Fatalf("what was accepted cannot be kept: %v", err)
 		}
 	})

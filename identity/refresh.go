@@ -77,7 +77,7 @@ func (s Session) renewed(ctx context.Context, old Credentials, goodForNow bool) 
 
 // renew is called with the lock held.
 func (s Session) renew(ctx context.Context, path string, old Credentials) (Credentials, error) {
-	c, _, err := readLogin(path)
+	c, _, err := s.File.read(path)
 	if err != nil || s.replaced(old, c) {
 		return c, err
 	}
@@ -110,7 +110,7 @@ func (s Session) ask(ctx context.Context, path string, c Credentials) (Credentia
 		return s.merge(path, c, tokens, err)
 	}
 	// Refused: was the Python CLI faster?
-	now, _, readErr := readLogin(path)
+	now, _, readErr := s.File.read(path)
 	switch {
 	case readErr != nil, now.RefreshToken == c.RefreshToken && now.Token() == c.Token():
 		return Credentials{}, nil, errors.Join(err, readErr)
@@ -165,7 +165,7 @@ func (s Session) merge(path string, c Credentials, tokens Tokens, err error) (Cr
 		s.Point("renewed")
 	}
 	// A file that has gone belongs to somebody who has logged out, and stays gone.
-	now, document, err := readLogin(path)
+	now, document, err := s.File.read(path)
 	if err != nil {
 		return Credentials{}, nil, err
 	}
@@ -176,8 +176,7 @@ func (s Session) merge(path string, c Credentials, tokens Tokens, err error) (Cr
 		return Credentials{}, nil, ErrLoginChanged
 	}
 	renewed := tokens.Into(now, s.Now())
-	setTokens(cloudOf(document), renewed)
-	content, err := encodeAs(document, renewed)
+	content, err := document.put(renewed, document.Active)
 	return renewed, content, err
 }
 

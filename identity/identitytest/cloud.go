@@ -116,6 +116,9 @@ func (c *Cloud) Close() {
 	c.server.Close()
 }
 
+// Client makes calls to it.
+func (c *Cloud) Client() *http.Client { return c.server.Client() }
+
 // Set changes how it behaves.
 func (c *Cloud) Set(change func(*Behaviour)) {
 	c.mu.Lock()
