@@ -34,7 +34,7 @@ type loginOptions struct {
 }
 
 func (a *App) newLogin() *cobra.Command {
-	o := loginOptions{timeout: a.loginTimeout()}
+	o := loginOptions{timeout: seconds(10 * time.Minute)}
 	cmd := &cobra.Command{
 		Use:   "login",
 		Short: "Log in to Arcade in the browser",
@@ -63,13 +63,23 @@ The Python CLI uses the same login, whichever of the two has made it.`,
 	return cmd
 }
 
-// loginTimeout is the Python CLI's variable for it, in seconds, else ten minutes.
-func (a *App) loginTimeout() seconds {
-	if n, err := strconv.Atoi(strings.TrimSpace(a.Track.Env("ARCADE_LOGIN_TIMEOUT_SECONDS"))); err == nil && n > 0 {
-		return seconds(time.Duration(n) * time.Second)
+// setTimeout takes the Python CLI's variable for it, a number of seconds.
+func (a *App) setTimeout(timeout *seconds) {
+	const variable = "ARCADE_LOGIN_TIMEOUT_SECONDS"
+	text := strings.TrimSpace(a.Track.Env(variable))
+	if text == "" {
+		return
 	}
-	return seconds(10 * time.Minute)
+	otherwise := *timeout
+	if _, err := strconv.Atoi(text); err != nil || timeout.Set(text) != nil {
+		*timeout = otherwise
+		a.warn(fmt.Sprintf("Warning: %s is no number of seconds from 1 to %d; %s is taken.",
+			variable, longestLogin/time.Second, term.Span(time.Duration(otherwise))))
+	}
 }
+
+// longestLogin is how long somebody can be waited for.
+const longestLogin = 24 * time.Hour
 
 // seconds is a duration that may be given as a number of seconds, as the Python CLI takes it.
 type seconds time.Duration
@@ -82,9 +92,9 @@ func (s *seconds) Type() string { return "duration" }
 func (s *seconds) Set(text string) error {
 	d, err := time.ParseDuration(text)
 	if n, notNumber := strconv.Atoi(text); notNumber == nil {
-		d, err = time.Duration(n)*time.Second, nil
+		d, err = time.Duration(min(n, int(longestLogin/time.Second)+1))*time.Second, nil // more would overflow
 	}
-	if err == nil && d <= 0 {
+	if err == nil && (d <= 0 || d > longestLogin) {
 		err = errors.New("not a wait")
 	}
 	*s = seconds(d)
@@ -115,6 +125,13 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 		return failed("no login in the browser", bareAddress(base)+" has no login in the browser", "Log in with an API key: "+loginAt(base)+" --with-key")
 	case err != nil:
 		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err), "Check --host and the network, then run the command again.")
+	}
+	if !cmd.Flags().Changed("no-browser") && !cmd.Flags().Changed("timeout") && a.nobodyIsHere() {
+		return failed("nobody to log in", "there is no browser here, and no terminal to show the login page's address on",
+			"Set ARCADE_API_KEY, or log in with an API key: "+loginAt(base)+" --with-key < key.txt; --no-browser waits for a browser elsewhere.")
+	}
+	if !cmd.Flags().Changed("timeout") {
+		a.setTimeout(&o.timeout)
 	}
 	return a.loginInBrowser(ctx, base, oauth, o)
 }
@@ -148,6 +165,7 @@ func (a *App) alreadyLoggedIn(ctx context.Context, cmd *cobra.Command, base stri
 	if login.APIKey != "" {
 		line, more = line+", by an API key", "."
 	}
+	defer a.tellOfKey()
 	if state == loginUnknown {
 		return true, a.say(line + ", but Arcade Cloud cannot be asked whether that still works. 'arcade logout' logs you out.")
 	}
@@ -168,7 +186,7 @@ func (a *App) loginInBrowser(ctx context.Context, base string, oauth identity.OA
 		err = a.keepOAuth(ctx, base, oauth, code, verifier)
 	}
 	told := ""
-	if err != nil {
+	if err != nil && a.change == nil { // a login that was kept is one, whoever reads of it
 		told = asFailure(err).what
 	}
 	server.Finish(told)
@@ -197,6 +215,14 @@ func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page st
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	if !remote && !o.noBrowser {
+		select {
+		case <-server.Answered():
+		case <-ctx.Done():
+		case <-time.After(a.Patience):
+			a.tell("Nothing has come from the browser yet. If it shows no login page, open the address above. " + a.otherWays(server))
+		}
+	}
 	code, err := server.Wait(ctx)
 	var refused *identity.RefusedError
 	switch {
@@ -223,14 +249,20 @@ func inWords(d time.Duration) string {
 
 // browserIsElsewhere tells whether a browser that is started here would be seen by nobody.
 func (a *App) browserIsElsewhere() bool {
+	return a.Track.Env("BROWSER") == "" && (a.Track.Env("SSH_CONNECTION") != "" || !a.hasDisplay())
+}
+
+// nobodyIsHere tells whether nobody would see a browser, nor what is printed.
+func (a *App) nobodyIsHere() bool {
+	return a.Track.Env("BROWSER") == "" && !a.hasDisplay() && !a.Keyboard() && !a.Out.Interactive && !a.Err.Interactive
+}
+
+func (a *App) hasDisplay() bool {
 	env := a.Track.Env
-	if env("BROWSER") != "" {
-		return false
+	if runtime.GOOS != "linux" {
+		return env("SSH_CONNECTION") == ""
 	}
-	if env("SSH_CONNECTION") != "" {
-		return true
-	}
-	return runtime.GOOS == "linux" && env("DISPLAY") == "" && env("WAYLAND_DISPLAY") == "" && env("WSL_DISTRO_NAME") == ""
+	return env("DISPLAY") != "" || env("WAYLAND_DISPLAY") != "" || env("WSL_DISTRO_NAME") != ""
 }
 
 // otherWays are the two that work when the browser runs on another machine.
@@ -278,7 +310,7 @@ func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, 
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		return failed("login refused", "Arcade Cloud does not accept the login that it has just made", "Run the command again.")
 	case isNoAnswer(err):
-		a.warn("Warning: Arcade Cloud could not be asked about this login; it is kept unchecked, and without a project. Run '"+loginAt(base)+"' again later.")
+		a.warn("Warning: Arcade Cloud could not be asked about this login; it is kept unchecked, and without a project. Run '" + loginAt(base) + "' again later.")
 	case err != nil:
 		return notUnderstood(err)
 	}
@@ -446,5 +478,16 @@ func (a *App) keep(ctx context.Context, login identity.Credentials, principal st
 		line += fmt.Sprintf("\nActive project: %s / %s\n'arcade org list' and 'arcade project list' show where else you can work.",
 			nameOr(login.OrgName, login.OrgID), nameOr(login.ProjectName, login.ProjectID))
 	}
-	return a.say(line)
+	if err := a.say(line); err != nil {
+		return err
+	}
+	a.tellOfKey()
+	return nil
+}
+
+// tellOfKey says what beats a login.
+func (a *App) tellOfKey() {
+	if a.Track.Env("ARCADE_API_KEY") != "" {
+		a.tell("ARCADE_API_KEY is set: commands use that key and not this login.")
+	}
 }

@@ -255,5 +255,12 @@ func (a *App) logout() error {
 		return failed(words, before+cause(err), "Remove it yourself; until then you are logged in.")
 	}
 	a.change = identity.Logout{Credential: fingerprint}
-	return a.say("You are logged out.")
+	line := "You are logged out."
+	switch {
+	case credentials.APIKey != "":
+		line += "\nThe API key itself stays valid."
+	case credentials.Present():
+		line += "\nThe session at Arcade Cloud lives on until it ends by itself."
+	}
+	return a.say(line)
 }
