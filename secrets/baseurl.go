@@ -120,7 +120,8 @@ func (o Options) splitHost() (host, port string, err error) {
 	}
 	host, port, found := strings.Cut(text, ":")
 	if found && (port == "" || strings.Contains(port, ":")) {
-		return "", "", fmt.Errorf("after a : in the host comes a port, as in localhost:%s; an IPv6 address stands in brackets before it, as in [::1]:%[1]s", o.localPort())
+		return "", "", fmt.Errorf("after a : in the host comes a port, as in localhost:%s; "+
+			"an IPv6 address stands in brackets before it, as in [::1]:%[1]s", o.localPort())
 	}
 	return host, port, nil
 }

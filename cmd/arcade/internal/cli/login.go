@@ -122,9 +122,11 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 	oauth, err := identity.Cloud{BaseURL: base, HTTP: a.httpClient()}.OAuth(asking)
 	switch {
 	case errors.Is(err, identity.ErrNoOAuth):
-		return failed("no login in the browser", bareAddress(base)+" has no login in the browser", "Log in with an API key: "+loginAt(base)+" --with-key")
+		return failed("no login in the browser", bareAddress(base)+" has no login in the browser",
+			"Log in with an API key: "+loginAt(base)+" --with-key")
 	case err != nil:
-		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err), "Check --host and the network, then run the command again.")
+		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err),
+			"Check --host and the network, then run the command again.")
 	}
 	if !cmd.Flags().Changed("no-browser") && !cmd.Flags().Changed("timeout") && a.nobodyIsHere() {
 		return failed("nobody to log in", "there is no browser here, and no terminal to show the login page's address on",
@@ -310,7 +312,8 @@ func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, 
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		return failed("login refused", "Arcade Cloud does not accept the login that it has just made", "Run the command again.")
 	case isNoAnswer(err):
-		a.warn("Warning: Arcade Cloud could not be asked about this login; it is kept unchecked, and without a project. Run '" + loginAt(base) + "' again later.")
+		a.warn("Warning: Arcade Cloud could not be asked about this login; it is kept unchecked, and without a project. " +
+			"Run '" + loginAt(base) + "' again later.")
 	case err != nil:
 		return notUnderstood(err)
 	}
