@@ -17,6 +17,8 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
+	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
 // Exit codes.
@@ -206,14 +208,31 @@ func adviceFailure(line advice.Line, before string) *failure {
 	return failed(strings.ReplaceAll(line.Reason, "_", " "), before+line.What, line.Do)
 }
 
-// inTwo takes a sentence of package secrets apart: what happened, and what to do about it.
-func inTwo(err error) (what, hint string) {
-	what = err.Error()
-	if end := strings.LastIndex(what, "; "); end >= 0 {
-		what, hint = what[:end], what[end+len("; "):]
-		hint = strings.ToUpper(hint[:1]) + hint[1:] + "."
+// networkLine is what the table has to say of a call that the network, a proxy or a page has kept from its
+// server. It is false for what the server itself has answered, and for what is no call.
+func networkLine(err error) (advice.Line, bool) {
+	engine := advice.Server{Name: "the Engine", Option: "--host", Again: "Check --host and the network, then run the command again."}
+	cloud := advice.Server{Name: "Arcade Cloud", Option: "the host of the login", Again: "Check the network, then run the command again."}
+	var connection *secrets.ConnectionError
+	var refused *secrets.StatusError
+	var asked *identity.CloudError
+	switch {
+	case errors.As(err, &connection):
+		line := engine.Of(httpsend.CauseOf(context.Background(), connection.Cause), secrets.Printable(connection.Host))
+		if line.Reason == "foreign" {
+			line.Do = "Check --host and --port; if it is right that it does not speak TLS, use --no-tls."
+		}
+		return line, true
+	case errors.As(err, &refused):
+		cause, known := httpsend.CauseOfAnswer(refused.Status, refused.Page)
+		return engine.Of(cause, ""), known
+	case errors.As(err, &asked) && asked.Status == 0 && asked.Unwrap() != nil:
+		return cloud.Of(httpsend.CauseOf(context.Background(), asked.Unwrap()), ""), true
+	case errors.As(err, &asked):
+		cause, known := httpsend.CauseOfAnswer(asked.Status, asked.Page)
+		return cloud.Of(cause, ""), known
 	}
-	return what, hint
+	return advice.Line{}, false
 }
 
 // cause is why something failed, without the words of our packages about what they were doing:
@@ -225,6 +244,9 @@ func cause(err error) string {
 	case errors.As(err, &file):
 		return file.Error()
 	case errors.As(err, &cloud):
+		if line, known := networkLine(err); known {
+			return line.What
+		}
 		return cloud.Error()
 	}
 	for inner := err; inner != nil; inner = errors.Unwrap(inner) {

@@ -55,7 +55,10 @@ type keyInForce struct {
 
 func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 	login, err := a.loggedIn()
-	key := a.Track.Env("ARCADE_API_KEY")
+	key, keyErr := a.envKey()
+	if keyErr != nil {
+		return keyErr
+	}
 	var result WhoamiResult
 	asked := !offline
 	switch {
