@@ -159,17 +159,18 @@ func (f CredentialsFile) Forget(ctx context.Context, login Credentials) (left Lo
 		if err == nil {
 			left = written.Logins
 		}
-		return content, errors.Join(err, removeLogin(f.places()))
+		return content, errors.Join(err, removeFile(f.places()))
 	})
 	return left, err
 }
 
 // Remove removes the logins from both places, where they can work, and what a
 // killed login may have left of them. It is no error if there is nothing. A
-// symbolic link stays, its target goes.
+// symbolic link to a login of this person's stays, its target goes; of another the
+// link goes.
 func (f CredentialsFile) Remove() error {
-	var failure error
-	for _, path := range []string{f.Path, f.Fallback, f.places()} {
+	failure := removeFile(f.places())
+	for _, path := range []string{f.Path, f.Fallback} {
 		if path != "" {
 			failure = errors.Join(failure, removeLogin(path))
 		}
@@ -178,18 +179,6 @@ func (f CredentialsFile) Remove() error {
 		return fmt.Errorf("remove credentials: %w", failure)
 	}
 	return nil
-}
-
-func removeLogin(path string) error {
-	target, err := linkTarget(path)
-	if err != nil {
-		return err
-	}
-	err = remove(target)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return errors.Join(err, removeTemporaries(target))
 }
 
 // Places are what Arcade Cloud told last of a login: where it can work. They are
@@ -345,7 +334,10 @@ func locked(ctx context.Context, path string, waiting func(), do func() error) e
 	limited, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
 	name := strings.TrimSuffix(path, filepath.Ext(path)) + ".lock"
-	lock := flock.New(name)
+	if err := withoutLink(name); err != nil {
+		return fmt.Errorf("lock credentials: %w", err)
+	}
+	lock := flock.New(name, flock.SetFlag(os.O_CREATE|os.O_RDONLY|openNoFollow))
 	start, told := time.Now(), waiting == nil
 	try := func() (bool, error) {
 		if !told && time.Since(start) > lockSilence {
