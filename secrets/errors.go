@@ -25,7 +25,7 @@ var (
 	// ErrNotEngine is an answer that no Engine gives: that of another program.
 	ErrNotEngine = &Problem{"what answers there is not an Arcade Engine", "Check --host and --port."}
 	// ErrBadToken is a token that no header can carry, such as one with a line break in it.
-	ErrBadToken = &Problem{"the API key has a character in it that no key has", "Check ARCADE_API_KEY, or run 'arcade login'."}
+	ErrBadToken = &Problem{"the API key has a character in it that no key has", "Run 'arcade logout', then 'arcade login'."}
 	// ErrReported is an answer that says that all went well and reports an error in its text.
 	ErrReported = &Problem{"the Engine reports an error in an answer that says that all went well", "Try again in a while."}
 	// ErrListTooLong is a list with more than 100,000 secrets or 64 MB.

@@ -396,7 +396,10 @@ func (a *App) engineError(err error) (words, what, hint string) {
 }
 
 // engineFailure is the failure of a call that the whole command depends on.
-func (a *App) engineFailure(err error) *failure { return failed(a.engineError(err)) }
+func (a *App) engineFailure(err error) *failure {
+	words, what, hint := a.engineError(err)
+	return failed(words, what, hint)
+}
 
 // verdicts says what became of each key, and counts it.
 type verdicts struct {

@@ -211,21 +211,26 @@ func adviceFailure(line advice.Line, before string) *failure {
 // networkLine is what the table has to say of a call that the network, a proxy or a page has kept from its
 // server. It is false for what the server itself has answered, and for what is no call.
 func networkLine(err error) (advice.Line, bool) {
-	engine := advice.Server{Name: "the Engine", Option: "--host", Again: "Check --host and the network, then run the command again."}
+	engine := advice.Server{Name: "the Engine", Option: "--host", Again: "Check --host, --port and the network, then run the command again."}
 	cloud := advice.Server{Name: "Arcade Cloud", Option: "the host of the login", Again: "Check the network, then run the command again."}
 	var connection *secrets.ConnectionError
 	var refused *secrets.StatusError
 	var asked *identity.CloudError
 	switch {
 	case errors.As(err, &connection):
-		line := engine.Of(httpsend.CauseOf(context.Background(), connection.Cause), secrets.Printable(connection.Host))
-		if line.Reason == "foreign" {
-			line.Do = "Check --host and --port; if it is right that it does not speak TLS, use --no-tls."
+		host := secrets.Printable(connection.Host)
+		line := engine.Of(httpsend.CauseOf(context.Background(), connection.Cause), host)
+		if line.Advice == "check_host" {
+			line.What, line.Do = "the Engine does not speak TLS ("+host+")", "Check --host and --port; if that is right, use --no-tls."
 		}
 		return line, true
 	case errors.As(err, &refused):
 		cause, known := httpsend.CauseOfAnswer(refused.Status, refused.Page)
-		return engine.Of(cause, ""), known
+		line := engine.Of(cause, "")
+		if refused.Status >= 300 && refused.Status < 400 {
+			line.Do = "Check --host, --port and --tls, or log in to this network with a browser."
+		}
+		return line, known
 	case errors.As(err, &asked) && asked.Status == 0 && asked.Unwrap() != nil:
 		return cloud.Of(httpsend.CauseOf(context.Background(), asked.Unwrap()), ""), true
 	case errors.As(err, &asked):

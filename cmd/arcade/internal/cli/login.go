@@ -374,15 +374,21 @@ func (a *App) readKey(ctx context.Context) (string, error) {
 	if ctx.Err() != nil {
 		return "", errInterrupted
 	}
-	key := ""
-	if err == nil {
-		key, err = track.ParseKey(content)
+	key, wrong := track.ParseKey(content)
+	words, what := "no usable key", ""
+	switch {
+	case errors.Is(err, term.ErrSeveralLines), errors.Is(err, term.ErrTooLongToType):
+		what = "the key cannot be read: " + err.Error()
+	case err != nil:
+		words, what = "standard input unreadable", "the key cannot be read from standard input"
+	case errors.Is(wrong, track.ErrNoKey):
+		words, what = "no key", "there is no key on standard input"
+	case wrong != nil:
+		what = wrong.Error()
+	default:
+		return key, nil
 	}
-	if err != nil {
-		return "", failed("no usable key on standard input", "no key can be read from standard input: "+cause(err),
-			"Pipe the key in, and nothing else: arcade login --with-key < key.txt")
-	}
-	return key, nil
+	return "", failed(words, what, "Pipe the key in, and nothing else: arcade login --with-key < key.txt")
 }
 
 func (a *App) readHidden(ctx context.Context) (string, error) {

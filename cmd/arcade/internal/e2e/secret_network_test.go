@@ -101,7 +101,7 @@ func TestProxiesAndCertificatesComeFromTheEnvironment(t *testing.T) {
 		s := newMachine(t)
 		s.Env = append(s.Env, "HTTPS_PROXY=http://me:"+sentinel+"@127.0.0.1:1")
 		r := s.secret("list", "-h", "example.com")
-		if r.Code != 1 || !strings.Contains(r.Stderr, "the proxy cannot be reached.\nCheck HTTPS_PROXY.") {
+		if r.Code != 1 || !strings.Contains(r.Stderr, "the proxy cannot be reached).\nCheck HTTPS_PROXY and NO_PROXY.") {
 			t.Errorf("exit code %d, %q; want to be told about the proxy", r.Code, r.Stderr)
 		}
 		if strings.Contains(r.Stderr, sentinel) {
