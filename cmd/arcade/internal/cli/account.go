@@ -111,11 +111,7 @@ func (a *App) cloudFailure(err error) error {
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		return a.loginEnded()
 	default:
-		hint := "Check the network, then run the command again."
-		if line, known := networkLine(err); known {
-			hint = line.Do
-		}
-		return failed("cloud not asked", cause(err), hint)
+		return failed("cloud not asked", cause(err), remedy(err, "Check the network, then run the command again."))
 	}
 }
 
@@ -210,6 +206,7 @@ func (a *App) check(ctx context.Context, limit time.Duration) (identity.Account,
 	case errors.Is(err, identity.ErrNotAuthenticated), errors.Is(err, identity.ErrLoginEnded):
 		return identity.Account{}, loginRefused, nil
 	case errors.As(err, new(*identity.CloudError)), errors.Is(err, context.DeadlineExceeded):
+		a.warnOfNetwork(err)
 		return identity.Account{}, loginUnknown, nil
 	default:
 		return identity.Account{}, loginUnknown, a.loginFailure(s.File.Path, err)

@@ -240,6 +240,21 @@ func networkLine(err error) (advice.Line, bool) {
 	return advice.Line{}, false
 }
 
+// remedy is what to do about a call that failed: what the table says, unless that is to wait.
+func remedy(err error, otherwise string) string {
+	if line, known := networkLine(err); known && line.Advice != "wait" {
+		return line.Do
+	}
+	return otherwise
+}
+
+// warnOfNetwork tells what has kept a call from its server that the command can do without.
+func (a *App) warnOfNetwork(err error) {
+	if line, known := networkLine(err); known {
+		a.warn("Warning: " + line.Sentence())
+	}
+}
+
 // cause is why something failed, without the words of our packages about what they were doing:
 // the sentence before it says that.
 func cause(err error) string {

@@ -115,7 +115,7 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 	case errors.Is(err, identity.ErrNoOAuth):
 		return failed("no login in the browser", bareAddress(base)+" has no login in the browser", "Log in with an API key: "+loginAt(base)+" --with-key")
 	case err != nil:
-		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err), "Check --host and the network, then run the command again.")
+		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err), remedy(err, "Check --host and the network, then run the command again."))
 	}
 	return a.loginInBrowser(ctx, base, oauth, o)
 }
@@ -279,6 +279,7 @@ func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, 
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		return failed("login refused", "Arcade Cloud does not accept the login that it has just made", "Run the command again.")
 	case isNoAnswer(err):
+		a.warnOfNetwork(err)
 		a.warn("Warning: Arcade Cloud could not be asked about this login; it is kept unchecked, and without a project. Run '" + loginAt(base) + "' again later.")
 	case err != nil:
 		return notUnderstood(err)
@@ -303,7 +304,7 @@ func isNoAnswer(err error) bool {
 
 func notUnderstood(err error) error {
 	if errors.As(err, new(*identity.CloudError)) {
-		return failed("cloud not understood", cause(err), "Check --host and the network, then run the command again.")
+		return failed("cloud not understood", cause(err), remedy(err, "Check --host and the network, then run the command again."))
 	}
 	return err
 }
@@ -360,6 +361,7 @@ func (a *App) keepKey(ctx context.Context, login identity.Credentials) error {
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		return failed("key refused", "Arcade Cloud does not accept this API key", "Check the key and --host.")
 	case isNoAnswer(err):
+		a.warnOfNetwork(err)
 		a.warn("Warning: Arcade Cloud could not be asked about the key; it is kept unchecked.")
 	case err != nil:
 		return notUnderstood(err)

@@ -67,7 +67,7 @@ same, unless they would fail for the same reason.`,
 	cmd.SetFlagErrorFunc(setFlagError)
 	cmd.Flags().BoolVar(&o.fromEnv, "from-env", false, "set the secrets in a .env file")
 	cmd.Flags().StringArrayVarP(&o.envFiles, "env-file", "f", []string{".env"},
-		"the file for --from-env, also several, of which a later one beats an earlier; - is standard input")
+		"the file for --from-env; of several the later one counts; - is standard input")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "show keys, lines and lengths, and send nothing")
 	if err := cmd.RegisterFlagCompletionFunc("env-file", a.completeEnvFile); err != nil { // only for a flag that does not exist
 		panic(err)

@@ -146,6 +146,8 @@ func (a *App) describeKey(ctx context.Context, key identity.Credentials, offline
 		found.PrincipalID, found.State = &principal, loginWorks
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		found.State = loginRefused
+	default:
+		a.warnOfNetwork(err)
 	}
 	return found, nil
 }
