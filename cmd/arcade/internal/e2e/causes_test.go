@@ -8,6 +8,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -55,7 +57,9 @@ func causes() []cause {
 		{"a proxy that is not there", func(*testing.T) (string, []string) { return far, []string{"HTTPS_PROXY=" + nowhere} },
 			"the proxy lets nothing through to {server} (the proxy cannot be reached)", "Check HTTPS_PROXY and NO_PROXY."},
 		{"an unknown authority", func(t *testing.T) (string, []string) {
-			server := httptest.NewTLSServer(http.NotFoundHandler())
+			server := httptest.NewUnstartedServer(http.NotFoundHandler())
+			server.Config.ErrorLog = log.New(io.Discard, "", 0) // of those who refuse its certificate
+			server.StartTLS()
 			t.Cleanup(server.Close)
 			return proxy(server.URL, testbed.ProxyRules{})(t)
 		}, "{server}'s certificate was signed by an unknown authority", "If a proxy opens TLS, let SSL_CERT_FILE name its certificate"},
@@ -108,6 +112,7 @@ func expired(from time.Duration) func(*testing.T) (string, []string) {
 		}
 		server := httptest.NewUnstartedServer(http.NotFoundHandler())
 		server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}}}
+		server.Config.ErrorLog = log.New(io.Discard, "", 0) // of those who refuse it
 		server.StartTLS()
 		t.Cleanup(server.Close)
 		return "https://localhost:" + testbed.PortOf(t, server.URL), []string{"SSL_CERT_FILE=" + file}
