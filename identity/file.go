@@ -130,26 +130,6 @@ func (r *replacement) discard() error {
 	return errors.Join(r.file.Close(), os.Remove(r.file.Name()))
 }
 
-// linkTarget returns what path is a symbolic link to, however often, or path
-// itself. The last file of the chain need not exist.
-func linkTarget(path string) (string, error) {
-	for range 40 { // as many as Linux follows
-		to, err := os.Readlink(path)
-		if err != nil {
-			return path, nil
-		}
-		if !filepath.IsAbs(to) {
-			directory, err := filepath.EvalSymlinks(filepath.Dir(path))
-			if err != nil {
-				return "", err
-			}
-			to = filepath.Join(directory, to)
-		}
-		path = to
-	}
-	return "", &fs.PathError{Op: "follow", Path: path, Err: errors.New("too many symbolic links")}
-}
-
 // makeDirectory creates directory, of mode 0700, if it is missing.
 func makeDirectory(directory string) error {
 	if _, err := os.Stat(directory); err == nil {
@@ -164,6 +144,15 @@ func makeDirectory(directory string) error {
 const temporarySuffix = ".tmp"
 
 func temporaryPrefix(path string) string { return "." + filepath.Base(path) + "." }
+
+// removeFile removes what is at path, be it a link, and what writers that were killed have left beside it.
+func removeFile(path string) error {
+	err := remove(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, removeTemporaries(path))
+}
 
 // removeTemporaries removes what writers of path that were killed half-way have
 // left beside it.

@@ -5,8 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"time"
 )
 
 // followed is where a login at path is or goes: what path is a link to, if that is a file of this
@@ -30,36 +28,24 @@ func followed(path string) string {
 	return path
 }
 
-// removeLogin removes a login, and what writers that were killed have left of it. What path is a link to
-// goes only if it is a login of this person's; else the link goes.
-func removeLogin(path string) error {
-	target := followed(path)
-	if target != path && !isLogin(target) {
-		target = path
+// linkTarget returns what path is a symbolic link to, however often, or path
+// itself. The last file of the chain need not exist.
+func linkTarget(path string) (string, error) {
+	for range 40 { // as many as Linux follows
+		to, err := os.Readlink(path)
+		if err != nil {
+			return path, nil
+		}
+		if !filepath.IsAbs(to) {
+			directory, err := filepath.EvalSymlinks(filepath.Dir(path))
+			if err != nil {
+				return "", err
+			}
+			to = filepath.Join(directory, to)
+		}
+		path = to
 	}
-	return removeFile(target)
-}
-
-// removeFile removes what is at path, be it a link, and what writers that were killed have left beside it.
-func removeFile(path string) error {
-	err := remove(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return errors.Join(err, removeTemporaries(path))
-}
-
-// isLogin says whether a file holds a login, or nothing any more.
-func isLogin(path string) bool {
-	content, _, err := readCredentialsFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return true
-	}
-	if err != nil {
-		return false
-	}
-	d, err := decodeDocument(content, time.Local)
-	return err == nil && slices.ContainsFunc(d.Contexts, Credentials.Present)
+	return "", &fs.PathError{Op: "follow", Path: path, Err: errors.New("too many symbolic links")}
 }
 
 // withoutLink removes a link that somebody has put at path, where a file of ours is to be made.

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -179,6 +180,29 @@ func (f CredentialsFile) Remove() error {
 		return fmt.Errorf("remove credentials: %w", failure)
 	}
 	return nil
+}
+
+// removeLogin removes a login, and what writers that were killed have left of it. What path is a link to
+// goes only if it is a login of this person's; else the link goes.
+func removeLogin(path string) error {
+	target := followed(path)
+	if target != path && !isLogin(target) {
+		target = path
+	}
+	return removeFile(target)
+}
+
+// isLogin says whether a file holds a login, or nothing any more.
+func isLogin(path string) bool {
+	content, _, err := readCredentialsFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	if err != nil {
+		return false
+	}
+	d, err := decodeDocument(content, time.Local)
+	return err == nil && slices.ContainsFunc(d.Contexts, Credentials.Present)
 }
 
 // Places are what Arcade Cloud told last of a login: where it can work. They are

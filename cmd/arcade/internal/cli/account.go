@@ -213,6 +213,13 @@ func (a *App) check(ctx context.Context, limit time.Duration) (identity.Account,
 	}
 }
 
+// warnOfNetwork tells what has kept a call from its server that the command can do without.
+func (a *App) warnOfNetwork(err error) {
+	if line, known := networkLine(err); known {
+		a.warn("Warning: " + line.Sentence())
+	}
+}
+
 // asWhom is empty for a login without an e-mail.
 func asWhom(login identity.Credentials) string {
 	if login.Email == "" {

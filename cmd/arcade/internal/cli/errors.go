@@ -248,13 +248,6 @@ func remedy(err error, otherwise string) string {
 	return otherwise
 }
 
-// warnOfNetwork tells what has kept a call from its server that the command can do without.
-func (a *App) warnOfNetwork(err error) {
-	if line, known := networkLine(err); known {
-		a.warn("Warning: " + line.Sentence())
-	}
-}
-
 // cause is why something failed, without the words of our packages about what they were doing:
 // the sentence before it says that.
 func cause(err error) string {
