@@ -3,7 +3,6 @@ package advice
 import (
 	"strings"
 
-	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
 )
 
@@ -19,21 +18,21 @@ var postHog = Server{Name: "PostHog", Option: "ARCADE_USAGE_HOST", Again: nothin
 // lines are the part of the table that is about the way to the server.
 func (s Server) lines() []Line {
 	return []Line{
-		{outbox.CodeOffline, "wait", s.Name + " cannot be reached", s.Again},
-		{outbox.CodeTimeout, "wait", s.Name + " does not answer in time", s.Again},
-		{outbox.CodeBroken, "wait", "the connection to " + s.Name + " breaks before the answer is complete", s.Again},
-		{outbox.CodeProxy, "check_proxy", "the proxy lets nothing through to " + s.Name, "Check HTTPS_PROXY and NO_PROXY."},
-		{outbox.CodeProxyPassword, "set_proxy_password", "the proxy asks for a password",
+		{"offline", "wait", s.Name + " cannot be reached", s.Again},
+		{"timeout", "wait", s.Name + " does not answer in time", s.Again},
+		{"broken", "wait", "the connection to " + s.Name + " breaks before the answer is complete", s.Again},
+		{"proxy", "check_proxy", "the proxy lets nothing through to " + s.Name, "Check HTTPS_PROXY and NO_PROXY."},
+		{"proxy_password", "set_proxy_password", "the proxy asks for a password",
 			"Set HTTPS_PROXY to http://user:password@proxy:port."},
-		{outbox.CodeAuthority, "trust_authority", s.Name + "'s certificate was signed by an unknown authority",
+		{"authority", "trust_authority", s.Name + "'s certificate was signed by an unknown authority",
 			"If a proxy opens TLS, let SSL_CERT_FILE name its certificate; except on Linux, add it to the system's."},
-		{outbox.CodeCertificate, "check_clock", "the certificate that is shown for " + s.Name + " is not valid",
+		{"certificate", "check_clock", "the certificate that is shown for " + s.Name + " is not valid",
 			"Check this machine's clock, and " + s.Option + "."},
-		{outbox.CodePortal, "log_in_to_network", "a page of this network answers in " + s.Name + "'s place",
+		{"portal", "log_in_to_network", "a page of this network answers in " + s.Name + "'s place",
 			"Log in to this network with a browser."},
-		{outbox.CodeRedirect, "check_host", s.Name + "'s address leads elsewhere",
+		{"redirect", "check_host", s.Name + "'s address leads elsewhere",
 			"Log in to this network with a browser, or check " + s.Option + "."},
-		{outbox.CodeForeign, "check_host", "what answers is not " + s.Name, "Check " + s.Option + ", and any proxy."},
+		{"foreign", "check_host", "what answers is not " + s.Name, "Check " + s.Option + ", and any proxy."},
 	}
 }
 

@@ -212,7 +212,7 @@ func adviceFailure(line advice.Line, before string) *failure {
 // server. It is false for what the server itself has answered, and for what is no call.
 func networkLine(err error) (advice.Line, bool) {
 	engine := advice.Server{Name: "the Engine", Option: "--host", Again: "Check --host, --port and the network, then run the command again."}
-	cloud := advice.Server{Name: "Arcade Cloud", Option: "the host of the login", Again: "Check the network, then run the command again."}
+	cloud := advice.Server{Name: "Arcade Cloud", Option: "--host", Again: "Check the network, then run the command again."}
 	var connection *secrets.ConnectionError
 	var refused *secrets.StatusError
 	var asked *identity.CloudError

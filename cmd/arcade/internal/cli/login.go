@@ -261,7 +261,7 @@ func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, 
 	case err != nil && ctx.Err() != nil:
 		return errInterrupted
 	case err != nil:
-		return failed("code not taken", cause(err), "Run the command again.")
+		return failed("code not taken", cause(err), remedy(err, "Run the command again."))
 	}
 	login := tokens.Into(identity.Credentials{CoordinatorURL: base}, a.Track.Now())
 	asking, cancel := context.WithTimeout(ctx, loginCheck)

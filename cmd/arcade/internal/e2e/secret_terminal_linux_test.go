@@ -288,7 +288,7 @@ func TestManyKeysShowProgressOnATerminal(t *testing.T) {
 
 func TestAPlanIsATableOnATerminal(t *testing.T) {
 	s := newMachine(t)
-	if err := os.WriteFile(s.Home+"/.env", []byte("A="+sentinel+"\nnothing\n"), 0o600); err != nil {
+	if err := os.WriteFile(s.Home+"/.env", []byte("A="+sentinel+"\n\nnothing\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, columns := range []uint16{40, 80} {

@@ -14,7 +14,7 @@ var (
 	errKeyMark     = errors.New("there is an invisible byte order mark before the key")
 	errKeyQuoted   = errors.New("there are quotes around the key")
 	errKeyAssigned = errors.New("there is a name and an equals sign before the key")
-	errNotAKey     = errors.New("this is too long for an API key, or has a character in it that no key has")
+	errNotAKey     = errors.New("this is not an API key: it is too long, or has a character in it that no key has")
 )
 
 // ParseKey reads an API key, from wherever it comes. Blanks and line ends around it do not count. The error
