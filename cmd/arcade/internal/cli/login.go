@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/identity"
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
@@ -126,7 +127,7 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 			"Log in with an API key: "+loginAt(base)+" --with-key")
 	case err != nil:
 		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err),
-			"Check --host and the network, then run the command again.")
+			remedy(err, "Check --host and the network, then run the command again."))
 	}
 	if !cmd.Flags().Changed("no-browser") && !cmd.Flags().Changed("timeout") && a.nobodyIsHere() {
 		return failed("nobody to log in", "there is no browser here, and no terminal to show the login page's address on",
@@ -294,7 +295,7 @@ func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, 
 	case err != nil && ctx.Err() != nil:
 		return errInterrupted
 	case err != nil:
-		return failed("code not taken", cause(err), "Run the command again.")
+		return failed("code not taken", cause(err), remedy(err, "Run the command again."))
 	}
 	login := tokens.Into(identity.Credentials{CoordinatorURL: base}, a.Track.Now())
 	asking, cancel := context.WithTimeout(ctx, loginCheck)
@@ -312,6 +313,7 @@ func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, 
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		return failed("login refused", "Arcade Cloud does not accept the login that it has just made", "Run the command again.")
 	case isNoAnswer(err):
+		a.warnOfNetwork(err)
 		a.warn("Warning: Arcade Cloud could not be asked about this login; it is kept unchecked, and without a project. " +
 			"Run '" + loginAt(base) + "' again later.")
 	case err != nil:
@@ -337,7 +339,7 @@ func isNoAnswer(err error) bool {
 
 func notUnderstood(err error) error {
 	if errors.As(err, new(*identity.CloudError)) {
-		return failed("cloud not understood", cause(err), "Check --host and the network, then run the command again.")
+		return failed("cloud not understood", cause(err), remedy(err, "Check --host and the network, then run the command again."))
 	}
 	return err
 }
@@ -365,9 +367,6 @@ func firstContext(ctx context.Context, cloud identity.Cloud, login identity.Cred
 	first, err := contextOf(org, projects)
 	return first, p, err
 }
-
-// keyLimit is far beyond any API key, in bytes.
-const keyLimit = 4096
 
 // loginWithKey takes a key that somebody else has made, in the place of any login. A key that Cloud
 // refuses changes nothing.
@@ -397,6 +396,7 @@ func (a *App) keepKey(ctx context.Context, login identity.Credentials) error {
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		return failed("key refused", "Arcade Cloud does not accept this API key", "Check the key and --host.")
 	case isNoAnswer(err):
+		a.warnOfNetwork(err)
 		a.warn("Warning: Arcade Cloud could not be asked about the key; it is kept unchecked.")
 	case err != nil:
 		return notUnderstood(err)
@@ -408,41 +408,31 @@ func (a *App) keepKey(ctx context.Context, login identity.Credentials) error {
 // readKey reads the key from standard input, hidden on a terminal.
 func (a *App) readKey(ctx context.Context) (string, error) {
 	content, err := a.readHidden(ctx)
-	key := strings.TrimSpace(content)
-	unusable := func(words, what string) error {
-		return failed(words, what, "Pipe the key in, and nothing else: arcade login --with-key < key.txt")
-	}
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return "", errInterrupted
-	case err != nil:
-		return "", unusable("standard input unreadable", "the key cannot be read from standard input")
-	case key == "":
-		return "", unusable("no key", "there is no key on standard input")
-	case strings.HasPrefix(key, "\ufeff"):
-		return "", unusable("key with a byte order mark", "there is an invisible byte order mark before the key")
-	case strings.ContainsAny(key[:1]+key[len(key)-1:], "\"'`"):
-		return "", unusable("key in quotes", "there are quotes around the key")
-	case isAssignment(key):
-		return "", unusable("key with a name", "there is a name and an equals sign before the key")
-	case len(key) >= keyLimit, strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return "", unusable("not a key", "what is on standard input is not an API key")
 	}
-	return key, nil
-}
-
-// isAssignment recognises a line of a .env file. A key may end in equals signs (base64).
-func isAssignment(key string) bool {
-	name, value, found := strings.Cut(key, "=")
-	letters := "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"
-	return found && strings.Trim(value, "=") != "" && strings.Trim(strings.TrimPrefix(name, "export "), letters+strings.ToLower(letters)) == ""
+	key, wrong := track.ParseKey(content)
+	words, what := "no usable key", ""
+	switch {
+	case errors.Is(err, term.ErrSeveralLines), errors.Is(err, term.ErrTooLongToType):
+		what = "the key cannot be read: " + err.Error()
+	case err != nil:
+		words, what = "standard input unreadable", "the key cannot be read from standard input"
+	case errors.Is(wrong, track.ErrNoKey):
+		words, what = "no key", "there is no key on standard input"
+	case wrong != nil:
+		what = wrong.Error()
+	default:
+		return key, nil
+	}
+	return "", failed(words, what, "Pipe the key in, and nothing else: arcade login --with-key < key.txt")
 }
 
 func (a *App) readHidden(ctx context.Context) (string, error) {
 	if a.Keyboard() {
 		return a.AskHidden(ctx, "API key (not shown): ")
 	}
-	content, err := term.Await(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(a.In, keyLimit)) })
+	content, err := term.Await(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(a.In, 64<<10)) })
 	return string(content), err
 }
 

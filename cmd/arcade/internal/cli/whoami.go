@@ -55,7 +55,10 @@ type keyInForce struct {
 
 func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 	login, err := a.loggedIn()
-	key := a.Track.Env("ARCADE_API_KEY")
+	key, keyErr := a.envKey()
+	if keyErr != nil {
+		return keyErr
+	}
 	var result WhoamiResult
 	asked := !offline
 	switch {
@@ -143,6 +146,8 @@ func (a *App) describeKey(ctx context.Context, key identity.Credentials, offline
 		found.PrincipalID, found.State = &principal, loginWorks
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		found.State = loginRefused
+	default:
+		a.warnOfNetwork(err)
 	}
 	return found, nil
 }
