@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,7 +67,8 @@ same, unless they would fail for the same reason.`,
 	cmd.Flags().StringArrayVarP(&o.envFiles, "env-file", "f", []string{".env"},
 		"the file for --from-env; of several the later one counts; - is standard input")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "show keys, lines and lengths, and send nothing")
-	if err := cmd.RegisterFlagCompletionFunc("env-file", a.completeEnvFile); err != nil { // only for a flag that does not exist
+	files := cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault)
+	if err := cmd.RegisterFlagCompletionFunc("env-file", files); err != nil { // only for a flag that does not exist
 		panic(err)
 	}
 	return cmd
@@ -281,34 +280,4 @@ func (a *App) printPlan(plan []secrets.Planned) error {
 		return err
 	}
 	return a.say(term.Count(sent, "secret", "secrets") + " would be set. Nothing was sent.")
-}
-
-// completeEnvFile offers what is named like a .env file, and directories. The shells' own way, by
-// the end of a name, does not find .env.production.
-func (a *App) completeEnvFile(_ *cobra.Command, _ []string, typed string) (list []cobra.Completion, _ cobra.ShellCompDirective) {
-	directory, name := filepath.Split(typed)
-	place := directory
-	if rest, found := strings.CutPrefix(directory, "~"+string(filepath.Separator)); found {
-		place = filepath.Join(a.Track.Env("HOME"), rest)
-	}
-	if place == "" {
-		place = "."
-	}
-	entries, err := os.ReadDir(place)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	directive := cobra.ShellCompDirectiveNoFileComp
-	for _, entry := range entries {
-		info, err := os.Stat(filepath.Join(place, entry.Name())) // of a link, what it leads to
-		switch {
-		case err != nil || !strings.HasPrefix(entry.Name(), name):
-		case strings.HasPrefix(entry.Name(), ".env") && !info.IsDir():
-			list = append(list, directory+entry.Name())
-		case info.IsDir() && (name != "" || !strings.HasPrefix(entry.Name(), ".")):
-			list = append(list, directory+entry.Name()+string(filepath.Separator))
-			directive |= cobra.ShellCompDirectiveNoSpace
-		}
-	}
-	return list, directive
 }
