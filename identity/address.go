@@ -7,19 +7,19 @@ import (
 )
 
 // Owns says whether the server at u belongs to the login: its Arcade Cloud, the
-// Engine beside that, on any port, and whatever is on this machine if its Cloud
-// is. A login's token may be shown to others, when a person says so; nothing
-// that they answer counts.
+// Engine beside that and the one that it names, on any port, and whatever is on
+// this machine if its Cloud is. A login's token may be shown to others, when a
+// person says so; nothing that they answer counts.
 func (c Credentials) Owns(u *url.URL) bool {
 	cloud, err := url.Parse(c.CloudURL())
 	if err != nil {
 		return false
 	}
-	if isLoopback(u) {
-		return isLoopback(cloud)
+	if isLoopback(u) && isLoopback(cloud) {
+		return true
 	}
 	engine, _ := EngineURL(c.CloudURL())
-	return slices.ContainsFunc([]string{c.CloudURL(), engine}, func(address string) bool {
+	return slices.ContainsFunc([]string{c.CloudURL(), engine, c.EngineURL}, func(address string) bool {
 		own, err := url.Parse(address)
 		return err == nil && own.Scheme == u.Scheme && own.Hostname() != "" && strings.EqualFold(own.Hostname(), u.Hostname())
 	})

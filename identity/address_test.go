@@ -49,6 +49,8 @@ func TestWhatBelongsToALogin(t *testing.T) {
 		{"http://localhost:8000", "http://127.0.0.1:9099", true},
 		{"http://127.0.0.1:8000", "https://[::1]", true},
 		{"http://localhost:8000", "https://api.arcade.dev", false},
+		{"https://cloud.other.dev", "https://engine.tenant.dev:8443", true}, // which it names
+		{"https://cloud.other.dev", "http://engine.tenant.dev", false},
 		{"https://%zz", "https://api.arcade.dev", false},
 		{"nonsense", "nonsense", false},
 	} {
@@ -56,7 +58,7 @@ func TestWhatBelongsToALogin(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := (Credentials{CoordinatorURL: c.cloud}).Owns(u); got != c.want {
+		if got := (Credentials{Kind: ArcadeCloud, CoordinatorURL: c.cloud, EngineURL: "https://engine.tenant.dev/"}).Owns(u); got != c.want {
 			t.Errorf("a login of %q owns %s: %v; want %v", c.cloud, c.server, got, c.want)
 		}
 	}

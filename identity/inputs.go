@@ -9,10 +9,6 @@ import (
 	"github.com/google/uuid"
 )
 
-// Input is something that can change the identity or must be recorded under
-// it: one of [Command], [Login], [Logout], [Learned], [Released], [Adopted], [Moved].
-type Input interface{ apply(t *transition) }
-
 // Command is any command other than a login or logout that took place.
 type Command struct {
 	// Credential is the fingerprint of the credentials file, "" when there is
@@ -35,6 +31,15 @@ func (in Command) apply(t *transition) {
 		t.meet(in.Credential, in.Principal)
 	}
 	t.record(file, envKey{in.Key, in.KeyPrincipal})
+}
+
+// Apart is a command or a login with an installation that has nothing to do with
+// arcade.dev: its event is the anon id's, and the identity stays as it is.
+type Apart struct{}
+
+func (Apart) apply(t *transition) {
+	t.begin()
+	t.recordApart()
 }
 
 // Login is a login that has just written Credential. Principal is "" when
@@ -80,16 +85,16 @@ func (in Login) claim(t *transition) {
 }
 
 // Logout is a logout, also one that found nobody logged in. Credential is the
-// fingerprint of the file it removed, "" when there was none; Key and
-// KeyPrincipal are as in [Command].
+// fingerprint of the login it removed, "" when there was none.
 type Logout struct {
-	Credential        string
-	Key, KeyPrincipal string
+	Credential string
+	// Apart says that it was made on an installation as [Apart] is about, and
+	// took a login of Arcade Cloud along.
+	Apart bool
 }
 
 func (in Logout) apply(t *transition) {
 	t.begin()
-	key := envKey{in.Key, in.KeyPrincipal}
 	switch {
 	case t.linked():
 		if in.Credential != "" && in.Credential != t.Credential {
@@ -97,17 +102,25 @@ func (in Logout) apply(t *transition) {
 		}
 		// Still the old principal's event, whoever the file belonged to: the
 		// next identity must not begin with somebody else's farewell.
-		t.record("", key)
+		in.record(t)
 		t.rotate()
 	case t.unlinked():
 		t.settleAsAnon(t.Credential)
 		t.step(DropAlias, "", "")
 		t.Credential = "" // anonymous already: the logout waits for nobody
-		t.record("", key)
+		in.record(t)
 		t.rotate()
 	default:
-		t.record("", key)
+		in.record(t)
 	}
+}
+
+func (in Logout) record(t *transition) {
+	if in.Apart {
+		t.recordApart()
+		return
+	}
+	t.record("", envKey{})
 }
 
 // Learned is Arcade Cloud's answer to a flusher: Credential is Principal's.
@@ -203,12 +216,6 @@ func (Moved) apply(t *transition) {
 	}
 	t.rotate()
 }
-
-// envKey is a key from the environment: its fingerprint, and the principal
-// remembered for it ("" when unknown).
-type envKey struct{ fingerprint, principal string }
-
-func (k envKey) known() bool { return k.fingerprint != "" && k.principal != "" }
 
 // maxIDLength is where PostHog cuts a distinct id, in characters.
 const maxIDLength = 200

@@ -45,9 +45,12 @@ var (
 type CredentialsFile struct {
 	// Path is the file.
 	Path string
-	// Fallback is another place, "" for none: the Python CLI reads and writes
-	// a file of its own there. It is used while Path is missing.
-	Fallback string
+	// Shared is another place, "" for none, where the Python CLI looks for its
+	// login. A file there that is believed is used, and Path is not.
+	Shared string
+	// Named says that a variable names the directory, and not the home. There a
+	// login has to be private in any case; a home may lie where nothing can be.
+	Named bool
 	// Context is the name of the login to use, "" for the active one.
 	Context string
 }
@@ -73,7 +76,7 @@ func (f CredentialsFile) Read() (Credentials, error) {
 
 // Logins reads all that the file holds. The errors are those of [CredentialsFile.Read].
 func (f CredentialsFile) Logins() (Logins, error) {
-	d, err := readDocument(f.inUse())
+	d, err := f.readDocument(f.inUse())
 	if err != nil {
 		return Logins{}, err
 	}
@@ -82,63 +85,84 @@ func (f CredentialsFile) Logins() (Logins, error) {
 
 // read returns the login that is to be used, of the file at path.
 func (f CredentialsFile) read(path string) (Credentials, *document, error) {
-	d, err := readDocument(path)
-	if err != nil {
+	d, err := f.readDocument(path)
+	if d == nil {
 		return Credentials{}, nil, err
 	}
-	name := cmp.Or(f.Context, d.Active)
-	c, found := d.Find(name)
-	if !found && f.Context != "" {
+	c, found := d.Find(cmp.Or(f.Context, d.Active))
+	var unbelieved *UnbelievedError
+	switch {
+	case errors.As(err, &unbelieved):
+		unbelieved.cloud = !c.SelfHosted()
+		return Credentials{}, nil, err
+	case !found && f.Context != "":
 		err = &UnknownContextError{f.Context, d.Names()}
 	}
 	return c, d, err
 }
 
-// inUse is the file that is there.
+// inUse is the file to read. One that is not believed is told of if there is no other.
 func (f CredentialsFile) inUse() string {
-	if f.Fallback == "" {
-		return f.Path
+	_, missing := os.Stat(f.Path)
+	if err := f.believed(f.Shared); err == nil || errors.As(err, new(*UnbelievedError)) && errors.Is(missing, fs.ErrNotExist) {
+		return f.Shared
 	}
-	if _, err := os.Stat(f.Path); !errors.Is(err, fs.ErrNotExist) {
-		return f.Path
+	return f.Path
+}
+
+// toWrite is where a login goes.
+func (f CredentialsFile) toWrite() string {
+	if f.InShared() {
+		return f.Shared
 	}
-	if _, err := os.Stat(f.Fallback); err != nil {
-		return f.Path
+	return f.Path
+}
+
+// InShared says whether the login is in the Python CLI's place.
+func (f CredentialsFile) InShared() bool { return f.believed(f.Shared) == nil }
+
+// believed says whether there is a file, and one that counts.
+func (f CredentialsFile) believed(path string) error {
+	file, err := openRegular(path)
+	if err != nil {
+		return err
 	}
-	return f.Fallback
+	defer file.Close()
+	return f.believe(file, path)
 }
 
 // readDocument reads path, and again while it looks as if the Python CLI were
-// writing it at this moment.
-func readDocument(path string) (*document, error) {
+// writing it at this moment. It also returns what is not believed, with an
+// [*UnbelievedError].
+func (f CredentialsFile) readDocument(path string) (*document, error) {
 	for start := time.Now(); ; time.Sleep(lockPause) {
-		content, changed, err := readCredentialsFile(path)
-		if err != nil {
-			return nil, err
+		content, changed, unbelieved := f.readFile(path)
+		if unbelieved != nil && !errors.As(unbelieved, new(*UnbelievedError)) {
+			return nil, unbelieved
 		}
 		d, err := decodeDocument(content, time.Local)
-		whole := err == nil && bytes.HasSuffix(content, []byte("\n"))
+		whole := err == nil && unbelieved == nil && bytes.HasSuffix(content, []byte("\n"))
 		if whole || time.Since(changed).Abs() > tornAge || time.Since(start) > tornPatience {
-			return d, err
+			return d, cmp.Or(unbelieved, err)
 		}
 	}
 }
 
-func readCredentialsFile(path string) (content []byte, changed time.Time, err error) {
-	f, err := openRegular(path)
+func (f CredentialsFile) readFile(path string) (content []byte, changed time.Time, err error) {
+	file, err := openRegular(path)
 	if err != nil {
 		return nil, changed, fmt.Errorf("read credentials: %w", err)
 	}
-	defer f.Close()
-	content, err = readLimited(f, maxCredentialsSize)
+	defer file.Close()
+	content, err = readLimited(file, maxCredentialsSize)
 	if errors.Is(err, errTooLarge) {
 		return nil, changed, ErrCredentialsInvalid
 	}
-	info, statErr := f.Stat()
+	info, statErr := file.Stat()
 	if err = errors.Join(err, statErr); err != nil {
 		return nil, changed, fmt.Errorf("read credentials: %w", err)
 	}
-	return content, info.ModTime(), nil
+	return content, info.ModTime(), f.believe(file, path)
 }
 
 // Forget takes the login that [CredentialsFile.Read] returns out of the file, and
@@ -171,9 +195,9 @@ func (f CredentialsFile) Forget(ctx context.Context, login Credentials) (left Lo
 // link goes.
 func (f CredentialsFile) Remove() error {
 	failure := removeFile(f.places())
-	for _, path := range []string{f.Path, f.Fallback} {
+	for _, path := range []string{f.Path, f.Shared} {
 		if path != "" {
-			failure = errors.Join(failure, removeLogin(path))
+			failure = errors.Join(failure, f.removeLogin(path))
 		}
 	}
 	if failure != nil {
@@ -184,25 +208,18 @@ func (f CredentialsFile) Remove() error {
 
 // removeLogin removes a login, and what writers that were killed have left of it. What path is a link to
 // goes only if it is a login of this person's; else the link goes.
-func removeLogin(path string) error {
+func (f CredentialsFile) removeLogin(path string) error {
 	target := followed(path)
-	if target != path && !isLogin(target) {
+	if target != path && !f.isLogin(target) {
 		target = path
 	}
 	return removeFile(target)
 }
 
-// isLogin says whether a file holds a login, or nothing any more.
-func isLogin(path string) bool {
-	content, _, err := readCredentialsFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return true
-	}
-	if err != nil {
-		return false
-	}
-	d, err := decodeDocument(content, time.Local)
-	return err == nil && slices.ContainsFunc(d.Contexts, Credentials.Present)
+// isLogin says whether a file holds a login of this person's, or nothing any more.
+func (f CredentialsFile) isLogin(path string) bool {
+	d, err := f.readOwn(path)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && slices.ContainsFunc(d.Contexts, Credentials.Present)
 }
 
 // Places are what Arcade Cloud told last of a login: where it can work. They are
@@ -253,14 +270,15 @@ func (f CredentialsFile) KeepPlaces(p Places) error {
 // MakeRoom says why a login could not be written, before somebody makes one. It
 // creates the file's directory if it is missing, and leaves nothing else.
 func (f CredentialsFile) MakeRoom() error {
-	if err := makeDirectory(filepath.Dir(f.Path)); err != nil {
+	path := f.toWrite()
+	if err := makeDirectory(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("write credentials: %w", err)
 	}
-	room, err := reserve(f.Path, maxCredentialsSize)
+	room, err := reserve(path, maxCredentialsSize)
 	if err != nil {
 		return fmt.Errorf("write credentials: %w", err)
 	}
-	return room.discard()
+	return errors.Join(f.believe(room.file, room.file.Name()), room.discard())
 }
 
 // Write makes the file, of mode 0600, hold login in its context, which becomes
@@ -268,11 +286,12 @@ func (f CredentialsFile) MakeRoom() error {
 // else the file holds stays. The error can be [ErrCredentialsInvalid] or
 // [ErrCredentialsBusy], or the context's.
 func (f CredentialsFile) Write(ctx context.Context, login Credentials) error {
-	if err := makeDirectory(filepath.Dir(f.Path)); err != nil {
+	path := f.toWrite()
+	if err := makeDirectory(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("write credentials: %w", err)
 	}
-	return locked(ctx, f.Path, nil, func() error {
-		d, err := readDocument(f.Path)
+	return locked(ctx, path, nil, func() error {
+		d, err := f.readOwn(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			d, err = decodeDocument(nil, time.Local)
 		}
@@ -286,7 +305,7 @@ func (f CredentialsFile) Write(ctx context.Context, login Credentials) error {
 		if err != nil {
 			return err
 		}
-		return writeLogin(f.Path, content)
+		return writeLogin(path, content)
 	})
 }
 
@@ -307,7 +326,7 @@ func (f CredentialsFile) SetContext(ctx context.Context, login Credentials, cont
 // [*UnknownContextError] or one of [CredentialsFile.Write].
 func (f CredentialsFile) Activate(ctx context.Context, name string) error {
 	return f.change(ctx, func(d *document) ([]byte, error) {
-		if _, found := d.Find(name); !found {
+		if _, found := d.Find(name); !found || name == "" {
 			return nil, &UnknownContextError{name, d.Names()}
 		}
 		if !d.mapped {
@@ -321,7 +340,7 @@ func (f CredentialsFile) Activate(ctx context.Context, name string) error {
 func (f CredentialsFile) change(ctx context.Context, do func(*document) ([]byte, error)) error {
 	path := f.inUse()
 	return locked(ctx, path, nil, func() error {
-		d, err := readDocument(path)
+		d, err := f.readOwn(path)
 		if err != nil {
 			return err
 		}
@@ -331,6 +350,17 @@ func (f CredentialsFile) change(ctx context.Context, do func(*document) ([]byte,
 		}
 		return writeLogin(path, content)
 	})
+}
+
+// readOwn reads a file to be written: one that others could only read will not
+// be readable for them any more, and nothing in it is theirs.
+func (f CredentialsFile) readOwn(path string) (*document, error) {
+	d, err := f.readDocument(path)
+	var unbelieved *UnbelievedError
+	if errors.As(err, &unbelieved) && unbelieved.Own && d != nil {
+		err = nil
+	}
+	return d, err
 }
 
 // writeLogin is called with the lock held.

@@ -177,11 +177,11 @@ func TestALinkedFileStaysALink(t *testing.T) {
 
 func TestThePythonCLIsOtherPlaceIsUsedWhileOursIsMissing(t *testing.T) {
 	work := t.TempDir()
-	f := CredentialsFile{Path: filepath.Join(work, ".arcade", "credentials.yaml"), Fallback: filepath.Join(work, "credentials.yaml")}
+	f := CredentialsFile{Path: filepath.Join(work, ".arcade", "credentials.yaml"), Shared: filepath.Join(work, "credentials.yaml")}
 	if _, err := f.Read(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("with neither, got %v; want fs.ErrNotExist", err)
 	}
-	put(t, f.Fallback, oauthFile)
+	put(t, f.Shared, oauthFile)
 	if got, err := f.Read(); err != nil || got.AccessToken != "tok_SENTINEL" {
 		t.Errorf("got %s, %v; want the login of the Python CLI", show(got), err)
 	}
@@ -189,7 +189,7 @@ func TestThePythonCLIsOtherPlaceIsUsedWhileOursIsMissing(t *testing.T) {
 	if err := f.SetContext(t.Context(), login, Context{"o", "O", "p", "P"}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := (CredentialsFile{Path: f.Fallback}).Read(); err != nil || got.ProjectID != "p" {
+	if got, err := (CredentialsFile{Path: f.Shared}).Read(); err != nil || got.ProjectID != "p" {
 		t.Errorf("there it says %s, %v; want the project changed where the login is", show(got), err)
 	}
 	if err := f.Write(t.Context(), oauthCredentials(time.Now())); err != nil {

@@ -42,6 +42,10 @@ type State struct {
 func (s State) linked() bool   { return s.PrincipalID != "" }
 func (s State) unlinked() bool { return s.PrincipalID == "" && s.Credential != "" }
 
+// Input is something that can change the identity or must be recorded under
+// it: one of [Command], [Apart], [Login], [Logout], [Learned], [Released], [Adopted], [Moved].
+type Input interface{ apply(t *transition) }
+
 // StepKind says what a [Step] does to the outbox, in words for those who read a test.
 type StepKind string
 
@@ -212,7 +216,18 @@ func (t *transition) record(file string, k envKey) {
 	case t.unlinked():
 		t.step(AddEvent, "", t.Credential)
 	default:
-		t.step(AddEvent, t.AnonID, "")
-		t.Spoke = true
+		t.recordApart()
 	}
 }
+
+// recordApart adds the event of a command that nobody but the anon id is to be known by.
+func (t *transition) recordApart() {
+	t.step(AddEvent, t.AnonID, "")
+	t.Spoke = true
+}
+
+// envKey is a key from the environment: its fingerprint, and the principal
+// remembered for it ("" when unknown).
+type envKey struct{ fingerprint, principal string }
+
+func (k envKey) known() bool { return k.fingerprint != "" && k.principal != "" }

@@ -5,6 +5,7 @@ package identity
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -54,3 +55,30 @@ func GiveToOwnerOf(directory, path string) error {
 	}
 	return os.Lchown(path, int(owner.Uid), int(owner.Gid))
 }
+
+// isMine says whether a file belongs to this person, and whether others may
+// neither read nor write it. For root in a person's home the person is who owns
+// the directory, and a link could lead anywhere.
+func isMine(_ *os.File, info os.FileInfo, path string) (mine, private bool) {
+	private = info.Mode().Perm()&0o077 == 0
+	person := uint32(os.Geteuid())
+	if person == 0 {
+		home, err := os.Stat(filepath.Dir(path))
+		if err != nil {
+			return false, private
+		}
+		if person = uidOf(home); person != 0 {
+			if link, err := os.Lstat(path); err != nil || link.Mode()&os.ModeSymlink != 0 {
+				return false, private
+			}
+		}
+	}
+	return uidOf(info) == person, private
+}
+
+func uidOf(info os.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
+
+func sameOwner(a, b os.FileInfo) bool { return uidOf(a) == uidOf(b) }
+
+// isWritable is false on a file system that is mounted to be read only, for root, too.
+func isWritable(path string) bool { return !errors.Is(unix.Access(path, unix.W_OK), unix.EROFS) }

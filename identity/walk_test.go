@@ -70,7 +70,7 @@ func (w *walk) newID() string {
 
 // act lets one thing happen.
 func (w *walk) act() {
-	switch w.pick(13) {
+	switch w.pick(14) {
 	case 0, 1, 2:
 		w.command(Command{})
 	case 3:
@@ -90,6 +90,21 @@ func (w *walk) act() {
 		w.otherProgram()
 	case 12:
 		w.moveHouse()
+	case 13:
+		w.apart()
+	}
+}
+
+// apart runs a command under a context that keeps to itself.
+func (w *walk) apart() {
+	before := w.state
+	w.apply(Apart{})
+	after := w.state
+	if after.Spoke = before.Spoke; before.AnonID != "" && after != before {
+		w.failf("a self-hosted context changed the state from %+v to %+v", before, w.state)
+	}
+	if last := w.outbox[len(w.outbox)-1]; last.distinct != w.state.AnonID {
+		w.failf("an event under a self-hosted context is %s's; want the anon id's", last.distinct)
 	}
 }
 
@@ -143,10 +158,7 @@ func (w *walk) login(credential string, answered bool) {
 
 func (w *walk) logout() {
 	before, in := w.state, Logout{Credential: w.file}
-	if w.pick(4) == 0 {
-		in.Key = walkKeys[w.pick(len(walkKeys))]
-		in.KeyPrincipal = w.memory[in.Key]
-	}
+	in.Apart = w.pick(4) == 0
 	w.file = ""
 	w.apply(in)
 	last := w.outbox[len(w.outbox)-1]
@@ -283,7 +295,7 @@ func (w *walk) apply(in Input) {
 	}
 
 	switch in.(type) {
-	case Command, Login, Logout:
+	case Command, Apart, Login, Logout:
 		if own != 1 {
 			w.failf("%T added %d events of its own; want exactly 1", in, own)
 		}
@@ -341,13 +353,8 @@ func (w *walk) checkOwner(s Step) {
 }
 
 func (w *walk) byKey() bool {
-	switch in := w.in.(type) {
-	case Command:
-		return in.Key != ""
-	case Logout:
-		return in.Key != ""
-	}
-	return false
+	in, command := w.in.(Command)
+	return command && in.Key != ""
 }
 
 func (w *walk) decideEvents(s Step) {

@@ -24,6 +24,7 @@ const (
 	TokenPath     = "/oauth/token"
 	WhoAmIPath    = "/api/v1/auth/whoami"
 	ValidatePath  = "/api/v1/auth/validate"
+	DiscoveryPath = "/.well-known/arcade"
 	OrgsPath      = "/api/v1/orgs"
 )
 
@@ -53,16 +54,20 @@ type Project struct {
 // Behaviour is what differs between one Cloud and another. The zero value is today's, with
 // tokens for an hour and refresh tokens that are replaced at each use.
 type Behaviour struct {
-	KeysOnly         bool   // no login in the browser
-	SignedIn         string // the e-mail of who is logged in in the browser; "" for the first person
-	Deny             string // what the login page answers instead, an OAuth error
-	DenyDescription  string
-	RedirectURI      string // that is registered, "" for http://127.0.0.1:9905/callback
-	AuthorizeURL     string // in cli_config, "" for the stand-in's own
-	TokenURL         string
-	ExpiresIn        any  // seconds; nil for 3600, [Absent] for none
-	KeepRefreshToken bool // a renewal yields none, and the old one stays good
-	ForgiveReuse     bool // a refresh token that was replaced still works
+	// Engine is where the secrets of this installation are: with it, the Cloud also answers the question where
+	// the installation's parts are. NoCoordinator leaves itself out of that, Nested words it as older ones do.
+	Engine                string
+	NoCoordinator, Nested bool
+	KeysOnly              bool   // no login in the browser
+	SignedIn              string // the e-mail of who is logged in in the browser; "" for the first person
+	Deny                  string // what the login page answers instead, an OAuth error
+	DenyDescription       string
+	RedirectURI           string // that is registered, "" for http://127.0.0.1:9905/callback
+	AuthorizeURL          string // in cli_config, "" for the stand-in's own
+	TokenURL              string
+	ExpiresIn             any  // seconds; nil for 3600, [Absent] for none
+	KeepRefreshToken      bool // a renewal yields none, and the old one stays good
+	ForgiveReuse          bool // a refresh token that was replaced still works
 }
 
 // Absent leaves a value out of an answer.
@@ -232,6 +237,8 @@ func (c *Cloud) route(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == ConfigPath && !c.behaviour.KeysOnly:
 		c.config(w)
+	case r.URL.Path == DiscoveryPath && c.behaviour.Engine != "":
+		c.discovery(w)
 	case r.URL.Path == AuthorizePath:
 		c.authorize(w, r)
 	case r.URL.Path == TokenPath:
@@ -254,6 +261,18 @@ func writeJSON(w http.ResponseWriter, status int, value any) {
 }
 
 type object = map[string]any
+
+// discovery answers where the installation's parts are; the Cloud's address has the path of its API.
+func (c *Cloud) discovery(w http.ResponseWriter) {
+	parts := object{"engine": c.behaviour.Engine, "dashboard": c.URL + "/dashboard", "version": "1.0"}
+	if !c.behaviour.NoCoordinator {
+		parts["coordinator"] = c.URL + "/api/v1"
+	}
+	if c.behaviour.Nested {
+		parts = object{"urls": parts, "deployments": object{"enabled": false, "reason": "none here"}}
+	}
+	writeJSON(w, http.StatusOK, parts)
+}
 
 func (c *Cloud) validate(w http.ResponseWriter, r *http.Request) {
 	principal, ok := c.keys[bearer(r)]

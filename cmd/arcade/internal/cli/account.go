@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,8 +25,10 @@ import (
 // session is the login of this user's home, which is renewed when a command needs it.
 func (a *App) session() (identity.Session, error) {
 	home, err := a.Track.Home()
+	file := home.Credentials()
+	file.Context = cmp.Or(a.context, file.Context)
 	return identity.Session{
-		File: home.Credentials(), HTTP: a.httpClient(), Now: a.Track.Now, Point: a.Track.Point,
+		File: file, HTTP: a.httpClient(), Now: a.Track.Now, Point: a.Track.Point,
 		Waiting: func() { a.tell("Another arcade is renewing the login: waiting for it.") },
 	}, err
 }
@@ -53,7 +55,7 @@ func (a *App) present(read func(identity.Session) (identity.Credentials, error))
 	case !credentials.Present():
 		return credentials, errNotLoggedIn
 	}
-	if _, err := httpsend.ParseAddress(credentials.CloudURL(), identity.DefaultCloudURL); err != nil {
+	if _, err := httpsend.ParseAddress(credentials.CloudURL(), identity.DefaultCloudURL); err != nil && credentials.CloudURL() != "" {
 		return credentials, failed("credentials with an unusable address",
 			"the credentials file has an address of Arcade Cloud that cannot be right",
 			"Run 'arcade logout', then 'arcade login'.")
@@ -64,16 +66,22 @@ func (a *App) present(read func(identity.Session) (identity.Credentials, error))
 // loginFailure words why there is no login that could be used.
 func (a *App) loginFailure(path string, err error) error {
 	var cloud *identity.CloudError
+	var unbelieved *identity.UnbelievedError
+	var unknown *identity.UnknownContextError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return errNotLoggedIn
+	case errors.As(err, &unbelieved):
+		return a.unbelieved(unbelieved)
+	case errors.As(err, &unknown):
+		return contextFailure(unknown.Names)
 	case errors.Is(err, identity.ErrLoginEnded):
 		return a.loginEnded()
 	case errors.Is(err, identity.ErrLoginChanged):
 		return failed("login changed", "somebody has logged in or out meanwhile", "Run the command again.")
 	case errors.Is(err, identity.ErrCredentialsNewer):
-		return failed("credentials newer", "the credentials file is damaged, or was written by a newer version",
-			"Update arcade; or run 'arcade logout', which removes the file, then 'arcade login'.")
+		return failed("credentials newer", "the credentials file was made by a newer program, or is damaged",
+			"Update arcade; or run 'arcade logout --all', which removes the file, then 'arcade login'.")
 	case errors.Is(err, identity.ErrCredentialsInvalid):
 		return failed("credentials damaged", "the credentials file is damaged",
 			"Run 'arcade logout', which removes it, then 'arcade login'.")
@@ -91,16 +99,36 @@ func (a *App) loginFailure(path string, err error) error {
 // loginEnded is the failure of a login that Arcade Cloud does not accept.
 func (a *App) loginEnded() *failure {
 	login, _ := a.loggedIn()
-	return failed("login ended", "your login has ended", "Run '"+loginAt(login.CloudURL())+"'.")
+	return failed("login ended", "your login has ended", "Run '"+loginAt(login)+"'.")
 }
 
-// loginAt is the command that logs in at that Arcade Cloud.
-func loginAt(cloud string) string {
-	u, err := url.Parse(cloud)
-	if err != nil || u.Host == "" || cloud == identity.DefaultCloudURL {
-		return "arcade login"
+// loginAt is the command that makes the login anew, where it was made.
+func loginAt(login identity.Credentials) string {
+	command := "arcade login"
+	if u, err := url.Parse(login.CloudURL()); err == nil && u.Host != "" && !login.SelfHosted() && login.CloudURL() != identity.DefaultCloudURL {
+		command += " --host " + asciiHost(u)
 	}
-	return "arcade login --host " + asciiHost(u)
+	if cmp.Or(login.Name, identity.DefaultContext) != identity.DefaultContext {
+		command += " --context " + quoted(login.Name)
+	}
+	return command
+}
+
+// quoted is a word as a shell takes it.
+func quoted(word string) string {
+	if validContext(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(secrets.Printable(word), "'", `'\''`) + "'"
+}
+
+// unbelieved words why the login file is not used.
+func (a *App) unbelieved(e *identity.UnbelievedError) error {
+	path := a.words().Path(e.Path)
+	if !e.Chmod {
+		return failed("credentials not private", path+" is not yours alone, so its login is not used", "Set ARCADE_API_KEY instead.")
+	}
+	return failed("credentials not private", "others can read or change "+path+", so its login is not used", "Run 'chmod 600 "+path+"'.")
 }
 
 // cloudFailure words a call to Arcade Cloud that the command depends on.
@@ -191,6 +219,9 @@ func (a *App) check(ctx context.Context, limit time.Duration) (identity.Account,
 		return identity.Account{}, loginUnknown, err
 	}
 	login, err := s.Credentials(asking)
+	if err == nil && login.CloudURL() == "" { // there is nobody to ask
+		return identity.Account{}, loginUnknown, nil
+	}
 	if err == nil {
 		var cloud identity.Cloud
 		if cloud, err = a.cloudOf(login); err == nil {
@@ -226,6 +257,14 @@ func asWhom(login identity.Credentials) string {
 		return ""
 	}
 	return " as " + secrets.Printable(login.Email)
+}
+
+// ofWhom is asWhom behind "the login".
+func ofWhom(login identity.Credentials) string {
+	if login.Email == "" {
+		return ""
+	}
+	return " of " + secrets.Printable(login.Email)
 }
 
 // isAt tells whether a login belongs to the Arcade Cloud at base.
@@ -264,9 +303,8 @@ type engineOptions struct {
 	org, project string // ids, for one command
 }
 
-// engine makes the client for the Engine that the flags name, else for that of the login's Arcade
-// Cloud: a key or a token never goes to a host that its Cloud does not belong to. Wrong flags are
-// found before anything is read.
+// engine makes the client for the Engine that --host names, else for that of the credential in force.
+// Wrong flags are found before anything is read.
 func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, error) {
 	if err := checkHost(cmd, at.Host); err != nil {
 		return nil, err
@@ -281,37 +319,72 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, err
 	if err != nil {
 		return nil, wrongUsage(cmd, "invalid value for --host or --port", err.Error())
 	}
+	env, named := a.Track.Env, cmd.Flags().Changed("host")
+	if env("ARCADE_URL") != "" && env("ARCADE_API_KEY") == "" && env("ARCADE_CONTEXT") == "" && !named {
+		return nil, failed("ARCADE_URL without a key", "ARCADE_URL is set without ARCADE_API_KEY, and says nothing of where the login's secrets are",
+			"Set both or neither, or name a context with ARCADE_CONTEXT.")
+	}
 	client := &secrets.Client{HTTP: a.httpClient(), Base: base}
-	login, err := a.authenticate(cmd.Context(), client, at)
+	a.mayAsk = named
+	used, err := a.authenticate(cmd.Context(), client, at)
 	if err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc([]string{"host", "port", "tls", "no-tls"}, cmd.Flags().Changed) {
-		if client.Base, err = engineOf(login); err != nil {
+	if !named {
+		if client.Base, err = engineOf(used, at.Options); err != nil {
 			return nil, err
 		}
+		a.mayAsk = !used.FromFile // by a variable
+		if used.FromFile && cmd.Name() != "list" && client.Base.Host != secrets.DefaultHost {
+			a.tell("This login's Engine is " + client.Base.String() + ".")
+		}
 	}
-	if login.Present() {
-		a.refused = "Run '" + loginAt(login.CloudURL()) + "'."
+	if login, err := a.loggedIn(); err == nil && !used.FromFile {
+		a.tell("The key in ARCADE_API_KEY is used, and not the login" + ofWhom(login) + ".")
+	}
+	if login := used.Login; used.FromFile {
+		a.refused = "Run '" + loginAt(login) + "'."
 		if !login.Owns(client.Base) {
 			a.refused = "Check --host: this login belongs to " + bareAddress(login.CloudURL()) + "."
 		}
 	}
 	client.Waiting = func(d time.Duration) { a.warn(waitingWords(d)) }
-	if !secrets.MayCarryKey(client.Base) { // then --no-tls was given: BaseURL does not choose it
+	if !secrets.MayCarryKey(client.Base) { // then --no-tls was given: nothing else chooses it
 		a.warn("Warning: without TLS, the credentials and the secrets can be read on their way to " + client.Base.Host)
 	}
 	return client, nil
 }
 
-// engineOf is the Engine that belongs to a login's Arcade Cloud.
-func engineOf(login identity.Credentials) (*url.URL, error) {
-	address, ok := identity.EngineURL(login.CloudURL())
-	if !ok {
-		return nil, failed("no engine known", "it is not known which Engine belongs to this login's Arcade Cloud: "+bareAddress(login.CloudURL()),
+// engineOf is the Engine that a credential goes to when no host is named; the other flags change how
+// it is reached.
+func engineOf(used identity.Using, at secrets.Options) (*url.URL, error) {
+	address, err := used.Engine()
+	switch {
+	case err == nil:
+	case used.FromFile && used.Login.EngineURL != "":
+		return nil, failed("no engine known", "the login names an Engine that it cannot be sent to: "+bareAddress(used.Login.EngineURL),
+			"Name the Engine with --host.")
+	case used.FromFile:
+		return nil, failed("no engine known", "it is not known which Engine belongs to this login's Arcade Cloud: "+bareAddress(used.Login.CloudURL()),
 			"Name it with --host.")
+	default:
+		return nil, failed("key without a host", "ARCADE_API_KEY alone goes to Arcade Cloud, and the active context is self-hosted or cannot be read",
+			"Set ARCADE_URL, or give --host "+secrets.DefaultHost+".")
 	}
-	return url.Parse(address)
+	base, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	if at.Port != "" {
+		base.Host = net.JoinHostPort(base.Hostname(), at.Port)
+	}
+	if at.TLS {
+		base.Scheme = "https"
+	}
+	if at.NoTLS {
+		base.Scheme = "http"
+	}
+	return base, nil
 }
 
 // waitingWords tell why nothing happens for a while.
@@ -319,32 +392,35 @@ func waitingWords(d time.Duration) string {
 	return fmt.Sprintf("The Engine is busy: going on in %s.", term.Span(d))
 }
 
-// authenticate gives the client the credentials at hand, and returns the login that they are. The
-// key in the environment is taken for one of the login's Arcade Cloud, as when Cloud is asked whose
-// it is, and of its own project: the context in the file belongs to the file's login.
-func (a *App) authenticate(ctx context.Context, client *secrets.Client, at engineOptions) (identity.Credentials, error) {
+// authenticate gives the client the credential in force, and returns it. A key of the environment is one
+// of its own project: the context in the file belongs to the file's login.
+func (a *App) authenticate(ctx context.Context, client *secrets.Client, at engineOptions) (identity.Using, error) {
 	client.Organisation, client.Project = at.org, at.project
-	var err error
-	if client.Token, err = a.envKey(); err != nil {
-		return identity.Credentials{}, err
+	if _, _, err := a.keyInForce(); err != nil {
+		return identity.Using{}, err
 	}
-	if client.Token != "" {
+	used, err := a.Track.Credential()
+	switch {
+	case !used.FromFile && errors.Is(err, identity.ErrNoEngine):
+		return used, failed("ARCADE_URL not usable", "ARCADE_URL is not the address of an Engine: https:// and a host, without a path or a password",
+			"Set it to one such as https://engine.example.com.")
+	case !used.FromFile && used.Login.Present():
 		if at.project != "" && at.org == "" {
-			return identity.Credentials{}, failed("--project without --org", "a key from ARCADE_API_KEY has no organization", "Give --org, too.")
+			return used, failed("--project without --org", "a key from ARCADE_API_KEY has no organization", "Give --org, too.")
 		}
-		login, _ := a.loggedIn() // of the default Cloud if there is none
-		return identity.Credentials{CoordinatorURL: login.CoordinatorURL}, nil
+		client.Token = used.Login.APIKey
+		return used, nil
 	}
 	login, err := a.renewedLogin(ctx)
 	if errors.Is(err, errNotLoggedIn) {
-		return login, failed(errNotLoggedIn.words, errNotLoggedIn.what, "Run 'arcade login', or set ARCADE_API_KEY.")
+		return used, failed(errNotLoggedIn.words, errNotLoggedIn.what, "Run 'arcade login', or set ARCADE_API_KEY.")
 	}
 	if err != nil {
-		return login, err
+		return used, err
 	}
-	if login.APIKey == "" && (at.org == "" || at.project == "") {
+	if used.Login = login; login.APIKey == "" && (at.org == "" || at.project == "") {
 		if err := needsContext(login); err != nil {
-			return login, err
+			return used, err
 		}
 	}
 	client.Token = login.Token()
@@ -353,7 +429,7 @@ func (a *App) authenticate(ctx context.Context, client *secrets.Client, at engin
 	}
 	client.Organisation, client.Project = cmp.Or(at.org, login.OrgID), cmp.Or(at.project, login.ProjectID)
 	client.HTTP, err = a.asLogin(login)
-	return login, err
+	return used, err
 }
 
 // inProject is what is said behind the name of a secret that is not known to be in the default project.
@@ -498,13 +574,13 @@ func (v *verdicts) settle(client *secrets.Client, results iter.Seq[secrets.Resul
 	progress.Wipe()
 }
 
-// envKey is the key in ARCADE_API_KEY, "" for none.
-func (a *App) envKey() (string, error) {
-	key, err := a.Track.APIKey()
-	if err != nil {
-		return "", failed("unusable ARCADE_API_KEY", "the key in ARCADE_API_KEY cannot be used: "+err.Error(), "Correct the variable, or unset it.")
+// keyInForce is the key in ARCADE_API_KEY, if commands use it, and whether nobody may be asked whose it is.
+func (a *App) keyInForce() (key identity.Credentials, apart bool, err error) {
+	if _, err := a.Track.APIKey(); err != nil && (a.Track.Env("ARCADE_CONTEXT") == "" || a.Track.Env("ARCADE_URL") != "") {
+		return key, false, failed("unusable ARCADE_API_KEY", "the key in ARCADE_API_KEY cannot be used: "+err.Error(), "Correct the variable, or unset it.")
 	}
-	return key, nil
+	key, apart = a.Track.KeyInForce()
+	return key, apart, nil
 }
 
 // needsContext refuses a login that works in no project.
@@ -514,7 +590,7 @@ func needsContext(login identity.Credentials) error {
 		return failed("login with an API key", "this login is an API key, which belongs to one project and knows no other",
 			"Run 'arcade logout', then 'arcade login', to log in as a person.")
 	case login.OrgID == "" || login.ProjectID == "":
-		return failed("no active project", "this login has no organization and project to work in", "Run '"+loginAt(login.CloudURL())+"'.")
+		return failed("no active project", "this login has no organization and project to work in", "Run '"+loginAt(login)+"'.")
 	}
 	return nil
 }

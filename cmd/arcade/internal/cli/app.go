@@ -2,7 +2,7 @@
 // share. A file uses those below it in this list, and no other:
 //
 //	app.go                                             the program: runs a command and has it recorded
-//	login.go whoami.go org_project.go secret.go usage.go   the commands and groups
+//	login.go whoami.go context.go org_project.go secret.go usage.go   the commands and groups
 //	secret_*.go usage_*.go                             those of the groups
 //	account.go                                         the login, and the Engine that it leads to
 //	world.go errors.go                                 what all commands share
@@ -63,6 +63,7 @@ func (a *App) Run(ctx context.Context, args []string) int {
 		return code
 	}
 	command.Name, command.Ended, command.Change = commandName(cmd), a.Track.Now(), a.change
+	command.UsesLogin = isAboutLogin(cmd) && !a.keyOnly
 	if err != nil {
 		command.Failure = asFailure(err).words
 	}
@@ -130,7 +131,7 @@ on this machine until it is delivered. 'arcade usage status' tells where it is.`
 	root.SetHelpFunc(a.help(root.HelpFunc()))
 	// Where nothing is offered, the names of files are no better.
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
-	root.AddCommand(a.newLogin(), a.newLogout(), a.newWhoami(), a.newOrg(), a.newProject(), a.newSecret(), a.newUsage())
+	root.AddCommand(a.newLogin(), a.newLogout(), a.newWhoami(), a.newContext(), a.newOrg(), a.newProject(), a.newSecret(), a.newUsage())
 	if a.Extend != nil {
 		a.Extend(root)
 	}
@@ -168,12 +169,21 @@ func isRecorded(cmd *cobra.Command) bool {
 	if versionFlag := cmd.Flags().Lookup("version"); versionFlag != nil && versionFlag.Changed {
 		return false
 	}
-	top := cmd
-	for top.HasParent() && top.Parent().HasParent() {
-		top = top.Parent()
-	}
 	unrecorded := []string{"usage", "help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}
-	return !slices.Contains(unrecorded, top.Name())
+	return !slices.Contains(unrecorded, topName(cmd))
+}
+
+// isAboutLogin tells whether a command uses the login, whatever key the environment has.
+func isAboutLogin(cmd *cobra.Command) bool {
+	return slices.Contains([]string{"login", "logout", "whoami", "org", "project", "context"}, topName(cmd))
+}
+
+// topName is the first word of the command's path below the program's name.
+func topName(cmd *cobra.Command) string {
+	for cmd.HasParent() && cmd.Parent().HasParent() {
+		cmd = cmd.Parent()
+	}
+	return cmd.Name()
 }
 
 // commandName is the dotted path below the program's name, `root` for the program itself.

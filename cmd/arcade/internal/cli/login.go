@@ -29,6 +29,8 @@ const loginCheck = 5 * time.Second
 // loginOptions are the flags of `arcade login`.
 type loginOptions struct {
 	cloudOptions
+	url       string
+	context   string
 	timeout   seconds
 	noBrowser bool
 	withKey   bool
@@ -56,6 +58,9 @@ The Python CLI uses the same login, whichever of the two has made it.`,
 	}
 	cmd.Flags().StringVarP(&o.host, "host", "h", identity.DefaultCloudHost, "Arcade Cloud's host")
 	cmd.Flags().IntVarP(&o.port, "port", "p", 0, "Arcade Cloud's port (default 8000 on this machine, else 443)")
+	cmd.Flags().StringVar(&o.url, "url", "", "log in at the installation of Arcade at this address")
+	cmd.Flags().StringVar(&o.context, "context", "", "the name of the login, to have it beside others")
+	_ = cmd.RegisterFlagCompletionFunc("context", a.completeContexts)
 	cmd.Flags().Var(&o.timeout, "timeout", "give up after this long: seconds, or a duration such as 5m")
 	cmd.Flags().BoolVar(&o.noBrowser, "no-browser", false, "only print the address")
 	cmd.Flags().BoolVar(&o.withKey, "with-key", false, "read an API key from standard input")
@@ -103,12 +108,13 @@ func (s *seconds) Set(text string) error {
 }
 
 func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) error {
-	base, err := o.base()
+	target, err := a.target(ctx, cmd, o)
 	if err != nil {
-		return err // check was before
+		return err
 	}
+	a.context = target.Name
 	if !o.withKey {
-		if done, err := a.alreadyLoggedIn(ctx, cmd, base); done || err != nil {
+		if done, err := a.alreadyLoggedIn(ctx, cmd, target); done || err != nil {
 			return err
 		}
 	}
@@ -116,33 +122,37 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 		return err
 	}
 	if o.withKey {
-		return a.loginWithKey(ctx, base)
+		return a.loginWithKey(ctx, target)
 	}
+	base := target.CloudURL()
 	asking, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	oauth, err := identity.Cloud{BaseURL: base, HTTP: a.httpClient()}.OAuth(asking)
 	switch {
 	case errors.Is(err, identity.ErrNoOAuth):
 		return failed("no login in the browser", bareAddress(base)+" has no login in the browser",
-			"Log in with an API key: "+loginAt(base)+" --with-key")
+			"Log in with an API key: "+loginAt(target)+" --with-key")
 	case err != nil:
 		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err),
 			remedy(err, "Check --host and the network, then run the command again."))
 	}
 	if !cmd.Flags().Changed("no-browser") && !cmd.Flags().Changed("timeout") && a.nobodyIsHere() {
 		return failed("nobody to log in", "there is no browser here, and no terminal to show the login page's address on",
-			"Set ARCADE_API_KEY, or log in with an API key: "+loginAt(base)+" --with-key < key.txt; --no-browser waits for a browser elsewhere.")
+			"Set ARCADE_API_KEY, or log in with an API key: "+loginAt(target)+" --with-key < key.txt; --no-browser waits for a browser elsewhere.")
 	}
 	if !cmd.Flags().Changed("timeout") {
 		a.setTimeout(&o.timeout)
 	}
-	return a.loginInBrowser(ctx, base, oauth, o)
+	return a.loginInBrowser(ctx, target, oauth, o)
 }
 
 // alreadyLoggedIn tells as whom, if the login works. One that Arcade Cloud refuses, that cannot be
 // renewed, or that was kept without a project, is replaced without a logout. Whoever has named another
 // Arcade Cloud than the login's is not logged in there, which is an error.
-func (a *App) alreadyLoggedIn(ctx context.Context, cmd *cobra.Command, base string) (bool, error) {
+func (a *App) alreadyLoggedIn(ctx context.Context, cmd *cobra.Command, target identity.Credentials) (bool, error) {
+	if !a.hasContext(target.Name) {
+		return false, nil
+	}
 	login, err := a.loggedIn()
 	switch {
 	case errors.Is(err, errNotLoggedIn):
@@ -157,13 +167,14 @@ func (a *App) alreadyLoggedIn(ctx context.Context, cmd *cobra.Command, base stri
 		return false, err
 	}
 	whom := asWhom(login)
-	if !isAt(base, login) {
+	if !isAt(target.CloudURL(), login) {
 		whom += " at " + bareAddress(login.CloudURL())
-		if cmd.Flags().Changed("host") || cmd.Flags().Changed("port") {
-			return false, failed("logged in elsewhere", "you are logged in"+whom+", and there is one login at a time",
-				"Run 'arcade logout', then this command again.")
+		if cmd.Flags().Changed("host") || cmd.Flags().Changed("port") || cmd.Flags().Changed("url") {
+			return false, failed("logged in elsewhere", "you are logged in"+whom+", and there is one login in a context",
+				"Add --context NAME to have both; or run 'arcade logout', then this command again.")
 		}
 	}
+	whom += a.inItsContext()
 	line, more := "You are logged in"+whom+" already", "; 'arcade org' and 'arcade project' change where you work."
 	if login.APIKey != "" {
 		line, more = line+", by an API key", "."
@@ -175,8 +186,19 @@ func (a *App) alreadyLoggedIn(ctx context.Context, cmd *cobra.Command, base stri
 	return true, a.say(line + ". 'arcade logout' logs you out" + more)
 }
 
+// hasContext says whether there is a context of this name.
+func (a *App) hasContext(name string) bool {
+	s, err := a.session()
+	if err != nil {
+		return false
+	}
+	logins, err := s.File.Logins()
+	_, found := logins.Find(name)
+	return found || err != nil // which is worded by whoever reads the login
+}
+
 // loginInBrowser keeps what the login page sends back, and tells the browser how that went.
-func (a *App) loginInBrowser(ctx context.Context, base string, oauth identity.OAuth, o loginOptions) error {
+func (a *App) loginInBrowser(ctx context.Context, target identity.Credentials, oauth identity.OAuth, o loginOptions) error {
 	state, verifier := rand.Text(), identity.NewVerifier()
 	server, err := identity.ListenCallback(state, a.Callback)
 	if err != nil {
@@ -186,7 +208,7 @@ func (a *App) loginInBrowser(ctx context.Context, base string, oauth identity.OA
 	oauth = oauth.At(server.RedirectURI())
 	code, err := a.askBrowser(ctx, server, oauth.LoginURL(state, verifier), o)
 	if err == nil {
-		err = a.keepOAuth(ctx, base, oauth, code, verifier)
+		err = a.keepOAuth(ctx, target, oauth, code, verifier)
 	}
 	told := ""
 	if err != nil && a.change == nil { // a login that was kept is one, whoever reads of it
@@ -289,7 +311,7 @@ func callbackFailure(err error) *failure {
 // keepOAuth turns the code into a login, checks it and keeps it. Nothing is kept of a login that
 // Arcade Cloud refuses or answers nonsense about; one that it cannot be asked about is kept without
 // a project.
-func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, code, verifier string) error {
+func (a *App) keepOAuth(ctx context.Context, target identity.Credentials, oauth identity.OAuth, code, verifier string) error {
 	tokens, err := oauth.Exchange(ctx, code, verifier)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -297,14 +319,14 @@ func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, 
 	case err != nil:
 		return failed("code not taken", cause(err), remedy(err, "Run the command again."))
 	}
-	login := tokens.Into(identity.Credentials{CoordinatorURL: base}, a.Track.Now())
+	login := tokens.Into(target, a.Track.Now())
 	asking, cancel := context.WithTimeout(ctx, loginCheck)
 	defer cancel()
-	cloud := identity.Cloud{BaseURL: base, HTTP: a.httpClient()}
+	cloud := identity.Cloud{BaseURL: target.CloudURL(), HTTP: a.httpClient()}
 	account, err := cloud.WhoAmI(asking, login)
 	var places identity.Places
 	if err == nil {
-		login.Email = account.Email
+		login.Email, login.AccountID = account.Email, account.PrincipalID
 		login.Context, places, err = firstContext(asking, cloud, login, account)
 	}
 	switch {
@@ -315,7 +337,7 @@ func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, 
 	case isNoAnswer(err):
 		a.warnOfNetwork(err)
 		a.warn("Warning: Arcade Cloud could not be asked about this login; it is kept unchecked, and without a project. " +
-			"Run '" + loginAt(base) + "' again later.")
+			"Run '" + loginAt(target) + "' again later.")
 	case err != nil:
 		return notUnderstood(err)
 	}
@@ -370,26 +392,31 @@ func firstContext(ctx context.Context, cloud identity.Cloud, login identity.Cred
 
 // loginWithKey takes a key that somebody else has made, in the place of any login. A key that Cloud
 // refuses changes nothing.
-func (a *App) loginWithKey(ctx context.Context, base string) error {
+func (a *App) loginWithKey(ctx context.Context, target identity.Credentials) error {
 	key, err := a.readKey(ctx)
 	if err != nil {
 		return err
 	}
-	if before, err := a.loggedIn(); err == nil {
+	if before, err := a.loggedIn(); err == nil && a.hasContext(target.Name) {
 		defer func() {
 			if before.Token() != key && a.change != nil {
 				a.tell("The login" + asWhom(before) + " was replaced.")
 			}
 		}()
 	}
-	return a.keepKey(ctx, identity.Credentials{APIKey: key, CoordinatorURL: base})
+	target.APIKey = key
+	return a.keepKey(ctx, target)
 }
 
 // keepKey checks a key and keeps it, also when Arcade Cloud cannot be asked.
 func (a *App) keepKey(ctx context.Context, login identity.Credentials) error {
 	asking, cancel := context.WithTimeout(ctx, loginCheck)
 	defer cancel()
-	account, err := identity.Cloud{BaseURL: login.CloudURL(), HTTP: a.httpClient()}.WhoAmI(asking, login)
+	var account identity.Account
+	err := error(&identity.CloudError{})
+	if login.CloudURL() != "" {
+		account, err = identity.Cloud{BaseURL: login.CloudURL(), HTTP: a.httpClient()}.WhoAmI(asking, login)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return errInterrupted
@@ -466,7 +493,7 @@ func (a *App) keep(ctx context.Context, login identity.Credentials, principal st
 		return err
 	}
 	a.change = identity.Login{Credential: login.Fingerprint(), Principal: principal}
-	line := "You are logged in" + asWhom(login) + "."
+	line := "You are logged in" + asWhom(login) + a.inItsContext() + "."
 	if login.ProjectID != "" {
 		line += fmt.Sprintf("\nActive project: %s / %s\n'arcade org list' and 'arcade project list' show where else you can work.",
 			nameOr(login.OrgName, login.OrgID), nameOr(login.ProjectName, login.ProjectID))

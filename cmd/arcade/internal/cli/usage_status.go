@@ -10,6 +10,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/advice"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
 func (a *App) newUsageStatus() *cobra.Command {
@@ -36,6 +37,8 @@ type Status struct {
 	DecidedBy     string        `json:"decided_by"`
 	AnonID        string        `json:"anon_id"`
 	PrincipalID   *string       `json:"linked_principal_id"`
+	Context       *string       `json:"context"`     // of the login in force; null when there is only one
+	SelfHosted    bool          `json:"self_hosted"` // so events are the anonymous id's
 	Pending       int           `json:"pending"`
 	Delivered     int           `json:"delivered"`
 	Dead          int           `json:"dead"`
@@ -143,6 +146,9 @@ func (a *App) statusLines(s track.Snapshot, st Status, q *track.Queue) [][2]stri
 	lines = append(lines,
 		[2]string{"Identity", a.words().Headline(s, s.PrincipalID)},
 		[2]string{"Messages", messagesInWords(st)})
+	if st.Context != nil || st.SelfHosted {
+		lines = append(lines, [2]string{"Context", contextInWords(st)})
+	}
 	if dead := a.words().Deaths(s); dead != "" {
 		lines = append(lines, [2]string{"Dead", dead})
 	}
@@ -153,6 +159,18 @@ func (a *App) statusLines(s track.Snapshot, st Status, q *track.Queue) [][2]stri
 		[2]string{"Next", a.next(s, q)},
 		[2]string{"Flusher", flusher},
 		[2]string{"File", file})
+}
+
+// contextInWords says, too, what a self-hosted context means for events.
+func contextInWords(st Status) string {
+	name := secrets.Printable(valueOr(st.Context, "self-hosted"))
+	if !st.SelfHosted {
+		return name
+	}
+	if st.Context != nil {
+		name += ", self-hosted"
+	}
+	return name + ": events carry this home's anonymous id alone, and arcade.dev is asked nothing"
 }
 
 // next is the outlook, with what to do about a refused login if that is not what it is about.
@@ -198,6 +216,7 @@ func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status 
 	st := Status{
 		Tracking: a.Track.OffBy(s) == "", DecidedBy: a.decidedBy(s),
 		AnonID: s.AnonID, PrincipalID: orNull(s.PrincipalID),
+		Context: orNull(a.Track.ContextName()), SelfHosted: a.selfHosted(),
 		Pending: s.Counts.Pending, Delivered: s.Counts.Delivered, Dead: s.Counts.Dead,
 		Dropped: s.Counts.Dropped, Erased: s.Counts.Erased,
 		Host: a.sentTo(), KeySet: a.Track.HasKey(),

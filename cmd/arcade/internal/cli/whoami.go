@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,6 +38,7 @@ that key and not the login.`,
 // WhoamiResult is what `whoami --json` prints.
 type WhoamiResult struct {
 	Email        *string     `json:"email"`
+	Context      *string     `json:"context"`      // null when there is only one
 	PrincipalID  *string     `json:"principal_id"` // null until Arcade Cloud was asked
 	CloudURL     *string     `json:"cloud_url"`    // null when nobody is logged in
 	Organization *named      `json:"organization"`
@@ -55,10 +55,11 @@ type keyInForce struct {
 
 func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 	login, err := a.loggedIn()
-	key, keyErr := a.envKey()
+	key, apart, keyErr := a.keyInForce()
 	if keyErr != nil {
 		return keyErr
 	}
+	a.keyOnly = err != nil && key.Present()
 	var result WhoamiResult
 	asked := !offline
 	switch {
@@ -66,14 +67,14 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 		if result, asked, err = a.describeLogin(ctx, login, asked); err != nil {
 			return err
 		}
-	case key == "":
+	case !key.Present():
 		return err
 	case !errors.Is(err, errNotLoggedIn) && !errors.Is(err, track.ErrNoHome): // the key is in force
 		f := asFailure(err)
 		a.warn("Warning: " + f.what + ". " + f.hint)
 	}
-	if key != "" {
-		if result.APIKey, err = a.describeKey(ctx, identity.Credentials{APIKey: key, CoordinatorURL: login.CoordinatorURL}, offline); err != nil {
+	if key.Present() {
+		if result.APIKey, err = a.describeKey(ctx, key, offline || apart); err != nil {
 			return err
 		}
 	}
@@ -90,7 +91,7 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 			return failed("key refused", "Arcade Cloud does not accept the key in ARCADE_API_KEY", "Correct ARCADE_API_KEY, or remove it.")
 		}
 	case *result.Login == loginRefused && login.APIKey != "":
-		return failed("key refused", "this key is not valid any more", "Run '"+loginAt(login.CloudURL())+"'.")
+		return failed("key refused", "this key is not valid any more", "Run '"+loginAt(login)+"'.")
 	case *result.Login == loginRefused:
 		return a.loginEnded()
 	}
@@ -116,11 +117,11 @@ func (a *App) describeLogin(ctx context.Context, login identity.Credentials, ask
 			login = renewed
 		}
 	}
-	address := bareAddress(login.CloudURL())
 	result := WhoamiResult{
 		Email:       orNull(cmp.Or(account.Email, login.Email)),
 		PrincipalID: orNull(cmp.Or(account.PrincipalID, a.Track.Principal(ctx, login))),
-		CloudURL:    &address, Login: &state,
+		Context:     orNull(a.Track.ContextName()),
+		CloudURL:    cloudAddress(login), Login: &state,
 	}
 	if login.ProjectID != "" {
 		result.Organization, result.Project = &named{login.OrgID, login.OrgName}, &named{login.ProjectID, login.ProjectName}
@@ -165,7 +166,10 @@ func (a *App) whoamiText(r WhoamiResult, login identity.Credentials, asked, aske
 			add("Organization", nameAndID(*r.Organization))
 			add("Project", nameAndID(*r.Project))
 		}
-		add("Cloud", *r.CloudURL)
+		if r.Context != nil {
+			add("Context", *r.Context)
+		}
+		add("Cloud", valueOr(r.CloudURL, "none"))
 		add("Login", a.loginInWords(*r.Login, login, asked))
 	}
 	if r.APIKey != nil {
@@ -214,58 +218,17 @@ func keyInWords(k keyInForce, asked bool) string {
 	return words
 }
 
+// cloudAddress is that of the login's Arcade Cloud, nil for an installation without one.
+func cloudAddress(login identity.Credentials) *string {
+	if login.CloudURL() == "" {
+		return nil
+	}
+	return orNull(bareAddress(login.CloudURL()))
+}
+
 func valueOr(value *string, otherwise string) string {
 	if value == nil {
 		return otherwise
 	}
 	return *value
-}
-
-func (a *App) newLogout() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "logout",
-		Short:   "Log out and forget the credentials",
-		Example: "  arcade logout",
-		Args:    noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return a.logout()
-		},
-	}
-	a.allowTracing(cmd)
-	return cmd
-}
-
-func (a *App) logout() error {
-	s, err := a.session()
-	if err != nil {
-		return err
-	}
-	if a.Track.Env("ARCADE_API_KEY") != "" {
-		defer a.tell("ARCADE_API_KEY is still set: commands go on using that key.")
-	}
-	credentials, err := s.File.Read()
-	if errors.Is(err, fs.ErrNotExist) {
-		a.change = identity.Logout{}
-		return a.say("You are not logged in.")
-	}
-	fingerprint := ""
-	if err == nil { // an unreadable file is removed all the same
-		fingerprint = credentials.Fingerprint()
-	}
-	if err := s.File.Remove(); err != nil {
-		const words, before = "credentials not removed", "the credentials file cannot be removed: "
-		if track.FileReason(s.File.Path, err).Code != "" {
-			return a.credentialsFailure(words, before, s.File.Path, err)
-		}
-		return failed(words, before+cause(err), "Remove it yourself; until then you are logged in.")
-	}
-	a.change = identity.Logout{Credential: fingerprint}
-	line := "You are logged out."
-	switch {
-	case credentials.APIKey != "":
-		line += "\nThe API key itself stays valid."
-	case credentials.Present():
-		line += "\nThe session at Arcade Cloud lives on until it ends by itself."
-	}
-	return a.say(line)
 }

@@ -39,10 +39,13 @@ type App struct {
 	// Extend, for tests, adds commands that panic or wait.
 	Extend func(root *cobra.Command)
 
+	context    string         // whose login is used, "" for the one in force
+	mayAsk     bool           // somebody has named where to go, also beside a self-hosted context
 	project    string         // that secrets belong to, "" for the default one
 	refused    string         // what to do when the Engine does not accept the login; "" for a key's
 	traced     bool           // --debug: requests are told on stderr
 	showedHelp bool           // so it is not recorded
+	keyOnly    bool           // the command is one about the login, and there was only a key
 	change     identity.Input // what the command did to the identity; nil: nothing
 }
 
@@ -145,10 +148,27 @@ func (a *App) allowTracing(cmd *cobra.Command) {
 
 // httpClient makes the client of commands that talk to Arcade.
 func (a *App) httpClient() *http.Client {
-	if !a.traced {
-		return &http.Client{Transport: a.Track.ToArcade()}
+	network := http.RoundTripper(wall{a.Track.ToArcade(), a})
+	if a.traced {
+		network = tracer{network, a}
 	}
-	return &http.Client{Transport: tracer{a.Track.ToArcade(), a}}
+	return &http.Client{Transport: network}
+}
+
+// wall keeps requests from arcade.dev while a self-hosted context is active, or may be.
+type wall struct {
+	network http.RoundTripper
+	app     *App
+}
+
+// RoundTrip carries the request out, unless it would tell Arcade of an installation that keeps to itself.
+func (w wall) RoundTrip(request *http.Request) (*http.Response, error) {
+	if identity.AtArcade(request.URL.Hostname()) && !w.app.mayAsk {
+		if s, err := w.app.session(); err == nil && s.File.KeepsToItself() {
+			return nil, errors.New("nothing is sent to arcade.dev while a self-hosted context is active")
+		}
+	}
+	return w.network.RoundTrip(request)
 }
 
 // tracer tells method, address, status and duration of a request. Headers, bodies, queries and

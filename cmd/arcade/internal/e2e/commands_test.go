@@ -246,8 +246,8 @@ func TestLoginSucceedsWhenCloudIsSlowAndTheLinkIsMadeLater(t *testing.T) {
 func TestAKeyInTheEnvironmentOwnsItsEventsAndLinksNothing(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
+	m.Machine = m.Production()
 	m.Cloud.Meet("ci")
-	m.WriteCredentials("")
 	m.Must("succeed")
 	m.AwaitEvents(1, 10*time.Second)
 	m.AwaitNoFlusher()

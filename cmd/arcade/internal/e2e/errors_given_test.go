@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
@@ -37,6 +38,38 @@ func cloudFile(members ...string) func(*machine, *exec.Cmd) {
 	return func(s *machine, cmd *exec.Cmd) {
 		s.writeCloud(members...)
 		cmd.Env = append(cmd.Env, "ARCADE_API_KEY=")
+	}
+}
+
+// selfHosted is a home whose only context is self-hosted, with these variables.
+func selfHosted(variables ...string) func(*machine, *exec.Cmd) {
+	return func(s *machine, cmd *exec.Cmd) {
+		s.writeFile("credentials.yaml", `cloud:
+  contexts:
+    onprem:
+      kind: self_hosted
+      engine_url: https://engine.corp.example
+      auth: {access_token: t, refresh_token: r, expires_at: 2090-01-01T00:00:00.123456}
+      context: {org_id: o, org_name: O, project_id: p, project_name: P}
+`)
+		cmd.Env = append(append(cmd.Env, "ARCADE_API_KEY="), variables...)
+	}
+}
+
+// withoutHost takes the host off the command line that each secret command of the table has.
+func withoutHost(given func(*machine, *exec.Cmd)) func(*machine, *exec.Cmd) {
+	return func(s *machine, cmd *exec.Cmd) {
+		at := slices.Index(cmd.Args, "--host")
+		cmd.Args = slices.Delete(cmd.Args, at, at+4)
+		given(s, cmd)
+	}
+}
+
+func readableLogin(s *machine, cmd *exec.Cmd) {
+	onlyUnixSaysSo(s)
+	cloudFile("auth: {access_token: t, refresh_token: r, expires_at: 2090-01-01T00:00:00.123456}")(s, cmd)
+	if err := os.Chmod(s.Path("credentials.yaml"), 0o644); err != nil {
+		s.Fatal(err)
 	}
 }
 
@@ -78,7 +111,7 @@ func (s *machine) spoilRefreshToken() {
 func keyInForce(s *machine, cmd *exec.Cmd) {
 	s.Cloud.Meet("ada")
 	s.WriteCredentials("arc_ada")
-	cmd.Env = append(cmd.Env, "ARCADE_API_KEY="+sentinel)
+	cmd.Env = append(cmd.Env, "ARCADE_API_KEY="+sentinel, testbed.TestProduction+"=cloud.arcade.dev="+s.Cloud.URL)
 }
 
 func directoryAsCredentials(s *machine, cmd *exec.Cmd) {

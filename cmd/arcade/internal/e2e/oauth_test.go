@@ -162,11 +162,8 @@ func TestSecretsAreThoseOfTheActiveProject(t *testing.T) {
 		t.Errorf("the Engine got %v, want %v", paths, want)
 	}
 	m.writeFile("credentials.yaml", strings.Replace(m.ReadFile("credentials.yaml"), "http://localhost", "https://arcade.example.com", 1))
-	for _, key := range []string{"ARCADE_API_KEY=", "ARCADE_API_KEY=arc_x"} { // taken for one of the same Cloud
-		m.Env = append(m.Env, key)
-		if r := m.Run("secret", "list"); r.Code != 1 || !strings.Contains(r.Stderr, "Name it with --host") {
-			t.Errorf("%s secret list: %+v; want the Engine of an unknown Cloud to be asked for", key, r)
-		}
+	if r := m.Run("secret", "list"); r.Code != 1 || !strings.Contains(r.Stderr, "Name it with --host") {
+		t.Errorf("secret list: %+v; want the Engine of an unknown Cloud to be asked for", r)
 	}
 }
 

@@ -24,7 +24,7 @@ func ForChild(name string) string { return name + "_CHILD" }
 // childTestEnvironment is what a flusher under test gets beside what every flusher gets.
 func childTestEnvironment(lookup func(name string) (string, bool), lease string) []string {
 	environment := []string{testLease + "=" + lease}
-	for _, name := range []string{TestKillAt, TestKillAfter, TestStopAt, TestTrace, TestMachine, TestClock} {
+	for _, name := range []string{TestKillAt, TestKillAfter, TestStopAt, TestTrace, TestMachine, TestClock, TestProduction} {
 		value, set := lookup(ForChild(name))
 		if !set {
 			value, _ = lookup(name)

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
+	"github.com/ArcadeAI/arcade-cli/identity"
 	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/detach"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -35,6 +38,9 @@ const (
 	TestClock    = "ARCADE_TEST_CLOCK"    // a duration that is added to the clock
 	TestAsIs     = "ARCADE_TEST_AS_IS"    // start flushers as the released program does
 	TestPatience = "ARCADE_TEST_PATIENCE" // with a browser, a duration
+	// TestProduction says what stands in for arcade.dev: "cloud.arcade.dev=ADDRESS", separated by blanks.
+	// The other names there are known to nobody.
+	TestProduction = "ARCADE_TEST_PRODUCTION"
 )
 
 // Flusher is the marker of a flusher's process. In a command that has it, none is started.
@@ -69,9 +75,31 @@ func underTest(role string) (*cli.App, *points) {
 	if os.Getenv("BROWSER") == standIn {
 		a.Browse = browseAsAPersonWould
 	}
+	network := a.Track.Network
+	a.Track.Network = func() http.RoundTripper { return production{network()} }
 	a.Extend = addTestCommands
 	a.Track.Start = startUnderTest
 	return a, points
+}
+
+// production brings what is meant for arcade.dev to its stand-ins.
+type production struct{ network http.RoundTripper }
+
+// RoundTrip carries the request out.
+func (p production) RoundTrip(r *http.Request) (*http.Response, error) {
+	host := r.URL.Hostname()
+	if !identity.AtArcade(host) {
+		return p.network.RoundTrip(r)
+	}
+	for _, standIn := range strings.Fields(os.Getenv(TestProduction)) {
+		name, address, _ := strings.Cut(standIn, "=")
+		if there, err := url.Parse(address); err == nil && name == host {
+			r = r.Clone(r.Context())
+			r.URL.Scheme, r.URL.Host, r.Host = there.Scheme, there.Host, host
+			return p.network.RoundTrip(r)
+		}
+	}
+	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 }
 
 // startUnderTest starts a flusher that is under test, too.

@@ -57,6 +57,11 @@ func (m *Machine) With(env ...string) *Machine {
 	return &same
 }
 
+// Production returns the same machine, for which its Cloud and its Engine are those of arcade.dev.
+func (m *Machine) Production() *Machine {
+	return m.With(TestProduction + "=cloud.arcade.dev=" + m.Cloud.URL + " api.arcade.dev=" + m.Engine.URL)
+}
+
 // Proxy is an HTTP proxy that brings everybody to the same server. net/http sends what is for the
 // machine itself to no proxy, so a test needs a name that only the proxy can resolve.
 type Proxy struct {

@@ -52,9 +52,9 @@ type Properties struct {
 	ErrorMessage string `json:"error_message,omitempty"`
 }
 
-// event makes the event of a command that ran with the login file. One that ran with a key from the
-// environment, and the logout, say nothing of the login's project.
-func (t *Tracker) event(c Command, file identity.Credentials) outbox.Message {
+// event makes the event of a command. One that ran with a key from the environment or on an installation
+// that keeps to itself, and the logout, say nothing of the login's project.
+func (t *Tracker) event(c Command, u used) outbox.Message {
 	took := c.Ended.Sub(c.Began)
 	p := Properties{
 		CommandName:     c.Name,
@@ -67,8 +67,8 @@ func (t *Tracker) event(c Command, file identity.Credentials) outbox.Message {
 		DurationMS:      took.Round(time.Millisecond).Milliseconds(),
 		ErrorMessage:    shorten(c.Failure, errorMessageLimit),
 	}
-	if _, isLogout := c.Change.(identity.Logout); !isLogout && t.Env("ARCADE_API_KEY") == "" {
-		p.OrgID, p.ProjectID = file.OrgID, file.ProjectID
+	if _, isLogout := c.Change.(identity.Logout); !isLogout && u.key == "" && !u.apart {
+		p.OrgID, p.ProjectID = u.file.OrgID, u.file.ProjectID
 	}
 	event := Succeeded
 	if c.Failure != "" {
@@ -100,6 +100,8 @@ type Command struct {
 	Began, Ended time.Time
 	// Failure says in fixed words why it failed, "" when it did not.
 	Failure string
+	// UsesLogin says that it used the login, or looked for one, whatever key the environment has.
+	UsesLogin bool
 	// Change is what it did to the identity, nil for nothing.
 	Change identity.Input
 }

@@ -20,9 +20,9 @@ func (t *Tracker) config(home Home, again bool) outbox.Config {
 		Sink:   t.sink(),
 		Tables: migrations.Identity(),
 
-		Environment: []string{"ARCADE_USAGE_HOST", "ARCADE_USAGE_KEY", "ARCADE_USAGE_TRACKING"},
+		Environment: []string{"ARCADE_USAGE_HOST", "ARCADE_USAGE_KEY", "ARCADE_USAGE_TRACKING", "ARCADE_CONTEXT"},
 		Paths:       []string{"ARCADE_WORK_DIR"},
-		Secrets:     []string{"ARCADE_API_KEY"},
+		Secrets:     []string{"ARCADE_API_KEY", "ARCADE_URL"}, // an address may hold a password
 		Consent:     t.Switches().consent(),
 
 		Resolve:  resolver{t, home, again}.resolve,

@@ -73,13 +73,13 @@ func (t *Tracker) record(ctx context.Context, c Command, wait time.Duration) (do
 		return done, event, err
 	}
 	done, err = box.Record(ctx, func(tx *outbox.Tx) error { // with tracking off nothing is read, either
-		credentials := readCredentials(home)
-		event = t.event(c, credentials.Credentials)
+		used := t.uses(home, c)
+		event = t.event(c, used)
 		now, err := readIdentity(ctx, tx.Tx, home)
 		if err != nil {
 			return err
 		}
-		input, err := t.input(ctx, tx, c.Change, credentials)
+		input, err := t.input(ctx, tx, c.Change, used)
 		if err != nil {
 			return err
 		}
@@ -97,29 +97,44 @@ func (t *Tracker) record(ctx context.Context, c Command, wait time.Duration) (do
 	return done, event, err
 }
 
+// used is what a command used, or could have used, of the credentials.
+type used struct {
+	file fileCredentials
+	key  string // the fingerprint of the environment's, "" when it was not used
+	// apart: they belong to an installation that keeps to itself.
+	apart bool
+}
+
+func (t *Tracker) uses(home Home, c Command) used {
+	u := used{file: readCredentials(home)}
+	u.apart = u.file.SelfHosted()
+	if key, apart := t.KeyInForce(); !c.UsesLogin && key.Present() {
+		u.key, u.apart = key.Fingerprint(), apart
+	}
+	return u
+}
+
 // input turns what the command did, and the credentials it could have used, into the state
 // machine's terms.
-func (t *Tracker) input(ctx context.Context, tx *outbox.Tx, change identity.Input, file fileCredentials) (identity.Input, error) {
-	apiKey, _ := t.APIKey() // one that nobody can use is nobody's
-	key := identity.FingerprintKey(apiKey)
-	keyPrincipal, err := identity.Principal(ctx, tx.Tx, key)
-	if err != nil {
-		return nil, err
+func (t *Tracker) input(ctx context.Context, tx *outbox.Tx, change identity.Input, u used) (identity.Input, error) {
+	if _, isLogout := change.(identity.Logout); u.apart && !isLogout {
+		return identity.Apart{}, nil
 	}
 	switch change := change.(type) {
 	case identity.Login:
 		if change.Principal != "" {
-			err = identity.Remember(ctx, tx.Tx, change.Credential, change.Principal, tx.Now())
+			return change, identity.Remember(ctx, tx.Tx, change.Credential, change.Principal, tx.Now())
 		}
-		return change, err
-	case identity.Logout:
-		change.Key, change.KeyPrincipal = key, keyPrincipal
 		return change, nil
 	case nil:
-		principal, err := identity.Principal(ctx, tx.Tx, file.fingerprint)
+		keyPrincipal, err := identity.Principal(ctx, tx.Tx, u.key)
+		if err != nil {
+			return nil, err
+		}
+		principal, err := identity.Principal(ctx, tx.Tx, u.file.fingerprint)
 		return identity.Command{
-			Credential: file.fingerprint, Principal: principal, Unreadable: file.unreadable,
-			Key: key, KeyPrincipal: keyPrincipal,
+			Credential: u.file.fingerprint, Principal: principal, Unreadable: u.file.unreadable,
+			Key: u.key, KeyPrincipal: keyPrincipal,
 		}, err
 	default:
 		return change, nil

@@ -51,16 +51,22 @@ func (r resolver) resolve(ctx context.Context, box *outbox.Outbox, names []strin
 	return nil
 }
 
-// atHand returns the credentials that this process can present: the file's and the key's of the
-// environment. A flusher never renews a token, and never asks with one that has expired.
+// atHand returns the credentials that this process can present: the logins of the file and the key of the
+// environment. A flusher never renews a token, and never asks with one that has expired. While an
+// installation that keeps to itself is in use, or the file does not tell, nobody is asked.
 func (r resolver) atHand() []identity.Credentials {
 	var list []identity.Credentials
 	file := readCredentials(r.home)
-	if file.fingerprint != "" && !file.Expired(r.t.Now()) {
-		list = append(list, file.Credentials)
+	if !file.unreadable && !file.SelfHosted() {
+		logins, _ := r.home.Credentials().Logins()
+		for _, c := range logins.Contexts {
+			if c.Present() && !c.SelfHosted() && !c.Expired(r.t.Now()) {
+				list = append(list, c)
+			}
+		}
 	}
-	if key, err := r.t.APIKey(); err == nil && key != "" {
-		list = append(list, identity.Credentials{APIKey: key, CoordinatorURL: file.CoordinatorURL})
+	if key, apart := r.t.KeyInForce(); key.Present() && !apart {
+		list = append(list, key)
 	}
 	return list
 }

@@ -62,29 +62,24 @@ var ErrNoHome = errors.New("no home directory")
 
 // Home is the directory that both of Arcade's CLIs keep their files in.
 type Home struct {
-	dir string
-	// ofWork says that it is in $ARCADE_WORK_DIR, where the Python CLI keeps its login one level
-	// higher.
-	ofWork bool
+	dir         string
+	credentials identity.CredentialsFile
 }
 
-// Credentials is the file that a login leaves.
-func (h Home) Credentials() identity.CredentialsFile {
-	file := identity.CredentialsFile{Path: filepath.Join(h.dir, "credentials.yaml")}
-	if h.ofWork {
-		file.Fallback = filepath.Join(filepath.Dir(h.dir), "credentials.yaml")
-	}
-	return file
-}
+// Credentials is the file that a login leaves, with the context that ARCADE_CONTEXT names for one
+// command.
+func (h Home) Credentials() identity.CredentialsFile { return h.credentials }
 
 func (h Home) mirror() string { return filepath.Join(h.dir, "usage.json") }
 
 func (h Home) database() string { return filepath.Join(h.dir, "usage.db") }
 
-// Home is `.arcade` in $ARCADE_WORK_DIR, or in the home directory. The error can be ErrNoHome.
+// Home is `.arcade` in the home directory. In $ARCADE_WORK_DIR it is `.arcade`, too, but the Python CLI
+// means the directory itself: a login of its is used where it is, and where it was the first its
+// directory is ours. The error can be ErrNoHome.
 func (t *Tracker) Home() (Home, error) {
-	user := userHome(t.Env)
-	base := cmp.Or(t.Env("ARCADE_WORK_DIR"), user)
+	user, work := userHome(t.Env), t.Env("ARCADE_WORK_DIR")
+	base := cmp.Or(work, user)
 	if base == "~" || len(base) > 1 && base[0] == '~' && os.IsPathSeparator(base[1]) {
 		if user == "" {
 			return Home{}, ErrNoHome
@@ -95,7 +90,38 @@ func (t *Tracker) Home() (Home, error) {
 		return Home{}, ErrNoHome
 	}
 	abs, err := filepath.Abs(base)
-	return Home{filepath.Join(abs, ".arcade"), t.Env("ARCADE_WORK_DIR") != ""}, err
+	home := Home{dir: filepath.Join(abs, ".arcade")}
+	home.credentials = identity.CredentialsFile{Path: filepath.Join(home.dir, "credentials.yaml"), Context: t.Env("ARCADE_CONTEXT")}
+	if work == "" || err != nil {
+		return home, err
+	}
+	home.credentials.Named, home.credentials.Shared = true, filepath.Join(abs, "credentials.yaml")
+	if _, missing := os.Stat(home.dir); missing != nil && (home.credentials.InShared() || exists(filepath.Join(abs, "usage.db"))) {
+		home.dir = abs
+		home.credentials.Path, home.credentials.Shared = home.credentials.Shared, ""
+	}
+	return home, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// Credential is what a command uses of the login file and the environment. Without a home there is
+// only the environment. The errors are ErrNoHome and those of the file's Using.
+func (t *Tracker) Credential() (identity.Using, error) {
+	home, err := t.Home()
+	if err != nil && t.variables().Key == "" {
+		return identity.Using{}, err
+	}
+	return home.Credentials().Using(t.variables())
+}
+
+// variables leaves out a key that nobody can use: it is nobody's.
+func (t *Tracker) variables() identity.Variables {
+	key, _ := t.APIKey()
+	return identity.Variables{URL: t.Env("ARCADE_URL"), Key: key}
 }
 
 // debug tells somebody who asked for it.

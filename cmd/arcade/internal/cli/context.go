@@ -1,0 +1,416 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/secrets"
+)
+
+func (a *App) newContext() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "context",
+		Short: "Show or change the installation that you work with",
+		Long: `A context is a login at one installation of Arcade: Arcade Cloud, or one of your
+own. 'arcade login --url' makes one. Without a command, show the active one.
+ARCADE_CONTEXT names another for one command.`,
+		Example: "  arcade context\n  arcade context list\n  arcade context set NAME",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			login, err := a.loggedIn()
+			if err != nil {
+				return err
+			}
+			return a.say(secrets.Printable(cmp.Or(login.Name, identity.DefaultContext)))
+		},
+	}
+	a.allowTracing(cmd)
+	cmd.AddCommand(a.newContextList(), a.newContextSet(), a.newContextShow())
+	return cmd
+}
+
+// ListedContext is one item of `context list --json`, and what `context show --json` prints.
+type ListedContext struct {
+	Name         string  `json:"name"`
+	Kind         string  `json:"kind"` // cloud or self_hosted
+	EngineURL    *string `json:"engine_url"`
+	CloudURL     *string `json:"cloud_url"`
+	DashboardURL *string `json:"dashboard_url"`
+	Email        *string `json:"email"`
+	Active       bool    `json:"active"`
+}
+
+// contexts are those of the file, with the name of the one in force. Without a file there are none.
+func (a *App) contexts() (items []ListedContext, err error) {
+	s, err := a.session()
+	if err != nil {
+		return nil, err
+	}
+	logins, err := s.File.Logins()
+	if errors.Is(err, fs.ErrNotExist) {
+		return []ListedContext{}, nil
+	}
+	if err == nil && s.File.Context != "" {
+		_, err = s.File.Read()
+	}
+	if err != nil {
+		return nil, a.loginFailure(s.File.Path, err)
+	}
+	active := cmp.Or(s.File.Context, logins.Active)
+	items = []ListedContext{}
+	for _, login := range logins.Contexts {
+		if !login.Present() && login.Name == "" {
+			continue // a file that says nothing
+		}
+		name := cmp.Or(login.Name, identity.DefaultContext)
+		item := ListedContext{Name: name, Kind: identity.ArcadeCloud, CloudURL: cloudAddress(login), Email: orNull(login.Email), Active: name == active}
+		if login.SelfHosted() {
+			item.Kind = identity.SelfHosted
+		}
+		if engine, err := (identity.Using{Login: login, FromFile: true}).Engine(); err == nil {
+			item.EngineURL = &engine
+		}
+		if login.DashboardURL != "" {
+			item.DashboardURL = orNull(bareAddress(login.DashboardURL))
+		}
+		items = append(items, item)
+	}
+	slices.SortFunc(items, func(x, y ListedContext) int { return strings.Compare(x.Name, y.Name) })
+	return items, nil
+}
+
+func (a *App) newContextList() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List the contexts that you are logged in to",
+		Aliases: []string{"ls"},
+		Example: "  arcade context list\n  arcade context list --json",
+		Args:    noArgs,
+		RunE:    func(*cobra.Command, []string) error { return a.listContexts(asJSON) },
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print them as a JSON array")
+	return cmd
+}
+
+func (a *App) listContexts(asJSON bool) error {
+	items, err := a.contexts()
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, c := range items {
+		rows = append(rows, []string{c.Name, kindInWords(c.Kind), valueOr(c.EngineURL, ""), a.tick(c.Active)})
+	}
+	columns := []term.Column{{Title: "NAME"}, {Title: "KIND", Drop: 2}, {Title: "ENGINE", Shrink: true, Drop: 1}, {Title: "ACTIVE"}}
+	switch {
+	case asJSON:
+		return a.Out.JSON(items)
+	case !a.Out.Interactive:
+		return a.Out.TSV(columns, rows)
+	case len(items) == 0:
+		return a.say("There are no contexts: you are not logged in.")
+	}
+	if err := a.Out.Table("", columns, rows); err != nil {
+		return err
+	}
+	return a.say(term.Count(len(items), "context", "contexts") + ". 'arcade context set NAME' changes the active one.")
+}
+
+func kindInWords(kind string) string { return strings.ReplaceAll(kind, "_", "-") }
+
+func (a *App) newContextSet() *cobra.Command {
+	return &cobra.Command{
+		Use:     "set NAME",
+		Short:   "Work with another context",
+		Aliases: []string{"use"},
+		Example: "  arcade context set NAME",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return wrongUsage(cmd, "not one argument", "give the name of a context, and only one")
+			}
+			return a.setContext(cmd.Context(), args[0])
+		},
+		ValidArgsFunction: a.completeContexts,
+	}
+}
+
+func (a *App) setContext(ctx context.Context, name string) error {
+	s, err := a.session()
+	if err != nil {
+		return err
+	}
+	if err := s.File.Activate(ctx, name); err != nil {
+		return a.loginFailure(s.File.Path, err)
+	}
+	if other := a.Track.Env("ARCADE_CONTEXT"); other != "" && other != name {
+		a.tell("ARCADE_CONTEXT is set, too: commands go on using the context that it names.")
+	}
+	return a.say("The context " + secrets.Printable(name) + " is active now.")
+}
+
+func (a *App) newContextShow() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "show [NAME]",
+		Short:   "Show a context, the active one if none is named",
+		Example: "  arcade context show\n  arcade context show NAME --json",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return wrongUsage(cmd, "not one argument", "give the name of a context, and only one")
+			}
+			return a.showContext(strings.Join(args, ""), asJSON)
+		},
+		ValidArgsFunction: a.completeContexts,
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
+	return cmd
+}
+
+func (a *App) showContext(name string, asJSON bool) error {
+	items, err := a.contexts()
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(items, func(c ListedContext) bool { return c.Name == name || name == "" && c.Active })
+	switch {
+	case len(items) == 0:
+		return errNotLoggedIn
+	case at < 0:
+		return unknownContext(items)
+	case asJSON:
+		return a.Out.JSON(items[at])
+	}
+	c := items[at]
+	lines := [][2]string{{"Name", c.Name}, {"Kind", kindInWords(c.Kind)}, {"E-mail", valueOr(c.Email, "not in the credentials file")},
+		{"Engine", valueOr(c.EngineURL, "not known")}, {"Cloud", valueOr(c.CloudURL, "none")}, {"Dashboard", valueOr(c.DashboardURL, "not known")},
+		{"Active", map[bool]string{true: "yes", false: "no"}[c.Active]}}
+	var text []string
+	for _, line := range lines {
+		text = append(text, a.labelled(line[0], secrets.Printable(line[1]), 12))
+	}
+	return a.say(strings.Join(text, "\n"))
+}
+
+func unknownContext(items []ListedContext) error {
+	var names []string
+	for _, c := range items {
+		names = append(names, c.Name)
+	}
+	return contextFailure(names)
+}
+
+// contextFailure is that of a name that no context has.
+func contextFailure(names []string) error {
+	return failed("unknown context", "there is no context of this name", "There are: "+secrets.Printable(strings.Join(names, ", "))+".")
+}
+
+func (a *App) completeContexts(_ *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	var words []string
+	if items, err := a.contexts(); err == nil && len(args) == 0 {
+		for _, c := range items {
+			if strings.HasPrefix(c.Name, begun) {
+				words = append(words, cobra.CompletionWithDesc(c.Name, valueOr(c.EngineURL, kindInWords(c.Kind))))
+			}
+		}
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
+// validContext says whether a word can be the name of a new context: one that every reader of the file takes
+// for a text, and every shell for a word.
+func validContext(name string) bool {
+	return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`).MatchString(name) &&
+		!slices.Contains([]string{"null", "true", "false", "yes", "no", "on", "off", "y", "n"}, strings.ToLower(name))
+}
+
+// target is the login that `arcade login` is to make, without its credentials: where, and in which context.
+func (a *App) target(ctx context.Context, cmd *cobra.Command, o loginOptions) (identity.Credentials, error) {
+	s, err := a.session()
+	if err != nil {
+		return identity.Credentials{}, err
+	}
+	logins, err := s.File.Logins()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.As(err, new(*identity.UnbelievedError)) {
+		return identity.Credentials{}, a.loginFailure(s.File.Path, err)
+	}
+	named := cmd.Flags().Changed("host") || cmd.Flags().Changed("port")
+	a.mayAsk = named || o.url != "" || o.context != ""
+	if o.url != "" {
+		return a.discovered(ctx, cmd, o, logins)
+	}
+	name := cmp.Or(o.context, a.Track.Env("ARCADE_CONTEXT"))
+	known, found := logins.Find(cmp.Or(name, logins.Active))
+	switch {
+	case o.context != "" && !found && !validContext(name):
+		return identity.Credentials{}, badContext(cmd)
+	case o.context == "" && name != "" && !found:
+		return identity.Credentials{}, contextFailure(logins.Names())
+	case !named && found && known.SelfHosted() && known.CloudURL() == "" && !o.withKey:
+		return identity.Credentials{}, withoutCloud()
+	case !named && found && known.SelfHosted(): // this login once more
+		return identity.Credentials{Name: known.Name, Kind: known.Kind, EngineURL: known.EngineURL,
+			CoordinatorURL: known.CoordinatorURL, DashboardURL: known.DashboardURL}, nil
+	}
+	base, err := o.base()
+	return identity.Credentials{Name: cmp.Or(name, identity.DefaultContext), CoordinatorURL: base}, err
+}
+
+func badContext(cmd *cobra.Command) error {
+	f := wrongUsage(cmd, "invalid value for --context", "a context's name is a word of letters, digits, - and _, of 64 characters at most, and begins with a letter")
+	f.code = exitFailure
+	return f
+}
+
+// discovered is the target that an installation tells of itself. Its context is named like its Engine's host,
+// as the Python CLI does.
+func (a *App) discovered(ctx context.Context, cmd *cobra.Command, o loginOptions, logins identity.Logins) (identity.Credentials, error) {
+	if cmd.Flags().Changed("host") || cmd.Flags().Changed("port") {
+		return identity.Credentials{}, wrongUsage(cmd, "--url with --host", "--url and --host exclude each other")
+	}
+	if _, found := logins.Find(o.context); o.context != "" && !found && !validContext(o.context) {
+		return identity.Credentials{}, badContext(cmd)
+	}
+	target, err := identity.Discover(ctx, a.httpClient(), o.url)
+	switch {
+	case errors.Is(err, identity.ErrNoEngine):
+		return target, failed("installation without TLS", "--url, and what is found there, have to be addresses with https://, without a password or a query",
+			"Give one such as https://arcade.example.com.")
+	case errors.Is(err, identity.ErrNoDiscovery):
+		return target, failed("no discovery", "this server does not tell where its Arcade is: it predates that, or is no Arcade",
+			"Check --url; or log in with --host HOST, which names its Arcade Cloud.")
+	case ctx.Err() != nil:
+		return target, errInterrupted
+	case err != nil:
+		return target, failed("installation not asked", "the installation was not found at --url: "+cause(err), "Check --url and the network, then run the command again.")
+	case target.CloudURL() == "" && !o.withKey:
+		return target, withoutCloud()
+	}
+	engine, err := url.Parse(cmp.Or(target.EngineURL, target.CoordinatorURL))
+	if err != nil {
+		return target, err
+	}
+	target.Name = cmp.Or(o.context, strings.ToLower(engine.Hostname()))
+	return target, nil
+}
+
+func withoutCloud() error {
+	return failed("installation without a login", "this installation has no Arcade Cloud to log in at", "Log in with an API key: add --with-key.")
+}
+
+// selfHosted says whether events keep to the anonymous id.
+func (a *App) selfHosted() bool {
+	used, err := a.Track.Credential()
+	return err == nil && used.Apart
+}
+
+// inItsContext is what is said behind a login where there are several contexts.
+func (a *App) inItsContext() string {
+	if name := a.Track.ContextName(); name != "" {
+		return " in the context " + secrets.Printable(cmp.Or(a.context, name))
+	}
+	return ""
+}
+
+func (a *App) newLogout() *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:     "logout",
+		Short:   "Log out and forget the credentials",
+		Long:    "Log out of the active context and forget its credentials; with --all, of every one.",
+		Example: "  arcade logout\n  arcade logout --all",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.logout(cmd.Context(), all)
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "log out of all contexts")
+	a.allowTracing(cmd)
+	return cmd
+}
+
+func (a *App) logout(ctx context.Context, all bool) error {
+	s, err := a.session()
+	if err != nil {
+		return err
+	}
+	if a.Track.Env("ARCADE_API_KEY") != "" {
+		defer a.tell("ARCADE_API_KEY is still set: commands go on using that key.")
+	}
+	logins, err := s.File.Logins()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		a.change = identity.Logout{}
+		return a.say("You are not logged in.")
+	case errors.Is(err, identity.ErrCredentialsNewer) && !all:
+		return a.loginFailure(s.File.Path, err)
+	}
+	login, _ := logins.Find(cmp.Or(s.File.Context, logins.Active))
+	if err == nil && s.File.Context != "" {
+		if _, err := s.File.Read(); err != nil {
+			return a.loginFailure(s.File.Path, err)
+		}
+	}
+	if all || len(logins.Contexts) < 2 { // an unreadable file is removed all the same
+		if err := s.File.Remove(); err != nil {
+			return a.notRemoved(s.File.Path, err)
+		}
+		a.change = leaving(login, logins.Contexts)
+		return a.say("You are logged out." + livesOn(login))
+	}
+	left, err := s.File.Forget(ctx, login)
+	if err != nil {
+		return a.loginFailure(s.File.Path, err)
+	}
+	a.change = leaving(login, []identity.Credentials{login})
+	return a.say(fmt.Sprintf("You are logged out of the context %s. Left: %s; %s is active now.",
+		secrets.Printable(login.Name), secrets.Printable(strings.Join(left.Names(), ", ")), secrets.Printable(left.Active)) + livesOn(login))
+}
+
+// livesOn is what a logout here does not end.
+func livesOn(login identity.Credentials) string {
+	switch {
+	case login.APIKey != "":
+		return "\nThe API key itself stays valid."
+	case login.Present():
+		return "\nThe session at Arcade Cloud lives on until it ends by itself."
+	}
+	return ""
+}
+
+// leaving is what a logout of the active login, and of all those that go with it, does to the identity: nothing
+// when only installations were left that keep to themselves.
+func leaving(active identity.Credentials, gone []identity.Credentials) identity.Input {
+	if len(gone) > 0 && !slices.ContainsFunc(gone, func(c identity.Credentials) bool { return !c.SelfHosted() }) {
+		return identity.Apart{}
+	}
+	if active.SelfHosted() {
+		return identity.Logout{Apart: true}
+	}
+	return identity.Logout{Credential: active.Fingerprint()}
+}
+
+func (a *App) notRemoved(path string, err error) error {
+	const words, before = "credentials not removed", "the credentials file cannot be removed: "
+	if track.FileReason(path, err).Code != "" {
+		return a.credentialsFailure(words, before, path, err)
+	}
+	return failed(words, before+cause(err), "Remove it yourself; until then you are logged in.")
+}

@@ -1,0 +1,182 @@
+//go:build unix
+
+package identity
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestALoginFileIsBelievedWhenItIsMineAlone(t *testing.T) {
+	for mode, want := range map[fs.FileMode]bool{0o600: true, 0o400: true, 0o700: true, 0o640: false, 0o604: false, 0o660: false, 0o606: false, 0o644: false, 0o666: false} {
+		f := credentialsAt(t, oauthFile)
+		old := time.Now().Add(-time.Hour) // so that nobody takes it for one that is being written
+		if err := errors.Join(os.Chmod(f.Path, mode), os.Chtimes(f.Path, old, old)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := f.Read()
+		var unbelieved *UnbelievedError
+		if refused := errors.As(err, &unbelieved); refused == want || got.Present() != want {
+			t.Errorf("mode %o: got %s, %v; want it believed: %v", mode, show(got), err, want)
+		}
+		if !want && (!unbelieved.Chmod || unbelieved.Path != f.Path || strings.Contains(err.Error(), "SENTINEL")) {
+			t.Errorf("mode %o: %+v; want advice to run chmod", mode, unbelieved)
+		}
+	}
+}
+
+func TestAFileThatPythonIsWritingIsReadableForAMoment(t *testing.T) {
+	f := credentialsAt(t, "")
+	if err := os.WriteFile(f.Path, []byte(oauthFile), 0o644); err != nil { // written, not yet chmod-ed
+		t.Fatal(err)
+	}
+	if err := os.Chmod(f.Path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		time.Sleep(2 * lockPause)
+		_ = os.Chmod(f.Path, 0o600)
+	}()
+	if got, err := f.Read(); err != nil || !got.Present() {
+		t.Errorf("got %s, %v; want the login, its mode is on the way", show(got), err)
+	}
+}
+
+func TestALoginIntoAFileThatOthersCouldReadMakesItPrivate(t *testing.T) {
+	f := credentialsAt(t, contextFiles()["a map"])
+	for mode, want := range map[fs.FileMode]bool{0o644: true, 0o666: false} {
+		if err := os.Chmod(f.Path, mode); err != nil {
+			t.Fatal(err)
+		}
+		before := contentOf(t, f.Path)
+		err := f.Write(t.Context(), oauthCredentials(time.Now()))
+		if (err == nil) != want {
+			t.Errorf("mode %o: got %v; want it written: %v, what others wrote must not become ours", mode, err, want)
+		}
+		if want {
+			checkPrivate(t, f.Path)
+		} else if contentOf(t, f.Path) != before {
+			t.Error("the file was written all the same")
+		}
+	}
+}
+
+func TestSomebodyElsesFileIsNotBelieved(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file to somebody else")
+	}
+	const nobody, ada = 65534, 1000
+	f := credentialsAt(t, oauthFile)
+	chown := func(path string, to int) {
+		t.Helper()
+		if err := os.Lchown(path, to, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := time.Now().Add(-time.Hour)
+	_ = os.Chtimes(f.Path, old, old)
+	chown(f.Path, nobody)
+	var unbelieved *UnbelievedError
+	if got, err := f.Read(); !errors.As(err, &unbelieved) || unbelieved.Chmod || unbelieved.Own || got.Present() {
+		t.Errorf("got %s, %v; want another user's file refused, and no advice to run chmod", show(got), err)
+	}
+	// As root in a person's home.
+	chown(filepath.Dir(f.Path), ada)
+	if _, err := f.Read(); !errors.As(err, &unbelieved) {
+		t.Errorf("got %v; want the file of a third one refused", err)
+	}
+	chown(f.Path, ada)
+	if got, err := f.Read(); err != nil || !got.Present() {
+		t.Errorf("got %s, %v; want the person's own login", show(got), err)
+	}
+	target := filepath.Join(t.TempDir(), "elsewhere.yaml")
+	put(t, target, oauthFile)
+	chown(target, ada)
+	if err := errors.Join(os.Remove(f.Path), os.Symlink(target, f.Path)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Read(); !errors.As(err, &unbelieved) {
+		t.Errorf("got %v; want no link followed as root in a person's home", err)
+	}
+}
+
+func TestAFileThatIsNotBelievedMakesUsMoreCarefulOnly(t *testing.T) {
+	for content, want := range map[string]bool{
+		"cloud: {coordinator_url: https://cloud.evil.example}\n": false,
+		contextFiles()["a map"]:                                  false,
+		contextFiles()["a map, the second context is active"]:    true,
+		"cloud: {contexts: [a]}\n":                               true,
+		"cloud: {\n":                                             true,
+		"":                                                       false,
+	} {
+		f := credentialsAt(t, "")
+		if err := os.WriteFile(f.Path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		old := time.Now().Add(-time.Hour)
+		for _, mode := range []fs.FileMode{0o600, 0o666} {
+			if err := errors.Join(os.Chmod(f.Path, mode), os.Chtimes(f.Path, old, old)); err != nil {
+				t.Fatal(err)
+			}
+			used, err := f.Using(Variables{Key: "arc_x"})
+			engine, refused := used.Engine()
+			if err != nil || used.Apart != want || (refused != nil) != want || !want && engine != "https://api.arcade.dev" {
+				t.Errorf("%q, mode %o: a key goes to %q, %v, apart %v; want apart %v, else production", content, mode, engine, refused, used.Apart, want)
+			}
+		}
+	}
+}
+
+func TestTheLoginInAWorkDirectory(t *testing.T) {
+	for name, c := range map[string]struct {
+		shared, own fs.FileMode // 0: there is none
+		want        string      // whose login is read, "" for an error
+	}{
+		"of Python alone":                         {0o600, 0, "shared"},
+		"of both":                                 {0o600, 0o600, "shared"},
+		"of ours alone":                           {0, 0o600, "own"},
+		"of Python, which others could write":     {0o666, 0o600, "own"},
+		"of Python alone, which others can write": {0o666, 0, ""},
+		"of neither":                              {0, 0, ""},
+		"of ours, which others could write":       {0, 0o666, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			work := t.TempDir()
+			f := CredentialsFile{Path: filepath.Join(work, ".arcade", "credentials.yaml"), Shared: filepath.Join(work, "credentials.yaml"), Named: true}
+			old := time.Now().Add(-time.Hour)
+			for path, mode := range map[string]fs.FileMode{f.Shared: c.shared, f.Path: c.own} {
+				if mode != 0 {
+					token := map[string]string{f.Shared: "shared", f.Path: "own"}[path]
+					_ = os.MkdirAll(filepath.Dir(path), 0o700)
+					put(t, path, strings.ReplaceAll(oauthFile, "tok_SENTINEL", token))
+					if err := errors.Join(os.Chmod(path, mode), os.Chtimes(path, old, old)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			got, err := f.Read()
+			if got.AccessToken != c.want || (err == nil) != (c.want != "") {
+				t.Errorf("got %s, %v; want the login of %q", show(got), err, c.want)
+			}
+			if c.want == "" && c.shared+c.own != 0 && !errors.As(err, new(*UnbelievedError)) {
+				t.Errorf("got %v; want to be told why the file is not used", err)
+			}
+			if c.want == "" {
+				return
+			}
+			got.Context.ProjectID = "changed"
+			if err := f.SetContext(t.Context(), got, got.Context); err != nil {
+				t.Fatal(err)
+			}
+			where := map[string]string{"shared": f.Shared, "own": f.Path}[c.want]
+			if !strings.Contains(contentOf(t, where), "changed") {
+				t.Errorf("the change is not where the login is, in %s", where)
+			}
+		})
+	}
+}
