@@ -151,7 +151,7 @@ func TestALoginGoesToAFileOfThisPersonAlone(t *testing.T) {
 	if info, err := os.Lstat(f.Path); err != nil || !info.Mode().IsRegular() {
 		t.Errorf("the login is %v, %v; want a file in the link's place", info, err)
 	}
-	if now, err := (CredentialsFile{Path: target}).Read(); err != nil || now != login {
+	if now, _, err := decodeLogin([]byte(contentOf(t, target))); err != nil || now.AccessToken != login.AccessToken {
 		t.Errorf("somebody else's file holds %s, %v; want it untouched", show(now), err)
 	}
 }

@@ -292,7 +292,8 @@ func (f CredentialsFile) Write(ctx context.Context, login Credentials) error {
 	}
 	return locked(ctx, path, nil, func() error {
 		d, err := f.readOwn(path)
-		if errors.Is(err, fs.ErrNotExist) {
+		// What a link leads to and is not this person's alone is left alone: the link goes.
+		if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*UnbelievedError)) && isLink(path) {
 			d, err = decodeDocument(nil, time.Local)
 		}
 		if err != nil {
@@ -307,6 +308,11 @@ func (f CredentialsFile) Write(ctx context.Context, login Credentials) error {
 		}
 		return writeLogin(path, content)
 	})
+}
+
+func isLink(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode()&os.ModeSymlink != 0
 }
 
 // SetContext makes context the project of login, which was read before. The

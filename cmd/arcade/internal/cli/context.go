@@ -334,7 +334,7 @@ func (a *App) newLogout() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "logout",
 		Short:   "Log out and forget the credentials",
-		Long:    "Log out of the active context and forget its credentials; with --all, of every one.",
+		Long:    "Log out of the active context and forget its credentials; --all: of every one.",
 		Example: "  arcade logout\n  arcade logout --all",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

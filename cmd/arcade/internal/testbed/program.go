@@ -88,7 +88,8 @@ type production struct{ network http.RoundTripper }
 // RoundTrip carries the request out.
 func (p production) RoundTrip(r *http.Request) (*http.Response, error) {
 	host := r.URL.Hostname()
-	if !identity.AtArcade(host) {
+	proxied := os.Getenv("HTTPS_PROXY")+os.Getenv("https_proxy") != "" // which is this machine's, too
+	if !identity.AtArcade(host) || proxied && os.Getenv(TestProduction) == "" {
 		return p.network.RoundTrip(r)
 	}
 	for _, standIn := range strings.Fields(os.Getenv(TestProduction)) {
