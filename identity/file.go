@@ -35,51 +35,6 @@ func openRegular(path string) (*os.File, error) {
 	return f, nil
 }
 
-// UnbelievedError says that a login file is not used, because somebody else
-// could have written it or can read it.
-type UnbelievedError struct {
-	Path string
-	// Own says that it is the person's, and that nobody else could write it.
-	Own bool
-	// Chmod says that the person can mend it by chmod 600.
-	Chmod bool
-
-	cloud bool // the file says that its login is not self-hosted
-}
-
-func (e *UnbelievedError) Error() string { return "others can read or write the credentials file" }
-
-// believe returns an [*UnbelievedError] for a login file that is not this
-// person's alone, as ssh asks of a key. Path is where it was opened.
-func (f CredentialsFile) believe(file *os.File, path string) error {
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	mine, private := isMine(file, info, path)
-	if mine && private {
-		return nil
-	}
-	if !private && !f.Named && hasNoModes(path, info) {
-		return nil
-	}
-	return &UnbelievedError{Path: path, Own: mine && info.Mode().Perm()&0o022 == 0, Chmod: mine && isWritable(path)}
-}
-
-// hasNoModes says whether the file system at path knows no permissions (a drive
-// of Windows, an exFAT stick, a share), so that nobody can make a file private
-// there. A file made beside tells.
-func hasNoModes(path string, info fs.FileInfo) bool {
-	probe, err := os.CreateTemp(filepath.Dir(path), temporaryPrefix(path)+"*"+temporarySuffix)
-	if err != nil {
-		return false
-	}
-	defer os.Remove(probe.Name())
-	defer probe.Close()
-	made, err := probe.Stat()
-	return err == nil && made.Mode().Perm()&0o077 != 0 && sameOwner(made, info)
-}
-
 // isMissing says that there is no file: also below something that is no directory.
 func isMissing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
@@ -219,4 +174,53 @@ func removeTemporaries(path string) error {
 		}
 	}
 	return err
+}
+
+// followed is where a login at path is or goes: what path is a link to, if that is a file of this
+// person's, or nothing yet in a directory of theirs; else path itself, so that a link that somebody
+// else may have planted is replaced or removed, and not what it leads to.
+func followed(path string) string {
+	target, err := linkTarget(path)
+	if err != nil || target == path || !mayFollow(filepath.Dir(path)) {
+		return path
+	}
+	info, err := os.Lstat(target)
+	if errors.Is(err, fs.ErrNotExist) {
+		if info, err = os.Stat(filepath.Dir(target)); err == nil && isOwn(info) {
+			return target
+		}
+		return path
+	}
+	if err == nil && info.Mode().IsRegular() && isOwn(info) {
+		return target
+	}
+	return path
+}
+
+// linkTarget returns what path is a symbolic link to, however often, or path
+// itself. The last file of the chain need not exist.
+func linkTarget(path string) (string, error) {
+	for range 40 { // as many as Linux follows
+		to, err := os.Readlink(path)
+		if err != nil {
+			return path, nil
+		}
+		if !filepath.IsAbs(to) {
+			directory, err := filepath.EvalSymlinks(filepath.Dir(path))
+			if err != nil {
+				return "", err
+			}
+			to = filepath.Join(directory, to)
+		}
+		path = to
+	}
+	return "", &fs.PathError{Op: "follow", Path: path, Err: errors.New("too many symbolic links")}
+}
+
+// withoutLink removes a link that somebody has put at path, where a file of ours is to be made.
+func withoutLink(path string) error {
+	if info, err := os.Lstat(path); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		return nil
+	}
+	return remove(path)
 }

@@ -148,6 +148,51 @@ func (f CredentialsFile) readDocument(path string) (*document, error) {
 	}
 }
 
+// UnbelievedError says that a login file is not used, because somebody else
+// could have written it or can read it.
+type UnbelievedError struct {
+	Path string
+	// Own says that it is the person's, and that nobody else could write it.
+	Own bool
+	// Chmod says that the person can mend it by chmod 600.
+	Chmod bool
+
+	cloud bool // the file says that its login is not self-hosted
+}
+
+func (e *UnbelievedError) Error() string { return "others can read or write the credentials file" }
+
+// believe returns an [*UnbelievedError] for a login file that is not this
+// person's alone, as ssh asks of a key. Path is where it was opened.
+func (f CredentialsFile) believe(file *os.File, path string) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	mine, private := isMine(file, info, path)
+	if mine && private {
+		return nil
+	}
+	if !private && !f.Named && hasNoModes(path, info) {
+		return nil
+	}
+	return &UnbelievedError{Path: path, Own: mine && info.Mode().Perm()&0o022 == 0, Chmod: mine && isWritable(path)}
+}
+
+// hasNoModes says whether the file system at path knows no permissions (a drive
+// of Windows, an exFAT stick, a share), so that nobody can make a file private
+// there. A file made beside tells.
+func hasNoModes(path string, info fs.FileInfo) bool {
+	probe, err := os.CreateTemp(filepath.Dir(path), temporaryPrefix(path)+"*"+temporarySuffix)
+	if err != nil {
+		return false
+	}
+	defer os.Remove(probe.Name())
+	defer probe.Close()
+	made, err := probe.Stat()
+	return err == nil && made.Mode().Perm()&0o077 != 0 && sameOwner(made, info)
+}
+
 func (f CredentialsFile) readFile(path string) (content []byte, changed time.Time, err error) {
 	file, err := openRegular(path)
 	if err != nil {

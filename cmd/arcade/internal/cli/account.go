@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -105,7 +107,8 @@ func (a *App) loginEnded() *failure {
 // loginAt is the command that makes the login anew, where it was made.
 func loginAt(login identity.Credentials) string {
 	command := "arcade login"
-	if u, err := url.Parse(login.CloudURL()); err == nil && u.Host != "" && !login.SelfHosted() && login.CloudURL() != identity.DefaultCloudURL {
+	u, err := url.Parse(login.CloudURL())
+	if err == nil && u.Host != "" && !login.SelfHosted() && login.CloudURL() != identity.DefaultCloudURL {
 		command += " --host " + asciiHost(u)
 	}
 	if cmp.Or(login.Name, identity.DefaultContext) != identity.DefaultContext {
@@ -321,7 +324,8 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, err
 	}
 	env, named := a.Track.Env, cmd.Flags().Changed("host")
 	if env("ARCADE_URL") != "" && env("ARCADE_API_KEY") == "" && env("ARCADE_CONTEXT") == "" && !named {
-		return nil, failed("ARCADE_URL without a key", "ARCADE_URL is set without ARCADE_API_KEY, and says nothing of where the login's secrets are",
+		return nil, failed("ARCADE_URL without a key",
+			"ARCADE_URL is set without ARCADE_API_KEY, and says nothing of where the login's secrets are",
 			"Set both or neither, or name a context with ARCADE_CONTEXT.")
 	}
 	client := &secrets.Client{HTTP: a.httpClient(), Base: base}
@@ -365,10 +369,12 @@ func engineOf(used identity.Using, at secrets.Options) (*url.URL, error) {
 		return nil, failed("no engine known", "the login names an Engine that it cannot be sent to: "+bareAddress(used.Login.EngineURL),
 			"Name the Engine with --host.")
 	case used.FromFile:
-		return nil, failed("no engine known", "it is not known which Engine belongs to this login's Arcade Cloud: "+bareAddress(used.Login.CloudURL()),
+		return nil, failed("no engine known",
+			"it is not known which Engine belongs to this login's Arcade Cloud: "+bareAddress(used.Login.CloudURL()),
 			"Name it with --host.")
 	default:
-		return nil, failed("key without a host", "ARCADE_API_KEY alone goes to Arcade Cloud, and the active context is self-hosted or cannot be read",
+		return nil, failed("key without a host",
+			"ARCADE_API_KEY alone goes to Arcade Cloud, and the active context is self-hosted or cannot be read",
 			"Set ARCADE_URL, or give --host "+secrets.DefaultHost+".")
 	}
 	base, err := url.Parse(address)
@@ -402,7 +408,8 @@ func (a *App) authenticate(ctx context.Context, client *secrets.Client, at engin
 	used, err := a.Track.Credential()
 	switch {
 	case !used.FromFile && errors.Is(err, identity.ErrNoEngine):
-		return used, failed("ARCADE_URL not usable", "ARCADE_URL is not the address of an Engine: https:// and a host, without a path or a password",
+		return used, failed("ARCADE_URL not usable",
+			"ARCADE_URL is not the address of an Engine: https:// and a host, without a path or a password",
 			"Set it to one such as https://engine.example.com.")
 	case !used.FromFile && used.Login.Present():
 		if at.project != "" && at.org == "" {
@@ -577,7 +584,8 @@ func (v *verdicts) settle(client *secrets.Client, results iter.Seq[secrets.Resul
 // keyInForce is the key in ARCADE_API_KEY, if commands use it, and whether nobody may be asked whose it is.
 func (a *App) keyInForce() (key identity.Credentials, apart bool, err error) {
 	if _, err := a.Track.APIKey(); err != nil && (a.Track.Env("ARCADE_CONTEXT") == "" || a.Track.Env("ARCADE_URL") != "") {
-		return key, false, failed("unusable ARCADE_API_KEY", "the key in ARCADE_API_KEY cannot be used: "+err.Error(), "Correct the variable, or unset it.")
+		return key, false, failed("unusable ARCADE_API_KEY",
+			"the key in ARCADE_API_KEY cannot be used: "+err.Error(), "Correct the variable, or unset it.")
 	}
 	key, apart = a.Track.KeyInForce()
 	return key, apart, nil
@@ -593,4 +601,70 @@ func needsContext(login identity.Credentials) error {
 		return failed("no active project", "this login has no organization and project to work in", "Run '"+loginAt(login)+"'.")
 	}
 	return nil
+}
+
+// httpClient makes the client of commands that talk to Arcade.
+func (a *App) httpClient() *http.Client {
+	network := http.RoundTripper(wall{a.Track.ToArcade(), a})
+	if a.traced {
+		network = tracer{network, a}
+	}
+	return &http.Client{Transport: network}
+}
+
+// wall keeps requests from arcade.dev while a self-hosted context is active, or may be.
+type wall struct {
+	network http.RoundTripper
+	app     *App
+}
+
+// RoundTrip carries the request out, unless it would tell Arcade of an installation that keeps to itself.
+func (w wall) RoundTrip(request *http.Request) (*http.Response, error) {
+	if identity.AtArcade(request.URL.Hostname()) && !w.app.mayAsk {
+		if s, err := w.app.session(); err == nil && s.File.KeepsToItself() {
+			return nil, errors.New("nothing is sent to arcade.dev while a self-hosted context is active")
+		}
+	}
+	return w.network.RoundTrip(request)
+}
+
+// contextFailure is that of a name that no context has.
+func contextFailure(names []string) error {
+	return failed("unknown context", "there is no context of this name", "There are: "+secrets.Printable(strings.Join(names, ", "))+".")
+}
+
+// validContext says whether a word can be the name of a new context: one that every reader of the file takes
+// for a text, and every shell for a word.
+func validContext(name string) bool {
+	return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`).MatchString(name) &&
+		!slices.Contains([]string{"null", "true", "false", "yes", "no", "on", "off", "y", "n"}, strings.ToLower(name))
+}
+
+// selfHosted says whether events keep to the anonymous id.
+func (a *App) selfHosted() bool {
+	used, err := a.Track.Credential()
+	return err == nil && used.Apart
+}
+
+// inItsContext is what is said behind a login where there are several contexts.
+func (a *App) inItsContext() string {
+	if name := a.Track.ContextName(); name != "" {
+		return " in the context " + secrets.Printable(cmp.Or(a.context, name))
+	}
+	return ""
+}
+
+// cloudAddress is that of the login's Arcade Cloud, nil for an installation without one.
+func cloudAddress(login identity.Credentials) *string {
+	if login.CloudURL() == "" {
+		return nil
+	}
+	return orNull(bareAddress(login.CloudURL()))
+}
+
+func valueOr(value *string, otherwise string) string {
+	if value == nil {
+		return otherwise
+	}
+	return *value
 }

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -78,7 +76,8 @@ func (a *App) contexts() (items []ListedContext, err error) {
 			continue // a file that says nothing
 		}
 		name := cmp.Or(login.Name, identity.DefaultContext)
-		item := ListedContext{Name: name, Kind: identity.ArcadeCloud, CloudURL: cloudAddress(login), Email: orNull(login.Email), Active: name == active}
+		item := ListedContext{Name: name, Kind: identity.ArcadeCloud, Email: orNull(login.Email), Active: name == active}
+		item.CloudURL = cloudAddress(login)
 		if login.SelfHosted() {
 			item.Kind = identity.SelfHosted
 		}
@@ -200,7 +199,8 @@ func (a *App) showContext(name string, asJSON bool) error {
 	}
 	c := items[at]
 	lines := [][2]string{{"Name", c.Name}, {"Kind", kindInWords(c.Kind)}, {"E-mail", valueOr(c.Email, "not in the credentials file")},
-		{"Engine", valueOr(c.EngineURL, "not known")}, {"Cloud", valueOr(c.CloudURL, "none")}, {"Dashboard", valueOr(c.DashboardURL, "not known")},
+		{"Engine", valueOr(c.EngineURL, "not known")}, {"Cloud", valueOr(c.CloudURL, "none")},
+		{"Dashboard", valueOr(c.DashboardURL, "not known")},
 		{"Active", map[bool]string{true: "yes", false: "no"}[c.Active]}}
 	var text []string
 	for _, line := range lines {
@@ -217,11 +217,6 @@ func unknownContext(items []ListedContext) error {
 	return contextFailure(names)
 }
 
-// contextFailure is that of a name that no context has.
-func contextFailure(names []string) error {
-	return failed("unknown context", "there is no context of this name", "There are: "+secrets.Printable(strings.Join(names, ", "))+".")
-}
-
 func (a *App) completeContexts(_ *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 	var words []string
 	if items, err := a.contexts(); err == nil && len(args) == 0 {
@@ -232,101 +227,6 @@ func (a *App) completeContexts(_ *cobra.Command, args []string, begun string) ([
 		}
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp
-}
-
-// validContext says whether a word can be the name of a new context: one that every reader of the file takes
-// for a text, and every shell for a word.
-func validContext(name string) bool {
-	return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`).MatchString(name) &&
-		!slices.Contains([]string{"null", "true", "false", "yes", "no", "on", "off", "y", "n"}, strings.ToLower(name))
-}
-
-// target is the login that `arcade login` is to make, without its credentials: where, and in which context.
-func (a *App) target(ctx context.Context, cmd *cobra.Command, o loginOptions) (identity.Credentials, error) {
-	s, err := a.session()
-	if err != nil {
-		return identity.Credentials{}, err
-	}
-	logins, err := s.File.Logins()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.As(err, new(*identity.UnbelievedError)) {
-		return identity.Credentials{}, a.loginFailure(s.File.Path, err)
-	}
-	named := cmd.Flags().Changed("host") || cmd.Flags().Changed("port")
-	a.mayAsk = named || o.url != "" || o.context != ""
-	if o.url != "" {
-		return a.discovered(ctx, cmd, o, logins)
-	}
-	name := cmp.Or(o.context, a.Track.Env("ARCADE_CONTEXT"))
-	known, found := logins.Find(cmp.Or(name, logins.Active))
-	switch {
-	case o.context != "" && !found && !validContext(name):
-		return identity.Credentials{}, badContext(cmd)
-	case o.context == "" && name != "" && !found:
-		return identity.Credentials{}, contextFailure(logins.Names())
-	case !named && found && known.SelfHosted() && known.CloudURL() == "" && !o.withKey:
-		return identity.Credentials{}, withoutCloud()
-	case !named && found && known.SelfHosted(): // this login once more
-		return identity.Credentials{Name: known.Name, Kind: known.Kind, EngineURL: known.EngineURL,
-			CoordinatorURL: known.CoordinatorURL, DashboardURL: known.DashboardURL}, nil
-	}
-	base, err := o.base()
-	return identity.Credentials{Name: cmp.Or(name, identity.DefaultContext), CoordinatorURL: base}, err
-}
-
-func badContext(cmd *cobra.Command) error {
-	f := wrongUsage(cmd, "invalid value for --context", "a context's name is a word of letters, digits, - and _, of 64 characters at most, and begins with a letter")
-	f.code = exitFailure
-	return f
-}
-
-// discovered is the target that an installation tells of itself. Its context is named like its Engine's host,
-// as the Python CLI does.
-func (a *App) discovered(ctx context.Context, cmd *cobra.Command, o loginOptions, logins identity.Logins) (identity.Credentials, error) {
-	if cmd.Flags().Changed("host") || cmd.Flags().Changed("port") {
-		return identity.Credentials{}, wrongUsage(cmd, "--url with --host", "--url and --host exclude each other")
-	}
-	if _, found := logins.Find(o.context); o.context != "" && !found && !validContext(o.context) {
-		return identity.Credentials{}, badContext(cmd)
-	}
-	target, err := identity.Discover(ctx, a.httpClient(), o.url)
-	switch {
-	case errors.Is(err, identity.ErrNoEngine):
-		return target, failed("installation without TLS", "--url, and what is found there, have to be addresses with https://, without a password or a query",
-			"Give one such as https://arcade.example.com.")
-	case errors.Is(err, identity.ErrNoDiscovery):
-		return target, failed("no discovery", "this server does not tell where its Arcade is: it predates that, or is no Arcade",
-			"Check --url; or log in with --host HOST, which names its Arcade Cloud.")
-	case ctx.Err() != nil:
-		return target, errInterrupted
-	case err != nil:
-		return target, failed("installation not asked", "the installation was not found at --url: "+cause(err), "Check --url and the network, then run the command again.")
-	case target.CloudURL() == "" && !o.withKey:
-		return target, withoutCloud()
-	}
-	engine, err := url.Parse(cmp.Or(target.EngineURL, target.CoordinatorURL))
-	if err != nil {
-		return target, err
-	}
-	target.Name = cmp.Or(o.context, strings.ToLower(engine.Hostname()))
-	return target, nil
-}
-
-func withoutCloud() error {
-	return failed("installation without a login", "this installation has no Arcade Cloud to log in at", "Log in with an API key: add --with-key.")
-}
-
-// selfHosted says whether events keep to the anonymous id.
-func (a *App) selfHosted() bool {
-	used, err := a.Track.Credential()
-	return err == nil && used.Apart
-}
-
-// inItsContext is what is said behind a login where there are several contexts.
-func (a *App) inItsContext() string {
-	if name := a.Track.ContextName(); name != "" {
-		return " in the context " + secrets.Printable(cmp.Or(a.context, name))
-	}
-	return ""
 }
 
 func (a *App) newLogout() *cobra.Command {

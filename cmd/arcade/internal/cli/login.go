@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"runtime"
 	"strconv"
 	"strings"
@@ -144,6 +146,84 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 		a.setTimeout(&o.timeout)
 	}
 	return a.loginInBrowser(ctx, target, oauth, o)
+}
+
+// target is the login that `arcade login` is to make, without its credentials: where, and in which context.
+func (a *App) target(ctx context.Context, cmd *cobra.Command, o loginOptions) (identity.Credentials, error) {
+	s, err := a.session()
+	if err != nil {
+		return identity.Credentials{}, err
+	}
+	logins, err := s.File.Logins()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.As(err, new(*identity.UnbelievedError)) {
+		return identity.Credentials{}, a.loginFailure(s.File.Path, err)
+	}
+	named := cmd.Flags().Changed("host") || cmd.Flags().Changed("port")
+	a.mayAsk = named || o.url != "" || o.context != ""
+	if o.url != "" {
+		return a.discovered(ctx, cmd, o, logins)
+	}
+	name := cmp.Or(o.context, a.Track.Env("ARCADE_CONTEXT"))
+	known, found := logins.Find(cmp.Or(name, logins.Active))
+	switch {
+	case o.context != "" && !found && !validContext(name):
+		return identity.Credentials{}, badContext(cmd)
+	case o.context == "" && name != "" && !found:
+		return identity.Credentials{}, contextFailure(logins.Names())
+	case !named && found && known.SelfHosted() && known.CloudURL() == "" && !o.withKey:
+		return identity.Credentials{}, withoutCloud()
+	case !named && found && known.SelfHosted(): // this login once more
+		return identity.Credentials{Name: known.Name, Kind: known.Kind, EngineURL: known.EngineURL,
+			CoordinatorURL: known.CoordinatorURL, DashboardURL: known.DashboardURL}, nil
+	}
+	base, err := o.base()
+	return identity.Credentials{Name: cmp.Or(name, identity.DefaultContext), CoordinatorURL: base}, err
+}
+
+func badContext(cmd *cobra.Command) error {
+	f := wrongUsage(cmd, "invalid value for --context",
+		"a context's name is a word of letters, digits, - and _, of 64 characters at most, and begins with a letter")
+	f.code = exitFailure
+	return f
+}
+
+// discovered is the target that an installation tells of itself. Its context is named like its Engine's host,
+// as the Python CLI does.
+func (a *App) discovered(ctx context.Context, cmd *cobra.Command, o loginOptions, logins identity.Logins) (identity.Credentials, error) {
+	if cmd.Flags().Changed("host") || cmd.Flags().Changed("port") {
+		return identity.Credentials{}, wrongUsage(cmd, "--url with --host", "--url and --host exclude each other")
+	}
+	if _, found := logins.Find(o.context); o.context != "" && !found && !validContext(o.context) {
+		return identity.Credentials{}, badContext(cmd)
+	}
+	target, err := identity.Discover(ctx, a.httpClient(), o.url)
+	switch {
+	case errors.Is(err, identity.ErrNoEngine):
+		return target, failed("installation without TLS",
+			"--url, and what is found there, have to be addresses with https://, without a password or a query",
+			"Give one such as https://arcade.example.com.")
+	case errors.Is(err, identity.ErrNoDiscovery):
+		return target, failed("no discovery", "this server does not tell where its Arcade is: it predates that, or is no Arcade",
+			"Check --url; or log in with --host HOST, which names its Arcade Cloud.")
+	case ctx.Err() != nil:
+		return target, errInterrupted
+	case err != nil:
+		return target, failed("installation not asked",
+			"the installation was not found at --url: "+cause(err), "Check --url and the network, then run the command again.")
+	case target.CloudURL() == "" && !o.withKey:
+		return target, withoutCloud()
+	}
+	engine, err := url.Parse(cmp.Or(target.EngineURL, target.CoordinatorURL))
+	if err != nil {
+		return target, err
+	}
+	target.Name = cmp.Or(o.context, strings.ToLower(engine.Hostname()))
+	return target, nil
+}
+
+func withoutCloud() error {
+	return failed("installation without a login",
+		"this installation has no Arcade Cloud to log in at", "Log in with an API key: add --with-key.")
 }
 
 // alreadyLoggedIn tells as whom, if the login works. One that Arcade Cloud refuses, that cannot be
@@ -367,7 +447,8 @@ func notUnderstood(err error) error {
 }
 
 // firstContext is where a new login works: the default organization and project, else the first.
-func firstContext(ctx context.Context, cloud identity.Cloud, login identity.Credentials, account identity.Account) (_ identity.Context, p identity.Places, err error) {
+func firstContext(ctx context.Context, cloud identity.Cloud, login identity.Credentials, account identity.Account) (
+	_ identity.Context, p identity.Places, err error) {
 	p.Organisations = account.Organisations
 	if len(p.Organisations) == 0 { // whoami may leave them out
 		if p.Organisations, err = cloud.Organisations(ctx, login); err != nil {

@@ -217,18 +217,3 @@ func keyInWords(k keyInForce, asked bool) string {
 	}
 	return words
 }
-
-// cloudAddress is that of the login's Arcade Cloud, nil for an installation without one.
-func cloudAddress(login identity.Credentials) *string {
-	if login.CloudURL() == "" {
-		return nil
-	}
-	return orNull(bareAddress(login.CloudURL()))
-}
-
-func valueOr(value *string, otherwise string) string {
-	if value == nil {
-		return otherwise
-	}
-	return *value
-}

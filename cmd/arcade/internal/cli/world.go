@@ -146,31 +146,6 @@ func (a *App) allowTracing(cmd *cobra.Command) {
 	cmd.PersistentFlags().BoolVarP(&a.traced, "debug", "d", false, "print requests: method, address, status and time")
 }
 
-// httpClient makes the client of commands that talk to Arcade.
-func (a *App) httpClient() *http.Client {
-	network := http.RoundTripper(wall{a.Track.ToArcade(), a})
-	if a.traced {
-		network = tracer{network, a}
-	}
-	return &http.Client{Transport: network}
-}
-
-// wall keeps requests from arcade.dev while a self-hosted context is active, or may be.
-type wall struct {
-	network http.RoundTripper
-	app     *App
-}
-
-// RoundTrip carries the request out, unless it would tell Arcade of an installation that keeps to itself.
-func (w wall) RoundTrip(request *http.Request) (*http.Response, error) {
-	if identity.AtArcade(request.URL.Hostname()) && !w.app.mayAsk {
-		if s, err := w.app.session(); err == nil && s.File.KeepsToItself() {
-			return nil, errors.New("nothing is sent to arcade.dev while a self-hosted context is active")
-		}
-	}
-	return w.network.RoundTrip(request)
-}
-
 // tracer tells method, address, status and duration of a request. Headers, bodies, queries and
 // user names hold secrets and are left out.
 type tracer struct {

@@ -1,7 +1,6 @@
 package track
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -11,43 +10,6 @@ import (
 	"github.com/ArcadeAI/arcade-cli/identity"
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
-
-// fileCredentials is what the credentials file says, as far as the identity goes.
-type fileCredentials struct {
-	identity.Credentials
-	fingerprint string // "" when there is no file
-	unreadable  bool   // there is a file, but it cannot be read now
-}
-
-func readCredentials(home Home) fileCredentials {
-	credentials, err := home.Credentials().Read()
-	if err != nil {
-		return fileCredentials{unreadable: !errors.Is(err, fs.ErrNotExist)}
-	}
-	return fileCredentials{Credentials: credentials, fingerprint: credentials.Fingerprint()}
-}
-
-// ContextName is that of the login that commands use, "" where the file has only one or cannot be read.
-func (t *Tracker) ContextName() string {
-	home, err := t.Home()
-	if err != nil {
-		return ""
-	}
-	logins, err := home.Credentials().Logins()
-	if err != nil || len(logins.Contexts) < 2 {
-		return ""
-	}
-	return cmp.Or(home.Credentials().Context, logins.Active)
-}
-
-// KeyInForce is the key in the environment, if commands other than those about the login use it, and whether
-// nobody may be asked whose it is.
-func (t *Tracker) KeyInForce() (key identity.Credentials, apart bool) {
-	if used, _ := t.Credential(); !used.FromFile { // of a bad address, too, nobody is asked
-		return used.Login, used.Apart
-	}
-	return identity.Credentials{}, false
-}
 
 // present is who this home is, in the database and in usage.json.
 type present struct {

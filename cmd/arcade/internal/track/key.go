@@ -1,8 +1,12 @@
 package track
 
 import (
+	"cmp"
 	"errors"
+	"io/fs"
 	"strings"
+
+	"github.com/ArcadeAI/arcade-cli/identity"
 )
 
 // keyLimit is far beyond any API key, in bytes.
@@ -50,4 +54,75 @@ func (t *Tracker) APIKey() (string, error) {
 		return "", nil
 	}
 	return key, err
+}
+
+// Credential is what a command uses of the login file and the environment. Without a home there is
+// only the environment. The errors are ErrNoHome and those of the file's Using.
+func (t *Tracker) Credential() (identity.Using, error) {
+	home, err := t.Home()
+	if err != nil && t.variables().Key == "" {
+		return identity.Using{}, err
+	}
+	return home.Credentials().Using(t.variables())
+}
+
+// variables leaves out a key that nobody can use: it is nobody's.
+func (t *Tracker) variables() identity.Variables {
+	key, _ := t.APIKey()
+	return identity.Variables{URL: t.Env("ARCADE_URL"), Key: key}
+}
+
+// fileCredentials is what the credentials file says, as far as the identity goes.
+type fileCredentials struct {
+	identity.Credentials
+	fingerprint string // "" when there is no file
+	unreadable  bool   // there is a file, but it cannot be read now
+}
+
+func readCredentials(home Home) fileCredentials {
+	credentials, err := home.Credentials().Read()
+	if err != nil {
+		return fileCredentials{unreadable: !errors.Is(err, fs.ErrNotExist)}
+	}
+	return fileCredentials{Credentials: credentials, fingerprint: credentials.Fingerprint()}
+}
+
+// ContextName is that of the login that commands use, "" where the file has only one or cannot be read.
+func (t *Tracker) ContextName() string {
+	home, err := t.Home()
+	if err != nil {
+		return ""
+	}
+	logins, err := home.Credentials().Logins()
+	if err != nil || len(logins.Contexts) < 2 {
+		return ""
+	}
+	return cmp.Or(home.Credentials().Context, logins.Active)
+}
+
+// KeyInForce is the key in the environment, if commands other than those about the login use it, and whether
+// nobody may be asked whose it is.
+func (t *Tracker) KeyInForce() (key identity.Credentials, apart bool) {
+	if used, _ := t.Credential(); !used.FromFile { // of a bad address, too, nobody is asked
+		return used.Login, used.Apart
+	}
+	return identity.Credentials{}, false
+}
+
+// used is what a command used, or could have used, of the credentials.
+type used struct {
+	file fileCredentials
+	key  string // the fingerprint of the environment's, "" when it was not used
+	// apart: they belong to an installation that keeps to itself.
+	apart bool
+}
+
+// uses reads what a command uses; login says that it is the login, whatever key the environment has.
+func (t *Tracker) uses(home Home, login bool) used {
+	u := used{file: readCredentials(home)}
+	u.apart = u.file.SelfHosted()
+	if key, apart := t.KeyInForce(); !login && key.Present() {
+		u.key, u.apart = key.Fingerprint(), apart
+	}
+	return u
 }

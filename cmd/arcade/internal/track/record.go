@@ -73,7 +73,7 @@ func (t *Tracker) record(ctx context.Context, c Command, wait time.Duration) (do
 		return done, event, err
 	}
 	done, err = box.Record(ctx, func(tx *outbox.Tx) error { // with tracking off nothing is read, either
-		used := t.uses(home, c)
+		used := t.uses(home, c.UsesLogin)
 		event = t.event(c, used)
 		now, err := readIdentity(ctx, tx.Tx, home)
 		if err != nil {
@@ -95,23 +95,6 @@ func (t *Tracker) record(ctx context.Context, c Command, wait time.Duration) (do
 		return nil
 	})
 	return done, event, err
-}
-
-// used is what a command used, or could have used, of the credentials.
-type used struct {
-	file fileCredentials
-	key  string // the fingerprint of the environment's, "" when it was not used
-	// apart: they belong to an installation that keeps to itself.
-	apart bool
-}
-
-func (t *Tracker) uses(home Home, c Command) used {
-	u := used{file: readCredentials(home)}
-	u.apart = u.file.SelfHosted()
-	if key, apart := t.KeyInForce(); !c.UsesLogin && key.Present() {
-		u.key, u.apart = key.Fingerprint(), apart
-	}
-	return u
 }
 
 // input turns what the command did, and the credentials it could have used, into the state

@@ -108,22 +108,6 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// Credential is what a command uses of the login file and the environment. Without a home there is
-// only the environment. The errors are ErrNoHome and those of the file's Using.
-func (t *Tracker) Credential() (identity.Using, error) {
-	home, err := t.Home()
-	if err != nil && t.variables().Key == "" {
-		return identity.Using{}, err
-	}
-	return home.Credentials().Using(t.variables())
-}
-
-// variables leaves out a key that nobody can use: it is nobody's.
-func (t *Tracker) variables() identity.Variables {
-	key, _ := t.APIKey()
-	return identity.Variables{URL: t.Env("ARCADE_URL"), Key: key}
-}
-
 // debug tells somebody who asked for it.
 func (t *Tracker) debug(format string, args ...any) {
 	if t.Env("ARCADE_USAGE_DEBUG") == "1" {
