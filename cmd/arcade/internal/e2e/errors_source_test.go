@@ -28,6 +28,8 @@ var unprovoked = map[string]string{
 	"another process has been renewing the login for too long":          "it takes longer than a renewal may",
 	"it is not known which Engine belongs to this login's Arcade Cloud": "the table names the Engine with --host",
 	"Arcade Cloud does not accept the login that it has just made":      "the stand-in of Arcade Cloud does",
+	"no Engine that this credential may go to":                          "the commands word it, by what was named",
+	"no description of an installation":                                 "likewise",
 	"is not yours alone, so its login is not used":                      "the tests of package identity give a file to somebody else",
 	"interrupted": "Ctrl-C explains itself, and there is nothing to do about it",
 	"standard input is a terminal and no file": "the tests of terminals have one",
