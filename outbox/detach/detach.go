@@ -18,11 +18,13 @@
 package detach
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 )
@@ -36,11 +38,41 @@ const patience = 5 * time.Second
 
 // Start starts this program again, detached, and hands it environment through a pipe, a list of
 // NAME=value of any size. The marker is the name of the variable that tells the child what it is; in a
-// process that has it, Start returns ErrChild. What is started belongs to no one: Start does not wait
-// for its end. After an error nothing is left running.
-func Start(marker string, environment []string) error { return start(marker, environment, patience) }
+// process that has it, Start returns ErrChild. Start does not wait for the child's end. After an error
+// nothing is left running.
+func Start(marker string, environment []string) error {
+	return start(marker, environment, nil, patience)
+}
 
-func start(marker string, environment []string, patience time.Duration) error {
+// StartHeard is Start for a process that waits for a word of the child: heard is closed when the child
+// closes its standard output, or ends.
+func StartHeard(marker string, environment []string) (heard <-chan struct{}, err error) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	err = start(marker, environment, writer, patience)
+	writer.Close()
+	if err != nil {
+		reader.Close()
+		return nil, err
+	}
+	end := make(chan struct{})
+	go func() {
+		defer close(end)
+		defer reader.Close()
+		_, _ = reader.Read(make([]byte, 1)) // nothing is ever written: only the end counts
+	}()
+	return end, nil
+}
+
+// TakesAlong tells whether the end of this process is that of what it has started: on Linux, when it is
+// the first process of a container, or a child of the first one, as a unit's is.
+func TakesAlong() bool {
+	return runtime.GOOS == "linux" && (os.Getpid() == 1 || os.Getppid() == 1)
+}
+
+func start(marker string, environment []string, stdout *os.File, patience time.Duration) error {
 	if os.Getenv(marker) != "" {
 		return ErrChild
 	}
@@ -54,17 +86,18 @@ func start(marker string, environment []string, patience time.Duration) error {
 	}
 	defer reader.Close()
 	defer writer.Close()
-	process, err := launch(marker, reader)
+	process, err := launch(marker, reader, stdout)
 	if err != nil {
 		return err
 	}
 	reader.Close() // a child that dies leaves a broken pipe then, not one that waits for a reader
-	if err := handOver(process, writer, content, patience); err != nil {
+	err = handOver(process, writer, content, patience)
+	if err != nil {
 		process.Kill()
-		go process.Wait() // else it stays a zombie as long as this process lives
-		return fmt.Errorf("hand the environment over: %w", err)
+		err = fmt.Errorf("hand the environment over: %w", err)
 	}
-	return process.Release()
+	go process.Wait() // else it stays a zombie as long as this process lives
+	return err
 }
 
 // Check tells why Start would not find the program to start. It starts nothing.
@@ -89,8 +122,9 @@ func program() (string, error) {
 	return self, nil
 }
 
-// launch starts the program with the environment's pipe for its standard input.
-func launch(marker string, stdin *os.File) (*os.Process, error) {
+// launch starts the program with the environment's pipe for its standard input. Our own output is not
+// its: whoever reads that, as $(hello 2>&1) does, would wait for its last holder.
+func launch(marker string, stdin, stdout *os.File) (*os.Process, error) {
 	self, err := program()
 	if err != nil {
 		return nil, err
@@ -108,7 +142,7 @@ func launch(marker string, stdin *os.File) (*os.Process, error) {
 	return os.StartProcess(self, []string{name}, &os.ProcAttr{
 		Dir:   neutralDirectory(),
 		Env:   slices.Concat(systemEnvironment(), settings(), []string{marker + "=1"}),
-		Files: []*os.File{stdin, null, null}, // whoever reads our stderr, as $(hello 2>&1) does, waits for its last holder
+		Files: []*os.File{stdin, cmp.Or(stdout, null), null},
 		Sys:   detached(),
 	})
 }

@@ -210,14 +210,14 @@ func TestAnEnvironmentMayBeOfAnySize(t *testing.T) {
 func TestAChildThatDoesNotReadItsEnvironmentIsAnErrorAndNoWait(t *testing.T) {
 	environment := []string{"LARGE=" + strings.Repeat("x", 1<<20)}
 	t.Run("because it has died", func(t *testing.T) {
-		err := start(dyingMarker, environment, 20*time.Second)
+		err := start(dyingMarker, environment, nil, 20*time.Second)
 		if err == nil || strings.Contains(err.Error(), "does not read") {
 			t.Errorf("error %v, want one at once: nobody is there any more who could read", err)
 		}
 	})
 	t.Run("because it hangs", func(t *testing.T) {
 		began := time.Now()
-		err := start(deafMarker, environment, 50*time.Millisecond)
+		err := start(deafMarker, environment, nil, 50*time.Millisecond)
 		if err == nil || !strings.Contains(err.Error(), "does not read") {
 			t.Errorf("error %v, want one that says that the child does not read", err)
 		}
