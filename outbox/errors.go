@@ -17,6 +17,10 @@ var (
 	// ErrNoProcess means that no flusher can be started: nothing is delivered but by Flush.
 	ErrNoProcess = errors.New("no process can be started")
 
+	// ErrNoMain means that Main was not called: a copy of this program would not deliver, but do its
+	// work once more, so none is started. A test's program is one without Main.
+	ErrNoMain = errors.New("no flusher is started: call outbox.Main first in main")
+
 	ErrNewer        = store.ErrNewer        // a newer program has migrated the database
 	ErrForeign      = store.ErrForeign      // the file is somebody else's database
 	ErrDamaged      = store.ErrDamaged      // the next transaction replaces it

@@ -86,8 +86,7 @@ type Config struct {
 	// Start starts the flusher's process: the variable marker tells it what it is, environment is
 	// what it needs. Nil means detach.Start, and where the end of this process would take the flusher
 	// along (it is a container's first process, or a child of it) a wait for its first round, one
-	// second at most. A test of a program that records sets Start, or calls Main in TestMain: the
-	// test's own program would be started.
+	// second at most. A process that has not called Main, such as a test's, starts none.
 	Start func(marker string, environment []string) error
 	// Point, for testing, is called at the named points of the package's work, where a test
 	// stops or kills the process. Nil means not at all.

@@ -259,7 +259,7 @@ func (o *Outbox) Note() Note {
 // note is best effort: what kept the event from being recorded may keep this from being noted, too.
 // That there is a file says most of it, and a full disk has room for that more often than for content.
 func (o *Outbox) note(recorded bool, err error) {
-	if err == nil || errors.Is(err, ErrOff) || errors.Is(err, detach.ErrChild) {
+	if err == nil || errors.Is(err, ErrOff) || errors.Is(err, ErrNoMain) {
 		return
 	}
 	var reason string

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox/detach"
@@ -23,14 +24,17 @@ const (
 	firstRound = time.Second
 )
 
+// hasMain tells whether Main was called: only then does a copy of this program deliver. It is the
+// process's, as main is.
+var hasMain atomic.Bool
+
 // pathVariable hands over the database's path, so that a flusher need not work it out again.
 const pathVariable = marker + "_DATABASE"
 
-// environmentOfAll are the variables that every flusher needs: where the home is, and how to get
-// to the server.
+// environmentOfAll are the variables that every flusher needs beside the ordinary ones: how to get to
+// the server.
 var environmentOfAll = [...]string{
-	"HOME", "USERPROFILE", "HOMEDRIVE", "HOMEPATH", "DO_NOT_TRACK",
-	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+	"DO_NOT_TRACK", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
 	"SSL_CERT_FILE", "SSL_CERT_DIR",
 }
 
@@ -93,6 +97,8 @@ func (o *Outbox) startFlusher(secrets bool) (wait func(context.Context), err err
 	switch {
 	case o.cfg.Start != nil:
 		return func(context.Context) {}, o.cfg.Start(marker, environment)
+	case !hasMain.Load():
+		return nil, ErrNoMain
 	case detach.TakesAlong():
 		done, err := detach.StartHeard(marker, append(environment, aloneVariable+"=1"))
 		return func(ctx context.Context) { awaitFirst(ctx, done) }, err
@@ -121,7 +127,7 @@ func (o *Outbox) environment(secrets bool) ([]string, error) {
 	if secrets {
 		names = append(names, o.cfg.Secrets...)
 	}
-	var environment []string
+	environment := detach.Ordinary()
 	for _, name := range names {
 		if value := os.Getenv(name); value != "" {
 			environment = append(environment, name+"="+value)
