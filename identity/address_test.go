@@ -5,87 +5,6 @@ import (
 	"testing"
 )
 
-func TestWhereTheLoginGoes(t *testing.T) {
-	for _, c := range []struct {
-		name, host string
-		port       int
-		want       string // "": refused
-	}{
-		{"the default", "cloud.arcade.dev", 0, "https://cloud.arcade.dev"},
-		{"this machine", "localhost", 0, "http://localhost:8000"},
-		{"this machine by number", "127.0.0.1", 0, "http://localhost:8000"},
-		{"this machine by any number", "0.0.0.0", 0, "http://localhost:8000"},
-		{"this machine and a port", "localhost", 8001, "http://localhost:8001"},
-		{"this machine, the port with the host", "127.0.0.1:8001", 0, "http://localhost:8001"},
-		{"this machine by IPv6", "::1", 8001, "http://localhost:8001"},
-		{"this machine by another of its numbers", "127.0.0.2", 0, "http://localhost:8000"},
-		{"this machine in capitals", "LocalHost", 0, "http://localhost:8000"},
-		{"another machine and a port", "cloud.example", 8001, "https://cloud.example:8001"},
-		{"another machine, whose own port beats the other", "cloud.example:8443", 8001, "https://cloud.example:8443"},
-		{"an IPv6 address and a port", "2001:db8::1", 8443, "https://[2001:db8::1]:8443"},
-		{"another machine, the port with the host", "cloud.example:8443", 0, "https://cloud.example:8443"},
-		{"an IPv6 address", "2001:db8::1", 0, "https://[2001:db8::1]"},
-		{"an IPv6 address in brackets, with a port", "[2001:db8::1]:8443", 0, "https://[2001:db8::1]:8443"},
-		{"nothing", "", 0, ""},
-		{"a URL", "https://cloud.arcade.dev", 0, ""},
-		{"a path", "cloud.arcade.dev/x", 0, ""},
-		{"a query", "cloud.arcade.dev?x", 0, ""},
-		{"somebody's name and password", "me:secret@cloud.arcade.dev", 0, ""},
-		{"a port that is no number", "cloud.arcade.dev:http", 0, ""},
-		{"a blank", "cloud arcade", 0, ""},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			got, err := CloudBase(c.host, c.port)
-			if got != c.want || (err == nil) != (c.want != "") {
-				t.Errorf("CloudBase(%q, %d) is %q, %v; want %q", c.host, c.port, got, err, c.want)
-			}
-		})
-	}
-}
-
-func TestWhereTheBrowserComesBackTo(t *testing.T) {
-	for _, c := range []struct {
-		name, host, want string
-	}{
-		{"the default", "", "http://localhost:9905/callback"},
-		{"a host", "devbox", "http://devbox:9905/callback"},
-		{"a host and a port", "devbox:1234", "http://devbox:1234/callback"},
-		{"a host and the path", "devbox/callback", "http://devbox:9905/callback"},
-		{"a path of one's own", "devbox/a/", "http://devbox:9905/a/callback"},
-		{"a scheme", "http://devbox", "http://devbox:9905/callback"},
-		{"a tunnel with a certificate", "https://tunnel.example", "https://tunnel.example/callback"},
-		{"a tunnel with a port", "https://tunnel.example:8443/callback", "https://tunnel.example:8443/callback"},
-		{"an IPv6 address", "[::1]", "http://[::1]:9905/callback"},
-		{"another scheme", "ftp://devbox", ""},
-		{"a query", "devbox?x=1", ""},
-		{"a fragment", "devbox#x", ""},
-		{"somebody's name and password", "me:secret@devbox", ""},
-		{"no host", "http:///callback", ""},
-		{"a blank", "dev box", ""},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			got, err := CallbackURI(c.host)
-			if got != c.want || (err == nil) != (c.want != "") {
-				t.Errorf("CallbackURI(%q) is %q, %v; want %q", c.host, got, err, c.want)
-			}
-		})
-	}
-}
-
-func TestTheLoginURLCarriesAddressAndStateIntact(t *testing.T) {
-	const uri, state = "https://tunnel.example/a b/callback?&#", "s&t=%?"
-	u, err := url.Parse(LoginURL("https://cloud.example", uri, state))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if u.Host != "cloud.example" || u.Path != "/api/v1/auth/cli_login" {
-		t.Errorf("the login page is %s%s", u.Host, u.Path)
-	}
-	if q := u.Query(); q.Get("callback_uri") != uri || q.Get("state") != state || len(q) != 2 {
-		t.Errorf("the login page gets %v; want the address and the state as they were", q)
-	}
-}
-
 func TestTheEngineOfACloud(t *testing.T) {
 	for cloud, want := range map[string]string{
 		DefaultCloudURL:                     "https://api.arcade.dev",
@@ -107,6 +26,38 @@ func TestTheEngineOfACloud(t *testing.T) {
 	} {
 		if got, ok := EngineURL(cloud); got != want || ok != (want != "") {
 			t.Errorf("the Engine of %q is %q, %v; want %q: a token must not go elsewhere", cloud, got, ok, want)
+		}
+	}
+}
+
+func TestWhatBelongsToALogin(t *testing.T) {
+	for _, c := range []struct {
+		cloud, server string
+		want          bool
+	}{
+		{"", "https://cloud.arcade.dev", true},
+		{"", "https://api.arcade.dev", true},
+		{"", "https://API.arcade.dev:8443", true},
+		{"", "http://api.arcade.dev", false}, // anybody on the way can answer
+		{"", "https://api.arcade.dev.evil.example", false},
+		{"", "https://arcade.dev", false},
+		{"", "http://localhost:9099", false},
+		{"https://cloud.tenant.dev:8443/", "https://cloud.tenant.dev", true},
+		{"https://cloud.tenant.dev", "https://api.tenant.dev", true},
+		{"https://cloud.tenant.dev", "https://api.arcade.dev", false},
+		{"https://coordinator.tenant.dev", "https://api.tenant.dev", false},
+		{"http://localhost:8000", "http://127.0.0.1:9099", true},
+		{"http://127.0.0.1:8000", "https://[::1]", true},
+		{"http://localhost:8000", "https://api.arcade.dev", false},
+		{"https://%zz", "https://api.arcade.dev", false},
+		{"nonsense", "nonsense", false},
+	} {
+		u, err := url.Parse(c.server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := (Credentials{CoordinatorURL: c.cloud}).Owns(u); got != c.want {
+			t.Errorf("a login of %q owns %s: %v; want %v", c.cloud, c.server, got, c.want)
 		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,25 +28,29 @@ const (
 	// comes later waits until one is closed.
 	maxCallbackConnections = 64
 	// maxCallbackHeader is that of a request with all a browser may add, in
-	// bytes. The key comes in the first line.
+	// bytes. The code comes in the first line.
 	maxCallbackHeader = 32 << 10
 	// pagePatience is how long a login that is over waits for the browser to
 	// fetch its last page.
 	pagePatience = time.Second
 	// donePage is where the browser is sent from the callback, beside it: the
-	// address it then shows and remembers holds no code and no key.
+	// address it then shows and remembers holds no code.
 	donePage = "done"
+	// callbackPath is the only one that Arcade Cloud knows.
+	callbackPath = "/callback"
 )
+
+// CallbackPort is the port of the callback server that Arcade Cloud knows.
+const CallbackPort = 9905
 
 // Lengths beyond which the callback's values are no such thing, in characters.
 const (
-	maxAPIKeyLength  = 4096
-	maxEmailLength   = 254 // RFC 5321
-	maxWarningLength = 1000
-	maxReasonLength  = 300
+	maxCodeLength   = 4096
+	maxEmailLength  = 254 // RFC 5321
+	maxReasonLength = 300
 )
 
-// ErrLoginRefused says that the browser came back without a code or a key.
+// ErrLoginRefused says that the browser came back without a code.
 var ErrLoginRefused = errors.New("the login was not completed in the browser")
 
 // RefusedError is an [ErrLoginRefused] that has a reason.
@@ -63,36 +66,19 @@ func (e *RefusedError) Error() string { return ErrLoginRefused.Error() + ": " + 
 func (e *RefusedError) Is(target error) bool { return target == ErrLoginRefused }
 
 // PortTakenError says that another program listens where the browser is going
-// to bring the key.
+// to bring the code.
 type PortTakenError struct{ Port int }
 
 func (e *PortTakenError) Error() string {
 	return fmt.Sprintf("port %d, which the browser needs to report the login, is in use", e.Port)
 }
 
-// Grant is what a login in the browser yields: a code for [OAuth.Exchange], or
-// from an older Cloud an API key.
-type Grant struct {
-	Code, APIKey string
-	// Email is whose key it is, and Warning a text to show, if any; both can be
-	// printed on a terminal.
-	Email, Warning string
-}
-
-// String hides the secrets, so that no print of a structure can leak it.
-func (g Grant) String() string { return fmt.Sprintf("grant for %q", g.Email) }
-
-// GoString is String.
-func (g Grant) GoString() string { return g.String() }
-
-// Callback is the server to which the browser brings the code or the key. It
+// Callback is the server to which the browser brings the code. It
 // listens on this machine's own addresses only and answers one request: the one
 // that shows the state of this login. The browser is told how the login ended
 // only once [Callback.Finish] says so.
 type Callback struct {
 	state     string
-	hosts     []string // that a request may have been sent to
-	paths     []string
 	listeners []net.Listener
 	server    *http.Server
 	first     sync.Once
@@ -105,21 +91,20 @@ type Callback struct {
 
 // answer is what the browser brought.
 type answer struct {
-	grant Grant
-	err   error
+	code string
+	err  error
 }
 
-// ListenCallback starts the server for [CallbackURI]'s uri and the state of the
-// [LoginURL]. Port is [CallbackPort], or 0 for a free one. The caller must
-// close it. The error can be a [*PortTakenError].
-func ListenCallback(uri, state string, port int) (*Callback, error) {
-	return listenCallback(uri, state, port, callbackPatience)
+// ListenCallback starts the server for the state of [OAuth.LoginURL]. Port is
+// [CallbackPort], or 0 for a free one. The caller must close it. The error can
+// be a [*PortTakenError].
+func ListenCallback(state string, port int) (*Callback, error) {
+	return listenCallback(state, port, callbackPatience)
 }
 
-func listenCallback(uri, state string, port int, patience time.Duration) (*Callback, error) {
-	u, err := url.Parse(uri)
-	if err != nil || state == "" {
-		return nil, errors.New("listen for the browser: needs the callback's address and a state")
+func listenCallback(state string, port int, patience time.Duration) (*Callback, error) {
+	if state == "" {
+		return nil, errors.New("listen for the browser: needs a state")
 	}
 	listeners, err := listenLoopback(port)
 	if err != nil {
@@ -127,8 +112,6 @@ func listenCallback(uri, state string, port int, patience time.Duration) (*Callb
 	}
 	c := &Callback{
 		state:     state,
-		hosts:     []string{"localhost", "127.0.0.1", "::1", strings.ToLower(u.Hostname())},
-		paths:     []string{callbackPath, u.Path},
 		listeners: listeners,
 		granted:   make(chan answer, 1),
 		answered:  make(chan struct{}),
@@ -140,7 +123,7 @@ func listenCallback(uri, state string, port int, patience time.Duration) (*Callb
 }
 
 // listenLoopback listens on both loopback addresses. "localhost" may mean
-// either: if another program had one of them, it could get the key. A machine
+// either: if another program had one of them, it could get the code. A machine
 // without IPv6 has one.
 func listenLoopback(port int) ([]net.Listener, error) {
 	var listeners []net.Listener
@@ -176,7 +159,7 @@ func (c *Callback) serve(patience time.Duration) {
 		ReadTimeout:    patience,
 		WriteTimeout:   patience,
 		MaxHeaderBytes: maxCallbackHeader,
-		// What it would log quotes requests, and one of them holds the key.
+		// What it would log quotes requests, and one of them holds the code.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	c.server.SetKeepAlivesEnabled(false)
@@ -185,19 +168,25 @@ func (c *Callback) serve(patience time.Duration) {
 	}
 }
 
-// Addr is the first address it listens on.
-func (c *Callback) Addr() net.Addr { return c.listeners[0].Addr() }
+// Port is that of all its addresses.
+func (c *Callback) Port() int { return c.listeners[0].Addr().(*net.TCPAddr).Port }
 
-// Wait returns what the browser brings. The browser waits from then on for
+// RedirectURI is where the login page has to send the browser. Arcade Cloud
+// knows exactly the one on [CallbackPort].
+func (c *Callback) RedirectURI() string {
+	return fmt.Sprintf("http://127.0.0.1:%d%s", c.Port(), callbackPath)
+}
+
+// Wait returns the code for [OAuth.Exchange] that the browser brings. The browser waits from then on for
 // [Callback.Finish]. The error is [ErrLoginRefused], perhaps as a
 // [*RefusedError], or wraps the context's.
-func (c *Callback) Wait(ctx context.Context) (Grant, error) {
+func (c *Callback) Wait(ctx context.Context) (string, error) {
 	select {
 	case a := <-c.granted:
-		return a.grant, a.err
+		return a.code, a.err
 	case <-ctx.Done():
 		c.Close()
-		return Grant{}, fmt.Errorf("wait for the browser: %w", ctx.Err())
+		return "", fmt.Errorf("wait for the browser: %w", ctx.Err())
 	}
 }
 
@@ -233,12 +222,12 @@ func (c *Callback) Close() error {
 // handle answers the browser. Only a request with the right state has any
 // effect; what a stray page or program sends is turned away without a trace.
 func (c *Callback) handle(w http.ResponseWriter, r *http.Request) {
-	callback := slices.Contains(c.paths, r.URL.Path)
+	callback := r.URL.Path == callbackPath
 	switch {
-	case !c.sentToUs(r.Host):
+	case !sentToUs(r.Host):
 		// A foreign name that resolves to this machine (DNS rebinding).
 		writePage(w, http.StatusMisdirectedRequest, notFoundPage)
-	case !callback && !c.isDonePage(r.URL.Path):
+	case !callback && (r.URL.Path != "/"+donePage || !c.wasAnswered()):
 		writePage(w, http.StatusNotFound, notFoundPage)
 	case r.Method != http.MethodGet:
 		w.Header().Set("Allow", http.MethodGet)
@@ -250,12 +239,11 @@ func (c *Callback) handle(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// isDonePage says whether name is the page beside the callback, and there is
-// one: before the browser came there is nothing to see.
-func (c *Callback) isDonePage(name string) bool {
+// wasAnswered says whether the browser came: before that there is no other page.
+func (c *Callback) wasAnswered() bool {
 	select {
 	case <-c.answered:
-		return slices.ContainsFunc(c.paths, func(p string) bool { return path.Join(path.Dir(p), donePage) == name })
+		return true
 	default:
 		return false
 	}
@@ -284,9 +272,9 @@ func (c *Callback) showOutcome(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (c *Callback) sentToUs(host string) bool {
+func sentToUs(host string) bool {
 	name := (&url.URL{Host: host}).Hostname()
-	return slices.Contains(c.hosts, strings.ToLower(name))
+	return slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, strings.ToLower(name))
 }
 
 func (c *Callback) answer(w http.ResponseWriter, query url.Values) {
@@ -296,30 +284,24 @@ func (c *Callback) answer(w http.ResponseWriter, query url.Values) {
 		return
 	}
 	c.first.Do(func() { // the browser may come twice
-		grant, err := grantFrom(query)
+		code, err := codeFrom(query)
 		close(c.answered) // before Finish can be called, which else cuts this connection off
-		c.granted <- answer{grant, err}
+		c.granted <- answer{code, err}
 	})
 	w.Header().Set("Location", donePage)
 	writePage(w, http.StatusSeeOther, pageHead)
 }
 
-// grantFrom returns an [ErrLoginRefused] unless there is one usable code or
-// key.
-func grantFrom(query url.Values) (Grant, error) {
+// codeFrom returns an [ErrLoginRefused] unless there is one usable code.
+func codeFrom(query url.Values) (string, error) {
 	if reason := refusal(query); reason != "" {
-		return Grant{}, &RefusedError{reason}
+		return "", &RefusedError{reason}
 	}
-	secrets := append(slices.Clone(query["code"]), query["api_key"]...)
-	if len(secrets) != 1 || secrets[0] == "" || len(secrets[0]) > maxAPIKeyLength || strings.ContainsFunc(secrets[0], notInAKey) {
-		return Grant{}, ErrLoginRefused
+	codes := query["code"]
+	if len(codes) != 1 || codes[0] == "" || len(codes[0]) > maxCodeLength || strings.ContainsFunc(codes[0], notInAKey) {
+		return "", ErrLoginRefused
 	}
-	return Grant{
-		Code:    query.Get("code"),
-		APIKey:  query.Get("api_key"),
-		Email:   printable(query.Get("email"), maxEmailLength),
-		Warning: printable(query.Get("warning"), maxWarningLength),
-	}, nil
+	return codes[0], nil
 }
 
 // refusal is what an answer says that is none, "" if it is one.
@@ -366,7 +348,7 @@ const (
 // failurePage says why, in a sentence of ours.
 func failurePage(reason string) string {
 	return pageHead + "<h1>The login failed</h1><p>" + html.EscapeString(reason) +
-		"</p><p>Go back to the terminal and run <code>arcade login</code> again.</p>"
+		"</p><p>Go back to the terminal and run the command again.</p>"
 }
 
 // writePage answers with a page that is complete and on its way when it

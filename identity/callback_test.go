@@ -16,15 +16,12 @@ import (
 	"time"
 )
 
-const (
-	someState = "state-5d0e1a52-7c54-4d0e"
-	localURI  = "http://localhost:9905/callback"
-)
+const someState = "state-5d0e1a52-7c54-4d0e"
 
 // listen returns a callback server on a free port, with the patience of a test.
-func listen(t *testing.T, uri string, patience time.Duration) *Callback {
+func listen(t *testing.T, patience time.Duration) *Callback {
 	t.Helper()
-	c, err := listenCallback(uri, someState, 0, patience)
+	c, err := listenCallback(someState, 0, patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,41 +29,44 @@ func listen(t *testing.T, uri string, patience time.Duration) *Callback {
 	return c
 }
 
-// waitFor waits for the grant in the background.
-func waitFor(t *testing.T, c *Callback) (outcome func() (Grant, error)) {
+// waitFor waits for the code in the background.
+func waitFor(t *testing.T, c *Callback) (outcome func() (string, error)) {
 	t.Helper()
-	return background(t, func() (Grant, error) { return c.Wait(t.Context()) })
+	return background(t, func() (string, error) { return c.Wait(t.Context()) })
 }
 
 // finish lets a login end well as soon as it has its answer.
-func finish(t *testing.T, c *Callback) (outcome func() (Grant, error)) {
+func finish(t *testing.T, c *Callback) (outcome func() (string, error)) {
 	t.Helper()
-	return background(t, func() (Grant, error) {
-		grant, err := c.Wait(t.Context())
+	return background(t, func() (string, error) {
+		code, err := c.Wait(t.Context())
 		if err == nil {
 			c.Finish("")
 		} else {
 			c.Finish("It was refused.")
 		}
-		return grant, err
+		return code, err
 	})
 }
 
-func background(t *testing.T, wait func() (Grant, error)) (outcome func() (Grant, error)) {
+// address is the first that c listens on.
+func (c *Callback) address() string { return c.listeners[0].Addr().String() }
+
+func background(t *testing.T, wait func() (string, error)) (outcome func() (string, error)) {
 	t.Helper()
 	done := make(chan answer, 1)
 	go func() {
-		grant, err := wait()
-		done <- answer{grant, err}
+		code, err := wait()
+		done <- answer{code, err}
 	}()
-	return func() (Grant, error) {
+	return func() (string, error) {
 		t.Helper()
 		select {
 		case a := <-done:
-			return a.grant, a.err
+			return a.code, a.err
 		case <-time.After(20 * time.Second):
 			t.Fatal("the server still waits; want it to end once the browser has its page")
-			return Grant{}, nil
+			return "", nil
 		}
 	}
 }
@@ -76,7 +76,7 @@ func request(t *testing.T, c *Callback, path string, query url.Values) *http.Res
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	response, err := client.Get("http://" + c.Addr().String() + path + "?" + query.Encode())
+	response, err := client.Get("http://" + c.address() + path + "?" + query.Encode())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func visit(t *testing.T, c *Callback, method, path, host string, query url.Value
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second,
 		CheckRedirect: func(r *http.Request, _ []*http.Request) error { r.Host = host; return nil }}
-	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+c.Addr().String()+path+"?"+query.Encode(), nil)
+	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+c.address()+path+"?"+query.Encode(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,26 +107,24 @@ func visit(t *testing.T, c *Callback, method, path, host string, query url.Value
 	return response, string(body)
 }
 
-func callback(key string) url.Values {
-	return url.Values{"state": {someState}, "api_key": {key}, "email": {"a@b.c"}}
+func callback(code string) url.Values {
+	return url.Values{"state": {someState}, "code": {code}}
 }
 
 // checkStillWaiting checks that nothing so far has used the login up.
 func checkStillWaiting(t *testing.T, c *Callback) {
 	t.Helper()
 	outcome := finish(t, c)
-	response, _ := visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("arc_1"))
-	if grant, err := outcome(); response.StatusCode != http.StatusOK || err != nil || grant.APIKey != "arc_1" {
-		t.Errorf("the browser's own callback then gave status %d, key %q, %v; want it to succeed", response.StatusCode, grant.APIKey, err)
+	response, _ := visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("code_1"))
+	if code, err := outcome(); response.StatusCode != http.StatusOK || err != nil || code != "code_1" {
+		t.Errorf("the browser's own callback then gave status %d, code %q, %v; want it to succeed", response.StatusCode, code, err)
 	}
 }
 
-func TestTheBrowserBringsTheKey(t *testing.T) {
-	c := listen(t, localURI, callbackPatience)
+func TestTheBrowserBringsTheCode(t *testing.T) {
+	c := listen(t, callbackPatience)
 	outcome := finish(t, c)
-	query := callback("arc_1")
-	query.Set("warning", "plan\r\nexpires \x1b[31msoon")
-	response, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", query)
+	response, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("code_1"))
 
 	if response.StatusCode != http.StatusOK || page != successPage {
 		t.Errorf("the person sees status %d, %q; want the success page", response.StatusCode, page)
@@ -136,20 +134,18 @@ func TestTheBrowserBringsTheKey(t *testing.T) {
 		"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'", "X-Content-Type-Options": "nosniff",
 	} {
 		if got := response.Header.Get(name); got != want {
-			t.Errorf("header %s is %q; want %q, the address of the page holds the key", name, got, want)
+			t.Errorf("header %s is %q; want %q, the address of the page holds the code", name, got, want)
 		}
 	}
-	grant, err := outcome()
-	if want := (Grant{APIKey: "arc_1", Email: "a@b.c", Warning: "plan expires [31msoon"}); err != nil || grant != want {
-		t.Errorf("got %q, %q, %q, %v; want the key, the e-mail, and the warning on one plain line",
-			grant.APIKey, grant.Email, grant.Warning, err)
+	if code, err := outcome(); err != nil || code != "code_1" {
+		t.Errorf("got %q, %v; want the code", code, err)
 	}
 }
 
 func TestTheServerIsGoneAfterwards(t *testing.T) {
-	c := listen(t, localURI, callbackPatience)
+	c := listen(t, callbackPatience)
 	addresses := c.listeners
-	idle, err := net.Dial("tcp", c.Addr().String()) // browsers open connections they may never use
+	idle, err := net.Dial("tcp", c.address()) // browsers open connections they may never use
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +166,7 @@ func TestTheServerIsGoneAfterwards(t *testing.T) {
 }
 
 func TestOnlyThisMachineCanConnect(t *testing.T) {
-	c := listen(t, localURI, callbackPatience)
+	c := listen(t, callbackPatience)
 	for _, l := range c.listeners {
 		if ip := l.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() {
 			t.Errorf("listens on %v; want loopback addresses only", ip)
@@ -181,22 +177,22 @@ func TestOnlyThisMachineCanConnect(t *testing.T) {
 	}
 }
 
-func TestALoginWithoutAUsableKeyFails(t *testing.T) {
-	for name, keys := range map[string][]string{
-		"no key": nil, "an empty key": {""}, "two keys": {"arc_1", "arc_2"}, "a key with a newline": {"arc\n1"},
-		"a key with a blank": {"arc 1"}, "a key beyond ASCII": {"ärc"}, "a huge key": {strings.Repeat("k", 5000)},
+func TestALoginWithoutAUsableCodeFails(t *testing.T) {
+	for name, codes := range map[string][]string{
+		"no code": nil, "an empty code": {""}, "two codes": {"code_1", "code_2"}, "a code with a newline": {"code\n1"},
+		"a code with a blank": {"code 1"}, "a code beyond ASCII": {"cöde"}, "a huge code": {strings.Repeat("c", 5000)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := listen(t, localURI, callbackPatience)
+			c := listen(t, callbackPatience)
 			outcome := finish(t, c)
 			query := callback("")
-			query["api_key"] = keys
+			query["code"] = codes
 			response, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", query)
 			if response.StatusCode != http.StatusBadRequest || page != failurePage("It was refused.") {
 				t.Errorf("the person sees status %d, %q; want the failure page", response.StatusCode, page)
 			}
-			if grant, err := outcome(); !errors.Is(err, ErrLoginRefused) || grant != (Grant{}) {
-				t.Errorf("got %v, %v; want ErrLoginRefused at once", grant, err)
+			if code, err := outcome(); !errors.Is(err, ErrLoginRefused) || code != "" {
+				t.Errorf("got %q, %v; want ErrLoginRefused at once", code, err)
 			}
 		})
 	}
@@ -208,8 +204,8 @@ func TestARequestWithoutTheStateChangesNothing(t *testing.T) {
 		"more than the state": {someState + "x"}, "the state twice": {someState, someState}, "one of two right": {"x", someState},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := listen(t, localURI, callbackPatience)
-			query := callback("arc_evil")
+			c := listen(t, callbackPatience)
+			query := callback("code_evil")
 			query["state"] = states
 			response, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", query)
 			if response.StatusCode != http.StatusBadRequest || page != stalePage {
@@ -221,14 +217,14 @@ func TestARequestWithoutTheStateChangesNothing(t *testing.T) {
 }
 
 func TestOtherPathsAndMethodsAreIgnored(t *testing.T) {
-	c := listen(t, localURI, callbackPatience)
+	c := listen(t, callbackPatience)
 	for _, path := range []string{"/", "/favicon.ico", "/callback/", "/callback/x", "/CALLBACK", "//callback", "/x/callback", "/%63allback/.."} {
-		if response, page := visit(t, c, http.MethodGet, path, "localhost:9905", callback("arc_evil")); response.StatusCode != http.StatusNotFound || page != notFoundPage {
+		if response, page := visit(t, c, http.MethodGet, path, "localhost:9905", callback("code_evil")); response.StatusCode != http.StatusNotFound || page != notFoundPage {
 			t.Errorf("%s gave status %d, %q; want 404", path, response.StatusCode, page)
 		}
 	}
 	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "PATCH", "HEAD", "TRACE"} {
-		response, _ := visit(t, c, method, "/callback", "localhost:9905", callback("arc_evil"))
+		response, _ := visit(t, c, method, "/callback", "localhost:9905", callback("code_evil"))
 		if response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != "GET" {
 			t.Errorf("%s gave status %d, Allow %q; want 405 and GET", method, response.StatusCode, response.Header.Get("Allow"))
 		}
@@ -237,9 +233,9 @@ func TestOtherPathsAndMethodsAreIgnored(t *testing.T) {
 }
 
 func TestAForeignHostHeaderIsTurnedAway(t *testing.T) {
-	c := listen(t, localURI, callbackPatience)
+	c := listen(t, callbackPatience)
 	for _, host := range []string{"evil.example", "evil.example:9905", "localhost.evil.example", "127.0.0.1.evil.example", "[::2]:9905", "10.0.0.1"} {
-		response, _ := visit(t, c, http.MethodGet, "/callback", host, callback("arc_evil"))
+		response, _ := visit(t, c, http.MethodGet, "/callback", host, callback("code_evil"))
 		if response.StatusCode != http.StatusMisdirectedRequest {
 			t.Errorf("Host %q gave status %d; want 421, a page of that host could read the answer (DNS rebinding)", host, response.StatusCode)
 		}
@@ -248,35 +244,35 @@ func TestAForeignHostHeaderIsTurnedAway(t *testing.T) {
 }
 
 func TestEveryNameOfThisMachineIsAnswered(t *testing.T) {
-	for _, host := range []string{"localhost", "localhost:9905", "LocalHost:9905", "127.0.0.1:9905", "127.0.0.1", "[::1]:9905", "tunnel.example", "Tunnel.Example:443"} {
+	for _, host := range []string{"localhost", "localhost:9905", "LocalHost:9905", "127.0.0.1:9905", "127.0.0.1", "[::1]:9905"} {
 		t.Run(host, func(t *testing.T) {
-			c := listen(t, "https://tunnel.example/a/callback", callbackPatience)
+			c := listen(t, callbackPatience)
 			outcome := finish(t, c)
-			visit(t, c, http.MethodGet, "/a/callback", host, callback("arc_1"))
-			if grant, err := outcome(); err != nil || grant.APIKey != "arc_1" {
-				t.Errorf("got key %q, %v; want the callback under its own path accepted", grant.APIKey, err)
+			visit(t, c, http.MethodGet, "/callback", host, callback("code_1"))
+			if code, err := outcome(); err != nil || code != "code_1" {
+				t.Errorf("got code %q, %v; want the callback accepted", code, err)
 			}
 		})
 	}
 }
 
 func TestTheFirstCallbackCounts(t *testing.T) {
-	c := listen(t, localURI, callbackPatience)
-	for _, key := range []string{"arc_first", "arc_second", ""} {
-		if response := request(t, c, "/callback", callback(key)); response.StatusCode != http.StatusSeeOther {
-			t.Errorf("the callback with %q gave status %d; want to be sent to the page without a key in its address", key, response.StatusCode)
+	c := listen(t, callbackPatience)
+	for _, code := range []string{"code_first", "code_second", ""} {
+		if response := request(t, c, "/callback", callback(code)); response.StatusCode != http.StatusSeeOther {
+			t.Errorf("the callback with %q gave status %d; want to be sent to the page without a code in its address", code, response.StatusCode)
 		}
 	}
-	if grant, err := waitFor(t, c)(); err != nil || grant.APIKey != "arc_first" {
-		t.Errorf("got key %q, %v; want the first", grant.APIKey, err)
+	if code, err := waitFor(t, c)(); err != nil || code != "code_first" {
+		t.Errorf("got code %q, %v; want the first", code, err)
 	}
 }
 
 func TestNothingOfARequestIsShown(t *testing.T) {
-	c := listen(t, localURI, callbackPatience)
+	c := listen(t, callbackPatience)
 	const sentinel = "<script>SENTINEL</script>"
-	evil := url.Values{"state": {sentinel}, "api_key": {sentinel}, "email": {sentinel}, "warning": {sentinel}, "error": {sentinel}}
-	right := url.Values{"state": {someState}, "api_key": {"arc_SENTINEL"}, "email": {sentinel}, "warning": {sentinel}}
+	evil := url.Values{"state": {sentinel}, "code": {sentinel}, "error": {sentinel}, "error_description": {sentinel}}
+	right := url.Values{"state": {someState}, "code": {"code_SENTINEL"}, "error_description": {sentinel}}
 	finish(t, c)
 	pages := []string{successPage, stalePage, notFoundPage}
 	for _, request := range []struct {
@@ -296,14 +292,14 @@ func TestNothingOfARequestIsShown(t *testing.T) {
 }
 
 func TestSlowClientsAreCutOff(t *testing.T) {
-	c := listen(t, localURI, 50*time.Millisecond)
+	c := listen(t, 50*time.Millisecond)
 	for name, text := range map[string]string{
 		"silence":        "",
 		"half a line":    "GET /callb",
 		"half a header":  "GET /callback HTTP/1.1\r\nHost: local",
 		"an endless one": "GET /callback HTTP/1.1\r\nHost: localhost\r\nX: ",
 	} {
-		conn, err := net.Dial("tcp", c.Addr().String())
+		conn, err := net.Dial("tcp", c.address())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -322,9 +318,9 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 }
 
 func TestManyConnectionsDoNotKeepTheBrowserOut(t *testing.T) {
-	c := listen(t, localURI, 200*time.Millisecond)
+	c := listen(t, 200*time.Millisecond)
 	for range 3 * maxCallbackConnections {
-		conn, err := net.Dial("tcp", c.Addr().String())
+		conn, err := net.Dial("tcp", c.address())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -334,8 +330,8 @@ func TestManyConnectionsDoNotKeepTheBrowserOut(t *testing.T) {
 }
 
 func TestAHugeRequestIsRefused(t *testing.T) {
-	c := listen(t, localURI, callbackPatience)
-	conn, err := net.Dial("tcp", c.Addr().String())
+	c := listen(t, callbackPatience)
+	conn, err := net.Dial("tcp", c.address())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,8 +352,8 @@ func TestAHugeRequestIsRefused(t *testing.T) {
 }
 
 func TestWaitingEndsWithTheContext(t *testing.T) {
-	c := listen(t, localURI, callbackPatience)
-	address := c.Addr().String()
+	c := listen(t, callbackPatience)
+	address := c.address()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := c.Wait(ctx); !errors.Is(err, context.Canceled) {
@@ -378,19 +374,19 @@ func TestAPortThatIsTakenIsSaidSo(t *testing.T) {
 			}
 			defer other.Close()
 			port := other.Addr().(*net.TCPAddr).Port
-			c, err := ListenCallback(localURI, someState, port)
+			c, err := ListenCallback(someState, port)
 			if err == nil {
 				c.Close()
 			}
 			var taken *PortTakenError
 			if !errors.As(err, &taken) || taken.Port != port {
-				t.Fatalf("got %v; want a PortTakenError, the other program could get the key", err)
+				t.Fatalf("got %v; want a PortTakenError, the other program could get the code", err)
 			}
 			if !strings.Contains(err.Error(), fmt.Sprint(port)) {
 				t.Errorf("%q does not say which port", err)
 			}
 			other.Close()
-			again, err := ListenCallback(localURI, someState, port)
+			again, err := ListenCallback(someState, port)
 			if err != nil {
 				t.Fatalf("once the port is free: %v; want the failed attempt to have left nothing behind", err)
 			}
@@ -400,58 +396,54 @@ func TestAPortThatIsTakenIsSaidSo(t *testing.T) {
 }
 
 func TestAServerWithoutAStateIsRefused(t *testing.T) {
-	if c, err := ListenCallback(localURI, "", 0); err == nil {
+	if c, err := ListenCallback("", 0); err == nil {
 		c.Close()
-		t.Error("a server without a state would take anybody's key")
+		t.Error("a server without a state would take anybody's code")
 	}
 }
 
-func TestTheKeyIsNotLogged(t *testing.T) {
-	if c := listen(t, localURI, callbackPatience); c.server.ErrorLog == nil || c.server.ErrorLog.Writer() != io.Discard {
-		t.Error("the HTTP server logs; its messages quote requests, and one of them holds the key")
+func TestTheCodeIsNotLogged(t *testing.T) {
+	if c := listen(t, callbackPatience); c.server.ErrorLog == nil || c.server.ErrorLog.Writer() != io.Discard {
+		t.Error("the HTTP server logs; its messages quote requests, and one of them holds the code")
 	}
 }
 
 func FuzzTheCallbacksQuery(f *testing.F) {
-	f.Add("state=s&api_key=arc_1&email=a%40b.c&warning=w")
-	f.Add("api_key=a&api_key=b")
 	f.Add("state=s&code=c1")
-	f.Add("code=a&api_key=b")
+	f.Add("code=a&code=b")
 	f.Add("error=access_denied&error_description=no%1b%5b31m")
-	f.Add("api_key=%0a&email=%1b%5b31m&warning=%e2%80%ae%ff")
+	f.Add("code=%0a&error_description=%e2%80%ae%ff")
 	f.Fuzz(func(t *testing.T, query string) {
 		values, _ := url.ParseQuery(query)
-		grant, err := grantFrom(values)
-		if (err == nil) == (grant == Grant{}) || err != nil && !errors.Is(err, ErrLoginRefused) {
+		code, err := codeFrom(values)
+		if (err == nil) == (code == "") || err != nil && !errors.Is(err, ErrLoginRefused) {
 			t.Fatalf("got %v for %q", err, query)
 		}
 		if err != nil && strings.ContainsFunc(err.Error(), unprintable) {
 			t.Fatalf("%q is refused with %q, which a terminal would obey", query, err)
 		}
-		if strings.ContainsFunc(grant.APIKey+grant.Code, notInAKey) || strings.ContainsFunc(grant.Email+grant.Warning, unprintable) {
+		if strings.ContainsFunc(code, notInAKey) {
 			t.Fatalf("%q was let through", query)
 		}
 	})
 }
 
 func TestTheAddressBarKeepsNoSecret(t *testing.T) {
-	for _, path := range []string{"/callback", "/a/callback"} {
-		c := listen(t, "https://tunnel.example/a/callback", callbackPatience)
-		response := request(t, c, path, callback("arc_SENTINEL"))
-		if location := response.Header.Get("Location"); response.StatusCode != http.StatusSeeOther || location != donePage {
-			t.Errorf("got status %d to %q; want 303 to the page beside, without a query", response.StatusCode, location)
-		}
-		if response.Header.Get("Cache-Control") != "no-store" || response.Header.Get("Referrer-Policy") != "no-referrer" {
-			t.Errorf("the headers are %v; want neither caches nor the next page to learn the address", response.Header)
-		}
+	c := listen(t, callbackPatience)
+	response := request(t, c, "/callback", callback("code_SENTINEL"))
+	if location := response.Header.Get("Location"); response.StatusCode != http.StatusSeeOther || location != donePage {
+		t.Errorf("got status %d to %q; want 303 to the page beside, without a query", response.StatusCode, location)
+	}
+	if response.Header.Get("Cache-Control") != "no-store" || response.Header.Get("Referrer-Policy") != "no-referrer" {
+		t.Errorf("the headers are %v; want neither caches nor the next page to learn the address", response.Header)
 	}
 }
 
 func TestTheBrowserIsToldWhenTheLoginIsKept(t *testing.T) {
-	c := listen(t, localURI, 50*time.Millisecond)
+	c := listen(t, 50*time.Millisecond)
 	wait, pages := waitFor(t, c), make(chan string, 1)
 	go func() {
-		_, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("arc_1"))
+		_, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("code_1"))
 		pages <- page
 	}()
 	if _, err := wait(); err != nil {
@@ -469,8 +461,8 @@ func TestTheBrowserIsToldWhenTheLoginIsKept(t *testing.T) {
 }
 
 func TestABrowserThatHasGoneIsNotWaitedForLong(t *testing.T) {
-	c := listen(t, localURI, callbackPatience)
-	request(t, c, "/callback", callback("arc_1"))
+	c := listen(t, callbackPatience)
+	request(t, c, "/callback", callback("code_1"))
 	if _, err := waitFor(t, c)(); err != nil {
 		t.Fatal(err)
 	}
@@ -483,14 +475,14 @@ func TestABrowserThatHasGoneIsNotWaitedForLong(t *testing.T) {
 
 func TestABrowserThatNeverCameIsNotWaitedFor(t *testing.T) {
 	start := time.Now()
-	listen(t, localURI, callbackPatience).Finish("interrupted")
+	listen(t, callbackPatience).Finish("interrupted")
 	if took := time.Since(start); took >= pagePatience {
 		t.Errorf("an interrupt took %v", took)
 	}
 }
 
 func TestBeforeTheCallbackThereIsNoOtherPage(t *testing.T) {
-	c := listen(t, localURI, callbackPatience)
+	c := listen(t, callbackPatience)
 	if response := request(t, c, "/"+donePage, nil); response.StatusCode != http.StatusNotFound {
 		t.Errorf("got status %d; want 404", response.StatusCode)
 	}
@@ -498,14 +490,14 @@ func TestBeforeTheCallbackThereIsNoOtherPage(t *testing.T) {
 }
 
 func TestALoginThatIsDeniedSaysWhy(t *testing.T) {
-	c := listen(t, localURI, callbackPatience)
+	c := listen(t, callbackPatience)
 	outcome := finish(t, c)
 	visit(t, c, http.MethodGet, "/callback", "localhost:9905", url.Values{"state": {someState},
 		"error": {"access_denied"}, "error_description": {"You said\x1b[31m no\u202e."}, "code": {"code_1"}})
-	grant, err := outcome()
+	code, err := outcome()
 	var refused *RefusedError
-	if !errors.As(err, &refused) || !errors.Is(err, ErrLoginRefused) || grant != (Grant{}) {
-		t.Fatalf("got %v, %v; want a refusal and no code", grant, err)
+	if !errors.As(err, &refused) || !errors.Is(err, ErrLoginRefused) || code != "" {
+		t.Fatalf("got %q, %v; want a refusal and no code", code, err)
 	}
 	if refused.Reason != "access_denied: You said [31m no ." {
 		t.Errorf("the reason is %q; want error and description on one plain line", refused.Reason)

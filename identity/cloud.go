@@ -92,8 +92,8 @@ type CloudError struct {
 	Status int
 	// Reason is what went wrong when the status does not say it.
 	Reason string
-	// cause lets callers tell a time-out and an interrupt from the rest. Its
-	// text, which can hold a URL, is not shown.
+	// cause lets callers tell why there was no answer. Its text, which can hold
+	// a URL, is not shown.
 	cause error
 }
 
@@ -113,7 +113,8 @@ func (e *CloudError) Is(target error) bool {
 }
 
 // Unwrap returns context.Canceled or context.DeadlineExceeded if one of them
-// ended the call, else nil.
+// ended the call, else the network's error, if there was one. Neither may be
+// shown.
 func (e *CloudError) Unwrap() error { return e.cause }
 
 // Principal returns the principal that c belongs to. The error is a
@@ -180,7 +181,7 @@ func (cloud Cloud) get(ctx context.Context, path, token string) ([]byte, error) 
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(cloud.BaseURL, "/")+path, nil)
-	if err != nil {
+	if err != nil || request.URL.Hostname() == "" || request.URL.User != nil {
 		return nil, &CloudError{Reason: "has an address that is no URL"}
 	}
 	if request.URL.Scheme != "https" && !isLoopback(request.URL) {
@@ -192,7 +193,7 @@ func (cloud Cloud) get(ctx context.Context, path, token string) ([]byte, error) 
 	request.Header.Set("Accept", "application/json")
 	response, err := cloud.client().Do(request)
 	if err != nil {
-		return nil, unreachable(ctx)
+		return nil, unreachable(ctx, err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
@@ -200,7 +201,7 @@ func (cloud Cloud) get(ctx context.Context, path, token string) ([]byte, error) 
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerSize+1))
 	if err != nil {
-		return nil, unreachable(ctx)
+		return nil, unreachable(ctx, err)
 	}
 	if len(body) > maxAnswerSize {
 		return nil, nonsense()
@@ -223,14 +224,15 @@ func (cloud Cloud) client() *http.Client {
 	return &client
 }
 
-func unreachable(ctx context.Context) error {
-	switch err := ctx.Err(); {
-	case errors.Is(err, context.DeadlineExceeded):
+// unreachable is the error for a call that ended with err.
+func unreachable(ctx context.Context, err error) error {
+	switch ended := ctx.Err(); {
+	case errors.Is(ended, context.DeadlineExceeded):
 		return &CloudError{Reason: "did not answer in time", cause: context.DeadlineExceeded}
-	case err != nil:
+	case ended != nil:
 		return &CloudError{Reason: "was not waited for", cause: context.Canceled}
 	}
-	return &CloudError{Reason: "cannot be reached"}
+	return &CloudError{Reason: "cannot be reached", cause: err}
 }
 
 // nonsense is the error for an answer that is not understood.

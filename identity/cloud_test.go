@@ -146,7 +146,8 @@ func TestACloudThatDoesNotAnswer(t *testing.T) {
 		fmt.Fprint(w, `{"data"`)
 	})
 	gone := answering(t, 200, "")
-	gone.BaseURL = "http://SENTINEL:pass@127.0.0.1:1"
+	gone.BaseURL = "http://127.0.0.1:1"
+	somebodys := Cloud{BaseURL: "http://SENTINEL:pass@127.0.0.1:1", HTTP: http.DefaultClient}
 	noURL := Cloud{BaseURL: "http://SENTINEL\x7f", HTTP: http.DefaultClient}
 
 	hurried, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -164,6 +165,7 @@ func TestACloudThatDoesNotAnswer(t *testing.T) {
 		{"interrupted", stuck, interrupted, "Arcade Cloud was not waited for", context.Canceled},
 		{"breaking off", half, t.Context(), "Arcade Cloud cannot be reached", nil},
 		{"away", gone, t.Context(), "Arcade Cloud cannot be reached", nil},
+		{"at an address with a password", somebodys, t.Context(), "Arcade Cloud has an address that is no URL", nil},
 		{"at no URL", noURL, t.Context(), "Arcade Cloud has an address that is no URL", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

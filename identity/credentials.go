@@ -1,19 +1,16 @@
 package identity
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"math"
+	"net/url"
 	"strings"
 	"time"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // DefaultCloudURL is Arcade Cloud when the credentials do not name another.
@@ -23,10 +20,10 @@ const DefaultCloudURL = "https://" + DefaultCloudHost
 const DefaultCloudHost = "cloud.arcade.dev"
 
 const (
-	// maxCredentialsSize is far beyond any credentials file, in bytes: two
-	// tokens of a few kilobytes. It also bounds the time the worst YAML of that
-	// size takes, which grows with the square.
-	maxCredentialsSize = 32 << 10
+	// maxCredentialsSize is far beyond any credentials file, in bytes: a dozen
+	// contexts with two tokens of a few kilobytes each. It also bounds the time
+	// the worst YAML of that size takes, which grows with the square.
+	maxCredentialsSize = 128 << 10
 	// expiresEarly is how long before its time a token counts as expired, as
 	// in the Python CLI, so that it does not expire under way.
 	expiresEarly = 5 * time.Minute
@@ -41,9 +38,16 @@ var (
 	ErrCredentialsNewer = fmt.Errorf("%w or of a newer version", ErrCredentialsInvalid)
 )
 
-// Credentials is what credentials.yaml holds, of either generation: an API key,
-// or the tokens of an OAuth login. All values are opaque.
+// Credentials is one login: an API key, or the tokens of an OAuth login. All
+// values are opaque.
 type Credentials struct {
+	// Name is that of its context, "" in a file that knows no contexts.
+	Name string
+	// Kind is "cloud" or "self_hosted", "" where the file does not say; see SelfHosted.
+	Kind                    string
+	EngineURL, DashboardURL string // "" where the file does not say
+	// AccountID is the principal that login asked for, "" when unknown.
+	AccountID    string
 	APIKey       string
 	AccessToken  string
 	RefreshToken string    // "" when the login ends with AccessToken
@@ -106,12 +110,53 @@ func onWall(t time.Time, zone *time.Location) time.Time {
 }
 
 // CloudURL is the base URL of the Arcade Cloud that issued the credentials,
-// without a slash at its end.
+// without a slash at its end, and without the path of its API that some
+// installations name with it. It is "" for a self-hosted login that names none.
 func (c Credentials) CloudURL() string {
 	if c.CoordinatorURL == "" {
+		if c.SelfHosted() {
+			return ""
+		}
 		return DefaultCloudURL
 	}
-	return strings.TrimRight(c.CoordinatorURL, "/")
+	return baseOf(c.CoordinatorURL)
+}
+
+// baseOf takes the path of Arcade Cloud's API off an address.
+func baseOf(address string) string {
+	return strings.TrimRight(strings.TrimSuffix(strings.TrimRight(address, "/"), "/api/v1"), "/")
+}
+
+// SelfHosted says whether the login belongs to an installation that has
+// nothing to do with arcade.dev. A file of a CLI without contexts does not say,
+// and is one of Arcade Cloud's unless it names an Engine.
+func (c Credentials) SelfHosted() bool {
+	if c.Kind == "" && c.EngineURL != "" {
+		return KindOf(c.EngineURL, c.CoordinatorURL) == SelfHosted
+	}
+	return c.Kind != "" && c.Kind != ArcadeCloud
+}
+
+// The kinds of installations, as credentials.yaml has them.
+const (
+	ArcadeCloud = "cloud"
+	SelfHosted  = "self_hosted"
+)
+
+// KindOf returns the kind of an installation with these addresses.
+func KindOf(addresses ...string) string {
+	for _, address := range addresses {
+		if u, err := url.Parse(address); err == nil && AtArcade(u.Hostname()) {
+			return ArcadeCloud
+		}
+	}
+	return SelfHosted
+}
+
+// AtArcade says whether host is arcade.dev or below it.
+func AtArcade(host string) bool {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	return host == "arcade.dev" || strings.HasSuffix(host, ".arcade.dev")
 }
 
 // Fingerprint identifies the credentials without revealing them, "" for none.
@@ -150,73 +195,6 @@ func fingerprint(values ...string) string {
 	}
 	sum := sha256.Sum256(hashed)
 	return hex.EncodeToString(sum[:16])
-}
-
-// credentialsFile is the part of credentials.yaml that we know, of both
-// generations. yaml gives any scalar to a string as it is written.
-type credentialsFile struct {
-	Cloud struct {
-		CoordinatorURL string `yaml:"coordinator_url"`
-		API            struct {
-			Key string `yaml:"key"`
-		} `yaml:"api"`
-		User struct {
-			Email string `yaml:"email"`
-		} `yaml:"user"`
-		Auth struct {
-			AccessToken  string `yaml:"access_token"`
-			ExpiresAt    string `yaml:"expires_at"`
-			RefreshToken string `yaml:"refresh_token"`
-		} `yaml:"auth"`
-		Context struct {
-			OrgID       string `yaml:"org_id"`
-			OrgName     string `yaml:"org_name"`
-			ProjectID   string `yaml:"project_id"`
-			ProjectName string `yaml:"project_name"`
-		} `yaml:"context"`
-	} `yaml:"cloud"`
-}
-
-// decodeCredentials understands content, and returns the document too, for
-// those who change it. Times without an offset are in local. The errors of the
-// yaml package quote values, so none of them leaves here.
-func decodeCredentials(content []byte, local *time.Location) (Credentials, *yaml.Node, error) {
-	var document, second yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(content))
-	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-		return Credentials{}, &document, nil
-	} else if err != nil {
-		return Credentials{}, nil, ErrCredentialsInvalid
-	}
-	if !errors.Is(decoder.Decode(&second), io.EOF) {
-		return Credentials{}, nil, ErrCredentialsInvalid
-	}
-	var file credentialsFile
-	if document.Decode(&file) != nil {
-		return Credentials{}, nil, unknownShape(&document)
-	}
-	cloud := file.Cloud
-	expires, wall := parseExpiry(cloud.Auth.ExpiresAt, local)
-	return Credentials{
-		APIKey:         cloud.API.Key,
-		AccessToken:    cloud.Auth.AccessToken,
-		RefreshToken:   cloud.Auth.RefreshToken,
-		ExpiresAt:      expires,
-		wall:           wall,
-		Email:          cloud.User.Email,
-		CoordinatorURL: cloud.CoordinatorURL,
-		Context:        Context(cloud.Context),
-	}, &document, nil
-}
-
-// unknownShape is the error for a document that is YAML and not what we know:
-// a mapping may be what a later version writes, anything else is no such file.
-func unknownShape(document *yaml.Node) error {
-	var mapping map[string]yaml.Node
-	if document.Decode(&mapping) != nil {
-		return ErrCredentialsInvalid
-	}
-	return ErrCredentialsNewer
 }
 
 // parseExpiry reads what Python's datetime.isoformat() or str() writes: six

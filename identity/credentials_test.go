@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"go.yaml.in/yaml/v3"
 )
 
 const apiKeyFile = `
@@ -26,6 +24,16 @@ cloud:
   user: {email: a@b.c}
   context: {org_id: org_1, org_name: Org, project_id: 7, project_name: Project}
 `
+
+// decodeLogin returns the active login, too.
+func decodeLogin(content []byte) (Credentials, *document, error) {
+	d, err := decodeDocument(content, zone)
+	if err != nil {
+		return Credentials{}, nil, err
+	}
+	c, _ := d.Find(d.Active)
+	return c, d, nil
+}
 
 // zone is the local time of the tests: two hours ahead of UTC.
 var zone = time.FixedZone("test", 2*60*60)
@@ -51,7 +59,7 @@ func TestReadingCredentials(t *testing.T) {
 		{"from Windows", "\ufeffcloud:\r\n  api:\r\n    key: k\r\n", Credentials{APIKey: "k"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, _, err := decodeCredentials([]byte(c.content), zone)
+			got, _, err := decodeLogin([]byte(c.content))
 			if err != nil || got.Fingerprint() != c.want.Fingerprint() || !got.ExpiresAt.Equal(c.want.ExpiresAt) {
 				t.Fatalf("got %s, %v; want %s", show(got), err, show(c.want))
 			}
@@ -79,12 +87,14 @@ func TestDamagedCredentialsAreRefusedWithoutAWordOfThem(t *testing.T) {
 		"a list for a key":    "cloud: {api: {key: [SENTINEL]}}",
 		"a mapping for a key": "cloud: {api: {key: {SENTINEL: SENTINEL}}}",
 		"a key twice":         "cloud: {api: {key: SENTINEL, key: SENTINEL2}}",
+		"a context twice":     "cloud: {contexts: {a: {api_key: SENTINEL}, a: {}}}",
+		"many keys twice":     "cloud: {" + strings.Repeat("SENTINEL: 1,", 9000) + "}",
 		"two documents":       "cloud: {}\n---\nSENTINEL",
 		"a broken end":        "cloud: {}\n---\n{SENTINEL",
 		"an unknown anchor":   "cloud: *SENTINEL",
 		"bad base64":          "cloud: {api: {key: !!binary SENTINEL!}}",
 		"no UTF-8":            "cloud: {api: {key: \"SENTINEL\xff\"}}",
-		"40 kB":               "cloud: {api: {key: SENTINEL}}" + strings.Repeat(" ", 40<<10),
+		"200 kB":              "cloud: {api: {key: SENTINEL}}" + strings.Repeat(" ", 200<<10),
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := credentialsAt(t, content)
@@ -195,7 +205,7 @@ func TestFingerprints(t *testing.T) {
 func TestSecretsArePrintedNowhere(t *testing.T) {
 	for _, secret := range []any{
 		Credentials{APIKey: "SENTINEL", AccessToken: "SENTINEL", RefreshToken: "SENTINEL"},
-		Tokens{Access: "SENTINEL", Refresh: "SENTINEL"}, Grant{Code: "SENTINEL", APIKey: "SENTINEL"},
+		Tokens{Access: "SENTINEL", Refresh: "SENTINEL"},
 	} {
 		within := struct{ Secret any }{secret}
 		if text := fmt.Sprintf("%v %+v %#v %s %q %v %#v", secret, secret, secret, secret, secret, within, within); strings.Contains(text, "SENTINEL") {
@@ -287,7 +297,7 @@ func FuzzCredentials(f *testing.F) {
 	f.Add([]byte(""), "0x1f", "~")
 	f.Add([]byte(""), "a\n b \n", "\xff\x00")
 	f.Fuzz(func(t *testing.T, content []byte, apiKey, email string) {
-		c, document, err := decodeCredentials(content, zone)
+		c, d, err := decodeLogin(content)
 		if err != nil {
 			if !errors.Is(err, ErrCredentialsInvalid) {
 				t.Fatalf("got %v; only ErrCredentialsInvalid quotes nothing", err)
@@ -298,11 +308,11 @@ func FuzzCredentials(f *testing.F) {
 			t.Fatalf("%s: present is %v, the fingerprint %q", show(c), c.Present(), c.Fingerprint())
 		}
 		login := Credentials{APIKey: apiKey, Email: email, CoordinatorURL: DefaultCloudURL}
-		written, err := encodeLogin(document, login)
+		written, err := d.put(login, DefaultContext)
 		if err != nil {
 			return
 		}
-		if got, _, err := decodeCredentials(written, zone); err != nil || got != login {
+		if got, _, err := decodeLogin(written); err != nil || got.Token() != login.Token() || got.Email != login.Email {
 			t.Fatalf("wrote %q, read back %s, %v", written, show(got), err)
 		}
 	})
@@ -311,8 +321,8 @@ func FuzzCredentials(f *testing.F) {
 func TestAnyKeyCanBeWrittenIntoANewFile(t *testing.T) {
 	for _, key := range []string{"0x1f", "~", "null", "yes", "1e3", "2026-11-23", "- a", "a: b", "#", "'", `"`, "*a", "&a", "!x", "%", "@",
 		"a\nb", " a", "a ", "a \n b\n\n", "\t", "\x00\x1b", "\xff\xfe", "ë", "\u2028", "\ufeff", strings.Repeat("k", 4096)} {
-		var empty yaml.Node
-		if _, err := encodeLogin(&empty, Credentials{APIKey: key}); err != nil {
+		_, empty, _ := decodeLogin(nil)
+		if _, err := empty.put(Credentials{APIKey: key}, DefaultContext); err != nil {
 			t.Errorf("the key %q cannot be stored: %v; want any, keys are opaque", key, err)
 		}
 	}

@@ -2,84 +2,349 @@ package identity
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
+	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// The functions of this file change the document of credentials.yaml in place,
-// so that keys and comments which are not ours survive.
+// DefaultContext is the name of the only login of a file without contexts, and
+// where a login without a name goes.
+const DefaultContext = "default"
 
-// encodeLogin turns the document into that of login, of either generation, and
-// returns its bytes. The other generation's part goes: the Python CLI refuses a
-// file with an API key in it. The former login's project goes too, it may be
-// another person's. The error is [ErrCredentialsInvalid], for a document in
-// which anchors and merges make that impossible.
-func encodeLogin(document *yaml.Node, login Credentials) ([]byte, error) {
-	cloud := cloudOf(document)
-	if login.APIKey != "" || login.AccessToken == "" {
-		removeKey(cloud, "auth")
-		removeKey(cloud, "context")
-		api := mapping(child(cloud, "api"))
-		setText(child(api, "key"), login.APIKey)
-		setText(child(api, "version"), "v1")
-	} else {
-		removeKey(cloud, "api")
-		setTokens(cloud, login)
-		setContext(cloud, login.Context)
+// Logins is all that credentials.yaml holds: a login for each context.
+//
+// A CLI that knows contexts reads the map of them, and nothing else if it is
+// there; an older one reads a copy of the active context beside it. So a file
+// with the map has two copies of one login, and each change goes to both.
+type Logins struct {
+	// Active is the name of the context in force, "" when there is none.
+	Active string
+	// Contexts are in the order of the file. Without the map there is one, without a name.
+	Contexts []Credentials
+	mapped   bool // the file has the map
+}
+
+// Names are those of the contexts, in alphabetical order.
+func (l Logins) Names() []string {
+	var names []string
+	for _, c := range l.Contexts {
+		names = append(names, cmp.Or(c.Name, DefaultContext))
 	}
-	setText(child(cloud, "coordinator_url"), login.CoordinatorURL)
-	setText(child(mapping(child(cloud, "user")), "email"), login.Email)
-	return encodeAs(document, login)
+	slices.Sort(names)
+	return names
 }
 
-// setTokens writes all three: the Python CLI refuses a file that lacks one.
-func setTokens(cloud *yaml.Node, login Credentials) {
-	auth := mapping(child(cloud, "auth"))
-	setText(child(auth, "access_token"), login.AccessToken)
-	expires := child(auth, "expires_at")
-	setText(expires, login.pythonExpiry())
-	expires.Style = yaml.SingleQuotedStyle
-	setText(child(auth, "refresh_token"), login.RefreshToken)
-}
-
-// setContext writes all four or nothing: the Python CLI refuses a part.
-func setContext(cloud *yaml.Node, c Context) {
-	if c == (Context{}) {
-		removeKey(cloud, "context")
-		return
+// Find returns the login of the context, and false when there is none.
+func (l Logins) Find(name string) (Credentials, bool) {
+	for _, c := range l.Contexts {
+		if cmp.Or(c.Name, DefaultContext) == cmp.Or(name, DefaultContext) {
+			return c, true
+		}
 	}
-	context := mapping(child(cloud, "context"))
-	setText(child(context, "org_id"), c.OrgID)
-	setText(child(context, "org_name"), c.OrgName)
-	setText(child(context, "project_id"), c.ProjectID)
-	setText(child(context, "project_name"), c.ProjectName)
+	return Credentials{}, false
 }
 
-// cloudOf returns the document's cloud, added where it is missing.
-func cloudOf(document *yaml.Node) *yaml.Node {
-	if document.Kind != yaml.DocumentNode || len(document.Content) == 0 {
-		*document = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{}}}
+// document is credentials.yaml as it was read. Its changes are made in place,
+// so that keys, comments and an order which are not ours survive.
+type document struct {
+	Logins
+	root yaml.Node
+	flat Credentials // what a CLI without contexts reads
+}
+
+// entry is a login in the file: a context, or what lies beside the map.
+type entry struct {
+	Kind           string `yaml:"kind"`
+	EngineURL      string `yaml:"engine_url"`
+	CoordinatorURL string `yaml:"coordinator_url"`
+	DashboardURL   string `yaml:"dashboard_url"`
+	APIKey         string `yaml:"api_key"`
+	// API is that of the oldest files, and only beside the map.
+	API struct {
+		Key string `yaml:"key"`
+	} `yaml:"api"`
+	User struct {
+		Email     string `yaml:"email"`
+		AccountID string `yaml:"account_id"`
+	} `yaml:"user"`
+	Auth struct {
+		AccessToken  string `yaml:"access_token"`
+		ExpiresAt    string `yaml:"expires_at"`
+		RefreshToken string `yaml:"refresh_token"`
+	} `yaml:"auth"`
+	Context struct {
+		OrgID       string `yaml:"org_id"`
+		OrgName     string `yaml:"org_name"`
+		ProjectID   string `yaml:"project_id"`
+		ProjectName string `yaml:"project_name"`
+	} `yaml:"context"`
+}
+
+// login is what the entry says. Times without an offset are in local.
+func (e entry) login(name string, local *time.Location) Credentials {
+	expires, wall := parseExpiry(e.Auth.ExpiresAt, local)
+	return Credentials{
+		Name: name, Kind: e.Kind, EngineURL: e.EngineURL, CoordinatorURL: e.CoordinatorURL, DashboardURL: e.DashboardURL,
+		APIKey: cmp.Or(e.APIKey, e.API.Key), AccessToken: e.Auth.AccessToken, RefreshToken: e.Auth.RefreshToken,
+		ExpiresAt: expires, wall: wall,
+		Email: e.User.Email, AccountID: e.User.AccountID, Context: Context(e.Context),
 	}
-	return mapping(child(mapping(document.Content[0]), "cloud"))
 }
 
-// encodeAs returns the document's bytes if they say what login says. The error
-// is that of encodeLogin.
-func encodeAs(document *yaml.Node, login Credentials) ([]byte, error) {
-	content, err := encodeDocument(document)
-	if err != nil {
+// decodeDocument understands content. The errors of the yaml package quote
+// values, so none of them leaves here.
+func decodeDocument(content []byte, local *time.Location) (*document, error) {
+	d := new(document)
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	if err := decoder.Decode(&d.root); errors.Is(err, io.EOF) {
+		d.Active, d.Contexts = DefaultContext, []Credentials{{}}
+		return d, nil
+	} else if err != nil {
+		return nil, ErrCredentialsInvalid
+	}
+	if second := new(yaml.Node); !errors.Is(decoder.Decode(second), io.EOF) {
+		return nil, ErrCredentialsInvalid
+	}
+	if hasDuplicates(&d.root) {
+		return nil, ErrCredentialsInvalid
+	}
+	// yaml gives any scalar to a string as it is written.
+	var file struct {
+		Cloud struct {
+			entry    `yaml:",inline"`
+			Active   string    `yaml:"active_context"`
+			Contexts yaml.Node `yaml:"contexts"`
+		} `yaml:"cloud"`
+	}
+	if d.root.Decode(&file) != nil {
+		return nil, unknownShape(&d.root)
+	}
+	d.flat = file.Cloud.login("", local)
+	if d.mapped = !file.Cloud.Contexts.IsZero(); !d.mapped {
+		d.Active, d.Contexts = DefaultContext, []Credentials{d.flat}
+		return d, nil
+	}
+	if err := d.decodeContexts(&file.Cloud.Contexts, local); err != nil {
 		return nil, err
 	}
-	written, _, err := decodeCredentials(content, time.Local)
-	same := written.pythonExpiry() == login.pythonExpiry()
-	written.ExpiresAt, written.wall = login.ExpiresAt, login.wall
-	if err != nil || !same || written != login || len(content) > maxCredentialsSize {
+	if _, found := d.Find(file.Cloud.Active); found && file.Cloud.Active != "" {
+		d.Active = file.Cloud.Active
+	} else if len(d.Contexts) > 0 {
+		d.Active = d.Contexts[0].Name
+	}
+	return d, nil
+}
+
+func (d *document) decodeContexts(node *yaml.Node, local *time.Location) error {
+	for node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	var entries map[string]entry
+	if node.Decode(&entries) != nil {
+		return ErrCredentialsNewer
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		name := node.Content[i].Value
+		e, found := entries[name]
+		if !found || name == "" { // merged from elsewhere, or no name
+			return ErrCredentialsNewer
+		}
+		d.Contexts = append(d.Contexts, e.login(name, local))
+	}
+	return nil
+}
+
+// hasDuplicates says whether a mapping has a key twice. The yaml package would
+// find it, too, and make an error of each pair: gigabytes of them for a small file.
+func hasDuplicates(n *yaml.Node) bool {
+	seen := map[string]bool{}
+	for i, inner := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 && inner.Kind == yaml.ScalarNode {
+			if seen[inner.Value] {
+				return true
+			}
+			seen[inner.Value] = true
+		}
+		if hasDuplicates(inner) {
+			return true
+		}
+	}
+	return false
+}
+
+// unknownShape is the error for a document that is YAML and not what we know:
+// a mapping may be what a later version writes, anything else is no such file.
+func unknownShape(root *yaml.Node) error {
+	var mapping map[string]yaml.Node
+	if root.Decode(&mapping) != nil {
+		return ErrCredentialsInvalid
+	}
+	return ErrCredentialsNewer
+}
+
+// put makes the document say login in the context of its name, which is added
+// if it is missing, and that active is the active one. It returns the bytes. In
+// a file without the map a login of another name makes one, of both.
+//
+// The error is [ErrCredentialsInvalid], for a document in which anchors and
+// merges make that impossible.
+func (d *document) put(login Credentials, active string) ([]byte, error) {
+	if !d.mapped && cmp.Or(login.Name, DefaultContext) == DefaultContext {
+		if login.Name = ""; login.AccountID != d.flat.AccountID {
+			login.AccountID = "" // which older CLIs do not write
+		}
+		setLogin(d.cloud(), d.flat, login, false)
+		return d.encode(Logins{DefaultContext, []Credentials{login}, false}, login)
+	}
+	d.beginMap()
+	login.Name = cmp.Or(login.Name, DefaultContext)
+	was, _ := d.Find(login.Name)
+	setLogin(mapping(child(d.contexts(), login.Name)), was, login, true)
+	want := Logins{d.Active, d.with(login), true}
+	if active == d.Active && active != login.Name {
+		return d.encode(want, d.flat)
+	}
+	return d.activate(want, active)
+}
+
+// beginMap makes the login of a file without the map one of its contexts.
+func (d *document) beginMap() {
+	if d.mapped {
+		return
+	}
+	d.Logins = Logins{mapped: true}
+	if former := d.flat; former.Present() {
+		former.Name = DefaultContext
+		if former.Kind == "" {
+			former.Kind = ArcadeCloud
+		}
+		setLogin(mapping(child(d.contexts(), former.Name)), Credentials{}, former, true)
+		d.Contexts = []Credentials{former}
+	}
+}
+
+// with are the contexts with login in the place of the one of its name.
+func (l Logins) with(login Credentials) []Credentials {
+	contexts := slices.Clone(l.Contexts)
+	for i := range contexts {
+		if contexts[i].Name == login.Name {
+			contexts[i] = login
+			return contexts
+		}
+	}
+	return append(contexts, login)
+}
+
+// remove takes a context out of the map, which has others. If it was the active
+// one, the next in alphabetical order becomes it. The error is that of put.
+func (d *document) remove(name string) ([]byte, error) {
+	removeKey(d.contexts(), name)
+	want := d.Logins
+	want.Contexts = slices.DeleteFunc(slices.Clone(d.Contexts), func(c Credentials) bool { return c.Name == name })
+	if d.Active != name {
+		return d.encode(want, d.flat)
+	}
+	return d.activate(want, want.Names()[0])
+}
+
+// activate makes a context of want the active one. The error is that of put.
+func (d *document) activate(want Logins, active string) ([]byte, error) {
+	if active != d.Active {
+		setText(child(d.cloud(), "active_context"), active)
+	}
+	want.Active = active
+	login, _ := want.Find(active)
+	setLogin(d.cloud(), d.flat, login, true)
+	login.Name = ""
+	return d.encode(want, login)
+}
+
+// encode returns the document's bytes if the readers of the map understand want,
+// and those of the copy beside it flat.
+func (d *document) encode(want Logins, flat Credentials) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := yaml.NewEncoder(&out)
+	encoder.SetIndent(2) // as both CLIs lay it out
+	if encoder.Encode(&d.root) != nil || encoder.Close() != nil {
+		return nil, ErrCredentialsInvalid // the encoder's error may quote a value
+	}
+	content := out.Bytes()
+	written, err := decodeDocument(content, time.Local)
+	if err != nil || len(content) > maxCredentialsSize || written.Active != want.Active || written.mapped != want.mapped ||
+		!slices.EqualFunc(written.Contexts, want.Contexts, sameLogin) || !sameLogin(written.flat, flat) {
 		return nil, ErrCredentialsInvalid
 	}
 	return content, nil
 }
+
+// sameLogin compares expiries as they are written, to the microsecond.
+func sameLogin(a, b Credentials) bool {
+	same := a.pythonExpiry() == b.pythonExpiry()
+	a.ExpiresAt, a.wall = b.ExpiresAt, b.wall
+	return same && a == b
+}
+
+// setLogin makes an entry, which said was, say login. What is right already is
+// left as it is written. The Python CLIs want all of auth and of context or
+// none of it, and refuse a file with a key in api, as the oldest ones wrote it:
+// that is written only where they know no other place, into a file without the map.
+func setLogin(e *yaml.Node, was, login Credentials, mapped bool) {
+	key := login.APIKey
+	if key == "" || mapped || login.SelfHosted() || childOf(e, "api_key") != nil {
+		removeKey(e, "api")
+	} else {
+		if api := mapping(child(e, "api")); was.APIKey != key {
+			setText(child(api, "key"), key)
+			setText(child(api, "version"), "v1")
+		}
+		key = ""
+	}
+	setOrRemove(e, "api_key", key)
+	if login.AccessToken == "" || login.APIKey != "" {
+		removeKey(e, "auth")
+	} else if auth := mapping(child(e, "auth")); was.AccessToken != login.AccessToken || was.RefreshToken != login.RefreshToken ||
+		was.pythonExpiry() != login.pythonExpiry() {
+		setText(child(auth, "access_token"), login.AccessToken)
+		expires := child(auth, "expires_at")
+		setText(expires, login.pythonExpiry())
+		expires.Style = yaml.SingleQuotedStyle
+		setText(child(auth, "refresh_token"), login.RefreshToken)
+	}
+	if login.Context == (Context{}) {
+		removeKey(e, "context")
+	} else if context := mapping(child(e, "context")); was.Context != login.Context {
+		setText(child(context, "org_id"), login.OrgID)
+		setText(child(context, "org_name"), login.OrgName)
+		setText(child(context, "project_id"), login.ProjectID)
+		setText(child(context, "project_name"), login.ProjectName)
+	}
+	setOrRemove(e, "coordinator_url", login.CoordinatorURL)
+	setOrRemove(e, "dashboard_url", login.DashboardURL)
+	setOrRemove(e, "engine_url", login.EngineURL)
+	setOrRemove(e, "kind", login.Kind)
+	user := mapping(child(e, "user"))
+	setOrRemove(user, "account_id", login.AccountID)
+	setOrRemove(user, "email", login.Email)
+	if len(user.Content) == 0 {
+		removeKey(e, "user")
+	}
+}
+
+// cloud returns the document's cloud, added where it is missing.
+func (d *document) cloud() *yaml.Node {
+	if d.root.Kind != yaml.DocumentNode || len(d.root.Content) == 0 {
+		d.root = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{}}}
+	}
+	return mapping(child(mapping(d.root.Content[0]), "cloud"))
+}
+
+// contexts returns the map of contexts, added where it is missing.
+func (d *document) contexts() *yaml.Node { return mapping(child(d.cloud(), "contexts")) }
 
 // mapping returns the mapping that n is or refers to; anything else, such as
 // an empty value, becomes one.
@@ -93,8 +358,21 @@ func mapping(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// setText makes n the text s, whatever it was.
+// setOrRemove makes the value of key in the mapping m the text s, and has
+// neither for "".
+func setOrRemove(m *yaml.Node, key, s string) {
+	if s == "" {
+		removeKey(m, key)
+		return
+	}
+	setText(child(m, key), s)
+}
+
+// setText makes n the text s, unless it reads so already.
 func setText(n *yaml.Node, s string) {
+	if present := ""; n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" && n.Decode(&present) == nil && present == s {
+		return
+	}
 	var text yaml.Node
 	text.SetString(s)
 	if strings.Contains(s, "\n") {
@@ -114,15 +392,23 @@ func become(n *yaml.Node, value yaml.Node) {
 
 // child returns the value of key in the mapping m, adding an empty one.
 func child(m *yaml.Node, key string) *yaml.Node {
-	for i := 0; i+1 < len(m.Content); i += 2 {
-		if m.Content[i].Value == key {
-			return m.Content[i+1]
-		}
+	if found := childOf(m, key); found != nil {
+		return found
 	}
 	name, value := new(yaml.Node), new(yaml.Node)
 	name.SetString(key)
 	m.Content = append(m.Content, name, value)
 	return value
+}
+
+// childOf returns the value of key in the mapping m, nil if there is none.
+func childOf(m *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if m.Content[i].Value == key {
+			return m.Content[i+1]
+		}
+	}
+	return nil
 }
 
 // removeKey removes key and its value from the mapping m.
@@ -133,15 +419,4 @@ func removeKey(m *yaml.Node, key string) {
 			return
 		}
 	}
-}
-
-// encodeDocument writes the document as both CLIs lay it out.
-func encodeDocument(document *yaml.Node) ([]byte, error) {
-	var out bytes.Buffer
-	encoder := yaml.NewEncoder(&out)
-	encoder.SetIndent(2)
-	if encoder.Encode(document) != nil || encoder.Close() != nil {
-		return nil, ErrCredentialsInvalid // the encoder's error may quote a value
-	}
-	return out.Bytes(), nil
 }

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +14,6 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
-	"go.yaml.in/yaml/v3"
 )
 
 const (
@@ -27,6 +27,8 @@ const (
 	// lockPatience is that of a change of the file: the limit of a renewal
 	// that another process makes meanwhile, and 5 s.
 	lockPatience = callLimit + 5*time.Second
+	// lockSilence is how long somebody waits for a lock before they are told.
+	lockSilence = 2 * time.Second
 )
 
 var (
@@ -37,7 +39,7 @@ var (
 	ErrLoginChanged = errors.New("the login has changed meanwhile")
 )
 
-// CredentialsFile is where a login is kept, credentials.yaml. Whoever changes
+// CredentialsFile is where logins are kept, credentials.yaml. Whoever changes
 // it holds the lock credentials.lock beside it; the Python CLI does not.
 type CredentialsFile struct {
 	// Path is the file.
@@ -45,16 +47,50 @@ type CredentialsFile struct {
 	// Fallback is another place, "" for none: the Python CLI reads and writes
 	// a file of its own there. It is used while Path is missing.
 	Fallback string
+	// Context is the name of the login to use, "" for the active one.
+	Context string
 }
+
+// UnknownContextError says that there is no context of this name.
+type UnknownContextError struct {
+	Name string
+	// Names are those that there are, in alphabetical order.
+	Names []string
+}
+
+func (e *UnknownContextError) Error() string { return "there is no such context" }
 
 // Read reads the login. A file that says nothing is no error and holds no
 // credentials.
 //
-// The error is fs.ErrNotExist, [ErrCredentialsInvalid], or one that says why
-// the file cannot be read.
+// The error is fs.ErrNotExist, [ErrCredentialsInvalid], an
+// [*UnknownContextError], or one that says why the file cannot be read.
 func (f CredentialsFile) Read() (Credentials, error) {
-	c, _, err := readLogin(f.inUse())
+	c, _, err := f.read(f.inUse())
 	return c, err
+}
+
+// Logins reads all that the file holds. The errors are those of [CredentialsFile.Read].
+func (f CredentialsFile) Logins() (Logins, error) {
+	d, err := readDocument(f.inUse())
+	if err != nil {
+		return Logins{}, err
+	}
+	return d.Logins, nil
+}
+
+// read returns the login that is to be used, of the file at path.
+func (f CredentialsFile) read(path string) (Credentials, *document, error) {
+	d, err := readDocument(path)
+	if err != nil {
+		return Credentials{}, nil, err
+	}
+	name := cmp.Or(f.Context, d.Active)
+	c, found := d.Find(name)
+	if !found && f.Context != "" {
+		err = &UnknownContextError{f.Context, d.Names()}
+	}
+	return c, d, err
 }
 
 // inUse is the file that is there.
@@ -71,18 +107,18 @@ func (f CredentialsFile) inUse() string {
 	return f.Fallback
 }
 
-// readLogin reads path, and again while it looks as if the Python CLI were
+// readDocument reads path, and again while it looks as if the Python CLI were
 // writing it at this moment.
-func readLogin(path string) (Credentials, *yaml.Node, error) {
+func readDocument(path string) (*document, error) {
 	for start := time.Now(); ; time.Sleep(lockPause) {
 		content, changed, err := readCredentialsFile(path)
 		if err != nil {
-			return Credentials{}, nil, err
+			return nil, err
 		}
-		c, document, err := decodeCredentials(content, time.Local)
+		d, err := decodeDocument(content, time.Local)
 		whole := err == nil && bytes.HasSuffix(content, []byte("\n"))
 		if whole || time.Since(changed).Abs() > tornAge || time.Since(start) > tornPatience {
-			return c, document, err
+			return d, err
 		}
 	}
 }
@@ -104,8 +140,32 @@ func readCredentialsFile(path string) (content []byte, changed time.Time, err er
 	return content, info.ModTime(), nil
 }
 
-// Remove removes the login from both places, where it can work, and what a
-// killed login may have left of it. It is no error if there is nothing. A
+// Forget takes the login that [CredentialsFile.Read] returns out of the file, and
+// returns the logins that are left. Without any, it is [CredentialsFile.Remove].
+// The errors are those of [CredentialsFile.SetContext].
+func (f CredentialsFile) Forget(ctx context.Context, login Credentials) (left Logins, err error) {
+	err = f.change(ctx, func(d *document) ([]byte, error) {
+		if now, _ := d.Find(login.Name); now.Fingerprint() != login.Fingerprint() {
+			return nil, ErrLoginChanged
+		}
+		if !d.mapped || len(d.Contexts) < 2 {
+			return nil, f.Remove()
+		}
+		content, err := d.remove(login.Name)
+		if err != nil {
+			return nil, err
+		}
+		written, err := decodeDocument(content, time.Local)
+		if err == nil {
+			left = written.Logins
+		}
+		return content, errors.Join(err, removeLogin(f.places()))
+	})
+	return left, err
+}
+
+// Remove removes the logins from both places, where they can work, and what a
+// killed login may have left of them. It is no error if there is nothing. A
 // symbolic link stays, its target goes.
 func (f CredentialsFile) Remove() error {
 	var failure error
@@ -132,13 +192,16 @@ func removeLogin(path string) error {
 	return errors.Join(err, removeTemporaries(target))
 }
 
-// Places are where a login can work, as Arcade Cloud told it last. They are
+// Places are what Arcade Cloud told last of a login: where it can work. They are
 // kept beside the credentials, of which the Python CLI keeps only what it knows.
 type Places struct {
 	Login         string // whose they are, by its fingerprint
 	At            time.Time
 	Organisations []Choice
 	Projects      map[string][]Choice // by the organisation's id
+	// Refused is the hash of a refresh token of the login that Cloud said is no
+	// good, "" for none. Showing it again tells nothing new, and looks like theft.
+	Refused string
 }
 
 // Default says whether c is where a new login would work.
@@ -187,23 +250,26 @@ func (f CredentialsFile) MakeRoom() error {
 	return room.discard()
 }
 
-// Write makes the file, of mode 0600, hold login, an API key or tokens, and
-// creates its directory, of mode 0700, if it is missing. What else the file
-// holds stays. The error can be [ErrCredentialsInvalid] or
+// Write makes the file, of mode 0600, hold login in its context, which becomes
+// the active one, and creates its directory, of mode 0700, if it is missing. What
+// else the file holds stays. The error can be [ErrCredentialsInvalid] or
 // [ErrCredentialsBusy], or the context's.
 func (f CredentialsFile) Write(ctx context.Context, login Credentials) error {
 	if err := makeDirectory(filepath.Dir(f.Path)); err != nil {
 		return fmt.Errorf("write credentials: %w", err)
 	}
-	return locked(ctx, f.Path, func() error {
-		_, document, err := readLogin(f.Path)
+	return locked(ctx, f.Path, nil, func() error {
+		d, err := readDocument(f.Path)
 		if errors.Is(err, fs.ErrNotExist) {
-			document, err = new(yaml.Node), nil
+			d, err = decodeDocument(nil, time.Local)
 		}
 		if err != nil {
 			return err
 		}
-		content, err := encodeLogin(document, login)
+		if name := cmp.Or(login.Name, DefaultContext); login.Kind == "" && (d.mapped || name != DefaultContext) {
+			login.Kind = ArcadeCloud
+		}
+		content, err := d.put(login, cmp.Or(login.Name, DefaultContext))
 		if err != nil {
 			return err
 		}
@@ -214,19 +280,40 @@ func (f CredentialsFile) Write(ctx context.Context, login Credentials) error {
 // SetContext makes context the project of login, which was read before. The
 // error can be [ErrLoginChanged] or one of [CredentialsFile.Write].
 func (f CredentialsFile) SetContext(ctx context.Context, login Credentials, context Context) error {
+	return f.change(ctx, func(d *document) ([]byte, error) {
+		now, _ := d.Find(login.Name)
+		if now.Fingerprint() != login.Fingerprint() {
+			return nil, ErrLoginChanged
+		}
+		now.Context = context
+		return d.put(now, d.Active)
+	})
+}
+
+// Activate makes another context the active one. The error can be an
+// [*UnknownContextError] or one of [CredentialsFile.Write].
+func (f CredentialsFile) Activate(ctx context.Context, name string) error {
+	return f.change(ctx, func(d *document) ([]byte, error) {
+		if _, found := d.Find(name); !found {
+			return nil, &UnknownContextError{name, d.Names()}
+		}
+		if !d.mapped {
+			return nil, nil
+		}
+		return d.activate(d.Logins, name)
+	})
+}
+
+// change makes the file hold what do returns, nil for no change, under the lock.
+func (f CredentialsFile) change(ctx context.Context, do func(*document) ([]byte, error)) error {
 	path := f.inUse()
-	return locked(ctx, path, func() error {
-		now, document, err := readLogin(path)
+	return locked(ctx, path, nil, func() error {
+		d, err := readDocument(path)
 		if err != nil {
 			return err
 		}
-		if now.Fingerprint() != login.Fingerprint() {
-			return ErrLoginChanged
-		}
-		now.Context = context
-		setContext(cloudOf(document), context)
-		content, err := encodeAs(document, now)
-		if err != nil {
+		content, err := do(d)
+		if err != nil || content == nil {
 			return err
 		}
 		return writeLogin(path, content)
@@ -252,13 +339,22 @@ func keep(room *replacement, content []byte) error {
 	return nil
 }
 
-// locked does something under the lock of the login at path.
-func locked(ctx context.Context, path string, do func() error) error {
-	waiting, cancel := context.WithTimeout(ctx, lockPatience)
+// locked does something under the lock of the login at path. Waiting, which may
+// be nil, is told when another process holds it for long.
+func locked(ctx context.Context, path string, waiting func(), do func() error) error {
+	limited, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
 	name := strings.TrimSuffix(path, filepath.Ext(path)) + ".lock"
 	lock := flock.New(name)
-	if err := waitForLock(waiting, lock.TryLock, lockPause); err != nil {
+	start, told := time.Now(), waiting == nil
+	try := func() (bool, error) {
+		if !told && time.Since(start) > lockSilence {
+			told = true
+			waiting()
+		}
+		return lock.TryLock()
+	}
+	if err := waitForLock(limited, try, lockPause); err != nil {
 		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 			return ErrCredentialsBusy
 		}

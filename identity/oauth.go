@@ -12,10 +12,6 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// RedirectURI is where the browser brings an OAuth login. Arcade Cloud knows
-// exactly this one; another is for tests.
-const RedirectURI = "http://127.0.0.1:9905/callback"
-
 const (
 	// maxTokenLength leaves room for two tokens in the credentials file, in
 	// bytes.
@@ -25,15 +21,15 @@ const (
 )
 
 var (
-	// ErrNoOAuth says that this Arcade Cloud is of the older generation, which
-	// hands out API keys.
-	ErrNoOAuth = errors.New("this Arcade Cloud knows no OAuth login")
+	// ErrNoOAuth says that this Arcade Cloud does not log people in, and knows
+	// API keys only.
+	ErrNoOAuth = errors.New("this Arcade Cloud has no login in the browser")
 	// ErrLoginEnded says that the tokens cannot be renewed any more: the person
 	// has to log in again.
 	ErrLoginEnded = errors.New("the login has ended")
 )
 
-// OAuth is how an Arcade Cloud of today's generation logs people in.
+// OAuth is how an Arcade Cloud logs people in.
 type OAuth struct {
 	cloud  Cloud
 	config oauth2.Config
@@ -102,7 +98,7 @@ func (cloud Cloud) mayTrust(endpoint string) bool {
 // NewVerifier returns the secret of one login by PKCE.
 func NewVerifier() string { return oauth2.GenerateVerifier() }
 
-// At returns o for a callback at redirectURI, which the login page and the
+// At returns o for a callback at [Callback.RedirectURI], which the login page and the
 // exchange both have to be told.
 func (o OAuth) At(redirectURI string) OAuth {
 	o.config.RedirectURL = redirectURI
@@ -161,7 +157,7 @@ func tokensOf(ctx context.Context, token *oauth2.Token, err error) (Tokens, erro
 	case errors.As(err, &refused):
 		return Tokens{}, &CloudError{Status: refused.Response.StatusCode}
 	case errors.As(err, &broken), ctx.Err() != nil:
-		return Tokens{}, unreachable(ctx)
+		return Tokens{}, unreachable(ctx, err)
 	case err != nil:
 		return Tokens{}, nonsense()
 	}

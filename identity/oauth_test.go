@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
 )
 
@@ -24,10 +22,10 @@ func startCloud(t *testing.T) (*identitytest.Cloud, Cloud) {
 
 // browserLogin goes through the login page with a browser and returns the
 // code.
-func browserLogin(t *testing.T, stand *identitytest.Cloud, cloud Cloud, verifier string) (OAuth, Grant) {
+func browserLogin(t *testing.T, stand *identitytest.Cloud, cloud Cloud, verifier string) (OAuth, string) {
 	t.Helper()
-	server := listen(t, "http://127.0.0.1/callback", callbackPatience)
-	redirect := "http://" + server.Addr().String() + "/callback"
+	server := listen(t, callbackPatience)
+	redirect := server.RedirectURI()
 	stand.Set(func(b *identitytest.Behaviour) { b.RedirectURI = redirect })
 	oauth, err := cloud.OAuth(t.Context())
 	if err != nil {
@@ -35,22 +33,19 @@ func browserLogin(t *testing.T, stand *identitytest.Cloud, cloud Cloud, verifier
 	}
 	oauth = oauth.At(redirect)
 	go func() { _, _ = identitytest.Browse(oauth.LoginURL(server.state, verifier)) }()
-	grant, err := server.Wait(t.Context())
+	code, err := server.Wait(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	go server.Finish("")
-	return oauth, grant
+	return oauth, code
 }
 
 func TestALoginByOAuth(t *testing.T) {
 	stand, cloud := startCloud(t)
 	verifier := NewVerifier()
-	oauth, grant := browserLogin(t, stand, cloud, verifier)
-	if grant.Code == "" || grant.APIKey != "" {
-		t.Fatalf("the browser brought %+v; want a code", grant)
-	}
-	tokens, err := oauth.Exchange(t.Context(), grant.Code, verifier)
+	oauth, code := browserLogin(t, stand, cloud, verifier)
+	tokens, err := oauth.Exchange(t.Context(), code, verifier)
 	if err != nil || tokens.Life != time.Hour || tokens.Refresh == "" {
 		t.Fatalf("got life %v, refresh token %v, %v; want an hour and one", tokens.Life, tokens.Refresh != "", err)
 	}
@@ -66,12 +61,12 @@ func TestALoginByOAuth(t *testing.T) {
 func TestACodeThatIsRefusedSaysNothingOfItself(t *testing.T) {
 	stand, cloud := startCloud(t)
 	verifier := NewVerifier()
-	oauth, grant := browserLogin(t, stand, cloud, verifier)
+	oauth, code := browserLogin(t, stand, cloud, verifier)
 	for _, c := range []struct{ name, verifier string }{
 		{"another program's verifier", NewVerifier()},
 		{"a code that was used", verifier}, // up, by the one before
 	} {
-		_, err := oauth.Exchange(t.Context(), grant.Code, c.verifier)
+		_, err := oauth.Exchange(t.Context(), code, c.verifier)
 		if !errors.Is(err, ErrNotAuthenticated) || strings.Contains(err.Error(), "SENTINEL") || strings.Contains(err.Error(), c.verifier) {
 			t.Errorf("%s gave %v; want a refusal in our own words", c.name, err)
 		}
@@ -81,15 +76,11 @@ func TestACodeThatIsRefusedSaysNothingOfItself(t *testing.T) {
 	}
 }
 
-func TestAnOlderCloudHasNoOAuth(t *testing.T) {
+func TestACloudThatKnowsKeysOnlySaysSo(t *testing.T) {
 	stand, cloud := startCloud(t)
-	stand.Set(func(b *identitytest.Behaviour) { b.Older = true })
+	stand.Set(func(b *identitytest.Behaviour) { b.KeysOnly = true })
 	if _, err := cloud.OAuth(t.Context()); !errors.Is(err, ErrNoOAuth) {
-		t.Errorf("got %v; want ErrNoOAuth, so that the older login is tried", err)
-	}
-	page, err := identitytest.Browse(LoginURL(stand.URL, stand.URL+"/back", "s"))
-	if err != nil || !strings.Contains(page.Address, "api_key=") || !strings.Contains(page.Address, "state=s") {
-		t.Errorf("the older login ended at %s, %v; want a key", page.Address, err)
+		t.Errorf("got %v; want ErrNoOAuth, so that a key is asked for", err)
 	}
 }
 
@@ -145,8 +136,9 @@ func TestTheLoginPageKeepsAQueryOfItsOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := url.Parse(oauth.At(RedirectURI).LoginURL("s", NewVerifier()))
-	if err != nil || u.Query().Get("x") != "1" || u.Query().Get("redirect_uri") != RedirectURI || u.Query().Get("scope") != "openid offline_access" {
+	const redirectURI = "http://127.0.0.1:9905/callback"
+	u, err := url.Parse(oauth.At(redirectURI).LoginURL("s", NewVerifier()))
+	if err != nil || u.Query().Get("x") != "1" || u.Query().Get("redirect_uri") != redirectURI || u.Query().Get("scope") != "openid offline_access" {
 		t.Errorf("the page is %v, %v; want its query and ours", u, err)
 	}
 }
@@ -188,7 +180,8 @@ func FuzzTheTokenAnswer(f *testing.F) {
 			t.Fatalf("accepted %+q, %v", []string{tokens.Access, tokens.Refresh}, tokens.Life)
 		}
 		login := tokens.Into(Credentials{Email: "a@b.c"}, time.Now())
-		if _, err := encodeLogin(new(yaml.Node), login); err != nil {
+		_, empty, _ := decodeLogin(nil)
+		if _, err := empty.put(login, DefaultContext); err != nil {
 			t.Fatalf("what was accepted cannot be kept: %v", err)
 		}
 	})

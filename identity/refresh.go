@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -19,14 +21,17 @@ const interruptedPatience = 5 * time.Second
 //
 // Two things can go wrong with a refresh token. Two processes that show the
 // same one look like theft to the server, which then ends the login; hence one
-// lock, and a look at the file before each renewal. And the Python CLI renews
-// without that lock: a refusal counts only if the file still says what was
-// shown.
+// lock, a look at the file before each renewal, and a note of a refusal. And the
+// Python CLI renews without that lock: a refusal counts only if the file still
+// says what was shown.
 type Session struct {
 	File CredentialsFile
 	// HTTP makes the calls to the login's Arcade Cloud.
 	HTTP *http.Client
 	Now  func() time.Time
+	// Waiting is called when another process has been renewing the login for
+	// 2 seconds; nil is allowed.
+	Waiting func()
 	// Point is called with "renewed" when new tokens are known and not yet on
 	// disk, for tests; nil is allowed.
 	Point func(name string)
@@ -60,7 +65,7 @@ func (s Session) Replace(ctx context.Context, refused Credentials) (Credentials,
 // had just now and it is goodForNow.
 func (s Session) renewed(ctx context.Context, old Credentials, goodForNow bool) (Credentials, error) {
 	path, renewed := s.File.inUse(), Credentials{}
-	err := locked(ctx, path, func() (err error) {
+	err := locked(ctx, path, s.Waiting, func() (err error) {
 		renewed, err = s.renew(ctx, path, old)
 		return err
 	})
@@ -72,7 +77,7 @@ func (s Session) renewed(ctx context.Context, old Credentials, goodForNow bool) 
 
 // renew is called with the lock held.
 func (s Session) renew(ctx context.Context, path string, old Credentials) (Credentials, error) {
-	c, _, err := readLogin(path)
+	c, _, err := s.File.read(path)
 	if err != nil || s.replaced(old, c) {
 		return c, err
 	}
@@ -105,7 +110,7 @@ func (s Session) ask(ctx context.Context, path string, c Credentials) (Credentia
 		return s.merge(path, c, tokens, err)
 	}
 	// Refused: was the Python CLI faster?
-	now, _, readErr := readLogin(path)
+	now, _, readErr := s.File.read(path)
 	switch {
 	case readErr != nil, now.RefreshToken == c.RefreshToken && now.Token() == c.Token():
 		return Credentials{}, nil, errors.Join(err, readErr)
@@ -117,7 +122,8 @@ func (s Session) ask(ctx context.Context, path string, c Credentials) (Credentia
 }
 
 func (s Session) askOnce(ctx context.Context, c Credentials) (Tokens, error) {
-	if c.RefreshToken == "" {
+	shown := fingerprint("refresh token", c.RefreshToken)
+	if c.RefreshToken == "" || s.File.Places(c).Refused == shown {
 		return Tokens{}, ErrLoginEnded
 	}
 	oauth, err := Cloud{BaseURL: c.CloudURL(), HTTP: s.HTTP}.OAuth(ctx)
@@ -128,7 +134,7 @@ func (s Session) askOnce(ctx context.Context, c Credentials) (Tokens, error) {
 		return Tokens{}, err
 	}
 	if ctx.Err() != nil {
-		return Tokens{}, unreachable(ctx)
+		return Tokens{}, unreachable(ctx, ctx.Err())
 	}
 	patient, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -140,7 +146,13 @@ func (s Session) askOnce(ctx context.Context, c Credentials) (Tokens, error) {
 		}
 	})
 	defer stop()
-	return oauth.renew(patient, c.RefreshToken)
+	tokens, err := oauth.renew(patient, c.RefreshToken)
+	if errors.Is(err, ErrLoginEnded) {
+		places := s.File.Places(c)
+		places.Login, places.Refused = c.Fingerprint(), shown
+		_ = s.File.KeepPlaces(places) // else the next one asks, too
+	}
+	return tokens, err
 }
 
 // merge puts the tokens got for c into the file as it is now: the project may
@@ -153,7 +165,7 @@ func (s Session) merge(path string, c Credentials, tokens Tokens, err error) (Cr
 		s.Point("renewed")
 	}
 	// A file that has gone belongs to somebody who has logged out, and stays gone.
-	now, document, err := readLogin(path)
+	now, document, err := s.File.read(path)
 	if err != nil {
 		return Credentials{}, nil, err
 	}
@@ -164,41 +176,84 @@ func (s Session) merge(path string, c Credentials, tokens Tokens, err error) (Cr
 		return Credentials{}, nil, ErrLoginChanged
 	}
 	renewed := tokens.Into(now, s.Now())
-	setTokens(cloudOf(document), renewed)
-	content, err := encodeAs(document, renewed)
+	content, err := document.put(renewed, document.Active)
 	return renewed, content, err
 }
 
 // Transport carries requests out with a login's token, and answers the first
 // 401 by a renewal and one more try: a token that looked good may have been
-// revoked, or the clock be wrong. A request must be one that may be sent twice.
+// revoked, or the clock be wrong. From then on it shows the renewed token. A
+// server that the login does not own gets no other token for its 401.
+//
+// A request must be one that may be sent twice.
 type Transport struct {
 	// Session renews.
 	Session Session
-	// Login is whose token is shown.
+	// Login is whose token the requests show.
 	Login Credentials
 	// Next carries a request out.
 	Next http.RoundTripper
+
+	mu      sync.Mutex
+	renewed Credentials // once there is such a login
 }
 
 // RoundTrip implements [http.RoundTripper]. When the token cannot be renewed
 // the answer is the 401.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := t.Next.RoundTrip(r)
-	if err != nil || response.StatusCode != http.StatusUnauthorized || t.Login.APIKey != "" || r.Header.Get("Authorization") != "Bearer "+t.Login.AccessToken {
+	if t.Login.APIKey != "" || r.Header.Get("Authorization") != "Bearer "+t.Login.AccessToken || !t.Login.Owns(r.URL) {
+		return t.Next.RoundTrip(r)
+	}
+	shown := t.latest()
+	response, err := t.Next.RoundTrip(showing(shown, r, r.Body))
+	if err != nil || response.StatusCode != http.StatusUnauthorized {
 		return response, err
 	}
-	again := r.Clone(r.Context())
-	if r.GetBody != nil {
-		if again.Body, err = r.GetBody(); err != nil {
-			return response, nil
-		}
-	}
-	login, err := t.Session.Replace(r.Context(), t.Login)
+	login, err := t.replace(r.Context(), shown)
 	if err != nil {
 		return response, nil
 	}
+	body := r.Body
+	if r.GetBody != nil {
+		if body, err = r.GetBody(); err != nil {
+			return response, nil
+		}
+	}
+	// Read to its end, so that the connection can be used again.
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswerSize))
 	response.Body.Close()
+	return t.Next.RoundTrip(showing(login, r, body))
+}
+
+// latest is the login whose token is to be shown.
+func (t *Transport) latest() Credentials {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.renewed.Present() {
+		return t.renewed
+	}
+	return t.Login
+}
+
+// replace returns a login with another token than refused's. Of several that
+// were refused at once the first has it renewed.
+func (t *Transport) replace(ctx context.Context, refused Credentials) (Credentials, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.renewed.Present() && t.renewed.Token() != refused.Token() {
+		return t.renewed, nil
+	}
+	login, err := t.Session.Replace(ctx, refused)
+	if err == nil {
+		t.renewed = login
+	}
+	return login, err
+}
+
+// showing is r with the token of login, and with body.
+func showing(login Credentials, r *http.Request, body io.ReadCloser) *http.Request {
+	again := r.Clone(r.Context())
 	again.Header.Set("Authorization", "Bearer "+login.Token())
-	return t.Next.RoundTrip(again)
+	again.Body = body
+	return again
 }

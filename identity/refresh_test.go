@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -134,7 +136,7 @@ func TestATokenThatIsRefusedIsReplacedOnce(t *testing.T) {
 func TestARefusedRequestIsSentOnceMoreWithANewToken(t *testing.T) {
 	w := newWorld(t, time.Hour)
 	w.cloud.Revoke()
-	client := &http.Client{Transport: &Transport{w.session, w.login, http.DefaultTransport}}
+	client := &http.Client{Transport: &Transport{Session: w.session, Login: w.login, Next: http.DefaultTransport}}
 	account, err := (Cloud{BaseURL: w.cloud.URL, HTTP: client}).WhoAmI(t.Context(), w.login)
 	if err != nil || account.Email != ada.Email || w.cloud.Count(identitytest.WhoAmIPath) != 2 {
 		t.Errorf("got %+v, %v after %d requests; want the second to succeed", account, err, w.cloud.Count(identitytest.WhoAmIPath))
@@ -142,6 +144,114 @@ func TestARefusedRequestIsSentOnceMoreWithANewToken(t *testing.T) {
 	w.cloud.EndLogins()
 	if _, err := (Cloud{BaseURL: w.cloud.URL, HTTP: client}).WhoAmI(t.Context(), w.login); !errors.Is(err, ErrNotAuthenticated) {
 		t.Errorf("got %v; want the server's refusal", err)
+	}
+}
+
+// Each request after the first shows the token that works, on the connections that are there.
+func TestARenewedTokenIsShownFromThenOn(t *testing.T) {
+	w := newWorld(t, time.Hour)
+	w.cloud.Revoke()
+	var mu sync.Mutex
+	asked, connections := 0, map[string]bool{}
+	server := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked++
+		connections[r.RemoteAddr] = true
+		if body, _ := io.ReadAll(r.Body); string(body) != "value" {
+			t.Errorf("a request came with the body %q; want it whole, the second time, too", body)
+		}
+		if r.Header.Get("Authorization") == "Bearer "+w.login.AccessToken {
+			http.Error(answer, strings.Repeat("no ", 5000), http.StatusUnauthorized)
+		}
+	}))
+	defer server.Close()
+	client := &http.Client{Transport: &Transport{Session: w.session, Login: w.login, Next: &http.Transport{}}}
+	for range 10 {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.URL, strings.NewReader("value"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+w.login.AccessToken)
+		response, err := client.Do(request)
+		if err != nil || response.StatusCode != http.StatusOK {
+			t.Fatalf("got %+v, %v; want the renewed token to be accepted", response, err)
+		}
+		response.Body.Close()
+	}
+	if asked != 11 || len(connections) != 1 {
+		t.Errorf("%d requests on %d connections; want 11 on 1: the refused token is shown once", asked, len(connections))
+	}
+}
+
+// Anybody can answer 401: only what belongs to the login is worth a refresh token.
+func TestAStrangersRefusalRenewsNothing(t *testing.T) {
+	w := newWorld(t, time.Hour)
+	refused := 0
+	client := &http.Client{Transport: &Transport{Session: w.session, Login: w.login, Next: roundTripper(func(*http.Request) (*http.Response, error) {
+		refused++
+		return &http.Response{StatusCode: http.StatusUnauthorized, Body: http.NoBody}, nil
+	})}}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.stranger.example/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+w.login.AccessToken)
+	if response, err := client.Do(request); err != nil || response.StatusCode != http.StatusUnauthorized || refused != 1 {
+		t.Errorf("got %+v, %v after %d requests; want the refusal of the only one", response, err, refused)
+	}
+	if n := w.cloud.Count(identitytest.TokenPath); n != 0 {
+		t.Errorf("%d renewals; want none for a server that the login does not own", n)
+	}
+}
+
+// A process that was killed while it renewed has used the refresh token up. Whoever comes behind it
+// learns that once: to show the token again and again looks like theft.
+func TestARefreshTokenThatWasRefusedIsShownOnce(t *testing.T) {
+	w := newWorld(t, -time.Second)
+	w.cloud.EndLogins()
+	for range 20 {
+		if _, err := w.session.Credentials(t.Context()); !errors.Is(err, ErrLoginEnded) {
+			t.Fatalf("got %v; want ErrLoginEnded", err)
+		}
+	}
+	if n := w.cloud.Count(identitytest.TokenPath); n != 1 {
+		t.Errorf("the refresh token was shown %d times; want once", n)
+	}
+	places := w.session.File.Places(w.login)
+	if places.Refused == "" || strings.Contains(fmt.Sprint(places), w.login.RefreshToken) {
+		t.Errorf("what is kept of that is %+v; want a hash", places)
+	}
+	access, refresh := w.cloud.Login(ada.Email)
+	again := Tokens{access, refresh, 0}.Into(w.login, time.Now())
+	if err := w.session.File.Write(t.Context(), again); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := w.session.Credentials(t.Context()); err != nil || c.AccessToken == access {
+		t.Errorf("after another login of the same person, got %s, %v; want it renewed", show(c), err)
+	}
+}
+
+func TestWhoeverWaitsForAnothersRenewalIsToldWhy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, -time.Second)
+	held, release := make(chan struct{}), make(chan struct{})
+	go func() {
+		_ = locked(context.Background(), w.session.File.Path, nil, func() error {
+			close(held)
+			<-release
+			return nil
+		})
+	}()
+	<-held
+	told := 0
+	w.session.Waiting = func() {
+		if told++; told == 1 {
+			close(release)
+		}
+	}
+	if _, err := w.session.Credentials(t.Context()); err != nil || told != 1 {
+		t.Errorf("got %v, and was told %d times; want to be told once, and the renewal afterwards", err, told)
 	}
 }
 
@@ -157,6 +267,7 @@ func TestALoginThatHasEndedIsSaidSoAndStays(t *testing.T) {
 			if c, err := w.session.Credentials(t.Context()); !errors.Is(err, ErrLoginEnded) || c.Present() {
 				t.Errorf("got %s, %v; want ErrLoginEnded and nothing to use", show(c), err)
 			}
+			_ = os.Remove(w.session.File.places()) // of the refusal
 			w.checkUntouched(t, before)
 		})
 	}

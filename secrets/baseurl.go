@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -16,38 +17,58 @@ import (
 // DefaultHost is where Arcade Cloud's Engine answers.
 const DefaultHost = "api.arcade.dev"
 
-const (
-	localhost = "localhost"
-	// localPort is where an Engine on the developer's own machine listens.
-	localPort = "9099"
-)
+const localhost = "localhost"
 
-var errNoHost = errors.New("the host is neither a host name nor an IP address: give one such as " + DefaultHost)
+var errNoHost = errors.New("no host")
 
-// Options say where the Engine is, as the user typed it.
+// Options say where a server is, as the user typed it.
 type Options struct {
 	Host  string // a name or an address, either with or without ":port"
 	Port  string // used when Host carries none; "" when none was given
 	TLS   bool
 	NoTLS bool // beats TLS
+	// Cloud says that it is an Arcade Cloud and no Engine: nobody chooses whether it speaks TLS, and every
+	// address of this machine means localhost.
+	Cloud bool
 }
 
-// BaseURL is the address of the Engine that the options describe: scheme and host, without
+// localPort is where the server listens on the developer's own machine.
+func (o Options) localPort() string {
+	if o.Cloud {
+		return "8000"
+	}
+	return "9099"
+}
+
+// such ends a sentence about a host that is none.
+func (o Options) such() string {
+	if o.Cloud {
+		return "such as cloud.arcade.dev"
+	}
+	return "such as " + DefaultHost
+}
+
+// BaseURL is the address of the server that the options describe: scheme and host, without
 // a path. Its errors are wrong usage, say what to give instead and never repeat the host,
 // which may hold a password.
 func BaseURL(o Options) (*url.URL, error) {
-	host, port, err := splitHost(o.Host)
+	host, port, err := o.splitHost()
 	if err != nil {
 		return nil, err
 	}
-	if host, err = canonicalHost(host); err != nil {
+	if host, err = canonicalHost(host); errors.Is(err, errNoHost) {
+		return nil, errors.New("the host is neither a host name nor an IP address: give one " + o.such())
+	} else if err != nil {
 		return nil, err
+	}
+	if addr, err := netip.ParseAddr(host); o.Cloud && err == nil && (addr.IsLoopback() || addr.IsUnspecified()) {
+		host = localhost
 	}
 	if port == "" {
 		port = o.Port
 	}
 	if port == "" && host == localhost {
-		port = localPort
+		port = o.localPort()
 	}
 	return assemble(scheme(host, o), host, port)
 }
@@ -86,46 +107,50 @@ func assemble(scheme, host, port string) (*url.URL, error) {
 }
 
 // splitHost takes an IPv6 address out of its brackets and a port off the end.
-func splitHost(text string) (host, port string, err error) {
-	if err := onlyHost(text); err != nil {
+func (o Options) splitHost() (host, port string, err error) {
+	text := o.Host
+	if err := o.onlyHost(); err != nil {
 		return "", "", err
 	}
 	if addr, err := netip.ParseAddr(text); err == nil && addr.Is6() {
 		return text, "", nil
 	}
 	if inner, bracketed := strings.CutPrefix(text, "["); bracketed {
-		return splitBracketed(inner)
+		return o.splitBracketed(inner)
 	}
 	host, port, found := strings.Cut(text, ":")
 	if found && (port == "" || strings.Contains(port, ":")) {
-		return "", "", errors.New("after a : in the host comes a port, as in localhost:9099; an IPv6 address stands in brackets before it, as in [::1]:9099")
+		return "", "", fmt.Errorf("after a : in the host comes a port, as in localhost:%s; an IPv6 address stands in brackets before it, as in [::1]:%[1]s", o.localPort())
 	}
 	return host, port, nil
 }
 
-func splitBracketed(inner string) (host, port string, err error) {
+func (o Options) splitBracketed(inner string) (host, port string, err error) {
 	host, rest, closed := strings.Cut(inner, "]")
 	port, hasPort := strings.CutPrefix(rest, ":")
 	addr, err := netip.ParseAddr(host)
 	if !closed || err != nil || !addr.Is6() || (rest != "" && (!hasPort || port == "")) {
-		return "", "", errors.New("brackets in the host hold an IPv6 address, as in [::1] or [::1]:9099")
+		return "", "", errors.New("brackets in the host hold an IPv6 address, as in [::1] or [::1]:" + o.localPort())
 	}
 	return host, port, nil
 }
 
 // onlyHost refuses what belongs to an address but not to a host.
-func onlyHost(text string) error {
+func (o Options) onlyHost() error {
+	text, alone := o.Host, ": give the name alone, "+o.such()
 	switch {
 	case text == "":
-		return errors.New("the host is empty: give a name such as " + DefaultHost)
+		return errors.New("the host is empty: give a name " + o.such())
 	case strings.Contains(text, "@"):
-		return errors.New("the host must not contain a user name or password: give the name alone, such as " + DefaultHost)
+		return errors.New("the host must not contain a user name or password" + alone)
+	case strings.Contains(text, "://") && !o.Cloud:
+		return errors.New("the host must not contain http:// or https://" + alone + ", and choose with --tls or --no-tls")
 	case strings.Contains(text, "://"):
-		return errors.New("the host must not contain http:// or https://: give the name alone, such as " + DefaultHost + ", and choose with --tls or --no-tls")
+		return errors.New("the host must not contain http:// or https://" + alone)
 	case strings.ContainsAny(text, `/\?#`):
-		return errors.New("the host must not contain a path: give the name alone, such as " + DefaultHost)
+		return errors.New("the host must not contain a path" + alone)
 	case strings.ContainsFunc(text, unicode.IsSpace):
-		return errors.New("the host must not contain blanks: give the name alone, such as " + DefaultHost)
+		return errors.New("the host must not contain blanks" + alone)
 	}
 	return nil
 }

@@ -37,6 +37,13 @@ func TestBaseURL(t *testing.T) {
 		{"localhost with its own port stays without TLS", options{Host: "localhost:8080", Port: "1"}, "http://localhost:8080"},
 		{"--port is not even looked at beside the host's own", options{Host: "localhost:8080", Port: "x"}, "http://localhost:8080"},
 
+		{"Arcade Cloud is asked by TLS without a port", options{Host: "cloud.arcade.dev", Cloud: true}, "https://cloud.arcade.dev"},
+		{"a Cloud on localhost listens on 8000", options{Host: "LocalHost", Cloud: true}, "http://localhost:8000"},
+		{"a Cloud on any address of this machine is localhost's", options{Host: "127.0.0.2", Cloud: true}, "http://localhost:8000"},
+		{"a Cloud on this machine by IPv6 is localhost's", options{Host: "[::1]:8001", Cloud: true}, "http://localhost:8001"},
+		{"a Cloud on this machine by no number is localhost's", options{Host: "::", Cloud: true, Port: "8001"}, "http://localhost:8001"},
+		{"a Cloud elsewhere has its own port", options{Host: "[2001:db8::1]:8443", Cloud: true, Port: "1"}, "https://[2001:db8::1]:8443"},
+
 		{"a single word is a name", options{Host: "engine"}, "https://engine"},
 		{"a single word with a port", options{Host: "engine", Port: "9099", NoTLS: true}, "http://engine:9099"},
 		{"a name may have underscores", options{Host: "arcade_engine.dev_net", Port: "9099"}, "https://arcade_engine.dev_net:9099"},

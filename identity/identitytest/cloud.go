@@ -24,7 +24,6 @@ const (
 	TokenPath     = "/oauth/token"
 	WhoAmIPath    = "/api/v1/auth/whoami"
 	ValidatePath  = "/api/v1/auth/validate"
-	OlderPath     = "/api/v1/auth/cli_login"
 	OrgsPath      = "/api/v1/orgs"
 )
 
@@ -54,7 +53,7 @@ type Project struct {
 // Behaviour is what differs between one Cloud and another. The zero value is today's, with
 // tokens for an hour and refresh tokens that are replaced at each use.
 type Behaviour struct {
-	Older            bool   // only the API-key login
+	KeysOnly         bool   // no login in the browser
 	SignedIn         string // the e-mail of who is logged in in the browser; "" for the first person
 	Deny             string // what the login page answers instead, an OAuth error
 	DenyDescription  string
@@ -85,6 +84,7 @@ type Cloud struct {
 	overrides  map[string]http.HandlerFunc
 	delays     map[string]time.Duration
 	counts     map[string]int
+	headers    map[string]http.Header
 	violations []string
 	last       int
 }
@@ -102,7 +102,7 @@ func Start(people ...Person) *Cloud {
 	c := &Cloud{
 		released: make(chan struct{}), people: people,
 		keys: map[string]string{}, codes: map[string]*code{},
-		overrides: map[string]http.HandlerFunc{}, delays: map[string]time.Duration{}, counts: map[string]int{},
+		overrides: map[string]http.HandlerFunc{}, delays: map[string]time.Duration{}, counts: map[string]int{}, headers: map[string]http.Header{},
 	}
 	c.server = httptest.NewServer(http.HandlerFunc(c.serve))
 	c.URL = c.server.URL
@@ -116,11 +116,22 @@ func (c *Cloud) Close() {
 	c.server.Close()
 }
 
+// Client makes calls to it.
+func (c *Cloud) Client() *http.Client { return c.server.Client() }
+
 // Set changes how it behaves.
 func (c *Cloud) Set(change func(*Behaviour)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	change(&c.behaviour)
+}
+
+// Meet puts a person in front of the browser, who has an account from now on.
+func (c *Cloud) Meet(p Person) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.people = append(slices.DeleteFunc(c.people, func(known Person) bool { return known.Email == p.Email }), p)
+	c.behaviour.SignedIn = p.Email
 }
 
 // AddKey makes an API key of principal's good.
@@ -161,6 +172,13 @@ func (c *Cloud) Count(path string) int {
 	return c.counts[path]
 }
 
+// Header is that of the last request to a path.
+func (c *Cloud) Header(path string) http.Header {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.headers[path]
+}
+
 // Violations is what a client did against the rules, such as showing a code twice.
 func (c *Cloud) Violations() []string {
 	c.mu.Lock()
@@ -182,6 +200,7 @@ func (c *Cloud) next(kind string) string {
 func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	c.counts[r.URL.Path]++
+	c.headers[r.URL.Path] = r.Header.Clone()
 	override, delay := c.overrides[r.URL.Path], c.delays[r.URL.Path]
 	c.mu.Unlock()
 	if override != nil {
@@ -203,14 +222,12 @@ func (c *Cloud) route(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case r.URL.Path == ConfigPath && !c.behaviour.Older:
+	case r.URL.Path == ConfigPath && !c.behaviour.KeysOnly:
 		c.config(w)
 	case r.URL.Path == AuthorizePath:
 		c.authorize(w, r)
 	case r.URL.Path == TokenPath:
 		c.token(w, r)
-	case r.URL.Path == OlderPath:
-		c.older(w, r)
 	case r.URL.Path == ValidatePath:
 		c.validate(w, r)
 	case r.URL.Path == WhoAmIPath:

@@ -73,7 +73,8 @@ func (c *Cloud) config(w http.ResponseWriter) {
 	})
 }
 
-// authorize is the login page: the person is logged in already and agrees at once.
+// authorize is the login page: the person is logged in already and agrees at once. With nobody there
+// it sends the browser back with nothing.
 func (c *Cloud) authorize(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	for name, want := range map[string]string{
@@ -93,25 +94,12 @@ func (c *Cloud) authorize(w http.ResponseWriter, r *http.Request) {
 	if c.behaviour.Deny != "" {
 		back.Set("error", c.behaviour.Deny)
 		back.Set("error_description", c.behaviour.DenyDescription)
-	} else {
+	} else if len(c.people) > 0 {
 		name := c.next("code")
 		c.codes[name] = &code{challenge: query.Get("code_challenge"), redirectURI: query.Get("redirect_uri"), email: c.behaviour.SignedIn}
 		back.Set("code", name)
 	}
 	http.Redirect(w, r, query.Get("redirect_uri")+"?"+back.Encode(), http.StatusFound)
-}
-
-// older is the login page of the API-key generation.
-func (c *Cloud) older(w http.ResponseWriter, r *http.Request) {
-	person, ok := c.person(c.behaviour.SignedIn)
-	if !ok {
-		http.Error(w, "nobody is logged in", http.StatusForbidden)
-		return
-	}
-	key := c.next("arc")
-	c.keys[key] = person.PrincipalID
-	back := url.Values{"state": {r.URL.Query().Get("state")}, "api_key": {key}, "email": {person.Email}}
-	http.Redirect(w, r, r.URL.Query().Get("callback_uri")+"?"+back.Encode(), http.StatusFound)
 }
 
 func (c *Cloud) token(w http.ResponseWriter, r *http.Request) {

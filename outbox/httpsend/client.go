@@ -6,17 +6,12 @@ import (
 	"errors"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
-
-// answerLimit bounds what is read of an answer, in bytes. PostHog's own has 16.
-const answerLimit = 64 << 10
 
 // headerLimit bounds the header of an answer, in bytes. net/http's default is 1 MB.
 const headerLimit = 64 << 10
@@ -30,7 +25,8 @@ type Client struct {
 	Judge     Judge
 }
 
-// Transport returns the transport of a sink: the one that it was given, if that is not nil.
+// Transport returns the transport of a sink: the one that it was given, if that is not nil. Its own
+// reads proxies and SSL_CERT_FILE from the environment, as net/http and crypto/x509 do.
 func Transport(given http.RoundTripper) http.RoundTripper {
 	if given != nil {
 		return given
@@ -41,6 +37,7 @@ func Transport(given http.RoundTripper) http.RoundTripper {
 	}
 	transport := standard.Clone()
 	transport.MaxResponseHeaderBytes = headerLimit
+	transport.OnProxyConnectResponse = refusalOf
 	return transport
 }
 
@@ -73,34 +70,12 @@ func (c *Client) post(ctx context.Context, body []byte) (v outbox.Verdict, stale
 	maps.Copy(request.Header, c.Header)
 	response, err := c.Transport.RoundTrip(request)
 	if err != nil {
-		return broken(ctx, err), reused.Load() && !heard.Load() && ctx.Err() == nil && !timedOut(err)
+		return laterFor(CauseOf(ctx, err)), reused.Load() && !heard.Load() && ctx.Err() == nil && !timedOut(err)
 	}
 	defer response.Body.Close()
 	read, err := io.ReadAll(io.LimitReader(response.Body, answerLimit+1))
 	if err != nil {
-		return broken(ctx, err), false
+		return laterFor(CauseOf(ctx, err)), false
 	}
 	return c.Judge.judge(Answer{Status: response.StatusCode, Header: response.Header, Body: read}), false
-}
-
-func timedOut(err error) bool {
-	var timeout net.Error
-	return errors.As(err, &timeout) && timeout.Timeout()
-}
-
-// Answer is an HTTP answer that was read to its end, or to just over what is read of one.
-type Answer struct {
-	Status int
-	Header http.Header
-	Body   []byte
-}
-
-// Judge says what an answer means.
-type Judge struct {
-	// Success judges an answer with a status from 200 to 299 that is no page and not too long.
-	// RetryAfter is filled in when the verdict is Later.
-	Success func(Answer) outbox.Verdict
-	// Refusals are the statuses by which the server says that it will never take the request.
-	Refusals []int
-	Now      func() time.Time // for a Retry-After that is a date; nil: time.Now
 }

@@ -119,6 +119,20 @@ func TestACertificateForAnotherNameIsNotTakenForAnUnknownAuthority(t *testing.T)
 	}
 }
 
+func TestACertificateOutOfItsTimeSaysSo(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	for name, now := range map[string]time.Time{"expired": server.Certificate().NotAfter.Add(time.Hour), "not valid yet": server.Certificate().NotBefore.Add(-time.Hour)} {
+		c := client(server.URL)
+		transport := server.Client().Transport.(*http.Transport).Clone()
+		transport.TLSClientConfig.Time = func() time.Time { return now }
+		c.Transport = transport
+		if v := c.Send(t.Context(), nil); v.Code != outbox.CodeCertificate || !strings.Contains(v.Reason, name) {
+			t.Errorf("%s: the verdict is %+v, want %s and the clock to be thought of", name, v, outbox.CodeCertificate)
+		}
+	}
+}
+
 func TestAProxysTroubleIsToldFromTheServers(t *testing.T) {
 	gone := serve(t, func(c net.Conn) { c.Close() })
 	connect := func(status string) string {
@@ -129,12 +143,15 @@ func TestAProxysTroubleIsToldFromTheServers(t *testing.T) {
 		})
 	}
 	tests := map[string]struct{ proxy, target, code string }{
-		"it asks for a password, with TLS": {connect("407 Proxy Authentication Required"), "https://server.invalid", outbox.CodeProxyPassword},
-		"it asks for a password, in plain": {connect("407 Proxy Authentication Required"), "http://server.invalid", outbox.CodeProxyPassword},
-		"it forbids":                       {connect("403 Forbidden"), "https://server.invalid", outbox.CodeProxy},
-		"it has no way there":              {connect("502 Bad Gateway"), "https://server.invalid", outbox.CodeProxy},
-		"it is not there":                  {nobody(t), "https://server.invalid", outbox.CodeProxy},
-		"it hangs up":                      {gone, "http://server.invalid", outbox.CodeBroken},
+		"it asks for a password, with TLS":  {connect("407 Proxy Authentication Required"), "https://server.invalid", outbox.CodeProxyPassword},
+		"it asks for a password, in plain":  {connect("407 Proxy Authentication Required"), "http://server.invalid", outbox.CodeProxyPassword},
+		"it forbids":                        {connect("403 Forbidden"), "https://server.invalid", outbox.CodeProxy},
+		"it forbids in its own words":       {connect("403 Blocked by the Ministry"), "https://server.invalid", outbox.CodeProxy},
+		"it has trouble":                    {connect("500 Oops"), "https://server.invalid", outbox.CodeProxy},
+		"it wants a password, in its words": {connect("407 Who are you?"), "https://server.invalid", outbox.CodeProxyPassword},
+		"it has no way there":               {connect("502 Bad Gateway"), "https://server.invalid", outbox.CodeProxy},
+		"it is not there":                   {nobody(t), "https://server.invalid", outbox.CodeProxy},
+		"it hangs up":                       {gone, "http://server.invalid", outbox.CodeBroken},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -4,7 +4,7 @@ package httpsend
 
 import "syscall"
 
-// The system's errors that broken puts into words.
+// The system's errors that CauseOf puts into words.
 const (
 	connectionRefused  = syscall.ECONNREFUSED
 	connectionReset    = syscall.ECONNRESET

@@ -12,12 +12,34 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
+// answerLimit bounds what is read of an answer, in bytes. PostHog's own has 16.
+const answerLimit = 64 << 10
+
 // longestWait bounds a Retry-After: whatever a server says, somebody asks again within the hour.
 const longestWait = time.Hour
+
+// Answer is an HTTP answer that was read to its end, or to just over what is read of one.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Judge says what an answer means.
+type Judge struct {
+	// Success judges an answer with a status from 200 to 299 that is no page and not too long.
+	// RetryAfter is filled in when the verdict is Later.
+	Success func(Answer) outbox.Verdict
+	// Refusals are the statuses by which the server says that it will never take the request.
+	Refusals []int
+	Now      func() time.Time // for a Retry-After that is a date; nil: time.Now
+}
 
 func later(code, reason string) outbox.Verdict {
 	return outbox.Verdict{Outcome: outbox.Later, Code: code, Reason: reason}
 }
+
+func laterFor(cause Cause) outbox.Verdict { return later(cause.Code, cause.Reason) }
 
 // Foreign is the verdict on an answer that is not the server's own.
 func Foreign(reason string) outbox.Verdict { return later(outbox.CodeForeign, reason) }
@@ -27,10 +49,9 @@ func Unexpected(status int) outbox.Verdict { return Foreign("answered with " + h
 
 // Portal is the verdict on somebody else's success.
 func Portal(status int) outbox.Verdict {
-	return later(outbox.CodePortal, "something else answered "+httpStatus(status)+" in the server's place (a captive portal?)")
+	cause, _ := CauseOfAnswer(status, true)
+	return laterFor(cause)
 }
-
-func httpStatus(status int) string { return "HTTP " + strconv.Itoa(status) }
 
 func (j Judge) judge(a Answer) outbox.Verdict {
 	v := j.verdict(a)
@@ -45,27 +66,20 @@ func (j Judge) judge(a Answer) outbox.Verdict {
 }
 
 func (j Judge) verdict(a Answer) outbox.Verdict {
-	status, page := a.Status, isPage(a)
+	status := a.Status
 	with := " (" + httpStatus(status) + ")"
+	if cause, known := CauseOfAnswer(status, isPage(a) || isSuccess(status) && len(a.Body) > answerLimit); known {
+		return laterFor(cause)
+	}
 	switch {
-	case status == http.StatusNetworkAuthenticationRequired:
-		return Portal(status)
-	case status == http.StatusProxyAuthRequired:
-		return later(outbox.CodeProxyPassword, askedForPassword)
-	case status >= 300 && status < 400:
-		return later(outbox.CodeRedirect, "redirected"+with+", which is not the server's answer")
 	case status == http.StatusTooManyRequests:
 		return later(outbox.CodeRetryAfter, "asked to wait"+with)
 	case status == http.StatusServiceUnavailable && a.Header.Get("Retry-After") != "":
 		return later(outbox.CodeRetryAfter, "asked to wait"+with)
 	case status == http.StatusRequestTimeout, status >= 500:
 		return later(outbox.CodeServer, "the server has trouble"+with)
-	case isSuccess(status) && (page || len(a.Body) > answerLimit):
-		return Portal(status)
 	case isSuccess(status):
 		return j.Success(a)
-	case page:
-		return Foreign("a web page answered with " + httpStatus(status) + " in the server's place")
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return outbox.Verdict{Outcome: outbox.NotAllowed, Code: outbox.CodeKey, Reason: "the key was not taken" + with}
 	case slices.Contains(j.Refusals, status):
@@ -74,8 +88,6 @@ func (j Judge) verdict(a Answer) outbox.Verdict {
 		return Unexpected(status)
 	}
 }
-
-func isSuccess(status int) bool { return status >= 200 && status < 300 }
 
 // isPage tells a page for people, by its type or by its first character: no program that takes
 // events answers with one.

@@ -16,13 +16,17 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
 // session is the login of this user's home, which is renewed when a command needs it.
 func (a *App) session() (identity.Session, error) {
 	home, err := a.Track.Home()
-	return identity.Session{File: home.Credentials(), HTTP: a.httpClient(), Now: a.Track.Now, Point: a.Track.Point}, err
+	return identity.Session{
+		File: home.Credentials(), HTTP: a.httpClient(), Now: a.Track.Now, Point: a.Track.Point,
+		Waiting: func() { a.tell("Another arcade is renewing the login: waiting for it.") },
+	}, err
 }
 
 // loggedIn returns the login as the file has it, and words what is wrong with that for a person.
@@ -47,6 +51,11 @@ func (a *App) present(read func(identity.Session) (identity.Credentials, error))
 	case !credentials.Present():
 		return credentials, errNotLoggedIn
 	}
+	if _, err := httpsend.ParseAddress(credentials.CloudURL(), identity.DefaultCloudURL); err != nil {
+		return credentials, failed("credentials with an unusable address",
+			"the credentials file has an address of Arcade Cloud that cannot be right",
+			"Run 'arcade logout', then 'arcade login'.")
+	}
 	return credentials, nil
 }
 
@@ -57,7 +66,7 @@ func (a *App) loginFailure(path string, err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return errNotLoggedIn
 	case errors.Is(err, identity.ErrLoginEnded):
-		return errLoginEnded
+		return a.loginEnded()
 	case errors.Is(err, identity.ErrLoginChanged):
 		return failed("login changed", "somebody has logged in or out meanwhile", "Run the command again.")
 	case errors.Is(err, identity.ErrCredentialsNewer):
@@ -69,7 +78,7 @@ func (a *App) loginFailure(path string, err error) error {
 	case errors.Is(err, identity.ErrCredentialsBusy):
 		return failed("credentials busy", "another process has been renewing the login for too long", "Run the command again.")
 	case errors.As(err, &cloud):
-		return cloudFailure(err)
+		return a.cloudFailure(err)
 	case errors.Is(err, context.Canceled):
 		return errInterrupted
 	default:
@@ -77,13 +86,28 @@ func (a *App) loginFailure(path string, err error) error {
 	}
 }
 
+// loginEnded is the failure of a login that Arcade Cloud does not accept.
+func (a *App) loginEnded() *failure {
+	login, _ := a.loggedIn()
+	return failed("login ended", "your login has ended", "Run '"+loginAt(login.CloudURL())+"'.")
+}
+
+// loginAt is the command that logs in at that Arcade Cloud.
+func loginAt(cloud string) string {
+	u, err := url.Parse(cloud)
+	if err != nil || u.Host == "" || cloud == identity.DefaultCloudURL {
+		return "arcade login"
+	}
+	return "arcade login --host " + asciiHost(u)
+}
+
 // cloudFailure words a call to Arcade Cloud that the command depends on.
-func cloudFailure(err error) error {
+func (a *App) cloudFailure(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return errInterrupted
 	case errors.Is(err, identity.ErrNotAuthenticated):
-		return errLoginEnded
+		return a.loginEnded()
 	default:
 		return failed("cloud not asked", cause(err), "Check the network, then run the command again.")
 	}
@@ -237,6 +261,9 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, err
 	if err := checkHost(cmd, at.Host); err != nil {
 		return nil, err
 	}
+	if at.TLS && at.NoTLS {
+		return nil, wrongUsage(cmd, "--tls with --no-tls", "--tls and --no-tls exclude each other")
+	}
 	if at.org != "" && at.project == "" {
 		return nil, wrongUsage(cmd, "--org without --project", "--org needs --project: secrets belong to a project")
 	}
@@ -252,6 +279,12 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, err
 	if !slices.ContainsFunc([]string{"host", "port", "tls", "no-tls"}, cmd.Flags().Changed) {
 		if client.Base, err = engineOf(login); err != nil {
 			return nil, err
+		}
+	}
+	if login.Present() {
+		a.refused = "Run '" + loginAt(login.CloudURL()) + "'."
+		if !login.Owns(client.Base) {
+			a.refused = "Check --host: this login belongs to " + bareAddress(login.CloudURL()) + "."
 		}
 	}
 	client.Waiting = func(d time.Duration) { a.warn(waitingWords(d)) }
@@ -318,9 +351,20 @@ func (a *App) inProject() string {
 }
 
 // engineFailure is the failure of a call that the whole command depends on.
-func engineFailure(err error) *failure {
-	what, hint := inTwo(err)
+func (a *App) engineFailure(err error) *failure {
+	what, hint := a.inTwo(err)
 	return failed(engineWords(err), what, hint)
+}
+
+// inTwo takes a sentence of package secrets apart. What to do about a login that the Engine refuses
+// depends on whose the Engine is.
+func (a *App) inTwo(err error) (what, hint string) {
+	what, hint = inTwo(err)
+	var status *secrets.StatusError
+	if errors.As(err, &status) && status.Status == http.StatusUnauthorized && a.refused != "" {
+		hint = a.refused
+	}
+	return what, hint
 }
 
 // engineWords says what may be reported of an error of a call.
@@ -376,7 +420,7 @@ func (v *verdicts) fail(err error, line string) {
 	}
 	v.counts.failed++
 	v.words = cmp.Or(v.words, engineWords(err))
-	_, hint := inTwo(err)
+	_, hint := v.app.inTwo(err)
 	if v.hint = cmp.Or(v.hint, hint); v.total > 1 && hint != "" {
 		line += ". " + hint
 	}
@@ -434,7 +478,7 @@ func needsContext(login identity.Credentials) error {
 		return failed("login with an API key", "this login is an API key, which belongs to one project and knows no other",
 			"Run 'arcade logout', then 'arcade login', to log in as a person.")
 	case login.OrgID == "" || login.ProjectID == "":
-		return failed("no active project", "this login has no organization and project to work in", "Run 'arcade login'.")
+		return failed("no active project", "this login has no organization and project to work in", "Run '"+loginAt(login.CloudURL())+"'.")
 	}
 	return nil
 }

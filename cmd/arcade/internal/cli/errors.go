@@ -47,7 +47,6 @@ var (
 	// Nobody reads any more, and nobody is told.
 	errOutputClosed = &failure{exitClosedPipe, "output closed", "", ""}
 	errNotLoggedIn  = &failure{exitFailure, "not logged in", "you are not logged in", "Run 'arcade login'."}
-	errLoginEnded   = &failure{exitFailure, "login ended", "your login has ended", "Run 'arcade login'."}
 )
 
 // interruption is the failure of a command that returned err when its context had ended.

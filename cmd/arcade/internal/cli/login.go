@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -26,12 +27,10 @@ const loginCheck = 5 * time.Second
 
 // loginOptions are the flags of `arcade login`.
 type loginOptions struct {
-	host         string
-	port         int
-	callbackHost string
-	timeout      seconds
-	noBrowser    bool
-	withKey      bool
+	cloudOptions
+	timeout   seconds
+	noBrowser bool
+	withKey   bool
 }
 
 func (a *App) newLogin() *cobra.Command {
@@ -48,18 +47,14 @@ The Python CLI uses the same login, whichever of the two has made it.`,
 		Example: "  arcade login\n  arcade login --no-browser\n  arcade login --with-key < key.txt",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkHost(cmd, o.host); err != nil {
+			if err := o.check(cmd); err != nil {
 				return err
-			}
-			if o.port < 0 || o.port > 65535 {
-				return wrongUsage(cmd, "invalid value for --port", "--port is a number from 1 to 65535")
 			}
 			return a.login(cmd.Context(), cmd, o)
 		},
 	}
 	cmd.Flags().StringVarP(&o.host, "host", "h", identity.DefaultCloudHost, "Arcade Cloud's host")
 	cmd.Flags().IntVarP(&o.port, "port", "p", 0, "Arcade Cloud's port (default 8000 on this machine, else 443)")
-	cmd.Flags().StringVar(&o.callbackHost, "callback-host", "", "where the browser finds this machine, for an Arcade Cloud of the older kind")
 	cmd.Flags().Var(&o.timeout, "timeout", "give up after this long: seconds, or a duration such as 5m")
 	cmd.Flags().BoolVar(&o.noBrowser, "no-browser", false, "only print the address")
 	cmd.Flags().BoolVar(&o.withKey, "with-key", false, "read an API key from standard input")
@@ -97,13 +92,9 @@ func (s *seconds) Set(text string) error {
 }
 
 func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) error {
-	base, err := identity.CloudBase(o.host, o.port)
+	base, err := o.base()
 	if err != nil {
-		return wrongUsage(cmd, "invalid value for --host", err.Error())
-	}
-	callback, err := identity.CallbackURI(cmp.Or(o.callbackHost, fmt.Sprintf("localhost:%d", a.Callback)))
-	if err != nil {
-		return wrongUsage(cmd, "invalid value for --callback-host", err.Error())
+		return err // check was before
 	}
 	if !o.withKey {
 		if done, err := a.alreadyLoggedIn(ctx, cmd, base); done || err != nil {
@@ -121,11 +112,11 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 	oauth, err := identity.Cloud{BaseURL: base, HTTP: a.httpClient()}.OAuth(asking)
 	switch {
 	case errors.Is(err, identity.ErrNoOAuth):
-		return a.loginByKey(ctx, base, callback, o)
+		return failed("no login in the browser", bareAddress(base)+" has no login in the browser", "Log in with an API key: "+loginAt(base)+" --with-key")
 	case err != nil:
-		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err), "Check --host and the network, then run 'arcade login' again.")
+		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err), "Check --host and the network, then run the command again.")
 	}
-	return a.loginByOAuth(ctx, cmd, base, oauth, o)
+	return a.loginInBrowser(ctx, base, oauth, o)
 }
 
 // alreadyLoggedIn tells as whom, if the login works. One that Arcade Cloud refuses, that cannot be
@@ -163,40 +154,18 @@ func (a *App) alreadyLoggedIn(ctx context.Context, cmd *cobra.Command, base stri
 	return true, a.say(line + ". 'arcade logout' logs you out" + more)
 }
 
-// loginByOAuth is the login of today's Arcade.
-func (a *App) loginByOAuth(ctx context.Context, cmd *cobra.Command, base string, oauth identity.OAuth, o loginOptions) error {
-	if o.callbackHost != "" {
-		return wrongUsage(cmd, "--callback-host with OAuth", "this Arcade Cloud brings the browser to 127.0.0.1 and nowhere else, so --callback-host is of no use")
-	}
+// loginInBrowser keeps what the login page sends back, and tells the browser how that went.
+func (a *App) loginInBrowser(ctx context.Context, base string, oauth identity.OAuth, o loginOptions) error {
 	state, verifier := rand.Text(), identity.NewVerifier()
-	redirect := fmt.Sprintf("http://127.0.0.1:%d/callback", a.Callback)
-	oauth = oauth.At(redirect)
-	return a.loginInBrowser(ctx, redirect, state, oauth.LoginURL(state, verifier), o, func(grant identity.Grant) error {
-		return a.keepOAuth(ctx, base, oauth, grant.Code, verifier)
-	})
-}
-
-// loginByKey is the login of an Arcade Cloud of the older kind, which hands out an API key.
-func (a *App) loginByKey(ctx context.Context, base, callback string, o loginOptions) error {
-	state := rand.Text()
-	return a.loginInBrowser(ctx, callback, state, identity.LoginURL(base, callback, state), o, func(grant identity.Grant) error {
-		if grant.Warning != "" {
-			a.warn("Warning: " + grant.Warning)
-		}
-		return a.keepKey(ctx, identity.Credentials{APIKey: grant.APIKey, Email: grant.Email, CoordinatorURL: base})
-	})
-}
-
-// loginInBrowser keeps what the login page sends back to callback, and tells the browser how that went.
-func (a *App) loginInBrowser(ctx context.Context, callback, state, page string, o loginOptions, keep func(identity.Grant) error) error {
-	server, err := identity.ListenCallback(callback, state, a.Callback)
+	server, err := identity.ListenCallback(state, a.Callback)
 	if err != nil {
 		return callbackFailure(err)
 	}
 	defer server.Close()
-	grant, err := a.askBrowser(ctx, server, page, o)
+	oauth = oauth.At(server.RedirectURI())
+	code, err := a.askBrowser(ctx, server, oauth.LoginURL(state, verifier), o)
 	if err == nil {
-		err = keep(grant)
+		err = a.keepOAuth(ctx, base, oauth, code, verifier)
 	}
 	told := ""
 	if err != nil {
@@ -207,7 +176,7 @@ func (a *App) loginInBrowser(ctx context.Context, callback, state, page string, 
 }
 
 // askBrowser sends the user to the login page and waits for what the page sends back.
-func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page string, o loginOptions) (identity.Grant, error) {
+func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page string, o loginOptions) (string, error) {
 	remote := a.browserIsElsewhere()
 	begins := "Log in at this address:"
 	switch {
@@ -224,24 +193,24 @@ func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page st
 	}
 	lines = append(lines, fmt.Sprintf("Waiting for the login, for %s at most; Ctrl-C ends it.", inWords(timeout)))
 	if err := a.say(strings.Join(lines, "\n")); err != nil {
-		return identity.Grant{}, err
+		return "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	grant, err := server.Wait(ctx)
+	code, err := server.Wait(ctx)
 	var refused *identity.RefusedError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return grant, failed("login timed out", "nobody logged in within "+inWords(timeout),
-			"Run 'arcade login' again. "+a.otherWays(server))
+		return code, failed("login timed out", "nobody logged in within "+inWords(timeout),
+			"Run the command again. "+a.otherWays(server))
 	case errors.Is(err, context.Canceled):
-		return grant, errInterrupted
+		return code, errInterrupted
 	case errors.As(err, &refused):
-		return grant, failed("login refused", "the login was refused: "+secrets.Printable(refused.Reason), "Run 'arcade login' again.")
+		return code, failed("login refused", "the login was refused: "+secrets.Printable(refused.Reason), "Run the command again.")
 	case err != nil:
-		return grant, failed("login refused", "the login was not completed in the browser", "Run 'arcade login' again.")
+		return code, failed("login refused", "the login was not completed in the browser", "Run the command again.")
 	}
-	return grant, nil
+	return code, nil
 }
 
 // inWords words a time to wait, which may be short in a test.
@@ -266,7 +235,7 @@ func (a *App) browserIsElsewhere() bool {
 
 // otherWays are the two that work when the browser runs on another machine.
 func (a *App) otherWays(server *identity.Callback) string {
-	port := server.Addr().(*net.TCPAddr).Port
+	port := server.Port()
 	return fmt.Sprintf("If your browser runs on another machine, run 'ssh -L %d:127.0.0.1:%d' from there to here first, "+
 		"or log in with an API key: arcade login --with-key", port, port)
 }
@@ -291,7 +260,7 @@ func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, 
 	case err != nil && ctx.Err() != nil:
 		return errInterrupted
 	case err != nil:
-		return failed("code not taken", cause(err), "Run 'arcade login' again.")
+		return failed("code not taken", cause(err), "Run the command again.")
 	}
 	login := tokens.Into(identity.Credentials{CoordinatorURL: base}, a.Track.Now())
 	asking, cancel := context.WithTimeout(ctx, loginCheck)
@@ -307,9 +276,9 @@ func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, 
 	case ctx.Err() != nil:
 		return errInterrupted
 	case errors.Is(err, identity.ErrNotAuthenticated):
-		return failed("login refused", "Arcade Cloud does not accept the login that it has just made", "Run 'arcade login' again.")
+		return failed("login refused", "Arcade Cloud does not accept the login that it has just made", "Run the command again.")
 	case isNoAnswer(err):
-		a.warn("Warning: Arcade Cloud could not be asked about this login; it is kept unchecked, and without a project. Run 'arcade login' again later.")
+		a.warn("Warning: Arcade Cloud could not be asked about this login; it is kept unchecked, and without a project. Run '"+loginAt(base)+"' again later.")
 	case err != nil:
 		return notUnderstood(err)
 	}
@@ -323,15 +292,17 @@ func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, 
 	return nil
 }
 
-// isNoAnswer tells a Cloud that cannot say now from one that says what makes no sense.
+// isNoAnswer tells a Cloud that cannot say now from one that says what makes no sense, and from an address
+// that cannot be right.
 func isNoAnswer(err error) bool {
 	var cloud *identity.CloudError
-	return errors.As(err, &cloud) && cloud.Status != http.StatusOK
+	wrongAddress := errors.As(err, new(*net.DNSError)) || errors.As(err, new(*tls.CertificateVerificationError))
+	return errors.As(err, &cloud) && cloud.Status != http.StatusOK && !wrongAddress
 }
 
 func notUnderstood(err error) error {
 	if errors.As(err, new(*identity.CloudError)) {
-		return failed("cloud not understood", cause(err), "Check --host and the network, then run 'arcade login' again.")
+		return failed("cloud not understood", cause(err), "Check --host and the network, then run the command again.")
 	}
 	return err
 }

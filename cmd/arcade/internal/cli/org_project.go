@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,7 +37,7 @@ func (a *App) newOrg() *cobra.Command {
 		enter: func(ctx context.Context, cloud identity.Cloud, login identity.Credentials, org identity.Choice) (identity.Context, error) {
 			projects, err := a.projects(ctx, cloud, login, org.ID)
 			if err != nil {
-				return identity.Context{}, cloudFailure(err)
+				return identity.Context{}, a.cloudFailure(err)
 			}
 			return contextOf(org, projects)
 		},
@@ -72,6 +73,9 @@ func (a *App) newPlace(p place) *cobra.Command {
 			if len(args) > 0 {
 				return unknownCommand(cmd, args[0])
 			}
+			if err := p.at.check(cmd); err != nil {
+				return err
+			}
 			return a.showActive(p)
 		},
 	}
@@ -106,12 +110,42 @@ type cloudOptions struct {
 	port int
 }
 
+// base is the address that they name. The error is for a person, and wrong usage.
+func (o cloudOptions) base() (string, error) {
+	port := ""
+	if o.port != 0 {
+		port = strconv.Itoa(o.port)
+	}
+	base, err := secrets.BaseURL(secrets.Options{Host: o.host, Port: port, Cloud: true})
+	if err != nil {
+		return "", err
+	}
+	return base.String(), nil
+}
+
+// check refuses flags that name no Arcade Cloud.
+func (o cloudOptions) check(cmd *cobra.Command) error {
+	if !cmd.Flags().Changed("host") && !cmd.Flags().Changed("port") {
+		return nil
+	}
+	if err := checkHost(cmd, o.host); err != nil {
+		return err
+	}
+	if !cmd.Flags().Changed("host") {
+		o.host = identity.DefaultCloudHost
+	}
+	if _, err := o.base(); err != nil {
+		return wrongUsage(cmd, "invalid value for --host or --port", err.Error())
+	}
+	return nil
+}
+
 // isOf refuses a login that works in no project, and flags that name another Arcade Cloud than the
 // login's: its token goes to no other.
 func (p place) isOf(login identity.Credentials) error {
 	if *p.at != (cloudOptions{}) {
-		base, err := identity.CloudBase(cmp.Or(p.at.host, identity.DefaultCloudHost), p.at.port)
-		if err != nil || !isAt(base, login) {
+		at := cloudOptions{cmp.Or(p.at.host, identity.DefaultCloudHost), p.at.port}
+		if base, err := at.base(); err != nil || !isAt(base, login) {
 			return failed("another cloud", "this login belongs to "+bareAddress(login.CloudURL())+", and its token goes to no other host",
 				"Leave --host and --port away; or run 'arcade logout', then 'arcade login --host HOST', to log in elsewhere.")
 		}
@@ -128,6 +162,9 @@ func (a *App) newPlaceList(p place) *cobra.Command {
 		Example: fmt.Sprintf("  arcade %s list\n  arcade %s list --json", p.name, p.name),
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := p.at.check(cmd); err != nil {
+				return err
+			}
 			return a.listPlaces(cmd.Context(), p, asJSON)
 		},
 	}
@@ -150,7 +187,7 @@ func (a *App) choicesOf(ctx context.Context, p place) (identity.Cloud, identity.
 	}
 	choices, err := p.list(ctx, cloud, login)
 	if err != nil {
-		err = cloudFailure(err)
+		err = a.cloudFailure(err)
 	}
 	return cloud, login, choices, err
 }
@@ -213,6 +250,9 @@ func (a *App) newPlaceSet(p place) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return wrongUsage(cmd, "not one argument", "give a name or an id, and only one")
+			}
+			if err := p.at.check(cmd); err != nil {
+				return err
 			}
 			return a.setPlace(cmd.Context(), p, args[0])
 		},

@@ -43,7 +43,7 @@ UTC, and what is absent is an empty field.`,
 func (a *App) secretList(ctx context.Context, client *secrets.Client, asJSON bool) error {
 	list, err := client.List(ctx)
 	if err != nil {
-		return engineFailure(err)
+		return a.engineFailure(err)
 	}
 	switch {
 	case asJSON:
@@ -161,7 +161,7 @@ the others are deleted all the same.`,
 func (a *App) secretUnset(ctx context.Context, client *secrets.Client, keys []string, o secrets.UnsetOptions) error {
 	deletions, err := client.Unset(ctx, keys, o)
 	if err != nil {
-		return engineFailure(err)
+		return a.engineFailure(err)
 	}
 	distinct := slices.Compact(slices.Sorted(slices.Values(keys)))
 	results := verdicts{app: a, total: len(distinct), done: "deleted"}

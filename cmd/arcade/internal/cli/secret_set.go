@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -156,8 +155,7 @@ func wrongPair(cmd *cobra.Command, err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	}
-	what, hint := inTwo(err)
-	return failed("value not read", what, cmp.Or(hint, "Pipe it in: arcade secret set KEY=- < value.txt"))
+	return failed("value not read", err.Error(), "Pipe it in: arcade secret set KEY=- < file")
 }
 
 // readValues fetches the values that are not in the arguments. On a terminal KEY=- is asked
@@ -172,11 +170,7 @@ func (a *App) readValues(ctx context.Context, inputs []secrets.Input) ([]secrets
 		}
 	}
 	return secrets.Resolve(inputs, nil, func(key string) (string, error) {
-		value, err := a.AskHidden(ctx, fmt.Sprintf("Value of '%s' (not shown): ", secrets.Printable(key)))
-		if errors.Is(err, term.ErrTooLongToType) {
-			err = fmt.Errorf("%w; write KEY=- and read the value from a file", err)
-		}
-		return value, err
+		return a.AskHidden(ctx, fmt.Sprintf("Value of '%s' (not shown): ", secrets.Printable(key)))
 	})
 }
 

@@ -351,21 +351,29 @@ const (
 	longestPause   = 2 * time.Second
 )
 
-// follow prints messages as they are recorded and again when they are settled, until it is interrupted or
-// nobody reads any more.
+// follow prints the newest messages, then each one that is recorded and each change of state, until it is
+// interrupted or its output is closed.
 func (a *App) follow(ctx context.Context, q *track.Queue, filter track.Filter) error {
 	seen := map[int64]string{}
 	headed := !a.Out.Interactive
-	for {
+	look := filter
+	if filter.State != "" { // a message comes into this state out of another one
+		look = track.Filter{}
+	}
+	for first := true; ; first = false {
 		began := time.Now()
-		err := q.Show(ctx, filter, func(s track.Snapshot, messages iter.Seq2[track.Message, error]) error {
+		err := q.Show(ctx, look, func(s track.Snapshot, messages iter.Seq2[track.Message, error]) error {
 			if !headed {
 				headed = true
 				if err := a.printHeader(s, q); err != nil {
 					return err
 				}
 			}
-			return a.printChanges(seen, messages)
+			left := 0
+			if first && filter.State != "" && filter.Limit > 0 {
+				left = total(s, filter) - filter.Limit
+			}
+			return a.printChanges(seen, filter.State, left, messages)
 		})
 		if ctx.Err() != nil {
 			return errLeft
@@ -373,8 +381,8 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter track.Filter) e
 		if err != nil {
 			return err
 		}
-		// From the oldest that may still change: a burst is longer than what is shown at first.
-		filter.Limit, filter.After = 0, oldestOpen(seen)-1
+		// From the oldest that may still change, without a limit: a burst is longer than what is shown at first.
+		look = track.Filter{After: max(look.After, oldestOpen(seen)-1)}
 		select {
 		case <-ctx.Done():
 			return errLeft
@@ -386,21 +394,28 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter track.Filter) e
 	}
 }
 
-// printChanges prints the messages that are new or in a new state, and notes them as seen.
-func (a *App) printChanges(seen map[int64]string, messages iter.Seq2[track.Message, error]) error {
+// printChanges prints the messages that have newly come into a state, "" for any, without the first few
+// of them, and notes all as seen.
+func (a *App) printChanges(seen map[int64]string, state track.State, left int, messages iter.Seq2[track.Message, error]) error {
 	for m, err := range messages {
 		if err != nil {
 			return err
 		}
-		if now := string(m.State) + m.LastError; seen[m.Seq] != now {
-			if err := a.printChange(m); err != nil {
-				return err
+		if state == "" || m.State == state {
+			left--
+			if left < 0 && seen[m.Seq] != fate(m) {
+				if err := a.printChange(m); err != nil {
+					return err
+				}
 			}
-			seen[m.Seq] = now
 		}
+		seen[m.Seq] = fate(m)
 	}
 	return nil
 }
+
+// fate is what may change about a message.
+func fate(m track.Message) string { return string(m.State) + m.LastError }
 
 // oldestOpen returns the number from which on messages are looked at again: of the oldest one seen
 // that may still change, or after the newest one. What is before it is forgotten.

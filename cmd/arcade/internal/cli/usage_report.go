@@ -5,12 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"iter"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -74,50 +74,17 @@ func (a *App) reportData(s track.Snapshot, messages iter.Seq2[track.Message, err
 	if by := a.Track.OffBy(s); by != "" {
 		recording = "off (" + by + ")"
 	}
-	data := report.Data{
-		Now: now, Version: a.Track.Version,
-		Counts: report.Counts{
-			Pending: s.Counts.Pending, Delivered: s.Counts.Delivered, Dead: s.Counts.Dead, Dropped: s.Counts.Dropped,
+	return report.Data{
+		Now: now, Version: a.Track.Version, Snapshot: s, Messages: messages,
+		Status: [][2]string{
+			{"Tracking", recording},
+			{"Sent to", a.sentTo()},
+			{"Last delivery", term.Ago(s.Schedule.LastSuccess, now)},
+			{"Next", a.words().Outlook(s, q)},
 		},
-		Status: []report.Line{
-			{Label: "Tracking", Text: recording},
-			{Label: "Sent to", Text: a.sentTo()},
-			{Label: "Last delivery", Text: term.Ago(s.Schedule.LastSuccess, now)},
-			{Label: "Next", Text: a.words().Outlook(s, q)},
-		},
-		Keeping: "Receipts of delivered messages are kept for 7 days, the newest 500 at most.",
-		AnonID:  s.AnonID, PrincipalID: s.PrincipalID,
-		FailingSince: s.Schedule.FailingSince, LastError: s.Schedule.LastError,
-		Messages: func(yield func(report.Message, error) bool) {
-			for m, err := range messages {
-				if !yield(reported(m, q), err) {
-					return
-				}
-			}
-		},
-	}
-	for _, p := range s.Identities {
-		data.Identities = append(data.Identities, report.Identity(p))
-	}
-	return data
-}
-
-// reported is a message in the page's terms. A damaged one has no document.
-func reported(m track.Message, q *track.Queue) report.Message {
-	p := track.Properties{CommandName: "?"}
-	// What is damaged is shown as far as it goes.
-	_ = json.Unmarshal(m.Properties, &p)
-	return report.Message{
-		Seq: m.Seq, UUID: m.UUID, Alias: m.Kind == track.Alias, Command: p.CommandName,
-		Failed: m.Event == track.Failed, Result: p.ErrorMessage, Duration: time.Duration(p.Duration * float64(time.Millisecond)),
-		State: report.State(m.State), Who: m.DistinctID, Anonymous: m.Anonymous(),
-		RecordedAt: m.RecordedAt, SettledAt: m.SettledAt, Note: m.LastError,
-		Wire: func() (json.RawMessage, error) {
-			document, err := q.Wire(m)
-			if err != nil {
-				return nil, nil
-			}
-			return document, nil
+		Wire: func(m track.Message) json.RawMessage {
+			document, _ := q.Wire(m) // nil with an error: the message is damaged
+			return document
 		},
 	}
 }
@@ -128,9 +95,14 @@ func (a *App) deliverPage(page []byte, q *track.Queue, output string, noBrowser 
 		_, err := a.Out.Write(page) // at once, see Stream
 		return err
 	case "":
-		path, err := keepPage(q.Page(), page)
+		path := q.Page()
+		err := replaceFile(path, page, 0o600)
+		if errors.Is(err, fs.ErrNotExist) {
+			return failed("report not written", "nothing has been recorded yet, so there is no directory for the report",
+				"Run a command that is recorded, or name a file with --output.")
+		}
 		if err != nil {
-			return pageFailure("a temporary file", err)
+			return pageFailure(path, err)
 		}
 		if err := a.say("The report is in " + path); err != nil || noBrowser {
 			return err
@@ -140,7 +112,7 @@ func (a *App) deliverPage(page []byte, q *track.Queue, output string, noBrowser 
 		}
 		return nil
 	default:
-		if err := replaceFile(output, page); err != nil {
+		if err := writeOutput(output, page); err != nil {
 			return pageFailure(output, err)
 		}
 		return a.say("The report is in " + output)
@@ -155,23 +127,9 @@ func pageFailure(where string, err error) *failure {
 		"Name another file with --output, or - for standard output.")
 }
 
-// keepPage writes the page beside the database, or where that cannot be done, in the directory for
-// temporary files. Nobody else can read it there, either.
-func keepPage(path string, page []byte) (string, error) {
-	if replaceFile(path, page) == nil {
-		return path, nil
-	}
-	file, err := os.CreateTemp("", "arcade-usage-*.html")
-	if err != nil {
-		return "", err
-	}
-	_, err = file.Write(page)
-	return file.Name(), errors.Join(err, file.Close())
-}
-
-// replaceFile writes a file that only its owner can read, or replaces one, which keeps its mode:
-// whoever looks sees the old content or the new. What is no file, such as a pipe, is written to.
-func replaceFile(path string, content []byte) error {
+// writeOutput writes where the user says: through a link, into what is no file, such as a pipe, and with
+// the mode of a file that is there.
+func writeOutput(path string, content []byte) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
@@ -182,6 +140,21 @@ func replaceFile(path string, content []byte) error {
 		}
 		mode = info.Mode().Perm()
 	}
+	return replaceFile(path, content, mode)
+}
+
+func writeInto(path string, content []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	return errors.Join(err, file.Close())
+}
+
+// replaceFile writes a file, or replaces what is at the name, also a link: readers see the old
+// content or the new.
+func replaceFile(path string, content []byte, mode os.FileMode) error {
 	file, err := os.CreateTemp(filepath.Dir(path), ".arcade-usage-*.tmp")
 	if err != nil {
 		return err
@@ -195,15 +168,6 @@ func replaceFile(path string, content []byte) error {
 		return errors.Join(err, os.Remove(file.Name()))
 	}
 	return nil
-}
-
-func writeInto(path string, content []byte) error {
-	file, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(content)
-	return errors.Join(err, file.Close())
 }
 
 // fileAddress is a file's address for a browser. On Windows a path begins with a drive.

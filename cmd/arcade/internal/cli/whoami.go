@@ -56,14 +56,18 @@ type keyInForce struct {
 func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 	login, err := a.loggedIn()
 	key := a.Track.Env("ARCADE_API_KEY")
-	if err != nil && (key == "" || !errors.Is(err, errNotLoggedIn)) {
-		return err
-	}
 	var result WhoamiResult
-	if err == nil {
-		if result, err = a.describeLogin(ctx, login, offline); err != nil {
+	asked := !offline
+	switch {
+	case err == nil:
+		if result, asked, err = a.describeLogin(ctx, login, asked); err != nil {
 			return err
 		}
+	case key == "":
+		return err
+	case !errors.Is(err, errNotLoggedIn) && !errors.Is(err, track.ErrNoHome): // the key is in force
+		f := asFailure(err)
+		a.warn("Warning: " + f.what + ". " + f.hint)
 	}
 	if key != "" {
 		if result.APIKey, err = a.describeKey(ctx, identity.Credentials{APIKey: key, CoordinatorURL: login.CoordinatorURL}, offline); err != nil {
@@ -73,28 +77,36 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 	if asJSON {
 		err = a.Out.JSON(result)
 	} else {
-		err = a.say(a.whoamiText(result, login))
+		err = a.say(a.whoamiText(result, login, asked, !offline))
 	}
-	if err == nil && result.Login != nil && *result.Login == loginRefused {
-		if login.APIKey != "" {
-			return adviceFailure(a.words().Of(track.Reason{Code: track.ReasonLoginRefused}), "")
+	switch {
+	case err != nil:
+		return err
+	case result.APIKey != nil: // and not the login
+		if result.APIKey.State == loginRefused {
+			return failed("key refused", "Arcade Cloud does not accept the key in ARCADE_API_KEY", "Correct ARCADE_API_KEY, or remove it.")
 		}
-		return errLoginEnded
+	case *result.Login == loginRefused && login.APIKey != "":
+		return failed("key refused", "this key is not valid any more", "Run '"+loginAt(login.CloudURL())+"'.")
+	case *result.Login == loginRefused:
+		return a.loginEnded()
 	}
-	return err
+	return nil
 }
 
-func (a *App) describeLogin(ctx context.Context, login identity.Credentials, offline bool) (WhoamiResult, error) {
+// describeLogin says, too, whether Arcade Cloud was asked, which ask wants.
+func (a *App) describeLogin(ctx context.Context, login identity.Credentials, ask bool) (_ WhoamiResult, asked bool, _ error) {
 	state := loginUnknown
 	var account identity.Account
-	if !offline {
+	if asked = ask; ask {
 		var err error
 		account, state, err = a.check(ctx, track.CloudTimeout)
 		switch {
 		case ctx.Err() != nil:
-			return WhoamiResult{}, err
+			return WhoamiResult{}, false, err
 		case err != nil: // a renewal that cannot be kept is not asked for
 			f := asFailure(err)
+			asked = false
 			a.warn("Warning: the login's token has ended and is not renewed: " + f.what + ". " + f.hint)
 		}
 		if renewed, err := a.loggedIn(); err == nil {
@@ -113,7 +125,7 @@ func (a *App) describeLogin(ctx context.Context, login identity.Credentials, off
 	if login.APIKey == "" {
 		result.ExpiresAt = orNull(term.RFC3339(login.ExpiresAt))
 	}
-	return result, nil
+	return result, asked, nil
 }
 
 func (a *App) describeKey(ctx context.Context, key identity.Credentials, offline bool) (*keyInForce, error) {
@@ -136,7 +148,7 @@ func (a *App) describeKey(ctx context.Context, key identity.Credentials, offline
 }
 
 // whoamiText is the same for a person.
-func (a *App) whoamiText(r WhoamiResult, login identity.Credentials) string {
+func (a *App) whoamiText(r WhoamiResult, login identity.Credentials, asked, askedOfKey bool) string {
 	var lines []string
 	add := func(label, value string) {
 		lines = append(lines, a.labelled(label, secrets.Printable(value), 14))
@@ -149,16 +161,16 @@ func (a *App) whoamiText(r WhoamiResult, login identity.Credentials) string {
 			add("Project", nameAndID(*r.Project))
 		}
 		add("Cloud", *r.CloudURL)
-		add("Login", a.loginInWords(*r.Login, login))
+		add("Login", a.loginInWords(*r.Login, login, asked))
 	}
 	if r.APIKey != nil {
-		add("API key", keyInWords(*r.APIKey))
+		add("API key", keyInWords(*r.APIKey, askedOfKey))
 	}
 	return strings.Join(lines, "\n")
 }
 
-func (a *App) loginInWords(state loginState, login identity.Credentials) string {
-	words := map[loginState]string{loginWorks: "works", loginRefused: "is not accepted any more", loginUnknown: "was not checked"}[state]
+func (a *App) loginInWords(state loginState, login identity.Credentials, asked bool) string {
+	words := map[loginState]string{loginWorks: "works", loginRefused: "is not accepted any more", loginUnknown: notChecked(asked)}[state]
 	if present, err := a.loggedIn(); err == nil {
 		login = present
 	}
@@ -175,13 +187,24 @@ func (a *App) loginInWords(state loginState, login identity.Credentials) string 
 	return fmt.Sprintf("%s; its token lives until %s and is renewed by itself", words, term.Clock(login.ExpiresAt, a.Track.Now()))
 }
 
-func keyInWords(k keyInForce) string {
+// notChecked says why it is not known whether a login works.
+func notChecked(asked bool) string {
+	if asked {
+		return "was not checked, since Arcade Cloud did not answer"
+	}
+	return "was not checked"
+}
+
+func keyInWords(k keyInForce, asked bool) string {
 	words := "ARCADE_API_KEY is set: commands use that key and not the login"
-	switch {
-	case k.State == loginRefused:
+	if k.State == loginRefused {
 		return words + ", but Arcade Cloud does not accept it"
-	case k.PrincipalID != nil:
-		return words + "; it belongs to " + *k.PrincipalID
+	}
+	if k.PrincipalID != nil {
+		words += "; it belongs to " + *k.PrincipalID
+	}
+	if k.State == loginUnknown {
+		words += "; it " + notChecked(asked)
 	}
 	return words
 }

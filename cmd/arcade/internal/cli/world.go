@@ -12,8 +12,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/net/idna"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/advice"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/browser"
@@ -29,12 +31,13 @@ type App struct {
 	Track *track.Tracker
 	// Browse opens an address in a browser.
 	Browse func(address string) error
-	// Callback is the port that the browser brings the key to.
+	// Callback is the port that the browser brings the login's code to.
 	Callback int
 	// Extend, for tests, adds commands that panic or wait.
 	Extend func(root *cobra.Command)
 
 	project    string         // that secrets belong to, "" for the default one
+	refused    string         // what to do when the Engine does not accept the login; "" for a key's
 	traced     bool           // --debug: requests are told on stderr
 	showedHelp bool           // so it is not recorded
 	change     identity.Input // what the command did to the identity; nil: nothing
@@ -106,7 +109,22 @@ func bareAddress(address string) string {
 	if err != nil || u.Host == "" {
 		return noAddress
 	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+	return (&url.URL{Scheme: u.Scheme, Host: asciiHost(u), Path: u.Path}).String()
+}
+
+// asciiHost is the host and port of an address with a name in foreign letters as it goes over the wire:
+// some of those letters look like ours.
+func asciiHost(u *url.URL) string {
+	name, err := idna.Lookup.ToASCII(u.Hostname())
+	switch isASCII := !strings.ContainsFunc(u.Host, func(r rune) bool { return r > unicode.MaxASCII }); {
+	case isASCII:
+		return u.Host
+	case err != nil:
+		return "invalid"
+	case u.Port() != "":
+		name += ":" + u.Port()
+	}
+	return name
 }
 
 func orNull(s string) *string {
@@ -124,9 +142,9 @@ func (a *App) allowTracing(cmd *cobra.Command) {
 // httpClient makes the client of commands that talk to Arcade.
 func (a *App) httpClient() *http.Client {
 	if !a.traced {
-		return &http.Client{Transport: a.Track.Network()}
+		return &http.Client{Transport: a.Track.ToArcade()}
 	}
-	return &http.Client{Transport: tracer{a.Track.Network(), a}}
+	return &http.Client{Transport: tracer{a.Track.ToArcade(), a}}
 }
 
 // tracer tells method, address, status and duration of a request. Headers, bodies, queries and

@@ -44,7 +44,7 @@ func newWorld(t *testing.T) *world {
 	})
 	w.Env = append(w.Env,
 		"HTTPS_PROXY="+testbed.NewProxy(t, server, testbed.ProxyRules{}).URL, "SSL_CERT_FILE="+authority, "ARCADE_USAGE_HOST=",
-		fmt.Sprintf("%s=%d", testbed.TestCallback, testbed.FreePort(t)), "TOKEN=a token of more than twelve characters", "KEY="+testbed.EngineKey)
+		"TOKEN=a token of more than twelve characters", "KEY="+testbed.EngineKey)
 	for _, name := range []string{".env", ".env.production"} {
 		if err := os.WriteFile(filepath.Join(w.Home, name), []byte("GREETING=hello\n"), 0o600); err != nil {
 			t.Fatal(err)

@@ -25,7 +25,7 @@ const (
 func TestPackagesImportOnlyWhatTheirPlaceAllows(t *testing.T) {
 	allowed := map[string][]string{
 		"cmd/arcade":      {rooms + "cli", "outbox"},
-		rooms + "cli":     {rooms + "advice", rooms + "browser", rooms + "report", rooms + "term", rooms + "track", "identity", "secrets"},
+		rooms + "cli":     {rooms + "advice", rooms + "browser", rooms + "report", rooms + "term", rooms + "track", "identity", "outbox/httpsend", "secrets"},
 		rooms + "advice":  {rooms + "term", rooms + "track"},
 		rooms + "track":   {"identity", "migrations", "outbox", "outbox/posthog"},
 		"cmd/sink":        {"outbox/outboxtest"},

@@ -40,7 +40,7 @@ func cloudFile(members ...string) func(*machine, *exec.Cmd) {
 	}
 }
 
-// today is an Arcade Cloud that logs in by OAuth, in the place of the older one.
+// today is an Arcade Cloud that logs in by OAuth, in the place of the stage's own.
 func today(change func(b *identitytest.Behaviour)) func(*machine, *exec.Cmd) {
 	return func(s *machine, cmd *exec.Cmd) {
 		twin := testbed.Ada()
@@ -54,7 +54,6 @@ func today(change func(b *identitytest.Behaviour)) func(*machine, *exec.Cmd) {
 		for i := range cmd.Args {
 			cmd.Args[i] = strings.ReplaceAll(cmd.Args[i], "{cloud}", testbed.At(cloud)[3])
 		}
-		cmd.Env = append(cmd.Env, s.Env[len(s.Env)-1])
 	}
 }
 
@@ -73,6 +72,13 @@ func loggedInToday(then func(s *machine, cloud *identitytest.Cloud)) func(*machi
 func (s *machine) spoilRefreshToken() {
 	s.Helper()
 	s.writeFile("credentials.yaml", regexp.MustCompile(`refresh_token: .*`).ReplaceAllString(s.ReadFile("credentials.yaml"), "refresh_token: "+sentinel))
+}
+
+// keyInForce is a login that works, and a key in the environment that does not.
+func keyInForce(s *machine, cmd *exec.Cmd) {
+	s.Cloud.Meet("ada")
+	s.WriteCredentials("arc_ada")
+	cmd.Env = append(cmd.Env, "ARCADE_API_KEY="+sentinel)
 }
 
 func directoryAsCredentials(s *machine, cmd *exec.Cmd) {

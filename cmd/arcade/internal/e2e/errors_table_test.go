@@ -105,7 +105,7 @@ func wrongValues() []encounter {
 		{name: "a word in place of a choice", args: "whoami --json={sentinel}", code: 2,
 			says: "Error: the value of --json is not true or false.", hint: howTo("arcade whoami")},
 		{name: "a port that cannot be", args: "login --port 70000", code: 2,
-			says: "Error: --port is a number from 1 to 65535.", hint: howTo("arcade login")},
+			says: "Error: the port must be a number from 1 to 65535.", hint: howTo("arcade login")},
 		{name: "no time to log in", args: "login --timeout 0s", code: 2,
 			says: "Error: the value of --timeout is not a duration such as 30s or 5m.", hint: howTo("arcade login")},
 		{name: "no time to deliver", args: "usage flush --timeout=-1s", code: 2,
@@ -195,9 +195,16 @@ func wrongHosts() []encounter {
 			"the zone after the % of an IPv6 address is the name of a network interface, as in fe80::1%eth0."),
 		wrong("a port that is none", "--port {sentinel}", "the port must be a number from 1 to 65535."),
 		{name: "an address in place of Cloud's host", args: "login --host https://x/y", code: 2,
-			says: "Error: the host must be a name such as cloud.arcade.dev, without a scheme or path.", hint: howTo("arcade login")},
-		{name: "a callback that no browser finds", args: "login --callback-host ftp://here", code: 2,
-			says: "Error: the callback host must be a host name, with http:// or https:// and a port if need be.", hint: howTo("arcade login")},
+			says: "Error: the host must not contain http:// or https://: give the name alone, such as cloud.arcade.dev.", hint: howTo("arcade login")},
+		{name: "a host for a key that is none", args: "login --with-key --host a..b", code: 2,
+			says: "Error: the host is neither a host name nor an IP address: give one such as cloud.arcade.dev.", hint: howTo("arcade login")},
+		{name: "a Cloud's port that is none", args: "org list --host localhost:99999", code: 2,
+			says: "Error: the port must be a number from 1 to 65535.", hint: howTo("arcade org list")},
+		{name: "with TLS and without", args: "secret list --tls --no-tls", code: 2,
+			says: "Error: --tls and --no-tls exclude each other.", hint: howTo("arcade secret list")},
+		{name: "a stored address that cannot be", args: "whoami", given: cloudFile("api: {key: arc_x}", "coordinator_url: http://localhost:80@evil.example"), code: 1,
+			says: "Error: the credentials file has an address of Arcade Cloud that cannot be right.",
+			hint: "Run 'arcade logout', then 'arcade login'."},
 	}
 }
 
@@ -211,9 +218,9 @@ func loginEncounters() []encounter {
 			hint: "Use 'arcade login --with-key' with an API key instead."},
 		{name: "a login that nobody completes", args: toBrowser + " --no-browser --timeout 50ms", code: 1,
 			says: "Error: nobody logged in within 50ms.",
-			hint: "Run 'arcade login' again. If your browser runs on another machine, run 'ssh -L {callback}:127.0.0.1:{callback}' from there to here first, or log in with an API key: arcade login --with-key"},
+			hint: "Run the command again. If your browser runs on another machine, run 'ssh -L {callback}:127.0.0.1:{callback}' from there to here first, or log in with an API key: arcade login --with-key"},
 		{name: "a login that is refused in the browser", args: toBrowser, code: 1,
-			says: "Error: the login was not completed in the browser.", hint: "Run 'arcade login' again."},
+			says: "Error: the login was not completed in the browser.", hint: "Run the command again."},
 		{name: "a key that Cloud does not know", args: readKey, stdin: sentinel, code: 1,
 			says: "Error: Arcade Cloud does not accept this API key.", hint: "Check the key and --host."},
 		{name: "no key on standard input", args: readKey, stdin: "\n", code: 1,
@@ -230,9 +237,9 @@ func loginEncounters() []encounter {
 	}
 }
 
-// todayEncounters are those with an Arcade Cloud that logs in by OAuth.
+// todayEncounters are those with a login in the browser.
 func todayEncounters() []encounter {
-	const again = "Run 'arcade login' again."
+	const again = "Run the command again."
 	login := func(name, says, hint string, change func(b *identitytest.Behaviour)) encounter {
 		return encounter{name: name, args: toBrowser, given: today(change), code: 1, says: "Error: " + says, hint: hint}
 	}
@@ -243,7 +250,7 @@ func todayEncounters() []encounter {
 		login("a login that is denied", "the login was refused: access_denied: not today.", again,
 			func(b *identitytest.Behaviour) { b.Deny, b.DenyDescription = "access_denied", "not today" }),
 		login("a login page without https", "cannot log in at http://localhost:{today}: Arcade Cloud names an address for the login that is not reached by https.",
-			"Check --host and the network, then run 'arcade login' again.",
+			"Check --host and the network, then run the command again.",
 			func(b *identitytest.Behaviour) { b.TokenURL = "http://token.example.com/token" }),
 		login("an account without an organization", "this account belongs to no organization, so there is nothing to work in.",
 			"Ask the owner of an organization to invite you, then run 'arcade login' again.",
@@ -251,11 +258,11 @@ func todayEncounters() []encounter {
 		login("an organization without a project", "the organization Empty (org_9) has no project.",
 			"Make one in Arcade's dashboard, then try again.",
 			func(b *identitytest.Behaviour) { b.SignedIn = "empty@example.com" }),
-		{name: "a callback elsewhere", args: toBrowser + " --callback-host example.com", given: today(nil), code: 2,
-			says: "Error: this Arcade Cloud brings the browser to 127.0.0.1 and nowhere else, so --callback-host is of no use.", hint: howTo("arcade login")},
-		after("a login that has ended", "org list", "your login has ended.", "Run 'arcade login'.",
+		login("an Arcade Cloud that knows keys only", "http://localhost:{today} has no login in the browser.",
+			"Log in with an API key: arcade login --host localhost:{today} --with-key", func(b *identitytest.Behaviour) { b.KeysOnly = true }),
+		after("a login that has ended", "org list", "your login has ended.", "Run 'arcade login --host localhost:{today}'.",
 			func(s *machine, _ *identitytest.Cloud) { s.expire(); s.spoilRefreshToken() }),
-		after("a login that is refused", "whoami", "your login has ended.", "Run 'arcade login'.",
+		after("a login that is refused", "whoami", "your login has ended.", "Run 'arcade login --host localhost:{today}'.",
 			func(s *machine, _ *identitytest.Cloud) { s.expire(); s.spoilRefreshToken() }),
 		after("an unknown organization", "org set nowhere", "there is no organization with this name or id.",
 			"There are:\n  Analytical Engines (org_1)\n  Royal Society (org_2)", nil),
@@ -312,6 +319,10 @@ func credentialsEncounters() []encounter {
 			hint: "Remove it yourself; until then you are logged in."},
 		{name: "a home that is a file", args: "whoami", given: fileAsHome, code: 1,
 			says: "Error: the credentials file cannot be used: ~/.arcade is not a directory.", hint: moveAway},
+		{name: "a key in force that Cloud does not know", args: "whoami", given: keyInForce, code: 1,
+			says: "Error: Arcade Cloud does not accept the key in ARCADE_API_KEY.", hint: "Correct ARCADE_API_KEY, or remove it."},
+		{name: "a login by a key that Cloud does not know", args: "whoami", given: func(s *machine, _ *exec.Cmd) { s.WriteCredentials(sentinel) }, code: 1,
+			says: "Error: this key is not valid any more.", hint: "Run 'arcade login --host 127.0.0.1:{cloud}'."},
 		{name: "no home", args: "whoami", given: variable("HOME="), code: 1,
 			says: "Error: there is no home directory to keep files in.",
 			hint: "Set HOME, or set ARCADE_WORK_DIR to a directory of your choice."},

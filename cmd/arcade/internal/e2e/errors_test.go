@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"fmt"
 	"os/exec"
 	"slices"
 	"strings"
@@ -42,7 +41,6 @@ func TestStatusShowsWhatIsWrongWithTheDatabase(t *testing.T) {
 
 func (e encounter) happen(t *testing.T) {
 	s := newMachine(t)
-	s.Env = append(s.Env, fmt.Sprintf("%s=%d", testbed.TestCallback, testbed.FreePort(t)))
 	args := strings.Fields(e.args)
 	switch args[0] {
 	case "secret":

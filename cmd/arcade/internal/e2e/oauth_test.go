@@ -321,7 +321,7 @@ func TestALoginThatIsKeptWithoutAProjectIsCompletedByTheNext(t *testing.T) {
 			t.Errorf("without %s, login: %+v; want the login to be kept", path, r)
 		}
 		cloud.Override(path, nil)
-		if r := m.Run("project"); r.Code != 1 || !strings.Contains(r.Stderr, "Run 'arcade login'.") {
+		if r := m.Run("project"); r.Code != 1 || !strings.Contains(r.Stderr, "Run 'arcade login --host localhost:") {
 			t.Errorf("project: %+v", r)
 		}
 		if r := loginAt(m, cloud); r.Code != 0 || !strings.Contains(r.Stdout, "Active project: Analytical Engines / Notes") {

@@ -126,7 +126,7 @@ func TestEventAndIdentityAreCommittedTogetherOrNotAtAll(t *testing.T) {
 	m.Must("succeed")
 	m.AwaitNoFlusher()
 	before := m.Inspect()
-	m.Env = append(m.Env, fmt.Sprintf("%s=%d", testbed.TestCallback, testbed.FreePort(t)), testbed.TestKillAt+"=before-commit")
+	m.Env = append(m.Env, testbed.TestKillAt+"=before-commit")
 	m.Run("login", "--host", "localhost", "--port", m.Cloud.Port())
 	m.Env = append(m.Env, testbed.TestKillAt+"=")
 	after := m.Inspect()

@@ -75,6 +75,53 @@ func TestTheReportIsAPrivateFileThatGoesWithTheMessages(t *testing.T) {
 	}
 }
 
+// A page in a directory for temporary files would outlive `usage clear`.
+func TestAReportIsBesideTheDatabaseOrNowhere(t *testing.T) {
+	m := newMachine(t)
+	temporary := t.TempDir()
+	m.Env = append(m.Env, "TMPDIR="+temporary, "TMP="+temporary)
+	refused := func(why string) {
+		t.Helper()
+		r := m.Run("usage", "report")
+		if r.Code != 1 || !strings.Contains(r.Stderr, why) || !strings.Contains(r.Stderr, "--output") {
+			t.Errorf("it ends with %d and %q; want 1, %q, and the advice to take --output", r.Code, r.Stderr, why)
+		}
+		if left, err := os.ReadDir(temporary); len(left) > 0 || err != nil {
+			t.Errorf("%v is left in the directory for temporary files, %v", left, err)
+		}
+	}
+	refused("nothing has been recorded yet")
+	m.Must("succeed")
+	kept := m.Path("usage.html")
+	if err := os.Mkdir(kept, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	refused("cannot be written to " + kept)
+	if left, err := filepath.Glob(m.Path(".arcade-usage-*")); len(left) > 0 || err != nil {
+		t.Errorf("%q is left behind, %v", left, err)
+	}
+	if err := os.Remove(kept); err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS == "windows" { // links need a privilege there
+		return
+	}
+	elsewhere := filepath.Join(m.Home, "elsewhere")
+	if err := os.WriteFile(elsewhere, []byte("mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(elsewhere, kept); err != nil {
+		t.Fatal(err)
+	}
+	m.Must("usage", "report", "--no-browser")
+	if content, err := os.ReadFile(elsewhere); string(content) != "mine" || err != nil {
+		t.Errorf("what a link leads to has now %q, %v; want the link replaced", content, err)
+	}
+	if info, err := os.Lstat(kept); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v; want a file that nobody else can read", info, err)
+	}
+}
+
 func TestAReportReplacesAFileAndSaysWhereItCannotBe(t *testing.T) {
 	m := newMachine(t)
 	m.Must("succeed")

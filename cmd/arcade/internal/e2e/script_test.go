@@ -83,8 +83,7 @@ func setTheStage(env *testscript.Env) error {
 	env.Vars = append(env.Vars,
 		"HOME="+s.Home, "USERPROFILE="+s.Home, "GORACE=atexit_sleep_ms=0", testbed.TestMachine+"="+s.Home,
 		"ARCADE_USAGE_HOST="+s.PosthogAt, "ARCADE_USAGE_KEY=phc_test",
-		"CLOUD_PORT="+s.Cloud.Port(), fmt.Sprintf("%s=%d", testbed.TestCallback, testbed.FreePort(t)),
-		"ENGINE_PORT="+s.EnginePort(), "ENGINE_KEY="+testbed.EngineKey)
+		"CLOUD_PORT="+s.Cloud.Port(), "ENGINE_PORT="+s.EnginePort(), "ENGINE_KEY="+testbed.EngineKey)
 	return nil
 }
 

@@ -85,7 +85,7 @@ func TestAKeyWithoutAValueIsAskedForHidden(t *testing.T) {
 		terminal.AwaitEcho(false)
 		terminal.Typed(strings.Repeat("x", 3000))
 		terminal.Typed(strings.Repeat("y", 3000) + "\n")
-		if code, output := terminal.End(); code != 1 || !strings.Contains(output, "Write KEY=- and read the value from a file.") {
+		if code, output := terminal.End(); code != 1 || !strings.Contains(output, "Pipe it in: arcade secret set KEY=- < file") {
 			t.Errorf("exit code %d, %q; want to be told about KEY=-", code, output)
 		}
 		if got := s.Engine.Requests(); len(got) != 0 {

@@ -1,12 +1,14 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
@@ -83,45 +85,81 @@ func TestClearAsksAndNeedsYesWhereNobodyCanBeAsked(t *testing.T) {
 	}
 }
 
+// A line appears once, also when nothing waits any more and the queue is looked at again and again.
 func TestFollowShowsRecordingAndDeliveryAsTheyHappen(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
-	m.Must("succeed")
-	m.AwaitEvents(1, 10*time.Second)
-	m.AwaitNoFlusher()
-	m.Offline()
-	cmd := m.Interruptible("usage", "inspect", "--follow")
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer cmd.Process.Kill() // if the test does not come to its end
-	lines := bufio.NewScanner(stdout)
-	await := func(part string) {
-		t.Helper()
-		for lines.Scan() {
-			if strings.Contains(lines.Text(), part) {
-				return
+	lines := func(text string) []string { return strings.Split(text, ", ") }
+	for name, test := range map[string]struct {
+		args              string
+		history, meantime []string // three messages are delivered before, two are recorded and delivered meanwhile
+	}{
+		"everything":              {"", lines("1 delivered, 2 delivered, 3 delivered"), lines("4 pending, 4 delivered, 5 pending, 5 delivered")},
+		"the newest":              {"--limit=2", lines("2 delivered, 3 delivered"), lines("4 pending, 4 delivered, 5 pending, 5 delivered")},
+		"one state":               {"--state=delivered", lines("1 delivered, 2 delivered, 3 delivered"), lines("4 delivered, 5 delivered")},
+		"the newest of one state": {"--state=delivered --limit=1", lines("3 delivered"), lines("4 delivered, 5 delivered")},
+		"a state without any":     {"--state=pending --limit=1", nil, lines("4 pending, 5 pending")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t)
+			for range 3 {
+				m.Must("succeed")
 			}
-		}
-		t.Errorf("no line with %q came", part)
-	}
-	await("1\t")
-	m.Must("succeed")
-	await("pending\tsucceed")
-	m.AwaitNoFlusher()
-	m.Online()
-	m.Must("usage", "flush")
-	await("delivered\tsucceed")
-	if err := testbed.Interrupt(cmd.Process); err != nil {
-		t.Fatal(err)
-	}
-	cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != 130 {
-		t.Errorf("after Ctrl-C following ends with %d, want 130", code)
+			m.Must("usage", "flush")
+			output, err := os.Create(filepath.Join(t.TempDir(), "output"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer output.Close()
+			following := m.Interruptible(append([]string{"usage", "inspect", "--follow"}, strings.Fields(test.args)...)...)
+			following.Stdout = output
+			if err := following.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer following.Process.Kill() // if the test does not come to its end
+			shown := func() (lines []string) {
+				content, err := os.ReadFile(output.Name())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for line := range strings.Lines(string(content)) {
+					columns := strings.Split(line, "\t")
+					lines = append(lines, columns[0]+" "+columns[2])
+				}
+				return lines
+			}
+			awaited := slices.Clone(test.history)
+			await := func(change string) {
+				t.Helper()
+				if slices.Contains(test.meantime, change) {
+					awaited = append(awaited, change)
+				}
+				m.Eventually(fmt.Sprintf("%q are shown", awaited), func() bool { return len(shown()) >= len(awaited) })
+				for range 20 { // meanwhile it looks at the queue again
+					m.Must("usage", "inspect")
+				}
+			}
+			await("")
+			for _, seq := range []string{"4", "5"} {
+				m.Offline()
+				m.Must("succeed")
+				m.AwaitNoFlusher()
+				await(seq + " pending")
+				m.Online()
+				m.Must("usage", "flush")
+				await(seq + " delivered")
+			}
+			if got := shown(); !slices.Equal(got, awaited) {
+				t.Errorf("following shows %q, want each change once: %q", got, awaited)
+			}
+			if err := testbed.Interrupt(following.Process); err != nil {
+				t.Fatal(err)
+			}
+			following.Wait()
+			if code := following.ProcessState.ExitCode(); code != 130 {
+				t.Errorf("after Ctrl-C following ends with %d, want 130", code)
+			}
+		})
 	}
 }
 

@@ -49,8 +49,7 @@ func newConfidant(t *testing.T) *confidant {
 	c.through(c.loud.URL)
 	c.Env = append(c.Env, testbed.TestAsIs+"=1", "ARCADE_USAGE_DEBUG=1",
 		"ARCADE_API_KEY="+secretWord+"-key", "TOKEN="+secretWord,
-		"ARCADE_USAGE_HOST=http://posthog.invalid",
-		fmt.Sprintf("%s=%d", testbed.TestCallback, testbed.FreePort(t)))
+		"ARCADE_USAGE_HOST=http://posthog.invalid")
 	credentials := fmt.Sprintf("cloud:\n  api: {key: %s-file, version: v1}\n  user: {email: %s@example.com}\n  coordinator_url: %s\n",
 		secretWord, nameWord, strings.Replace(c.loud.URL, "http://", "http://user:"+secretWord+"@", 1))
 	envFile := "KEY=" + secretWord + "\n" + secretWord + "\n"
@@ -202,7 +201,6 @@ func (c *confidant) every() {
 	c.Must("logout")
 	c.says("", "login", "--no-browser", "--timeout", "10ms", "--host", "user:"+secretWord+"@localhost")
 	c.says("", "login", "--no-browser", "--timeout", "10ms", "--host", secretWord+"@localhost")
-	c.says("", "login", "--no-browser", "--timeout", "10ms", "--callback-host", "user:"+secretWord+"@localhost")
 }
 
 // toTheEngine brings values as far as the Engine, in every way in which they can come. It takes some

@@ -4,104 +4,166 @@ package report
 
 import (
 	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"iter"
+	"slices"
+	"strconv"
 	"time"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 )
 
-// Limit is the size of the page, in bytes; messages beyond it are counted and not shown.
-const Limit = 200_000
+//go:embed style.css
+var style string
 
 // Data is what the page shows. All text in it counts as foreign: it is shown, never obeyed.
 type Data struct {
-	Now     time.Time // when the page is made; its location is the one that times are shown in
-	Version string    // of the program
-	Counts  Counts
-	Status  []Line // what `usage status` says, in its words
-	Keeping string // one sentence: how long receipts of delivered messages are kept
-
-	AnonID      string // of the current identity; "" when nothing was ever recorded
-	PrincipalID string // "" when it is not linked, or not yet
-	Identities  []Identity
-
-	FailingSince time.Time // when the present outage was noticed; zero when there is none
-	LastError    string    // its reason
-
-	Messages iter.Seq2[Message, error] // in the order of recording
+	Now      time.Time // when the page is made; its location is the one that times are shown in
+	Version  string    // of the program
+	Snapshot track.Snapshot
+	Status   [][2]string                     // what `usage status` says, in its words: labels and texts
+	Messages iter.Seq2[track.Message, error] // in the order of recording
+	// Wire returns a message as it goes over the wire, nil for a damaged one. It is called for
+	// messages that are shown only.
+	Wire func(track.Message) json.RawMessage
 }
 
-// Counts are those of `usage inspect --json`.
-type Counts struct{ Pending, Delivered, Dead, Dropped int }
-
-// Line is a label and what is to be said about it.
-type Line struct{ Label, Text string }
-
-// Identity is a random id that this machine had, and whose it was found to be.
-type Identity struct {
-	AnonID, PrincipalID string    // PrincipalID is "" when it was never linked
-	From, Until         time.Time // Until is zero for the current one
-}
-
-// State is what became of a message.
-type State string
-
-// The states, in the words of `usage inspect`.
-const (
-	Pending   State = "pending"
-	Delivered State = "delivered"
-	Dead      State = "dead"
-)
-
-// Message is an event or an alias.
-type Message struct {
-	Seq        int64
-	UUID       string
-	Alias      bool   // not a command's event: it says that two ids are one person
-	Command    string // its dotted path
-	Failed     bool
-	Result     string // why it failed, in words
-	Duration   time.Duration
-	State      State
-	Who        string // the distinct id; "" while undecided
-	Anonymous  bool   // Who is a random id of this machine
-	RecordedAt time.Time
-	SettledAt  time.Time // zero while pending
-	Note       string    // the last error
-	// Wire returns the message as it goes over the wire. It is called for messages that are
-	// shown only.
-	Wire func() (json.RawMessage, error)
-}
-
-// Write writes the page. It returns an error of the messages, of a Wire, or of w, in which
-// case what was written is no page.
+// Write writes the page. It returns an error of the messages or of w, in which case what was
+// written is no page.
 func Write(w io.Writer, data Data) error {
-	sums, err := add(data)
+	sums, err := sum(data.Messages)
 	if err != nil {
 		return fmt.Errorf("read the messages: %w", err)
 	}
 	p := &page{now: data.Now}
 	p.head(data)
-	p.timeline(data, sums)
+	p.timeline(data.Snapshot, sums)
 	p.commands(sums)
-	p.owners(data, sums)
-	if err := p.messages(sums); err != nil {
-		return fmt.Errorf("encode a message: %w", err)
-	}
-	p.foot(data)
+	p.reasons(sums)
+	p.owners(data.Snapshot, sums)
+	p.messages(sums, data.Wire)
+	p.add("<footer><p><code>arcade usage export</code> prints all messages as they are sent, ",
+		"<code>arcade usage disable</code> stops recording and erases them.</p></footer>\n</main>\n</html>\n")
 	_, err = w.Write(p.Bytes())
 	return err
 }
 
-// page is the file in the making.
-type page struct {
-	bytes.Buffer
-	now time.Time
+// head writes what stands above the sections. The policy lets the browser use the style of this file and
+// nothing else: no script, no request, whatever a message may contain.
+func (p *page) head(data Data) {
+	digest := sha256.Sum256([]byte(style))
+	p.add("<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n",
+		`<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'sha256-`,
+		base64.StdEncoding.EncodeToString(digest[:]), "'; base-uri 'none'; form-action 'none'\">\n",
+		"<meta name=viewport content=\"width=device-width, initial-scale=1\">\n",
+		"<meta name=color-scheme content=\"light dark\">\n<meta name=referrer content=no-referrer>\n",
+		"<title>arcade usage report</title>\n<style>", style, "</style>\n<main>\n",
+		"<header><p class=brand>arcade usage</p>\n<h1>What this machine recorded, and what became of it</h1>\n",
+		"<p class=sub>", data.Now.Format("Monday, 2 January 2006, 15:04 MST"), " · arcade ", foreign(data.Version, 40),
+		" · made on this machine, sent nowhere</p></header>\n<ul class=tiles>")
+	counts := data.Snapshot.Counts
+	p.tile("delivered", counts.Delivered, "Delivered", "accepted by the server")
+	p.tile("pending", counts.Pending, "Waiting", "recorded, not sent yet")
+	p.tile("dead", counts.Dead, "Dead", "refused for good, kept to be seen")
+	p.tile("dropped", counts.Dropped, "Dropped", "too old or too many, never sent")
+	p.add("</ul>\n<dl class=status>\n")
+	for _, line := range data.Status {
+		p.add("<div><dt>", foreign(line[0], 40), "</dt><dd>", foreign(line[1], 400), "</dd></div>\n")
+	}
+	p.add("</dl>\n")
 }
 
-func (p *page) add(parts ...string) {
-	for _, part := range parts {
-		p.WriteString(part)
+func (p *page) tile(class string, n int, label, what string) {
+	if n == 0 {
+		class += " none"
 	}
+	p.add(`<li class="`, class, `"><b>`, label, "</b><data value=", strconv.Itoa(n), ">", number(n), "</data><span>", what, "</span></li>")
+}
+
+// Limit is the size of the page, in bytes; messages beyond it are counted and not shown.
+const Limit = 200_000
+
+// reserve is what the page needs behind the messages, and for the words above them, in bytes.
+const reserve = 4000
+
+// wireLimit is how much is shown of one message, in characters: ours have a thousand, and one
+// of ten thousand must not take the place of ten.
+const wireLimit = 4000
+
+// messages shows as many messages as fit, the newest first.
+func (p *page) messages(s *sums, wire func(track.Message) json.RawMessage) {
+	if len(s.points) == 0 {
+		return
+	}
+	var list []byte
+	shown, one := 0, &page{now: p.now}
+	for _, m := range slices.Backward(s.newest) {
+		one.Reset()
+		one.message(m, wire(m))
+		if p.Len()+len(list)+one.Len() > Limit-reserve {
+			break
+		}
+		list = append(list, one.Bytes()...)
+		shown++
+	}
+	p.section("Every message", "Open one to see it exactly as it goes over the wire. The newest is first.")
+	if shown < len(s.points) {
+		p.add("<p class=cut>", number(shown), " of ", number(len(s.points)), ", as many as fit on a page of ", strconv.Itoa(Limit/1000),
+			" kB; <code>arcade usage export</code> prints them all.</p>\n")
+	}
+	p.Write(list)
+	p.add("</section>\n")
+}
+
+func (p *page) message(m track.Message, wire json.RawMessage) {
+	run := properties(m)
+	subject, outcome, owner := run.CommandName, "ok", "as "+code(m.DistinctID)
+	if m.Event == track.Failed {
+		outcome = "failed"
+	}
+	outcome += " in " + term.Milliseconds(run.Duration)
+	if run.ErrorMessage != "" {
+		outcome += ": " + foreign(run.ErrorMessage, 120)
+	}
+	if m.Kind == track.Alias {
+		subject, outcome = "alias", "says that two ids are one person"
+	}
+	if m.DistinctID == "" {
+		owner = "whose it is, is not known yet"
+	} else if m.Anonymous() {
+		owner = "anonymous " + owner
+	}
+	p.add("<details class=m><summary><span class=seq>", strconv.FormatInt(m.Seq, 10), "</span>",
+		"<span class=", string(m.State), ">", label(m.State), "</span>",
+		"<b>", foreign(subject, 40), "</b><span class=r>", outcome, "</span>", p.clock(m.RecordedAt), "</summary><p>", owner)
+	if !m.SettledAt.IsZero() {
+		p.add(" · ", label(m.State), " ", p.clock(m.SettledAt))
+	}
+	if m.LastError != "" {
+		p.add(" · ", foreign(m.LastError, 200))
+	}
+	p.add("</p><pre>", document(m.Seq, wire), "</pre></details>\n")
+}
+
+// document is what goes over the wire, indented with tabs: the style makes them narrow.
+func document(seq int64, wire json.RawMessage) string {
+	if len(wire) == 0 {
+		return "This message is damaged and cannot be put on the wire."
+	}
+	var indented bytes.Buffer
+	if json.Indent(&indented, wire, "", "\t") != nil {
+		indented.Write(wire)
+	}
+	shown := text(clip(indented.String(), wireLimit))
+	if indented.Len() > wireLimit {
+		shown += "\n<i>cut here, after " + number(wireLimit) + " characters: arcade usage inspect " +
+			strconv.FormatInt(seq, 10) + " shows it whole</i>"
+	}
+	return shown
 }

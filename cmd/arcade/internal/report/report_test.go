@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,17 +17,22 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/report"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 func pages() map[string]report.Data {
 	return map[string]report.Data{
-		"nothing": {Now: now, Messages: all(nil)}, "one": one(), "weeks": weeks(), "hostile": hostile(), "many": many(),
+		"nothing": {Now: now, Messages: all(nil)}, "one": one(), "weeks": weeks(), "set back": setBack(), "hostile": hostile(), "many": many(),
 	}
 }
 
 func one() report.Data {
-	list := []report.Message{event(1, now.Add(-time.Minute), "whoami", time.Second)}
-	return report.Data{Now: now, Messages: all(list), Counts: count(list, 0), AnonID: firstID}
+	list := []track.Message{event(1, now.Add(-time.Minute), "whoami", time.Second)}
+	return report.Data{
+		Now: now, Messages: all(list), Wire: wire,
+		Snapshot: track.Snapshot{AnonID: firstID, Counts: count(list, 0)},
+	}
 }
 
 func TestThePageIsNeverLargerThanItsLimit(t *testing.T) {
@@ -106,7 +112,7 @@ func TestThePolicyAllowsTheStyleOfThePageAndNothingElse(t *testing.T) {
 
 func TestTheNumbersAreThoseOfUsageInspect(t *testing.T) {
 	data := weeks()
-	data.Counts = report.Counts{Pending: 12_345, Delivered: 500, Dead: 1_000_000, Dropped: 0}
+	data.Snapshot.Counts = outbox.Counts{Pending: 12_345, Delivered: 500, Dead: 1_000_000, Dropped: 0}
 	page := written(t, data)
 	for _, want := range []string{
 		"Waiting</b><data value=12345>12,345</data>", "Delivered</b><data value=500>500</data>",
@@ -147,17 +153,16 @@ func TestEachMessageIsThereAsItGoesOverTheWire(t *testing.T) {
 		}
 	}
 	for m := range data.Messages {
-		want, _ := m.Wire()
 		var compact bytes.Buffer
-		if len(shown) != 1 || json.Compact(&compact, []byte(shown[0])) != nil || compact.String() != string(want) {
-			t.Errorf("the page shows %q, want %s", shown, want)
+		if len(shown) != 1 || json.Compact(&compact, []byte(shown[0])) != nil || compact.String() != string(wire(m)) {
+			t.Errorf("the page shows %q, want %s", shown, wire(m))
 		}
 	}
 }
 
 func TestAListThatIsCutSaysSo(t *testing.T) {
 	page := written(t, many())
-	for _, want := range []string{"of 100,000, as many as fit", "most frequent 30 of 100,000 commands", "latest 20 of 100,000 stretches"} {
+	for _, want := range []string{"of 100,000, as many as fit", "most frequent 30 of 100,000 commands", "most frequent 20 of 100,000 reasons", "latest 20 of 100,000 stretches"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %q", want)
 		}
@@ -171,13 +176,16 @@ func TestAListThatIsCutSaysSo(t *testing.T) {
 }
 
 func TestDurationsAreThoseOfRealRuns(t *testing.T) {
-	var list []report.Message
+	var list []track.Message
 	for i := range 10 {
 		m := event(i+1, now.Add(-time.Hour), "whoami", time.Second)
-		m.Duration, m.Failed = time.Duration(10-i)*100*time.Millisecond, i < 3
-		list = append(list, m)
+		p := track.Properties{CommandName: "whoami", Duration: float64(10-i) * 100}
+		if i < 3 {
+			p.ErrorMessage = "network"
+		}
+		list = append(list, says(m, p))
 	}
-	page := written(t, report.Data{Now: now, Messages: all(list)})
+	page := written(t, report.Data{Now: now, Messages: all(list), Wire: wire})
 	row := between(t, page, "<tbody>", "</tbody>")
 	for _, want := range []string{">10<", `>3 <span class=off>30&nbsp;%<`, ">500 ms<", ">900 ms\n"} {
 		if !strings.Contains(row, want) {
@@ -188,17 +196,17 @@ func TestDurationsAreThoseOfRealRuns(t *testing.T) {
 
 func TestAnOutageIsAStretchInWhichEventsWaited(t *testing.T) {
 	at := func(minutes int) time.Time { return now.Add(time.Duration(minutes) * time.Minute) }
-	list := []report.Message{
+	list := []track.Message{
 		event(1, at(-300), "whoami", time.Second), // at once
 		event(2, at(-240), "whoami", 2*time.Hour), // offline for two hours
 		event(3, at(-180), "whoami", time.Hour),   // delivered together with the one before
 		event(4, at(-60), "whoami", time.Minute),  // a back-off
 	}
 	alias := event(5, at(-300), "", 4*time.Hour) // waits for Arcade Cloud, not for the network
-	alias.Alias = true
-	page := written(t, report.Data{Now: now, Messages: all(append(list, alias))})
+	alias.Kind = track.Alias
+	page := written(t, report.Data{Now: now, Messages: all(append(list, alias)), Wire: wire})
 	gaps := between(t, page, "<ul class=gaps>", "</ul>")
-	if strings.Count(gaps, "<li>") != 1 || !strings.Contains(gaps, "<b>2 h</b>") || !strings.Contains(gaps, "2 messages waited") {
+	if strings.Count(gaps, "<li>") != 1 || !strings.Contains(gaps, "<b>2 h</b>") || !strings.Contains(gaps, "2 messages</li>") {
 		t.Errorf("want one stretch of two hours in which two messages waited, got\n%s", gaps)
 	}
 }
@@ -206,7 +214,7 @@ func TestAnOutageIsAStretchInWhichEventsWaited(t *testing.T) {
 func TestThePresentOutageHasItsReason(t *testing.T) {
 	data := weeks()
 	gaps := between(t, written(t, data), "<ul class=gaps>", "</ul>")
-	want := fmt.Sprintf("now · %d messages wait · <bdi>name not found</bdi>", data.Counts.Pending)
+	want := fmt.Sprintf("now · %d messages · <bdi>name not found</bdi>", data.Snapshot.Counts.Pending)
 	if !strings.HasPrefix(strings.TrimSpace(gaps), "<li><b>3 h</b>") || !strings.Contains(gaps, want) {
 		t.Errorf("the outage of the last three hours should come first, with its reason:\n%s", gaps)
 	}
@@ -214,14 +222,9 @@ func TestThePresentOutageHasItsReason(t *testing.T) {
 
 func TestAnErrorOfTheOutboxOrTheDiskIsReturned(t *testing.T) {
 	broken := errors.New("disk I/O error")
-	data := report.Data{Now: now, Messages: func(yield func(report.Message, error) bool) { yield(report.Message{}, broken) }}
+	data := report.Data{Now: now, Messages: func(yield func(track.Message, error) bool) { yield(track.Message{}, broken) }}
 	if err := report.Write(io.Discard, data); !errors.Is(err, broken) {
 		t.Errorf("the error of the messages is %v, want %v", err, broken)
-	}
-	m := event(1, now, "whoami", 0)
-	m.Wire = func() (json.RawMessage, error) { return nil, broken }
-	if err := report.Write(io.Discard, report.Data{Now: now, Messages: all([]report.Message{m})}); !errors.Is(err, broken) {
-		t.Errorf("the error of a message is %v, want %v", err, broken)
 	}
 	if err := report.Write(full{}, one()); !errors.Is(err, errFull) {
 		t.Errorf("the error of the disk is %v, want %v", err, errFull)
@@ -234,11 +237,83 @@ type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errFull }
 
+// What is drawn outside its drawing lies over something else of the page.
+func TestADrawingStaysWithinItself(t *testing.T) {
+	path := regexp.MustCompile(`[MHV]-?[\d.]+`)
+	for name, data := range pages() {
+		for _, svg := range elements(t, written(t, data)) {
+			if svg.Data != "svg" {
+				continue
+			}
+			var width, height float64
+			for _, a := range svg.Attr {
+				if a.Key == "viewbox" || a.Key == "viewBox" {
+					fmt.Sscanf(a.Val, "0 0 %g %g", &width, &height)
+				}
+			}
+			within := func(what string, value, most float64) {
+				if value < 0 || value > most+0.01 { // rounding
+					t.Errorf("%s: %s is at %g in a drawing of %g", name, what, value, most)
+				}
+			}
+			for part := range svg.Descendants() {
+				at := map[string]float64{}
+				for _, a := range part.Attr {
+					for _, step := range path.FindAllString(a.Val, -1) {
+						if value, err := strconv.ParseFloat(step[1:], 64); err != nil {
+							t.Errorf("%s: %s is no step of a line", name, step)
+						} else if step[0] == 'V' {
+							within(step, value, height)
+						} else {
+							within(step, value, width)
+						}
+					}
+					at[a.Key], _ = strconv.ParseFloat(a.Val, 64)
+				}
+				within(part.Data, at["x"]+at["width"], width)
+				within(part.Data, at["y"]+at["height"], height)
+			}
+		}
+	}
+}
+
+func TestTheReasonsOfFailuresAreCounted(t *testing.T) {
+	var list []track.Message
+	for i, why := range []string{"not logged in", "network", "not logged in", ""} {
+		m := says(event(i+1, now.Add(time.Duration(i)*time.Minute), "", 0), track.Properties{CommandName: fmt.Sprint("c", i), ErrorMessage: why})
+		m.Event = track.Failed
+		list = append(list, m)
+	}
+	list = append(list, event(5, now, "whoami", 0))
+	page := written(t, report.Data{Now: now, Messages: all(list), Wire: wire})
+	_, table, _ := strings.Cut(page, "<h2>Why commands failed</h2>")
+	rows := strings.Split(between(t, table, "<tbody>", "</tbody>"), "<tr>")[1:]
+	for i, want := range []string{"not logged in</bdi><td class=n>2", "no reason recorded</span><td class=n>1", "network</bdi><td class=n>1"} {
+		if i >= len(rows) || !strings.Contains(rows[i], want) {
+			t.Errorf("row %d of %q lacks %q", i, rows, want)
+		}
+	}
+	if len(rows) != 3 || !strings.Contains(rows[0], "25 Nov 13:44") || !strings.Contains(rows[0], ">c2<") {
+		t.Errorf("%q: want three reasons, with the time and the command of the latest failure", rows)
+	}
+	if page := written(t, one()); strings.Contains(page, "Why commands failed") {
+		t.Error("a machine on which nothing failed has a table of failures")
+	}
+}
+
+func TestThePageSaysWhatItCannotShow(t *testing.T) {
+	for name, data := range pages() {
+		if page := written(t, data); !strings.Contains(page, "kept for 7 days, the newest 500 at most: older ones are gone.") {
+			t.Errorf("%s: the page does not say that older receipts are gone", name)
+		}
+	}
+}
+
 // A clock may have been wrong: the first event of a machine without a battery is of 1970.
 func TestAWrongClockDoesNotBreakTheTimeline(t *testing.T) {
 	for _, years := range []int{-400, -56, 1, 300} {
-		list := []report.Message{event(1, now.AddDate(years, 0, 0), "whoami", 0), event(2, now, "whoami", time.Second)}
-		page := written(t, report.Data{Now: now, Messages: all(list)})
+		list := []track.Message{event(1, now.AddDate(years, 0, 0), "whoami", 0), event(2, now, "whoami", time.Second)}
+		page := written(t, report.Data{Now: now, Messages: all(list), Wire: wire})
 		if bars := strings.Count(page, "<rect class=delivered"); bars != 2 {
 			t.Errorf("an event %d years away leaves %d bars, want 2", years, bars)
 		}
@@ -247,21 +322,21 @@ func TestAWrongClockDoesNotBreakTheTimeline(t *testing.T) {
 
 func FuzzForeignText(f *testing.F) {
 	for m := range hostile().Messages {
-		f.Add(m.Command)
+		f.Add(m.DistinctID)
 	}
 	f.Fuzz(func(t *testing.T, word string) {
 		if word == "" { // has a meaning: not known
 			return
 		}
-		m := event(1, now, word, 0)
-		m.Failed, m.Result, m.Who, m.Note = true, word, word, word
-		m.Wire = func() (json.RawMessage, error) { return json.RawMessage(word), nil }
-		data := one()
-		data.Messages, data.Status = all([]report.Message{m}), []report.Line{{Label: word, Text: word}}
-		calm := event(1, now, "x", 0)
-		calm.Failed, calm.Result, calm.Who, calm.Note = true, "x", "x", "x"
-		same := one()
-		same.Messages, same.Status = all([]report.Message{calm}), []report.Line{{Label: "x", Text: "x"}}
+		saying := func(word string) report.Data {
+			m := says(event(1, now, "", 0), track.Properties{CommandName: word, ErrorMessage: word})
+			m.DistinctID, m.LastError = word, word
+			data := one()
+			data.Messages, data.Status = all([]track.Message{m}), [][2]string{{word, word}}
+			data.Wire = func(track.Message) json.RawMessage { return json.RawMessage(word) }
+			return data
+		}
+		data, same := saying(word), saying("x")
 		if got, want := tags(t, written(t, data)), tags(t, written(t, same)); got != want {
 			t.Errorf("%q changes the elements of the page from\n%s to\n%s", word, want, got)
 		}

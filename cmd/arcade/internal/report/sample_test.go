@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/report"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 var now = time.Date(2026, 11, 25, 13, 42, 0, 0, time.UTC)
@@ -20,8 +23,8 @@ const (
 )
 
 // all gives out a list as the outbox does.
-func all(list []report.Message) iter.Seq2[report.Message, error] {
-	return func(yield func(report.Message, error) bool) {
+func all(list []track.Message) iter.Seq2[track.Message, error] {
+	return func(yield func(track.Message, error) bool) {
 		for _, m := range list {
 			if !yield(m, nil) {
 				return
@@ -31,25 +34,31 @@ func all(list []report.Message) iter.Seq2[report.Message, error] {
 }
 
 // event is a command's message, delivered after the given wait.
-func event(seq int, at time.Time, command string, wait time.Duration) report.Message {
-	m := report.Message{
-		Seq: int64(seq), UUID: fmt.Sprintf("01a208f6-33d4-72d6-ad7a-%012x", seq), Command: command,
-		Duration: time.Duration(20+seq*37%400) * time.Millisecond, State: report.Delivered, Who: ada,
-		RecordedAt: at, SettledAt: at.Add(wait),
+func event(seq int, at time.Time, command string, wait time.Duration) track.Message {
+	m := track.Message{
+		Seq: int64(seq), UUID: fmt.Sprintf("01a208f6-33d4-72d6-ad7a-%012x", seq), Kind: outbox.Capture, Event: track.Succeeded,
+		State: track.Delivered, AnonID: firstID, DistinctID: ada, RecordedAt: at, SettledAt: at.Add(wait),
 	}
-	m.Wire = func() (json.RawMessage, error) { return wire(m), nil }
+	return says(m, track.Properties{CommandName: command, Duration: float64(20 + seq*37%400)})
+}
+
+// says gives a message its properties; an error message makes it one of a failure.
+func says(m track.Message, p track.Properties) track.Message {
+	if p.ErrorMessage != "" {
+		m.Event = track.Failed
+	}
+	p.CLIVersion, p.RuntimeLanguage, p.RuntimeVersion, p.OSType, p.OSRelease = "1.0.0", "go", "go1.26.8", "Linux", "6.12.57"
+	var err error
+	if m.Properties, err = json.Marshal(p); err != nil {
+		panic(err)
+	}
 	return m
 }
 
-func wire(m report.Message) json.RawMessage {
-	properties := map[string]any{
-		"$geoip_disable": true, "$go_version": "go1.26.8", "$lib": "posthog-go", "$lib_version": "1.23.1", "$os": "Linux",
-		"$os_distro": "Debian GNU/Linux", "$os_version": "12", "cli_version": "1.0.0", "command_name": m.Command,
-		"duration": float64(m.Duration) / 1e6, "os_release": "6.12.57", "os_type": "Linux", "runtime_language": "go",
-		"runtime_version": "go1.26.8", "error_message": m.Result,
-	}
+// wire is the message as a sink sends it.
+func wire(m track.Message) json.RawMessage {
 	document, err := json.Marshal(map[string]any{
-		"uuid": m.UUID, "timestamp": m.RecordedAt, "distinct_id": m.Who, "event": "CLI execution succeeded", "properties": properties,
+		"uuid": m.UUID, "timestamp": m.RecordedAt, "distinct_id": m.DistinctID, "event": m.Event, "properties": m.Properties,
 	})
 	if err != nil {
 		panic(err)
@@ -59,7 +68,7 @@ func wire(m report.Message) json.RawMessage {
 
 // weeks is what a laptop records in six days, with two outages, a login and two dead messages.
 func weeks() report.Data {
-	var list []report.Message
+	var list []track.Message
 	start := now.Add(-6*24*time.Hour + 3*time.Hour)
 	commands := []string{"whoami", "secret.list", "secret.set", "secret.list", "org.list", "secret.set", "login", "secret.unset", "project.set"}
 	outage, end := now.Add(-70*time.Hour), now.Add(-51*time.Hour)
@@ -71,49 +80,69 @@ func weeks() report.Data {
 		}
 		m := event(len(list)+1, at, commands[i*i%len(commands)], 900*time.Millisecond)
 		if i%11 == 5 {
-			m.Failed, m.Result = true, "not logged in"
+			m = says(m, track.Properties{CommandName: "secret.list", Duration: 12, ErrorMessage: []string{"not logged in", "network"}[i%2]})
 		}
 		switch {
 		case at.After(failing):
-			m.State, m.SettledAt = report.Pending, time.Time{}
+			m.State, m.SettledAt = track.Pending, time.Time{}
 		case at.After(outage) && at.Before(end):
 			m.SettledAt = end
 		case i%97 == 40:
-			m.State, m.Note = report.Dead, "refused with HTTP 400"
+			m.State, m.LastError = track.Dead, "refused with HTTP 400"
 		}
 		if at.Before(start.Add(30 * time.Hour)) {
-			m.Who, m.Anonymous = firstID, true
+			m.DistinctID = firstID
 		}
 		list = append(list, m)
 	}
 	return report.Data{
-		Now: now, Version: "1.0.0", Messages: all(list), Counts: count(list, 3),
-		Status: []report.Line{
-			{Label: "Tracking", Text: "on (default)"}, {Label: "Sent to", Text: "https://us.i.posthog.com"},
-			{Label: "Next", Text: "4 messages wait; no delivery since 10:42 (name not found). The first command after 12 min tries again."},
+		Now: now, Version: "1.0.0", Messages: all(list), Wire: wire,
+		Status: [][2]string{
+			{"Tracking", "on (default)"}, {"Sent to", "https://us.i.posthog.com"},
+			{"Next", "4 messages wait; no delivery since 10:42 (name not found). The first command after 12 min tries again."},
 		},
-		Keeping: "Receipts of delivered messages are kept for 7 days, 500 at most; older ones are not on this page.",
-		AnonID:  firstID, PrincipalID: ada, FailingSince: failing, LastError: "name not found",
-		Identities: []report.Identity{
-			{AnonID: secondID, From: start.Add(-900 * time.Hour), Until: start},
-			{AnonID: firstID, PrincipalID: ada, From: start},
+		Snapshot: track.Snapshot{
+			AnonID: firstID, PrincipalID: ada, Counts: count(list, 3),
+			Schedule: track.Schedule{FailingSince: failing, LastError: "name not found"},
+			Identities: []identity.Period{
+				{AnonID: secondID, From: start.Add(-900 * time.Hour), Until: start},
+				{AnonID: firstID, PrincipalID: ada, From: start},
+			},
 		},
 	}
 }
 
-func count(list []report.Message, dropped int) report.Counts {
-	c := report.Counts{Dropped: dropped}
+func count(list []track.Message, dropped int) outbox.Counts {
+	c := outbox.Counts{Dropped: dropped}
 	for _, m := range list {
 		switch m.State {
-		case report.Pending:
+		case track.Pending:
 			c.Pending++
-		case report.Delivered:
+		case track.Delivered:
 			c.Delivered++
-		case report.Dead:
+		case track.Dead:
 			c.Dead++
 		}
 	}
 	return c
+}
+
+// setBack is a machine whose clock was an hour ahead until a time server put it right: twelve messages
+// waited, and were settled "before" they were recorded.
+func setBack() report.Data {
+	var list []track.Message
+	for i := range 30 {
+		at := now.Add(time.Duration(i-40) * time.Minute)
+		wait := time.Second
+		if i >= 15 && i < 27 {
+			at, wait = at.Add(time.Hour), time.Duration(27-i)*time.Minute-time.Hour
+		}
+		list = append(list, event(i+1, at, "whoami", wait))
+	}
+	return report.Data{
+		Now: now, Version: "1.0.0", Messages: all(list), Wire: wire,
+		Snapshot: track.Snapshot{AnonID: firstID, PrincipalID: ada, Counts: count(list, 0)},
+	}
 }
 
 // hostile is what no honest program would record: markup, letters that turn the line around,
@@ -123,33 +152,41 @@ func hostile() report.Data {
 		`</pre></details><script>document.title="owned"</script><img src=x onerror=alert(1)>`, `"><style>*{display:none}</style>`,
 		"\u202egnp.exe\u2066 \u200b\x00\x1b[31m\r", "Z" + strings.Repeat("\u0310\u0323", 300), strings.Repeat("W", 10_000), "\xff\xfe", "שלום עולם (1)",
 	}
-	var list []report.Message
+	var list []track.Message
 	for i, word := range words {
 		m := event(i+1, now.Add(time.Duration(i-30)*time.Minute), word, time.Second)
-		m.Failed, m.Result, m.Who, m.Note = true, word, word, word
-		m.State = report.State(word)
-		m.Wire = func() (json.RawMessage, error) { return json.RawMessage(word), nil }
+		m = says(m, track.Properties{CommandName: word, ErrorMessage: word})
+		m.DistinctID, m.LastError, m.State = word, word, track.State(word)
 		list = append(list, m)
 	}
 	word := strings.Join(words, "")
 	return report.Data{
-		Now: now, Version: word, Messages: all(list), Status: []report.Line{{Label: word, Text: word}}, Keeping: word,
-		AnonID: word, PrincipalID: word, FailingSince: now.Add(-time.Hour), LastError: word, Counts: report.Counts{Pending: 1 << 40},
-		Identities: []report.Identity{{AnonID: word, PrincipalID: word}},
+		Now: now, Version: word, Messages: all(list), Status: [][2]string{{word, word}},
+		Wire: func(m track.Message) json.RawMessage { return json.RawMessage(m.DistinctID) },
+		Snapshot: track.Snapshot{
+			AnonID: word, PrincipalID: word, Counts: outbox.Counts{Pending: 1 << 40},
+			Schedule:   track.Schedule{FailingSince: now.Add(-time.Hour), LastError: word},
+			Identities: []identity.Period{{AnonID: word, PrincipalID: word}},
+		},
 	}
 }
 
-// many is a queue at its cap, with a command for every message.
+// many is a queue at its cap, with a command, a failure and an owner for every message.
 func many() report.Data {
-	return report.Data{Now: now, Counts: report.Counts{Pending: 100_000}, Messages: func(yield func(report.Message, error) bool) {
-		for i := range 100_000 {
-			m := event(i+1, now.Add(time.Duration(i-100_000)*time.Minute), fmt.Sprintf("command.%d", i), 0)
-			m.State, m.SettledAt, m.Who = report.Pending, time.Time{}, fmt.Sprint("user_", i)
-			if !yield(m, nil) {
-				return
+	const messages = 100_000
+	return report.Data{
+		Now: now, Wire: wire, Snapshot: track.Snapshot{Counts: outbox.Counts{Pending: messages}},
+		Messages: func(yield func(track.Message, error) bool) {
+			for i := range messages {
+				m := event(i+1, now.Add(time.Duration(i-messages)*time.Minute), "", 0)
+				m = says(m, track.Properties{CommandName: fmt.Sprint("command.", i), ErrorMessage: fmt.Sprint("reason ", i)})
+				m.State, m.SettledAt, m.DistinctID = track.Pending, time.Time{}, fmt.Sprint("user_", i)
+				if !yield(m, nil) {
+					return
+				}
 			}
-		}
-	}}
+		},
+	}
 }
 
 func written(t *testing.T, data report.Data) string {

@@ -2,141 +2,128 @@ package report
 
 import (
 	"cmp"
+	"encoding/json"
+	"iter"
+	"maps"
 	"math"
 	"slices"
 	"time"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 )
 
-// kept is how many of the newest messages are remembered to be shown: more than fit into Limit.
+// kept is how many of the newest messages are remembered to be shown: more than fit on the page.
 const kept = 500
 
-// sums is what is found out about all messages in one pass.
+// sums is what one pass finds out about all messages.
 type sums struct {
-	total    int
-	points   []point
-	commands map[string]*command
+	points   []point // one for each message
+	commands map[string]command
+	reasons  map[string]reason
 	stints   []stint
-	newest   []Message // in the order of recording, at least the last kept ones
+	newest   []track.Message // in the order of recording, at least the last kept ones
 }
 
-// point is when a message was recorded and settled, in Unix milliseconds: there is one for each message.
+// point is when a message was recorded and settled, in Unix milliseconds. Settled is 0 where no such time
+// is known, and never before recorded.
 type point struct {
-	recordedAt, settledAt int64
-	delivered, dead       bool
-	alias                 bool
+	recorded, settled int64
+	state             track.State
+	alias             bool
 }
-
-func (p point) state() State {
-	switch {
-	case p.delivered:
-		return Delivered
-	case p.dead:
-		return Dead
-	default:
-		return Pending
-	}
-}
-
-func (p point) recorded() time.Time { return time.UnixMilli(p.recordedAt).UTC() }
-
-// settled is zero while it waits.
-func (p point) settled() time.Time { return time.UnixMilli(p.settledAt).UTC() }
 
 // command is what is known about the runs of one command.
 type command struct {
-	name      string
 	failures  int
-	durations []time.Duration
+	durations []float64 // milliseconds, in order
 }
 
-// stint is a stretch of messages that belong to the same one.
+// quantile returns a duration that really was: the given share of the runs took no longer.
+func (c command) quantile(share float64) float64 {
+	return c.durations[max(int(math.Ceil(share*float64(len(c.durations))))-1, 0)]
+}
+
+// reason is why commands failed, and which was the last one.
+type reason struct {
+	failures int
+	command  string
+	last     time.Time
+}
+
+// stint is a stretch of events that belong to the same id.
 type stint struct {
 	who         string
 	anonymous   bool
-	from, until time.Time // of its first and its last message
-	messages    int
+	from, until time.Time // of its first and its last event
+	events      int
 }
 
-func add(data Data) (*sums, error) {
-	s := &sums{commands: map[string]*command{}}
-	for m, err := range data.Messages {
+func sum(messages iter.Seq2[track.Message, error]) (*sums, error) {
+	s := &sums{commands: map[string]command{}, reasons: map[string]reason{}}
+	for m, err := range messages {
 		if err != nil {
 			return nil, err
 		}
 		s.add(m)
 	}
+	for _, c := range s.commands {
+		slices.Sort(c.durations)
+	}
 	return s, nil
 }
 
-func (s *sums) add(m Message) {
-	m.State = known(m.State)
-	s.total++
-	s.points = append(s.points, point{m.RecordedAt.UnixMilli(), m.SettledAt.UnixMilli(), m.State == Delivered, m.State == Dead, m.Alias})
-	if !m.Alias {
-		s.count(m)
-		s.assign(m)
+func (s *sums) add(m track.Message) {
+	if m.State != track.Delivered && m.State != track.Dead { // a damaged row may say anything
+		m.State = track.Pending
 	}
+	p := point{recorded: m.RecordedAt.UnixMilli(), state: m.State, alias: m.Kind == track.Alias}
+	if !m.SettledAt.IsZero() {
+		p.settled = max(m.SettledAt.UnixMilli(), p.recorded) // the clock may have been put back in between
+	}
+	s.points = append(s.points, p)
 	if s.newest = append(s.newest, m); len(s.newest) == 2*kept {
-		s.newest = append([]Message(nil), s.newest[kept:]...)
+		s.newest = slices.Clone(s.newest[kept:])
 	}
-}
-
-// known keeps a state that a damaged row may have from being anything but a word.
-func known(s State) State {
-	switch s {
-	case Delivered, Dead:
-		return s
-	default:
-		return Pending
+	if p.alias {
+		return
 	}
-}
-
-func (s *sums) count(m Message) {
-	c := s.commands[m.Command]
-	if c == nil {
-		c = &command{name: m.Command}
-		s.commands[m.Command] = c
-	}
-	c.durations = append(c.durations, m.Duration)
-	if m.Failed {
+	run := properties(m)
+	c := s.commands[run.CommandName]
+	c.durations = append(c.durations, run.Duration)
+	if m.Event == track.Failed {
 		c.failures++
+		failures := s.reasons[run.ErrorMessage].failures + 1
+		s.reasons[run.ErrorMessage] = reason{failures, run.CommandName, m.RecordedAt}
 	}
-}
-
-func (s *sums) assign(m Message) {
+	s.commands[run.CommandName] = c
 	last := len(s.stints) - 1
-	if last < 0 || s.stints[last].who != m.Who {
-		s.stints = append(s.stints, stint{who: m.Who, anonymous: m.Anonymous, from: m.RecordedAt})
+	if last < 0 || s.stints[last].who != m.DistinctID {
+		s.stints = append(s.stints, stint{who: m.DistinctID, anonymous: m.Anonymous(), from: m.RecordedAt})
 		last++
 	}
 	s.stints[last].until = m.RecordedAt
-	s.stints[last].messages++
+	s.stints[last].events++
 }
 
-// byRuns returns the commands, those that ran most first, with their durations in order.
-func (s *sums) byRuns() (list []*command) {
-	for _, c := range s.commands {
-		slices.Sort(c.durations)
-		list = append(list, c)
-	}
-	slices.SortFunc(list, func(a, b *command) int {
-		return cmp.Or(cmp.Compare(len(b.durations), len(a.durations)), cmp.Compare(a.name, b.name))
+// properties are what an event says of its command; of a damaged one, as far as it goes.
+func properties(m track.Message) track.Properties {
+	p := track.Properties{CommandName: "?"}
+	_ = json.Unmarshal(m.Properties, &p)
+	return p
+}
+
+// mostFirst returns the keys of a map, the one with the highest count first.
+func mostFirst[T any](of map[string]T, count func(T) int) []string {
+	return slices.SortedFunc(maps.Keys(of), func(a, b string) int {
+		return cmp.Or(cmp.Compare(count(of[b]), count(of[a])), cmp.Compare(a, b))
 	})
-	return list
-}
-
-// quantile returns a duration that really was: the given share of the runs took no longer.
-func (c *command) quantile(share float64) time.Duration {
-	at := int(math.Ceil(share*float64(len(c.durations)))) - 1
-	return c.durations[max(at, 0)]
 }
 
 // gap is a stretch of time in which events waited and none was delivered.
 type gap struct {
 	from, until time.Time
-	events      int    // that were delivered at its end, or wait still
+	messages    int    // that were delivered at its end, or wait still
 	reason      string // known of the present one only
-	open        bool
 }
 
 // patience is how long an event may wait before that counts as a gap: the first back-offs are
@@ -144,49 +131,27 @@ type gap struct {
 const patience = 5 * time.Minute
 
 // gaps finds them by the receipts: events that were delivered together waited since the first
-// of them was recorded, or since the delivery before.
-func (s *sums) gaps(data Data) (list []gap) {
-	before := time.Time{}
-	for _, delivery := range s.deliveries() {
-		from := delivery.first
-		if from.Before(before) {
-			from = before
-		}
-		if delivery.at.Sub(from) > patience {
-			list = append(list, gap{from: from, until: delivery.at, events: delivery.events})
-		}
-		before = delivery.at
-	}
-	if !data.FailingSince.IsZero() && data.Counts.Pending > 0 {
-		list = append(list, gap{data.FailingSince, data.Now, data.Counts.Pending, data.LastError, true})
-	}
-	return list
-}
-
-// delivery is what was settled at one moment.
-type delivery struct {
-	at, first time.Time // first: the oldest recording
-	events    int
-}
-
-// deliveries leaves aliases out: one may wait for an answer while events go out.
-func (s *sums) deliveries() (list []delivery) {
-	at := map[int64]int{}
+// of them was recorded, or since the delivery before. Aliases do not count: one may wait for an
+// answer while events go out.
+func (s *sums) gaps(now track.Snapshot, at time.Time) (list []gap) {
+	first, events := map[int64]int64{}, map[int64]int{} // of each delivery, by its time
 	for _, p := range s.points {
-		if p.state() != Delivered || p.alias || p.settled().IsZero() {
-			continue
-		}
-		i, known := at[p.settledAt]
-		if !known {
-			i = len(list)
-			at[p.settledAt] = i
-			list = append(list, delivery{at: p.settled(), first: p.recorded()})
-		}
-		list[i].events++
-		if p.recorded().Before(list[i].first) {
-			list[i].first = p.recorded()
+		if p.state == track.Delivered && !p.alias && p.settled != 0 {
+			if events[p.settled]++; events[p.settled] == 1 || p.recorded < first[p.settled] {
+				first[p.settled] = p.recorded
+			}
 		}
 	}
-	slices.SortFunc(list, func(a, b delivery) int { return a.at.Compare(b.at) })
+	before := int64(math.MinInt64)
+	for _, settled := range slices.Sorted(maps.Keys(first)) {
+		g := gap{from: time.UnixMilli(max(first[settled], before)), until: time.UnixMilli(settled), messages: events[settled]}
+		if g.until.Sub(g.from) > patience {
+			list = append(list, g)
+		}
+		before = settled
+	}
+	if failing := now.Schedule.FailingSince; now.Counts.Pending > 0 && !failing.IsZero() && failing.Before(at) {
+		list = append(list, gap{failing, at, now.Counts.Pending, now.Schedule.LastError})
+	}
 	return list
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"fmt"
 	"html"
 	"strconv"
@@ -8,56 +9,79 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 )
 
-// maxMarks is how many marks may stand on one letter: more of them would run into other lines.
-const maxMarks = 3
+// page is the file in the making.
+type page struct {
+	bytes.Buffer
+	now time.Time
+}
 
-// text makes foreign text harmless and leaves nothing of it unseen: what would turn the order
-// of letters around, or does not show, appears as its number.
+func (p *page) add(parts ...string) {
+	for _, part := range parts {
+		p.WriteString(part)
+	}
+}
+
+// section opens a part of the page; "</section>" closes it.
+func (p *page) section(title, note string) {
+	p.add("<section><h2>", title, "</h2>\n<p class=note>", note, "</p>\n")
+}
+
+// moment is a time to the minute, with its year only if it is not this one.
+func (p *page) moment(t time.Time) string {
+	layout := "2 Jan 15:04"
+	if t = t.In(p.now.Location()); t.Year() != p.now.Year() {
+		layout = "2 Jan 2006 15:04"
+	}
+	return t.Format(layout)
+}
+
+func (p *page) clock(t time.Time) string { return "<time>" + p.moment(t) + "</time>" }
+
+// stretch shows from when until when.
+func (p *page) stretch(from, until time.Time) string {
+	if p.moment(from) == p.moment(until) {
+		return p.clock(from)
+	}
+	return p.clock(from) + " – " + p.clock(until)
+}
+
+// text makes foreign text harmless and leaves nothing of it unseen: characters that reverse the order of
+// others, or that do not show, appear as their numbers, and so do marks
+// beyond the third on one letter: more would run into other lines. It escapes no quotes, which are a quarter of a
+// message: foreign text stands between tags only, never inside one.
 func text(s string) string {
 	var b strings.Builder
 	marks := 0
 	for _, r := range s {
-		if unicode.Is(unicode.M, r) {
-			marks++
-		} else {
+		if marks++; !unicode.Is(unicode.M, r) {
 			marks = 0
 		}
 		switch {
-		case r == '\n' || r == '\t':
-			b.WriteRune(r)
-		case unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) || r == utf8.RuneError || marks > maxMarks:
+		case strings.ContainsRune("<>&", r):
+			b.WriteString(html.EscapeString(string(r)))
+		case r != '\n' && r != '\t' && unicode.In(r, unicode.C, unicode.Zl, unicode.Zp), r == utf8.RuneError, marks > 3:
 			fmt.Fprintf(&b, "<i>U+%04X</i>", r)
 		default:
-			b.WriteString(escape(r))
+			b.WriteRune(r)
 		}
 	}
 	return b.String()
 }
 
-// escape leaves quotes as they are: foreign text stands between tags only, never inside one,
-// and a message is a quarter quotes.
-func escape(r rune) string {
-	if r == '"' || r == '\'' {
-		return string(r)
-	}
-	return html.EscapeString(string(r))
-}
-
 // foreign is a text of at most limit characters, apart from the direction of what is around it.
-func foreign(s string, limit int) string {
-	return "<bdi>" + text(clip(s, limit)) + "</bdi>"
-}
+func foreign(s string, limit int) string { return "<bdi>" + text(clip(s, limit)) + "</bdi>" }
+
+// code shows an id. PostHog cuts ids at 200 characters, ours have 40 at most.
+func code(id string) string { return "<code>" + foreign(id, 60) + "</code>" }
 
 // clip shortens to limit characters, the last of which says so.
 func clip(s string, limit int) string {
-	seen := 0
-	for at := range s {
-		if seen++; seen > limit {
-			_, size := utf8.DecodeLastRuneInString(s[:at])
-			return s[:at-size] + "…"
-		}
+	if letters := []rune(s); len(letters) > limit {
+		return string(letters[:limit-1]) + "…"
 	}
 	return s
 }
@@ -73,64 +97,26 @@ func number(n int) string {
 
 // counted words a number of things.
 func counted(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return number(n) + " " + many
+	return number(n) + " " + map[bool]string{true: one, false: many}[n == 1]
 }
 
-// took words a command's duration with three digits or so.
-func took(d time.Duration) string {
-	switch ms := float64(d) / float64(time.Millisecond); {
-	case ms < 10:
-		return fmt.Sprintf("%.1f ms", ms)
-	case ms < 1000:
-		return fmt.Sprintf("%.0f ms", ms)
-	default:
-		return fmt.Sprintf("%.1f s", ms/1000)
+// label is the page's word for a state: "pending" says little to people.
+func label(s track.State) string {
+	if s == track.Pending {
+		return "waiting"
 	}
+	return string(s)
 }
 
-// span words a stretch of time with its two largest units.
-func span(d time.Duration) string {
-	const day = 24 * time.Hour
-	switch {
-	case d >= day:
-		return both(int(d/day), "d", int(d%day/time.Hour), "h")
-	case d >= time.Hour:
-		return both(int(d/time.Hour), "h", int(d%time.Hour/time.Minute), "min")
-	case d >= time.Minute:
-		return strconv.Itoa(int(d/time.Minute)) + " min"
-	default:
-		return strconv.Itoa(int(d/time.Second)) + " s"
+// cut says above a list that it is not all there is.
+func cut(shown, total int, which, what string) string {
+	if shown >= total {
+		return ""
 	}
+	return " Cut: the " + which + " " + number(shown) + " of " + number(total) + " " + what + "."
 }
 
-func both(large int, largeUnit string, small int, smallUnit string) string {
-	if small == 0 {
-		return fmt.Sprintf("%d %s", large, largeUnit)
-	}
-	return fmt.Sprintf("%d %s %d %s", large, largeUnit, small, smallUnit)
-}
-
-// clock shows a moment.
-func (p *page) clock(t time.Time) string { return "<time>" + p.plain(t) + "</time>" }
-
-// plain is a moment to the minute, with its year only if it is not this one.
-func (p *page) plain(t time.Time) string {
-	t = t.In(p.now.Location())
-	layout := "2 Jan 15:04"
-	if t.Year() != p.now.Year() {
-		layout = "2 Jan 2006 15:04"
-	}
-	return t.Format(layout)
-}
-
-// stretch shows from when until when.
-func (p *page) stretch(from, until time.Time) string {
-	first, last := p.clock(from), p.clock(until)
-	if first == last {
-		return first
-	}
-	return first + " – " + last
+// unit writes a length of a drawing as short as its precision allows.
+func unit(x float64) string {
+	return strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(x, 'f', 2, 64), "0"), ".")
 }

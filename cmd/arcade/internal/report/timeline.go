@@ -2,53 +2,147 @@ package report
 
 import (
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 )
+
+const (
+	// maxSlots is how many bars there are at most: as many as can be told apart on a telephone.
+	maxSlots = 48
+	// minSlots is how many there are on a machine that has recorded for a minute: a bar as wide as the
+	// page says nothing.
+	minSlots = 24
+	// perSlot is how finely the line of what waits is drawn.
+	perSlot = 6
+)
+
+// scale divides the time from the first message, or before it, until now into slots of one length.
+type scale struct {
+	first time.Time // the first recording
+	start time.Time // of the first slot
+	step  time.Duration
+	slots int
+}
+
+func (s *sums) scale(now time.Time) scale {
+	first, last := s.points[0].recorded, now.UnixMilli()
+	for _, p := range s.points {
+		first, last = min(first, p.recorded), max(last, p.recorded) // the clock may have been ahead
+	}
+	c := scale{first: time.UnixMilli(first).UTC()}
+	end := time.UnixMilli(last).UTC()
+	c.step = stepFor(end.Sub(c.first))
+	_, offset := now.Zone()
+	zone := time.Duration(offset) * time.Second
+	c.start = c.first.Add(zone).Truncate(c.step).Add(-zone)
+	c.slots = int(end.Sub(c.start)/c.step) + 1
+	if missing := minSlots - c.slots; missing > 0 {
+		c.start, c.slots = c.start.Add(-time.Duration(missing)*c.step), minSlots
+	}
+	return c
+}
+
+// stepFor returns a round length of which maxSlots cover the whole, wherever it begins.
+func stepFor(whole time.Duration) time.Duration {
+	for _, minutes := range []time.Duration{
+		1, 2, 5, 10, 15, 30, 60, 2 * 60, 3 * 60, 4 * 60, 6 * 60, 12 * 60, 24 * 60, 2 * 24 * 60, 7 * 24 * 60, 30 * 24 * 60,
+	} {
+		if whole/(minutes*time.Minute) < maxSlots-1 {
+			return minutes * time.Minute
+		}
+	}
+	return whole/(maxSlots-2) + time.Second
+}
+
+// x is where a moment lies, in slots.
+func (c scale) x(t time.Time) float64 {
+	return min(max(float64(t.Sub(c.start))/float64(c.step), 0), float64(c.slots))
+}
+
+// part is the same in parts, of which each slot has per.
+func (c scale) part(unixMilli int64, per int) int {
+	return min(int(c.x(time.UnixMilli(unixMilli))*float64(per)), c.slots*per-1)
+}
+
+func (c scale) at(x float64) time.Time { return c.start.Add(time.Duration(x * float64(c.step))) }
+
+// tally is what was recorded in a slot, by what became of it.
+type tally map[track.State]int
+
+func (t tally) total() int { return t[track.Delivered] + t[track.Pending] + t[track.Dead] }
+
+func (s *sums) tallies(c scale) []tally {
+	list := make([]tally, c.slots)
+	for i := range list {
+		list[i] = tally{}
+	}
+	for _, p := range s.points {
+		list[c.part(p.recorded, 1)][p.state]++
+	}
+	return list
+}
+
+// waiting returns how many messages waited at the end of each part of each slot.
+func (s *sums) waiting(c scale) []int {
+	list := make([]int, c.slots*perSlot)
+	for _, p := range s.points {
+		if p.state == track.Pending {
+			list[c.part(p.recorded, perSlot)]++
+		} else if p.settled != 0 { // otherwise nobody knows how long it waited
+			list[c.part(p.recorded, perSlot)]++
+			list[c.part(p.settled, perSlot)]--
+		}
+	}
+	for i := range list[1:] {
+		list[i+1] += list[i]
+	}
+	return list
+}
 
 // The height of the two drawings, in units of their own: they are stretched to the page.
-const (
-	tall = 160
-	flat = 60
-)
+const tall, flat = 160, 60
 
-func (p *page) timeline(data Data, s *sums) {
-	if s.total == 0 {
-		p.section("Timeline", "Nothing has been recorded yet.")
-		p.end()
+// keeping says what the page cannot show.
+const keeping = "Receipts of delivered messages are kept for 7 days, the newest 500 at most: older ones are gone."
+
+func (p *page) timeline(now track.Snapshot, s *sums) {
+	if len(s.points) == 0 {
+		p.section("Timeline", "Nothing is recorded here. "+keeping)
+		p.add("</section>\n")
 		return
 	}
-	c := s.scale(data.Now)
-	gaps := s.gaps(data)
-	p.section("Timeline", fmt.Sprintf("%s since %s, by when they were recorded and what became of them.",
-		counted(s.total, "message", "messages"), p.clock(c.first)))
-	p.legend(len(gaps) > 0)
-	p.bars(c, s.tallies(c), gaps)
+	c, gaps := s.scale(p.now), s.gaps(now, p.now)
+	tallies := s.tallies(c)
+	p.section("Timeline", fmt.Sprintf("%s since %s, by when they were recorded and what became of them. %s",
+		counted(len(s.points), "message", "messages"), p.clock(c.first), keeping))
+	p.add("<ul class=legend><li class=delivered>delivered<li class=pending>waiting<li class=dead>dead<li class=gap>no delivery</ul>\n")
+	p.bars(c, tallies, gaps)
 	p.line(c, s.waiting(c), gaps)
 	p.ticks(c)
 	p.gaps(gaps)
-	p.numbers(c, s.tallies(c))
-	p.end()
-}
-
-func (p *page) legend(gaps bool) {
-	p.add("<ul class=legend><li class=delivered>delivered<li class=pending>waiting<li class=dead>dead")
-	if gaps {
-		p.add("<li class=gap>no delivery")
+	p.add("<details class=numbers><summary>The same in numbers</summary>\n<ul>\n")
+	for i, t := range slices.Backward(tallies) {
+		if t.total() > 0 {
+			p.add("<li>", p.inWords(c, i, t), "\n")
+		}
 	}
-	p.add("</ul>\n")
+	p.add("</ul></details>\n</section>\n")
 }
 
 // plot opens a drawing with its axis from 0 to top; the caller closes it.
 func (p *page) plot(c scale, title string, top, height int, about string, gaps []gap) {
-	p.add("<figure class=plot><figcaption>", title, "</figcaption><span class=top>", short(top),
-		"</span><span class=zero>0</span>\n<svg role=img class=h", strconv.Itoa(height), ` viewBox="0 0 `, strconv.Itoa(c.slots), " ",
-		strconv.Itoa(height), `" preserveAspectRatio=none><title>`, about, "</title>\n")
+	fmt.Fprintf(p, "<figure class=plot><figcaption>%s</figcaption><span class=top>%s</span><span class=zero>0</span>\n",
+		title, strings.Replace(number(top), ",000", "k", 1)) // the end of an axis is a round number
+	fmt.Fprintf(p, "<svg role=img class=h%[1]d viewBox=\"0 0 %[2]d %[1]d\" preserveAspectRatio=none><title>%[3]s</title>\n",
+		height, c.slots, about)
 	for _, g := range gaps {
-		from, until := c.x(g.from), c.x(g.until)
-		p.add(`<rect class=gap x=`, unit(from), " y=0 width=", unit(until-from), " height=", strconv.Itoa(height), "><title>",
-			p.plain(g.from), " to ", p.plain(g.until), ": no delivery</title></rect>\n")
+		from := c.x(g.from)
+		fmt.Fprintf(p, "<rect class=gap x=%s y=0 width=%s height=%d><title>%s to %s: no delivery</title></rect>\n",
+			unit(from), unit(c.x(g.until)-from), height, p.moment(g.from), p.moment(g.until))
 	}
 	fmt.Fprintf(p, "<path class=grid d=\"M0 0H%[1]d M0 %[2]dH%[1]d M0 %[3]dH%[1]d\"/>\n", c.slots, height/2, height)
 }
@@ -59,144 +153,84 @@ func (p *page) bars(c scale, tallies []tally, gaps []gap) {
 		top = max(top, t.total())
 	}
 	top = ceiling(top)
-	p.plot(c, "Recorded in each "+slotName(c.step), top, tall, "Messages by the time they were recorded", gaps)
-	for i, t := range tallies {
-		if t.total() > 0 {
-			p.bar(c, i, t, top)
+	p.plot(c, "Recorded; a bar is "+term.Span(c.step), top, tall, "Messages by the time they were recorded", gaps)
+	for slot, t := range tallies {
+		if t.total() == 0 {
+			continue
 		}
+		p.add("<g><title>", p.inWords(c, slot, t), "</title>")
+		y := float64(tall)
+		for _, state := range states() {
+			if t[state] > 0 {
+				height := min(max(float64(t[state])/float64(top)*tall, 2), y) // at least 2: seen beside a thousand
+				y -= height
+				p.add("<rect class=", string(state), " x=", unit(float64(slot)+0.12), " y=", unit(y), " width=.76 height=", unit(height), " />")
+			}
+		}
+		p.add("</g>\n")
 	}
 	p.add("</svg></figure>\n")
 }
 
-func (p *page) bar(c scale, slot int, t tally, top int) {
-	p.add("<g><title>", p.inWords(c, slot, t), "</title>")
-	y := float64(tall)
-	for _, state := range []State{Delivered, Pending, Dead} {
-		if t[state] == 0 {
-			continue
-		}
-		height := max(float64(t[state])/float64(top)*tall, 2) // seen beside a thousand
-		y = max(y-height, 0)
-		p.add("<rect class=", string(state), " x=", unit(float64(slot)+0.12), " y=", unit(y), " width=.76 height=", unit(height), " />")
-	}
-	p.add("</g>\n")
-}
-
 // line draws how many waited, as an area under steps.
 func (p *page) line(c scale, waiting []int, gaps []gap) {
-	most := 0
-	for _, n := range waiting {
-		most = max(most, n)
-	}
-	top := ceiling(most)
-	p.plot(c, "Waiting at the same time", top, flat, "How many messages waited; "+number(most)+" at most", gaps)
+	most := slices.Max(waiting)
+	p.plot(c, "Waiting", ceiling(most), flat, "How many messages waited; "+number(most)+" at most", gaps)
 	var d strings.Builder
-	last := -1
 	fmt.Fprintf(&d, "M0 %d", flat)
 	for i, n := range waiting {
-		if n != last {
-			fmt.Fprintf(&d, "H%sV%s", unit(float64(i)/perSlot), unit(flat-float64(n)/float64(top)*flat))
-			last = n
+		if i == 0 || n != waiting[i-1] {
+			fmt.Fprintf(&d, "H%sV%s", unit(float64(i)/perSlot), unit(flat-float64(n)/float64(ceiling(most))*flat))
 		}
 	}
-	fmt.Fprintf(&d, "H%d", c.slots)
-	p.add(`<path class=edge d="`, d.String(), `"/><path class=area d="`, d.String(), "V", strconv.Itoa(flat), "Z\"/></svg></figure>\n")
+	fmt.Fprintf(p, "<path class=area d=\"%sH%dV%dZ\"/></svg></figure>\n", d.String(), c.slots, flat)
 }
 
 func (p *page) ticks(c scale) {
 	const parts = 4
 	p.add("<p class=ticks>")
 	for i := range parts + 1 {
-		at := c.at(float64(i) * float64(c.slots) / parts)
-		p.add("<span>", at.In(p.now.Location()).Format(tickLayout(c)), "</span>")
+		p.add("<span>", p.moment(c.at(float64(i*c.slots)/parts)), "</span>")
 	}
 	p.add("</p>\n")
 }
-
-func tickLayout(c scale) string {
-	switch whole := time.Duration(c.slots) * c.step; {
-	case whole <= 24*time.Hour:
-		return "15:04"
-	case whole <= 6*24*time.Hour:
-		return "Mon 15:04"
-	case whole <= 300*24*time.Hour:
-		return "2 Jan"
-	default:
-		return "Jan 2006"
-	}
-}
-
-const maxGaps = 10
 
 // gaps lists the latest stretches without a delivery, the latest first.
 func (p *page) gaps(gaps []gap) {
 	if len(gaps) == 0 {
 		return
 	}
-	shown := min(len(gaps), maxGaps)
-	p.add("<h3>Stretches without a delivery</h3>\n<p class=note>Events waited longer than ", span(patience),
-		", or wait now: no network, or no command that would have delivered them. ", cut(shown, len(gaps), "stretches", "latest"), "</p>\n<ul class=gaps>\n")
-	for i := range shown {
-		p.gap(gaps[len(gaps)-1-i])
+	shown := gaps[max(len(gaps)-maxGaps, 0):]
+	p.add("<h3>Stretches without a delivery</h3>\n<p class=note>Events waited longer than ", term.Span(patience),
+		", or wait now: no network, or no command that would have delivered them.",
+		cut(len(shown), len(gaps), "latest", "stretches"), "</p>\n<ul class=gaps>\n")
+	for _, g := range slices.Backward(shown) {
+		until := p.clock(g.until)
+		if g.until.Equal(p.now) {
+			until = "now"
+		}
+		p.add("<li><b>", term.Span(g.until.Sub(g.from)), "</b> ", p.clock(g.from), " – ", until,
+			" · ", counted(g.messages, "message", "messages"))
+		if g.reason != "" {
+			p.add(" · ", foreign(g.reason, 200))
+		}
+		p.add("</li>\n")
 	}
 	p.add("</ul>\n")
 }
 
-func (p *page) gap(g gap) {
-	until, waited := p.clock(g.until), counted(g.events, "message waited", "messages waited")
-	if g.open {
-		until, waited = "now", counted(g.events, "message waits", "messages wait")
-	}
-	p.add("<li><b>", span(g.until.Sub(g.from)), "</b> ", p.clock(g.from), " – ", until, " · ", waited)
-	if g.reason != "" {
-		p.add(" · ", foreign(g.reason, 200))
-	}
-	p.add("</li>\n")
-}
+// states are in the order in which they are shown.
+func states() [3]track.State { return [...]track.State{track.Delivered, track.Pending, track.Dead} }
 
-// numbers says the same as the bars to who cannot see them.
-func (p *page) numbers(c scale, tallies []tally) {
-	p.add("<details class=numbers><summary>The same in numbers</summary>\n<ul>\n")
-	for i := len(tallies) - 1; i >= 0; i-- {
-		if tallies[i].total() > 0 {
-			p.add("<li>", p.inWords(c, i, tallies[i]), "\n")
-		}
-	}
-	p.add("</ul></details>\n")
-}
-
+// inWords says what a bar shows.
 func (p *page) inWords(c scale, slot int, t tally) string {
-	words := p.plain(c.at(float64(slot))) + ": " + number(t.total()) + " recorded"
-	for _, state := range []State{Delivered, Pending, Dead} {
+	words := p.moment(c.at(float64(slot))) + ": " + number(t.total()) + " recorded"
+	for _, state := range states() {
 		if t[state] > 0 {
 			words += ", " + number(t[state]) + " " + label(state)
 		}
 	}
 	return words
-}
-
-func label(s State) string {
-	if s == Pending {
-		return "waiting"
-	}
-	return string(s)
-}
-
-// slotName words the length of a slot.
-func slotName(step time.Duration) string {
-	const day = 24 * time.Hour
-	switch {
-	case step == day:
-		return "day"
-	case step == time.Hour:
-		return "hour"
-	case step == time.Minute:
-		return "minute"
-	case step > day && step%day == 0:
-		return fmt.Sprintf("%d days", step/day)
-	default:
-		return span(step)
-	}
 }
 
 // ceiling is the next number that is round enough for the end of an axis.
@@ -208,17 +242,4 @@ func ceiling(n int) int {
 			}
 		}
 	}
-}
-
-// short fits beside an axis: its end is a round number.
-func short(n int) string {
-	if n >= 1000 && n%1000 == 0 {
-		return number(n/1000) + "k"
-	}
-	return number(n)
-}
-
-// unit writes a length of a drawing as short as its precision allows.
-func unit(x float64) string {
-	return strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(x, 'f', 2, 64), "0"), ".")
 }

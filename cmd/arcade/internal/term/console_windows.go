@@ -3,6 +3,7 @@ package term
 import (
 	"errors"
 	"os"
+	"time"
 
 	"golang.org/x/sys/windows"
 	"golang.org/x/term"
@@ -27,8 +28,33 @@ func isClosedPipe(err error) bool {
 	return errors.Is(err, windows.ERROR_BROKEN_PIPE) || errors.Is(err, windows.ERROR_NO_DATA)
 }
 
-// readHidden reads a line that is not shown.
-func readHidden(keyboard *os.File) ([]byte, error) { return term.ReadPassword(int(keyboard.Fd())) }
+// readHidden reads a line that is not shown, and those that come right behind it. The console drops
+// what a read that is still waiting has got when the process ends.
+func readHidden(keyboard *os.File) (string, error) {
+	lines, failed := make(chan string), make(chan error, 1)
+	go func() {
+		for {
+			line, err := term.ReadPassword(int(keyboard.Fd()))
+			if err != nil {
+				failed <- err
+				return
+			}
+			lines <- string(line) + "\n"
+		}
+	}()
+	var typed string
+	var silent <-chan time.Time
+	for {
+		select {
+		case line := <-lines:
+			typed, silent = typed+line, time.After(300*time.Millisecond)
+		case err := <-failed:
+			return typed, err
+		case <-silent:
+			return typed, nil
+		}
+	}
+}
 
 // isUnread cannot ask: the next write tells.
 func isUnread(*os.File) bool { return false }

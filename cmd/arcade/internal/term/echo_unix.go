@@ -4,10 +4,10 @@ package term
 
 import (
 	"bufio"
-	"bytes"
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -38,26 +38,62 @@ func keepHidden(fd int, again func()) (stop func()) {
 	}
 }
 
-// readHidden reads a line, without its end, that is not shown until the caller restores the terminal.
-// ReadPassword of x/term takes no notice of Ctrl-D, and would read a terminal that is gone for ever.
-func readHidden(keyboard *os.File) ([]byte, error) {
-	if err := hide(int(keyboard.Fd())); err != nil {
-		return nil, err
+const (
+	// pause is how long a terminal is silent when a paste has ended, in tenths of a second: over a slow
+	// line the pieces of one come apart.
+	pause = 3
+	// maxPauses bounds the waiting for the end of a paste that has a mark at its beginning; a line that
+	// was cut has lost that at its end.
+	maxPauses = 20
+)
+
+// readHidden reads a line, and what comes right behind it, that is not shown until the caller restores
+// the terminal. ReadPassword of x/term takes no notice of Ctrl-D, would read a terminal that is gone for
+// ever, and leaves the other lines of a paste to the shell.
+func readHidden(keyboard *os.File) (string, error) {
+	fd := int(keyboard.Fd())
+	if err := hide(fd); err != nil {
+		return "", err
 	}
-	line, err := bufio.NewReader(keyboard).ReadBytes('\n')
-	if err == io.EOF {
-		err = nil
+	line, err := bufio.NewReader(keyboard).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return "", err
 	}
-	return bytes.TrimRight(line, "\r\n"), err
+	if err := passOnAtOnce(fd); err != nil {
+		return "", err
+	}
+	typed, piece := line, make([]byte, 4096)
+	for pauses := 0; pauses == 0 || isPasteOpen(typed) && len(line) < promptLimit && pauses < maxPauses; {
+		n, err := keyboard.Read(piece)
+		if typed += string(piece[:n]); err != nil || n == 0 {
+			pauses++
+		}
+	}
+	return strings.TrimRight(typed, "\x04"), nil // a Ctrl-D too many
 }
 
 func hide(fd int) error {
+	return change(fd, func(state *unix.Termios) {
+		state.Lflag &^= unix.ECHO
+		state.Lflag |= unix.ICANON | unix.ISIG
+		state.Iflag |= unix.ICRNL
+	})
+}
+
+// passOnAtOnce makes a terminal pass on what there is without waiting for the end of a line, and
+// nothing when it was silent for a pause.
+func passOnAtOnce(fd int) error {
+	return change(fd, func(state *unix.Termios) {
+		state.Lflag &^= unix.ECHO | unix.ICANON
+		state.Cc[unix.VMIN], state.Cc[unix.VTIME] = 0, pause
+	})
+}
+
+func change(fd int, settings func(*unix.Termios)) error {
 	state, err := unix.IoctlGetTermios(fd, getTermios)
 	if err != nil {
 		return err
 	}
-	state.Lflag &^= unix.ECHO
-	state.Lflag |= unix.ICANON | unix.ISIG
-	state.Iflag |= unix.ICRNL
+	settings(state)
 	return unix.IoctlSetTermios(fd, setTermios, state)
 }

@@ -16,8 +16,19 @@ import (
 // or pasted (its N_TTY buffer has 4096 with the line break).
 const promptLimit = 4095
 
-// ErrTooLongToType says that a terminal may have cut what was typed.
-var ErrTooLongToType = fmt.Errorf("a terminal passes on less than %d bytes", promptLimit)
+var (
+	// ErrTooLongToType says that a terminal may have cut what was typed.
+	ErrTooLongToType = fmt.Errorf("a terminal passes on less than %d bytes", promptLimit)
+	// ErrSeveralLines says that more was pasted than one line.
+	ErrSeveralLines = errors.New("several lines were pasted or typed, and one is asked for")
+)
+
+// Bracketed paste: a terminal that is asked to marks where a paste begins and ends.
+// https://invisible-island.net/xterm/xterm-paste64.html
+const (
+	bracketsOn, bracketsOff = "\x1b[?2004h", "\x1b[?2004l"
+	pasteBegins, pasteEnds  = "\x1b[200~", "\x1b[201~"
+)
 
 // Keyboard tells whether somebody can be asked: standard input is a terminal.
 func (s *Screen) Keyboard() bool {
@@ -34,7 +45,8 @@ func (s *Screen) keyboard() *os.File {
 
 // AskHidden asks at the keyboard for one line that is not shown. The terminal shows what is typed
 // again afterwards, even if ctx ends the waiting, and not while the process was stopped (Ctrl-Z) and goes
-// on. Ctrl-D ends the line, too. The error can be ErrTooLongToType.
+// on. Ctrl-D ends the line, too. A paste is read to its end, so that no line of it is left to the shell.
+// The error can be ErrSeveralLines or ErrTooLongToType.
 func (s *Screen) AskHidden(ctx context.Context, prompt string) (string, error) {
 	keyboard := s.keyboard()
 	fd := int(keyboard.Fd())
@@ -42,19 +54,48 @@ func (s *Screen) AskHidden(ctx context.Context, prompt string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	fmt.Fprint(s.Err, prompt)
-	shown := keepHidden(fd, func() { fmt.Fprint(s.Err, prompt) })
-	line, err := Await(ctx, func() ([]byte, error) { return readHidden(keyboard) })
+	ask := func() {
+		s.Err.bracketPastes(bracketsOn)
+		fmt.Fprint(s.Err, prompt)
+	}
+	ask()
+	shown := keepHidden(fd, ask)
+	typed, err := Await(ctx, func() (string, error) { return readHidden(keyboard) })
 	shown()
 	restored := term.Restore(fd, before) // the last to go on may have been later than the answer
-	fmt.Fprintln(s.Err)                  // the user's own line break was not shown either
+	s.Err.bracketPastes(bracketsOff)
+	fmt.Fprintln(s.Err) // the user's own line break was not shown either
 	switch {
 	case ctx.Err() != nil:
 		return "", errors.Join(ctx.Err(), restored)
+	case err != nil:
+		return "", err
+	}
+	return oneLine(typed)
+}
+
+// bracketPastes asks a terminal to mark pastes, or not to. It is ours, so it is not cleaned.
+func (s *Stream) bracketPastes(sequence string) {
+	if s.Rewrites {
+		_, _ = io.WriteString(s.w, sequence) // where it fails, the question does, too
+	}
+}
+
+// oneLine takes the marks of a paste and the line end off what was typed.
+func oneLine(typed string) (string, error) {
+	line := strings.TrimRight(strings.NewReplacer(pasteBegins, "", pasteEnds, "").Replace(typed), "\r\n")
+	switch {
+	case strings.ContainsAny(line, "\r\n"):
+		return "", ErrSeveralLines
 	case len(line) >= promptLimit:
 		return "", ErrTooLongToType
 	}
-	return string(line), err
+	return line, nil
+}
+
+// isPasteOpen reports whether a paste has begun and not ended.
+func isPasteOpen(typed string) bool {
+	return strings.LastIndex(typed, pasteBegins) > strings.LastIndex(typed, pasteEnds)
 }
 
 // Confirm asks a yes-or-no question. Anything but a clear yes is a no. The error is that of ctx.

@@ -12,7 +12,7 @@ func TestATextIsBrokenAtBlanksAndKeepsItsShape(t *testing.T) {
 		"a long example goes on below":       {20, "  arcade usage inspect --json", "  arcade usage\n    inspect --json"},
 		"a second column stays one":          {34, "  login   Log in to Arcade in the browser", "  login   Log in to Arcade in the\n          browser"},
 		"a list item is filled":              {18, "  - a key is a name\n    and no more\n  - two", "  - a key is a\n    name and no\n    more\n  - two"},
-		"a column too narrow is put below":   {30, "      --callback-host string   where it is", "      --callback-host string\n          where it is"},
+		"a column too narrow is put below":   {30, "      --a-long-option string   where it is", "      --a-long-option string\n          where it is"},
 		"a word that is wider stays whole":   {10, "see https://example.com/long now", "see\nhttps://example.com/long\nnow"},
 		"the line of a tab is indented":      {40, "run:\n\n\tarcade completion", "run:\n\n  arcade completion"},
 		"a heading and what is below it":     {40, "Flags:\n  -h, --help   help for arcade", "Flags:\n  -h, --help   help for arcade"},

@@ -10,23 +10,19 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"net"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
+	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
 	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
@@ -37,17 +33,20 @@ type Machine struct {
 	testing.TB
 	Home    string
 	Posthog *outboxtest.Server
-	Cloud   *Cloud
+	Cloud   Cloud
 	Engine  *secretstest.Engine
 	// PosthogAt is PostHog's address, which stays the same while nobody listens.
 	PosthogAt string
 	Env       []string // on top of the usual
+	callback  int      // the login's port
 }
 
 // NewMachine makes one whose home has no files.
 func NewMachine(t testing.TB) *Machine {
 	t.Helper()
-	m := &Machine{TB: t, Home: t.TempDir(), Posthog: outboxtest.New(), Cloud: newCloud(t), Engine: secretstest.Start(EngineKey)}
+	m := &Machine{TB: t, Home: t.TempDir(), Posthog: outboxtest.New(), Engine: secretstest.Start(EngineKey), callback: FreePort(t)}
+	m.Cloud = Cloud{m.OAuth()}
+	m.Env = []string{fmt.Sprintf("%s=%d", TestCallback, m.callback)}
 	t.Cleanup(m.Engine.Close)
 	t.Cleanup(m.Posthog.Close)
 	m.PosthogAt = fmt.Sprintf("http://127.0.0.1:%d", onFreePort(t, m.Posthog.Listen)) // nobody takes it while m is offline
@@ -138,7 +137,6 @@ func (m *Machine) Online() {
 // Login logs in at the fake Arcade Cloud as the person it has been told about last.
 func (m *Machine) Login() Result {
 	m.Helper()
-	m.Env = append(m.Env, fmt.Sprintf("%s=%d", TestCallback, FreePort(m)))
 	return m.Must("login", "--host", "localhost", "--port", m.Cloud.Port())
 }
 
@@ -294,84 +292,35 @@ func (m *Machine) Query(statement string, args ...any) (value string) {
 	return value
 }
 
-// Cloud is Arcade Cloud as far as a CLI sees it. It knows one person at a time.
-type Cloud struct {
-	*httptest.Server
-	mu     sync.Mutex
-	people map[string]string // principal by API key
-	person string            // who is in front of the browser
-	silent bool              // no answer to API calls, until the client gives up
-	asked  int               // API calls
-}
-
-func newCloud(t testing.TB) *Cloud {
-	c := &Cloud{people: map[string]string{}}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/v1/auth/cli_login", c.login)
-	mux.HandleFunc("GET /api/v1/auth/validate", c.validate)
-	c.Server = httptest.NewServer(mux)
-	t.Cleanup(c.Close)
-	return c
-}
+// Cloud is Arcade Cloud. Each person works in one project of their own.
+type Cloud struct{ *identitytest.Cloud }
 
 // Port is where it listens, on localhost.
-func (c *Cloud) Port() string {
-	return strconv.Itoa(c.Listener.Addr().(*net.TCPAddr).Port)
-}
+func (c Cloud) Port() string { return At(c.Cloud)[3] }
 
 // Meet puts a person in front of the browser; their key is "arc_" and their name. Before that
-// nobody logs in there, and the browser comes back without a key.
-func (c *Cloud) Meet(person string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.person = person
-	c.people["arc_"+person] = "principal-" + person
+// nobody logs in there, and the browser comes back without a code.
+func (c Cloud) Meet(person string) {
+	c.AddKey("arc_"+person, "principal-"+person)
+	c.Cloud.Meet(identitytest.Person{PrincipalID: "principal-" + person, Email: person + "@example.com", Orgs: []identitytest.Org{
+		{ID: "org_" + person, Name: person, Projects: []identitytest.Project{{ID: "proj_" + person, Name: "Notes"}}},
+	}})
 }
 
-// Hang makes Cloud leave API calls unanswered, or answer them again.
-func (c *Cloud) Hang(silent bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.silent = silent
-}
-
-// Calls counts the API calls.
-func (c *Cloud) Calls() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.asked
-}
-
-func (c *Cloud) login(w http.ResponseWriter, r *http.Request) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	query := url.Values{"state": {r.FormValue("state")}}
-	if c.person != "" {
-		query.Set("api_key", "arc_"+c.person)
-		query.Set("email", c.person+"@example.com")
-	}
-	http.Redirect(w, r, r.FormValue("callback_uri")+"?"+query.Encode(), http.StatusFound)
-}
-
-func (c *Cloud) validate(w http.ResponseWriter, r *http.Request) {
-	c.mu.Lock()
-	c.asked++
-	silent := c.silent
-	principal, known := c.people[bearer(r)]
-	c.mu.Unlock()
-	switch {
-	case silent:
-		<-r.Context().Done()
-	case !known:
-		http.Error(w, "no", http.StatusUnauthorized)
-	default:
-		fmt.Fprintf(w, `{"data":{"principal_id":%q}}`, principal)
+// Hang makes Cloud leave the question whose credentials these are unanswered, or answer it again.
+func (c Cloud) Hang(silent bool) {
+	for _, path := range []string{identitytest.WhoAmIPath, identitytest.ValidatePath} {
+		if silent {
+			c.Cloud.Hang(path)
+		} else {
+			c.Override(path, nil)
+		}
 	}
 }
 
-func bearer(r *http.Request) string {
-	const prefix = "Bearer "
-	return r.Header.Get("Authorization")[len(prefix):]
+// Calls counts how often that was asked.
+func (c Cloud) Calls() int {
+	return c.Count(identitytest.WhoAmIPath) + c.Count(identitytest.ValidatePath)
 }
 
 // Fault is outboxtest's fault of that name.

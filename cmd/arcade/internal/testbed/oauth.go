@@ -17,15 +17,15 @@ func Ada() identitytest.Person {
 	}}
 }
 
-// OAuth starts an Arcade Cloud of today, where these people have accounts; the first of them is in
-// front of the browser.
+// OAuth starts an Arcade Cloud where these people have accounts; the first of them is in front of the
+// browser.
 func (m *Machine) OAuth(people ...identitytest.Person) *identitytest.Cloud {
 	m.Helper()
 	cloud := identitytest.Start(people...)
 	m.Cleanup(cloud.Close)
-	port := FreePort(m)
-	m.Env = append(m.Env, fmt.Sprintf("%s=%d", TestCallback, port))
-	cloud.Set(func(b *identitytest.Behaviour) { b.RedirectURI = fmt.Sprintf("http://127.0.0.1:%d/callback", port) })
+	cloud.Set(func(b *identitytest.Behaviour) {
+		b.RedirectURI = fmt.Sprintf("http://127.0.0.1:%d/callback", m.callback)
+	})
 	return cloud
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
 )
 
 // Tracker records the commands of one program. The fields from Env on are New's, and for tests to
@@ -50,18 +51,10 @@ func New(version, key string) *Tracker {
 		Now:     time.Now,
 		NewAnon: uuid.NewString,
 		NewUUID: func() string { return uuid.Must(uuid.NewV7()).String() },
-		Network: newTransport,
+		Network: func() http.RoundTripper { return httpsend.Transport(nil) },
 		Debug:   os.Stderr,
 		Point:   func(string) {},
 	}
-}
-
-// newTransport reads proxies and SSL_CERT_FILE from the environment, as net/http and crypto/x509
-// do.
-func newTransport() http.RoundTripper {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxResponseHeaderBytes = 64 << 10
-	return t
 }
 
 // ErrNoHome says that there is no directory to keep files in.
@@ -110,4 +103,21 @@ func (t *Tracker) debug(format string, args ...any) {
 	if t.Env("ARCADE_USAGE_DEBUG") == "1" {
 		fmt.Fprintf(t.Debug, "usage: "+format+"\n", args...)
 	}
+}
+
+// ToArcade makes the transport of calls to Arcade Cloud and its Engine, which say who asks as the Python
+// CLI's do.
+func (t *Tracker) ToArcade() http.RoundTripper { return introduced{t.Version, t.Network()} }
+
+type introduced struct {
+	version string
+	next    http.RoundTripper
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (i introduced) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("User-Agent", "arcade-cli-go/"+i.version)
+	r.Header.Set("X-Arcade-CLI-Version", i.version)
+	return i.next.RoundTrip(r)
 }

@@ -1,0 +1,177 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
+	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
+)
+
+// accessToken is that of the credentials file.
+func (m *machine) accessToken() string {
+	m.Helper()
+	return regexp.MustCompile(`access_token: (.*)`).FindStringSubmatch(m.ReadFile("credentials.yaml"))[1]
+}
+
+func TestACommandOfManyKeysShowsARevokedTokenOnce(t *testing.T) {
+	m, cloud := loggedIn(t)
+	cloud.Revoke()
+	revoked, renewals := m.accessToken(), cloud.Count(identitytest.TokenPath)
+	var mu sync.Mutex
+	puts, refused, connections := 0, 0, map[string]bool{}
+	engine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		puts++
+		connections[r.RemoteAddr] = true
+		if r.Header.Get("Authorization") == "Bearer "+revoked {
+			refused++
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		fmt.Fprint(w, `{}`)
+	}))
+	defer engine.Close()
+	args := []string{"secret", "set", "--host", "localhost", "--port", testbed.PortOf(t, engine.URL)}
+	for i := range 100 {
+		args = append(args, fmt.Sprintf("K%d=v", i))
+	}
+	if r := m.Run(args...); r.Code != 0 {
+		t.Fatalf("secret set: %+v", r)
+	}
+	if puts != 101 || refused != 1 || len(connections) > 8 {
+		t.Errorf("%d requests, %d of them refused, on %d connections; want 101, 1, and a handful", puts, refused, len(connections))
+	}
+	if n := cloud.Count(identitytest.TokenPath) - renewals; n != 1 {
+		t.Errorf("%d renewals, want one", n)
+	}
+}
+
+// Whoever is sent to the wrong host must not lose a refresh token by it, and is told what is wrong.
+func TestAForeignEnginesRefusalCostsNoRefreshToken(t *testing.T) {
+	m, cloud := loggedIn(t)
+	engine := secretstest.Start("another key")
+	defer engine.Close()
+	m.Env = append(m.Env, "HTTP_PROXY="+testbed.NewProxy(t, engine.URL, testbed.ProxyRules{}).URL)
+	before, renewals := m.ReadFile("credentials.yaml"), cloud.Count(identitytest.TokenPath)
+	for _, args := range [][]string{{"list"}, {"set", "A=b"}, {"set", "A=b", "C=d"}, {"unset", "A"}} {
+		r := m.Run(append(append([]string{"secret"}, args...), "--host", "engine.example", "--no-tls")...)
+		if want := "Check --host: this login belongs to http://localhost:"; r.Code != 1 || !strings.Contains(r.Stderr, want) || strings.Contains(r.Stderr, "arcade login") {
+			t.Errorf("secret %v: %+v; want exit code 1 and %q", args, r, want)
+		}
+	}
+	if n := cloud.Count(identitytest.TokenPath) - renewals; n != 0 || m.ReadFile("credentials.yaml") != before || len(engine.Requests()) != 4 {
+		t.Errorf("%d renewals, and the Engine was asked %d times; want none, and once by each command", n, len(engine.Requests()))
+	}
+}
+
+// A process that is killed between the answer and the file takes the new tokens with it.
+func TestTwentyBehindOneThatWasKilledShowTheUsedTokenOnce(t *testing.T) {
+	m := newMachine(t)
+	cloud := m.OAuth(testbed.Ada())
+	if r := loginAt(m, cloud); r.Code != 0 {
+		t.Fatalf("login: %+v", r)
+	}
+	m.expire()
+	killed := m.Command("org", "list")
+	killed.Env = append(killed.Env, testbed.TestKillAt+"=renewed")
+	m.Finish(killed)
+	renewals := cloud.Count(identitytest.TokenPath)
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if r := m.Run("org", "list"); r.Code != 1 || !strings.Contains(r.Stderr, "your login has ended.\nRun 'arcade login --host localhost:") {
+				t.Errorf("org list: %+v; want to be told to log in, and where", r)
+			}
+		})
+	}
+	wg.Wait()
+	if n := cloud.Count(identitytest.TokenPath) - renewals; n != 1 {
+		t.Errorf("the used refresh token was shown %d times more, want once", n)
+	}
+	if r := loginAt(m, cloud); r.Code != 0 {
+		t.Errorf("the next login: %+v", r)
+	}
+	m.expire()
+	m.Must("org", "list")
+}
+
+// Arcade's staff tells the versions apart by it, and this program from the Python one.
+func TestRequestsToArcadeSayWhoAsks(t *testing.T) {
+	m, cloud := loggedIn(t)
+	m.Must("org", "list")
+	said := map[string]http.Header{}
+	engine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		said["the Engine"] = r.Header.Clone()
+		fmt.Fprint(w, `{"items": []}`)
+	}))
+	defer engine.Close()
+	m.Must("secret", "list", "--host", "localhost", "--port", testbed.PortOf(t, engine.URL))
+	for _, path := range []string{identitytest.ConfigPath, identitytest.TokenPath, identitytest.WhoAmIPath, identitytest.OrgsPath} {
+		said[path] = cloud.Header(path)
+	}
+	m.WriteCredentials("arc_somebody") // a flusher asks whose that is
+	m.Must("succeed")
+	m.Eventually("Arcade Cloud is asked", func() bool { return m.Cloud.Calls() > 0 })
+	said["a flusher"] = m.Cloud.Header(identitytest.ValidatePath)
+	for who, header := range said {
+		if agent, version := header.Get("User-Agent"), header.Get("X-Arcade-CLI-Version"); agent != "arcade-cli-go/dev" || version != "dev" {
+			t.Errorf("%s was asked by %q of the version %q, want arcade-cli-go/dev and dev", who, agent, version)
+		}
+	}
+}
+
+// What cannot be right is no reason to keep a key unchecked.
+func TestAKeyIsNotKeptForACloudThatCannotBe(t *testing.T) {
+	other := httptest.NewTLSServer(http.NotFoundHandler())
+	defer other.Close()
+	for name, at := range map[string][]string{
+		"a name that nobody has":           {"--host", "cloud.invalid"},
+		"a certificate that nobody trusts": {"--host", thisMachine, "--port", testbed.PortOf(t, other.URL)},
+	} {
+		m := newMachine(t)
+		r := m.RunWith("arc_x", append([]string{"login", "--with-key"}, at...)...)
+		if r.Code != 1 || !strings.Contains(r.Stderr, "Check --host") || strings.Contains(r.Stderr, "unchecked") {
+			t.Errorf("%s: %+v; want an error", name, r)
+		}
+		if r := m.Run("whoami"); r.Code != 1 || !strings.Contains(r.Stderr, "not logged in") {
+			t.Errorf("%s: afterwards whoami says %+v; want nothing to be kept", name, r)
+		}
+	}
+}
+
+func TestWhoamiSaysWhatIsInForceAndWhetherThatWorks(t *testing.T) {
+	m := newMachine(t)
+	m.Env = append(m.Env, "ARCADE_USAGE_TRACKING=0", "HTTPS_PROXY=http://127.0.0.1:1") // nobody gets to the real one
+	m.Cloud.Meet("ada")
+	for name, c := range map[string]struct {
+		credentials string
+		env         []string
+		args        []string
+		code        int
+		stdout      string
+		stderr      string
+	}{
+		"a key that nobody can be asked about": {"", []string{"ARCADE_API_KEY=arc_x"}, nil, 0, "it was not checked, since Arcade Cloud did not answer\n", ""},
+		"a key without a home":                 {"", []string{"ARCADE_API_KEY=arc_x", "HOME="}, nil, 0, "ARCADE_API_KEY is set", ""},
+		"a key beside a damaged login":         {"[", []string{"ARCADE_API_KEY=arc_x"}, nil, 0, "ARCADE_API_KEY is set", "Warning: the credentials file is damaged."},
+		"a login that nobody can be asked about": {"cloud: {api: {key: arc_x}, coordinator_url: 'http://127.0.0.1:1'}\n", nil, nil, 0,
+			"was not checked, since Arcade Cloud did not answer (an API key)\n", ""},
+		"a login that nobody was to be asked about": {"cloud: {api: {key: arc_x}, coordinator_url: 'http://127.0.0.1:1'}\n", nil, []string{"--offline"}, 0,
+			"was not checked (an API key)\n", ""},
+		"a name in foreign letters": {"cloud: {api: {key: arc_x}, coordinator_url: 'https://cloud.аrcade.dev:8443'}\n", nil, []string{"--offline"}, 0,
+			"https://cloud.xn--rcade-3ve.dev:8443\n", ""},
+	} {
+		m.writeFile("credentials.yaml", c.credentials)
+		r := m.With(c.env...).Run(append([]string{"whoami"}, c.args...)...)
+		if r.Code != c.code || !strings.Contains(r.Stdout, c.stdout) || !strings.HasPrefix(r.Stderr, c.stderr) || c.stderr == "" && r.Stderr != "" {
+			t.Errorf("%s: whoami ends with %d and says\n%s%s\nwant %d, %q and %q", name, r.Code, r.Stdout, r.Stderr, c.code, c.stdout, c.stderr)
+		}
+	}
+}
