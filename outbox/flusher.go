@@ -66,7 +66,62 @@ func deliverDetached(config func() (Config, error)) error {
 		outbox: o, wait: lockPatience, patience: flusherPatience,
 		lingers: os.Getenv(aloneVariable) == "", heard: func() { os.Stdout.Close() },
 	}
-	_, err = d.run(ctx)
+	return o.log(d.run(ctx))
+}
+
+// runPause is how often Run looks for messages.
+const runPause = time.Second
+
+// Run delivers until ctx ends, for a program that has no end of its own. Recording need not wait for
+// it: it has the database open for itself. It returns ctx's error, or one of New.
+func (o *Outbox) Run(ctx context.Context) error {
+	own, err := New(o.cfg)
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	pause := time.NewTicker(runPause)
+	defer pause.Stop()
+	var seen [4]int64
+	var next time.Time // a delivery was put off until then
+	for {
+		if stamp := own.store.Stamp(); stamp != seen || !next.IsZero() && !own.cfg.Now().Before(next) {
+			d := &delivery{outbox: own, wait: lockPatience, heard: func() {}}
+			err := own.log(d.run(ctx))
+			seen, next = own.store.Stamp(), own.retryAt(ctx, err)
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// retryAt is when a delivery that ended with err may be tried again; zero: when the database changes.
+func (o *Outbox) retryAt(ctx context.Context, err error) (next time.Time) {
+	if err == nil || errors.Is(err, ErrOff) || errors.Is(err, ErrNone) {
+		return next
+	}
+	_ = o.View(ctx, func(tx *Tx) error { // what cannot be read is tried again soon
+		next = tx.schedule.Next(tx.now)
+		return nil
+	})
+	if next.IsZero() {
+		next = o.cfg.Now().Add(lockPatience)
+	}
+	return next
+}
+
+// log tells Config.Log how a delivery has ended, and returns its error.
+func (o *Outbox) log(done Result, err error) error {
+	switch {
+	case o.cfg.Log == nil:
+	case err != nil:
+		o.cfg.Log.Warn("delivery ended early", "delivered", done.Delivered, "dead", done.Dead, "error", err)
+	case done != Result{}:
+		o.cfg.Log.Info("delivered", "delivered", done.Delivered, "dead", done.Dead)
+	}
 	return err
 }
 

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
 
@@ -54,6 +56,20 @@ func (tx *Tx) Add(ctx context.Context, m Message) error {
 	tx.added++
 	tx.heldOne = tx.heldOne || m.held()
 	return tx.dropOverflow(ctx, seq)
+}
+
+// InstallID returns the random UUID that stands for this installation: made once, kept with the queue,
+// and another one after Forget. It is for embedders that have no identity of their own.
+func (tx *Tx) InstallID(ctx context.Context) (id string, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT coalesce(install_id, '') FROM delivery`).Scan(&id)
+	if err != nil || id != "" {
+		return id, err
+	}
+	id = uuid.NewString()
+	if _, err := tx.ExecContext(ctx, `UPDATE delivery SET install_id = ?`, id); err != nil {
+		return "", fmt.Errorf("keep the installation's id: %w", err)
+	}
+	return id, nil
 }
 
 // Held selects messages whose distinct id is not known yet. Empty fields match all.

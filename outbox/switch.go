@@ -64,6 +64,19 @@ func (o *Outbox) Clear(ctx context.Context, also func(tx *Tx) error) (erased int
 	return erased, err
 }
 
+// Forget is Clear, and has InstallID make another id.
+func (o *Outbox) Forget(ctx context.Context, also func(tx *Tx) error) (erased int, err error) {
+	return o.Clear(ctx, func(tx *Tx) error {
+		if _, err := tx.ExecContext(ctx, `UPDATE delivery SET install_id = NULL`); err != nil {
+			return err
+		}
+		if also == nil {
+			return nil
+		}
+		return also(tx)
+	})
+}
+
 // eraseWait is how long erasing waits for readers to let go of the WAL.
 const eraseWait = 5 * time.Second
 

@@ -21,3 +21,6 @@ CREATE TABLE machines (
 ) STRICT;
 INSERT INTO machines (mark, seen_at)
   SELECT machine, coalesce(last_success_at, 0) FROM delivery WHERE machine IS NOT NULL AND machine <> '';
+
+-- The embedder's anonymous id of this installation, if it has asked for one.
+ALTER TABLE delivery ADD COLUMN install_id TEXT;

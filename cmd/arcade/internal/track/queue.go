@@ -271,7 +271,7 @@ func (q *Queue) Clear(ctx context.Context) (erased int, err error) {
 // Forget erases every message and all that says who this home was, usage.json included, and keeps
 // what `arcade usage enable` and `disable` have left. It returns like Disable.
 func (q *Queue) Forget(ctx context.Context) (erased int, late bool, err error) {
-	erased, err = q.box.Clear(ctx, func(tx *outbox.Tx) error { return identity.Forget(ctx, tx.Tx, q.home.mirror()) })
+	erased, err = q.box.Forget(ctx, func(tx *outbox.Tx) error { return identity.Forget(ctx, tx.Tx, q.home.mirror()) })
 	if err != nil {
 		return 0, false, err
 	}
