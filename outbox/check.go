@@ -11,15 +11,11 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
 
-// recordRoom is what has to be free on the disk, in bytes, for an event to be recorded: what its pages
-// take in the WAL and then in the database, and what settling it will write.
-const recordRoom = 128 << 10
-
 // Check tries what Record would need, and undoes it: the directory, the write lock, the database, room
 // on the disk, the flusher's lock, the program that it is. Its error says what is missing; it can be all
 // those of this package but ErrNone, ErrOff and ErrBusy. Where there is no database it creates none.
 func (o *Outbox) Check(ctx context.Context) error {
-	if err := o.store.Try(ctx, recordRoom); err != nil {
+	if err := o.store.Try(ctx); err != nil {
 		return err
 	}
 	lock, err := os.OpenFile(o.flusherLock(), os.O_RDWR, 0)

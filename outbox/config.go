@@ -61,7 +61,7 @@ type Config struct {
 	// machine. Nil means math/rand.
 	Jitter func() float64
 	// LockWait bounds the wait for the write lock; afterwards SQLite's own locking decides.
-	// BusyWait bounds that. Zero means five seconds each.
+	// BusyWait bounds that. Zero means five seconds and one.
 	LockWait, BusyWait time.Duration
 	// Start starts the flusher's process: the variable marker tells it what it is, environment is
 	// what it needs. Nil means detach.Start. A test of a program that records sets it, or calls
@@ -113,7 +113,7 @@ func New(cfg Config) (*Outbox, error) {
 	}
 	return &Outbox{cfg: cfg, store: store.New(store.Config{
 		Path: cfg.Path, Schemas: schemas, Existing: cfg.existing,
-		LockWait: cfg.LockWait, BusyWait: cfg.BusyWait, Now: cfg.Now, Point: cfg.Point,
+		LockWait: cfg.LockWait, BusyWait: cfg.BusyWait, Point: cfg.Point,
 	})}, nil
 }
 

@@ -48,11 +48,8 @@ func (o *Outbox) markOff() error {
 	if err := store.CreateFile(o.offPath()); err != nil {
 		return err
 	}
-	file, err := os.OpenFile(o.offPath(), os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(file.Sync(), file.Close())
+	_, err := store.SyncFile(o.offPath())
+	return err
 }
 
 func (tx *Tx) setConsent(ctx context.Context, on bool) error {
@@ -72,7 +69,7 @@ func (o *Outbox) Enable(ctx context.Context) error {
 		if err := os.Remove(o.offPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		return o.write(ctx, func(tx *Tx) error { return tx.setConsent(ctx, true) })
+		return o.write(ctx, func(tx *Tx) error { return tx.setConsent(ctx, true) }, nil)
 	})
 }
 
@@ -98,34 +95,22 @@ func (o *Outbox) Clear(ctx context.Context, also func(tx *Tx) error) (erased int
 	return o.erase(ctx, also)
 }
 
-// erase overwrites what it deletes with zeros (secure_delete) and gives all pages and the WAL
-// back, so that the messages are gone from the disk as far as SQLite can see to it. A corrupt
-// database that was set aside goes, too.
+// erase leaves nothing on the disk of what it deletes, as far as SQLite can see to it.
 func (o *Outbox) erase(ctx context.Context, also func(tx *Tx) error) (erased int, err error) {
-	err = o.store.Locked(ctx, func() error {
-		var tx *Tx
-		err := o.write(ctx, func(now *Tx) (err error) {
+	var tx *Tx
+	var after error
+	err = o.store.Erase(ctx, func(sqlTx *sql.Tx) error {
+		return o.atHome(ctx, sqlTx, func(now *Tx) (err error) {
 			tx = now
-			if _, err := tx.ExecContext(ctx, "PRAGMA secure_delete = on"); err != nil {
-				return err
-			}
 			if err := also(tx); err != nil {
 				return err
 			}
 			erased, err = tx.eraseAll(ctx)
 			return err
 		})
-		if err != nil {
-			return err
-		}
-		err = o.store.Shrink(ctx, 0, eraseWait) // 0: every page
-		return errors.Join(err, tx.committed(), o.store.RemoveAside())
-	})
-	return erased, err
+	}, func() { after = tx.committed() })
+	return erased, errors.Join(err, after)
 }
-
-// eraseWait is how long erasing waits for readers to let go of the WAL.
-const eraseWait = 5 * time.Second
 
 func (tx *Tx) eraseAll(ctx context.Context) (waiting int, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT count(*) FROM messages WHERE state = 'pending'`).Scan(&waiting)

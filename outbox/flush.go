@@ -191,7 +191,7 @@ func (d *delivery) drain(ctx context.Context) error {
 			batch, err = d.take(ctx) // there may be others, or take says why not
 			continue
 		case errors.Is(failed, errWithdrawn): // an index may know of messages that cannot be found
-			return errors.Join(&Delay{Reason: "the queue is damaged", Code: CodeDamaged}, d.outbox.store.Mend(ctx))
+			return &Delay{Reason: "the queue is damaged", Code: CodeDamaged}
 		case failed != nil && ctx.Err() != nil && !errors.Is(failed, ErrOff):
 			return timeUp(ctx)
 		case failed != nil:
@@ -233,11 +233,7 @@ func (d *delivery) send(ctx context.Context, batch []Message) (sent []Message, v
 		return nil, v, fmt.Errorf("encode: %w", err)
 	}
 	batch = batch[:n]
-	err = d.reserve(ctx, batch)
-	if errors.Is(err, ErrFull) && n > 1 { // there may be room to settle fewer
-		return d.send(ctx, batch[:n/2])
-	}
-	if err != nil {
+	if err := d.stillWanted(ctx, batch); err != nil {
 		return nil, v, err
 	}
 	d.outbox.cfg.Point("before-request")

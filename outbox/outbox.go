@@ -20,12 +20,13 @@ var (
 
 	ErrNewer        = store.ErrNewer        // a newer program has migrated the database
 	ErrForeign      = store.ErrForeign      // the file is somebody else's database
-	ErrDamaged      = store.ErrDamaged      // the next transaction replaces it
+	ErrDamaged      = store.ErrDamaged      // the next transaction sets it aside
 	ErrFull         = store.ErrFull         // the disk
 	ErrReadOnly     = store.ErrReadOnly     // the disk
 	ErrPermission   = store.ErrPermission   // as *PermissionError
 	ErrNotDirectory = store.ErrNotDirectory // what should hold the database
 	ErrNotFile      = store.ErrNotFile      // what should be the database
+	ErrUnreadable   = store.ErrUnreadable   // and the system does not say why
 	ErrLocked       = store.ErrLocked       // by another process, for longer than anybody waits
 )
 
@@ -73,28 +74,22 @@ func (o *Outbox) record(ctx context.Context, change func(tx *Tx) error) (r Recor
 	if o.cfg.Consent == Withdrawn || o.cfg.Consent == Stored && !o.ConsentBeside().On {
 		return r, ErrOff
 	}
-	if err := o.store.Spare(ctx, recordRoom); err != nil {
+	if err := o.store.Spare(ctx); err != nil {
 		return r, errors.Join(err, o.relieve(ctx))
 	}
 	var tx *Tx
-	err = o.store.Locked(ctx, func() error {
-		err := o.write(ctx, func(now *Tx) error {
-			tx = now
-			if !tx.mayRecord() {
-				return ErrOff
-			}
-			if r.First = tx.consent.Since.IsZero(); r.First { // from now on the user has been told
-				if err := tx.setConsent(ctx, true); err != nil {
-					return err
-				}
-			}
-			return change(tx)
-		})
-		if err == nil {
-			r.Trouble = tx.committed()
+	err = o.write(ctx, func(now *Tx) error {
+		tx = now
+		if !tx.mayRecord() {
+			return ErrOff
 		}
-		return err
-	})
+		if r.First = tx.consent.Since.IsZero(); r.First { // from now on the user has been told
+			if err := tx.setConsent(ctx, true); err != nil {
+				return err
+			}
+		}
+		return change(tx)
+	}, func() { r.Trouble = tx.committed() })
 	if err != nil {
 		return Recorded{}, err
 	}
@@ -121,17 +116,13 @@ func (o *Outbox) Update(ctx context.Context, change func(tx *Tx) error) error {
 	if change == nil {
 		return errNothing
 	}
-	return o.store.Locked(ctx, func() error {
-		var tx *Tx
-		err := o.write(ctx, func(now *Tx) error {
-			tx = now
-			return change(tx)
-		})
-		if err != nil {
-			return err
-		}
-		return tx.committed()
-	})
+	var tx *Tx
+	var after error
+	err := o.write(ctx, func(now *Tx) error {
+		tx = now
+		return change(tx)
+	}, func() { after = tx.committed() })
+	return errors.Join(err, after)
 }
 
 // View runs look in a transaction that cannot write, without the lock: looking at the queue
@@ -149,16 +140,18 @@ func (o *Outbox) View(ctx context.Context, look func(tx *Tx) error) error {
 	})
 }
 
-// write runs fn in a transaction of a database that is at home on this machine.
-func (o *Outbox) write(ctx context.Context, fn func(tx *Tx) error) error {
-	return o.store.Write(ctx, func(sqlTx *sql.Tx) error {
-		tx, err := o.begin(ctx, sqlTx)
-		if err != nil {
-			return err
-		}
-		if err := o.settleIn(ctx, tx); err != nil {
-			return err
-		}
-		return fn(tx)
-	})
+// write runs fn in a transaction of a database that is at home on this machine, and committed after it, with the lock still held.
+func (o *Outbox) write(ctx context.Context, fn func(tx *Tx) error, committed func()) error {
+	return o.store.Write(ctx, func(sqlTx *sql.Tx) error { return o.atHome(ctx, sqlTx, fn) }, committed)
+}
+
+func (o *Outbox) atHome(ctx context.Context, sqlTx *sql.Tx, fn func(tx *Tx) error) error {
+	tx, err := o.begin(ctx, sqlTx)
+	if err != nil {
+		return err
+	}
+	if err := o.settleIn(ctx, tx); err != nil {
+		return err
+	}
+	return fn(tx)
 }

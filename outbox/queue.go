@@ -259,23 +259,9 @@ func (d *delivery) release(ctx context.Context, tx *Tx, batch []Message) error {
 	return nil
 }
 
-// settleRoom is what settling a batch may write, in bytes: the pages that it is on, those of its indexes,
-// and some more.
-func settleRoom(batch []Message) (size int64) {
-	size = 64 << 10
-	for _, m := range batch {
-		size += 512 + int64(len(m.Properties))
-	}
-	return size
-}
-
-// reserve looks once more, when the request is about to leave: since the batch was taken the user
-// may have switched tracking off or erased it. What cannot be settled, because the disk is full,
-// is not sent.
-func (d *delivery) reserve(ctx context.Context, batch []Message) error {
-	if err := d.outbox.store.Reserve(ctx, settleRoom(batch)); err != nil {
-		return err
-	}
+// stillWanted looks once more, when the request is about to leave: since the batch was taken the user
+// may have switched tracking off or erased it.
+func (d *delivery) stillWanted(ctx context.Context, batch []Message) error {
 	if version, err := d.outbox.store.Version(ctx); err == nil && version == d.seen {
 		return nil
 	}
