@@ -23,12 +23,15 @@ var (
 
 	ErrNewer        = store.ErrNewer        // a newer program has migrated the database
 	ErrForeign      = store.ErrForeign      // the file is somebody else's database
-	ErrDamaged      = store.ErrDamaged      // the next transaction replaces it
+	ErrDamaged      = store.ErrDamaged      // the next transaction sets it aside
+	ErrCopies       = store.ErrCopies       // an ErrDamaged that is not set aside: three copies are kept already
 	ErrFull         = store.ErrFull         // the disk
 	ErrReadOnly     = store.ErrReadOnly     // the disk
 	ErrPermission   = store.ErrPermission   // as *PermissionError
 	ErrNotDirectory = store.ErrNotDirectory // what should hold the database
 	ErrNotFile      = store.ErrNotFile      // what should be the database
+	ErrDangling     = store.ErrDangling     // an ErrNotFile: a link that leads nowhere
+	ErrUnreadable   = store.ErrUnreadable   // and the system does not say why
 	ErrLocked       = store.ErrLocked       // by another process, for longer than a command waits
 )
 

@@ -22,6 +22,7 @@ package outbox
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -85,7 +86,7 @@ type Config struct {
 	// machine. Nil means math/rand.
 	Jitter func() float64
 	// LockWait bounds the wait for the write lock; afterwards SQLite's own locking decides.
-	// BusyWait bounds that. Zero means five seconds each.
+	// BusyWait bounds that. Zero means five seconds and one.
 	LockWait, BusyWait time.Duration
 	// Start starts the flusher's process: the variable marker tells it what it is, environment is
 	// what it needs. Nil means detach.Start, and where the end of this process would take the flusher
@@ -132,7 +133,10 @@ func New(cfg Config) (*Outbox, error) {
 	}
 	cfg.Path = path
 	cfg = withDefaults(cfg)
-	schemas := []store.Schema{{Name: "queue", Migrations: migrations.Queue()}}
+	o := &Outbox{cfg: cfg}
+	schemas := []store.Schema{{
+		Name: "queue", Migrations: migrations.Queue(), Before: map[int]func(context.Context, *sql.Tx) error{3: o.keepSwitch},
+	}}
 	if cfg.Tables != nil {
 		tables := store.Schema{Name: "tables", Migrations: cfg.Tables}
 		if err := tables.Check(); err != nil {
@@ -140,10 +144,30 @@ func New(cfg Config) (*Outbox, error) {
 		}
 		schemas = append(schemas, tables)
 	}
-	return &Outbox{cfg: cfg, store: store.New(store.Config{
+	o.store = store.New(store.Config{
 		Path: cfg.Path, Schemas: schemas, Existing: cfg.existing,
-		LockWait: cfg.LockWait, BusyWait: cfg.BusyWait, Now: cfg.Now, Point: cfg.Point,
-	})}, nil
+		LockWait: cfg.LockWait, BusyWait: cfg.BusyWait, Point: cfg.Point,
+	})
+	return o, nil
+}
+
+// keepSwitch makes the file of a switch that an earlier version has kept in the database.
+func (o *Outbox) keepSwitch(ctx context.Context, tx *sql.Tx) error {
+	var off bool
+	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM consent WHERE NOT tracking)`).Scan(&off)
+	if err != nil || !off {
+		return err
+	}
+	return o.markOff()
+}
+
+// markOff makes the file that is the switch. It is synced: what comes next may erase what waits.
+func (o *Outbox) markOff() error {
+	if err := store.CreateFile(o.offPath()); err != nil {
+		return err
+	}
+	_, err := store.SyncFile(o.offPath())
+	return err
 }
 
 func withDefaults(cfg Config) Config {

@@ -13,10 +13,6 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
 
-// recordRoom is what has to be free on the disk, in bytes, for an event to be recorded: what its pages
-// take in the WAL and then in the database, and what settling it will write.
-const recordRoom = 128 << 10
-
 // Recorded says what Record did beside committing.
 type Recorded struct {
 	// First means that nothing was ever recorded here: the user has to be told what is.
@@ -44,7 +40,7 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 	if o.isOff() {
 		return r, ErrOff
 	}
-	if err := o.store.Spare(ctx, recordRoom); err != nil {
+	if err := o.store.Spare(ctx); err != nil {
 		err = errors.Join(err, o.relieve(ctx))
 		o.note(false, err)
 		return r, err
@@ -166,6 +162,10 @@ func (o *Outbox) Update(ctx context.Context, change func(tx *Tx) error) (err err
 	return errors.Join(err, trouble)
 }
 
+// Copies returns the paths of damaged databases that were set aside, oldest first. They stay until Clear,
+// Disable or Forget erases them.
+func (o *Outbox) Copies() ([]string, error) { return o.store.Copies() }
+
 // View runs look in a transaction that cannot write, without the lock: looking at the queue
 // changes nothing and waits for nobody. It returns ErrNone when there is no database.
 func (o *Outbox) View(ctx context.Context, look func(tx *Tx) error) error {
@@ -212,7 +212,7 @@ func (o *Outbox) relieve(ctx context.Context) error {
 // on the disk, the flusher's lock, the program that it is. Its error says what is missing; it can be all
 // those of this package but ErrNone, ErrOff and ErrBusy. Where there is no database it creates none.
 func (o *Outbox) Check(ctx context.Context) error {
-	if err := o.store.Try(ctx, recordRoom); err != nil {
+	if err := o.store.Try(ctx); err != nil {
 		return err
 	}
 	lock, err := os.OpenFile(o.flusherLock(), os.O_RDWR, 0)

@@ -6,9 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"time"
-
-	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
 
 // Enable switches tracking on.
@@ -35,18 +32,6 @@ func (o *Outbox) Disable(ctx context.Context) (erased int, err error) {
 	return erased, err
 }
 
-// markOff makes the file that is the switch. It is synced: what comes next erases what waits.
-func (o *Outbox) markOff() error {
-	if err := store.CreateFile(o.offPath()); err != nil {
-		return err
-	}
-	file, err := os.OpenFile(o.offPath(), os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(file.Sync(), file.Close())
-}
-
 // Clear erases every message and returns how many were waiting. also, when not nil, changes
 // tables of the caller's in the same transaction.
 //
@@ -54,14 +39,21 @@ func (o *Outbox) markOff() error {
 // that the messages are gone from the disk as far as SQLite can see to it. Damaged databases that were
 // set aside go, too.
 func (o *Outbox) Clear(ctx context.Context, also func(tx *Tx) error) (erased int, err error) {
-	err = o.store.Locked(ctx, func() (err error) {
-		erased, err = o.clear(ctx, also)
-		if err != nil {
+	var tx *Tx
+	var trouble error
+	err = o.store.Erase(ctx, func(sqlTx *sql.Tx) (err error) {
+		if tx, err = o.begin(ctx, sqlTx); err != nil {
 			return err
 		}
-		return errors.Join(o.store.Shrink(ctx, 0, eraseWait), o.store.RemoveAside()) // 0: every page
-	})
-	return erased, err
+		if also != nil {
+			if err := also(tx); err != nil {
+				return err
+			}
+		}
+		erased, err = tx.eraseAll(ctx)
+		return err
+	}, func() { trouble = tx.committed() })
+	return erased, errors.Join(err, trouble)
 }
 
 // Forget is Clear, and has InstallID make another id.
@@ -75,28 +67,4 @@ func (o *Outbox) Forget(ctx context.Context, also func(tx *Tx) error) (erased in
 		}
 		return also(tx)
 	})
-}
-
-// eraseWait is how long erasing waits for readers to let go of the WAL.
-const eraseWait = 5 * time.Second
-
-func (o *Outbox) clear(ctx context.Context, also func(tx *Tx) error) (erased int, err error) {
-	var tx *Tx
-	var trouble error
-	err = o.store.Write(ctx, func(sqlTx *sql.Tx) (err error) {
-		if tx, err = o.begin(ctx, sqlTx); err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, "PRAGMA secure_delete = on"); err != nil {
-			return err
-		}
-		if also != nil {
-			if err := also(tx); err != nil {
-				return err
-			}
-		}
-		erased, err = tx.eraseAll(ctx)
-		return err
-	}, func() { trouble = tx.committed() })
-	return erased, errors.Join(err, trouble)
 }

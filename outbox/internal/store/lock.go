@@ -3,15 +3,13 @@ package store
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
 )
-
-// lockSuffix names the file of the write lock.
-const lockSuffix = ".lock"
 
 // FileLock is an exclusive lock on a file. The kernel frees it when the process dies.
 type FileLock struct {
@@ -23,15 +21,19 @@ type FileLock struct {
 // its error comes back at once. The file is never removed: a process could otherwise lock a file
 // that no other process can find.
 func Lock(ctx context.Context, path string, wait time.Duration) (*FileLock, error) {
-	if err := MakeLock(path); err != nil {
-		return nil, err
+	lock, err := LockExisting(ctx, path, wait)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := CreateFile(path); err != nil {
+			return nil, err
+		}
+		return LockExisting(ctx, path, wait)
 	}
-	return LockExisting(ctx, path, wait)
+	return lock, err
 }
 
 // MakeLock makes the file of a lock, if it is not there yet.
 func MakeLock(path string) error {
-	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+	if exists(path) {
 		return nil
 	}
 	return CreateFile(path)
@@ -47,7 +49,7 @@ func LockExisting(ctx context.Context, path string, wait time.Duration) (*FileLo
 		return nil, err
 	}
 	file := flock.New(path, flock.SetFlag(os.O_RDWR))
-	took, err := file.TryLock()
+	took, err := uninterrupted(file.TryLock)
 	switch {
 	case err != nil:
 		return nil, err
@@ -57,7 +59,10 @@ func LockExisting(ctx context.Context, path string, wait time.Duration) (*FileLo
 		return nil, ErrLocked
 	}
 	granted := make(chan error, 1)
-	go func() { granted <- lockInQueue(file) }()
+	go func() {
+		_, err := uninterrupted(func() (bool, error) { return true, file.Lock() })
+		granted <- err
+	}()
 	patience := time.NewTimer(wait)
 	defer patience.Stop()
 	select {
@@ -78,12 +83,12 @@ func LockExisting(ctx context.Context, path string, wait time.Duration) (*FileLo
 	return nil, err
 }
 
-// lockInQueue starts again when a signal has ended the wait, as it does on some file systems.
-func lockInQueue(file *flock.Flock) (err error) {
-	for err = file.Lock(); errors.Is(err, syscall.EINTR); {
-		err = file.Lock()
+// uninterrupted begins again what a signal has ended, as it does on some file systems.
+func uninterrupted(lock func() (bool, error)) (took bool, err error) {
+	for took, err = lock(); errors.Is(err, syscall.EINTR); {
+		took, err = lock()
 	}
-	return err
+	return took, err
 }
 
 // Release gives the lock back.
@@ -93,10 +98,34 @@ func (l *FileLock) Release() { _ = l.file.Close() } // closing a file that is on
 // longer than a moment.
 func IsLocked(path string) bool {
 	file := flock.New(path, flock.SetFlag(os.O_RDWR))
-	took, err := file.TryRLock()
+	took, err := uninterrupted(file.TryRLock)
 	if err != nil { // never locked by anybody, or not ours to know
 		return false
 	}
 	defer file.Close()
 	return !took
+}
+
+const (
+	// shortWait is how long a lock is waited for that somebody has just waited for in vain, and vainTime how long
+	// that counts.
+	shortWait = 250 * time.Millisecond
+	vainTime  = time.Minute
+)
+
+// noteVain notes that a lock was waited for in vain, where only those look who do not get it at once: the time of the
+// lock's file is when that no longer counts.
+func noteVain(lock string) {
+	until := time.Now().Add(vainTime)
+	_ = os.Chtimes(lock, until, until) // without it, the next one waits longer
+}
+
+// wasVain tells whether a lock was waited for in vain lately, and nobody has written to the database since.
+func wasVain(lock, database string) bool {
+	info, err := os.Stat(lock)
+	if err != nil {
+		return false
+	}
+	left := time.Until(info.ModTime())
+	return left > 0 && left <= vainTime && !writtenAfter(database, info.ModTime().Add(-vainTime))
 }
