@@ -32,20 +32,26 @@ func Portal(status int) outbox.Verdict {
 
 func httpStatus(status int) string { return "HTTP " + strconv.Itoa(status) }
 
-func (j Judge) judge(a Answer) outbox.Verdict {
+// Judge says what an answer means, and how long it asks to wait if it means later.
+func (j Judge) Judge(a Answer) outbox.Answer {
 	v := j.verdict(a)
-	if v.Outcome == outbox.Later {
-		now := time.Now
-		if j.Now != nil {
-			now = j.Now
-		}
-		v.RetryAfter = retryAfter(a.Header.Get("Retry-After"), now())
+	if v.Outcome != outbox.Later {
+		return outbox.Answer{Verdict: v}
 	}
-	return v
+	return outbox.Answer{Verdict: v, RetryAfter: j.RetryAfter(a)}
+}
+
+// RetryAfter is how long an answer asks to wait, at most an hour.
+func (j Judge) RetryAfter(a Answer) time.Duration {
+	now := time.Now
+	if j.Now != nil {
+		now = j.Now
+	}
+	return retryAfter(a.Header.Get("Retry-After"), now())
 }
 
 func (j Judge) verdict(a Answer) outbox.Verdict {
-	status, page := a.Status, isPage(a)
+	status, page := a.Status, a.IsPage()
 	with := " (" + httpStatus(status) + ")"
 	switch {
 	case status == http.StatusNetworkAuthenticationRequired:
@@ -69,7 +75,7 @@ func (j Judge) verdict(a Answer) outbox.Verdict {
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return outbox.Verdict{Outcome: outbox.NotAllowed, Code: outbox.CodeKey, Reason: "the key was not taken" + with}
 	case slices.Contains(j.Refusals, status):
-		return outbox.Verdict{Outcome: outbox.Refused, Code: outbox.CodeRefused, Reason: "refused" + with}
+		return outbox.Verdict{Outcome: outbox.Fewer, Code: outbox.CodeRefused, Reason: "refused" + with}
 	default:
 		return Unexpected(status)
 	}
@@ -77,9 +83,9 @@ func (j Judge) verdict(a Answer) outbox.Verdict {
 
 func isSuccess(status int) bool { return status >= 200 && status < 300 }
 
-// isPage tells a page for people, by its type or by its first character: no program that takes
+// IsPage tells a page for people, by its type or by its first character: no program that takes
 // events answers with one.
-func isPage(a Answer) bool {
+func (a Answer) IsPage() bool {
 	kind, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
 	if kind == "text/html" || kind == "application/xhtml+xml" {
 		return true
