@@ -21,6 +21,8 @@ var (
 	// work once more, so none is started. A test's program is one without Main.
 	ErrNoMain = errors.New("no flusher is started: call outbox.Main first in main")
 
+	ErrNested = store.ErrNested // Record within Record, or another transaction within one
+
 	ErrNewer        = store.ErrNewer        // a newer program has migrated the database
 	ErrForeign      = store.ErrForeign      // the file is somebody else's database
 	ErrDamaged      = store.ErrDamaged      // the next transaction sets it aside

@@ -114,7 +114,7 @@ const (
 // embedder's to keep apart from flags and aliases.
 const marker = "OUTBOX_FLUSHER"
 
-// Outbox is the queue in one database file. It belongs to one goroutine at a time; any number
+// Outbox is the queue in one database file. Any number of goroutines may use it, and any number
 // of processes may have the same file open.
 type Outbox struct {
 	cfg   Config

@@ -16,6 +16,8 @@ var (
 	ErrOlder = fmt.Errorf("the database is of an older version: %w", ErrNone)
 	// ErrNewer means that a newer program has migrated the database. This one leaves it alone.
 	ErrNewer = errors.New("the database was written by a newer version")
+	// ErrNested means that a transaction was begun within another one.
+	ErrNested = errors.New("a transaction is begun within another one")
 	// ErrForeign means that the file is somebody else's database. It is left alone.
 	ErrForeign = errors.New("the database is not this program's")
 )

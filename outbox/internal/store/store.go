@@ -16,15 +16,19 @@ import (
 	"time"
 )
 
-// Store is a database file that is opened when it is first needed. It belongs to one goroutine at a
-// time; any number of processes may have the same file open.
+// Store is a database file that is opened when it is first needed. Any number of goroutines may use it,
+// one at a time works on it; any number of processes may have the same file open.
 type Store struct {
 	cfg    Config
+	turn   turn
 	db     *database   // nil: not open
 	last   os.FileInfo // what was open last
 	within hold
 	vain   bool // the lock was waited for in vain, so it is not waited for again
 	wrote  bool // since the last Leave
+	inside bool // the function of a Write
+	// commits counts them.
+	commits int64
 }
 
 // hold says how the store's work is guarded.
@@ -58,7 +62,9 @@ func (s *Store) lockPath() string { return s.cfg.Path + lockSuffix }
 // When the lock cannot be had in time fn runs all the same: SQLite's own locking still guards a database that
 // is complete. When ctx ends while the lock is waited for, its error is returned.
 func (s *Store) Locked(ctx context.Context, fn func() error) (err error) {
-	if s.within != unguarded {
+	end, nested := s.turn.take()
+	defer end()
+	if nested {
 		return fn()
 	}
 	lock, err := s.lock(ctx)
@@ -119,9 +125,13 @@ func (s *Store) lock(ctx context.Context) (lock *FileLock, err error) {
 // when it is damaged, set aside and begun again as needed.
 //
 // An error that is the file's is met twice before it is believed, so change is run up to three times: it must not keep
-// what an earlier run of it produced. Its own errors come back unchanged, after one run.
+// what an earlier run of it produced. Its own errors come back unchanged, after one run. Within change
+// another Write is ErrNested: the second transaction would wait for the first.
 func (s *Store) Write(ctx context.Context, change func(tx *sql.Tx) error, committed func()) error {
 	return s.Locked(ctx, func() error {
+		if s.inside {
+			return ErrNested
+		}
 		err := s.work(ctx, "write to the database", func(db *database) error { return s.transact(ctx, db, change) })
 		if err == nil && committed != nil {
 			committed()
@@ -139,11 +149,16 @@ func (s *Store) transact(ctx context.Context, db *database, change func(tx *sql.
 		}()
 	}
 	err := inTransaction(ctx, db.DB, func(tx *sql.Tx) error {
-		defer s.cfg.Point("before-commit")
+		s.inside = true
+		defer func() {
+			s.inside = false
+			s.cfg.Point("before-commit")
+		}()
 		return change(tx)
 	})
 	if err == nil {
 		s.wrote = true
+		s.commits++
 		s.cfg.Point("after-commit")
 	}
 	return err
@@ -299,6 +314,8 @@ const walLimit = 1 << 20
 // of a database checkpoints it, which costs three to four more syncs, and the process is about to
 // end. Call it without the write lock, so that nobody waits for the disk.
 func (s *Store) Leave() error {
+	end, _ := s.turn.take()
+	defer end()
 	if !s.wrote {
 		return nil
 	}
@@ -327,6 +344,8 @@ func (s *Store) syncWAL() (size int64, err error) {
 
 // Close closes the database. The last process to close it moves the WAL into it.
 func (s *Store) Close() error {
+	end, _ := s.turn.take()
+	defer end()
 	if s.db == nil {
 		return nil
 	}
@@ -337,27 +356,31 @@ func (s *Store) Close() error {
 
 // Version tells two states of the database apart. The zero value is none's.
 type Version struct {
-	db   *database // the numbers of two connections have nothing to do with each other
-	data int64
+	db      *database // the numbers of two connections have nothing to do with each other
+	data    int64     // changes when another connection commits
+	commits int64     // of this store's own
 }
 
-// Version changes when another process commits, and not with what this store commits. It reads
-// without the write lock.
+// Version changes when anything is committed. It reads without the write lock.
 func (s *Store) Version(ctx context.Context) (v Version, err error) {
+	end, _ := s.turn.take()
+	defer end()
 	if s.db == nil {
 		return v, ErrNone
 	}
 	return s.version(ctx, s.db)
 }
 
-// VersionIn is Version within a transaction.
+// VersionIn is what Version will be when a transaction is committed.
 func (s *Store) VersionIn(ctx context.Context, tx *sql.Tx) (v Version, err error) {
-	return s.version(ctx, tx)
+	v, err = s.version(ctx, tx)
+	v.commits++
+	return v, err
 }
 
 func (s *Store) version(ctx context.Context, from rowQuerier) (v Version, err error) {
+	v = Version{db: s.db, commits: s.commits}
 	err = from.QueryRowContext(ctx, "PRAGMA data_version").Scan(&v.data)
-	v.db = s.db
 	return v, err
 }
 
