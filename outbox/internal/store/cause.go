@@ -18,7 +18,10 @@ const (
 // explain says what was being done and why it failed, where that can be told; what cannot stays as it is, and so does what has
 // a name of ours, and a context's end. The connection to the database must be closed, see ask.
 func explain(path, doing string, err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+	if own, ok := err.(callers); ok {
+		return own.error
+	}
+	if _, known := errors.AsType[*causedError](err); known || err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, ErrNone) || errors.Is(err, ErrNewer) || errors.Is(err, ErrForeign) {
 		return err
 	}

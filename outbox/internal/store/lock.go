@@ -113,19 +113,27 @@ const (
 	vainTime  = time.Minute
 )
 
-// noteVain notes that a lock was waited for in vain, where only those look who do not get it at once: the time of the
-// lock's file is when that no longer counts.
-func noteVain(lock string) {
+// noteVain notes that our lock was waited for in vain, or SQLite's, too. Only those look who do not get theirs at once: the time
+// of our lock's file is when that no longer counts, a vainTime later if it is SQLite's.
+func noteVain(lock string, sqlites bool) {
 	until := time.Now().Add(vainTime)
+	if sqlites {
+		until = until.Add(vainTime)
+	}
 	_ = os.Chtimes(lock, until, until) // without it, the next one waits longer
 }
 
-// wasVain tells whether a lock was waited for in vain lately, and nobody has written to the database since.
-func wasVain(lock, database string) bool {
+// wasVain tells whether our lock, or SQLite's, was waited for in vain lately, and nobody has written to the database since.
+func wasVain(lock, database string, sqlites bool) bool {
 	info, err := os.Stat(lock)
 	if err != nil {
 		return false
 	}
-	left := time.Until(info.ModTime())
-	return left > 0 && left <= vainTime && !writtenAfter(database, info.ModTime().Add(-vainTime))
+	left, noted := time.Until(info.ModTime()), info.ModTime().Add(-vainTime)
+	if left > vainTime {
+		left, noted = left-vainTime, noted.Add(-vainTime)
+	} else if sqlites {
+		return false
+	}
+	return left > 0 && left <= vainTime && !writtenAfter(database, noted)
 }

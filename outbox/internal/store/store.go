@@ -71,8 +71,8 @@ func (s *Store) Locked(ctx context.Context, fn func() error) (err error) {
 		defer lock.Release()
 	}
 	defer func() {
-		if s.within == withoutLock || errors.Is(err, ErrLocked) {
-			noteVain(s.lockPath())
+		if locked := errors.Is(err, ErrLocked); locked || s.within == withoutLock {
+			noteVain(s.lockPath(), locked)
 		}
 		s.within = unguarded
 	}()
@@ -102,7 +102,7 @@ func (s *Store) lock(ctx context.Context) (lock *FileLock, err error) {
 	}
 	if errors.Is(err, ErrLocked) && !s.vain {
 		wait := s.cfg.LockWait
-		if wasVain(s.lockPath(), s.cfg.Path) {
+		if wasVain(s.lockPath(), s.cfg.Path, false) {
 			wait = min(wait, shortWait)
 		}
 		lock, err = take(ctx, s.lockPath(), wait)
@@ -140,7 +140,7 @@ func (s *Store) transact(ctx context.Context, db *database, change func(tx *sql.
 	}
 	err := inTransaction(ctx, db.DB, func(tx *sql.Tx) error {
 		defer s.cfg.Point("before-commit")
-		return change(tx)
+		return own(change(tx))
 	})
 	if err == nil {
 		s.wrote = true
@@ -188,10 +188,10 @@ func (s *Store) twice(ctx context.Context, fn func(db *database) error) error {
 	err := s.once(ctx, short, fn)
 	switch {
 	case isCode(err, codeBusy):
-		if rest := s.cfg.BusyWait - short; rest > 0 && !wasVain(s.lockPath(), s.cfg.Path) {
+		if rest := s.cfg.BusyWait - short; rest > 0 && !wasVain(s.lockPath(), s.cfg.Path, true) {
 			return s.once(ctx, rest, fn)
 		}
-	case Cause(err) == ErrFull:
+	case isFull(err):
 		if s.db != nil && s.db.checkpoint(ctx) {
 			return s.once(ctx, short, fn)
 		}
@@ -288,7 +288,7 @@ func (s *Store) view(ctx context.Context, immutable bool, fn func(tx *sql.Tx) er
 		return err
 	}
 	defer tx.Rollback()
-	return fn(tx)
+	return own(fn(tx))
 }
 
 // walLimit is the size, in bytes, over which a leaving process closes properly, which moves the WAL
