@@ -19,7 +19,7 @@ func HasMachineID() bool { return machine.ID() != "" }
 // DeliverAndLinger is Deliver with what a detached flusher does when all is delivered, on the lock that
 // its command has made.
 func (o *Outbox) DeliverAndLinger(ctx context.Context) (Result, error) {
-	if err := store.MakeLock(o.lingerLock()); err != nil {
+	if err := store.CreateFile(o.lingerLock()); err != nil {
 		return Result{}, err
 	}
 	return (&delivery{outbox: o, lingers: true}).run(ctx)

@@ -126,7 +126,7 @@ func (o *Outbox) noFlusherLock(err error) error {
 // startFlusher hands over the environment, with the secrets only when something needs them.
 func (o *Outbox) startFlusher(secrets bool) error {
 	for _, path := range []string{o.flusherLock(), o.lingerLock()} {
-		if err := store.MakeLock(path); err != nil {
+		if err := store.CreateFile(path); err != nil {
 			return err
 		}
 	}

@@ -137,8 +137,8 @@ func isOfTheFile(err error) bool {
 	return isDamage(err) || isCode(err, codeReadOnly) || isCode(err, codeCantOpen) || isCode(err, codeIO)
 }
 
-// Cause returns which of the causes is behind an error of this package, of SQLite or of the system, the most precise
-// one; nil when it is none of them. SQLite often does not know: an error of a Store's has been looked into.
+// Cause returns which of the causes is behind an error of this package, of SQLite or of the system, the most precise one; nil when
+// it is none of them. SQLite often does not know: an error of a Store's has been looked into.
 func Cause(err error) error {
 	if known, ok := errors.AsType[*causedError](err); ok && !errors.Is(known.cause, ErrPermission) {
 		return known.cause
