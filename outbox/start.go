@@ -87,7 +87,7 @@ func (o *Outbox) noFlusherLock(err error) error {
 // startFlusher starts a flusher with the environment that it needs, the secrets only for a held
 // message. The wait that it returns ends with the flusher's first round.
 func (o *Outbox) startFlusher(secrets bool) (wait func(context.Context), err error) {
-	if err := store.MakeLock(o.flusherLock()); err != nil {
+	if err := store.CreateFile(o.flusherLock()); err != nil {
 		return nil, err
 	}
 	environment, err := o.environment(secrets)

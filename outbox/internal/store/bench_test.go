@@ -42,8 +42,7 @@ const (
 	killVariable  = "STORE_TEST_KILL_AT"
 )
 
-// TestMain makes a child of the test binary a process that writes one note and may be killed at a
-// point.
+// TestMain makes a child of the test binary a process that writes one note and may be killed at a point.
 func TestMain(m *testing.M) {
 	path := os.Getenv(childVariable)
 	if path == "" {

@@ -15,10 +15,13 @@ const (
 	pageSize   = 4096    // SQLite's default, in bytes
 )
 
-// explain says what was being done and why it failed, where that can be told; what cannot stays as it is, and so does what has
-// a name of ours, and a context's end. The connection to the database must be closed, see ask.
+// explain says what was being done and why it failed, where that can be told; what cannot stays as it is, and so does what has a
+// name of ours, and a context's end. The connection to the database must be closed, see ask.
 func explain(path, doing string, err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+	if own, ok := err.(callers); ok {
+		return own.error
+	}
+	if _, known := errors.AsType[*causedError](err); known || err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, ErrNone) || errors.Is(err, ErrNewer) || errors.Is(err, ErrForeign) {
 		return err
 	}
@@ -37,9 +40,8 @@ func explain(path, doing string, err error) error {
 	return &causedError{doing: doing, cause: cause, err: err}
 }
 
-// ask asks the system what is wrong with the place of a database, since SQLite does not say why it cannot open or write a
-// file. It returns nil when the system finds nothing. It opens the file itself: a descriptor that is closed takes SQLite's
-// locks along.
+// ask asks the system what is wrong with the place of a database, since SQLite does not say why it cannot open or write a file. It
+// returns nil when the system finds nothing. It opens the file itself: a descriptor that is closed takes SQLite's locks along.
 func ask(path string) error {
 	if _, err := look(path); err != nil {
 		return Cause(err)
@@ -83,9 +85,9 @@ func permission(path string, err error) error {
 	return permissionError(at, filepath.Dir(path))
 }
 
-// FileTrouble is the cause of a system's error about a file beside the database, with its owner if it is
-// a matter of permission; nil when it is not one of the causes. The error may name a neighbour, such as
-// the file's lock, and to remove a file is its directory's to permit.
+// FileTrouble is the cause of a system's error about a file beside the database, with its owner if it is a matter of permission;
+// nil when it is not one of the causes. The error may name a neighbour, such as the file's lock, and to remove a file is its
+// directory's to permit.
 func FileTrouble(path string, err error) error {
 	cause := Cause(err)
 	if cause != ErrPermission {
@@ -100,8 +102,8 @@ func FileTrouble(path string, err error) error {
 	return permissionError(path, dir)
 }
 
-// tryRoom makes a file of that size, in bytes, and removes it: a quota, and a disk that has no room for another file, are
-// seen only then. Its content is such as no file system can store in less.
+// tryRoom makes a file of that size, in bytes, and removes it: a quota, and a disk that has no room for another file, are seen only
+// then. Its content is such as no file system can store in less.
 func tryRoom(path string, size int) error {
 	path += trySuffix
 	if err := remove(path, ""); err != nil { // of a process that died

@@ -11,9 +11,15 @@ import (
 	_ "modernc.org/sqlite" // the driver
 )
 
-// connect opens an existing file, at the latest when it is first used. The settings that belong to a connection are in its
-// address; as pragmas run once they would be lost with the connection they were run on. synchronous is NORMAL, which
-// leaves the sync of a commit to Leave, or OFF.
+// querier is a database or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// connect opens an existing file, at the latest when it is first used. The settings that belong to a connection are in its address;
+// as pragmas run once they would be lost with the connection they were run on. synchronous is NORMAL, which leaves the sync of a
+// commit to Leave, or OFF.
 func connect(path string, busy time.Duration, synchronous string) (*sql.DB, error) {
 	pragmas := []string{"cache_size(-400)"} // kB; a batch fits, and a flusher's peak is 3 MB lower
 	if runtime.GOOS == "darwin" {           // a plain fsync leaves the drive's cache alone there, a power cut does not
@@ -28,8 +34,8 @@ func connect(path string, busy time.Duration, synchronous string) (*sql.DB, erro
 	})
 }
 
-// connectAlone opens a file that nobody else will use meanwhile, which needs no shared memory, and runs the statements. The
-// driver sorts the pragmas of an address, and that one counts only before the first look at the file.
+// connectAlone opens a file that nobody else will use meanwhile, which needs no shared memory, and runs the statements. The driver
+// sorts the pragmas of an address, and that one counts only before the first look at the file.
 func connectAlone(ctx context.Context, path string, busy time.Duration, statements ...string) (*sql.DB, error) {
 	db, err := connectTo(path, url.Values{"mode": {"rw"}, "_busy_timeout": {milliseconds(busy)}, "_txlock": {"immediate"}})
 	if err != nil {
@@ -55,7 +61,8 @@ func connectToLook(path string, busy time.Duration, immutable bool, pragmas ...s
 	})
 }
 
-// connectTo escapes all of the path, the separators too: a file URI would make something else of ? # and %, of a volume and of a share.
+// connectTo escapes all of the path, the separators too: a file URI would make something else of ? # and %, of a volume and of a
+// share.
 func connectTo(path string, query url.Values) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", "file:"+url.PathEscape(path)+"?"+query.Encode())
 	if err == nil {
@@ -65,11 +72,6 @@ func connectTo(path string, query url.Values) (*sql.DB, error) {
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
-
-// querier is a database or a transaction.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
 
 // texts returns a column of texts.
 func texts(ctx context.Context, from querier, query string, args ...any) (list []string, err error) {

@@ -105,9 +105,8 @@ func TestAFunctionIsRunOnWhatIsThereBeforeItsMigration(t *testing.T) {
 	}
 }
 
-// A process can be stopped (SIGSTOP, a laptop's lid) anywhere, with the write lock in hand. Others
-// wait for a while and then go on without the lock, where there is a whole database; once it wakes up, neither it nor they may have
-// lost anything.
+// A process can be stopped (SIGSTOP, a laptop's lid) anywhere, with the write lock in hand. Others wait for a while and then go on
+// without the lock, where there is a whole database; once it wakes up, neither it nor they may have lost anything.
 func TestAProcessThatIsStoppedHarmsNobody(t *testing.T) {
 	for _, point := range append(creationPoints(), "before-commit", "after-commit") {
 		t.Run(point, func(t *testing.T) {

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// A damaged database is renamed at first to damagedSuffix, where what can be read of it is carried over into a new one, and then
-// to copyInfix and a time. Earlier versions called their copies oldCopyInfix, and made databases beside their
-// place: makingInfix is one that was not finished; one that is whole has newSuffix.
+// A damaged database is renamed at first to damagedSuffix, where what can be read of it is carried over into a new one, and then to
+// copyInfix and a time. Earlier versions called their copies oldCopyInfix, and made databases beside their place: makingInfix is
+// one that was not finished; one that is whole has newSuffix.
 const (
 	damagedSuffix = ".damaged"
 	copyInfix     = ".damaged-"
@@ -95,9 +95,9 @@ func keepCopy(path string) error {
 	return move(path+damagedSuffix, name(), append(sideSuffixes(), "")...)
 }
 
-// carryOver copies the rows that can be read of the database that was set aside into the tables of a new one, by the names of
-// their columns. An error is one of the new database, or says that the old one cannot be read now; found is what
-// the old one says of itself, nothing where it cannot.
+// carryOver copies the rows that can be read of the database that was set aside into the tables of a new one, by the names of their
+// columns. An error is one of the new database, or says that the old one cannot be read now; found is what the old one says of
+// itself, nothing where it cannot.
 func carryOver(ctx context.Context, tx *sql.Tx, path string, busy time.Duration) (found head, err error) {
 	if err := roomToCarry(path); err != nil {
 		return found, err
@@ -125,8 +125,8 @@ func carryOver(ctx context.Context, tx *sql.Tx, path string, busy time.Duration)
 	return found, carrySequences(ctx, old, tx)
 }
 
-// roomToCarry returns ErrFull where there is no room for what might be carried over, in the WAL and then in the database:
-// commands must not find that out by trying, one after the other.
+// roomToCarry returns ErrFull where there is no room for what might be carried over, in the WAL and then in the database: commands
+// must not find that out by trying, one after the other.
 func roomToCarry(path string) error {
 	var size int64
 	for _, suffix := range []string{"", walSuffix} {
@@ -140,8 +140,8 @@ func roomToCarry(path string) error {
 	return nil
 }
 
-// openDamaged opens a database to read what it can. writable_schema keeps SQLite from giving up on a
-// schema of which a part cannot be understood; without the WAL there may be more to be read than with it.
+// openDamaged opens a database to read what it can. writable_schema keeps SQLite from giving up on a schema of which a part cannot
+// be understood; without the WAL there may be more to be read than with it.
 func openDamaged(ctx context.Context, path string, busy time.Duration) (db *sql.DB, err error) {
 	for _, immutable := range []bool{false, true} {
 		db, err = connectToLook(path, busy, immutable, "writable_schema(1)")

@@ -85,6 +85,17 @@ func (e *causedError) Error() string { return e.doing + ": " + e.cause.Error() }
 
 func (e *causedError) Unwrap() []error { return []error{e.cause, e.err} }
 
+// callers is an error of the caller's own, which is none of ours whatever it wraps.
+type callers struct{ error }
+
+// own marks what a function of the caller's has returned, unless that is SQLite's.
+func own(err error) error {
+	if extended, _ := codeOf(err); err == nil || extended != 0 {
+		return err
+	}
+	return callers{err}
+}
+
 // SQLite's result codes, https://www.sqlite.org/rescode.html.
 const (
 	codeError      = 1
@@ -121,13 +132,15 @@ func IsTaken(err error) bool { return isCode(err, codeUnique) }
 // isDamage tells whether SQLite says that the file's content is not a sound database.
 func isDamage(err error) bool { return isCode(err, codeCorrupt) || isCode(err, codeNotADB) }
 
+func isFull(err error) bool { return isCode(err, codeFull) || isCode(err, codeShmSize) }
+
 // isOfTheFile tells whether a statement failed for the file's sake, and not for the statement's.
 func isOfTheFile(err error) bool {
 	return isDamage(err) || isCode(err, codeReadOnly) || isCode(err, codeCantOpen) || isCode(err, codeIO)
 }
 
-// Cause returns which of the causes is behind an error of this package, of SQLite or of the system, the most precise
-// one; nil when it is none of them. SQLite often does not know: an error of a Store's has been looked into.
+// Cause returns which of the causes is behind an error of this package, of SQLite or of the system, the most precise one; nil when
+// it is none of them. SQLite often does not know: an error of a Store's has been looked into.
 func Cause(err error) error {
 	if known, ok := errors.AsType[*causedError](err); ok && !errors.Is(known.cause, ErrPermission) {
 		return known.cause
@@ -156,7 +169,7 @@ func Cause(err error) error {
 	switch {
 	case isCode(err, codeBusy):
 		return ErrLocked
-	case isCode(err, codeFull), extended == codeShmSize:
+	case isFull(err):
 		return ErrFull
 	case isDamage(err):
 		return ErrDamaged

@@ -15,8 +15,8 @@ const walSuffix, shmSuffix, journalSuffix = "-wal", "-shm", "-journal"
 // sideSuffixes are those of the files that mean nothing without their database.
 func sideSuffixes() []string { return []string{walSuffix, shmSuffix, journalSuffix} }
 
-// look returns what lies in the place of a database: nil where nothing does, and an error for what can be none, which must
-// not even be opened. A pipe would never answer.
+// look returns what lies in the place of a database: nil where nothing does, and an error for what can be none, which must not even
+// be opened. A pipe would never answer.
 func look(path string) (os.FileInfo, error) {
 	info, err := os.Stat(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // met twice, as all errors of the file
@@ -41,8 +41,7 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// CreateFile makes an empty file (0600) beside the database, as its directory's owner's, unless there is
-// one.
+// CreateFile makes an empty file (0600) beside the database, as its directory's owner's, unless there is one.
 func CreateFile(path string) error {
 	if err := createFile(path); !errors.Is(err, fs.ErrExist) {
 		return err
@@ -76,16 +75,15 @@ func makeDirectory(path string) error {
 	return giveToOwner(path)
 }
 
-// WriteNote leaves a small text beside the database, without it if there is no room. Nothing comes of
-// a failure.
+// WriteNote leaves a small text beside the database, without it if there is no room. Nothing comes of a failure.
 func WriteNote(path, text string) {
 	if CreateFile(path) == nil {
 		_ = os.WriteFile(path, []byte(text), 0o600)
 	}
 }
 
-// SyncFile makes a file's content durable and returns its size in bytes. It must not be used on an open database: closing
-// the file here would drop the locks that SQLite holds on it for the whole process. A WAL carries no locks.
+// SyncFile makes a file's content durable and returns its size in bytes. It must not be used on an open database: closing the file
+// here would drop the locks that SQLite holds on it for the whole process. A WAL carries no locks.
 func SyncFile(path string) (size int64, err error) {
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -99,8 +97,8 @@ func SyncFile(path string) (size int64, err error) {
 	return info.Size(), fullSync(file)
 }
 
-// move renames a database's files, those that are there. The database itself comes first or last: what is at its new
-// place has all its side files there, or is at the old one and has them nowhere else.
+// move renames a database's files, those that are there. The database itself comes first or last: what is at its new place has all
+// its side files there, or is at the old one and has them nowhere else.
 func move(from, to string, suffixes ...string) error {
 	for _, suffix := range suffixes {
 		if err := os.Rename(from+suffix, to+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {

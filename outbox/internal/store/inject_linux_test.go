@@ -21,8 +21,8 @@ func faults() [][2]string {
 	}
 }
 
-// One call fails, at each place where there is one. What was recorded before is there afterwards, a sound database is where it
-// was, and what a process says that it has recorded is recorded.
+// One call fails, at each place where there is one. What was recorded before is there afterwards, a sound database is where it was,
+// and what a process says that it has recorded is recorded.
 func TestAnErrorAtAnyCallLosesNothing(t *testing.T) {
 	for name, test := range map[string]struct {
 		prepare func(b *bench)
@@ -62,8 +62,8 @@ func following(at int) int {
 	return 3 * at
 }
 
-// failing runs a process of which one call fails, then a healthy one, and looks at what is there. It returns false when the
-// process makes fewer calls.
+// failing runs a process of which one call fails, then a healthy one, and looks at what is there. It returns false when the process
+// makes fewer calls.
 func (b *bench) failing(fault [2]string, at, kept, copies int) bool {
 	b.Helper()
 	b.s.Leave()

@@ -13,13 +13,12 @@ import (
 
 // FileLock is an exclusive lock on a file. The kernel frees it when the process dies.
 type FileLock struct {
-	file *flock.Flock
+	file *flock.Flock // nil: on a file system without such locks
 }
 
-// Lock takes the lock on the file at path, creating the file (0600) if need be, and waits for it at
-// most as long as given; 0 is not at all. ErrLocked says that the wait was in vain; when ctx ends,
-// its error comes back at once. The file is never removed: a process could otherwise lock a file
-// that no other process can find.
+// Lock takes the lock on the file at path, creating the file (0600) if need be, and waits for it at most as long as given; 0 is not
+// at all. ErrLocked says that the wait was in vain; when ctx ends, its error comes back at once. The file is never removed: a
+// process could otherwise lock a file that no other process can find.
 func Lock(ctx context.Context, path string, wait time.Duration) (*FileLock, error) {
 	lock, err := LockExisting(ctx, path, wait)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -31,19 +30,10 @@ func Lock(ctx context.Context, path string, wait time.Duration) (*FileLock, erro
 	return lock, err
 }
 
-// MakeLock makes the file of a lock, if it is not there yet.
-func MakeLock(path string) error {
-	if exists(path) {
-		return nil
-	}
-	return CreateFile(path)
-}
-
 // LockExisting is Lock without making the file: without one the error is an fs.ErrNotExist.
 //
-// It waits in the kernel's queue rather than by polling: in a crowd, polling makes the unlucky wait
-// several times as long. That wait cannot be ended, so what is given up goes on in the background
-// and gives the lock back as soon as it is granted.
+// It waits in the kernel's queue rather than by polling: in a crowd, polling makes the unlucky wait several times as long. That
+// wait cannot be ended, so what is given up goes on in the background and gives the lock back as soon as it is granted.
 func LockExisting(ctx context.Context, path string, wait time.Duration) (*FileLock, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -92,10 +82,13 @@ func uninterrupted(lock func() (bool, error)) (took bool, err error) {
 }
 
 // Release gives the lock back.
-func (l *FileLock) Release() { _ = l.file.Close() } // closing a file that is only locked cannot fail in a way that matters
+func (l *FileLock) Release() {
+	if l.file != nil {
+		_ = l.file.Close() // a file that is only locked is closed without an error that matters
+	}
+}
 
-// IsLocked tells whether another process holds the lock on path, without keeping it from anybody for
-// longer than a moment.
+// IsLocked tells whether another process holds the lock on path, without keeping it from anybody for longer than a moment.
 func IsLocked(path string) bool {
 	file := flock.New(path, flock.SetFlag(os.O_RDWR))
 	took, err := uninterrupted(file.TryRLock)
@@ -107,25 +100,32 @@ func IsLocked(path string) bool {
 }
 
 const (
-	// shortWait is how long a lock is waited for that somebody has just waited for in vain, and vainTime how long
-	// that counts.
+	// shortWait is how long a lock is waited for that somebody has just waited for in vain, and vainTime how long that counts.
 	shortWait = 250 * time.Millisecond
 	vainTime  = time.Minute
 )
 
-// noteVain notes that a lock was waited for in vain, where only those look who do not get it at once: the time of the
-// lock's file is when that no longer counts.
-func noteVain(lock string) {
+// noteVain notes that our lock was waited for in vain, or SQLite's, too. Only those look who do not get theirs at once: the time of
+// our lock's file is when that no longer counts, a vainTime later if it is SQLite's.
+func noteVain(lock string, sqlites bool) {
 	until := time.Now().Add(vainTime)
+	if sqlites {
+		until = until.Add(vainTime)
+	}
 	_ = os.Chtimes(lock, until, until) // without it, the next one waits longer
 }
 
-// wasVain tells whether a lock was waited for in vain lately, and nobody has written to the database since.
-func wasVain(lock, database string) bool {
+// wasVain tells whether our lock, or SQLite's, was waited for in vain lately, and nobody has written to the database since.
+func wasVain(lock, database string, sqlites bool) bool {
 	info, err := os.Stat(lock)
 	if err != nil {
 		return false
 	}
-	left := time.Until(info.ModTime())
-	return left > 0 && left <= vainTime && !writtenAfter(database, info.ModTime().Add(-vainTime))
+	left, noted := time.Until(info.ModTime()), info.ModTime().Add(-vainTime)
+	if left > vainTime {
+		left, noted = left-vainTime, noted.Add(-vainTime)
+	} else if sqlites {
+		return false
+	}
+	return left > 0 && left <= vainTime && !writtenAfter(database, noted)
 }

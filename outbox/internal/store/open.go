@@ -16,16 +16,14 @@ type Config struct {
 	Path string
 	// Schemas are the tables: at most two sets.
 	Schemas []Schema
-	// Existing forbids to create anything. Without a database, or with another one in the place of
-	// the one that was open, the work ends with ErrNone.
+	// Existing forbids to create anything. Without a database, or with another one in the place of the one that was open, the work
+	// ends with ErrNone.
 	Existing bool
-	// LockWait bounds the wait for the write lock; afterwards SQLite's own locking decides. Zero
-	// means five seconds.
+	// LockWait bounds the wait for the write lock; afterwards SQLite's own locking decides. Zero means five seconds.
 	LockWait time.Duration
 	// BusyWait bounds SQLite's own wait for the database. Zero means one second.
 	BusyWait time.Duration
-	// Point, for testing, is called at the named points of the work, where a test stops or kills
-	// the process.
+	// Point, for testing, is called at the named points of the work, where a test stops or kills the process.
 	Point func(name string)
 }
 
@@ -38,8 +36,8 @@ type database struct {
 	begun bool
 }
 
-// openDatabase opens the database, begins it or migrates it, whichever is needed. Without the lock (alone) it only opens one
-// that needs nothing: a first run of many processes at once would fail now and then, in spite of the wait.
+// openDatabase opens the database, begins it or migrates it, whichever is needed. Without the lock (alone) it only opens one that
+// needs nothing: a first run of many processes at once would fail now and then, in spite of the wait.
 func openDatabase(ctx context.Context, cfg Config, busy time.Duration, alone bool) (*database, error) {
 	file, err := look(cfg.Path)
 	if err != nil {
@@ -72,8 +70,8 @@ func openDatabase(ctx context.Context, cfg Config, busy time.Duration, alone boo
 }
 
 // begin makes an empty file, where SQLite sees an empty database, or adopts the whole one that an earlier version has left. Side
-// files that are here without their database belong to the one that was set aside last, or to nobody: SQLite would
-// take them for the new one's.
+// files that are here without their database belong to the one that was set aside last, or to nobody: SQLite would take them for
+// the new one's.
 func begin(cfg Config, alone bool) error {
 	switch {
 	case cfg.Existing:
@@ -120,8 +118,8 @@ func connectAndRead(ctx context.Context, cfg Config, busy time.Duration, alone b
 	}
 }
 
-// finish makes a database complete that is empty or of an earlier version. Only with the lock is it certain that nobody else
-// is at it.
+// finish makes a database complete that is empty or of an earlier version. Only with the lock is it certain that nobody else is at
+// it.
 func (d *database) finish(ctx context.Context, cfg Config, found head, alone bool) error {
 	if _, err := accept(ctx, d, found, cfg.Schemas); err != nil {
 		return err
@@ -162,8 +160,8 @@ func inTransaction(ctx context.Context, db *sql.DB, fn func(tx *sql.Tx) error) e
 }
 
 // fill makes the tables in an empty database, and carries over what was set aside. SQLite syncs nothing meanwhile: until the
-// transaction is there the database is empty for everybody, and then it is closed, which moves all into the file, and
-// synced once. What a process has left that died in here is an empty database again.
+// transaction is there the database is empty for everybody, and then it is closed, which moves all into the file, and synced once.
+// What a process has left that died in here is an empty database again.
 func (d *database) fill(ctx context.Context, cfg Config) error {
 	d.Close() // nothing was written
 	aside := exists(cfg.Path + damagedSuffix)
@@ -220,9 +218,9 @@ func (d *database) keepPromiseWithoutWAL(ctx context.Context, path string) error
 	return err
 }
 
-// abandonWAL turns the database to a rollback journal, which needs no shared memory: there are file
-// systems that cannot map a file shared (FUSE with direct_io, some network homes). The file itself
-// remembers that. A connection that is alone with the database keeps the WAL's index to itself.
+// abandonWAL turns the database to a rollback journal, which needs no shared memory: there are file systems that cannot map a file
+// shared (FUSE with direct_io, some network homes). The file itself remembers that. A connection that is alone with the database
+// keeps the WAL's index to itself.
 func abandonWAL(ctx context.Context, cfg Config, busy time.Duration) error {
 	db, err := connectAlone(ctx, cfg.Path, busy, "PRAGMA synchronous = FULL")
 	if err != nil {
@@ -250,9 +248,8 @@ func (d *database) wait(ctx context.Context, busy time.Duration) error {
 	return err
 }
 
-// isCurrent tells whether the open database is still the one at the path: another process may have
-// set aside a damaged one, or a person removed it, and what is written to such a file is never seen
-// again.
+// isCurrent tells whether the open database is still the one at the path: another process may have set aside a damaged one, or a
+// person removed it, and what is written to such a file is never seen again.
 func (d *database) isCurrent(path string) bool {
 	file, err := os.Stat(path)
 	return err == nil && os.SameFile(file, d.file)

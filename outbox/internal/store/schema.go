@@ -12,12 +12,12 @@ import (
 // Schema is a set of tables with a version of its own.
 type Schema struct {
 	Name string // in messages
-	// Migrations are files NNNN_name.sql, applied in the order of their names. The place of a file
-	// is the version that it leads to. They only go forward.
+	// Migrations are files NNNN_name.sql, applied in the order of their names. The place of a file is the version that it leads to.
+	// They only go forward.
 	Migrations fs.FS
-	// Before are functions that are run before the migration of a number, in the transaction of all of them: in a new
-	// database on empty tables. What is carried over from a damaged database of an earlier version is shown to
-	// them, too. They may be run more than once.
+	// Before are functions that are run before the migration of a number, in the transaction of all of them: in a new database on
+	// empty tables. What is carried over from a damaged database of an earlier version is shown to them, too. They may be run more
+	// than once.
 	Before map[int]func(ctx context.Context, tx *sql.Tx) error
 }
 
@@ -81,12 +81,7 @@ func (h head) write(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-// rowQuerier is a database or a transaction.
-type rowQuerier interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-func readHead(ctx context.Context, from rowQuerier) (h head, err error) {
+func readHead(ctx context.Context, from querier) (h head, err error) {
 	if err := from.QueryRowContext(ctx, "PRAGMA user_version").Scan(&h.version); err != nil {
 		return h, err
 	}
@@ -95,7 +90,7 @@ func readHead(ctx context.Context, from rowQuerier) (h head, err error) {
 }
 
 // accept returns the versions of a database that is ours and no newer than this program, or is empty.
-func accept(ctx context.Context, from rowQuerier, found head, schemas []Schema) ([]int, error) {
+func accept(ctx context.Context, from querier, found head, schemas []Schema) ([]int, error) {
 	versions, known := found.versions(len(schemas))
 	switch {
 	case found.application == applicationID || found.application == 0 && found.version == 1: // the first version bore no mark
@@ -126,7 +121,7 @@ func notNewer(versions []int, known bool, schemas []Schema) error {
 }
 
 // viewable tells why a database cannot be looked at, if so.
-func viewable(ctx context.Context, from rowQuerier, schemas []Schema) error {
+func viewable(ctx context.Context, from querier, schemas []Schema) error {
 	found, err := readHead(ctx, from)
 	if err != nil || found == complete(schemas) {
 		return err

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// spareRoom has to be left on the disk, in bytes, beside what the WAL needs: what an event's pages take in the WAL and
-	// then in the database, and what settling it will write.
+	// spareRoom has to be left on the disk, in bytes, beside what the WAL needs: what an event's pages take in the WAL and then in
+	// the database, and what settling it will write.
 	spareRoom = 128 << 10
 	// plenty is room for any WAL.
 	plenty = 64 << 20
@@ -35,9 +35,9 @@ func (s *Store) IsTight() bool {
 	return free < plenty && free < s.WALSize()+spareRoom
 }
 
-// Spare returns ErrFull when the disk is tight, also when the WAL was moved. What is written must not take
-// the last of the room: a WAL that has filled up a disk cannot be moved into the database, which has to
-// grow for that, and what waits could never be settled.
+// Spare returns ErrFull when the disk is tight, also when the WAL was moved. What is written must not take the last of the room: a
+// WAL that has filled up a disk cannot be moved into the database, which has to grow for that, and what waits could never be
+// settled.
 func (s *Store) Spare(ctx context.Context) error {
 	if !s.IsTight() {
 		return nil
@@ -56,8 +56,8 @@ func (s *Store) Spare(ctx context.Context) error {
 	return nil
 }
 
-// Try tells what recording would meet: it does what a Write would and takes it back. Without a database, or with one that
-// the next Write will have to migrate, it looks at the directory only: nothing is created.
+// Try tells what recording would meet: it does what a Write would and takes it back. Without a database, or with one that the next
+// Write will have to migrate, it looks at the directory only: nothing is created.
 func (s *Store) Try(ctx context.Context) error {
 	err := s.View(ctx, func(*sql.Tx) error { return nil })
 	if errors.Is(err, ErrNone) {
@@ -85,9 +85,9 @@ func (s *Store) Try(ctx context.Context) error {
 	})
 }
 
-// Shrink gives up to the given number of pages back to the file system, 0 being all, and the WAL,
-// unless somebody still reads it after the wait: a process that waits for readers holds up every writer. What processes of earlier
-// versions have left unfinished goes, too.
+// Shrink gives up to the given number of pages back to the file system, 0 being all, and the WAL, unless somebody still reads it
+// after the wait: a process that waits for readers holds up every writer. What processes of earlier versions have left unfinished
+// goes, too.
 func (s *Store) Shrink(ctx context.Context, pages int, wait time.Duration) error {
 	return s.Locked(ctx, func() error {
 		if s.within == withLock {
@@ -116,8 +116,8 @@ func (s *Store) shrink(ctx context.Context, db *database, pages int, wait time.D
 	return nil
 }
 
-// drain reads what a statement yields to its end: incremental_vacuum yields a row per page, and works only as far as the rows
-// are read.
+// drain reads what a statement yields to its end: incremental_vacuum yields a row per page, and works only as far as the rows are
+// read.
 func drain(ctx context.Context, db *database, statement string) error {
 	rows, err := db.QueryContext(ctx, statement)
 	if err != nil {

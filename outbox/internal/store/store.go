@@ -1,8 +1,8 @@
-// Package store keeps tables in one SQLite file that survives: kills, power cuts, crowds of
-// processes, damage, a full disk. It knows no table but those that the migrations make.
+// Package store keeps tables in one SQLite file that survives: kills, power cuts, crowds of processes, damage, a full disk. It
+// knows no table but those that the migrations make.
 //
-// Its files, each of which needs only those before it: errors; the system; files; lock; cause (an error in words);
-// schema; connect; damage (what is set aside, and carried over); open (begin, fill, migrate); store; space.
+// Its files, each of which needs only those before it: errors; the system; files; lock; cause (an error in words); schema; connect;
+// damage (what is set aside, and carried over); open (begin, fill, migrate); store; space.
 package store
 
 import (
@@ -40,8 +40,7 @@ const (
 	withoutLock // SQLite's own locking has to do: the lock could not be had
 )
 
-// New returns the store at cfg.Path. It touches nothing: the file is opened, and if need be
-// created, by the first transaction.
+// New returns the store at cfg.Path. It touches nothing: the file is opened, and if need be created, by the first transaction.
 func New(cfg Config) *Store {
 	if cfg.LockWait == 0 {
 		cfg.LockWait = 5 * time.Second
@@ -52,15 +51,11 @@ func New(cfg Config) *Store {
 	return &Store{cfg: cfg}
 }
 
-// Path returns the database's path.
-func (s *Store) Path() string { return s.cfg.Path }
-
 func (s *Store) lockPath() string { return s.cfg.Path + lockSuffix }
 
-// Locked runs fn with the write lock held, so that what fn does outside the database (an exported
-// file) is as exclusive as what it does inside. Transactions within fn do not take the lock again.
-// When the lock cannot be had in time fn runs all the same: SQLite's own locking still guards a database that
-// is complete. When ctx ends while the lock is waited for, its error is returned.
+// Locked runs fn with the write lock held, so that what fn does outside the database (an exported file) is as exclusive as what it
+// does inside. Transactions within fn do not take the lock again. When the lock cannot be had in time fn runs all the same:
+// SQLite's own locking still guards a database that is complete. When ctx ends while the lock is waited for, its error is returned.
 func (s *Store) Locked(ctx context.Context, fn func() error) (err error) {
 	end, nested := s.turn.take()
 	defer end()
@@ -77,17 +72,16 @@ func (s *Store) Locked(ctx context.Context, fn func() error) (err error) {
 		defer lock.Release()
 	}
 	defer func() {
-		if s.within == withoutLock || errors.Is(err, ErrLocked) {
-			noteVain(s.lockPath())
+		if locked := errors.Is(err, ErrLocked); locked || s.within == withoutLock {
+			noteVain(s.lockPath(), locked)
 		}
 		s.within = unguarded
 	}()
 	return fn()
 }
 
-// lock creates the directory (0700) when it is missing; an existing one stays as it is. A
-// holder that was waited for in vain is not waited for again: a flusher that has ten seconds for many
-// transactions would not come to the last of them.
+// lock creates the directory (0700) when it is missing; an existing one stays as it is. A holder that was waited for in vain is not
+// waited for again: a flusher that has ten seconds for many transactions would not come to the last of them.
 func (s *Store) lock(ctx context.Context) (lock *FileLock, err error) {
 	take := Lock
 	if s.cfg.Existing {
@@ -108,7 +102,7 @@ func (s *Store) lock(ctx context.Context) (lock *FileLock, err error) {
 	}
 	if errors.Is(err, ErrLocked) && !s.vain {
 		wait := s.cfg.LockWait
-		if wasVain(s.lockPath(), s.cfg.Path) {
+		if wasVain(s.lockPath(), s.cfg.Path, false) {
 			wait = min(wait, shortWait)
 		}
 		lock, err = take(ctx, s.lockPath(), wait)
@@ -120,9 +114,9 @@ func (s *Store) lock(ctx context.Context) (lock *FileLock, err error) {
 	return lock, err
 }
 
-// Write runs change in one immediate transaction under the write lock and commits it when change returns
-// nil; committed, if it is not nil, runs after the commit with the lock still held. The database is created, migrated or,
-// when it is damaged, set aside and begun again as needed.
+// Write runs change in one immediate transaction under the write lock and commits it when change returns nil; committed, if it is
+// not nil, runs after the commit with the lock still held. The database is created, migrated or, when it is damaged, set aside and
+// begun again as needed.
 //
 // An error that is the file's is met twice before it is believed, so change is run up to three times: it must not keep
 // what an earlier run of it produced. Its own errors come back unchanged, after one run. Within change
@@ -154,7 +148,7 @@ func (s *Store) transact(ctx context.Context, db *database, change func(tx *sql.
 			s.inside = false
 			s.cfg.Point("before-commit")
 		}()
-		return change(tx)
+		return own(change(tx))
 	})
 	if err == nil {
 		s.wrote = true
@@ -164,9 +158,9 @@ func (s *Store) transact(ctx context.Context, db *database, change func(tx *sql.
 	return err
 }
 
-// work runs fn on the open database. What fails for the file's sake is done once more on a fresh connection. If SQLite then
-// still calls the file damaged, and finds it so when it looks at all of it, that is set aside, and the work is done on a
-// new one. Called within Locked.
+// work runs fn on the open database. What fails for the file's sake is done once more on a fresh connection. If SQLite then still
+// calls the file damaged, and finds it so when it looks at all of it, that is set aside, and the work is done on a new one. Called
+// within Locked.
 func (s *Store) work(ctx context.Context, doing string, fn func(db *database) error) error {
 	err := s.twice(ctx, fn)
 	if isDamage(err) && s.within == withLock {
@@ -196,17 +190,17 @@ func (s *Store) beginAgain(ctx context.Context) error {
 	return nil
 }
 
-// twice runs fn on the open database, and once more where that may help: on a fresh connection, with room that the WAL gives
-// back, or when SQLite's lock, which another program may keep for long, is waited for to the end.
+// twice runs fn on the open database, and once more where that may help: on a fresh connection, with room that the WAL gives back,
+// or when SQLite's lock, which another program may keep for long, is waited for to the end.
 func (s *Store) twice(ctx context.Context, fn func(db *database) error) error {
 	short := min(shortWait, s.cfg.BusyWait)
 	err := s.once(ctx, short, fn)
 	switch {
 	case isCode(err, codeBusy):
-		if rest := s.cfg.BusyWait - short; rest > 0 && !wasVain(s.lockPath(), s.cfg.Path) {
+		if rest := s.cfg.BusyWait - short; rest > 0 && !wasVain(s.lockPath(), s.cfg.Path, true) {
 			return s.once(ctx, rest, fn)
 		}
-	case Cause(err) == ErrFull:
+	case isFull(err):
 		if s.db != nil && s.db.checkpoint(ctx) {
 			return s.once(ctx, short, fn)
 		}
@@ -261,11 +255,11 @@ func (s *Store) explain(doing string, err error) error {
 	return explain(s.cfg.Path, doing, err)
 }
 
-// View runs look in a transaction that cannot write, without the write lock: looking changes nothing,
-// waits for nobody and works on a read-only disk. It returns ErrNone when there is no database, and
-// ErrOlder, which is an ErrNone too, when the next Write will have to migrate it first. Like Write's, the function is
-// run up to three times.
+// View runs look in a transaction that cannot write, without the write lock: looking changes nothing, waits for nobody and works on
+// a read-only disk. It returns ErrNone when there is no database, and ErrOlder, which is an ErrNone too, when the next Write will
+// have to migrate it first. Like Write's, the function is run up to three times.
 func (s *Store) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	const doing = "look at the database"
 	file, err := look(s.cfg.Path)
 	if err == nil && file == nil {
 		return ErrNone
@@ -276,17 +270,14 @@ func (s *Store) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	if isOfTheFile(err) {
 		err = s.view(ctx, false, fn)
 	}
-	if !isOfTheFile(err) {
-		return explain(s.cfg.Path, "look at the database", err)
-	}
-	err = explain(s.cfg.Path, "look at the database", err)
+	explained := s.explain(doing, err)
 	// Neither on a read-only disk nor where files cannot be mapped is there shared memory.
-	if isCode(err, codeShmMap) || errors.Is(err, ErrReadOnly) || errors.Is(err, ErrPermission) {
-		if again := s.view(ctx, true, fn); !isOfTheFile(again) {
-			return explain(s.cfg.Path, "look at the database", again)
+	if isCode(err, codeShmMap) || isOfTheFile(err) && (errors.Is(explained, ErrReadOnly) || errors.Is(explained, ErrPermission)) {
+		if err := s.view(ctx, true, fn); !isOfTheFile(err) {
+			return s.explain(doing, err)
 		}
 	}
-	return err
+	return explained
 }
 
 func (s *Store) view(ctx context.Context, immutable bool, fn func(tx *sql.Tx) error) error {
@@ -303,16 +294,15 @@ func (s *Store) view(ctx context.Context, immutable bool, fn func(tx *sql.Tx) er
 		return err
 	}
 	defer tx.Rollback()
-	return fn(tx)
+	return own(fn(tx))
 }
 
-// walLimit is the size, in bytes, over which a leaving process closes properly, which moves the WAL
-// into the database.
+// walLimit is the size, in bytes, over which a leaving process closes properly, which moves the WAL into the database.
 const walLimit = 1 << 20
 
-// Leave makes what was committed durable with one sync and keeps the database open: the last close
-// of a database checkpoints it, which costs three to four more syncs, and the process is about to
-// end. Call it without the write lock, so that nobody waits for the disk.
+// Leave makes what was committed durable with one sync and keeps the database open: the last close of a database checkpoints it,
+// which costs three to four more syncs, and the process is about to end. Call it without the write lock, so that nobody waits for
+// the disk.
 func (s *Store) Leave() error {
 	end, _ := s.turn.take()
 	defer end()
@@ -378,14 +368,13 @@ func (s *Store) VersionIn(ctx context.Context, tx *sql.Tx) (v Version, err error
 	return v, err
 }
 
-func (s *Store) version(ctx context.Context, from rowQuerier) (v Version, err error) {
+func (s *Store) version(ctx context.Context, from querier) (v Version, err error) {
 	v = Version{db: s.db, commits: s.commits}
 	err = from.QueryRowContext(ctx, "PRAGMA data_version").Scan(&v.data)
 	return v, err
 }
 
-// Stamp changes when the database does, unless it does so again within a tick of the file system's
-// clock.
+// Stamp changes when the database does, unless it does so again within a tick of the file system's clock.
 func (s *Store) Stamp() (stamp [4]int64) {
 	for i, suffix := range []string{"", walSuffix} {
 		if info, err := os.Stat(s.cfg.Path + suffix); err == nil {

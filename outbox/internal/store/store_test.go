@@ -367,3 +367,16 @@ func TestAContextEndsEveryWaitAtOnce(t *testing.T) {
 		cancel()
 	}
 }
+
+// What the caller does beside the database may fail for the same reasons.
+func TestTheCallersOwnTroubleIsNotTheDatabases(t *testing.T) {
+	b := newBench(t)
+	refused := &os.PathError{Op: "open", Path: "usage.json", Err: os.ErrPermission}
+	fail := func(*sql.Tx) error { return refused }
+	b.write(note("a"))
+	for what, err := range map[string]error{"writing": b.s.Write(context.Background(), fail, nil), "looking": b.s.View(context.Background(), fail)} {
+		if err != error(refused) {
+			t.Errorf("%s gives %v, want the caller's error as it is", what, err)
+		}
+	}
+}

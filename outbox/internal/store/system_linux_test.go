@@ -58,6 +58,16 @@ func TestAQuotaThatIsUsedUpIsAFullDisk(t *testing.T) {
 	}
 }
 
+func TestWhereThereAreNoLocksItIsWrittenAllTheSame(t *testing.T) {
+	b := newBench(t)
+	if trace := b.traced("-e", "trace=flock", "-e", "inject=flock:error=EOPNOTSUPP"); !strings.Contains(trace, "INJECTED") {
+		t.Fatalf("no lock was asked for: %s", trace)
+	}
+	if n := b.one(`SELECT count(*) FROM notes`); n != "1" {
+		t.Errorf("%s notes are there, want one", n)
+	}
+}
+
 // Each sync is a wait for the disk, and each CI job has a fresh home.
 func TestTheFirstCommandMakesThreeSyncsAndTheNextOne(t *testing.T) {
 	b := newBench(t)

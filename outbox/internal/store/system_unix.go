@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// giveToOwner gives what root has made in somebody's directory to the directory's owner, who could
-// not use it otherwise. SQLite does so with a database's side files.
+// giveToOwner gives what root has made in somebody's directory to the directory's owner, who could not use it otherwise. SQLite
+// does so with a database's side files.
 func giveToOwner(path string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -41,8 +41,7 @@ func access(path string) error {
 	return nil
 }
 
-// permissionError says whose the path is, or the first directory above it that can be looked at, and how to get dir
-// back.
+// permissionError says whose the path is, or the first directory above it that can be looked at, and how to get dir back.
 func permissionError(path, dir string) error {
 	e := &PermissionError{Path: path}
 	info, err := os.Lstat(path)
