@@ -11,12 +11,13 @@ ROOMS = ./cmd/arcade/internal
 
 # Pinned: a linter that changes by itself turns main red by itself.
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+ACTIONLINT  = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 # Pinned like the linter.
 VULNCHECK   = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 GORELEASER  = github.com/goreleaser/goreleaser/v2@v2.16.0
 
-.PHONY: help build test torture lint vuln bench bench-process fuzz demo pictures man completions cross release-check snapshot release clean
+.PHONY: help build test torture lint vuln bench bench-process fuzz demo pictures man notices completions cross release-check snapshot release clean
 
 build: ## the two programs, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/arcade ./cmd/sink
@@ -24,12 +25,12 @@ build: ## the two programs, in bin/
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The race detector needs a C compiler; a machine that has only Go tests without it.
-RACE = $(shell command -v "$$($(GO) env CC)" > /dev/null 2>&1 && echo -race)
+# The race detector needs a C compiler, and there is none for Windows on ARM: such a machine tests without it.
+RACE = $(shell [ "$$($(GO) env GOOS)/$$($(GO) env GOARCH)" != windows/arm64 ] && command -v "$$($(GO) env CC)" > /dev/null 2>&1 && echo -race)
 
 # Whole processes are three times as fast without the detector, which `make torture` gives them.
 test: ## every test, with the race detector but for whole processes, in random order
-	@[ -n "$(RACE)" ] || echo "no C compiler: testing without the race detector"
+	@[ -n "$(RACE)" ] || echo "testing without the race detector"
 	GORACE=atexit_sleep_ms=0 $(GO) test $(RACE) -p 2 -parallel 4 -shuffle=on -timeout 20m $(filter-out %/e2e %/docstest %/fire,$(shell $(GO) list ./...))
 	$(GO) test -p 2 -parallel 4 -shuffle=on -timeout 20m $(ROOMS)/e2e $(ROOMS)/docstest
 	$(GO) test -parallel 4 -shuffle=on -timeout 20m $(ROOMS)/fire
@@ -45,11 +46,12 @@ torture: ## the promises under fire, with the race detector and in the long form
 	ARCADE_TORTURE_ROUNDS=$(ROUNDS) ARCADE_TORTURE_SEED=$(SEED) \
 	  $(GO) test -count=1 -timeout 15m -run 'TortureCrowd|TortureRandom' -v $(ROOMS)/fire
 
-lint: ## format, vet, staticcheck
+lint: ## format, vet, staticcheck, workflows
 	@unformatted=$$(gofmt -l .ci cmd outbox identity secrets migrations); \
 	  if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	$(GO) run $(ACTIONLINT)
 
 vuln: ## what is known about the dependencies (asks the Go vulnerability database)
 	$(GO) run $(VULNCHECK) ./...
@@ -79,8 +81,12 @@ demo: build ## the story of an offline laptop, told by the real programs
 pictures: build ## docs/*.svg, from what the real program prints
 	@.ci/pictures
 
-man: ## docs/man/*.1, from what the commands say of themselves
-	ARCADE_WRITE_MAN=1 $(GO) test -count=1 -run '^TestTheManualPagesSayWhatTheCommandsSay$$' $(ROOMS)/docstest
+man: ## manual pages, in bin/man/, from what the commands say of themselves
+	@rm -rf bin/man && mkdir -p bin/man
+	ARCADE_MAN_DIRECTORY=$(CURDIR)/bin/man $(GO) test -count=1 -run '^TestEveryCommandHasAManualPage' $(ROOMS)/docstest
+
+notices: ## docs/THIRD_PARTY_NOTICES.txt, the licences of all modules that are linked
+	ARCADE_WRITE_NOTICES=1 $(GO) test -count=1 -run '^TestTheNoticesHaveTheLicences' $(ROOMS)/docstest
 
 completions: build ## completion scripts, in bin/completions/
 	@mkdir -p bin/completions
@@ -99,8 +105,11 @@ cross: ## every system and architecture that is released
 release-check: ## .goreleaser.yaml, by goreleaser itself
 	$(GO) run $(GORELEASER) check
 
-snapshot: ## archives and packages of a release, in dist/, without publishing them
-	ARCADE_POSTHOG_KEY=phc_snapshot $(GO) run $(GORELEASER) release --snapshot --clean --skip=docker,sbom
+# The image needs docker, the SBOM syft, a signature the workflow that makes the release.
+SKIP ?= sign$(shell docker info > /dev/null 2>&1 || echo ,docker)$(shell command -v syft > /dev/null || echo ,sbom)
+snapshot: ## all of a release, in dist/, without publishing it; it says what it has to SKIP
+	@echo "skipped: $(SKIP)"
+	ARCADE_POSTHOG_KEY=phc_snapshot $(GO) run $(GORELEASER) release --snapshot --clean --skip=$(SKIP)
 
 release: ## what a tag makes; .github/workflows/release.yml calls it
 	$(GO) run $(GORELEASER) release --clean

@@ -16,20 +16,18 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/net/netutil"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
 	// callbackPatience is how long one browser request may take, from the
 	// first byte to the last; the page that waits for the login has its own.
 	callbackPatience = 3 * time.Second
-	// maxCallbackConnections is per address. A browser opens a handful; who
-	// comes later waits until one is closed.
-	maxCallbackConnections = 64
 	// maxCallbackHeader is that of a request with all a browser may add, in
-	// bytes. The code comes in the first line.
-	maxCallbackHeader = 32 << 10
+	// bytes: the cookies of every server that ever ran on this machine, whatever
+	// its port.
+	maxCallbackHeader = 2 << 20
 	// pagePatience is how long a login that is over waits for the browser to
 	// fetch its last page.
 	pagePatience = time.Second
@@ -139,7 +137,7 @@ func listenLoopback(port int) ([]net.Listener, error) {
 			continue
 		}
 		port = l.Addr().(*net.TCPAddr).Port
-		listeners = append(listeners, netutil.LimitListener(l, maxCallbackConnections))
+		listeners = append(listeners, l)
 	}
 	if len(listeners) == 0 {
 		return nil, fmt.Errorf("listen for the browser: %w", failure)
@@ -176,6 +174,9 @@ func (c *Callback) Port() int { return c.listeners[0].Addr().(*net.TCPAddr).Port
 func (c *Callback) RedirectURI() string {
 	return fmt.Sprintf("http://127.0.0.1:%d%s", c.Port(), callbackPath)
 }
+
+// Answered is closed when the browser has come.
+func (c *Callback) Answered() <-chan struct{} { return c.answered }
 
 // Wait returns the code for [OAuth.Exchange] that the browser brings. The browser waits from then on for
 // [Callback.Finish]. The error is [ErrLoginRefused], perhaps as a
@@ -338,16 +339,19 @@ func printable(s string, limit int) string {
 // The pages a person can see in the browser at the end of a login. They are
 // fixed: nothing from a request is ever shown.
 const (
-	successPage  = pageHead + "<h1>You are logged in</h1><p>You can close this window and go back to the terminal.</p>"
-	stalePage    = pageHead + "<h1>This login link is not the current one</h1><p>Use the address that the terminal shows.</p>"
-	notFoundPage = pageHead + "<h1>Nothing here</h1>"
+	successPage  = pageHead + "<h1>You are logged in to Arcade.</h1><p>You can close this window and go back to the terminal.</p>"
+	stalePage    = pageHead + "<h1>This is not the current login link.</h1><p>Use the address that the terminal shows.</p>"
+	notFoundPage = pageHead + "<h1>There is nothing here.</h1><p>The Arcade CLI waits for a login in this browser.</p>"
 
-	pageHead = "<!doctype html><html lang=en><meta charset=utf-8><title>Arcade CLI</title>"
+	pageHead = "<!doctype html><html lang=en><meta charset=utf-8><title>Arcade CLI</title>" +
+		"<meta name=viewport content=\"width=device-width\"><meta name=color-scheme content=\"light dark\">"
 )
 
-// failurePage says why, in a sentence of ours.
+// failurePage says why, in words of ours that begin like the rest of a sentence.
 func failurePage(reason string) string {
-	return pageHead + "<h1>The login failed</h1><p>" + html.EscapeString(reason) +
+	first, size := utf8.DecodeRuneInString(reason)
+	sentence := string(unicode.ToUpper(first)) + strings.TrimSuffix(reason[size:], ".") + "."
+	return pageHead + "<h1>The login to Arcade failed.</h1><p>" + html.EscapeString(sentence) +
 		"</p><p>Go back to the terminal and run the command again.</p>"
 }
 

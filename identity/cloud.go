@@ -1,12 +1,14 @@
 package identity
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -92,6 +94,8 @@ type CloudError struct {
 	Status int
 	// Reason is what went wrong when the status does not say it.
 	Reason string
+	// Page says that a web page came, which is never Cloud's word.
+	Page bool
 	// cause lets callers tell why there was no answer. Its text, which can hold
 	// a URL, is not shown.
 	cause error
@@ -109,7 +113,7 @@ func (e *CloudError) Error() string {
 
 // Is reports the statuses that mean "not authenticated".
 func (e *CloudError) Is(target error) bool {
-	return target == ErrNotAuthenticated && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden)
+	return target == ErrNotAuthenticated && !e.Page && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden)
 }
 
 // Unwrap returns context.Canceled or context.DeadlineExceeded if one of them
@@ -196,15 +200,15 @@ func (cloud Cloud) get(ctx context.Context, path, token string) ([]byte, error) 
 		return nil, unreachable(ctx, err)
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return nil, &CloudError{Status: response.StatusCode}
-	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerSize+1))
-	if err != nil {
+	page := isPage(response.Header.Get("Content-Type"), body)
+	switch {
+	case response.StatusCode != http.StatusOK:
+		return nil, &CloudError{Status: response.StatusCode, Page: page}
+	case err != nil:
 		return nil, unreachable(ctx, err)
-	}
-	if len(body) > maxAnswerSize {
-		return nil, nonsense()
+	case page || len(body) > maxAnswerSize:
+		return nil, &CloudError{Status: http.StatusOK, Page: page, Reason: senseless}
 	}
 	return body, nil
 }
@@ -224,6 +228,12 @@ func (cloud Cloud) client() *http.Client {
 	return &client
 }
 
+// isPage tells a page for people, by its type or its first character.
+func isPage(contentType string, body []byte) bool {
+	kind, _, _ := mime.ParseMediaType(contentType)
+	return kind == "text/html" || kind == "application/xhtml+xml" || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
+}
+
 // unreachable is the error for a call that ended with err.
 func unreachable(ctx context.Context, err error) error {
 	switch ended := ctx.Err(); {
@@ -235,9 +245,11 @@ func unreachable(ctx context.Context, err error) error {
 	return &CloudError{Reason: "cannot be reached", cause: err}
 }
 
+const senseless = "gave an answer that makes no sense"
+
 // nonsense is the error for an answer that is not understood.
 func nonsense() *CloudError {
-	return &CloudError{Status: http.StatusOK, Reason: "gave an answer that makes no sense"}
+	return &CloudError{Status: http.StatusOK, Reason: senseless}
 }
 
 // decodeAccount understands the answer of either call: validate names the

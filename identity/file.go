@@ -66,11 +66,11 @@ func waitForLock(ctx context.Context, try func() (bool, error), pause time.Durat
 
 // writeAtomically replaces path by a file of mode 0600 with this content. A
 // reader sees the old file or the new one, also after a power cut. The
-// directory must exist. A symbolic link stays one, its target is replaced.
+// directory must exist. What is at the name is replaced, also a link.
 // Windows knows no modes: there the file inherits the directory's access list,
 // which in a user's profile names the user, the system and the administrators.
 func writeAtomically(path string, content []byte) error {
-	r, err := reserve(path, 0)
+	r, err := reserveAt(path, 0)
 	if err != nil {
 		return err
 	}
@@ -83,14 +83,13 @@ type replacement struct {
 	target string
 }
 
-// reserve makes room for a replacement of path with size bytes, so that a disk
-// that is full or read-only shows before there is something that must not be
-// lost. The caller commits or discards it.
-func reserve(path string, size int) (*replacement, error) {
-	target, err := linkTarget(path)
-	if err != nil {
-		return nil, err
-	}
+// reserve makes room for a replacement of the login at path with size bytes, so
+// that a disk that is full or read-only shows before there is something that must
+// not be lost. The caller commits or discards it. A link to a file of this
+// person's stays one.
+func reserve(path string, size int) (*replacement, error) { return reserveAt(followed(path), size) }
+
+func reserveAt(target string, size int) (*replacement, error) {
 	// CreateTemp creates with mode 0600, whatever the umask.
 	f, err := os.CreateTemp(filepath.Dir(target), temporaryPrefix(target)+"*"+temporarySuffix)
 	if err != nil {
@@ -131,26 +130,6 @@ func (r *replacement) discard() error {
 	return errors.Join(r.file.Close(), os.Remove(r.file.Name()))
 }
 
-// linkTarget returns what path is a symbolic link to, however often, or path
-// itself. The last file of the chain need not exist.
-func linkTarget(path string) (string, error) {
-	for range 40 { // as many as Linux follows
-		to, err := os.Readlink(path)
-		if err != nil {
-			return path, nil
-		}
-		if !filepath.IsAbs(to) {
-			directory, err := filepath.EvalSymlinks(filepath.Dir(path))
-			if err != nil {
-				return "", err
-			}
-			to = filepath.Join(directory, to)
-		}
-		path = to
-	}
-	return "", &fs.PathError{Op: "follow", Path: path, Err: errors.New("too many symbolic links")}
-}
-
 // makeDirectory creates directory, of mode 0700, if it is missing.
 func makeDirectory(directory string) error {
 	if _, err := os.Stat(directory); err == nil {
@@ -165,6 +144,15 @@ func makeDirectory(directory string) error {
 const temporarySuffix = ".tmp"
 
 func temporaryPrefix(path string) string { return "." + filepath.Base(path) + "." }
+
+// removeFile removes what is at path, be it a link, and what writers that were killed have left beside it.
+func removeFile(path string) error {
+	err := remove(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, removeTemporaries(path))
+}
 
 // removeTemporaries removes what writers of path that were killed half-way have
 // left beside it.

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -159,17 +160,18 @@ func (f CredentialsFile) Forget(ctx context.Context, login Credentials) (left Lo
 		if err == nil {
 			left = written.Logins
 		}
-		return content, errors.Join(err, removeLogin(f.places()))
+		return content, errors.Join(err, removeFile(f.places()))
 	})
 	return left, err
 }
 
 // Remove removes the logins from both places, where they can work, and what a
 // killed login may have left of them. It is no error if there is nothing. A
-// symbolic link stays, its target goes.
+// symbolic link to a login of this person's stays, its target goes; of another the
+// link goes.
 func (f CredentialsFile) Remove() error {
-	var failure error
-	for _, path := range []string{f.Path, f.Fallback, f.places()} {
+	failure := removeFile(f.places())
+	for _, path := range []string{f.Path, f.Fallback} {
 		if path != "" {
 			failure = errors.Join(failure, removeLogin(path))
 		}
@@ -180,16 +182,27 @@ func (f CredentialsFile) Remove() error {
 	return nil
 }
 
+// removeLogin removes a login, and what writers that were killed have left of it. What path is a link to
+// goes only if it is a login of this person's; else the link goes.
 func removeLogin(path string) error {
-	target, err := linkTarget(path)
-	if err != nil {
-		return err
+	target := followed(path)
+	if target != path && !isLogin(target) {
+		target = path
 	}
-	err = remove(target)
+	return removeFile(target)
+}
+
+// isLogin says whether a file holds a login, or nothing any more.
+func isLogin(path string) bool {
+	content, _, err := readCredentialsFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
+		return true
 	}
-	return errors.Join(err, removeTemporaries(target))
+	if err != nil {
+		return false
+	}
+	d, err := decodeDocument(content, time.Local)
+	return err == nil && slices.ContainsFunc(d.Contexts, Credentials.Present)
 }
 
 // Places are what Arcade Cloud told last of a login: where it can work. They are
@@ -345,7 +358,10 @@ func locked(ctx context.Context, path string, waiting func(), do func() error) e
 	limited, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
 	name := strings.TrimSuffix(path, filepath.Ext(path)) + ".lock"
-	lock := flock.New(name)
+	if err := withoutLink(name); err != nil {
+		return fmt.Errorf("lock credentials: %w", err)
+	}
+	lock := flock.New(name, flock.SetFlag(os.O_CREATE|os.O_RDONLY|openNoFollow))
 	start, told := time.Now(), waiting == nil
 	try := func() (bool, error) {
 		if !told && time.Since(start) > lockSilence {

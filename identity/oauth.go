@@ -155,7 +155,7 @@ func tokensOf(ctx context.Context, token *oauth2.Token, err error) (Tokens, erro
 	case isInvalidGrant(err):
 		return Tokens{}, &CloudError{Status: http.StatusUnauthorized, Reason: "does not accept the code of this login"}
 	case errors.As(err, &refused):
-		return Tokens{}, &CloudError{Status: refused.Response.StatusCode}
+		return Tokens{}, &CloudError{Status: refused.Response.StatusCode, Page: isPage(refused.Response.Header.Get("Content-Type"), refused.Body)}
 	case errors.As(err, &broken), ctx.Err() != nil:
 		return Tokens{}, unreachable(ctx, err)
 	case err != nil:

@@ -14,6 +14,22 @@ import (
 // It means nothing to a regular file.
 const openNonBlocking = unix.O_NONBLOCK
 
+// openNoFollow keeps a file from being made where a link leads to.
+const openNoFollow = unix.O_NOFOLLOW
+
+// isOwn says whether a file is this person's.
+func isOwn(info os.FileInfo) bool {
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(owner.Uid) == os.Geteuid()
+}
+
+// mayFollow says whether a link in a directory may be followed: not by root in a home of somebody else, who
+// could have it lead anywhere.
+func mayFollow(directory string) bool {
+	info, err := os.Stat(directory)
+	return err == nil && isOwn(info)
+}
+
 // isPortTaken says whether listening failed because somebody else listens.
 func isPortTaken(err error) bool { return errors.Is(err, unix.EADDRINUSE) }
 

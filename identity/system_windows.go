@@ -11,6 +11,15 @@ import (
 // openNonBlocking is for named pipes, which are no files on Windows.
 const openNonBlocking = 0
 
+// openNoFollow has no meaning: a link needs a privilege there.
+const openNoFollow = 0
+
+// isOwn is true: what is in a person's profile is that person's.
+func isOwn(os.FileInfo) bool { return true }
+
+// mayFollow is true likewise.
+func mayFollow(string) bool { return true }
+
 // isPortTaken says whether listening failed because somebody else listens. An
 // exclusive listener shows as a lack of permission.
 func isPortTaken(err error) bool {

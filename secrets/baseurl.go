@@ -2,7 +2,6 @@ package secrets
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -120,7 +119,9 @@ func (o Options) splitHost() (host, port string, err error) {
 	}
 	host, port, found := strings.Cut(text, ":")
 	if found && (port == "" || strings.Contains(port, ":")) {
-		return "", "", fmt.Errorf("after a : in the host comes a port, as in localhost:%s; an IPv6 address stands in brackets before it, as in [::1]:%[1]s", o.localPort())
+		own := o.localPort()
+		return "", "", errors.New("after a : in the host comes a port, as in localhost:" + own +
+			"; an IPv6 address stands in brackets before it, as in [::1]:" + own)
 	}
 	return host, port, nil
 }

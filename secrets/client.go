@@ -5,11 +5,13 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
+	"mime"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -80,7 +82,13 @@ func (c *Client) call(ctx context.Context, r request) (a answer, err error) {
 		case ctx.Err() != nil && err != nil:
 			return a, ctx.Err()
 		case asksToWait(err):
-			if !c.wait(ctx, before, err) {
+			again := c.patience.wait(before, err, func(pause time.Duration) {
+				if c.Waiting != nil {
+					c.Waiting(pause)
+				}
+				c.sleep(ctx, pause)
+			})
+			if !again {
 				return a, err
 			}
 		case mayRetry(err) && !again:
@@ -95,27 +103,38 @@ func (c *Client) call(ctx context.Context, r request) (a answer, err error) {
 func (c *Client) attempt(ctx context.Context, r request) (a answer, err error) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, attemptTimeout))
 	defer cancel()
+	var reached atomic.Bool // a transport may dial in a goroutine of its own
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { reached.Store(true) }})
 	req, err := c.request(ctx, r)
 	if err != nil {
 		return a, err
 	}
+	broken := func(err error) error {
+		return &ConnectionError{Host: req.URL.Host, Reached: reached.Load(), Cause: err}
+	}
 	resp, err := c.withoutRedirects().Do(req)
 	if err != nil {
-		return a, connectionError(req.URL.Host, err)
+		return a, broken(err)
 	}
 	defer resp.Body.Close()
 	a.status = resp.StatusCode
 	// Read even where nobody looks at it, so that the connection can be used again.
 	a.body, err = io.ReadAll(io.LimitReader(resp.Body, int64(r.limit)+1))
+	page := isPage(resp.Header.Get("Content-Type"), a.body) &&
+		a.status != http.StatusRequestEntityTooLarge && a.status != http.StatusRequestURITooLong // as gateways say it
 	switch {
-	case a.status < 200 || a.status > 299:
-		return a, &StatusError{Status: a.status, Action: r.action, RetryAfter: retryAfter(resp.Header)}
-	case strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html"):
-		return a, ErrNotEngine
+	case a.status < 200 || a.status > 299 || page:
+		return a, &StatusError{Status: a.status, Page: page, Action: r.action, RetryAfter: retryAfter(resp.Header)}
 	case err != nil:
-		return a, connectionError(req.URL.Host, err)
+		return a, broken(err)
 	}
 	return a, nil
+}
+
+// isPage tells a page for people, by its type or its first character.
+func isPage(contentType string, body []byte) bool {
+	kind, _, _ := mime.ParseMediaType(contentType)
+	return kind == "text/html" || kind == "application/xhtml+xml" || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
 }
 
 // change is a call that counts as done only if the Engine, and nothing in its place, says so.
@@ -147,13 +166,24 @@ func reported(document map[string]json.RawMessage) error {
 	return nil
 }
 
+func (c *Client) sleep(ctx context.Context, d time.Duration) {
+	if c.Sleep != nil {
+		c.Sleep(ctx, d)
+		return
+	}
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
 func (c *Client) request(ctx context.Context, r request) (*http.Request, error) {
 	if strings.ContainsFunc(c.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return nil, ErrBadToken
 	}
 	req, err := http.NewRequestWithContext(ctx, r.method, c.Base.String()+c.path(r.segments), bytes.NewReader(r.body))
 	if err != nil {
-		return nil, errors.New("the Engine's address is not usable; check --host")
+		return nil, &Problem{"the Engine's address is not usable", "Check --host."}
 	}
 	req.URL.RawQuery = r.query
 	req.Header.Set("Authorization", "Bearer "+c.Token)

@@ -166,7 +166,7 @@ func TestASecondAttemptIsMadeWhereItMayHelp(t *testing.T) {
 	}
 }
 
-func TestEachConnectionProblemIsExplained(t *testing.T) {
+func TestWhetherThereWasAConnectionIsKnown(t *testing.T) {
 	closed := closedAddress(t)
 	fault := func(mode secretstest.Mode) func(*testing.T) *secrets.Client {
 		return func(t *testing.T) *secrets.Client {
@@ -179,40 +179,40 @@ func TestEachConnectionProblemIsExplained(t *testing.T) {
 		}
 	}
 	tests := []struct {
-		want   secrets.Reason
-		name   string
-		client func(t *testing.T) *secrets.Client
+		reached bool
+		name    string
+		client  func(t *testing.T) *secrets.Client
 	}{
-		{secrets.NoListener, "nothing listens", func(t *testing.T) *secrets.Client { return clientFor(t, "http://"+closed) }},
-		{secrets.UnknownHost, "the name is unknown", func(t *testing.T) *secrets.Client {
+		{false, "nothing listens", func(t *testing.T) *secrets.Client { return clientFor(t, "http://"+closed) }},
+		{false, "the name is unknown", func(t *testing.T) *secrets.Client {
 			c := clientFor(t, "http://engine.invalid")
 			c.HTTP.Transport = &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 				return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "engine.invalid", IsNotFound: true}}
 			}}
 			return c
 		}},
-		{secrets.NoProxy, "the proxy is down", func(t *testing.T) *secrets.Client {
+		{false, "the proxy is down", func(t *testing.T) *secrets.Client {
 			c := clientFor(t, "https://engine.invalid")
 			c.HTTP.Transport = &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: closed, User: url.UserPassword("me", "sentinel-proxy")})}
 			return c
 		}},
-		{secrets.Untrusted, "the certificate is not trusted", func(t *testing.T) *secrets.Client {
+		{false, "the certificate is not trusted", func(t *testing.T) *secrets.Client {
 			engine := secretstest.StartTLS(token)
 			t.Cleanup(engine.Close)
 			return clientFor(t, engine.URL)
 		}},
-		{secrets.NoTLS, "TLS is spoken to plain HTTP", func(t *testing.T) *secrets.Client {
+		{false, "TLS is spoken to plain HTTP", func(t *testing.T) *secrets.Client {
 			engine := secretstest.Start(token)
 			t.Cleanup(engine.Close)
 			return clientFor(t, strings.Replace(engine.URL, "http:", "https:", 1))
 		}},
-		{secrets.TimedOut, "no answer comes", fault(secretstest.Hang)},
-		{secrets.TimedOut, "the answer does not end", fault(secretstest.SlowBody)},
-		{secrets.Broken, "the connection is reset", fault(secretstest.Reset)},
-		{secrets.Broken, "the answer is shorter than announced", fault(secretstest.ShortBody)},
-		{secrets.Broken, "the answer is not HTTP", fault(secretstest.NotHTTP)},
-		{secrets.Broken, "the answer has a broken header", fault(secretstest.BadHeader)},
-		{secrets.Broken, "the redirect leads nowhere", fault(secretstest.BadRedirect)},
+		{true, "no answer comes", fault(secretstest.Hang)},
+		{true, "the answer does not end", fault(secretstest.SlowBody)},
+		{true, "the connection is reset", fault(secretstest.Reset)},
+		{true, "the answer is shorter than announced", fault(secretstest.ShortBody)},
+		{true, "the answer is not HTTP", fault(secretstest.NotHTTP)},
+		{true, "the answer has a broken header", fault(secretstest.BadHeader)},
+		{true, "the redirect leads nowhere", fault(secretstest.BadRedirect)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -220,8 +220,8 @@ func TestEachConnectionProblemIsExplained(t *testing.T) {
 			c.Base.User = url.UserPassword("me", "sentinel-password")
 			_, err := c.List(t.Context())
 			var got *secrets.ConnectionError
-			if !errors.As(err, &got) || got.Reason != tt.want || got.Host != c.Base.Host {
-				t.Errorf("List gave %v, want the reason %q", err, tt.want)
+			if !errors.As(err, &got) || got.Reached != tt.reached || got.Cause == nil || got.Host != c.Base.Host {
+				t.Errorf("List gave %#v, want an error of a connection, that there was one: %v", err, tt.reached)
 			}
 			if shown := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(shown, "sentinel") {
 				t.Errorf("the error shows what is private: %s", shown)
@@ -371,39 +371,39 @@ func TestStatusErrorsSayWhatToDoInWordsThatFitTheCommand(t *testing.T) {
 		what   string
 		advice string
 	}{
-		{301, secrets.Setting, "redirect", "--tls"},
-		{400, secrets.Setting, "this key or its value", "check the name of the key"},
-		{400, secrets.Listing, "the request", "check --host"},
+		{400, secrets.Setting, "this key or its value", "Check the name of the key"},
+		{400, secrets.Listing, "the request", "Check --host"},
 		{401, secrets.Setting, "credentials", "arcade login"},
 		{403, secrets.Deleting, "permit", "administrator"},
 		{404, secrets.Setting, "this project", "--host"},
 		{404, secrets.Listing, "this project", "--host"},
-		{407, secrets.Listing, "proxy", "HTTPS_PROXY"},
 		{409, secrets.Setting, "in use already", "secret list"},
-		{409, secrets.Deleting, "somebody else", "try again"},
+		{409, secrets.Deleting, "somebody else", "Try again"},
 		{413, secrets.Setting, "value is too large", "shorter"},
 		{413, secrets.Listing, "the request", "--host"},
 		{414, secrets.Setting, "key is too long", "shorter"},
 		{418, secrets.Setting, "refuses", "--host"},
-		{422, secrets.Setting, "this key or its value", "check the name of the key"},
-		{422, secrets.Deleting, "the request", "check --host"},
+		{422, secrets.Setting, "this key or its value", "Check the name of the key"},
+		{422, secrets.Deleting, "the request", "Check --host"},
 		{429, secrets.Listing, "too many requests", "in a while"},
 		{500, secrets.Setting, "has a problem", "in a while"},
 		{503, secrets.Deleting, "has a problem", "in a while"},
 	}
 	for _, tt := range tests {
-		got := (&secrets.StatusError{Status: tt.status, Action: tt.action}).Error()
-		what, advice, _ := strings.Cut(got, "; ")
-		if !strings.Contains(what, tt.what) || !strings.HasSuffix(what, fmt.Sprintf(" (HTTP %d)", tt.status)) || !strings.Contains(advice, tt.advice) {
-			t.Errorf("status %d of action %d is explained as %q, want %q and the advice %q", tt.status, tt.action, got, tt.what, tt.advice)
+		err := &secrets.StatusError{Status: tt.status, Action: tt.action}
+		got := err.Error()
+		var problem *secrets.Problem
+		if !errors.As(err, &problem) || !strings.Contains(got, tt.what) || !strings.HasSuffix(got, fmt.Sprintf(" (HTTP %d)", tt.status)) || !strings.Contains(problem.Do, tt.advice) {
+			t.Errorf("status %d of action %d is explained as %q and %v, want %q and the advice %q", tt.status, tt.action, got, problem, tt.what, tt.advice)
 		}
-		if tt.action != secrets.Setting && strings.Contains(got, "key") && !strings.Contains(got, "with a key") {
+		if tt.action != secrets.Setting && strings.Contains(got, "key") {
 			t.Errorf("status %d of action %d is explained as %q, which is about a key that nobody has sent", tt.status, tt.action, got)
 		}
 	}
 	for wait, want := range map[time.Duration]string{90 * time.Second: "in 90 s", 150 * time.Second: "in 3 min", 3 * time.Hour: "in 3 h"} {
-		if got := (&secrets.StatusError{Status: 429, RetryAfter: wait}).Error(); !strings.HasSuffix(got, "; try again "+want) {
-			t.Errorf("a wait of %v is explained as %q, want %q", wait, got, want)
+		var problem *secrets.Problem
+		if !errors.As(&secrets.StatusError{Status: 429, RetryAfter: wait}, &problem) || problem.Do != "Try again "+want+"." {
+			t.Errorf("a wait of %v is explained as %+v, want %q", wait, problem, want)
 		}
 	}
 }

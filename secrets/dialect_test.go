@@ -16,7 +16,7 @@ import (
 var dialect = []struct {
 	text   string
 	want   string // of the key K
-	refuse secrets.LineProblem
+	refuse *secrets.Problem
 	others bool // godotenv reads it otherwise, or not at all
 }{
 	{text: `K=a # b`, want: `a`},
@@ -67,6 +67,11 @@ var dialect = []struct {
 	{text: `K={"a": "b # c"}`, refuse: secrets.ValueOpen},
 	{text: "K={\n\"a\": 1\n}", refuse: secrets.ValueOpen},
 	{text: "K=[", refuse: secrets.ValueOpen},
+	{text: "K=a\nb", refuse: secrets.MoreOfValue},
+	{text: "K=\nb", refuse: secrets.MoreOfValue},
+	{text: "K=\"a\"\nb", refuse: secrets.MoreOfValue},
+	{text: "K=a \\\nb", refuse: secrets.Continuation},
+	{text: "K=<<END\na\nEND", refuse: secrets.HereDocument},
 	{text: "[db]\nK=a", refuse: secrets.Section},
 	{text: "[ -f x ]\nK=a", refuse: secrets.Section},
 	{text: "K=-----BEGIN KEY-----\nabc", refuse: secrets.ValueOpen},
@@ -89,7 +94,7 @@ func TestEachLineOfTheDialectIsReadByTheMajorityOrRefused(t *testing.T) {
 	for _, tt := range dialect {
 		t.Run(tt.text, func(t *testing.T) {
 			file, refused := secrets.ParseEnv(tt.text)
-			if tt.refuse != "" {
+			if tt.refuse != nil {
 				if len(refused) == 0 || refused[0] != (secrets.EnvLine{Line: lineOf(tt.text, tt.refuse), Problem: tt.refuse}) || len(file.Entries) > 0 {
 					t.Fatalf("it gives %q and %v, want it refused for %q and nothing to send", file.Pairs(), refused, tt.refuse)
 				}
@@ -107,8 +112,8 @@ func TestEachLineOfTheDialectIsReadByTheMajorityOrRefused(t *testing.T) {
 }
 
 // lineOf is the line that a problem of the table is in: the second one for what begins there.
-func lineOf(text string, problem secrets.LineProblem) int {
-	if problem == secrets.BOMInside && strings.Contains(text, "\n") {
+func lineOf(text string, problem *secrets.Problem) int {
+	if (problem == secrets.BOMInside || problem == secrets.MoreOfValue) && strings.Contains(text, "\n") {
 		return 2
 	}
 	return 1

@@ -10,10 +10,8 @@ import (
 )
 
 const (
-	blanks = " \t"
-	// byteOrderMark is what Windows programs begin a UTF-8 file with.
-	byteOrderMark = "\uFEFF"
-	maxName       = 256 // bytes
+	blanks  = " \t"
+	maxName = 256 // bytes
 )
 
 // ParseEnv reads the text of a .env file. A value means what node dotenv, python-dotenv,
@@ -30,6 +28,9 @@ const (
 //
 // A $ is a $ everywhere. Line ends may be LF, CRLF or CR; a byte order mark at the start is
 // ignored. Lines without =, empty values and values that are set again are skipped.
+//
+// A line without = right behind an entry, a backslash behind a value and a << before one are refused: a value
+// goes on that nobody has put in quotes.
 //
 // The refused lines show that the text is not what it was taken for: then nothing of it may be
 // sent, and the file is empty.
@@ -63,18 +64,19 @@ func ParseEnv(text string) (EnvFile, []EnvLine) {
 type envReader struct {
 	lines   []string
 	next    int  // index of the line to read
+	behind  int  // index of the line right behind the last entry, 0 for none
 	loneCR  bool // some lines end in CR alone
 	file    EnvFile
 	at      map[string]int // of a key among the entries
 	refused []EnvLine
 }
 
-func (r *envReader) refuse(number int, problem LineProblem) {
+func (r *envReader) refuse(number int, problem *Problem) {
 	r.refused = append(r.refused, EnvLine{number, problem})
 }
 
 func (r *envReader) skip(number int, key string, reason SkipReason) {
-	r.file.Skipped = append(r.file.Skipped, Skip{number, key, reason})
+	r.file.Skipped = append(r.file.Skipped, Skip{Line: number, Key: key, Reason: reason})
 }
 
 // line reads a line, and those that its value spans.
@@ -87,25 +89,35 @@ func (r *envReader) line() {
 	}
 	key, rest, found := strings.Cut(line, "=")
 	if !found {
-		switch {
-		case openPEM(line), openJSON(line):
-			r.refuse(number, ValueOpen)
-		case line[0] == '[':
-			r.refuse(number, Section)
-		default:
-			r.skip(number, "", NoEquals)
-		}
+		r.withoutEquals(number, line)
 		return
 	}
 	key = nameIn(key)
 	value, problem := r.value(rest) // also behind a bad key: its lines are no entries of their own
+	r.behind = r.next
 	switch {
 	case !isName(key):
 		r.refuse(number, KeyNoName)
-	case problem != "":
+	case problem != nil:
 		r.refuse(number, problem)
 	default:
-		r.keep(Entry{Pair{key, value}, number})
+		r.keep(Entry{Pair: Pair{key, value}, Line: number})
+	}
+}
+
+// withoutEquals judges a line that is no entry. Right behind one it may be the rest of its value, unless
+// it exports, as files for shells do. So may the lines behind it.
+func (r *envReader) withoutEquals(number int, line string) {
+	switch exported, found := strings.CutPrefix(line, "export "); {
+	case openPEM(line), openJSON(line):
+		r.refuse(number, ValueOpen)
+	case line[0] == '[':
+		r.refuse(number, Section)
+	case r.behind == number-1 && r.behind > 0 && !(found && isName(strings.Trim(exported, blanks))):
+		r.refuse(number, MoreOfValue)
+		r.behind = number
+	default:
+		r.skip(number, "", NoEquals)
 	}
 }
 
@@ -138,14 +150,14 @@ func isName(key string) bool {
 }
 
 // value reads what stands behind the =.
-func (r *envReader) value(rest string) (string, LineProblem) {
+func (r *envReader) value(rest string) (string, *Problem) {
 	text := strings.TrimLeft(rest, blanks)
 	switch {
 	case text == "", text[0] == '#' && text != rest:
-		return "", ""
+		return "", nil
 	case text[0] == '"', text[0] == '\'':
 		value, problem := r.quoted(text[0], text[1:])
-		if problem == "" && openPEM(value) {
+		if problem == nil && openPEM(value) {
 			problem = ValueOpen
 		}
 		return value, problem
@@ -153,7 +165,7 @@ func (r *envReader) value(rest string) (string, LineProblem) {
 	return unquoted(text)
 }
 
-func unquoted(text string) (value string, problem LineProblem) {
+func unquoted(text string) (value string, problem *Problem) {
 	for i := 1; i < len(text); i++ {
 		if text[i] == '#' && strings.IndexByte(blanks, text[i-1]) >= 0 {
 			text = text[:i]
@@ -164,6 +176,10 @@ func unquoted(text string) (value string, problem LineProblem) {
 	switch {
 	case openPEM(text), openJSON(text):
 		return "", ValueOpen
+	case text == `\`, strings.HasSuffix(text, ` \`), strings.HasSuffix(text, "\t\\"):
+		return "", Continuation
+	case strings.HasPrefix(text, "<<"):
+		return "", HereDocument
 	case strings.Trim(text, "=") == "":
 		return "", Padding
 	// Only node dotenv reads a value in backquotes over several lines; for the others it
@@ -173,7 +189,7 @@ func unquoted(text string) (value string, problem LineProblem) {
 	case strings.ContainsFunc(text, odd):
 		return "", OddBlank
 	}
-	return text, ""
+	return text, nil
 }
 
 // odd reports whether r is white space that only some programs take for a blank, or cannot be
@@ -197,19 +213,19 @@ func openJSON(text string) bool {
 }
 
 // quoted reads a value behind its first quote, over the following lines if need be.
-func (r *envReader) quoted(quote byte, body string) (string, LineProblem) {
+func (r *envReader) quoted(quote byte, body string) (string, *Problem) {
 	var value strings.Builder
 	first := r.next
 	for {
 		rest, closed, problem := scanQuoted(&value, quote, body)
 		switch {
-		case problem != "":
+		case problem != nil:
 			return "", problem
 		case closed && endsEntry(rest):
 			if r.loneCR && r.next > first {
 				return "", CRInQuotes
 			}
-			return value.String(), ""
+			return value.String(), nil
 		case closed && r.next > first: // the quote of another entry has closed it
 			return "", QuoteOpen
 		case closed:
@@ -225,11 +241,11 @@ func (r *envReader) quoted(quote byte, body string) (string, LineProblem) {
 
 // scanQuoted adds a line to value, up to the closing quote if there is one, and returns what
 // stands behind that.
-func scanQuoted(value *strings.Builder, quote byte, line string) (rest string, closed bool, problem LineProblem) {
+func scanQuoted(value *strings.Builder, quote byte, line string) (rest string, closed bool, problem *Problem) {
 	for i := 0; i < len(line); i++ {
 		switch {
 		case line[i] == quote:
-			return line[i+1:], true, ""
+			return line[i+1:], true, nil
 		case line[i] != '\\':
 			value.WriteByte(line[i])
 		case quote == '"':
@@ -246,7 +262,7 @@ func scanQuoted(value *strings.Builder, quote byte, line string) (rest string, c
 			value.WriteByte('\\')
 		}
 	}
-	return "", false, ""
+	return "", false, nil
 }
 
 // unescape is the character that a backslash before text means between double quotes; known is

@@ -100,11 +100,13 @@ func TestEnvFileValuesOverSeveralLines(t *testing.T) {
 		{"a PEM key in a CRLF file", "PEM=\"" + strings.ReplaceAll(pem, "\n", "\r\n") + "\"\r\nB=2\r\n", pairs("PEM", pem, "B", "2"), nil},
 		{"what looks like entries, comments and blank lines inside", "A=\"[default]\nid = x\n# no comment\n\nkey=y\"\nB=2", pairs("A", "[default]\nid = x\n# no comment\n\nkey=y", "B", "2"), nil},
 		{"escapes work on every line", "A=\"x\\\"\n\\\"y\\\\\nz\"\nB=2", pairs("A", "x\"\n\"y\\\nz", "B", "2"), nil},
-		{"the last of two values counts, at the first one's place", "A=1\nB=2\nA=3\nA=4", pairs("A", "4", "B", "2"), []secrets.Skip{{1, "A", secrets.SetAgain}, {3, "A", secrets.SetAgain}}},
-		{"also if it is empty", "A=1\nA=\nB=\nB=2", pairs("B", "2"), []secrets.Skip{{1, "A", secrets.SetAgain}, {2, "A", secrets.NothingInIt}, {3, "B", secrets.SetAgain}}},
-		{"lines without =", "A=1\nno equals\nKEY: value\nexport B\nC=3", pairs("A", "1", "C", "3"), []secrets.Skip{{2, "", secrets.NoEquals}, {3, "", secrets.NoEquals}, {4, "", secrets.NoEquals}}},
-		{"empty values", "A=\nB= \nC=\"\"\nD=''\nE= # comment\nF=\"  \"\nG=1", pairs("G", "1"), []secrets.Skip{{1, "A", secrets.NothingInIt}, {2, "B", secrets.NothingInIt},
-			{3, "C", secrets.NothingInIt}, {4, "D", secrets.NothingInIt}, {5, "E", secrets.NothingInIt}, {6, "F", secrets.NothingInIt}}},
+		{"the last of two values counts, at the first one's place", "A=1\nB=2\nA=3\nA=4", pairs("A", "4", "B", "2"), []secrets.Skip{{Line: 1, Key: "A", Reason: secrets.SetAgain}, {Line: 3, Key: "A", Reason: secrets.SetAgain}}},
+		{"also if it is empty", "A=1\nA=\nB=\nB=2", pairs("B", "2"), []secrets.Skip{{Line: 1, Key: "A", Reason: secrets.SetAgain}, {Line: 2, Key: "A", Reason: secrets.NothingInIt}, {Line: 3, Key: "B", Reason: secrets.SetAgain}}},
+		{"lines without =", "A=1\n\nno equals\nKEY: value\nexport B\nC=3", pairs("A", "1", "C", "3"),
+			[]secrets.Skip{{Line: 3, Reason: secrets.NoEquals}, {Line: 4, Reason: secrets.NoEquals}, {Line: 5, Reason: secrets.NoEquals}}},
+		{"a line that exports right behind an entry", "A=1\nexport A\nB=2", pairs("A", "1", "B", "2"), []secrets.Skip{{Line: 2, Reason: secrets.NoEquals}}},
+		{"empty values", "A=\nB= \nC=\"\"\nD=''\nE= # comment\nF=\"  \"\nG=1", pairs("G", "1"), []secrets.Skip{{Line: 1, Key: "A", Reason: secrets.NothingInIt}, {Line: 2, Key: "B", Reason: secrets.NothingInIt},
+			{Line: 3, Key: "C", Reason: secrets.NothingInIt}, {Line: 4, Key: "D", Reason: secrets.NothingInIt}, {Line: 5, Key: "E", Reason: secrets.NothingInIt}, {Line: 6, Key: "F", Reason: secrets.NothingInIt}}},
 		{"keys of all kinds of programs", "a.b-c_D1=1\n_x=2\n.y=3\n" + strings.Repeat("k", 256) + "=4", pairs("a.b-c_D1", "1", "_x", "2", ".y", "3", strings.Repeat("k", 256), "4"), nil},
 		{"a CRLF file", "A=1\r\n\r\nB='2'\r\nC=\"3\"\r\n", pairs("A", "1", "B", "2", "C", "3"), nil},
 		{"a file with old Mac line ends", "A=1\rB=2\r", pairs("A", "1", "B", "2"), nil},
@@ -145,7 +147,7 @@ func TestReadEnvFile(t *testing.T) {
 	tests := []struct {
 		name string
 		path string
-		want secrets.EnvProblem
+		want *secrets.Problem
 	}{
 		{"no file", filepath.Join(dir, "missing"), secrets.EnvMissing},
 		{"a directory", dir, secrets.EnvDirectory},

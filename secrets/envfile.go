@@ -1,31 +1,67 @@
 package secrets
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
-// EnvFile is what a .env file holds.
+// EnvFile is what a .env file holds, or several one after the other.
 type EnvFile struct {
+	Files []string // as errors call them, in order
 	// Entries are in the order in which their keys first appear. Of a key that is set twice
 	// the last value counts, as in a shell.
 	Entries []Entry
-	// Skipped are the lines that hold no secret to send, in the order of the file.
+	// Skipped are the lines that hold no secret to send, in the order of the files.
 	Skipped []Skip
 }
 
 // Entry is one secret of a .env file.
 type Entry struct {
 	Pair
+	File string
 	Line int // where it begins, from 1
+}
+
+// Skip is a line of a .env file that is passed over.
+type Skip struct {
+	File   string
+	Line   int    // from 1
+	Key    string // "" where the line has none
+	Reason SkipReason
+}
+
+// SkipReason is why a line is passed over, in fixed words, and the name of a file.
+type SkipReason string
+
+// The reasons of a [Skip]; the other one is [SetAgainIn].
+const (
+	NoEquals    SkipReason = "without ="
+	NothingInIt SkipReason = "without a value"
+	SetAgain    SkipReason = "set again further down"
+)
+
+// SetAgainIn is the reason for a line that a later file beats.
+func SetAgainIn(file string) SkipReason { return SkipReason("set again in '" + Printable(file) + "'") }
+
+// Join reads the files one after the other: of a key that several set the last value counts.
+func Join(files ...EnvFile) (all EnvFile) {
+	at := make(map[string]int) // of a key among the entries
+	for _, file := range files {
+		all.Files, all.Skipped = append(all.Files, file.Files...), append(all.Skipped, file.Skipped...)
+		for _, entry := range file.Entries {
+			i, again := at[entry.Key]
+			if !again {
+				at[entry.Key] = len(all.Entries)
+				all.Entries = append(all.Entries, entry)
+				continue
+			}
+			earlier := all.Entries[i]
+			all.Skipped = append(all.Skipped, Skip{earlier.File, earlier.Line, earlier.Key, SetAgainIn(entry.File)})
+			all.Entries[i] = entry
+		}
+	}
+	return all
 }
 
 // Pairs are the entries' keys and values, in order.
@@ -37,49 +73,79 @@ func (f EnvFile) Pairs() []Pair {
 	return pairs
 }
 
-// EnvProblem is why a .env file cannot be used, in fixed words that say what to do.
-type EnvProblem string
+// SkippedInWords names the skipped lines of a file by their numbers and reasons, "" if there are none.
+func (f EnvFile) SkippedInWords(file string) string {
+	var reasons []SkipReason
+	lines := make(map[SkipReason][]int)
+	for _, skip := range f.Skipped {
+		if skip.File != file {
+			continue
+		}
+		if lines[skip.Reason] == nil {
+			reasons = append(reasons, skip.Reason)
+		}
+		lines[skip.Reason] = append(lines[skip.Reason], skip.Line)
+	}
+	parts := make([]string, len(reasons))
+	for i, reason := range reasons {
+		parts[i] = numbered(lines[reason]) + " " + string(reason)
+	}
+	return strings.Join(parts, "; ")
+}
 
-// What an [EnvFileError] can complain about.
-const (
-	EnvMissing    EnvProblem = "there is no such file; name one with --env-file"
-	EnvDirectory  EnvProblem = "it is a directory; name the file in it with --env-file"
-	EnvUnreadable EnvProblem = "it cannot be read; check its permissions"
-	EnvNotText    EnvProblem = "it is not UTF-8 text; save it as UTF-8"
-	EnvTooLarge   EnvProblem = "it is larger than 1 MB; name a file with nothing but secrets in it"
+// Why a .env file cannot be used.
+var (
+	EnvMissing    = &Problem{"there is no such file", "Name one with --env-file."}
+	EnvDirectory  = &Problem{"it is a directory", "Name the file in it with --env-file."}
+	EnvUnreadable = &Problem{"it cannot be read", "Check its permissions."}
+	EnvNotText    = &Problem{"it is not UTF-8 text", "Save it as UTF-8."}
+	EnvTooLarge   = &Problem{"it is larger than 1 MB", "Name a file with nothing but secrets in it."}
 )
 
 // EnvFileError says that a .env file cannot be used.
 type EnvFileError struct {
 	Path    string
-	Problem EnvProblem
+	Problem *Problem
 }
 
 func (e *EnvFileError) Error() string {
-	return fmt.Sprintf("cannot use '%s': %s", Printable(e.Path), e.Problem)
+	return fmt.Sprintf("cannot use '%s': %s", Printable(e.Path), e.Problem.What)
 }
 
-// LineProblem is what is wrong with a line of a .env file, in fixed words that say what to do.
-type LineProblem string
+// Unwrap is the [*Problem].
+func (e *EnvFileError) Unwrap() error { return e.Problem }
 
-// What an [EnvLine] can be wrong about.
-const (
-	KeyNoName    LineProblem = "a key that is no name; a key has at most 256 letters, digits, _, - and ., starts with none of 0-9 and -, and ends at the ="
-	QuoteOpen    LineProblem = "a quote that is never closed; close it, or take the quote for a part of the value by putting the other quotes around it"
-	TextBehind   LineProblem = "text behind a closing quote; put one pair of quotes around the whole value"
-	ValueOpen    LineProblem = "a value that has only begun; put quotes around all its lines, or pipe it in: arcade secret set KEY=- < file"
-	Section      LineProblem = "a [ before all else, as in INI, TOML and shell files; put the secrets that you mean into a .env file, which has no sections"
-	Padding      LineProblem = "nothing but = behind a key, as at the end of base64 text; put it in quotes if it is the value"
-	OddBackslash LineProblem = "a backslash that programs read differently; in double quotes write only \\n, \\r, \\\\, \\\" and \\$, or leave the quotes away"
-	OddBlank     LineProblem = "an invisible character or a blank that is none; type the line anew, or put the value in quotes if it belongs there"
-	BOMInside    LineProblem = "a byte order mark, as between two files that were joined; remove it, or name the files one after the other"
-	CRInQuotes   LineProblem = "a line break that programs read differently; save the file with LF or CRLF line ends"
+const pipeItIn = "or pipe it in: arcade secret set KEY=- < file"
+
+// What an [EnvLine] can be wrong about: what the line has.
+var (
+	KeyNoName = &Problem{"a key that is no name",
+		"A key has at most 256 letters, digits, _, - and ., starts with none of 0-9 and -, and ends at the =."}
+	QuoteOpen = &Problem{"a quote that is never closed",
+		"Close it, or take the quote for a part of the value by putting the other quotes around it."}
+	TextBehind   = &Problem{"text behind a closing quote", "Put one pair of quotes around the whole value."}
+	ValueOpen    = &Problem{"a value that has only begun", "Put quotes around all its lines, " + pipeItIn}
+	Continuation = &Problem{"a backslash behind its value, by which a shell continues a line",
+		"Write the value on one line, put quotes around all its lines, " + pipeItIn}
+	HereDocument = &Problem{"a value that begins with <<, as a shell's here-document does", "Put quotes around the text itself, " + pipeItIn}
+	MoreOfValue  = &Problem{"text without = right behind a value, as if it went on",
+		"Put quotes around all lines of the value; an empty line before the text says that it is none of them."}
+	Section = &Problem{"a [ before all else, as in INI, TOML and shell files",
+		"Put the secrets that you mean into a .env file, which has no sections."}
+	Padding      = &Problem{"nothing but = behind a key, as at the end of base64 text", "Put it in quotes if it is the value."}
+	OddBackslash = &Problem{"a backslash that programs read differently",
+		`In double quotes write only \n, \r, \\, \" and \$, or leave the quotes away.`}
+	OddBlank = &Problem{"an invisible character or a blank that is none",
+		"Type the line anew, or put the value in quotes if it belongs there."}
+	BOMInside = &Problem{"a byte order mark, as between two files that were joined",
+		"Remove it, or name the files one after the other: -f FILE -f FILE"}
+	CRInQuotes = &Problem{"a line break that programs read differently", "Save the file with LF or CRLF line ends."}
 )
 
 // EnvLine is a line that shows that a file is not what it was taken for.
 type EnvLine struct {
 	Line    int // from 1
-	Problem LineProblem
+	Problem *Problem
 }
 
 // EnvLinesError says that a file is refused because of some of its lines. It holds nothing of
@@ -93,8 +159,8 @@ type EnvLinesError struct {
 const maxNamed = 5
 
 func (e *EnvLinesError) Error() string {
-	var found []LineProblem
-	lines := make(map[LineProblem][]int)
+	var found []*Problem
+	lines := make(map[*Problem][]int)
 	for _, line := range e.Lines {
 		if lines[line.Problem] == nil {
 			found = append(found, line.Problem)
@@ -103,16 +169,17 @@ func (e *EnvLinesError) Error() string {
 	}
 	parts := make([]string, len(found))
 	for i, problem := range found {
-		what, _, _ := strings.Cut(string(problem), "; ")
 		verb := " has "
 		if len(lines[problem]) > 1 {
 			verb = " have "
 		}
-		parts[i] = numbered(lines[problem]) + verb + what
+		parts[i] = numbered(lines[problem]) + verb + problem.What
 	}
-	_, advice, _ := strings.Cut(string(found[0]), "; ")
-	return fmt.Sprintf("'%s' is refused and nothing is sent: %s; %s", Printable(e.Path), strings.Join(parts, ", "), advice)
+	return fmt.Sprintf("'%s' is refused and nothing is sent: %s", Printable(e.Path), strings.Join(parts, ", "))
 }
+
+// Unwrap is the [*Problem] of the first line.
+func (e *EnvLinesError) Unwrap() error { return e.Lines[0].Problem }
 
 // numbered names lines by their numbers, the first few of many.
 func numbered(lines []int) string {
@@ -129,42 +196,4 @@ func numbered(lines []int) string {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
-}
-
-// ReadEnvFile reads the .env file at path, at most 1 MB; [ParseEnv] says how. Its errors are
-// [*EnvFileError] and [*EnvLinesError].
-func ReadEnvFile(path string) (EnvFile, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return EnvFile{}, &EnvFileError{path, EnvMissing}
-	}
-	if err != nil {
-		return EnvFile{}, &EnvFileError{path, EnvUnreadable}
-	}
-	defer f.Close()
-	// Not only regular files: a pipe, as in --env-file <(decrypt), is welcome.
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return EnvFile{}, &EnvFileError{path, EnvDirectory}
-	}
-	return ReadEnv(f, path)
-}
-
-// ReadEnv is [ReadEnvFile] for an open file or a pipe, which errors call name.
-func ReadEnv(r io.Reader, name string) (EnvFile, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxText+1))
-	switch {
-	case err != nil:
-		return EnvFile{}, &EnvFileError{name, EnvUnreadable}
-	case len(data) > maxText:
-		return EnvFile{}, &EnvFileError{name, EnvTooLarge}
-	// A zero byte is no text either: most likely this is UTF-16 without its mark.
-	case !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0:
-		return EnvFile{}, &EnvFileError{name, EnvNotText}
-	}
-	file, refused := ParseEnv(string(data))
-	if len(refused) > 0 {
-		slices.SortStableFunc(refused, func(a, b EnvLine) int { return a.Line - b.Line })
-		return EnvFile{}, &EnvLinesError{name, refused}
-	}
-	return file, nil
 }

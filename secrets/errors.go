@@ -3,7 +3,6 @@ package secrets
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -13,27 +12,27 @@ import (
 	"time"
 )
 
-// The errors of this package that are for people say what happened, and behind a last "; " what
-// to do about it.
+// Problem is what is wrong, and what to do about it, in fixed words for a person. It stands behind every
+// error of this package that somebody can do something about.
+type Problem struct {
+	What string // goes on after "Error:"
+	Do   string // whole sentences
+}
 
-// ErrNotEngine is an answer that no Engine gives: a captive portal's page, another program.
-var ErrNotEngine = errors.New("what answers there is not an Arcade Engine; check --host and --port")
+func (p *Problem) Error() string { return p.What }
 
-// ErrBadToken is a token that no header can carry, such as one with a line break in it.
-var ErrBadToken = errors.New("the API key has a character in it that no key has; check ARCADE_API_KEY, or run 'arcade login'")
-
-// ErrReported is an answer that says that all went well and reports an error in its text.
-var ErrReported = errors.New("the Engine reports an error in an answer that says that all went well; try again in a while")
-
-// ErrListTooLong is a list with more than 100,000 secrets or 64 MB.
-var ErrListTooLong = errors.New("the list of secrets has no end within 100,000 secrets or 64 MB; check --host and --port")
-
-// ErrListIncomplete is a list of which the Engine sends the same page again and again.
-var ErrListIncomplete = errors.New("the Engine does not send the whole list of secrets; try again in a while")
-
-// ErrNotTried is the result for a key that was not sent, because an earlier one has shown that it
-// would fare no better, or because the context has ended.
-var ErrNotTried = errors.New("not tried")
+var (
+	// ErrNotEngine is an answer that no Engine gives: that of another program.
+	ErrNotEngine = &Problem{"what answers there is not an Arcade Engine", "Check --host and --port."}
+	// ErrBadToken is a token that no header can carry, such as one with a line break in it.
+	ErrBadToken = &Problem{"the API key has a character in it that no key has", "Run 'arcade logout', then 'arcade login'."}
+	// ErrReported is an answer that says that all went well and reports an error in its text.
+	ErrReported = &Problem{"the Engine reports an error in an answer that says that all went well", "Try again in a while."}
+	// ErrListTooLong is a list with more than 100,000 secrets or 64 MB.
+	ErrListTooLong = &Problem{"the list of secrets has no end within 100,000 secrets or 64 MB", "Check --host and --port."}
+	// ErrListIncomplete is a list of which the Engine sends the same page again and again.
+	ErrListIncomplete = &Problem{"the Engine does not send the whole list of secrets", "Try again in a while."}
+)
 
 // ErrNoSuchSecret is the result for a key that the Engine has no secret of.
 var ErrNoSuchSecret = errors.New("no such secret")
@@ -44,7 +43,12 @@ type AmbiguousKeyError struct {
 	Types []string // of their bindings, one for each secret, as the Engine wrote them
 }
 
-func (e *AmbiguousKeyError) Error() string {
+func (e *AmbiguousKeyError) Error() string { return e.problem().What }
+
+// Unwrap is the [*Problem].
+func (e *AmbiguousKeyError) Unwrap() error { return e.problem() }
+
+func (e *AmbiguousKeyError) problem() *Problem {
 	var types []string
 	for _, name := range e.Types {
 		if name = cmp.Or(Printable(name), "none"); !slices.Contains(types, name) {
@@ -52,10 +56,10 @@ func (e *AmbiguousKeyError) Error() string {
 		}
 	}
 	if len(types) == 1 {
-		return fmt.Sprintf("there are %d secrets with this key, all of the type %s; delete them with --all-types", len(e.Types), types[0])
+		return &Problem{fmt.Sprintf("there are %d secrets with this key, all of the type %s", len(e.Types), types[0]), "Delete them with --all-types."}
 	}
-	return fmt.Sprintf("there are %d secrets with this key, of the types %s; choose one with --type, or delete all with --all-types",
-		len(e.Types), strings.Join(types, ", "))
+	return &Problem{fmt.Sprintf("there are %d secrets with this key, of the types %s", len(e.Types), strings.Join(types, ", ")),
+		"Choose one with --type, or delete all with --all-types."}
 }
 
 // Action is what was asked of the Engine when it refused.
@@ -68,54 +72,89 @@ const (
 	Deleting
 )
 
-// StatusError is the Engine's refusal. It holds nothing that the server wrote but numbers.
+// StatusError is the Engine's refusal, or that of whoever answers in its place. It holds nothing that the
+// server wrote but numbers.
 type StatusError struct {
-	Status     int // HTTP status, never 2xx
+	Status     int  // HTTP status; 2xx only with Page
+	Page       bool // a web page came with it
 	Action     Action
 	RetryAfter time.Duration // that the Engine wants us to wait; 0 when it does not say
 }
 
-func (e *StatusError) Error() string {
-	what, advice, _ := strings.Cut(e.explanation(), "; ")
-	return fmt.Sprintf("%s (HTTP %d); %s", what, e.Status, advice)
-}
+func (e *StatusError) Error() string { return fmt.Sprintf("%s (HTTP %d)", e.problem().What, e.Status) }
 
-func (e *StatusError) explanation() string {
+// Unwrap is the [*Problem].
+func (e *StatusError) Unwrap() error { return e.problem() }
+
+func (e *StatusError) problem() *Problem {
 	switch {
-	case e.Status >= 300 && e.Status < 400:
-		return "the Engine answers with a redirect, which is not followed with a key; check --host, --port and --tls"
+	case e.Page && e.Status < 500:
+		return ErrNotEngine
 	case e.Status == http.StatusUnauthorized:
-		return "the Engine does not accept the credentials; run 'arcade login', or check ARCADE_API_KEY"
+		return &Problem{"the Engine does not accept the credentials", "Run 'arcade login', or check ARCADE_API_KEY."}
 	case e.Status == http.StatusForbidden:
-		return "these credentials do not permit it; ask an administrator of the project"
+		return &Problem{"these credentials do not permit it", "Ask an administrator of the project."}
 	case e.Status == http.StatusNotFound:
-		return "the Engine does not know this project; check --host, and that the project still exists"
-	case e.Status == http.StatusProxyAuthRequired:
-		return "the proxy wants a user name and a password; put them into HTTP_PROXY or HTTPS_PROXY"
+		return &Problem{"the Engine does not know this project", "Check --host, and that the project still exists."}
 	case e.Status == http.StatusTooManyRequests:
-		return "too many requests; " + e.later()
+		return &Problem{"too many requests", e.later()}
 	case e.Status >= 500:
-		return "the Engine has a problem; " + e.later()
+		return &Problem{"the Engine has a problem", e.later()}
 	case e.Action == Setting:
 		return e.refusedToSet()
 	case e.Status == http.StatusConflict:
-		return "somebody else is changing it; try again"
+		return &Problem{"somebody else is changing it", "Try again."}
 	}
-	return "the Engine refuses the request; check --host, and whether there is a newer arcade"
+	return unknownRefusal
 }
 
-func (e *StatusError) refusedToSet() string {
+// unknownRefusal is a status that the Engine is not known to answer with.
+var unknownRefusal = &Problem{"the Engine refuses the request", "Check --host, and whether there is a newer arcade."}
+
+func (e *StatusError) refusedToSet() *Problem {
 	switch e.Status {
 	case http.StatusConflict:
-		return "the Engine has this key in use already; look at 'arcade secret list', or unset it first"
+		return &Problem{"the Engine has this key in use already", "Look at 'arcade secret list', or unset it first."}
 	case http.StatusRequestEntityTooLarge:
-		return "the value is too large for the Engine; give a shorter one"
+		return &Problem{"the value is too large for the Engine", "Give a shorter one."}
 	case http.StatusRequestURITooLong:
-		return "the key is too long for the Engine; give a shorter one"
+		return &Problem{"the key is too long for the Engine", "Give a shorter one."}
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
-		return "the Engine refuses this key or its value; check the name of the key, and that the value is what you meant"
+		return &Problem{"the Engine refuses this key or its value", "Check the name of the key, and that the value is what you meant."}
 	}
-	return "the Engine refuses the request; check --host, and whether there is a newer arcade"
+	return unknownRefusal
+}
+
+// later says when a refusal may be over.
+func (e *StatusError) later() string {
+	switch {
+	case e.RetryAfter == 0:
+		return "Try again in a while."
+	case e.RetryAfter < 2*time.Minute:
+		return fmt.Sprintf("Try again in %d s.", e.RetryAfter/time.Second)
+	case e.RetryAfter < 2*time.Hour:
+		return fmt.Sprintf("Try again in %d min.", (e.RetryAfter+time.Minute-1)/time.Minute)
+	}
+	return fmt.Sprintf("Try again in %d h.", (e.RetryAfter+time.Hour-1)/time.Hour)
+}
+
+// ConnectionError says that no whole answer came.
+type ConnectionError struct {
+	Host string // of the Engine, with its port if it has one
+	// Reached says that there was a connection, with TLS and through a proxy if they were called for.
+	Reached bool
+	// Cause is the error of net/http. Its text can hold what the server sent, and is not shown.
+	Cause error
+}
+
+func (e *ConnectionError) Error() string {
+	return fmt.Sprintf("cannot reach the Engine at %s", Printable(e.Host))
+}
+
+// broke reports whether there was a connection, and it broke.
+func (e *ConnectionError) broke() bool {
+	var network net.Error
+	return e.Reached && !errors.Is(e.Cause, context.DeadlineExceeded) && !(errors.As(e.Cause, &network) && network.Timeout())
 }
 
 // endsRun reports whether other keys would fare no better than the one that met err: what is
@@ -126,10 +165,10 @@ func endsRun(err error) bool {
 	switch {
 	case errors.As(err, &refused):
 		status := refused.Status
-		return status < 400 || status == http.StatusUnauthorized || status == http.StatusForbidden ||
-			status == http.StatusProxyAuthRequired || asksToWait(err)
+		return status < 400 || refused.Page && status < 500 || status == http.StatusUnauthorized || status == http.StatusForbidden ||
+			status == http.StatusProxyAuthRequired || status == http.StatusNetworkAuthenticationRequired || asksToWait(err)
 	case errors.As(err, &connection):
-		return connection.Reason != Broken
+		return !connection.broke()
 	}
 	return errors.Is(err, ErrNotEngine) || errors.Is(err, ErrBadToken)
 }
@@ -140,67 +179,18 @@ func isNotFound(err error) bool {
 	return errors.As(err, &refused) && refused.Status == http.StatusNotFound
 }
 
-// ConnectionError says that no answer came, and why, in fixed words: the text of an error
-// of the HTTP library can hold what the server sent.
-type ConnectionError struct {
-	Host   string // of the Engine, with its port if it has one
-	Reason Reason
-}
-
-// Reason is why no answer came. Each says what to do.
-type Reason string
-
-// What a [ConnectionError] can complain about.
-const (
-	UnknownHost Reason = "the name is not known; check --host and the network"
-	NoListener  Reason = "no connection can be made; check --host, --port and the network"
-	NoProxy     Reason = "the proxy cannot be reached; check HTTPS_PROXY"
-	NoTLS       Reason = "it does not speak TLS; if that is right, use --no-tls"
-	Untrusted   Reason = "its TLS certificate is not trusted; check --host, or name your authority's certificate in SSL_CERT_FILE"
-	TimedOut    Reason = "it does not answer in time; try again"
-	Broken      Reason = "the connection broke before a whole answer came; check --host and any proxy, and try again"
-)
-
-func (e *ConnectionError) Error() string {
-	return fmt.Sprintf("cannot reach the Engine at %s: %s", Printable(e.Host), e.Reason)
-}
-
-func connectionError(host string, err error) error {
-	return &ConnectionError{Host: host, Reason: reason(err)}
-}
-
-func reason(err error) Reason {
-	var (
-		network     net.Error
-		name        *net.DNSError
-		operation   *net.OpError
-		certificate *tls.CertificateVerificationError
-		record      tls.RecordHeaderError
-	)
-	switch {
-	case errors.As(err, &operation) && operation.Op == "proxyconnect":
-		return NoProxy
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
-		return TimedOut
-	case errors.As(err, &name):
-		return UnknownHost
-	case errors.As(err, &certificate):
-		return Untrusted
-	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
-		return NoTLS
-	case operation != nil && operation.Op == "dial":
-		return NoListener
-	}
-	return Broken
-}
-
-// mayRetry reports whether a second attempt may fare better at once. What is not one of
-// the known reasons counts as a broken connection: HTTP/2 has errors without a type.
+// mayRetry reports whether a second attempt may fare better at once.
 func mayRetry(err error) bool {
 	var status *StatusError
 	if errors.As(err, &status) {
 		return status.Status == http.StatusBadGateway || status.Status == http.StatusGatewayTimeout
 	}
 	var connection *ConnectionError
-	return errors.As(err, &connection) && connection.Reason == Broken
+	return errors.As(err, &connection) && connection.broke()
+}
+
+// asksToWait reports whether the Engine wants to be asked again later.
+func asksToWait(err error) bool {
+	var refused *StatusError
+	return errors.As(err, &refused) && (refused.Status == http.StatusTooManyRequests || refused.Status == http.StatusServiceUnavailable)
 }

@@ -12,6 +12,9 @@ import (
 // than any secret and far less than a file named by mistake.
 const maxText = 1 << 20
 
+// byteOrderMark is what Windows programs begin a UTF-8 file with.
+const byteOrderMark = "\uFEFF"
+
 // Pair is a secret's name and its value.
 type Pair struct {
 	Key   string
@@ -34,22 +37,19 @@ type Input struct {
 	Source   Source
 }
 
-// Problem is what is wrong with an argument, in fixed words.
-type Problem string
-
 // What a [PairError] can complain about.
-const (
-	NoValue        Problem = "there is no = in it; write KEY=VALUE, or KEY=- to read the value from standard input"
-	NoTerminal     Problem = "there is no terminal to ask for the value on; write KEY=- to read it from standard input"
-	EmptyKey       Problem = "there is no key before the ="
-	BlankInKey     Problem = "a key must not contain blanks or control characters"
-	InvisibleInKey Problem = "a key must not contain invisible characters, such as a byte order mark or a zero-width space; type it anew"
-	EmptyValue     Problem = "the value is empty"
-	NotText        Problem = "it is not valid UTF-8"
-	ZeroByte       Problem = "there is a zero byte in it, as in UTF-16; save it as UTF-8"
-	ValueTooLarge  Problem = "the value is larger than 1 MB"
-	DuplicateKey   Problem = "an earlier argument sets the same key"
-	SecondStdinKey Problem = "only one value can come from standard input"
+var (
+	NoValue        = &Problem{"there is no = in it", "Write KEY=VALUE, or give one KEY and nothing else to be asked for its value."}
+	NoTerminal     = &Problem{"there is no terminal to ask for the value on", "Write KEY=- to read it from standard input."}
+	EmptyKey       = &Problem{"there is no key before the =", "Write KEY=VALUE."}
+	BlankInKey     = &Problem{"a key must not contain blanks or control characters", "Type it anew."}
+	InvisibleInKey = &Problem{"a key must not contain invisible characters, such as a byte order mark or a zero-width space", "Type it anew."}
+	EmptyValue     = &Problem{"the value is empty", "'arcade secret unset' removes a secret."}
+	NotText        = &Problem{"it is not valid UTF-8", "Save it as UTF-8."}
+	ZeroByte       = &Problem{"there is a zero byte in it, as in UTF-16", "Save it as UTF-8."}
+	ValueTooLarge  = &Problem{"the value is larger than 1 MB", "Give a shorter one."}
+	DuplicateKey   = &Problem{"an earlier argument sets the same key", "Give each key once."}
+	SecondStdinKey = &Problem{"only one value can come from standard input", "Set the others in a command each."}
 )
 
 // PairError is wrong usage of one argument. It names the key only where an = shows that it
@@ -57,14 +57,17 @@ const (
 type PairError struct {
 	Position int    // of the argument, from 1
 	Key      string // "" when there is none
-	Problem  Problem
+	Problem  *Problem
 }
+
+// Unwrap is the [*Problem].
+func (e *PairError) Unwrap() error { return e.Problem }
 
 func (e *PairError) Error() string {
 	if e.Key == "" {
-		return fmt.Sprintf("argument %d: %s", e.Position, e.Problem)
+		return fmt.Sprintf("argument %d: %s", e.Position, e.Problem.What)
 	}
-	return fmt.Sprintf("argument %d ('%s'): %s", e.Position, Printable(e.Key), e.Problem)
+	return fmt.Sprintf("argument %d ('%s'): %s", e.Position, Printable(e.Key), e.Problem.What)
 }
 
 // ParsePairs reads the arguments of `secret set`. The first = splits; the key is trimmed,
@@ -81,13 +84,13 @@ func ParsePairs(args []string) ([]Input, error) {
 		in.Position = i + 1
 		problem := in.problem()
 		switch {
-		case problem != "":
+		case problem != nil:
 		case seen[in.Key]:
 			problem = DuplicateKey
 		case in.Source == Stdin && stdin:
 			problem = SecondStdinKey
 		}
-		if problem != "" {
+		if problem != nil {
 			return nil, in.wrong(problem)
 		}
 		seen[in.Key] = true
@@ -126,8 +129,8 @@ func parseArgument(arg string, sole bool) Input {
 	return in
 }
 
-// problem is what is wrong with the argument on its own, "" if nothing is.
-func (in Input) problem() Problem {
+// problem is what is wrong with the argument on its own, nil if nothing is.
+func (in Input) problem() *Problem {
 	switch {
 	case in.Source == Prompt && (in.Key == "" || !validKey(in.Key) || strings.ContainsFunc(in.Key, invisible)):
 		return NoValue
@@ -142,10 +145,10 @@ func (in Input) problem() Problem {
 	case in.Source == Argument:
 		return valueProblem(in.Value)
 	}
-	return ""
+	return nil
 }
 
-func (in Input) wrong(problem Problem) error {
+func (in Input) wrong(problem *Problem) error {
 	if in.Source == Prompt {
 		in.Key = ""
 	}
@@ -166,7 +169,7 @@ func (in *Input) fetch(stdin io.Reader, prompt func(key string) (string, error))
 	if err != nil {
 		return fmt.Errorf("the value of '%s' cannot be read: %w", Printable(in.Key), err)
 	}
-	if problem := valueProblem(in.Value); problem != "" {
+	if problem := valueProblem(in.Value); problem != nil {
 		return in.wrong(problem)
 	}
 	return nil
@@ -196,7 +199,7 @@ func invisible(r rune) bool {
 }
 
 // valueProblem refuses what is not a secret, and what JSON could not carry unchanged.
-func valueProblem(value string) Problem {
+func valueProblem(value string) *Problem {
 	switch {
 	case strings.TrimSpace(value) == "":
 		return EmptyValue
@@ -207,5 +210,5 @@ func valueProblem(value string) Problem {
 	case strings.IndexByte(value, 0) >= 0:
 		return ZeroByte
 	}
-	return ""
+	return nil
 }

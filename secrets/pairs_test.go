@@ -209,7 +209,7 @@ func TestResolveWithoutATerminalSaysToUseADash(t *testing.T) {
 	}
 	_, err = secrets.Resolve(inputs, strings.NewReader("not for this"), nil)
 	var wrong *secrets.PairError
-	if !errors.As(err, &wrong) || wrong.Problem != secrets.NoTerminal || !strings.Contains(err.Error(), "KEY=-") {
+	if !errors.As(err, &wrong) || wrong.Problem != secrets.NoTerminal || !strings.Contains(wrong.Problem.Do, "KEY=-") {
 		t.Errorf("Resolve returned %v, want wrong usage that names KEY=-", err)
 	}
 	if strings.Contains(err.Error(), "sentinel") {

@@ -1,9 +1,7 @@
 package secrets
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -32,17 +30,10 @@ func (p *patience) waits() int {
 	return p.count
 }
 
-// asksToWait reports whether the Engine wants to be asked again later.
-func asksToWait(err error) bool {
-	var refused *StatusError
-	return errors.As(err, &refused) && (refused.Status == http.StatusTooManyRequests || refused.Status == http.StatusServiceUnavailable)
-}
-
-// wait lets the time pass that the Engine asks for, and reports whether another attempt may be
-// made. before is the number of waits when the attempt began that was refused: another call may
-// have waited since.
-func (c *Client) wait(ctx context.Context, before int, refusal error) bool {
-	p := &c.patience
+// wait lets the time pass that the Engine asks for with a refusal, and reports whether another attempt
+// may be made. before is the number of waits when the attempt began that was refused: another call may
+// have waited since. sleep is called with all calls waiting.
+func (p *patience) wait(before int, refusal error, sleep func(time.Duration)) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.count != before {
@@ -58,22 +49,8 @@ func (c *Client) wait(ctx context.Context, before int, refusal error) bool {
 	}
 	p.used += pause
 	p.count++
-	if c.Waiting != nil {
-		c.Waiting(pause)
-	}
-	c.sleep(ctx, pause)
+	sleep(pause)
 	return true
-}
-
-func (c *Client) sleep(ctx context.Context, d time.Duration) {
-	if c.Sleep != nil {
-		c.Sleep(ctx, d)
-		return
-	}
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
 }
 
 // retryAfter reads a header's wait, in seconds or as a date that the server's own clock is
@@ -92,17 +69,4 @@ func retryAfter(header http.Header) time.Duration {
 		return 0
 	}
 	return max(until.Sub(now), 0)
-}
-
-// later says when a refusal may be over.
-func (e *StatusError) later() string {
-	switch {
-	case e.RetryAfter == 0:
-		return "try again in a while"
-	case e.RetryAfter < 2*time.Minute:
-		return fmt.Sprintf("try again in %d s", e.RetryAfter/time.Second)
-	case e.RetryAfter < 2*time.Hour:
-		return fmt.Sprintf("try again in %d min", (e.RetryAfter+time.Minute-1)/time.Minute)
-	}
-	return fmt.Sprintf("try again in %d h", (e.RetryAfter+time.Hour-1)/time.Hour)
 }

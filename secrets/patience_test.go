@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"path"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -86,8 +88,23 @@ func TestTheCallsOfARunWaitTogether(t *testing.T) {
 	waits := announced(c)
 	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 429, RetryAfter: "20", Key: "KEY_03", Times: 2})
 	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 429, RetryAfter: "20", Key: "KEY_20"})
+	next, set, refused := c.HTTP.Transport, make(chan struct{}), make(chan struct{})
+	asked := map[string]*atomic.Int32{"KEY_03": {}, "KEY_20": {}}
+	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		switch key := path.Base(r.URL.Path); {
+		case key == "KEY_03" && asked[key].Add(1) == 3:
+			defer close(set)
+		case key == "KEY_20" && asked[key].Add(1) == 2:
+			defer close(refused)
+		case key == "KEY_20":
+			<-set // so that KEY_03 has its two waits
+		case key > "KEY_20":
+			<-refused // so that the others do not run on
+		}
+		return next.RoundTrip(r)
+	})
 	var failed, untried []string
-	for r := range c.Set(t.Context(), manyPairs(50)) {
+	for r := range c.Set(t.Context(), manyPairs(90)) {
 		switch {
 		case errors.Is(r.Err, secrets.ErrNotTried):
 			untried = append(untried, r.Key)

@@ -23,14 +23,13 @@ func manyPairs(n int) []secrets.Pair {
 	return pairs
 }
 
-func TestSetSendsFourAtOnce(t *testing.T) {
-	engine, c := newClient(t)
-	next := c.HTTP.Transport
+// fourAtOnce holds the changes behind the first, whose path ends in first, until four of them are under way.
+func fourAtOnce(t *testing.T, next http.RoundTripper, first string) http.RoundTripper {
 	var mu sync.Mutex
 	arrived, under := 0, 0
 	four := make(chan struct{})
-	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
-		if path.Base(r.URL.Path) == "KEY_00" { // the first goes alone
+	return roundTrip(func(r *http.Request) (*http.Response, error) {
+		if path.Base(r.URL.Path) == first || r.Method == http.MethodGet {
 			return next.RoundTrip(r)
 		}
 		mu.Lock()
@@ -49,6 +48,11 @@ func TestSetSendsFourAtOnce(t *testing.T) {
 		mu.Unlock()
 		return resp, err
 	})
+}
+
+func TestSetSendsFourAtOnce(t *testing.T) {
+	engine, c := newClient(t)
+	c.HTTP.Transport = fourAtOnce(t, c.HTTP.Transport, "KEY_00")
 	for r := range c.Set(t.Context(), manyPairs(40)) {
 		if r.Err != nil {
 			t.Errorf("%s failed: %v", r.Key, r.Err)

@@ -1,6 +1,7 @@
 package secrets
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -14,8 +15,8 @@ type UnsetOptions struct {
 	AllTypes bool   // all of them
 }
 
-// Unset fetches the list once, then deletes the secrets of each distinct key, one after the other
-// in the order given, and yields a result for each. [ErrNoSuchSecret] is the result for a key
+// Unset fetches the list once, then deletes the secrets of each distinct key as [Client.Set] sends them, and
+// yields a result for each in the order given. [ErrNoSuchSecret] is the result for a key
 // that is not in the list, an [*AmbiguousKeyError] for one that the options do not choose among;
 // after a failure that the rest would share, and when ctx ends, the rest is [ErrNotTried].
 // Deleting happens while the caller listens. The error is that of [Client.List].
@@ -27,49 +28,52 @@ func (c *Client) Unset(ctx context.Context, keys []string, o UnsetOptions) (iter
 	if err != nil {
 		return nil, err
 	}
+	deletions := deletionsOf(list, keys, o)
+	remove := func(ctx context.Context, i int) error {
+		if deletions[i].Err != nil {
+			return nil
+		}
+		return c.delete(ctx, deletions[i].id)
+	}
+	ends := func(_ int, err error) bool { return endsRun(err) }
 	return func(yield func(Result) bool) {
-		run := unsetRun{client: c, list: list, options: o, done: make(map[string]bool, len(keys))}
-		for _, key := range keys {
-			if !run.unset(ctx, key, yield) {
+		for i, err := range run(ctx, len(deletions), remove, ends) {
+			result := deletions[i].Result
+			result.Err = cmp.Or(result.Err, err)
+			if !yield(result) {
 				return
 			}
 		}
 	}, nil
 }
 
-// unsetRun is an Unset on its way.
-type unsetRun struct {
-	client  *Client
-	list    []Secret
-	options UnsetOptions
-	done    map[string]bool // keys
-	ended   bool
+// deletion is a secret to delete; one without an id has its result.
+type deletion struct {
+	Result
+	id string
 }
 
-// unset deletes the secrets of a key. It reports whether the caller still listens.
-func (r *unsetRun) unset(ctx context.Context, key string, yield func(Result) bool) bool {
-	if r.done[key] {
-		return true
-	}
-	r.done[key] = true
-	found, err := choose(r.list, key, r.options)
-	if err != nil {
-		return yield(Result{Key: key, Err: err})
-	}
-	for _, secret := range found {
-		result := Result{Key: key, Err: ErrNotTried}
-		if len(found) > 1 {
-			result.Type = secret.Type
+// deletionsOf chooses the secrets of the list to delete for each distinct key.
+func deletionsOf(list []Secret, keys []string, o UnsetOptions) (all []deletion) {
+	done := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		if done[key] {
+			continue
 		}
-		if !r.ended && ctx.Err() == nil {
-			result.Err = r.client.delete(ctx, secret.ID)
-			r.ended = endsRun(result.Err)
+		done[key] = true
+		found, err := choose(list, key, o)
+		if err != nil {
+			all = append(all, deletion{Result: Result{Key: key, Err: err}})
 		}
-		if !yield(result) {
-			return false
+		for _, secret := range found {
+			one := deletion{Result: Result{Key: key}, id: secret.ID}
+			if len(found) > 1 {
+				one.Type = secret.Type
+			}
+			all = append(all, one)
 		}
 	}
-	return true
+	return all
 }
 
 // choose returns the secrets of the list to delete for a key, at least one.

@@ -141,6 +141,14 @@ func (c *Cloud) AddKey(key, principal string) {
 	c.keys[key] = principal
 }
 
+// Knows says whether a key or an access token is good.
+func (c *Cloud) Knows(token string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, found := c.keys[token]
+	return found || slices.ContainsFunc(c.sessions, func(s *session) bool { return !s.ended && s.access[token] })
+}
+
 // Override answers a path by handler, nil for the usual answer.
 func (c *Cloud) Override(path string, handler http.HandlerFunc) {
 	c.mu.Lock()

@@ -4,54 +4,25 @@ package advice
 
 import (
 	"cmp"
-	"regexp"
 	"strings"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 )
 
-// Line is a line of the table: why recording or delivery stands still, and what to do about it. All
-// commands, their --json and docs/usage.md have these words and no others for it.
-type Line struct {
-	// Reason and Advice identify the two for programs.
-	Reason, Advice string
-	// What and Do are for people. {file}, {owner}, {command} and {switch} stand for what they name.
-	What, Do string
-}
-
-const (
-	nothingIsLost = "Nothing is lost: "
-	nothingToDo   = nothingIsLost + "a later command delivers."
-	elsewhere     = "Move it away, or set ARCADE_WORK_DIR to another directory."
-)
+const elsewhere = "Move it away, or set ARCADE_WORK_DIR to another directory."
 
 // Issues is where people report what should not be.
 const Issues = "https://github.com/ArcadeAI/arcade-cli/issues"
 
 // Table is all of it.
 func Table() []Line {
-	return []Line{
-		{"offline", "wait", "PostHog cannot be reached", nothingToDo},
-		{"timeout", "wait", "PostHog does not answer in time", nothingToDo},
-		{"broken", "wait", "the connection to PostHog breaks before the answer is complete", nothingToDo},
+	return append(postHog.lines(), []Line{
 		{"server", "wait", "PostHog has trouble of its own", nothingToDo},
 		{"too_large", "wait", "PostHog does not take that much at once", nothingIsLost + "the next delivery sends less at once."},
 		{"time_up", "take_longer", "the time was not enough", "Go on with 'arcade usage flush --timeout 60s'."},
 		{"sink", "report", "arcade has sent something wrong", "Please report it at " + Issues + "."},
 		{"quota", "wait", "PostHog's quota is used up", nothingToDo},
 		{"retry_after", "wait", "PostHog asks to be left alone for a while", nothingToDo},
-		{"proxy", "check_proxy", "the proxy lets nothing through to PostHog", "Check HTTPS_PROXY and NO_PROXY."},
-		{"proxy_password", "set_proxy_password", "the proxy asks for a password",
-			"Set HTTPS_PROXY to http://user:password@proxy:port."},
-		{"authority", "trust_authority", "PostHog's certificate was signed by an unknown authority",
-			"If a proxy opens TLS, let SSL_CERT_FILE name its certificate; except on Linux, add it to the system's."},
-		{"certificate", "check_clock", "the certificate that is shown for PostHog is not valid",
-			"Check this machine's clock, and ARCADE_USAGE_HOST."},
-		{"portal", "log_in_to_network", "a page of this network answers in PostHog's place",
-			"Log in to this network with a browser."},
-		{"redirect", "check_host", "PostHog's address leads elsewhere",
-			"Log in to this network with a browser, or check ARCADE_USAGE_HOST."},
-		{"foreign", "check_host", "what answers is not PostHog", "Check ARCADE_USAGE_HOST, and any proxy."},
 		{"address", "correct_host", "the address of PostHog cannot be right",
 			"Set ARCADE_USAGE_HOST to one like https://us.i.posthog.com, or remove it."},
 		{"key", "correct_key", "PostHog does not take the key", "Correct ARCADE_USAGE_KEY, or remove it."},
@@ -87,7 +58,7 @@ func Table() []Line {
 		{track.ReasonNoProcess, "flush", "no process can be started in the background",
 			"Run 'arcade usage flush' to deliver what waits."},
 		{track.ReasonDatabase, "report", "the usage database cannot be used", "Please report it at " + Issues + "."},
-	}
+	}...)
 }
 
 // For looks a reason up and fills it in, with the path of a file as shown makes it. An unknown one, such
@@ -97,7 +68,7 @@ func For(reason track.Reason, shown func(path string) string) Line {
 	for _, line := range Table() {
 		if line.Reason == reason.Code {
 			found = line
-			if seen := detail(reason); seen != "" {
+			if seen := detailOf(reason.Code, reason.Detail); seen != "" {
 				found.What += " (" + seen + ")"
 			}
 		}
@@ -106,32 +77,4 @@ func For(reason track.Reason, shown func(path string) string) Line {
 		"{command}", reason.Remedy, "{switch}", reason.Detail)
 	found.What, found.Do = filled.Replace(found.What), filled.Replace(found.Do)
 	return found
-}
-
-// detail is what the sentence of a reason does not say: an HTTP status, or what kind of failure it was.
-func detail(reason track.Reason) string {
-	if status := regexp.MustCompile(`HTTP \d+`).FindString(reason.Detail); status != "" {
-		return status
-	}
-	switch reason.Code {
-	case "offline", "broken", "proxy", "certificate", track.ReasonDatabase:
-		return reason.Detail
-	case "address":
-		what, _, _ := strings.Cut(reason.Detail, "; ") // the advice says what a right one looks like
-		return what
-	}
-	return ""
-}
-
-// Then is what to do, and when delivery is tried again.
-func (line Line) Then(nextTry string) string {
-	if line.Do == nothingToDo {
-		return nothingIsLost + strings.ToLower(nextTry[:1]) + nextTry[1:]
-	}
-	return line.Do + " " + nextTry
-}
-
-// Sentence is both as they stand in a text.
-func (line Line) Sentence() string {
-	return strings.ToUpper(line.What[:1]) + line.What[1:] + ". " + line.Do
 }

@@ -22,7 +22,7 @@ const patience = time.Second
 // group, and knows no BROWSER.
 func Open(address string, env func(name string) string) error {
 	failure := errors.New("no browser was found")
-	for _, command := range commands(env("BROWSER")) {
+	for _, command := range commands(env) {
 		words := split(command)
 		if len(words) == 0 {
 			continue
@@ -41,19 +41,24 @@ func Open(address string, env func(name string) string) error {
 }
 
 // commands are those that open an address, the preferred one first.
-func commands(chosen string) []string {
-	if chosen != "" {
+func commands(env func(name string) string) []string {
+	unix := []string{"xdg-open", "x-www-browser", "www-browser"}
+	switch chosen := env("BROWSER"); {
+	case chosen != "":
 		return strings.Split(chosen, string(os.PathListSeparator))
-	}
-	switch runtime.GOOS {
-	case "darwin":
+	case runtime.GOOS == "darwin":
 		return []string{"open"}
-	case "windows":
+	case runtime.GOOS == "windows":
 		return []string{"rundll32 url.dll,FileProtocolHandler"}
-	default: // the last one is Windows' own, below WSL
-		return []string{"xdg-open", "x-www-browser", "www-browser", "wslview"}
+	case env("WSL_DISTRO_NAME") != "": // the last two are Windows' own; a shell of its would obey the address
+		return append(unix, "wslview", "rundll32.exe url.dll,FileProtocolHandler", explorer)
+	default:
+		return unix
 	}
 }
+
+// explorer opens an address, too, and ends with 1 whether it did or not.
+const explorer = "explorer.exe"
 
 // split takes a command apart at blanks outside of quotes, and takes those away, as Python's webbrowser
 // and gh do: the path of a browser may have blanks in it. A backslash is one, for Windows' sake.
@@ -81,6 +86,9 @@ func start(words []string) error {
 	go func() { ended <- cmd.Wait() }()
 	select {
 	case err := <-ended:
+		if words[0] == explorer {
+			return nil
+		}
 		return err
 	case <-time.After(patience):
 		return nil

@@ -48,3 +48,24 @@ func TestABrowserThatFailsIsAnError(t *testing.T) {
 		}
 	}
 }
+
+// Windows' programs are always there below WSL, wslview is not.
+func TestBelowWSLTheBrowserIsWindows(t *testing.T) {
+	const address = "https://example.com/?a=1&b=2"
+	for _, name := range []string{"wslview", "rundll32.exe", "explorer.exe"} {
+		dir := t.TempDir()
+		t.Setenv("PATH", dir)
+		opened := filepath.Join(dir, "opened")
+		// explorer.exe ends with 1 whatever happens.
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\necho \"$@\" > "+opened+"\n[ $0 != "+dir+"/explorer.exe ]\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		err := Open(address, func(name string) string { return map[string]string{"WSL_DISTRO_NAME": "Ubuntu"}[name] })
+		if got, _ := os.ReadFile(opened); err != nil || !strings.HasSuffix(strings.TrimSpace(string(got)), address) {
+			t.Errorf("%s was started with %q, %v; want the address", name, got, err)
+		}
+		if err := Open(address, func(string) string { return "" }); err == nil && name != "wslview" {
+			t.Errorf("%s was taken for a browser outside of WSL", name)
+		}
+	}
+}

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -109,7 +111,7 @@ func (a *App) cloudFailure(err error) error {
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		return a.loginEnded()
 	default:
-		return failed("cloud not asked", cause(err), "Check the network, then run the command again.")
+		return failed("cloud not asked", cause(err), remedy(err, "Check the network, then run the command again."))
 	}
 }
 
@@ -204,9 +206,17 @@ func (a *App) check(ctx context.Context, limit time.Duration) (identity.Account,
 	case errors.Is(err, identity.ErrNotAuthenticated), errors.Is(err, identity.ErrLoginEnded):
 		return identity.Account{}, loginRefused, nil
 	case errors.As(err, new(*identity.CloudError)), errors.Is(err, context.DeadlineExceeded):
+		a.warnOfNetwork(err)
 		return identity.Account{}, loginUnknown, nil
 	default:
 		return identity.Account{}, loginUnknown, a.loginFailure(s.File.Path, err)
+	}
+}
+
+// warnOfNetwork tells what has kept a call from its server that the command can do without.
+func (a *App) warnOfNetwork(err error) {
+	if line, known := networkLine(err); known {
+		a.warn("Warning: " + line.Sentence())
 	}
 }
 
@@ -314,7 +324,11 @@ func waitingWords(d time.Duration) string {
 // it is, and of its own project: the context in the file belongs to the file's login.
 func (a *App) authenticate(ctx context.Context, client *secrets.Client, at engineOptions) (identity.Credentials, error) {
 	client.Organisation, client.Project = at.org, at.project
-	if client.Token = a.Track.Env("ARCADE_API_KEY"); client.Token != "" {
+	var err error
+	if client.Token, err = a.envKey(); err != nil {
+		return identity.Credentials{}, err
+	}
+	if client.Token != "" {
 		if at.project != "" && at.org == "" {
 			return identity.Credentials{}, failed("--project without --org", "a key from ARCADE_API_KEY has no organization", "Give --org, too.")
 		}
@@ -350,52 +364,45 @@ func (a *App) inProject() string {
 	return " in project '" + secrets.Printable(a.project) + "'"
 }
 
-// engineFailure is the failure of a call that the whole command depends on.
-func (a *App) engineFailure(err error) *failure {
-	what, hint := a.inTwo(err)
-	return failed(engineWords(err), what, hint)
-}
-
-// inTwo takes a sentence of package secrets apart. What to do about a login that the Engine refuses
-// depends on whose the Engine is.
-func (a *App) inTwo(err error) (what, hint string) {
-	what, hint = inTwo(err)
-	var status *secrets.StatusError
-	if errors.As(err, &status) && status.Status == http.StatusUnauthorized && a.refused != "" {
-		hint = a.refused
+// engineError is an error of package secrets for a person, what may be reported of it, and what to do. What
+// to do about a login that the Engine refuses depends on whose the Engine is.
+func (a *App) engineError(err error) (words, what, hint string) {
+	if line, known := networkLine(err); known {
+		return "engine not reached: " + strings.ReplaceAll(line.Reason, "_", " "), line.What, line.Do
 	}
-	return what, hint
-}
-
-// engineWords says what may be reported of an error of a call.
-func engineWords(err error) string {
+	var problem *secrets.Problem
+	if errors.As(err, &problem) {
+		hint = problem.Do
+	}
 	var status *secrets.StatusError
-	var connection *secrets.ConnectionError
 	switch {
 	case errors.As(err, new(*secrets.AmbiguousKeyError)):
-		return "several secrets with one key"
+		words = "several secrets with one key"
 	case errors.Is(err, secrets.ErrReported):
-		return "engine reported an error"
+		words = "engine reported an error"
 	case errors.Is(err, secrets.ErrListTooLong), errors.Is(err, secrets.ErrListIncomplete):
-		return "list of secrets without an end"
+		words = "list of secrets without an end"
 	case errors.As(err, &status):
-		return fmt.Sprintf("engine answered with HTTP %d", status.Status)
-	case errors.As(err, &connection):
-		return "engine not reached: " + withoutAdvice(connection.Reason)
+		words = fmt.Sprintf("engine answered with HTTP %d", status.Status)
+		if status.Status == http.StatusUnauthorized && a.refused != "" {
+			hint = a.refused
+		}
 	case errors.Is(err, secrets.ErrNotEngine):
-		return "no engine answered"
+		words = "no engine answered"
 	case errors.Is(err, secrets.ErrBadToken):
-		return "unusable API key"
+		words = "unusable API key"
 	case errors.Is(err, context.Canceled):
-		return errInterrupted.words
+		return errInterrupted.words, "interrupted before the Engine has answered", ""
+	default:
+		words = "engine not asked"
 	}
-	return "engine not asked"
+	return words, err.Error(), hint
 }
 
-// withoutAdvice shortens one of the fixed sentences of package secrets to what happened.
-func withoutAdvice[T ~string](sentence T) string {
-	what, _, _ := strings.Cut(string(sentence), ";")
-	return what
+// engineFailure is the failure of a call that the whole command depends on.
+func (a *App) engineFailure(err error) *failure {
+	words, what, hint := a.engineError(err)
+	return failed(words, what, hint)
 }
 
 // verdicts says what became of each key, and counts it.
@@ -412,15 +419,16 @@ type verdicts struct {
 
 type verdictCounts struct{ done, skipped, missing, failed, untried int }
 
-// fail says that a key has failed, and why in line. Of several keys each has its own advice.
+// fail says that a key has failed, and why behind the line. Of several keys each has its own advice.
 func (v *verdicts) fail(err error, line string) {
 	if errors.Is(err, secrets.ErrNotTried) {
 		v.counts.untried++
 		return
 	}
 	v.counts.failed++
-	v.words = cmp.Or(v.words, engineWords(err))
-	_, hint := v.app.inTwo(err)
+	words, what, hint := v.app.engineError(err)
+	line += what
+	v.words = cmp.Or(v.words, words)
 	if v.hint = cmp.Or(v.hint, hint); v.total > 1 && hint != "" {
 		line += ". " + hint
 	}
@@ -462,13 +470,41 @@ func (v *verdicts) summary() string {
 	return strings.Join(parts, ", ")
 }
 
-// reasonOf words why a key was not set.
-func reasonOf(err error) string {
-	if errors.Is(err, context.Canceled) {
-		return "interrupted before the Engine has answered"
+// progressFrom is how many keys take long enough for a progress bar.
+const progressFrom = 10
+
+// settle says of each result, in the order given, what became of it; say says it.
+func (v *verdicts) settle(client *secrets.Client, results iter.Seq[secrets.Result], say func(i int, result secrets.Result)) {
+	a := v.app
+	progress := a.Err.Progress(v.total, v.total >= progressFrom && !a.traced)
+	var screen sync.Mutex // lines come from here, and from those who wait
+	settled := 0
+	client.Waiting = func(d time.Duration) {
+		screen.Lock()
+		defer screen.Unlock()
+		progress.Wipe()
+		a.warn(waitingWords(d))
+		progress.Show(settled)
 	}
-	what, _ := inTwo(err)
-	return what
+	progress.Show(0)
+	for result := range results {
+		screen.Lock()
+		progress.Wipe()
+		say(settled, result)
+		settled++
+		progress.Show(settled)
+		screen.Unlock()
+	}
+	progress.Wipe()
+}
+
+// envKey is the key in ARCADE_API_KEY, "" for none.
+func (a *App) envKey() (string, error) {
+	key, err := a.Track.APIKey()
+	if err != nil {
+		return "", failed("unusable ARCADE_API_KEY", "the key in ARCADE_API_KEY cannot be used: "+err.Error(), "Correct the variable, or unset it.")
+	}
+	return key, nil
 }
 
 // needsContext refuses a login that works in no project.

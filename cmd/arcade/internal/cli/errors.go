@@ -17,6 +17,8 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
+	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
 // Exit codes.
@@ -206,14 +208,44 @@ func adviceFailure(line advice.Line, before string) *failure {
 	return failed(strings.ReplaceAll(line.Reason, "_", " "), before+line.What, line.Do)
 }
 
-// inTwo takes a sentence of package secrets apart: what happened, and what to do about it.
-func inTwo(err error) (what, hint string) {
-	what = err.Error()
-	if end := strings.LastIndex(what, "; "); end >= 0 {
-		what, hint = what[:end], what[end+len("; "):]
-		hint = strings.ToUpper(hint[:1]) + hint[1:] + "."
+// networkLine is what the table has to say of a call that the network, a proxy or a page has kept from its
+// server. It is false for what the server itself has answered, and for what is no call.
+func networkLine(err error) (advice.Line, bool) {
+	engine := advice.Server{Name: "the Engine", Option: "--host", Again: "Check --host, --port and the network, then run the command again."}
+	cloud := advice.Server{Name: "Arcade Cloud", Option: "--host", Again: "Check the network, then run the command again."}
+	var connection *secrets.ConnectionError
+	var refused *secrets.StatusError
+	var asked *identity.CloudError
+	switch {
+	case errors.As(err, &connection):
+		host := secrets.Printable(connection.Host)
+		line := engine.Of(httpsend.CauseOf(context.Background(), connection.Cause), host)
+		if line.Advice == "check_host" {
+			line.What, line.Do = "the Engine does not speak TLS ("+host+")", "Check --host and --port; if that is right, use --no-tls."
+		}
+		return line, true
+	case errors.As(err, &refused):
+		cause, known := httpsend.CauseOfAnswer(refused.Status, refused.Page)
+		line := engine.Of(cause, "")
+		if refused.Status >= 300 && refused.Status < 400 {
+			line.Do = "Check --host, --port and --tls, or log in to this network with a browser."
+		}
+		return line, known
+	case errors.As(err, &asked) && asked.Status == 0 && asked.Unwrap() != nil:
+		return cloud.Of(httpsend.CauseOf(context.Background(), asked.Unwrap()), ""), true
+	case errors.As(err, &asked):
+		cause, known := httpsend.CauseOfAnswer(asked.Status, asked.Page)
+		return cloud.Of(cause, ""), known
 	}
-	return what, hint
+	return advice.Line{}, false
+}
+
+// remedy is what to do about a call that failed: what the table says, unless that is to wait.
+func remedy(err error, otherwise string) string {
+	if line, known := networkLine(err); known && line.Advice != "wait" {
+		return line.Do
+	}
+	return otherwise
 }
 
 // cause is why something failed, without the words of our packages about what they were doing:
@@ -225,6 +257,9 @@ func cause(err error) string {
 	case errors.As(err, &file):
 		return file.Error()
 	case errors.As(err, &cloud):
+		if line, known := networkLine(err); known {
+			return line.What
+		}
 		return cloud.Error()
 	}
 	for inner := err; inner != nil; inner = errors.Unwrap(inner) {

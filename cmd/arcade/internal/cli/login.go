@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/identity"
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
@@ -34,7 +35,7 @@ type loginOptions struct {
 }
 
 func (a *App) newLogin() *cobra.Command {
-	o := loginOptions{timeout: a.loginTimeout()}
+	o := loginOptions{timeout: seconds(10 * time.Minute)}
 	cmd := &cobra.Command{
 		Use:   "login",
 		Short: "Log in to Arcade in the browser",
@@ -63,13 +64,23 @@ The Python CLI uses the same login, whichever of the two has made it.`,
 	return cmd
 }
 
-// loginTimeout is the Python CLI's variable for it, in seconds, else ten minutes.
-func (a *App) loginTimeout() seconds {
-	if n, err := strconv.Atoi(strings.TrimSpace(a.Track.Env("ARCADE_LOGIN_TIMEOUT_SECONDS"))); err == nil && n > 0 {
-		return seconds(time.Duration(n) * time.Second)
+// setTimeout takes the Python CLI's variable for it, a number of seconds.
+func (a *App) setTimeout(timeout *seconds) {
+	const variable = "ARCADE_LOGIN_TIMEOUT_SECONDS"
+	text := strings.TrimSpace(a.Track.Env(variable))
+	if text == "" {
+		return
 	}
-	return seconds(10 * time.Minute)
+	otherwise := *timeout
+	if _, err := strconv.Atoi(text); err != nil || timeout.Set(text) != nil {
+		*timeout = otherwise
+		a.warn(fmt.Sprintf("Warning: %s is no number of seconds from 1 to %d; %s is taken.",
+			variable, longestLogin/time.Second, term.Span(time.Duration(otherwise))))
+	}
 }
+
+// longestLogin is how long somebody can be waited for.
+const longestLogin = 24 * time.Hour
 
 // seconds is a duration that may be given as a number of seconds, as the Python CLI takes it.
 type seconds time.Duration
@@ -82,9 +93,9 @@ func (s *seconds) Type() string { return "duration" }
 func (s *seconds) Set(text string) error {
 	d, err := time.ParseDuration(text)
 	if n, notNumber := strconv.Atoi(text); notNumber == nil {
-		d, err = time.Duration(n)*time.Second, nil
+		d, err = time.Duration(min(n, int(longestLogin/time.Second)+1))*time.Second, nil // more would overflow
 	}
-	if err == nil && d <= 0 {
+	if err == nil && (d <= 0 || d > longestLogin) {
 		err = errors.New("not a wait")
 	}
 	*s = seconds(d)
@@ -112,9 +123,18 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 	oauth, err := identity.Cloud{BaseURL: base, HTTP: a.httpClient()}.OAuth(asking)
 	switch {
 	case errors.Is(err, identity.ErrNoOAuth):
-		return failed("no login in the browser", bareAddress(base)+" has no login in the browser", "Log in with an API key: "+loginAt(base)+" --with-key")
+		return failed("no login in the browser", bareAddress(base)+" has no login in the browser",
+			"Log in with an API key: "+loginAt(base)+" --with-key")
 	case err != nil:
-		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err), "Check --host and the network, then run the command again.")
+		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err),
+			remedy(err, "Check --host and the network, then run the command again."))
+	}
+	if !cmd.Flags().Changed("no-browser") && !cmd.Flags().Changed("timeout") && a.nobodyIsHere() {
+		return failed("nobody to log in", "there is no browser here, and no terminal to show the login page's address on",
+			"Set ARCADE_API_KEY, or log in with an API key: "+loginAt(base)+" --with-key < key.txt; --no-browser waits for a browser elsewhere.")
+	}
+	if !cmd.Flags().Changed("timeout") {
+		a.setTimeout(&o.timeout)
 	}
 	return a.loginInBrowser(ctx, base, oauth, o)
 }
@@ -148,6 +168,7 @@ func (a *App) alreadyLoggedIn(ctx context.Context, cmd *cobra.Command, base stri
 	if login.APIKey != "" {
 		line, more = line+", by an API key", "."
 	}
+	defer a.tellOfKey()
 	if state == loginUnknown {
 		return true, a.say(line + ", but Arcade Cloud cannot be asked whether that still works. 'arcade logout' logs you out.")
 	}
@@ -168,7 +189,7 @@ func (a *App) loginInBrowser(ctx context.Context, base string, oauth identity.OA
 		err = a.keepOAuth(ctx, base, oauth, code, verifier)
 	}
 	told := ""
-	if err != nil {
+	if err != nil && a.change == nil { // a login that was kept is one, whoever reads of it
 		told = asFailure(err).what
 	}
 	server.Finish(told)
@@ -197,6 +218,14 @@ func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page st
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	if !remote && !o.noBrowser {
+		select {
+		case <-server.Answered():
+		case <-ctx.Done():
+		case <-time.After(a.Patience):
+			a.tell("Nothing has come from the browser yet. If it shows no login page, open the address above. " + a.otherWays(server))
+		}
+	}
 	code, err := server.Wait(ctx)
 	var refused *identity.RefusedError
 	switch {
@@ -223,14 +252,20 @@ func inWords(d time.Duration) string {
 
 // browserIsElsewhere tells whether a browser that is started here would be seen by nobody.
 func (a *App) browserIsElsewhere() bool {
+	return a.Track.Env("BROWSER") == "" && (a.Track.Env("SSH_CONNECTION") != "" || !a.hasDisplay())
+}
+
+// nobodyIsHere tells whether nobody would see a browser, nor what is printed.
+func (a *App) nobodyIsHere() bool {
+	return a.Track.Env("BROWSER") == "" && !a.hasDisplay() && !a.Keyboard() && !a.Out.Interactive && !a.Err.Interactive
+}
+
+func (a *App) hasDisplay() bool {
 	env := a.Track.Env
-	if env("BROWSER") != "" {
-		return false
+	if runtime.GOOS != "linux" {
+		return env("SSH_CONNECTION") == ""
 	}
-	if env("SSH_CONNECTION") != "" {
-		return true
-	}
-	return runtime.GOOS == "linux" && env("DISPLAY") == "" && env("WAYLAND_DISPLAY") == "" && env("WSL_DISTRO_NAME") == ""
+	return env("DISPLAY") != "" || env("WAYLAND_DISPLAY") != "" || env("WSL_DISTRO_NAME") != ""
 }
 
 // otherWays are the two that work when the browser runs on another machine.
@@ -260,7 +295,7 @@ func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, 
 	case err != nil && ctx.Err() != nil:
 		return errInterrupted
 	case err != nil:
-		return failed("code not taken", cause(err), "Run the command again.")
+		return failed("code not taken", cause(err), remedy(err, "Run the command again."))
 	}
 	login := tokens.Into(identity.Credentials{CoordinatorURL: base}, a.Track.Now())
 	asking, cancel := context.WithTimeout(ctx, loginCheck)
@@ -278,7 +313,9 @@ func (a *App) keepOAuth(ctx context.Context, base string, oauth identity.OAuth, 
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		return failed("login refused", "Arcade Cloud does not accept the login that it has just made", "Run the command again.")
 	case isNoAnswer(err):
-		a.warn("Warning: Arcade Cloud could not be asked about this login; it is kept unchecked, and without a project. Run '"+loginAt(base)+"' again later.")
+		a.warnOfNetwork(err)
+		a.warn("Warning: Arcade Cloud could not be asked about this login; it is kept unchecked, and without a project. " +
+			"Run '" + loginAt(base) + "' again later.")
 	case err != nil:
 		return notUnderstood(err)
 	}
@@ -302,7 +339,7 @@ func isNoAnswer(err error) bool {
 
 func notUnderstood(err error) error {
 	if errors.As(err, new(*identity.CloudError)) {
-		return failed("cloud not understood", cause(err), "Check --host and the network, then run the command again.")
+		return failed("cloud not understood", cause(err), remedy(err, "Check --host and the network, then run the command again."))
 	}
 	return err
 }
@@ -330,9 +367,6 @@ func firstContext(ctx context.Context, cloud identity.Cloud, login identity.Cred
 	first, err := contextOf(org, projects)
 	return first, p, err
 }
-
-// keyLimit is far beyond any API key, in bytes.
-const keyLimit = 4096
 
 // loginWithKey takes a key that somebody else has made, in the place of any login. A key that Cloud
 // refuses changes nothing.
@@ -362,6 +396,7 @@ func (a *App) keepKey(ctx context.Context, login identity.Credentials) error {
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		return failed("key refused", "Arcade Cloud does not accept this API key", "Check the key and --host.")
 	case isNoAnswer(err):
+		a.warnOfNetwork(err)
 		a.warn("Warning: Arcade Cloud could not be asked about the key; it is kept unchecked.")
 	case err != nil:
 		return notUnderstood(err)
@@ -373,41 +408,31 @@ func (a *App) keepKey(ctx context.Context, login identity.Credentials) error {
 // readKey reads the key from standard input, hidden on a terminal.
 func (a *App) readKey(ctx context.Context) (string, error) {
 	content, err := a.readHidden(ctx)
-	key := strings.TrimSpace(content)
-	unusable := func(words, what string) error {
-		return failed(words, what, "Pipe the key in, and nothing else: arcade login --with-key < key.txt")
-	}
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return "", errInterrupted
-	case err != nil:
-		return "", unusable("standard input unreadable", "the key cannot be read from standard input")
-	case key == "":
-		return "", unusable("no key", "there is no key on standard input")
-	case strings.HasPrefix(key, "\ufeff"):
-		return "", unusable("key with a byte order mark", "there is an invisible byte order mark before the key")
-	case strings.ContainsAny(key[:1]+key[len(key)-1:], "\"'`"):
-		return "", unusable("key in quotes", "there are quotes around the key")
-	case isAssignment(key):
-		return "", unusable("key with a name", "there is a name and an equals sign before the key")
-	case len(key) >= keyLimit, strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return "", unusable("not a key", "what is on standard input is not an API key")
 	}
-	return key, nil
-}
-
-// isAssignment recognises a line of a .env file. A key may end in equals signs (base64).
-func isAssignment(key string) bool {
-	name, value, found := strings.Cut(key, "=")
-	letters := "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"
-	return found && strings.Trim(value, "=") != "" && strings.Trim(strings.TrimPrefix(name, "export "), letters+strings.ToLower(letters)) == ""
+	key, wrong := track.ParseKey(content)
+	words, what := "no usable key", ""
+	switch {
+	case errors.Is(err, term.ErrSeveralLines), errors.Is(err, term.ErrTooLongToType):
+		what = "the key cannot be read: " + err.Error()
+	case err != nil:
+		words, what = "standard input unreadable", "the key cannot be read from standard input"
+	case errors.Is(wrong, track.ErrNoKey):
+		words, what = "no key", "there is no key on standard input"
+	case wrong != nil:
+		what = wrong.Error()
+	default:
+		return key, nil
+	}
+	return "", failed(words, what, "Pipe the key in, and nothing else: arcade login --with-key < key.txt")
 }
 
 func (a *App) readHidden(ctx context.Context) (string, error) {
 	if a.Keyboard() {
 		return a.AskHidden(ctx, "API key (not shown): ")
 	}
-	content, err := term.Await(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(a.In, keyLimit)) })
+	content, err := term.Await(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(a.In, 64<<10)) })
 	return string(content), err
 }
 
@@ -446,5 +471,16 @@ func (a *App) keep(ctx context.Context, login identity.Credentials, principal st
 		line += fmt.Sprintf("\nActive project: %s / %s\n'arcade org list' and 'arcade project list' show where else you can work.",
 			nameOr(login.OrgName, login.OrgID), nameOr(login.ProjectName, login.ProjectID))
 	}
-	return a.say(line)
+	if err := a.say(line); err != nil {
+		return err
+	}
+	a.tellOfKey()
+	return nil
+}
+
+// tellOfKey says what beats a login.
+func (a *App) tellOfKey() {
+	if a.Track.Env("ARCADE_API_KEY") != "" {
+		a.tell("ARCADE_API_KEY is set: commands use that key and not this login.")
+	}
 }

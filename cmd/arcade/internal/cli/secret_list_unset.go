@@ -165,9 +165,7 @@ func (a *App) secretUnset(ctx context.Context, client *secrets.Client, keys []st
 	}
 	distinct := slices.Compact(slices.Sorted(slices.Values(keys)))
 	results := verdicts{app: a, total: len(distinct), done: "deleted"}
-	for result := range deletions {
-		a.unsetResult(&results, result)
-	}
+	results.settle(client, deletions, func(_ int, result secrets.Result) { a.unsetResult(&results, result) })
 	if c := results.counts; c.missing > 0 && c.missing == results.total {
 		return nothingUnset(results.total, o.Type)
 	}
@@ -188,7 +186,7 @@ func (a *App) unsetResult(results *verdicts, result secrets.Result) {
 			a.warn(fmt.Sprintf("Warning: Secret with key '%s' not found, skipping", key))
 		}
 	default:
-		results.fail(result.Err, fmt.Sprintf("Failed to delete secret '%s': %s", key, reasonOf(result.Err)))
+		results.fail(result.Err, fmt.Sprintf("Failed to delete secret '%s': ", key))
 	}
 }
 

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -20,9 +17,9 @@ import (
 
 // setOptions are the flags of 'arcade secret set'.
 type setOptions struct {
-	fromEnv bool
-	envFile string
-	dryRun  bool
+	fromEnv  bool
+	envFiles []string
+	dryRun   bool
 }
 
 func (a *App) newSecretSet(at *engineOptions) *cobra.Command {
@@ -67,9 +64,11 @@ same, unless they would fail for the same reason.`,
 	}
 	cmd.SetFlagErrorFunc(setFlagError)
 	cmd.Flags().BoolVar(&o.fromEnv, "from-env", false, "set the secrets in a .env file")
-	cmd.Flags().StringVarP(&o.envFile, "env-file", "f", ".env", "the file for --from-env; - is standard input")
+	cmd.Flags().StringArrayVarP(&o.envFiles, "env-file", "f", []string{".env"},
+		"the file for --from-env; of several the later one counts; - is standard input")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "show keys, lines and lengths, and send nothing")
-	if err := cmd.RegisterFlagCompletionFunc("env-file", a.completeEnvFile); err != nil { // only for a flag that does not exist
+	files := cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault)
+	if err := cmd.RegisterFlagCompletionFunc("env-file", files); err != nil { // only for a flag that does not exist
 		panic(err)
 	}
 	return cmd
@@ -90,14 +89,16 @@ func setFlagError(cmd *cobra.Command, err error) error {
 
 func (o setOptions) check(cmd *cobra.Command, args []string) error {
 	switch {
+	case !o.fromEnv && cmd.Flags().Changed("env-file"):
+		return wrongUsage(cmd, "--env-file without --from-env", "--env-file needs --from-env")
 	case len(args) == 0 && !o.fromEnv:
 		return wrongUsage(cmd, "neither pairs nor --from-env",
 			"either provide KEY=VALUE pairs or use --from-env to load from .env file.")
 	case len(args) > 0 && o.fromEnv:
 		return wrongUsage(cmd, "both pairs and --from-env",
 			"cannot use both KEY=VALUE pairs and --from-env at the same time.")
-	case !o.fromEnv && cmd.Flags().Changed("env-file"):
-		return wrongUsage(cmd, "--env-file without --from-env", "--env-file is only used with --from-env")
+	case len(slices.DeleteFunc(slices.Clone(o.envFiles), func(path string) bool { return path != "-" })) > 1:
+		return wrongUsage(cmd, "standard input twice", "standard input can be read once: give - to --env-file once")
 	}
 	return nil
 }
@@ -115,14 +116,14 @@ func (a *App) secretSet(cmd *cobra.Command, at engineOptions, o setOptions, args
 		}
 	}
 	if o.fromEnv {
-		file, err := a.readEnvFile(ctx, o.envFile)
+		file, err := a.readEnvFiles(ctx, o.envFiles)
 		switch {
 		case err != nil:
 			return err
 		case o.dryRun:
 			return a.printPlan(file.Plan())
 		}
-		a.warnOfSkipped(file, o.envFile)
+		a.warnOfSkipped(file)
 		return a.sendPairs(ctx, client, file.Pairs(), len(file.Skipped))
 	}
 	pairs, err := a.readValues(ctx, inputs)
@@ -151,7 +152,9 @@ func wrongPair(cmd *cobra.Command, err error) error {
 	var wrong *secrets.PairError
 	switch {
 	case errors.As(err, &wrong):
-		return wrongUsage(cmd, withoutAdvice(wrong.Problem), wrong.Error())
+		f := wrongUsage(cmd, wrong.Problem.What, wrong.Error())
+		f.hint = wrong.Problem.Do
+		return f
 	case errors.Is(err, context.Canceled):
 		return err
 	}
@@ -174,6 +177,31 @@ func (a *App) readValues(ctx context.Context, inputs []secrets.Input) ([]secrets
 	})
 }
 
+// readEnvFiles reads all files before anything of them is used.
+func (a *App) readEnvFiles(ctx context.Context, paths []string) (secrets.EnvFile, error) {
+	files := make([]secrets.EnvFile, len(paths))
+	for i, path := range paths {
+		var err error
+		if files[i], err = a.readEnvFile(ctx, path); err != nil {
+			return secrets.EnvFile{}, err
+		}
+	}
+	all := secrets.Join(files...)
+	if len(all.Entries) > 0 {
+		return all, nil
+	}
+	a.warnOfSkipped(all)
+	names := make([]string, len(paths))
+	for i, name := range all.Files {
+		names[i] = "'" + secrets.Printable(name) + "'"
+	}
+	hint := "Name another file with --env-file."
+	if slices.Contains(paths, "-") {
+		hint = "Check the program that writes it."
+	}
+	return all, failed("env file: no secrets in it", "there is no KEY=VALUE in "+strings.Join(names, " or "), hint)
+}
+
 func (a *App) readEnvFile(ctx context.Context, path string) (secrets.EnvFile, error) {
 	if path == "-" && a.Keyboard() { // what is typed would be shown
 		return secrets.EnvFile{}, failed("env file: standard input is a terminal", "standard input is a terminal and no file",
@@ -182,82 +210,37 @@ func (a *App) readEnvFile(ctx context.Context, path string) (secrets.EnvFile, er
 	// In its own goroutine, because the file may be a pipe: --env-file <(decrypt .env).
 	file, err := term.Await(ctx, func() (secrets.EnvFile, error) {
 		if path == "-" {
-			return secrets.ReadEnv(a.In, envFileName(path))
+			return secrets.ReadEnv(a.In, "standard input")
 		}
 		return secrets.ReadEnvFile(path)
 	})
-	var unusable *secrets.EnvFileError
-	var refused *secrets.EnvLinesError
-	switch {
-	case errors.As(err, &unusable):
-		what, hint := inTwo(err)
-		return file, failed("env file: "+withoutAdvice(unusable.Problem), what, hint)
-	case errors.As(err, &refused):
-		what, hint := inTwo(err)
-		return file, failed("env file: "+withoutAdvice(refused.Lines[0].Problem), what, hint)
-	case err != nil:
-		return file, err
-	case len(file.Entries) == 0:
-		a.warnOfSkipped(file, path)
-		hint := "Name another file with --env-file."
-		if path == "-" {
-			hint = "Check the program that writes it."
+	var problem *secrets.Problem
+	if errors.As(err, &problem) {
+		return file, failed("env file: "+problem.What, err.Error(), problem.Do)
+	}
+	return file, err
+}
+
+func (a *App) warnOfSkipped(file secrets.EnvFile) {
+	for i, name := range file.Files {
+		if skipped := file.SkippedInWords(name); skipped != "" && slices.Index(file.Files, name) == i {
+			a.warn(fmt.Sprintf("Warning: skipped in '%s': %s", secrets.Printable(name), skipped))
 		}
-		return file, failed("env file: no secrets in it", fmt.Sprintf("there is no KEY=VALUE in '%s'", envFileName(path)), hint)
-	}
-	return file, nil
-}
-
-func envFileName(path string) string {
-	if path == "-" {
-		return "standard input"
-	}
-	return secrets.Printable(path)
-}
-
-func (a *App) warnOfSkipped(file secrets.EnvFile, path string) {
-	if skipped := file.SkippedInWords(); skipped != "" {
-		a.warn(fmt.Sprintf("Warning: skipped in '%s': %s", envFileName(path), skipped))
 	}
 }
 
-// progressFrom is how many keys take long enough for a progress bar.
-const progressFrom = 10
-
-// sendPairs sets the secrets and says of each, in the order given, what became of it.
 func (a *App) sendPairs(ctx context.Context, client *secrets.Client, pairs []secrets.Pair, skipped int) error {
-	progress := a.Err.Progress(len(pairs), len(pairs) >= progressFrom && !a.traced)
-	var screen sync.Mutex // lines come from here, and from those who wait
-	settled := 0
-	client.Waiting = func(d time.Duration) {
-		screen.Lock()
-		defer screen.Unlock()
-		progress.Wipe()
-		a.warn(waitingWords(d))
-		progress.Show(settled)
-	}
 	results := verdicts{app: a, total: len(pairs), done: "set", counts: verdictCounts{skipped: skipped}}
-	progress.Show(0)
-	for result := range client.Set(ctx, pairs) {
-		screen.Lock()
-		progress.Wipe()
-		a.setResult(&results, result, pairs[settled].Value)
-		settled++
-		progress.Show(settled)
-		screen.Unlock()
-	}
-	progress.Wipe()
+	results.settle(client, client.Set(ctx, pairs), func(i int, result secrets.Result) {
+		key := secrets.Printable(result.Key)
+		if result.Err != nil {
+			results.fail(result.Err, fmt.Sprintf("Error setting secret '%s': ", key))
+			return
+		}
+		results.counts.done++
+		a.say(fmt.Sprintf("Secret '%s' %sset successfully%s", key, endingWords(pairs[i].Value), a.inProject()))
+	})
 	return results.err(ctx)
-}
-
-func (a *App) setResult(results *verdicts, result secrets.Result, value string) {
-	key := secrets.Printable(result.Key)
-	if result.Err != nil {
-		results.fail(result.Err, fmt.Sprintf("Error setting secret '%s': %s", key, reasonOf(result.Err)))
-		return
-	}
-	results.counts.done++
-	a.say(fmt.Sprintf("Secret '%s' %sset successfully%s", key, endingWords(value), a.inProject()))
 }
 
 func endingWords(value string) string {
@@ -269,7 +252,13 @@ func endingWords(value string) string {
 
 // printPlan shows what would be set and skipped, and no value.
 func (a *App) printPlan(plan []secrets.Planned) error {
-	columns := []term.Column{{Title: "LINE", Right: true}, {Title: "KEY", Shrink: true}, {Title: "LENGTH", Right: true}, {Title: "SKIPPED", Shrink: true}}
+	columns := []term.Column{
+		{Title: "LINE", Right: true}, {Title: "KEY", Shrink: true}, {Title: "LENGTH", Right: true}, {Title: "SKIPPED", Shrink: true},
+	}
+	several := slices.ContainsFunc(plan, func(p secrets.Planned) bool { return p.File != plan[0].File })
+	if several {
+		columns = append(columns, term.Column{Title: "FILE", Shrink: true})
+	}
 	rows, sent := make([][]string, len(plan)), 0
 	for i, p := range plan {
 		rows[i] = []string{"", secrets.Printable(p.Key), "", string(p.Skipped)}
@@ -280,6 +269,9 @@ func (a *App) printPlan(plan []secrets.Planned) error {
 			rows[i][2] = strconv.Itoa(p.Length)
 			sent++
 		}
+		if several {
+			rows[i] = append(rows[i], secrets.Printable(p.File))
+		}
 	}
 	if !a.Out.Interactive {
 		return a.Out.TSV(columns, rows)
@@ -288,34 +280,4 @@ func (a *App) printPlan(plan []secrets.Planned) error {
 		return err
 	}
 	return a.say(term.Count(sent, "secret", "secrets") + " would be set. Nothing was sent.")
-}
-
-// completeEnvFile offers what is named like a .env file, and directories. The shells' own way, by
-// the end of a name, does not find .env.production.
-func (a *App) completeEnvFile(_ *cobra.Command, _ []string, typed string) (list []cobra.Completion, _ cobra.ShellCompDirective) {
-	directory, name := filepath.Split(typed)
-	place := directory
-	if rest, found := strings.CutPrefix(directory, "~"+string(filepath.Separator)); found {
-		place = filepath.Join(a.Track.Env("HOME"), rest)
-	}
-	if place == "" {
-		place = "."
-	}
-	entries, err := os.ReadDir(place)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	directive := cobra.ShellCompDirectiveNoFileComp
-	for _, entry := range entries {
-		info, err := os.Stat(filepath.Join(place, entry.Name())) // of a link, what it leads to
-		switch {
-		case err != nil || !strings.HasPrefix(entry.Name(), name):
-		case strings.HasPrefix(entry.Name(), ".env") && !info.IsDir():
-			list = append(list, directory+entry.Name())
-		case info.IsDir() && (name != "" || !strings.HasPrefix(entry.Name(), ".")):
-			list = append(list, directory+entry.Name()+string(filepath.Separator))
-			directive |= cobra.ShellCompDirectiveNoSpace
-		}
-	}
-	return list, directive
 }

@@ -55,7 +55,10 @@ type keyInForce struct {
 
 func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 	login, err := a.loggedIn()
-	key := a.Track.Env("ARCADE_API_KEY")
+	key, keyErr := a.envKey()
+	if keyErr != nil {
+		return keyErr
+	}
 	var result WhoamiResult
 	asked := !offline
 	switch {
@@ -143,6 +146,8 @@ func (a *App) describeKey(ctx context.Context, key identity.Credentials, offline
 		found.PrincipalID, found.State = &principal, loginWorks
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		found.State = loginRefused
+	default:
+		a.warnOfNetwork(err)
 	}
 	return found, nil
 }
@@ -255,5 +260,12 @@ func (a *App) logout() error {
 		return failed(words, before+cause(err), "Remove it yourself; until then you are logged in.")
 	}
 	a.change = identity.Logout{Credential: fingerprint}
-	return a.say("You are logged out.")
+	line := "You are logged out."
+	switch {
+	case credentials.APIKey != "":
+		line += "\nThe API key itself stays valid."
+	case credentials.Present():
+		line += "\nThe session at Arcade Cloud lives on until it ends by itself."
+	}
+	return a.say(line)
 }

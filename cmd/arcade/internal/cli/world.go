@@ -33,6 +33,9 @@ type App struct {
 	Browse func(address string) error
 	// Callback is the port that the browser brings the login's code to.
 	Callback int
+	// Patience is how long nothing may come from a browser that was started before the person is told
+	// what else works.
+	Patience time.Duration
 	// Extend, for tests, adds commands that panic or wait.
 	Extend func(root *cobra.Command)
 
@@ -50,6 +53,7 @@ func New(version, key string) *App {
 		Track:    track.New(release(version), key),
 		Browse:   func(address string) error { return browser.Open(address, os.Getenv) },
 		Callback: identity.CallbackPort,
+		Patience: 20 * time.Second,
 	}
 	a.Track.Debug = a.Err
 	return a

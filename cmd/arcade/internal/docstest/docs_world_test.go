@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
 )
 
 // world is a machine on which a reader types what the documents say, as it stands there: the
@@ -37,6 +39,10 @@ func newWorld(t *testing.T) *world {
 	testbed.OnlyLinuxReadsSSLCertFile(t)
 	w := &world{Machine: testbed.NewMachine(t)}
 	w.Cloud.Meet(strings.TrimPrefix(testbed.EngineKey, "arc_"))
+	w.Cloud.Set(func(b *identitytest.Behaviour) {
+		b.AuthorizeURL, b.TokenURL = identity.DefaultCloudURL+identitytest.AuthorizePath+"?tenant=t1", identity.DefaultCloudURL+identitytest.TokenPath
+	})
+	w.Engine.Trust(w.Cloud.Knows)
 	server, authority := newNames(t, map[string]string{
 		"us.i.posthog.com": w.Posthog.URL(),
 		"cloud.arcade.dev": w.Cloud.URL,

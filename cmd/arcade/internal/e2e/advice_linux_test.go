@@ -203,7 +203,7 @@ func TestARefusedKeyIsCalledSoByEveryCommand(t *testing.T) {
 	const says = "this key is not valid any more"
 	for _, args := range [][]string{{"usage", "status"}, {"usage", "flush"}, {"whoami"}} {
 		code := len(args) % 2 // a login that does not work is whoami's failure alone
-		if r := s.Run(args...); r.Code != code || !strings.Contains(r.Stdout+r.Stderr, says) || !strings.Contains(r.Stdout+r.Stderr, "Run 'arcade login'.") {
+		if r := s.Run(args...); r.Code != code || !strings.Contains(r.Stdout+r.Stderr, says) || !strings.Contains(r.Stdout+r.Stderr, "Run 'arcade login") {
 			t.Errorf("arcade %v ends with %d and says %q, want %d, %q and what to do", args, r.Code, r.Stdout+r.Stderr, code, says)
 		}
 	}
@@ -483,7 +483,7 @@ func TestRootLeavesNothingOfItsOwnInSomebodysHome(t *testing.T) {
 // Which of root's files is in the way is said by whatever meets it, and not that another one is.
 func TestEveryCommandNamesTheFileOfRootsThatIsInItsWay(t *testing.T) {
 	for _, test := range []struct{ file, command string }{
-		{"credentials.lock", "login --with-key"},
+		{"credentials.lock", "login --with-key --host localhost --port {cloud}"},
 		{"credentials.yaml", "org list"},
 		{"usage.db.flusher.lock", "usage flush"},
 		{"usage.db.flusher.lock", "usage status"},
@@ -503,7 +503,8 @@ func TestEveryCommandNamesTheFileOfRootsThatIsInItsWay(t *testing.T) {
 			if err := os.Lchown(s.Path(test.file), 0, 0); err != nil {
 				t.Fatal(err)
 			}
-			cmd := s.Command(strings.Fields(test.command)...)
+			s.Cloud.Meet("ada")
+			cmd := s.Command(strings.Fields(s.fill(test.command))...)
 			cmd.Stdin, cmd.Env = strings.NewReader("arc_ada"), append(cmd.Env, "OUTBOX_FLUSHER=")
 			becomes(s, cmd, nobody)
 			r := s.Finish(cmd)

@@ -2,10 +2,8 @@ package e2e
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -154,12 +152,6 @@ func TestCompletionOffersWhatFitsAndNoFiles(t *testing.T) {
 	m.Offline()
 	m.Run("fail")
 	m.AwaitNoFlusher()
-	for _, name := range []string{".env", ".env.production", "env", "other.txt", "sub/.env.local"} {
-		path := filepath.Join(m.Home, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, nil, 0o600)); err != nil {
-			t.Fatal(err)
-		}
-	}
 	const noFiles = 4 // cobra's number
 	tests := []struct {
 		line      string
@@ -171,18 +163,13 @@ func TestCompletionOffersWhatFitsAndNoFiles(t *testing.T) {
 		{"usage inspect", "1\tsucceed, delivered\n2\tsucceed, dead\n3\tfail, pending\n", noFiles | 32}, // in this order
 		{"usage inspect 1", "", noFiles | 32},
 		{"usage retry", "2\tsucceed, dead\n", noFiles | 32},
-		{"secret set --env-file", ".env\n.env.production\nsub/\n", noFiles | 2}, // no blank behind it
-		{"secret set -f", ".env\n.env.production\nsub/\n", noFiles | 2},
+		{"secret set --env-file", "", 0}, // the shell's own files
+		{"secret set -f", "", 0},
 	}
 	for _, test := range tests {
 		got := m.Must(append(append([]string{"__complete"}, strings.Fields(test.line)...), "")...).Stdout
-		if want := fmt.Sprintf("%s:%d\n", filepath.ToSlash(test.want), test.directive); filepath.ToSlash(got) != want {
+		if want := fmt.Sprintf("%s:%d\n", test.want, test.directive); got != want {
 			t.Errorf("behind %q completion offers\n%s\nwant\n%s", test.line, got, want)
-		}
-	}
-	for typed, want := range map[string]string{".env.p": ".env.production\n:4\n", "sub/": "sub/.env.local\n:4\n", "~/.env.": "~/.env.production\n:4\n"} {
-		if got := m.Must("__complete", "secret", "set", "--env-file", typed).Stdout; filepath.ToSlash(got) != want {
-			t.Errorf("behind --env-file %s completion offers %q, want %q", typed, got, want)
 		}
 	}
 }

@@ -134,34 +134,43 @@ func wrongPairs() []encounter {
 	wrong := func(name, args, stdin, says string) encounter {
 		return encounter{name: name, args: "secret set " + args, stdin: stdin, code: 2, says: "Error: " + says, hint: howTo("arcade secret set")}
 	}
+	pair := func(name, args, stdin, says, hint string) encounter {
+		e := wrong(name, args, stdin, says)
+		e.hint = hint
+		return e
+	}
+	const anew, utf8 = "Type it anew.", "Save it as UTF-8."
+	const empty, shape = "'arcade secret unset' removes a secret.", "Write KEY=VALUE."
 	return []encounter{
 		wrong("set without anything", "", "", "either provide KEY=VALUE pairs or use --from-env to load from .env file."),
-		wrong("set with an env file and nothing else", "-f .env", "",
-			"either provide KEY=VALUE pairs or use --from-env to load from .env file."),
+		wrong("set with an env file and nothing else", "-f .env", "", "--env-file needs --from-env."),
+		wrong("standard input as two env files", "--from-env -f - -f -", "", "standard input can be read once: give - to --env-file once."),
 		wrong("set with pairs and --from-env", "A={sentinel} --from-env", "",
 			"cannot use both KEY=VALUE pairs and --from-env at the same time."),
-		wrong("set with pairs and an env file", "A={sentinel} -f .env", "", "--env-file is only used with --from-env."),
-		wrong("a pair without =", "A=1 {sentinel}", "",
-			"argument 2: there is no = in it; write KEY=VALUE, or KEY=- to read the value from standard input."),
-		wrong("a lone key without a terminal to ask on", "KEY", sentinel,
-			"argument 1: there is no terminal to ask for the value on; write KEY=- to read it from standard input."),
-		wrong("an empty key", "A=1 ={sentinel}", "", "argument 2: there is no key before the =."),
-		wrong("a blank key", "{blank}{blank}={sentinel}", "", "argument 1: there is no key before the =."),
-		wrong("a blank in a key", "my{blank}key={sentinel}", "", "argument 1 ('my key'): a key must not contain blanks or control characters."),
-		wrong("control characters in a key", "a\x1b[31mb={sentinel}", "", "argument 1 ('ab'): a key must not contain blanks or control characters."),
-		wrong("something invisible in a key", "a\u200bb={sentinel}", "",
-			"argument 1 ('ab'): a key must not contain invisible characters, such as a byte order mark or a zero-width space; type it anew."),
-		wrong("an empty value", "A=1 B=", "", "argument 2 ('B'): the value is empty."),
-		wrong("a blank value", "B={blank}{blank}", "", "argument 1 ('B'): the value is empty."),
-		wrong("a key twice", "A=1 A={sentinel}", "", "argument 2 ('A'): an earlier argument sets the same key."),
-		wrong("standard input twice", "A=- B=-", sentinel, "argument 2 ('B'): only one value can come from standard input."),
-		wrong("nothing on standard input", "A=1 B=-", "\n", "argument 2 ('B'): the value is empty."),
-		wrong("standard input that is not text", "B=-", "\xff"+sentinel, "argument 1 ('B'): it is not valid UTF-8."),
-		wrong("UTF-16 on standard input", "B=-", "s\x00"+sentinel, "argument 1 ('B'): there is a zero byte in it, as in UTF-16; save it as UTF-8."),
-		wrong("more than a secret on standard input", "B=-", sentinel+strings.Repeat("x", 1<<20), "argument 1 ('B'): the value is larger than 1 MB."),
+		wrong("set with pairs and an env file", "A={sentinel} -f .env", "", "--env-file needs --from-env."),
+		pair("a pair without =", "A=1 {sentinel}", "", "argument 2: there is no = in it.",
+			"Write KEY=VALUE, or give one KEY and nothing else to be asked for its value."),
+		pair("two keys without =", "KEY OTHER", "", "argument 1: there is no = in it.",
+			"Write KEY=VALUE, or give one KEY and nothing else to be asked for its value."),
+		pair("a lone key without a terminal to ask on", "KEY", sentinel, "argument 1: there is no terminal to ask for the value on.",
+			"Write KEY=- to read it from standard input."),
+		pair("an empty key", "A=1 ={sentinel}", "", "argument 2: there is no key before the =.", shape),
+		pair("a blank key", "{blank}{blank}={sentinel}", "", "argument 1: there is no key before the =.", shape),
+		pair("a blank in a key", "my{blank}key={sentinel}", "", "argument 1 ('my key'): a key must not contain blanks or control characters.", anew),
+		pair("control characters in a key", "a\x1b[31mb={sentinel}", "", "argument 1 ('ab'): a key must not contain blanks or control characters.", anew),
+		pair("something invisible in a key", "a\u200bb={sentinel}", "",
+			"argument 1 ('ab'): a key must not contain invisible characters, such as a byte order mark or a zero-width space.", anew),
+		pair("an empty value", "A=1 B=", "", "argument 2 ('B'): the value is empty.", empty),
+		pair("a blank value", "B={blank}{blank}", "", "argument 1 ('B'): the value is empty.", empty),
+		pair("a key twice", "A=1 A={sentinel}", "", "argument 2 ('A'): an earlier argument sets the same key.", "Give each key once."),
+		pair("standard input twice", "A=- B=-", sentinel, "argument 2 ('B'): only one value can come from standard input.", "Set the others in a command each."),
+		pair("nothing on standard input", "A=1 B=-", "\n", "argument 2 ('B'): the value is empty.", empty),
+		pair("standard input that is not text", "B=-", "\xff"+sentinel, "argument 1 ('B'): it is not valid UTF-8.", utf8),
+		pair("UTF-16 on standard input", "B=-", "s\x00"+sentinel, "argument 1 ('B'): there is a zero byte in it, as in UTF-16.", utf8),
+		pair("more than a secret on standard input", "B=-", sentinel+strings.Repeat("x", 1<<20), "argument 1 ('B'): the value is larger than 1 MB.", "Give a shorter one."),
 		{name: "standard input that cannot be read", args: "secret set B=-", given: directoryAsInput, code: 1,
 			says: "Error: the value of 'B' cannot be read: read /dev/stdin: is a directory.",
-			hint: "Pipe it in: arcade secret set KEY=- < value.txt"},
+			hint: "Pipe it in: arcade secret set KEY=- < file"},
 		{name: "unset without a key", args: "secret unset", code: 2,
 			says: "Error: give at least one key to delete.", hint: howTo("arcade secret unset")},
 		{name: "unset with a type and all types", args: "secret unset A --type project --all-types", code: 2,
@@ -216,6 +225,10 @@ func loginEncounters() []encounter {
 		{name: "a machine without loopback", args: toBrowser, given: variable(testbed.TestCallback + "=70000"), code: 1,
 			says: "Error: this machine's loopback addresses cannot be listened on.",
 			hint: "Use 'arcade login --with-key' with an API key instead."},
+		{name: "a login that nobody can see", args: toBrowser, code: 1,
+			given: func(s *machine, cmd *exec.Cmd) { today(nil)(s, cmd); cmd.Env = append(cmd.Env, "BROWSER=") },
+			says:  "Error: there is no browser here, and no terminal to show the login page's address on.",
+			hint:  "Set ARCADE_API_KEY, or log in with an API key: arcade login --host localhost:{today} --with-key < key.txt; --no-browser waits for a browser elsewhere."},
 		{name: "a login that nobody completes", args: toBrowser + " --no-browser --timeout 50ms", code: 1,
 			says: "Error: nobody logged in within 50ms.",
 			hint: "Run the command again. If your browser runs on another machine, run 'ssh -L {callback}:127.0.0.1:{callback}' from there to here first, or log in with an API key: arcade login --with-key"},
@@ -226,9 +239,9 @@ func loginEncounters() []encounter {
 		{name: "no key on standard input", args: readKey, stdin: "\n", code: 1,
 			says: "Error: there is no key on standard input.", hint: pipeKey},
 		{name: "more than a key on standard input", args: readKey, stdin: sentinel + " and more", code: 1,
-			says: "Error: what is on standard input is not an API key.", hint: pipeKey},
+			says: "Error: this is not an API key: it is too long, or has a character in it that no key has.", hint: pipeKey},
 		{name: "a key from an endless input", args: readKey, stdin: strings.Repeat("x", 10_000), code: 1,
-			says: "Error: what is on standard input is not an API key.", hint: pipeKey},
+			says: "Error: this is not an API key: it is too long, or has a character in it that no key has.", hint: pipeKey},
 		{name: "a key that cannot be read", args: readKey, given: directoryAsInput, code: 1,
 			says: "Error: the key cannot be read from standard input.", hint: pipeKey},
 		{name: "a login that cannot be kept", args: readKey, stdin: "arc_ada", given: homeThatLeadsNowhere, code: 1,
@@ -355,7 +368,13 @@ func envFileEncounters() []encounter {
 			"Close it, or take the quote for a part of the value by putting the other quotes around it."),
 		refused("text behind a quote", `A="`+sentinel+`" b`, "text behind a closing quote", "Put one pair of quotes around the whole value."),
 		refused("a PEM block without quotes", "A=-----BEGIN "+sentinel, "a value that has only begun",
-			"Put quotes around all its lines, or pipe it in: arcade secret set KEY=- < file."),
+			"Put quotes around all its lines, or pipe it in: arcade secret set KEY=- < file"),
+		refused("a line that a shell continues", "A="+sentinel+" \\\n", "a backslash behind its value, by which a shell continues a line",
+			"Write the value on one line, put quotes around all its lines, or pipe it in: arcade secret set KEY=- < file"),
+		refused("a here-document", "A=<<END", "a value that begins with <<, as a shell's here-document does",
+			"Put quotes around the text itself, or pipe it in: arcade secret set KEY=- < file"),
+		bad("an env file with more of a value", "A="+sentinel+"\n"+sentinel, "'bad.env' is refused and nothing is sent: line 2 has text without = right behind a value, as if it went on.",
+			"Put quotes around all lines of the value; an empty line before the text says that it is none of them."),
 		refused("sections", "[db]\nA="+sentinel, "a [ before all else, as in INI, TOML and shell files",
 			"Put the secrets that you mean into a .env file, which has no sections."),
 		refused("the end of base64 text", "QUJD"+sentinel+"==", "nothing but = behind a key, as at the end of base64 text",
@@ -365,7 +384,7 @@ func envFileEncounters() []encounter {
 		refused("a no-break space", "A=\u00a0"+sentinel, "an invisible character or a blank that is none",
 			"Type the line anew, or put the value in quotes if it belongs there."),
 		refused("two files in one", "\ufeff\ufeffA="+sentinel, "a byte order mark, as between two files that were joined",
-			"Remove it, or name the files one after the other."),
+			"Remove it, or name the files one after the other: -f FILE -f FILE"),
 		refused("a carriage return in quotes", "A=\"1\r"+sentinel+"\"", "a line break that programs read differently",
 			"Save the file with LF or CRLF line ends."),
 		{name: "standard input that is no env file", args: "secret set --from-env -f -", stdin: sentinel + "/=", code: 1,
@@ -391,21 +410,26 @@ func engineEncounters() []encounter {
 		status(401, "the Engine does not accept the credentials", "Run 'arcade login', or check ARCADE_API_KEY."),
 		status(403, "these credentials do not permit it", administrator),
 		status(404, "the Engine does not know this project", "Check --host, and that the project still exists."),
-		status(407, "the proxy wants a user name and a password", "Put them into HTTP_PROXY or HTTPS_PROXY."),
+		{name: "a proxy that asks for a password", args: "secret list", code: 1,
+			given: engineFails(secretstest.Fault{Mode: secretstest.Status, Status: 407}),
+			says:  "Error: the proxy asks for a password.", hint: "Set HTTPS_PROXY to http://user:password@proxy:port."},
 		{name: "the Engine asks to wait too long", args: "secret list", code: 1,
 			given: engineFails(secretstest.Fault{Mode: secretstest.Status, Status: 429, RetryAfter: "600"}),
 			says:  "Error: too many requests (HTTP 429).", hint: "Try again in 10 min."},
 		status(500, "the Engine has a problem", "Try again in a while."),
 		{name: "a redirect", args: "secret list", code: 1,
 			given: engineFails(secretstest.Fault{Mode: secretstest.Redirect, Location: "http://localhost:1/" + sentinel}),
-			says:  "Error: the Engine answers with a redirect, which is not followed with a key (HTTP 307).",
-			hint:  "Check --host, --port and --tls."},
+			says:  "Error: the Engine's address leads elsewhere (HTTP 307).",
+			hint:  "Check --host, --port and --tls, or log in to this network with a browser."},
 		{name: "a captive portal", args: "secret list", given: engineFails(secretstest.Fault{Mode: secretstest.Page}), code: 1,
-			says: whatAnswers, hint: where},
+			says: "Error: a page of this network answers in the Engine's place (HTTP 200).", hint: "Log in to this network with a browser."},
 		{name: "another program at the Engine's port", args: "secret list", given: engineFails(secretstest.Fault{Mode: secretstest.NotJSON}), code: 1,
 			says: whatAnswers, hint: where},
-		{name: "a key that no header can carry", args: "secret list", given: variable("ARCADE_API_KEY=" + sentinel + " x"), code: 1,
-			says: "Error: the API key has a character in it that no key has.", hint: "Check ARCADE_API_KEY, or run 'arcade login'."},
+		unusableKey("with a blank in it", sentinel+" x", "this is not an API key: it is too long, or has a character in it that no key has"),
+		unusableKey("in quotes", `"`+sentinel+`"`, "there are quotes around the key"),
+		unusableKey("with its name", "ARCADE_API_KEY="+sentinel, "there is a name and an equals sign before the key"),
+		unusableKey("with a byte order mark", "\ufeff"+sentinel, "there is an invisible byte order mark before the key"),
+		unusableKey("with a control character", sentinel+"\x1b[0m", "this is not an API key: it is too long, or has a character in it that no key has"),
 		{name: "one secret that is not set", args: "secret set A={sentinel}", given: forbidden, code: 1,
 			says: "Error setting secret 'A': these credentials do not permit it (HTTP 403)", hint: administrator},
 		{name: "two of three secrets that are not set", args: "secret set A={sentinel} B=2 C={sentinel}", code: 1,
@@ -446,6 +470,12 @@ func engineEncounters() []encounter {
 	}
 }
 
+// unusableKey is a variable that holds no key.
+func unusableKey(name, key, why string) encounter {
+	return encounter{name: "a variable with a key " + name, args: "secret list", given: variable("ARCADE_API_KEY=" + key), code: 1,
+		says: "Error: the key in ARCADE_API_KEY cannot be used: " + why + ".", hint: "Correct the variable, or unset it."}
+}
+
 func setFails(name string, fault secretstest.Fault, says, hint string) encounter {
 	return encounter{name: name, args: "secret set A={sentinel}", given: engineFails(fault), code: 1, says: "Error setting secret 'A': " + says, hint: hint}
 }
@@ -456,21 +486,23 @@ func engineAnswers(document string) func(*machine, *exec.Cmd) {
 }
 
 func connectionEncounters() []encounter {
-	const engine = "Error: cannot reach the Engine at "
+	const again = "Check --host, --port and the network, then run the command again."
 	return []encounter{
 		{name: "nobody listens", args: "secret list --port 1", code: 1,
-			says: engine + "localhost:1: no connection can be made.", hint: "Check --host, --port and the network."},
+			says: "Error: the Engine cannot be reached (localhost:1: connection refused).", hint: again},
+		{name: "a name that does not exist", args: "secret list --host nothing.invalid", code: 1,
+			says: "Error: the Engine cannot be reached (nothing.invalid:{engine}: name not found).", hint: again},
 		{name: "a proxy that is not there", args: "secret list --host example.com --port 443", code: 1,
 			given: variable("HTTPS_PROXY=http://me:" + sentinel + "@127.0.0.1:1"),
-			says:  engine + "example.com:443: the proxy cannot be reached.", hint: "Check HTTPS_PROXY."},
+			says:  "Error: the proxy lets nothing through to the Engine (example.com:443: the proxy cannot be reached).",
+			hint:  "Check HTTPS_PROXY and NO_PROXY."},
 		{name: "an Engine without TLS", args: "secret list --tls", code: 1,
-			says: engine + "localhost:{engine}: it does not speak TLS.", hint: "If that is right, use --no-tls."},
+			says: "Error: the Engine does not speak TLS (localhost:{engine}).", hint: "Check --host and --port; if that is right, use --no-tls."},
 		{name: "an Engine that nobody vouches for", args: "secret list --tls", given: engineOfNoAuthority, code: 1,
-			says: engine + "localhost:{engine}: its TLS certificate is not trusted.",
-			hint: "Check --host, or name your authority's certificate in SSL_CERT_FILE."},
+			says: "Error: the certificate that is shown for the Engine is not valid (localhost:{engine}: certificate for another name).",
+			hint: "Check this machine's clock, and --host."},
 		{name: "an Engine that hangs up", args: "secret list", given: engineFails(secretstest.Fault{Mode: secretstest.HangUp}), code: 1,
-			says: engine + "localhost:{engine}: the connection broke before a whole answer came.",
-			hint: "Check --host and any proxy, and try again."},
+			says: "Error: the connection to the Engine breaks before the answer is complete (localhost:{engine}: connection closed early).", hint: again},
 	}
 }
 

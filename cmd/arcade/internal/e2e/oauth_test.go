@@ -275,8 +275,8 @@ func TestWhatIsWrongWithALoginIsSaidAndNothingIsKept(t *testing.T) {
 		given given
 		want  string
 	}{
-		"a page that says who it is":      {answers(identitytest.WhoAmIPath, html), "makes no sense"},
-		"a page that says how to log in":  {answers(identitytest.ConfigPath, html), "makes no sense"},
+		"a page that says who it is":      {answers(identitytest.WhoAmIPath, html), "a page of this network answers in Arcade Cloud's place"},
+		"a page that says how to log in":  {answers(identitytest.ConfigPath, html), "a page of this network answers in Arcade Cloud's place"},
 		"a page in the place of tokens":   {answers(identitytest.TokenPath, html), "makes no sense"},
 		"an organization's name of 10 kB": {answers(identitytest.WhoAmIPath, `{"data": {"account_id": "a", "email": "a@b.c", "organizations": [{"org_id": "o", "name": "`+tooLong+`"}]}}`), "500 characters"},
 		"a project's name of 10 kB":       {answers(identitytest.WhoAmIPath, `{"data": {"account_id": "a", "email": "a@b.c", "organizations": [{"org_id": "o", "name": "n"}], "projects": [{"project_id": "p", "name": "`+tooLong+`"}]}}`), "500 characters"},
@@ -291,7 +291,7 @@ func TestWhatIsWrongWithALoginIsSaidAndNothingIsKept(t *testing.T) {
 		"a token endpoint without https": {behaves(func(b *identitytest.Behaviour) { b.TokenURL = "http://token.example.com/token" }), "https"},
 		"a token endpoint that has moved": {func(c *identitytest.Cloud) {
 			c.Override(identitytest.TokenPath, http.RedirectHandler(elsewhere, http.StatusTemporaryRedirect).ServeHTTP)
-		}, "HTTP status 307"},
+		}, "Arcade Cloud's address leads elsewhere (HTTP 307)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t)

@@ -23,9 +23,9 @@ func TestAKeyTravelsWithoutTLSOnlyWhenAsked(t *testing.T) {
 	}{
 		{"to localhost it does, without a word", []string{"-h", "localhost"}, true, "", ""},
 		{"to a loopback address it does with --no-tls, without a word", []string{"-h", "::ffff:127.0.0.1", "--no-tls"}, true, "", ""},
-		{"elsewhere TLS is used", []string{"-h", thisMachine}, false, "", "it does not speak TLS\nIf that is right, use --no-tls."},
+		{"elsewhere TLS is used", []string{"-h", thisMachine}, false, "", "the Engine does not speak TLS ("},
 		{"elsewhere --no-tls is obeyed with a warning", []string{"-h", thisMachine, "--no-tls"}, true, warning, ""},
-		{"--tls to localhost is obeyed", []string{"-h", "localhost", "--tls"}, false, "", "it does not speak TLS"},
+		{"--tls to localhost is obeyed", []string{"-h", "localhost", "--tls"}, false, "", "if that is right, use --no-tls."},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -59,7 +59,7 @@ func TestProxiesAndCertificatesComeFromTheEnvironment(t *testing.T) {
 	t.Run("a certificate of an unknown authority is not trusted", func(t *testing.T) {
 		s := newMachine(t)
 		r := s.secret("list", "-h", "[::ffff:127.0.0.1]", "-p", testbed.PortOf(t, engine.URL))
-		if r.Code != 1 || !strings.Contains(r.Stderr, "its TLS certificate is not trusted") {
+		if r.Code != 1 || !strings.Contains(r.Stderr, "was signed by an unknown authority") {
 			t.Errorf("exit code %d, %q; want the certificate to be refused", r.Code, r.Stderr)
 		}
 	})
@@ -101,7 +101,7 @@ func TestProxiesAndCertificatesComeFromTheEnvironment(t *testing.T) {
 		s := newMachine(t)
 		s.Env = append(s.Env, "HTTPS_PROXY=http://me:"+sentinel+"@127.0.0.1:1")
 		r := s.secret("list", "-h", "example.com")
-		if r.Code != 1 || !strings.Contains(r.Stderr, "the proxy cannot be reached.\nCheck HTTPS_PROXY.") {
+		if r.Code != 1 || !strings.Contains(r.Stderr, "the proxy cannot be reached).\nCheck HTTPS_PROXY and NO_PROXY.") {
 			t.Errorf("exit code %d, %q; want to be told about the proxy", r.Code, r.Stderr)
 		}
 		if strings.Contains(r.Stderr, sentinel) {

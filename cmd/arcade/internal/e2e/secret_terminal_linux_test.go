@@ -32,7 +32,7 @@ func TestAKeyWithoutAValueIsAskedForHidden(t *testing.T) {
 			terminal.AwaitEcho(false)
 			terminal.Typed(" " + sentinel + " # $HOME \n")
 			code, output := terminal.End()
-			want := "Value of 'KEY' (not shown): \nSecret 'KEY' with value ending in ...OME  set successfully\n"
+			want := "\x1b[?2004hValue of 'KEY' (not shown): \x1b[?2004l\nSecret 'KEY' with value ending in ...OME  set successfully\n"
 			if code != 0 || output != want {
 				t.Errorf("exit code %d, the terminal shows %q, want %q", code, output, want)
 			}
@@ -111,6 +111,89 @@ func TestAKeyWithoutAValueIsAskedForHidden(t *testing.T) {
 	})
 }
 
+// leaves makes a shell start cmd and tell what cmd has left unread on the terminal.
+func leaves(cmd *exec.Cmd) *exec.Cmd {
+	const script = `"$@"; code=$?; stty -icanon min 0 time 5; printf 'left: <%s>\n' "$(cat)"; exit $code`
+	cmd.Args = append([]string{"sh", "-c", script, "sh", cmd.Path}, cmd.Args[1:]...)
+	cmd.Path = "/bin/sh"
+	return cmd
+}
+
+// A shell would run what a question leaves unread, and keep it in its history.
+func TestAPasteIsReadToItsEndAndSeveralLinesAreRefused(t *testing.T) {
+	const begin, end = "\x1b[200~", "\x1b[201~"
+	const pem = "-----BEGIN KEY-----\r" + sentinel + "\r-----END KEY-----"
+	login := func(s *machine) *exec.Cmd {
+		cmd := s.Command("login", "--with-key", "--host", "localhost", "--port", s.Cloud.Port())
+		cmd.Env = append(cmd.Env, "ARCADE_USAGE_TRACKING=0", "TERM=xterm-256color", "LANG=C.UTF-8")
+		return cmd
+	}
+	questions := map[string]struct {
+		command func(s *machine) *exec.Cmd
+		advice  string
+	}{
+		"set KEY":          {func(s *machine) *exec.Cmd { return s.secretCommand("set", "KEY") }, "Pipe it in: arcade secret set KEY=- < file"},
+		"set KEY=-":        {func(s *machine) *exec.Cmd { return s.secretCommand("set", "KEY=-") }, "Pipe it in: arcade secret set KEY=- < file"},
+		"login --with-key": {login, "arcade login --with-key < key.txt"},
+	}
+	pastes := map[string]struct {
+		chunks  []string
+		refused bool
+	}{
+		"several lines":                      {[]string{pem + "\r"}, true},
+		"several lines without a last end":   {[]string{pem}, true},
+		"several lines in chunks":            {strings.SplitAfter(pem+"\r", "\r"), true},
+		"several lines in chunks, no end":    {strings.SplitAfter(pem, "\r"), true},
+		"several lines in brackets":          {[]string{begin + pem + end}, true},
+		"several lines, brackets, in chunks": {strings.SplitAfter(begin+pem+"\r"+end, "E"), true},
+		"an empty line first":                {[]string{"\r" + sentinel + "\r"}, true},
+		"one line and Enter":                 {[]string{"arc_ada", "\r"}, false},
+		"one line with its end":              {[]string{"arc_ada\r"}, false},
+		"one line in brackets and Enter":     {[]string{begin + "arc_ada" + end, "\r"}, false},
+		"one line with its end, in brackets": {[]string{begin + "arc_ada\r" + end}, false},
+		"two pieces in brackets and Enter":   {[]string{begin + "arc_" + end, begin + "ada" + end, "\r"}, false},
+	}
+	for question, q := range questions {
+		for name, paste := range pastes {
+			t.Run(question+": "+name, func(t *testing.T) {
+				t.Parallel()
+				s := newMachine(t)
+				s.Cloud.AddKey("arc_ada", "user_ada")
+				terminal := testbed.OnTerminal(t, 100, leaves(q.command(s)))
+				terminal.AwaitEcho(false)
+				for i, chunk := range paste.chunks {
+					if i > 0 {
+						time.Sleep(50 * time.Millisecond) // as over a slow line
+					}
+					terminal.Typed(chunk)
+				}
+				code, output := terminal.End()
+				if !strings.HasSuffix(output, "left: <>\n") || strings.Contains(output, sentinel) {
+					t.Errorf("the terminal shows %q, want nothing to be left to the shell, and nothing to be shown", output)
+				}
+				if strings.Count(output, "\x1b[?2004h") != 1 || strings.Count(output, "\x1b[?2004l") != 1 {
+					t.Errorf("the terminal shows %q, want brackets around pastes while it is asked, and not afterwards", output)
+				}
+				if paste.refused {
+					if code != 1 || !strings.Contains(output, "several lines") || !strings.Contains(output, q.advice) {
+						t.Errorf("exit code %d, %q; want 1 and %q", code, output, q.advice)
+					}
+					if got := s.Engine.Requests(); len(got) != 0 {
+						t.Errorf("the Engine got %v, want nothing: half a secret is none", got)
+					}
+					return
+				}
+				if code != 0 {
+					t.Errorf("exit code %d, %q; want the line taken", code, output)
+				}
+				if items := s.Engine.Items(); question != "login --with-key" && (len(items) != 1 || items[0].Value != "arc_ada") {
+					t.Errorf("the Engine has %+v, want what was pasted without its brackets", items)
+				}
+			})
+		}
+	}
+}
+
 func TestFailuresAreRedOnATerminalThatWantsColour(t *testing.T) {
 	const line = "Error setting secret 'A': the Engine has a problem (HTTP 500)"
 	const hint = "Try again in a while.\n"
@@ -179,6 +262,20 @@ func TestManyKeysShowProgressOnATerminal(t *testing.T) {
 			t.Errorf("the terminal shows %q, want ten plain lines", output)
 		}
 	})
+	t.Run("and so do many deletions", func(t *testing.T) {
+		s := newMachine(t)
+		keys := []string{"unset"}
+		for i := range 10 {
+			s.Engine.Add(secretstest.Item{Key: fmt.Sprint("K", i)})
+			keys = append(keys, fmt.Sprint("K", i))
+		}
+		s.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 429, RetryAfter: "1", Method: "DELETE", Key: "sec_0003", Times: 1})
+		code, output := testbed.OnTerminal(t, 80, s.secretCommand(keys...)).End()
+		if code != 0 || !strings.Contains(output, "] 10 of 10") || !strings.HasSuffix(output, "\r10 secrets deleted.\n") ||
+			!strings.Contains(output, "\r\x1b[33mThe Engine is busy: going on in 1 s.\x1b[0m\n\r[") {
+			t.Errorf("exit code %d, the terminal shows %q, want progress, the wait and a summary as of those that are set", code, output)
+		}
+	})
 	t.Run("and a wait between them", func(t *testing.T) {
 		s := newMachine(t)
 		s.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 429, RetryAfter: "1", Key: "C", Times: 1})
@@ -191,7 +288,7 @@ func TestManyKeysShowProgressOnATerminal(t *testing.T) {
 
 func TestAPlanIsATableOnATerminal(t *testing.T) {
 	s := newMachine(t)
-	if err := os.WriteFile(s.Home+"/.env", []byte("A="+sentinel+"\nnothing\n"), 0o600); err != nil {
+	if err := os.WriteFile(s.Home+"/.env", []byte("A="+sentinel+"\n\nnothing\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, columns := range []uint16{40, 80} {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
-	"github.com/ArcadeAI/arcade-cli/identity"
 )
 
 // How much of each list is shown.
@@ -73,7 +72,7 @@ func (p *page) owners(now track.Snapshot, s *sums) {
 	}
 	p.section("Whose the events are", whose)
 	p.stints(s.stints)
-	p.identities(now.Identities)
+	p.identities(now)
 	p.add("</section>\n")
 }
 
@@ -96,7 +95,8 @@ func (p *page) stints(list []stint) {
 	p.add("</ol>\n")
 }
 
-func (p *page) identities(list []identity.Period) {
+func (p *page) identities(now track.Snapshot) {
+	list := now.Identities
 	if len(list) == 0 {
 		return
 	}

@@ -69,7 +69,7 @@ func (m *Machine) Command(args ...string) *exec.Cmd {
 	cmd.Env = append([]string{
 		"HOME=" + m.Home, "PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0", TestMachine + "=" + m.Home,
 		"ARCADE_USAGE_HOST=" + m.PosthogAt, "ARCADE_USAGE_KEY=phc_test",
-		"BROWSER=one", // that Browse stands in for
+		"BROWSER=" + standIn,
 	}, m.Env...)
 	return cmd
 }

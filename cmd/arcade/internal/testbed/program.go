@@ -34,6 +34,7 @@ const (
 	TestMachine  = "ARCADE_TEST_MACHINE"  // the home, so that its processes can be found
 	TestClock    = "ARCADE_TEST_CLOCK"    // a duration that is added to the clock
 	TestAsIs     = "ARCADE_TEST_AS_IS"    // start flushers as the released program does
+	TestPatience = "ARCADE_TEST_PATIENCE" // with a browser, a duration
 )
 
 // Flusher is the marker of a flusher's process. In a command that has it, none is started.
@@ -62,7 +63,12 @@ func underTest(role string) (*cli.App, *points) {
 	if d, err := time.ParseDuration(os.Getenv(TestClock)); err == nil {
 		a.Track.Now = func() time.Time { return time.Now().Add(d) }
 	}
-	a.Browse = browseAsAPersonWould
+	if d, err := time.ParseDuration(os.Getenv(TestPatience)); err == nil {
+		a.Patience = d
+	}
+	if os.Getenv("BROWSER") == standIn {
+		a.Browse = browseAsAPersonWould
+	}
 	a.Extend = addTestCommands
 	a.Track.Start = startUnderTest
 	return a, points
@@ -83,6 +89,9 @@ func startUnderTest(marker string, environment []string) error {
 	}
 	return err
 }
+
+// standIn is the BROWSER that is none.
+const standIn = "one"
 
 // browseAsAPersonWould opens the login page, where the fake Arcade Cloud logs in at once and
 // redirects to the callback.

@@ -100,7 +100,8 @@ func (t *Tracker) record(ctx context.Context, c Command, wait time.Duration) (do
 // input turns what the command did, and the credentials it could have used, into the state
 // machine's terms.
 func (t *Tracker) input(ctx context.Context, tx *outbox.Tx, change identity.Input, file fileCredentials) (identity.Input, error) {
-	key := identity.FingerprintKey(t.Env("ARCADE_API_KEY"))
+	apiKey, _ := t.APIKey() // one that nobody can use is nobody's
+	key := identity.FingerprintKey(apiKey)
 	keyPrincipal, err := identity.Principal(ctx, tx.Tx, key)
 	if err != nil {
 		return nil, err

@@ -59,7 +59,7 @@ func (r resolver) atHand() []identity.Credentials {
 	if file.fingerprint != "" && !file.Expired(r.t.Now()) {
 		list = append(list, file.Credentials)
 	}
-	if key := r.t.Env("ARCADE_API_KEY"); key != "" {
+	if key, err := r.t.APIKey(); err == nil && key != "" {
 		list = append(list, identity.Credentials{APIKey: key, CoordinatorURL: file.CoordinatorURL})
 	}
 	return list

@@ -1,0 +1,182 @@
+package e2e
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+)
+
+// cause is something between a command and its server, and what every command says of it: {server} is
+// the Engine or Arcade Cloud.
+type cause struct {
+	name string
+	make func(t *testing.T) (address string, env []string)
+	says string
+	do   string // "" where it depends on the command
+}
+
+func causes() []cause {
+	const far = "https://api.example.com:8443"
+	proxy := func(target string, rules testbed.ProxyRules) func(*testing.T) (string, []string) {
+		return func(t *testing.T) (string, []string) {
+			return far, []string{"HTTPS_PROXY=" + testbed.NewProxy(t, target, rules).URL}
+		}
+	}
+	near := func(handler http.HandlerFunc) func(*testing.T) (string, []string) {
+		return func(t *testing.T) (string, []string) {
+			server := httptest.NewServer(handler)
+			t.Cleanup(server.Close)
+			return "http://localhost:" + testbed.PortOf(t, server.URL), nil
+		}
+	}
+	const nowhere = "http://127.0.0.1:1"
+	return []cause{
+		{"a proxy that asks for a password", proxy(nowhere, testbed.ProxyRules{Auth: "Basic x"}), "the proxy asks for a password",
+			"Set HTTPS_PROXY to http://user:password@proxy:port."},
+		{"a proxy that forbids", proxy(nowhere, testbed.ProxyRules{Sick: 403}), "the proxy lets nothing through to {server} (HTTP 403)",
+			"Check HTTPS_PROXY and NO_PROXY."},
+		{"a proxy without a way there", proxy(nowhere, testbed.ProxyRules{Sick: 502}), "the proxy lets nothing through to {server} (HTTP 502)",
+			"Check HTTPS_PROXY and NO_PROXY."},
+		{"a proxy that is not there", func(*testing.T) (string, []string) { return far, []string{"HTTPS_PROXY=" + nowhere} },
+			"the proxy lets nothing through to {server} (the proxy cannot be reached)", "Check HTTPS_PROXY and NO_PROXY."},
+		{"an unknown authority", func(t *testing.T) (string, []string) {
+			server := httptest.NewUnstartedServer(http.NotFoundHandler())
+			server.Config.ErrorLog = log.New(io.Discard, "", 0) // of those who refuse its certificate
+			server.StartTLS()
+			t.Cleanup(server.Close)
+			return proxy(server.URL, testbed.ProxyRules{})(t)
+		}, "{server}'s certificate was signed by an unknown authority", "If a proxy opens TLS, let SSL_CERT_FILE name its certificate"},
+		{"an expired certificate", expired(-2 * time.Hour), "the certificate that is shown for {server} is not valid (certificate expired, or not valid yet)",
+			"Check this machine's clock, and "},
+		{"a certificate of tomorrow", expired(24 * time.Hour), "the certificate that is shown for {server} is not valid (certificate expired, or not valid yet)",
+			"Check this machine's clock, and "},
+		{"nobody who listens", func(*testing.T) (string, []string) { return "http://localhost:1", nil }, "{server} cannot be reached (connection refused)", ""},
+		{"a name that is not there", func(*testing.T) (string, []string) { return "https://nothing.invalid:443", nil }, "{server} cannot be reached (name not found)", ""},
+		{"a page of the network", near(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			fmt.Fprint(w, "<html>", sentinel)
+		}), "a page of this network answers in {server}'s place (HTTP 200)", "Log in to this network with a browser."},
+		{"a page that forbids", near(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, "<!doctype html>", sentinel)
+		}), "what answers is not {server} (HTTP 403)", ""},
+		{"a redirect", near(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://"+sentinel, http.StatusFound)
+		}),
+			"{server}'s address leads elsewhere (HTTP 302)", ""},
+		{"a connection that breaks", near(func(w http.ResponseWriter, _ *http.Request) {
+			c, _, err := w.(http.Hijacker).Hijack()
+			if err == nil {
+				c.Close()
+			}
+		}), "the connection to {server} breaks before the answer is complete (connection closed early)", ""},
+	}
+}
+
+// expired makes a server whose certificate, of an authority that is known, was or will be good for an hour.
+func expired(from time.Duration) func(*testing.T) (string, []string) {
+	return func(t *testing.T) (string, []string) {
+		testbed.OnlyLinuxReadsSSLCertFile(t)
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.ParseIP("127.0.0.1")},
+			NotBefore: time.Now().Add(from), NotAfter: time.Now().Add(from + time.Hour), IsCA: true, BasicConstraintsValid: true,
+		}
+		certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "authority.pem")
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewUnstartedServer(http.NotFoundHandler())
+		server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}}}
+		server.Config.ErrorLog = log.New(io.Discard, "", 0) // of those who refuse it
+		server.StartTLS()
+		t.Cleanup(server.Close)
+		return "https://localhost:" + testbed.PortOf(t, server.URL), []string{"SSL_CERT_FILE=" + file}
+	}
+}
+
+// One fault has one sentence, whichever command meets it, and `usage` has the same about PostHog.
+func TestEveryCommandNamesWhatStandsBetweenItAndItsServer(t *testing.T) {
+	for _, c := range causes() {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newMachine(t)
+			address, env := c.make(t)
+			scheme, host, _ := strings.Cut(address, "://")
+			host, port, _ := strings.Cut(host, ":")
+			s.Env = append(append(s.Env, "ARCADE_USAGE_TRACKING=0", "ARCADE_API_KEY="), env...)
+			commands := []struct {
+				args   []string
+				server string
+				code   int
+			}{
+				{[]string{"login", "--no-browser", "--host", host, "--port", port}, "Arcade Cloud", 1}, // before the login is there
+				{[]string{"secret", "list", "--host", host, "--port", port, "--" + map[string]string{"http": "no-tls", "https": "tls"}[scheme]}, "the Engine", 1},
+				{[]string{"secret", "set", "A=" + sentinel, "--host", host, "--port", port, "--" + map[string]string{"http": "no-tls", "https": "tls"}[scheme]}, "the Engine", 1},
+				{[]string{"org", "list"}, "Arcade Cloud", 1},
+				{[]string{"project", "list"}, "Arcade Cloud", 1},
+				{[]string{"whoami"}, "Arcade Cloud", 0},
+			}
+			for _, command := range commands {
+				if command.args[0] == "login" && scheme == "https" && host == "localhost" {
+					s.loggedInAt(address) // login asks localhost without TLS
+					continue
+				}
+				r := s.Run(command.args...)
+				what := strings.ReplaceAll(c.says, "{server}", command.server)
+				what, detail, _ := strings.Cut(what, " (")
+				said := strings.ToLower(r.Stderr)
+				if r.Code != command.code || !strings.Contains(said, strings.ToLower(what)) || !strings.Contains(r.Stderr, detail) || !strings.Contains(r.Stderr, c.do) {
+					t.Errorf("arcade %q ends with %d and says %q; want %d, %q, %q and %q", command.args, r.Code, r.Stderr, command.code, what, detail, c.do)
+				}
+				if strings.Contains(r.Stderr+r.Stdout, sentinel) {
+					t.Errorf("arcade %q repeats what somebody else said: %q", command.args, r.Stderr+r.Stdout)
+				}
+				if command.args[0] == "login" {
+					s.loggedInAt(address)
+				}
+			}
+		})
+	}
+}
+
+// loggedInAt leaves a login of the Arcade Cloud at address.
+func (s *machine) loggedInAt(address string) {
+	s.Helper()
+	const login = `cloud:
+  auth: {access_token: tok, expires_at: '2099-11-25T12:00:01.787976', refresh_token: ref}
+  context: {org_id: o, org_name: O, project_id: p, project_name: P}
+  coordinator_url: %s
+  user: {email: ada@arcade.test}
+`
+	if err := os.MkdirAll(s.Path(""), 0o700); err != nil {
+		s.Fatal(err)
+	}
+	if err := os.WriteFile(s.Path("credentials.yaml"), fmt.Appendf(nil, login, address), 0o600); err != nil {
+		s.Fatal(err)
+	}
+}

@@ -1,0 +1,157 @@
+//go:build unix
+
+package identity
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// planted are things that a name can lead to, each made at path.
+var planted = map[string]func(path string) error{
+	"a file":   func(path string) error { return os.WriteFile(path, []byte("cloud: mine"), 0o600) },
+	"an empty": func(path string) error { return os.WriteFile(path, nil, 0o600) },
+	"a pipe":   func(path string) error { return unix.Mkfifo(path, 0o600) }, // a device would really be gone
+	"a folder": func(path string) error { return os.Mkdir(path, 0o700) },
+}
+
+// lead makes name lead to what is made elsewhere, and returns a check that that is as it was.
+func lead(t *testing.T, name string, mk func(path string) error, link func(from, to string) error) (untouched func(after string)) {
+	t.Helper()
+	target := filepath.Join(t.TempDir(), "target")
+	if err := errors.Join(mk(target), link(target, name)); err != nil {
+		t.Skip(err) // a folder has no hard links
+	}
+	before, err := os.Lstat(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(after string) {
+		t.Helper()
+		if now, err := os.Lstat(target); err != nil || !os.SameFile(before, now) || now.Size() != before.Size() || now.Mode() != before.Mode() {
+			t.Errorf("after %s what the name led to is %v, %v; want it untouched", after, now, err)
+		}
+	}
+}
+
+func TestNothingThatANameLeadsToIsTouched(t *testing.T) {
+	links := map[string]func(from, to string) error{"link": os.Symlink, "hard link": os.Link}
+	for kind, link := range links {
+		for what, mk := range planted {
+			t.Run(kind+" to "+what, func(t *testing.T) {
+				dir := t.TempDir()
+				mirror, f := filepath.Join(dir, "usage.json"), CredentialsFile{Path: filepath.Join(dir, "credentials.yaml")}
+				login := oauthCredentials(time.Now())
+
+				untouched := lead(t, mirror, mk, link)
+				if _, err := WriteMirror(mirror, Mirror{AnonID: someUUID}); err != nil {
+					t.Fatal(err)
+				}
+				untouched("an export of usage.json")
+
+				untouched = lead(t, f.places(), mk, link)
+				if err := f.KeepPlaces(Places{Login: login.Fingerprint()}); err != nil {
+					t.Fatal(err)
+				}
+				untouched("a list of organizations")
+				for path, name := range map[string]string{mirror: "usage.json", f.places(): "the list"} {
+					if info, err := os.Lstat(path); err != nil || info.Mode() != 0o600 {
+						t.Errorf("%s is %v, %v; want a file that nobody else can read in the link's place", name, info, err)
+					}
+				}
+
+				if err := os.Remove(f.places()); err != nil {
+					t.Fatal(err)
+				}
+				places := lead(t, f.places(), mk, link)
+				credentials := lead(t, f.Path, mk, link)
+				if err := f.Remove(); err != nil {
+					t.Fatal(err)
+				}
+				places("a logout")
+				credentials("a logout")
+				for _, path := range []string{f.Path, f.places()} {
+					if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+						t.Errorf("after the logout %s is still there: %v", filepath.Base(path), err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestALockIsNotMadeWhereALinkLeadsTo(t *testing.T) {
+	dir := t.TempDir()
+	elsewhere := filepath.Join(t.TempDir(), "nologin")
+	if err := os.Symlink(elsewhere, filepath.Join(dir, "credentials.lock")); err != nil {
+		t.Fatal(err)
+	}
+	f := CredentialsFile{Path: filepath.Join(dir, "credentials.yaml")}
+	if err := f.Write(t.Context(), oauthCredentials(time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(elsewhere); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the login made %s: %v", elsewhere, err)
+	}
+}
+
+// Root works for a person who cannot be trusted with root's files.
+func TestRootFollowsNoLinkInAHomeThatIsNotRoots(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can have the home of somebody else")
+	}
+	home, roots := t.TempDir(), t.TempDir()
+	f := CredentialsFile{Path: filepath.Join(home, "credentials.yaml")}
+	roots = filepath.Join(roots, "credentials.yaml")
+	login := oauthCredentials(time.Now())
+	err := errors.Join((CredentialsFile{Path: roots}).Write(t.Context(), login), os.Symlink(roots, f.Path), os.Chown(home, 1000, 1000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(roots, f.Path); err != nil {
+		t.Fatal(err)
+	}
+	other := login
+	other.AccessToken = "other"
+	if err := f.Write(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := (CredentialsFile{Path: roots}).Read(); err != nil || now != login {
+		t.Errorf("root's login is %s, %v; want it untouched", show(now), err)
+	}
+	if info, err := os.Lstat(f.Path); err != nil || !info.Mode().IsRegular() || isOwn(info) {
+		t.Errorf("the person's login is %v, %v; want a file of theirs", info, err)
+	}
+}
+
+func TestALoginGoesToAFileOfThisPersonAlone(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make a file of somebody else")
+	}
+	target := filepath.Join(t.TempDir(), "credentials.yaml")
+	f := CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml")}
+	login := oauthCredentials(time.Now())
+	err := errors.Join((CredentialsFile{Path: target}).Write(t.Context(), login), os.Chown(target, 1000, 1000), os.Symlink(target, f.Path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := login
+	other.AccessToken = "other"
+	if err := f.Write(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(f.Path); err != nil || !info.Mode().IsRegular() {
+		t.Errorf("the login is %v, %v; want a file in the link's place", info, err)
+	}
+	if now, err := (CredentialsFile{Path: target}).Read(); err != nil || now != login {
+		t.Errorf("somebody else's file holds %s, %v; want it untouched", show(now), err)
+	}
+}
