@@ -224,13 +224,14 @@ var errWithdrawn = errors.New("taken back")
 
 // send encodes as much of the batch as one request may carry, and sends it. A message that no
 // server could take is judged here, alone.
-func (d *delivery) send(ctx context.Context, batch []Message) (sent []Message, v Verdict, err error) {
+func (d *delivery) send(ctx context.Context, batch []Message) (sent []Message, a Answer, err error) {
 	body, n, err := d.outbox.cfg.Sink.Encode(batch)
 	if bad, ok := errors.AsType[*Unsendable](err); ok {
-		return batch[bad.Index : bad.Index+1], Verdict{Outcome: Refused, Reason: bad.Reason, Code: unsendable}, nil
+		refused := Verdict{Outcome: Refused, Reason: bad.Reason, Code: unsendable}
+		return batch[bad.Index : bad.Index+1], Answer{Verdict: refused}, nil
 	}
 	if err != nil {
-		return nil, v, fmt.Errorf("encode: %w", err)
+		return nil, a, fmt.Errorf("encode: %w", err)
 	}
 	batch = batch[:n]
 	err = d.reserve(ctx, batch)
@@ -238,14 +239,30 @@ func (d *delivery) send(ctx context.Context, batch []Message) (sent []Message, v
 		return d.send(ctx, batch[:n/2])
 	}
 	if err != nil {
-		return nil, v, err
+		return nil, a, err
 	}
 	d.outbox.cfg.Point("before-request")
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	v = d.outbox.cfg.Sink.Send(ctx, body)
+	a = d.outbox.cfg.Sink.Send(ctx, Request{Body: body, Messages: batch})
 	d.outbox.cfg.Point("after-request")
-	return batch, v, nil
+	return batch, whole(a), nil
+}
+
+// whole makes one verdict of those for each message.
+func whole(a Answer) Answer {
+	for _, v := range a.Each {
+		if a.Outcome == 0 || v.Outcome > a.Outcome { // accepted, then refused, then later
+			a.Verdict = v
+		}
+	}
+	switch {
+	case a.Outcome == Fewer && a.Code == CodeTimeout:
+		a.Outcome = Later
+	case a.Outcome == Fewer:
+		a.Outcome = Refused
+	}
+	return a
 }
 
 const (

@@ -296,7 +296,7 @@ func (d *delivery) reserve(ctx context.Context, batch []Message) error {
 
 // settle writes down what became of a batch and takes the next one, in one transaction. It does so
 // even when ctx has just ended: what is known must not be forgotten.
-func (d *delivery) settle(ctx context.Context, batch []Message, v Verdict) (next []Message, err error) {
+func (d *delivery) settle(ctx context.Context, batch []Message, v Answer) (next []Message, err error) {
 	var settled Result
 	var delay *Delay
 	var found taken
@@ -378,7 +378,7 @@ func (d *delivery) narrow(ctx context.Context, batch []Message, settled Result) 
 func (d *delivery) giveUp(ctx context.Context) error {
 	v := Verdict{Outcome: Later, Reason: "refused by a server that has never accepted anything", Code: CodeForeign}
 	ctx = context.WithoutCancel(ctx)
-	err := d.outbox.Update(ctx, func(tx *Tx) error { return tx.postpone(ctx, v) })
+	err := d.outbox.Update(ctx, func(tx *Tx) error { return tx.postpone(ctx, Answer{Verdict: v}) })
 	return errors.Join(&Delay{Reason: v.Reason, Code: v.Code}, err)
 }
 

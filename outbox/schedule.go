@@ -67,7 +67,7 @@ func (tx *Tx) succeeded(ctx context.Context) error {
 	return err
 }
 
-func (tx *Tx) postpone(ctx context.Context, v Verdict) error {
+func (tx *Tx) postpone(ctx context.Context, v Answer) error {
 	var retryAfter time.Time
 	if v.RetryAfter > 0 {
 		retryAfter = tx.now.Add(min(v.RetryAfter, longestWait))
