@@ -11,16 +11,16 @@ import (
 
 // refuseAll makes the server refuse everything, as a proxy does that stands in PostHog's place.
 func (b *bench) refuseAll() {
-	b.server.SetPoison(func(outboxtest.Message) int { return 400 })
+	b.server.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
 }
 
 // refuse makes the server refuse the n-th event with a status.
 func (b *bench) refuse(n float64, status int) {
-	b.server.SetPoison(func(m outboxtest.Message) int {
+	b.server.SetResults(func(m outboxtest.Message) string {
 		if m.Properties()["n"] == n {
-			return status
+			return map[int]string{400: "drop:rejected", 413: "drop:event_too_big"}[status]
 		}
-		return 0
+		return ""
 	})
 }
 
@@ -42,7 +42,7 @@ func TestAServerThatHasNeverAcceptedAnythingCannotKill(t *testing.T) {
 	if s := b.schedule(); s.Failures != 1 || s.Next(b.clock.Now()).IsZero() {
 		t.Errorf("the schedule is %+v, want a back-off", s)
 	}
-	b.server.SetPoison(nil)
+	b.server.SetResults(func(outboxtest.Message) string { return "" })
 	b.clock.Advance(time.Hour)
 	b.mustFlush()
 	if n := len(b.server.Events()); n != 60 {
@@ -115,15 +115,16 @@ func TestRefusalsInAShortTimeDoNotSetAside(t *testing.T) {
 
 func TestNoEventOfAPrincipalGoesBeforeItsAliasWhichIsRefusedWithoutProof(t *testing.T) {
 	b := newBench(t)
+	b.server.SetWithoutV1(true)
 	b.add(b.alias())
 	m := b.event(1)
 	m.DistinctID = "person"
 	b.add(m)
-	b.server.SetPoison(func(m outboxtest.Message) int {
+	b.server.SetResults(func(m outboxtest.Message) string {
 		if m.IsAlias() {
-			return 400
+			return "drop:rejected"
 		}
-		return 0
+		return ""
 	})
 	if _, err := b.flush(); err == nil {
 		t.Error("the run says that all is delivered")
@@ -141,8 +142,8 @@ func TestAPageIsNobodysRefusal(t *testing.T) {
 	if _, err := b.flush(); err == nil {
 		t.Error("the run says that all is delivered")
 	}
-	if n := len(b.server.Requests()); n != 1 {
-		t.Errorf("%d requests, want one: the run ends", n)
+	if n := len(b.server.Requests()); n != 2 {
+		t.Errorf("%d requests, want one by each protocol: the run ends", n)
 	}
 	if c := b.counts(); c.Dead != 0 || c.Pending != 60 {
 		t.Errorf("%d dead and %d pending, want all to wait", c.Dead, c.Pending)
