@@ -18,12 +18,7 @@ import (
 	"time"
 )
 
-const (
-	page   = `<!DOCTYPE html><html><h1>Free WiFi</h1><form method="post"><button>Accept</button></form></html>`
-	okBody = `{"status": "Ok"}`
-	// grace is how long the kernel and net/http may take to tell us that a client has left.
-	grace = 2 * time.Second
-)
+const page = `<!DOCTYPE html><html><h1>Free WiFi</h1><form method="post"><button>Accept</button></form></html>`
 
 // exchange is one request while it is served.
 type exchange struct {
@@ -107,7 +102,7 @@ func (x *exchange) land() {
 	}
 	x.record.Ended = time.Now()
 	x.pass("")
-	if n := x.record.Number; len(x.Requests()) > n && x.wait(grace) {
+	if n := x.record.Number; len(x.Requests()) > n && x.wait(2*time.Second) { // in which the client is noticed that has left
 		x.violate(fmt.Sprintf("request %d began while request %d was still being served", n+1, n))
 	}
 }
@@ -189,7 +184,7 @@ func (x *exchange) keep(c capture) (err error) {
 
 // answer acts a fault out, or answers as a healthy server does.
 func (x *exchange) answer(fault Fault) {
-	mode, kind, body, missing := fault.Mode(), "application/json", okBody, 0
+	mode, kind, body, missing := fault.Mode(), "application/json", `{"status": "Ok"}`, 0
 	status := cmp.Or(fault.status(), http.StatusOK)
 	if results, err := json.Marshal(x.results); x.v1 && err == nil {
 		body = `{"results":` + string(results) + `}`
@@ -218,18 +213,19 @@ func (x *exchange) answer(fault Fault) {
 		x.wait(math.MaxInt64)
 	}
 	x.land()
-	if strings.HasPrefix(mode, "reset-") {
-		x.reset()
+	if strings.HasPrefix(mode, "reset-") { // the rude way: the client gets ECONNRESET
+		conn, _, _ := http.NewResponseController(x.w).Hijack()
+		conn.(*net.TCPConn).SetLinger(0)
+		conn.Close()
+		return
 	}
 	if status == 0 {
 		panic(http.ErrAbortHandler) // net/http's way to close without an answer and without a log line
 	}
-	for name, value := range map[string]string{
-		"Retry-After": fault.retryAfter(), "Content-Type": kind, "Content-Length": strconv.Itoa(len(body) + missing), "Location": "/elsewhere",
-	} {
-		if value != "" {
-			x.w.Header().Set(name, value)
-		}
+	h := x.w.Header()
+	h["Content-Type"], h["Content-Length"], h["Location"] = []string{kind}, []string{strconv.Itoa(len(body) + missing)}, []string{"/elsewhere"}
+	if wait := fault.retryAfter(); wait != "" {
+		h["Retry-After"] = []string{wait}
 	}
 	x.w.WriteHeader(status)
 	io.WriteString(x.w, body) // a client that has left is no concern of the server's
@@ -238,18 +234,6 @@ func (x *exchange) answer(fault Fault) {
 // refusalBody is capture v1's.
 func refusalBody(tag string) string {
 	return fmt.Sprintf(`{"error":%q,"error_description":"","error_uri":"https://posthog.com/docs/api"}`, tag)
-}
-
-// reset closes the connection the rude way, so that the client gets ECONNRESET.
-func (x *exchange) reset() {
-	conn, _, err := http.NewResponseController(x.w).Hijack()
-	if err != nil {
-		return
-	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		tcp.SetLinger(0) // makes Close send RST instead of FIN
-	}
-	conn.Close()
 }
 
 // Counting accepts everything, by both protocols, after the latency, and adds up in messages what was in

@@ -9,17 +9,7 @@ import (
 
 // Fault is one way to fail, written [commit+]MODE[:retry-after=TEXT]; "" is none. With commit+ the events
 // are kept first, as by a healthy server. TEXT is the header beside a status from 400 on. MODE is a
-// status from 201 to 599, or one of
-//
-//	reset-in-body     reset the connection in the middle of the body
-//	reset-after-body  reset it after the body
-//	close             close it after the body, without an answer
-//	hang              never answer, until the client leaves
-//	short-body        200 with less body than Content-Length says
-//	portal            200 with the log-in page of a captive portal
-//	page-400          400 with a page, as a web server answers plain HTTP
-//	page-413          413 with a page, as a proxy answers a large body
-//	quota-limited     PostHog says that the quota is used up
+// status from 201 to 599, or one of those that [AllFaults] names.
 type Fault string
 
 // v1Path is capture v1's.
