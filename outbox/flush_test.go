@@ -54,7 +54,7 @@ func TestAMessageKeepsItsTimestampAndUUID(t *testing.T) {
 // everything once the fault is over, as the same bytes.
 func TestNothingIsLostOrDoubledByAnyFault(t *testing.T) {
 	for _, fault := range outboxtest.AllFaults() {
-		t.Run(fault.String(), func(t *testing.T) {
+		t.Run(string(fault), func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
 			b.addEvents(3)

@@ -88,7 +88,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 		if stamp := own.store.Stamp(); stamp != seen || !next.IsZero() && !own.cfg.Now().Before(next) {
 			d := &delivery{outbox: own, wait: lockPatience, heard: func() {}}
 			err := own.log(d.run(ctx))
-			seen, next = own.store.Stamp(), own.retryAt(ctx, err)
+			seen, next = stamp, own.retryAt(ctx, err) // what came since then is looked for the next time
 		}
 		select {
 		case <-pause.C:

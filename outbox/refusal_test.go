@@ -10,18 +10,22 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
+// old makes the server a PostHog that has /batch/ only, which refuses all for one.
+func (b *bench) old() { b.server.SetWithoutV1(true) }
+
 // refuseAll makes the server refuse everything, as a proxy does that stands in PostHog's place.
 func (b *bench) refuseAll() {
-	b.server.SetPoison(func(outboxtest.Message) int { return 400 })
+	b.old()
+	b.server.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
 }
 
-// refuse makes the server refuse the n-th event with a status.
-func (b *bench) refuse(n float64, status int) {
-	b.server.SetPoison(func(m outboxtest.Message) int {
+// refuse makes the server refuse the n-th event.
+func (b *bench) refuse(n float64, tag string) {
+	b.server.SetResults(func(m outboxtest.Message) string {
 		if m.Properties()["n"] == n {
-			return status
+			return "drop:" + tag
 		}
-		return 0
+		return ""
 	})
 }
 
@@ -40,7 +44,7 @@ func TestAServerThatHasNeverAcceptedAnythingCannotKill(t *testing.T) {
 	if s := b.schedule(); s.Failures != 1 || s.Next(b.clock.Now()).IsZero() {
 		t.Errorf("the schedule is %+v, want a back-off", s)
 	}
-	b.server.SetPoison(nil)
+	b.server.SetResults(func(outboxtest.Message) string { return "" })
 	b.clock.Advance(time.Hour)
 	b.mustFlush()
 	if n := len(b.server.Events()); n != 60 {
@@ -54,12 +58,13 @@ func TestWhatAProvenServerRefusesAloneIsDeadAndItsNeighboursArrive(t *testing.T)
 		"it did so in another process": func(b *bench) { b.add(b.event(1000)); b.mustFlush() },
 		"it accepts a neighbour now":   func(b *bench) { b.add(b.event(1000)) },
 	} {
-		for _, status := range []int{400, 413} {
-			t.Run(fmt.Sprintf("%s, %d", name, status), func(t *testing.T) {
+		for _, tag := range []string{"rejected", "event_too_big"} {
+			t.Run(fmt.Sprintf("%s, %s", name, tag), func(t *testing.T) {
 				b := newBench(t)
+				b.old()
 				prepare(b)
 				b.addEvents(20)
-				b.refuse(7, status)
+				b.refuse(7, tag)
 				b.mustFlush()
 				if c := b.counts(); c.Dead != 1 || c.Pending != 0 {
 					t.Errorf("%d dead and %d pending, want the one bad message dead", c.Dead, c.Pending)
@@ -123,11 +128,12 @@ func TestNoEventOfAPrincipalGoesBeforeItsAliasWhichIsRefusedWithoutProof(t *test
 	m := b.event(1)
 	m.DistinctID = "person"
 	b.add(m)
-	b.server.SetPoison(func(m outboxtest.Message) int {
+	b.old()
+	b.server.SetResults(func(m outboxtest.Message) string {
 		if m.IsAlias() {
-			return 400
+			return "drop:rejected"
 		}
-		return 0
+		return ""
 	})
 	if _, err := b.flush(); err == nil {
 		t.Error("the run says that all is delivered")
@@ -141,6 +147,7 @@ func TestAPageIsNobodysRefusal(t *testing.T) {
 	b := newBench(t)
 	b.proved()
 	b.addEvents(60)
+	b.old()
 	b.server.SetFault(outboxtest.MustFault("page-400"))
 	if _, err := b.flush(); err == nil {
 		t.Error("the run says that all is delivered")

@@ -13,9 +13,6 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// answerLimit bounds what is read of an answer, in bytes. PostHog's on 2,000 messages has 112,000.
-const answerLimit = 1 << 20
-
 // headerLimit bounds the header of an answer, in bytes. net/http's default is 1 MB.
 const headerLimit = 64 << 10
 

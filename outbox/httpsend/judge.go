@@ -12,6 +12,9 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
+// answerLimit bounds what is read of an answer, in bytes. PostHog's on 2,000 messages has 112,000.
+const answerLimit = 1 << 20
+
 // longestWait bounds a Retry-After: whatever a server says, somebody asks again within the hour.
 const longestWait = time.Hour
 

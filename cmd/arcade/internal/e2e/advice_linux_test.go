@@ -66,7 +66,7 @@ func states(t *testing.T) map[string]state {
 		"dead messages": {given: func(s *machine) {
 			s.Must("succeed")
 			s.Must("usage", "flush") // PostHog shows that it is one
-			s.Posthog.SetPoison(func(outboxtest.Message) int { return 400 })
+			s.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
 			s.Must("succeed")
 			s.Must("usage", "flush")
 		}, reason: "dead", says: "1 message is dead: refused (HTTP 400). 'arcade usage inspect --state dead' shows them, 'arcade usage retry' sends them once more."},

@@ -39,10 +39,10 @@ func everyState(t *testing.T) *machine {
 	file(".arcade/usage.json", mirror)(s, nil)
 	s.Must("succeed")
 	s.Must("usage", "flush") // who has accepted something may refuse
-	s.Posthog.SetPoison(func(outboxtest.Message) int { return 400 })
+	s.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
 	s.Must("succeed")
 	s.Must("usage", "flush")
-	s.Posthog.SetPoison(nil)
+	s.Posthog.SetResults(func(outboxtest.Message) string { return "" })
 	s.Offline()
 	s.Run("secret", "list", "--host", "localhost", "--port", "1")
 	s.Run("usage", "flush")

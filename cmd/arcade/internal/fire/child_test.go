@@ -49,15 +49,6 @@ func TestAFlusherFindsWhatItsCommandFound(t *testing.T) {
 	}
 }
 
-// Servers close connections that they have not heard of for a while, just when the next request comes.
-func TestAConnectionThatIsClosedBetweenTwoBatchesEndsNoRun(t *testing.T) {
-	m := offlineEvents(t, 1)
-	m.recordInBulk(300, 4000) // three requests
-	m.Posthog.SetCutReused(true)
-	m.flusher()
-	m.arrived(301)
-}
-
 // Who Cloud does not know yet holds up nobody, however many of their events come meanwhile.
 func TestAStreamOfUndecidedEventsHoldsUpNothing(t *testing.T) {
 	t.Parallel()

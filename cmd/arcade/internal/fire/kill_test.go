@@ -264,7 +264,7 @@ func (s *story) weather() {
 		return
 	}
 	faults := slices.DeleteFunc(outboxtest.AllFaults(), func(f outboxtest.Fault) bool {
-		return slices.Contains([]string{"hang", "drip", "400", "413"}, f.Mode)
+		return slices.Contains([]string{"hang", "400", "413"}, f.Mode())
 	})
 	fault := faults[s.rng.IntN(len(faults))]
 	s.Posthog.SetFaults(slices.Repeat([]outboxtest.Fault{fault}, 1+s.rng.IntN(2))...)
@@ -480,7 +480,7 @@ func (f *killFigures) add(s *story) {
 	f.faults += s.faults
 	f.events += len(s.Posthog.Events())
 	f.repeats += len(s.Posthog.Commits()) - len(s.Posthog.Events())
-	f.aliases += len(s.Posthog.Aliases())
+	f.aliases += len(s.Aliases())
 	f.lost += len(s.lost())
 	f.doubled += len(s.doubled())
 	f.kills["flusher shot from outside"] += s.shot

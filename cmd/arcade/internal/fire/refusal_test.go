@@ -35,9 +35,11 @@ func TestTortureNobodyButPostHogRefuses(t *testing.T) {
 		"a page with 413 in the place of a server that was PostHog": {true,
 			func(s *outboxtest.Server) { s.SetFault(testbed.Fault("page-413")) }, 1},
 		"JSON with 400 from a server that has never accepted anything": {false,
-			func(s *outboxtest.Server) { s.SetPoison(func(outboxtest.Message) int { return 400 }) }, 3},
+			func(s *outboxtest.Server) { s.SetResults(func(outboxtest.Message) string { return "drop:rejected" }) }, 3},
 		"JSON with 413 from a server that has never accepted anything": {false,
-			func(s *outboxtest.Server) { s.SetPoison(func(outboxtest.Message) int { return 413 }) }, 3},
+			func(s *outboxtest.Server) {
+				s.SetResults(func(outboxtest.Message) string { return "drop:event_too_big" })
+			}, 3},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -56,7 +58,7 @@ func TestTortureNobodyButPostHogRefuses(t *testing.T) {
 			}
 			m.waitsFor(60)
 			m.Posthog.SetFaults()
-			m.Posthog.SetPoison(nil)
+			m.Posthog.SetResults(func(outboxtest.Message) string { return "" })
 			m.later().flusher()
 			m.arrived(before + 60)
 		})
