@@ -214,12 +214,14 @@ func (x *exchange) answer(fault Fault) {
 	}
 	x.land()
 	if strings.HasPrefix(mode, "reset-") { // the rude way: the client gets ECONNRESET
-		conn, _, _ := http.NewResponseController(x.w).Hijack()
-		conn.(*net.TCPConn).SetLinger(0)
-		conn.Close()
-		return
+		conn, _, err := http.NewResponseController(x.w).Hijack()
+		if tcp, ok := conn.(*net.TCPConn); ok && err == nil {
+			tcp.SetLinger(0)
+			tcp.Close()
+			return
+		}
 	}
-	if status == 0 {
+	if status == 0 { // also a reset over TLS
 		panic(http.ErrAbortHandler) // net/http's way to close without an answer and without a log line
 	}
 	h := x.w.Header()

@@ -80,7 +80,7 @@ func (r result) verdict() outbox.Verdict {
 	case r.Result != "drop":
 		return later(outbox.CodeForeign, "an answer without PostHog's receipt for it")
 	case slices.Contains(final[:], r.Details):
-		return outbox.Verdict{Outcome: outbox.Refused, Code: r.Details, Reason: "PostHog refused it: " + r.Details}
+		return outbox.Verdict{Outcome: outbox.Refused, Code: r.Details, Reason: "refused (" + r.Details + ")"}
 	case strings.HasSuffix(r.Details, "over_quota"), r.Details == "billing_limit_exceeded":
 		return overQuota()
 	case strings.HasSuffix(r.Details, "rate_limited"):

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 const (
@@ -14,6 +15,46 @@ const (
 	trySuffix  = ".try"  // of a file that is made to see whether it can be
 	pageSize   = 4096    // SQLite's default, in bytes
 )
+
+// Cause returns which of the causes is behind an error of this package, of SQLite or of the system, the most precise one; nil when
+// it is none of them. SQLite often does not know: an error of a Store's has been looked into.
+func Cause(err error) error {
+	if known, ok := errors.AsType[*causedError](err); ok && !errors.Is(known.cause, ErrPermission) {
+		return known.cause
+	}
+	for _, known := range []struct {
+		cause error
+		signs []error
+	}{
+		{ErrFull, append([]error{ErrFull, syscall.ENOSPC}, fullSigns()...)},
+		{ErrReadOnly, []error{ErrReadOnly, syscall.EROFS}},
+		{ErrNotDirectory, []error{ErrNotDirectory, syscall.ENOTDIR}},
+		{ErrDangling, []error{ErrDangling, syscall.ELOOP}},
+		{ErrNotFile, []error{ErrNotFile, syscall.EISDIR}},
+		{ErrPermission, []error{ErrPermission, fs.ErrPermission}},
+		{ErrLocked, append([]error{ErrLocked}, lockedSigns()...)},
+		{ErrCopies, []error{ErrCopies}},
+		{ErrDamaged, []error{ErrDamaged}},
+	} {
+		for _, sign := range known.signs {
+			if errors.Is(err, sign) {
+				return known.cause
+			}
+		}
+	}
+	extended, _ := codeOf(err)
+	switch {
+	case isCode(err, codeBusy):
+		return ErrLocked
+	case isFull(err):
+		return ErrFull
+	case isDamage(err):
+		return ErrDamaged
+	case isOfTheFile(err):
+		return unreadable{extended}
+	}
+	return nil
+}
 
 // explain says what was being done and why it failed, where that can be told; what cannot stays as it is, and so does what has a
 // name of ours, and a context's end. The connection to the database must be closed, see ask.

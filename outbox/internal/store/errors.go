@@ -3,8 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"syscall"
 
 	"modernc.org/sqlite"
 )
@@ -137,44 +135,4 @@ func isFull(err error) bool { return isCode(err, codeFull) || isCode(err, codeSh
 // isOfTheFile tells whether a statement failed for the file's sake, and not for the statement's.
 func isOfTheFile(err error) bool {
 	return isDamage(err) || isCode(err, codeReadOnly) || isCode(err, codeCantOpen) || isCode(err, codeIO)
-}
-
-// Cause returns which of the causes is behind an error of this package, of SQLite or of the system, the most precise one; nil when
-// it is none of them. SQLite often does not know: an error of a Store's has been looked into.
-func Cause(err error) error {
-	if known, ok := errors.AsType[*causedError](err); ok && !errors.Is(known.cause, ErrPermission) {
-		return known.cause
-	}
-	for _, known := range []struct {
-		cause error
-		signs []error
-	}{
-		{ErrFull, append([]error{ErrFull, syscall.ENOSPC}, fullSigns()...)},
-		{ErrReadOnly, []error{ErrReadOnly, syscall.EROFS}},
-		{ErrNotDirectory, []error{ErrNotDirectory, syscall.ENOTDIR}},
-		{ErrDangling, []error{ErrDangling, syscall.ELOOP}},
-		{ErrNotFile, []error{ErrNotFile, syscall.EISDIR}},
-		{ErrPermission, []error{ErrPermission, fs.ErrPermission}},
-		{ErrLocked, append([]error{ErrLocked}, lockedSigns()...)},
-		{ErrCopies, []error{ErrCopies}},
-		{ErrDamaged, []error{ErrDamaged}},
-	} {
-		for _, sign := range known.signs {
-			if errors.Is(err, sign) {
-				return known.cause
-			}
-		}
-	}
-	extended, _ := codeOf(err)
-	switch {
-	case isCode(err, codeBusy):
-		return ErrLocked
-	case isFull(err):
-		return ErrFull
-	case isDamage(err):
-		return ErrDamaged
-	case isOfTheFile(err):
-		return unreadable{extended}
-	}
-	return nil
 }
