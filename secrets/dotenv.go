@@ -94,7 +94,9 @@ func (r *envReader) line() {
 	}
 	key = nameIn(key)
 	value, problem := r.value(rest) // also behind a bad key: its lines are no entries of their own
-	r.behind = r.next
+	if isName(key) {
+		r.behind = r.next
+	}
 	switch {
 	case !isName(key):
 		r.refuse(number, KeyNoName)
