@@ -52,5 +52,6 @@ func (d *Delay) Error() string { return d.Reason }
 
 var (
 	errNothing  = errors.New("outbox: there is nothing to be done: give it a function")
+	errConfig   = errors.New("the flusher's configuration failed")
 	errNotYours = errors.New("a transaction of the queue ends with the function that it was given to")
 )

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -48,10 +49,12 @@ func Main(config func() (Config, error)) {
 // output, see detach.StartHeard.
 func deliverDetached(config func() (Config, error)) error {
 	cfg, err := config()
+	path := cmp.Or(os.Getenv(pathVariable), cfg.Path)
 	if err != nil {
+		(&Outbox{cfg: Config{Path: path, Now: time.Now}}).note(notStarted, fmt.Errorf("%w: %w", errConfig, err))
 		return err
 	}
-	cfg.existing, cfg.Path = true, cmp.Or(os.Getenv(pathVariable), cfg.Path)
+	cfg.existing, cfg.Path = true, path
 	o, err := New(cfg)
 	if err != nil || o.cfg.Consent == Withdrawn {
 		return err
@@ -66,7 +69,11 @@ func deliverDetached(config func() (Config, error)) error {
 		outbox: o, wait: lockPatience, patience: flusherPatience,
 		lingers: os.Getenv(aloneVariable) == "", heard: func() { os.Stdout.Close() },
 	}
-	return o.log(d.run(ctx))
+	err = o.log(d.run(ctx))
+	if errors.Is(err, ErrNone) {
+		o.note(notStarted, err)
+	}
+	return err
 }
 
 // runPause is how often Run looks for messages.
@@ -201,9 +208,6 @@ func (d *delivery) runLocked(ctx context.Context) error {
 	for {
 		err := d.drain(ctx)
 		if d.started && !errors.Is(err, ErrOff) {
-			if d.total.Delivered > 0 {
-				d.outbox.forgetNotes()
-			}
 			err = errors.Join(err, d.housekeep(ctx)) // due also when the network is gone
 		}
 		if err != nil || !d.lingers || !d.linger(ctx) {

@@ -32,6 +32,9 @@ func (d *delivery) housekeep(ctx context.Context) error {
 	err := d.outbox.store.Locked(ctx, func() error {
 		d.outbox.cfg.Point("housekeeping")
 		if steady >= steadyClock {
+			if d.outbox.GivenUp().Up == 0 { // or it was too long ago
+				d.outbox.forgetNotes()
+			}
 			if err := d.outbox.Update(ctx, func(tx *Tx) error { return tx.dropOld(ctx) }); err != nil {
 				return err
 			}

@@ -1,11 +1,13 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox/detach"
@@ -32,7 +34,7 @@ type Recorded struct {
 // when the file has an error that passes or that is mended, so it must not keep what an earlier run
 // of it produced.
 //
-// What went wrong is left for Note to find, but for an error of change and what a cancelled ctx has ended.
+// What went wrong is left for GivenUp to find, but for an error of change and what a cancelled ctx has ended.
 func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recorded, err error) {
 	if change == nil {
 		return r, errNothing
@@ -42,7 +44,7 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 	}
 	if err := o.store.Spare(ctx); err != nil {
 		err = errors.Join(err, o.relieve(ctx))
-		o.note(false, err)
+		o.note(notRecorded, err)
 		return r, err
 	}
 	var tx *Tx
@@ -67,7 +69,7 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 	}, func() { r.Trouble = tx.committed() })
 	if err != nil {
 		if (changed == nil || store.Cause(err) != nil) && !errors.Is(ctx.Err(), context.Canceled) {
-			o.note(false, err)
+			o.note(notRecorded, err)
 		}
 		return Recorded{}, err
 	}
@@ -91,7 +93,7 @@ func (o *Outbox) leave(ctx context.Context, tx *Tx, due bool, r *Recorded) {
 	if r.Started = err == nil; r.Started {
 		wait(ctx)
 	}
-	o.note(true, err)
+	o.note(notStarted, err)
 }
 
 // begin makes a transaction of the queue. The switch is looked at under the write lock: an event that
@@ -232,52 +234,80 @@ func (o *Outbox) Check(ctx context.Context) error {
 // returns nil when it is none of these.
 func FileTrouble(path string, err error) error { return store.FileTrouble(path, err) }
 
-// Note is what the last Record that failed has left behind.
-type Note struct {
-	At time.Time // zero: there is none
-	// Reason is in fixed words, or "" where it is not known or there was no room for it.
+// Given is what was given up in silence: commands whose messages were not recorded, or no flusher
+// started for.
+type Given struct {
+	Up          int // how many of both; 1 where there was no room for more than a trace
+	NotStarted  int // of these, those that were recorded
+	Since, Last time.Time
+	// Reason of the last one is in fixed words, or "" where it is not known.
 	Reason string
-	// Recorded says that the messages were recorded and only the flusher was not started.
-	Recorded bool
 }
 
-// Note returns it. One that is older than the newest message, or than the last delivery, is history:
-// Record does not look for a note to remove, which would cost every command a system call. A flusher
-// does.
-func (o *Outbox) Note() Note {
-	for _, recorded := range []bool{false, true} {
-		info, err := os.Stat(o.notePath(recorded))
-		if err != nil {
+// GivenUp returns what was given up here within the last week. Clear, Disable and Forget erase it.
+func (o *Outbox) GivenUp() (g Given) {
+	info, err := os.Lstat(o.notePath())
+	if err != nil || o.cfg.Now().Sub(info.ModTime()) > noteAge {
+		return g
+	}
+	g = Given{Up: 1, Since: info.ModTime().UTC(), Last: info.ModTime().UTC()}
+	content, err := os.ReadFile(o.notePath())
+	if err != nil || len(content) == 0 {
+		return g
+	}
+	g.Up = 0
+	for line := range strings.Lines(string(content)) {
+		var at int64
+		var kind string
+		if _, err := fmt.Sscan(line, &at, &kind); err != nil { // torn, by a disk that filled up
 			continue
 		}
-		reason, _ := os.ReadFile(o.notePath(recorded)) // nothing, where there was no room
-		return Note{At: info.ModTime().UTC(), Reason: string(reason), Recorded: recorded}
+		if g.Last = time.UnixMilli(at).UTC(); g.Up == 0 {
+			g.Since = g.Last
+		}
+		g.Up++
+		if kind == notStarted {
+			g.NotStarted++
+		}
+		_, g.Reason, _ = strings.Cut(strings.TrimSpace(line), kind+" ")
 	}
-	return Note{}
+	return g
 }
 
-// note is best effort: what kept the event from being recorded may keep this from being noted, too.
-// That there is a file says most of it, and a full disk has room for that more often than for content.
-func (o *Outbox) note(recorded bool, err error) {
+const (
+	noteAge     = 7 * 24 * time.Hour
+	notRecorded = "not-recorded"
+	notStarted  = "not-started"
+)
+
+// note notes that something was given up. It is best effort: what kept the event from being recorded may
+// keep this from being noted, too.
+func (o *Outbox) note(kind string, err error) {
 	if err == nil || errors.Is(err, ErrOff) || errors.Is(err, ErrNoMain) {
 		return
 	}
-	var reason string
-	if cause := store.Cause(err); cause != nil {
-		reason = cause.Error()
+	line := fmt.Sprintf("%d %s ", o.cfg.Now().UnixMilli(), kind)
+	if cause := cmp.Or(store.Cause(err), known(err)); cause != nil {
+		line += cause.Error()
 	}
-	store.WriteNote(o.notePath(recorded), reason)
+	store.AddNote(o.notePath(), line)
 }
 
-func (o *Outbox) notePath(recorded bool) string {
-	if recorded {
-		return o.cfg.Path + ".not-started"
+// known returns which of the errors that only a flusher meets is behind err.
+func known(err error) error {
+	for _, one := range []error{errConfig, ErrNone} {
+		if errors.Is(err, one) {
+			return one
+		}
 	}
-	return o.cfg.Path + ".not-recorded"
+	return nil
 }
 
-// forgetNotes is for the flusher: it has delivered, so both are history.
+func (o *Outbox) notePath() string { return o.cfg.Path + ".notes" }
+
+// forgetNotes forgets what was given up, and what earlier versions have noted in two files.
 func (o *Outbox) forgetNotes() {
-	os.Remove(o.notePath(false))
-	os.Remove(o.notePath(true))
+	for _, suffix := range []string{".notes", ".not-recorded", ".not-started"} {
+		os.Remove(o.cfg.Path + suffix)
+	}
 }

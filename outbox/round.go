@@ -15,6 +15,9 @@ const (
 	requestTimeout = 8 * time.Second
 	// fairTime is how long a server must have had for its silence to say something about it.
 	fairTime = 5 * time.Second
+	// tightBatch is how many messages are sent at once where the disk is tight: settling them writes some
+	// 100 kB.
+	tightBatch = 20
 	// maxReason bounds, in bytes, what a sink may say.
 	maxReason = 200
 )
@@ -285,8 +288,12 @@ func (d *delivery) take(ctx context.Context, tx *Tx) (batch []Message, ask []str
 	}
 	// An alias whose distinct id is not known waits without holding up what comes after it. Served by the
 	// index messages_state.
+	most := d.server.size
+	if d.outbox.store.IsTight() {
+		most = min(most, tightBatch)
+	}
 	batch, err = tx.selectMessages(ctx, `state = 'pending' AND (distinct_id IS NOT NULL OR kind = 'capture')
-		ORDER BY seq LIMIT ?`, d.server.size)
+		ORDER BY seq LIMIT ?`, most)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -300,7 +307,23 @@ func (d *delivery) take(ctx context.Context, tx *Tx) (batch []Message, ask []str
 			break
 		}
 	}
+	if err := d.rehearse(ctx, tx, batch); err != nil {
+		return nil, nil, err
+	}
 	return batch, nil, d.release(ctx, tx, batch)
+}
+
+// rehearse writes the rows of the batch as they are where the disk is tight: what cannot be settled
+// would be sent again by each command. With no room it fails, and nothing is sent.
+func (d *delivery) rehearse(ctx context.Context, tx *Tx, batch []Message) error {
+	if len(batch) == 0 || !d.outbox.store.IsTight() {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE messages SET attempts = attempts WHERE seq IN (SELECT value FROM json_each(?))`, numbers(batch))
+	if err != nil {
+		return fmt.Errorf("look for room: %w", err)
+	}
+	return nil
 }
 
 // names returns the names that messages are held under. It is served by the index messages_undecided.

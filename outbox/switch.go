@@ -52,7 +52,10 @@ func (o *Outbox) Clear(ctx context.Context, also func(tx *Tx) error) (erased int
 		}
 		erased, err = tx.eraseAll(ctx)
 		return err
-	}, func() { trouble = tx.committed() })
+	}, func() {
+		trouble = tx.committed()
+		o.forgetNotes()
+	})
 	return erased, errors.Join(err, trouble)
 }
 

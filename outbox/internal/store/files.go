@@ -75,10 +75,22 @@ func makeDirectory(path string) error {
 	return giveToOwner(path)
 }
 
-// WriteNote leaves a small text beside the database, without it if there is no room. Nothing comes of a failure.
-func WriteNote(path, text string) {
-	if CreateFile(path) == nil {
-		_ = os.WriteFile(path, []byte(text), 0o600)
+// noteLimit bounds a file of notes, in bytes: a disk that stays full is not filled by them.
+const noteLimit = 64 << 10
+
+// AddNote adds a line to a file of notes beside the database, which it makes if need be: empty where there is no room for
+// more. Nothing comes of a failure.
+func AddNote(path, line string) {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if errors.Is(err, fs.ErrNotExist) && CreateFile(path) == nil {
+		file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	}
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() && info.Size() < noteLimit {
+		_, _ = file.WriteString(line + "\n")
 	}
 }
 
