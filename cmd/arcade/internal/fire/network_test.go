@@ -90,8 +90,8 @@ func TestTortureNetworkEveryFault(t *testing.T) {
 			if n := m.count(outbox.Pending); !final && (n != 3 || m.attempts() != 0) {
 				t.Errorf("%d pending after %d attempts; want 3, and no attempt used up", n, m.attempts())
 			}
-			if n := len(m.Posthog.Requests()); !final && n != 1 {
-				t.Errorf("the flusher sent %d requests into the fault, want one", n)
+			if n := len(m.Posthog.Requests()); !final && n > 2 {
+				t.Errorf("the flusher sent %d requests into the fault, want one of each protocol at most", n)
 			}
 			m.Posthog.SetFaults()
 			m.later().flusher()
@@ -306,14 +306,14 @@ func TestTortureNetworkAnOutageOfDays(t *testing.T) {
 // last one left was over, and to none if it was not.
 func (m *machine) commandInTheOutage(clock time.Duration) {
 	m.Helper()
-	before := len(m.Posthog.Requests())
+	before := m.deliveries()
 	var wait time.Duration
 	if before > 0 {
 		wait = m.notBefore().Sub(time.Now().Add(clock))
 	}
 	m.with(fmt.Sprintf("%s=%s", testbed.TestClock, clock)).Must("succeed")
 	m.AwaitNoFlusher()
-	made := len(m.Posthog.Requests()) - before
+	made := m.deliveries() - before
 	switch {
 	case wait > 8*time.Second+time.Second && made != 0:
 		m.Errorf("%d requests while the back-off had %s to go", made, wait)
@@ -322,6 +322,16 @@ func (m *machine) commandInTheOutage(clock time.Duration) {
 	case made > 1:
 		m.Errorf("%d requests in one interval", made)
 	}
+}
+
+// deliveries is how often a flusher has asked: what does not know capture v1 is asked twice at once.
+func (m *machine) deliveries() (n int) {
+	for _, r := range m.Posthog.Requests() {
+		if strings.HasPrefix(r.Path, "/i/v1/") {
+			n++
+		}
+	}
+	return n
 }
 
 func (m *machine) notBefore() time.Time {
