@@ -12,12 +12,10 @@
 // A committed message is sent at least once, and always with the same uuid, event, distinct id,
 // timestamp and properties, by which a server can fold repeats into one. (A sink may add
 // properties of its own when it sends.) Messages leave in the order in which they were added,
-// one request in flight. Three kinds may come late: one that was retried by hand, one that a
-// damaged database gave back, and one that was refused alone while the next was tried.
+// one request in flight; one that the server tells to come again, or that was retried, comes later.
 //
-// A message leaves the queue when the sink has accepted it, when the sink has refused it for
-// good (it then stays visible as dead), by a cap (it is then counted), or by the user's hand.
-// A refusal counts only from an endpoint that has proved itself by accepting something.
+// A message leaves the queue when the sink has a receipt for it, when the server has refused it
+// for good (it then stays visible as dead), by a cap (it is then counted), or by the user's hand.
 package outbox
 
 import (

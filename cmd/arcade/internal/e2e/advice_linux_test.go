@@ -69,7 +69,7 @@ func states(t *testing.T) map[string]state {
 			s.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
 			s.Must("succeed")
 			s.Must("usage", "flush")
-		}, reason: "dead", says: "1 message is dead: refused (HTTP 400). 'arcade usage inspect --state dead' shows them, 'arcade usage retry' sends them once more."},
+		}, reason: "dead", says: "1 message is dead: refused (rejected). 'arcade usage inspect --state dead' shows them, 'arcade usage retry' sends them once more."},
 		"disabled": {given: func(s *machine) { s.Must("usage", "disable") }, reason: "disabled",
 			says: "Tracking is off (arcade usage disable): nothing is recorded or sent. 'arcade usage enable' switches it on."},
 		"a variable": {given: func(s *machine) { s.Env = append(s.Env, "DO_NOT_TRACK=1") }, reason: "variable",

@@ -209,7 +209,7 @@ func TestStatusTellsWhatDecidedAndWhatIsNext(t *testing.T) {
 	m.AwaitNoFlusher()
 	st := m.Status()
 	if !st.Tracking || st.DecidedBy != "default, or arcade usage enable" || st.Pending != 1 || !st.KeySet ||
-		st.Failures != 1 || st.LastError == nil || st.NextAttempt == nil || st.Schema != 2002 || st.SizeBytes == 0 {
+		st.Failures != 1 || st.LastError == nil || st.NextAttempt == nil || st.Schema != 2003 || st.SizeBytes == 0 {
 		encoded, _ := json.Marshal(st)
 		t.Errorf("offline: %s", encoded)
 	}
