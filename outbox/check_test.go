@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
@@ -65,31 +66,36 @@ func TestCheckSaysWhatIsInTheWay(t *testing.T) {
 	}
 }
 
-func TestARecordThatFailedLeavesANoteUntilADelivery(t *testing.T) {
+func TestARecordThatFailedIsCountedForAWeek(t *testing.T) {
 	b := newBench(t)
 	b.recordOne()
-	if note := b.box.Note(); !note.At.IsZero() {
-		t.Errorf("all is well, and there is a note: %+v", note)
+	if given := b.box.GivenUp(); given.Up != 0 {
+		t.Errorf("all is well, and there is a note: %+v", given)
 	}
 	lock := b.path + ".lock"
 	if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)); err != nil {
 		t.Fatal(err)
 	}
-	other := b.open()
-	if _, err := other.Record(context.Background(), func(*outbox.Tx) error { return nil }); err == nil {
-		t.Fatal("it was recorded without a lock")
+	first := b.clock.Now()
+	for range 2 {
+		if _, err := b.open().Record(context.Background(), func(*outbox.Tx) error { return nil }); err == nil {
+			t.Fatal("it was recorded without a lock")
+		}
+		b.clock.Advance(time.Minute)
 	}
-	if note := b.box.Note(); note.At.IsZero() || note.Recorded || note.Reason != outbox.ErrNotFile.Error() {
-		t.Errorf("the note is %+v, want the reason", note)
+	given := b.box.GivenUp()
+	if given.Up != 2 || given.NotStarted != 0 || given.Reason != outbox.ErrNotFile.Error() || !given.Since.Equal(first) || !given.Last.After(first) {
+		t.Errorf("%+v was given up, want both events, the reason and since when", given)
 	}
 	if err := os.Remove(lock); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.box.Flush(context.Background(), outbox.FlushOptions{}); err != nil {
-		t.Fatal(err)
+	b.mustFlush()
+	if given := b.box.GivenUp(); given.Up != 2 {
+		t.Errorf("%+v was given up, after a delivery; want it told all the same", given)
 	}
-	if note := b.box.Note(); !note.At.IsZero() {
-		t.Errorf("after a delivery there is still a note: %+v", note)
+	if _, err := b.box.Clear(context.Background(), nil); err != nil || b.box.GivenUp().Up != 0 {
+		t.Errorf("%+v is left after Clear (%v)", b.box.GivenUp(), err)
 	}
 }
 
@@ -100,8 +106,8 @@ func TestARecordThatTheCallerTakesBackLeavesNoNote(t *testing.T) {
 	if _, err := b.box.Record(context.Background(), func(*outbox.Tx) error { return taken }); !errors.Is(err, taken) {
 		t.Fatal(err)
 	}
-	if note := b.box.Note(); !note.At.IsZero() {
-		t.Errorf("there is a note: %+v", note)
+	if given := b.box.GivenUp(); given.Up != 0 {
+		t.Errorf("there is a note: %+v", given)
 	}
 }
 
@@ -111,8 +117,8 @@ func TestAFlusherThatCannotBeStartedLeavesANote(t *testing.T) {
 		cfg.Start = func(string, []string) error { return fs.ErrNotExist }
 	})
 	b.recordOne()
-	if note := b.box.Note(); note.At.IsZero() || !note.Recorded {
-		t.Errorf("the note is %+v, want that the message was recorded", note)
+	if given := b.box.GivenUp(); given.Up != 1 || given.NotStarted != 1 {
+		t.Errorf("%+v was given up, want one start: the message was recorded", given)
 	}
 }
 

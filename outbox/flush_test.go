@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/bits"
 	"slices"
 	"testing"
 	"time"
@@ -55,7 +54,7 @@ func TestAMessageKeepsItsTimestampAndUUID(t *testing.T) {
 // everything once the fault is over, as the same bytes.
 func TestNothingIsLostOrDoubledByAnyFault(t *testing.T) {
 	for _, fault := range outboxtest.AllFaults() {
-		t.Run(fault.String(), func(t *testing.T) {
+		t.Run(string(fault), func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
 			b.addEvents(3)
@@ -76,70 +75,6 @@ func TestNothingIsLostOrDoubledByAnyFault(t *testing.T) {
 				t.Errorf("%d pending and %d dead after the fault", c.Pending, c.Dead)
 			}
 			b.noViolations()
-		})
-	}
-}
-
-func TestAPoisonMessageIsIsolatedAndItsNeighboursArrive(t *testing.T) {
-	for _, test := range []struct{ n, poison, status int }{{1, 0, 400}, {2, 1, 413}, {10, 9, 400}, {10, 3, 413}, {700, 600, 400}} {
-		t.Run(fmt.Sprintf("%d of %d with %d", test.poison, test.n, test.status), func(t *testing.T) {
-			b := newBench(t)
-			b.proved()
-			b.addEvents(test.n)
-			b.refuse(float64(test.poison), test.status)
-			b.mustFlush()
-			if c := b.counts(); c.Dead != 1 || c.Pending != 0 {
-				t.Errorf("%d dead and %d pending, want the one bad message dead", c.Dead, c.Pending)
-			}
-			if n := len(b.server.Events()); n != test.n-1 {
-				t.Errorf("%d neighbours arrived, want %d", n, test.n-1)
-			}
-			bad := 0
-			for _, r := range b.server.Requests() {
-				if r.Status != 200 {
-					bad++
-				}
-			}
-			limit := 2*bits.Len(uint(test.n)) + 2 + (test.n-1)/500
-			if n := len(b.server.Requests()); n > limit {
-				t.Errorf("%d requests (%d refused), want at most 2*log2(n)+2 = %d", n, bad, limit)
-			}
-			b.noViolations()
-		})
-	}
-}
-
-func TestTheSearchForAPoisonMessageSurvivesAFlusherPerRequest(t *testing.T) {
-	for name, test := range map[string]struct {
-		proven bool
-		poison float64
-	}{
-		"of a server that has accepted something": {true, 20},
-		"of one that never has":                   {false, 0},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			if test.proven {
-				b.proved()
-			}
-			b.addEvents(100)
-			b.refuse(test.poison, 400)
-			for range 40 {
-				ctx, cancel := context.WithCancel(context.Background())
-				// One request, then the process is gone.
-				_, err := b.open().Deliver(ctx, 0, func(outbox.Result) { cancel() })
-				cancel()
-				if err == nil {
-					break
-				}
-				b.clock.Advance(31 * time.Minute)
-			}
-			if c := b.counts(); c.Dead != 1 || c.Pending != 0 {
-				t.Errorf("%d dead, %d pending: a flusher killed after each request must still get on", c.Dead, c.Pending)
-			}
-			if n, limit := len(b.server.Requests()), 2*bits.Len(99)+2; n > limit {
-				t.Errorf("%d requests, want at most 2*log2(n)+2 = %d: what one flusher found out the next one need not ask again", n, limit)
-			}
 		})
 	}
 }
@@ -197,42 +132,6 @@ func TestARetryAfterHoldsAlsoForAPersonAndABackOffDoesNot(t *testing.T) {
 			}
 			if got := delay.Until.Sub(b.clock.Now()).Round(time.Second); got != test.want {
 				t.Errorf("the hold is %s, want %s", got, test.want)
-			}
-		})
-	}
-}
-
-func TestARequestThatIsCutShortCountsOnlyWhenItHadAChance(t *testing.T) {
-	tests := map[string]struct {
-		end      func(ctx context.Context) (context.Context, context.CancelFunc)
-		failures int
-	}{
-		"time is up after a second": {func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithTimeout(ctx, time.Second)
-		}, 1}, // else the next flusher asks again in the same interval
-		"time is up at once": {func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithTimeout(ctx, 50*time.Millisecond)
-		}, 0},
-		"somebody ends the process": {func(ctx context.Context) (context.Context, context.CancelFunc) {
-			ctx, cancel := context.WithCancel(ctx)
-			time.AfterFunc(time.Second, cancel)
-			return ctx, cancel
-		}, 0},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := newBench(t)
-			b.addEvents(1)
-			b.server.SetFault(outboxtest.MustFault("hang"))
-			ctx, cancel := test.end(context.Background())
-			defer cancel()
-			var delay *outbox.Delay
-			if _, err := b.open().Deliver(ctx, 0, nil); !errors.As(err, &delay) {
-				t.Errorf("the run ended with %v, want a delay", err)
-			}
-			if got := b.schedule().Failures; got != test.failures {
-				t.Errorf("%d failures are noted, want %d", got, test.failures)
 			}
 		})
 	}

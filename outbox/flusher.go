@@ -1,15 +1,12 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
-	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -18,16 +15,15 @@ import (
 )
 
 const (
-	// marker is the variable that tells a process that it is a flusher. A subcommand would be
-	// the embedder's to keep apart from flags and aliases.
-	marker = "OUTBOX_FLUSHER"
 	// flusherLife bounds a detached flusher: a watchdog ends the process.
 	flusherLife = 10 * time.Second
 	// flusherWork is when it stops by itself, so that it can still settle what it knows.
 	flusherWork = 9 * time.Second
-	// flusherPatience is how much of its life a flusher may spend waiting for a back-off to
-	// end, so that the last command of an outage is delivered without another one.
-	flusherPatience = 8 * time.Second
+	// A flusher that has delivered everything lingers, so that the commands of a script need one
+	// process and not one each.
+	lingerTime  = 400 * time.Millisecond // since the last delivery
+	lingerMost  = 2 * time.Second        // in all
+	lingerPause = 200 * time.Millisecond // between two looks at the files: each costs 0.3 ms of CPU
 )
 
 // Main has to be called first in main. In a flusher's process it delivers and ends the process;
@@ -36,6 +32,7 @@ const (
 func Main(config func() (Config, error)) {
 	child, err := detach.Child(marker)
 	if !child {
+		hasMain.Store(true)
 		return
 	}
 	detach.Watchdog(flusherLife)
@@ -48,13 +45,16 @@ func Main(config func() (Config, error)) {
 	os.Exit(0)
 }
 
-// deliverDetached is the life of a flusher. Nobody reads what it has to say.
+// deliverDetached is the life of a flusher. Nobody reads what it has to say, but for the end of its
+// output, see detach.StartHeard.
 func deliverDetached(config func() (Config, error)) error {
 	cfg, err := config()
+	path := cmp.Or(os.Getenv(pathVariable), cfg.Path)
 	if err != nil {
+		(&Outbox{cfg: Config{Path: path, Now: time.Now}}).note(notStarted, fmt.Errorf("%w: %w", errConfig, err))
 		return err
 	}
-	cfg.existing = true
+	cfg.existing, cfg.Path = true, path
 	o, err := New(cfg)
 	if err != nil || o.cfg.Consent == Withdrawn {
 		return err
@@ -65,181 +65,235 @@ func deliverDetached(config func() (Config, error)) error {
 	ctx, cancel := context.WithTimeout(told, flusherWork)
 	defer cancel()
 	defer o.store.Leave() // a last close would delete the WAL, and the next command pay for a new one
-	_, err = (&delivery{outbox: o, patience: flusherPatience, lingers: true}).run(ctx)
+	d := &delivery{
+		outbox: o, wait: lockPatience, patience: flusherPatience,
+		lingers: os.Getenv(aloneVariable) == "", heard: func() { os.Stdout.Close() },
+	}
+	err = o.log(d.run(ctx))
+	if errors.Is(err, ErrNone) {
+		o.note(notStarted, err)
+	}
 	return err
 }
 
-// environmentOfAll are the variables that every flusher needs: where the home is, and how to get
-// to the server.
-var environmentOfAll = [...]string{
-	"HOME", "USERPROFILE", "HOMEDRIVE", "HOMEPATH", "DO_NOT_TRACK",
-	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
-	"SSL_CERT_FILE", "SSL_CERT_DIR",
-}
+// runPause is how often Run looks for messages.
+const runPause = time.Second
 
-// isDue tells whether a flusher should be started for what tx has added. It may be too early by
-// up to a flusher's patience: then it waits, unless another one does.
-func (o *Outbox) isDue(tx *Tx) bool {
-	now := o.cfg.Now()
-	wait := tx.schedule.Next(now).Sub(now)
-	early := wait > 0
-	if o.cfg.Sink == nil || o.cfg.Sink.Check() != nil || wait > flusherPatience ||
-		early && tx.schedule.Waiting(now) || o.Flushing() {
-		return false
-	}
-	return early || tx.heldOne || !o.isLingering()
-}
-
-// relieve starts a flusher, if one is due, where there is no room for another message: it makes some.
-func (o *Outbox) relieve(ctx context.Context) error {
-	var due, held bool
-	err := o.View(ctx, func(tx *Tx) (err error) {
-		var some bool
-		some, held, err = tx.sendable(ctx)
-		due = some && tx.mayRecord() && o.isDue(tx)
-		return err
-	})
-	if err != nil || !due {
-		return err
-	}
-	return o.startFlusher(held)
-}
-
-// Flushing reports whether a flusher is at work now.
-func (o *Outbox) Flushing() bool { return store.IsLocked(o.flusherLock()) }
-
-func (o *Outbox) flusherLock() string { return o.cfg.Path + ".flusher.lock" }
-
-// lockFlusher makes the lock's file only for a person: a detached flusher, whose command has made it,
-// would bring back a home that was removed meanwhile, or fail whoever removes it.
-func (o *Outbox) lockFlusher(ctx context.Context, wait time.Duration) (*store.FileLock, error) {
-	if o.cfg.existing {
-		return store.LockExisting(ctx, o.flusherLock(), wait)
-	}
-	return store.Lock(ctx, o.flusherLock(), wait)
-}
-
-func (o *Outbox) noFlusherLock(err error) error {
-	return fmt.Errorf("lock flusher: %w", errors.Join(store.FileTrouble(o.flusherLock(), err), err))
-}
-
-// startFlusher hands over the environment, with the secrets only when something needs them.
-func (o *Outbox) startFlusher(secrets bool) error {
-	for _, path := range []string{o.flusherLock(), o.lingerLock()} {
-		if err := store.MakeLock(path); err != nil {
-			return err
-		}
-	}
-	environment, err := o.environment(secrets)
+// Run delivers until ctx ends, for a program that has no end of its own. Recording need not wait for
+// it: it has the database open for itself. It returns ctx's error, or one of New.
+func (o *Outbox) Run(ctx context.Context) error {
+	own, err := New(o.cfg)
 	if err != nil {
 		return err
 	}
-	return o.cfg.Start(marker, environment)
-}
-
-// environment returns what has a value of that which a flusher needs.
-func (o *Outbox) environment(secrets bool) ([]string, error) {
-	names := slices.Concat(environmentOfAll[:], o.cfg.Environment, o.cfg.Paths)
-	if secrets {
-		names = append(names, o.cfg.Secrets...)
-	}
-	var environment []string
-	for _, name := range names {
-		if value := os.Getenv(name); value != "" {
-			environment = append(environment, name+"="+value)
-		}
-	}
-	return detach.Resolve(environment, o.cfg.Paths...)
-}
-
-// A flusher that has delivered everything lingers for a moment, so that the commands of a script
-// need one process and not one each. It does not hold the flusher's lock meanwhile, and nobody waits
-// for it, but a lock of its own, on a file that says in which environment it works: a command that is
-// run in another one, or whose message is held and may need secrets, starts a flusher all the same.
-const (
-	lingerTime  = 400 * time.Millisecond // since the last delivery
-	lingerPause = 200 * time.Millisecond // between two looks at the files: each costs 0.3 ms of CPU
-)
-
-// linger waits for more messages and tells whether there are some to be delivered.
-func (d *delivery) linger(ctx context.Context) (more bool, err error) {
-	o := d.outbox
-	mark, err := o.environmentMark()
-	if err != nil {
-		return false, err
-	}
-	lock, err := store.LockExisting(ctx, o.lingerLock(), 0)
-	if err != nil { // another one lingers, or the home is gone
-		return false, nil
-	}
-	if writeOver(o.lingerLock(), mark) == nil {
-		d.watch(ctx)
-	}
-	lock.Release()
-	// Now, because a command that has just seen the lock has started no flusher.
-	more, held, err := d.sendable(ctx)
-	return more && !held, err // the command of a held one has started a flusher that may know more
-}
-
-// writeOver is os.WriteFile for a file that is there.
-func writeOver(path, text string) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteString(text)
-	return errors.Join(err, file.Close())
-}
-
-// watch returns when a message has come, when none has for a while, or when the rest of the
-// process's life is too short for another request.
-func (d *delivery) watch(ctx context.Context) {
-	d.outbox.cfg.Point("lingering")
-	deadline, bounded := ctx.Deadline()
-	pause := time.NewTicker(lingerPause)
+	defer own.Close()
+	pause := time.NewTicker(runPause)
 	defer pause.Stop()
-	seen := d.outbox.store.Stamp()
-	for until := time.Now().Add(lingerTime); time.Now().Before(until); {
-		if bounded && time.Until(deadline) < requestTimeout+lingerPause {
-			return
+	var seen [4]int64
+	var next time.Time // a delivery was put off until then
+	for {
+		if stamp := own.store.Stamp(); stamp != seen || !next.IsZero() && !own.cfg.Now().Before(next) {
+			d := &delivery{outbox: own, wait: lockPatience, heard: func() {}}
+			err := own.log(d.run(ctx))
+			seen, next = stamp, own.retryAt(ctx, err) // what came since then is looked for the next time
 		}
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
-			return
+			return ctx.Err()
 		}
-		now := d.outbox.store.Stamp()
-		if now == seen {
+	}
+}
+
+// retryAt is when a delivery that ended with err may be tried again; zero: when the database changes.
+func (o *Outbox) retryAt(ctx context.Context, err error) (next time.Time) {
+	if err == nil || errors.Is(err, ErrOff) || errors.Is(err, ErrNone) {
+		return next
+	}
+	_ = o.View(ctx, func(tx *Tx) error { // what cannot be read is tried again soon
+		next = tx.schedule.Next(tx.now)
+		return nil
+	})
+	if next.IsZero() {
+		next = o.cfg.Now().Add(lockPatience)
+	}
+	return next
+}
+
+// log tells Config.Log how a delivery has ended, and returns its error.
+func (o *Outbox) log(done Result, err error) error {
+	switch {
+	case o.cfg.Log == nil:
+	case err != nil:
+		o.cfg.Log.Warn("delivery ended early", "delivered", done.Delivered, "dead", done.Dead, "error", err)
+	case done != Result{}:
+		o.cfg.Log.Info("delivered", "delivered", done.Delivered, "dead", done.Dead)
+	}
+	return err
+}
+
+// FlushOptions are a person's wishes.
+type FlushOptions struct {
+	// Wait is how long to wait for another flusher to finish. Zero means a flusher's life.
+	Wait time.Duration
+	// Progress, when not nil, is called after each request with what was settled so far.
+	Progress func(Result)
+}
+
+// Flush delivers what is pending now, in order, without regard to our own back-off; a Retry-After
+// holds all the same. It returns when nothing is left, when the server cannot be had or the time is up
+// (a *Delay), when another flusher is at work (ErrBusy), when tracking is off (ErrOff) or when ctx ends.
+// Where nothing is pending it waits for nobody.
+func (o *Outbox) Flush(ctx context.Context, options FlushOptions) (Result, error) {
+	if o.isOff() {
+		return Result{}, ErrOff
+	}
+	var pending bool // an alias that waits for its principal, too: a person who asks wants it asked about
+	err := o.View(ctx, func(tx *Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'pending')`).Scan(&pending)
+	})
+	if err == nil && !pending {
+		return Result{}, nil
+	}
+	d := &delivery{
+		outbox: o, byHand: true, wait: cmp.Or(options.Wait, flusherLife), progress: options.Progress, heard: func() {},
+	}
+	return d.run(ctx)
+}
+
+// run delivers, and looks once more when it has let the lock go: what was committed meanwhile, by a
+// command that saw the lock taken and so started no flusher, would otherwise wait for the next command.
+func (d *delivery) run(ctx context.Context) (Result, error) {
+	d.asked = map[string]bool{}
+	for {
+		err := d.runLocked(ctx)
+		if early, ok := errors.AsType[*Delay](err); ok && d.sitOut(ctx, early) {
 			continue
 		}
-		seen = now
-		if some, _, err := d.outbox.sendable(ctx); some || err != nil {
-			return
+		if err != nil {
+			return d.total, err
+		}
+		some, held, err := d.sendable(ctx)
+		if err != nil || !some || held && !d.byHand { // a held one's command has started a flusher that may know more
+			return d.total, err
 		}
 	}
 }
 
-// isLingering tells whether a flusher lingers that would do as well as one that is started here.
-func (o *Outbox) isLingering() bool {
-	if !store.IsLocked(o.lingerLock()) { // as mostly: nothing is read then
-		return false
-	}
-	found, err := os.ReadFile(o.lingerLock())
-	if err != nil {
-		return false
-	}
-	mark, err := o.environmentMark()
-	return err == nil && string(found) == mark
+// sendable tells whether anything could be sent now, and whether some of it is held.
+func (d *delivery) sendable(ctx context.Context) (some, held bool, err error) {
+	err = d.outbox.Update(ctx, func(tx *Tx) (err error) {
+		some, held, err = tx.sendable(ctx)
+		return err
+	})
+	return some, held, err
 }
 
-func (o *Outbox) lingerLock() string { return o.cfg.Path + ".linger.lock" }
-
-// environmentMark is a digest, because proxies have passwords.
-func (o *Outbox) environmentMark() (string, error) {
-	environment, err := o.environment(false)
-	if err != nil {
-		return "", err
+// runLocked delivers and lingers with the flusher's lock held.
+func (d *delivery) runLocked(ctx context.Context) error {
+	lock, err := d.lock(ctx)
+	if errors.Is(err, store.ErrLocked) || errors.Is(err, context.DeadlineExceeded) {
+		return ErrBusy
 	}
-	sum := sha256.Sum256([]byte(strings.Join(environment, "\x00")))
-	return hex.EncodeToString(sum[:16]), nil
+	if err != nil {
+		return d.outbox.noFlusherLock(err)
+	}
+	defer lock.Release()
+	d.outbox.cfg.Point("flushing")
+	defer d.outbox.cfg.Point("flushed")
+	if err := d.outbox.checkSink(); err != nil {
+		return err
+	}
+	d.started, d.looked = false, false
+	for {
+		err := d.drain(ctx)
+		if d.started && !errors.Is(err, ErrOff) {
+			err = errors.Join(err, d.housekeep(ctx)) // due also when the network is gone
+		}
+		if err != nil || !d.lingers || !d.linger(ctx) {
+			return err
+		}
+	}
+}
+
+// lock makes the lock's file only for a person: a detached flusher, whose command has made it, would
+// bring back a home that was removed meanwhile, or fail whoever removes it.
+func (d *delivery) lock(ctx context.Context) (*store.FileLock, error) {
+	if d.outbox.cfg.existing {
+		return store.LockExisting(ctx, d.outbox.flusherLock(), d.wait)
+	}
+	return store.Lock(ctx, d.outbox.flusherLock(), d.wait)
+}
+
+// checkSink returns a *Delay when nothing can be sent whatever the queue holds.
+func (o *Outbox) checkSink() error {
+	if o.cfg.Sink == nil {
+		return &Delay{Reason: "nothing takes the messages", Code: CodeNoKey}
+	}
+	err := o.cfg.Sink.Check()
+	if err == nil {
+		return nil
+	}
+	delay := &Delay{Reason: err.Error(), Code: CodeAddress}
+	if unusable, ok := errors.AsType[*Unusable](err); ok {
+		delay.Code = unusable.Code
+	}
+	return delay
+}
+
+// sitOut waits until it is no longer too early, without the lock: a person who cannot wait goes
+// ahead. It happens once in a run, and returns false when there is no patience for it.
+func (d *delivery) sitOut(ctx context.Context, early *Delay) bool {
+	if early.Until.IsZero() || d.patience == 0 {
+		return false
+	}
+	d.patience = 0
+	d.heard()
+	d.outbox.cfg.Point("waiting")
+	timer := time.NewTimer(early.Until.Sub(d.outbox.cfg.Now()))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// linger waits for what a script records next and tells whether there is something to be sent. It ends
+// when nothing has come for a while, when tracking is switched off, when a message is held, and when the
+// rest of the process's life is too short for another request.
+func (d *delivery) linger(ctx context.Context) (more bool) {
+	d.heard()
+	d.outbox.cfg.Point("lingering")
+	now := time.Now()
+	if d.lingering.IsZero() {
+		d.lingering = now.Add(lingerMost)
+	}
+	until := now.Add(lingerTime)
+	if until.After(d.lingering) {
+		until = d.lingering
+	}
+	pause := time.NewTicker(lingerPause)
+	defer pause.Stop()
+	seen := d.outbox.store.Stamp()
+	for time.Now().Before(until) && hasTime(ctx) {
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return false
+		}
+		if d.outbox.isOff() {
+			return false
+		}
+		stamp := d.outbox.store.Stamp()
+		if stamp == seen {
+			continue
+		}
+		seen = stamp
+		if some, held, err := d.sendable(ctx); some || err != nil {
+			return err == nil && !held
+		}
+	}
+	return false
 }

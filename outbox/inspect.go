@@ -4,12 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
-	"time"
-
-	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
 
 // Counts says how many messages there are in each state.
@@ -105,31 +101,4 @@ func scanMessage(rows *sql.Rows) (m Message, err error) {
 	m.Properties = json.RawMessage(properties)
 	m.RecordedAt, m.SettledAt = fromMillis(recorded), fromMillis(settled)
 	return m, err
-}
-
-// Wire returns a message exactly as it goes over the wire, without sending anything. A held one
-// appears as it would if it went out anonymously now. It returns an *Unsendable error for one
-// that can never be sent.
-func (o *Outbox) Wire(m Message) (json.RawMessage, error) {
-	if o.cfg.Sink == nil {
-		return nil, errors.New("outbox: no sink takes the messages: set Config.Sink")
-	}
-	if m.DistinctID == "" {
-		m.DistinctID = m.AnonID
-	}
-	return o.cfg.Sink.Wire(m)
-}
-
-// AwaitFlusher waits until no flusher is at work, but not for longer than most, and tells whether
-// that came true. After Disable or Clear it is the end of a request that was under way.
-func (o *Outbox) AwaitFlusher(ctx context.Context, most time.Duration) bool {
-	if !o.Flushing() {
-		return true
-	}
-	lock, err := store.Lock(ctx, o.flusherLock(), most)
-	if err != nil {
-		return false
-	}
-	lock.Release()
-	return true
 }

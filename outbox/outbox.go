@@ -1,164 +1,234 @@
+// Package outbox is a durable queue of usage events for command lines. A command records its
+// event in one transaction with whatever else it changes, and ends; a detached process of the
+// same program delivers the queue, now or when the network is back.
+//
+//	func main() {
+//		outbox.Main(config) // in the flusher's process this delivers and does not return
+//		box, err := outbox.New(config())
+//		...
+//		box.Record(ctx, func(tx *outbox.Tx) error { return tx.Add(ctx, outbox.Message{...}) })
+//	}
+//
+// A committed message is sent at least once, and always with the same uuid, event, distinct id,
+// timestamp and properties, by which a server can fold repeats into one. (A sink may add
+// properties of its own when it sends.) Messages leave in the order in which they were added,
+// one request in flight; one that the server tells to come again, or that was retried, comes later.
+//
+// A message leaves the queue when the sink has a receipt for it, when the server has refused it
+// for good (it then stays visible as dead), by a cap (it is then counted), or by the user's hand.
 package outbox
 
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/ArcadeAI/arcade-cli/migrations"
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
 
-// Errors of the queue. Those of a sink are in Delay. The causes of a database that cannot be used
-// are told apart with errors.Is, and permission's owner and remedy with errors.As.
-var (
-	ErrOff  = errors.New("tracking is off") // nothing is recorded or sent
-	ErrBusy = errors.New("another flusher is at work")
-	ErrNone = store.ErrNone // there is no database yet
+// Config says where an Outbox lives and where its messages go. Only Path is needed.
+type Config struct {
+	// Path is the database. Its side files lie beside it. A relative path means one below the
+	// working directory, as it is when New is called.
+	Path string
+	// Sink takes the messages. With nil they are kept and not sent.
+	Sink Sink
+	// Tables are the migrations of the embedder's own tables: SQL files 0001_NAME.sql, 0002_NAME.sql
+	// and so on, at the top of the file system. They live in the same database, so that Record
+	// changes them and adds messages in one transaction. With nil there are none.
+	Tables fs.FS
+	// Environment names the variables that the flusher's process needs, such as those that
+	// config, the function given to Main, reads. It always gets those of the home directory,
+	// of proxies and of certificates, and DO_NOT_TRACK. Values travel through a pipe.
+	Environment []string
+	// Paths names more of them, which hold a path. It is made absolute: the flusher works in
+	// another directory.
+	Paths []string
+	// Secrets names more variables, which are handed over only when what was just added is held:
+	// what Resolve asks with.
+	Secrets []string
+	// Consent is what the user's environment says about tracking, if it says anything.
+	Consent Override
 
-	// ErrNoProcess means that no flusher can be started: nothing is delivered but by Flush.
-	ErrNoProcess = errors.New("no process can be started")
+	// Resolve is asked, by a flusher, to decide messages that are held under names, before any
+	// of them is sent: with Update and Tx.Decide. It is asked about a name once in a flusher's
+	// life. A held message that it leaves goes out as its anon id; a held alias waits.
+	Resolve func(ctx context.Context, o *Outbox, names []string) error
+	// Released is told, in the deciding transaction, the anon id that held messages go out as.
+	Released func(ctx context.Context, tx *Tx, anonID string) error
+	// Moved is told, before anything else happens in the transaction, that the database has
+	// come from another machine. What was held is decided by then.
+	Moved func(ctx context.Context, tx *Tx) error
 
-	ErrNewer        = store.ErrNewer        // a newer program has migrated the database
-	ErrForeign      = store.ErrForeign      // the file is somebody else's database
-	ErrDamaged      = store.ErrDamaged      // the next transaction replaces it
-	ErrFull         = store.ErrFull         // the disk
-	ErrReadOnly     = store.ErrReadOnly     // the disk
-	ErrPermission   = store.ErrPermission   // as *PermissionError
-	ErrNotDirectory = store.ErrNotDirectory // what should hold the database
-	ErrNotFile      = store.ErrNotFile      // what should be the database
-	ErrLocked       = store.ErrLocked       // by another process, for longer than anybody waits
+	// Log, when not nil, is told how each delivery in the background has ended.
+	Log *slog.Logger
+
+	// Now is the clock. Nil means time.Now.
+	Now func() time.Time
+	// NewUUID makes the uuid of a message that has none. Nil means version 7, whose order in
+	// time keeps the index small.
+	NewUUID func() string
+	// Jitter returns a random number in [0, 1), by which a back-off differs from machine to
+	// machine. Nil means math/rand.
+	Jitter func() float64
+	// LockWait bounds the wait for the write lock; afterwards SQLite's own locking decides.
+	// BusyWait bounds that. Zero means five seconds and one.
+	LockWait, BusyWait time.Duration
+	// Start starts the flusher's process: the variable marker tells it what it is, environment is
+	// what it needs. Nil means detach.Start, and where the end of this process would take the flusher
+	// along (it is a container's first process, or a child of it) a wait for its first round, one
+	// second at most. A process that has not called Main, such as a test's, starts none.
+	Start func(marker string, environment []string) error
+	// Point, for testing, is called at the named points of the package's work, where a test
+	// stops or kills the process. Nil means not at all.
+	Point func(name string)
+
+	existing bool // never create anything: for a flusher, which only finds
+}
+
+// Override is what the environment says about tracking, which beats Enable and Disable.
+type Override int
+
+// The environment's words on tracking.
+const (
+	Stored    Override = iota // nothing: what Enable or Disable left counts, and DO_NOT_TRACK
+	Granted                   // on
+	Withdrawn                 // off
 )
 
-// PermissionError says whose file is in the way, and which command mends it.
-type PermissionError = store.PermissionError
+// marker is the variable that tells a process that it is a flusher. A subcommand would be the
+// embedder's to keep apart from flags and aliases.
+const marker = "OUTBOX_FLUSHER"
 
-// Recorded says what Record did beside committing.
-type Recorded struct {
-	// First means that nothing was ever recorded here: the user has to be told what is.
-	First bool
-	// Started means that a flusher was started.
-	Started bool
-	// Trouble is what failed after the commit. Nothing is lost by it: the next command makes up
-	// for it. It may join several errors.
-	Trouble error
+// Outbox is the queue in one database file. Any number of goroutines may use it, and any number
+// of processes may have the same file open.
+type Outbox struct {
+	cfg   Config
+	store *store.Store
 }
 
-// errNothing is for who gives no function: a panic in the middle of a transaction would say less.
-var errNothing = errors.New("outbox: there is nothing to be done: give it a function")
-
-// Record runs change in one transaction, in which it adds messages and changes tables of the
-// caller's. What was committed is durable when Record returns, and a flusher is on its way if
-// one is due. It returns ErrOff, and does not run change, when tracking is off.
-//
-// An error of change undoes everything and is returned as it is. A damaged database is
-// replaced, and change is run again on its replacement.
-//
-// What went wrong is left for Note to find, but for an error of change and what a cancelled ctx has ended.
-func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recorded, err error) {
-	if change == nil {
-		return r, errNothing
+// New returns the outbox at cfg.Path. It touches nothing: the file is opened, and if need be
+// created, by the first transaction. The error says what is wrong with the configuration.
+func New(cfg Config) (*Outbox, error) {
+	if cfg.Path == "" {
+		return nil, errors.New("outbox: no path for the database: set Config.Path")
 	}
-	var changed error
-	r, err = o.record(ctx, func(tx *Tx) error {
-		changed = change(tx)
-		return changed
-	})
-	if err != nil && (changed == nil || store.Cause(err) != nil) && !errors.Is(ctx.Err(), context.Canceled) {
-		o.note(false, err)
-	}
-	return r, err
-}
-
-func (o *Outbox) record(ctx context.Context, change func(tx *Tx) error) (r Recorded, err error) {
-	if o.cfg.Consent == Withdrawn || o.cfg.Consent == Stored && !o.ConsentBeside().On {
-		return r, ErrOff
-	}
-	if err := o.store.Spare(ctx, recordRoom); err != nil {
-		return r, errors.Join(err, o.relieve(ctx))
-	}
-	var tx *Tx
-	err = o.store.Locked(ctx, func() error {
-		err := o.write(ctx, func(now *Tx) error {
-			tx = now
-			if !tx.mayRecord() {
-				return ErrOff
-			}
-			if r.First = tx.consent.Since.IsZero(); r.First { // from now on the user has been told
-				if err := tx.setConsent(ctx, true); err != nil {
-					return err
-				}
-			}
-			return change(tx)
-		})
-		if err == nil {
-			r.Trouble = tx.committed()
-		}
-		return err
-	})
+	path, err := filepath.Abs(cfg.Path)
 	if err != nil {
-		return Recorded{}, err
+		return nil, fmt.Errorf("outbox: a relative path without a working directory: %w", err)
 	}
-	// Without the lock, so that nobody waits for the disk, and while the disk works, so that nobody
-	// waits for a process to start. What the flusher may send before it is durable was recorded.
-	starting := make(chan error, 1)
-	if r.Started = tx.added > 0 && o.isDue(tx); r.Started {
-		o.cfg.Point("before-spawn")
-		go func() { starting <- o.startFlusher(tx.heldOne) }()
+	cfg.Path = path
+	cfg = withDefaults(cfg)
+	o := &Outbox{cfg: cfg}
+	schemas := []store.Schema{{
+		Name: "queue", Migrations: migrations.Queue(), Before: map[int]func(context.Context, *sql.Tx) error{3: o.keepSwitch},
+	}}
+	if cfg.Tables != nil {
+		tables := store.Schema{Name: "tables", Migrations: cfg.Tables}
+		if err := tables.Check(); err != nil {
+			return nil, fmt.Errorf("outbox: Config.Tables: %w", err)
+		}
+		schemas = append(schemas, tables)
 	}
-	r.Trouble = errors.Join(r.Trouble, o.store.Leave())
-	if r.Started {
-		err := <-starting
-		o.note(true, err)
-		r.Started, r.Trouble = err == nil, errors.Join(r.Trouble, err)
-	}
-	return r, nil
+	o.store = store.New(store.Config{
+		Path: cfg.Path, Schemas: schemas, Existing: cfg.existing,
+		LockWait: cfg.LockWait, BusyWait: cfg.BusyWait, Point: cfg.Point,
+	})
+	return o, nil
 }
 
-// Update runs change in one transaction. Unlike Record it records nothing by itself: it works
-// with tracking off, syncs nothing and starts no flusher. Messages are refused while tracking
-// is off.
-func (o *Outbox) Update(ctx context.Context, change func(tx *Tx) error) error {
-	if change == nil {
-		return errNothing
+// keepSwitch makes the file of a switch that an earlier version has kept in the database.
+func (o *Outbox) keepSwitch(ctx context.Context, tx *sql.Tx) error {
+	var off bool
+	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM consent WHERE NOT tracking)`).Scan(&off)
+	if err != nil || !off {
+		return err
 	}
-	return o.store.Locked(ctx, func() error {
-		var tx *Tx
-		err := o.write(ctx, func(now *Tx) error {
-			tx = now
-			return change(tx)
-		})
-		if err != nil {
-			return err
-		}
-		return tx.committed()
-	})
+	return o.markOff()
 }
 
-// View runs look in a transaction that cannot write, without the lock: looking at the queue
-// changes nothing and waits for nobody. It returns ErrNone when there is no database.
-func (o *Outbox) View(ctx context.Context, look func(tx *Tx) error) error {
-	if look == nil {
-		return errNothing
+// markOff makes the file that is the switch. It is synced: what comes next may erase what waits.
+func (o *Outbox) markOff() error {
+	if err := store.CreateFile(o.offPath()); err != nil {
+		return err
 	}
-	return o.store.View(ctx, func(sqlTx *sql.Tx) error {
-		tx, err := o.begin(ctx, sqlTx)
-		if err != nil {
-			return err
-		}
-		return look(tx)
-	})
+	_, err := store.SyncFile(o.offPath())
+	return err
 }
 
-// write runs fn in a transaction of a database that is at home on this machine.
-func (o *Outbox) write(ctx context.Context, fn func(tx *Tx) error) error {
-	return o.store.Write(ctx, func(sqlTx *sql.Tx) error {
-		tx, err := o.begin(ctx, sqlTx)
-		if err != nil {
-			return err
-		}
-		if err := o.settleIn(ctx, tx); err != nil {
-			return err
-		}
-		return fn(tx)
-	})
+func withDefaults(cfg Config) Config {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.NewUUID == nil {
+		cfg.NewUUID = func() string { return uuid.Must(uuid.NewV7()).String() }
+	}
+	if cfg.Jitter == nil {
+		cfg.Jitter = rand.Float64
+	}
+	if cfg.Point == nil {
+		cfg.Point = func(string) {}
+	}
+	if cfg.Consent == Stored && asksNotToTrack(os.Getenv("DO_NOT_TRACK")) {
+		cfg.Consent = Withdrawn
+	}
+	return cfg
+}
+
+// asksNotToTrack reads DO_NOT_TRACK: any value but a word for no asks not to be tracked,
+// https://consoledonottrack.com.
+func asksNotToTrack(value string) bool {
+	switch strings.ToLower(strings.TrimSpace(value)) {
+	case "", "0", "false", "no", "off":
+		return false
+	}
+	return true
+}
+
+// Path returns the absolute path of the database.
+func (o *Outbox) Path() string { return o.cfg.Path }
+
+// Close closes the database. The last process to close it moves the WAL into it.
+func (o *Outbox) Close() error { return o.store.Close() }
+
+// ConsentBeside is what Enable or Disable left, without a look into the database: off since Disable,
+// or on. The file that says so holds when the database is lost.
+func (o *Outbox) ConsentBeside() Consent {
+	info, err := os.Lstat(o.offPath())
+	if err != nil {
+		return Consent{On: true}
+	}
+	return Consent{Since: info.ModTime().UTC()}
+}
+
+func (o *Outbox) offPath() string { return o.cfg.Path + ".off" }
+
+// isOff is consent, with the environment's word on it.
+func (o *Outbox) isOff() bool {
+	return o.cfg.Consent == Withdrawn || o.cfg.Consent == Stored && !o.ConsentBeside().On
+}
+
+// Wire returns a message exactly as it goes over the wire, without sending anything. A held one
+// appears as it would if it went out anonymously now. It returns an *Unsendable error for one
+// that can never be sent.
+func (o *Outbox) Wire(m Message) (json.RawMessage, error) {
+	if o.cfg.Sink == nil {
+		return nil, errors.New("outbox: no sink takes the messages: set Config.Sink")
+	}
+	if m.DistinctID == "" {
+		m.DistinctID = m.AnonID
+	}
+	return o.cfg.Sink.Wire(m)
 }

@@ -146,7 +146,7 @@ func (b *bench) flushByHand() (outbox.Result, error) {
 // proved makes the server one that has accepted something before, as one in use has.
 func (b *bench) proved() {
 	b.Helper()
-	b.exec(`INSERT INTO endpoints (endpoint, accepted_at) VALUES (?, 0)`, b.sink().Endpoint())
+	b.exec(`UPDATE delivery SET endpoint = ?, accepted_at = 1`, b.sink().Endpoint())
 }
 
 // sink is the real one, of posthog-go's wire form.

@@ -116,7 +116,7 @@ func TestAUUIDIsGivenOnce(t *testing.T) {
 		_, err := b.box.Record(t.Context(), func(tx *outbox.Tx) error {
 			return errors.Join(tx.Add(t.Context(), outbox.Message{UUID: id, Event: "ran", AnonID: "anon"}), tx.Add(t.Context(), second))
 		})
-		if err == nil || !strings.Contains(err.Error(), "its uuid is that of a message that was added before") {
+		if err == nil || !strings.Contains(err.Error(), "the queue has a message with its uuid") {
 			t.Errorf("a second %s with one uuid: %v, want an error in words; a server would fold the two", second.Kind, err)
 		}
 	}
@@ -327,7 +327,7 @@ func TestAHomeThatComesFromAnotherMachineLeavesItsHeldMessagesToNobody(t *testin
 	event.DistinctID, event.Hold = "", "credential"
 	alias.DistinctID = ""
 	b.add(event, alias, b.event(2))
-	b.exec(`UPDATE delivery SET machine = 'salt:another machine'`)
+	b.exec(`UPDATE machines SET mark = 'salt:another'`)
 	moved := 0
 	_, err := b.open(func(cfg *outbox.Config) {
 		cfg.Moved = func(context.Context, *outbox.Tx) error { moved++; return nil }

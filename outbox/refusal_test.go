@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -9,18 +10,22 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
+// old makes the server a PostHog that has /batch/ only, which refuses all for one.
+func (b *bench) old() { b.server.SetWithoutV1(true) }
+
 // refuseAll makes the server refuse everything, as a proxy does that stands in PostHog's place.
 func (b *bench) refuseAll() {
-	b.server.SetPoison(func(outboxtest.Message) int { return 400 })
+	b.old()
+	b.server.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
 }
 
-// refuse makes the server refuse the n-th event with a status.
-func (b *bench) refuse(n float64, status int) {
-	b.server.SetPoison(func(m outboxtest.Message) int {
+// refuse makes the server refuse the n-th event.
+func (b *bench) refuse(n float64, tag string) {
+	b.server.SetResults(func(m outboxtest.Message) string {
 		if m.Properties()["n"] == n {
-			return status
+			return "drop:" + tag
 		}
-		return 0
+		return ""
 	})
 }
 
@@ -33,16 +38,13 @@ func TestAServerThatHasNeverAcceptedAnythingCannotKill(t *testing.T) {
 	if !errors.As(err, &delay) || delay.Code != outbox.CodeForeign {
 		t.Errorf("the run ended with %v, want a delay that says that the server is somebody else", err)
 	}
-	if n := len(b.server.Requests()); n > 3 {
-		t.Errorf("%d requests were made, want the batch and two messages alone", n)
-	}
 	if c := b.counts(); c.Dead != 0 || c.Pending != 60 {
 		t.Errorf("%d dead and %d pending, want all 60 to wait: anybody can refuse", c.Dead, c.Pending)
 	}
 	if s := b.schedule(); s.Failures != 1 || s.Next(b.clock.Now()).IsZero() {
 		t.Errorf("the schedule is %+v, want a back-off", s)
 	}
-	b.server.SetPoison(nil)
+	b.server.SetResults(func(outboxtest.Message) string { return "" })
 	b.clock.Advance(time.Hour)
 	b.mustFlush()
 	if n := len(b.server.Events()); n != 60 {
@@ -50,22 +52,29 @@ func TestAServerThatHasNeverAcceptedAnythingCannotKill(t *testing.T) {
 	}
 }
 
-func TestWhatAProvenServerRefusesAloneIsDead(t *testing.T) {
+func TestWhatAProvenServerRefusesAloneIsDeadAndItsNeighboursArrive(t *testing.T) {
 	for name, prepare := range map[string]func(b *bench){
 		"it accepted something before": func(b *bench) { b.proved() },
-		"it accepts a neighbour now":   func(*bench) {},
 		"it did so in another process": func(b *bench) { b.add(b.event(1000)); b.mustFlush() },
+		"it accepts a neighbour now":   func(b *bench) { b.add(b.event(1000)) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			prepare(b)
-			b.addEvents(5)
-			b.refuse(0, 400)
-			b.mustFlush()
-			if c := b.counts(); c.Dead != 1 || c.Pending != 0 {
-				t.Errorf("%d dead and %d pending, want the one bad message dead", c.Dead, c.Pending)
-			}
-		})
+		for _, tag := range []string{"rejected", "event_too_big"} {
+			t.Run(fmt.Sprintf("%s, %s", name, tag), func(t *testing.T) {
+				b := newBench(t)
+				b.old()
+				prepare(b)
+				b.addEvents(20)
+				b.refuse(7, tag)
+				b.mustFlush()
+				if c := b.counts(); c.Dead != 1 || c.Pending != 0 {
+					t.Errorf("%d dead and %d pending, want the one bad message dead", c.Dead, c.Pending)
+				}
+				if n := len(b.server.Events()); n < 19 {
+					t.Errorf("%d neighbours arrived, want all", n)
+				}
+				b.noViolations()
+			})
+		}
 	}
 }
 
@@ -119,11 +128,12 @@ func TestNoEventOfAPrincipalGoesBeforeItsAliasWhichIsRefusedWithoutProof(t *test
 	m := b.event(1)
 	m.DistinctID = "person"
 	b.add(m)
-	b.server.SetPoison(func(m outboxtest.Message) int {
+	b.old()
+	b.server.SetResults(func(m outboxtest.Message) string {
 		if m.IsAlias() {
-			return 400
+			return "drop:rejected"
 		}
-		return 0
+		return ""
 	})
 	if _, err := b.flush(); err == nil {
 		t.Error("the run says that all is delivered")
@@ -137,12 +147,10 @@ func TestAPageIsNobodysRefusal(t *testing.T) {
 	b := newBench(t)
 	b.proved()
 	b.addEvents(60)
+	b.old()
 	b.server.SetFault(outboxtest.MustFault("page-400"))
 	if _, err := b.flush(); err == nil {
 		t.Error("the run says that all is delivered")
-	}
-	if n := len(b.server.Requests()); n != 1 {
-		t.Errorf("%d requests, want one: the run ends", n)
 	}
 	if c := b.counts(); c.Dead != 0 || c.Pending != 60 {
 		t.Errorf("%d dead and %d pending, want all to wait", c.Dead, c.Pending)

@@ -1,12 +1,9 @@
 package outbox
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
-// The back-off after a run that nobody, or not the right one, answered: 5 s, doubling to 15 min,
-// half of it random, so that the machines of an outage do not come back at the same moment.
+// The back-off after a run that left messages pending: 5 s, doubling to 15 min, half of it random, so
+// that the machines of an outage do not come back at the same moment.
 const (
 	firstBackOff = 5 * time.Second
 	lastBackOff  = 15 * time.Minute
@@ -16,11 +13,11 @@ const (
 
 // Schedule is when the next delivery may begin, and why not earlier.
 type Schedule struct {
-	Failures     int       // consecutive runs that ended without an answer
+	Failures     int       // consecutive runs that left messages pending
 	FailingSince time.Time // when the first of them ended
 	NotBefore    time.Time // our own back-off
 	RetryAfter   time.Time // what the server asked for
-	WaitingUntil time.Time // a flusher sits out the back-off until then
+	WaitingUntil time.Time // a flusher has been started that goes to work by then
 	LastError    string    // why the last run ended early, in fixed words
 	LastCode     string    // the same as an identifier, see Verdict
 	LastSuccess  time.Time
@@ -29,8 +26,8 @@ type Schedule struct {
 // Next returns the time before which a flusher does not start; zero means at once. A wait
 // longer than the longest possible one was written under another clock and counts as over.
 func (s Schedule) Next(now time.Time) time.Time {
-	next := held(s.NotBefore, now)
-	if retry := held(s.RetryAfter, now); retry.After(next) {
+	next := ahead(s.NotBefore, now)
+	if retry := ahead(s.RetryAfter, now); retry.After(next) {
 		next = retry
 	}
 	return next
@@ -38,12 +35,13 @@ func (s Schedule) Next(now time.Time) time.Time {
 
 // ServerHold is Next without our own back-off: what a person who asks for delivery now has to
 // respect all the same.
-func (s Schedule) ServerHold(now time.Time) time.Time { return held(s.RetryAfter, now) }
+func (s Schedule) ServerHold(now time.Time) time.Time { return ahead(s.RetryAfter, now) }
 
-// Waiting reports whether a flusher sits out a back-off and will go to work after it.
-func (s Schedule) Waiting(now time.Time) bool { return !held(s.WaitingUntil, now).IsZero() }
+// Waiting reports whether a flusher that was started waits for a back-off to end, or for the one at
+// work.
+func (s Schedule) Waiting(now time.Time) bool { return !ahead(s.WaitingUntil, now).IsZero() }
 
-func held(until, now time.Time) time.Time {
+func ahead(until, now time.Time) time.Time {
 	if !until.After(now) || until.Sub(now) > longestWait {
 		return time.Time{}
 	}
@@ -58,30 +56,4 @@ func backOff(failures int, jitter float64) time.Duration {
 		wait = min(firstBackOff<<max(shift, 0), lastBackOff)
 	}
 	return wait/2 + time.Duration(jitter*float64(wait/2))
-}
-
-func (tx *Tx) succeeded(ctx context.Context) error {
-	_, err := tx.ExecContext(ctx, `
-		UPDATE delivery SET failures = 0, failing_since = NULL, not_before = 0, retry_after = 0,
-			last_error = NULL, last_code = NULL, last_success_at = ?`, tx.now.UnixMilli())
-	return err
-}
-
-func (tx *Tx) postpone(ctx context.Context, v Verdict) error {
-	var retryAfter time.Time
-	if v.RetryAfter > 0 {
-		retryAfter = tx.now.Add(min(v.RetryAfter, longestWait))
-	}
-	failures := tx.schedule.Failures + 1
-	_, err := tx.ExecContext(ctx, `
-		UPDATE delivery SET failures = ?, failing_since = coalesce(failing_since, ?), not_before = ?,
-			retry_after = coalesce(?, 0), last_error = ?, last_code = ?`,
-		failures, tx.now.UnixMilli(), tx.now.Add(backOff(failures, tx.outbox.cfg.Jitter())).UnixMilli(),
-		millis(retryAfter), v.Reason, v.Code)
-	return err
-}
-
-func (tx *Tx) setWaiting(ctx context.Context, until time.Time) error {
-	_, err := tx.ExecContext(ctx, `UPDATE delivery SET waiting_until = ?`, millis(until))
-	return err
 }

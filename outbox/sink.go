@@ -6,48 +6,66 @@ import (
 	"time"
 )
 
-// Sink puts messages on a wire. It is used by one goroutine at a time, but Encode may run while
-// Send is under way.
+// Sink puts messages on a wire. One goroutine at a time uses it.
 type Sink interface {
-	// Endpoint names where messages go, without secrets. What it has accepted before is remembered
-	// under this name. It is "" when there is no such place, see Check.
+	// Endpoint names where messages go, without secrets. What is learned about it (the batch size, a
+	// Memo, that it has accepted something) is kept under this name. It is "" when there is no such
+	// place, see Check.
 	Endpoint() string
 	// Check says, without any request, why nothing can be sent: there is no key, or the address is
 	// wrong in itself. Its error is an *Unusable; nil means that nothing is in the way.
 	Check() error
 	// Encode makes the body of one request of the first messages, as many as one request may carry:
-	// at least one, at most 500. It says how many those are, and the body belongs to the caller. An
-	// *Unsendable names the first of them that can never be sent; then there is no body.
+	// at least one. It says how many those are, and the body belongs to the caller. An *Unsendable
+	// names the first of them that can never be sent; then there is no body.
 	Encode(messages []Message) (body []byte, n int, err error)
-	// Send sends a body and judges the answer, at the latest when ctx ends. It has no time limit of
-	// its own.
-	Send(ctx context.Context, body []byte) Verdict
-	// Wire returns a message exactly as Encode puts it on the wire. An undecided message is shown as
-	// it would go out if it was its anon id's. The error is an *Unsendable.
+	// Send sends a request and judges the answer, at the latest when ctx ends. It has no time limit
+	// of its own.
+	Send(ctx context.Context, r Request) Answer
+	// Wire returns a message exactly as it goes over the wire. An undecided message is shown as it
+	// would go out if it was its anon id's. The error is an *Unsendable.
 	Wire(m Message) (json.RawMessage, error)
 }
 
-// Outcome is what the end of a request means for its messages.
+// Request is one request to a server.
+type Request struct {
+	Body     []byte    // from Encode
+	Messages []Message // that Body holds, in its order
+	Memo     string    // of this endpoint's acceptance, for a week after it; or ""
+}
+
+// Answer is what became of a request: a verdict for each message, or one for all of them.
+type Answer struct {
+	Verdict                  // of the request as a whole; counts when Each is nil
+	Each       []Verdict     // of each message, in the order of Request.Messages: Accepted, Refused or Later
+	RetryAfter time.Duration // how long the server asked to be left alone, at most an hour; 0: it did not
+	// Proven means that the answer itself shows that it is the server's, and no proxy's or portal's.
+	Proven bool
+	// Memo is for the next Request to this endpoint, if this one was accepted: such as the protocol
+	// that the server understands. The outbox keeps it for a week.
+	Memo string
+}
+
+// Outcome is what an answer means for a message, or for a request as a whole.
 type Outcome int
 
-// The outcomes of a request. The zero Outcome is none of them.
+// The outcomes. The zero Outcome is none of them.
 const (
-	Accepted   Outcome = iota + 1 // the server has them
-	Refused                       // at least one of them will never be taken, if it was the server that said so
-	NotAllowed                    // the server does not take the sender's key (HTTP 401, 403)
-	Later                         // nobody knows; they stay as they are
+	Accepted   Outcome = iota + 1 // the server has it
+	Refused                       // the server will never take it: of one message only
+	Fewer                         // not this many at once, or one of them is bad: of a request only
+	NotAllowed                    // the server does not take the sender's key (HTTP 401, 403): of a request only
+	Later                         // not known; it stays as it is
 )
 
 // Verdict is an outcome with its reason.
 type Verdict struct {
 	Outcome Outcome
-	// Code identifies the kind of reason for programs, one of the Code constants. It is "" when the
-	// messages were accepted.
+	// Code identifies the kind of reason for programs, one of the Code constants, or the server's own
+	// tag for a message that it refused. It is "" when the message was accepted.
 	Code string
-	// Reason is for people, in fixed words: what a server sends is never repeated.
+	// Reason is for people, in fixed words of at most 200 bytes: what a server sends is never repeated.
 	Reason string
-	// RetryAfter is how long the server asked to be left alone, at most an hour. Zero: it did not.
-	RetryAfter time.Duration
 }
 
 // Why messages were not accepted, or cannot be sent at all. Programs may depend on these words.
@@ -70,7 +88,9 @@ const (
 	CodeRetryAfter    = "retry_after"    // the server asks to be left alone for a while
 	CodeServer        = "server"         // the server has a fault of its own (HTTP 408, 5xx)
 	CodeRefused       = "refused"        // the server will never take this request
-	CodeDamaged       = "damaged"        // the queue itself, not the network; no sink says so
+	CodeTooLarge      = "too_large"      // the server does not take that much at once (HTTP 413)
+	CodeTimeUp        = "time_up"        // the run's own time is up; no sink says so
+	CodeSink          = "sink"           // the sink breaks its own rules; no sink says so
 )
 
 // Unsendable is the error of a message that can never be put on the wire.
@@ -83,7 +103,7 @@ func (u *Unsendable) Error() string { return u.Reason }
 
 // Unusable is the error of a sink that cannot send anything, whatever the network is like.
 type Unusable struct {
-	Code string // CodeNoKey or CodeAddress
+	Code string // CodeNoKey, CodeKey or CodeAddress
 	// Reason is a part of a sentence in fixed words. For an address it says what a right one looks
 	// like.
 	Reason string

@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"os"
 	"os/signal"
@@ -30,9 +31,10 @@ const (
 // options are the flags.
 type options struct {
 	listen  string
-	script  outboxtest.Script
+	script  script
 	latency time.Duration
 	tls     bool
+	old     bool
 	life    time.Duration
 }
 
@@ -64,11 +66,12 @@ func parse(args []string, stdout, stderr io.Writer) (options, error) {
 	flags.Var(&o.script, "fault", "")
 	flags.DurationVar(&o.latency, "latency", 0, "")
 	flags.BoolVar(&o.tls, "tls", false, "")
+	flags.BoolVar(&o.old, "old", false, "")
 	flags.DurationVar(&o.life, "for", 0, "")
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		_, _ = fmt.Fprintf(stdout, help, outboxtest.FaultHelp())
+		_, _ = fmt.Fprintf(stdout, help, faultHelp)
 		return o, err
 	case err == nil && flags.NArg() > 0:
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -93,10 +96,11 @@ Usage: sink [flags]
                      order, and behind one with a count all is well again
   --latency D        wait so long before each answer, for example 50ms
   --tls              serve https with a certificate that nobody knows
+  --old              be a PostHog without capture v1
   --for D            stop by itself after D, for example 15s
 
 Fault modes. The word commit+ before a mode keeps the messages first and then
-fails, for example commit+hang; only the first two cannot do that.
+fails, for example commit+hang; the first and the two pages cannot do that.
 
 %s
 One line for each message: request and place in it, time (UTC), event, command,
@@ -119,16 +123,16 @@ func checkLoopback(address string) error {
 // serve listens until ctx is done and then sums up.
 func serve(ctx context.Context, o options, stdout, stderr io.Writer) int {
 	server := outboxtest.New()
-	server.SetScript(o.script)
+	server.SetFault(o.script.then, o.script.once...)
 	server.SetLatency(o.latency)
+	server.SetWithoutV1(o.old)
 	listen := server.Listen
 	if o.tls {
 		listen = server.ListenTLS
 	}
 	out := &printer{out: stdout}
-	server.Watch(outboxtest.Watcher{
-		Committed: out.message, Answering: out.request, Violated: out.violation, Trouble: out.trouble,
-	})
+	server.Watch(out.happened)
+	server.ErrorLog = log.New(out, "", 0)
 	out.hold() // the address is the first line, whoever comes before it is printed
 	if err := listen(o.listen); err != nil {
 		_, _ = fmt.Fprintf(stderr, "sink: %v\nIs another sink running? --listen 127.0.0.1:0 picks a free port.\n", err)

@@ -11,12 +11,16 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
 // asSink in the environment makes the test binary the sink itself.
@@ -184,8 +188,8 @@ func TestAViolationIsPrintedAtOnceAndIsTheExitCode(t *testing.T) {
 	needsSignals(t)
 	p := launch(t)
 	p.post(alias(1, "x1", "ada", noon), alias(2, "x1", "bob", noon))
-	p.until("VIOLATION: the anon id x1 was aliased to ada in request 1 and to a second")
-	if line := p.next(); line != "    principal, bob, in request 1" {
+	p.until("VIOLATION: the anon id x1 was aliased to ada in request 1 and again, to bob, in")
+	if line := p.next(); line != "    request 1" {
 		t.Errorf("the sentence goes on with %q", line)
 	}
 	last, code := p.end(syscall.SIGTERM)
@@ -226,19 +230,19 @@ func TestARefusedBatchIsPrintedWithItsReason(t *testing.T) {
 	needsSignals(t)
 	p := launch(t)
 	p.post(event(1, "ada", noon), event(2, "", noon))
-	p.until("request 1: 2 messages, 0 kept, answered 400: message 2 has no distinct_id")
+	p.until("request 1: 2 messages, 0 kept, answered 400: message 2: missing_distinct_id")
 	p.end(syscall.SIGTERM)
 }
 
 func TestWhateverIsSentFitsTheTerminalAndDoesNotColourIt(t *testing.T) {
 	needsSignals(t)
 	p := launch(t)
-	wild := "\\u001b[31m" + strings.Repeat("w", 300) + "\\n\\u0000"
+	wild := "\\u001b[31m" + strings.Repeat("w", 150) + "\\n\\u0000"
 	noisy := strings.NewReplacer("CLI execution succeeded", wild, "secret.set", wild).Replace(event(1, wild, noon))
 	p.post(noisy)
-	p.post(strings.Replace(noisy, noon, "2026-11-23T12:00:01Z", 1), strings.Replace(noisy, `"uuid"`, `"id"`, 1))
+	p.post(strings.Replace(noisy, noon, "2026-11-23T12:00:01Z", 1))
 	last, _ := p.end(syscall.SIGTERM) // every line was looked at when it was read
-	if want := "2 messages in 2 requests, 1 repeat, 2 violations"; last != want {
+	if want := "1 message in 2 requests, 1 repeat, 1 violation"; last != want {
 		t.Errorf("the summary is %q, want %q", last, want)
 	}
 }
@@ -314,12 +318,35 @@ func TestLoopbackHasManyNames(t *testing.T) {
 	}
 }
 
+func TestScriptsAreReadFlagByFlag(t *testing.T) {
+	var s script
+	for _, word := range []string{"2x503", "1xcommit+hang", "1xok", "portal"} {
+		if err := s.Set(word); err != nil {
+			t.Fatal(word, err)
+		}
+	}
+	if want := []outboxtest.Fault{"503", "503", "commit+hang", ""}; !slices.Equal(s.once, want) || s.then != "portal" {
+		t.Errorf("the script is %+v, want %q and then portal", s, want)
+	}
+	for _, word := range []string{"0x503", "-1x503", "100001x503", "3x", "3xhung", "x503", "3x3x503", "hung"} {
+		var s script
+		if err := s.Set(word); err == nil || len(s.once) != 0 {
+			t.Errorf("%q: %v and %v, want an error and nothing added", word, err, s)
+		}
+	}
+	for _, f := range outboxtest.AllFaults() {
+		if _, err := strconv.Atoi(f.Mode()); err != nil && !strings.Contains(faultHelp, "  "+f.Mode()+" ") {
+			t.Errorf("the help does not mention %s", f.Mode())
+		}
+	}
+}
+
 func TestHelpExplainsTheFaultsAndFitsTheTerminal(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	if code := run([]string{"--help"}, &stdout, &stderr); code != exitOK || stderr.Len() > 0 {
 		t.Errorf("exit code %d and %q on stderr, want 0 and nothing", code, stderr.String())
 	}
-	for _, word := range []string{"--listen", "--fault", "--latency", "--tls", "--for", "commit+", "hang", "retry-after", "portal"} {
+	for _, word := range []string{"--listen", "--fault", "--latency", "--tls", "--old", "--for", "commit+", "hang", "retry-after", "portal"} {
 		if !strings.Contains(stdout.String(), word) {
 			t.Errorf("the help does not mention %s", word)
 		}

@@ -61,7 +61,7 @@ func (p *printer) message(c outboxtest.Commit) {
 
 // request prints what was not simply accepted.
 func (p *printer) request(r outboxtest.Request) {
-	fault := r.Fault != outboxtest.Fault{} && r.Refusal == ""
+	fault := r.Fault != "" && r.Refusal == ""
 	if !fault && r.Refusal == "" {
 		return
 	}
@@ -71,14 +71,28 @@ func (p *printer) request(r outboxtest.Request) {
 	}
 	why := r.Refusal
 	if fault {
-		why = "fault " + r.Fault.String()
+		why = "fault " + string(r.Fault)
 	}
 	p.wrap(fmt.Sprintf("request %d: %s, %d kept, %s: %s", r.Number, count(r.Events, "message"), r.Committed, said, why))
 }
 
-func (p *printer) violation(sentence string) { p.wrap("VIOLATION: " + sentence) }
+// happened prints what the server tells.
+func (p *printer) happened(what any) {
+	switch what := what.(type) {
+	case outboxtest.Commit:
+		p.message(what)
+	case outboxtest.Request:
+		p.request(what)
+	case string:
+		p.wrap("VIOLATION: " + what)
+	}
+}
 
-func (p *printer) trouble(line string) { p.wrap("connection failed: " + line) }
+// Write is for the log of package net/http.
+func (p *printer) Write(line []byte) (int, error) {
+	p.wrap("connection failed: " + string(line))
+	return len(line), nil
+}
 
 // wrap prints a sentence in as many lines as it needs, all but the first one indented.
 func (p *printer) wrap(sentence string) {

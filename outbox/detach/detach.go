@@ -3,9 +3,9 @@
 //
 // The new process has nothing of the old one that could keep somebody waiting or tell somebody
 // something: null streams, no other descriptor, a session (on Windows: a process group without a
-// console) and a working directory of its own, no arguments, and an environment of one variable, the
-// marker, that tells it what it is. The variables that it needs reach it through a pipe, because others
-// may read a process's own (/proc/*/environ, ps e).
+// console) and a working directory of its own, no arguments, and an environment of the marker, which
+// tells it what it is, and of ordinary variables, so that package initialisation finds a home. All others
+// reach it through a pipe, because others may read a process's own (/proc/*/environ, ps e).
 //
 // A program calls Child first thing in main, before it looks at flags:
 //
@@ -18,33 +18,59 @@
 package detach
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 )
-
-// ErrChild is returned by Start in a process whose own marker is set: a child starts no other.
-var ErrChild = errors.New("a detached process starts no other")
 
 // patience is how long a parent waits for a child that has to make room in the pipe, and a child for
 // a parent that has to fill it. The pipe of most systems holds 64 kB, so that few parents wait at all.
 const patience = 5 * time.Second
 
 // Start starts this program again, detached, and hands it environment through a pipe, a list of
-// NAME=value of any size. The marker is the name of the variable that tells the child what it is; in a
-// process that has it, Start returns ErrChild. What is started belongs to no one: Start does not wait
-// for its end. After an error nothing is left running.
-func Start(marker string, environment []string) error { return start(marker, environment, patience) }
+// NAME=value of any size. The marker is the name of the variable that tells the child what it is. Start
+// does not wait for the child's end. After an error nothing is left running.
+func Start(marker string, environment []string) error {
+	return start(marker, environment, nil, patience)
+}
 
-func start(marker string, environment []string, patience time.Duration) error {
-	if os.Getenv(marker) != "" {
-		return ErrChild
+// StartHeard is Start for a process that waits for a word of the child: heard is closed when the child
+// closes its standard output, or ends.
+func StartHeard(marker string, environment []string) (heard <-chan struct{}, err error) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return nil, err
 	}
-	content, err := encode(marker, environment)
+	err = start(marker, environment, writer, patience)
+	writer.Close()
+	if err != nil {
+		reader.Close()
+		return nil, err
+	}
+	end := make(chan struct{})
+	go func() {
+		defer close(end)
+		defer reader.Close()
+		_, _ = reader.Read(make([]byte, 1)) // nothing is ever written: only the end counts
+	}()
+	return end, nil
+}
+
+// TakesAlong tells whether the end of this process is that of what it has started: on Linux, when it is
+// the first process of a container, or a child of the first one, as a unit's is.
+func TakesAlong() bool {
+	return runtime.GOOS == "linux" && (os.Getpid() == 1 || os.Getppid() == 1)
+}
+
+func start(marker string, environment []string, stdout *os.File, patience time.Duration) error {
+	own, secret := split(environment)
+	content, err := encode(marker, secret)
 	if err != nil {
 		return err
 	}
@@ -54,17 +80,18 @@ func start(marker string, environment []string, patience time.Duration) error {
 	}
 	defer reader.Close()
 	defer writer.Close()
-	process, err := launch(marker, reader)
+	process, err := launch(append(own, marker+"=1"), reader, stdout)
 	if err != nil {
 		return err
 	}
 	reader.Close() // a child that dies leaves a broken pipe then, not one that waits for a reader
-	if err := handOver(process, writer, content, patience); err != nil {
+	err = handOver(process, writer, content, patience)
+	if err != nil {
 		process.Kill()
-		go process.Wait() // else it stays a zombie as long as this process lives
-		return fmt.Errorf("hand the environment over: %w", err)
+		err = fmt.Errorf("hand the environment over: %w", err)
 	}
-	return process.Release()
+	go process.Wait() // else it stays a zombie as long as this process lives
+	return err
 }
 
 // Check tells why Start would not find the program to start. It starts nothing.
@@ -89,8 +116,9 @@ func program() (string, error) {
 	return self, nil
 }
 
-// launch starts the program with the environment's pipe for its standard input.
-func launch(marker string, stdin *os.File) (*os.Process, error) {
+// launch starts the program with the environment's pipe for its standard input. Our own output is not
+// its: whoever reads that, as $(hello 2>&1) does, would wait for its last holder.
+func launch(environment []string, stdin, stdout *os.File) (*os.Process, error) {
 	self, err := program()
 	if err != nil {
 		return nil, err
@@ -104,11 +132,10 @@ func launch(marker string, stdin *os.File) (*os.Process, error) {
 		return nil, err
 	}
 	defer null.Close()
-	keepDescriptors()
 	return os.StartProcess(self, []string{name}, &os.ProcAttr{
 		Dir:   neutralDirectory(),
-		Env:   slices.Concat(systemEnvironment(), settings(), []string{marker + "=1"}),
-		Files: []*os.File{stdin, null, null}, // whoever reads our stderr, as $(hello 2>&1) does, waits for its last holder
+		Env:   slices.Concat(systemEnvironment(), settings(), environment),
+		Files: []*os.File{stdin, cmp.Or(stdout, null), null},
 		Sys:   detached(),
 	})
 }
@@ -142,12 +169,19 @@ func handOver(child *os.Process, pipe *os.File, content []byte, patience time.Du
 }
 
 // Child reports whether this process was started by Start with marker, after it has taken up the
-// environment: the variables are set, and the marker stays, so that Start refuses. Standard input has
-// been read by then. With an error the process is such a child that has no environment, or not all of
+// environment: the variables are set, and the marker is taken out, so that what the child starts does not
+// take itself for one. Standard input has been read by then, and what was inherited beyond the three
+// streams is closed. With an error the process is such a child that has no environment, or not all of
 // it, and should end at once.
 //
 // A marker without a pipe at standard input was set by a person: the process is no child.
-func Child(marker string) (bool, error) { return child(marker, os.Stdin, patience) }
+func Child(marker string) (bool, error) {
+	is, err := child(marker, os.Stdin, patience)
+	if is {
+		closeInherited()
+	}
+	return is, err
+}
 
 func child(marker string, stdin *os.File, patience time.Duration) (bool, error) {
 	if os.Getenv(marker) == "" {
@@ -155,6 +189,9 @@ func child(marker string, stdin *os.File, patience time.Duration) (bool, error) 
 	}
 	if info, err := stdin.Stat(); err != nil || info.Mode()&os.ModeNamedPipe == 0 {
 		return false, nil
+	}
+	if err := os.Unsetenv(marker); err != nil {
+		return true, err
 	}
 	type result struct {
 		environment []string

@@ -33,7 +33,7 @@ func TestAChildThatDoesNotReadIsGone(t *testing.T) {
 	if !inOwnProcess(t) {
 		return
 	}
-	if start(deafMarker, []string{"LARGE=" + strings.Repeat("x", 1<<20)}, 50*time.Millisecond) == nil {
+	if start(deafMarker, []string{"LARGE=" + strings.Repeat("x", 1<<20)}, nil, 50*time.Millisecond) == nil {
 		t.Error("a child that does not read is no error")
 	}
 	for deadline := time.Now().Add(20 * time.Second); children(t) != ""; time.Sleep(time.Millisecond) {

@@ -48,7 +48,7 @@ type report struct {
 	Args, Environ []string
 	Dir           string
 	PID           int
-	Again         bool // it may start another one
+	Home          string // before Child was called
 }
 
 // busy is what a child that never ends works on.
@@ -60,23 +60,24 @@ func runChild() {
 		panic(err)
 	} else if lazy {
 		Watchdog(100 * time.Millisecond)
-		tell(nil)
+		tell("")
 		for n := 0; ; n++ { // work that looks at nothing
 			busy.Store(int64(n))
 		}
 	}
+	home := os.Getenv("HOME")
 	is, err := Child(marker)
 	if err != nil {
 		panic(err)
 	}
 	if is {
-		tell(Start(marker, nil))
+		tell(home)
 		os.Exit(0)
 	}
 }
 
 // tell reports to the test, and waits until it hangs up.
-func tell(startAgain error) {
+func tell(home string) {
 	connection, err := net.Dial("tcp", os.Getenv(reportTo))
 	if err != nil {
 		panic(err)
@@ -86,7 +87,7 @@ func tell(startAgain error) {
 		panic(err)
 	}
 	err = json.NewEncoder(connection).Encode(report{
-		Args: os.Args, Environ: os.Environ(), Dir: dir, PID: os.Getpid(), Again: !errors.Is(startAgain, ErrChild),
+		Args: os.Args, Environ: os.Environ(), Dir: dir, PID: os.Getpid(), Home: home,
 	})
 	if err != nil {
 		panic(err)
@@ -185,11 +186,22 @@ func TestAChildHasItsEnvironmentAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestAChildStartsNoOther(t *testing.T) {
+func TestWhatAChildStartsDoesNotTakeItselfForOne(t *testing.T) {
 	l := newListener(t)
 	l.start()
-	if child, _ := l.child(); child.Again {
-		t.Error("a child was able to start another one: they would multiply")
+	child, _ := l.child()
+	for _, entry := range child.Environ {
+		if strings.HasPrefix(entry, marker) {
+			t.Errorf("the child still has %s: a program that it starts would take itself for a child", entry)
+		}
+	}
+}
+
+func TestAnOrdinaryVariableIsThereBeforeTheProgramBegins(t *testing.T) {
+	l := newListener(t)
+	l.start("HOME=/home/ada")
+	if child, _ := l.child(); child.Home != "/home/ada" {
+		t.Errorf("HOME is %q before Child is called: package initialisation would make a home elsewhere", child.Home)
 	}
 }
 
@@ -210,14 +222,14 @@ func TestAnEnvironmentMayBeOfAnySize(t *testing.T) {
 func TestAChildThatDoesNotReadItsEnvironmentIsAnErrorAndNoWait(t *testing.T) {
 	environment := []string{"LARGE=" + strings.Repeat("x", 1<<20)}
 	t.Run("because it has died", func(t *testing.T) {
-		err := start(dyingMarker, environment, 20*time.Second)
+		err := start(dyingMarker, environment, nil, 20*time.Second)
 		if err == nil || strings.Contains(err.Error(), "does not read") {
 			t.Errorf("error %v, want one at once: nobody is there any more who could read", err)
 		}
 	})
 	t.Run("because it hangs", func(t *testing.T) {
 		began := time.Now()
-		err := start(deafMarker, environment, 50*time.Millisecond)
+		err := start(deafMarker, environment, nil, 50*time.Millisecond)
 		if err == nil || !strings.Contains(err.Error(), "does not read") {
 			t.Errorf("error %v, want one that says that the child does not read", err)
 		}
@@ -265,13 +277,9 @@ func TestOnlyAProcessWithAPipeAndTheMarkerIsAChild(t *testing.T) {
 	if is, err := child(marker, file, time.Minute); is || err != nil {
 		t.Errorf("with a marker that a person has set: %v, %v; want no child, it would wait for input", is, err)
 	}
-	if err := Start(marker, nil); !errors.Is(err, ErrChild) {
-		t.Errorf("Start says %v, want ErrChild wherever the marker is set", err)
-	}
 }
 
 func TestAChildWithHalfAnEnvironmentHasAnError(t *testing.T) {
-	t.Setenv(marker, "1")
 	for name, content := range map[string]string{
 		"nothing":                         "",
 		"the parent was killed meanwhile": "A=1\x00B=",
@@ -279,6 +287,7 @@ func TestAChildWithHalfAnEnvironmentHasAnError(t *testing.T) {
 		"written by somebody else":        "hello\x00\x00",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Setenv(marker, "1")
 			reader, writer := pipe(t)
 			io.WriteString(writer, content)
 			writer.Close()
@@ -288,6 +297,7 @@ func TestAChildWithHalfAnEnvironmentHasAnError(t *testing.T) {
 		})
 	}
 	t.Run("the parent is stopped", func(t *testing.T) {
+		t.Setenv(marker, "1")
 		reader, _ := pipe(t)
 		if is, err := child(marker, reader, 10*time.Millisecond); !is || err == nil {
 			t.Errorf("%v, %v; want an error: the child would wait as long as its parent is stopped", is, err)

@@ -11,6 +11,31 @@ import (
 	"strings"
 )
 
+// ordinary are the variables that are no secret: where a program finds its user's files, and how it
+// speaks. A child has them from its start. XDG_* are ordinary, too.
+var ordinary = [...]string{
+	"HOME", "USERPROFILE", "HOMEDRIVE", "HOMEPATH", "APPDATA", "LOCALAPPDATA", "TMPDIR", "TMP", "TEMP", "PATH", "USER", "LANG",
+}
+
+// split returns the ordinary variables and the others.
+func split(environment []string) (own, others []string) {
+	for _, entry := range environment {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, "XDG_") || slices.Contains(ordinary[:], name) {
+			own = append(own, entry)
+		} else {
+			others = append(others, entry)
+		}
+	}
+	return own, others
+}
+
+// Ordinary returns those of this process's variables that every child is to have.
+func Ordinary() []string {
+	own, _ := split(os.Environ())
+	return own
+}
+
 // encode puts a NUL behind each variable, and another behind the last, so that a child sees whether
 // its parent came to the end.
 func encode(marker string, environment []string) ([]byte, error) {
@@ -57,19 +82,22 @@ func takeUp(environment []string) error {
 }
 
 // Resolve returns environment, a list of NAME=value, with the paths in it made absolute: a child works
-// in another directory, where a relative one would lead elsewhere. Paths are the variables named and
-// those that Go's library reads itself: HOME, USERPROFILE, SSL_CERT_FILE, and SSL_CERT_DIR, which is a
-// list. An empty value stays, and so does one that begins with ~, for it is the program that gives the
-// ~ a meaning. The only error is that of a relative path when the working directory cannot be told.
+// in another directory, where a relative one would lead elsewhere. Paths are the variables named, those
+// that Go's library reads itself (HOME, USERPROFILE, SSL_CERT_FILE, SSL_CERT_DIR), those of the user's
+// directories (APPDATA, LOCALAPPDATA, TMPDIR, TMP, TEMP, XDG_*) and PATH. An empty value stays, and so
+// does one that begins with ~, for it is the program that gives the ~ a meaning. The only error is that
+// of a relative path when the working directory cannot be told.
 func Resolve(environment []string, names ...string) ([]string, error) {
-	names = append([]string{"HOME", "USERPROFILE", "SSL_CERT_FILE"}, names...)
+	names = append([]string{"HOME", "USERPROFILE", "SSL_CERT_FILE", "APPDATA", "LOCALAPPDATA", "TMPDIR", "TMP", "TEMP"}, names...)
 	resolved := slices.Clone(environment)
 	for i, entry := range resolved {
 		name, value, _ := strings.Cut(entry, "=")
 		parts := []string{value}
-		if name == "SSL_CERT_DIR" {
+		switch {
+		case name == "SSL_CERT_DIR" || name == "PATH" || strings.HasPrefix(name, "XDG_") && strings.HasSuffix(name, "_DIRS"):
 			parts = filepath.SplitList(value)
-		} else if !slices.Contains(names, name) {
+		case strings.HasPrefix(name, "XDG_") && isDirectory(name), slices.Contains(names, name):
+		default:
 			continue
 		}
 		for j, path := range parts {
@@ -85,4 +113,10 @@ func Resolve(environment []string, names ...string) ([]string, error) {
 		resolved[i] = name + "=" + strings.Join(parts, string(filepath.ListSeparator))
 	}
 	return resolved, nil
+}
+
+// isDirectory tells the directories of the XDG specification from its other variables, such as
+// XDG_SESSION_TYPE. https://specifications.freedesktop.org/basedir-spec/latest/
+func isDirectory(name string) bool {
+	return strings.HasSuffix(name, "_HOME") || strings.HasSuffix(name, "_DIR")
 }

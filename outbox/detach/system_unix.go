@@ -6,6 +6,8 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // detached puts the child into a session of its own, out of reach of the terminal's Ctrl-C and
@@ -17,19 +19,25 @@ func neutralDirectory() string { return "/" }
 
 func systemEnvironment() []string { return nil }
 
-// keepDescriptors keeps what this process has inherited beyond its three streams from the child, which
-// Go does not: a shell's $(hello 3>&1) would wait for the child to close it, too.
-func keepDescriptors() {
-	if keepAll() == nil {
-		return
-	}
+// closeInherited closes what this process was given beyond its three streams: a shell's $(hello 3>&1)
+// would wait for it. What was opened since the start, by package initialisation or Go's runtime, is
+// closed on exec, and so was not inherited.
+func closeInherited() {
 	entries, err := os.ReadDir("/dev/fd")
-	if err != nil {
-		return
+	if err != nil { // no /proc: those that a shell's user gives numbers to
+		for fd := 3; fd < 256; fd++ {
+			closeIfInherited(fd)
+		}
 	}
 	for _, entry := range entries {
 		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
-			syscall.CloseOnExec(fd)
+			closeIfInherited(fd)
 		}
+	}
+}
+
+func closeIfInherited(fd int) {
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+		syscall.Close(fd)
 	}
 }

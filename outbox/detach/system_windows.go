@@ -23,5 +23,5 @@ func neutralDirectory() string { return filepath.VolumeName(os.Getenv("SystemRoo
 // systemEnvironment is what Windows itself needs: sockets fail without SystemRoot.
 func systemEnvironment() []string { return []string{"SystemRoot=" + os.Getenv("SystemRoot")} }
 
-// keepDescriptors has nothing to do: Go's child inherits the handles of its streams only.
-func keepDescriptors() {}
+// closeInherited has nothing to do: Go's child inherits the handles of its streams only.
+func closeInherited() {}

@@ -41,41 +41,60 @@ func Transport(given http.RoundTripper) http.RoundTripper {
 	return transport
 }
 
-// Send posts the body and judges the answer, at the latest when ctx ends. It sends it twice when
-// the first connection turned out to be dead: a server may close one that has been used before at
-// any moment, and that says nothing about whether it would answer.
-func (c *Client) Send(ctx context.Context, body []byte) outbox.Verdict {
+// Send posts a body and judges the answer, at the latest when ctx ends.
+func (c *Client) Send(ctx context.Context, body []byte) outbox.Answer {
+	a, none := c.Post(ctx, body)
+	if none != nil {
+		return outbox.Answer{Verdict: *none}
+	}
+	return c.Judge.Judge(a)
+}
+
+// Post posts a body and returns the answer, or the verdict on why there is none. It sends it twice when
+// the first connection turned out to be dead: a server may close one that has been used before at any
+// moment, and that says nothing about whether it would answer.
+func (c *Client) Post(ctx context.Context, body []byte) (a Answer, none *outbox.Verdict) {
 	if unusable, ok := errors.AsType[*outbox.Unusable](c.Wrong); ok {
-		return later(unusable.Code, unusable.Reason)
+		v := later(unusable.Code, unusable.Reason)
+		return Answer{}, &v
 	}
-	v, stale := c.post(ctx, body)
+	a, none, stale := c.post(ctx, body)
 	if stale {
-		v, _ = c.post(ctx, body)
+		a, none, _ = c.post(ctx, body)
 	}
-	return v
+	return a, none
 }
 
 // post sends once. stale means that the connection had been used before and no byte of an answer
 // came on it.
-func (c *Client) post(ctx context.Context, body []byte) (v outbox.Verdict, stale bool) {
-	var reused, heard atomic.Bool
+func (c *Client) post(ctx context.Context, body []byte) (a Answer, none *outbox.Verdict, stale bool) {
+	var connecting, reused, heard atomic.Bool
+	failed := func(err error) *outbox.Verdict {
+		v := laterFor(CauseOf(ctx, err))
+		if v.Code == outbox.CodeTimeout && !connecting.Load() { // fewer would have been in time, perhaps
+			v.Outcome = outbox.Fewer
+		}
+		return &v
+	}
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn:              func(info httptrace.GotConnInfo) { reused.Store(info.Reused) },
+		GetConn:              func(string) { connecting.Store(true) },
+		GotConn:              func(info httptrace.GotConnInfo) { connecting.Store(false); reused.Store(info.Reused) },
 		GotFirstResponseByte: func() { heard.Store(true) },
 	})
 	request, err := http.NewRequestWithContext(traced, http.MethodPost, c.URL, bytes.NewReader(body))
 	if err != nil {
-		return later(outbox.CodeAddress, "the address cannot be read"), false
+		v := later(outbox.CodeAddress, "the address cannot be read")
+		return a, &v, false
 	}
 	maps.Copy(request.Header, c.Header)
 	response, err := c.Transport.RoundTrip(request)
 	if err != nil {
-		return laterFor(CauseOf(ctx, err)), reused.Load() && !heard.Load() && ctx.Err() == nil && !timedOut(err)
+		return a, failed(err), reused.Load() && !heard.Load() && ctx.Err() == nil && !timedOut(err)
 	}
 	defer response.Body.Close()
 	read, err := io.ReadAll(io.LimitReader(response.Body, answerLimit+1))
 	if err != nil {
-		return laterFor(CauseOf(ctx, err)), false
+		return a, failed(err), false
 	}
-	return c.Judge.judge(Answer{Status: response.StatusCode, Header: response.Header, Body: read}), false
+	return Answer{Status: response.StatusCode, Header: response.Header, Body: read}, nil, false
 }

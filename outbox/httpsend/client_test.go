@@ -181,15 +181,29 @@ func TestTheEndOfTheTimeEndsEveryWait(t *testing.T) {
 			c := client(serve(t, func(c net.Conn) { request(c); io.WriteString(c, partly) }))
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 			defer cancel()
-			if v := c.Send(ctx, nil); v.Outcome != outbox.Later || v.Code != outbox.CodeTimeout {
-				t.Errorf("the verdict is %+v, want %s", v, outbox.CodeTimeout)
+			if v := c.Send(ctx, nil); v.Outcome != outbox.Fewer || v.Code != outbox.CodeTimeout {
+				t.Errorf("the verdict is %+v, want fewer and %s: a smaller request may be answered in time", v, outbox.CodeTimeout)
 			}
 			ctx, cancel = context.WithCancel(t.Context())
 			cancel()
-			if v := c.Send(ctx, nil); v.Code != outbox.CodeInterrupted {
+			if v := c.Send(ctx, nil); v.Outcome != outbox.Later || v.Code != outbox.CodeInterrupted {
 				t.Errorf("after Ctrl-C the verdict is %+v, want %s: it says nothing about the server", v, outbox.CodeInterrupted)
 			}
 		})
+	}
+}
+
+func TestATimeoutBeforeThereIsAConnectionAsksForNothingSmaller(t *testing.T) {
+	c := client("http://server.invalid")
+	c.Transport.(*http.Transport).Proxy = nil
+	c.Transport.(*http.Transport).DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if v := c.Send(ctx, nil); v.Outcome != outbox.Later || v.Code != outbox.CodeTimeout {
+		t.Errorf("the verdict is %+v, want later and %s: behind a firewall that swallows everything size is no matter", v, outbox.CodeTimeout)
 	}
 }
 

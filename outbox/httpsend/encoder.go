@@ -7,12 +7,12 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// Limits of one request. PostHog's own is 500,000 bytes before compression; a server of one's own
-// is spared the same.
+// Limits in bytes before compression.
 const (
-	MaxMessages = 500
-	MaxBytes    = 450_000
-	// MaxMessage is the size of the largest message that is sent, in bytes before compression.
+	// MaxBytes is the size of the largest request. PostHog takes 20 MB on its old path, 50 on its new.
+	MaxBytes = 4 << 20
+	// MaxMessage is the size of the largest message that is sent: about what fits into one record of
+	// PostHog's queue, which has 1,000,000 with the properties quoted once more.
 	MaxMessage = 500_000
 )
 
@@ -35,7 +35,7 @@ func (e *Encoder) Encode(messages []outbox.Message) (body []byte, n int, err err
 		return nil, 0, nil
 	}
 	e.plain = append(e.plain[:0], e.Open...)
-	for n < min(len(messages), MaxMessages) {
+	for n < len(messages) {
 		before := len(e.plain)
 		if n > 0 {
 			e.plain = append(e.plain, ',')

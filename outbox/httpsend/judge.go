@@ -12,8 +12,8 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// answerLimit bounds what is read of an answer, in bytes. PostHog's own has 16.
-const answerLimit = 64 << 10
+// answerLimit bounds what is read of an answer, in bytes. PostHog's on 2,000 messages has 112,000.
+const answerLimit = 1 << 20
 
 // longestWait bounds a Retry-After: whatever a server says, somebody asks again within the hour.
 const longestWait = time.Hour
@@ -28,9 +28,8 @@ type Answer struct {
 // Judge says what an answer means.
 type Judge struct {
 	// Success judges an answer with a status from 200 to 299 that is no page and not too long.
-	// RetryAfter is filled in when the verdict is Later.
 	Success func(Answer) outbox.Verdict
-	// Refusals are the statuses by which the server says that it will never take the request.
+	// Refusals are the statuses by which the server says that it does not take the request as it is.
 	Refusals []int
 	Now      func() time.Time // for a Retry-After that is a date; nil: time.Now
 }
@@ -53,22 +52,28 @@ func Portal(status int) outbox.Verdict {
 	return laterFor(cause)
 }
 
-func (j Judge) judge(a Answer) outbox.Verdict {
+// Judge says what an answer means, and how long it asks to wait if it means later.
+func (j Judge) Judge(a Answer) outbox.Answer {
 	v := j.verdict(a)
-	if v.Outcome == outbox.Later {
-		now := time.Now
-		if j.Now != nil {
-			now = j.Now
-		}
-		v.RetryAfter = retryAfter(a.Header.Get("Retry-After"), now())
+	if v.Outcome != outbox.Later {
+		return outbox.Answer{Verdict: v}
 	}
-	return v
+	return outbox.Answer{Verdict: v, RetryAfter: j.RetryAfter(a)}
+}
+
+// RetryAfter is how long an answer asks to wait, at most an hour.
+func (j Judge) RetryAfter(a Answer) time.Duration {
+	now := time.Now
+	if j.Now != nil {
+		now = j.Now
+	}
+	return retryAfter(a.Header.Get("Retry-After"), now())
 }
 
 func (j Judge) verdict(a Answer) outbox.Verdict {
 	status := a.Status
 	with := " (" + httpStatus(status) + ")"
-	if cause, known := CauseOfAnswer(status, isPage(a) || isSuccess(status) && len(a.Body) > answerLimit); known {
+	if cause, known := CauseOfAnswer(status, a.IsPage() || isSuccess(status) && len(a.Body) > answerLimit); known {
 		return laterFor(cause)
 	}
 	switch {
@@ -83,15 +88,15 @@ func (j Judge) verdict(a Answer) outbox.Verdict {
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return outbox.Verdict{Outcome: outbox.NotAllowed, Code: outbox.CodeKey, Reason: "the key was not taken" + with}
 	case slices.Contains(j.Refusals, status):
-		return outbox.Verdict{Outcome: outbox.Refused, Code: outbox.CodeRefused, Reason: "refused" + with}
+		return outbox.Verdict{Outcome: outbox.Fewer, Code: outbox.CodeRefused, Reason: "refused" + with}
 	default:
 		return Unexpected(status)
 	}
 }
 
-// isPage tells a page for people, by its type or by its first character: no program that takes
+// IsPage tells a page for people, by its type or by its first character: no program that takes
 // events answers with one.
-func isPage(a Answer) bool {
+func (a Answer) IsPage() bool {
 	kind, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
 	if kind == "text/html" || kind == "application/xhtml+xml" {
 		return true

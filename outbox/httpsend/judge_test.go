@@ -41,7 +41,7 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 		code    string
 	}
 	later := func(code string) verdict { return verdict{outbox.Later, code} }
-	refused, notAllowed := verdict{outbox.Refused, outbox.CodeRefused}, verdict{outbox.NotAllowed, outbox.CodeKey}
+	fewer, notAllowed := verdict{outbox.Fewer, outbox.CodeRefused}, verdict{outbox.NotAllowed, outbox.CodeKey}
 	html := []string{"Content-Type", "text/html; charset=utf-8"}
 	tests := []struct {
 		name   string
@@ -54,9 +54,9 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 		{"the acknowledgement as a page", answer(200, `{"ok":true}`, html...), later(outbox.CodePortal)},
 		{"an endless success", answer(200, `{"ok":true}`+strings.Repeat(" ", answerLimit)), later(outbox.CodePortal)},
 		{"a network that wants a log-in", answer(511, ``), later(outbox.CodePortal)},
-		{"400", answer(400, `{"detail":"no"}`), refused},
-		{"400 without a body", answer(400, ``), refused},
-		{"413 in plain text", answer(413, `too large`, "Content-Type", "text/plain"), refused},
+		{"400", answer(400, `{"detail":"no"}`), fewer},
+		{"400 without a body", answer(400, ``), fewer},
+		{"413 in plain text", answer(413, `too large`, "Content-Type", "text/plain"), fewer},
 		{"a web server's 400, such as nginx's to plain HTTP at a TLS port", answer(400, page, html...), later(outbox.CodeForeign)},
 		{"a web server's 400 that does not say it is a page", answer(400, page), later(outbox.CodeForeign)},
 		{"a proxy's 413", answer(413, ``, html...), later(outbox.CodeForeign)},
@@ -82,7 +82,7 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := judge.judge(test.answer)
+			got := judge.Judge(test.answer)
 			if (verdict{got.Outcome, got.Code}) != test.want {
 				t.Errorf("the verdict is %+v, want %+v: a wrong one loses messages or blocks them", got, test.want)
 			}
@@ -93,7 +93,7 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 func TestNothingOfAnAnswerIsKept(t *testing.T) {
 	for _, status := range []int{200, 302, 400, 401, 404, 407, 413, 429, 500, 503} {
 		for _, body := range []string{`{"sentinel":"sentinel"}`, "<sentinel>"} {
-			v := judge.judge(answer(status, body, "Location", "sentinel", "Retry-After", "sentinel", "Content-Type", "sentinel"))
+			v := judge.Judge(answer(status, body, "Location", "sentinel", "Retry-After", "sentinel", "Content-Type", "sentinel"))
 			if strings.Contains(v.Reason+v.Code, "sentinel") {
 				t.Errorf("the reason for HTTP %d quotes the server: %s", status, v.Reason)
 			}
@@ -103,11 +103,11 @@ func TestNothingOfAnAnswerIsKept(t *testing.T) {
 
 func TestAWishToBeLeftAloneIsKeptWithEveryLater(t *testing.T) {
 	for _, status := range []int{408, 429, 500, 503, 404} {
-		if v := judge.judge(answer(status, ``, "Retry-After", "30")); v.RetryAfter != 30*time.Second {
+		if v := judge.Judge(answer(status, ``, "Retry-After", "30")); v.RetryAfter != 30*time.Second {
 			t.Errorf("after HTTP %d the wait is %s, want the 30 s that the server asked for", status, v.RetryAfter)
 		}
 	}
-	if v := judge.judge(answer(400, ``, "Retry-After", "30")); v.RetryAfter != 0 {
+	if v := judge.Judge(answer(400, ``, "Retry-After", "30")); v.RetryAfter != 0 {
 		t.Errorf("a refusal is followed by a wait of %s: the good half of a batch would wait for the bad one", v.RetryAfter)
 	}
 }
@@ -154,19 +154,19 @@ func FuzzJudge(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, status int, body, kind, after string) {
-		v := judge.judge(answer(status, body, "Content-Type", kind, "Retry-After", after))
+		v := judge.Judge(answer(status, body, "Content-Type", kind, "Retry-After", after))
 		foreign := strings.HasPrefix(strings.TrimSpace(body), "<") || strings.HasPrefix(kind, "text/html")
 		switch {
 		case v.Outcome == outbox.Accepted && (foreign || !isSuccess(status) || body != `{"ok":true}`):
 			t.Errorf("HTTP %d with %q counts as accepted: the messages would be lost", status, body)
-		case (v.Outcome == outbox.Refused || v.Outcome == outbox.NotAllowed) && foreign:
+		case (v.Outcome == outbox.Fewer || v.Outcome == outbox.NotAllowed) && foreign:
 			t.Errorf("HTTP %d with the page %q counts as the server's word", status, body)
 		case v.Outcome != outbox.Accepted && (v.Reason == "" || v.Code == ""):
 			t.Errorf("a message stays without anybody saying why: %+v", v)
 		case v.Outcome == 0, v.RetryAfter < 0, v.RetryAfter > time.Hour, v.Outcome != outbox.Later && v.RetryAfter > 0:
 			t.Errorf("the verdict is %+v", v)
 		}
-		if json.Valid([]byte(body)) && bytes.HasPrefix([]byte(body), []byte("{")) && kind == "application/json" && status == 400 && v.Outcome != outbox.Refused {
+		if json.Valid([]byte(body)) && bytes.HasPrefix([]byte(body), []byte("{")) && kind == "application/json" && status == 400 && v.Outcome != outbox.Fewer {
 			t.Errorf("a refusal in JSON is %+v", v)
 		}
 	})

@@ -16,8 +16,8 @@
 //	]
 //
 // An alias says that all messages of the distinct id in alias belong to distinct_id. A request has 1
-// to 500 messages in the order in which they were recorded, and at most 450,000 bytes before
-// compression; a single message may have 500,000. There is never more than one request under way.
+// to 2,000 messages in the order in which they were recorded, and at most 4 MiB before compression; a
+// single message may have 500,000 bytes. There is never more than one request under way.
 //
 // # What the server has to do
 //
@@ -27,10 +27,10 @@
 //   - a status from 200 to 299 acknowledges them all. With [Config].AckField the answer must also be
 //     a JSON object that has true or "ok" in that field, so that nobody else's success counts. A web
 //     page never counts.
-//   - 400, 413 or 422 refuses them all: the sender halves the batch until the bad message is alone,
-//     and gives that up. A web page refuses nothing.
+//   - 400, 413 or 422 refuses them all, and no answer in time is too much at once: the sender tries
+//     again with fewer, and gives up a message that is refused alone. A web page refuses nothing.
 //   - 401 or 403 means that the sender's credentials are not taken. Nothing is lost; the next run
 //     asks again.
-//   - anything else, or no answer, means later. A Retry-After in seconds or as a date is honoured, up
+//   - anything else, or nobody there, means later. A Retry-After in seconds or as a date is honoured, up
 //     to an hour. Redirects are not followed.
 package httpsink

@@ -81,8 +81,7 @@ func (s *Sink) Endpoint() string { return s.endpoint }
 // Check says what is wrong with the address.
 func (s *Sink) Check() error { return s.client.Wrong }
 
-// Encode makes a body of at most 500 messages and 450,000 bytes before compression. A single message
-// may have 500,000.
+// Encode makes a body of at most 4 MiB before compression. A single message may have 500,000 bytes.
 func (s *Sink) Encode(messages []outbox.Message) (body []byte, n int, err error) {
 	return s.encoder.Encode(messages)
 }
@@ -90,9 +89,9 @@ func (s *Sink) Encode(messages []outbox.Message) (body []byte, n int, err error)
 // Wire returns a message as the server gets it.
 func (s *Sink) Wire(m outbox.Message) (json.RawMessage, error) { return s.encoder.Wire(m) }
 
-// Send posts a body that Encode has made.
-func (s *Sink) Send(ctx context.Context, body []byte) outbox.Verdict {
-	return s.client.Send(ctx, body)
+// Send posts a body that Encode has made. There is one verdict for all its messages.
+func (s *Sink) Send(ctx context.Context, r outbox.Request) outbox.Answer {
+	return s.client.Send(ctx, r.Body)
 }
 
 // acknowledgement judges a success by the field, if there is one.

@@ -46,7 +46,7 @@ func TestTheWireFormIsTheDocumentedOne(t *testing.T) {
 	if err != nil || n != 2 {
 		t.Fatal(n, err)
 	}
-	if v := sink.Send(t.Context(), encoded); v.Outcome != outbox.Accepted {
+	if v := sink.Send(t.Context(), outbox.Request{Body: encoded}); v.Outcome != outbox.Accepted {
 		t.Fatalf("the verdict is %+v", v)
 	}
 	const want = `[{"uuid":"0190a3c0-0000-7000-8000-000000000001","kind":"capture","event":"greeted","distinct_id":"ada",` +
@@ -97,9 +97,9 @@ func TestWhatTheServersAnswerMeans(t *testing.T) {
 		{"no JSON", "kept", 200, `kept`, outbox.Later},
 		{"an array", "kept", 200, `[true]`, outbox.Later},
 		{"nothing", "kept", 204, ``, outbox.Later},
-		{"400", "", 400, `{}`, outbox.Refused},
-		{"413", "", 413, ``, outbox.Refused},
-		{"422", "", 422, `no`, outbox.Refused},
+		{"400", "", 400, `{}`, outbox.Fewer},
+		{"413", "", 413, ``, outbox.Fewer},
+		{"422", "", 422, `no`, outbox.Fewer},
 		{"422 as a page", "", 422, page, outbox.Later},
 		{"401", "", 401, ``, outbox.NotAllowed},
 		{"404", "", 404, ``, outbox.Later},
@@ -114,7 +114,7 @@ func TestWhatTheServersAnswerMeans(t *testing.T) {
 				io.WriteString(w, test.body)
 			}))
 			defer server.Close()
-			v := httpsink.New(httpsink.Config{URL: server.URL, AckField: test.field}).Send(t.Context(), nil)
+			v := httpsink.New(httpsink.Config{URL: server.URL, AckField: test.field}).Send(t.Context(), outbox.Request{})
 			if v.Outcome != test.want || (v.Outcome == outbox.Later) != (v.RetryAfter == 7*time.Second) {
 				t.Errorf("the verdict is %+v, want outcome %d, and a wait only with later", v, test.want)
 			}
@@ -156,7 +156,7 @@ func TestAWrongAddressIsToldBeforeAnythingIsSent(t *testing.T) {
 		if err := sink.Check(); !errors.As(err, &unusable) || !strings.Contains(err.Error(), "https://") || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%q: %v, want what a right one looks like", url, err)
 		}
-		if v := sink.Send(t.Context(), nil); v.Code != outbox.CodeAddress || sink.Endpoint() != "" {
+		if v := sink.Send(t.Context(), outbox.Request{}); v.Code != outbox.CodeAddress || sink.Endpoint() != "" {
 			t.Errorf("%q: %+v at %q", url, v, sink.Endpoint())
 		}
 	}

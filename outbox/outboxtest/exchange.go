@@ -2,214 +2,257 @@ package outboxtest
 
 import (
 	"bytes"
+	"cmp"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"math"
+	"net"
 	"net/http"
-	"slices"
+	"regexp"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
-// elsewhere is where redirects lead: a page that says Ok to everything and keeps nothing.
-const elsewhere = "/elsewhere"
-
-// Request is one HTTP request, whatever came of it.
-type Request struct {
-	// Number counts from 1 in the order in which requests began.
-	Number int
-	// Method, Host and Path are those of the request line. Host is the host that the sender
-	// meant, also when it used this server as its HTTP proxy.
-	Method, Host, Path string
-	// Token is the project key of the batch.
-	Token string
-	// Bytes is the size of the body as it was sent, Gzip whether it was compressed.
-	Bytes int
-	Gzip  bool
-	// Events is the number of messages in the batch as far as it could be read, Committed
-	// the number of those that were kept, repeats included.
-	Events, Committed int
-	// Fault is what the script had for the request, [Fault.Commit] included.
-	Fault Fault
-	// Status is what was answered, 0 for a request without an answer.
-	Status int
-	// Refusal is why the server itself refused the request, if it did. Then Fault was not
-	// acted out.
-	Refusal string
-	// Begun is when the headers had been read, Ended when the last bytes of the answer were
-	// about to be sent or the client had left; zero while that goes on.
-	Begun, Ended time.Time
-}
+const page = `<!DOCTYPE html><html><h1>Free WiFi</h1><form method="post"><button>Accept</button></form></html>`
 
 // exchange is one request while it is served.
 type exchange struct {
-	server  *Server
-	writer  http.ResponseWriter
-	request *http.Request
+	*Server
+	w       http.ResponseWriter
+	r       *http.Request
+	told    settings
 	closing <-chan struct{}
-	flight  *flight
 	record  Request
-	latency time.Duration
-	cut     bool // the connection is reset instead of all else
+	v1      bool
+	results map[string]map[string]string // capture v1's, by uuid
 }
 
-// ServeHTTP serves POST /batch/, and every other path with 404.
+// ServeHTTP serves both protocols, and every other path with 404.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := s.begin(w, r)
-	defer x.over()
-	if r.URL.Path == elsewhere || r.Referer() != "" {
-		s.violate(fmt.Sprintf("request %d follows a redirect to %s", x.record.Number, r.URL.Path))
-	}
-	fault, _ := findMode(x.record.Fault.Mode)
-	switch {
-	case x.cut:
-		x.record.Refusal = "it came on a connection that was used before"
-		x.answered(mode{play: (*exchange).reset})
-	case r.URL.Path == elsewhere:
-		x.answered(mode{status: http.StatusOK, play: (*exchange).ok})
-	case fault.play != nil && !fault.commits: // such a fault does not get as far as the end of the body
-		x.answered(fault)
-	default:
-		x.serve(fault)
-	}
-}
-
-// serve is for a request that is read to its end.
-func (x *exchange) serve(fault mode) {
+	x := &exchange{Server: s, w: w, r: r, results: map[string]map[string]string{}}
+	x.begin()
+	defer x.land()
+	fault := x.record.Fault
 	body, err := x.read()
 	if err != nil {
-		x.record.Refusal = fmt.Sprintf("the body broke off: %v", err)
-		x.answered(mode{play: (*exchange).hangUp})
-		return
+		x.record.Refusal, fault = "the body broke off", "close"
+	} else if no, refused := errors.AsType[*refusal](x.receive(body)); refused {
+		x.record.Refusal, fault = no.reason, Fault(strconv.Itoa(no.status))
 	}
-	no := x.receive(body)
-	x.wait(x.latency)
-	switch {
-	case no != nil:
-		x.record.Refusal = no.reason
-		x.answered(mode{status: no.status, play: (*exchange).refused})
-	case fault.play != nil:
-		x.answered(fault)
-	default:
-		x.answered(mode{status: http.StatusOK, play: (*exchange).ok})
-	}
+	x.wait(x.told.latency + time.Duration(x.record.Events)*x.told.each)
+	x.answer(fault)
 }
 
-// begin gives the request its number and its fault, and notes whether it overlaps another.
-func (s *Server) begin(w http.ResponseWriter, r *http.Request) *exchange {
-	s.mu.Lock()
-	select {
-	case <-s.closing: // Close must find an end of requests
-		s.mu.Unlock()
-		panic(http.ErrAbortHandler)
-	default:
-	}
-	x := &exchange{server: s, writer: w, request: r, closing: s.closing, latency: s.latency}
-	x.cut = reused(r) && s.cutReused
-	x.record = Request{
-		Number: len(s.requests) + 1, Method: r.Method, Host: r.Host, Path: r.URL.Path, Begun: s.now(),
-	}
-	if r.URL.Path != elsewhere && !x.cut {
-		x.record.Fault = s.script.next()
-	}
-	x.flight = newFlight(x.record.Number, r.Context())
-	others := s.flights
-	s.flights = append(slices.Clip(others), x.flight)
-	s.requests = append(s.requests, x.record)
-	s.happened()
-	s.mu.Unlock()
+// begin gives the request its number and its fault.
+func (x *exchange) begin() {
+	x.do(func() {
+		x.told, x.closing, x.v1 = x.set, x.Server.closing, x.r.URL.Path == v1Path && !x.set.withoutV1
+		x.record = Request{Number: len(x.requests) + 1, Path: x.r.URL.Path, Begun: time.Now(), Fault: x.set.then}
+		if x.set.same != "" && x.r.URL.Path != v1Path {
+			x.record.Fault = x.set.same
+		} else if len(x.set.once) > 0 {
+			x.record.Fault, x.set.once = x.set.once[0], x.set.once[1:]
+		}
+		if x.set.same = ""; x.r.URL.Path == v1Path {
+			x.set.same = x.record.Fault
+		}
+		x.requests = append(x.requests, x.record)
+	})
+}
 
-	for _, other := range others {
-		if other.stillOn() {
-			s.violate(fmt.Sprintf("request %d began while request %d was still being served", x.record.Number, other.number))
+// pass notes how far the request has come, and stops there if a test wants that.
+func (x *exchange) pass(at Point) {
+	var p *Pause
+	x.do(func() {
+		x.requests[x.record.Number-1] = x.record
+		if waiting := x.pauses[at]; len(waiting) > 0 {
+			p, x.pauses[at] = waiting[0], waiting[1:]
+		}
+	})
+	if p != nil {
+		p.reached <- x.record
+		select {
+		case <-p.release:
+		case <-x.closing:
 		}
 	}
-	return x
-}
-
-// receive understands the body and keeps the batch, unless the fault forbids that.
-func (x *exchange) receive(body []byte) *refusal {
-	b, bad := parseBatch(body, x.server.now())
-	x.record.Bytes, x.record.Gzip = len(body), isGzip(body)
-	x.record.Token, x.record.Events = b.token, len(b.messages)
-	x.save()
-	x.pass(AfterRead)
-	if x.record.Fault != (Fault{}) && !x.record.Fault.Commit {
-		return nil
-	}
-	if no := x.misdirected(); no != nil {
-		return no
-	}
-	if bad != nil {
-		return bad
-	}
-	kept, no := x.server.keep(b, x.record.Number)
-	if x.record.Committed = kept; kept > 0 {
-		x.save()
-		x.pass(AfterCommit)
-	}
-	return no
-}
-
-// read reads the body to its end. It allocates once when the client has told the length.
-func (x *exchange) read() ([]byte, error) {
-	length := min(max(0, x.request.ContentLength), maxBody)
-	body := bytes.NewBuffer(make([]byte, 0, length+bytes.MinRead))
-	_, err := body.ReadFrom(io.LimitReader(x.request.Body, maxBody+1))
-	return body.Bytes(), err
-}
-
-// misdirected refuses what is no POST to /batch/.
-func (x *exchange) misdirected() *refusal {
-	if strings.TrimSuffix(x.request.URL.Path, "/") != "/batch" {
-		return refuse(http.StatusNotFound, "there is nothing at %s, batches go to /batch/", x.request.URL.Path)
-	}
-	if x.request.Method != http.MethodPost {
-		return refuse(http.StatusMethodNotAllowed, "%s is not how a batch is sent", x.request.Method)
-	}
-	return nil
-}
-
-// answered acts an answer out, after it was noted and a test had its chance to stop it.
-func (x *exchange) answered(answer mode) {
-	x.record.Status = answer.status
-	x.save()
-	x.server.watching().answering(x.record)
-	x.pass(BeforeAnswer)
-	answer.play(x)
-}
-
-// over ends the request for the log. It is called before the last bytes are sent: a client
-// that has them may begin the next request before this handler returns. Only the first call
-// counts.
-func (x *exchange) over() {
-	if !x.record.Ended.IsZero() {
-		return
-	}
-	x.record.Ended = x.server.now()
-	x.save()
-	x.server.land(x.flight)
-}
-
-func (x *exchange) save() {
-	s := x.server
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.requests[x.record.Number-1] = x.record
-	s.happened()
 }
 
 // wait lets d pass. It returns false as soon as the client has left or the server closes.
 func (x *exchange) wait(d time.Duration) bool {
-	if d <= 0 {
-		return true
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
-		return true
-	case <-x.request.Context().Done():
+	case <-x.r.Context().Done():
 	case <-x.closing:
+	case <-time.After(d):
 	}
-	return false
+	return x.r.Context().Err() == nil
+}
+
+// land ends the request for the log, and looks whether another one has begun meanwhile. It is called
+// before the last bytes are sent: a client that has them may begin the next request before the handler
+// returns. Only the first call counts.
+func (x *exchange) land() {
+	if !x.record.Ended.IsZero() {
+		return
+	}
+	x.record.Ended = time.Now()
+	x.pass("")
+	if n := x.record.Number; len(x.Requests()) > n && x.wait(2*time.Second) { // in which the client is noticed that has left
+		x.violate(fmt.Sprintf("request %d began while request %d was still being served", n+1, n))
+	}
+}
+
+// read reads the body to its end, or to where a fault comes in between.
+func (x *exchange) read() ([]byte, error) {
+	var body bytes.Buffer
+	if x.record.Fault == "reset-in-body" {
+		_, err := io.CopyN(io.Discard, x.r.Body, max(1, x.r.ContentLength/2))
+		return nil, err
+	}
+	for chunk := int64(x.told.rate / 20); chunk > 0 && x.wait(time.Second/20); { // a slow line
+		if _, err := io.CopyN(&body, x.r.Body, chunk); err != nil {
+			break // at its end, perhaps: the next read knows
+		}
+	}
+	_, err := body.ReadFrom(io.LimitReader(x.r.Body, maxPlain+1))
+	return body.Bytes(), err
+}
+
+// receive understands the body and keeps what is good of it, unless the fault forbids that.
+func (x *exchange) receive(body []byte) (err error) {
+	var c capture
+	switch {
+	case !x.v1 && strings.TrimSuffix(x.r.URL.Path, "/") != "/batch":
+		err = &refusal{http.StatusNotFound, "there is nothing at " + x.r.URL.Path}
+	case x.r.Method != http.MethodPost:
+		err = &refusal{http.StatusMethodNotAllowed, x.r.Method + " is not how events are sent"}
+	case x.v1:
+		c, err = readV1(x.r.Header, body)
+	default:
+		c, err = readBatch(body)
+	}
+	x.record.Events = len(c.messages)
+	x.pass(AfterRead)
+	if x.record.Fault != "" && !x.record.Fault.commits() {
+		return nil
+	}
+	if err == nil {
+		err = x.keep(c)
+	}
+	return err
+}
+
+// keep keeps what is good, and what a test wants to be kept, and has the results.
+func (x *exchange) keep(c capture) (err error) {
+	var kept []Commit
+	for i, m := range c.messages {
+		word, commit := strings.CutPrefix(cmp.Or(c.results[i], x.told.results(m), "ok"), commitPrefix)
+		word, tag, _ := strings.Cut(word, ":")
+		if !x.v1 && word == "drop" {
+			if err = badRequest("message %d: %s", i+1, tag); tag == "event_too_big" {
+				err = &refusal{http.StatusRequestEntityTooLarge, err.Error()}
+				break
+			}
+			return err
+		}
+		if !x.v1 || commit || word == "ok" || word == "warning" {
+			kept = append(kept, Commit{Message: m, Request: x.record.Number, Seq: i + 1})
+		}
+		if word == "retry" {
+			x.w.Header().Set("Retry-After", "1")
+		}
+		if word != "none" {
+			x.results[m.UUID] = map[string]string{"result": word, "details": tag}
+		}
+	}
+	var wrong []string
+	x.do(func() { wrong = x.ledger.add(kept) })
+	for _, c := range kept {
+		x.told.watch(c)
+	}
+	x.violate(wrong...)
+	if x.record.Committed = len(kept); len(kept) > 0 {
+		x.pass(AfterCommit)
+	}
+	return err
+}
+
+// answer acts a fault out, or answers as a healthy server does.
+func (x *exchange) answer(fault Fault) {
+	mode, kind, body, missing := fault.Mode(), "application/json", `{"status": "Ok"}`, 0
+	status := cmp.Or(fault.status(), http.StatusOK)
+	if results, err := json.Marshal(x.results); x.v1 && err == nil {
+		body = `{"results":` + string(results) + `}`
+	}
+	switch {
+	case mode == "hang" || mode == "close" || strings.HasPrefix(mode, "reset-"):
+		status = 0
+	case mode == "short-body":
+		missing = 10
+	case mode == "portal" || strings.HasPrefix(mode, "page-"):
+		kind, body = "text/html; charset=utf-8", page
+	case mode == "quota-limited" && x.v1:
+		status, body = http.StatusTooManyRequests, refusalBody("billing_limit_exceeded")
+	case mode == "quota-limited":
+		body = `{"status": "Ok", "quota_limited": ["events"]}`
+	case status >= 400 && x.v1 && status != http.StatusNotFound && status != http.StatusMethodNotAllowed:
+		body = refusalBody(cmp.Or(x.record.Refusal, http.StatusText(status)))
+	case status >= 300:
+		kind, body = "text/plain", cmp.Or(x.record.Refusal, http.StatusText(status))
+	}
+	x.record.Status = status
+	x.pass("")
+	x.told.watch(x.record)
+	x.pass(BeforeAnswer)
+	if mode == "hang" {
+		x.wait(math.MaxInt64)
+	}
+	x.land()
+	if strings.HasPrefix(mode, "reset-") { // the rude way: the client gets ECONNRESET
+		conn, _, err := http.NewResponseController(x.w).Hijack()
+		if tcp, ok := conn.(*net.TCPConn); ok && err == nil {
+			tcp.SetLinger(0)
+			tcp.Close()
+			return
+		}
+	}
+	if status == 0 { // also a reset over TLS
+		panic(http.ErrAbortHandler) // net/http's way to close without an answer and without a log line
+	}
+	h := x.w.Header()
+	h["Content-Type"], h["Content-Length"], h["Location"] = []string{kind}, []string{strconv.Itoa(len(body) + missing)}, []string{"/elsewhere"}
+	if wait := fault.retryAfter(); wait != "" {
+		h["Retry-After"] = []string{wait}
+	}
+	x.w.WriteHeader(status)
+	io.WriteString(x.w, body) // a client that has left is no concern of the server's
+}
+
+// refusalBody is capture v1's.
+func refusalBody(tag string) string {
+	return fmt.Sprintf(`{"error":%q,"error_description":"","error_uri":"https://posthog.com/docs/api"}`, tag)
+}
+
+// Counting accepts everything, by both protocols, after the latency, and adds up in messages what was in
+// it. It is for benchmarks: a [Server] looks at every message, which takes longer than to send it.
+func Counting(messages *atomic.Int64, latency time.Duration) http.Handler {
+	uuids := regexp.MustCompile(`"uuid":("[^"]*")`)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var content bytes.Buffer
+		if body, err := gzip.NewReader(r.Body); err == nil {
+			content.ReadFrom(body) // what is cut has no receipt
+		}
+		var results []string
+		for _, id := range uuids.FindAllSubmatch(content.Bytes(), -1) {
+			results = append(results, string(id[1])+`:{"result":"ok"}`)
+		}
+		messages.Add(int64(len(results)))
+		time.Sleep(latency)
+		io.WriteString(w, `{"status":"Ok","results":{`+strings.Join(results, ",")+`}}`)
+	})
 }

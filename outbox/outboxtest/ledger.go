@@ -2,25 +2,44 @@ package outboxtest
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
 )
 
-// Commit is one message that was kept. A message that is sent twice is two commits and one
-// event.
+// Message is one event of a request as PostHog understands it.
+type Message struct {
+	UUID       string // in the usual lower-case form
+	Event      string // $create_alias for an alias
+	DistinctID string // whom the event belongs to; of an alias the principal, the id that is kept
+	Alias      string // of an alias, the anon id that it merges into DistinctID
+	Timestamp  time.Time
+	Raw        json.RawMessage // the event byte by byte as it was sent; it must not be changed
+
+	personless bool // its person profile is switched off
+	timeless   bool // PostHog may give it another time
+}
+
+// IsAlias says whether the message is an alias and no event.
+func (m Message) IsAlias() bool { return m.Event == "$create_alias" }
+
+// Properties returns the event's properties, decoded anew by each call, numbers as float64.
+func (m Message) Properties() map[string]any {
+	event := struct {
+		Properties map[string]any `json:"properties"`
+	}{map[string]any{}}
+	_ = json.Unmarshal(m.Raw, &event) // it was read on arrival
+	return event.Properties
+}
+
+// Commit is one message that was kept. A message that is sent twice is two commits and one event.
 type Commit struct {
 	Message
-	// Token is the project key it was sent with.
-	Token string
-	// Request is the number of the request that brought it, Seq its place in the batch. Both
-	// count from 1.
-	Request, Seq int
-	// Repeat says that PostHog folds it into an earlier commit.
-	Repeat bool
+	Request, Seq int  // the number of the request that brought it and its place there, from 1
+	Repeat       bool // PostHog folds it into an earlier commit
 }
 
 // String names the commit in a violation.
@@ -30,143 +49,112 @@ func (c Commit) String() string {
 
 // folds says whether PostHog takes the two, which have the same uuid, for one event.
 func (c Commit) folds(other Commit) bool {
-	day := func(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
-	return c.Event == other.Event && c.DistinctID == other.DistinctID && day(c.Timestamp) == day(other.Timestamp)
+	return c.Event == other.Event && c.DistinctID == other.DistinctID &&
+		c.Timestamp.Format(time.DateOnly) == other.Timestamp.Format(time.DateOnly)
+}
+
+// isNoAlias says whether PostHog drops an alias that it has accepted. The ids that it refuses in merges
+// come from mistakes and would melt strangers into one person. The list is PostHog's own.
+func (c Commit) isNoAlias() bool {
+	refused := []string{
+		"", "[object object]", "nan", "none", "null", "0", "anonymous", "guest", "distinctid", "distinct_id", "id",
+		"not_authenticated", "email", "undefined", "true", "false",
+	}
+	bare := func(id string) string { return strings.ToLower(strings.Trim(strings.TrimSpace(id), `'"`)) }
+	return c.personless || c.Alias == c.DistinctID || slices.Contains(refused, bare(c.Alias)) || slices.Contains(refused, bare(c.DistinctID))
 }
 
 // ledger is what the server has kept. Its commits are only ever appended.
 type ledger struct {
-	commits  []Commit
-	projects map[string]*project // by token
-	aliases  []int               // the first alias of each anon id, as places in commits
-}
-
-// project is what belongs to one token. Projects know nothing of each other.
-type project struct {
-	first   map[uuid.UUID]int   // the first commit of each uuid
-	again   map[uuid.UUID][]int // its other commits, which are rare
+	commits []Commit
+	sent    map[string][]int // by uuid, as places in commits
 	persons map[string]*person
 }
 
 // person is one distinct id.
 type person struct {
-	commits []int // places in the ledger
-	merged  bool  // it is the anon id of an alias that counts
-	alias   int   // the first such alias, if merged
-	head    bool  // it is the principal of such an alias
+	commits []int   // places in the ledger
+	merged  *Commit // the first alias that counts of which it is the anon id
+	head    bool    // it is the principal of such an alias
 }
 
-func newLedger() ledger { return ledger{projects: map[string]*project{}} }
-
-func (l *ledger) project(token string) *project {
-	p := l.projects[token]
-	if p == nil {
-		p = &project{first: map[uuid.UUID]int{}, again: map[uuid.UUID][]int{}, persons: map[string]*person{}}
-		l.projects[token] = p
+func (l *ledger) person(id string) *person {
+	if l.persons[id] == nil {
+		l.persons[id] = &person{}
 	}
-	return p
+	return l.persons[id]
 }
 
-func (p *project) person(id string) *person {
-	who := p.persons[id]
-	if who == nil {
-		who = &person{}
-		p.persons[id] = who
+// add appends commits, notes which are repeats, and returns what is wrong with them, or becomes wrong by
+// them.
+func (l *ledger) add(commits []Commit) (wrong []string) {
+	for i := range commits {
+		c, at := &commits[i], len(l.commits)
+		owner, sent := l.person(c.DistinctID), l.sent[c.UUID]
+		if len(sent) > 0 && !bytes.Equal(l.commits[sent[0]].Raw, c.Raw) { // one of the two was not what had happened
+			wrong = append(wrong, fmt.Sprintf("the uuid %s came in request %d and again in request %d with other content: %s, %s",
+				c.UUID, l.commits[sent[0]].Request, c.Request, l.commits[sent[0]].Raw, c.Raw))
+		}
+		c.Repeat = slices.ContainsFunc(sent, func(i int) bool { return c.folds(l.commits[i]) })
+		switch {
+		case c.Repeat:
+		case c.IsAlias():
+			wrong = append(wrong, l.judgeAlias(l.person(c.Alias), owner, *c)...)
+		default:
+			wrong = append(wrong, judgeProfile(owner, *c)...)
+		}
+		if c.timeless {
+			wrong = append(wrong, fmt.Sprintf("%v lacks disable_skew_correction, so PostHog may give it another time", c))
+		}
+		l.commits = append(l.commits, *c)
+		l.sent[c.UUID], owner.commits = append(sent, at), append(owner.commits, at)
 	}
-	return who
-}
-
-// add appends a commit and returns what is wrong with it.
-func (l *ledger) add(c Commit) []string {
-	p, at := l.project(c.Token), len(l.commits)
-	var wrong []string
-	if first, sent := p.first[c.key]; sent {
-		wrong = contentChanged(l.commits[first], c)
-		c.Repeat = c.folds(l.commits[first]) ||
-			slices.ContainsFunc(p.again[c.key], func(i int) bool { return c.folds(l.commits[i]) })
-		p.again[c.key] = append(p.again[c.key], at)
-	} else {
-		p.first[c.key] = at
-	}
-	who := p.person(c.DistinctID)
-	if !c.Repeat {
-		wrong = append(wrong, l.judge(p, who, c)...)
-	}
-	l.commits = append(l.commits, c)
-	who.commits = append(who.commits, at)
 	return wrong
 }
 
-// keep appends a batch to the log, as far as the poison lets it, and tells the watcher.
-func (s *Server) keep(b batch, request int) (kept int, no *refusal) {
-	s.mu.Lock()
-	poison := s.poison
-	s.mu.Unlock()
-	messages, no := pick(b.messages, poison)
-
-	s.mu.Lock()
-	watcher, from := s.watcher, len(s.ledger.commits)
-	var wrong []string
-	for i, m := range messages {
-		wrong = append(wrong, s.ledger.add(Commit{
-			Message: m, Token: b.token, Request: request, Seq: i + 1,
-		})...)
+// judgeProfile compares an event's person profile with what the alias graph knows of its owner: the
+// profile is on for a principal and off for an anon id. Of an id that is in no alias nothing can be said.
+func judgeProfile(owner *person, c Commit) []string {
+	switch {
+	case owner.head && c.personless:
+		return []string{fmt.Sprintf("%v has its person profile switched off, but its owner is a principal", c)}
+	case owner.merged != nil && !owner.head && !c.personless:
+		return []string{fmt.Sprintf("%v has its person profile switched on, but its owner is an anon id", c)}
 	}
-	commits := s.ledger.commits[from:]
-	s.happened()
-	s.mu.Unlock()
-
-	for _, c := range commits {
-		watcher.committed(c)
-	}
-	s.violate(wrong...)
-	return len(messages), no
+	return nil
 }
 
-// contentChanged compares a message that is sent again with what was sent first, byte by
-// byte: whatever differs, one of the two was not what had happened.
-func contentChanged(first, c Commit) []string {
-	if bytes.Equal(first.Raw, c.Raw) {
-		return nil
+// judgeAlias enters an alias into the graph, unless PostHog drops it. The events of both that were kept
+// before are judged now: an event of the principal that happened with the alias or after it had to wait
+// for it. An older one is from an earlier login and in its place.
+func (l *ledger) judgeAlias(anon, principal *person, c Commit) (wrong []string) {
+	if c.isNoAlias() {
+		return []string{fmt.Sprintf("PostHog drops the alias of %q to %q in request %d", c.Alias, c.DistinctID, c.Request)}
 	}
-	return []string{fmt.Sprintf("the uuid %s came in request %d and again in request %d with other content: %s",
-		c.UUID, first.Request, c.Request, difference(first.Raw, c.Raw))}
-}
-
-// difference names the members in which two event objects differ, for a person.
-func difference(a, b []byte) string {
-	names := differing(a, b, "")
-	if len(names) == 0 {
-		return "the order or the spacing of its JSON"
+	// Merges that cannot be undone: a second alias of one anon id, and a chain.
+	if first := anon.merged; first != nil {
+		wrong = append(wrong, fmt.Sprintf("the anon id %s was aliased to %s in request %d and again, to %s, in request %d",
+			c.Alias, first.DistinctID, first.Request, c.DistinctID, c.Request))
 	}
-	return strings.Join(names, ", ")
-}
-
-func differing(a, b []byte, prefix string) []string {
-	was, is := object(a), object(b)
-	var names []string
-	for key, value := range was {
-		switch {
-		case bytes.Equal(value, is[key]):
-		case key == "properties":
-			names = append(names, differing(value, is[key], "properties.")...)
-		default:
-			names = append(names, prefix+key)
+	if anon.head {
+		wrong = append(wrong, fmt.Sprintf("%s is a principal, and request %d aliased it to %s", c.Alias, c.Request, c.DistinctID))
+	}
+	if principal.merged != nil {
+		wrong = append(wrong, fmt.Sprintf("%s is an anon id that was aliased, and request %d made it the principal of %s", c.DistinctID, c.Request, c.Alias))
+	}
+	anon.merged, principal.head = cmp.Or(anon.merged, &c), true
+	for _, who := range []*person{anon, principal} {
+		for _, at := range who.commits {
+			earlier := l.commits[at]
+			if earlier.IsAlias() || earlier.Repeat {
+				continue
+			}
+			if who == principal && !earlier.Timestamp.Before(c.Timestamp) {
+				wrong = append(wrong, fmt.Sprintf("%v was kept before the alias of %s to it (request %d, message %d)",
+					earlier, c.Alias, c.Request, c.Seq))
+			}
+			wrong = append(wrong, judgeProfile(who, earlier)...)
 		}
 	}
-	for key := range is {
-		if was[key] == nil {
-			names = append(names, prefix+key)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-func object(raw []byte) map[string][]byte {
-	all := map[string][]byte{}
-	for key, value := range members(raw) {
-		all[key] = value
-	}
-	return all
+	return wrong
 }

@@ -1,6 +1,5 @@
 package outboxtest_test
 
-import "syscall"
+import "golang.org/x/sys/windows"
 
-// errReset is what the client of a connection that was reset gets to see.
-const errReset = syscall.WSAECONNRESET
+const errReset = windows.WSAECONNRESET

@@ -1,160 +1,189 @@
 package outboxtest
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// Server is the fake endpoint: an http.Handler with a memory, which can also listen by
-// itself. All methods can be called at any time from any goroutine, while requests are
-// being served, too.
+// Server is the fake endpoint: an http.Handler with a memory, which can also listen by itself. All
+// methods can be called at any time from any goroutine, while requests are being served, too.
 type Server struct {
-	now func() time.Time
+	// ErrorLog is told of connections that fail before they are a request, such as a TLS handshake.
+	ErrorLog *log.Logger
 
 	mu         sync.Mutex
+	set        settings
 	ledger     ledger
 	requests   []Request
-	flights    []*flight
 	violations []string
-	said       map[string]bool // violations, so that each is reported once
-	script     Script
-	latency    time.Duration
-	cutReused  bool
-	poison     func(Message) int
-	watcher    Watcher
 	pauses     map[Point][]*Pause
 	changed    chan struct{} // closed and replaced whenever something has happened
 	closing    chan struct{} // closed by Close, replaced by Listen
-	listening  listening
+	http       *httptest.Server
+	url        string
 }
+
+// settings are what the server was told to do.
+type settings struct {
+	once          []Fault
+	then, same    Fault // same is that of a request by capture v1, for the one to /batch/ that may follow
+	latency, each time.Duration
+	rate          int
+	withoutV1     bool
+	results       func(Message) string
+	watch         func(any)
+}
+
+// Request is one HTTP request, whatever came of it.
+type Request struct {
+	Number            int // from 1, in the order in which requests began
+	Path              string
+	Events, Committed int       // that it brought as far as it could be read, and that were kept, repeats included
+	Fault             Fault     // that the script had for it
+	Status            int       // of the answer, 0 without one
+	Refusal           string    // why the server itself refused the request, if it did; then Fault was not acted out
+	Begun, Ended      time.Time // headers read; last bytes about to be sent or client gone, zero before that
+}
+
+// Point is a place in the life of a request at which a test can hold it.
+type Point string
+
+// The points. A request that keeps nothing does not pass AfterCommit.
+const (
+	AfterRead    Point = "after read"    // the whole body has been read and nothing was done with it
+	AfterCommit  Point = "after commit"  // the events have been kept and nothing was answered
+	BeforeAnswer Point = "before answer" // the first byte of the answer comes next, or the fault instead of it
+)
+
+// Pause holds one request at a point.
+type Pause struct {
+	reached chan Request
+	release chan struct{}
+	once    sync.Once
+}
+
+// Reached delivers the request once it waits.
+func (p *Pause) Reached() <-chan Request { return p.reached }
+
+// Release lets the request go on, or not stop at all. It can be called more than once.
+func (p *Pause) Release() { p.once.Do(func() { close(p.release) }) }
 
 // New returns a healthy server that does not listen yet.
 func New() *Server {
 	return &Server{
-		now:     time.Now,
-		ledger:  newLedger(),
-		said:    map[string]bool{},
-		pauses:  map[Point][]*Pause{},
-		changed: make(chan struct{}),
-		closing: make(chan struct{}),
+		ErrorLog: log.New(io.Discard, "", 0),
+		set:      settings{watch: func(any) {}, results: func(Message) string { return "" }},
+		ledger:   ledger{sent: map[string][]int{}, persons: map[string]*person{}},
+		pauses:   map[Point][]*Pause{}, changed: make(chan struct{}), closing: make(chan struct{}),
 	}
 }
 
 // Start returns a server that listens on a free port of 127.0.0.1 until the test ends.
 func Start(tb testing.TB) *Server {
 	tb.Helper()
-	return start(tb, (*Server).Listen)
-}
-
-// StartTLS is [Start] with TLS and a certificate that nobody knows, see [Server.CAPEM].
-func StartTLS(tb testing.TB) *Server {
-	tb.Helper()
-	return start(tb, (*Server).ListenTLS)
-}
-
-func start(tb testing.TB, listen func(*Server, string) error) *Server {
-	tb.Helper()
 	s := New()
-	if err := listen(s, "127.0.0.1:0"); err != nil {
+	if err := s.Listen("127.0.0.1:0"); err != nil {
 		tb.Fatalf("start the fake capture endpoint: %v", err)
 	}
 	tb.Cleanup(s.Close)
 	return s
 }
 
-// SetFaults makes each of the next requests fail in one of these ways, in this order, and
-// all later ones succeed. Without arguments the server is healthy at once. For a burst use
-// slices.Repeat. It panics when a fault does not exist.
-func (s *Server) SetFaults(once ...Fault) { s.SetScript(Script{Once: once}) }
-
-// SetFault makes every request from now on fail in this way. It panics when the fault does
-// not exist.
-func (s *Server) SetFault(f Fault) { s.SetScript(Script{Then: f}) }
-
-// SetScript replaces what is left of the script. It panics when it names a fault that does
-// not exist.
-func (s *Server) SetScript(script Script) {
-	if err := script.check(); err != nil {
-		panic("outboxtest: " + err.Error())
-	}
-	script.Once = slices.Clone(script.Once)
+// do runs f with the lock held and wakes up whoever waits in Await.
+func (s *Server) do(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.script = script
+	f()
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
 
-// SetLatency makes every answer wait for d, after the batch was kept.
-func (s *Server) SetLatency(d time.Duration) {
+// history returns lists of which only the requests' elements change.
+func (s *Server) history() ([]Commit, []Request, []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.latency = d
+	return slices.Clip(s.ledger.commits), slices.Clone(s.requests), slices.Clip(s.violations)
 }
 
-// SetCutReused makes the server reset a connection when a second request comes on it, before it
-// looks at the request. So a server looks that closes idle connections at the wrong moment.
-func (s *Server) SetCutReused(on bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cutReused = on
+// SetFaults makes each of the next deliveries fail in one of these ways, in this order, and all later ones
+// succeed. A delivery is a request by capture v1, and the one to /batch/ that may follow it.
+func (s *Server) SetFaults(once ...Fault) { s.SetFault("", once...) }
+
+// SetFault makes every delivery fail in this way, after one each in those of once.
+func (s *Server) SetFault(then Fault, once ...Fault) {
+	s.do(func() { s.set.then, s.set.once, s.set.same = then, slices.Clone(once), "" })
 }
 
-// SetPoison gives a test the say which messages are bad. The status 400 refuses their whole
-// batch; 413 refuses it, too, but keeps the messages before the bad one, as PostHog does; 0
-// is for a good message. It is called once or more for each message, possibly by several
-// requests at once. Nil, the default, finds all of them good.
-func (s *Server) SetPoison(status func(Message) int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.poison = status
+// SetLatency makes every answer wait for d, after the events were kept.
+func (s *Server) SetLatency(d time.Duration) { s.do(func() { s.set.latency = d }) }
+
+// SetPace makes every answer wait for each of its events, too, and the body come at so many bytes a
+// second. 0 is as fast as can be.
+func (s *Server) SetPace(each time.Duration, rate int) {
+	s.do(func() { s.set.each, s.set.rate = each, rate })
+}
+
+// SetWithoutV1 makes the server an older PostHog, which has /batch/ only.
+func (s *Server) SetWithoutV1(on bool) { s.do(func() { s.set.withoutV1 = on }) }
+
+// SetResults gives a test the say what becomes of a message: "" or "ok", "warning", "retry", "drop:TAG",
+// "none" for an answer without its uuid, or any other word. Only ok and warning are kept, unless
+// "commit+" stands before the word. /batch/ refuses all for a drop, with 413 for event_too_big and else
+// with 400.
+func (s *Server) SetResults(of func(Message) string) { s.do(func() { s.set.results = of }) }
+
+// Watch tells f what happens while it happens: each [Commit], each [Request] before the first byte of its
+// answer or before its fault, each violation as a string, once. f is called by the goroutines that serve
+// the requests, and may call the server.
+func (s *Server) Watch(f func(any)) { s.do(func() { s.set.watch = f }) }
+
+// PauseNext makes the next request that gets to the point wait there until it is released or the server
+// closes, also when its client has left. Called again, it is for the request after that.
+func (s *Server) PauseNext(at Point) *Pause {
+	p := &Pause{reached: make(chan Request, 1), release: make(chan struct{})}
+	s.do(func() { s.pauses[at] = append(s.pauses[at], p) })
+	return p
 }
 
 // Commits returns everything that was kept, repeats included, in order.
-func (s *Server) Commits() []Commit {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.ledger.commits)
-}
-
-// Events returns what PostHog shows after it has folded the repeats: the commits without
-// those, in order, aliases included.
-func (s *Server) Events() []Commit {
-	return slices.DeleteFunc(s.Commits(), func(c Commit) bool { return c.Repeat })
-}
-
-// Aliases returns the edges of the alias graph, the first alias of each anon id, in the order
-// in which they were kept. An alias that PostHog drops is not among them.
-func (s *Server) Aliases() []Alias {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.ledger.graph()
-}
+func (s *Server) Commits() []Commit { c, _, _ := s.history(); return c }
 
 // Requests returns every request that has begun, the unfinished ones, too.
-func (s *Server) Requests() []Request {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.requests)
+func (s *Server) Requests() []Request { _, r, _ := s.history(); return r }
+
+// Violations returns what a sender must never do and has done, one sentence each.
+func (s *Server) Violations() []string { _, _, v := s.history(); return v }
+
+// Events returns what PostHog shows after it has folded the repeats, in order, aliases included.
+func (s *Server) Events() []Commit {
+	return slices.DeleteFunc(slices.Clone(s.Commits()), func(c Commit) bool { return c.Repeat })
 }
 
-// Violations returns what a sender must never do and has done, one sentence each. The
-// package comment lists the kinds.
-func (s *Server) Violations() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.violations)
+// violate reports sentences that were not reported before.
+func (s *Server) violate(sentences ...string) {
+	for _, sentence := range sentences {
+		watch := func(any) {}
+		s.do(func() {
+			if !slices.Contains(s.violations, sentence) {
+				s.violations, watch = append(s.violations, sentence), s.set.watch
+			}
+		})
+		watch(sentence)
+	}
 }
 
-// Await returns when done says so. It asks at once and after everything that happens at the
-// server; done may call the server's methods. The error is that of ctx, with what was seen.
+// Await returns when done says so. It asks at once and after everything that happens at the server; done
+// may call the server's methods. The error is that of ctx, with what was seen.
 func (s *Server) Await(ctx context.Context, done func() bool) error {
 	for {
 		s.mu.Lock()
@@ -166,8 +195,7 @@ func (s *Server) Await(ctx context.Context, done func() bool) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("the capture endpoint has %d events from %d requests and waited for more: %w",
-				len(s.Events()), len(s.Requests()), ctx.Err())
+			return fmt.Errorf("PostHog has %d events from %d requests, and more are awaited: %w", len(s.Events()), len(s.Requests()), ctx.Err())
 		}
 	}
 }
@@ -177,46 +205,56 @@ func (s *Server) AwaitEvents(ctx context.Context, n int) error {
 	return s.Await(ctx, func() bool { return len(s.Events()) >= n })
 }
 
-// happened wakes up who waits in Await. It is called with the lock held.
-func (s *Server) happened() {
-	close(s.changed)
-	s.changed = make(chan struct{})
+// Listen serves on a TCP address such as "127.0.0.1:0" until [Server.Close]. Afterwards the server can
+// listen again, on the same address if need be, and still knows everything.
+func (s *Server) Listen(address string) error { return s.listen(address, (*httptest.Server).Start) }
+
+// ListenTLS is [Server.Listen] with TLS. The certificate is for 127.0.0.1 and ::1, see [Server.CAPEM].
+func (s *Server) ListenTLS(address string) error {
+	return s.listen(address, (*httptest.Server).StartTLS)
 }
 
-// violate reports sentences that were not reported before.
-func (s *Server) violate(sentences ...string) {
-	for _, sentence := range sentences {
-		s.mu.Lock()
-		known, watcher := s.said[sentence], s.watcher
-		if !known {
-			s.said[sentence] = true
-			s.violations = append(s.violations, sentence)
-			s.happened()
-		}
-		s.mu.Unlock()
-		if !known {
-			watcher.violated(sentence)
-		}
+func (s *Server) listen(address string, start func(*httptest.Server)) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.http != nil {
+		listener.Close()
+		return fmt.Errorf("listen on %s: the server listens on %s already", address, s.url)
+	}
+	s.http = &httptest.Server{Listener: listener, Config: &http.Server{Handler: s, ErrorLog: s.ErrorLog}}
+	start(s.http)
+	s.url, s.closing = s.http.URL, make(chan struct{})
+	return nil
 }
 
-// Counting acknowledges every batch after the latency and adds up in messages what was in it. It is for
-// benchmarks: a [Server] looks at every message, and takes longer for that than a flusher takes to send
-// it.
-func Counting(messages *atomic.Int64, latency time.Duration) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := gzip.NewReader(r.Body)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		content, err := io.ReadAll(body)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		messages.Add(int64(bytes.Count(content, []byte(`"uuid":`))))
-		time.Sleep(latency)
-		io.WriteString(w, `{"status":"Ok"}`)
-	})
+// URL is where the server listens or has listened last, without a path: http://127.0.0.1:8377.
+func (s *Server) URL() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.url
+}
+
+// CAPEM is the certificate of the authority behind [Server.ListenTLS], which nobody knows, for a test that
+// wants it trusted: write it to a file and name that in SSL_CERT_FILE.
+func (s *Server) CAPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.http.Certificate().Raw})
+}
+
+// Close stops to listen, cuts all connections, lets go of every request that hangs or pauses, and returns
+// when no request is left. What was kept stays. It can be called more than once.
+func (s *Server) Close() {
+	s.mu.Lock()
+	server := s.http
+	if s.http = nil; server != nil {
+		close(s.closing)
+	}
+	s.mu.Unlock()
+	if server != nil {
+		server.CloseClientConnections()
+		server.Close()
+	}
 }

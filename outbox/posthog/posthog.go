@@ -4,11 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/posthog/posthog-go"
+	"github.com/google/uuid"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
@@ -16,6 +15,9 @@ import (
 
 // DefaultHost is where messages go when Config names no host: PostHog's cloud in the US.
 const DefaultHost = "https://us.i.posthog.com"
+
+// batchMemo is the memo of an acceptance by /batch/.
+const batchMemo = "batch"
 
 // Config says where messages go. Blanks around Host and Key are ignored.
 type Config struct {
@@ -30,8 +32,10 @@ type Config struct {
 // Sink is an [outbox.Sink] for PostHog.
 type Sink struct {
 	endpoint string
+	key      string
 	encoder  httpsend.Encoder
 	client   httpsend.Client
+	old      bool // capture v1 was found missing
 }
 
 var _ outbox.Sink = (*Sink)(nil)
@@ -42,25 +46,23 @@ func New(cfg Config) *Sink {
 	if strings.TrimSpace(host) == "" {
 		host = DefaultHost
 	}
-	key := strings.TrimSpace(cfg.Key)
+	s := &Sink{key: strings.TrimSpace(cfg.Key)}
 	endpoint, wrong := parseHost(host)
-	if wrong == nil && key == "" {
-		wrong = &outbox.Unusable{Code: outbox.CodeNoKey, Reason: "no PostHog key is set"}
+	if wrong == nil {
+		wrong = checkKey(s.key)
 	}
-	return &Sink{
-		endpoint: endpoint,
-		encoder:  httpsend.Encoder{Open: opening(key), Close: "]}", Append: new(encoder).append},
-		client: httpsend.Client{
-			Wrong:     wrong,
-			URL:       endpoint + "/batch/?compression=gzip",
-			Transport: httpsend.Transport(cfg.Transport),
-			Judge: httpsend.Judge{
-				Success:  judgeSuccess,
-				Refusals: []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge},
-				Now:      cfg.Now,
-			},
+	s.endpoint = endpoint
+	s.encoder = httpsend.Encoder{Close: "]}", Append: new(encoder).append}
+	s.client = httpsend.Client{
+		Wrong:     wrong,
+		Transport: httpsend.Transport(cfg.Transport),
+		Judge: httpsend.Judge{
+			Success:  judgeBatch,
+			Refusals: []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge},
+			Now:      cfg.Now,
 		},
 	}
+	return s
 }
 
 func parseHost(host string) (endpoint string, err error) {
@@ -74,56 +76,78 @@ func parseHost(host string) (endpoint string, err error) {
 	return strings.TrimRight(address.Public, "/"), nil
 }
 
-func opening(key string) string {
-	quoted, _ := json.Marshal(key) // a string always can be
-	return `{"api_key":` + string(quoted) + `,"batch":[`
+// checkKey refuses a key that cannot be put into a header: PostHog would take it for the messages' fault.
+func checkKey(key string) error {
+	switch {
+	case key == "":
+		return &outbox.Unusable{Code: outbox.CodeNoKey, Reason: "no PostHog key is set"}
+	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return &outbox.Unusable{Code: outbox.CodeKey, Reason: "the PostHog key has a character in it that no key has"}
+	}
+	return nil
 }
 
 // Endpoint is PostHog's address.
 func (s *Sink) Endpoint() string { return s.endpoint }
 
-// Check says what is wrong with the host, or that there is no key.
+// Check says what is wrong with the host, or with the key.
 func (s *Sink) Check() error { return s.client.Wrong }
 
-// Encode makes a body of at most 500 messages and 450,000 bytes before compression. A single message
-// may have 500,000, as many as PostHog takes.
+// Encode makes a body of at most 4 MiB before compression, which both protocols understand. A single
+// message may have 500,000 bytes.
 func (s *Sink) Encode(messages []outbox.Message) (body []byte, n int, err error) {
+	key, _ := json.Marshal(s.key) // a string always can be
+	s.encoder.Open = `{"api_key":` + string(key) + `,"created_at":"` + s.now() + `","batch":[`
 	return s.encoder.Encode(messages)
 }
 
 // Wire returns a message as PostHog gets it.
 func (s *Sink) Wire(m outbox.Message) (json.RawMessage, error) { return s.encoder.Wire(m) }
 
-// Send posts a body that Encode has made.
-func (s *Sink) Send(ctx context.Context, body []byte) outbox.Verdict {
-	client := s.client
-	client.Header = http.Header{
-		"User-Agent":       {posthog.SDKName + "/" + libraryVersion()},
-		"Content-Type":     {"application/json"},
-		"Content-Encoding": {"gzip"},
-		"Content-Length":   {strconv.Itoa(len(body))},
+// Send sends a request by capture v1 and, if that is not there, by /batch/. Once it was missing it is
+// not asked for again, unless /batch/ was no answer either.
+func (s *Sink) Send(ctx context.Context, r outbox.Request) outbox.Answer {
+	if r.Memo != batchMemo && !s.old {
+		if answer, here := s.sendV1(ctx, r); here {
+			return answer
+		}
 	}
-	return client.Send(ctx, body)
+	answer := s.clientFor("/batch/?compression=gzip", http.Header{}).Send(ctx, r.Body)
+	s.old = answer.Outcome != outbox.Later
+	if answer.Outcome == outbox.Accepted {
+		answer.Memo = batchMemo
+	}
+	return answer
 }
 
-// judgeSuccess accepts only what PostHog's capture endpoint says. Only 200 is a success there.
-func judgeSuccess(a httpsend.Answer) outbox.Verdict {
-	var answer struct {
-		Status       any              `json:"status"`
-		QuotaLimited *json.RawMessage `json:"quota_limited"`
+// sendV1 sends a request by capture v1. here is false if it is missing.
+func (s *Sink) sendV1(ctx context.Context, r outbox.Request) (answer outbox.Answer, here bool) {
+	a, none := s.clientFor("/i/v1/analytics/events", http.Header{
+		"Authorization":             {"Bearer " + s.key},
+		"Posthog-Sdk-Info":          {sdk()},
+		"Posthog-Attempt":           {"1"},
+		"Posthog-Request-Id":        {uuid.NewString()},
+		"Posthog-Request-Timestamp": {s.now()},
+	}).Post(ctx, r.Body)
+	if none != nil {
+		return outbox.Answer{Verdict: *none}, true
 	}
-	if a.Status != http.StatusOK {
-		return httpsend.Unexpected(a.Status)
+	return judgeV1(a, r.Messages, s.client.Judge)
+}
+
+func (s *Sink) clientFor(path string, header http.Header) *httpsend.Client {
+	header.Set("User-Agent", sdk())
+	header.Set("Content-Type", "application/json")
+	header.Set("Content-Encoding", "gzip")
+	client := s.client
+	client.URL, client.Header = s.endpoint+path, header
+	return &client
+}
+
+func (s *Sink) now() string {
+	now := time.Now
+	if s.client.Judge.Now != nil {
+		now = s.client.Judge.Now
 	}
-	if json.Unmarshal(a.Body, &answer) != nil {
-		return httpsend.Portal(a.Status)
-	}
-	if answer.QuotaLimited != nil {
-		return outbox.Verdict{Outcome: outbox.Later, Code: outbox.CodeQuota, Reason: "over PostHog's quota"}
-	}
-	switch answer.Status {
-	case "Ok", "ok", 1.0:
-		return outbox.Verdict{Outcome: outbox.Accepted}
-	}
-	return httpsend.Foreign("HTTP 200 without PostHog's acknowledgement")
+	return now().UTC().Format(time.RFC3339)
 }

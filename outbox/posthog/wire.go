@@ -1,11 +1,11 @@
 package posthog
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
-	"maps"
-	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/posthog/posthog-go"
@@ -13,146 +13,114 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// encoder puts messages on the wire as the library's client would. An alias is marshalled from the
-// library's own form. Captures are many, and written by hand: their properties are JSON already, and
-// through the library each would be decoded and encoded again, at three times the cost. What the
-// library adds to them comes from the library.
+// maxName is the size of the longest event name and of the longest distinct id that capture v1 takes,
+// in bytes.
+const maxName = 200
+
+// form is a message on the wire. /batch/ does not know options. Capture v1 appends them to the
+// properties, and who we are; there the same stands already, for /batch/.
+type form struct {
+	UUID       string          `json:"uuid"`
+	Event      string          `json:"event"`
+	DistinctID string          `json:"distinct_id"`
+	Timestamp  time.Time       `json:"timestamp"`
+	Options    options         `json:"options"`
+	Properties json.RawMessage `json:"properties"`
+}
+
+type options struct {
+	PersonProfile         *bool `json:"process_person_profile,omitempty"`
+	DisableSkewCorrection bool  `json:"disable_skew_correction"` // a repeat with another time would not be folded
+}
+
+// encoder puts messages on the wire. It keeps memory for the next one.
 type encoder struct {
-	library map[string]json.RawMessage // the properties that the library adds; nil before the first capture
-	values  map[string]json.RawMessage // of the message at hand
-	names   []string
+	suffix     []byte // what the library adds to all properties, nil before the first message
+	properties []byte // of the message at hand
 }
 
-// append puts a message on the wire. It checks what PostHog or its library would silently replace
-// or choke on; an error means that the message can never be sent.
+// append puts a message on the wire. An error means that it can never be sent: PostHog or its library
+// would replace something in it silently, or PostHog would refuse all that is sent with it.
 func (e *encoder) append(wire []byte, m outbox.Message) ([]byte, error) {
-	if uuid.Validate(m.UUID) != nil {
-		return nil, errors.New("not a valid message: no uuid")
-	}
-	if year := m.RecordedAt.Year(); year < 0 || year > 9999 { // RFC 3339 has no others
-		return nil, errors.New("not a valid message: no time")
-	}
-	if m.Kind == outbox.Alias {
-		return appendAlias(wire, m)
-	}
-	if m.Event == "" || m.DistinctID == "" {
-		return nil, errors.New("not a valid message: no event or no distinct id")
-	}
-	return e.appendCapture(wire, m)
-}
-
-func appendAlias(wire []byte, m outbox.Message) ([]byte, error) {
-	alias := posthog.Alias{
-		Type: "alias", Uuid: m.UUID, DistinctId: m.DistinctID, Alias: m.AnonID, Timestamp: m.RecordedAt,
-		DisableGeoIP: true, // the client's default: where an address is says little of a CLI's user
-	}
-	if alias.Validate() != nil {
-		return nil, errors.New("not a valid message: no alias or no distinct id")
-	}
-	form, err := json.Marshal(alias.APIfy())
-	if err != nil {
-		return nil, errors.New("not a valid message: not JSON")
-	}
-	return append(wire, form...), nil
-}
-
-func (e *encoder) appendCapture(wire []byte, m outbox.Message) ([]byte, error) {
-	if err := e.readProperties(m); err != nil {
+	if err := check(m); err != nil {
 		return nil, err
 	}
-	wire = appendString(append(wire, `{"uuid":`...), m.UUID)
-	wire = m.RecordedAt.UTC().AppendFormat(append(wire, `,"timestamp":"`...), time.RFC3339Nano)
-	wire = appendString(append(wire, `","distinct_id":`...), m.DistinctID)
-	wire = appendString(append(wire, `,"event":`...), m.Event)
-	wire = append(wire, `,"properties":{`...)
-	for i, name := range e.names {
-		if i > 0 {
-			wire = append(wire, ',')
-		}
-		wire = append(appendString(wire, name), ':')
-		wire = appendValue(wire, e.values[name])
+	f := form{
+		UUID: m.UUID, Event: m.Event, DistinctID: m.DistinctID, Timestamp: m.RecordedAt.UTC(),
+		Options: options{DisableSkewCorrection: true}, Properties: m.Properties,
 	}
-	return append(wire, "}}"...), nil
-}
-
-// readProperties fills values and names with the message's properties and, over them, those of the
-// client and of the library.
-func (e *encoder) readProperties(m outbox.Message) error {
-	if e.library == nil {
-		if err := e.askLibrary(); err != nil {
-			return err
-		}
-	}
-	clear(e.values)
-	err := json.Unmarshal(m.Properties, &e.values)
-	if e.values == nil { // null is no properties
-		e.values = map[string]json.RawMessage{}
-	}
-	if err != nil {
-		return errors.New("not a valid message: its properties are no JSON object")
+	if m.Kind == outbox.Alias {
+		f.Event = "$create_alias"
+		f.Properties, _ = json.Marshal(map[string]string{"alias": m.AnonID}) // a string always can be
 	}
 	if m.Anonymous() {
-		e.values["$process_person_profile"] = json.RawMessage("false")
+		f.Options.PersonProfile = new(false)
 	}
-	maps.Copy(e.values, e.library)
-	e.names = slices.AppendSeq(e.names[:0], maps.Keys(e.values))
-	slices.Sort(e.names)
-	return nil
-}
-
-// askLibrary learns what the library and its client add to every capture.
-func (e *encoder) askLibrary() error {
-	form, err := json.Marshal(posthog.Capture{}.APIfy())
+	var err error
+	if f.Properties, err = e.extend(f.Properties, m.Anonymous()); err != nil {
+		return nil, err
+	}
+	encoded, err := json.Marshal(f)
 	if err != nil {
-		return err
+		return nil, errors.New("not a valid message: its properties are not JSON, or it has no time")
 	}
-	var capture struct {
-		Properties map[string]json.RawMessage `json:"properties"`
+	return append(wire, encoded...), nil
+}
+
+func check(m outbox.Message) error {
+	id, err := uuid.Parse(m.UUID)
+	switch {
+	case err != nil || id.String() != m.UUID: // the server's results have this form only
+		return errors.New("not a valid message: no uuid")
+	case m.Kind == outbox.Alias && posthog.Alias{DistinctId: m.DistinctID, Alias: m.AnonID}.Validate() != nil:
+		return errors.New("not a valid message: no alias or no distinct id")
+	case m.Kind != outbox.Alias && posthog.Capture{DistinctId: m.DistinctID, Event: m.Event}.Validate() != nil:
+		return errors.New("not a valid message: no event or no distinct id")
+	case len(m.Event) > maxName || len(m.DistinctID) > maxName:
+		return errors.New("not a valid message: an event name or a distinct id of more than 200 bytes")
+	case !utf8.ValidString(m.Event) || !utf8.ValidString(m.DistinctID) || !utf8.ValidString(m.AnonID) || !utf8.Valid(m.Properties):
+		return errors.New("not a valid message: not UTF-8")
 	}
-	if err := json.Unmarshal(form, &capture); err != nil {
-		return err
-	}
-	capture.Properties["$geoip_disable"] = json.RawMessage("true") // the client's default
-	e.library, e.values = capture.Properties, map[string]json.RawMessage{}
 	return nil
 }
 
-// appendString appends a JSON string.
-func appendString(wire []byte, s string) []byte {
-	if !isPlain(s) {
-		quoted, _ := json.Marshal(s) // a string always can be
-		return append(wire, quoted...)
-	}
-	wire = append(wire, '"')
-	wire = append(wire, s...)
-	return append(wire, '"')
-}
-
-// appendValue appends a JSON value as encoding/json would: without blanks, and safe within HTML.
-func appendValue(wire []byte, value json.RawMessage) []byte {
-	scalar := value[0] != '{' && value[0] != '['
-	for _, b := range value {
-		if !scalar || b >= 0x80 || b == '<' || b == '>' || b == '&' {
-			compact, _ := json.Marshal(value) // it was read as JSON
-			return append(wire, compact...)
+// extend returns the properties with those of the library behind them. Of two with one name the last
+// one counts.
+func (e *encoder) extend(properties []byte, anonymous bool) ([]byte, error) {
+	if e.suffix == nil {
+		if err := e.askLibrary(); err != nil {
+			return nil, err
 		}
 	}
-	return append(wire, value...)
-}
-
-// isPlain tells whether a string is the same within quotes.
-func isPlain(s string) bool {
-	for _, b := range []byte(s) {
-		if b < 0x20 || b >= 0x7f || b == '"' || b == '\\' || b == '<' || b == '>' || b == '&' {
-			return false
-		}
+	const blanks = " \t\r\n"
+	inner, opened := bytes.CutPrefix(bytes.Trim(properties, blanks), []byte("{"))
+	inner, closed := bytes.CutSuffix(inner, []byte("}"))
+	if !opened || !closed {
+		return nil, errors.New("not a valid message: its properties are no JSON object")
 	}
-	return true
+	e.properties = append(append(e.properties[:0], '{'), inner...)
+	if len(bytes.Trim(inner, blanks)) > 0 {
+		e.properties = append(e.properties, ',')
+	}
+	if anonymous { // never an alias: PostHog would drop it
+		e.properties = append(e.properties, `"$process_person_profile":false,`...)
+	}
+	e.properties = append(e.properties, e.suffix...)
+	return e.properties, nil
 }
 
-// libraryVersion is what the library calls itself, which in a test is another version than its own.
-func libraryVersion() string {
-	form, _ := posthog.Capture{}.APIfy().(posthog.CaptureInApi)
-	version, _ := form.Properties["$lib_version"].(string)
-	return version
+// askLibrary learns what the library and its client add to the properties: who we are, and the system.
+func (e *encoder) askLibrary() error {
+	capture, _ := posthog.Capture{}.APIfy().(posthog.CaptureInApi)
+	capture.Properties["$geoip_disable"] = true // the client's default: an address says little of a CLI's user
+	added, err := json.Marshal(capture.Properties)
+	e.suffix = bytes.TrimPrefix(added, []byte("{"))
+	return err
+}
+
+// sdk is who we are in a header. In a test the library calls itself another version than its own.
+func sdk() string {
+	capture, _ := posthog.Capture{}.APIfy().(posthog.CaptureInApi)
+	version, _ := capture.Properties["$lib_version"].(string)
+	return posthog.SDKName + "/" + version
 }

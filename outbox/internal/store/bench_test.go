@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -40,14 +42,14 @@ const (
 	killVariable  = "STORE_TEST_KILL_AT"
 )
 
-// TestMain makes a child of the test binary a process that writes one note and may be killed at a
-// point.
+// TestMain makes a child of the test binary a process that writes one note and may be killed at a point.
 func TestMain(m *testing.M) {
 	path := os.Getenv(childVariable)
 	if path == "" {
 		os.Exit(m.Run())
 	}
-	s := store.New(store.Config{Path: path, Schemas: schemas(), LockWait: 200 * time.Millisecond, Now: time.Now, Point: func(name string) {
+	runtime.LockOSThread() // strace counts the calls of each thread
+	s := store.New(store.Config{Path: path, Schemas: schemas(), LockWait: 200 * time.Millisecond, Point: func(name string) {
 		if name == os.Getenv(killVariable) {
 			self, err := os.FindProcess(os.Getpid())
 			if err == nil {
@@ -57,8 +59,11 @@ func TestMain(m *testing.M) {
 		}
 	}})
 	err := s.Write(context.Background(), func(tx *sql.Tx) error {
-		return errors.Join(readAll(tx), note("the child's")(tx))
-	})
+		if err := readAll(tx); err != nil {
+			return err
+		}
+		return note("the child's " + strconv.Itoa(os.Getpid()))(tx)
+	}, nil)
 	if err := errors.Join(err, s.Leave()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -86,9 +91,6 @@ func (b *bench) open(cfg store.Config) *store.Store {
 		if b.points != nil {
 			b.points(name)
 		}
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
 	}
 	if cfg.Schemas == nil {
 		cfg.Schemas = schemas()
@@ -134,7 +136,7 @@ func readAll(tx *sql.Tx) error {
 
 func (b *bench) write(fn func(tx *sql.Tx) error) {
 	b.Helper()
-	if err := b.s.Write(context.Background(), fn); err != nil {
+	if err := b.s.Write(context.Background(), fn, nil); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -198,24 +200,21 @@ func (b *bench) overwrite(content []byte) {
 	}
 }
 
-// The kinds of pages that hold rows, https://www.sqlite.org/fileformat.html#b_tree_pages.
-const tablePage, indexPage = 0x0d, 0x0a
-
-// damage overwrites the table's page that holds the n-th note, which whoever reads all of them meets.
+// damage overwrites the table's page that holds the n-th note, which whoever reads all of them meets; -1 is the root page of its
+// index, which every insert meets.
 func (b *bench) damage(n int) {
 	b.Helper()
-	b.edit(tablePage, n, func(page []byte) { copy(page, bytes.Repeat([]byte{0xAB}, len(page))) })
-}
-
-// edit changes the page of a kind that holds the n-th note.
-func (b *bench) edit(kind byte, n int, change func(page []byte)) {
-	b.Helper()
+	mark := fmt.Appendf(nil, "<%d>", n)
+	if n < 0 {
+		mark = nil
+	}
 	b.leave()
 	content := b.content()
-	const size = 4096
+	const size, tablePage, indexPage = 4096, 0x0d, 0x0a // https://www.sqlite.org/fileformat.html#b_tree_pages
 	for at := size; at < len(content); at += size {
-		if page := content[at : at+size]; page[0] == kind && bytes.Contains(page, fmt.Appendf(nil, "<%d>", n)) {
-			change(page)
+		page := content[at : at+size]
+		if page[0] == tablePage && n >= 0 && bytes.Contains(page, mark) || page[0] == indexPage && n < 0 {
+			copy(page, bytes.Repeat([]byte{0xAB}, size))
 			b.overwrite(content)
 			return
 		}
@@ -239,12 +238,28 @@ func (b *bench) beside(part string) (names []string) {
 	return names
 }
 
-// aside returns the databases that were set aside.
-func (b *bench) aside() []string {
+// copies returns the names of what was set aside.
+func (b *bench) copies() (names []string) {
 	b.Helper()
-	return slices.DeleteFunc(b.beside(".corrupt-"), func(name string) bool {
-		return strings.HasSuffix(name, "-wal") || strings.HasSuffix(name, "-shm")
-	})
+	paths, err := b.s.Copies()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, path := range paths {
+		names = append(names, filepath.Base(path))
+	}
+	return names
+}
+
+// isWhole checks that the database is sound, and that nothing is left half done beside it.
+func (b *bench) isWhole() {
+	b.Helper()
+	b.isSound()
+	for _, name := range b.beside("") {
+		if !slices.Contains([]string{"notes.db", "notes.db-wal", "notes.db-shm", "notes.db.lock"}, name) && !strings.HasPrefix(name, "notes.db.damaged-") {
+			b.Errorf("%s is left", name)
+		}
+	}
 }
 
 func (b *bench) isSound() {

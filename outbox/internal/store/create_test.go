@@ -5,42 +5,48 @@ import (
 	"database/sql"
 	"errors"
 	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
 
+func creationPoints() []string {
+	return []string{"created", "initialized", "filling", "filled", "synced"}
+}
+
 func TestAProcessThatIsKilledWhileItCreatesTheDatabaseLeavesNothingHalfDone(t *testing.T) {
-	for _, point := range []string{
-		"created", "initialized", "migrating-1", "migrated-1", "migrating-3", "built", "placed", "before-commit", "after-commit",
-	} {
+	for _, point := range append(creationPoints(), "before-commit", "after-commit") {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
 			if err := b.child(point); err == nil {
 				t.Fatal("the point was never reached")
 			}
-			if err := b.child(""); err != nil && point != "after-commit" {
+			if err := b.child(""); err != nil {
 				t.Errorf("the next process failed: %v", err)
 			}
-			if n := b.one(`SELECT count(*) FROM notes`); n != "1" {
-				t.Errorf("%s notes are there, want one", n)
+			want := "1"
+			if point == "after-commit" {
+				want = "2"
 			}
-			b.isSound()
-			if left := b.beside(".making"); len(left) != 0 {
-				t.Errorf("%v is left of a process that died at %s", left, point)
+			if n := b.one(`SELECT count(*) FROM notes`); n != want {
+				t.Errorf("%s notes are there, want %s", n, want)
 			}
+			if mode := b.one(`PRAGMA auto_vacuum`); mode != "2" {
+				t.Errorf("auto_vacuum is %s, want 2, or the database never shrinks", mode)
+			}
+			b.isWhole()
 		})
 	}
 }
 
-func TestAMigrationThatIsKilledGoesOnLater(t *testing.T) {
-	for _, point := range []string{"migrating-2", "migrated-2", "migrating-3", "migrated-3"} {
+func TestAMigrationThatIsKilledIsDoneByTheNextProcess(t *testing.T) {
+	for _, point := range []string{"migrating", "migrated"} {
 		t.Run(point, func(t *testing.T) {
 			b := newBench(t)
 			b.fill(10)
@@ -58,31 +64,78 @@ func TestAMigrationThatIsKilledGoesOnLater(t *testing.T) {
 	}
 }
 
-// A process can be stopped (SIGSTOP, a laptop's lid) anywhere, with the write lock in hand. Others
-// wait for a while and then go on without the lock; once it wakes up, neither it nor they may have
-// lost anything.
-func TestAProcessThatIsStoppedWhileItCreatesTheDatabaseHarmsNobody(t *testing.T) {
-	for _, point := range []string{"created", "initialized", "migrating-1", "migrated-1", "built", "placed", "after-commit"} {
+// What a migration takes out of the database has to be somewhere else first.
+func TestAFunctionIsRunOnWhatIsThereBeforeItsMigration(t *testing.T) {
+	seen := func(b *bench) (texts []string) {
+		all := schemas()
+		all[0].Before = map[int]func(context.Context, *sql.Tx) error{2: func(ctx context.Context, tx *sql.Tx) error {
+			var found sql.NullString
+			err := tx.QueryRowContext(ctx, `SELECT group_concat(text) FROM notes`).Scan(&found)
+			texts = append(texts, found.String)
+			return err
+		}}
+		b.s = b.open(store.Config{Schemas: all})
+		b.write(readAll)
+		b.leave()
+		return texts
+	}
+	b := newBench(t)
+	if got := seen(b); len(got) != 1 || got[0] != "" {
+		t.Errorf("in a new database it saw %q, want empty tables", got)
+	}
+	if got := seen(b); len(got) != 0 {
+		t.Errorf("in a complete database it saw %q, want not to be run", got)
+	}
+	for _, damaged := range []bool{false, true} {
+		b := newBench(t)
+		older := schemas()
+		older[0].Migrations = fstest.MapFS{"0001_notes.sql": older[0].Migrations.(fstest.MapFS)["0001_notes.sql"]}
+		b.s = b.open(store.Config{Schemas: older})
+		b.fill(50)
+		if damaged {
+			b.damage(25) // which the second migration meets
+		}
+		got := seen(b)
+		if len(got) == 0 || !strings.Contains(got[len(got)-1], "<49>") {
+			t.Errorf("an older database, damaged %t: it saw %.10q, want the notes that were in it at last", damaged, got)
+		}
+		if copies := b.copies(); damaged != (len(copies) == 1) {
+			t.Errorf("an older database, damaged %t: the copies are %v", damaged, copies)
+		}
+	}
+}
+
+// A process can be stopped (SIGSTOP, a laptop's lid) anywhere, with the write lock in hand. Others wait for a while and then go on
+// without the lock, where there is a whole database; once it wakes up, neither it nor they may have lost anything.
+func TestAProcessThatIsStoppedHarmsNobody(t *testing.T) {
+	for _, point := range append(creationPoints(), "before-commit", "after-commit") {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
+			want := 1
 			b.points = func(name string) {
 				if name != point {
 					return
 				}
 				b.points = nil
-				// Another process: one that is of this process has the same name in the making.
-				if err := b.child(""); err != nil {
-					t.Errorf("another process could not write: %v", err)
+				err := b.child("")
+				if err == nil {
+					want = 2
+				} else if !strings.Contains(err.Error(), store.ErrLocked.Error()) {
+					t.Errorf("another process failed with %v, want it to be told that it was locked out", err)
 				}
 			}
 			b.write(note("own"))
 			if b.points != nil {
 				t.Fatal("the point was never reached")
 			}
-			if n := b.one(`SELECT count(*) FROM notes`); n != "2" {
-				t.Errorf("%s notes are there, want the two that were committed", n)
+			if n := b.one(`SELECT count(*) FROM notes`); n != strconv.Itoa(want) {
+				t.Errorf("%s notes are there, want the %d that were committed", n, want)
 			}
+			if point == "after-commit" && want == 1 {
+				t.Error("another process could not write to a database that was whole and free")
+			}
+			b.isWhole()
 		})
 	}
 }
@@ -93,9 +146,9 @@ func TestACrowdsFirstCommandsAreAllKept(t *testing.T) {
 	var crowd sync.WaitGroup
 	for i := range n {
 		crowd.Go(func() {
-			s := store.New(store.Config{Path: b.path, Schemas: schemas(), Now: time.Now, Point: func(string) {}})
+			s := store.New(store.Config{Path: b.path, Schemas: schemas(), Point: func(string) {}})
 			defer s.Close()
-			if err := s.Write(context.Background(), note(strconv.Itoa(i))); err != nil {
+			if err := s.Write(context.Background(), note(strconv.Itoa(i)), nil); err != nil {
 				t.Error(err)
 			}
 		})
@@ -104,72 +157,64 @@ func TestACrowdsFirstCommandsAreAllKept(t *testing.T) {
 	if got := b.one(`SELECT count(*) FROM notes`); got != strconv.Itoa(n) {
 		t.Errorf("%s of %d notes are there", got, n)
 	}
+	b.isWhole()
 }
 
-// A process connects to the database before it has the lock, and may wait long for that.
-func TestWhatHappensToTheDatabaseWhileTheLockIsWaitedForIsSeen(t *testing.T) {
-	for name, test := range map[string]struct {
-		happens func(b *bench)
-		want    error
-	}{
-		"another process has written": {func(b *bench) {}, nil},
-		"somebody has removed it": {func(b *bench) {
-			for _, suffix := range []string{"", "-wal", "-shm"} {
-				os.Remove(b.path + suffix)
+// Earlier versions made a database beside its place, and replaced one by another.
+func TestWhatEarlierVersionsHaveLeftIsAdoptedOrRemoved(t *testing.T) {
+	leave := func(b *bench, names ...string) {
+		for _, name := range names {
+			if err := os.WriteFile(b.path+name, []byte("unfinished"), 0o600); err != nil {
+				b.Fatal(err)
 			}
-		}, nil},
-		"a newer program has migrated it": {func(b *bench) { b.exec(`PRAGMA user_version = 1099`) }, store.ErrNewer},
+		}
+	}
+	t.Run("in the making", func(t *testing.T) {
+		b := newBench(t)
+		leave(b, ".making-123", ".making-123-journal")
+		b.write(note("a"))
+		b.isWhole()
+	})
+	t.Run("a whole one without its database", func(t *testing.T) {
+		b := newBench(t)
+		b.fill(10)
+		if err := os.Rename(b.path, b.path+".new"); err != nil {
+			t.Fatal(err)
+		}
+		if n := b.one(`SELECT count(*) FROM notes`); n != "10" {
+			t.Errorf("%s of 10 notes are there", n)
+		}
+		b.isWhole()
+	})
+	for name, do := range map[string]func(b *bench){
+		"beside its database":               func(b *bench) { b.shrink() },
+		"beside a database that is damaged": func(b *bench) { b.damage(50); b.write(readAll) },
+		"beside one that is erased":         func(b *bench) { b.erase() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
+			b.fill(100)
+			leave(b, ".new", ".new-wal", ".making-123")
+			do(b)
 			b.write(note("a"))
-			b.s.Leave() // as commands do: the WAL stays
-			late := b.open(store.Config{})
-			b.points = func(point string) {
-				if point != "opened-early" {
-					return
-				}
-				b.points = nil
-				test.happens(b)
-				if test.want == nil {
-					if err := b.open(store.Config{}).Write(context.Background(), note("between")); err != nil {
-						t.Errorf("another process could not write: %v", err)
-					}
-				}
-			}
-			if err := late.Write(context.Background(), note("late")); !errors.Is(err, test.want) {
-				t.Fatalf("writing ended with %v, want %v", err, test.want)
-			}
-			if b.points != nil {
-				t.Fatal("the database was not connected to before the lock was taken")
-			}
-			b.s = b.open(store.Config{})
-			if test.want == nil {
-				if n := b.one(`SELECT count(*) FROM notes WHERE text IN ('between', 'late')`); n != "2" {
-					t.Errorf("%s of the 2 notes that were written since are there", n)
-				}
-			}
+			b.isWhole()
 		})
 	}
 }
 
-func TestAStoppedProcessIsWaitedForOnce(t *testing.T) {
-	b := newBench(t)
-	b.write(note("a"))
-	lock, err := store.Lock(context.Background(), b.path+".lock", 0)
-	if err != nil {
-		t.Fatal(err)
+func (b *bench) shrink() {
+	b.Helper()
+	if err := b.s.Shrink(context.Background(), 0, time.Second); err != nil {
+		b.Fatal(err)
 	}
-	defer lock.Release()
-	const wait = 500 * time.Millisecond
-	other := b.open(store.Config{LockWait: wait})
-	within(t, 3*wait, "who has ten seconds for many transactions would not come to the last", func() {
-		for i := range 6 {
-			if err := other.Write(context.Background(), note(strconv.Itoa(i))); err != nil {
-				t.Error(err)
-			}
-		}
-	})
+}
+
+func (b *bench) erase() {
+	b.Helper()
+	err := b.s.Erase(context.Background(), func(tx *sql.Tx) error { _, err := tx.Exec(`DELETE FROM notes`); return err }, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
 }
 
 func TestTheDatabaseShrinksAndSomebodyWhoReadsIsNotWaitedFor(t *testing.T) {
@@ -191,9 +236,7 @@ func TestTheDatabaseShrinksAndSomebodyWhoReadsIsNotWaitedFor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.s.Shrink(context.Background(), 0, time.Second); err != nil {
-		t.Fatal(err)
-	}
+	b.shrink()
 	if now := len(b.content()); now > grown/4 {
 		t.Errorf("the database has %d bytes after %d were erased", now, grown)
 	}
@@ -202,46 +245,41 @@ func TestTheDatabaseShrinksAndSomebodyWhoReadsIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-func TestReservedRoomIsTakenAndGivenBack(t *testing.T) {
+func TestErasingLeavesNothingOnTheDisk(t *testing.T) {
 	b := newBench(t)
-	b.write(note("a"))
-	before, size := b.beside(""), func() int64 {
-		info, err := os.Stat(b.path + ".lock")
-		if err != nil {
-			t.Fatal(err)
+	b.fill(100)
+	b.damage(50)
+	b.write(readAll)
+	b.write(note("secret"))
+	if len(b.copies()) != 1 {
+		t.Fatalf("the copies are %v, want one", b.copies())
+	}
+	b.s.Leave()
+	b.erase()
+	for _, name := range b.beside("") {
+		content, err := os.ReadFile(b.path + strings.TrimPrefix(name, "notes.db"))
+		if err != nil || strings.Contains(string(content), "secret") || strings.Contains(string(content), "<7>") {
+			t.Errorf("%s still holds what was erased (%v)", name, err)
 		}
-		return info.Size()
 	}
-	for range 2 {
-		if err := b.s.Reserve(context.Background(), 64<<10); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := size(); got <= 64<<10 {
-		t.Fatalf("the room is not taken: %d bytes are", got)
-	}
-	if now := b.beside(""); !slices.Equal(now, before) {
-		t.Errorf("%v is there, before it was %v: whoever removes the home meanwhile fails", now, before)
-	}
-	b.leave()
-	if got := size(); got != 0 {
-		t.Errorf("%d bytes of it are left", got)
-	}
+	b.isWhole()
 }
 
-func TestNoRoomIsTakenInWhatALinkLeadsTo(t *testing.T) {
+// What the embedder does outside the database happens in the order of the commits.
+func TestWhatFollowsACommitRunsUnderTheLockAndOnlyThen(t *testing.T) {
 	b := newBench(t)
-	b.write(note("a"))
-	theirs := filepath.Join(t.TempDir(), "theirs")
-	err := errors.Join(os.WriteFile(theirs, []byte("precious"), 0o600), os.Remove(b.path+".lock"), os.Symlink(theirs, b.path+".lock"))
-	if err != nil {
-		t.Skip("links cannot be made here: ", err)
+	ran := 0
+	committed := func() {
+		ran++
+		if !store.IsLocked(b.path + ".lock") {
+			t.Error("the lock is not held")
+		}
 	}
-	if err := b.s.Reserve(context.Background(), 64<<10); err != nil {
-		t.Errorf("%v; without a place for the room none is set aside", err)
+	if err := b.s.Write(context.Background(), note("a"), committed); err != nil || ran != 1 {
+		t.Errorf("after a commit it ran %d times (%v), want once", ran, err)
 	}
-	b.leave()
-	if content, err := os.ReadFile(theirs); err != nil || string(content) != "precious" {
-		t.Errorf("somebody's file is %d bytes now (%v)", len(content), err)
+	boom := errors.New("boom")
+	if err := b.s.Write(context.Background(), func(*sql.Tx) error { return boom }, committed); !errors.Is(err, boom) || ran != 1 {
+		t.Errorf("after a transaction that failed (%v) it ran", err)
 	}
 }

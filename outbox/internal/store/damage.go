@@ -2,92 +2,252 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
-// isDamage tells whether SQLite says that the file's content is not a sound database. It has no code
-// of its own for a format that there is none of.
-func isDamage(err error) bool {
-	return isCode(err, codeCorrupt) || isCode(err, codeNotADB) || isExtended(err, codeShortRead) ||
-		isCode(err, codeError) && strings.Contains(err.Error(), "unsupported file format")
-}
+// A damaged database is renamed at first to damagedSuffix, where what can be read of it is carried over into a new one, and then to
+// copyInfix and a time. Earlier versions called their copies oldCopyInfix, and made databases beside their place: makingInfix is
+// one that was not finished; one that is whole has newSuffix.
+const (
+	damagedSuffix = ".damaged"
+	copyInfix     = ".damaged-"
+	oldCopyInfix  = ".corrupt-"
+	newSuffix     = ".new"
+	makingInfix   = ".making-"
+)
 
-// isSuspicious tells whether err can come of damage that SQLite does not notice: a table that is
-// not there, a constraint that does not hold. It can as well be the caller's own.
-func isSuspicious(err error) bool {
-	return isCode(err, codeError) || isCode(err, codeTooBig) || isCode(err, codeConstraint) || isCode(err, codeMismatch)
-}
+// maxCopies is how many copies there may be. A disk that damages more than that is not to be filled with them.
+const maxCopies = 3
 
-// isDamaged tells whether err came of damage to the database. A caller's error makes it look at all
-// of the database once, not with each transaction.
-func (s *Store) isDamaged(ctx context.Context, err error) bool {
-	if s.causeOf(err) == ErrDamaged {
-		return true
-	}
-	if !isSuspicious(err) || s.checked {
-		return false
-	}
-	s.checked = true
-	return s.isUnsound(ctx)
-}
-
-// Mend looks at all of the database, since no statement may have met its damage yet, and replaces it
-// if it has some. Nobody waits for the lock while it looks. No database is none that is damaged.
-func (s *Store) Mend(ctx context.Context) error {
-	if !s.exists() || !s.isUnsound(ctx) {
-		return ctx.Err()
-	}
-	return s.Locked(ctx, func() error {
-		switch {
-		case s.lock == nil:
-			return fmt.Errorf("%w, and %w", ErrDamaged, ErrLocked)
-		case !s.isUnsound(ctx): // somebody else has mended it
-			return nil
-		default:
-			return s.explain("replace the damaged database", s.replace(ctx))
-		}
-	})
-}
-
-// isUnsound tells whether the database is ours and lacks something of ours, or is not intact.
-func (s *Store) isUnsound(ctx context.Context) bool {
-	db, err := connect(s.cfg.Path, s.cfg.BusyWait)
+// isUnsound asks SQLite to look at all of a database that it has called damaged.
+func isUnsound(ctx context.Context, path string, busy time.Duration) bool {
+	db, err := connect(path, busy, "NORMAL")
 	if err != nil {
 		return false
 	}
 	defer db.Close()
-	found, err := readHead(ctx, db)
-	if err != nil {
-		return isDamage(err)
-	}
-	versions, err := s.accept(ctx, db, found)
-	if err != nil {
-		return isDamage(err)
-	}
-	own, err := s.ownObjects(ctx, versions)
-	if err != nil {
-		return false
-	}
-	objects, err := objectsOf(ctx, db)
-	if err != nil {
-		return isDamage(err) || isCode(err, codeError)
-	}
-	if !isSubset(own, objects) {
-		return true
-	}
-	lines, err := texts(ctx, db, "PRAGMA integrity_check")
-	return isDamage(err) || slices.ContainsFunc(lines, func(line string) bool { return line != "ok" && !isOthersValue(line, own) })
+	said, err := texts(ctx, db, "PRAGMA integrity_check(1)")
+	return isDamage(err) || err == nil && !slices.Equal(said, []string{"ok"})
 }
 
-// isOthersValue tells whether a line of integrity_check reports a value that its column does not allow,
-// in a table that is not ours: that says nothing of the file. "CHECK constraint failed in TABLE", "NULL
-// value in TABLE.COLUMN" and the like are such lines.
-func isOthersValue(line string, own []string) bool {
-	what, where, found := strings.Cut(line, " in ")
-	kind, ofValue := strings.CutSuffix(what, " value")
-	table, _, _ := strings.Cut(where, ".")
-	return found && table != "" && !slices.Contains(own, "table "+table) &&
-		(what == "CHECK constraint failed" || ofValue && kind != "" && !strings.Contains(kind, " "))
+// setAside renames the damaged database and its side files, which must never meet another database. The database goes first: a
+// process that finds none, but this one, goes on here (see begin). Nobody has it open, and the lock is held.
+func setAside(path string) error {
+	found, err := copies(path)
+	if err != nil {
+		return err
+	}
+	if exists(path + damagedSuffix) { // of a process that died with it carried over
+		if err := keepCopy(path); err != nil {
+			return err
+		}
+		found = append(found, "")
+	}
+	if len(found) >= maxCopies {
+		return ErrCopies
+	}
+	return move(path, path+damagedSuffix, append([]string{""}, sideSuffixes()...)...)
+}
+
+// copies returns the paths of the copies, without their side files, oldest first.
+func copies(path string) ([]string, error) {
+	found, err := beside(path, oldCopyInfix, copyInfix)
+	return slices.DeleteFunc(found, func(name string) bool {
+		return slices.ContainsFunc(sideSuffixes(), func(suffix string) bool { return strings.HasSuffix(name, suffix) })
+	}), err
+}
+
+// removeCopies removes all that still holds what a database held once.
+func removeCopies(path string) error {
+	return errors.Join(removeBeside(path, oldCopyInfix, damagedSuffix), removeUnfinished(path))
+}
+
+// removeUnfinished removes what processes of earlier versions have left when they died.
+func removeUnfinished(path string) error { return removeBeside(path, newSuffix, makingInfix) }
+
+func removeBeside(path string, infixes ...string) error {
+	found, err := beside(path, infixes...)
+	for _, one := range found {
+		err = errors.Join(err, remove(one, ""))
+	}
+	return err
+}
+
+// keepCopy gives what was set aside its final name, once all that could be read of it is carried over. The time in it is that of
+// the last change, so that a process that goes on here finds the same name.
+func keepCopy(path string) error {
+	info, err := os.Lstat(path + damagedSuffix)
+	if err != nil {
+		return err
+	}
+	at := info.ModTime().UTC()
+	name := func() string { return path + copyInfix + at.Format("20060102T150405.000") }
+	for ; err == nil; _, err = os.Lstat(name()) {
+		at = at.Add(time.Millisecond)
+	}
+	return move(path+damagedSuffix, name(), append(sideSuffixes(), "")...)
+}
+
+// carryOver copies the rows that can be read of the database that was set aside into the tables of a new one, by the names of their
+// columns. An error is one of the new database, or says that the old one cannot be read now; found is what the old one says of
+// itself, nothing where it cannot.
+func carryOver(ctx context.Context, tx *sql.Tx, path string, busy time.Duration) (found head, err error) {
+	if err := roomToCarry(path); err != nil {
+		return found, err
+	}
+	old, err := openDamaged(ctx, path+damagedSuffix, busy)
+	if isDamage(err) { // nothing can be read
+		return found, nil
+	}
+	if err != nil {
+		return found, err
+	}
+	defer old.Close()
+	if found, err = readHead(ctx, old); err != nil {
+		found = head{}
+	}
+	tables, err := texts(ctx, tx, `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
+	if err != nil {
+		return found, err
+	}
+	for _, table := range tables {
+		if err := carryTable(ctx, old, tx, table); err != nil {
+			return found, fmt.Errorf("carry over %s: %w", table, err)
+		}
+	}
+	return found, carrySequences(ctx, old, tx)
+}
+
+// roomToCarry returns ErrFull where there is no room for what might be carried over, in the WAL and then in the database: commands
+// must not find that out by trying, one after the other.
+func roomToCarry(path string) error {
+	var size int64
+	for _, suffix := range []string{"", walSuffix} {
+		if info, err := os.Stat(path + damagedSuffix + suffix); err == nil {
+			size += info.Size()
+		}
+	}
+	if free, known := freeRoom(filepath.Dir(path)); known && free < 2*size {
+		return ErrFull
+	}
+	return nil
+}
+
+// openDamaged opens a database to read what it can. writable_schema keeps SQLite from giving up on a schema of which a part cannot
+// be understood; without the WAL there may be more to be read than with it.
+func openDamaged(ctx context.Context, path string, busy time.Duration) (db *sql.DB, err error) {
+	for _, immutable := range []bool{false, true} {
+		db, err = connectToLook(path, busy, immutable, "writable_schema(1)")
+		if err != nil {
+			return nil, err
+		}
+		var n int
+		if err = db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n); err == nil {
+			return db, nil
+		}
+		db.Close()
+		if !isDamage(err) {
+			break
+		}
+	}
+	return nil, err
+}
+
+// carryTable copies the rows from the front to the first damaged page and, if there is one, from the back to the last: what waits
+// is at the end. Rows of a migration's give way.
+func carryTable(ctx context.Context, old *sql.DB, tx *sql.Tx, table string) error {
+	const query = `SELECT name FROM pragma_table_info(?)`
+	columns, err := texts(ctx, tx, query, table)
+	if err != nil {
+		return err
+	}
+	found, err := texts(ctx, old, query, table)
+	if err := passing(ctx, err); err != nil {
+		return err
+	}
+	columns = slices.DeleteFunc(columns, func(name string) bool { return !slices.Contains(found, name) })
+	if len(columns) == 0 {
+		return nil
+	}
+	list := `"` + strings.Join(columns, `", "`) + `"`
+	insert, err := tx.PrepareContext(ctx, fmt.Sprintf(`INSERT OR REPLACE INTO "%s" (%s) VALUES (?%s)`,
+		table, list, strings.Repeat(", ?", len(columns)-1)))
+	if err != nil {
+		return err
+	}
+	defer insert.Close()
+	for _, order := range []string{"off", "on"} {
+		if _, err := old.ExecContext(ctx, "PRAGMA reverse_unordered_selects = "+order); err != nil {
+			return err
+		}
+		query := fmt.Sprintf(`SELECT %s FROM "%s" NOT INDEXED`, list, table)
+		if complete, err := carryRows(ctx, old, query, len(columns), insert); complete || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// carryRows copies what a scan yields and tells whether it met no damage, which a failed read is to SQLite, too. NOT INDEXED: an
+// index may lie. A row that the new table does not take is left behind; a full disk must not pass for such a row.
+func carryRows(ctx context.Context, old *sql.DB, query string, columns int, insert *sql.Stmt) (complete bool, err error) {
+	rows, err := old.QueryContext(ctx, query)
+	if err != nil {
+		return false, passing(ctx, err)
+	}
+	defer rows.Close()
+	values, targets := make([]any, columns), make([]any, columns)
+	for i := range values {
+		targets[i] = &values[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(targets...); err != nil {
+			return false, passing(ctx, err)
+		}
+		_, err := insert.ExecContext(ctx, values...)
+		if err != nil && !isCode(err, codeConstraint) && !isCode(err, codeMismatch) {
+			return false, err
+		}
+	}
+	return rows.Err() == nil, passing(ctx, rows.Err())
+}
+
+// carrySequences sees to it that a number that was given once is not given again. A torn page can say any number; behind the last
+// one nothing could be recorded.
+func carrySequences(ctx context.Context, old *sql.DB, tx *sql.Tx) error {
+	rows, err := old.QueryContext(ctx, `SELECT name, seq FROM sqlite_sequence WHERE typeof(name) = 'text' AND seq BETWEEN 1 AND 1 << 40`)
+	if err != nil {
+		return passing(ctx, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		var seq int64
+		if err := rows.Scan(&name, &seq); err != nil {
+			return passing(ctx, err)
+		}
+		_, err := tx.ExecContext(ctx, `
+			DELETE FROM sqlite_sequence WHERE name = ?1 AND seq < ?2;
+			INSERT INTO sqlite_sequence (name, seq) SELECT ?1, ?2 FROM sqlite_schema s
+			WHERE s.type = 'table' AND s.name = ?1 AND NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1)`, name, seq)
+		if err != nil {
+			return err
+		}
+	}
+	return passing(ctx, rows.Err())
+}
+
+// passing returns what may be gone when the next process carries over; what is damage to SQLite, a failed read too, stays.
+func passing(ctx context.Context, err error) error {
+	if isOfTheFile(err) && !isDamage(err) {
+		return err
+	}
+	return ctx.Err()
 }

@@ -3,10 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"syscall"
 
 	"modernc.org/sqlite"
 )
@@ -18,15 +14,17 @@ var (
 	ErrOlder = fmt.Errorf("the database is of an older version: %w", ErrNone)
 	// ErrNewer means that a newer program has migrated the database. This one leaves it alone.
 	ErrNewer = errors.New("the database was written by a newer version")
+	// ErrNested means that a transaction was begun within another one.
+	ErrNested = errors.New("a transaction is begun within another one")
 	// ErrForeign means that the file is somebody else's database. It is left alone.
 	ErrForeign = errors.New("the database is not this program's")
-	// ErrLocked means that another process holds the lock, and still did when the wait was over.
-	ErrLocked = errors.New("locked by another process")
 )
 
 // Causes, for errors.Is and Cause.
 var (
-	// ErrFull means that there is no room on the disk, or in the quota.
+	// ErrLocked means that another process holds the lock, and still did when the wait was over.
+	ErrLocked = errors.New("locked by another process")
+	// ErrFull means that there is no room on the disk or in the quota, not even for an empty file.
 	ErrFull = errors.New("the disk is full")
 	// ErrReadOnly means that the file system is read-only.
 	ErrReadOnly = errors.New("the disk is read-only")
@@ -36,8 +34,14 @@ var (
 	ErrNotDirectory = errors.New("not a directory")
 	// ErrNotFile means that the database's place is taken by something that is no file.
 	ErrNotFile = errors.New("not a file")
-	// ErrDamaged means that the database's content is not sound. The next Write replaces it.
+	// ErrDangling is an ErrNotFile: a link that leads nowhere is in the database's place.
+	ErrDangling = fmt.Errorf("a link that leads nowhere: %w", ErrNotFile)
+	// ErrUnreadable means that the system fails to read or write the file and does not say why.
+	ErrUnreadable = errors.New("the database could not be read")
+	// ErrDamaged means that SQLite calls the database's content damaged.
 	ErrDamaged = errors.New("the database is damaged")
+	// ErrCopies is an ErrDamaged: as many copies are kept already as there may be, see Store.Copies.
+	ErrCopies = fmt.Errorf("three copies of earlier damage are kept: %w", ErrDamaged)
 )
 
 // PermissionError names what this user may not use, and whose it is. It is an ErrPermission.
@@ -62,26 +66,32 @@ func (e *PermissionError) Error() string {
 // Is makes it an ErrPermission.
 func (e *PermissionError) Is(target error) bool { return target == ErrPermission }
 
-// causedError is an error of the store's own work.
+// unreadable is an ErrUnreadable with SQLite's extended code.
+type unreadable struct{ code int }
+
+func (e unreadable) Error() string { return fmt.Sprintf("%v (%d)", ErrUnreadable, e.code) }
+
+func (e unreadable) Is(target error) bool { return target == ErrUnreadable }
+
+// causedError says a cause in words rather than SQLite's number.
 type causedError struct {
-	doing string
-	err   error
-	cause error // nil: not known
+	doing      string
+	cause, err error
 }
 
-// Error says the cause in words rather than SQLite's number, where it is known.
-func (e *causedError) Error() string {
-	if e.cause != nil {
-		return e.doing + ": " + e.cause.Error()
-	}
-	return e.doing + ": " + e.err.Error()
-}
+func (e *causedError) Error() string { return e.doing + ": " + e.cause.Error() }
 
-func (e *causedError) Unwrap() []error {
-	if e.cause != nil {
-		return []error{e.cause, e.err}
+func (e *causedError) Unwrap() []error { return []error{e.cause, e.err} }
+
+// callers is an error of the caller's own, which is none of ours whatever it wraps.
+type callers struct{ error }
+
+// own marks what a function of the caller's has returned, unless that is SQLite's.
+func own(err error) error {
+	if extended, _ := codeOf(err); err == nil || extended != 0 {
+		return err
 	}
-	return []error{e.err}
+	return callers{err}
 }
 
 // SQLite's result codes, https://www.sqlite.org/rescode.html.
@@ -93,151 +103,36 @@ const (
 	codeCorrupt    = 11
 	codeFull       = 13
 	codeCantOpen   = 14
-	codeTooBig     = 18
 	codeConstraint = 19
 	codeMismatch   = 20
 	codeNotADB     = 26
 	codeUnique     = 2067 // extended, of codeConstraint
-	// Extended codes of SQLITE_IOERR.
-	codeShortRead = 522  // the file was cut
-	codeWrite     = 778  // for any reason but ENOSPC
-	codeShmSize   = 4874 // no room for the shared memory
-	codeShmMap    = 5386 // the file system cannot map files shared
+	codeShmSize    = 4874 // extended, of codeIO: no room for the shared memory
+	codeShmMap     = 5386 // extended, of codeIO: the file system cannot map files shared
 )
 
-func isCode(err error, code int) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == code
+// codeOf returns SQLite's extended code and the primary one in it, 0 where the error is not SQLite's.
+func codeOf(err error) (extended, primary int) {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code(), e.Code() & 0xff
+	}
+	return 0, 0
 }
 
-func isExtended(err error, code int) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code() == code
+func isCode(err error, code int) bool {
+	extended, primary := codeOf(err)
+	return code == extended || code == primary
 }
 
 // IsTaken tells whether a row was refused because a value that must be unique is there already.
-func IsTaken(err error) bool { return isExtended(err, codeUnique) }
+func IsTaken(err error) bool { return isCode(err, codeUnique) }
 
-func isUnmappable(err error) bool { return isExtended(err, codeShmMap) }
+// isDamage tells whether SQLite says that the file's content is not a sound database.
+func isDamage(err error) bool { return isCode(err, codeCorrupt) || isCode(err, codeNotADB) }
 
-func isFull(err error) bool { return err != nil && Cause(err) == ErrFull }
+func isFull(err error) bool { return isCode(err, codeFull) || isCode(err, codeShmSize) }
 
-// Cause returns which of ErrFull, ErrReadOnly, ErrPermission, ErrNotDirectory, ErrNotFile, ErrLocked and
-// ErrDamaged is behind an error of this package, of SQLite or of the system; nil when it is none of
-// them.
-func Cause(err error) error {
-	for _, known := range []struct {
-		cause error
-		signs []error
-	}{
-		{ErrFull, append([]error{ErrFull, syscall.ENOSPC}, fullSigns()...)},
-		{ErrReadOnly, []error{ErrReadOnly, syscall.EROFS}},
-		{ErrNotDirectory, []error{ErrNotDirectory, syscall.ENOTDIR}},
-		{ErrNotFile, []error{ErrNotFile, syscall.EISDIR}},
-		{ErrPermission, []error{ErrPermission, fs.ErrPermission}},
-	} {
-		for _, sign := range known.signs {
-			if errors.Is(err, sign) {
-				return known.cause
-			}
-		}
-	}
-	if isCode(err, codeBusy) {
-		return ErrLocked
-	}
-	if isCode(err, codeFull) || isExtended(err, codeShmSize) {
-		return ErrFull
-	}
-	if isDamage(err) {
-		return ErrDamaged
-	}
-	return nil
-}
-
-// FileTrouble is the cause of a system's error about a file beside the database, with its owner if it is
-// a matter of permission; nil when it is not one of the causes. The error may name a neighbour, such as
-// the file's lock, and to remove a file is its directory's to permit.
-func FileTrouble(path string, err error) error {
-	cause := Cause(err)
-	if cause != ErrPermission {
-		return cause
-	}
-	dir := filepath.Dir(path)
-	if refused, ok := errors.AsType[*fs.PathError](err); ok && filepath.Dir(refused.Path) == dir {
-		if path = refused.Path; refused.Op == "remove" {
-			path = dir
-		}
-	}
-	return permissionError(path, dir)
-}
-
-// WriteNote leaves a small text beside the database, without it if there is no room. Nothing comes of
-// a failure.
-func WriteNote(path, text string) {
-	if CreateFile(path) == nil {
-		_ = os.WriteFile(path, []byte(text), 0o600)
-	}
-}
-
-// causeOf returns the cause of an error of the store's own. SQLite does not say why it cannot open
-// or write a file: the system is asked again.
-func (s *Store) causeOf(err error) error {
-	cause := Cause(err)
-	if cause == nil && (isCode(err, codeCantOpen) || isCode(err, codeReadOnly) || isCode(err, codeIO)) {
-		cause = s.probe()
-		if cause == nil && isExtended(err, codeReadOnly) { // nobody says so but the database's header
-			cause = ErrDamaged
-		}
-	}
-	if cause == nil && isExtended(err, codeWrite) && isFull(s.tryRoom(pageSize)) { // a quota
-		cause = ErrFull
-	}
-	if cause == ErrPermission {
-		return s.permission(err)
-	}
-	return cause
-}
-
-// probe asks what is wrong with the place of the database.
-func (s *Store) probe() error {
-	info, err := os.Stat(s.cfg.Path)
-	if err == nil && !info.Mode().IsRegular() {
-		return ErrNotFile
-	}
-	if err != nil && Cause(err) != nil {
-		return Cause(err)
-	}
-	for _, path := range s.places() {
-		if err := access(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return Cause(err)
-		}
-	}
-	return nil
-}
-
-// places are what must be writable, the outermost first.
-func (s *Store) places() []string {
-	places := []string{filepath.Dir(s.cfg.Path)}
-	for _, suffix := range append(databaseFiles(), lockSuffix) {
-		places = append(places, s.cfg.Path+suffix)
-	}
-	return places
-}
-
-// permission says whose the file is that cannot be used.
-func (s *Store) permission(err error) error {
-	if known, ok := errors.AsType[*PermissionError](err); ok {
-		return known
-	}
-	path := s.cfg.Path
-	if at, ok := errors.AsType[*fs.PathError](err); ok {
-		path = at.Path
-	}
-	for _, place := range s.places() {
-		if errors.Is(access(place), fs.ErrPermission) {
-			path = place
-			break
-		}
-	}
-	return permissionError(path, filepath.Dir(s.cfg.Path))
+// isOfTheFile tells whether a statement failed for the file's sake, and not for the statement's.
+func isOfTheFile(err error) bool {
+	return isDamage(err) || isCode(err, codeReadOnly) || isCode(err, codeCantOpen) || isCode(err, codeIO)
 }

@@ -86,7 +86,7 @@ func TestATransactionWithinTheLockTakesItOnce(t *testing.T) {
 			if !store.IsLocked(b.path + ".lock") {
 				t.Error("the lock is not held")
 			}
-			return b.s.Write(context.Background(), note("a"))
+			return b.s.Write(context.Background(), note("a"), nil)
 		})
 		if err != nil {
 			t.Error(err)

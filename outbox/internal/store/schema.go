@@ -6,26 +6,26 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 )
 
 // Schema is a set of tables with a version of its own.
 type Schema struct {
 	Name string // in messages
-	// Migrations are files NNNN_name.sql, applied in the order of their names. The place of a file
-	// is the version that it leads to. They only go forward.
+	// Migrations are files NNNN_name.sql, applied in the order of their names. The place of a file is the version that it leads to.
+	// They only go forward.
 	Migrations fs.FS
+	// Before are functions that are run before the migration of a number, in the transaction of all of them: in a new database on
+	// empty tables. What is carried over from a damaged database of an earlier version is shown to them, too. They may be run more
+	// than once.
+	Before map[int]func(ctx context.Context, tx *sql.Tx) error
 }
 
 // applicationID marks a database as ours ("OBOX"), https://www.sqlite.org/pragma.html#pragma_application_id.
 const applicationID = 0x4f424f58
 
-// The versions of two schemas share SQLite's user_version.
-const (
-	schemaBase = 1000
-	maxSchemas = 2
-)
+// schemaBase packs the versions of two schemas into SQLite's one user_version.
+const schemaBase = 1000
 
 func (s Schema) names() []string {
 	if s.Migrations == nil {
@@ -52,165 +52,147 @@ func (s Schema) Check() error {
 	return nil
 }
 
-// known is the user_version of a database with all migrations.
-func (s *Store) known() int {
-	versions := make([]int, len(s.cfg.Schemas))
-	for i, schema := range s.cfg.Schemas {
-		versions[i] = len(schema.names())
-	}
-	return join(versions)
-}
-
-func join(versions []int) (version int) {
-	for i := len(versions) - 1; i >= 0; i-- {
-		version = version*schemaBase + versions[i]
-	}
-	return version
-}
-
-// split takes a user_version apart; ok is false when it speaks of more schemas than n.
-func split(version, n int) (versions []int, ok bool) {
-	for range n {
-		versions = append(versions, version%schemaBase)
-		version /= schemaBase
-	}
-	return versions, version == 0
-}
-
 // head is what a database says of itself.
 type head struct {
 	application, version int
 }
 
-func (s *Store) current() head { return head{applicationID, s.known()} }
-
-func (h head) pragmas() string {
-	return fmt.Sprintf("PRAGMA user_version = %d; PRAGMA application_id = %d", h.version, h.application)
+// complete is the head of a database with all migrations.
+func complete(schemas []Schema) head {
+	h := head{application: applicationID}
+	for i := len(schemas) - 1; i >= 0; i-- {
+		h.version = h.version*schemaBase + len(schemas[i].names())
+	}
+	return h
 }
 
-func readHead(ctx context.Context, db *sql.DB) (h head, err error) {
-	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&h.version); err != nil {
+// versions takes a version apart; ok is false when it speaks of more than n schemas.
+func (h head) versions(n int) (versions []int, ok bool) {
+	rest := h.version
+	for range n {
+		versions = append(versions, rest%schemaBase)
+		rest /= schemaBase
+	}
+	return versions, rest == 0
+}
+
+func (h head) write(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d; PRAGMA application_id = %d", h.version, h.application))
+	return err
+}
+
+func readHead(ctx context.Context, from querier) (h head, err error) {
+	if err := from.QueryRowContext(ctx, "PRAGMA user_version").Scan(&h.version); err != nil {
 		return h, err
 	}
-	err = db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&h.application)
+	err = from.QueryRowContext(ctx, "PRAGMA application_id").Scan(&h.application)
 	return h, err
 }
 
-// accept returns the versions of a database that is ours, or is empty.
-func (s *Store) accept(ctx context.Context, db *sql.DB, found head) ([]int, error) {
-	if len(s.cfg.Schemas) > maxSchemas {
-		return nil, errTooMany
-	}
-	versions, newer := s.notNewer(found)
-	if newer == nil && found != s.current() && s.isComplete(ctx, db) { // damage to no more than the header
-		versions, _ = split(s.known(), len(s.cfg.Schemas))
-		return versions, nil
-	}
-	if found.application == applicationID {
-		return versions, newer
-	}
-	if found.application != 0 {
+// accept returns the versions of a database that is ours and no newer than this program, or is empty.
+func accept(ctx context.Context, from querier, found head, schemas []Schema) ([]int, error) {
+	versions, known := found.versions(len(schemas))
+	switch {
+	case found.application == applicationID || found.application == 0 && found.version == 1: // the first version bore no mark
+		return versions, notNewer(versions, known, schemas)
+	case found != head{}:
 		return nil, ErrForeign
 	}
-	objects, err := objectsOf(ctx, db)
-	if err != nil {
+	var objects int
+	if err := from.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&objects); err != nil {
 		return nil, err
 	}
-	if found.version == 0 && len(objects) == 0 {
-		return make([]int, len(s.cfg.Schemas)), nil
-	}
-	// The first version of our databases bears no mark; its own tables are there by name.
-	if newer != nil || found.version != 1 {
-		return nil, ErrForeign
-	}
-	own, err := s.ownObjects(ctx, versions)
-	if err != nil {
-		return nil, err
-	}
-	if !isSubset(own, objects) {
+	if objects > 0 {
 		return nil, ErrForeign
 	}
 	return versions, nil
 }
 
-func (s *Store) notNewer(found head) ([]int, error) {
-	versions, ok := split(found.version, len(s.cfg.Schemas))
-	if !ok {
-		return nil, fmt.Errorf("%w (it has tables that this version does not know)", ErrNewer)
+func notNewer(versions []int, known bool, schemas []Schema) error {
+	if !known {
+		return fmt.Errorf("%w (it has tables that this version does not know)", ErrNewer)
 	}
-	for i, schema := range s.cfg.Schemas {
+	for i, schema := range schemas {
 		if known := len(schema.names()); versions[i] > known {
-			return nil, fmt.Errorf("%w (its %s schema is %d, this version knows %d)", ErrNewer, schema.Name, versions[i], known)
+			return fmt.Errorf("%w (its %s schema is %d, this version knows %d)", ErrNewer, schema.Name, versions[i], known)
 		}
 	}
-	return versions, nil
+	return nil
 }
 
 // viewable tells why a database cannot be looked at, if so.
-func (s *Store) viewable(ctx context.Context, db *sql.DB, found head) error {
-	versions, err := s.accept(ctx, db, found)
-	switch {
-	case err != nil:
+func viewable(ctx context.Context, from querier, schemas []Schema) error {
+	found, err := readHead(ctx, from)
+	if err != nil || found == complete(schemas) {
 		return err
-	case join(versions) == s.known():
-		return nil
-	case found.version == 0:
+	}
+	if _, err := accept(ctx, from, found, schemas); err != nil {
+		return err
+	}
+	if found.version == 0 {
 		return ErrNone
-	default:
-		return ErrOlder
 	}
+	return ErrOlder
 }
 
-// objectsOf returns the tables and indexes by name. SQLite's own are in everybody's databases.
-func objectsOf(ctx context.Context, db *sql.DB) ([]string, error) {
-	return texts(ctx, db, `SELECT type || ' ' || name FROM sqlite_schema WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
-}
-
-// isComplete tells whether the database has the tables and indexes of all migrations and no others.
-func (s *Store) isComplete(ctx context.Context, db *sql.DB) bool {
-	versions, _ := split(s.known(), len(s.cfg.Schemas))
-	reference, err := s.reference(ctx, versions)
+// migrate brings a database to the known version in the transaction, whatever it is. There is no way back.
+func migrate(ctx context.Context, tx *sql.Tx, schemas []Schema) error {
+	found, err := readHead(ctx, tx)
 	if err != nil {
-		return false
+		return err
 	}
-	defer reference.Close()
-	const query = `SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema ORDER BY 1`
-	want, err := texts(ctx, reference, query)
-	found, foundErr := texts(ctx, db, query)
-	return err == nil && foundErr == nil && slices.Equal(found, want)
+	from, err := accept(ctx, tx, found, schemas)
+	if err != nil {
+		return err
+	}
+	err = eachMissing(schemas, from, func(s Schema, version int) error {
+		if err := s.prepare(ctx, tx, version); err != nil {
+			return err
+		}
+		return s.apply(ctx, tx, version)
+	})
+	if found.application == 0 && found.version == 1 && isCode(err, codeError) { // without our mark, and our migrations do not fit
+		return fmt.Errorf("%w: %w", ErrForeign, err)
+	}
+	if err != nil {
+		return err
+	}
+	return complete(schemas).write(ctx, tx)
 }
 
-// ownObjects returns what the migrations up to the given versions make.
-func (s *Store) ownObjects(ctx context.Context, versions []int) ([]string, error) {
-	db, err := s.reference(ctx, versions)
-	if err != nil {
-		return nil, err
-	}
-	defer db.Close()
-	return objectsOf(ctx, db)
-}
-
-// reference is an empty database with the migrations up to the given versions.
-func (s *Store) reference(ctx context.Context, versions []int) (*sql.DB, error) {
-	db, err := connectTo(":memory:")
-	if err != nil {
-		return nil, err
-	}
-	for i, schema := range s.cfg.Schemas {
-		for _, name := range schema.names()[:versions[i]] {
-			statements, err := fs.ReadFile(schema.Migrations, name)
-			if err == nil {
-				_, err = db.ExecContext(ctx, string(statements))
-			}
-			if err != nil {
-				db.Close()
-				return nil, err
+// eachMissing calls do for each migration that comes after the given versions, and says which one failed.
+func eachMissing(schemas []Schema, from []int, do func(s Schema, version int) error) error {
+	for i, schema := range schemas {
+		for version := from[i] + 1; version <= len(schema.names()); version++ {
+			if err := do(schema, version); err != nil {
+				return fmt.Errorf("migrate %s to version %d: %w", schema.Name, version, err)
 			}
 		}
 	}
-	return db, nil
+	return nil
 }
 
-func isSubset(some, all []string) bool {
-	return !slices.ContainsFunc(some, func(one string) bool { return !slices.Contains(all, one) })
+func (s Schema) prepare(ctx context.Context, tx *sql.Tx, version int) error {
+	if before := s.Before[version]; before != nil {
+		return before(ctx, tx)
+	}
+	return nil
+}
+
+func (s Schema) apply(ctx context.Context, tx *sql.Tx, version int) error {
+	statements, err := fs.ReadFile(s.Migrations, s.names()[version-1])
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, string(statements))
+	return err
+}
+
+// prepareCarried shows what was carried over from a damaged database of an earlier version to the functions that it has missed.
+func prepareCarried(ctx context.Context, tx *sql.Tx, schemas []Schema, found head) error {
+	from, known := found.versions(len(schemas))
+	if !known || found.version == 0 { // not to be believed, or not read
+		return nil
+	}
+	return eachMissing(schemas, from, func(s Schema, version int) error { return s.prepare(ctx, tx, version) })
 }

@@ -1,5 +1,8 @@
-// Package store keeps tables in one SQLite file that survives: kills, power cuts, crowds of
-// processes, damage, a full disk. It knows no table but those that the migrations make.
+// Package store keeps tables in one SQLite file that survives: kills, power cuts, crowds of processes, damage, a full disk. It
+// knows no table but those that the migrations make.
+//
+// Its files, each of which needs only those before it: errors; the system; files; lock; cause (an error in words); schema; connect;
+// damage (what is set aside, and carried over); open (begin, fill, migrate); store; space.
 package store
 
 import (
@@ -13,222 +16,277 @@ import (
 	"time"
 )
 
-// Config says where a Store lives and how long it may wait.
-type Config struct {
-	// Path is the absolute path of the database. Its side files lie beside it.
-	Path string
-	// Schemas are the tables: at most two sets.
-	Schemas []Schema
-	// Existing forbids to create anything. Without a database, or with another one in the place of
-	// the one that was open, the work ends with ErrNone.
-	Existing bool
-	// LockWait bounds the wait for the write lock; afterwards SQLite's own locking decides. Zero
-	// means five seconds.
-	LockWait time.Duration
-	// BusyWait bounds SQLite's own wait for the database. Zero means five seconds.
-	BusyWait time.Duration
-	Now      func() time.Time // the clock
-	// Point, for testing, is called at the named points of the work, where a test stops or kills
-	// the process.
-	Point func(name string)
-}
-
-// Store is a database file that is opened when it is first needed. It belongs to one goroutine at a
-// time; any number of processes may have the same file open.
+// Store is a database file that is opened when it is first needed. Any number of goroutines may use it,
+// one at a time works on it; any number of processes may have the same file open.
 type Store struct {
-	cfg      Config
-	db       *sql.DB
-	ready    bool        // db is of the version that this program knows
-	file     os.FileInfo // of the database that was opened last
-	locked   bool        // within Locked
-	lock     *FileLock   // within Locked, if it was had
-	waited   bool        // the lock's holder was waited for in vain
-	checked  bool        // a caller's error made it look for damage
-	wrote    bool        // since the last Leave
-	placed   bool        // the database is new, and the names of its files are not synced yet
-	reserved bool        // see Reserve
+	cfg    Config
+	turn   turn
+	db     *database   // nil: not open
+	last   os.FileInfo // what was open last
+	within hold
+	vain   bool // the lock was waited for in vain, so it is not waited for again
+	wrote  bool // since the last Leave
+	inside bool // the function of a Write
+	// commits counts them.
+	commits int64
 }
 
-// New returns the store at cfg.Path. It touches nothing: the file is opened, and if need be
-// created, by the first transaction.
+// hold says how the store's work is guarded.
+type hold int
+
+const (
+	unguarded hold = iota // outside of Locked
+	withLock
+	withoutLock // SQLite's own locking has to do: the lock could not be had
+)
+
+// New returns the store at cfg.Path. It touches nothing: the file is opened, and if need be created, by the first transaction.
 func New(cfg Config) *Store {
 	if cfg.LockWait == 0 {
 		cfg.LockWait = 5 * time.Second
 	}
 	if cfg.BusyWait == 0 {
-		cfg.BusyWait = 5 * time.Second
+		cfg.BusyWait = time.Second
 	}
 	return &Store{cfg: cfg}
 }
 
-// Path returns the database's path.
-func (s *Store) Path() string { return s.cfg.Path }
+func (s *Store) lockPath() string { return s.cfg.Path + lockSuffix }
 
-// Locked runs fn with the write lock held, so that what fn does outside the database (an exported
-// file) is as exclusive as what it does inside. Transactions within fn do not take the lock again.
-// When the lock cannot be had in time fn runs all the same: SQLite's own locking still guards the
-// database. When ctx ends while the lock is waited for, its error is returned.
-func (s *Store) Locked(ctx context.Context, fn func() error) error {
-	if s.locked {
+// Locked runs fn with the write lock held, so that what fn does outside the database (an exported file) is as exclusive as what it
+// does inside. Transactions within fn do not take the lock again. When the lock cannot be had in time fn runs all the same:
+// SQLite's own locking still guards a database that is complete. When ctx ends while the lock is waited for, its error is returned.
+func (s *Store) Locked(ctx context.Context, fn func() error) (err error) {
+	end, nested := s.turn.take()
+	defer end()
+	if nested {
 		return fn()
 	}
-	if s.cfg.Existing && !s.exists() {
-		return ErrNone
-	}
-	if s.db == nil {
-		s.openEarly(ctx)
-	}
-	lock, err := s.writeLock(ctx)
+	lock, err := s.lock(ctx)
 	if err != nil && !errors.Is(err, ErrLocked) {
-		return err
+		return explain(s.cfg.Path, "lock the database", err)
 	}
-	if err == nil {
+	s.within = withoutLock
+	if lock != nil {
+		s.within = withLock
 		defer lock.Release()
 	}
-	s.locked, s.lock = true, lock
-	defer func() { s.locked, s.lock = false, nil }()
+	defer func() {
+		if locked := errors.Is(err, ErrLocked); locked || s.within == withoutLock {
+			noteVain(s.lockPath(), locked)
+		}
+		s.within = unguarded
+	}()
 	return fn()
 }
 
-// exists tells whether there is a database, or its complete replacement.
-func (s *Store) exists() bool {
-	_, err := os.Lstat(s.cfg.Path)
-	return err == nil || s.isHalfReplaced()
-}
-
-// writeLock creates the directory (0700) when it is missing; an existing one stays as it is. A
-// holder that was waited for in vain is not waited for again: who has ten seconds for many
-// transactions would not come to the last of them.
-func (s *Store) writeLock(ctx context.Context) (lock *FileLock, err error) {
-	path, wait := s.cfg.Path+lockSuffix, s.cfg.LockWait
-	if s.waited {
-		wait = 0
-	}
+// lock creates the directory (0700) when it is missing; an existing one stays as it is. A holder that was waited for in vain is not
+// waited for again: a flusher that has ten seconds for many transactions would not come to the last of them.
+func (s *Store) lock(ctx context.Context) (lock *FileLock, err error) {
+	take := Lock
 	if s.cfg.Existing {
-		lock, err = LockExisting(ctx, path, wait)
-		if errors.Is(err, fs.ErrNotExist) { // nothing may be made: SQLite's own locking has to do
-			return nil, ErrLocked
+		take = LockExisting
+	}
+	lock, err = take(ctx, s.lockPath(), 0)
+	if errors.Is(err, fs.ErrNotExist) && s.cfg.Existing {
+		if file, _ := look(s.cfg.Path); file == nil {
+			return nil, ErrNone
 		}
-	} else {
-		lock, err = Lock(ctx, path, wait)
-		if errors.Is(err, fs.ErrNotExist) {
-			if err := makeDirectory(filepath.Dir(path)); err != nil {
-				return nil, s.explain("create the directory", err)
-			}
-			lock, err = Lock(ctx, path, wait)
+		return nil, ErrLocked // nothing may be made, SQLite's own locking has to do
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := makeDirectory(filepath.Dir(s.cfg.Path)); err != nil {
+			return nil, err
 		}
+		lock, err = take(ctx, s.lockPath(), 0)
 	}
-	if errors.Is(err, errors.ErrUnsupported) { // a file system without such locks
-		err = ErrLocked
+	if errors.Is(err, ErrLocked) && !s.vain {
+		wait := s.cfg.LockWait
+		if wasVain(s.lockPath(), s.cfg.Path, false) {
+			wait = min(wait, shortWait)
+		}
+		lock, err = take(ctx, s.lockPath(), wait)
 	}
-	s.waited = errors.Is(err, ErrLocked)
-	if err != nil && !s.waited {
-		return nil, s.explain("lock the database", err)
+	if errors.Is(err, errors.ErrUnsupported) { // a file system without such locks: nobody has any
+		return &FileLock{}, nil
 	}
+	s.vain = errors.Is(err, ErrLocked)
 	return lock, err
 }
 
-// Write runs fn in one immediate transaction under the write lock and commits it when fn returns
-// nil. The database is created, migrated or, when it is damaged, replaced as needed. After a
-// replacement, and after a full disk has been given some room, fn is run again, so it must not keep
-// what an earlier run of it produced. Its errors come back unchanged.
-func (s *Store) Write(ctx context.Context, fn func(tx *sql.Tx) error) error {
+// Write runs change in one immediate transaction under the write lock and commits it when change returns nil; committed, if it is
+// not nil, runs after the commit with the lock still held. The database is created, migrated or, when it is damaged, set aside and
+// begun again as needed.
+//
+// An error that is the file's is met twice before it is believed, so change is run up to three times: it must not keep
+// what an earlier run of it produced. Its own errors come back unchanged, after one run. Within change
+// another Write is ErrNested: the second transaction would wait for the first.
+func (s *Store) Write(ctx context.Context, change func(tx *sql.Tx) error, committed func()) error {
 	return s.Locked(ctx, func() error {
-		return s.mending(ctx, func() error {
-			err := s.write(ctx, fn)
-			if s.causeOf(err) == ErrFull && s.makeRoom(ctx) {
-				err = s.write(ctx, fn)
-			}
-			return err
-		})
+		if s.inside {
+			return ErrNested
+		}
+		err := s.work(ctx, "write to the database", func(db *database) error { return s.transact(ctx, db, change) })
+		if err == nil && committed != nil {
+			committed()
+		}
+		return err
 	})
 }
 
-// mending runs fn, and once more on the replacement when it meets damage. Called within Locked.
-func (s *Store) mending(ctx context.Context, fn func() error) error {
-	err := fn()
-	if err == nil || s.lock == nil || !s.isDamaged(ctx, err) {
-		return err
+func (s *Store) transact(ctx context.Context, db *database, change func(tx *sql.Tx) error) error {
+	if db.begun {
+		defer func() {
+			if db.settle(ctx, s.cfg.Path) != nil {
+				s.drop() // the next connection is a usual one
+			}
+		}()
 	}
-	if err := s.replace(ctx); err != nil {
-		return s.explain("replace the damaged database", err)
+	err := inTransaction(ctx, db.DB, func(tx *sql.Tx) error {
+		s.inside = true
+		defer func() {
+			s.inside = false
+			s.cfg.Point("before-commit")
+		}()
+		return own(change(tx))
+	})
+	if err == nil {
+		s.wrote = true
+		s.commits++
+		s.cfg.Point("after-commit")
 	}
-	return fn()
+	return err
 }
 
-func (s *Store) write(ctx context.Context, fn func(tx *sql.Tx) error) error {
-	if err := s.open(ctx); err != nil {
-		return s.explain("open the database", err)
+// work runs fn on the open database. What fails for the file's sake is done once more on a fresh connection. If SQLite then still
+// calls the file damaged, and finds it so when it looks at all of it, that is set aside, and the work is done on a new one. Called
+// within Locked.
+func (s *Store) work(ctx context.Context, doing string, fn func(db *database) error) error {
+	err := s.twice(ctx, fn)
+	if isDamage(err) && s.within == withLock {
+		s.drop()
+		if isUnsound(ctx, s.cfg.Path, s.cfg.BusyWait) {
+			if err = s.beginAgain(ctx); err == nil {
+				err = fn(s.db)
+			}
+		}
 	}
-	if s.placed {
-		defer s.syncNames(ctx)()
-	}
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return s.explain("begin", err)
-	}
-	defer tx.Rollback() // nothing to do after a commit
-	if err := fn(tx); err != nil {
+	return s.explain(doing, err)
+}
+
+// beginAgain is not ended by ctx: the replacement of a full queue takes seconds, and the next command would find it where it was.
+func (s *Store) beginAgain(ctx context.Context) error {
+	if err := setAside(s.cfg.Path); err != nil {
 		return err
 	}
-	s.cfg.Point("before-commit")
-	if err := tx.Commit(); err != nil {
-		return s.explain("commit", err)
+	s.cfg.Point("set-aside")
+	cfg := s.cfg
+	cfg.Existing = false
+	db, err := openDatabase(context.WithoutCancel(ctx), cfg, cfg.BusyWait, true)
+	if err != nil {
+		return err
 	}
-	s.wrote = true
-	s.cfg.Point("after-commit")
+	s.db, s.last = db, db.file
 	return nil
 }
 
-// syncNames is for the first transaction in a new database. SQLite would sync the beginning of its WAL
-// and the directory apart; here the directory is synced by what is returned, while nobody else has the
-// lock, and all of the WAL by Leave.
-func (s *Store) syncNames(ctx context.Context) (after func()) {
-	if _, err := s.db.ExecContext(ctx, "PRAGMA synchronous = OFF"); err != nil {
-		return func() {}
-	}
-	return func() {
-		if _, err := s.db.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous = NORMAL"); err != nil {
-			s.Close() // the next connection is a usual one
+// twice runs fn on the open database, and once more where that may help: on a fresh connection, with room that the WAL gives back,
+// or when SQLite's lock, which another program may keep for long, is waited for to the end.
+func (s *Store) twice(ctx context.Context, fn func(db *database) error) error {
+	short := min(shortWait, s.cfg.BusyWait)
+	err := s.once(ctx, short, fn)
+	switch {
+	case isCode(err, codeBusy):
+		if rest := s.cfg.BusyWait - short; rest > 0 && !wasVain(s.lockPath(), s.cfg.Path, true) {
+			return s.once(ctx, rest, fn)
 		}
-		s.placed = syncDirectory(filepath.Dir(s.cfg.Path)) != nil
+	case isFull(err):
+		if s.db != nil && s.db.checkpoint(ctx) {
+			return s.once(ctx, short, fn)
+		}
+	case isOfTheFile(err):
+		s.drop()
+		return s.once(ctx, short, fn)
+	}
+	return err
+}
+
+func (s *Store) once(ctx context.Context, busy time.Duration, fn func(db *database) error) error {
+	if err := s.open(ctx, busy); err != nil {
+		return err
+	}
+	return fn(s.db)
+}
+
+// open opens the database at the path, or finds it open.
+func (s *Store) open(ctx context.Context, busy time.Duration) error {
+	if s.db != nil && s.db.isCurrent(s.cfg.Path) {
+		return s.db.wait(ctx, busy)
+	}
+	s.drop()
+	db, err := openDatabase(ctx, s.cfg, busy, s.within == withLock)
+	if _, system := errors.AsType[*fs.PathError](err); system { // met twice, too
+		db, err = openDatabase(ctx, s.cfg, busy, s.within == withLock)
+	}
+	if err != nil {
+		return err
+	}
+	if s.cfg.Existing && s.last != nil && !os.SameFile(s.last, db.file) {
+		db.Close()
+		return fmt.Errorf("the database was removed or replaced: %w", ErrNone)
+	}
+	s.db, s.last = db, db.file
+	return nil
+}
+
+// drop closes the connection. Its error is that of a connection that nobody uses any more.
+func (s *Store) drop() {
+	if s.db != nil {
+		s.db.Close()
+		s.db = nil
 	}
 }
 
-// View runs fn in a transaction that cannot write, without the write lock: looking changes nothing,
-// waits for nobody and works on a read-only disk. It returns ErrNone when there is no database, and
-// ErrOlder, which is an ErrNone too, when the next Write will have to migrate it first.
+// explain is explain, with the connection closed where the system may have to be asked.
+func (s *Store) explain(doing string, err error) error {
+	if Cause(err) != nil {
+		s.drop()
+	}
+	return explain(s.cfg.Path, doing, err)
+}
+
+// View runs look in a transaction that cannot write, without the write lock: looking changes nothing, waits for nobody and works on
+// a read-only disk. It returns ErrNone when there is no database, and ErrOlder, which is an ErrNone too, when the next Write will
+// have to migrate it first. Like Write's, the function is run up to three times.
 func (s *Store) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
-	if _, err := os.Stat(s.cfg.Path); errors.Is(err, fs.ErrNotExist) {
+	const doing = "look at the database"
+	file, err := look(s.cfg.Path)
+	if err == nil && file == nil {
 		return ErrNone
 	}
-	var caller error
-	look := func(tx *sql.Tx) error { caller = fn(tx); return caller }
-	err := s.view(ctx, false, look)
+	if err == nil {
+		err = s.view(ctx, false, fn)
+	}
+	if isOfTheFile(err) {
+		err = s.view(ctx, false, fn)
+	}
+	explained := s.explain(doing, err)
 	// Neither on a read-only disk nor where files cannot be mapped is there shared memory.
-	if caller == nil && (isCode(err, codeCantOpen) || isCode(err, codeReadOnly) || isUnmappable(err)) {
-		err = s.view(ctx, true, look)
+	if isCode(err, codeShmMap) || isOfTheFile(err) && (errors.Is(explained, ErrReadOnly) || errors.Is(explained, ErrPermission)) {
+		if err := s.view(ctx, true, fn); !isOfTheFile(err) {
+			return s.explain(doing, err)
+		}
 	}
-	if isDamage(caller) {
-		return s.explain("read the database", caller)
-	}
-	if caller != nil {
-		return caller
-	}
-	return s.explain("open the database", err)
+	return explained
 }
 
 func (s *Store) view(ctx context.Context, immutable bool, fn func(tx *sql.Tx) error) error {
-	db, err := connectTo(viewDSN(s.cfg.Path, s.cfg.BusyWait, immutable))
+	db, err := connectToLook(s.cfg.Path, s.cfg.BusyWait, immutable)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	found, err := readHead(ctx, db)
-	if err != nil {
-		return err
-	}
-	if err := s.viewable(ctx, db, found); err != nil {
+	if err := viewable(ctx, db, s.cfg.Schemas); err != nil {
 		return err
 	}
 	tx, err := db.BeginTx(ctx, nil)
@@ -236,18 +294,18 @@ func (s *Store) view(ctx context.Context, immutable bool, fn func(tx *sql.Tx) er
 		return err
 	}
 	defer tx.Rollback()
-	return fn(tx)
+	return own(fn(tx))
 }
 
-// walLimit is the size, in bytes, over which a leaving process closes properly, which moves the WAL
-// into the database.
+// walLimit is the size, in bytes, over which a leaving process closes properly, which moves the WAL into the database.
 const walLimit = 1 << 20
 
-// Leave makes what was committed durable with one sync and keeps the database open: the last close
-// of a database checkpoints it, which costs three to four more syncs, and the process is about to
-// end. Call it without the write lock, so that nobody waits for the disk.
+// Leave makes what was committed durable with one sync and keeps the database open: the last close of a database checkpoints it,
+// which costs three to four more syncs, and the process is about to end. Call it without the write lock, so that nobody waits for
+// the disk.
 func (s *Store) Leave() error {
-	s.giveUpRoom()
+	end, _ := s.turn.take()
+	defer end()
 	if !s.wrote {
 		return nil
 	}
@@ -256,55 +314,14 @@ func (s *Store) Leave() error {
 	if errors.Is(err, fs.ErrNotExist) { // without a WAL a commit ends with the removal of its journal
 		err = syncDirectory(filepath.Dir(s.cfg.Path))
 	}
-	if err == nil && s.db != nil {
-		s.keepSmall(context.Background(), size)
-	}
 	if err == nil && size > walLimit {
 		err = s.Close()
 	}
 	return s.explain("sync the database", err)
 }
 
-// WALSize returns the size of the WAL in bytes, 0 without one.
-func (s *Store) WALSize() int64 { return s.Stamp()[2] }
-
-// Version tells two states of the database apart. The zero value is none's.
-type Version struct {
-	db   *sql.DB // the numbers of two connections have nothing to do with each other
-	data int64
-}
-
-// Version changes when another process commits, and not with what this store commits. It reads
-// without the write lock.
-func (s *Store) Version(ctx context.Context) (v Version, err error) {
-	if s.db == nil {
-		return v, ErrNone
-	}
-	err = s.db.QueryRowContext(ctx, "PRAGMA data_version").Scan(&v.data)
-	v.db = s.db
-	return v, err
-}
-
-// VersionIn is Version within a transaction.
-func (s *Store) VersionIn(ctx context.Context, tx *sql.Tx) (v Version, err error) {
-	err = tx.QueryRowContext(ctx, "PRAGMA data_version").Scan(&v.data)
-	v.db = s.db
-	return v, err
-}
-
-// Stamp changes when the database does, unless it does so again within a tick of the file system's
-// clock.
-func (s *Store) Stamp() (stamp [4]int64) {
-	for i, suffix := range []string{"", "-wal"} {
-		if info, err := os.Stat(s.cfg.Path + suffix); err == nil {
-			stamp[2*i], stamp[2*i+1] = info.Size(), info.ModTime().UnixNano()
-		}
-	}
-	return stamp
-}
-
 func (s *Store) syncWAL() (size int64, err error) {
-	size, err = syncFile(s.cfg.Path + "-wal")
+	size, err = SyncFile(s.cfg.Path + walSuffix)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return size, err
 	}
@@ -312,46 +329,57 @@ func (s *Store) syncWAL() (size int64, err error) {
 	if linkErr != nil || target == s.cfg.Path {
 		return size, err
 	}
-	return syncFile(target + "-wal")
+	return SyncFile(target + walSuffix)
 }
 
-// syncFile must not be used on an open database: closing it here would drop the locks that SQLite
-// holds on it for the whole process. The WAL carries no locks.
-func syncFile(path string) (size int64, err error) {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	return info.Size(), f.Sync()
-}
-
-// Close closes the database. The last process to close it checkpoints the WAL.
+// Close closes the database. The last process to close it moves the WAL into it.
 func (s *Store) Close() error {
-	s.giveUpRoom() // what stays is taken up by the next Reserve
+	end, _ := s.turn.take()
+	defer end()
 	if s.db == nil {
 		return nil
 	}
 	err := s.db.Close()
-	s.db, s.ready = nil, false
+	s.db = nil
 	return s.explain("close the database", err)
 }
 
-// explain says what was being done, and makes the cause known to errors.Is. A context's end and
-// what has a name of ours stay as they are.
-func (s *Store) explain(doing string, err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	var known *causedError
-	if errors.As(err, &known) || errors.Is(err, ErrNone) || errors.Is(err, ErrNewer) || errors.Is(err, ErrForeign) {
-		return err
-	}
-	return &causedError{doing: doing, err: err, cause: s.causeOf(err)}
+// Version tells two states of the database apart. The zero value is none's.
+type Version struct {
+	db      *database // the numbers of two connections have nothing to do with each other
+	data    int64     // changes when another connection commits
+	commits int64     // of this store's own
 }
 
-var errTooMany = fmt.Errorf("at most %d schemas of at most %d migrations fit one database", maxSchemas, schemaBase-1)
+// Version changes when anything is committed. It reads without the write lock.
+func (s *Store) Version(ctx context.Context) (v Version, err error) {
+	end, _ := s.turn.take()
+	defer end()
+	if s.db == nil {
+		return v, ErrNone
+	}
+	return s.version(ctx, s.db)
+}
+
+// VersionIn is what Version will be when a transaction is committed.
+func (s *Store) VersionIn(ctx context.Context, tx *sql.Tx) (v Version, err error) {
+	v, err = s.version(ctx, tx)
+	v.commits++
+	return v, err
+}
+
+func (s *Store) version(ctx context.Context, from querier) (v Version, err error) {
+	v = Version{db: s.db, commits: s.commits}
+	err = from.QueryRowContext(ctx, "PRAGMA data_version").Scan(&v.data)
+	return v, err
+}
+
+// Stamp changes when the database does, unless it does so again within a tick of the file system's clock.
+func (s *Store) Stamp() (stamp [4]int64) {
+	for i, suffix := range []string{"", walSuffix} {
+		if info, err := os.Stat(s.cfg.Path + suffix); err == nil {
+			stamp[2*i], stamp[2*i+1] = info.Size(), info.ModTime().UnixNano()
+		}
+	}
+	return stamp
+}

@@ -18,6 +18,9 @@ const Issues = "https://github.com/ArcadeAI/arcade-cli/issues"
 func Table() []Line {
 	return append(postHog.lines(), []Line{
 		{"server", "wait", "PostHog has trouble of its own", nothingToDo},
+		{"too_large", "wait", "PostHog does not take that much at once", nothingIsLost + "the next delivery sends less at once."},
+		{"time_up", "take_longer", "the time was not enough", "Go on with 'arcade usage flush --timeout 60s'."},
+		{"sink", "report", "arcade has sent something wrong", "Please report it at " + Issues + "."},
 		{"quota", "wait", "PostHog's quota is used up", nothingToDo},
 		{"retry_after", "wait", "PostHog asks to be left alone for a while", nothingToDo},
 		{"address", "correct_host", "the address of PostHog cannot be right",

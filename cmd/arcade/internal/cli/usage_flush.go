@@ -70,6 +70,10 @@ func (a *App) flush(ctx context.Context, timeout time.Duration, asJSON bool) err
 		}
 		if err != nil {
 			why := a.flushAdvice(q, err)
+			if why.Reason == track.ReasonTimeUp {
+				why.What = fmt.Sprintf("%s were not enough: %s left", term.Span(timeout), term.Count(done.Pending, "message is", "messages are"))
+				why.Do = fmt.Sprintf("Go on with 'arcade usage flush --timeout %s'.", fmt.Sprintf("%ds", int(max(6*timeout, time.Minute).Seconds())))
+			}
 			result.Error, result.Reason, result.Advice = why.What, why.Reason, why.Advice
 			return errors.Join(a.reportFlush(result, asJSON), adviceFailure(why, ""))
 		}

@@ -60,11 +60,13 @@ type Status struct {
 	SizeBytes     int64         `json:"size_bytes"`     // with the WAL
 	Schema        int           `json:"schema"`         // user_version: identity's version in thousands, and the queue's
 	DatabaseError *string       `json:"database_error"` // why the next command could not record
-	LastMissed    *string       `json:"last_missed"`    // when one could not, if none could since
+	LastMissed    *string       `json:"last_missed"`    // when a command could not record, or start a flusher, last
+	NotRecorded   int           `json:"not_recorded"`   // events, within a week
+	NotStarted    int           `json:"not_started"`    // how often no flusher could be started, within a week
 	// FileProblems are files shared with the Python CLI that cannot be read.
 	FileProblems []FileProblem `json:"file_problems"`
 
-	missed  track.Note    // of LastMissed
+	missed  track.Given   // of LastMissed
 	problem string        // the same as DatabaseError with what to do, for a person
 	files   []advice.Line // of FileProblems
 }
@@ -130,7 +132,7 @@ func (a *App) statusLines(s track.Snapshot, st Status, q *track.Queue) [][2]stri
 	lines := [][2]string{{"Tracking", tracking}}
 	if st.DatabaseError != nil {
 		lines = append([][2]string{{"Problem", st.problem}}, lines...)
-	} else if st.Tracking && !st.missed.At.IsZero() {
+	} else if st.Tracking && st.missed.Up > 0 {
 		lines = append(lines, [2]string{"Missed", a.missed(st.missed)})
 	}
 	for _, why := range st.files {
@@ -182,17 +184,21 @@ func (a *App) next(s track.Snapshot, q *track.Queue) string {
 	return text
 }
 
-// missed tells of a command that could not record, or not start a flusher.
-func (a *App) missed(note track.Note) string {
-	what := "an event was not recorded"
-	if note.Recorded {
-		what = "no flusher could be started"
+// missed tells what commands have given up, why, and since when.
+func (a *App) missed(given track.Given) string {
+	var parts []string
+	if n := given.Up - given.NotStarted; n > 0 {
+		parts = append(parts, term.Count(n, "event was not recorded", "events were not recorded"))
 	}
-	if note.Reason != "" {
-		what += ": " + note.Reason
+	if n := given.NotStarted; n > 0 {
+		parts = append(parts, term.Count(n, "time no flusher could be started", "times no flusher could be started"))
 	}
-	what = term.Ago(note.At, a.Track.Now()) + " " + what + "."
-	if note.Recorded {
+	what := strings.Join(parts, ", and ")
+	if given.Reason != "" {
+		what += ": " + given.Reason
+	}
+	what += "; first " + term.Ago(given.Since, a.Track.Now()) + ", last " + term.Ago(given.Last, a.Track.Now()) + "."
+	if given.NotStarted > 0 {
 		what += " " + a.words().Of(track.Reason{Code: track.ReasonNoProcess}).Do
 	}
 	return what
@@ -224,7 +230,7 @@ func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status 
 		Failures: s.Schedule.Failures, LastError: orNull(s.Schedule.LastError),
 		Flusher: q.Flushing(), Waiting: s.Schedule.Waiting(a.Track.Now()), File: file, SizeBytes: bytes, Schema: s.Schema,
 		Deaths: append([]track.Death{}, s.Deaths...), LoginRefused: s.Refused, FileProblems: []FileProblem{},
-		LastMissed: orNull(term.RFC3339(missed.At)), missed: missed,
+		LastMissed: orNull(term.RFC3339(missed.Last)), NotRecorded: missed.Up - missed.NotStarted, NotStarted: missed.NotStarted, missed: missed,
 	}
 	if problem == nil && st.Tracking {
 		for _, reason := range q.FileTroubles() {
@@ -237,7 +243,7 @@ func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status 
 	switch {
 	case problem != nil:
 		reason = q.Reason(problem)
-	case reason.Code == "" && missed.Recorded:
+	case reason.Code == "" && missed.NotStarted > 0 && missed.NotStarted == missed.Up:
 		reason.Code = track.ReasonNoProcess
 	}
 	if reason.Code != "" {

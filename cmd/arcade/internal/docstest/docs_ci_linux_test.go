@@ -228,7 +228,7 @@ func (w *world) belongsToTheKey(atLeast int) {
 			w.Errorf("an event is %s's, want %s's, whose key is in the environment", e.DistinctID, want)
 		}
 	}
-	if n := len(w.Posthog.Aliases()); n != 0 {
+	if n := len(w.Aliases()); n != 0 {
 		w.Errorf("PostHog has %d aliases, want none of a key that nobody has logged in with", n)
 	}
 	w.NoViolations()

@@ -146,7 +146,7 @@ func TestCompletionOffersWhatFitsAndNoFiles(t *testing.T) {
 	m.Must("succeed")
 	m.AwaitEvents(1, 10*time.Second)
 	m.AwaitNoFlusher()
-	m.Posthog.SetPoison(func(outboxtest.Message) int { return 400 })
+	m.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
 	m.Must("succeed")
 	m.AwaitNoFlusher()
 	m.Offline()
@@ -238,8 +238,8 @@ func TestLoginSucceedsWhenCloudIsSlowAndTheLinkIsMadeLater(t *testing.T) {
 		t.Errorf("linked to %v, want principal-ada", got)
 	}
 	m.NoViolations()
-	if len(m.Posthog.Aliases()) != 1 {
-		t.Errorf("%d aliases, want one", len(m.Posthog.Aliases()))
+	if len(m.Aliases()) != 1 {
+		t.Errorf("%d aliases, want one", len(m.Aliases()))
 	}
 }
 
@@ -260,7 +260,7 @@ func TestAKeyInTheEnvironmentOwnsItsEventsAndLinksNothing(t *testing.T) {
 			t.Errorf("an event with the key in the environment belongs to %s", e.DistinctID)
 		}
 	}
-	if n := len(m.Posthog.Aliases()); n != 0 || m.Inspect().Identity.LinkedPrincipalID != nil {
+	if n := len(m.Aliases()); n != 0 || m.Inspect().Identity.LinkedPrincipalID != nil {
 		t.Errorf("%d aliases, linked to %v: a key in the environment must do neither", n, m.Inspect().Identity.LinkedPrincipalID)
 	}
 	if n := m.Cloud.Calls(); n != 1 {

@@ -607,7 +607,7 @@ func databaseEncounters() []encounter {
 	return []encounter{
 		{name: "a database that is none", args: "usage inspect", given: file(".arcade/usage.db", strings.Repeat("no database ", 100)), code: 1,
 			says: "Error: the usage database is damaged.", hint: "The next recorded command replaces it, and keeps what can be read."},
-		{name: "a directory in place of the database", args: "usage enable", given: file(".arcade/usage.db/x", ""), code: 1,
+		{name: "a directory in place of the database", args: "usage flush", given: file(".arcade/usage.db/x", ""), code: 1,
 			says: "Error: ~/.arcade/usage.db is not a file.", hint: moveAway},
 		{name: "a home in which there can be no database", args: "usage enable", given: fileAsHome, code: 1,
 			says: "Error: ~/.arcade is not a directory.", hint: moveAway},

@@ -22,7 +22,7 @@ func used(t *testing.T) *machine {
 	m.Login()
 	m.AwaitEvents(2, 10*time.Second)
 	m.AwaitNoFlusher()
-	m.Posthog.SetPoison(func(outboxtest.Message) int { return 400 })
+	m.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
 	m.Run("fail")
 	m.AwaitNoFlusher()
 	m.Offline()

@@ -19,7 +19,7 @@ func TestADeadMessageIsDeliveredAfterRetry(t *testing.T) {
 	m := newMachine(t)
 	m.Must("succeed")
 	m.Must("usage", "flush") // who has accepted something may refuse
-	m.Posthog.SetPoison(func(outboxtest.Message) int { return 400 })
+	m.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
 	m.Must("succeed")
 	m.AwaitNoFlusher()
 	if c := m.Inspect().Counts; c.Dead != 1 || c.Pending != 0 {
@@ -28,7 +28,7 @@ func TestADeadMessageIsDeliveredAfterRetry(t *testing.T) {
 	if r := m.Must("usage", "flush"); !strings.HasPrefix(r.Stdout, "0 messages delivered") {
 		t.Errorf("a dead message must stay where it is: %q", r.Stdout)
 	}
-	m.Posthog.SetPoison(nil)
+	m.Posthog.SetResults(func(outboxtest.Message) string { return "" })
 	if r := m.Run("usage", "retry", "77"); r.Code != 1 || !strings.Contains(r.Stderr, "no dead message has this number") {
 		t.Errorf("retry of an unknown message exits %d and says %q %q", r.Code, r.Stdout, r.Stderr)
 	}
@@ -209,7 +209,7 @@ func TestStatusTellsWhatDecidedAndWhatIsNext(t *testing.T) {
 	m.AwaitNoFlusher()
 	st := m.Status()
 	if !st.Tracking || st.DecidedBy != "default, or arcade usage enable" || st.Pending != 1 || !st.KeySet ||
-		st.Failures != 1 || st.LastError == nil || st.NextAttempt == nil || st.Schema != 2002 || st.SizeBytes == 0 {
+		st.Failures != 1 || st.LastError == nil || st.NextAttempt == nil || st.Schema != 2003 || st.SizeBytes == 0 {
 		encoded, _ := json.Marshal(st)
 		t.Errorf("offline: %s", encoded)
 	}

@@ -39,10 +39,10 @@ func everyState(t *testing.T) *machine {
 	file(".arcade/usage.json", mirror)(s, nil)
 	s.Must("succeed")
 	s.Must("usage", "flush") // who has accepted something may refuse
-	s.Posthog.SetPoison(func(outboxtest.Message) int { return 400 })
+	s.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
 	s.Must("succeed")
 	s.Must("usage", "flush")
-	s.Posthog.SetPoison(nil)
+	s.Posthog.SetResults(func(outboxtest.Message) string { return "" })
 	s.Offline()
 	s.Run("secret", "list", "--host", "localhost", "--port", "1")
 	s.Run("usage", "flush")
@@ -133,7 +133,7 @@ func TestTheHeaderSaysWhoseTheMessagesAreAndWhatIsNext(t *testing.T) {
 	output := s.shown(140, "NO_COLOR=1", "usage", "inspect")
 	want := regexp.MustCompile(`^You are 0f8fad5b-d9cb-469… \(this home's id: 3f2a9c1e…\)\.
 1 message waits, since \d\d:\d\d: PostHog cannot be reached \(connection refused\)\. Nothing is lost: the (first command after \d s|next command) tries again\.
-1 message is dead: refused \(HTTP 400\)\. 'arcade usage inspect --state dead' shows them, 'arcade usage retry' sends them once more\.
+1 message is dead: refused \(rejected\)\. 'arcade usage inspect --state dead' shows them, 'arcade usage retry' sends them once more\.
 SEQ `)
 	if !want.MatchString(output) {
 		t.Errorf("inspect shows\n%s\nwant it to begin like\n%s", output, want)
@@ -221,8 +221,8 @@ func TestFlushShowsThatItWaitsForTheFirstAnswer(t *testing.T) {
 	terminal := testbed.OnTerminal(t, 60, s.onModernTerminal("", "usage", "flush", "--timeout", "1s"))
 	terminal.Await("] 0 of 1")
 	if code, output := terminal.End(); code != 1 || !strings.HasSuffix(output, `
-Error: PostHog does not answer in time.
-Nothing is lost: a later command delivers.
+Error: 1 s were not enough: 1 message is left.
+Go on with 'arcade usage flush --timeout 60s'.
 `) {
 		t.Errorf("flush ends with %d and shows\n%s", code, output)
 	}

@@ -49,8 +49,8 @@ func TestCredentialsThatCloudRefusesHoldNothingUp(t *testing.T) {
 		t.Errorf("Cloud was asked %d times; want a third time, because a person asked", n)
 	}
 	m.Cloud.Meet("revoked") // it was an error of Cloud's
-	if m.runs("125m"); len(m.Posthog.Aliases()) != 1 || m.pending() != 0 {
-		t.Errorf("%d aliases, %d pending once Cloud knows the key; want what waited to be stitched", len(m.Posthog.Aliases()), m.pending())
+	if m.runs("125m"); len(m.Aliases()) != 1 || m.pending() != 0 {
+		t.Errorf("%d aliases, %d pending once Cloud knows the key; want what waited to be stitched", len(m.Aliases()), m.pending())
 	}
 	m.WriteCredentials("arc_another")
 	if m.runs("126m"); m.Cloud.Calls() != 5 {

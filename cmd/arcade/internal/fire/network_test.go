@@ -77,9 +77,9 @@ func TestTortureNetworkEveryFault(t *testing.T) {
 	requests := make([]int, len(faults))
 	atOnce(len(faults), 12, func(i int) {
 		fault := faults[i]
-		t.Run(fault.String(), func(t *testing.T) {
+		t.Run(string(fault), func(t *testing.T) {
 			m := offlineEvents(t, 3)
-			final := fault.Mode == "400" || fault.Mode == "413"
+			final := fault.Mode() == "400" || fault.Mode() == "413"
 			if final { // for ever would be a refusal for good
 				m.Posthog.SetFaults(fault)
 			} else {
@@ -90,8 +90,8 @@ func TestTortureNetworkEveryFault(t *testing.T) {
 			if n := m.count(outbox.Pending); !final && (n != 3 || m.attempts() != 0) {
 				t.Errorf("%d pending after %d attempts; want 3, and no attempt used up", n, m.attempts())
 			}
-			if n := len(m.Posthog.Requests()); !final && n != 1 {
-				t.Errorf("the flusher sent %d requests into the fault, want one", n)
+			if n := len(m.Posthog.Requests()); !final && n > 2 {
+				t.Errorf("the flusher sent %d requests into the fault, want one of each protocol at most", n)
 			}
 			m.Posthog.SetFaults()
 			m.later().flusher()
@@ -130,9 +130,9 @@ func TestTortureNetworkAFlusherEndsWhateverHangs(t *testing.T) {
 			m.Posthog.SetLatency(2 * time.Second)
 			return func() { m.Posthog.SetLatency(0) }
 		},
-		"an answer byte by byte before a long backlog": func(m *machine) func() {
+		"an answer that never comes before a long backlog": func(m *machine) func() {
 			m.recordInBulk(28, 100_000)
-			m.Posthog.SetFault(testbed.Fault("commit+drip:every=100ms")) // without committing it would be a lie
+			m.Posthog.SetFault(testbed.Fault("commit+hang"))
 			return func() { m.Posthog.SetFaults() }
 		},
 		"a database that another program writes to":       func(m *machine) func() { return m.holdTransaction("UPDATE delivery SET failures = failures") },
@@ -166,7 +166,6 @@ func TestTortureNetworkARetryAfterIsKeptAcrossProcesses(t *testing.T) {
 		least time.Duration // until the next request; 0: longer than a flusher waits
 	}{
 		{"429:retry-after=3", 3 * time.Second},
-		{"503:retry-after=date+4s", 3 * time.Second}, // a date has no fractions of a second
 		{"commit+503:retry-after=4", 4 * time.Second},
 		{"429:retry-after=31536000", 0},
 	}
@@ -234,11 +233,11 @@ func TestTortureNetworkPoison(t *testing.T) {
 				m.delivers(1) // who has accepted something may refuse
 				m.recordInBulk(run.n, 0)
 				bad := m.Query(`SELECT uuid FROM messages WHERE state = 'pending' ORDER BY seq LIMIT 1 OFFSET ?`, run.at)
-				m.Posthog.SetPoison(func(message outboxtest.Message) int {
+				m.Posthog.SetResults(func(message outboxtest.Message) string {
 					if message.UUID == bad {
-						return run.status
+						return map[int]string{400: "drop:rejected", 413: "drop:event_too_big"}[run.status]
 					}
-					return 0
+					return ""
 				})
 				if dying {
 					m.flushWithOneProcessPerRequest()
@@ -307,14 +306,14 @@ func TestTortureNetworkAnOutageOfDays(t *testing.T) {
 // last one left was over, and to none if it was not.
 func (m *machine) commandInTheOutage(clock time.Duration) {
 	m.Helper()
-	before := len(m.Posthog.Requests())
+	before := m.deliveries()
 	var wait time.Duration
 	if before > 0 {
 		wait = m.notBefore().Sub(time.Now().Add(clock))
 	}
 	m.with(fmt.Sprintf("%s=%s", testbed.TestClock, clock)).Must("succeed")
 	m.AwaitNoFlusher()
-	made := len(m.Posthog.Requests()) - before
+	made := m.deliveries() - before
 	switch {
 	case wait > 8*time.Second+time.Second && made != 0:
 		m.Errorf("%d requests while the back-off had %s to go", made, wait)
@@ -323,6 +322,16 @@ func (m *machine) commandInTheOutage(clock time.Duration) {
 	case made > 1:
 		m.Errorf("%d requests in one interval", made)
 	}
+}
+
+// deliveries is how often a flusher has asked: what does not know capture v1 is asked twice at once.
+func (m *machine) deliveries() (n int) {
+	for _, r := range m.Posthog.Requests() {
+		if strings.HasPrefix(r.Path, "/i/v1/") {
+			n++
+		}
+	}
+	return n
 }
 
 func (m *machine) notBefore() time.Time {

@@ -26,18 +26,24 @@ func TestTortureNobodyButPostHogRefuses(t *testing.T) {
 	tests := map[string]struct {
 		proven   bool // PostHog has accepted something at this address
 		refuse   func(s *outboxtest.Server)
-		requests int // at most
+		requests int // at most, of both protocols
 	}{
-		"a page with 400": {false, func(s *outboxtest.Server) { s.SetFault(testbed.Fault("page-400")) }, 1},
-		"a page with 413": {false, func(s *outboxtest.Server) { s.SetFault(testbed.Fault("page-413")) }, 1},
+		"a page with 400": {false, func(s *outboxtest.Server) { s.SetFault(testbed.Fault("page-400")) }, 2},
+		"a page with 413": {false, func(s *outboxtest.Server) { s.SetFault(testbed.Fault("page-413")) }, 2},
 		"a page with 400 in the place of a server that was PostHog": {true,
-			func(s *outboxtest.Server) { s.SetFault(testbed.Fault("page-400")) }, 1},
+			func(s *outboxtest.Server) { s.SetFault(testbed.Fault("page-400")) }, 2},
 		"a page with 413 in the place of a server that was PostHog": {true,
-			func(s *outboxtest.Server) { s.SetFault(testbed.Fault("page-413")) }, 1},
+			func(s *outboxtest.Server) { s.SetFault(testbed.Fault("page-413")) }, 2},
 		"JSON with 400 from a server that has never accepted anything": {false,
-			func(s *outboxtest.Server) { s.SetPoison(func(outboxtest.Message) int { return 400 }) }, 3},
+			func(s *outboxtest.Server) {
+				s.SetWithoutV1(true)
+				s.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
+			}, 8},
 		"JSON with 413 from a server that has never accepted anything": {false,
-			func(s *outboxtest.Server) { s.SetPoison(func(outboxtest.Message) int { return 413 }) }, 3},
+			func(s *outboxtest.Server) {
+				s.SetWithoutV1(true)
+				s.SetResults(func(outboxtest.Message) string { return "drop:event_too_big" })
+			}, 8},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -56,7 +62,7 @@ func TestTortureNobodyButPostHogRefuses(t *testing.T) {
 			}
 			m.waitsFor(60)
 			m.Posthog.SetFaults()
-			m.Posthog.SetPoison(nil)
+			m.Posthog.SetResults(func(outboxtest.Message) string { return "" })
 			m.later().flusher()
 			m.arrived(before + 60)
 		})

@@ -323,6 +323,11 @@ func (c Cloud) Calls() int {
 	return c.Count(identitytest.WhoAmIPath) + c.Count(identitytest.ValidatePath)
 }
 
+// Aliases are what PostHog has kept of them, each once.
+func (m *Machine) Aliases() []outboxtest.Commit {
+	return slices.DeleteFunc(m.Posthog.Events(), func(c outboxtest.Commit) bool { return !c.IsAlias() })
+}
+
 // Fault is outboxtest's fault of that name.
 func Fault(name string) outboxtest.Fault { return outboxtest.MustFault(name) }
 

@@ -23,8 +23,8 @@ type Filter = outbox.Filter
 // State says what became of a message.
 type State = outbox.State
 
-// Note is what a command that failed to record has left behind.
-type Note = outbox.Note
+// Given is what was given up in silence.
+type Given = outbox.Given
 
 // Kind says how a message travels.
 type Kind = outbox.Kind
@@ -218,18 +218,14 @@ func (q *Queue) Check(ctx context.Context) error {
 // checkWait is how long Check waits for each lock: commands hold them for milliseconds.
 const checkWait = time.Second
 
-// Missed is the last time that a command could not record, or start a flusher, if nothing has been
-// recorded or delivered since.
-func (q *Queue) Missed(s Snapshot) Note {
-	note := q.box.Note()
-	last := s.Schedule.LastSuccess
-	if n := len(s.Messages); n > 0 && !note.Recorded && s.Messages[n-1].RecordedAt.After(last) {
-		last = s.Messages[n-1].RecordedAt
+// Missed is what was given up within the last week. A flusher that could not be started is history once
+// nothing waits for it.
+func (q *Queue) Missed(s Snapshot) Given {
+	given := q.box.GivenUp()
+	if given.Up == given.NotStarted && (s.Counts.Pending == 0 || s.Schedule.LastSuccess.After(given.Last)) {
+		return Given{}
 	}
-	if !note.At.After(last) || note.Recorded && s.Counts.Pending == 0 {
-		return Note{}
-	}
-	return note
+	return given
 }
 
 // Flushing tells whether a flusher is at work now.
@@ -271,7 +267,7 @@ func (q *Queue) Clear(ctx context.Context) (erased int, err error) {
 // Forget erases every message and all that says who this home was, usage.json included, and keeps
 // what `arcade usage enable` and `disable` have left. It returns like Disable.
 func (q *Queue) Forget(ctx context.Context) (erased int, late bool, err error) {
-	erased, err = q.box.Clear(ctx, func(tx *outbox.Tx) error { return identity.Forget(ctx, tx.Tx, q.home.mirror()) })
+	erased, err = q.box.Forget(ctx, func(tx *outbox.Tx) error { return identity.Forget(ctx, tx.Tx, q.home.mirror()) })
 	if err != nil {
 		return 0, false, err
 	}

@@ -16,6 +16,7 @@ import (
 const (
 	ReasonNoKey      = outbox.CodeNoKey
 	ReasonRetryAfter = outbox.CodeRetryAfter
+	ReasonTimeUp     = outbox.CodeTimeUp
 
 	ReasonLoginRefused = "login_refused"    // Arcade Cloud does not take the credentials
 	ReasonLoginUnknown = "login_unknown"    // Arcade Cloud has not said whose they are
@@ -55,8 +56,6 @@ func ReasonOf(err error) Reason {
 	switch {
 	case err == nil:
 		return Reason{}
-	case errors.As(err, &delay) && delay.Code == outbox.CodeDamaged:
-		return Reason{Code: ReasonDamaged}
 	case errors.As(err, &delay):
 		return Reason{Code: delay.Code, Detail: delay.Reason}
 	case errors.As(err, &permission) && permission.Owner != "":

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// giveToOwner gives what root has made in somebody's directory to the directory's owner, who could
-// not use it otherwise. SQLite does so with a database's side files.
+// giveToOwner gives what root has made in somebody's directory to the directory's owner, who could not use it otherwise. SQLite
+// does so with a database's side files.
 func giveToOwner(path string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -41,6 +41,7 @@ func access(path string) error {
 	return nil
 }
 
+// permissionError says whose the path is, or the first directory above it that can be looked at, and how to get dir back.
 func permissionError(path, dir string) error {
 	e := &PermissionError{Path: path}
 	info, err := os.Lstat(path)
@@ -78,22 +79,6 @@ func shellQuote(path string) string {
 	return path
 }
 
-// place moves a file to a path where there is none; fs.ErrExist says that there is.
-func place(from, to string) error {
-	err := os.Link(from, to)
-	if err == nil {
-		return os.Remove(from)
-	}
-	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	// A file system without links. The lock keeps others away.
-	if _, err := os.Lstat(to); err == nil {
-		return fs.ErrExist
-	}
-	return os.Rename(from, to)
-}
-
 // syncDirectory makes the names in a directory durable.
 func syncDirectory(path string) error {
 	dir, err := os.Open(path)
@@ -108,4 +93,15 @@ func syncDirectory(path string) error {
 	return err
 }
 
+// fullSync is File.Sync. On macOS that is F_FULLFSYNC, which exFAT and FUSE refuse; a plain fsync is what they have.
+func fullSync(file *os.File) error {
+	err := file.Sync()
+	if errors.Is(err, syscall.ENOTTY) || errors.Is(err, syscall.EINVAL) {
+		return unix.Fsync(int(file.Fd()))
+	}
+	return err
+}
+
 func fullSigns() []error { return []error{syscall.EDQUOT} }
+
+func lockedSigns() []error { return nil }

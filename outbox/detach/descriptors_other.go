@@ -1,7 +1,0 @@
-//go:build unix && !linux
-
-package detach
-
-import "errors"
-
-func keepAll() error { return errors.ErrUnsupported }

@@ -1,0 +1,57 @@
+package outbox
+
+import (
+	"errors"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
+)
+
+// Errors of the queue. Those of a sink are in Delay. The causes of a database that cannot be used
+// are told apart with errors.Is, and permission's owner and remedy with errors.As.
+var (
+	ErrOff  = errors.New("tracking is off") // nothing is recorded or sent
+	ErrBusy = errors.New("another flusher is at work")
+	ErrNone = store.ErrNone // there is no database yet
+
+	// ErrNoProcess means that no flusher can be started: nothing is delivered but by Flush.
+	ErrNoProcess = errors.New("no process can be started")
+
+	// ErrNoMain means that Main was not called: a copy of this program would not deliver, but do its
+	// work once more, so none is started. A test's program is one without Main.
+	ErrNoMain = errors.New("no flusher is started: call outbox.Main first in main")
+
+	ErrNested = store.ErrNested // Record within Record, or another transaction within one
+
+	ErrNewer        = store.ErrNewer        // a newer program has migrated the database
+	ErrForeign      = store.ErrForeign      // the file is somebody else's database
+	ErrDamaged      = store.ErrDamaged      // the next transaction sets it aside
+	ErrCopies       = store.ErrCopies       // an ErrDamaged that is not set aside: three copies are kept already
+	ErrFull         = store.ErrFull         // the disk
+	ErrReadOnly     = store.ErrReadOnly     // the disk
+	ErrPermission   = store.ErrPermission   // as *PermissionError
+	ErrNotDirectory = store.ErrNotDirectory // what should hold the database
+	ErrNotFile      = store.ErrNotFile      // what should be the database
+	ErrDangling     = store.ErrDangling     // an ErrNotFile: a link that leads nowhere
+	ErrUnreadable   = store.ErrUnreadable   // and the system does not say why
+	ErrLocked       = store.ErrLocked       // by another process, for longer than a command waits
+)
+
+// PermissionError says whose file is in the way, and which command mends it.
+type PermissionError = store.PermissionError
+
+// Delay is the error of a run that left messages pending: it was too early to ask, the time was up,
+// or the server did not take them.
+type Delay struct {
+	Reason string    // fixed words
+	Code   string    // the same as an identifier, see Verdict
+	Until  time.Time // when the next run may begin; zero when a person may try at once
+}
+
+func (d *Delay) Error() string { return d.Reason }
+
+var (
+	errNothing  = errors.New("outbox: there is nothing to be done: give it a function")
+	errConfig   = errors.New("the flusher's configuration failed")
+	errNotYours = errors.New("a transaction of the queue ends with the function that it was given to")
+)

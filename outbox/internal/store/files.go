@@ -1,0 +1,158 @@
+package store
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// The suffixes of a database's files. A journal is there instead of a WAL where there is no shared memory.
+const walSuffix, shmSuffix, journalSuffix = "-wal", "-shm", "-journal"
+
+// sideSuffixes are those of the files that mean nothing without their database.
+func sideSuffixes() []string { return []string{walSuffix, shmSuffix, journalSuffix} }
+
+// look returns what lies in the place of a database: nil where nothing does, and an error for what can be none, which must not even
+// be opened. A pipe would never answer.
+func look(path string) (os.FileInfo, error) {
+	info, err := os.Stat(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // met twice, as all errors of the file
+		info, err = os.Stat(path)
+	}
+	switch {
+	case err == nil && info.Mode().IsRegular():
+		return info, nil
+	case err == nil:
+		return nil, ErrNotFile
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	case exists(path):
+		return nil, ErrDangling
+	}
+	return nil, nil
+}
+
+// exists tells whether something is at the path, or may be: what must not be overlooked is not taken for missing.
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// CreateFile makes an empty file (0600) beside the database, as its directory's owner's, unless there is one.
+func CreateFile(path string) error {
+	if err := createFile(path); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+func createFile(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), giveToOwner(path))
+}
+
+// makeDirectory is MkdirAll with what it makes (0700) given to the owner of what was there.
+func makeDirectory(path string) error {
+	parent := filepath.Dir(path)
+	if exists(path) || parent == path {
+		return nil
+	}
+	if err := makeDirectory(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		if errors.Is(err, fs.ErrExist) { // somebody was faster
+			return nil
+		}
+		return err
+	}
+	return giveToOwner(path)
+}
+
+// noteLimit bounds a file of notes, in bytes: a disk that stays full is not filled by them.
+const noteLimit = 64 << 10
+
+// AddNote adds a line to a file of notes beside the database, which it makes if need be: empty where there is no room for
+// more. Nothing comes of a failure.
+func AddNote(path, line string) {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if errors.Is(err, fs.ErrNotExist) && CreateFile(path) == nil {
+		file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	}
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() && info.Size() < noteLimit {
+		_, _ = file.WriteString(line + "\n")
+	}
+}
+
+// SyncFile makes a file's content durable and returns its size in bytes. It must not be used on an open database: closing the file
+// here would drop the locks that SQLite holds on it for the whole process. A WAL carries no locks.
+func SyncFile(path string) (size int64, err error) {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), fullSync(file)
+}
+
+// move renames a database's files, those that are there. The database itself comes first or last: what is at its new place has all
+// its side files there, or is at the old one and has them nowhere else.
+func move(from, to string, suffixes ...string) error {
+	for _, suffix := range suffixes {
+		if err := os.Rename(from+suffix, to+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove removes what is there of the files with the given suffixes.
+func remove(path string, suffixes ...string) (err error) {
+	for _, suffix := range suffixes {
+		if one := os.Remove(path + suffix); !errors.Is(one, fs.ErrNotExist) {
+			err = errors.Join(err, one)
+		}
+	}
+	return err
+}
+
+// beside returns the paths of the files whose names go on, after the database's, with one of the infixes.
+func beside(path string, infixes ...string) (paths []string, err error) {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	for _, entry := range entries {
+		rest, found := strings.CutPrefix(entry.Name(), filepath.Base(path))
+		for _, infix := range infixes {
+			if found && strings.HasPrefix(rest, infix) {
+				paths = append(paths, path+rest)
+			}
+		}
+	}
+	return paths, err
+}
+
+// writtenAfter tells whether a database or its WAL was written after a moment.
+func writtenAfter(path string, moment time.Time) bool {
+	for _, suffix := range []string{"", walSuffix} {
+		if info, err := os.Stat(path + suffix); err == nil && info.ModTime().After(moment) {
+			return true
+		}
+	}
+	return false
+}

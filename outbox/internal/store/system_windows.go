@@ -1,0 +1,52 @@
+package store
+
+import (
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/windows"
+)
+
+// giveToOwner has nothing to do: files inherit the directory's access list.
+func giveToOwner(string) error { return nil }
+
+// access tells why this user may not read and write a file. A directory says nothing before something is made in it.
+func access(path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil
+	}
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+func permissionError(path, _ string) error { return &PermissionError{Path: path} }
+
+// syncDirectory has nothing to do: a directory cannot be synced there.
+func syncDirectory(string) error { return nil }
+
+func fullSync(file *os.File) error { return file.Sync() }
+
+func fullSigns() []error {
+	return []error{windows.ERROR_DISK_FULL, syscall.Errno(windows.ERROR_HANDLE_DISK_FULL)}
+}
+
+// lockedSigns are what a file gives that another program, such as a backup, keeps from everybody.
+func lockedSigns() []error {
+	return []error{windows.ERROR_SHARING_VIOLATION, windows.ERROR_LOCK_VIOLATION}
+}
+
+// freeRoom returns how many bytes this user may still write to the disk that dir is on.
+func freeRoom(dir string) (bytes int64, known bool) {
+	path, err := windows.UTF16PtrFromString(dir)
+	if err != nil {
+		return 0, false
+	}
+	var free uint64
+	if err := windows.GetDiskFreeSpaceEx(path, &free, nil, nil); err != nil {
+		return 0, false
+	}
+	return int64(min(free, 1<<62)), true
+}

@@ -1,0 +1,509 @@
+package outbox_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
+
+// scripted is a sink whose answers a test gives. Its body is never looked at.
+type scripted struct {
+	endpoint string
+	most     int // messages that Encode takes; 0: all
+	answer   func(r outbox.Request) outbox.Answer
+	requests []outbox.Request
+}
+
+func (s *scripted) Endpoint() string                               { return s.endpoint }
+func (s *scripted) Check() error                                   { return nil }
+func (s *scripted) Wire(m outbox.Message) (json.RawMessage, error) { return m.Properties, nil }
+
+func (s *scripted) Encode(messages []outbox.Message) (body []byte, n int, err error) {
+	if s.most > 0 {
+		return []byte("body"), min(s.most, len(messages)), nil
+	}
+	return []byte("body"), len(messages), nil
+}
+
+func (s *scripted) Send(_ context.Context, r outbox.Request) outbox.Answer {
+	s.requests = append(s.requests, r)
+	return s.answer(r)
+}
+
+// sizes returns how many messages each request had.
+func (s *scripted) sizes() (list []int) {
+	for _, r := range s.requests {
+		list = append(list, len(r.Messages))
+	}
+	return list
+}
+
+var (
+	accepted = outbox.Verdict{Outcome: outbox.Accepted}
+	refused  = outbox.Verdict{Outcome: outbox.Refused, Code: "event_too_big", Reason: "PostHog: event_too_big"}
+	again    = outbox.Verdict{Outcome: outbox.Later, Code: outbox.CodeServer, Reason: "come again"}
+)
+
+func all(v outbox.Verdict) outbox.Answer { return outbox.Answer{Verdict: v} }
+
+func fewer(code string) outbox.Answer {
+	return all(outbox.Verdict{Outcome: outbox.Fewer, Code: code, Reason: "too many"})
+}
+
+// each answers with one verdict for each message, by its number.
+func each(verdict func(n int) outbox.Verdict) func(outbox.Request) outbox.Answer {
+	return func(r outbox.Request) (a outbox.Answer) {
+		for _, m := range r.Messages {
+			var p struct{ N int }
+			if err := json.Unmarshal(m.Properties, &p); err != nil {
+				panic(err)
+			}
+			a.Each = append(a.Each, verdict(p.N))
+		}
+		return a
+	}
+}
+
+// through makes the outbox send through s.
+func through(s *scripted) func(*outbox.Config) { return func(cfg *outbox.Config) { cfg.Sink = s } }
+
+func TestEachMessageHasAReceiptOfItsOwn(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(5)
+	s := &scripted{answer: each(func(n int) outbox.Verdict {
+		return []outbox.Verdict{accepted, refused, again, accepted, accepted}[n]
+	})}
+	result, err := b.flush(through(s))
+	var delay *outbox.Delay
+	if !errors.As(err, &delay) || delay.Code != again.Code {
+		t.Errorf("the run ended with %v, want a delay: a message has to come again", err)
+	}
+	if want := (outbox.Result{Delivered: 3, Dead: 1}); result != want {
+		t.Errorf("the run says %+v, want %+v", result, want)
+	}
+	if len(s.requests) != 1 {
+		t.Errorf("%d requests, want one: a bad message does not hold up its neighbours", len(s.requests))
+	}
+	want := []outbox.State{outbox.Delivered, outbox.Dead, outbox.Pending, outbox.Delivered, outbox.Delivered}
+	for i, m := range b.messages(outbox.Filter{}) {
+		if m.State != want[i] {
+			t.Errorf("message %d is %s, want %s", i, m.State, want[i])
+		}
+		if m.State == outbox.Dead && m.LastError != refused.Reason {
+			t.Errorf("the dead message says %q, want the server's reason %q", m.LastError, refused.Reason)
+		}
+	}
+	if f := b.schedule().Failures; f != 1 {
+		t.Errorf("%d failures, want 1: what leaves a message pending makes the next run wait", f)
+	}
+}
+
+func TestFailuresCountFromOneAfterARunThatDeliveredSomething(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(2)
+	s := &scripted{answer: func(outbox.Request) outbox.Answer { return all(again) }}
+	for range 3 {
+		b.flush(through(s))
+		b.clock.Advance(time.Hour)
+	}
+	if f := b.schedule().Failures; f != 3 {
+		t.Fatalf("%d failures after three runs, want 3", f)
+	}
+	s.answer = each(func(n int) outbox.Verdict { return []outbox.Verdict{accepted, again}[n] })
+	b.flush(through(s))
+	if f := b.schedule().Failures; f != 1 {
+		t.Errorf("%d failures, want 1: the server answers again", f)
+	}
+}
+
+func TestAnAliasEndsItsRequest(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(2)
+	b.add(b.alias())
+	b.addEvents(3)
+	s := &scripted{answer: func(outbox.Request) outbox.Answer { return all(accepted) }}
+	if _, err := b.flush(through(s)); err != nil {
+		t.Fatal(err)
+	}
+	if want := []int{3, 3}; !slices.Equal(s.sizes(), want) {
+		t.Errorf("requests of %v messages, want %v: else a retry of the alias lets its principal's events go first", s.sizes(), want)
+	}
+}
+
+// batchSize is what is stored, 0 for nothing.
+func (b *bench) batchSize() (size int) {
+	b.Helper()
+	b.tx(func(tx *outbox.Tx) error {
+		return tx.QueryRow(`SELECT coalesce(batch_size, 0) FROM delivery`).Scan(&size)
+	})
+	return size
+}
+
+func TestTheBatchSizeFollowsWhatTheServerTakes(t *testing.T) {
+	limit := func(most int) func(outbox.Request) outbox.Answer { // a server that takes no more at once
+		return func(r outbox.Request) outbox.Answer {
+			if len(r.Messages) > most {
+				return fewer(outbox.CodeTooLarge)
+			}
+			return all(accepted)
+		}
+	}
+	for name, test := range map[string]struct {
+		waiting int
+		sink    *scripted
+		want    []int
+	}{
+		"a server that takes all":            {8000, &scripted{answer: limit(9000)}, []int{500, 1000, 2000, 2000, 2000, 500}},
+		"a server that takes 300":            {700, &scripted{answer: limit(300)}, []int{500, 250, 450, 225, 225}},
+		"a sink that encodes fewer":          {900, &scripted{answer: limit(9000), most: 400}, []int{400, 400, 100}},
+		"what waits is less than the number": {499, &scripted{answer: limit(9000)}, []int{499}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.addEvents(test.waiting)
+			if _, err := b.flush(through(test.sink)); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(test.sink.sizes(), test.want) {
+				t.Errorf("requests of %v messages, want %v", test.sink.sizes(), test.want)
+			}
+		})
+	}
+}
+
+func TestTheBatchSizeIsKeptForTheNextFlusherAndForItsEndpointAlone(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(400)
+	s := &scripted{endpoint: "here", answer: func(r outbox.Request) outbox.Answer {
+		if len(r.Messages) > 100 {
+			return fewer(outbox.CodeTooLarge)
+		}
+		return all(again)
+	}}
+	b.flush(through(s))
+	b.clock.Advance(time.Hour)
+	b.flush(through(s))
+	if want := []int{400, 200, 100, 100}; !slices.Equal(s.sizes(), want) {
+		t.Errorf("requests of %v messages, want %v: what one flusher found out the next one need not ask again", s.sizes(), want)
+	}
+	b.clock.Advance(time.Hour)
+	elsewhere := &scripted{endpoint: "elsewhere", answer: func(outbox.Request) outbox.Answer { return all(again) }}
+	b.flush(through(elsewhere))
+	if want := []int{400}; !slices.Equal(elsewhere.sizes(), want) {
+		t.Errorf("requests of %v messages to another server, want %v: nothing is known of it", elsewhere.sizes(), want)
+	}
+}
+
+// stalls is a server that never answers to more than most messages, and a sink that gives it so much time.
+func (b *bench) stalls(most int, time time.Duration) func(outbox.Request) outbox.Answer {
+	return func(r outbox.Request) outbox.Answer {
+		if len(r.Messages) > most {
+			b.clock.Advance(time)
+			return fewer(outbox.CodeTimeout)
+		}
+		return all(accepted)
+	}
+}
+
+func TestAServerThatStallsOnManyIsPassed(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(3000)
+	s := &scripted{}
+	s.answer = b.stalls(100, 8*time.Second)
+	if _, err := b.flush(through(s)); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(s.requests); n > 54 {
+		t.Errorf("%d requests, want 54 at most: a run that halved for a timeout does not grow again: %v", n, s.sizes())
+	}
+}
+
+func TestAFlusherWhoseTimeATimeoutTookLeavesTheHalfToTheNextOne(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(300)
+	s := &scripted{}
+	s.answer = b.stalls(100, 8*time.Second)
+	for range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // less than a server must have had
+		_, err := b.open(through(s)).Deliver(ctx, 0, nil)
+		cancel()
+		if err == nil {
+			break
+		}
+		b.clock.Advance(time.Hour)
+	}
+	if want := []int{300, 150, 75, 75, 75, 75}; !slices.Equal(s.sizes(), want) {
+		t.Errorf("requests of %v messages, want %v", s.sizes(), want)
+	}
+}
+
+func TestATimeoutThatHadNoFairTimeTeachesNothing(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(10)
+	s := &scripted{answer: b.stalls(0, 4*time.Second)}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := b.open(through(s)).Deliver(ctx, 0, nil); err == nil {
+		t.Error("the run says that all is delivered")
+	}
+	if n := b.batchSize(); n != 0 && n != 500 {
+		t.Errorf("the batch size is %d, want it as it was: the server had no time", n)
+	}
+}
+
+func TestATimeoutMakesNoMessageDead(t *testing.T) {
+	b := newBench(t)
+	b.proved()
+	b.addEvents(1)
+	b.exec(`UPDATE delivery SET batch_size = 1`)
+	s := &scripted{endpoint: b.sink().Endpoint(), answer: b.stalls(0, 8*time.Second)}
+	for range 5 {
+		if _, err := b.flush(through(s)); err == nil {
+			t.Fatal("the run says that all is delivered")
+		}
+		b.clock.Advance(time.Hour)
+	}
+	if c := b.counts(); c.Pending != 1 {
+		t.Errorf("%+v, want the message to wait: its line may be slow", c)
+	}
+}
+
+func TestARunAfterATimeoutDoesNotGrow(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(200)
+	b.exec(`UPDATE delivery SET batch_size = 50, endpoint = 'here', failures = 1, last_code = 'timeout'`)
+	s := &scripted{endpoint: "here", answer: func(outbox.Request) outbox.Answer { return all(accepted) }}
+	if _, err := b.flush(through(s)); err != nil {
+		t.Fatal(err)
+	}
+	if want := []int{50, 50, 50, 50}; !slices.Equal(s.sizes(), want) {
+		t.Errorf("requests of %v messages, want %v: each larger one would cost a whole flusher's time", s.sizes(), want)
+	}
+}
+
+func TestASinksMemoIsKeptForAWeekAndForItsEndpointAlone(t *testing.T) {
+	b := newBench(t)
+	send := func(endpoint string, answer outbox.Answer) (memo string) {
+		t.Helper()
+		b.addEvents(1)
+		s := &scripted{endpoint: endpoint, answer: func(outbox.Request) outbox.Answer { return answer }}
+		b.flush(through(s))
+		b.clock.Advance(time.Hour)
+		return s.requests[0].Memo
+	}
+	remember := outbox.Answer{Verdict: accepted, Memo: "old protocol"}
+	for _, step := range []struct {
+		name, endpoint string
+		later          time.Duration
+		answer         outbox.Answer
+		want           string
+	}{
+		{"nothing is known", "here", 0, outbox.Answer{Verdict: again, Memo: "old protocol"}, ""},
+		{"what was not accepted is not remembered", "here", 0, remember, ""},
+		{"an acceptance is", "here", 0, remember, "old protocol"},
+		{"for days", "here", 6 * 24 * time.Hour, remember, "old protocol"},
+		{"a week after it was new the server is asked anew", "here", 24 * time.Hour, remember, ""},
+		{"another server has none", "elsewhere", 0, outbox.Answer{Verdict: accepted}, ""},
+	} {
+		b.clock.Advance(step.later)
+		if got := send(step.endpoint, step.answer); got != step.want {
+			t.Errorf("%s: the request's memo is %q, want %q", step.name, got, step.want)
+		}
+	}
+}
+
+func TestASinkThatLiesIsAnErrorThatNamesItAndDeliversNothing(t *testing.T) {
+	long := strings.Repeat("x", 10_000)
+	verdicts := func(list ...outbox.Verdict) outbox.Answer { return outbox.Answer{Each: list} }
+	for name, answer := range map[string]outbox.Answer{
+		"no outcome":                      {},
+		"an outcome that is none":         all(outbox.Verdict{Outcome: 99, Code: "x", Reason: "x"}),
+		"a whole request that is refused": all(refused),
+		"no code":                         all(outbox.Verdict{Outcome: outbox.Later, Reason: "x"}),
+		"no reason":                       all(outbox.Verdict{Outcome: outbox.Later, Code: "x"}),
+		"10 kB of reason":                 all(outbox.Verdict{Outcome: outbox.Later, Code: "x", Reason: long}),
+		"too few verdicts":                verdicts(accepted),
+		"too many verdicts":               verdicts(accepted, accepted, accepted),
+		"none, but a list":                {Verdict: accepted, Each: []outbox.Verdict{}},
+		"a message with no outcome":       verdicts(accepted, outbox.Verdict{}),
+		"a message that is fewer":         verdicts(accepted, outbox.Verdict{Outcome: outbox.Fewer, Code: "x", Reason: "x"}),
+		"a death without a reason":        verdicts(accepted, outbox.Verdict{Outcome: outbox.Refused, Code: "x"}),
+		"a death with 10 kB of reason":    verdicts(accepted, outbox.Verdict{Outcome: outbox.Refused, Code: "x", Reason: long}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.addEvents(2)
+			_, err := b.flush(through(&scripted{answer: func(outbox.Request) outbox.Answer { return answer }}))
+			wantNamed(t, b, err)
+		})
+	}
+}
+
+func TestASinkThatEncodesWrongIsAnErrorThatNamesIt(t *testing.T) {
+	for name, sink := range map[string]*lying{
+		"nothing":                        {n: 0},
+		"more than it was given":         {n: 3},
+		"fewer than nothing":             {n: -1},
+		"an error of no message":         {err: errors.New("/home/ada/secret")},
+		"a message that is not there":    {err: &outbox.Unsendable{Index: 2, Reason: "x"}},
+		"a message before the first one": {err: &outbox.Unsendable{Index: -1, Reason: "x"}},
+		"a message for no reason":        {err: &outbox.Unsendable{Index: 0}},
+		"a message for 10 kB of reason":  {err: &outbox.Unsendable{Index: 0, Reason: strings.Repeat("x", 10_000)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.addEvents(2)
+			sink.answer = func(outbox.Request) outbox.Answer { return all(accepted) }
+			_, err := b.flush(func(cfg *outbox.Config) { cfg.Sink = sink })
+			wantNamed(t, b, err)
+			if err != nil && strings.Contains(err.Error(), "/home") {
+				t.Errorf("the error is %q: what a sink says freely is not repeated", err)
+			}
+		})
+	}
+}
+
+type lying struct {
+	scripted
+	n   int
+	err error
+}
+
+func (l *lying) Encode([]outbox.Message) ([]byte, int, error) { return nil, l.n, l.err }
+
+func wantNamed(t *testing.T, b *bench, err error) {
+	t.Helper()
+	var delay *outbox.Delay
+	if !errors.As(err, &delay) || delay.Code != outbox.CodeSink || !strings.Contains(err.Error(), "outbox_test.") {
+		t.Errorf("the run ended with %v, want an error that names the sink", err)
+	}
+	if c := b.counts(); c.Pending != 2 {
+		t.Errorf("%+v, want both messages to wait", c)
+	}
+	if b.schedule().Failures != 1 {
+		t.Error("no back-off is noted: each command would start a flusher in vain")
+	}
+}
+
+func TestTimeThatIsUpIsNotASilentServer(t *testing.T) {
+	for name, test := range map[string]struct {
+		end  func(cancel context.CancelFunc)
+		code string
+	}{
+		"the time of the run is over": {func(context.CancelFunc) {}, outbox.CodeTimeUp},
+		"somebody ends the process":   {func(cancel context.CancelFunc) { cancel() }, outbox.CodeInterrupted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.addEvents(1)
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			s := &scripted{answer: func(outbox.Request) outbox.Answer {
+				test.end(cancel)
+				<-ctx.Done()
+				return fewer(outbox.CodeTimeout)
+			}}
+			var delay *outbox.Delay
+			if _, err := b.open(through(s)).Deliver(ctx, 0, nil); !errors.As(err, &delay) || delay.Code != test.code {
+				t.Errorf("the run ended with %v, want the code %s", err, test.code)
+			}
+			if got := b.schedule().Failures; got != 0 {
+				t.Errorf("%d failures are noted, want none: the server had no chance", got)
+			}
+		})
+	}
+}
+
+func TestWhatWasAnsweredIsSettledWhenTheTimeIsUp(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(600)
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &scripted{answer: func(outbox.Request) outbox.Answer { cancel(); return all(accepted) }}
+	result, err := b.open(through(s)).Deliver(ctx, 0, nil)
+	if err == nil || result.Delivered != 500 || b.counts().Pending != 100 {
+		t.Errorf("%+v, %v and %d pending; want the answered batch settled and the rest to wait", result, err, b.counts().Pending)
+	}
+}
+
+func TestDeadMessagesHaveACap(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(1100)
+	b.flush(through(&scripted{answer: each(func(int) outbox.Verdict { return refused })}))
+	if c := b.counts(); c.Dead != 1000 || c.Dropped != 100 {
+		t.Errorf("%d dead and %d dropped, want the newest 1000 and the others counted", c.Dead, c.Dropped)
+	}
+	if first := b.messages(outbox.Filter{})[0]; first.Seq != 101 {
+		t.Errorf("the oldest dead message is number %d, want 101", first.Seq)
+	}
+}
+
+func TestRetryDoesNotPassTheCapOfPendingMessages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fills a queue")
+	}
+	b := newBench(t)
+	b.addEvents(10)
+	b.exec(`UPDATE messages SET state = 'dead'`)
+	b.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99996)
+		INSERT INTO messages (uuid, kind, event, anon_id, distinct_id, properties, recorded_at)
+		SELECT printf('%08x-0000-4000-8000-000000000000', i), 'capture', 'ran', 'a', 'a', '{}', 0 FROM n`)
+	b.tx(func(tx *outbox.Tx) error {
+		n, err := tx.Retry(context.Background(), nil)
+		if err == nil && n != 4 {
+			err = fmt.Errorf("%d messages are pending again, want the 4 for which there is room", n)
+		}
+		return err
+	})
+	if c := b.counts(); c.Pending != 100_000 || c.Dead != 6 {
+		t.Errorf("%d pending and %d dead, want 100000 and 6", c.Pending, c.Dead)
+	}
+}
+
+// Each write of a round that fails undoes all of it and is told: an error that is swallowed would
+// deliver twice, or lose a message.
+func TestAWriteThatFailsInARoundUndoesItAndIsTold(t *testing.T) {
+	for name, test := range map[string]struct {
+		trigger string
+		answer  func(outbox.Request) outbox.Answer
+	}{
+		"a receipt":       {`UPDATE OF state ON messages WHEN NEW.state = 'delivered'`, each(func(int) outbox.Verdict { return accepted })},
+		"a death":         {`UPDATE OF state ON messages WHEN NEW.state = 'dead'`, each(func(int) outbox.Verdict { return refused })},
+		"the success":     {`UPDATE OF last_success_at ON delivery`, func(outbox.Request) outbox.Answer { return all(accepted) }},
+		"the back-off":    {`UPDATE OF not_before ON delivery`, func(outbox.Request) outbox.Answer { return all(again) }},
+		"the batch size":  {`UPDATE OF batch_size ON delivery`, func(outbox.Request) outbox.Answer { return fewer(outbox.CodeTooLarge) }},
+		"a lone refusal":  {`UPDATE OF refused_alone ON messages`, func(outbox.Request) outbox.Answer { return fewer(outbox.CodeRefused) }},
+		"old receipts":    {`DELETE ON messages WHEN OLD.state = 'delivered'`, each(func(int) outbox.Verdict { return accepted })},
+		"the dead's cap":  {`UPDATE OF dropped ON delivery`, each(func(int) outbox.Verdict { return refused })},
+		"what goes alone": {`DELETE ON messages WHEN OLD.state = 'dead'`, each(func(int) outbox.Verdict { return refused })},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			waiting := 2
+			switch name {
+			case "a lone refusal":
+				waiting = 1
+			case "old receipts", "the dead's cap", "what goes alone":
+				b.addEvents(1000)
+				state := map[bool]string{true: "delivered", false: "dead"}[name == "old receipts"]
+				b.exec(`UPDATE messages SET state = ?, settled_at = 1`, state)
+			}
+			b.addEvents(waiting)
+			b.exec(`CREATE TRIGGER injected BEFORE ` + test.trigger + ` BEGIN SELECT RAISE(ABORT, 'injected'); END`)
+			result, err := b.flush(through(&scripted{answer: test.answer}))
+			if err == nil || !strings.Contains(err.Error(), "injected") {
+				t.Errorf("the run ended with %v, want the error", err)
+			}
+			b.exec(`DROP TRIGGER injected`)
+			if c := b.counts(); c.Pending != waiting || result != (outbox.Result{}) {
+				t.Errorf("%+v and a result of %+v; want %d messages to wait", c, result, waiting)
+			}
+		})
+	}
+}

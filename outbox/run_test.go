@@ -1,0 +1,125 @@
+package outbox_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
+
+// lockedBuffer is a writer that a goroutine fills and a test reads.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func TestAProgramWithoutAnEndDeliversWhatItRecordsMeanwhile(t *testing.T) {
+	b := newBench(t)
+	var said lockedBuffer
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	daemon := b.open(func(cfg *outbox.Config) { cfg.Log = slog.New(slog.NewTextHandler(&said, nil)) })
+	go func() { ended <- daemon.Run(ctx) }()
+	for n := range 2 {
+		b.addEvents(1)
+		b.eventually("the event arrives", func() bool { return len(b.server.Events()) == n+1 })
+	}
+	b.eventually("the log is told", func() bool { return strings.Contains(said.String(), "msg=delivered") })
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Run ended with %v, want its context's error", err)
+	}
+}
+
+func TestAnInstallationHasOneIDUntilItIsForgotten(t *testing.T) {
+	b := newBench(t)
+	id := func() (id string) {
+		b.tx(func(tx *outbox.Tx) (err error) { id, err = tx.InstallID(t.Context()); return err })
+		return id
+	}
+	first := id()
+	if first == "" || id() != first {
+		t.Errorf("the id was %q and is %q, want one that stays", first, id())
+	}
+	if _, err := b.box.Clear(t.Context(), nil); err != nil || id() != first {
+		t.Errorf("the id is %q after Clear (%v), want %q", id(), err, first)
+	}
+	if _, err := b.box.Forget(t.Context(), nil); err != nil || id() == first {
+		t.Errorf("the id is still %q after Forget (%v)", first, err)
+	}
+}
+
+func TestAProcessThatHasNotCalledMainStartsNothingAndSaysSo(t *testing.T) {
+	b := newBench(t)
+	box := b.open(func(cfg *outbox.Config) { cfg.Start = nil })
+	r, err := box.Record(t.Context(), adding(b.event(1)))
+	if err != nil || r.Started || !errors.Is(r.Trouble, outbox.ErrNoMain) {
+		t.Errorf("recorded %+v, %v; want no copy of the test started, and ErrNoMain", r, err)
+	}
+}
+
+// eventually waits for a condition.
+func (b *bench) eventually(what string, condition func() bool) {
+	b.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.Fatalf("it did not come true that %s", what)
+		}
+	}
+}
+
+func TestAnyNumberOfGoroutinesMayUseOneOutbox(t *testing.T) {
+	b := newBench(t)
+	const goroutines, events = 8, 25
+	var all sync.WaitGroup
+	for range goroutines {
+		all.Go(func() {
+			for n := range events {
+				if r, err := b.box.Record(context.Background(), adding(b.event(n))); err != nil || r.Trouble != nil {
+					t.Errorf("%v, %v", err, r.Trouble)
+				}
+			}
+		})
+	}
+	all.Go(func() {
+		if _, err := b.box.Flush(context.Background(), outbox.FlushOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	all.Wait()
+	b.mustFlush()
+	if n := len(b.server.Events()); n != goroutines*events {
+		t.Errorf("%d events arrived, want %d", n, goroutines*events)
+	}
+	b.noViolations()
+}
+
+func TestRecordWithinRecordIsAnErrorAtOnce(t *testing.T) {
+	b := newBench(t)
+	_, err := b.box.Record(t.Context(), func(*outbox.Tx) error {
+		_, err := b.box.Record(t.Context(), adding(b.event(1)))
+		return err
+	})
+	if !errors.Is(err, outbox.ErrNested) {
+		t.Errorf("the inner one ended with %v, want ErrNested", err)
+	}
+	b.addEvents(1) // and nothing is left locked
+}

@@ -1,0 +1,175 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+const (
+	firstBatch = 500  // messages
+	largest    = 2000 // messages: at 50 ms a round trip, 40,000 a second
+	// quick is how soon a batch that was accepted may be followed by one of twice its size.
+	quick = 2 * time.Second
+	// memoLife is how long a sink's memo is kept: a server is updated now and then.
+	memoLife = 7 * 24 * time.Hour
+	// aloneRuns is in how many runs, and alonePeriod over how long, a message has to be refused alone
+	// by a server that has not shown itself, until it is given up and no longer holds up the others.
+	aloneRuns   = 3
+	alonePeriod = time.Hour
+)
+
+// endpoint is what was learned about where messages go.
+type endpoint struct {
+	name       string
+	acceptedAt sql.NullInt64 // it has accepted a message, first then
+	size       int           // how many messages a request may carry
+	memo       sql.NullString
+	memoUntil  sql.NullInt64
+}
+
+// endpoint reads what is known of the one with this name; another one begins anew.
+func (tx *Tx) endpoint(ctx context.Context, name string) (endpoint, error) {
+	e := endpoint{name: name, size: firstBatch}
+	err := tx.QueryRowContext(ctx, `
+		SELECT accepted_at, coalesce(batch_size, ?), CASE WHEN memo_until > ? THEN memo END, memo_until
+		FROM delivery WHERE endpoint = ?`, firstBatch, tx.now.UnixMilli(), name).
+		Scan(&e.acceptedAt, &e.size, &e.memo, &e.memoUntil)
+	if err != nil && err != sql.ErrNoRows {
+		return e, fmt.Errorf("read what is known of the server: %w", err)
+	}
+	e.size = min(max(e.size, 1), largest)
+	return e, nil
+}
+
+func (tx *Tx) saveEndpoint(ctx context.Context, e endpoint) error {
+	_, err := tx.ExecContext(ctx, `
+		UPDATE delivery SET endpoint = ?, accepted_at = ?, batch_size = ?, memo = ?, memo_until = ?`,
+		e.name, e.acceptedAt, e.size, e.memo, e.memoUntil)
+	if err != nil {
+		return fmt.Errorf("note what is known of the server: %w", err)
+	}
+	return nil
+}
+
+// accepted notes an acceptance. A memo is kept for a week from when it was new, so that a server that
+// has learned better since is asked in the better way again.
+func (e *endpoint) accepted(now time.Time, memo string) {
+	if !e.acceptedAt.Valid {
+		e.acceptedAt = sql.NullInt64{Int64: now.UnixMilli(), Valid: true}
+	}
+	if memo != e.memo.String {
+		e.memo = sql.NullString{String: memo, Valid: memo != ""}
+		e.memoUntil = sql.NullInt64{Int64: now.Add(memoLife).UnixMilli(), Valid: memo != ""}
+	}
+}
+
+// deliver settles what was accepted, by the numbers of the messages and not by a range: an alias
+// inside the range may have been decided since, and was not sent. It leaves receipts, and drops those
+// over their cap, oldest first. Where as many messages wait behind as there may be receipts, it leaves
+// none: theirs would replace them within the same drain, and writing both was a third of its time. Nor
+// does it when tight: little room on the disk is for what waits.
+func (tx *Tx) deliver(ctx context.Context, accepted []Message, tight bool) (n int, err error) {
+	if len(accepted) == 0 {
+		return 0, nil
+	}
+	var behind int
+	err = tx.QueryRowContext(ctx, `
+		SELECT count(*) FROM (SELECT 1 FROM messages WHERE state = 'pending' AND seq > ? LIMIT ?)`,
+		accepted[len(accepted)-1].Seq, maxReceipts).Scan(&behind)
+	if err != nil {
+		return 0, fmt.Errorf("count messages: %w", err)
+	}
+	var rows int64
+	if behind == maxReceipts || tight {
+		rows, err = tx.change(ctx, `
+			DELETE FROM messages WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?))`, numbers(accepted))
+	} else {
+		rows, err = tx.markDelivered(ctx, accepted)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("settle messages: %w", err)
+	}
+	_, err = tx.ExecContext(ctx, `
+		UPDATE delivery SET failures = 0, failing_since = NULL, not_before = 0, retry_after = 0,
+			last_error = NULL, last_code = NULL, last_success_at = ?`, tx.now.UnixMilli())
+	if err != nil {
+		return 0, fmt.Errorf("note the delivery: %w", err)
+	}
+	tx.schedule.Failures = 0
+	return int(rows), nil
+}
+
+func (tx *Tx) markDelivered(ctx context.Context, accepted []Message) (rows int64, err error) {
+	rows, err = tx.change(ctx, `
+		UPDATE messages SET state = 'delivered', settled_at = ?, last_error = NULL
+		WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?))`, tx.now.UnixMilli(), numbers(accepted))
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.ExecContext(ctx, `
+		DELETE FROM messages WHERE state = 'delivered' AND seq <=
+			(SELECT seq FROM messages WHERE state = 'delivered' ORDER BY seq DESC LIMIT 1 OFFSET ?)`, maxReceipts)
+	return rows, err
+}
+
+// bury gives a message up, for the reason that the server has given. The oldest dead events over
+// their cap go, and are counted.
+func (tx *Tx) bury(ctx context.Context, m Message, reason string) (n int, err error) {
+	rows, err := tx.change(ctx, `
+		UPDATE messages SET state = 'dead', attempts = attempts + 1, last_error = ?, settled_at = ?
+		WHERE state = 'pending' AND seq = ?`, reason, tx.now.UnixMilli(), m.Seq)
+	if err != nil {
+		return 0, fmt.Errorf("bury a message: %w", err)
+	}
+	return int(rows), tx.drop(ctx, `state = 'dead' AND seq <=
+		(SELECT seq FROM messages WHERE state = 'dead' ORDER BY seq DESC LIMIT 1 OFFSET ?)`, maxDead)
+}
+
+// refuseAlone counts that a message was refused alone by a server that has not shown itself, and
+// tells whether that was often enough to give the message up.
+func (tx *Tx) refuseAlone(ctx context.Context, m Message, reason string) (enough bool, err error) {
+	var runs, first int64
+	err = tx.QueryRowContext(ctx, `
+		UPDATE messages SET refused_alone = refused_alone + 1, refused_at = coalesce(refused_at, ?), last_error = ?
+		WHERE seq = ? RETURNING refused_alone, refused_at`, tx.now.UnixMilli(), reason, m.Seq).Scan(&runs, &first)
+	if err == sql.ErrNoRows { // erased meanwhile
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("count a refusal: %w", err)
+	}
+	return runs >= aloneRuns && tx.now.Sub(time.UnixMilli(first)) >= alonePeriod, nil
+}
+
+// postpone keeps the next run away for a while.
+func (tx *Tx) postpone(ctx context.Context, v Verdict, retryAfter time.Duration, jitter float64) error {
+	var retry time.Time
+	if retryAfter > 0 {
+		retry = tx.now.Add(min(retryAfter, longestWait))
+	}
+	failures := tx.schedule.Failures + 1
+	_, err := tx.ExecContext(ctx, `
+		UPDATE delivery SET failures = ?, failing_since = coalesce(failing_since, ?), not_before = ?,
+			retry_after = coalesce(?, 0), last_error = ?, last_code = ?`,
+		failures, tx.now.UnixMilli(), tx.now.Add(backOff(failures, jitter)).UnixMilli(), millis(retry), v.Reason, v.Code)
+	if err != nil {
+		return fmt.Errorf("note the back-off: %w", err)
+	}
+	return nil
+}
+
+// numbers returns the messages' numbers as a JSON array, one parameter for any length.
+func numbers(messages []Message) string {
+	seqs := make([]int64, len(messages))
+	for i, m := range messages {
+		seqs[i] = m.Seq
+	}
+	list, err := json.Marshal(seqs)
+	if err != nil { // integers always encode
+		panic(err)
+	}
+	return string(list)
+}

@@ -1,0 +1,73 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io/fs"
+	"os"
+)
+
+// Enable switches tracking on.
+func (o *Outbox) Enable(ctx context.Context) error {
+	return o.store.Locked(ctx, func() error {
+		if err := os.Remove(o.offPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	})
+}
+
+// Disable switches tracking off and erases every message, so that what waits is never delivered,
+// not even after Enable. It returns how many were waiting. After an error tracking is off if the
+// file that says so could be made: that holds without the database.
+func (o *Outbox) Disable(ctx context.Context) (erased int, err error) {
+	err = o.store.Locked(ctx, func() error {
+		if err := o.markOff(); err != nil {
+			return err
+		}
+		erased, err = o.Clear(ctx, nil)
+		return err
+	})
+	return erased, err
+}
+
+// Clear erases every message and returns how many were waiting. also, when not nil, changes
+// tables of the caller's in the same transaction.
+//
+// It overwrites what it deletes with zeros (secure_delete) and gives all pages and the WAL back, so
+// that the messages are gone from the disk as far as SQLite can see to it. Damaged databases that were
+// set aside go, too.
+func (o *Outbox) Clear(ctx context.Context, also func(tx *Tx) error) (erased int, err error) {
+	var tx *Tx
+	var trouble error
+	err = o.store.Erase(ctx, func(sqlTx *sql.Tx) (err error) {
+		if tx, err = o.begin(ctx, sqlTx); err != nil {
+			return err
+		}
+		if also != nil {
+			if err := also(tx); err != nil {
+				return err
+			}
+		}
+		erased, err = tx.eraseAll(ctx)
+		return err
+	}, func() {
+		trouble = tx.committed()
+		o.forgetNotes()
+	})
+	return erased, errors.Join(err, trouble)
+}
+
+// Forget is Clear, and has InstallID make another id.
+func (o *Outbox) Forget(ctx context.Context, also func(tx *Tx) error) (erased int, err error) {
+	return o.Clear(ctx, func(tx *Tx) error {
+		if _, err := tx.ExecContext(ctx, `UPDATE delivery SET install_id = NULL`); err != nil {
+			return err
+		}
+		if also == nil {
+			return nil
+		}
+		return also(tx)
+	})
+}
