@@ -84,7 +84,7 @@ func (h Home) database() string { return filepath.Join(h.dir, "usage.db") }
 // Home is `.arcade` in $ARCADE_WORK_DIR, or in the home directory. The error can be ErrNoHome.
 func (t *Tracker) Home() (Home, error) {
 	user := userHome(t.Env)
-	base := cmp.Or(t.Env("ARCADE_WORK_DIR"), user)
+	base := cmp.Or(unquoted(t.Env("ARCADE_WORK_DIR")), user)
 	if base == "~" || len(base) > 1 && base[0] == '~' && os.IsPathSeparator(base[1]) {
 		if user == "" {
 			return Home{}, ErrNoHome
