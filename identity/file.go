@@ -73,8 +73,7 @@ func waitForLock(ctx context.Context, try func() (bool, error), pause time.Durat
 // writeAtomically replaces path by a file of mode 0600 with this content. A
 // reader sees the old file or the new one, also after a power cut. The
 // directory must exist. What is at the name is replaced, also a link.
-// Windows knows no modes: there the file inherits the directory's access list,
-// which in a user's profile names the user, the system and the administrators.
+// Windows knows no modes: there an access list says the same, see GiveToOwnerOf.
 func writeAtomically(path string, content []byte) error {
 	r, err := reserveAt(path, 0)
 	if err != nil {
@@ -118,7 +117,7 @@ func (r *replacement) commit(content []byte) error {
 		err = r.file.Truncate(int64(len(content)))
 	}
 	if err == nil {
-		err = r.file.Sync()
+		err = syncFile(r.file)
 	}
 	if closeErr := r.file.Close(); err == nil {
 		err = closeErr
@@ -170,7 +169,7 @@ func removeTemporaries(path string) error {
 	for _, entry := range entries {
 		name := entry.Name()
 		if strings.HasPrefix(name, temporaryPrefix(path)) && strings.HasSuffix(name, temporarySuffix) {
-			err = errors.Join(err, os.Remove(filepath.Join(filepath.Dir(path), name)))
+			err = errors.Join(err, remove(filepath.Join(filepath.Dir(path), name)))
 		}
 	}
 	return err

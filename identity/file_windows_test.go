@@ -3,8 +3,11 @@ package identity
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/windows"
 )
 
 // checkPrivate has nothing to check: on Windows a file in the home directory
@@ -50,5 +53,37 @@ func TestAFileThatStaysOpenIsGivenUpAndNothingIsLeftBehind(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
 		t.Errorf("the directory holds %v, %v; want usage.json alone", entries, err)
+	}
+}
+
+// A directory that ARCADE_WORK_DIR names may be one that everybody reads, and what is made in it inherits that.
+func TestAFileIsPrivateInADirectoryThatOthersRead(t *testing.T) {
+	directory := t.TempDir()
+	everybody, err := windows.SecurityDescriptorFromString("D:P(A;OICI;FA;;;WD)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	access, _, err := everybody.DACL()
+	if err == nil {
+		err = windows.SetNamedSecurityInfo(directory, windows.SE_FILE_OBJECT, windows.DACL_SECURITY_INFORMATION, nil, nil, access, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(directory, "credentials.yaml")
+	if err := writeAtomically(path, []byte("cloud: {}")); err != nil {
+		t.Fatal(err)
+	}
+	found, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.DACL_SECURITY_INFORMATION)
+	if err != nil || strings.Contains(found.String(), ";WD)") {
+		t.Errorf("the access list is %v, %v; want nothing for everybody", found, err)
+	}
+}
+
+func TestForgettingWaitsForAReaderOfTheMirror(t *testing.T) {
+	path, reader := readMirror(t)
+	time.AfterFunc(replacePatience/5, func() { reader.Close() })
+	if err := remove(path); err != nil {
+		t.Errorf("got %v; want the file removed, its reader has gone", err)
 	}
 }

@@ -39,6 +39,16 @@ func replace(from, to string) error { return os.Rename(from, to) }
 
 func remove(path string) error { return os.Remove(path) }
 
+// syncFile writes what f has to the disk. On macOS, Sync asks for F_FULLFSYNC, which exFAT and FUSE do not
+// know: there fsync is all there is.
+func syncFile(f *os.File) error {
+	err := f.Sync()
+	if errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EINVAL) {
+		return unix.Fsync(int(f.Fd()))
+	}
+	return err
+}
+
 // GiveToOwnerOf makes path belong to who owns directory, when root made it: a
 // file that `sudo arcade` leaves in a person's home must not lock them out.
 func GiveToOwnerOf(directory, path string) error {

@@ -51,9 +51,47 @@ func oncePossible(do func() error) error {
 	}
 }
 
-// GiveToOwnerOf does nothing: what an administrator makes in a person's
-// profile inherits that person's access.
-func GiveToOwnerOf(_, _ string) error { return nil }
+// GiveToOwnerOf keeps path for this user, the owner of directory, the system and the administrators, as
+// a profile does: outside of one, files inherit that others may read them.
+func GiveToOwnerOf(directory, path string) error {
+	token, err := windows.GetCurrentProcessToken().GetTokenUser()
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	inheritance := ""
+	if info.IsDir() {
+		inheritance = "OICI" // for files and directories below it
+	}
+	list := "D:P"
+	trustees := []string{"SY", "BA", token.User.Sid.String()}
+	if above, err := windows.GetNamedSecurityInfo(directory, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION); err == nil {
+		if owner, _, err := above.Owner(); err == nil {
+			trustees = append(trustees, owner.String())
+		}
+	}
+	for _, trustee := range trustees {
+		list += "(A;" + inheritance + ";FA;;;" + trustee + ")"
+	}
+	descriptor, err := windows.SecurityDescriptorFromString(list)
+	if err != nil {
+		return err
+	}
+	access, _, err := descriptor.DACL()
+	if err != nil {
+		return err
+	}
+	// What a file system or a server refuses here stays as it is inherited: better than no login.
+	_ = windows.SetNamedSecurityInfo(path, windows.SE_FILE_OBJECT,
+		windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil, access, nil)
+	return nil
+}
+
+// syncFile writes what f has to the disk.
+func syncFile(f *os.File) error { return f.Sync() }
 
 // isMine says whether a file belongs to this person, or to those who administer
 // the machine and own what the person makes as one of them. Who may read it is

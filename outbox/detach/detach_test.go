@@ -49,6 +49,7 @@ type report struct {
 	Dir           string
 	PID           int
 	Home          string // before Child was called
+	Console       bool   // it has a terminal or console, and ends with it
 }
 
 // busy is what a child that never ends works on.
@@ -87,7 +88,7 @@ func tell(home string) {
 		panic(err)
 	}
 	err = json.NewEncoder(connection).Encode(report{
-		Args: os.Args, Environ: os.Environ(), Dir: dir, PID: os.Getpid(), Home: home,
+		Args: os.Args, Environ: os.Environ(), Dir: dir, PID: os.Getpid(), Home: home, Console: hasConsole(),
 	})
 	if err != nil {
 		panic(err)
@@ -95,6 +96,18 @@ func tell(home string) {
 	if os.Getenv(lazyMarker) == "" {
 		io.Copy(io.Discard, connection)
 	}
+}
+
+func hasConsole() bool {
+	name := "/dev/tty"
+	if runtime.GOOS == "windows" {
+		name = "CONOUT$"
+	}
+	console, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err == nil {
+		console.Close()
+	}
+	return err == nil
 }
 
 // runCommand is a command that starts a child and returns to its prompt.
@@ -183,6 +196,15 @@ func TestAChildHasItsEnvironmentAndNothingElse(t *testing.T) {
 	}
 	if child.Dir != neutralDirectory() {
 		t.Errorf("the child works in %q and keeps that busy, want %q", child.Dir, neutralDirectory())
+	}
+}
+
+// The system ends whoever has a console when its window is closed.
+func TestAChildKeepsNoConsole(t *testing.T) {
+	l := newListener(t)
+	l.start()
+	if child, _ := l.child(); child.Console {
+		t.Error("the child has the console of its parent, or one of its own")
 	}
 }
 

@@ -284,7 +284,7 @@ func asFailure(err error) *failure {
 		return errInterrupted
 	case errors.Is(err, track.ErrNoHome):
 		return failed("no home directory", "there is no home directory to keep files in",
-			"Set HOME, or set ARCADE_WORK_DIR to a directory of your choice.")
+			"Set "+track.HomeVariable+", or set ARCADE_WORK_DIR to a directory of your choice.")
 	case isOutput(err):
 		return failed("output not written", "the output cannot be written: "+err.Error(),
 			"Check the file or the program that it goes to.")

@@ -139,7 +139,7 @@ func TestASelfHostedContextKeepsToItself(t *testing.T) {
 			}
 		}
 	}
-	if n := len(m.Posthog.Aliases()); n != 0 {
+	if n := len(m.Aliases()); n != 0 {
 		t.Errorf("%d aliases; want none", n)
 	}
 	if n := m.Cloud.Calls() + m.Cloud.Count(identitytest.ConfigPath); n != 0 {
@@ -176,8 +176,8 @@ func TestALinkedHomeIsNotTouchedByASelfHostedContext(t *testing.T) {
 	if got := strings.Join(byID["principal-ada"], " "); got != "login context.set whoami" {
 		t.Errorf("Ada's events are %q; want those outside of the self-hosted context", got)
 	}
-	if len(byID) != 2 || len(m.Posthog.Aliases()) != 1 || *m.Inspect().Identity.LinkedPrincipalID != "principal-ada" {
-		t.Errorf("events by id: %v, %d aliases; want the rest as the anon id, and the home linked as before", byID, len(m.Posthog.Aliases()))
+	if len(byID) != 2 || len(m.Aliases()) != 1 || *m.Inspect().Identity.LinkedPrincipalID != "principal-ada" {
+		t.Errorf("events by id: %v, %d aliases; want the rest as the anon id, and the home linked as before", byID, len(m.Aliases()))
 	}
 	if r := m.With("ARCADE_CONTEXT=onprem").Must("usage", "status"); !strings.Contains(r.Stdout, "Context:") || !strings.Contains(r.Stdout, "self-hosted") {
 		t.Errorf("usage status says %q; want what a self-hosted context means for events", r.Stdout)

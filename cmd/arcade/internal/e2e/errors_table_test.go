@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
 	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
 )
@@ -375,7 +376,7 @@ func credentialsEncounters() []encounter {
 			says: "Error: this key is not valid any more.", hint: "Run 'arcade login --host 127.0.0.1:{cloud}'."},
 		{name: "no home", args: "whoami", given: variable("HOME="), code: 1,
 			says: "Error: there is no home directory to keep files in.",
-			hint: "Set HOME, or set ARCADE_WORK_DIR to a directory of your choice."},
+			hint: "Set " + track.HomeVariable + ", or set ARCADE_WORK_DIR to a directory of your choice."},
 	}
 }
 

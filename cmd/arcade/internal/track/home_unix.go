@@ -2,6 +2,12 @@
 
 package track
 
+// HomeVariable is the variable that names the home directory.
+const HomeVariable = "HOME"
+
+// unquoted leaves a directory's name as it is: quotes are characters like others here.
+func unquoted(directory string) string { return directory }
+
 // userHome is the home directory as Python's expanduser finds it, "" if there is none: the
 // Python CLI has to find the same one.
 func userHome(env func(string) string) string { return env("HOME") }

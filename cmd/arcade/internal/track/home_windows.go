@@ -1,6 +1,16 @@
 package track
 
-import "cmp"
+import (
+	"cmp"
+	"strings"
+)
+
+// HomeVariable is the variable that names the home directory.
+const HomeVariable = "USERPROFILE"
+
+// unquoted is a directory's name without the quotes that `set NAME="C:\a b"` leaves in the value. No name
+// has any.
+func unquoted(directory string) string { return strings.ReplaceAll(directory, `"`, "") }
 
 // userHome is the home directory as Python's expanduser finds it, "" if there is none: the
 // Python CLI has to find the same one. Services and logins over a network may have it in

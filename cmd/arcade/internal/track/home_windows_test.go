@@ -28,3 +28,11 @@ func TestWindowsHasThreePlacesForTheHomeDirectory(t *testing.T) {
 		})
 	}
 }
+
+func TestQuotesAroundTheWorkDirectoryAreNotPartOfItsName(t *testing.T) {
+	tracker := New("", "")
+	tracker.Env = func(name string) string { return map[string]string{"ARCADE_WORK_DIR": `"C:\two words"`}[name] }
+	if home, err := tracker.Home(); err != nil || home.dir != `C:\two words\.arcade` {
+		t.Errorf("%q, %v; want the directory without the quotes that `set NAME=\"...\"` leaves", home.dir, err)
+	}
+}

@@ -78,7 +78,7 @@ func (h Home) database() string { return filepath.Join(h.dir, "usage.db") }
 // means the directory itself: a login of its is used where it is, and where it was the first its
 // directory is ours. The error can be ErrNoHome.
 func (t *Tracker) Home() (Home, error) {
-	user, work := userHome(t.Env), t.Env("ARCADE_WORK_DIR")
+	user, work := userHome(t.Env), unquoted(t.Env("ARCADE_WORK_DIR"))
 	base := cmp.Or(work, user)
 	if base == "~" || len(base) > 1 && base[0] == '~' && os.IsPathSeparator(base[1]) {
 		if user == "" {
