@@ -35,6 +35,11 @@ func Lock(ctx context.Context, path string, wait time.Duration) (*FileLock, erro
 // It waits in the kernel's queue rather than by polling: in a crowd, polling makes the unlucky wait several times as long. That
 // wait cannot be ended, so what is given up goes on in the background and gives the lock back as soon as it is granted.
 func LockExisting(ctx context.Context, path string, wait time.Duration) (*FileLock, error) {
+	return lockInQueue(ctx, path, wait, func() bool { return false })
+}
+
+// lockInQueue is LockExisting that waits once more as long, in its place in the queue, when more says so.
+func lockInQueue(ctx context.Context, path string, wait time.Duration, more func() bool) (*FileLock, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -55,16 +60,22 @@ func LockExisting(ctx context.Context, path string, wait time.Duration) (*FileLo
 	}()
 	patience := time.NewTimer(wait)
 	defer patience.Stop()
-	select {
-	case err := <-granted:
-		if err != nil {
-			return nil, err
+	for again := true; err == nil; {
+		select {
+		case err := <-granted:
+			if err != nil {
+				return nil, err
+			}
+			return &FileLock{file}, nil
+		case <-patience.C:
+			if !again || !more() {
+				err = ErrLocked
+			}
+			again = false
+			patience.Reset(wait)
+		case <-ctx.Done():
+			err = ctx.Err()
 		}
-		return &FileLock{file}, nil
-	case <-patience.C:
-		err = ErrLocked
-	case <-ctx.Done():
-		err = ctx.Err()
 	}
 	go func() {
 		<-granted

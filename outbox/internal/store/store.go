@@ -105,7 +105,10 @@ func (s *Store) lock(ctx context.Context) (lock *FileLock, err error) {
 		if wasVain(s.lockPath(), s.cfg.Path, false) {
 			wait = min(wait, shortWait)
 		}
-		lock, err = take(ctx, s.lockPath(), wait)
+		began := time.Now() // a crowd that moves is waited for once more: without the lock it would only get slower
+		lock, err = lockInQueue(ctx, s.lockPath(), wait, func() bool {
+			return wait == s.cfg.LockWait && writtenAfter(s.cfg.Path, began)
+		})
 	}
 	if errors.Is(err, errors.ErrUnsupported) { // a file system without such locks: nobody has any
 		return &FileLock{}, nil

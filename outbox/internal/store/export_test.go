@@ -1,0 +1,4 @@
+package store
+
+// LockInQueue is lockInQueue, for its test.
+var LockInQueue = lockInQueue
