@@ -100,8 +100,16 @@ func (a *App) loginFailure(path string, err error) error {
 
 // loginEnded is the failure of a login that Arcade Cloud does not accept.
 func (a *App) loginEnded() *failure {
-	login, _ := a.loggedIn()
-	return failed("login ended", "your login has ended", "Run '"+loginAt(login)+"'.")
+	return failed("login ended", "your login has ended", "Run '"+a.loginCommand()+"'.")
+}
+
+// loginCommand is the command that logs in where this home is logged in.
+func (a *App) loginCommand() string {
+	login := identity.Credentials{} // at the default Cloud if there is none
+	if s, err := a.session(); err == nil {
+		login, _ = s.File.Read()
+	}
+	return loginAt(login)
 }
 
 // loginAt is the command that makes the login anew, where it was made.

@@ -95,11 +95,11 @@ func (a *App) warn(line string) { a.tell(a.Err.Paint(term.Yellow, line)) }
 
 // credentialsFailure words why the credentials file cannot be used, by the system's error.
 func (a *App) credentialsFailure(words, before, path string, err error) *failure {
-	reason := track.FileReason(path, err)
-	if reason.Code == "" {
+	trouble := track.FileTrouble(path, err)
+	if trouble == nil {
 		return failed(words, before+cause(err), "Move "+a.words().Path(path)+" away, then run 'arcade login'.")
 	}
-	f := adviceFailure(a.words().Of(reason), before)
+	f := adviceFailure(a.words().Of(trouble), before)
 	f.words = words
 	return f
 }
@@ -178,8 +178,10 @@ func (a *App) withQueue(fn func(q *track.Queue) error) error {
 	if err == nil || errors.As(err, &worded) || isOutput(err) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return adviceFailure(a.words().Of(q.Reason(err)), "")
+	return adviceFailure(a.words().Of(err), "")
 }
 
 // words are those about the queue.
-func (a *App) words() advice.Words { return advice.Words{Track: a.Track, Out: a.Out} }
+func (a *App) words() advice.Words {
+	return advice.Words{Track: a.Track, Out: a.Out, Login: a.loginCommand}
+}

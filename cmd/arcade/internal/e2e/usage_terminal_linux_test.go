@@ -132,7 +132,7 @@ func TestTheHeaderSaysWhoseTheMessagesAreAndWhatIsNext(t *testing.T) {
 	s := everyState(t)
 	output := s.shown(140, "NO_COLOR=1", "usage", "inspect")
 	want := regexp.MustCompile(`^You are 0f8fad5b-d9cb-469… \(this home's id: 3f2a9c1e…\)\.
-1 message waits, since \d\d:\d\d: PostHog cannot be reached \(connection refused\)\. Nothing is lost: the (first command after \d s|next command) tries again\.
+1 message waits, since \d\d:\d\d: PostHog cannot be reached \(connection refused\)\. Nothing is lost\. (The first command after \d s tries again|The next command tries again|Next try in \d s)\.
 1 message is dead: refused \(rejected\)\. 'arcade usage inspect --state dead' shows them, 'arcade usage retry' sends them once more\.
 SEQ `)
 	if !want.MatchString(output) {
@@ -222,7 +222,7 @@ func TestFlushShowsThatItWaitsForTheFirstAnswer(t *testing.T) {
 	terminal.Await("] 0 of 1")
 	if code, output := terminal.End(); code != 1 || !strings.HasSuffix(output, `
 Error: 1 s were not enough: 1 message is left.
-Go on with 'arcade usage flush --timeout 60s'.
+Run 'arcade usage flush --timeout 60s'.
 `) {
 		t.Errorf("flush ends with %d and shows\n%s", code, output)
 	}
