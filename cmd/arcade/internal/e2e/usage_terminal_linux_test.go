@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -246,6 +247,36 @@ func TestErrorsAreBrokenBetweenWords(t *testing.T) {
 		"(HTTP 403)", "Ask an administrator of the project.")
 	if _, output := testbed.OnTerminal(t, 60, cmd).End(); output != want {
 		t.Errorf("the terminal shows %q, want %q", output, want)
+	}
+}
+
+// A shell would run what a question leaves unread.
+func TestAPasteAtAQuestionIsNoYesAndLeavesNothingToTheShell(t *testing.T) {
+	for _, command := range []string{"clear", "forget"} {
+		for name, chunks := range map[string][]string{
+			"several lines":           {"y\rrm " + sentinel + "\r"},
+			"several lines in chunks": {"y\r", "rm " + sentinel + "\r", "ls\r"},
+			"without a last end":      {"y\r", "rm " + sentinel},
+		} {
+			t.Run(command+": "+name, func(t *testing.T) {
+				t.Parallel()
+				s := everyState(t)
+				terminal := testbed.OnTerminal(t, 100, leaves(s.onModernTerminal("", "usage", command)))
+				terminal.Await("[y/N] ")
+				for i, chunk := range chunks {
+					if i > 0 {
+						time.Sleep(50 * time.Millisecond) // as over a slow line
+					}
+					terminal.Typed(chunk)
+				}
+				if _, output := terminal.End(); !strings.Contains(output, "Nothing was") || !strings.HasSuffix(output, "left: <>\n") {
+					t.Errorf("the terminal shows %q, want that nothing was done, and nothing left to the shell", output)
+				}
+				if n := len(s.Inspect().Messages); n != 3 {
+					t.Errorf("%d messages are left, want all three", n)
+				}
+			})
+		}
 	}
 }
 
