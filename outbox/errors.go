@@ -33,7 +33,7 @@ var (
 	ErrNotDirectory = store.ErrNotDirectory // what should hold the database
 	ErrNotFile      = store.ErrNotFile      // what should be the database
 	ErrDangling     = store.ErrDangling     // an ErrNotFile: a link that leads nowhere
-	ErrUnreadable   = store.ErrUnreadable   // and the system does not say why
+	ErrUnreadable   = store.ErrUnreadable   // and the system does not say why; it has a method Code() int with SQLite's word
 	ErrLocked       = store.ErrLocked       // by another process, for longer than a command waits
 )
 
@@ -43,12 +43,12 @@ type PermissionError = store.PermissionError
 // Delay is the error of a run that left messages pending: it was too early to ask, the time was up,
 // or the server did not take them.
 type Delay struct {
-	Reason string    // fixed words
-	Code   string    // the same as an identifier, see Verdict
+	Code   string    // why, as an identifier, see Verdict
+	Reason string    // what was seen, in fixed words
 	Until  time.Time // when the next run may begin; zero when a person may try at once
 }
 
-func (d *Delay) Error() string { return d.Reason }
+func (d *Delay) Error() string { return d.Code + ": " + d.Reason }
 
 var (
 	errNothing  = errors.New("outbox: there is nothing to be done: give it a function")

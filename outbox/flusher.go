@@ -234,11 +234,10 @@ func (o *Outbox) checkSink() error {
 	if err == nil {
 		return nil
 	}
-	delay := &Delay{Reason: err.Error(), Code: CodeAddress}
 	if unusable, ok := errors.AsType[*Unusable](err); ok {
-		delay.Code = unusable.Code
+		return &Delay{Code: unusable.Code, Reason: unusable.Reason}
 	}
-	return delay
+	return &Delay{Code: CodeAddress, Reason: err.Error()}
 }
 
 // sitOut waits until it is no longer too early, without the lock: a person who cannot wait goes

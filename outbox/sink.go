@@ -64,7 +64,7 @@ type Verdict struct {
 	// Code identifies the kind of reason for programs, one of the Code constants, or the server's own
 	// tag for a message that it refused. It is "" when the message was accepted.
 	Code string
-	// Reason is for people, in fixed words of at most 200 bytes: what a server sends is never repeated.
+	// Reason is what was seen, in fixed words of at most 200 bytes: what a server sends is never repeated.
 	Reason string
 }
 
@@ -103,10 +103,14 @@ func (u *Unsendable) Error() string { return u.Reason }
 
 // Unusable is the error of a sink that cannot send anything, whatever the network is like.
 type Unusable struct {
-	Code string // CodeNoKey, CodeKey or CodeAddress
-	// Reason is a part of a sentence in fixed words. For an address it says what a right one looks
-	// like.
-	Reason string
+	Code    string // CodeNoKey, CodeKey or CodeAddress
+	Reason  string // what is wrong, in fixed words
+	Example string // what a right one looks like, or ""
 }
 
-func (u *Unusable) Error() string { return u.Reason }
+func (u *Unusable) Error() string {
+	if u.Example == "" {
+		return u.Reason
+	}
+	return u.Reason + "; a right one looks like " + u.Example
+}

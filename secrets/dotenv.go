@@ -110,17 +110,31 @@ func (r *envReader) line() {
 // withoutEquals judges a line that is no entry. Right behind one it may be the rest of its value, unless
 // it exports, as files for shells do. So may the lines behind it.
 func (r *envReader) withoutEquals(number int, line string) {
-	switch exported, found := strings.CutPrefix(line, "export "); {
+	switch {
 	case openPEM(line), openJSON(line):
 		r.refuse(number, ValueOpen)
 	case line[0] == '[':
 		r.refuse(number, Section)
-	case r.behind == number-1 && r.behind > 0 && !(found && isName(strings.Trim(exported, blanks))):
+	case r.behind == number-1 && r.behind > 0 && !exportsOnly(line):
 		r.refuse(number, MoreOfValue)
 		r.behind = number
 	default:
 		r.skip(number, "", NoEquals)
 	}
+}
+
+// exportsOnly tells a line of a shell that exports what was set before: `export KEY`, or several of them.
+func exportsOnly(line string) bool {
+	words := strings.Fields(line)
+	for i, word := range words {
+		if i > 0 && word[0] == '#' {
+			return i > 1
+		}
+		if (i == 0) != (word == "export") || i > 0 && !isName(word) {
+			return false
+		}
+	}
+	return len(words) > 1
 }
 
 func (r *envReader) keep(entry Entry) {

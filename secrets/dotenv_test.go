@@ -105,6 +105,7 @@ func TestEnvFileValuesOverSeveralLines(t *testing.T) {
 		{"lines without =", "A=1\n\nno equals\nKEY: value\nexport B\nC=3", pairs("A", "1", "C", "3"),
 			[]secrets.Skip{{Line: 3, Reason: secrets.NoEquals}, {Line: 4, Reason: secrets.NoEquals}, {Line: 5, Reason: secrets.NoEquals}}},
 		{"a line that exports right behind an entry", "A=1\nexport A\nB=2", pairs("A", "1", "B", "2"), []secrets.Skip{{Line: 2, Reason: secrets.NoEquals}}},
+		{"a line that exports several right behind an entry", "A=1\n\texport\tA B # both\nB=2", pairs("A", "1", "B", "2"), []secrets.Skip{{Line: 2, Reason: secrets.NoEquals}}},
 		{"empty values", "A=\nB= \nC=\"\"\nD=''\nE= # comment\nF=\"  \"\nG=1", pairs("G", "1"), []secrets.Skip{{Line: 1, Key: "A", Reason: secrets.NothingInIt}, {Line: 2, Key: "B", Reason: secrets.NothingInIt},
 			{Line: 3, Key: "C", Reason: secrets.NothingInIt}, {Line: 4, Key: "D", Reason: secrets.NothingInIt}, {Line: 5, Key: "E", Reason: secrets.NothingInIt}, {Line: 6, Key: "F", Reason: secrets.NothingInIt}}},
 		{"keys of all kinds of programs", "a.b-c_D1=1\n_x=2\n.y=3\n" + strings.Repeat("k", 256) + "=4", pairs("a.b-c_D1", "1", "_x", "2", ".y", "3", strings.Repeat("k", 256), "4"), nil},

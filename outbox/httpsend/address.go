@@ -20,7 +20,7 @@ type Address struct {
 }
 
 // ParseAddress reads the address of a web server. Blanks around it are ignored. The error is an
-// *outbox.Unusable that shows the example as what a right one looks like; it never quotes what was
+// *outbox.Unusable with the example of a right one; it never quotes what was
 // read, which may hold a password.
 func ParseAddress(text, example string) (Address, error) {
 	text = strings.TrimSpace(text)
@@ -50,7 +50,7 @@ func ParseAddress(text, example string) (Address, error) {
 		public := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
 		return Address{Public: public.String(), Query: u.RawQuery}, nil
 	}
-	return Address{}, &outbox.Unusable{Code: outbox.CodeAddress, Reason: wrong + "; a right one looks like " + example}
+	return Address{}, &outbox.Unusable{Code: outbox.CodeAddress, Reason: wrong, Example: example}
 }
 
 func startsLikeOne(text string) bool {

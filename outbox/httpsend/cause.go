@@ -15,7 +15,7 @@ import (
 )
 
 // Cause is why a request did not get the answer of the server that it was meant for. Code is one of
-// outbox's, Reason what was seen, in fixed words: an error's own text may hold a host, a path or a
+// outbox's, Reason what was seen beside that, in fixed words: an error's own text may hold a host, a path or a
 // proxy's password.
 type Cause struct{ Code, Reason string }
 
@@ -70,13 +70,13 @@ func CauseOf(ctx context.Context, err error) Cause {
 func CauseOfAnswer(status int, page bool) (Cause, bool) {
 	switch {
 	case status == http.StatusProxyAuthRequired:
-		return Cause{outbox.CodeProxyPassword, "the proxy asks for a password"}, true
+		return Cause{outbox.CodeProxyPassword, httpStatus(status)}, true
 	case status == http.StatusNetworkAuthenticationRequired, page && isSuccess(status):
-		return Cause{outbox.CodePortal, "something else answered " + httpStatus(status) + " in the server's place (a captive portal?)"}, true
+		return Cause{outbox.CodePortal, httpStatus(status)}, true
 	case status >= 300 && status < 400:
-		return Cause{outbox.CodeRedirect, "redirected (" + httpStatus(status) + "), which is not the server's answer"}, true
+		return Cause{outbox.CodeRedirect, httpStatus(status)}, true
 	case page && status >= 400 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests:
-		return Cause{outbox.CodeForeign, "a web page answered with " + httpStatus(status) + " in the server's place"}, true
+		return Cause{outbox.CodeForeign, "a page, " + httpStatus(status)}, true
 	}
 	return Cause{}, false
 }
@@ -105,7 +105,7 @@ func (r *proxyRefusal) cause() Cause {
 	if cause, known := CauseOfAnswer(r.status, false); known && cause.Code == outbox.CodeProxyPassword {
 		return cause
 	}
-	return Cause{outbox.CodeProxy, "the proxy does not let the request through (" + httpStatus(r.status) + ")"}
+	return Cause{outbox.CodeProxy, httpStatus(r.status)}
 }
 
 // refusalOf is a transport's OnProxyConnectResponse. net/http's own error for it has nothing but the

@@ -44,7 +44,7 @@ func laterFor(cause Cause) outbox.Verdict { return later(cause.Code, cause.Reaso
 func Foreign(reason string) outbox.Verdict { return later(outbox.CodeForeign, reason) }
 
 // Unexpected is the verdict on a status that the server itself never answers with.
-func Unexpected(status int) outbox.Verdict { return Foreign("answered with " + httpStatus(status)) }
+func Unexpected(status int) outbox.Verdict { return Foreign(httpStatus(status)) }
 
 // Portal is the verdict on somebody else's success.
 func Portal(status int) outbox.Verdict {
@@ -72,23 +72,23 @@ func (j Judge) RetryAfter(a Answer) time.Duration {
 
 func (j Judge) verdict(a Answer) outbox.Verdict {
 	status := a.Status
-	with := " (" + httpStatus(status) + ")"
+	seen := httpStatus(status)
 	if cause, known := CauseOfAnswer(status, a.IsPage() || isSuccess(status) && len(a.Body) > answerLimit); known {
 		return laterFor(cause)
 	}
 	switch {
 	case status == http.StatusTooManyRequests:
-		return later(outbox.CodeRetryAfter, "asked to wait"+with)
+		return later(outbox.CodeRetryAfter, seen)
 	case status == http.StatusServiceUnavailable && a.Header.Get("Retry-After") != "":
-		return later(outbox.CodeRetryAfter, "asked to wait"+with)
+		return later(outbox.CodeRetryAfter, seen)
 	case status == http.StatusRequestTimeout, status >= 500:
-		return later(outbox.CodeServer, "the server has trouble"+with)
+		return later(outbox.CodeServer, seen)
 	case isSuccess(status):
 		return j.Success(a)
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return outbox.Verdict{Outcome: outbox.NotAllowed, Code: outbox.CodeKey, Reason: "the key was not taken" + with}
+		return outbox.Verdict{Outcome: outbox.NotAllowed, Code: outbox.CodeKey, Reason: seen}
 	case slices.Contains(j.Refusals, status):
-		return outbox.Verdict{Outcome: outbox.Fewer, Code: outbox.CodeRefused, Reason: "refused" + with}
+		return outbox.Verdict{Outcome: outbox.Fewer, Code: outbox.CodeRefused, Reason: "refused (" + seen + ")"}
 	default:
 		return Unexpected(status)
 	}

@@ -76,7 +76,7 @@ func (r result) verdict() outbox.Verdict {
 	case r.Result == "ok", r.Result == "warning":
 		return outbox.Verdict{Outcome: outbox.Accepted}
 	case r.Result == "retry":
-		return later(outbox.CodeServer, "PostHog could not keep it at this moment")
+		return later(outbox.CodeServer, "not kept at this moment")
 	case r.Result != "drop":
 		return later(outbox.CodeForeign, "an answer without PostHog's receipt for it")
 	case slices.Contains(final[:], r.Details):
@@ -84,14 +84,14 @@ func (r result) verdict() outbox.Verdict {
 	case strings.HasSuffix(r.Details, "over_quota"), r.Details == "billing_limit_exceeded":
 		return overQuota()
 	case strings.HasSuffix(r.Details, "rate_limited"):
-		return later(outbox.CodeRetryAfter, "PostHog takes no more at this moment")
+		return later(outbox.CodeRetryAfter, "no more at this moment")
 	default:
-		return later(outbox.CodeServer, "PostHog dropped it for a reason of its own, nothing is lost")
+		return later(outbox.CodeServer, "dropped for a reason of its own")
 	}
 }
 
 func overQuota() outbox.Verdict {
-	return later(outbox.CodeQuota, "over PostHog's quota, nothing is lost")
+	return later(outbox.CodeQuota, "over quota")
 }
 
 func later(code, reason string) outbox.Verdict {

@@ -68,7 +68,7 @@ func New(cfg Config) *Sink {
 func parseHost(host string) (endpoint string, err error) {
 	address, err := httpsend.ParseAddress(host, DefaultHost)
 	if err == nil && address.Query != "" {
-		err = &outbox.Unusable{Code: outbox.CodeAddress, Reason: "the address has a part behind a ?; a right one looks like " + DefaultHost}
+		err = &outbox.Unusable{Code: outbox.CodeAddress, Reason: "the address has a part behind a ?", Example: DefaultHost}
 	}
 	if err != nil {
 		return "", err
@@ -82,7 +82,7 @@ func checkKey(key string) error {
 	case key == "":
 		return &outbox.Unusable{Code: outbox.CodeNoKey, Reason: "no PostHog key is set"}
 	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return &outbox.Unusable{Code: outbox.CodeKey, Reason: "the PostHog key has a character in it that no key has"}
+		return &outbox.Unusable{Code: outbox.CodeKey, Reason: "it has a character in it that no key has"}
 	}
 	return nil
 }

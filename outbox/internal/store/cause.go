@@ -75,6 +75,9 @@ func explain(path, doing string, err error) error {
 	if cause == ErrPermission {
 		cause = permission(path, err)
 	}
+	if found, _ := copies(path); cause == ErrDamaged && len(found) >= maxCopies {
+		cause = ErrCopies
+	}
 	if cause == nil {
 		return err
 	}

@@ -73,6 +73,9 @@ func (e unreadable) Error() string { return fmt.Sprintf("%v (%d)", ErrUnreadable
 
 func (e unreadable) Is(target error) bool { return target == ErrUnreadable }
 
+// Code returns SQLite's extended code, https://www.sqlite.org/rescode.html.
+func (e unreadable) Code() int { return e.code }
+
 // causedError says a cause in words rather than SQLite's number.
 type causedError struct {
 	doing      string

@@ -8,7 +8,9 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 // A delivery can end with any of these, and a person is to be told what that means.
@@ -26,7 +28,9 @@ func TestEveryCodeOfADeliveryHasAdvice(t *testing.T) {
 		"interrupted": "is said by the command that was",
 	}
 	for _, code := range codes {
-		known := slices.ContainsFunc(Table(), func(line Line) bool { return line.Reason == code[1] })
+		known := slices.ContainsFunc(Table(), func(family Family) bool {
+			return slices.ContainsFunc(family.Reasons, func(reason Reason) bool { return reason.ID == code[1] })
+		})
 		if _, without := needless[code[1]]; known == without {
 			t.Errorf("the code %q has advice: %v", code[1], known)
 		}
@@ -36,25 +40,71 @@ func TestEveryCodeOfADeliveryHasAdvice(t *testing.T) {
 func TestTheTableOfAdviceIsFitForSentencesAndPrograms(t *testing.T) {
 	words := regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`)
 	seen := map[string]bool{}
-	for _, line := range Table() {
-		if seen[line.Reason] {
-			t.Errorf("%s stands there twice", line.Reason)
+	for _, family := range Table() {
+		do := PostHog().Fill(family.Do)
+		if r := []rune(do)[0]; !unicode.IsUpper(r) && r != '\'' || !strings.HasSuffix(do, ".") {
+			t.Errorf("what to do is no sentence: %q", do)
 		}
-		seen[line.Reason] = true
-		if !words.MatchString(line.Reason) || !words.MatchString(line.Advice) {
-			t.Errorf("%q and %q are no words for programs", line.Reason, line.Advice)
+		for _, reason := range family.Reasons {
+			if seen[reason.ID] {
+				t.Errorf("%s stands there twice", reason.ID)
+			}
+			seen[reason.ID] = true
+			if !words.MatchString(reason.ID) || !words.MatchString(family.Advice) {
+				t.Errorf("%q and %q are no words for programs", reason.ID, family.Advice)
+			}
+			if strings.HasSuffix(reason.What, ".") {
+				t.Errorf("%s: what happened goes on after 'Error:'", reason.ID)
+			}
 		}
-		if strings.HasSuffix(line.What, ".") || !strings.HasSuffix(line.Do, ".") {
-			t.Errorf("%s: what happened goes on after 'Error:', and what to do is a sentence", line.Reason)
+	}
+}
+
+func words() Words {
+	tracker := track.New("", "")
+	tracker.Env = func(name string) string { return map[string]string{"HOME": "/home/ada"}[name] }
+	return Words{Track: tracker, Out: &term.Stream{}, Login: func() string { return "arcade login --host cloud.example" }}
+}
+
+// Some errors are a kind of another one: who meets the particular one is not told of the general.
+func TestEveryErrorOfTheTableGetsItsOwnLine(t *testing.T) {
+	for _, family := range Table() {
+		for _, reason := range family.Reasons {
+			if reason.err == nil {
+				continue
+			}
+			line := words().Of(reason.err)
+			if line.Reason != reason.ID {
+				t.Errorf("%v is called %s, want %s", reason.err, line.Reason, reason.ID)
+			}
+			if strings.ContainsAny(line.What+line.Do, "{}") {
+				t.Errorf("%s: something is not filled in: %+v", reason.ID, line)
+			}
 		}
-		if r := []rune(line.Do)[0]; !unicode.IsUpper(r) && r != '\'' {
-			t.Errorf("%s: what to do does not begin a sentence: %q", line.Reason, line.Do)
+	}
+}
+
+// What keeps a person from doing anything is the name of what is in the way.
+func TestAdviceNamesWhatItIsAbout(t *testing.T) {
+	for err, want := range map[error]string{
+		track.ErrLoginRefused: "Run 'arcade login --host cloud.example'.",
+		outbox.ErrDangling:    "~/.arcade/usage.db is a link that leads nowhere. Move it away",
+		outbox.ErrLocked:      "end the process that has ~/.arcade/usage.db open.",
+		outbox.ErrCopies:      "'arcade usage clear' erases them",
+		&outbox.PermissionError{Path: "/x", Owner: "root", Remedy: "sudo chown ada /x"}: "/x belongs to root. Run 'sudo chown ada /x'.",
+		&outbox.PermissionError{Path: "/x"}:                                             "ou may not use /x.",
+		&track.FileError{Path: "/y", Cause: outbox.ErrNotFile}:                          "/y is not a file.",
+		&track.Delay{Code: "server", Reason: "HTTP 503"}:                                "PostHog has trouble of its own (HTTP 503). Nothing is lost.",
+		&track.Delay{Code: "timeout", Reason: "no answer in time"}:                      "PostHog does not answer in time. Nothing",
+	} {
+		if got := words().Of(err).Sentence(); !strings.Contains(got, want) {
+			t.Errorf("of %v it says %q, want %q", err, got, want)
 		}
 	}
 }
 
 func TestAReasonOfALaterVersionIsShownAsItIs(t *testing.T) {
-	got := For(track.Reason{Code: "eclipse", Detail: "the sun is gone"}, func(path string) string { return path })
+	got := words().Of(&track.Delay{Code: "eclipse", Reason: "the sun is gone"})
 	if got.Reason != "eclipse" || got.What != "the sun is gone" || got.Do == "" {
 		t.Errorf("it says %+v", got)
 	}

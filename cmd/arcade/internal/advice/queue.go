@@ -1,6 +1,8 @@
 package advice
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -8,16 +10,61 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 // Words tell a person how a queue stands.
 type Words struct {
 	Track *track.Tracker
 	Out   *term.Stream
+	Login func() string // the command that logs in where this home is logged in
 }
 
-// Of is what the table has to say of a reason.
-func (w Words) Of(reason track.Reason) Line { return For(reason, w.Path) }
+// Of is what the table has to say of an error of the queue, or of a file beside it.
+func (w Words) Of(err error) Line { return w.of(err, PostHog()) }
+
+// OfDelay is the same of a delivery that is tried again; next says when.
+func (w Words) OfDelay(err error, next string) Line {
+	server := PostHog()
+	server.Again = nothingIsLost + next
+	line := w.of(err, server)
+	if line.Advice != "wait" {
+		line.Do += " " + next
+	}
+	return line
+}
+
+func (w Words) of(err error, server Server) Line {
+	var (
+		delay      *outbox.Delay
+		unusable   *outbox.Unusable
+		unreadable interface{ Code() int } // SQLite's
+		off        = &track.OffError{By: "arcade usage disable"}
+		permission = &outbox.PermissionError{}
+		line       Line
+	)
+	errors.As(err, &off)
+	switch {
+	case errors.As(err, &delay):
+		line = server.line(delay.Code, nil, "", delay.Reason)
+	case errors.As(err, &unusable):
+		line = server.line(unusable.Code, nil, "", unusable.Reason)
+	case errors.As(err, &permission) && permission.Owner != "":
+		line = server.line(foreignOwner, nil, "", "")
+	case errors.Is(err, outbox.ErrUnreadable) && errors.As(err, &unreadable):
+		line = server.line("", err, "", fmt.Sprintf("SQLite's error %d", unreadable.Code()))
+	case errors.Is(err, context.DeadlineExceeded):
+		line = server.line("", outbox.ErrLocked, "", "")
+	default:
+		if line = server.line("", err, "", ""); line.Reason == "" {
+			line = server.line(unforeseen, nil, "", err.Error())
+		}
+	}
+	filled := strings.NewReplacer("{file}", w.Path(w.Track.FileOf(err)), "{owner}", permission.Owner, "{command}", permission.Remedy,
+		"{switch}", off.By, "{login}", w.Login())
+	line.What, line.Do = filled.Replace(line.What), filled.Replace(line.Do)
+	return line
+}
 
 // Path shortens a path below the home directory, as shells do.
 func (w Words) Path(path string) string {
@@ -37,7 +84,7 @@ func (w Words) Headline(s track.Snapshot, principal string) string {
 	case s.PrincipalID != "":
 		return fmt.Sprintf("You are %s (this home's id: %s).", w.Out.Paint(term.Bold, principal), id)
 	case s.Refused:
-		return fmt.Sprintf("You are logged in, but %s (this home's id: %s).", w.Of(track.Reason{Code: track.ReasonLoginRefused}).What, id)
+		return fmt.Sprintf("You are logged in, but %s (this home's id: %s).", w.Of(track.ErrLoginRefused).What, id)
 	case s.Asks:
 		return fmt.Sprintf("You are logged in; as whom is asked with the next delivery (this home's id: %s).", id)
 	default:
@@ -48,27 +95,26 @@ func (w Words) Headline(s track.Snapshot, principal string) string {
 // Outlook says what is waiting and what happens next.
 func (w Words) Outlook(s track.Snapshot, q *track.Queue) string {
 	now, reason := w.Track.Now(), w.Track.Standstill(s)
-	why := w.Of(reason)
 	waiting := term.Count(s.Counts.Pending, "message waits", "messages wait")
-	switch {
-	case reason.Code == track.ReasonDisabled, reason.Code == track.ReasonVariable:
-		return why.Sentence()
-	case s.Counts.Pending == 0 && reason.Code != "" && reason.Code != track.ReasonDead:
-		return "Nothing waits. " + why.Sentence()
+	switch isDead := errors.Is(reason, track.ErrDead); {
+	case errors.Is(reason, track.ErrOff), errors.Is(reason, track.ErrVariable):
+		return w.Of(reason).Sentence()
+	case s.Counts.Pending == 0 && reason != nil && !isDead:
+		return "Nothing waits. " + w.Of(reason).Sentence()
 	case s.Counts.Pending == 0 && s.Schedule.LastSuccess.IsZero():
 		return "Nothing waits, and nothing was delivered yet."
 	case s.Counts.Pending == 0:
 		return "Nothing waits; last delivery: " + term.Ago(s.Schedule.LastSuccess, now) + "."
-	case reason.Code == "" && q.Flushing():
+	case reason == nil && q.Flushing():
 		return waiting + "; a flusher is delivering now."
-	case reason.Code == "":
+	case reason == nil:
 		return waiting + "; the next command delivers, or 'arcade usage flush' now."
-	case !s.Schedule.FailingSince.IsZero() && reason.Code == s.Schedule.LastCode:
-		since := "since " + term.Clock(s.Schedule.FailingSince, now) + ": "
-		return waiting + ", " + since + why.What + ". " + why.Then(w.nextTry(s.Schedule, q))
-	default:
-		return waiting + ": " + why.What + ". " + why.Do
+	case errors.As(reason, new(*track.Delay)):
+		why := w.OfDelay(reason, w.nextTry(s.Schedule, q))
+		return waiting + ", since " + term.Clock(s.Schedule.FailingSince, now) + ": " + why.What + ". " + why.Do
 	}
+	why := w.Of(reason)
+	return waiting + ": " + why.What + ". " + why.Do
 }
 
 // nextTry says when delivery is tried again, and by whom.
@@ -102,5 +148,5 @@ func (w Words) Deaths(s track.Snapshot) string {
 		reasons = append(reasons, reason)
 	}
 	return fmt.Sprintf("%s: %s. %s", term.Count(s.Counts.Dead, "message is dead", "messages are dead"),
-		strings.Join(reasons, ", "), w.Of(track.Reason{Code: track.ReasonDead}).Do)
+		strings.Join(reasons, ", "), w.Of(track.ErrDead).Do)
 }

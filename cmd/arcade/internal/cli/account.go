@@ -18,7 +18,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/advice"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/identity"
 	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
 	"github.com/ArcadeAI/arcade-cli/secrets"
@@ -100,8 +102,16 @@ func (a *App) loginFailure(path string, err error) error {
 
 // loginEnded is the failure of a login that Arcade Cloud does not accept.
 func (a *App) loginEnded() *failure {
-	login, _ := a.loggedIn()
-	return failed("login ended", "your login has ended", "Run '"+loginAt(login)+"'.")
+	return failed("login ended", "your login has ended", "Run '"+a.loginCommand()+"'.")
+}
+
+// loginCommand is the command that logs in where this home is logged in.
+func (a *App) loginCommand() string {
+	login := identity.Credentials{} // at the default Cloud if there is none
+	if s, err := a.session(); err == nil {
+		login, _ = s.File.Read()
+	}
+	return loginAt(login)
 }
 
 // loginAt is the command that makes the login anew, where it was made.
@@ -667,4 +677,35 @@ func valueOr(value *string, otherwise string) string {
 		return otherwise
 	}
 	return *value
+}
+
+// credentialsFailure words why the credentials file cannot be used, by the system's error.
+func (a *App) credentialsFailure(words, before, path string, err error) *failure {
+	trouble := track.FileTrouble(path, err)
+	if trouble == nil {
+		return failed(words, before+cause(err), "Move "+a.words().Path(path)+" away, then run 'arcade login'.")
+	}
+	f := adviceFailure(a.words().Of(trouble), before)
+	f.words = words
+	return f
+}
+
+// withQueue runs fn with the queue of this user's home, closes it and words its errors.
+func (a *App) withQueue(fn func(q *track.Queue) error) error {
+	q, err := a.Track.Queue()
+	if err != nil {
+		return err
+	}
+	defer q.Close()
+	err = fn(q)
+	var worded *failure
+	if err == nil || errors.As(err, &worded) || isOutput(err) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return adviceFailure(a.words().Of(err), "")
+}
+
+// words are those about the queue.
+func (a *App) words() advice.Words {
+	return advice.Words{Track: a.Track, Out: a.Out, Login: a.loginCommand}
 }

@@ -309,7 +309,7 @@ func leaving(active identity.Credentials, gone []identity.Credentials) identity.
 
 func (a *App) notRemoved(path string, err error) error {
 	const words, before = "credentials not removed", "the credentials file cannot be removed: "
-	if track.FileReason(path, err).Code != "" {
+	if track.FileTrouble(path, err) != nil {
 		return a.credentialsFailure(words, before, path, err)
 	}
 	return failed(words, before+cause(err), "Remove it yourself; until then you are logged in.")

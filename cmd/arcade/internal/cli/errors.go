@@ -211,26 +211,19 @@ func adviceFailure(line advice.Line, before string) *failure {
 // networkLine is what the table has to say of a call that the network, a proxy or a page has kept from its
 // server. It is false for what the server itself has answered, and for what is no call.
 func networkLine(err error) (advice.Line, bool) {
-	engine := advice.Server{Name: "the Engine", Option: "--host", Again: "Check --host, --port and the network, then run the command again."}
+	engine := advice.Server{
+		Name: "the Engine", Option: "--host, --port, --tls or --no-tls", Again: "Check --host, --port and the network, then run the command again.",
+	}
 	cloud := advice.Server{Name: "Arcade Cloud", Option: "--host", Again: "Check the network, then run the command again."}
 	var connection *secrets.ConnectionError
 	var refused *secrets.StatusError
 	var asked *identity.CloudError
 	switch {
 	case errors.As(err, &connection):
-		host := secrets.Printable(connection.Host)
-		line := engine.Of(httpsend.CauseOf(context.Background(), connection.Cause), host)
-		if line.Advice == "check_host" {
-			line.What, line.Do = "the Engine does not speak TLS ("+host+")", "Check --host and --port; if that is right, use --no-tls."
-		}
-		return line, true
+		return engine.Of(httpsend.CauseOf(context.Background(), connection.Cause), secrets.Printable(connection.Host)), true
 	case errors.As(err, &refused):
 		cause, known := httpsend.CauseOfAnswer(refused.Status, refused.Page)
-		line := engine.Of(cause, "")
-		if refused.Status >= 300 && refused.Status < 400 {
-			line.Do = "Check --host, --port and --tls, or log in to this network with a browser."
-		}
-		return line, known
+		return engine.Of(cause, ""), known
 	case errors.As(err, &asked) && asked.Status == 0 && asked.Unwrap() != nil:
 		return cloud.Of(httpsend.CauseOf(context.Background(), asked.Unwrap()), ""), true
 	case errors.As(err, &asked):

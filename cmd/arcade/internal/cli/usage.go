@@ -191,16 +191,16 @@ func (a *App) newUsageClear() *cobra.Command {
 }
 
 func (a *App) clear(ctx context.Context, q *track.Queue, yes bool) error {
-	s, err := q.Snapshot(ctx, track.Filter{Limit: 1})
+	s, damaged, err := erasable(ctx, q)
 	if err != nil {
 		return err
 	}
-	if len(s.Messages) == 0 {
+	if len(s.Messages)+damaged == 0 {
 		return a.say("There is nothing to erase.")
 	}
 	receipts := s.Counts.Delivered + s.Counts.Dead
 	if !yes {
-		yes, err = a.Confirm(ctx, "Erase "+contents(s.Counts.Pending, receipts)+", for ever?")
+		yes, err = a.Confirm(ctx, "Erase "+contents(s.Counts.Pending, receipts, damaged)+", for ever?")
 	}
 	if err != nil {
 		return errInterrupted
@@ -212,7 +212,7 @@ func (a *App) clear(ctx context.Context, q *track.Queue, yes bool) error {
 	if err != nil {
 		return err
 	}
-	return a.say("Erased: " + contents(erased, receipts) + ".")
+	return a.say("Erased: " + contents(erased, receipts, damaged) + ".")
 }
 
 func (a *App) newUsageForget() *cobra.Command {
@@ -230,13 +230,13 @@ The id is shared with Arcade's Python CLI, which then gets a new one as well.`,
 }
 
 func (a *App) forget(ctx context.Context, q *track.Queue, yes bool) (err error) {
-	s, err := q.Snapshot(ctx, track.Filter{Limit: 1})
+	s, damaged, err := erasable(ctx, q)
 	if err != nil {
 		return err
 	}
 	what := "this home's id"
-	if len(s.Messages) > 0 {
-		what += " and " + contents(s.Counts.Pending, s.Counts.Delivered+s.Counts.Dead)
+	if len(s.Messages)+damaged > 0 {
+		what += " and " + contents(s.Counts.Pending, s.Counts.Delivered+s.Counts.Dead, damaged)
 	}
 	if !yes {
 		yes, err = a.Confirm(ctx, "Forget "+what+", for ever?")
@@ -255,20 +255,38 @@ func (a *App) forget(ctx context.Context, q *track.Queue, yes bool) (err error) 
 		a.tell("A delivery that was under way could not be waited for and may still arrive.")
 	}
 	next := "The next command gets a new id."
-	if by := a.Track.OffBy(s); by != "" {
-		next = "Usage stays switched off (" + by + ")."
+	if off := a.Track.Off(s); off != nil {
+		next = "Usage stays switched off (" + off.By + ")."
 	}
 	return errors.Join(a.say("Forgotten: "+what+". "+next), ctx.Err()) // the wait may have been cut short
 }
 
+// erasable is what there is to erase, with the number of damaged databases: the one in use may be one, too,
+// and cannot be read then.
+func erasable(ctx context.Context, q *track.Queue) (s track.Snapshot, damaged int, err error) {
+	copies, err := q.Copies()
+	if err != nil {
+		return s, 0, err
+	}
+	damaged = len(copies)
+	s, err = q.Snapshot(ctx, track.Filter{Limit: 1})
+	if errors.Is(err, track.ErrDamaged) {
+		return s, damaged + 1, nil
+	}
+	return s, damaged, err
+}
+
 // contents words what is in a queue that is not empty.
-func contents(waiting, receipts int) string {
+func contents(waiting, receipts, damaged int) string {
 	var parts []string
 	if waiting > 0 {
 		parts = append(parts, term.Count(waiting, "waiting message", "waiting messages"))
 	}
 	if receipts > 0 {
 		parts = append(parts, term.Count(receipts, "receipt", "receipts"))
+	}
+	if damaged > 0 {
+		parts = append(parts, term.Count(damaged, "damaged database", "damaged databases"))
 	}
 	return strings.Join(parts, " and ")
 }

@@ -52,14 +52,14 @@ type FlushResult struct {
 }
 
 func (a *App) flush(ctx context.Context, timeout time.Duration, asJSON bool) error {
-	if s := a.Track.Switches(); !s.On {
-		return a.tellOff(track.Reason{Code: track.ReasonVariable, Detail: s.By}, asJSON)
+	if !a.Track.Switches().On {
+		return a.tellOff(a.Track.Off(track.Snapshot{}), asJSON)
 	}
 	began := a.Track.Now()
 	return a.withQueue(func(q *track.Queue) error {
 		done, err := a.drain(ctx, q, timeout)
-		if done.Off != "" {
-			return a.tellOff(track.Reason{Code: track.ReasonDisabled, Detail: done.Off}, asJSON)
+		if off := (*track.OffError)(nil); errors.As(err, &off) {
+			return a.tellOff(off, asJSON)
 		}
 		if err != nil && done.Pending == 0 { // the database could not even be read
 			return err
@@ -69,10 +69,10 @@ func (a *App) flush(ctx context.Context, timeout time.Duration, asJSON bool) err
 			ElapsedMS: a.Track.Now().Sub(began).Milliseconds(),
 		}
 		if err != nil {
-			why := a.flushAdvice(q, err)
-			if why.Reason == track.ReasonTimeUp {
+			why := a.flushAdvice(err)
+			if why.Reason == track.TimeUp {
 				why.What = fmt.Sprintf("%s were not enough: %s left", term.Span(timeout), term.Count(done.Pending, "message is", "messages are"))
-				why.Do = fmt.Sprintf("Go on with 'arcade usage flush --timeout %s'.", fmt.Sprintf("%ds", int(max(6*timeout, time.Minute).Seconds())))
+				why.Do = fmt.Sprintf("Run 'arcade usage flush --timeout %s'.", fmt.Sprintf("%ds", int(max(6*timeout, time.Minute).Seconds())))
 			}
 			result.Error, result.Reason, result.Advice = why.What, why.Reason, why.Advice
 			return errors.Join(a.reportFlush(result, asJSON), adviceFailure(why, ""))
@@ -101,7 +101,7 @@ func (a *App) drain(ctx context.Context, q *track.Queue, timeout time.Duration) 
 
 // tellOff is all that flush does when tracking is off: a CI job that sets DO_NOT_TRACK and ends
 // with a flush must not fail.
-func (a *App) tellOff(reason track.Reason, asJSON bool) error {
+func (a *App) tellOff(reason error, asJSON bool) error {
 	why := a.words().Of(reason)
 	if asJSON {
 		return a.Out.JSON(FlushResult{Error: why.What, Reason: why.Reason, Advice: why.Advice})
@@ -126,20 +126,20 @@ func (a *App) reportFlush(result FlushResult, asJSON bool) error {
 func (a *App) heldAdvice(done track.Flushed) advice.Line {
 	switch {
 	case done.Refused:
-		return a.words().Of(track.Reason{Code: track.ReasonLoginRefused})
+		return a.words().Of(track.ErrLoginRefused)
 	case done.Waiting > 0:
-		return a.words().Of(track.Reason{Code: track.ReasonLoginUnknown})
+		return a.words().Of(track.ErrLoginUnknown)
 	default:
 		return advice.Line{}
 	}
 }
 
 // flushAdvice says why a run ended with messages left over that could be sent.
-func (a *App) flushAdvice(q *track.Queue, err error) advice.Line {
-	why := a.words().Of(q.Reason(err))
+func (a *App) flushAdvice(err error) advice.Line {
 	var delay *track.Delay
 	if errors.As(err, &delay) && !delay.Until.IsZero() {
-		why.Do = why.Then("The first command after " + term.Span(max(delay.Until.Sub(a.Track.Now()), time.Second)) + " tries again.")
+		left := term.Span(max(delay.Until.Sub(a.Track.Now()), time.Second))
+		return a.words().OfDelay(err, "The first command after "+left+" tries again.")
 	}
-	return why
+	return a.words().Of(err)
 }

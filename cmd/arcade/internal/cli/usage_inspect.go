@@ -239,7 +239,7 @@ type InspectedMessage struct {
 
 // newInspection makes it without the messages.
 func (a *App) newInspection(s track.Snapshot, filter track.Filter) (out Inspection) {
-	if reason := a.Track.Standstill(s); reason.Code != "" {
+	if reason := a.Track.Standstill(s); reason != nil {
 		why := a.words().Of(reason)
 		out.Reason, out.Advice = &why.Reason, &why.Advice
 	}

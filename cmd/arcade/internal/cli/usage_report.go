@@ -71,8 +71,8 @@ func (a *App) page(ctx context.Context, q *track.Queue) ([]byte, error) {
 func (a *App) reportData(s track.Snapshot, messages iter.Seq2[track.Message, error], q *track.Queue) report.Data {
 	now := a.Track.Now()
 	recording := "on"
-	if by := a.Track.OffBy(s); by != "" {
-		recording = "off (" + by + ")"
+	if off := a.Track.Off(s); off != nil {
+		recording = "off (" + off.By + ")"
 	}
 	return report.Data{
 		Now: now, Version: a.Track.Version, Snapshot: s, Messages: messages,

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -63,6 +64,7 @@ type Status struct {
 	LastMissed    *string       `json:"last_missed"`    // when a command could not record, or start a flusher, last
 	NotRecorded   int           `json:"not_recorded"`   // events, within a week
 	NotStarted    int           `json:"not_started"`    // how often no flusher could be started, within a week
+	Copies        []string      `json:"copies"`         // of damaged databases, oldest first: paths
 	// FileProblems are files shared with the Python CLI that cannot be read.
 	FileProblems []FileProblem `json:"file_problems"`
 
@@ -85,7 +87,7 @@ func (a *App) status(ctx context.Context, asJSON bool) error {
 	}
 	defer q.Close()
 	s, err := q.Snapshot(ctx, track.Filter{Limit: 1})
-	if err == nil && a.Track.OffBy(s) == "" {
+	if err == nil && a.Track.Off(s) == nil {
 		err = q.Check(ctx)
 	}
 	if ctx.Err() != nil {
@@ -142,6 +144,9 @@ func (a *App) statusLines(s track.Snapshot, st Status, q *track.Queue) [][2]stri
 	if st.SizeBytes > 0 {
 		file = fmt.Sprintf("%s (%s)", a.words().Path(st.File), term.Size(st.SizeBytes))
 	}
+	if len(st.Copies) > 0 {
+		lines = append(lines, [2]string{"Copies", a.copies(st.Copies)})
+	}
 	if st.DatabaseError != nil && st.Schema == 0 { // nothing could be read
 		return append(lines, [2]string{"File", a.words().Path(st.File)})
 	}
@@ -175,11 +180,21 @@ func contextInWords(st Status) string {
 	return name + ": events carry this home's anonymous id alone, and arcade.dev is asked nothing"
 }
 
+// copies names the copies of damaged databases, and what erases them.
+func (a *App) copies(paths []string) string {
+	shown := make([]string, len(paths))
+	for i, path := range paths {
+		shown[i] = a.words().Path(path)
+	}
+	return term.Count(len(paths), "damaged database is kept", "damaged databases are kept") + ": " + strings.Join(shown, ", ") +
+		". 'arcade usage clear' erases them, and all messages."
+}
+
 // next is the outlook, with what to do about a refused login if that is not what it is about.
 func (a *App) next(s track.Snapshot, q *track.Queue) string {
 	text := a.words().Outlook(s, q)
-	if login := a.words().Of(track.Reason{Code: track.ReasonLoginRefused}); s.Refused && !strings.Contains(text, login.Do) {
-		text += " " + login.Sentence()
+	if s.Refused && !errors.Is(a.Track.Standstill(s), track.ErrLoginRefused) {
+		text += " " + a.words().Of(track.ErrLoginRefused).Sentence()
 	}
 	return text
 }
@@ -199,7 +214,7 @@ func (a *App) missed(given track.Given) string {
 	}
 	what += "; first " + term.Ago(given.Since, a.Track.Now()) + ", last " + term.Ago(given.Last, a.Track.Now()) + "."
 	if given.NotStarted > 0 {
-		what += " " + a.words().Of(track.Reason{Code: track.ReasonNoProcess}).Do
+		what += " " + a.words().Of(track.ErrNoProcess).Do
 	}
 	return what
 }
@@ -219,8 +234,9 @@ func messagesInWords(st Status) string {
 func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status {
 	file, bytes := q.File()
 	missed := q.Missed(s)
+	copies, _ := q.Copies() // a directory that cannot be read is the problem already
 	st := Status{
-		Tracking: a.Track.OffBy(s) == "", DecidedBy: a.decidedBy(s),
+		Tracking: a.Track.Off(s) == nil, DecidedBy: a.decidedBy(s),
 		AnonID: s.AnonID, PrincipalID: orNull(s.PrincipalID),
 		Context: orNull(a.Track.ContextName()), SelfHosted: a.selfHosted(),
 		Pending: s.Counts.Pending, Delivered: s.Counts.Delivered, Dead: s.Counts.Dead,
@@ -229,24 +245,24 @@ func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status 
 		LastDelivery: orNull(term.RFC3339(s.Schedule.LastSuccess)), NextAttempt: orNull(term.RFC3339(s.Schedule.Next(a.Track.Now()))),
 		Failures: s.Schedule.Failures, LastError: orNull(s.Schedule.LastError),
 		Flusher: q.Flushing(), Waiting: s.Schedule.Waiting(a.Track.Now()), File: file, SizeBytes: bytes, Schema: s.Schema,
-		Deaths: append([]track.Death{}, s.Deaths...), LoginRefused: s.Refused, FileProblems: []FileProblem{},
+		Deaths: append([]track.Death{}, s.Deaths...), LoginRefused: s.Refused, FileProblems: []FileProblem{}, Copies: append([]string{}, copies...),
 		LastMissed: orNull(term.RFC3339(missed.Last)), NotRecorded: missed.Up - missed.NotStarted, NotStarted: missed.NotStarted, missed: missed,
 	}
 	if problem == nil && st.Tracking {
-		for _, reason := range q.FileTroubles() {
-			why := a.words().Of(reason)
+		for _, trouble := range q.FileTroubles() {
+			why := a.words().Of(trouble)
 			st.files = append(st.files, why)
-			st.FileProblems = append(st.FileProblems, FileProblem{reason.Path, why.Reason, why.Advice})
+			st.FileProblems = append(st.FileProblems, FileProblem{a.Track.FileOf(trouble), why.Reason, why.Advice})
 		}
 	}
 	reason := a.Track.Standstill(s)
 	switch {
 	case problem != nil:
-		reason = q.Reason(problem)
-	case reason.Code == "" && missed.NotStarted > 0 && missed.NotStarted == missed.Up:
-		reason.Code = track.ReasonNoProcess
+		reason = problem
+	case reason == nil && missed.NotStarted > 0 && missed.NotStarted == missed.Up:
+		reason = track.ErrNoProcess
 	}
-	if reason.Code != "" {
+	if reason != nil {
 		why := a.words().Of(reason)
 		st.Reason, st.Advice = &why.Reason, &why.Advice
 		if problem != nil {

@@ -91,7 +91,7 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 			return failed("key refused", "Arcade Cloud does not accept the key in ARCADE_API_KEY", "Correct ARCADE_API_KEY, or remove it.")
 		}
 	case *result.Login == loginRefused && login.APIKey != "":
-		return failed("key refused", "this key is not valid any more", "Run '"+loginAt(login)+"'.")
+		return adviceFailure(a.words().Of(track.ErrLoginRefused), "")
 	case *result.Login == loginRefused:
 		return a.loginEnded()
 	}

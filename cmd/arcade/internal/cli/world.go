@@ -2,8 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -17,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/net/idna"
 
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/advice"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/browser"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
@@ -93,17 +90,6 @@ func (a *App) complain(line string) { a.tell(a.Err.Paint(term.Red, line)) }
 
 func (a *App) warn(line string) { a.tell(a.Err.Paint(term.Yellow, line)) }
 
-// credentialsFailure words why the credentials file cannot be used, by the system's error.
-func (a *App) credentialsFailure(words, before, path string, err error) *failure {
-	reason := track.FileReason(path, err)
-	if reason.Code == "" {
-		return failed(words, before+cause(err), "Move "+a.words().Path(path)+" away, then run 'arcade login'.")
-	}
-	f := adviceFailure(a.words().Of(reason), before)
-	f.words = words
-	return f
-}
-
 // sentTo is where events go, in words.
 func (a *App) sentTo() string { return cmp.Or(a.Track.Host(), noAddress) }
 
@@ -165,21 +151,3 @@ func (t tracer) RoundTrip(request *http.Request) (*http.Response, error) {
 		t.app.Track.Now().Sub(start)/time.Millisecond))
 	return response, err
 }
-
-// withQueue runs fn with the queue of this user's home, closes it and words its errors.
-func (a *App) withQueue(fn func(q *track.Queue) error) error {
-	q, err := a.Track.Queue()
-	if err != nil {
-		return err
-	}
-	defer q.Close()
-	err = fn(q)
-	var worded *failure
-	if err == nil || errors.As(err, &worded) || isOutput(err) || errors.Is(err, context.Canceled) {
-		return err
-	}
-	return adviceFailure(a.words().Of(q.Reason(err)), "")
-}
-
-// words are those about the queue.
-func (a *App) words() advice.Words { return advice.Words{Track: a.Track, Out: a.Out} }

@@ -34,7 +34,7 @@ const nobody = 65534
 func states(t *testing.T) map[string]state {
 	return map[string]state{
 		"offline": {given: func(s *machine) { offlineEvent(s, nil); s.Run("usage", "flush") }, reason: "offline",
-			says: "PostHog cannot be reached (connection refused). Nothing is lost: "},
+			says: "PostHog cannot be reached (connection refused). Nothing is lost. "},
 		"behind a proxy that is gone": {given: func(s *machine) {
 			s.Env = append(s.Env, "HTTP_PROXY=http://127.0.0.1:1", "ARCADE_USAGE_HOST=http://posthog.example")
 			s.Run("succeed")
@@ -55,7 +55,7 @@ func states(t *testing.T) map[string]state {
 			s.Must("usage", "flush")
 			s.Must("succeed")
 			s.Must("usage", "flush")
-		}, reason: "login_refused", says: "this key is not valid any more. Run 'arcade login'."},
+		}, reason: "login_refused", says: "this key is not valid any more. Run 'arcade login --host 127.0.0.1:{cloud}'."},
 		"a Cloud that says nothing": {given: func(s *machine) {
 			s.Cloud.Hang(true)
 			s.Must("succeed")
@@ -114,6 +114,20 @@ func states(t *testing.T) map[string]state {
 				t.Fatal(err)
 			}
 		}, as: nobody, reason: "permission", code: 1, says: "You may not use ~/.arcade/usage.db. Make it readable and writable for you, or set ARCADE_WORK_DIR."},
+		"a link that leads nowhere in the place of the database": {given: func(s *machine) {
+			s.Must("succeed")
+			if err := errors.Join(os.Remove(s.Path("usage.db")), os.Symlink("nowhere/usage.db", s.Path("usage.db"))); err != nil {
+				t.Fatal(err)
+			}
+		}, reason: "dangling_link", code: 1, says: "Problem: ~/.arcade/usage.db is a link that leads nowhere. Move it away, or set ARCADE_WORK_DIR to another directory."},
+		"three copies of damage": {given: func(s *machine) {
+			for range 4 {
+				s.Must("succeed")
+				s.damage()
+			}
+			s.Must("succeed")
+		}, reason: "damaged_copies", code: 1,
+			says: "three copies of earlier damage are kept, so nothing is recorded. 'arcade usage clear' erases them"},
 		"a database that nobody foresaw": {given: func(s *machine) { s.Must("succeed"); change(s, "DELETE FROM delivery") }, reason: "database", code: 1,
 			says: "Problem: The usage database cannot be used (read schedule: sql: no rows in result set). Please report it at https://github.com/ArcadeAI/arcade-cli/issues."},
 		"a database that somebody holds": {given: func(s *machine) {
@@ -177,21 +191,72 @@ func TestStatusTellsEveryReason(t *testing.T) {
 // The table is complete when each of its sentences was met by a process of this room.
 func TestEveryAdviceIsMetSomewhere(t *testing.T) {
 	excused := map[string]string{
-		"certificate": "the tests of outbox/httpsend have such a server",
-		"no_process":  "TestStatusTellsOfAFlusherThatCouldNotBeStarted meets it",
+		"certificate":         "the tests of outbox/httpsend have such a server",
+		"no_process":          "TestStatusTellsOfAFlusherThatCouldNotBeStarted meets it",
+		"time_up":             "TestFlushShowsThatItWaitsForTheFirstAnswer meets it",
+		"too_large":           "a run that is cut short while it halves meets it",
+		"sink":                "the tests of outbox have such sinks",
+		"unreadable_database": "the fire room's disks fail for no reason",
 	}
 	met := map[string]bool{}
 	for _, s := range states(t) {
 		met[s.reason] = true
 	}
-	for _, line := range advice.Table() {
-		for _, e := range encounters() {
-			what := strings.NewReplacer("{file}", "", "{owner}", "", "{command}", "").Replace(line.What)
-			met[line.Reason] = met[line.Reason] || strings.Contains(e.says, strings.TrimSpace(what))
+	for _, family := range advice.Table() {
+		for _, reason := range family.Reasons {
+			what := strings.TrimSpace(strings.ReplaceAll(advice.PostHog().Fill(reason.What), "{file}", ""))
+			for _, e := range encounters() {
+				met[reason.ID] = met[reason.ID] || strings.Contains(e.says, what)
+			}
+			if _, ok := excused[reason.ID]; !met[reason.ID] && !ok {
+				t.Errorf("nobody meets %q (%s)", reason.ID, what)
+			}
 		}
-		if _, ok := excused[line.Reason]; !met[line.Reason] && !ok {
-			t.Errorf("nobody meets %q (%s)", line.Reason, line.What)
+	}
+}
+
+// Damage that nobody is told of is damage that nobody looks into.
+func TestStatusNamesTheCopiesOfDamagedDatabasesUntilTheyAreErased(t *testing.T) {
+	s := newMachine(t)
+	s.Env = append(s.Env, testbed.Flusher)
+	s.Must("succeed")
+	if out := s.Must("usage", "status").Stdout; strings.Contains(out, "Copies:") || len(s.Status().Copies) != 0 {
+		t.Errorf("without damage status says\n%s", out)
+	}
+	for n := range 3 {
+		s.damage()
+		s.Must("succeed")
+		copies := s.Status().Copies
+		out := strings.Join(strings.Fields(s.Must("usage", "status").Stdout), " ")
+		if len(copies) != n+1 || !strings.Contains(out, "'arcade usage clear' erases them") {
+			t.Fatalf("after damage %d status knows of %v and says\n%s", n+1, copies, out)
 		}
+		for _, path := range copies {
+			if _, err := os.Stat(path); err != nil || !strings.Contains(out, "~/.arcade/"+filepath.Base(path)) {
+				t.Errorf("status does not name %s (%v):\n%s", path, err, out)
+			}
+		}
+	}
+	s.damage()
+	s.Must("succeed") // and records nothing
+	if r := s.Run("usage", "status"); r.Code != 1 || strings.Count(r.Stdout, "usage.db.damaged-") != 3 {
+		t.Errorf("after damage 4 status ends with %d and says\n%s\nwant 1, and the three copies", r.Code, r.Stdout)
+	}
+	s.Must("usage", "clear", "--yes")
+	s.Must("succeed")
+	if st := s.Status(); len(st.Copies) != 0 || st.Pending != 1 || st.DatabaseError != nil {
+		t.Errorf("after 'usage clear' status says %+v, want no copies, and that recording goes on", st)
+	}
+}
+
+// damage makes the database one that SQLite calls damaged.
+func (s *machine) damage() {
+	s.Helper()
+	for _, side := range []string{"-wal", "-shm"} {
+		os.Remove(s.Path("usage.db" + side))
+	}
+	if err := os.WriteFile(s.Path("usage.db"), []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
+		s.Fatal(err)
 	}
 }
 
@@ -203,7 +268,7 @@ func TestARefusedKeyIsCalledSoByEveryCommand(t *testing.T) {
 	const says = "this key is not valid any more"
 	for _, args := range [][]string{{"usage", "status"}, {"usage", "flush"}, {"whoami"}} {
 		code := len(args) % 2 // a login that does not work is whoami's failure alone
-		if r := s.Run(args...); r.Code != code || !strings.Contains(r.Stdout+r.Stderr, says) || !strings.Contains(r.Stdout+r.Stderr, "Run 'arcade login") {
+		if r := s.Run(args...); r.Code != code || !strings.Contains(r.Stdout+r.Stderr, says) || !strings.Contains(r.Stdout+r.Stderr, "Run 'arcade login --host 127.0.0.1:") {
 			t.Errorf("arcade %v ends with %d and says %q, want %d, %q and what to do", args, r.Code, r.Stdout+r.Stderr, code, says)
 		}
 	}

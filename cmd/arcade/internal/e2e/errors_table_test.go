@@ -31,7 +31,7 @@ const (
 	toBrowser = "login --host localhost --port {cloud}"
 	pipeKey   = "Pipe the key in, and nothing else: arcade login --with-key < key.txt"
 	reporting = "If this should work, please report it at https://github.com/ArcadeAI/arcade-cli/issues"
-	kept      = "Nothing is lost: a later command delivers."
+	kept      = "Nothing is lost. A later command delivers."
 	moveAway  = "Move it away, or set ARCADE_WORK_DIR to another directory."
 )
 
@@ -125,6 +125,9 @@ func wrongValues() []encounter {
 			says: "Error: nobody can be asked here: confirm with --yes.", hint: howTo("arcade usage forget")},
 		{name: "a report to no file", args: "usage report --output=", code: 2,
 			says: "Error: --output needs a file, or - for standard output.", hint: howTo("arcade usage report")},
+		{name: "a report in a home without any event", args: "usage report --no-browser", code: 1,
+			says: "Error: nothing has been recorded yet, so there is no directory for the report.",
+			hint: "Run a command that is recorded, or name a file with --output."},
 		{name: "a report into a directory that does not exist", args: "usage report --output nowhere/report.html", code: 1,
 			says: "Error: the report cannot be written to nowhere/report.html: no such file or directory.",
 			hint: "Name another file with --output, or - for standard output."},
@@ -458,7 +461,7 @@ func engineEncounters() []encounter {
 		{name: "a redirect", args: "secret list", code: 1,
 			given: engineFails(secretstest.Fault{Mode: secretstest.Redirect, Location: "http://localhost:1/" + sentinel}),
 			says:  "Error: the Engine's address leads elsewhere (HTTP 307).",
-			hint:  "Check --host, --port and --tls, or log in to this network with a browser."},
+			hint:  "Check --host, --port, --tls or --no-tls and any proxy, or log in to this network with a browser."},
 		{name: "a captive portal", args: "secret list", given: engineFails(secretstest.Fault{Mode: secretstest.Page}), code: 1,
 			says: "Error: a page of this network answers in the Engine's place (HTTP 200).", hint: "Log in to this network with a browser."},
 		{name: "another program at the Engine's port", args: "secret list", given: engineFails(secretstest.Fault{Mode: secretstest.NotJSON}), code: 1,
@@ -535,10 +538,11 @@ func connectionEncounters() []encounter {
 			says:  "Error: the proxy lets nothing through to the Engine (example.com:443: the proxy cannot be reached).",
 			hint:  "Check HTTPS_PROXY and NO_PROXY."},
 		{name: "an Engine without TLS", args: "secret list --tls", code: 1,
-			says: "Error: the Engine does not speak TLS (localhost:{engine}).", hint: "Check --host and --port; if that is right, use --no-tls."},
+			says: "Error: what answers is not the Engine (localhost:{engine}: something that does not speak TLS answered).",
+			hint: "Check --host, --port, --tls or --no-tls and any proxy, or log in to this network with a browser."},
 		{name: "an Engine that nobody vouches for", args: "secret list --tls", given: engineOfNoAuthority, code: 1,
 			says: "Error: the certificate that is shown for the Engine is not valid (localhost:{engine}: certificate for another name).",
-			hint: "Check this machine's clock, and --host."},
+			hint: "Check this machine's clock, and --host, --port, --tls or --no-tls."},
 		{name: "an Engine that hangs up", args: "secret list", given: engineFails(secretstest.Fault{Mode: secretstest.HangUp}), code: 1,
 			says: "Error: the connection to the Engine breaks before the answer is complete (localhost:{engine}: connection closed early).", hint: again},
 	}
@@ -589,16 +593,16 @@ func flushEncounters() []encounter {
 		answered("a portal answers", "portal", "a page of this network answers in PostHog's place (HTTP 200).",
 			"Log in to this network with a browser."),
 		answered("the address leads elsewhere", "302", "PostHog's address leads elsewhere (HTTP 302).",
-			"Log in to this network with a browser, or check ARCADE_USAGE_HOST."),
+			"Check ARCADE_USAGE_HOST and any proxy, or log in to this network with a browser."),
 		answered("a proxy asks for a password", "407", "the proxy asks for a password.",
 			"Set HTTPS_PROXY to http://user:password@proxy:port."),
-		answered("something else answers", "404", "what answers is not PostHog (HTTP 404).", "Check ARCADE_USAGE_HOST, and any proxy."),
+		answered("something else answers", "404", "what answers is not PostHog (HTTP 404).", "Check ARCADE_USAGE_HOST and any proxy, or log in to this network with a browser."),
 		{name: "a flush that the server does not want yet", args: "usage flush", given: toldToWait, code: 1,
 			says: "Error: PostHog asks to be left alone for a while (HTTP 429).",
-			hint: "Nothing is lost: the first command after 30 min tries again."},
+			hint: "Nothing is lost. The first command after 30 min tries again."},
 		{name: "a flush while another one waits for an answer", args: "usage flush --timeout 100ms", given: busyFlusher, code: 1,
 			says: "Error: another flusher was at work until the time was up.",
-			hint: "Run 'arcade usage flush' again, with a longer --timeout."},
+			hint: "Run 'arcade usage flush --timeout 60s'."},
 		{name: "a retry of nothing", args: "usage retry 99", given: offlineEvent, code: 1,
 			says: "Error: no dead message has this number or uuid.", hint: "'arcade usage inspect --state dead' shows those that are."},
 	}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -132,7 +133,7 @@ func TestTheHeaderSaysWhoseTheMessagesAreAndWhatIsNext(t *testing.T) {
 	s := everyState(t)
 	output := s.shown(140, "NO_COLOR=1", "usage", "inspect")
 	want := regexp.MustCompile(`^You are 0f8fad5b-d9cb-469… \(this home's id: 3f2a9c1e…\)\.
-1 message waits, since \d\d:\d\d: PostHog cannot be reached \(connection refused\)\. Nothing is lost: the (first command after \d s|next command) tries again\.
+1 message waits, since \d\d:\d\d: PostHog cannot be reached \(connection refused\)\. Nothing is lost\. (The first command after \d s tries again|The next command tries again|Next try in \d s)\.
 1 message is dead: refused \(rejected\)\. 'arcade usage inspect --state dead' shows them, 'arcade usage retry' sends them once more\.
 SEQ `)
 	if !want.MatchString(output) {
@@ -222,7 +223,7 @@ func TestFlushShowsThatItWaitsForTheFirstAnswer(t *testing.T) {
 	terminal.Await("] 0 of 1")
 	if code, output := terminal.End(); code != 1 || !strings.HasSuffix(output, `
 Error: 1 s were not enough: 1 message is left.
-Go on with 'arcade usage flush --timeout 60s'.
+Run 'arcade usage flush --timeout 60s'.
 `) {
 		t.Errorf("flush ends with %d and shows\n%s", code, output)
 	}
@@ -246,6 +247,36 @@ func TestErrorsAreBrokenBetweenWords(t *testing.T) {
 		"(HTTP 403)", "Ask an administrator of the project.")
 	if _, output := testbed.OnTerminal(t, 60, cmd).End(); output != want {
 		t.Errorf("the terminal shows %q, want %q", output, want)
+	}
+}
+
+// A shell would run what a question leaves unread.
+func TestAPasteAtAQuestionIsNoYesAndLeavesNothingToTheShell(t *testing.T) {
+	for _, command := range []string{"clear", "forget"} {
+		for name, chunks := range map[string][]string{
+			"several lines":           {"y\rrm " + sentinel + "\r"},
+			"several lines in chunks": {"y\r", "rm " + sentinel + "\r", "ls\r"},
+			"without a last end":      {"y\r", "rm " + sentinel},
+		} {
+			t.Run(command+": "+name, func(t *testing.T) {
+				t.Parallel()
+				s := everyState(t)
+				terminal := testbed.OnTerminal(t, 100, leaves(s.onModernTerminal("", "usage", command)))
+				terminal.Await("[y/N] ")
+				for i, chunk := range chunks {
+					if i > 0 {
+						time.Sleep(50 * time.Millisecond) // as over a slow line
+					}
+					terminal.Typed(chunk)
+				}
+				if _, output := terminal.End(); !strings.Contains(output, "Nothing was") || !strings.HasSuffix(output, "left: <>\n") {
+					t.Errorf("the terminal shows %q, want that nothing was done, and nothing left to the shell", output)
+				}
+				if n := len(s.Inspect().Messages); n != 3 {
+					t.Errorf("%d messages are left, want all three", n)
+				}
+			})
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package term
 
 import (
+	"bufio"
 	"errors"
 	"os"
 	"time"
@@ -28,18 +29,26 @@ func isClosedPipe(err error) bool {
 	return errors.Is(err, windows.ERROR_BROKEN_PIPE) || errors.Is(err, windows.ERROR_NO_DATA)
 }
 
-// readHidden reads a line that is not shown, and those that come right behind it. The console drops
-// what a read that is still waiting has got when the process ends.
-func readHidden(keyboard *os.File) (string, error) {
+// readTyped reads a line, which is not shown if it is hidden, and those that come right behind it. The
+// console drops what a read that is still waiting has got when the process ends.
+func readTyped(keyboard *os.File, hidden bool) (string, error) {
 	lines, failed := make(chan string), make(chan error, 1)
+	shown := bufio.NewReader(keyboard)
+	read := func() (string, error) { return shown.ReadString('\n') }
+	if hidden {
+		read = func() (string, error) {
+			line, err := term.ReadPassword(int(keyboard.Fd()))
+			return string(line) + "\n", err
+		}
+	}
 	go func() {
 		for {
-			line, err := term.ReadPassword(int(keyboard.Fd()))
+			line, err := read()
 			if err != nil {
 				failed <- err
 				return
 			}
-			lines <- string(line) + "\n"
+			lines <- line
 		}
 	}()
 	var typed string

@@ -47,13 +47,15 @@ const (
 	maxPauses = 20
 )
 
-// readHidden reads a line, and what comes right behind it, that is not shown until the caller restores
-// the terminal. ReadPassword of x/term takes no notice of Ctrl-D, would read a terminal that is gone for
+// readTyped reads a line, and what comes right behind it. Hidden is that which is not shown until the caller
+// restores the terminal; a line that is shown may be changed until its end. ReadPassword of x/term takes no notice of Ctrl-D, would read a terminal that is gone for
 // ever, and leaves the other lines of a paste to the shell.
-func readHidden(keyboard *os.File) (string, error) {
+func readTyped(keyboard *os.File, hidden bool) (string, error) {
 	fd := int(keyboard.Fd())
-	if err := hide(fd); err != nil {
-		return "", err
+	if hidden {
+		if err := hide(fd); err != nil {
+			return "", err
+		}
 	}
 	line, err := bufio.NewReader(keyboard).ReadString('\n')
 	if err != nil && err != io.EOF {

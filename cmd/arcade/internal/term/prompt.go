@@ -31,41 +31,53 @@ func (s *Screen) keyboard() *os.File {
 // The error can be ErrSeveralLines or ErrTooLongToType.
 func (s *Screen) AskHidden(ctx context.Context, prompt string) (string, error) {
 	keyboard := s.keyboard()
-	fd := int(keyboard.Fd())
-	before, err := term.GetState(fd)
-	if err != nil {
-		return "", err
-	}
 	ask := func() {
 		s.Err.bracketPastes(bracketsOn)
 		fmt.Fprint(s.Err, prompt)
 	}
 	ask()
-	shown := keepHidden(fd, ask)
-	typed, err := Await(ctx, func() (string, error) { return readHidden(keyboard) })
-	shown()
-	restored := term.Restore(fd, before) // the last to go on may have been later than the answer
+	shown := keepHidden(int(keyboard.Fd()), ask)
+	typed, err := readPaste(ctx, keyboard, true, shown)
 	s.Err.bracketPastes(bracketsOff)
 	fmt.Fprintln(s.Err) // the user's own line break was not shown either
-	switch {
-	case ctx.Err() != nil:
-		return "", errors.Join(ctx.Err(), restored)
-	case err != nil:
+	if err != nil {
 		return "", err
 	}
 	return oneLine(typed)
 }
 
-// Confirm asks a yes-or-no question. Anything but a clear yes is a no. The error is that of ctx.
+// readPaste reads a line at the keyboard, and what was pasted behind it. It restores the terminal after it
+// has called done: the last to go on may have been later than the answer.
+func readPaste(ctx context.Context, keyboard *os.File, hidden bool, done func()) (typed string, err error) {
+	fd := int(keyboard.Fd())
+	before, err := term.GetState(fd)
+	if err == nil {
+		typed, err = Await(ctx, func() (string, error) { return readTyped(keyboard, hidden) })
+	}
+	done()
+	if before != nil {
+		err = errors.Join(err, term.Restore(fd, before))
+	}
+	return typed, err
+}
+
+// Confirm asks a yes-or-no question. Anything but a clear yes is a no, so a paste of several lines, of which
+// none is left to the shell. The error is that of ctx.
 func (s *Screen) Confirm(ctx context.Context, question string) (bool, error) {
 	fmt.Fprint(s.Err, s.Err.Wrap(question+" [y/N]", 0)+" ")
-	answer, err := Await(ctx, func() (string, error) {
-		answer, err := bufio.NewReader(s.In).ReadString('\n')
-		if err == io.EOF {
-			err = nil
-		}
-		return answer, err
-	})
+	var answer string
+	var err error
+	if keyboard := s.keyboard(); keyboard != nil {
+		answer, err = readPaste(ctx, keyboard, false, func() {})
+	} else {
+		answer, err = Await(ctx, func() (string, error) {
+			answer, err := bufio.NewReader(s.In).ReadString('\n')
+			if err == io.EOF {
+				err = nil
+			}
+			return answer, err
+		})
+	}
 	answer = strings.ToLower(strings.TrimSpace(answer))
 	return err == nil && (answer == "y" || answer == "yes"), ctx.Err()
 }

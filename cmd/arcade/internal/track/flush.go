@@ -10,8 +10,6 @@ import (
 
 // Flushed is what Flush has done.
 type Flushed struct {
-	// Off names what has switched tracking off, so that nothing was sent; "" when it is on.
-	Off string
 	// Delivered and Dead were settled by this run. Pending are left, of which Waiting are aliases
 	// that wait for Arcade Cloud's word on the credentials, and for no network.
 	Delivered, Dead, Pending, Waiting int
@@ -20,15 +18,15 @@ type Flushed struct {
 }
 
 // Flush delivers what waits and returns when nothing is left that could be sent, or why something
-// is: ErrBusy, a *Delay, or what is wrong with the database. Progress is told how many of how many
+// is: ErrBusy, a *Delay, an *OffError, or what is wrong with the database. Progress is told how many of how many
 // are settled.
 func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(settled, total int)) (done Flushed, err error) {
 	before, err := q.mended(ctx)
 	if err != nil {
 		return done, err
 	}
-	if done.Off = q.t.OffBy(before); done.Off != "" {
-		return done, nil
+	if off := q.t.Off(before); off != nil {
+		return done, off
 	}
 	total, why := q.drain(ctx, before.Counts.Pending, timeout, progress)
 	if ctx.Err() != nil {
@@ -38,8 +36,8 @@ func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(
 	if err != nil {
 		return done, err
 	}
-	if done.Off = q.t.OffBy(after); done.Off != "" { // since a moment ago
-		return done, nil
+	if off := q.t.Off(after); off != nil { // since a moment ago
+		return done, off
 	}
 	done = Flushed{
 		Delivered: total.Delivered, Dead: total.Dead, Pending: after.Counts.Pending,
@@ -56,7 +54,7 @@ func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(
 func (q *Queue) mended(ctx context.Context) (Snapshot, error) {
 	newest := Filter{Limit: 1}
 	s, err := q.Snapshot(ctx, newest)
-	if errors.Is(err, outbox.ErrDamaged) && q.t.OffBy(s) == "" {
+	if errors.Is(err, outbox.ErrDamaged) && q.t.Off(s) == nil {
 		// What meets the damage in a transaction that may write gets the replacement to read.
 		err = q.box.Update(ctx, q.look(ctx, newest, s.take))
 	}

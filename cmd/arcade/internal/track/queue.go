@@ -48,11 +48,18 @@ type Delay = outbox.Delay
 var (
 	// ErrNewer says that a newer arcade has written the database.
 	ErrNewer = outbox.ErrNewer
+	// ErrDamaged says that the content of the database cannot be read.
+	ErrDamaged = outbox.ErrDamaged
 	// ErrBusy says that another flusher was at work all the time.
 	ErrBusy = outbox.ErrBusy
 	// ErrOff says that tracking was switched off.
 	ErrOff = outbox.ErrOff
+	// ErrNoProcess says that no flusher can be started.
+	ErrNoProcess = outbox.ErrNoProcess
 )
+
+// TimeUp is the code of a Delay because Flush's own time was up.
+const TimeUp = outbox.CodeTimeUp
 
 // flusherLife is how long a flusher in the background can be at work, see outbox.Main.
 const flusherLife = 10 * time.Second
@@ -192,19 +199,6 @@ func (q *Queue) look(ctx context.Context, filter Filter, show func(s Snapshot, m
 	}
 }
 
-// OffBy names what switched tracking off, "" when it is on.
-func (t *Tracker) OffBy(s Snapshot) string {
-	switches := t.Switches()
-	switch {
-	case !switches.On:
-		return switches.By
-	case !s.Consent.On && !switches.Forced:
-		return "arcade usage disable"
-	default:
-		return ""
-	}
-}
-
 // Check tries what the next command would need to record and to deliver, and undoes it.
 func (q *Queue) Check(ctx context.Context) error {
 	_, box, err := q.t.open(checkWait)
@@ -240,6 +234,9 @@ func (q *Queue) File() (path string, bytes int64) {
 	}
 	return q.box.Path(), bytes
 }
+
+// Copies are the paths of damaged databases that were set aside, oldest first.
+func (q *Queue) Copies() ([]string, error) { return q.box.Copies() }
 
 // Wire returns a message as it goes over the wire. An error means that it is damaged.
 func (q *Queue) Wire(m Message) (json.RawMessage, error) { return q.box.Wire(m) }
