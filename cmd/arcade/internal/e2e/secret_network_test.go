@@ -25,7 +25,7 @@ func TestAKeyTravelsWithoutTLSOnlyWhenAsked(t *testing.T) {
 		{"to a loopback address it does with --no-tls, without a word", []string{"-h", "::ffff:127.0.0.1", "--no-tls"}, true, "", ""},
 		{"elsewhere TLS is used", []string{"-h", thisMachine}, false, "", "something that does not speak TLS answered"},
 		{"elsewhere --no-tls is obeyed with a warning", []string{"-h", thisMachine, "--no-tls"}, true, warning, ""},
-		{"--tls to localhost is obeyed", []string{"-h", "localhost", "--tls"}, false, "", "if that is right, use --no-tls."},
+		{"--tls to localhost is obeyed", []string{"-h", "localhost", "--tls"}, false, "", "--no-tls"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
