@@ -86,9 +86,13 @@ func Find(choices []Choice, word string) []Choice {
 // ErrNotAuthenticated says that Arcade Cloud does not accept the credentials.
 var ErrNotAuthenticated = errors.New("not authenticated")
 
+// ErrStrongerLogin says that the organization wants a login with a passkey or an
+// authenticator app. It is an [ErrLoginEnded]: renewing does not help.
+var ErrStrongerLogin = fmt.Errorf("%w: a passkey or an authenticator app is asked for", ErrLoginEnded)
+
 // CloudError is a call that gave no answer. Its text is made of fixed words
 // and the status, never of anything the server or the credentials hold. It is
-// [ErrNotAuthenticated] for the statuses 401 and 403.
+// [ErrNotAuthenticated] for the statuses 401 and 403, and [ErrStrongerLogin] with Stronger.
 type CloudError struct {
 	// Status is the HTTP status, 0 when there was none.
 	Status int
@@ -96,6 +100,8 @@ type CloudError struct {
 	Reason string
 	// Page says that a web page came, which is never Cloud's word.
 	Page bool
+	// Stronger says that a passkey or an authenticator app is asked for.
+	Stronger bool
 	// cause lets callers tell why there was no answer. Its text, which can hold
 	// a URL, is not shown.
 	cause error
@@ -111,8 +117,11 @@ func (e *CloudError) Error() string {
 	return fmt.Sprintf("Arcade Cloud %s (HTTP status %d)", e.Reason, e.Status)
 }
 
-// Is reports the statuses that mean "not authenticated".
+// Is reports what means "not authenticated".
 func (e *CloudError) Is(target error) bool {
+	if e.Stronger {
+		return target == ErrStrongerLogin || target == ErrNotAuthenticated
+	}
 	return target == ErrNotAuthenticated && !e.Page && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden)
 }
 
@@ -204,13 +213,22 @@ func (cloud Cloud) get(ctx context.Context, path, token string) ([]byte, error) 
 	page := isPage(response.Header.Get("Content-Type"), body)
 	switch {
 	case response.StatusCode != http.StatusOK:
-		return nil, &CloudError{Status: response.StatusCode, Page: page}
+		return nil, &CloudError{Status: response.StatusCode, Page: page, Stronger: wantsStronger(response)}
 	case err != nil:
 		return nil, unreachable(ctx, err)
 	case page || len(body) > maxAnswerSize:
 		return nil, &CloudError{Status: http.StatusOK, Page: page, Reason: senseless}
 	}
 	return body, nil
+}
+
+// insufficient is the error of a 401 to a token of too weak a login (RFC 9470).
+const insufficient = "insufficient_user_authentication"
+
+// wantsStronger says whether a stronger login is the reason of a 401.
+func wantsStronger(response *http.Response) bool {
+	challenges := strings.Join(response.Header.Values("WWW-Authenticate"), ",")
+	return response.StatusCode == http.StatusUnauthorized && strings.Contains(challenges, insufficient)
 }
 
 // isLoopback says whether u is on this machine, so that nobody else can read
@@ -256,16 +274,21 @@ func nonsense() *CloudError {
 // principal_id, whoami the account_id, and its older versions the principal_id.
 func decodeAccount(body []byte) (Account, error) {
 	var answer struct {
+		MFA  json.RawMessage `json:"mfa"`
 		Data struct {
-			AccountID     string   `json:"account_id"`
-			PrincipalID   string   `json:"principal_id"`
-			Email         string   `json:"email"`
-			Organisations []choice `json:"organizations"`
-			Projects      []choice `json:"projects"`
+			AccountID     string          `json:"account_id"`
+			PrincipalID   string          `json:"principal_id"`
+			Email         string          `json:"email"`
+			Organisations []choice        `json:"organizations"`
+			Projects      []choice        `json:"projects"`
+			MFA           json.RawMessage `json:"mfa"`
 		} `json:"data"`
 	}
 	if json.Unmarshal(body, &answer) != nil {
 		return Account{}, nonsense()
+	}
+	if isUnmet(answer.MFA) || isUnmet(answer.Data.MFA) {
+		return Account{}, &CloudError{Status: http.StatusOK, Stronger: true}
 	}
 	data := answer.Data
 	account := Account{PrincipalID: cmp.Or(data.AccountID, data.PrincipalID), Email: printable(data.Email, maxEmailLength)}
@@ -280,6 +303,14 @@ func decodeAccount(body []byte) (Account, error) {
 		return Account{}, err
 	}
 	return account, nil
+}
+
+// isUnmet understands whether strong authentication is asked for and was not shown.
+func isUnmet(mfa json.RawMessage) bool {
+	var answer struct {
+		Status string `json:"status"`
+	}
+	return json.Unmarshal(mfa, &answer) == nil && answer.Status == "unmet"
 }
 
 // choice is an organisation or a project on the wire.

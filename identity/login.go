@@ -277,6 +277,8 @@ type Places struct {
 	// Refused is the hash of a refresh token of the login that Cloud said is no
 	// good, "" for none. Showing it again tells nothing new, and looks like theft.
 	Refused string
+	// Stronger says that it was refused by an [ErrStrongerLogin].
+	Stronger bool `json:",omitempty"`
 }
 
 // Default says whether c is where a new login would work.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -112,7 +113,7 @@ func (o OAuth) LoginURL(state, verifier string) string {
 }
 
 // Exchange turns the code that the browser brought into tokens. The error is a
-// [*CloudError], which is [ErrNotAuthenticated] for a code that is refused.
+// [*CloudError], which is [ErrStrongerLogin] for a code that is refused for that.
 func (o OAuth) Exchange(ctx context.Context, code, verifier string) (Tokens, error) {
 	ctx, cancel := o.calling(ctx)
 	defer cancel()
@@ -122,12 +123,16 @@ func (o OAuth) Exchange(ctx context.Context, code, verifier string) (Tokens, err
 
 // renew turns a refresh token into new tokens. An answer without a refresh
 // token means that the old one stays. The error is [ErrLoginEnded] when the
-// server says that this one is no good, or a [*CloudError].
+// server says that this one is no good, perhaps as an [ErrStrongerLogin], or a
+// [*CloudError].
 func (o OAuth) renew(ctx context.Context, refreshToken string) (Tokens, error) {
 	ctx, cancel := o.calling(ctx)
 	defer cancel()
 	token, err := o.config.TokenSource(ctx, &oauth2.Token{RefreshToken: refreshToken}).Token()
-	if isInvalidGrant(err) {
+	switch {
+	case speaksOfStronger(err):
+		return Tokens{}, ErrStrongerLogin
+	case isInvalidGrant(err):
 		return Tokens{}, ErrLoginEnded
 	}
 	return tokensOf(ctx, token, err)
@@ -138,6 +143,17 @@ func (o OAuth) renew(ctx context.Context, refreshToken string) (Tokens, error) {
 func isInvalidGrant(err error) bool {
 	var refused *oauth2.RetrieveError
 	return errors.As(err, &refused) && refused.ErrorCode == "invalid_grant" && refused.Response.StatusCode < http.StatusInternalServerError
+}
+
+// strongWords are those by which a token endpoint asks for a stronger login: there is no code for that.
+var strongWords = regexp.MustCompile(`(?i)passkey|authenticator|multi-?factor|(^|[^a-z])mfa([^a-z]|$)`)
+
+// speaksOfStronger says whether the server refuses a code or a refresh token for
+// want of a stronger login.
+func speaksOfStronger(err error) bool {
+	var refused *oauth2.RetrieveError
+	return errors.As(err, &refused) && refused.Response.StatusCode == http.StatusBadRequest &&
+		strongWords.MatchString(refused.ErrorDescription+" "+refused.ErrorURI)
 }
 
 // calling gives a call to the token endpoint its limit and its HTTP client.
@@ -152,8 +168,10 @@ func tokensOf(ctx context.Context, token *oauth2.Token, err error) (Tokens, erro
 	var refused *oauth2.RetrieveError
 	var broken *url.Error
 	switch {
-	case isInvalidGrant(err):
-		return Tokens{}, &CloudError{Status: http.StatusUnauthorized, Reason: "does not accept the code of this login"}
+	case speaksOfStronger(err):
+		return Tokens{}, &CloudError{Status: http.StatusBadRequest, Stronger: true}
+	case isInvalidGrant(err) && errors.As(err, &refused):
+		return Tokens{}, &CloudError{Status: refused.Response.StatusCode, Reason: "does not accept the code of this login"}
 	case errors.As(err, &refused):
 		return Tokens{}, &CloudError{Status: refused.Response.StatusCode, Page: isPage(refused.Response.Header.Get("Content-Type"), refused.Body)}
 	case errors.As(err, &broken), ctx.Err() != nil:

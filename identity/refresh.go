@@ -123,7 +123,10 @@ func (s Session) ask(ctx context.Context, path string, c Credentials) (Credentia
 
 func (s Session) askOnce(ctx context.Context, c Credentials) (Tokens, error) {
 	shown := fingerprint("refresh token", c.RefreshToken)
-	if c.RefreshToken == "" || s.File.Places(c).Refused == shown {
+	if places := s.File.Places(c); c.RefreshToken == "" || places.Refused == shown {
+		if places.Stronger {
+			return Tokens{}, ErrStrongerLogin
+		}
 		return Tokens{}, ErrLoginEnded
 	}
 	oauth, err := Cloud{BaseURL: c.CloudURL(), HTTP: s.HTTP}.OAuth(ctx)
@@ -149,7 +152,7 @@ func (s Session) askOnce(ctx context.Context, c Credentials) (Tokens, error) {
 	tokens, err := oauth.renew(patient, c.RefreshToken)
 	if errors.Is(err, ErrLoginEnded) {
 		places := s.File.Places(c)
-		places.Login, places.Refused = c.Fingerprint(), shown
+		places.Login, places.Refused, places.Stronger = c.Fingerprint(), shown, errors.Is(err, ErrStrongerLogin)
 		_ = s.File.KeepPlaces(places) // else the next one asks, too
 	}
 	return tokens, err
@@ -199,17 +202,20 @@ type Transport struct {
 }
 
 // RoundTrip implements [http.RoundTripper]. When the token cannot be renewed
-// the answer is the 401.
+// the answer is the 401, which says so if a stronger login is asked for.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if t.Login.APIKey != "" || r.Header.Get("Authorization") != "Bearer "+t.Login.AccessToken || !t.Login.Owns(r.URL) {
 		return t.Next.RoundTrip(r)
 	}
 	shown := t.latest()
 	response, err := t.Next.RoundTrip(showing(shown, r, r.Body))
-	if err != nil || response.StatusCode != http.StatusUnauthorized {
+	if err != nil || response.StatusCode != http.StatusUnauthorized || wantsStronger(response) {
 		return response, err
 	}
 	login, err := t.replace(r.Context(), shown)
+	if errors.Is(err, ErrStrongerLogin) {
+		response.Header.Set("WWW-Authenticate", `Bearer error="`+insufficient+`"`)
+	}
 	if err != nil {
 		return response, nil
 	}

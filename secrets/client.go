@@ -124,7 +124,9 @@ func (c *Client) attempt(ctx context.Context, r request) (a answer, err error) {
 		a.status != http.StatusRequestEntityTooLarge && a.status != http.StatusRequestURITooLong // as gateways say it
 	switch {
 	case a.status < 200 || a.status > 299 || page:
-		return a, &StatusError{Status: a.status, Page: page, Action: r.action, RetryAfter: retryAfter(resp.Header)}
+		challenges := strings.Join(resp.Header.Values("WWW-Authenticate"), ",")
+		return a, &StatusError{Status: a.status, Page: page, Action: r.action, RetryAfter: retryAfter(resp.Header),
+			Stronger: a.status == http.StatusUnauthorized && strings.Contains(challenges, "insufficient_user_authentication")}
 	case err != nil:
 		return a, broken(err)
 	}

@@ -78,6 +78,7 @@ type StatusError struct {
 	Status     int  // HTTP status; 2xx only with Page
 	Page       bool // a web page came with it
 	Action     Action
+	Stronger   bool          // a login with a passkey or an authenticator app is asked for (RFC 9470)
 	RetryAfter time.Duration // that the Engine wants us to wait; 0 when it does not say
 }
 

@@ -68,6 +68,11 @@ type Behaviour struct {
 	ExpiresIn             any  // seconds; nil for 3600, [Absent] for none
 	KeepRefreshToken      bool // a renewal yields none, and the old one stays good
 	ForgiveReuse          bool // a refresh token that was replaced still works
+	// A Cloud that asks for strong authentication says so in one of three places: with a 401 to calls, with a 400
+	// to a code or a refresh token, which has what CodeRefusal holds beside its error, or in whoami.
+	Insufficient bool
+	CodeRefusal  map[string]any
+	MFA          string // the status in whoami's answer, "" for none
 }
 
 // Absent leaves a value out of an answer.
@@ -292,9 +297,11 @@ func (c *Cloud) whoAmI(w http.ResponseWriter, r *http.Request) {
 	for _, org := range p.Orgs {
 		projects = append(projects, projectsOf(org)...)
 	}
-	writeJSON(w, http.StatusOK, object{"data": object{
-		"account_id": p.PrincipalID, "email": p.Email, "organizations": orgsOf(p), "projects": projects,
-	}})
+	data := object{"account_id": p.PrincipalID, "email": p.Email, "organizations": orgsOf(p), "projects": projects}
+	if c.behaviour.MFA != "" {
+		data["mfa"] = object{"status": c.behaviour.MFA}
+	}
+	writeJSON(w, http.StatusOK, object{"data": data})
 }
 
 // organisations answers /orgs and /orgs/{id}/projects.
@@ -334,6 +341,11 @@ func projectsOf(org Org) []object {
 
 // authenticated finds the person behind an access token, or answers 401.
 func (c *Cloud) authenticated(w http.ResponseWriter, r *http.Request) (Person, bool) {
+	if c.behaviour.Insufficient {
+		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_user_authentication", error_description="SENTINEL: a passkey"`)
+		writeJSON(w, http.StatusUnauthorized, object{"detail": "too weak: " + bearer(r)})
+		return Person{}, false
+	}
 	for _, s := range c.sessions {
 		if !s.ended && s.access[bearer(r)] {
 			return c.person(s.email)

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -106,6 +107,12 @@ func (c *Cloud) token(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil || r.Method != http.MethodPost || r.PostForm.Get("client_id") != ClientID || r.Header.Get("Authorization") != "" {
 		c.violation("the token endpoint got %s with client %q and authorization %q; want a POST of the public client", r.Method, r.PostForm.Get("client_id"), r.Header.Get("Authorization"))
 		refuse(w, "invalid_client", r)
+		return
+	}
+	if c.behaviour.CodeRefusal != nil {
+		answer := object{"error": "invalid_grant"}
+		maps.Copy(answer, c.behaviour.CodeRefusal)
+		writeJSON(w, http.StatusBadRequest, answer)
 		return
 	}
 	switch r.PostForm.Get("grant_type") {

@@ -39,6 +39,7 @@ type Fault struct {
 	Location string // of Mode Redirect
 	Body     string // of Mode Body
 
+	Challenge  string // WWW-Authenticate; "" means none
 	RetryAfter string // a header beside any answer that has headers; "" means none
 
 	taken int
@@ -67,6 +68,9 @@ func (f *Fault) play(w http.ResponseWriter, r *http.Request, released <-chan str
 	words := strings.NewReplacer("\r", " ", "\n", " ").Replace(echo(req))
 	if f.RetryAfter != "" {
 		w.Header().Set("Retry-After", f.RetryAfter)
+	}
+	if f.Challenge != "" {
+		w.Header().Set("WWW-Authenticate", f.Challenge)
 	}
 	switch f.Mode {
 	case Status:

@@ -79,6 +79,8 @@ func (a *App) loginFailure(path string, err error) error {
 		return a.unbelieved(unbelieved)
 	case errors.As(err, &unknown):
 		return contextFailure(unknown.Names)
+	case errors.Is(err, identity.ErrStrongerLogin):
+		return errStrongerLogin
 	case errors.Is(err, identity.ErrLoginEnded):
 		return a.loginEnded()
 	case errors.Is(err, identity.ErrLoginChanged):
@@ -102,6 +104,9 @@ func (a *App) loginFailure(path string, err error) error {
 
 // loginEnded is the failure of a login that Arcade Cloud does not accept.
 func (a *App) loginEnded() *failure {
+	if a.stronger {
+		return errStrongerLogin
+	}
 	return failed("login ended", "your login has ended", "Run '"+a.loginCommand()+"'.")
 }
 
@@ -149,6 +154,8 @@ func (a *App) cloudFailure(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return errInterrupted
+	case errors.Is(err, identity.ErrStrongerLogin):
+		return errStrongerLogin
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		return a.loginEnded()
 	default:
@@ -248,6 +255,7 @@ func (a *App) check(ctx context.Context, limit time.Duration) (identity.Account,
 	case ctx.Err() != nil:
 		return identity.Account{}, loginUnknown, errInterrupted
 	case errors.Is(err, identity.ErrNotAuthenticated), errors.Is(err, identity.ErrLoginEnded):
+		a.stronger = errors.Is(err, identity.ErrStrongerLogin)
 		return identity.Account{}, loginRefused, nil
 	case errors.As(err, new(*identity.CloudError)), errors.Is(err, context.DeadlineExceeded):
 		a.warnOfNetwork(err)
@@ -468,6 +476,9 @@ func (a *App) engineError(err error) (words, what, hint string) {
 		hint = problem.Do
 	}
 	var status *secrets.StatusError
+	if errors.As(err, &status) && status.Stronger {
+		return errStrongerLogin.words, errStrongerLogin.what, ""
+	}
 	switch {
 	case errors.As(err, new(*secrets.AmbiguousKeyError)):
 		words = "several secrets with one key"

@@ -49,6 +49,9 @@ var (
 	// Nobody reads any more, and nobody is told.
 	errOutputClosed = &failure{exitClosedPipe, "output closed", "", ""}
 	errNotLoggedIn  = &failure{exitFailure, "not logged in", "you are not logged in", "Run 'arcade login'."}
+	// errStrongerLogin is one sentence, which the browser shows as well.
+	errStrongerLogin = &failure{exitFailure, "passkey asked for", "your organization asks for a passkey or an authenticator app: " +
+		"set it up in your Arcade account, then run 'arcade login' again", ""}
 )
 
 // interruption is the failure of a command that returned err when its context had ended.

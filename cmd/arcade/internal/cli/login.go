@@ -396,6 +396,8 @@ func (a *App) keepOAuth(ctx context.Context, target identity.Credentials, oauth 
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return errInterrupted
+	case errors.Is(err, identity.ErrStrongerLogin):
+		return errStrongerLogin
 	case err != nil:
 		return failed("code not taken", cause(err), remedy(err, "Run the command again."))
 	}
@@ -412,6 +414,8 @@ func (a *App) keepOAuth(ctx context.Context, target identity.Credentials, oauth 
 	switch {
 	case ctx.Err() != nil:
 		return errInterrupted
+	case errors.Is(err, identity.ErrStrongerLogin):
+		return errStrongerLogin
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		return failed("login refused", "Arcade Cloud does not accept the login that it has just made", "Run the command again.")
 	case isNoAnswer(err):

@@ -31,6 +31,8 @@ var unprovoked = map[string]string{
 	"no Engine that this credential may go to":                          "the commands word it, by what was named",
 	"no description of an installation":                                 "likewise",
 	"is not yours alone, so its login is not used":                      "the tests of package identity give a file to somebody else",
+	"your organization asks for a passkey or an authenticator app":      "the tests of passkeys have such an organization",
+	"set it up in your Arcade account, then run 'arcade login' again":   "likewise",
 	"interrupted": "Ctrl-C explains itself, and there is nothing to do about it",
 	"standard input is a terminal and no file": "the tests of terminals have one",
 	"no such secret": "a warning, and no failure",
