@@ -28,7 +28,7 @@ func Cause(err error) error {
 	}{
 		{ErrFull, append([]error{ErrFull, syscall.ENOSPC}, fullSigns()...)},
 		{ErrReadOnly, []error{ErrReadOnly, syscall.EROFS}},
-		{ErrNotDirectory, []error{ErrNotDirectory, syscall.ENOTDIR}},
+		{ErrNotDirectory, append([]error{ErrNotDirectory}, notDirectorySigns()...)},
 		{ErrDangling, []error{ErrDangling, syscall.ELOOP}},
 		{ErrNotFile, []error{ErrNotFile, syscall.EISDIR}},
 		{ErrPermission, []error{ErrPermission, fs.ErrPermission}},
@@ -162,19 +162,23 @@ func tryRoom(path string, size int) error {
 	return errors.Join(err, remove(path, ""))
 }
 
-// tryDirectory tells why nothing can be made in a directory, or the directory itself.
-func tryDirectory(dir string) error {
-	for {
-		info, err := os.Stat(dir)
-		switch {
-		case errors.Is(err, os.ErrNotExist) && filepath.Dir(dir) != dir:
-			dir = filepath.Dir(dir)
-		case err != nil:
-			return err
-		case !info.IsDir():
-			return ErrNotDirectory
-		default:
-			return access(dir)
-		}
+// tryNew tells why no database can be made at path: it makes what is missing of the directories, but under another name, with a file
+// in it, and removes both. Some file systems, such as /proc, refuse only then, and so does one without an inode left.
+func tryNew(path string) error {
+	above, err := ground(path)
+	if err != nil {
+		return err
 	}
+	missing := filepath.Dir(path)
+	if missing == above {
+		return tryRoom(path, pageSize)
+	}
+	for filepath.Dir(missing) != above {
+		missing = filepath.Dir(missing)
+	}
+	missing += trySuffix
+	if err := makeOne(missing); err != nil && !errors.Is(err, fs.ErrExist) { // of a process that died
+		return err
+	}
+	return errors.Join(tryRoom(filepath.Join(missing, filepath.Base(path)), pageSize), remove(missing, ""))
 }

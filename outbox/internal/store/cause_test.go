@@ -36,7 +36,10 @@ func TestWhatIsInTheDatabasesPlaceIsToldAndLeftAlone(t *testing.T) {
 			if err := errors.Join(os.Mkdir(filepath.Dir(b.path), 0o700), test.put(b.path)); err != nil {
 				t.Skip("it cannot be made here: ", err)
 			}
-			before, _ := os.Lstat(b.path)
+			before, err := os.Lstat(b.path)
+			if errors.Is(err, os.ErrNotExist) && test.want != store.ErrNotDirectory {
+				t.Skip("the system says that it has made a link, and there is none")
+			}
 			within(t, 5*time.Second, "whoever asks who they are waits for ever", func() {
 				for what, err := range map[string]error{
 					"writing": b.open(store.Config{}).Write(context.Background(), note("a"), nil),

@@ -47,7 +47,7 @@ var (
 // PermissionError names what this user may not use, and whose it is. It is an ErrPermission.
 type PermissionError struct {
 	Path  string
-	Owner string // the user's name, or number; "" when it is this user, or not known
+	Owner string // the user's name, or number; "" when it is this user, not known, or there is no Remedy
 	// Remedy is the command that mends it, or "".
 	Remedy string
 }

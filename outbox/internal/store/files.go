@@ -32,7 +32,25 @@ func look(path string) (os.FileInfo, error) {
 	case exists(path):
 		return nil, ErrDangling
 	}
-	return nil, nil
+	_, err = ground(path)
+	return nil, err
+}
+
+// ground returns the first directory above a path that is there. Something else that is in the way is a *fs.PathError with
+// ErrNotDirectory or ErrDangling; Windows itself calls what is below a file missing.
+func ground(path string) (dir string, err error) {
+	dir = filepath.Dir(path)
+	info, err := os.Stat(dir)
+	missing := errors.Is(err, fs.ErrNotExist)
+	switch {
+	case missing && exists(dir):
+		err = &fs.PathError{Op: "stat", Path: dir, Err: ErrDangling}
+	case missing && filepath.Dir(dir) != dir:
+		return ground(dir)
+	case missing || err == nil && !info.IsDir(): // a volume may be missing as well
+		err = &fs.PathError{Op: "stat", Path: dir, Err: ErrNotDirectory}
+	}
+	return dir, err
 }
 
 // exists tells whether something is at the path, or may be: what must not be overlooked is not taken for missing.
@@ -66,10 +84,19 @@ func makeDirectory(path string) error {
 	if err := makeDirectory(parent); err != nil {
 		return err
 	}
-	if err := os.Mkdir(path, 0o700); err != nil {
-		if errors.Is(err, fs.ErrExist) { // somebody was faster
-			return nil
-		}
+	if err := makeOne(path); !errors.Is(err, fs.ErrExist) { // somebody was faster
+		return err
+	}
+	return nil
+}
+
+// makeOne makes a directory in one that is there. Where the system says that this one is missing, as in /proc, it takes nothing.
+func makeOne(path string) error {
+	err := os.Mkdir(path, 0o700)
+	if errors.Is(err, fs.ErrNotExist) && exists(filepath.Dir(path)) {
+		return &PermissionError{Path: filepath.Dir(path)}
+	}
+	if err != nil {
 		return err
 	}
 	return giveToOwner(path)

@@ -57,11 +57,11 @@ func (s *Store) Spare(ctx context.Context) error {
 }
 
 // Try tells what recording would meet: it does what a Write would and takes it back. Without a database, or with one that the next
-// Write will have to migrate, it looks at the directory only: nothing is created.
+// Write will have to migrate, it tries whether one can be made. It leaves nothing behind.
 func (s *Store) Try(ctx context.Context) error {
 	err := s.View(ctx, func(*sql.Tx) error { return nil })
 	if errors.Is(err, ErrNone) {
-		return explain(s.cfg.Path, "look at the directory", tryDirectory(filepath.Dir(s.cfg.Path)))
+		return explain(s.cfg.Path, "make a database", tryNew(s.cfg.Path))
 	}
 	if err != nil {
 		return err

@@ -95,6 +95,9 @@ func (s *Store) lock(ctx context.Context) (lock *FileLock, err error) {
 		return nil, ErrLocked // nothing may be made, SQLite's own locking has to do
 	}
 	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := ground(s.cfg.Path); err != nil {
+			return nil, err
+		}
 		if err := makeDirectory(filepath.Dir(s.cfg.Path)); err != nil {
 			return nil, err
 		}

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -152,6 +153,11 @@ func TestWhoMayNotUseAFileIsToldWhoseItIs(t *testing.T) {
 	for _, name := range []string{"notes.db", "notes.db.lock", "."} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
+			if err := os.Chown(filepath.Dir(b.path), somebody, somebody); err != nil {
+				t.Fatal(err)
+			}
+			b.path = filepath.Join(filepath.Dir(b.path), "home", "notes.db")
+			b.s = b.open(store.Config{})
 			b.write(note("a"))
 			b.leave()
 			home := filepath.Dir(b.path)
@@ -161,10 +167,12 @@ func TestWhoMayNotUseAFileIsToldWhoseItIs(t *testing.T) {
 				}
 			}
 			for _, path := range append(b.beside(""), ".") {
-				if path != name {
-					if err := os.Chown(filepath.Join(home, path), somebody, somebody); err != nil {
-						t.Fatal(err)
-					}
+				owner := somebody
+				if path == name {
+					owner = 0
+				}
+				if err := os.Chown(filepath.Join(home, path), owner, owner); err != nil {
+					t.Fatal(err)
 				}
 			}
 			said := asSomebody(b)
@@ -172,6 +180,93 @@ func TestWhoMayNotUseAFileIsToldWhoseItIs(t *testing.T) {
 				if !strings.Contains(said, want) {
 					t.Errorf("it says %q, want %q in it", said, want)
 				}
+			}
+		})
+	}
+}
+
+// The command would give root's files away, or name a directory that is not there.
+func TestNobodyIsToldToTakeAHomeThatIsNotTheirs(t *testing.T) {
+	asRoot(t)
+	for name, prepare := range map[string]func(b *bench, home string) error{
+		"a home that is root's, as under sudo -u": func(b *bench, home string) error {
+			b.path = filepath.Join(home, ".notes", "notes.db")
+			b.s = b.open(store.Config{})
+			b.write(note("a"))
+			b.leave()
+			return nil
+		},
+		"a home that cannot be made": func(b *bench, home string) error {
+			b.path = filepath.Join(home, "somebody", ".notes", "notes.db")
+			return nil
+		},
+		"a home of somebody's that is root's, without files": func(b *bench, home string) error {
+			b.path = filepath.Join(home, "somebody", ".notes", "notes.db")
+			return os.Mkdir(filepath.Join(home, "somebody"), 0o755)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			home := filepath.Dir(b.path)
+			if err := prepare(b, home); err != nil {
+				t.Fatal(err)
+			}
+			for dir := home; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+				if err := os.Chmod(dir, 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if said := asSomebody(b); !strings.Contains(said, "you may not use "+home) || strings.Contains(said, "chown") {
+				t.Errorf("it says %q, want which directory may not be used, and no command that would take it", said)
+			}
+		})
+	}
+}
+
+// Looking at such a home is not enough: only who makes something in it learns that nothing can be made.
+func TestTryingTellsOfAHomeInWhichNothingCanBeMade(t *testing.T) {
+	for name, test := range map[string]struct {
+		home func(b *bench) string
+		want error
+	}{
+		"/proc": {func(b *bench) string { return "/proc" }, store.ErrPermission},
+		"a directory that is a link that leads nowhere": {func(b *bench) string {
+			home := b.TempDir()
+			if err := os.Symlink("nowhere", filepath.Join(home, ".notes")); err != nil {
+				b.Fatal(err)
+			}
+			return home
+		}, store.ErrDangling},
+		"no inode left": {func(b *bench) string {
+			small(b, 1<<20, "nr_inodes=2")
+			home := filepath.Dir(b.path)
+			if err := os.WriteFile(filepath.Join(home, "filler"), nil, 0o600); err != nil {
+				b.Fatal(err)
+			}
+			return home
+		}, store.ErrFull},
+		"an inode left for the directory only": {func(b *bench) string {
+			small(b, 1<<20, "nr_inodes=2")
+			return filepath.Dir(b.path)
+		}, store.ErrFull},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			home := test.home(b)
+			b.path = filepath.Join(home, ".notes", "notes.db")
+			err := b.open(store.Config{}).Try(context.Background())
+			if !errors.Is(err, test.want) {
+				t.Errorf("trying says %v, want %v", err, test.want)
+			}
+			var at *fs.PathError
+			if test.want == store.ErrDangling && (!errors.As(err, &at) || at.Path != filepath.Join(home, ".notes")) {
+				t.Errorf("it says %v of %v, want the path of the link", err, at)
+			}
+			if _, err := os.Lstat(filepath.Join(home, ".notes.try")); err == nil {
+				t.Error("trying has left its directory")
+			}
+			if err := b.open(store.Config{}).Write(context.Background(), note("a"), nil); !errors.Is(err, test.want) {
+				t.Errorf("writing says %v, want what trying says: %v", err, test.want)
 			}
 		})
 	}
@@ -206,11 +301,11 @@ func asSomebody(b *bench) string {
 }
 
 // small mounts a disk of its own, of so many bytes.
-func small(b *bench, size int) {
+func small(b *bench, size int, options ...string) {
 	b.Helper()
 	asRoot(b.T)
 	dir := b.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, strings.Join(append(options, fmt.Sprintf("size=%d", size)), ",")); err != nil {
 		b.Skipf("no mounting here: %v", err)
 	}
 	b.Cleanup(func() {

@@ -41,7 +41,9 @@ func access(path string) error {
 	return nil
 }
 
-// permissionError says whose the path is, or the first directory above it that can be looked at, and how to get dir back.
+// permissionError names the path, or the first directory above it that can be looked at. It says whose that is, and how to get dir
+// back, only when dir is there and lies in a directory of this user's: under `sudo -u`, with a home that is root's, that command
+// would give somebody's files away.
 func permissionError(path, dir string) error {
 	e := &PermissionError{Path: path}
 	info, err := os.Lstat(path)
@@ -53,13 +55,28 @@ func permissionError(path, dir string) error {
 		return e
 	}
 	e.Path = path
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || int(stat.Uid) == os.Geteuid() {
+	owner, known := ownerOf(info)
+	if !known || owner == os.Geteuid() {
 		return e
 	}
-	e.Owner = userName(int(stat.Uid))
+	home, err := os.Stat(filepath.Dir(dir))
+	if err != nil || !exists(dir) {
+		return e
+	}
+	if of, known := ownerOf(home); !known || of != os.Geteuid() {
+		return e
+	}
+	e.Owner = userName(owner)
 	e.Remedy = fmt.Sprintf("sudo chown -R %s %s", userName(os.Geteuid()), shellQuote(dir))
 	return e
+}
+
+func ownerOf(info os.FileInfo) (id int, known bool) {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return int(stat.Uid), true
 }
 
 func userName(id int) string {
@@ -105,3 +122,5 @@ func fullSync(file *os.File) error {
 func fullSigns() []error { return []error{syscall.EDQUOT} }
 
 func lockedSigns() []error { return nil }
+
+func notDirectorySigns() []error { return []error{syscall.ENOTDIR} }

@@ -38,6 +38,9 @@ func lockedSigns() []error {
 	return []error{windows.ERROR_SHARING_VIOLATION, windows.ERROR_LOCK_VIOLATION}
 }
 
+// notDirectorySigns are none: what Go calls ENOTDIR there is said of a path below a missing directory, too. See ground.
+func notDirectorySigns() []error { return nil }
+
 // freeRoom returns how many bytes this user may still write to the disk that dir is on.
 func freeRoom(dir string) (bytes int64, known bool) {
 	path, err := windows.UTF16PtrFromString(dir)
