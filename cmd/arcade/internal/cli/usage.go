@@ -191,7 +191,7 @@ func (a *App) newUsageClear() *cobra.Command {
 }
 
 func (a *App) clear(ctx context.Context, q *track.Queue, yes bool) error {
-	s, err := q.Snapshot(ctx, track.Filter{Limit: 1})
+	s, err := q.Erasable(ctx)
 	if err != nil {
 		return err
 	}
@@ -230,7 +230,7 @@ The id is shared with Arcade's Python CLI, which then gets a new one as well.`,
 }
 
 func (a *App) forget(ctx context.Context, q *track.Queue, yes bool) (err error) {
-	s, err := q.Snapshot(ctx, track.Filter{Limit: 1})
+	s, err := q.Erasable(ctx)
 	if err != nil {
 		return err
 	}

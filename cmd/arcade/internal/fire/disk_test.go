@@ -278,7 +278,7 @@ func TestACommandWithoutRoomForItsEventHasWhatWaitsDelivered(t *testing.T) {
 		m.unsent().Must("succeed")
 	}
 	m.change(`UPDATE delivery SET failures = failures`) // closes, and so empties the WAL
-	m.fillUp(28)              // less than the 128 kB that are kept free
+	m.fillUp(28)                                        // less than the 128 kB that are kept free
 	m.Must("succeed")
 	m.AwaitEvents(3, 15*time.Second)
 	m.AwaitNoFlusher()
