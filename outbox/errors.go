@@ -14,6 +14,9 @@ var (
 	ErrBusy = errors.New("another flusher is at work")
 	ErrNone = store.ErrNone // there is no database yet
 
+	// ErrOlder is an ErrNone of View: the database is of an earlier version, and Record or Update migrates it.
+	ErrOlder = store.ErrOlder
+
 	// ErrNoProcess means that no flusher can be started: nothing is delivered but by Flush.
 	ErrNoProcess = errors.New("no process can be started")
 

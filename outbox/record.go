@@ -169,7 +169,8 @@ func (o *Outbox) Update(ctx context.Context, change func(tx *Tx) error) (err err
 func (o *Outbox) Copies() ([]string, error) { return o.store.Copies() }
 
 // View runs look in a transaction that cannot write, without the lock: looking at the queue
-// changes nothing and waits for nobody. It returns ErrNone when there is no database.
+// changes nothing and waits for nobody. It returns ErrNone when there is no database, and ErrOlder, an ErrNone
+// too, when there is one that Record or Update has to migrate first.
 func (o *Outbox) View(ctx context.Context, look func(tx *Tx) error) error {
 	if look == nil {
 		return errNothing

@@ -54,6 +54,8 @@ type reply struct {
 	sent   []Message // nil: there was none
 	answer Answer
 	took   time.Duration
+	// goesOn: the run does not end with this request, or ends with words of its own, see timeUp.
+	goesOn bool
 }
 
 func (r reply) verdict(i int) Verdict {
@@ -199,7 +201,7 @@ func (d *delivery) learn(ctx context.Context, tx *Tx, came *reply) error {
 		if came.took < fairTime {
 			break
 		}
-		if d.server.size = max(n/2, 1); n > 1 && hasTime(ctx) {
+		if d.server.size = max(n/2, 1); n > 1 && came.goesOn {
 			v.Outcome = Fewer
 		}
 	case n > 1:
@@ -420,7 +422,10 @@ func (d *delivery) send(ctx context.Context, batch []Message) (came reply, err e
 	if fault := faultOf(answer, n); fault != "" {
 		return d.broken(batch, fault), nil
 	}
-	return reply{sent: batch[:n], answer: answer, took: d.outbox.cfg.Now().Sub(began)}, nil
+	return reply{
+		sent: batch[:n], answer: answer, took: d.outbox.cfg.Now().Sub(began),
+		goesOn: hasTime(ctx) || d.byHand && ctx.Err() != nil,
+	}, nil
 }
 
 // broken is the reply where the sink breaks the rules of Sink: nothing counts as delivered.

@@ -230,17 +230,37 @@ func TestAFlusherWhoseTimeATimeoutTookLeavesTheHalfToTheNextOne(t *testing.T) {
 	b.addEvents(300)
 	s := &scripted{}
 	s.answer = b.stalls(100, 8*time.Second)
-	for range 3 {
+	for run, want := range [][]int{{300}, {300, 150}, {300, 150, 75, 75, 75, 75}} {
 		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // less than a server must have had
 		_, err := b.open(through(s)).Deliver(ctx, 0, nil)
 		cancel()
-		if err == nil {
-			break
+		if !slices.Equal(s.sizes(), want) {
+			t.Errorf("after run %d: requests of %v messages, want %v", run+1, s.sizes(), want)
+		}
+		if silent := run < 2; silent && (err == nil || b.schedule().Failures != run+1 || b.schedule().LastCode != outbox.CodeTimeout) {
+			t.Errorf("run %d ended with %v and left %+v, want a back-off: or each command would start a flusher to wait in vain",
+				run+1, err, b.schedule())
 		}
 		b.clock.Advance(time.Hour)
 	}
-	if want := []int{300, 150, 75, 75, 75, 75}; !slices.Equal(s.sizes(), want) {
-		t.Errorf("requests of %v messages, want %v", s.sizes(), want)
+}
+
+func TestAPersonIsToldThatTheTimeWasUpAndTheHalfGoesNext(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(300)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	s := &scripted{answer: func(outbox.Request) outbox.Answer {
+		<-ctx.Done()
+		b.clock.Advance(8 * time.Second)
+		return fewer(outbox.CodeTimeout)
+	}}
+	var delay *outbox.Delay
+	if _, err := b.open(through(s)).Flush(ctx, outbox.FlushOptions{}); !errors.As(err, &delay) || delay.Code != outbox.CodeTimeUp {
+		t.Errorf("the run ended with %v, want the code %s", err, outbox.CodeTimeUp)
+	}
+	if n := b.batchSize(); n != 150 {
+		t.Errorf("the batch size is %d, want 150: the server had time for 300", n)
 	}
 }
 

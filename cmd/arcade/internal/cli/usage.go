@@ -269,7 +269,7 @@ func erasable(ctx context.Context, q *track.Queue) (s track.Snapshot, damaged in
 		return s, 0, err
 	}
 	damaged = len(copies)
-	s, err = q.Snapshot(ctx, track.Filter{Limit: 1})
+	s, err = q.Erasable(ctx)
 	if errors.Is(err, track.ErrDamaged) {
 		return s, damaged + 1, nil
 	}

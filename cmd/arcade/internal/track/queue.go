@@ -151,13 +151,35 @@ func (s *Snapshot) take(now Snapshot, messages iter.Seq2[Message, error]) error 
 }
 
 // Show gives show what the database says at one moment, without the messages, and those one at a
-// time: a long queue takes no more memory than a short one.
+// time: a long queue takes no more memory than a short one. A database of an earlier version is migrated
+// first, unless tracking is off: then it stays untouched, and reads as empty.
 func (q *Queue) Show(ctx context.Context, filter Filter, show func(s Snapshot, messages iter.Seq2[Message, error]) error) error {
-	err := q.box.View(ctx, q.look(ctx, filter, show))
+	look := q.look(ctx, filter, show)
+	err := q.box.View(ctx, look)
+	if errors.Is(err, outbox.ErrOlder) && q.t.Off(Snapshot{Consent: q.box.ConsentBeside()}) == nil {
+		if err = q.migrate(ctx); err == nil {
+			err = q.box.View(ctx, look)
+		}
+	}
 	if errors.Is(err, outbox.ErrNone) {
 		return show(Snapshot{Consent: q.box.ConsentBeside()}, func(func(Message, error) bool) {})
 	}
 	return err
+}
+
+func (q *Queue) migrate(ctx context.Context) error {
+	return q.box.Update(ctx, func(*outbox.Tx) error { return nil }) // a transaction that may write does it first
+}
+
+// Erasable is a Snapshot for somebody about to erase, which the switches do not keep from a database of an
+// earlier version.
+func (q *Queue) Erasable(ctx context.Context) (s Snapshot, err error) {
+	if errors.Is(q.box.View(ctx, func(*outbox.Tx) error { return nil }), outbox.ErrOlder) {
+		if err := q.migrate(ctx); err != nil {
+			return s, err
+		}
+	}
+	return q.Snapshot(ctx, Filter{Limit: 1})
 }
 
 // look reads for show what Show promises.
