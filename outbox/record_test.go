@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -350,5 +351,31 @@ func TestAHomeThatComesFromAnotherMachineLeavesItsHeldMessagesToNobody(t *testin
 		cfg.Moved = func(context.Context, *outbox.Tx) error { moved++; return nil }
 	}).Record(context.Background(), adding(b.event(4))); err != nil || moved != 1 {
 		t.Errorf("told %d times in all, %v: the database is at home here now", moved, err)
+	}
+}
+
+func TestAFiftyFirstMachineTakesThePlaceOfTheOneLongestUnseen(t *testing.T) {
+	if !outbox.HasMachineID() {
+		t.Skip("this system has no id of its machine")
+	}
+	b := newBench(t)
+	b.add(b.event(1))
+	known := "DELETE FROM machines;" // in one transaction: each one makes this machine known
+	for n := range 50 {              // the seventh was seen last a year ago, the others lately
+		at := b.clock.Now().Add(-time.Duration(n) * time.Hour)
+		if n == 7 {
+			at = at.AddDate(-1, 0, 0)
+		}
+		known += fmt.Sprintf(`INSERT INTO machines (mark, seen_at) VALUES ('salt:%d', %d);`, n, at.UnixMilli())
+	}
+	b.exec(known)
+	b.add(b.event(2))
+	var all, others, oldest int
+	b.tx(func(tx *outbox.Tx) error {
+		return tx.QueryRow(`SELECT count(*), count(*) FILTER (WHERE mark LIKE 'salt:%'), count(*) FILTER (WHERE mark = 'salt:7')
+			FROM machines`).Scan(&all, &others, &oldest)
+	})
+	if all != 50 || others != 49 || oldest != 0 {
+		t.Errorf("%d machines are known, %d of the earlier 50 and %d of them the one longest unseen; want 50, 49 and 0", all, others, oldest)
 	}
 }
