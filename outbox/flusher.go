@@ -134,14 +134,14 @@ func (o *Outbox) log(done Result, err error) error {
 
 // FlushOptions are a person's wishes.
 type FlushOptions struct {
-	// Wait is how long to wait for another flusher to finish. Zero means a flusher's life.
+	// Wait is how long to wait for another flusher to finish. Zero means ten seconds, a flusher's life.
 	Wait time.Duration
 	// Progress, when not nil, is called after each request with what was settled so far.
 	Progress func(Result)
 }
 
 // Flush delivers what is pending now, in order, without regard to our own back-off; a Retry-After
-// holds all the same. It returns when nothing is left, when the server cannot be had or the time is up
+// holds all the same. It returns when nothing is left, when the server did not take a message or the time is up
 // (a *Delay), when another flusher is at work (ErrBusy), when tracking is off (ErrOff) or when ctx ends.
 // Where nothing is pending it waits for nobody.
 func (o *Outbox) Flush(ctx context.Context, options FlushOptions) (Result, error) {

@@ -78,8 +78,8 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 	return r, nil
 }
 
-// leave syncs what was committed, without the lock, so that nobody waits for the disk. A flusher is
-// started meanwhile; what it may send before it is durable was recorded.
+// leave syncs what was committed, without the lock, so that nobody waits for the disk. It starts a flusher
+// meanwhile: an event that is sent before it is durable has happened all the same.
 func (o *Outbox) leave(ctx context.Context, tx *Tx, due bool, r *Recorded) {
 	if !due || !tx.heldOne && !detach.TakesAlong() && o.Flushing() {
 		r.Trouble = errors.Join(r.Trouble, o.store.Leave())
@@ -112,7 +112,8 @@ func (o *Outbox) look(ctx context.Context, sqlTx *sql.Tx) (*Tx, error) {
 	return tx, tx.read(ctx)
 }
 
-// arrive leaves what this home shares with the machine that it was copied from to that one.
+// arrive notices that the home was copied from another machine. What is held then is that machine's to
+// decide: here its aliases go, and its events go out as their anon id.
 func (o *Outbox) arrive(ctx context.Context, tx *Tx) error {
 	id := machine.ID()
 	if id == "" {
@@ -235,8 +236,8 @@ func (o *Outbox) Check(ctx context.Context) error {
 // returns nil when it is none of these.
 func FileTrouble(path string, err error) error { return store.FileTrouble(path, err) }
 
-// Given is what was given up in silence: commands whose messages were not recorded, or no flusher
-// started for.
+// Given counts what was given up in silence: commands whose messages were not recorded, and those for
+// which no flusher could be started.
 type Given struct {
 	Up          int // how many of both; 1 where there was no room for more than a trace
 	NotStarted  int // of these, those that were recorded

@@ -26,11 +26,11 @@ const (
 type delivery struct {
 	outbox   *Outbox
 	byHand   bool          // a person waits: ctx alone bounds a request, and our own back-off does not count
-	lingers  bool          // for more to come
-	wait     time.Duration // for the one at work
-	patience time.Duration // for a back-off to be over
+	lingers  bool          // it waits for more when all is delivered
+	wait     time.Duration // how long it waits for the flusher at work
+	patience time.Duration // how long it waits for a back-off to end
 	progress func(Result)
-	heard    func() // there is no more to wait for; called at least once
+	heard    func() // lets go the command that waits for the first round; may be called again
 
 	total     Result
 	server    endpoint
@@ -54,7 +54,7 @@ type reply struct {
 	sent   []Message // nil: there was none
 	answer Answer
 	took   time.Duration
-	// goesOn: the run does not end with this request, or ends with words of its own, see timeUp.
+	// goesOn is whether what the request leaves is for this run, or for its timeUp, and not for a back-off.
 	goesOn bool
 }
 

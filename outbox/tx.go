@@ -22,7 +22,7 @@ type Tx struct {
 	consent  Consent
 	schedule Schedule
 	machines string // that the database is at home on, see arrive
-	// housekept is since when the clock has gone on without a jump, see dropOld.
+	// housekept is since when the clock has gone on without a jump, see steady.
 	housekept sql.NullInt64
 
 	added   int

@@ -156,7 +156,9 @@ func (s *Snapshot) take(now Snapshot, messages iter.Seq2[Message, error]) error 
 func (q *Queue) Show(ctx context.Context, filter Filter, show func(s Snapshot, messages iter.Seq2[Message, error]) error) error {
 	look := q.look(ctx, filter, show)
 	err := q.box.View(ctx, look)
-	if errors.Is(err, outbox.ErrOlder) && q.t.Off(Snapshot{Consent: q.box.ConsentBeside()}) == nil {
+	switches := q.t.Switches()
+	on := switches.On && (switches.Forced || q.box.ConsentBeside().On)
+	if errors.Is(err, outbox.ErrOlder) && on {
 		if err = q.migrate(ctx); err == nil {
 			err = q.box.View(ctx, look)
 		}
