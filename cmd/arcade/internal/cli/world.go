@@ -49,6 +49,7 @@ type App struct {
 
 // New makes the program of this process. Version and key are the release's, "" for none.
 func New(version, key string) *App {
+	trustBundle()
 	a := &App{
 		Screen:   term.New(os.Stdin, os.Stdout, os.Stderr, os.Getenv),
 		Track:    track.New(release(version), key),
@@ -58,6 +59,21 @@ func New(version, key string) *App {
 	}
 	a.Track.Debug = a.Err
 	return a
+}
+
+// trustBundle lets the variables of the Python CLI's library name the certificate authorities, too. Go reads
+// SSL_CERT_FILE and SSL_CERT_DIR only, which a flusher is given as well.
+func trustBundle() {
+	bundle, name := cmp.Or(os.Getenv("REQUESTS_CA_BUNDLE"), os.Getenv("CURL_CA_BUNDLE")), "SSL_CERT_FILE"
+	if bundle == "" || os.Getenv(name) != "" {
+		return
+	}
+	if info, err := os.Stat(bundle); err == nil && info.IsDir() {
+		name = "SSL_CERT_DIR"
+	}
+	if os.Getenv(name) == "" {
+		_ = os.Setenv(name, bundle) // it fails for no such name
+	}
 }
 
 // release is the version, or what the Go toolchain noted for `go install`.

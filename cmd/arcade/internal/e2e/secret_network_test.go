@@ -71,6 +71,32 @@ func TestProxiesAndCertificatesComeFromTheEnvironment(t *testing.T) {
 			t.Errorf("exit code %d, %s", r.Code, r.Stderr)
 		}
 	})
+	t.Run("what the Python CLI reads makes it trusted, unless SSL_CERT_FILE is set", func(t *testing.T) {
+		testbed.OnlyLinuxReadsSSLCertFile(t)
+		none := filepath.Join(t.TempDir(), "none.pem") // no authority is in it
+		if err := os.WriteFile(none, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			env  string
+			code int
+		}{
+			{"REQUESTS_CA_BUNDLE=" + authority, 0},
+			{"CURL_CA_BUNDLE=" + authority, 0},
+			{"REQUESTS_CA_BUNDLE=" + filepath.Dir(authority), 0},
+			{"REQUESTS_CA_BUNDLE=" + authority + " CURL_CA_BUNDLE=" + none, 0},
+			{"REQUESTS_CA_BUNDLE=" + none + " CURL_CA_BUNDLE=" + authority, 1},
+			{"REQUESTS_CA_BUNDLE=" + authority + " SSL_CERT_FILE=" + none, 1},
+			{"CURL_CA_BUNDLE=" + none + " " + trust, 0},
+			{"REQUESTS_CA_BUNDLE= CURL_CA_BUNDLE=", 1},
+		} {
+			s := newMachine(t)
+			s.Env = append(s.Env, strings.Fields(c.env)...)
+			if r := s.secret("list", "-h", "[::ffff:127.0.0.1]", "-p", testbed.PortOf(t, engine.URL)); r.Code != c.code {
+				t.Errorf("%s: exit code %d, want %d; %s", c.env, r.Code, c.code, r.Stderr)
+			}
+		}
+	})
 	t.Run("HTTPS_PROXY is used, and finds out nothing but the address", func(t *testing.T) {
 		testbed.OnlyLinuxReadsSSLCertFile(t)
 		s, p := newMachine(t), testbed.NewProxy(t, engine.URL, testbed.ProxyRules{})

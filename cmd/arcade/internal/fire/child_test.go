@@ -16,16 +16,11 @@ import (
 // What a command can work with, its flusher can, too: it works in another directory.
 func TestAFlusherFindsWhatItsCommandFound(t *testing.T) {
 	tests := map[string]func(m *machine) (env []string){
-		"a relative ARCADE_WORK_DIR": func(*machine) []string { return []string{"ARCADE_WORK_DIR=work/here"} },
-		"a relative HOME":            func(*machine) []string { return []string{"HOME=work"} },
-		"a relative SSL_CERT_FILE": func(m *machine) []string {
-			m.Posthog.Close()
-			if err := m.Posthog.ListenTLS("127.0.0.1:0"); err != nil {
-				m.Fatal(err)
-			}
-			m.PosthogAt = m.Posthog.URL()
-			return []string{"SSL_CERT_FILE=" + filepath.Base(m.pemFile(m.Posthog.CAPEM()))}
-		},
+		"a relative ARCADE_WORK_DIR":    func(*machine) []string { return []string{"ARCADE_WORK_DIR=work/here"} },
+		"a relative HOME":               func(*machine) []string { return []string{"HOME=work"} },
+		"a relative SSL_CERT_FILE":      authorityIn("SSL_CERT_FILE"),
+		"a relative REQUESTS_CA_BUNDLE": authorityIn("REQUESTS_CA_BUNDLE"),
+		"a relative CURL_CA_BUNDLE":     authorityIn("CURL_CA_BUNDLE"),
 		"150 kB of hosts without a proxy": func(*machine) []string {
 			hosts := strings.Repeat("build-agent.example.com,", 3000)
 			return []string{"NO_PROXY=" + hosts, "no_proxy=" + hosts}
@@ -46,6 +41,18 @@ func TestAFlusherFindsWhatItsCommandFound(t *testing.T) {
 			m.AwaitNoFlusher()
 			m.NoViolations()
 		})
+	}
+}
+
+// authorityIn lets PostHog have a certificate whose authority is in the file that a variable names.
+func authorityIn(variable string) func(m *machine) []string {
+	return func(m *machine) []string {
+		m.Posthog.Close()
+		if err := m.Posthog.ListenTLS("127.0.0.1:0"); err != nil {
+			m.Fatal(err)
+		}
+		m.PosthogAt = m.Posthog.URL()
+		return []string{variable + "=" + filepath.Base(m.pemFile(m.Posthog.CAPEM()))}
 	}
 }
 
