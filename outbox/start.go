@@ -95,9 +95,11 @@ func (o *Outbox) startFlusher(secrets bool) (wait func(context.Context), err err
 		return nil, err
 	}
 	switch {
+	case os.Getenv(marker) != "": // whoever sets it wants none, as a test does
+		return nil, ErrNoMain
 	case o.cfg.Start != nil:
 		return func(context.Context) {}, o.cfg.Start(marker, environment)
-	case !hasMain.Load() || os.Getenv(marker) != "": // a person who sets the marker wants none, a test does
+	case !hasMain.Load():
 		return nil, ErrNoMain
 	case detach.TakesAlong():
 		done, err := detach.StartHeard(marker, append(environment, aloneVariable+"=1"))
