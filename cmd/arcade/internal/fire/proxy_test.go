@@ -65,7 +65,7 @@ func TestTortureNetworkBehindAProxy(t *testing.T) {
 	})
 	t.Run("that wants a password", func(t *testing.T) {
 		m, p := behind(t, testbed.ProxyRules{Auth: basicAdaSesame})
-		m.keeps("the proxy asks for a password", "HTTP_PROXY="+p.URL)
+		m.keeps("HTTP 407", "HTTP_PROXY="+p.URL)
 		if through, refused := p.Passed(); len(through) != 0 || refused != 1 {
 			t.Errorf("%v went through, %d refused; want one refused", through, refused)
 		}
@@ -114,6 +114,6 @@ func TestTortureNetworkPrivateAuthorityBehindAProxyThatWantsAPassword(t *testing
 	m.PosthogAt = "https://example.com"
 	authority := "SSL_CERT_FILE=" + m.pemFile(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw}))
 
-	m.keeps("the proxy asks for a password", authority, "HTTPS_PROXY="+p.URL)
+	m.keeps("HTTP 407", authority, "HTTPS_PROXY="+p.URL)
 	m.later().delivers(2, authority, "HTTPS_PROXY="+withPassword(p))
 }
