@@ -26,8 +26,7 @@ type Options struct {
 	Port  string // used when Host carries none; "" when none was given
 	TLS   bool
 	NoTLS bool // beats TLS
-	// Cloud says that it is an Arcade Cloud and no Engine: nobody chooses whether it speaks TLS, and every
-	// address of this machine means localhost.
+	// Cloud says that it is an Arcade Cloud and no Engine: every address of this machine means localhost.
 	Cloud bool
 }
 

@@ -324,6 +324,10 @@ type engineOptions struct {
 	org, project string // ids, for one command
 }
 
+func tlsTwice(cmd *cobra.Command) *failure {
+	return wrongUsage(cmd, "--tls with --no-tls", "--tls and --no-tls exclude each other")
+}
+
 // engine makes the client for the Engine that --host names, else for that of the credential in force.
 // Wrong flags are found before anything is read.
 func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, error) {
@@ -331,7 +335,7 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, err
 		return nil, err
 	}
 	if at.TLS && at.NoTLS {
-		return nil, wrongUsage(cmd, "--tls with --no-tls", "--tls and --no-tls exclude each other")
+		return nil, tlsTwice(cmd)
 	}
 	if at.org != "" && at.project == "" {
 		return nil, wrongUsage(cmd, "--org without --project", "--org needs --project: secrets belong to a project")

@@ -121,7 +121,7 @@ func unknownCommand(cmd *cobra.Command, word string) *failure {
 	}
 	if !cmd.HasParent() && isInPython(word) {
 		f := wrongUsage(cmd, "command of the Python CLI", "this arcade has no '"+word+"'; the Python CLI has it")
-		f.hint = "Both programs are called arcade: 'type -a arcade' shows where each is."
+		f.hint = "Run 'arcade-mcp " + word + "'; without it: 'uv tool install arcade-mcp'."
 		return f
 	}
 	cmd.SuggestionsMinimumDistance = cmp.Or(cmd.SuggestionsMinimumDistance, 2)
@@ -160,7 +160,7 @@ func isLoneH(err error) bool {
 }
 
 // inPython are the commands of the Python CLI that this one does not have.
-const inPython = " chat configure connect dashboard deploy display docs evals logs mcp new serve server show toolkits update upgrade workerup "
+const inPython = " chat configure connect dashboard deploy display docs evals logs mcp new serve server show toolkit toolkits update upgrade worker workerup "
 
 func isInPython(word string) bool { return strings.Contains(inPython, " "+word+" ") }
 

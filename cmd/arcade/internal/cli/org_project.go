@@ -81,6 +81,8 @@ func (a *App) newPlace(p place) *cobra.Command {
 	}
 	cmd.PersistentFlags().StringVarP(&p.at.host, "host", "h", "", "Arcade Cloud's host, which has to be the login's")
 	cmd.PersistentFlags().IntVarP(&p.at.port, "port", "p", 0, "Arcade Cloud's port, likewise")
+	cmd.PersistentFlags().BoolVar(&p.at.tls, "tls", false, "Arcade Cloud is reached by TLS, likewise")
+	cmd.PersistentFlags().BoolVar(&p.at.noTLS, "no-tls", false, "Arcade Cloud is reached without TLS, likewise")
 	a.allowTracing(cmd)
 	hostHasTheLetterH(cmd)
 	cmd.AddCommand(a.newPlaceList(p), a.newPlaceSet(p))
@@ -106,8 +108,9 @@ func (a *App) inContext(p place) (identity.Credentials, error) {
 
 // cloudOptions are the flags that name an Arcade Cloud, as the Python CLI takes them.
 type cloudOptions struct {
-	host string
-	port int
+	host       string
+	port       int
+	tls, noTLS bool
 }
 
 // base is the address that they name. The error is for a person, and wrong usage.
@@ -116,7 +119,7 @@ func (o cloudOptions) base() (string, error) {
 	if o.port != 0 {
 		port = strconv.Itoa(o.port)
 	}
-	base, err := secrets.BaseURL(secrets.Options{Host: o.host, Port: port, Cloud: true})
+	base, err := secrets.BaseURL(secrets.Options{Host: o.host, Port: port, TLS: o.tls, NoTLS: o.noTLS, Cloud: true})
 	if err != nil {
 		return "", err
 	}
@@ -125,6 +128,9 @@ func (o cloudOptions) base() (string, error) {
 
 // check refuses flags that name no Arcade Cloud.
 func (o cloudOptions) check(cmd *cobra.Command) error {
+	if o.tls && o.noTLS {
+		return tlsTwice(cmd)
+	}
 	if !cmd.Flags().Changed("host") && !cmd.Flags().Changed("port") {
 		return nil
 	}
@@ -144,10 +150,11 @@ func (o cloudOptions) check(cmd *cobra.Command) error {
 // login's: its token goes to no other.
 func (p place) isOf(login identity.Credentials) error {
 	if *p.at != (cloudOptions{}) {
-		at := cloudOptions{cmp.Or(p.at.host, identity.DefaultCloudHost), p.at.port}
+		at := *p.at
+		at.host = cmp.Or(at.host, identity.DefaultCloudHost)
 		if base, err := at.base(); err != nil || !isAt(base, login) {
 			return failed("another cloud", "this login belongs to "+bareAddress(login.CloudURL())+", and its token goes to no other host",
-				"Leave --host and --port away; or run 'arcade logout', then 'arcade login --host HOST', to log in elsewhere.")
+				"Leave --host, --port, --tls and --no-tls away; or run 'arcade logout', then 'arcade login --host HOST', to log in elsewhere.")
 		}
 	}
 	return needsContext(login)

@@ -111,6 +111,10 @@ func TestOrganizationsAndProjects(t *testing.T) {
 		{[]string{"__complete", "org", "set", ""}, 0, "org_1\tAnalytical Engines"},
 		{[]string{"__complete", "org", "set", "Ana"}, 0, "Analytical Engines\torg_1"},
 		{append([]string{"org", "list"}, testbed.At(cloud)...), 0, "org_2"},
+		{append([]string{"project", "list", "--no-tls"}, testbed.At(cloud)...), 0, "proj_3"},
+		{append([]string{"org", "--tls", "list"}, testbed.At(cloud)...), 1, "its token goes to no other host"},
+		{[]string{"org", "list", "--no-tls"}, 1, "its token goes to no other host"},
+		{[]string{"org", "--tls", "--no-tls"}, 2, "exclude each other"},
 		{[]string{"project", "list", "-h", "cloud.example.com"}, 1, "its token goes to no other host"},
 		{[]string{"org", "-h"}, 0, "Usage"},
 	}
@@ -486,8 +490,10 @@ func TestPythonFingersFindTheirWay(t *testing.T) {
 	if r := m.Run("login", "-h"); r.Code != 0 || !strings.Contains(r.Stdout, "Usage") {
 		t.Errorf("a lone -h: %+v; want help", r)
 	}
-	if r := m.Run("mcp", "--help"); r.Code != 2 || !strings.Contains(r.Stderr, "the Python CLI has it") {
-		t.Errorf("mcp: %+v", r)
+	for _, word := range []string{"mcp", "toolkit", "worker"} {
+		if r := m.Run(word, "--help"); r.Code != 2 || !strings.Contains(r.Stderr, "the Python CLI has it.\nRun 'arcade-mcp "+word+"'") {
+			t.Errorf("%s: %+v", word, r)
+		}
 	}
 }
 
