@@ -12,9 +12,9 @@ import (
 
 // Why recording or delivery stands still, beside the outbox's own errors and a *Delay.
 var (
-	ErrLoginRefused = errors.New("Arcade Cloud does not take the credentials")
-	ErrLoginUnknown = errors.New("Arcade Cloud has not said whose the credentials are")
-	ErrDead         = errors.New("PostHog has refused messages for good")
+	ErrLoginRefused = errors.New("the credentials are not taken by Arcade Cloud")
+	ErrLoginUnknown = errors.New("whose the credentials are is not said by Arcade Cloud yet")
+	ErrDead         = errors.New("messages were refused by PostHog for good")
 	ErrVariable     = errors.New("a variable has switched tracking off")
 )
 
