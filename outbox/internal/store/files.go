@@ -106,8 +106,11 @@ func makeOne(path string) error {
 const noteLimit = 64 << 10
 
 // AddNote adds a line to a file of notes beside the database, which it makes if need be: empty where there is no room for
-// more. Nothing comes of a failure.
+// more. What is a link at the name, or has another name, is replaced: what that leads to is not ours. Nothing comes of a failure.
 func AddNote(path, line string) {
+	if info, err := os.Lstat(path); err == nil && (!info.Mode().IsRegular() || hasOtherNames(info)) && os.Remove(path) != nil {
+		return
+	}
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if errors.Is(err, fs.ErrNotExist) && CreateFile(path) == nil {
 		file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)

@@ -96,6 +96,12 @@ func shellQuote(path string) string {
 	return path
 }
 
+// hasOtherNames tells whether a file is linked to from elsewhere, too.
+func hasOtherNames(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Nlink > 1
+}
+
 // syncDirectory makes the names in a directory durable.
 func syncDirectory(path string) error {
 	dir, err := os.Open(path)

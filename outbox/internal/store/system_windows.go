@@ -29,6 +29,9 @@ func syncDirectory(string) error { return nil }
 
 func fullSync(file *os.File) error { return file.Sync() }
 
+// hasOtherNames is not asked: a link needs a right that its maker could use otherwise.
+func hasOtherNames(os.FileInfo) bool { return false }
+
 func fullSigns() []error {
 	return []error{windows.ERROR_DISK_FULL, syscall.Errno(windows.ERROR_HANDLE_DISK_FULL)}
 }
