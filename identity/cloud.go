@@ -86,6 +86,10 @@ func Find(choices []Choice, word string) []Choice {
 // ErrNotAuthenticated says that Arcade Cloud does not accept the credentials.
 var ErrNotAuthenticated = errors.New("not authenticated")
 
+// ErrLoginEnded says that the tokens cannot be renewed any more: the person
+// has to log in again.
+var ErrLoginEnded = errors.New("the login has ended")
+
 // ErrStrongerLogin says that the organization wants a login with a passkey or an
 // authenticator app. It is an [ErrLoginEnded]: renewing does not help.
 var ErrStrongerLogin = fmt.Errorf("%w: a passkey or an authenticator app is asked for", ErrLoginEnded)

@@ -21,14 +21,9 @@ const (
 	maxLifetime = 10 * 365 * 24 * 60 * 60
 )
 
-var (
-	// ErrNoOAuth says that this Arcade Cloud does not log people in, and knows
-	// API keys only.
-	ErrNoOAuth = errors.New("this Arcade Cloud has no login in the browser")
-	// ErrLoginEnded says that the tokens cannot be renewed any more: the person
-	// has to log in again.
-	ErrLoginEnded = errors.New("the login has ended")
-)
+// ErrNoOAuth says that this Arcade Cloud does not log people in, and knows
+// API keys only.
+var ErrNoOAuth = errors.New("this Arcade Cloud has no login in the browser")
 
 // OAuth is how an Arcade Cloud logs people in.
 type OAuth struct {

@@ -60,7 +60,10 @@ func permissionError(path, dir string) error {
 		return e
 	}
 	home, err := os.Stat(filepath.Dir(dir))
-	if err != nil || !exists(dir) {
+	if err != nil {
+		return e
+	}
+	if _, err := os.Lstat(dir); err != nil {
 		return e
 	}
 	if of, known := ownerOf(home); !known || of != os.Geteuid() {
