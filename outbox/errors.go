@@ -20,14 +20,14 @@ var (
 	// ErrNoProcess means that no flusher can be started: nothing is delivered but by Flush.
 	ErrNoProcess = errors.New("no process can be started")
 
-	// ErrNoMain means that Main was not called: a copy of this program would not deliver, but do its
-	// work once more, so none is started. A test's program is one without Main.
+	// ErrNoMain means that Main was not called: a copy of this program would do the program's work once
+	// more instead of delivering, so none is started. A test binary does not call Main.
 	ErrNoMain = errors.New("no flusher is started: call outbox.Main first in main")
 
 	ErrNested = store.ErrNested // Record within Record, or another transaction within one
 
 	ErrNewer        = store.ErrNewer        // a newer program has migrated the database
-	ErrForeign      = store.ErrForeign      // the file is somebody else's database
+	ErrForeign      = store.ErrForeign      // the file is another program's database
 	ErrDamaged      = store.ErrDamaged      // the next transaction sets it aside
 	ErrCopies       = store.ErrCopies       // an ErrDamaged that is not set aside: three copies are kept already
 	ErrFull         = store.ErrFull         // the disk
@@ -40,21 +40,21 @@ var (
 	ErrLocked       = store.ErrLocked       // by another process, for longer than a command waits
 )
 
-// PermissionError says whose file is in the way, and which command mends it.
+// PermissionError names the file that is in the way and its owner, and the command that gives access.
 type PermissionError = store.PermissionError
 
-// Delay is the error of a run that left messages pending: it was too early to ask, the time was up,
-// or the server did not take them.
+// Delay is the error of a run that left messages pending: a back-off was in the way, the time was up, or
+// the server did not accept them.
 type Delay struct {
 	Code   string    // why, as an identifier, see Verdict
-	Reason string    // what was seen, in fixed words
-	Until  time.Time // when the next run may begin; zero when a person may try at once
+	Reason string    // what happened, in fixed words
+	Until  time.Time // when the next run may begin; zero: at once, with Flush
 }
 
 func (d *Delay) Error() string { return d.Code + ": " + d.Reason }
 
 var (
-	errNothing  = errors.New("outbox: there is nothing to be done: give it a function")
+	errNothing  = errors.New("outbox: give it a function, not nil")
 	errConfig   = errors.New("the flusher's configuration failed")
-	errNotYours = errors.New("a transaction of the queue ends with the function that it was given to")
+	errNotYours = errors.New("a transaction of the queue ends when its function returns")
 )

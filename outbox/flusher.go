@@ -45,8 +45,8 @@ func Main(config func() (Config, error)) {
 	os.Exit(0)
 }
 
-// deliverDetached is the life of a flusher. Nobody reads what it has to say, but for the end of its
-// output, see detach.StartHeard.
+// deliverDetached is the life of a flusher. Its output goes nowhere; that its stdout is closed tells the
+// command that waits for the first round, see detach.StartHeard.
 func deliverDetached(config func() (Config, error)) error {
 	cfg, err := config()
 	path := cmp.Or(os.Getenv(pathVariable), cfg.Path)
@@ -59,15 +59,15 @@ func deliverDetached(config func() (Config, error)) error {
 	if err != nil || o.cfg.Consent == Withdrawn {
 		return err
 	}
-	// A machine that shuts down says so first: what is known is settled before the end.
+	// A machine that shuts down sends SIGTERM first: an answer that has come is still stored.
 	told, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithTimeout(told, flusherWork)
 	defer cancel()
 	defer o.store.Leave() // a last close would delete the WAL, and the next command pay for a new one
 	d := &delivery{
-		outbox: o, wait: lockPatience, patience: flusherPatience,
-		lingers: os.Getenv(aloneVariable) == "", heard: func() { os.Stdout.Close() },
+		outbox: o, lockWait: lockPatience, patience: flusherPatience,
+		lingers: os.Getenv(aloneVariable) == "", unblock: func() { os.Stdout.Close() },
 	}
 	err = o.log(d.run(ctx))
 	if errors.Is(err, ErrNone) {
@@ -79,8 +79,8 @@ func deliverDetached(config func() (Config, error)) error {
 // runPause is how often Run looks for messages.
 const runPause = time.Second
 
-// Run delivers until ctx ends, for a program that has no end of its own. Recording need not wait for
-// it: it has the database open for itself. It returns ctx's error, or one of New.
+// Run delivers until ctx ends, for a program that runs for long. It opens the database for itself, so
+// that recording does not wait for it. It returns ctx's error, or one of New.
 func (o *Outbox) Run(ctx context.Context) error {
 	own, err := New(o.cfg)
 	if err != nil {
@@ -90,12 +90,12 @@ func (o *Outbox) Run(ctx context.Context) error {
 	pause := time.NewTicker(runPause)
 	defer pause.Stop()
 	var seen [4]int64
-	var next time.Time // a delivery was put off until then
+	var next time.Time // of a delivery that was put off
 	for {
 		if stamp := own.store.Stamp(); stamp != seen || !next.IsZero() && !own.cfg.Now().Before(next) {
-			d := &delivery{outbox: own, wait: lockPatience, heard: func() {}}
+			d := &delivery{outbox: own, lockWait: lockPatience, unblock: func() {}}
 			err := own.log(d.run(ctx))
-			seen, next = stamp, own.retryAt(ctx, err) // what came since then is looked for the next time
+			seen, next = stamp, own.retryAt(ctx, err) // what came after the stamp makes the next one differ
 		}
 		select {
 		case <-pause.C:
@@ -105,12 +105,13 @@ func (o *Outbox) Run(ctx context.Context) error {
 	}
 }
 
-// retryAt is when a delivery that ended with err may be tried again; zero: when the database changes.
+// retryAt returns when a delivery that ended with err may be tried again: zero for when the database
+// changes.
 func (o *Outbox) retryAt(ctx context.Context, err error) (next time.Time) {
 	if err == nil || errors.Is(err, ErrOff) || errors.Is(err, ErrNone) {
 		return next
 	}
-	_ = o.View(ctx, func(tx *Tx) error { // what cannot be read is tried again soon
+	_ = o.View(ctx, func(tx *Tx) error { // on an error it is tried again soon
 		next = tx.schedule.Next(tx.now)
 		return nil
 	})
@@ -120,7 +121,7 @@ func (o *Outbox) retryAt(ctx context.Context, err error) (next time.Time) {
 	return next
 }
 
-// log tells Config.Log how a delivery has ended, and returns its error.
+// log writes to Config.Log how a delivery has ended, and returns its error.
 func (o *Outbox) log(done Result, err error) error {
 	switch {
 	case o.cfg.Log == nil:
@@ -132,7 +133,7 @@ func (o *Outbox) log(done Result, err error) error {
 	return err
 }
 
-// FlushOptions are a person's wishes.
+// FlushOptions are the options of Flush.
 type FlushOptions struct {
 	// Wait is how long to wait for another flusher to finish. Zero means ten seconds, a flusher's life.
 	Wait time.Duration
@@ -141,14 +142,14 @@ type FlushOptions struct {
 }
 
 // Flush delivers what is pending now, in order, without regard to our own back-off; a Retry-After
-// holds all the same. It returns when nothing is left, when the server did not take a message or the time is up
+// is respected. It returns when nothing is left, when the server did not accept a message or the time is up
 // (a *Delay), when another flusher is at work (ErrBusy), when tracking is off (ErrOff) or when ctx ends.
-// Where nothing is pending it waits for nobody.
+// With nothing pending it does not wait for a flusher at work.
 func (o *Outbox) Flush(ctx context.Context, options FlushOptions) (Result, error) {
 	if o.isOff() {
 		return Result{}, ErrOff
 	}
-	var pending bool // an alias that waits for its principal, too: a person who asks wants it asked about
+	var pending bool // an alias without its distinct id counts: Resolve is asked about it
 	err := o.View(ctx, func(tx *Tx) error {
 		return tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'pending')`).Scan(&pending)
 	})
@@ -156,13 +157,13 @@ func (o *Outbox) Flush(ctx context.Context, options FlushOptions) (Result, error
 		return Result{}, nil
 	}
 	d := &delivery{
-		outbox: o, byHand: true, wait: cmp.Or(options.Wait, flusherLife), progress: options.Progress, heard: func() {},
+		outbox: o, manual: true, lockWait: cmp.Or(options.Wait, flusherLife), progress: options.Progress, unblock: func() {},
 	}
 	return d.run(ctx)
 }
 
-// run delivers, and looks once more when it has let the lock go: what was committed meanwhile, by a
-// command that saw the lock taken and so started no flusher, would otherwise wait for the next command.
+// run delivers, and looks once more after it has released the lock: a message that was committed by a
+// command which saw the lock held, and so started no flusher, would otherwise wait for the next command.
 func (d *delivery) run(ctx context.Context) (Result, error) {
 	d.asked = map[string]bool{}
 	for {
@@ -174,13 +175,13 @@ func (d *delivery) run(ctx context.Context) (Result, error) {
 			return d.total, err
 		}
 		some, held, err := d.sendable(ctx)
-		if err != nil || !some || held && !d.byHand { // a held one's command has started a flusher that may know more
+		if err != nil || !some || held && !d.manual { // the command of a held message has started a flusher with its secrets
 			return d.total, err
 		}
 	}
 }
 
-// sendable tells whether anything could be sent now, and whether some of it is held.
+// sendable reports whether anything could be sent now, and whether some of it is held.
 func (d *delivery) sendable(ctx context.Context) (some, held bool, err error) {
 	err = d.outbox.Update(ctx, func(tx *Tx) (err error) {
 		some, held, err = tx.sendable(ctx)
@@ -196,7 +197,7 @@ func (d *delivery) runLocked(ctx context.Context) error {
 		return ErrBusy
 	}
 	if err != nil {
-		return d.outbox.noFlusherLock(err)
+		return d.outbox.flusherLockError(err)
 	}
 	defer lock.Release()
 	d.outbox.cfg.Point("flushing")
@@ -204,11 +205,11 @@ func (d *delivery) runLocked(ctx context.Context) error {
 	if err := d.outbox.checkSink(); err != nil {
 		return err
 	}
-	d.started, d.looked = false, false
+	d.started, d.namesRead = false, false
 	for {
 		err := d.drain(ctx)
 		if d.started && !errors.Is(err, ErrOff) {
-			err = errors.Join(err, d.housekeep(ctx)) // due also when the network is gone
+			err = errors.Join(err, d.housekeep(ctx)) // also without a network
 		}
 		if err != nil || !d.lingers || !d.linger(ctx) {
 			return err
@@ -216,38 +217,23 @@ func (d *delivery) runLocked(ctx context.Context) error {
 	}
 }
 
-// lock makes the lock's file only for a person: a detached flusher, whose command has made it, would
-// bring back a home that was removed meanwhile, or fail whoever removes it.
+// lock takes the flusher's lock. A detached flusher never creates its file, which its command has made: that
+// would bring back a home that was removed meanwhile, or break its removal.
 func (d *delivery) lock(ctx context.Context) (*store.FileLock, error) {
 	if d.outbox.cfg.existing {
-		return store.LockExisting(ctx, d.outbox.flusherLock(), d.wait)
+		return store.LockExisting(ctx, d.outbox.flusherLock(), d.lockWait)
 	}
-	return store.Lock(ctx, d.outbox.flusherLock(), d.wait)
+	return store.Lock(ctx, d.outbox.flusherLock(), d.lockWait)
 }
 
-// checkSink returns a *Delay when nothing can be sent whatever the queue holds.
-func (o *Outbox) checkSink() error {
-	if o.cfg.Sink == nil {
-		return &Delay{Reason: "nothing takes the messages", Code: CodeNoKey}
-	}
-	err := o.cfg.Sink.Check()
-	if err == nil {
-		return nil
-	}
-	if unusable, ok := errors.AsType[*Unusable](err); ok {
-		return &Delay{Code: unusable.Code, Reason: unusable.Reason}
-	}
-	return &Delay{Code: CodeAddress, Reason: err.Error()}
-}
-
-// sitOut waits until it is no longer too early, without the lock: a person who cannot wait goes
-// ahead. It happens once in a run, and returns false when there is no patience for it.
+// sitOut waits for the back-off to end, without the lock, so that Flush can go ahead. It does so once in a
+// run, and returns false when patience does not allow it.
 func (d *delivery) sitOut(ctx context.Context, early *Delay) bool {
 	if early.Until.IsZero() || d.patience == 0 {
 		return false
 	}
 	d.patience = 0
-	d.heard()
+	d.unblock()
 	d.outbox.cfg.Point("waiting")
 	timer := time.NewTimer(early.Until.Sub(d.outbox.cfg.Now()))
 	defer timer.Stop()
@@ -259,19 +245,19 @@ func (d *delivery) sitOut(ctx context.Context, early *Delay) bool {
 	}
 }
 
-// linger waits for what a script records next and tells whether there is something to be sent. It ends
-// when nothing has come for a while, when tracking is switched off, when a message is held, and when the
-// rest of the process's life is too short for another request.
+// linger waits for what a script records next and reports whether there is something to send. It ends when
+// nothing has come for a while, when tracking is switched off, when a message is held, and when what is
+// left of the process's life is too short for another request.
 func (d *delivery) linger(ctx context.Context) (more bool) {
-	d.heard()
+	d.unblock()
 	d.outbox.cfg.Point("lingering")
 	now := time.Now()
-	if d.lingering.IsZero() {
-		d.lingering = now.Add(lingerMost)
+	if d.lingerUntil.IsZero() {
+		d.lingerUntil = now.Add(lingerMost)
 	}
 	until := now.Add(lingerTime)
-	if until.After(d.lingering) {
-		until = d.lingering
+	if until.After(d.lingerUntil) {
+		until = d.lingerUntil
 	}
 	pause := time.NewTicker(lingerPause)
 	defer pause.Stop()

@@ -7,21 +7,21 @@ import (
 )
 
 const (
-	// steadyClock is how long the clock must have gone on, and maxPause the longest time it may
-	// not have been looked at meanwhile, before anything is dropped for its age: a clock that
-	// jumped a year must not empty the queue, however many commands run until it is set right.
+	// Messages are dropped for their age only when the clock was seen to advance for steadyClock without a
+	// gap of maxPause: a clock that jumped a year must not empty the queue, however many commands run until
+	// it is set right.
 	steadyClock = 24 * time.Hour
 	maxPause    = 7 * 24 * time.Hour
-	// pagesAtOnce bounds what one run gives back, so that it takes milliseconds.
+	// pagesAtOnce bounds how many pages one run returns to the file system, so that it takes milliseconds.
 	pagesAtOnce = 256
-	// shortWAL is the size of a WAL, in bytes, that is left as it is. Each command reads all of it, which
-	// takes 0.1 ms; to truncate it takes three syncs and 1.2 ms of CPU.
+	// shortWAL is the size, in bytes, up to which a WAL is left alone. Each command reads all of it in
+	// 0.1 ms; truncating it costs three syncs and 1.2 ms of CPU.
 	shortWAL = 128 << 10
 )
 
-// housekeep drops what is too old, gives pages back and truncates the WAL, when it is time for one of
-// them. It writes last of all, into the empty WAL: SQLite syncs a WAL's first write, header and
-// frames apart, which the next command would otherwise have to wait for.
+// housekeep drops old messages, returns free pages and truncates the WAL, when one of these is due. Its last
+// write goes into the empty WAL: SQLite syncs the first write of a WAL twice, and the next command would
+// otherwise wait for that.
 func (d *delivery) housekeep(ctx context.Context) error {
 	steady := d.steady()
 	aging := steady < 0 || steady >= steadyClock
@@ -50,18 +50,18 @@ func (d *delivery) housekeep(ctx context.Context) error {
 	return nil
 }
 
-// noteHousekeeping notes since when the clock has gone on: from now on, when it has to prove itself
-// anew or has been made use of.
-func (d *delivery) noteHousekeeping(ctx context.Context, tx *Tx, now bool) error {
+// noteHousekeeping stores since when the clock has been steady: from now on, if it was not or if messages
+// have been dropped by it.
+func (d *delivery) noteHousekeeping(ctx context.Context, tx *Tx, anew bool) error {
 	since := d.housekept.Int64
-	if now {
+	if anew {
 		since = tx.now.UnixMilli()
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE delivery SET housekept_at = ?`, since)
 	return err
 }
 
-// steady tells for how long the clock has gone on, or -1 when it has to prove itself anew.
+// steady returns for how long the clock has advanced without a jump, or -1 after one.
 func (d *delivery) steady() time.Duration {
 	since := d.outbox.cfg.Now().Sub(time.UnixMilli(d.housekept.Int64))
 	if !d.housekept.Valid || since < 0 || since > maxPause {

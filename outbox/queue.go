@@ -54,7 +54,7 @@ func (tx *Tx) Add(ctx context.Context, m Message) error {
 		return fmt.Errorf("add message: %w", err)
 	}
 	tx.added++
-	tx.heldOne = tx.heldOne || m.held()
+	tx.addedHeld = tx.addedHeld || m.held()
 	return tx.dropOverflow(ctx, seq)
 }
 

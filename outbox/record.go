@@ -15,14 +15,14 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
 
-// Recorded says what Record did beside committing.
+// Recorded is what Record did beside committing.
 type Recorded struct {
-	// First means that nothing was ever recorded here: the user has to be told what is.
+	// First means that nothing was recorded here before: tell the user what is.
 	First bool
 	// Started means that a flusher was started.
 	Started bool
-	// Trouble is what failed after the commit. Nothing is lost by it: the next command makes up
-	// for it. It may join several errors.
+	// Trouble is what failed after the commit. Nothing is lost: the next command does it again. It
+	// may join several errors.
 	Trouble error
 }
 
@@ -30,11 +30,11 @@ type Recorded struct {
 // caller's. What was committed is durable when Record returns, and a flusher is on its way if
 // one is due. It returns ErrOff, and does not run change, when tracking is off.
 //
-// An error of change undoes everything and is returned as it is. Change may be run up to three times,
-// when the file has an error that passes or that is mended, so it must not keep what an earlier run
-// of it produced.
+// An error of change undoes everything and is returned as it is. Change is run up to three times, when
+// the file has an error that passes or is repaired, so it must not keep what an earlier run of it
+// produced.
 //
-// What went wrong is left for GivenUp to find, but for an error of change and what a cancelled ctx has ended.
+// GivenUp counts what failed, but for errors of change and a cancelled ctx.
 func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recorded, err error) {
 	if change == nil {
 		return r, errNothing
@@ -43,7 +43,7 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 		return r, ErrOff
 	}
 	if err := o.store.Spare(ctx); err != nil {
-		err = errors.Join(err, o.relieve(ctx))
+		err = errors.Join(err, o.startForRoom(ctx))
 		o.note(notRecorded, err)
 		return r, err
 	}
@@ -64,8 +64,13 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 		if changed = change(tx); changed != nil {
 			return changed
 		}
-		due, err = o.due(ctx, tx)
-		return err
+		due = tx.added > 0 && o.isDue(tx)
+		if !due || !tx.addedHeld {
+			return nil
+		}
+		// A flusher that waits for the one at work is noted, so that a crowd of commands does not start a
+		// crowd of flushers.
+		return tx.setWaiting(ctx, tx.now.Add(lockPatience))
 	}, func() { r.Trouble = tx.committed() })
 	if err != nil {
 		if (changed == nil || store.Cause(err) != nil) && !errors.Is(ctx.Err(), context.Canceled) {
@@ -74,21 +79,22 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 		return Recorded{}, err
 	}
 	r.First = tx.consent.Since.IsZero()
-	o.leave(ctx, tx, due, &r)
+	o.finish(ctx, tx, due, &r)
 	return r, nil
 }
 
-// leave syncs what was committed, without the lock, so that nobody waits for the disk. It starts a flusher
-// meanwhile: an event that is sent before it is durable has happened all the same.
-func (o *Outbox) leave(ctx context.Context, tx *Tx, due bool, r *Recorded) {
-	if !due || !tx.heldOne && !detach.TakesAlong() && o.Flushing() {
+// finish syncs what was committed, without the lock, so that other commands do not wait for the disk, and
+// starts a flusher meanwhile: an event that is sent before it is durable has happened all the same. For a
+// held message one is started even beside the one at work, because only it has the message's secrets.
+func (o *Outbox) finish(ctx context.Context, tx *Tx, due bool, r *Recorded) {
+	if !due || !tx.addedHeld && !detach.TakesAlong() && o.Flushing() {
 		r.Trouble = errors.Join(r.Trouble, o.store.Leave())
 		return
 	}
 	o.cfg.Point("before-spawn")
 	synced := make(chan error, 1)
 	go func() { synced <- o.store.Leave() }()
-	wait, err := o.startFlusher(tx.heldOne)
+	wait, err := o.startFlusher(tx.addedHeld)
 	r.Trouble = errors.Join(r.Trouble, <-synced, err)
 	if r.Started = err == nil; r.Started {
 		wait(ctx)
@@ -96,24 +102,24 @@ func (o *Outbox) leave(ctx context.Context, tx *Tx, due bool, r *Recorded) {
 	o.note(notStarted, err)
 }
 
-// begin makes a transaction of the queue. The switch is looked at under the write lock: an event that
-// is recorded beside Disable would otherwise be delivered after Enable.
+// begin makes a transaction of the queue. It reads the switch under the write lock: an event that is
+// recorded beside Disable would otherwise be delivered after Enable.
 func (o *Outbox) begin(ctx context.Context, sqlTx *sql.Tx) (*Tx, error) {
-	tx, err := o.look(ctx, sqlTx)
+	tx, err := o.beginView(ctx, sqlTx)
 	if err != nil {
 		return nil, err
 	}
 	return tx, o.arrive(ctx, tx)
 }
 
-// look makes a transaction that changes nothing.
-func (o *Outbox) look(ctx context.Context, sqlTx *sql.Tx) (*Tx, error) {
+// beginView makes a transaction that changes nothing.
+func (o *Outbox) beginView(ctx context.Context, sqlTx *sql.Tx) (*Tx, error) {
 	tx := &Tx{Tx: sqlTx, now: o.cfg.Now(), newUUID: o.cfg.NewUUID, mayAdd: !o.isOff(), consent: o.ConsentBeside()}
 	return tx, tx.read(ctx)
 }
 
-// arrive notices that the home was copied from another machine. What is held then is that machine's to
-// decide: here its aliases go, and its events go out as their anon id.
+// arrive notes the machine. If the home was copied from another one, what is held is that machine's to
+// decide: here held aliases are deleted, and held events go out as their anon id.
 func (o *Outbox) arrive(ctx context.Context, tx *Tx) error {
 	id := machine.ID()
 	if id == "" {
@@ -135,7 +141,7 @@ func (o *Outbox) arrive(ctx context.Context, tx *Tx) error {
 	return o.cfg.Moved(ctx, tx)
 }
 
-// noteFirst notes that the user has been told, from the first message on.
+// noteFirst stores the time of the first message.
 func (tx *Tx) noteFirst(ctx context.Context) error {
 	if !tx.consent.Since.IsZero() {
 		return nil
@@ -165,19 +171,19 @@ func (o *Outbox) Update(ctx context.Context, change func(tx *Tx) error) (err err
 	return errors.Join(err, trouble)
 }
 
-// Copies returns the paths of damaged databases that were set aside, oldest first. They stay until Clear,
-// Disable or Forget erases them.
+// Copies returns the paths of the damaged databases that were set aside, oldest first. They stay until
+// Clear, Disable or Forget erases them.
 func (o *Outbox) Copies() ([]string, error) { return o.store.Copies() }
 
-// View runs look in a transaction that cannot write, without the lock: looking at the queue
-// changes nothing and waits for nobody. It returns ErrNone when there is no database, and ErrOlder, an ErrNone
-// too, when there is one that Record or Update has to migrate first.
+// View runs look in a transaction that cannot write, without the lock: it changes nothing and does not
+// wait. It returns ErrNone when there is no database, and ErrOlder, an ErrNone too, when there is one that
+// Record or Update has to migrate first.
 func (o *Outbox) View(ctx context.Context, look func(tx *Tx) error) error {
 	if look == nil {
 		return errNothing
 	}
 	return o.store.View(ctx, func(sqlTx *sql.Tx) error {
-		tx, err := o.look(ctx, sqlTx)
+		tx, err := o.beginView(ctx, sqlTx)
 		if err != nil {
 			return err
 		}
@@ -185,7 +191,7 @@ func (o *Outbox) View(ctx context.Context, look func(tx *Tx) error) error {
 	})
 }
 
-// sendable tells whether anything could be sent now, and whether some of it is held.
+// sendable reports whether anything could be sent now, and whether some of it is held.
 func (tx *Tx) sendable(ctx context.Context) (some, held bool, err error) {
 	err = tx.QueryRowContext(ctx, `
 		SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'pending' AND (distinct_id IS NOT NULL OR kind = 'capture')),
@@ -196,13 +202,12 @@ func (tx *Tx) sendable(ctx context.Context) (some, held bool, err error) {
 	return some, held, nil
 }
 
-// relieve starts a flusher, if one is due, where there is no room for another message: it makes some.
-func (o *Outbox) relieve(ctx context.Context) error {
+// startForRoom starts a flusher on a disk that has no room for another message: delivering makes room.
+func (o *Outbox) startForRoom(ctx context.Context) error {
 	var due, held bool
 	err := o.View(ctx, func(tx *Tx) (err error) {
-		var some bool
-		some, held, err = tx.sendable(ctx)
-		due = some && tx.mayAdd && tx.schedule.Next(tx.now).IsZero() && o.cfg.Sink != nil && o.cfg.Sink.Check() == nil
+		due, held, err = tx.sendable(ctx)
+		due = due && tx.mayAdd && o.isDue(tx)
 		return err
 	})
 	if err != nil || !due || o.Flushing() {
@@ -212,9 +217,9 @@ func (o *Outbox) relieve(ctx context.Context) error {
 	return err
 }
 
-// Check tries what Record would need, and undoes it: the directory, the write lock, the database, room
-// on the disk, the flusher's lock, the program that it is. Its error says what is missing; it can be all
-// those of this package but ErrNone, ErrOff and ErrBusy. Where there is no database it creates none.
+// Check tries what Record needs, and undoes it: the directory, the write lock, the database, room on the
+// disk, the flusher's lock, the file of this program. Its error says what is missing; it can be any of this
+// package but ErrNone, ErrOff and ErrBusy. It creates no database.
 func (o *Outbox) Check(ctx context.Context) error {
 	if err := o.store.Try(ctx); err != nil {
 		return err
@@ -223,7 +228,7 @@ func (o *Outbox) Check(ctx context.Context) error {
 	if err == nil {
 		lock.Close()
 	} else if !errors.Is(err, os.ErrNotExist) {
-		return o.noFlusherLock(err)
+		return o.flusherLockError(err)
 	}
 	if err := detach.Check(); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoProcess, err)
@@ -231,22 +236,21 @@ func (o *Outbox) Check(ctx context.Context) error {
 	return nil
 }
 
-// FileTrouble says why a file of the embedder's, which lies beside the database, cannot be used, given
-// the system's error: ErrFull, ErrReadOnly, ErrNotDirectory, ErrNotFile or a *PermissionError. It
-// returns nil when it is none of these.
+// FileTrouble returns why a file of the embedder's, beside the database, cannot be used, given the system's
+// error: ErrFull, ErrReadOnly, ErrNotDirectory, ErrNotFile, a *PermissionError, or nil when it is none of these.
 func FileTrouble(path string, err error) error { return store.FileTrouble(path, err) }
 
-// Given counts what was given up in silence: commands whose messages were not recorded, and those for
-// which no flusher could be started.
+// Given counts the commands whose messages were not recorded, and those for which no flusher could be
+// started.
 type Given struct {
-	Up          int // how many of both; 1 where there was no room for more than a trace
+	Up          int // both; 1 where the disk had no room for more than an empty file
 	NotStarted  int // of these, those that were recorded
 	Since, Last time.Time
-	// Reason of the last one is in fixed words, or "" where it is not known.
+	// Reason is that of the last one in fixed words, or "" when it is not known.
 	Reason string
 }
 
-// GivenUp returns what was given up here within the last week. Clear, Disable and Forget erase it.
+// GivenUp returns what was given up within the last week. Clear, Disable and Forget erase it.
 func (o *Outbox) GivenUp() (g Given) {
 	info, err := os.Lstat(o.notePath())
 	if err != nil || o.cfg.Now().Sub(info.ModTime()) > noteAge {
@@ -261,7 +265,7 @@ func (o *Outbox) GivenUp() (g Given) {
 	for line := range strings.Lines(string(content)) {
 		var at int64
 		var kind string
-		if _, err := fmt.Sscan(line, &at, &kind); err != nil { // torn, by a disk that filled up
+		if _, err := fmt.Sscan(line, &at, &kind); err != nil { // cut off by a full disk
 			continue
 		}
 		if g.Last = time.UnixMilli(at).UTC(); g.Up == 0 {
@@ -282,8 +286,7 @@ const (
 	notStarted  = "not-started"
 )
 
-// note notes that something was given up. It is best effort: what kept the event from being recorded may
-// keep this from being noted, too.
+// note adds a line to the notes of what was given up. It is best effort: the cause may prevent that, too.
 func (o *Outbox) note(kind string, err error) {
 	if err == nil || errors.Is(err, ErrOff) || errors.Is(err, ErrNoMain) {
 		return
@@ -295,7 +298,7 @@ func (o *Outbox) note(kind string, err error) {
 	store.AddNote(o.notePath(), line)
 }
 
-// known returns which of the errors that only a flusher meets is behind err.
+// known returns the error behind err if it is one that only a flusher meets.
 func known(err error) error {
 	for _, one := range []error{errConfig, ErrNone} {
 		if errors.Is(err, one) {
@@ -307,7 +310,7 @@ func known(err error) error {
 
 func (o *Outbox) notePath() string { return o.cfg.Path + ".notes" }
 
-// forgetNotes forgets what was given up, and what earlier versions have noted in two files.
+// forgetNotes deletes the notes, and the two files in which earlier versions kept them.
 func (o *Outbox) forgetNotes() {
 	for _, suffix := range []string{".notes", ".not-recorded", ".not-started"} {
 		os.Remove(o.cfg.Path + suffix)

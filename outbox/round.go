@@ -3,8 +3,10 @@ package outbox
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
@@ -13,34 +15,34 @@ import (
 const (
 	// requestTimeout bounds a flusher's request, from the first byte to the last of the answer.
 	requestTimeout = 8 * time.Second
-	// fairTime is how long a server must have had for its silence to say something about it.
+	// fairTime is how long a server must have had before its silence says something about it.
 	fairTime = 5 * time.Second
-	// tightBatch is how many messages are sent at once where the disk is tight: settling them writes some
-	// 100 kB.
+	// tightBatch is the most messages in a request on a disk with little room: settling them writes
+	// about 100 kB.
 	tightBatch = 20
-	// maxReason bounds, in bytes, what a sink may say.
+	// maxReason bounds a sink's reason, in bytes.
 	maxReason = 200
 )
 
 // delivery is one run of a flusher.
 type delivery struct {
 	outbox   *Outbox
-	byHand   bool          // a person waits: ctx alone bounds a request, and our own back-off does not count
-	lingers  bool          // it waits for more when all is delivered
-	wait     time.Duration // how long it waits for the flusher at work
-	patience time.Duration // how long it waits for a back-off to end
+	manual   bool          // Flush: only ctx bounds a request, and our own back-off is ignored
+	lingers  bool          // wait for more once everything is delivered
+	lockWait time.Duration // for the flusher at work
+	patience time.Duration // for a back-off to end
 	progress func(Result)
-	heard    func() // lets go the command that waits for the first round; may be called again
+	unblock  func() // releases the command that waits for the first round; may be called again
 
-	total     Result
-	server    endpoint
-	asked     map[string]bool // names: each is asked about once in a run
-	looked    bool            // for names, since the lock was taken
-	started   bool            // it was not too early, since the lock was taken
-	seen      store.Version   // of the database when the batch was taken
-	slow      bool            // the server has kept a request waiting in vain: the batch size does not grow
-	lingering time.Time       // until then at most
-	housekept sql.NullInt64   // see housekeep
+	total       Result
+	server      endpoint
+	asked       map[string]bool // names given to Resolve, each once in a run
+	namesRead   bool            // since the lock was taken
+	started     bool            // no back-off was in the way, since the lock was taken
+	taken       store.Version   // the database's, when the batch was taken
+	timedOut    bool            // a request was not answered in time: the batch size does not grow
+	lingerUntil time.Time
+	housekept   sql.NullInt64 // see housekeep
 }
 
 // Result counts what a run settled.
@@ -49,13 +51,14 @@ type Result struct {
 	Dead      int
 }
 
-// reply is what became of a request.
+// reply is what a request came to. The zero reply is that of no request.
 type reply struct {
-	sent   []Message // nil: there was none
+	sent   []Message
 	answer Answer
 	took   time.Duration
-	// goesOn is whether what the request leaves is for this run, or for its timeUp, and not for a back-off.
-	goesOn bool
+	// continues reports whether the run has time for another request, or ends with a timeUp of its
+	// own: what is left then needs no back-off.
+	continues bool
 }
 
 func (r reply) verdict(i int) Verdict {
@@ -84,7 +87,7 @@ func (d *delivery) drain(ctx context.Context) error {
 		if batch, err = d.round(ctx, came); err != nil {
 			return err
 		}
-		d.heard()
+		d.unblock()
 		if d.progress != nil {
 			d.progress(d.total)
 		}
@@ -92,11 +95,11 @@ func (d *delivery) drain(ctx context.Context) error {
 	return nil
 }
 
-// round settles what came back, if something did, and takes what goes next, in one transaction. It
-// returns no messages when none is left that can be sent.
+// round settles the reply, if there is one, and takes the messages that go next, in one transaction.
+// It returns no messages when none is left that can be sent.
 func (d *delivery) round(ctx context.Context, came reply) (next []Message, err error) {
 	lasting := ctx
-	if came.sent != nil { // what is known must not be forgotten, even when the time is up
+	if came.sent != nil { // an answer must be stored even when the time is up
 		lasting = context.WithoutCancel(ctx)
 	}
 	var settled Result
@@ -110,13 +113,13 @@ func (d *delivery) round(ctx context.Context, came reply) (next []Message, err e
 		if settled, stop, err = d.settle(lasting, tx, came); err != nil || stop != nil {
 			return err
 		}
-		if stop, err = d.mayGoOn(ctx, tx); err != nil || stop != nil {
+		if stop, err = d.mayContinue(ctx, tx); err != nil || stop != nil {
 			return err
 		}
 		if next, ask, err = d.take(lasting, tx); err != nil {
 			return err
 		}
-		d.seen, err = d.outbox.store.VersionIn(lasting, tx.Tx)
+		d.taken, err = d.outbox.store.VersionIn(lasting, tx.Tx)
 		return err
 	})
 	switch {
@@ -133,7 +136,7 @@ func (d *delivery) round(ctx context.Context, came reply) (next []Message, err e
 	if stop != nil {
 		return nil, stop
 	}
-	d.started, d.looked = true, true
+	d.started, d.namesRead = true, true
 	if len(ask) == 0 {
 		return next, nil
 	}
@@ -146,8 +149,7 @@ func (d *delivery) round(ctx context.Context, came reply) (next []Message, err e
 	return d.round(ctx, reply{})
 }
 
-// settle writes down what became of each message of a request. The run stops where one has to stay
-// pending for a while.
+// settle stores the fate of each message of a request. A message that has to wait stops the run.
 func (d *delivery) settle(ctx context.Context, tx *Tx, came reply) (settled Result, stop error, err error) {
 	if came.sent == nil {
 		return settled, nil, nil
@@ -157,7 +159,7 @@ func (d *delivery) settle(ctx context.Context, tx *Tx, came reply) (settled Resu
 		return settled, nil, err
 	}
 	var accepted []Message
-	var left *Verdict
+	var waits *Verdict
 	for i, m := range came.sent {
 		switch v := came.verdict(i); v.Outcome {
 		case Accepted:
@@ -170,10 +172,10 @@ func (d *delivery) settle(ctx context.Context, tx *Tx, came reply) (settled Resu
 			settled.Dead += n
 		case Fewer: // stays for the next, smaller request
 		default:
-			left = &v
+			waits = &v
 		}
 	}
-	if settled.Delivered, err = tx.deliver(ctx, accepted, d.outbox.store.IsTight()); err != nil {
+	if settled.Delivered, err = tx.accept(ctx, accepted, d.outbox.store.IsTight()); err != nil {
 		return settled, nil, err
 	}
 	d.grow(tx, came, len(accepted))
@@ -182,14 +184,14 @@ func (d *delivery) settle(ctx context.Context, tx *Tx, came reply) (settled Resu
 			return settled, nil, err
 		}
 	}
-	if left == nil {
+	if waits == nil {
 		return settled, nil, nil
 	}
-	stop = &Delay{Reason: left.Reason, Code: left.Code}
-	return settled, stop, tx.postpone(ctx, *left, came.answer.RetryAfter, d.outbox.cfg.Jitter())
+	stop = &Delay{Reason: waits.Reason, Code: waits.Code}
+	return settled, stop, tx.postpone(ctx, *waits, came.answer.RetryAfter, d.outbox.cfg.Jitter())
 }
 
-// learn finds out what a refusal of the request as a whole means, and replaces its verdict.
+// learn works out what the refusal of a whole request means, and replaces its verdict.
 func (d *delivery) learn(ctx context.Context, tx *Tx, came *reply) error {
 	v := &came.answer.Verdict
 	if came.answer.Each != nil || v.Outcome != Fewer {
@@ -197,11 +199,11 @@ func (d *delivery) learn(ctx context.Context, tx *Tx, came *reply) error {
 	}
 	switch n := len(came.sent); {
 	case v.Code == CodeTimeout: // never makes a message dead: the line may be slow
-		d.slow, v.Outcome = true, Later
+		d.timedOut, v.Outcome = true, Later
 		if came.took < fairTime {
 			break
 		}
-		if d.server.size = max(n/2, 1); n > 1 && came.goesOn {
+		if d.server.size = max(n/2, 1); n > 1 && came.continues {
 			v.Outcome = Fewer
 		}
 	case n > 1:
@@ -209,7 +211,7 @@ func (d *delivery) learn(ctx context.Context, tx *Tx, came *reply) error {
 	case came.answer.Proven || d.server.acceptedAt.Valid:
 		v.Outcome = Refused
 	default:
-		enough, err := tx.refuseAlone(ctx, came.sent[0], v.Reason)
+		enough, err := tx.countRefusal(ctx, came.sent[0], v.Reason)
 		if v.Outcome = Refused; err != nil || enough {
 			return err
 		}
@@ -218,19 +220,19 @@ func (d *delivery) learn(ctx context.Context, tx *Tx, came *reply) error {
 	return nil
 }
 
-// grow lets the batch size follow what the server has taken.
+// grow adapts the batch size to what the server has accepted.
 func (d *delivery) grow(tx *Tx, came reply, accepted int) {
 	if accepted == 0 {
 		return
 	}
 	d.server.accepted(tx.now, came.answer.Memo)
-	if accepted == d.server.size && came.took <= quick && !d.slow {
+	if accepted == d.server.size && came.took <= quick && !d.timedOut {
 		d.server.size = min(2*accepted, largest)
 	}
 }
 
-// mayGoOn tells why the run has to stop before it takes anything, nil when nothing is in the way.
-func (d *delivery) mayGoOn(ctx context.Context, tx *Tx) (stop error, err error) {
+// mayContinue returns why the run has to stop before it takes messages, or nil.
+func (d *delivery) mayContinue(ctx context.Context, tx *Tx) (stop error, err error) {
 	if !tx.mayAdd {
 		return ErrOff, nil
 	}
@@ -244,83 +246,94 @@ func (d *delivery) mayGoOn(ctx context.Context, tx *Tx) (stop error, err error) 
 	if d.started {
 		return nil, nil
 	}
-	return d.begin(ctx, tx)
+	return d.mayStart(ctx, tx)
 }
 
-// begin looks whether it is too early for a run, and notes for how long a patient flusher sits that out.
-func (d *delivery) begin(ctx context.Context, tx *Tx) (stop error, err error) {
+// mayStart returns a *Delay when it is too early for a run. A patient flusher that will wait for the
+// time to come notes that it does, so that commands start no other.
+func (d *delivery) mayStart(ctx context.Context, tx *Tx) (stop error, err error) {
 	d.housekept = tx.housekept
-	d.slow = d.slow || tx.schedule.Failures > 0 && tx.schedule.LastCode == CodeTimeout
+	d.timedOut = d.timedOut || tx.schedule.Failures > 0 && tx.schedule.LastCode == CodeTimeout
 	next := tx.schedule.Next(tx.now)
-	if d.byHand {
+	if d.manual {
 		next = tx.schedule.ServerHold(tx.now)
 	}
 	if next.IsZero() {
-		if tx.schedule.WaitingUntil.IsZero() || d.byHand {
+		if tx.schedule.WaitingUntil.IsZero() || d.manual {
 			return nil, nil
 		}
 		return nil, tx.setWaiting(ctx, time.Time{})
 	}
 	stop = &Delay{Reason: tx.schedule.LastError, Code: tx.schedule.LastCode, Until: next}
-	if next.Sub(tx.now) > d.patience || tx.schedule.WaitingUntil.Equal(next) { // another one sits it out
+	if next.Sub(tx.now) > d.patience || tx.schedule.WaitingUntil.Equal(next) { // another flusher waits for it
 		d.patience = 0
 		return stop, nil
 	}
 	return stop, tx.setWaiting(ctx, next)
 }
 
-// take returns the messages that go next, oldest first, each of them decided. Names that messages are
-// held under are asked about first; there are no messages then. A message that came later and is held
-// under another name is left to the flusher that its command has started, and so is what comes behind
-// it. An alias ends its request: its principal's events must not be accepted before it.
+// take returns the messages that go next, oldest first, each with its distinct id; or the names that
+// messages are held under and that Resolve has to be asked about first.
 func (d *delivery) take(ctx context.Context, tx *Tx) (batch []Message, ask []string, err error) {
-	if d.outbox.cfg.Resolve != nil && !d.looked {
-		names, err := tx.names(ctx)
-		if err != nil {
-			return nil, nil, err
+	if d.outbox.cfg.Resolve != nil && !d.namesRead {
+		if ask, err = d.unasked(ctx, tx); err != nil || len(ask) > 0 {
+			return nil, ask, err
 		}
-		for _, name := range names {
-			if !d.asked[name] {
-				ask = append(ask, name)
-			}
-		}
-		if len(ask) > 0 {
-			return nil, ask, nil
-		}
+	}
+	tight := d.outbox.store.IsTight()
+	most := d.server.size
+	if tight {
+		most = min(most, tightBatch)
 	}
 	// An alias whose distinct id is not known waits without holding up what comes after it. Served by the
 	// index messages_state.
-	most := d.server.size
-	if d.outbox.store.IsTight() {
-		most = min(most, tightBatch)
-	}
 	batch, err = tx.selectMessages(ctx, `state = 'pending' AND (distinct_id IS NOT NULL OR kind = 'capture')
 		ORDER BY seq LIMIT ?`, most)
 	if err != nil {
 		return nil, nil, err
 	}
-	for i, m := range batch {
-		if m.DistinctID == "" && d.outbox.cfg.Resolve != nil && !d.asked[m.Hold] {
-			batch = batch[:i]
-			break
-		}
-		if m.Kind == Alias {
-			batch = batch[:i+1]
-			break
+	batch = batch[:d.cut(batch)]
+	if tight && len(batch) > 0 {
+		if err := tx.rehearse(ctx, batch); err != nil {
+			return nil, nil, err
 		}
 	}
-	if err := d.rehearse(ctx, tx, batch); err != nil {
-		return nil, nil, err
-	}
-	return batch, nil, d.release(ctx, tx, batch)
+	return batch, nil, d.decide(ctx, tx, batch)
 }
 
-// rehearse writes the rows of the batch as they are where the disk is tight: what cannot be settled
-// would be sent again by each command. With no room it fails, and nothing is sent.
-func (d *delivery) rehearse(ctx context.Context, tx *Tx, batch []Message) error {
-	if len(batch) == 0 || !d.outbox.store.IsTight() {
-		return nil
+// cut returns how many messages of the batch go in one request. An alias ends its request: its
+// principal's events must not be accepted before it. A message that is held under a name that came
+// later is left, with all behind it, to the flusher that its command has started.
+func (d *delivery) cut(batch []Message) int {
+	for i, m := range batch {
+		if m.DistinctID == "" && d.outbox.cfg.Resolve != nil && !d.asked[m.Hold] {
+			return i
+		}
+		if m.Kind == Alias {
+			return i + 1
+		}
 	}
+	return len(batch)
+}
+
+// unasked returns the names that messages are held under and that Resolve was not asked about in this
+// run. Served by the index messages_undecided.
+func (d *delivery) unasked(ctx context.Context, tx *Tx) (names []string, err error) {
+	var list string
+	err = tx.QueryRowContext(ctx, `
+		SELECT json_group_array(DISTINCT coalesce(hold, '')) FROM messages WHERE distinct_id IS NULL`).Scan(&list)
+	if err == nil {
+		err = json.Unmarshal([]byte(list), &names)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read held messages: %w", err)
+	}
+	return slices.DeleteFunc(names, func(name string) bool { return d.asked[name] }), nil
+}
+
+// rehearse writes the rows of the batch unchanged. On a disk without room for that it fails, and
+// nothing is sent: a batch that cannot be settled would be sent again by each command.
+func (tx *Tx) rehearse(ctx context.Context, batch []Message) error {
 	_, err := tx.ExecContext(ctx, `UPDATE messages SET attempts = attempts WHERE seq IN (SELECT value FROM json_each(?))`, numbers(batch))
 	if err != nil {
 		return fmt.Errorf("look for room: %w", err)
@@ -328,29 +341,9 @@ func (d *delivery) rehearse(ctx context.Context, tx *Tx, batch []Message) error 
 	return nil
 }
 
-// names returns the names that messages are held under. It is served by the index messages_undecided.
-func (tx *Tx) names(ctx context.Context) (names []string, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT DISTINCT coalesce(hold, '') FROM messages WHERE distinct_id IS NULL`)
-	if err != nil {
-		return nil, fmt.Errorf("read held messages: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, fmt.Errorf("read held messages: %w", err)
-		}
-		names = append(names, name)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read held messages: %w", err)
-	}
-	return names, nil
-}
-
-// release decides what is still held in the batch, as late as possible, as its anon id. From then on it
+// decide gives what is still held in the batch to its anon id, as late as possible. From then on it
 // never changes.
-func (d *delivery) release(ctx context.Context, tx *Tx, batch []Message) error {
+func (d *delivery) decide(ctx context.Context, tx *Tx, batch []Message) error {
 	told := map[string]bool{}
 	for i := range batch {
 		m := &batch[i]
@@ -372,10 +365,10 @@ func (d *delivery) release(ctx context.Context, tx *Tx, batch []Message) error {
 	return nil
 }
 
-// isWanted looks once more when the request is about to leave: since the messages were taken the user
-// may have switched tracking off, or erased them.
+// isWanted checks once more just before the request: since the messages were taken the user may have
+// switched tracking off, or erased them.
 func (d *delivery) isWanted(ctx context.Context, messages []Message) (wanted bool, err error) {
-	if version, err := d.outbox.store.Version(ctx); err == nil && version == d.seen {
+	if version, err := d.outbox.store.Version(ctx); err == nil && version == d.taken {
 		return true, nil
 	}
 	err = d.outbox.Update(ctx, func(tx *Tx) error {
@@ -392,8 +385,8 @@ func (d *delivery) isWanted(ctx context.Context, messages []Message) (wanted boo
 	return wanted, err
 }
 
-// send makes one request of the first messages, and judges a message that no server could take. The
-// reply is empty when the messages are no longer wanted.
+// send makes one request of the first messages. The reply is empty when they are no longer wanted. A
+// message that no server could take is refused without a request.
 func (d *delivery) send(ctx context.Context, batch []Message) (came reply, err error) {
 	sink := d.outbox.cfg.Sink
 	body, n, encodeErr := sink.Encode(batch)
@@ -403,16 +396,16 @@ func (d *delivery) send(ctx context.Context, batch []Message) (came reply, err e
 		refused := Verdict{Outcome: Refused, Code: CodeRefused, Reason: bad.Reason}
 		return reply{sent: batch[bad.Index : bad.Index+1], answer: Answer{Verdict: refused}}, nil
 	case encodeErr != nil:
-		return d.broken(batch, "cannot encode a message and does not say which one and why"), nil
+		return d.sinkFault(batch, "cannot encode a message and does not say which one and why"), nil
 	case n < 1 || n > len(batch):
-		return d.broken(batch, fmt.Sprintf("has encoded %d of %d messages", n, len(batch))), nil
+		return d.sinkFault(batch, fmt.Sprintf("has encoded %d of %d messages", n, len(batch))), nil
 	}
 	if wanted, err := d.isWanted(ctx, batch[:n]); err != nil || !wanted {
 		return came, err
 	}
 	d.outbox.cfg.Point("before-request")
 	requesting, cancel := ctx, func() {}
-	if !d.byHand {
+	if !d.manual {
 		requesting, cancel = context.WithTimeout(ctx, requestTimeout)
 	}
 	defer cancel()
@@ -420,44 +413,41 @@ func (d *delivery) send(ctx context.Context, batch []Message) (came reply, err e
 	answer := sink.Send(requesting, Request{Body: body, Messages: batch[:n], Memo: d.server.memo.String})
 	d.outbox.cfg.Point("after-request")
 	if fault := faultOf(answer, n); fault != "" {
-		return d.broken(batch, fault), nil
+		return d.sinkFault(batch, fault), nil
 	}
 	return reply{
 		sent: batch[:n], answer: answer, took: d.outbox.cfg.Now().Sub(began),
-		goesOn: hasTime(ctx) || d.byHand && ctx.Err() != nil,
+		continues: hasTime(ctx) || d.manual && ctx.Err() != nil,
 	}, nil
 }
 
-// broken is the reply where the sink breaks the rules of Sink: nothing counts as delivered.
-func (d *delivery) broken(batch []Message, fault string) reply {
+// sinkFault is the reply when the sink breaks the rules of Sink: nothing counts as delivered.
+func (d *delivery) sinkFault(batch []Message, fault string) reply {
 	reason := fmt.Sprintf("the sink %T %s", d.outbox.cfg.Sink, fault)
 	return reply{sent: batch, answer: Answer{Verdict: Verdict{Outcome: Later, Code: CodeSink, Reason: reason}}}
 }
 
-// faultOf tells which rule of Sink an answer to a request of n messages breaks, "" for none.
+// faultOf returns the rule of Sink that an answer to a request of n messages breaks, or "".
 func faultOf(a Answer, n int) string {
 	if a.Each == nil {
-		return faultOfOne(a.Verdict, Fewer, NotAllowed)
+		return faultOfVerdict(a.Verdict, Accepted, Fewer, NotAllowed, Later)
 	}
 	if len(a.Each) != n {
 		return fmt.Sprintf("has answered with %d verdicts for %d messages", len(a.Each), n)
 	}
 	for _, v := range a.Each {
-		if fault := faultOfOne(v, Refused, Refused); fault != "" {
+		if fault := faultOfVerdict(v, Accepted, Refused, Later); fault != "" {
 			return fault
 		}
 	}
 	return ""
 }
 
-// faultOfOne allows two outcomes beside those that are always allowed.
-func faultOfOne(v Verdict, one, other Outcome) string {
+func faultOfVerdict(v Verdict, allowed ...Outcome) string {
 	switch {
-	case v.Outcome == Accepted:
-		return ""
-	case v.Outcome != Later && v.Outcome != one && v.Outcome != other:
+	case !slices.Contains(allowed, v.Outcome):
 		return fmt.Sprintf("has answered with the outcome %d", v.Outcome)
-	case v.Code == "" || !isReason(v.Reason):
+	case v.Outcome != Accepted && (v.Code == "" || !isReason(v.Reason)):
 		return "has given no reason, or a long one"
 	}
 	return ""
@@ -465,7 +455,7 @@ func faultOfOne(v Verdict, one, other Outcome) string {
 
 func isReason(reason string) bool { return reason != "" && len(reason) <= maxReason }
 
-// isCutShort tells whether a request ended because the process has to leave, which says nothing about
+// isCutShort reports whether a request ended because the process has to end, which says nothing about
 // the server.
 func (r reply) isCutShort(ctx context.Context) bool {
 	if ctx.Err() == nil || r.answer.Each != nil || r.answer.Outcome != Later && r.answer.Outcome != Fewer {
@@ -474,13 +464,13 @@ func (r reply) isCutShort(ctx context.Context) bool {
 	return errors.Is(ctx.Err(), context.Canceled) || r.took < fairTime
 }
 
-// hasTime tells whether the run goes on long enough for another request to say something.
+// hasTime reports whether the run lasts long enough to give another request a fair time.
 func hasTime(ctx context.Context) bool {
 	deadline, bounded := ctx.Deadline()
 	return ctx.Err() == nil && (!bounded || time.Until(deadline) > fairTime)
 }
 
-// timeUp says why a run ended with messages left.
+// timeUp is the error of a run that ended with messages left.
 func timeUp(ctx context.Context) *Delay {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return &Delay{Reason: "interrupted", Code: CodeInterrupted}

@@ -3,11 +3,11 @@ package outbox
 import "time"
 
 // The back-off after a run that left messages pending: 5 s, doubling to 15 min, half of it random, so
-// that the machines of an outage do not come back at the same moment.
+// that after an outage the machines do not all come back at the same moment.
 const (
 	firstBackOff = 5 * time.Second
 	lastBackOff  = 15 * time.Minute
-	// longestWait is how long a Retry-After is honoured, and so the longest wait there is.
+	// longestWait is the longest Retry-After that is respected, and so the longest wait of all.
 	longestWait = time.Hour
 )
 
@@ -17,14 +17,14 @@ type Schedule struct {
 	FailingSince time.Time // when the first of them ended
 	NotBefore    time.Time // our own back-off
 	RetryAfter   time.Time // what the server asked for
-	WaitingUntil time.Time // a flusher has been started that goes to work by then
+	WaitingUntil time.Time // a flusher was started that begins its work by then
 	LastError    string    // why the last run ended early, in fixed words
 	LastCode     string    // the same as an identifier, see Verdict
 	LastSuccess  time.Time
 }
 
-// Next returns the time before which a flusher does not start; zero means at once. A wait
-// longer than the longest possible one was written under another clock and counts as over.
+// Next returns the time before which no flusher starts; zero means at once. A wait longer than the longest
+// possible one was stored under another clock and counts as over.
 func (s Schedule) Next(now time.Time) time.Time {
 	next := ahead(s.NotBefore, now)
 	if retry := ahead(s.RetryAfter, now); retry.After(next) {
@@ -33,12 +33,10 @@ func (s Schedule) Next(now time.Time) time.Time {
 	return next
 }
 
-// ServerHold is Next without our own back-off: what a person who asks for delivery now has to
-// respect all the same.
+// ServerHold is Next without our own back-off: Flush respects it.
 func (s Schedule) ServerHold(now time.Time) time.Time { return ahead(s.RetryAfter, now) }
 
-// Waiting reports whether a flusher that was started waits for a back-off to end, or for the one at
-// work.
+// Waiting reports whether a flusher waits for a back-off to end, or for the flusher at work.
 func (s Schedule) Waiting(now time.Time) bool { return !ahead(s.WaitingUntil, now).IsZero() }
 
 func ahead(until, now time.Time) time.Time {

@@ -11,12 +11,13 @@ import (
 const (
 	firstBatch = 500  // messages
 	largest    = 2000 // messages: at 50 ms a round trip, 40,000 a second
-	// quick is how soon a batch that was accepted may be followed by one of twice its size.
+	// quick is how fast a batch must have been accepted for the next to be of twice its size.
 	quick = 2 * time.Second
 	// memoLife is how long a sink's memo is kept: a server is updated now and then.
 	memoLife = 7 * 24 * time.Hour
-	// aloneRuns is in how many runs, and alonePeriod over how long, a message has to be refused alone
-	// by a server that has not shown itself, until it is given up and no longer holds up the others.
+	// aloneRuns is in how many runs, and alonePeriod over how long, a message has to be refused alone by
+	// a server that has not shown that it is the right one, before the message is dead and no longer holds
+	// up the others.
 	aloneRuns   = 3
 	alonePeriod = time.Hour
 )
@@ -30,7 +31,7 @@ type endpoint struct {
 	memoUntil  sql.NullInt64
 }
 
-// endpoint reads what is known of the one with this name; another one begins anew.
+// endpoint reads what is known of the endpoint with this name: of another one nothing is.
 func (tx *Tx) endpoint(ctx context.Context, name string) (endpoint, error) {
 	e := endpoint{name: name, size: firstBatch}
 	err := tx.QueryRowContext(ctx, `
@@ -66,12 +67,12 @@ func (e *endpoint) accepted(now time.Time, memo string) {
 	}
 }
 
-// deliver settles what was accepted, by the numbers of the messages and not by a range: an alias
-// inside the range may have been decided since, and was not sent. It leaves receipts, and drops those
-// over their cap, oldest first. Where as many messages wait behind as there may be receipts, it leaves
-// none: theirs would replace them within the same drain, and writing both was a third of its time. Nor
-// does it when tight: little room on the disk is for what waits.
-func (tx *Tx) deliver(ctx context.Context, accepted []Message, tight bool) (n int, err error) {
+// accept settles the messages that the server has accepted, by their numbers and not by a range: an alias
+// inside the range may have been decided since, and was not sent. It keeps receipts, and drops the
+// oldest of them over the cap. It keeps none where as many messages wait behind as there may be receipts,
+// which would replace them within the same drain (writing both was a third of its time), nor when the
+// disk is tight: its room is for what waits.
+func (tx *Tx) accept(ctx context.Context, accepted []Message, tight bool) (n int, err error) {
 	if len(accepted) == 0 {
 		return 0, nil
 	}
@@ -115,8 +116,8 @@ func (tx *Tx) markDelivered(ctx context.Context, accepted []Message) (rows int64
 	return rows, err
 }
 
-// bury gives a message up, for the reason that the server has given. The oldest dead events over
-// their cap go, and are counted.
+// bury makes a message dead, for the reason that the server has given. The oldest dead events over the
+// cap are dropped and counted.
 func (tx *Tx) bury(ctx context.Context, m Message, reason string) (n int, err error) {
 	rows, err := tx.change(ctx, `
 		UPDATE messages SET state = 'dead', attempts = attempts + 1, last_error = ?, settled_at = ?
@@ -128,9 +129,9 @@ func (tx *Tx) bury(ctx context.Context, m Message, reason string) (n int, err er
 		(SELECT seq FROM messages WHERE state = 'dead' ORDER BY seq DESC LIMIT 1 OFFSET ?)`, maxDead)
 }
 
-// refuseAlone counts that a message was refused alone by a server that has not shown itself, and
-// tells whether that was often enough to give the message up.
-func (tx *Tx) refuseAlone(ctx context.Context, m Message, reason string) (enough bool, err error) {
+// countRefusal counts that a message was refused alone by a server that has not shown that it is the
+// right one, and reports whether that was often enough to make the message dead.
+func (tx *Tx) countRefusal(ctx context.Context, m Message, reason string) (enough bool, err error) {
 	var runs, first int64
 	err = tx.QueryRowContext(ctx, `
 		UPDATE messages SET refused_alone = refused_alone + 1, refused_at = coalesce(refused_at, ?), last_error = ?
@@ -144,7 +145,7 @@ func (tx *Tx) refuseAlone(ctx context.Context, m Message, reason string) (enough
 	return runs >= aloneRuns && tx.now.Sub(time.UnixMilli(first)) >= alonePeriod, nil
 }
 
-// postpone keeps the next run away for a while.
+// postpone stores the back-off before the next run.
 func (tx *Tx) postpone(ctx context.Context, v Verdict, retryAfter time.Duration, jitter float64) error {
 	var retry time.Time
 	if retryAfter > 0 {

@@ -14,45 +14,55 @@ import (
 )
 
 const (
-	// flusherPatience is how much of its life a flusher may spend waiting for a back-off to
-	// end, so that the last command of an outage is delivered without another one.
+	// flusherPatience is how much of its life a flusher may spend waiting for a back-off to end: the
+	// last command of an outage is then delivered without another command.
 	flusherPatience = 8 * time.Second
-	// lockPatience is how long a flusher waits for the one at work, which may lack what a held message
-	// needs. A command that asks whether one is at work holds the lock for a moment, too.
+	// lockPatience is how long a flusher waits for the one at work, which may lack the secrets of a held
+	// message. A command that asks whether one is at work holds the lock for a moment, too.
 	lockPatience = 2 * time.Second
-	// firstRound is how long a process that takes its flusher along waits for it.
+	// firstRound is how long a process whose end kills its flusher waits for the first round.
 	firstRound = time.Second
 )
 
-// hasMain tells whether Main was called: only then does a copy of this program deliver. It is the
-// process's, as main is.
+// hasMain reports whether Main was called: only then does a copy of this program deliver. It belongs to
+// the process, as main does.
 var hasMain atomic.Bool
 
-// pathVariable hands over the database's path, so that a flusher need not work it out again.
-const pathVariable = marker + "_DATABASE"
+const (
+	// pathVariable holds the path of the database: with it a flusher does not work it out again.
+	pathVariable = marker + "_DATABASE"
+	// aloneVariable tells a flusher that it ends with the process that waits for it: it does not linger,
+	// because the next command starts its own.
+	aloneVariable = marker + "_ALONE"
+)
 
-// environmentOfAll are the variables that every flusher needs beside the ordinary ones: how to get to
-// the server.
-var environmentOfAll = [...]string{
+// networkVariables are what every flusher needs beside the ordinary variables: how to reach the server.
+var networkVariables = [...]string{
 	"DO_NOT_TRACK", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
 	"SSL_CERT_FILE", "SSL_CERT_DIR",
 }
 
-// due tells whether a flusher is to be started for what tx has added, if none is at work. For a held
-// message one is started all the same and waits for the one at work, because only it has the secrets
-// that decide the message; that one was started is noted, so that a crowd does not start a crowd.
-func (o *Outbox) due(ctx context.Context, tx *Tx) (bool, error) {
-	if tx.added == 0 || o.cfg.Sink == nil || o.cfg.Sink.Check() != nil ||
-		tx.schedule.Waiting(tx.now) || tx.schedule.Next(tx.now).Sub(tx.now) > flusherPatience {
-		return false, nil
+// checkSink returns a *Delay when nothing can be sent, whatever the queue holds.
+func (o *Outbox) checkSink() error {
+	if o.cfg.Sink == nil {
+		return &Delay{Reason: "no sink takes the messages", Code: CodeNoKey}
 	}
-	if !tx.heldOne {
-		return true, nil
+	err := o.cfg.Sink.Check()
+	if err == nil {
+		return nil
 	}
-	return true, tx.setWaiting(ctx, tx.now.Add(lockPatience))
+	if unusable, ok := errors.AsType[*Unusable](err); ok {
+		return &Delay{Code: unusable.Code, Reason: unusable.Reason}
+	}
+	return &Delay{Code: CodeAddress, Reason: err.Error()}
 }
 
-// setWaiting notes until when a flusher that was started has gone to work.
+// isDue reports whether a flusher that is started now would find something to do soon.
+func (o *Outbox) isDue(tx *Tx) bool {
+	return o.checkSink() == nil && !tx.schedule.Waiting(tx.now) && tx.schedule.Next(tx.now).Sub(tx.now) <= flusherPatience
+}
+
+// setWaiting stores until when a flusher that was started will have begun its work.
 func (tx *Tx) setWaiting(ctx context.Context, until time.Time) error {
 	if _, err := tx.ExecContext(ctx, `UPDATE delivery SET waiting_until = ?`, millis(until)); err != nil {
 		return fmt.Errorf("note the flusher: %w", err)
@@ -65,8 +75,8 @@ func (o *Outbox) Flushing() bool { return store.IsLocked(o.flusherLock()) }
 
 func (o *Outbox) flusherLock() string { return o.cfg.Path + ".flusher.lock" }
 
-// AwaitFlusher waits until no flusher is at work, but not for longer than most, and tells whether
-// that came true. After Disable or Clear it is the end of a request that was under way.
+// AwaitFlusher waits until no flusher is at work, for as long as most, and reports whether there is none.
+// After Disable or Clear this means that no request is under way any more.
 func (o *Outbox) AwaitFlusher(ctx context.Context, most time.Duration) bool {
 	if !o.Flushing() {
 		return true
@@ -79,13 +89,13 @@ func (o *Outbox) AwaitFlusher(ctx context.Context, most time.Duration) bool {
 	return true
 }
 
-// noFlusherLock says why the flusher's lock cannot be used.
-func (o *Outbox) noFlusherLock(err error) error {
+// flusherLockError adds why the flusher's lock cannot be used.
+func (o *Outbox) flusherLockError(err error) error {
 	return fmt.Errorf("lock flusher: %w", errors.Join(store.FileTrouble(o.flusherLock(), err), err))
 }
 
-// startFlusher starts a flusher with the environment that it needs, the secrets only for a held
-// message. The wait that it returns ends with the flusher's first round.
+// startFlusher starts a flusher with the environment that it needs; the secrets are only for a held message.
+// The function that it returns waits for the flusher's first round where this process's end would kill it.
 func (o *Outbox) startFlusher(secrets bool) (wait func(context.Context), err error) {
 	if err := store.CreateFile(o.flusherLock()); err != nil {
 		return nil, err
@@ -95,7 +105,7 @@ func (o *Outbox) startFlusher(secrets bool) (wait func(context.Context), err err
 		return nil, err
 	}
 	switch {
-	case os.Getenv(marker) != "": // whoever sets it wants none, as a test does
+	case os.Getenv(marker) != "": // a user or a test that sets it wants no flusher
 		return nil, ErrNoMain
 	case o.cfg.Start != nil:
 		return func(context.Context) {}, o.cfg.Start(marker, environment)
@@ -109,10 +119,6 @@ func (o *Outbox) startFlusher(secrets bool) (wait func(context.Context), err err
 	}
 }
 
-// aloneVariable tells a flusher that it ends with the process that waits for it: it does not linger,
-// because the next command starts its own.
-const aloneVariable = marker + "_ALONE"
-
 func awaitFirst(ctx context.Context, done <-chan struct{}) {
 	timer := time.NewTimer(firstRound)
 	defer timer.Stop()
@@ -123,9 +129,9 @@ func awaitFirst(ctx context.Context, done <-chan struct{}) {
 	}
 }
 
-// environment returns what has a value of that which a flusher needs.
+// environment returns the variables that a flusher needs and that have a value.
 func (o *Outbox) environment(secrets bool) ([]string, error) {
-	names := slices.Concat(environmentOfAll[:], o.cfg.Environment, o.cfg.Paths)
+	names := slices.Concat(networkVariables[:], o.cfg.Environment, o.cfg.Paths)
 	if secrets {
 		names = append(names, o.cfg.Secrets...)
 	}

@@ -18,9 +18,9 @@ func (o *Outbox) Enable(ctx context.Context) error {
 	})
 }
 
-// Disable switches tracking off and erases every message, so that what waits is never delivered,
-// not even after Enable. It returns how many were waiting. After an error tracking is off if the
-// file that says so could be made: that holds without the database.
+// Disable switches tracking off and erases every message, so that pending ones are never delivered, not
+// even after Enable. It returns how many were pending. After an error, tracking is off if the switch's file
+// could be made: that needs no database.
 func (o *Outbox) Disable(ctx context.Context) (erased int, err error) {
 	err = o.store.Locked(ctx, func() error {
 		if err := o.markOff(); err != nil {
@@ -32,12 +32,12 @@ func (o *Outbox) Disable(ctx context.Context) (erased int, err error) {
 	return erased, err
 }
 
-// Clear erases every message and returns how many were waiting. also, when not nil, changes
-// tables of the caller's in the same transaction.
+// Clear erases every message and returns how many were pending. also, when not nil, changes tables of the
+// caller's in the same transaction.
 //
-// It overwrites what it deletes with zeros (secure_delete) and gives all pages and the WAL back, so
-// that the messages are gone from the disk as far as SQLite can see to it. Damaged databases that were
-// set aside go, too.
+// It overwrites what it deletes with zeros (secure_delete), returns all free pages and truncates the WAL, so
+// that the messages are gone from the disk as far as SQLite can ensure. Damaged databases that were set
+// aside are deleted, too.
 func (o *Outbox) Clear(ctx context.Context, also func(tx *Tx) error) (erased int, err error) {
 	var tx *Tx
 	var trouble error
@@ -59,7 +59,7 @@ func (o *Outbox) Clear(ctx context.Context, also func(tx *Tx) error) (erased int
 	return erased, errors.Join(err, trouble)
 }
 
-// Forget is Clear, and has InstallID make another id.
+// Forget is Clear, and InstallID makes a new id afterwards.
 func (o *Outbox) Forget(ctx context.Context, also func(tx *Tx) error) (erased int, err error) {
 	return o.Clear(ctx, func(tx *Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE delivery SET install_id = NULL`); err != nil {

@@ -12,22 +12,22 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/machine"
 )
 
-// Tx is a transaction of the queue and of the embedder's tables. It ends with the function that it
-// is given to: an error undoes everything.
+// Tx is a transaction of the queue and of the embedder's tables. It ends when the function returns that it
+// was given to: an error undoes everything.
 type Tx struct {
 	*sql.Tx
 	now      time.Time // one for the whole transaction
 	newUUID  func() string
-	mayAdd   bool // what the environment and the switch say
+	mayAdd   bool // by the environment and the switch
 	consent  Consent
 	schedule Schedule
-	machines string // that the database is at home on, see arrive
-	// housekept is since when the clock has gone on without a jump, see steady.
+	machines string // the list of those that the database knows, see arrive
+	// housekept is since when the clock has advanced without a jump, see steady.
 	housekept sql.NullInt64
 
-	added   int
-	heldOne bool // one of them is held
-	after   []func() error
+	added     int
+	addedHeld bool // one of them is held
+	after     []func() error
 }
 
 // Consent is whether usage may be recorded and sent, by what Enable and Disable left.
@@ -36,7 +36,7 @@ type Consent struct {
 	Since time.Time // of Disable, or of the first message; zero while nothing was recorded
 }
 
-// read fetches in one statement what each transaction needs.
+// read reads in one statement what every transaction needs.
 func (tx *Tx) read(ctx context.Context) error {
 	var since, failing, notBefore, retryAfter, waiting, success sql.NullInt64
 	s := &tx.schedule
@@ -58,25 +58,24 @@ func (tx *Tx) read(ctx context.Context) error {
 	return nil
 }
 
-// Commit changes nothing and returns an error, see Tx.
+// Commit is disabled: the transaction ends when its function returns.
 func (tx *Tx) Commit() error { return errNotYours }
 
-// Rollback changes nothing and returns an error, see Tx.
+// Rollback is disabled: return an error from the function instead.
 func (tx *Tx) Rollback() error { return errNotYours }
 
-// Now returns the time of the transaction, one for all that is written in it.
+// Now returns the time of the transaction: everything that is written in it has the same.
 func (tx *Tx) Now() time.Time { return tx.now }
 
-// Consent returns whether usage may be recorded, by what Enable and Disable left. The
-// environment's word is not part of it.
+// Consent returns whether usage may be recorded according to Enable and Disable, without regard to the
+// environment.
 func (tx *Tx) Consent() Consent { return tx.consent }
 
 // Schedule returns when the next delivery may begin, and why not earlier.
 func (tx *Tx) Schedule() Schedule { return tx.schedule }
 
-// AfterCommit runs fn once the transaction is committed, with the write lock still held: what it
-// does outside the database, such as exporting a file, happens in the order of the commits. Its
-// error does not undo anything.
+// AfterCommit runs fn after the commit, with the write lock still held: what fn does outside the database,
+// such as exporting a file, happens in the order of the commits. Its error undoes nothing.
 func (tx *Tx) AfterCommit(fn func() error) { tx.after = append(tx.after, fn) }
 
 // committed runs what AfterCommit was given.
@@ -112,14 +111,14 @@ func fromMillis(ms sql.NullInt64) time.Time {
 
 const (
 	maxMachines = 50
-	// seenAgain is how long a machine is not noted again: most transactions write nothing here.
+	// seenAgain is for how long a machine is not stored again: most transactions write nothing here.
 	seenAgain = 24 * time.Hour
 )
 
-// arrive makes the machine with this id one of those that the database is at home on, and tells
-// whether it has come from another one, with a home directory that was copied: then it is a twin, and
-// the other one may decide what both hold otherwise. Machines that share one home are all known. A
-// home that was copied onto a machine that it knows cannot be told from one that is shared.
+// arrive adds the machine with this id to those that the database knows, and reports whether the database
+// came from another one, in a copied home: then there are two of it, and what both hold may be decided
+// differently. Machines that share a home are all known. A home that was copied onto a machine that it
+// knows looks like a shared one.
 func (tx *Tx) arrive(ctx context.Context, id string) (moved bool, err error) {
 	known := strings.Fields(tx.machines) // mark, time, mark, time ...
 	for i := 0; i+1 < len(known); i += 2 {
