@@ -88,7 +88,6 @@ const (
 	CodeRetryAfter    = "retry_after"    // the server asks to be left alone for a while
 	CodeServer        = "server"         // the server has a fault of its own (HTTP 408, 5xx)
 	CodeRefused       = "refused"        // the server will never take this request
-	CodeTooLarge      = "too_large"      // the server does not take that much at once (HTTP 413)
 	CodeTimeUp        = "time_up"        // the run's own time is up; no sink says so
 	CodeSink          = "sink"           // the sink breaks its own rules; no sink says so
 )

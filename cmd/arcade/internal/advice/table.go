@@ -41,7 +41,6 @@ func Table() []Family {
 			{outbox.CodeTimeout, "{server} does not answer in time", plain, nil},
 			{outbox.CodeBroken, "the connection to {server} breaks before the answer is complete", shows, nil},
 			{outbox.CodeServer, "{server} has trouble of its own", shows, nil},
-			{outbox.CodeTooLarge, "{server} does not take that much at once", shows, nil},
 			{outbox.CodeQuota, "{server}'s quota is used up", plain, nil},
 			{outbox.CodeRetryAfter, "{server} asks to be left alone for a while", shows, nil},
 		}},

@@ -197,7 +197,6 @@ func TestEveryAdviceIsMetSomewhere(t *testing.T) {
 		"certificate":         "the tests of outbox/httpsend have such a server",
 		"no_process":          "TestStatusTellsOfAFlusherThatCouldNotBeStarted meets it",
 		"time_up":             "TestFlushShowsThatItWaitsForTheFirstAnswer meets it",
-		"too_large":           "a run that is cut short while it halves meets it",
 		"sink":                "the tests of outbox have such sinks",
 		"unreadable_database": "the fire room's disks fail for no reason",
 	}
