@@ -11,11 +11,8 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
-// width is what a terminal shows in a line, in columns.
-const width = 80
-
-// printer writes lines of at most 80 columns, one at a time, whoever calls it. A reader that
-// has gone away is no reason to stop serving, so errors of writing are ignored.
+// printer writes line by line, for several goroutines. A reader that has gone away is no reason to stop
+// serving, so errors of writing are ignored.
 type printer struct {
 	mu  sync.Mutex
 	out io.Writer
@@ -59,7 +56,7 @@ func (p *printer) message(c outboxtest.Commit) {
 		head(event, 23), head(command, 12), tail(c.DistinctID, 9), tail(c.UUID, 12))
 }
 
-// request prints what was not simply accepted.
+// request prints a request that was not accepted as usual.
 func (p *printer) request(r outboxtest.Request) {
 	fault := r.Fault != "" && r.Refusal == ""
 	if !fault && r.Refusal == "" {
@@ -73,10 +70,10 @@ func (p *printer) request(r outboxtest.Request) {
 	if fault {
 		why = "fault " + string(r.Fault)
 	}
-	p.wrap(fmt.Sprintf("request %d: %s, %d kept, %s: %s", r.Number, count(r.Events, "message"), r.Committed, said, why))
+	p.sentence(fmt.Sprintf("request %d: %s, %d kept, %s: %s", r.Number, count(r.Events, "message"), r.Committed, said, why))
 }
 
-// happened prints what the server tells.
+// happened prints an event of the server.
 func (p *printer) happened(what any) {
 	switch what := what.(type) {
 	case outboxtest.Commit:
@@ -84,31 +81,21 @@ func (p *printer) happened(what any) {
 	case outboxtest.Request:
 		p.request(what)
 	case string:
-		p.wrap("VIOLATION: " + what)
+		p.sentence("VIOLATION: " + what)
 	}
 }
 
 // Write is for the log of package net/http.
 func (p *printer) Write(line []byte) (int, error) {
-	p.wrap("connection failed: " + string(line))
+	p.sentence("connection failed: " + string(line))
 	return len(line), nil
 }
 
-// wrap prints a sentence in as many lines as it needs, all but the first one indented.
-func (p *printer) wrap(sentence string) {
-	const indent = "    "
+// sentence prints one, without what would control the terminal.
+func (p *printer) sentence(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	line, space := "", ""
-	for _, word := range strings.Fields(visible(sentence)) {
-		word = head(word, width-len(indent))
-		if line != "" && len([]rune(line+space+word)) > width {
-			p.line("%s", line)
-			line, space = indent, ""
-		}
-		line, space = line+space+word, " "
-	}
-	p.line("%s", line)
+	p.line("%s", visible(strings.TrimSpace(text)))
 }
 
 // summary prints the last line.
