@@ -150,7 +150,7 @@ func TestTheBatchSizeFollowsWhatTheServerTakes(t *testing.T) {
 	limit := func(most int) func(outbox.Request) outbox.Answer { // a server that takes no more at once
 		return func(r outbox.Request) outbox.Answer {
 			if len(r.Messages) > most {
-				return fewer(outbox.CodeTooLarge)
+				return fewer(outbox.CodeRefused)
 			}
 			return all(accepted)
 		}
@@ -183,7 +183,7 @@ func TestTheBatchSizeIsKeptForTheNextFlusherAndForItsEndpointAlone(t *testing.T)
 	b.addEvents(400)
 	s := &scripted{endpoint: "here", answer: func(r outbox.Request) outbox.Answer {
 		if len(r.Messages) > 100 {
-			return fewer(outbox.CodeTooLarge)
+			return fewer(outbox.CodeRefused)
 		}
 		return all(again)
 	}}
@@ -497,7 +497,7 @@ func TestAWriteThatFailsInARoundUndoesItAndIsTold(t *testing.T) {
 		"a death":         {`UPDATE OF state ON messages WHEN NEW.state = 'dead'`, each(func(int) outbox.Verdict { return refused })},
 		"the success":     {`UPDATE OF last_success_at ON delivery`, func(outbox.Request) outbox.Answer { return all(accepted) }},
 		"the back-off":    {`UPDATE OF not_before ON delivery`, func(outbox.Request) outbox.Answer { return all(again) }},
-		"the batch size":  {`UPDATE OF batch_size ON delivery`, func(outbox.Request) outbox.Answer { return fewer(outbox.CodeTooLarge) }},
+		"the batch size":  {`UPDATE OF batch_size ON delivery`, func(outbox.Request) outbox.Answer { return fewer(outbox.CodeRefused) }},
 		"a lone refusal":  {`UPDATE OF refused_alone ON messages`, func(outbox.Request) outbox.Answer { return fewer(outbox.CodeRefused) }},
 		"old receipts":    {`DELETE ON messages WHEN OLD.state = 'delivered'`, each(func(int) outbox.Verdict { return accepted })},
 		"the dead's cap":  {`UPDATE OF dropped ON delivery`, each(func(int) outbox.Verdict { return refused })},
