@@ -17,7 +17,7 @@ ACTIONLINT  = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 VULNCHECK   = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 GORELEASER  = github.com/goreleaser/goreleaser/v2@v2.16.0
 
-.PHONY: help build test torture lint vuln bench bench-process fuzz demo pictures man notices completions cross release-check snapshot release clean
+.PHONY: help build test torture lint vuln bench bench-process fuzz mutate demo pictures man notices completions cross release-check snapshot release clean
 
 build: ## the two programs, in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/arcade ./cmd/sink
@@ -74,6 +74,11 @@ fuzz: ## each fuzz target for FUZZTIME
 	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package || exit 1; \
 	  done; \
 	done
+
+PACKAGE ?= ./secrets
+N       ?= 40
+mutate: ## N places of PACKAGE changed, one at a time: which changes do its own tests not see? SEED=n for others
+	$(GO) run ./.ci/mutate -package $(PACKAGE) -n $(N) -seed $(or $(SEED),1)
 
 demo: build ## the story of an offline laptop, told by the real programs
 	@.ci/demo
