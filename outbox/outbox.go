@@ -95,7 +95,8 @@ type Config struct {
 	// stops or kills the process. Nil means not at all.
 	Point func(name string)
 
-	existing bool // never create anything: for a flusher, which only finds
+	existing bool   // never create anything: for a flusher, which only finds
+	driver   string // for testing, see store.Config
 }
 
 // Override is what the environment says about tracking, which beats Enable and Disable.
@@ -144,7 +145,7 @@ func New(cfg Config) (*Outbox, error) {
 	}
 	o.store = store.New(store.Config{
 		Path: cfg.Path, Schemas: schemas, Existing: cfg.existing,
-		LockWait: cfg.LockWait, BusyWait: cfg.BusyWait, Point: cfg.Point,
+		LockWait: cfg.LockWait, BusyWait: cfg.BusyWait, Point: cfg.Point, Driver: cfg.driver,
 	})
 	return o, nil
 }
