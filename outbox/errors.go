@@ -31,6 +31,7 @@ var (
 	ErrDamaged      = store.ErrDamaged      // the next transaction sets it aside
 	ErrCopies       = store.ErrCopies       // an ErrDamaged that is not set aside: three copies are kept already
 	ErrFull         = store.ErrFull         // the disk
+	ErrDescriptors  = store.ErrDescriptors  // too few files can be opened
 	ErrReadOnly     = store.ErrReadOnly     // the disk
 	ErrPermission   = store.ErrPermission   // as *PermissionError
 	ErrNotDirectory = store.ErrNotDirectory // what should hold the database

@@ -236,6 +236,10 @@ func (o *Outbox) Check(ctx context.Context) error {
 	return nil
 }
 
+// CheckDescriptors returns ErrDescriptors where Record would. A program asks before it uses a timer of its own for Record's sake:
+// where no descriptors are left for a process's first timer, Go ends the process.
+func CheckDescriptors() error { return store.CheckDescriptors() }
+
 // FileTrouble returns why a file of the embedder's, beside the database, cannot be used, given the system's
 // error: ErrFull, ErrReadOnly, ErrNotDirectory, ErrNotFile, a *PermissionError, or nil when it is none of these.
 func FileTrouble(path string, err error) error { return store.FileTrouble(path, err) }

@@ -27,6 +27,7 @@ func Cause(err error) error {
 		signs []error
 	}{
 		{ErrFull, append([]error{ErrFull, syscall.ENOSPC}, fullSigns()...)},
+		{ErrDescriptors, []error{ErrDescriptors, syscall.EMFILE, syscall.ENFILE}},
 		{ErrReadOnly, []error{ErrReadOnly, syscall.EROFS}},
 		{ErrNotDirectory, append([]error{ErrNotDirectory}, notDirectorySigns()...)},
 		{ErrDangling, []error{ErrDangling, syscall.ELOOP}},

@@ -26,6 +26,8 @@ var (
 	ErrLocked = errors.New("locked by another process")
 	// ErrFull means that there is no room on the disk or in the quota, not even for an empty file.
 	ErrFull = errors.New("the disk is full")
+	// ErrDescriptors means that this process, or the system, cannot open as many files as are needed.
+	ErrDescriptors = errors.New("too few files can be opened")
 	// ErrReadOnly means that the file system is read-only.
 	ErrReadOnly = errors.New("the disk is read-only")
 	// ErrPermission means that this user may not do it; see PermissionError.

@@ -105,9 +105,27 @@ func makeOne(path string) error {
 // noteLimit bounds a file of notes, in bytes: a disk that stays full is not filled by them.
 const noteLimit = 64 << 10
 
+const (
+	// enoughDescriptors is what a command opens at once at most to record and to start a flusher: 16 were seen, those of Go's poller
+	// counted.
+	enoughDescriptors = 20
+	noteDescriptors   = 3 // the file's, and the poller's
+)
+
+// CheckDescriptors returns ErrDescriptors where a command would run out of them.
+func CheckDescriptors() error {
+	if !hasDescriptors(enoughDescriptors) {
+		return ErrDescriptors
+	}
+	return nil
+}
+
 // AddNote adds a line to a file of notes beside the database, which it makes if need be: empty where there is no room for
 // more. What is a link at the name, or has another name, is replaced: what that leads to is not ours. Nothing comes of a failure.
 func AddNote(path, line string) {
+	if !hasDescriptors(noteDescriptors) {
+		return
+	}
 	if info, err := os.Lstat(path); err == nil && (!info.Mode().IsRegular() || hasOtherNames(info)) && os.Remove(path) != nil {
 		return
 	}

@@ -65,6 +65,11 @@ func (s *Store) Locked(ctx context.Context, fn func() error) (err error) {
 	if nested {
 		return fn()
 	}
+	if s.db == nil {
+		if err := CheckDescriptors(); err != nil {
+			return err
+		}
+	}
 	lock, err := s.lock(ctx)
 	if err != nil && !errors.Is(err, ErrLocked) {
 		return explain(s.cfg.Path, "lock the database", err)
@@ -269,6 +274,9 @@ func (s *Store) explain(doing string, err error) error {
 // have to migrate it first. Like Write's, the function is run up to three times.
 func (s *Store) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	const doing = "look at the database"
+	if err := CheckDescriptors(); err != nil {
+		return err
+	}
 	file, err := look(s.cfg.Path)
 	if err == nil && file == nil {
 		return ErrNone

@@ -94,6 +94,9 @@ func Table() []Family {
 		{"free_space", "Free some space: until then nothing is recorded or delivered. What waits is kept.", []Reason{
 			{"disk_full", "the disk is full", plain, outbox.ErrFull},
 		}},
+		{"raise_limit", "Raise the limit with 'ulimit -n', or close what is open.", []Reason{
+			{"descriptors", "too few files can be opened", plain, outbox.ErrDescriptors},
+		}},
 		{"make_writable", "Make it writable, or set ARCADE_WORK_DIR to a directory that is.", []Reason{
 			{"read_only", "the disk is read-only", plain, outbox.ErrReadOnly},
 		}},
