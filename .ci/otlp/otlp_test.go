@@ -15,7 +15,7 @@ func TestACollectorUnderstandsTheExamplesBody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var data logs.LogsData // an export request has the same fields, and needs gRPC
+	var data logs.LogsData                                   // an export request has the same fields, and needs gRPC
 	if err := protojson.Unmarshal(body, &data); err != nil { // an unknown field or a wrong type is an error
 		t.Fatalf("a collector refuses the body: %v", err)
 	}

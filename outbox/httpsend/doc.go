@@ -5,10 +5,9 @@
 //	encoder := httpsend.Encoder{Open: "[", Close: "]", Append: appendMessage}
 //	client := httpsend.Client{URL: address.Public, Wrong: wrong, Transport: httpsend.Transport(nil), Success: isKept}
 //
-// Its methods hand over to theirs: Encode and Wire to the encoder, Send to the client, Endpoint returns
-// address.Public, Check returns wrong. The example is a whole sink. One that differs from
-// [github.com/ArcadeAI/arcade-cli/outbox/httpsink] in the form of a body alone needs none of this: that
-// package takes an Encoder.
+// Its methods hand over to theirs: Encode and Wire to the encoder, Send to the client; Endpoint returns
+// address.Public, Check returns wrong. Package [github.com/ArcadeAI/arcade-cli/outbox/httpsink] is such a sink, in
+// 100 lines. A sink that differs from it in the form of a body alone gives it an Encoder.
 //
 // A status alone proves nothing. Hotel networks answer 200 with a page of theirs, and a web server answers
 // a request that it does not understand with 400 and a page. So a page never counts as the server's word,

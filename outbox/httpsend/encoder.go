@@ -90,8 +90,5 @@ func (e *Encoder) append(wire []byte, m outbox.Message, index int) ([]byte, erro
 
 // Wire is [outbox.Sink].Wire.
 func (e *Encoder) Wire(m outbox.Message) (json.RawMessage, error) {
-	if m.DistinctID == "" {
-		m.DistinctID = m.AnonID
-	}
 	return e.append(nil, m, 0)
 }
