@@ -46,12 +46,13 @@ torture: ## the promises under fire, with the race detector and in the long form
 	ARCADE_TORTURE_ROUNDS=$(ROUNDS) ARCADE_TORTURE_SEED=$(SEED) \
 	  $(GO) test -count=1 -timeout 15m -run 'TortureCrowd|TortureRandom' -v $(ROOMS)/fire
 
-lint: ## format, vet, staticcheck, workflows
+lint: ## format, vet, staticcheck, workflows, and what others have defined
 	@unformatted=$$(gofmt -l .ci cmd outbox identity secrets migrations); \
 	  if [ -n "$$unformatted" ]; then echo "not gofmt-ed: $$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) run $(ACTIONLINT)
+	cd .ci/otlp && $(GO) test ./... # OpenTelemetry's types, in a module of its own
 
 vuln: ## what is known about the dependencies (asks the Go vulnerability database)
 	$(GO) run $(VULNCHECK) ./...

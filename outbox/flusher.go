@@ -56,7 +56,7 @@ func deliverDetached(config func() (Config, error)) error {
 	}
 	cfg.existing, cfg.Path = true, path
 	o, err := New(cfg)
-	if err != nil || o.cfg.Consent == Withdrawn {
+	if err != nil || o.cfg.Consent == ForceOff {
 		return err
 	}
 	// A machine that shuts down sends SIGTERM first: an answer that has come is still stored.

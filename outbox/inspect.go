@@ -13,9 +13,11 @@ type Counts struct {
 	Pending   int
 	Delivered int // receipts still kept, not all there ever were
 	Dead      int
-	Held      int // of the pending ones, aliases that wait for their distinct id
 	Dropped   int // by the caps, ever
 	Erased    int // by the user, ever
+	// HeldAliases are the pending aliases without a distinct id. No flusher sends them; a held event goes
+	// out as its anon id.
+	HeldAliases int
 }
 
 // Filter selects messages to look at. The zero Filter selects all.
@@ -34,7 +36,7 @@ func (tx *Tx) Counts(ctx context.Context) (c Counts, err error) {
 		       (SELECT count(*) FROM messages WHERE state = 'dead'),
 		       (SELECT count(*) FROM messages WHERE distinct_id IS NULL AND kind = 'alias'),
 		       dropped, erased FROM delivery`).
-		Scan(&c.Pending, &c.Delivered, &c.Dead, &c.Held, &c.Dropped, &c.Erased)
+		Scan(&c.Pending, &c.Delivered, &c.Dead, &c.HeldAliases, &c.Dropped, &c.Erased)
 	if err != nil {
 		return Counts{}, fmt.Errorf("count messages: %w", err)
 	}

@@ -14,8 +14,8 @@
 // properties of its own when it sends.) Messages leave in the order in which they were added,
 // one request in flight; one that the server tells to come again, or that was retried, comes later.
 //
-// A message leaves the queue when the sink has a receipt for it, when the server has refused it
-// for good (it then stays visible as dead), by a cap (it is then counted), or by the user's hand.
+// A message leaves the queue when the sink has a receipt for it, when the server has refused it for good (it
+// then stays visible as dead), by a cap (it is then counted), or by the user's hand.
 package outbox
 
 import (
@@ -40,36 +40,36 @@ import (
 
 // Config says where an Outbox lives and where its messages go. Only Path is needed.
 type Config struct {
-	// Path is the database. Its side files lie beside it. A relative path means one below the
-	// working directory, as it is when New is called.
+	// Path is the database, a file of the outbox's own; side files lie beside it. A relative path is below
+	// the working directory in which New is called.
 	Path string
 	// Sink takes the messages. With nil they are kept and not sent.
 	Sink Sink
-	// Tables are the migrations of the embedder's own tables: SQL files 0001_NAME.sql, 0002_NAME.sql
-	// and so on, at the top of the file system. They live in the same database, so that Record
-	// changes them and adds messages in one transaction. With nil there are none.
+	// Tables are the migrations of the embedder's tables: SQL files 0001_NAME.sql, 0002_NAME.sql and so on,
+	// at the top of the file system. They are in the same database, so that Record changes them and adds
+	// messages in one transaction. Nil means none.
 	Tables fs.FS
-	// Environment names the variables that the flusher's process needs, such as those that
-	// config, the function given to Main, reads. It always gets those of the home directory,
-	// of proxies and of certificates, and DO_NOT_TRACK. Values travel through a pipe.
+	// Environment names the variables that the flusher's process needs, such as those that config, the
+	// function given to Main, reads. It always gets those of the home directory, of proxies and of
+	// certificates, and DO_NOT_TRACK. Values travel through a pipe.
 	Environment []string
-	// Paths names more of them, which hold a path. It is made absolute: the flusher works in
+	// Paths names more variables, which hold a path. It is made absolute, because the flusher works in
 	// another directory.
 	Paths []string
-	// Secrets names more variables, which are handed over only when what was just added is held:
-	// what Resolve asks with.
+	// Secrets names more variables, with which Resolve asks. They are handed over only when a message that
+	// was just added is held.
 	Secrets []string
-	// Consent is what the user's environment says about tracking, if it says anything.
+	// Consent is what a variable of the embedder's says about tracking.
 	Consent Override
 
-	// Resolve is asked, by a flusher, to decide messages that are held under names, before any
-	// of them is sent: with Update and Tx.Decide. It is asked about a name once in a flusher's
-	// life. A held message that it leaves goes out as its anon id; a held alias waits.
+	// Resolve decides, in a flusher and before anything is sent, the messages that are held under names:
+	// with Update and Tx.Decide. A flusher calls it once for each name. A held message that it leaves goes
+	// out as its anon id; a held alias waits.
 	Resolve func(ctx context.Context, o *Outbox, names []string) error
-	// Released is told, in the deciding transaction, the anon id that held messages go out as.
+	// Released is called in the transaction that lets held messages go out as their anon id.
 	Released func(ctx context.Context, tx *Tx, anonID string) error
-	// Moved is told, before anything else happens in the transaction, that the database has
-	// come from another machine. What was held is decided by then.
+	// Moved is called first in a transaction when the database has come from another machine. What was held
+	// is decided by then.
 	Moved func(ctx context.Context, tx *Tx) error
 
 	// Log, when not nil, is told how each delivery in the background has ended.
@@ -80,37 +80,38 @@ type Config struct {
 	// NewUUID makes the uuid of a message that has none. Nil means version 7, whose order in
 	// time keeps the index small.
 	NewUUID func() string
-	// Jitter returns a random number in [0, 1), by which a back-off differs from machine to
-	// machine. Nil means math/rand.
+	// Jitter returns a random number in [0, 1), by which back-offs differ between machines. Nil means
+	// math/rand.
 	Jitter func() float64
-	// LockWait bounds the wait for the write lock; afterwards SQLite's own locking decides.
-	// BusyWait bounds that. Zero means five seconds and one.
+	// LockWait bounds the wait for the write lock, BusyWait that for SQLite's own. Zero means five seconds
+	// and one.
 	LockWait, BusyWait time.Duration
 	// Start starts the flusher's process: the variable marker tells it what it is, environment is
 	// what it needs. Nil means detach.Start, and where the end of this process would take the flusher
 	// along (it is a container's first process, or a child of it) a wait for its first round, one
 	// second at most. A process that has not called Main, such as a test's, starts none.
 	Start func(marker string, environment []string) error
-	// Point, for testing, is called at the named points of the package's work, where a test
-	// stops or kills the process. Nil means not at all.
+	// Point, for testing, is called at the named points of the package's work, where a test stops or kills
+	// the process.
 	Point func(name string)
 
 	existing bool   // never create anything: for a flusher, which only finds
 	driver   string // for testing, see store.Config
 }
 
-// Override is what the environment says about tracking, which beats Enable and Disable.
+// Override is what the user's environment says about tracking. It beats Enable and Disable.
 type Override int
 
-// The environment's words on tracking.
+// What the environment says. Without an override DO_NOT_TRACK counts, and then the switch: what Enable or
+// Disable left.
 const (
-	Stored    Override = iota // nothing: what Enable or Disable left counts, and DO_NOT_TRACK
-	Granted                   // on
-	Withdrawn                 // off
+	NoOverride Override = iota
+	ForceOn
+	ForceOff
 )
 
-// marker is the variable that tells a process that it is a flusher. A subcommand would be the
-// embedder's to keep apart from flags and aliases.
+// marker is the variable that tells a process that it is a flusher. The embedder would have to keep a
+// subcommand apart from flags and aliases.
 const marker = "OUTBOX_FLUSHER"
 
 // Outbox is the queue in one database file. Any number of goroutines may use it, and any number
@@ -150,7 +151,7 @@ func New(cfg Config) (*Outbox, error) {
 	return o, nil
 }
 
-// keepSwitch makes the file of a switch that an earlier version has kept in the database.
+// keepSwitch makes the switch's file where an earlier version kept the switch in the database.
 func (o *Outbox) keepSwitch(ctx context.Context, tx *sql.Tx) error {
 	var off bool
 	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM consent WHERE NOT tracking)`).Scan(&off)
@@ -160,7 +161,7 @@ func (o *Outbox) keepSwitch(ctx context.Context, tx *sql.Tx) error {
 	return o.markOff()
 }
 
-// markOff makes the file that is the switch. It is synced: what comes next may erase what waits.
+// markOff makes the file that is the switch, and syncs it before what waits is erased.
 func (o *Outbox) markOff() error {
 	if err := store.CreateFile(o.offPath()); err != nil {
 		return err
@@ -182,8 +183,8 @@ func withDefaults(cfg Config) Config {
 	if cfg.Point == nil {
 		cfg.Point = func(string) {}
 	}
-	if cfg.Consent == Stored && asksNotToTrack(os.Getenv("DO_NOT_TRACK")) {
-		cfg.Consent = Withdrawn
+	if cfg.Consent == NoOverride && asksNotToTrack(os.Getenv("DO_NOT_TRACK")) {
+		cfg.Consent = ForceOff
 	}
 	return cfg
 }
@@ -204,8 +205,8 @@ func (o *Outbox) Path() string { return o.cfg.Path }
 // Close closes the database. The last process to close it moves the WAL into it.
 func (o *Outbox) Close() error { return o.store.Close() }
 
-// ConsentBeside is what Enable or Disable left, without a look into the database: off since Disable,
-// or on. The file that says so holds when the database is lost.
+// ConsentBeside is what Enable or Disable left, read from the file beside the database: off since Disable, or
+// on. It holds also when the database is lost.
 func (o *Outbox) ConsentBeside() Consent {
 	info, err := os.Lstat(o.offPath())
 	if err != nil {
@@ -216,20 +217,16 @@ func (o *Outbox) ConsentBeside() Consent {
 
 func (o *Outbox) offPath() string { return o.cfg.Path + ".off" }
 
-// isOff is consent, with the environment's word on it.
+// isOff reports whether the environment or the switch says off.
 func (o *Outbox) isOff() bool {
-	return o.cfg.Consent == Withdrawn || o.cfg.Consent == Stored && !o.ConsentBeside().On
+	return o.cfg.Consent == ForceOff || o.cfg.Consent == NoOverride && !o.ConsentBeside().On
 }
 
-// Wire returns a message exactly as it goes over the wire, without sending anything. A held one
-// appears as it would if it went out anonymously now. It returns an *Unsendable error for one
-// that can never be sent.
+// Wire returns a message exactly as it goes over the wire, and sends nothing. A held one appears as its anon
+// id's. The error is an *Unsendable for a message that can never be sent.
 func (o *Outbox) Wire(m Message) (json.RawMessage, error) {
 	if o.cfg.Sink == nil {
 		return nil, errors.New("outbox: no sink takes the messages: set Config.Sink")
 	}
-	if m.DistinctID == "" {
-		m.DistinctID = m.AnonID
-	}
-	return o.cfg.Sink.Wire(m)
+	return wire(o.cfg.Sink, m)
 }

@@ -24,17 +24,23 @@ const (
 	receiptAge  = 7 * 24 * time.Hour
 	// agedAtOnce bounds, in rows, what one run drops for its age, so that it takes milliseconds.
 	agedAtOnce = 5000
+	// longProperties, in bytes, are those for which Add asks the sink whether the message can be sent. Quoted and
+	// escaped they may get six times as long; the smallest limit of a service in the field is 32 kB.
+	longProperties = 4 << 10
 )
 
-// Add adds a message, with what it left out filled in. An alias for an anon id that has one already
-// is ignored: one anon id is aliased once. A uuid that the queue has already is an error. Adding to
-// a full queue drops its oldest events and counts them. It returns ErrOff when tracking is off, and
-// an error that says what is wrong with a message that could never be sent.
+// Add adds a message, and fills in what it leaves out. An alias for an anon id that has one already is
+// ignored: one anon id is aliased once. A uuid that the queue has already is an error. A full queue drops its
+// oldest events and counts them. It returns ErrOff when tracking is off, and an error that says what is wrong
+// with a message that could never be sent, also when only the sink knows that (an *Unsendable).
 func (tx *Tx) Add(ctx context.Context, m Message) error {
 	if !tx.mayAdd {
 		return ErrOff
 	}
 	m, err := m.complete(tx.now, tx.newUUID)
+	if err == nil && tx.sink != nil && len(m.Properties) > longProperties {
+		_, err = wire(tx.sink, m)
+	}
 	if err != nil {
 		return fmt.Errorf("add message: %w", err)
 	}
@@ -72,7 +78,7 @@ func (tx *Tx) InstallID(ctx context.Context) (id string, err error) {
 	return id, nil
 }
 
-// Held selects messages whose distinct id is not known yet. Empty fields match all.
+// Held selects held messages: those whose distinct id is not known yet. Empty fields match all.
 type Held struct {
 	Kind   Kind
 	AnonID string
@@ -87,8 +93,7 @@ func (h Held) args() []any {
 	return []any{sql.Named("kind", h.Kind), sql.Named("anon", h.AnonID), sql.Named("hold", h.Hold)}
 }
 
-// Decide gives the selected messages their distinct id, for ever; an empty one makes each its own
-// anon id's.
+// Decide gives the selected messages their distinct id for ever, or with an empty one each its anon id.
 func (tx *Tx) Decide(ctx context.Context, h Held, distinctID string) error {
 	_, err := tx.ExecContext(ctx, `UPDATE messages SET distinct_id = coalesce(nullif(@distinct, ''), anon_id), hold = NULL`+where,
 		append(h.args(), sql.Named("distinct", distinctID))...)
@@ -98,7 +103,7 @@ func (tx *Tx) Decide(ctx context.Context, h Held, distinctID string) error {
 	return nil
 }
 
-// Withdraw deletes the selected messages; none of them was ever sent.
+// Withdraw deletes the selected messages, none of which was ever sent.
 func (tx *Tx) Withdraw(ctx context.Context, h Held) error {
 	if _, err := tx.ExecContext(ctx, `DELETE FROM messages`+where, h.args()...); err != nil {
 		return fmt.Errorf("withdraw messages: %w", err)
@@ -126,9 +131,9 @@ func (tx *Tx) Retry(ctx context.Context, ids []string) (retried int, err error) 
 	return int(n), nil
 }
 
-// dropOverflow makes room for the message that was just added as seq. As long as the oldest one that
-// waits is less than that many numbers behind, the queue cannot be full, and nothing is counted. A full queue
-// loses some events at once, so that most commands find room.
+// dropOverflow makes room for the message that was just added as seq. While the oldest pending one is fewer
+// than maxPending numbers behind, the queue cannot be full and is not counted. A full queue drops many events
+// at once, so that most commands find room.
 func (tx *Tx) dropOverflow(ctx context.Context, seq int64) error {
 	if seq <= maxPending {
 		return nil

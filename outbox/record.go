@@ -114,7 +114,7 @@ func (o *Outbox) begin(ctx context.Context, sqlTx *sql.Tx) (*Tx, error) {
 
 // beginView makes a transaction that changes nothing.
 func (o *Outbox) beginView(ctx context.Context, sqlTx *sql.Tx) (*Tx, error) {
-	tx := &Tx{Tx: sqlTx, now: o.cfg.Now(), newUUID: o.cfg.NewUUID, mayAdd: !o.isOff(), consent: o.ConsentBeside()}
+	tx := &Tx{Tx: sqlTx, now: o.cfg.Now(), newUUID: o.cfg.NewUUID, sink: o.cfg.Sink, mayAdd: !o.isOff(), consent: o.ConsentBeside()}
 	return tx, tx.read(ctx)
 }
 
@@ -153,9 +153,8 @@ func (tx *Tx) noteFirst(ctx context.Context) error {
 	return nil
 }
 
-// Update runs change in one transaction. Unlike Record it syncs nothing, starts no flusher and works
-// with tracking off. Messages are refused while tracking is off. Change may be run up to three times,
-// as by Record.
+// Update runs change in one transaction, and neither syncs it nor starts a flusher. It works with tracking
+// off, when Add returns ErrOff. Change may be run up to three times, as by Record.
 func (o *Outbox) Update(ctx context.Context, change func(tx *Tx) error) (err error) {
 	if change == nil {
 		return errNothing

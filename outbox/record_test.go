@@ -132,12 +132,12 @@ func TestDoNotTrackIsHeededUnlessTheProgramsOwnSwitchIsOn(t *testing.T) {
 		consent outbox.Override
 		want    error
 	}{
-		{"1", outbox.Stored, outbox.ErrOff},
-		{"yes", outbox.Stored, outbox.ErrOff},
-		{" OFF ", outbox.Stored, nil},
-		{"0", outbox.Stored, nil},
-		{"1", outbox.Granted, nil},
-		{"0", outbox.Withdrawn, outbox.ErrOff},
+		{"1", outbox.NoOverride, outbox.ErrOff},
+		{"yes", outbox.NoOverride, outbox.ErrOff},
+		{" OFF ", outbox.NoOverride, nil},
+		{"0", outbox.NoOverride, nil},
+		{"1", outbox.ForceOn, nil},
+		{"0", outbox.ForceOff, outbox.ErrOff},
 	} {
 		t.Setenv("DO_NOT_TRACK", test.value)
 		dir := t.TempDir()
@@ -377,5 +377,32 @@ func TestAFiftyFirstMachineTakesThePlaceOfTheOneLongestUnseen(t *testing.T) {
 	})
 	if all != 50 || others != 49 || oldest != 0 {
 		t.Errorf("%d machines are known, %d of the earlier 50 and %d of them the one longest unseen; want 50, 49 and 0", all, others, oldest)
+	}
+}
+
+func TestAMessageThatTheSinkCanNeverSendIsRefusedWhenItIsAdded(t *testing.T) {
+	b := newBench(t)
+	long := func(n int) outbox.Message {
+		return outbox.Message{Event: "ran", AnonID: "anon", Properties: fmt.Appendf(nil, `{"text":%q}`, strings.Repeat("x", n))}
+	}
+	if _, err := b.box.Record(t.Context(), adding(long(100_000))); err != nil {
+		t.Errorf("a message that PostHog takes: %v", err)
+	}
+	_, err := b.box.Record(t.Context(), adding(long(600_000)))
+	var unsendable *outbox.Unsendable
+	if !errors.As(err, &unsendable) {
+		t.Errorf("a message that no request carries: %v, want an Unsendable; it would wait, and be found dead later", err)
+	}
+	held := long(600_000)
+	held.Hold = "credential"
+	if _, err := b.box.Record(t.Context(), adding(held)); !errors.As(err, &unsendable) {
+		t.Errorf("a held one: %v, want an Unsendable", err)
+	}
+	if n := b.counts().Pending; n != 1 {
+		t.Errorf("%d messages wait, want the one that can be sent", n)
+	}
+	keeping := b.open(func(cfg *outbox.Config) { cfg.Sink = nil })
+	if _, err := keeping.Record(t.Context(), adding(long(600_000))); err != nil {
+		t.Errorf("without a sink, which could say so: %v", err)
 	}
 }

@@ -256,7 +256,7 @@ func (d *delivery) mayStart(ctx context.Context, tx *Tx) (stop error, err error)
 	d.timedOut = d.timedOut || tx.schedule.Failures > 0 && tx.schedule.LastCode == CodeTimeout
 	next := tx.schedule.Next(tx.now)
 	if d.manual {
-		next = tx.schedule.ServerHold(tx.now)
+		next = tx.schedule.ServerWait(tx.now)
 	}
 	if next.IsZero() {
 		if tx.schedule.WaitingUntil.IsZero() || d.manual {

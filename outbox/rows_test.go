@@ -47,7 +47,7 @@ func FuzzRowsFoundOnDisk(f *testing.F) {
 			t.Fatal(err)
 		}
 		neighbours := insertBetween(t, path, row)
-		server := outboxtest.New()
+		server := outboxtest.NewServer()
 		box, err := outbox.New(outbox.Config{Path: path, Sink: posthog.New(posthog.Config{
 			Host: "http://posthog.invalid", Key: "phc_test", Transport: direct{server},
 		})})

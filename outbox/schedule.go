@@ -33,8 +33,8 @@ func (s Schedule) Next(now time.Time) time.Time {
 	return next
 }
 
-// ServerHold is Next without our own back-off: Flush respects it.
-func (s Schedule) ServerHold(now time.Time) time.Time { return ahead(s.RetryAfter, now) }
+// ServerWait is Next without our own back-off, for Flush.
+func (s Schedule) ServerWait(now time.Time) time.Time { return ahead(s.RetryAfter, now) }
 
 // Waiting reports whether a flusher waits for a back-off to end, or for the flusher at work.
 func (s Schedule) Waiting(now time.Time) bool { return !ahead(s.WaitingUntil, now).IsZero() }

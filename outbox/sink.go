@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Sink puts messages on a wire. One goroutine at a time uses it.
+// Sink puts messages on a wire. One goroutine at a time calls Encode and Send; the other methods may be called
+// beside them.
 type Sink interface {
 	// Endpoint names where messages go, without secrets. What is learned about it (the batch size, a
 	// Memo, that it has accepted something) is kept under this name. It is "" when there is no such
@@ -22,9 +23,17 @@ type Sink interface {
 	// Send sends a request and judges the answer, at the latest when ctx ends. It has no time limit
 	// of its own.
 	Send(ctx context.Context, r Request) Answer
-	// Wire returns a message exactly as it goes over the wire. An undecided message is shown as it
-	// would go out if it was its anon id's. The error is an *Unsendable.
+	// Wire returns a message exactly as it goes over the wire. The error is an *Unsendable for one that can
+	// never be sent, such as one that is longer than the server takes.
 	Wire(m Message) (json.RawMessage, error)
+}
+
+// wire asks the sink for a message's wire form. A held one has that of its anon id.
+func wire(sink Sink, m Message) (json.RawMessage, error) {
+	if m.DistinctID == "" {
+		m.DistinctID = m.AnonID
+	}
+	return sink.Wire(m)
 }
 
 // Request is one request to a server.

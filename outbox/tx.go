@@ -18,6 +18,7 @@ type Tx struct {
 	*sql.Tx
 	now      time.Time // one for the whole transaction
 	newUUID  func() string
+	sink     Sink // or nil
 	mayAdd   bool // by the environment and the switch
 	consent  Consent
 	schedule Schedule

@@ -94,7 +94,7 @@ func TestTheEndOfADeliveryUnderWayCanBeWaitedFor(t *testing.T) {
 func TestWhatTheEnvironmentGrantsIsNotStoppedByDisable(t *testing.T) {
 	b := newBench(t)
 	b.disable()
-	granted := func(cfg *outbox.Config) { cfg.Consent = outbox.Granted }
+	granted := func(cfg *outbox.Config) { cfg.Consent = outbox.ForceOn }
 	box := b.open(granted)
 	if _, err := box.Record(context.Background(), adding(b.event(1))); err != nil {
 		t.Fatal(err)

@@ -122,7 +122,7 @@ func checkLoopback(address string) error {
 
 // serve listens until ctx is done and then sums up.
 func serve(ctx context.Context, o options, stdout, stderr io.Writer) int {
-	server := outboxtest.New()
+	server := outboxtest.NewServer()
 	server.SetFault(o.script.then, o.script.once...)
 	server.SetLatency(o.latency)
 	server.SetWithoutV1(o.old)

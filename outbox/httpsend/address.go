@@ -11,17 +11,14 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// Address is where a sink sends to, in the parts that may be shown and the one that may not.
+// Address is where a sink sends to.
 type Address struct {
-	// Public is the address without its query, in which services like to have a token.
-	Public string
-	// Query is what stands behind the question mark.
-	Query string
+	Public string // without the query: it may be shown
+	Query  string // behind the question mark, where services like to have a token
 }
 
 // ParseAddress reads the address of a web server. Blanks around it are ignored. The error is an
-// *outbox.Unusable with the example of a right one; it never quotes what was
-// read, which may hold a password.
+// *outbox.Unusable with the example of a right one. It never quotes the address, which may hold a password.
 func ParseAddress(text, example string) (Address, error) {
 	text = strings.TrimSpace(text)
 	u, err := url.Parse(text)

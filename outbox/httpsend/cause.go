@@ -9,18 +9,16 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// Cause is why a request did not get the answer of the server that it was meant for. Code is one of
-// outbox's, Reason what was seen beside that, in fixed words: an error's own text may hold a host, a path or a
-// proxy's password.
+// Cause is why a request got no answer from the server that it was meant for: one of outbox's codes, and
+// what was seen, in fixed words. An error's own text may hold a host, a path or a proxy's password.
 type Cause struct{ Code, Reason string }
 
-// CauseOf tells why a request that ctx may have ended failed with err, an error of net/http. That a
-// proxy refused to connect is known of the transport that [Transport] makes.
+// CauseOf returns the cause of err, an error of net/http from a request under ctx. It recognizes a proxy that
+// refuses to connect only with a transport from [Transport].
 func CauseOf(ctx context.Context, err error) Cause {
 	var (
 		refusal     *proxyRefusal
@@ -64,10 +62,9 @@ func CauseOf(ctx context.Context, err error) Cause {
 	return Cause{outbox.CodeBroken, "network error"}
 }
 
-// CauseOfAnswer tells who answered in the server's place: a proxy, the page of a network, whoever
-// redirects. page says that the answer is a page for people. It is false for an answer that may be the
-// server's own.
-func CauseOfAnswer(status int, page bool) (Cause, bool) {
+// CauseOfAnswer returns the cause when a proxy, a network's page or a redirect has answered in the server's
+// place. known is false for an answer that may be the server's own.
+func CauseOfAnswer(status int, page bool) (cause Cause, known bool) {
 	switch {
 	case status == http.StatusProxyAuthRequired:
 		return Cause{outbox.CodeProxyPassword, httpStatus(status)}, true
@@ -80,10 +77,6 @@ func CauseOfAnswer(status int, page bool) (Cause, bool) {
 	}
 	return Cause{}, false
 }
-
-func isSuccess(status int) bool { return status >= 200 && status < 300 }
-
-func httpStatus(status int) string { return "HTTP " + strconv.Itoa(status) }
 
 func timedOut(err error) bool {
 	var timeout net.Error

@@ -17,7 +17,7 @@ import (
 )
 
 func client(url string) *Client {
-	return &Client{URL: url, Transport: Transport(nil), Judge: judge}
+	return &Client{URL: url, Transport: Transport(nil), Success: judge.Success, Refusals: judge.Refusals, Now: judge.Now}
 }
 
 // serve answers one connection after the other with handle.

@@ -2,27 +2,31 @@ package httpsend
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
+	"encoding/json"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// Limits in bytes before compression.
+// The limits of an Encoder that has none of its own.
 const (
-	// MaxBytes is the size of the largest request. PostHog takes 20 MB on its old path, 50 on its new.
-	MaxBytes = 4 << 20
-	// MaxMessage is the size of the largest message that is sent: about what fits into one record of
-	// PostHog's queue, which has 1,000,000 with the properties quoted once more.
-	MaxMessage = 500_000
+	// maxBody is the size of a request. PostHog takes 20 MB on its old path, 50 on its new.
+	maxBody = 4 << 20
+	// maxMessage is about what fits into one record of PostHog's queue, which has 1,000,000 bytes with the
+	// properties quoted once more.
+	maxMessage = 500_000
 )
 
-// Encoder makes bodies: an opening, messages with commas between them, a closing, all of it in
-// gzip. It keeps what it has allocated for the next body, so one goroutine at a time may use it.
+// Encoder makes bodies: an opening, messages with commas between them, a closing, all of it compressed with
+// gzip. It reuses its memory, so one goroutine at a time may call Encode.
 type Encoder struct {
 	Open, Close string
-	// Append puts one message on the wire. Its error is the reason, in fixed words, why that can
-	// never be done.
+	// Append appends a message to wire. Its error, in fixed words, says why the message can never be sent.
 	Append func(wire []byte, m outbox.Message) ([]byte, error)
+	// MaxBody and MaxMessage are how much the server takes, in bytes before compression. Zero means 4 MiB
+	// and 500,000.
+	MaxBody, MaxMessage int
 
 	plain      []byte
 	compressed bytes.Buffer
@@ -40,15 +44,11 @@ func (e *Encoder) Encode(messages []outbox.Message) (body []byte, n int, err err
 		if n > 0 {
 			e.plain = append(e.plain, ',')
 		}
-		start := len(e.plain)
-		plain, err := e.Append(e.plain, messages[n])
+		plain, err := e.append(e.plain, messages[n], n)
 		if err != nil {
-			return nil, 0, &outbox.Unsendable{Index: n, Reason: err.Error()}
+			return nil, 0, err
 		}
-		if e.plain = plain; len(plain)-start > MaxMessage {
-			return nil, 0, &outbox.Unsendable{Index: n, Reason: "larger than the server takes"}
-		}
-		if n > 0 && len(e.plain)+len(e.Close) > MaxBytes {
+		if e.plain = plain; n > 0 && len(e.plain)+len(e.Close) > cmp.Or(e.MaxBody, maxBody) {
 			e.plain = e.plain[:before]
 			break
 		}
@@ -76,14 +76,19 @@ func (e *Encoder) compress() ([]byte, error) {
 	return bytes.Clone(e.compressed.Bytes()), nil
 }
 
-// Wire is [outbox.Sink].Wire.
-func (e *Encoder) Wire(m outbox.Message) ([]byte, error) {
-	if m.DistinctID == "" {
-		m.DistinctID = m.AnonID
-	}
-	wire, err := e.Append(nil, m)
+// append appends the message that has this index.
+func (e *Encoder) append(wire []byte, m outbox.Message, index int) ([]byte, error) {
+	longer, err := e.Append(wire, m)
 	if err != nil {
-		return nil, &outbox.Unsendable{Reason: err.Error()}
+		return nil, &outbox.Unsendable{Index: index, Reason: err.Error()}
 	}
-	return wire, nil
+	if len(longer)-len(wire) > cmp.Or(e.MaxMessage, maxMessage) {
+		return nil, &outbox.Unsendable{Index: index, Reason: "larger than the server takes"}
+	}
+	return longer, nil
+}
+
+// Wire is [outbox.Sink].Wire.
+func (e *Encoder) Wire(m outbox.Message) (json.RawMessage, error) {
+	return e.append(nil, m, 0)
 }

@@ -54,8 +54,8 @@ func TestABodyHasAsManyMessagesAsARequestMayCarry(t *testing.T) {
 		"none":                          {nil, 0},
 		"one":                           {[]string{"a"}, 1},
 		"2,000":                         {repeat(1, 2000), 2000},
-		"as many bytes as a body has":   {repeat(MaxBytes/16-2, 16), 16}, // with commas and brackets: 15 less
-		"too many bytes":                {repeat(MaxBytes/16, 16), 15},
+		"as many bytes as a body has":   {repeat(maxBody/16-2, 16), 16}, // with commas and brackets: 15 less
+		"too many bytes":                {repeat(maxBody/16, 16), 15},
 		"the largest one alone":         {repeat(500_000, 1), 1},
 		"a large one behind a small":    {append(repeat(1, 1), repeat(499_999, 1)...), 2},
 		"a bad one behind a full batch": {append(repeat(499_999, 9), ""), 8},
@@ -74,8 +74,8 @@ func TestABodyHasAsManyMessagesAsARequestMayCarry(t *testing.T) {
 			if got := plain(t, body); got != want {
 				t.Errorf("the body has %d bytes, want %d", len(got), len(want))
 			}
-			if len(want) > MaxBytes {
-				t.Errorf("the body has %d bytes, want %d at most", len(want), MaxBytes)
+			if len(want) > maxBody {
+				t.Errorf("the body has %d bytes, want %d at most", len(want), maxBody)
 			}
 		})
 	}
@@ -87,7 +87,7 @@ func TestTheFirstMessageThatCanNeverBeSentIsNamed(t *testing.T) {
 		index  int
 	}{
 		"not valid":      {[]string{"a", "b", "", ""}, 2},
-		"too large":      {[]string{"a", strings.Repeat("x", MaxMessage+1)}, 1},
+		"too large":      {[]string{"a", strings.Repeat("x", maxMessage+1)}, 1},
 		"the first":      {[]string{""}, 0},
 		"one of invalid": {[]string{"a", ""}, 1},
 	} {
@@ -114,5 +114,22 @@ func TestABodyBelongsToItsCaller(t *testing.T) {
 	second, _, _ := e.Encode(messages("second"))
 	if plain(t, first) != "[first]" || plain(t, second) != "[second]" {
 		t.Error("a body was overwritten by the next one, which is made while it is sent")
+	}
+}
+
+func TestTheServersOwnLimitsCount(t *testing.T) {
+	e := encoder()
+	e.MaxBody, e.MaxMessage = 10, 4
+	if _, n, err := e.Encode(messages("aaaa", "bbb", "c")); n != 2 || err != nil {
+		t.Errorf("%d messages, %v; want the two that make 10 bytes with brackets and a comma", n, err)
+	}
+	for name, ask := range map[string]func() error{
+		"Encode": func() error { _, _, err := e.Encode(messages("aaaaa")); return err },
+		"Wire":   func() error { _, err := e.Wire(messages("aaaaa")[0]); return err },
+	} {
+		var unsendable *outbox.Unsendable
+		if err := ask(); !errors.As(err, &unsendable) {
+			t.Errorf("%s takes 5 bytes, %v; want an Unsendable: the server has 4", name, err)
+		}
 	}
 }

@@ -44,7 +44,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else if no, refused := errors.AsType[*refusal](x.receive(body)); refused {
 		x.record.Refusal, fault = no.reason, Fault(strconv.Itoa(no.status))
 	}
-	x.wait(x.told.latency + time.Duration(x.record.Events)*x.told.each)
+	x.wait(x.told.latency)
 	x.answer(fault)
 }
 
@@ -113,11 +113,6 @@ func (x *exchange) read() ([]byte, error) {
 	if x.record.Fault == "reset-in-body" {
 		_, err := io.CopyN(io.Discard, x.r.Body, max(1, x.r.ContentLength/2))
 		return nil, err
-	}
-	for chunk := int64(x.told.rate / 20); chunk > 0 && x.wait(time.Second/20); { // a slow line
-		if _, err := io.CopyN(&body, x.r.Body, chunk); err != nil {
-			break // at its end, perhaps: the next read knows
-		}
 	}
 	_, err := body.ReadFrom(io.LimitReader(x.r.Body, maxPlain+1))
 	return body.Bytes(), err

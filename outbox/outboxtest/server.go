@@ -35,13 +35,12 @@ type Server struct {
 
 // settings are what the server was told to do.
 type settings struct {
-	once          []Fault
-	then, same    Fault // same is that of a request by capture v1, for the one to /batch/ that may follow
-	latency, each time.Duration
-	rate          int
-	withoutV1     bool
-	results       func(Message) string
-	watch         func(any)
+	once       []Fault
+	then, same Fault // same is that of a request by capture v1, for the one to /batch/ that may follow
+	latency    time.Duration
+	withoutV1  bool
+	results    func(Message) string
+	watch      func(any)
 }
 
 // Request is one HTTP request, whatever came of it.
@@ -78,8 +77,8 @@ func (p *Pause) Reached() <-chan Request { return p.reached }
 // Release lets the request go on, or not stop at all. It can be called more than once.
 func (p *Pause) Release() { p.once.Do(func() { close(p.release) }) }
 
-// New returns a healthy server that does not listen yet.
-func New() *Server {
+// NewServer returns a healthy server that does not listen yet.
+func NewServer() *Server {
 	return &Server{
 		ErrorLog: log.New(io.Discard, "", 0),
 		set:      settings{watch: func(any) {}, results: func(Message) string { return "" }},
@@ -91,7 +90,7 @@ func New() *Server {
 // Start returns a server that listens on a free port of 127.0.0.1 until the test ends.
 func Start(tb testing.TB) *Server {
 	tb.Helper()
-	s := New()
+	s := NewServer()
 	if err := s.Listen("127.0.0.1:0"); err != nil {
 		tb.Fatalf("start the fake capture endpoint: %v", err)
 	}
@@ -126,12 +125,6 @@ func (s *Server) SetFault(then Fault, once ...Fault) {
 
 // SetLatency makes every answer wait for d, after the events were kept.
 func (s *Server) SetLatency(d time.Duration) { s.do(func() { s.set.latency = d }) }
-
-// SetPace makes every answer wait for each of its events, too, and the body come at so many bytes a
-// second. 0 is as fast as can be.
-func (s *Server) SetPace(each time.Duration, rate int) {
-	s.do(func() { s.set.each, s.set.rate = each, rate })
-}
 
 // SetWithoutV1 makes the server an older PostHog, which has /batch/ only.
 func (s *Server) SetWithoutV1(on bool) { s.do(func() { s.set.withoutV1 = on }) }

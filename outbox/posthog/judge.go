@@ -34,15 +34,15 @@ var final = [...]string{
 
 // judgeV1 says what an answer means to a request by capture v1. here is false for an answer of somebody
 // who does not speak it: an older PostHog, or a proxy that knows the old path only or takes headers away.
-func judgeV1(a httpsend.Answer, messages []outbox.Message, common httpsend.Judge) (answer outbox.Answer, here bool) {
+func judgeV1(a httpsend.Answer, messages []outbox.Message, client *httpsend.Client) (answer outbox.Answer, here bool) {
 	var said answerV1
 	if !a.IsPage() {
 		_ = json.Unmarshal(a.Body, &said) // what has another type, or is no JSON, is left out
 	}
 	if a.Status == http.StatusOK && said.Results != nil {
-		return judgeEach(said.Results, messages, common.RetryAfter(a)), true
+		return judgeEach(said.Results, messages, client.RetryAfter(a)), true
 	}
-	answer = common.Judge(a)
+	answer = client.Judge(a)
 	answer.Proven = said.ErrorURI != ""
 	switch status := a.Status; {
 	case status == http.StatusTooManyRequests && said.Error == "billing_limit_exceeded":
@@ -76,26 +76,22 @@ func (r result) verdict() outbox.Verdict {
 	case r.Result == "ok", r.Result == "warning":
 		return outbox.Verdict{Outcome: outbox.Accepted}
 	case r.Result == "retry":
-		return later(outbox.CodeServer, "not kept at this moment")
+		return httpsend.Later(outbox.CodeServer, "not kept at this moment")
 	case r.Result != "drop":
-		return later(outbox.CodeForeign, "an answer without PostHog's receipt for it")
+		return httpsend.Later(outbox.CodeForeign, "an answer without PostHog's receipt for it")
 	case slices.Contains(final[:], r.Details):
 		return outbox.Verdict{Outcome: outbox.Refused, Code: r.Details, Reason: "refused (" + r.Details + ")"}
 	case strings.HasSuffix(r.Details, "over_quota"), r.Details == "billing_limit_exceeded":
 		return overQuota()
 	case strings.HasSuffix(r.Details, "rate_limited"):
-		return later(outbox.CodeRetryAfter, "no more at this moment")
+		return httpsend.Later(outbox.CodeRetryAfter, "no more at this moment")
 	default:
-		return later(outbox.CodeServer, "dropped for a reason of its own")
+		return httpsend.Later(outbox.CodeServer, "dropped for a reason of its own")
 	}
 }
 
 func overQuota() outbox.Verdict {
-	return later(outbox.CodeQuota, "over quota")
-}
-
-func later(code, reason string) outbox.Verdict {
-	return outbox.Verdict{Outcome: outbox.Later, Code: code, Reason: reason}
+	return httpsend.Later(outbox.CodeQuota, "over quota")
 }
 
 // judgeBatch accepts only what PostHog says at /batch/. Only 200 is a success there.
@@ -104,11 +100,8 @@ func judgeBatch(a httpsend.Answer) outbox.Verdict {
 		Status       any              `json:"status"`
 		QuotaLimited *json.RawMessage `json:"quota_limited"`
 	}
-	if a.Status != http.StatusOK {
-		return httpsend.Unexpected(a.Status)
-	}
-	if json.Unmarshal(a.Body, &answer) != nil {
-		return httpsend.Portal(a.Status)
+	if a.Status != http.StatusOK || json.Unmarshal(a.Body, &answer) != nil {
+		return httpsend.Unacknowledged(a)
 	}
 	if answer.QuotaLimited != nil {
 		return overQuota()
@@ -117,5 +110,5 @@ func judgeBatch(a httpsend.Answer) outbox.Verdict {
 	case "Ok", "ok", 1.0:
 		return outbox.Verdict{Outcome: outbox.Accepted}
 	}
-	return httpsend.Foreign("HTTP 200 without PostHog's acknowledgement")
+	return httpsend.Unacknowledged(a)
 }

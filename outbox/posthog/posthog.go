@@ -56,11 +56,9 @@ func New(cfg Config) *Sink {
 	s.client = httpsend.Client{
 		Wrong:     wrong,
 		Transport: httpsend.Transport(cfg.Transport),
-		Judge: httpsend.Judge{
-			Success:  judgeBatch,
-			Refusals: []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge},
-			Now:      cfg.Now,
-		},
+		Success:   judgeBatch,
+		Refusals:  []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge},
+		Now:       cfg.Now,
 	}
 	return s
 }
@@ -101,8 +99,10 @@ func (s *Sink) Encode(messages []outbox.Message) (body []byte, n int, err error)
 	return s.encoder.Encode(messages)
 }
 
-// Wire returns a message as PostHog gets it.
-func (s *Sink) Wire(m outbox.Message) (json.RawMessage, error) { return s.encoder.Wire(m) }
+// Wire returns a message as PostHog gets it. It shares no memory with an Encode that runs beside it.
+func (s *Sink) Wire(m outbox.Message) (json.RawMessage, error) {
+	return (&httpsend.Encoder{Append: new(encoder).append}).Wire(m)
+}
 
 // Send sends a request by capture v1 and, if that is not there, by /batch/. Once it was missing it is
 // not asked for again, unless /batch/ was no answer either.
@@ -132,13 +132,11 @@ func (s *Sink) sendV1(ctx context.Context, r outbox.Request) (answer outbox.Answ
 	if none != nil {
 		return outbox.Answer{Verdict: *none}, true
 	}
-	return judgeV1(a, r.Messages, s.client.Judge)
+	return judgeV1(a, r.Messages, &s.client)
 }
 
 func (s *Sink) clientFor(path string, header http.Header) *httpsend.Client {
 	header.Set("User-Agent", sdk())
-	header.Set("Content-Type", "application/json")
-	header.Set("Content-Encoding", "gzip")
 	client := s.client
 	client.URL, client.Header = s.endpoint+path, header
 	return &client
@@ -146,8 +144,8 @@ func (s *Sink) clientFor(path string, header http.Header) *httpsend.Client {
 
 func (s *Sink) now() string {
 	now := time.Now
-	if s.client.Judge.Now != nil {
-		now = s.client.Judge.Now
+	if s.client.Now != nil {
+		now = s.client.Now
 	}
 	return now().UTC().Format(time.RFC3339)
 }

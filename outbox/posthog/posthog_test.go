@@ -274,7 +274,7 @@ func TestOnlyTheAcknowledgementOfBatchCounts(t *testing.T) {
 		{"no body", 200, ``, outbox.CodePortal},
 		{"cut JSON", 200, `{"status": "O`, outbox.CodePortal},
 		{"two documents", 200, `{"status": "Ok"}{}`, outbox.CodePortal},
-		{"204", 204, ``, outbox.CodeForeign},
+		{"204", 204, ``, outbox.CodePortal},
 		{"202", 202, `{"status": "Ok"}`, outbox.CodeForeign},
 		{"422", 422, ``, outbox.CodeForeign},
 		{"429", 429, ``, outbox.CodeRetryAfter},

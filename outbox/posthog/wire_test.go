@@ -156,12 +156,10 @@ type onWire struct {
 func TestTheProfileSwitchIsOffOnAnonymousEventsOnly(t *testing.T) {
 	known := event1(`{}`)
 	known.DistinctID = "person"
-	undecided := event1(`{}`)
-	undecided.DistinctID = ""
 	for name, test := range map[string]struct {
 		m   outbox.Message
 		off bool
-	}{"anonymous": {event1(`{"$process_person_profile":true}`), true}, "undecided": {undecided, true}, "known": {known, false}, "alias": {alias1(), false}} {
+	}{"anonymous": {event1(`{"$process_person_profile":true}`), true}, "known": {known, false}, "alias": {alias1(), false}} {
 		wire, err := New(Config{Key: "k"}).Wire(test.m)
 		var sent onWire
 		if err != nil || json.Unmarshal(wire, &sent) != nil {

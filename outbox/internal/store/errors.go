@@ -16,8 +16,8 @@ var (
 	ErrNewer = errors.New("the database was written by a newer version")
 	// ErrNested means that a transaction was begun within another one.
 	ErrNested = errors.New("a transaction is begun within another one")
-	// ErrForeign means that the file is somebody else's database. It is left alone.
-	ErrForeign = errors.New("the database is not this program's")
+	// ErrForeign means that the file is another program's database, or the embedder's own. It is left alone.
+	ErrForeign = errors.New("this is another database; the outbox needs a file of its own, which takes your tables: see Config.Tables")
 )
 
 // Causes, for errors.Is and Cause.

@@ -44,7 +44,7 @@ type Machine struct {
 // NewMachine makes one whose home has no files.
 func NewMachine(t testing.TB) *Machine {
 	t.Helper()
-	m := &Machine{TB: t, Home: t.TempDir(), Posthog: outboxtest.New(), Engine: secretstest.Start(EngineKey), callback: FreePort(t)}
+	m := &Machine{TB: t, Home: t.TempDir(), Posthog: outboxtest.NewServer(), Engine: secretstest.Start(EngineKey), callback: FreePort(t)}
 	m.Cloud = Cloud{m.OAuth()}
 	m.Env = []string{fmt.Sprintf("%s=%d", TestCallback, m.callback)}
 	t.Cleanup(m.Engine.Close)

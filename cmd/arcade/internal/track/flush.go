@@ -41,7 +41,7 @@ func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(
 	}
 	done = Flushed{
 		Delivered: total.Delivered, Dead: total.Dead, Pending: after.Counts.Pending,
-		Waiting: after.Counts.Held, Refused: after.Refused,
+		Waiting: after.Counts.HeldAliases, Refused: after.Refused,
 	}
 	if done.Pending == done.Waiting {
 		return done, nil

@@ -113,9 +113,9 @@ func (t *Tracker) Standstill(s Snapshot) error {
 		return ErrDead
 	case s.Counts.Pending == 0:
 		return nil
-	case s.Counts.Pending == s.Counts.Held && s.Refused:
+	case s.Counts.Pending == s.Counts.HeldAliases && s.Refused:
 		return ErrLoginRefused
-	case s.Counts.Pending == s.Counts.Held:
+	case s.Counts.Pending == s.Counts.HeldAliases:
 		return ErrLoginUnknown
 	case s.Schedule.Failures > 0:
 		return &Delay{Code: s.Schedule.LastCode, Reason: s.Schedule.LastError}

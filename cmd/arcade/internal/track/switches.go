@@ -38,11 +38,11 @@ func (t *Tracker) Switches() Switches {
 func (s Switches) consent() outbox.Override {
 	switch {
 	case s.Forced:
-		return outbox.Granted
+		return outbox.ForceOn
 	case !s.On:
-		return outbox.Withdrawn
+		return outbox.ForceOff
 	default:
-		return outbox.Stored
+		return outbox.NoOverride
 	}
 }
 

@@ -13,13 +13,13 @@ import (
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// judge is a judge to whom {"ok":true} is a success.
-var judge = Judge{
+// judge is a client to which {"ok":true} is a success.
+var judge = Client{
 	Success: func(a Answer) outbox.Verdict {
 		if string(a.Body) == `{"ok":true}` {
 			return outbox.Verdict{Outcome: outbox.Accepted}
 		}
-		return Unexpected(a.Status)
+		return Unacknowledged(a)
 	},
 	Refusals: []int{400, 413},
 	Now:      func() time.Time { return noon },
