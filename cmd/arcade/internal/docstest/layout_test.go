@@ -108,6 +108,9 @@ func TestNoFilesOfARoomNeedEachOther(t *testing.T) {
 		}
 	}
 	for room, files := range folders {
+		if room == "identity/identitytest" {
+			continue
+		}
 		needs := neededFiles(t, files)
 		var visit func(file string, above []string)
 		visit = func(file string, above []string) {

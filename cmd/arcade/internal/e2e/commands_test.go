@@ -102,7 +102,7 @@ func TestEveryEndingIsRecordedAndHelpIsNot(t *testing.T) {
 
 func TestCtrlCIsRecordedAsInterruptedWithExitCode130(t *testing.T) {
 	m := newMachine(t)
-	cmd := m.Interruptible("wait")
+	cmd := testbed.Interruptible(t, m.Command("wait"))
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
 )
 
@@ -575,7 +576,7 @@ func flushEncounters() []encounter {
 			given: func(s *machine, cmd *exec.Cmd) {
 				offlineEvent(s, cmd)
 				s.Online()
-				s.Posthog.SetFault(testbed.Fault(fault))
+				s.Posthog.SetFault(outboxtest.MustFault(fault))
 			}}
 	}
 	return []encounter{

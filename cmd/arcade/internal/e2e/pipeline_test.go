@@ -9,6 +9,7 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
 func TestWhatIsRecordedOfflineIsDeliveredLaterInOrderAndOnce(t *testing.T) {
@@ -85,7 +86,7 @@ func TestTwoPeopleOnOneMachineStayApart(t *testing.T) {
 
 func TestACommandDoesNotWaitForAHangingNetwork(t *testing.T) {
 	m := newMachine(t)
-	m.Posthog.SetFault(testbed.Fault("hang"))
+	m.Posthog.SetFault(outboxtest.MustFault("hang"))
 	m.Cloud.Meet("ada")
 	m.Cloud.Hang(true)
 	m.WriteCredentials("arc_ada")

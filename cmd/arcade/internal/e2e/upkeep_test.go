@@ -111,7 +111,7 @@ func TestFollowShowsRecordingAndDeliveryAsTheyHappen(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer output.Close()
-			following := m.Interruptible(append([]string{"usage", "inspect", "--follow"}, strings.Fields(test.args)...)...)
+			following := testbed.Interruptible(t, m.Command(append([]string{"usage", "inspect", "--follow"}, strings.Fields(test.args)...)...))
 			following.Stdout = output
 			if err := following.Start(); err != nil {
 				t.Fatal(err)

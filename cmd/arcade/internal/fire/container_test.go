@@ -12,6 +12,7 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/outbox"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
 // firsts are what the first process of a container may be; each command line is run by a shell.
@@ -58,7 +59,7 @@ func TestACommandOfAContainerDoesNotWaitForAServerThatHangs(t *testing.T) {
 	for name, script := range firsts {
 		t.Run(name, func(t *testing.T) {
 			i := newInstallation(t)
-			i.Posthog.SetFault(testbed.Fault("hang"))
+			i.Posthog.SetFault(outboxtest.MustFault("hang"))
 			if r := i.Finish(i.shell(script)); r.Code != 0 {
 				t.Errorf("the command ended with %d: %s", r.Code, r.Stderr)
 			}

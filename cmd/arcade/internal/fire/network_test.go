@@ -122,7 +122,7 @@ func TestTortureNetworkAFlusherEndsWhateverHangs(t *testing.T) {
 			m.Cloud.Hang(true)
 			m.WriteCredentials("arc_ada")
 			m.with("ARCADE_USAGE_KEY=").Must("succeed")
-			m.Posthog.SetFault(testbed.Fault("hang"))
+			m.Posthog.SetFault(outboxtest.MustFault("hang"))
 			return func() { m.Cloud.Hang(false); m.Posthog.SetFaults() }
 		},
 		"a slow PostHog before a long backlog": func(m *machine) func() {
@@ -132,7 +132,7 @@ func TestTortureNetworkAFlusherEndsWhateverHangs(t *testing.T) {
 		},
 		"an answer that never comes before a long backlog": func(m *machine) func() {
 			m.recordInBulk(28, 100_000)
-			m.Posthog.SetFault(testbed.Fault("commit+hang"))
+			m.Posthog.SetFault(outboxtest.MustFault("commit+hang"))
 			return func() { m.Posthog.SetFaults() }
 		},
 		"a database that another program writes to":       func(m *machine) func() { return m.holdTransaction("UPDATE delivery SET failures = failures") },
@@ -173,7 +173,7 @@ func TestTortureNetworkARetryAfterIsKeptAcrossProcesses(t *testing.T) {
 		test := tests[i]
 		t.Run(test.fault, func(t *testing.T) {
 			m := offlineEvents(t, 2)
-			m.Posthog.SetFaults(testbed.Fault(test.fault))
+			m.Posthog.SetFaults(outboxtest.MustFault(test.fault))
 			m.flusher()
 			m.Must("succeed") // starts a flusher if that can wait so long
 			m.AwaitNoFlusher()
@@ -283,7 +283,7 @@ func TestTortureNetworkAnOutageOfDays(t *testing.T) {
 		t.Run(faults[i], func(t *testing.T) {
 			rng := newRand(from, uint64(i))
 			m := newMachine(t)
-			m.Posthog.SetFault(testbed.Fault(faults[i]))
+			m.Posthog.SetFault(outboxtest.MustFault(faults[i]))
 			var clock time.Duration
 			for range n {
 				// Longer than a flusher waits, so that the test need not wait either.

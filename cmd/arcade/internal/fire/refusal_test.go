@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
@@ -28,12 +27,12 @@ func TestTortureNobodyButPostHogRefuses(t *testing.T) {
 		refuse   func(s *outboxtest.Server)
 		requests int // at most, of both protocols
 	}{
-		"a page with 400": {false, func(s *outboxtest.Server) { s.SetFault(testbed.Fault("page-400")) }, 2},
-		"a page with 413": {false, func(s *outboxtest.Server) { s.SetFault(testbed.Fault("page-413")) }, 2},
+		"a page with 400": {false, func(s *outboxtest.Server) { s.SetFault(outboxtest.MustFault("page-400")) }, 2},
+		"a page with 413": {false, func(s *outboxtest.Server) { s.SetFault(outboxtest.MustFault("page-413")) }, 2},
 		"a page with 400 in the place of a server that was PostHog": {true,
-			func(s *outboxtest.Server) { s.SetFault(testbed.Fault("page-400")) }, 2},
+			func(s *outboxtest.Server) { s.SetFault(outboxtest.MustFault("page-400")) }, 2},
 		"a page with 413 in the place of a server that was PostHog": {true,
-			func(s *outboxtest.Server) { s.SetFault(testbed.Fault("page-413")) }, 2},
+			func(s *outboxtest.Server) { s.SetFault(outboxtest.MustFault("page-413")) }, 2},
 		"JSON with 400 from a server that has never accepted anything": {false,
 			func(s *outboxtest.Server) {
 				s.SetWithoutV1(true)
