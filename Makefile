@@ -59,12 +59,12 @@ vuln: ## what is known about the dependencies (asks the Go vulnerability databas
 bench: ## Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(ROOMS)/cli $(ROOMS)/track ./outbox
 
-RUNS    ?= 300
-MEASURE ?=
-bench-process: build ## whole processes, RUNS of each, beside what a user would pick instead; MEASURE=-rivals for that alone
+RUNS ?= 300
+ONLY ?=
+bench-process: build ## whole processes, RUNS of each, beside what a user would pick instead; ONLY=rivals for one table
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ $(patsubst %,./.ci/bench/%,empty cobra line row child posthog meter)
 	cd .ci/bench/bolt && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o ../../../bin/ .
-	$(GO) run ./.ci/bench -n $(RUNS) $(MEASURE)
+	$(GO) run ./.ci/bench -n $(RUNS) -only "$(ONLY)"
 
 FUZZTIME ?= 30s
 fuzz: ## each fuzz target for FUZZTIME
