@@ -3,12 +3,9 @@
 package fire
 
 import (
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -54,98 +51,4 @@ func authorityIn(variable string) func(m *machine) []string {
 		m.PosthogAt = m.Posthog.URL()
 		return []string{variable + "=" + filepath.Base(m.pemFile(m.Posthog.CAPEM()))}
 	}
-}
-
-// Who Cloud does not know yet holds up nobody, however many of their events come meanwhile.
-func TestAStreamOfUndecidedEventsHoldsUpNothing(t *testing.T) {
-	t.Parallel()
-	m := offlineEvents(t, 3)
-	m.Cloud.Hang(true)
-	m.WriteCredentials("arc_ada")
-	m.unsent().Must("succeed")
-	flusher := m.startFlusher()
-	m.Eventually("Arcade Cloud is asked", func() bool { return m.Cloud.Calls() > 0 })
-	for range 5 {
-		m.unsent().Must("succeed")
-	}
-	flusher.Wait() // its exit code says that the alias is left
-	if events, asked := len(m.Posthog.Events()), m.Cloud.Calls(); events != 9 || asked != 1 {
-		t.Errorf("%d events have arrived and Cloud was asked %d times; want all 9, and to ask once in a run", events, asked)
-	}
-	m.NoViolations()
-}
-
-// After one `sudo arcade`, the user's next command must still work.
-func TestRootLeavesTheOwnersFilesInAUsersHome(t *testing.T) {
-	g := newGuest(t)
-	asRoot := func(args ...string) {
-		t.Helper()
-		cmd := g.Command(args...)
-		cmd.Path, cmd.Stdin = g.program, strings.NewReader("arc_ada\n")
-		if r := g.Finish(cmd); r.Code != 0 {
-			t.Fatalf("arcade %v as root: %+v", args, r)
-		}
-	}
-	g.Cloud.Meet("ada")
-	asRoot("succeed")
-	asRoot(g.loginArgs()...)
-	g.AwaitEvents(3, 15*time.Second)
-	g.Eventually("the flushers are gone", func() bool { return len(g.children()) == 0 })
-	asRoot("succeed")
-	g.isOwnersAll()
-	for _, args := range [][]string{{"succeed"}, {"usage", "flush"}, {"logout"}, {"usage", "status"}} {
-		if r := g.Finish(g.as(args...)); r.Code != 0 {
-			t.Errorf("arcade %v of the user after root's: %+v", args, r)
-		}
-	}
-	g.Eventually("the flushers are gone", func() bool { return len(g.children()) == 0 })
-
-	// Where that has gone wrong already, by an older version.
-	if err := chown(0, append(g.files(), g.Path(""))...); err != nil {
-		t.Fatal(err)
-	}
-	r := g.Finish(g.as("usage", "status"))
-	if said := r.Stdout + r.Stderr; !strings.Contains(said, "belongs to root") || !strings.Contains(said, "chown") {
-		t.Errorf("status says\n%s\nwant whose the files are and what mends it", said)
-	}
-}
-
-func (g *guest) isOwnersAll() {
-	g.Helper()
-	for _, path := range append(g.files(), g.Path("")) {
-		var info syscall.Stat_t
-		if err := syscall.Lstat(path, &info); err != nil || info.Uid != nobody {
-			g.Errorf("%s belongs to user %d (%v), want the owner of the home, %d", path, info.Uid, err, nobody)
-		}
-	}
-}
-
-// Without /proc the system cannot say which program this is.
-func TestAFlusherIsStartedWithoutProc(t *testing.T) {
-	i := newInstallation(t)
-	if err := exec.Command("unshare", "-m", "mount", "-t", "tmpfs", "none", "/proc").Run(); err != nil {
-		t.Skip("/proc cannot be hidden here: ", err)
-	}
-	r := i.Finish(i.shell(`exec unshare -m sh -c 'mount -t tmpfs none /proc && exec arcade succeed'`))
-	if r.Code != 0 {
-		t.Fatalf("%+v", r)
-	}
-	i.AwaitEvents(1, 15*time.Second)
-}
-
-func TestWithTooFewDescriptorsTheEventIsKeptAndTheNextCommandDelivers(t *testing.T) {
-	i := newInstallation(t)
-	kept := 0
-	for limit := 7; limit <= 20 && kept == 0; limit++ { // with fewer Go itself does not run
-		i.same([]string{fmt.Sprint(limit)}, i.Finish(i.shell(fmt.Sprintf("ulimit -n %d; arcade succeed", limit))),
-			i.Finish(i.shell("ARCADE_USAGE_TRACKING=0 arcade succeed")))
-		kept = i.Inspect().Counts.Pending
-	}
-	if kept != 1 {
-		t.Fatalf("%d events are kept, want one at the first limit that is high enough", kept)
-	}
-	if r := i.Finish(i.shell("arcade succeed")); r.Code != 0 {
-		t.Fatalf("%+v", r)
-	}
-	i.AwaitEvents(2, 15*time.Second)
 }
