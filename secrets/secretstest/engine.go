@@ -21,17 +21,6 @@ import (
 	"sync"
 )
 
-// Request is one that arrived.
-type Request struct {
-	Method        string
-	Path          string // as it stood on the wire, still escaped
-	Query         string
-	Authorization string
-	Key           string // the key of a PUT, the id of a DELETE
-	Value         string // of a PUT
-	Body          string
-}
-
 // Item is a secret as the Engine keeps it.
 type Item struct {
 	ID          string
@@ -96,6 +85,13 @@ func (e *Engine) Answer(document string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.list = document
+}
+
+// Inject adds a fault. The first one that matches a request is played.
+func (e *Engine) Inject(f Fault) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.faults = append(e.faults, &f)
 }
 
 // Trust makes it accept, beside its own token, those that trusts knows.
@@ -216,11 +212,7 @@ func (e *Engine) handle(w http.ResponseWriter, scope string, req Request, descri
 	switch {
 	case req.Method == http.MethodGet && req.Key == "":
 		w.Header().Set("Content-Type", "application/json")
-		if e.list != "" {
-			fmt.Fprint(w, e.list)
-			return
-		}
-		fmt.Fprint(w, e.listing(items, req.Query))
+		fmt.Fprint(w, cmp.Or(e.list, e.listing(items, req.Query)))
 	case req.Method == http.MethodPut && req.Key != "":
 		e.scopes[scope] = e.upsert(items, Item{Key: req.Key, Value: req.Value, Description: description})
 		w.Header().Set("Content-Type", "application/json")
@@ -266,42 +258,17 @@ func (e *Engine) listing(items []Item, query string) string {
 	return string(text)
 }
 
-func entriesOf(items []Item) any {
-	type binding struct {
-		Type string `json:"type"`
-	}
-	type entry struct {
-		ID             string  `json:"id"`
-		Key            string  `json:"key"`
-		Binding        binding `json:"binding"`
-		Description    string  `json:"description"`
-		Hint           *string `json:"hint"`
-		LastAccessedAt *string `json:"last_accessed_at"`
-		CreatedAt      string  `json:"created_at"`
-	}
-	entries := make([]entry, 0, len(items))
+func entriesOf(items []Item) []map[string]any {
+	entries := []map[string]any{}
 	for _, i := range items {
-		shown := entry{ID: i.ID, Key: i.Key, Binding: binding{cmp.Or(i.Type, "project")}, Description: i.Description, CreatedAt: "2026-01-02T03:04:05Z"}
+		shown := map[string]any{"id": i.ID, "key": i.Key, "binding": map[string]string{"type": cmp.Or(i.Type, "project")},
+			"description": i.Description, "hint": nil, "last_accessed_at": nil, "created_at": "2026-01-02T03:04:05Z"}
 		if runes := []rune(i.Value); len(runes) >= 16 {
-			hint := string(runes[len(runes)-4:])
-			shown.Hint = &hint
+			shown["hint"] = string(runes[len(runes)-4:])
 		}
 		entries = append(entries, shown)
 	}
 	return entries
-}
-
-// refuse answers with an error that repeats all that was sent.
-func refuse(w http.ResponseWriter, status int, req Request) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	document, _ := json.Marshal(map[string]string{"name": "error", "message": echo(req)})
-	fmt.Fprintln(w, string(document))
-}
-
-// echo is everything a careless server might put into its words.
-func echo(req Request) string {
-	return fmt.Sprintf("cannot %s %s with %s: %s %s", req.Method, req.Path, req.Authorization, req.Value, req.Body)
 }
 
 func (e *Engine) arrive(req Request) *Fault {

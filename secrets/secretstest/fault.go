@@ -2,11 +2,23 @@ package secretstest
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"strings"
 )
+
+// Request is one that arrived.
+type Request struct {
+	Method        string
+	Path          string // as it stood on the wire, still escaped
+	Query         string
+	Authorization string
+	Key           string // the key of a PUT, the id of a DELETE
+	Value         string // of a PUT
+	Body          string
+}
 
 // Mode is the way in which a [Fault] goes wrong.
 type Mode string
@@ -43,13 +55,6 @@ type Fault struct {
 	RetryAfter string // a header beside any answer that has headers; "" means none
 
 	taken int
-}
-
-// Inject adds a fault. The first one that matches a request is played.
-func (e *Engine) Inject(f Fault) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.faults = append(e.faults, &f)
 }
 
 // take is called with the engine's lock held.
@@ -127,4 +132,17 @@ func hold(r *http.Request, released <-chan struct{}) {
 	case <-r.Context().Done():
 	case <-released:
 	}
+}
+
+// refuse answers with an error that repeats all that was sent.
+func refuse(w http.ResponseWriter, status int, req Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	document, _ := json.Marshal(map[string]string{"name": "error", "message": echo(req)})
+	fmt.Fprintln(w, string(document))
+}
+
+// echo is everything a careless server might put into its words.
+func echo(req Request) string {
+	return fmt.Sprintf("cannot %s %s with %s: %s %s", req.Method, req.Path, req.Authorization, req.Value, req.Body)
 }

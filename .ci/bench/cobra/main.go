@@ -1,15 +1,6 @@
 // Command cobra is an empty cobra program that knows its version: the floor of a command line.
 package main
 
-import (
-	"os"
+import "github.com/ArcadeAI/arcade-cli/.ci/bench/rival"
 
-	"github.com/spf13/cobra"
-)
-
-func main() {
-	root := &cobra.Command{Use: "empty", Version: "1", Run: func(*cobra.Command, []string) {}}
-	if root.Execute() != nil {
-		os.Exit(1)
-	}
-}
+func main() { rival.Run(func(string) error { return nil }) }

@@ -1,6 +1,5 @@
-// Command posthog is a cobra program that sends BENCH_EVENT to BENCH_HOST with posthog-go and waits
-// for it, as the library's documentation shows. With its defaults it would wait for minutes where
-// nobody answers; half a second is what a patient author might choose.
+// Command posthog sends the event with posthog-go and waits for it, as the library's documentation shows. With its
+// defaults it would wait for minutes where nobody answers; half a second is what a patient author might choose.
 package main
 
 import (
@@ -8,11 +7,12 @@ import (
 	"time"
 
 	"github.com/posthog/posthog-go"
-	"github.com/spf13/cobra"
+
+	"github.com/ArcadeAI/arcade-cli/.ci/bench/rival"
 )
 
 func main() {
-	root := &cobra.Command{Use: "posthog", RunE: func(*cobra.Command, []string) error {
+	rival.Run(func(event string) error {
 		client, err := posthog.NewWithConfig("phc_bench", posthog.Config{
 			Endpoint: os.Getenv("BENCH_HOST"), IsServer: posthog.Ptr(false), ShutdownTimeout: 500 * time.Millisecond,
 		})
@@ -21,11 +21,7 @@ func main() {
 		}
 		defer client.Close()
 		return client.Enqueue(posthog.Capture{
-			DistinctId: "11111111-1111-4111-8111-111111111111", Event: "CLI execution succeeded",
-			Properties: posthog.Properties{"event": os.Getenv("BENCH_EVENT")},
+			DistinctId: "11111111-1111-4111-8111-111111111111", Event: "CLI execution succeeded", Properties: posthog.Properties{"event": event},
 		})
-	}}
-	if root.Execute() != nil {
-		os.Exit(1)
-	}
+	})
 }

@@ -16,236 +16,165 @@ import (
 
 // recipe is a CI configuration in the documents.
 type recipe struct {
-	home   string   // "fresh", "cached" or "read-only", as the block says
-	env    []string // of the whole job and of its steps
-	kept   []string // paths that the system keeps from job to job
-	lines  []string // command lines that call arcade
-	syntax error
-}
-
-// recipeHomes are the words behind a block's language that make it a recipe.
-var recipeHomes = []string{"fresh", "cached", "read-only"}
-
-// recipeOf reads a block; ok is false for one that is no recipe.
-func recipeOf(b block) (r recipe, ok bool) {
-	if !slices.Contains(recipeHomes, b.words[0]) {
-		return r, false
-	}
-	r.home = b.words[0]
-	text := strings.Join(b.lines, "\n")
-	if b.language == "dockerfile" {
-		r.readDockerfile(text)
-		return r, true
-	}
-	var document yaml.Node
-	r.syntax = yaml.Unmarshal([]byte(text), &document)
-	r.readYAML(&document)
-	return r, true
-}
-
-// readYAML finds commands, variables and what is cached by their names, wherever they stand: each
-// system has its own nesting.
-func (r *recipe) readYAML(node *yaml.Node) {
-	if node.Kind != yaml.MappingNode {
-		for _, child := range node.Content {
-			r.readYAML(child)
-		}
-		return
-	}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		switch value := node.Content[i+1]; node.Content[i].Value {
-		case "run", "script", "command":
-			for _, text := range scalars(value) {
-				r.add(strings.Split(text, "\n")...)
-			}
-		case "env", "variables", "environment":
-			for j := 0; j+1 < len(value.Content); j += 2 {
-				r.env = append(r.env, value.Content[j].Value+"="+value.Content[j+1].Value)
-			}
-		case "path", "paths":
-			r.kept = append(r.kept, scalars(value)...)
-		default:
-			r.readYAML(value)
-		}
-	}
-}
-
-// scalars returns a text, or the texts of a list.
-func scalars(node *yaml.Node) (texts []string) {
-	if node.Kind == yaml.ScalarNode {
-		return []string{node.Value}
-	}
-	for _, child := range node.Content {
-		texts = append(texts, scalars(child)...)
-	}
-	return texts
-}
-
-func (r *recipe) readDockerfile(text string) {
-	secret := regexp.MustCompile(`--mount=type=secret\S*env=(\w+)\S*\s+`)
-	for line := range strings.SplitSeq(strings.ReplaceAll(text, "\\\n", " "), "\n") {
-		if command, found := strings.CutPrefix(line, "RUN "); found {
-			for _, name := range secret.FindAllStringSubmatch(command, -1) {
-				r.env = append(r.env, name[1]+"=${{ secrets."+name[1]+" }}")
-			}
-			r.add(strings.TrimSpace(secret.ReplaceAllString(command, "")))
-		}
-	}
-}
-
-func (r *recipe) add(lines ...string) {
-	for _, line := range lines {
-		if callsArcade.MatchString(line) {
-			r.lines = append(r.lines, line)
-		}
-	}
-}
-
-// ciEnvironment are the variables as the system sets them, on a runner whose project lies in the
-// home and whose one secret is the Engine's key.
-func (r recipe) ciEnvironment(home string) (set []string) {
-	expression := regexp.MustCompile(`\$\{\{.*\}\}|\$\{ARCADE_API_KEY\}`)
-	for _, entry := range r.env {
-		entry = expression.ReplaceAllString(entry, testbed.EngineKey)
-		set = append(set, strings.ReplaceAll(entry, "$CI_PROJECT_DIR", home))
-	}
-	return append(set, "ARCADE_API_KEY="+testbed.EngineKey) // of those that keep it in the project's settings
+	home  string   // "fresh", "cached" or "read-only", as the block says
+	env   []string // of the whole job and of its steps
+	kept  []string // paths that the system keeps from job to job
+	lines []string // command lines that call arcade
 }
 
 func TestEveryRecipeForCIWorksInTheHomeItIsAbout(t *testing.T) {
-	ran := map[string]int{}
+	homes := map[string]int{"fresh": 0, "cached": 0, "read-only": 0}
 	for name, document := range documents(t) {
 		list, _ := blocks(document)
 		for _, b := range list {
-			r, ok := recipeOf(b)
-			if !ok {
+			r := recipe{home: b.words[0]}
+			if _, ok := homes[r.home]; !ok {
 				continue
 			}
-			ran[r.home]++
+			homes[r.home]++
 			t.Run(name+":"+strconv.Itoa(b.number), func(t *testing.T) {
 				t.Parallel()
-				if r.syntax != nil || len(r.lines) == 0 {
-					t.Fatalf("%v; the commands in it are %q, want some that call arcade", r.syntax, r.lines)
-				}
+				r.read(t, b)
 				r.cook(t)
 			})
 		}
 	}
-	for _, home := range recipeHomes {
-		if ran[home] == 0 {
+	for home, n := range homes {
+		if n == 0 {
 			t.Errorf("no recipe is about a home that is %s", home)
 		}
 	}
 }
 
-// cook runs the job twice, as a system does that prepares the home as the recipe says.
-func (r recipe) cook(t *testing.T) {
+func (r *recipe) read(t *testing.T, b block) {
+	t.Helper()
+	text := strings.Join(b.lines, "\n")
+	var lines []string
+	if b.language == "dockerfile" {
+		mount := regexp.MustCompile(`RUN --mount=type=secret\S*env=(\w+)\S*\s+`)
+		text = strings.ReplaceAll(text, "\\\n", " ")
+		for _, name := range mount.FindAllStringSubmatch(text, -1) {
+			r.env = append(r.env, name[1]+"=${{ secrets."+name[1]+" }}")
+		}
+		lines = strings.Split(mount.ReplaceAllString(text, ""), "\n")
+	} else {
+		var document yaml.Node
+		if err := yaml.Unmarshal([]byte(text), &document); err != nil {
+			t.Fatal(err)
+		}
+		lines = r.readYAML(&document)
+	}
+	if r.lines = arcadeLines(lines); len(r.lines) == 0 {
+		t.Fatalf("the commands in it are %q, want some that call arcade", lines)
+	}
+}
+
+// readYAML finds commands, variables and what is cached by their names, wherever they stand: each
+// system has its own nesting.
+func (r *recipe) readYAML(node *yaml.Node) (lines []string) {
+	if node.Kind != yaml.MappingNode {
+		for _, child := range node.Content {
+			lines = append(lines, r.readYAML(child)...)
+		}
+		return lines
+	}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		value := node.Content[i+1]
+		texts := []string{value.Value}
+		for _, child := range value.Content {
+			texts = append(texts, child.Value)
+		}
+		switch node.Content[i].Value {
+		case "run", "script", "command":
+			lines = append(lines, strings.Split(strings.Join(texts, "\n"), "\n")...)
+		case "env", "variables", "environment":
+			for j := 0; j+1 < len(value.Content); j += 2 {
+				r.env = append(r.env, value.Content[j].Value+"="+value.Content[j+1].Value)
+			}
+		case "path", "paths":
+			r.kept = append(r.kept, texts...)
+		default:
+			lines = append(lines, r.readYAML(value)...)
+		}
+	}
+	return lines
+}
+
+// cook runs the job twice, as a system does that prepares the home as the recipe says, on a runner whose one
+// secret is the Engine's key.
+func (r *recipe) cook(t *testing.T) {
 	w := newWorld(t)
-	w.Env = append(w.Env, r.ciEnvironment(w.Home)...)
+	secret := regexp.MustCompile(`\$\{\{.*\}\}|\$\{ARCADE_API_KEY\}`)
+	for _, entry := range r.env {
+		w.Env = append(w.Env, secret.ReplaceAllString(entry, testbed.EngineKey))
+	}
+	w.Env = append(w.Env, "ARCADE_API_KEY="+testbed.EngineKey) // of those that keep it in the project's settings
 	if r.home == "read-only" {
-		w.makeHomeReadOnly(t)
+		makeReadOnly(t, w.Home)
 	}
 	var ids []string
 	for range 2 {
-		w.job(r.lines)
-		ids = append(ids, w.anonID())
-		w.forgetAllBut(r.kept)
-	}
-	switch r.home {
-	case "read-only":
-		if files, _ := filepath.Glob(w.Path("*")); len(files) > 0 || len(w.Posthog.Events()) > 0 {
-			t.Errorf("there are %v and %d events, want nothing recorded", files, len(w.Posthog.Events()))
-		}
-		return
-	case "cached":
-		if ids[0] == "" || ids[0] != ids[1] {
-			t.Errorf("the anon ids of two jobs are %q, want the same", ids)
-		}
-	case "fresh":
-		if ids[0] != "" && ids[0] == ids[1] {
-			t.Errorf("two fresh homes have the same anon id %s", ids[0])
-		}
-	}
-	w.belongsToTheKey(2)
-}
-
-func (w *world) job(lines []string) {
-	w.Helper()
-	for _, line := range lines {
-		r, programs := w.typed(line)
-		for _, program := range programs {
-			if !strings.HasPrefix(program, "0 arcade ") {
-				w.Errorf("in %q ended %q, want exit code 0:\n%s%s", line, program, r.Stdout, r.Stderr)
+		for _, line := range r.lines {
+			result, programs := w.typed(line)
+			for _, program := range programs {
+				if !strings.HasPrefix(program, "0 arcade ") {
+					t.Errorf("in %q ended %q, want exit code 0:\n%s%s", line, program, result.Stdout, result.Stderr)
+				}
 			}
 		}
+		ids = append(ids, w.leaves(r.kept))
 	}
+	events := w.Posthog.Events()
+	for _, e := range events {
+		if want := "principal-" + strings.TrimPrefix(testbed.EngineKey, "arc_"); e.DistinctID != want {
+			t.Errorf("an event is %s's, want %s's, whose key is in the environment", e.DistinctID, want)
+		}
+	}
+	if isReadOnly := r.home == "read-only"; isReadOnly != (len(events) == 0) {
+		t.Errorf("PostHog has %d events in a home that is %s", len(events), r.home)
+	}
+	if r.home == "cached" && (ids[0] == "" || ids[0] != ids[1]) || r.home == "fresh" && ids[0] != "" && ids[0] == ids[1] {
+		t.Errorf("in a home that is %s the anon ids of two jobs are %q", r.home, ids)
+	}
+	w.NoViolations()
 }
 
-// anonID is who the home is, "" if it holds nothing any more.
-func (w *world) anonID() string {
-	w.Helper()
-	if _, err := os.Stat(w.Path("usage.db")); err != nil {
-		return ""
-	}
-	found := w.Inspect()
-	if found.Counts.Pending != 0 {
-		w.Errorf("%d messages are left when the job ends, and go with its machine", found.Counts.Pending)
-	}
-	return found.Identity.AnonID
-}
-
-// forgetAllBut removes Arcade's files, except those that the system keeps.
-func (w *world) forgetAllBut(kept []string) {
+// leaves ends a job: whose home it is, "" if nothing of it is left, and gone is what the system does not keep.
+func (w *world) leaves(kept []string) (id string) {
 	w.Helper()
 	w.AwaitNoFlusher()
 	files, err := filepath.Glob(w.Path("*"))
 	if err != nil {
 		w.Fatal(err)
 	}
+	if slices.Contains(files, w.Path("usage.db")) {
+		found := w.Inspect()
+		if id = found.Identity.AnonID; found.Counts.Pending != 0 {
+			w.Errorf("%d messages are left when the job ends, and go with its machine", found.Counts.Pending)
+		}
+	}
 	for _, file := range files {
-		relative, err := filepath.Rel(w.Home, file)
-		if err != nil {
-			w.Fatal(err)
-		}
-		if slices.Contains(kept, relative) || slices.Contains(kept, "~/"+relative) {
-			continue
-		}
-		if err := os.Remove(file); err != nil {
-			w.Fatal(err)
+		if !slices.Contains(kept, "~"+strings.TrimPrefix(file, w.Home)) {
+			if err := os.RemoveAll(file); err != nil {
+				w.Fatal(err)
+			}
 		}
 	}
+	return id
 }
 
-// belongsToTheKey checks what PostHog has got of that many jobs or more commands.
-func (w *world) belongsToTheKey(atLeast int) {
-	w.Helper()
-	events := w.Posthog.Events()
-	if len(events) < atLeast {
-		w.Errorf("PostHog has %d events, want one of each job at least", len(events))
-	}
-	for _, e := range events {
-		if want := "principal-" + strings.TrimPrefix(testbed.EngineKey, "arc_"); e.DistinctID != want {
-			w.Errorf("an event is %s's, want %s's, whose key is in the environment", e.DistinctID, want)
-		}
-	}
-	if n := len(w.Aliases()); n != 0 {
-		w.Errorf("PostHog has %d aliases, want none of a key that nobody has logged in with", n)
-	}
-	w.NoViolations()
-}
-
-// makeHomeReadOnly also keeps root out.
-func (w *world) makeHomeReadOnly(t *testing.T) {
+// makeReadOnly also keeps root out.
+func makeReadOnly(t *testing.T, home string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		if err := os.Chmod(w.Home, 0o500); err != nil {
+		if err := os.Chmod(home, 0o500); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { os.Chmod(w.Home, 0o700) })
+		t.Cleanup(func() { os.Chmod(home, 0o700) })
 		return
 	}
-	testbed.MountTmpfs(t, w.Home, testbed.Roomy, 0)
-	testbed.MountTmpfs(t, w.Home, testbed.Roomy, syscall.MS_REMOUNT|syscall.MS_RDONLY)
+	testbed.MountTmpfs(t, home, testbed.Roomy, 0)
+	testbed.MountTmpfs(t, home, testbed.Roomy, syscall.MS_REMOUNT|syscall.MS_RDONLY)
 }
 
 // What stands in the document is what is in a log, but for figures.
@@ -256,34 +185,14 @@ func TestTheDocumentShowsWhatFlushPrints(t *testing.T) {
 	m.Must("succeed")
 	m.Must("succeed")
 	m.AwaitNoFlusher()
-	offline := m.Run("usage", "flush")
-	m.Online()
-	online := m.Run("usage", "flush")
-	list, _ := blocks(readText(t, filepath.Join(repository, "docs", "ci.md")))
-	for what, r := range map[string]testbed.Result{"with a network": online, "without one": offline} {
-		want := figures.ReplaceAllString(r.Stdout+r.Stderr, "N")
-		shown := slices.ContainsFunc(list, func(b block) bool {
-			return b.language == "text" && figures.ReplaceAllString(strings.Join(b.lines, "\n")+"\n", "N") == want
-		})
-		if !shown {
+	page := figures.ReplaceAllString(readText(t, "docs/ci.md"), "N")
+	for _, what := range []string{"without a network", "with one"} {
+		r := m.Run("usage", "flush")
+		if shown := "```text\n" + figures.ReplaceAllString(r.Stdout+r.Stderr, "N") + "```\n"; !strings.Contains(page, shown) {
 			t.Errorf("docs/ci.md does not show what flush prints %s:\n%s%s", what, r.Stdout, r.Stderr)
 		}
-	}
-}
-
-// In a home that is new, the id is, too. Who looks is told.
-func TestAFreshHomeSaysThatItsIDIsNew(t *testing.T) {
-	s := testbed.NewMachine(t)
-	s.Must("succeed")
-	s.AwaitNoFlusher()
-	id := s.Inspect().Identity.AnonID[:8]
-	want := regexp.MustCompile(`anonymous \(id ` + id + `…, which this home got (just now|\d s ago)\)`)
-	cmd := s.Command("usage", "inspect")
-	cmd.Env = append(cmd.Env, "TERM=xterm-256color", "LANG=C.UTF-8")
-	if _, output := testbed.OnTerminal(t, 140, cmd).End(); !want.MatchString(output) {
-		t.Errorf("inspect says\n%s\nwant %s", output, want)
-	}
-	if output := s.Must("usage", "status").Stdout; !strings.Contains(output, "which this home got") {
-		t.Errorf("status says\n%s\nwant since when this home has its id, also in a log", output)
+		if what == "without a network" {
+			m.Online()
+		}
 	}
 }

@@ -1,16 +1,27 @@
+// Package docstest holds what a reader of the documents, and of the source, would stumble over: what they
+// tell to type is typed, and what they say is compared with the program.
 package docstest
 
 import (
+	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
 )
+
+func TestMain(m *testing.M) { testbed.Main(m) }
 
 // repository is its top directory, as seen from here.
 const repository = "../../../.."
@@ -18,27 +29,23 @@ const repository = "../../../.."
 // documents returns what is written for people, by path.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(repository, "docs", "*.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"README.md", "CONTRIBUTING.md", "CHANGELOG.md"} {
-		paths = append(paths, filepath.Join(repository, name))
-	}
 	found := map[string]string{}
-	for _, path := range paths {
-		name, err := filepath.Rel(repository, path)
+	for _, pattern := range []string{"*.md", "docs/*.md"} {
+		names, err := fs.Glob(os.DirFS(repository), pattern)
 		if err != nil {
 			t.Fatal(err)
 		}
-		found[filepath.ToSlash(name)] = readText(t, path)
+		for _, name := range names {
+			found[name] = readText(t, name)
+		}
 	}
 	return found
 }
 
-func readText(t *testing.T, path string) string {
+// readText reads a file of the repository.
+func readText(t *testing.T, name string) string {
 	t.Helper()
-	content, err := os.ReadFile(path)
+	content, err := os.ReadFile(filepath.Join(repository, name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,26 +82,29 @@ func blocks(document string) (list []block, prose string) {
 	return list, strings.Join(rest, "\n")
 }
 
-// commands returns the lines of a block that a reader would run.
-func (b block) commands() (list []string) {
-	prefixes := map[string]*regexp.Regexp{
-		"sh":      regexp.MustCompile(`^\s*`),
-		"console": regexp.MustCompile(`^\$ `),
-	}
-	prefix := prefixes[b.language]
-	for _, line := range b.lines {
-		if prefix != nil && prefix.MatchString(line) {
-			list = append(list, prefix.ReplaceAllString(line, ""))
+var inlineCode = regexp.MustCompile("`([^`\n]+)`")
+
+// code returns what a document shows as typed: the lines of its blocks for a shell, and what stands in backticks.
+func code(document string) (lines []string) {
+	list, prose := blocks(document)
+	for _, b := range list {
+		for _, line := range b.lines {
+			if command, prompt := strings.CutPrefix(line, "$ "); b.language == "sh" || b.language == "console" && prompt {
+				lines = append(lines, command)
+			}
 		}
 	}
-	return list
+	for _, words := range inlineCode.FindAllStringSubmatch(prose, -1) {
+		lines = append(lines, words[1])
+	}
+	return lines
 }
 
 // callsArcade finds the program where a shell would: first in a command.
 var callsArcade = regexp.MustCompile(`(^|[|&;(]\s*|^([A-Z_]+=\S*\s+)+)arcade(\s|$)`)
 
-func arcadeLines(b block) []string {
-	return slices.DeleteFunc(b.commands(), func(line string) bool { return !callsArcade.MatchString(line) })
+func arcadeLines(lines []string) []string {
+	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return !callsArcade.MatchString(line) })
 }
 
 // Each block is typed on a machine of its own, by somebody who is logged in unless the block
@@ -104,14 +114,14 @@ func TestEveryCommandLineInTheDocumentsWorks(t *testing.T) {
 	for name, document := range documents(t) {
 		list, _ := blocks(document)
 		for _, b := range list {
-			lines := arcadeLines(b)
-			if len(lines) == 0 {
+			lines := arcadeLines(b.lines)
+			if b.language != "sh" || len(lines) == 0 {
 				continue
 			}
 			ran += len(lines)
 			t.Run(name+":"+strconv.Itoa(b.number), func(t *testing.T) {
 				t.Parallel()
-				typeBlock(t, lines, slices.Contains(b.words, "ok"))
+				typeBlock(t, lines, b.words[0] == "ok")
 			})
 		}
 	}
@@ -145,39 +155,20 @@ func typeBlock(t *testing.T, lines []string, allSucceed bool) {
 
 // The test above says nothing if it cannot fail.
 func TestAWrongCommandLineIsNoticed(t *testing.T) {
-	document := "```sh\narcade usage inpsect || true\n```\nand\n```console\n$ arcade whoami\nnothing\n```\n" +
-		"```json\narcade whoami\n```\n"
-	list, prose := blocks(document)
-	if prose != "and\n" {
-		t.Errorf("the prose is %q", prose)
-	}
-	var lines []string
-	for _, b := range list {
-		lines = append(lines, arcadeLines(b)...)
-	}
-	want := []string{"arcade usage inpsect || true", "arcade whoami"}
-	if !slices.Equal(lines, want) {
-		t.Errorf("the command lines are %q, want %q", lines, want)
-	}
-	w := newWorld(t)
-	if r, programs := w.typed(lines[0]); r.Code != 0 || programs[0] != "2 arcade usage inpsect" {
-		t.Errorf("%q ended with %d and was seen as %q; `|| true` must not hide wrong usage", lines[0], r.Code, programs)
+	if r, programs := newWorld(t).typed("arcade usage inpsect || true"); r.Code != 0 || programs[0] != "2 arcade usage inpsect" {
+		t.Errorf("it ended with %d and was seen as %q; `|| true` must not hide wrong usage", r.Code, programs)
 	}
 }
-
-var inlineCode = regexp.MustCompile("`([^`\n]+)`")
 
 // A command in the middle of a sentence is not run, but it has to exist, with its flags.
 func TestEveryCommandNamedInASentenceExists(t *testing.T) {
 	for name, document := range documents(t) {
 		_, prose := blocks(document)
-		for _, code := range inlineCode.FindAllStringSubmatch(prose, -1) {
-			words := strings.Fields(code[1])
-			if words[0] != "arcade" {
-				continue
-			}
-			if problem := unknownWord(words[1:]); problem != "" {
-				t.Errorf("%s: `%s`: %s", name, code[1], problem)
+		for _, words := range inlineCode.FindAllStringSubmatch(prose, -1) {
+			if line, ok := strings.CutPrefix(words[1], "arcade "); ok && !strings.HasPrefix(line, "greet") { // which a contributor adds
+				if problem := unknownWord(strings.Fields(line)); problem != "" {
+					t.Errorf("%s: `%s`: %s", name, words[1], problem)
+				}
 			}
 		}
 	}
@@ -193,45 +184,75 @@ func unknownWord(words []string) string {
 	tree.InitDefaultCompletionCmd()
 	tree.InitDefaultVersionFlag()
 	cmd, rest, err := tree.Find(words)
+	if err == nil && cmd.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+		err = fmt.Errorf("no command %s", rest[0])
+	}
+	if err == nil {
+		err = cmd.ParseFlags(rest)
+	}
 	if err != nil {
-		return err.Error()
-	}
-	if cmd.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
-		return "no command " + rest[0]
-	}
-	if err := cmd.ParseFlags(rest); err != nil {
 		return err.Error()
 	}
 	return ""
 }
 
-func TestEveryMakeTargetInTheDocumentsExists(t *testing.T) {
-	makefile := readText(t, filepath.Join(repository, "Makefile"))
-	call := regexp.MustCompile(`^(?:[A-Z]+=\S+ )?make ([a-z -]+)$`)
-	found := 0
-	for name, document := range documents(t) {
-		list, prose := blocks(document)
-		var lines []string
-		for _, b := range list {
-			lines = append(lines, b.commands()...)
-		}
-		for _, code := range inlineCode.FindAllStringSubmatch(prose, -1) {
-			lines = append(lines, code[1])
-		}
-		for _, line := range lines {
-			words := call.FindStringSubmatch(line)
-			if words == nil {
-				continue
-			}
-			for _, target := range strings.Fields(words[1]) {
-				found++
-				if !strings.Contains(makefile, "\n"+target+":") {
-					t.Errorf("%s: make %s: there is no such target", name, target)
-				}
-			}
+// world is a machine on which a reader types what the documents say, as it stands there: stand-ins answer for
+// the real addresses.
+type world struct {
+	*testbed.Machine
+	log string // a line for each arcade that ran: its exit code and its arguments
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{Machine: testbed.NewMachine(t).Production()}
+	w.Cloud.Meet(strings.TrimPrefix(testbed.EngineKey, "arc_"))
+	w.Cloud.Set(func(b *identitytest.Behaviour) {
+		b.AuthorizeURL = identity.DefaultCloudURL + identitytest.AuthorizePath + "?tenant=t1"
+		b.TokenURL = identity.DefaultCloudURL + identitytest.TokenPath
+	})
+	w.Engine.Trust(w.Cloud.Knows)
+	w.Env = append(w.Env, "TOKEN=a token of more than twelve characters", "KEY="+testbed.EngineKey)
+	for _, name := range []string{".env", ".env.production"} {
+		if err := os.WriteFile(filepath.Join(w.Home, name), []byte("GREETING=hello\n"), 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if found < 10 {
-		t.Errorf("only %d targets were found: the test does not see the documents", found)
+	w.writeWrapper()
+	return w
+}
+
+// writeWrapper puts a script before the program that writes down how each one ended: in a line
+// of a shell, `|| true` and pipes hide that.
+func (w *world) writeWrapper() {
+	w.Helper()
+	directory := w.TempDir()
+	w.log = filepath.Join(directory, "log")
+	script := fmt.Sprintf("#!/bin/sh\n'%s' \"$@\"\ncode=$?\necho \"$code arcade $*\" >> '%s'\nexit $code\n", w.Command().Path, w.log)
+	if err := testbed.WriteProgram(filepath.Join(directory, "arcade"), []byte(script)); err != nil {
+		w.Fatal(err)
 	}
+	w.Env = append(w.Env, "PATH="+directory+string(filepath.ListSeparator)+os.Getenv("PATH"))
+}
+
+// typed runs a line as a shell does and returns how it and the programs in it ended.
+func (w *world) typed(line string) (r testbed.Result, programs []string) {
+	w.Helper()
+	cmd := w.Command()
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		w.Skip("there is no sh here")
+	}
+	cmd.Path, cmd.Args = shell, []string{"sh", "-c", line}
+	if err := os.WriteFile(w.log, nil, 0o600); err != nil {
+		w.Fatal(err)
+	}
+	limit := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	defer limit.Stop()
+	r = w.Finish(cmd)
+	log, err := os.ReadFile(w.log)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return r, strings.Split(strings.TrimSuffix(string(log), "\n"), "\n")
 }

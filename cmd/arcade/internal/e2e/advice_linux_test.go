@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,7 +13,6 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/advice"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
-	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
@@ -217,40 +215,6 @@ func TestEveryAdviceIsMetSomewhere(t *testing.T) {
 	}
 }
 
-// Damage that nobody is told of is damage that nobody looks into.
-func TestStatusNamesTheCopiesOfDamagedDatabasesUntilTheyAreErased(t *testing.T) {
-	s := newMachine(t)
-	s.Env = append(s.Env, testbed.Flusher)
-	s.Must("succeed")
-	if out := s.Must("usage", "status").Stdout; strings.Contains(out, "Copies:") || len(s.Status().Copies) != 0 {
-		t.Errorf("without damage status says\n%s", out)
-	}
-	for n := range 3 {
-		s.damage()
-		s.Must("succeed")
-		copies := s.Status().Copies
-		out := strings.Join(strings.Fields(s.Must("usage", "status").Stdout), " ")
-		if len(copies) != n+1 || !strings.Contains(out, "'arcade usage clear' erases them") {
-			t.Fatalf("after damage %d status knows of %v and says\n%s", n+1, copies, out)
-		}
-		for _, path := range copies {
-			if _, err := os.Stat(path); err != nil || !strings.Contains(out, "~/.arcade/"+filepath.Base(path)) {
-				t.Errorf("status does not name %s (%v):\n%s", path, err, out)
-			}
-		}
-	}
-	s.damage()
-	s.Must("succeed") // and records nothing
-	if r := s.Run("usage", "status"); r.Code != 1 || strings.Count(r.Stdout, "usage.db.damaged-") != 3 {
-		t.Errorf("after damage 4 status ends with %d and says\n%s\nwant 1, and the three copies", r.Code, r.Stdout)
-	}
-	s.Must("usage", "clear", "--yes")
-	s.Must("succeed")
-	if st := s.Status(); len(st.Copies) != 0 || st.Pending != 1 || st.DatabaseError != nil {
-		t.Errorf("after 'usage clear' status says %+v, want no copies, and that recording goes on", st)
-	}
-}
-
 // damage makes the database one that SQLite calls damaged.
 func (s *machine) damage() {
 	s.Helper()
@@ -353,44 +317,6 @@ func TestStatusOfAnEmptyHomeCreatesNothing(t *testing.T) {
 	}
 	if _, err := os.Lstat(s.Path("")); !os.IsNotExist(err) {
 		t.Errorf("status has made %s: %v", s.Path(""), err)
-	}
-}
-
-// Nobody has to log in for nothing, and a refresh token works once: what comes for it must be kept.
-func TestALoginThatCannotBeKeptIsNeverAskedFor(t *testing.T) {
-	s := newMachine(t)
-	s.Env = append(s.Env, "ARCADE_USAGE_TRACKING=0")
-	cloud := s.OAuth(testbed.Ada())
-	cloud.AddKey("arc_good", "principal-ada")
-	smallDisk(s, 0)
-	s.Must("succeed")
-	smallDisk(s, syscall.MS_REMOUNT|syscall.MS_RDONLY)
-	for _, flags := range [][]string{nil, {"--with-key"}} {
-		cmd := s.Command(slices.Concat([]string{"login"}, testbed.At(cloud), flags)...)
-		cmd.Stdin = strings.NewReader("arc_good")
-		if r := s.Finish(cmd); r.Code != 1 || !strings.Contains(r.Stderr, "cannot be kept: the disk is read-only") || r.Stdout != "" {
-			t.Errorf("login %v: %+v; want to be told of the disk before anything is asked", flags, r)
-		}
-	}
-	if cloud.Count(identitytest.AuthorizePath)+cloud.Count(identitytest.ValidatePath) != 0 {
-		t.Error("the browser was opened, or the key was shown, for a login that cannot be kept")
-	}
-	smallDisk(s, syscall.MS_REMOUNT)
-	s.Must(append([]string{"login"}, testbed.At(cloud)...)...)
-	s.expire()
-	smallDisk(s, syscall.MS_REMOUNT|syscall.MS_RDONLY)
-	renewals := cloud.Count(identitytest.TokenPath)
-	r := s.Run("whoami")
-	for _, want := range []string{"ada@example.com", "Notes (proj_1)", "was not checked; its token ended at"} {
-		if r.Code != 0 || !strings.Contains(r.Stdout, want) {
-			t.Errorf("whoami: %+v; want what the file says, and %q", r, want)
-		}
-	}
-	if said := strings.Join(strings.Fields(r.Stderr), " "); !strings.Contains(said, "is not renewed: the credentials file cannot be used: the disk is read-only.") {
-		t.Errorf("whoami warns %q, want why the login is not renewed", said)
-	}
-	if s.Run("org", "list").Code != 1 || cloud.Count(identitytest.TokenPath) != renewals {
-		t.Errorf("the refresh token was shown %d times, though what comes for it cannot be kept", cloud.Count(identitytest.TokenPath)-renewals)
 	}
 }
 

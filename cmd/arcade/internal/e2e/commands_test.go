@@ -3,14 +3,12 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 	"github.com/spf13/cobra"
@@ -100,33 +98,6 @@ func TestEveryEndingIsRecordedAndHelpIsNot(t *testing.T) {
 	}
 }
 
-func TestCtrlCIsRecordedAsInterruptedWithExitCode130(t *testing.T) {
-	m := newMachine(t)
-	cmd := m.Interruptible("wait")
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer cmd.Process.Kill() // if the test does not come to its end
-
-	if _, err := stdout.Read(make([]byte, 1)); err != nil { // it waits
-		t.Fatal(err)
-	}
-	if err := testbed.Interrupt(cmd.Process); err != nil {
-		t.Fatal(err)
-	}
-	cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != 130 {
-		t.Errorf("the exit code is %d, want 130", code)
-	}
-	if got := m.AwaitEvents(1, 10*time.Second)[0].Properties()["error_message"]; got != "interrupted" {
-		t.Errorf("the event says %v", got)
-	}
-}
-
 func TestTheNoticeIsShownOnceAndBeforeNobodyIsAsked(t *testing.T) {
 	m := newMachine(t)
 	if r := m.Run("usage", "status"); strings.Contains(r.Stderr, m.Notice()) {
@@ -189,34 +160,6 @@ func TestTheNoticeSaysWhereEventsGo(t *testing.T) {
 	}
 }
 
-func TestLoginLogoutAndWhoami(t *testing.T) {
-	m := newMachine(t)
-	m.Cloud.Meet("ada")
-	if r := m.Login(); !strings.Contains(r.Stdout, "logged in as ada@example.com") || strings.Contains(r.Stdout+r.Stderr, "arc_ada") {
-		t.Errorf("login says %q %q: as whom, and never the key", r.Stdout, r.Stderr)
-	}
-	if info, err := os.Stat(m.Path("credentials.yaml")); err != nil || !testbed.IsPrivate(info) {
-		t.Errorf("the credentials file: %v, %v", info, err)
-	}
-	if r := m.Must("login", "--host", "localhost", "--port", m.Cloud.Port()); !strings.Contains(r.Stdout, "logged in as ada@example.com already") {
-		t.Errorf("a second login says %q", r.Stdout)
-	}
-	var who cli.WhoamiResult
-	if err := json.Unmarshal([]byte(m.Must("whoami", "--json").Stdout), &who); err != nil {
-		t.Fatal(err)
-	}
-	if *who.Email != "ada@example.com" || *who.PrincipalID != "principal-ada" || !strings.Contains(*who.CloudURL, m.Cloud.Port()) {
-		t.Errorf("whoami says %v %v %v", *who.Email, *who.PrincipalID, *who.CloudURL)
-	}
-	m.Must("logout")
-	if _, err := os.Stat(m.Path("credentials.yaml")); !os.IsNotExist(err) {
-		t.Errorf("after logout the credentials are still there: %v", err)
-	}
-	if r := m.Must("logout"); !strings.Contains(r.Stdout, "not logged in") {
-		t.Errorf("a second logout says %q", r.Stdout)
-	}
-}
-
 func TestLoginSucceedsWhenCloudIsSlowAndTheLinkIsMadeLater(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -241,32 +184,6 @@ func TestLoginSucceedsWhenCloudIsSlowAndTheLinkIsMadeLater(t *testing.T) {
 	if len(m.Aliases()) != 1 {
 		t.Errorf("%d aliases, want one", len(m.Aliases()))
 	}
-}
-
-func TestAKeyInTheEnvironmentOwnsItsEventsAndLinksNothing(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	m.Machine = m.Production()
-	m.Cloud.Meet("ci")
-	m.Must("succeed")
-	m.AwaitEvents(1, 10*time.Second)
-	m.AwaitNoFlusher()
-	m.Env = append(m.Env, "ARCADE_API_KEY=arc_ci")
-	m.Must("succeed")
-	m.Must("succeed")
-	events := m.AwaitEvents(3, 10*time.Second)
-	for _, e := range events[1:] {
-		if e.DistinctID != "principal-ci" {
-			t.Errorf("an event with the key in the environment belongs to %s", e.DistinctID)
-		}
-	}
-	if n := len(m.Aliases()); n != 0 || m.Inspect().Identity.LinkedPrincipalID != nil {
-		t.Errorf("%d aliases, linked to %v: a key in the environment must do neither", n, m.Inspect().Identity.LinkedPrincipalID)
-	}
-	if n := m.Cloud.Calls(); n != 1 {
-		t.Errorf("Cloud was asked %d times about one key", n)
-	}
-	m.NoViolations()
 }
 
 func TestFlushReportsForPeopleAndPrograms(t *testing.T) {

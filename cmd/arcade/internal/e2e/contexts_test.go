@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -188,50 +189,41 @@ func commandOf(e outboxtest.Commit) string { return fmt.Sprint(e.Properties()["c
 
 func TestDiscoveryThatIsNoneIsSaidSoAndNothingIsKept(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }))
-	t.Cleanup(elsewhere.Close)
-	for name, c := range map[string]struct {
-		handler http.HandlerFunc
-		says    string
-	}{
-		"missing":                           {http.NotFound, "Error: this server does not tell where its Arcade is"},
-		"a page":                            {answer("<html><body>hello"), "Error: this server does not tell where its Arcade is"},
-		"an empty object":                   {answer("{}"), "Error: this server does not tell where its Arcade is"},
-		"a list":                            {answer("[]"), "Error: this server does not tell where its Arcade is"},
-		"10 MB":                             {answer(`{"engine": "` + strings.Repeat("x", 10<<20) + `"}`), "Error: this server does not tell where its Arcade is"},
-		"a redirect":                        {http.RedirectHandler(elsewhere.URL, http.StatusFound).ServeHTTP, "Error: the installation was not found at --url"},
-		"an Engine without TLS":             {answer(`{"engine": "http://engine.example", "coordinator": "https://cloud.example"}`), "Error: --url, and what is found there"},
-		"a Cloud without TLS":               {answer(`{"engine": "https://engine.example", "coordinator": "http://cloud.example"}`), "Error: --url, and what is found there"},
-		"an address with a password":        {answer(`{"engine": "https://u:p@engine.example"}`), "Error: --url, and what is found there"},
-		"no Arcade Cloud to log in at":      {answer(`{"engine": "https://engine.example"}`), "Error: this installation has no Arcade Cloud"},
-		"a server that does not want to":    {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, "Error: the installation was not found at --url"},
-		"an address that is not an address": {answer(`{"engine": ":"}`), "Error: --url, and what is found there"},
+	m := newMachine(t).With("ARCADE_USAGE_TRACKING=0")
+	const nothing, unsafe = "Error: this server does not tell where its Arcade is", "Error: --url, and what is found there"
+	for content, says := range map[string]string{
+		"<html><body>hello": nothing, "{}": nothing, "[]": nothing, `{"engine": "` + strings.Repeat("x", 10<<20) + `"}`: nothing,
+		`{"engine": "http://engine.example", "coordinator": "https://cloud.example"}`: unsafe,
+		`{"engine": "https://engine.example", "coordinator": "http://cloud.example"}`: unsafe,
+		`{"engine": "https://u:p@engine.example"}`:                                    unsafe, `{"engine": ":"}`: unsafe,
+		`{"engine": "https://engine.example"}`: "Error: this installation has no Arcade Cloud",
+		"":                                     "Error: the installation was not found at --url", // a redirect
 	} {
-		server := httptest.NewServer(c.handler)
-		r := m.With("ARCADE_USAGE_TRACKING=0").Run("login", "--url", server.URL)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if content == "" {
+				http.Redirect(w, r, m.Cloud.URL, http.StatusFound)
+			}
+			_, _ = io.WriteString(w, content)
+		}))
+		r := m.Run("login", "--url", server.URL)
 		server.Close()
-		if r.Code != 1 || !strings.HasPrefix(r.Stderr, c.says) || strings.Count(r.Stderr, "\n") != 2 {
-			t.Errorf("%s: %+v; want one sentence, %q, and what to do", name, r, c.says)
+		if r.Code != 1 || !strings.HasPrefix(r.Stderr, says) || strings.Count(r.Stderr, "\n") != 2 {
+			t.Errorf("%.80s: %+v; want one sentence, %q, and what to do", content, r, says)
 		}
 	}
-	for _, address := range []string{"http://corp.example", "https://u:p@corp.example", "ftp://corp.example", "https://", "https://corp.example?x=y", "a b", "https://a b/"} {
-		if r := m.With("ARCADE_USAGE_TRACKING=0").Run("login", "--url", address); r.Code != 1 || !strings.HasPrefix(r.Stderr, "Error: --url, and what is found there") {
+	for _, address := range []string{"http://corp.example", "https://u:p@corp.example", "ftp://corp.example", "https://", "https://corp.example?x=y", "https://a b/"} {
+		if r := m.Run("login", "--url", address); r.Code != 1 || !strings.HasPrefix(r.Stderr, unsafe) {
 			t.Errorf("%q: %+v", address, r)
 		}
 	}
-	for _, name := range []string{"with blanks", "a.b", strings.Repeat("a", 10<<10), "123", "1e3", "null", "NULL", "~", "true", "-x", "a\nb", "ë"} {
-		if r := m.With("ARCADE_USAGE_TRACKING=0").Run("login", "--context="+name); r.Code != 1 || !strings.HasPrefix(r.Stderr, "Error: a context's name is a word of letters") {
+	for _, name := range []string{"with blanks", "a.b", strings.Repeat("a", 10<<10), "123", "null", "~", "-x", "a\nb", "ë"} {
+		if r := m.Run("login", "--context="+name); r.Code != 1 || !strings.HasPrefix(r.Stderr, "Error: a context's name is a word of letters") {
 			t.Errorf("%.20q: %+v", name, r)
 		}
 	}
 	if _, err := os.Stat(m.Path("")); err == nil {
 		t.Error("something was written")
 	}
-}
-
-func answer(content string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(content)) }
 }
 
 func TestAnInstallationWithoutACloudIsLoggedInToWithAKey(t *testing.T) {

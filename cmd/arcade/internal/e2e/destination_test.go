@@ -124,18 +124,3 @@ func TestWhereACredentialGoes(t *testing.T) {
 		})
 	}
 }
-
-func TestAnAddressInTheEnvironmentIsCheckedFirst(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	for _, address := range []string{"engine.example", "engine.example:443", "https://engine.example/v1", "https://arc_key@engine.example", "https://u:p@engine.example",
-		"https://engine.example?key=x", "https://engine.example#x", "http://engine.example", "ftp://engine.example", "https://", "//engine.example", ":", "https://a b", "\x7f"} {
-		r := m.With("ARCADE_USAGE_TRACKING=0", "ARCADE_API_KEY=arc_x", "ARCADE_URL="+address).Run("secret", "set", "DB=x")
-		if r.Code != 1 || !strings.HasPrefix(r.Stderr, "Error: ARCADE_URL is not the address of an Engine") || strings.Count(r.Stderr, "\n") != 2 || strings.Contains(r.Stderr, "arc_key") {
-			t.Errorf("%q: %+v; want one sentence, what to do, and no word of it", address, r)
-		}
-	}
-	if _, err := os.Stat(m.Path("")); err == nil {
-		t.Error("something was written")
-	}
-}

@@ -13,6 +13,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
 	"github.com/ArcadeAI/arcade-cli/outbox"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
 )
 
@@ -210,13 +211,13 @@ func aliasThatWaits(s *machine, cmd *exec.Cmd) {
 func toldToWait(s *machine, cmd *exec.Cmd) {
 	offlineEvent(s, cmd)
 	s.Online()
-	s.Posthog.SetFault(testbed.Fault("429:retry-after=1830"))
+	s.Posthog.SetFault(outboxtest.MustFault("429:retry-after=1830"))
 	s.Run("usage", "flush")
 }
 
 // busyFlusher lets a flusher of the background wait for an answer.
 func busyFlusher(s *machine, _ *exec.Cmd) {
-	s.Posthog.SetFault(testbed.Fault("hang"))
+	s.Posthog.SetFault(outboxtest.MustFault("hang"))
 	s.Must("succeed")
 	box, err := outbox.New(outbox.Config{Path: s.Path("usage.db")})
 	if err != nil {

@@ -17,12 +17,6 @@ const repository = "../../../.."
 
 // unprovoked are sentences that the table leaves out, and why.
 var unprovoked = map[string]string{
-	"the API key has a character in it that no key has":                 "the tests of package secrets have such a key",
-	"Run 'arcade logout', then 'arcade login":                           "likewise",
-	"cannot reach the Engine at":                                        "the table of the network says why instead",
-	"without a value":                                                   "a warning, and no failure",
-	"set again further down":                                            "likewise",
-	"set again in":                                                      "likewise",
 	"somebody has logged in or out meanwhile":                           "the tests of package identity let somebody do so",
 	"the credentials file was made by a newer program, or is damaged":   "the tests of contexts have such files",
 	"another process has been renewing the login for too long":          "it takes longer than a renewal may",
@@ -35,8 +29,6 @@ var unprovoked = map[string]string{
 	"set it up in your Arcade account, then run 'arcade login' again":   "likewise",
 	"interrupted": "Ctrl-C explains itself, and there is nothing to do about it",
 	"standard input is a terminal and no file": "the tests of terminals have one",
-	"no such secret": "a warning, and no failure",
-	"the list of secrets has no end within 100,000 secrets or 64 MB": "it takes 100,000 of them; the tests of package secrets have them",
 }
 
 // Who adds a sentence to the program meets it in the table, too, or says above why not.
@@ -61,8 +53,8 @@ func TestNoErrorIsMissingFromTheTable(t *testing.T) {
 	}
 }
 
-// errorSentences returns what the source says to people about what happened: in the calls that
-// make failures, and in the packages whose errors are shown as they are.
+// errorSentences returns what the source says to people about what happened: in the calls that make failures, and
+// in the files whose errors are shown as they are. Those of package secrets stand in its own tests.
 func errorSentences(t *testing.T) (sentences []string) {
 	t.Helper()
 	for _, name := range sourceFiles(t, "cmd/arcade/internal/cli") {
@@ -72,11 +64,7 @@ func errorSentences(t *testing.T) (sentences []string) {
 			}
 		})
 	}
-	shown := []string{"identity/address.go", "cmd/arcade/internal/track/key.go"}
-	for _, name := range []string{"errors", "pairs", "envfile", "baseurl"} {
-		shown = append(shown, "secrets/"+name+".go")
-	}
-	for _, name := range shown {
+	for _, name := range []string{"identity/address.go", "cmd/arcade/internal/track/key.go"} {
 		inspectSource(t, name, func(node ast.Node) {
 			if literal, ok := node.(*ast.BasicLit); ok {
 				inspectLiterals(literal, func(text string) { sentences = append(sentences, fixedParts(text)...) })

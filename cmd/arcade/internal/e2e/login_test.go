@@ -9,30 +9,6 @@ import (
 	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
 )
 
-// In a build or a container nobody reads the address: ten minutes would pass for nothing.
-func TestALoginThatNobodyCanSeeEndsAtOnce(t *testing.T) {
-	m := newMachine(t)
-	cloud := m.OAuth(testbed.Ada())
-	m.Env = append(m.Env, "BROWSER=")
-	r := loginAt(m, cloud)
-	if r.Code != 1 || r.Stdout != "" || !strings.Contains(r.Stderr, "there is no browser here, and no terminal") || !strings.Contains(r.Stderr, "--with-key") {
-		t.Errorf("login: %+v; want an error that says what to do", r)
-	}
-	if cloud.Count(identitytest.ConfigPath) != 1 {
-		t.Errorf("Arcade Cloud was asked %d times, want once before", cloud.Count(identitytest.ConfigPath))
-	}
-	for _, flag := range []string{"--no-browser", "--timeout=50ms"} {
-		args := append([]string{"login", "--timeout=50ms", flag}, testbed.At(cloud)...)
-		if r := m.Run(args...); !strings.Contains(r.Stderr, "nobody logged in within 50ms") {
-			t.Errorf("login %s: %+v; want it to wait, it was asked to", flag, r)
-		}
-	}
-	cloud.Set(func(b *identitytest.Behaviour) { b.KeysOnly = true })
-	if r := loginAt(m, cloud); !strings.Contains(r.Stderr, "has no login in the browser") {
-		t.Errorf("login at a Cloud that knows keys only: %+v", r)
-	}
-}
-
 // Who reads only the first line, as `login | head -1` does, is logged in all the same.
 func TestTheBrowserIsToldOfALoginThatIsKeptWhoeverReads(t *testing.T) {
 	m := newMachine(t)

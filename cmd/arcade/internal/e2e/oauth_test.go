@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -219,25 +218,6 @@ func TestOneOfManyProcessesRenewsAndAllSucceed(t *testing.T) {
 	}
 }
 
-func TestATokenThatIsRefusedIsReplacedOnce(t *testing.T) {
-	m, cloud := loggedIn(t)
-	refusals := 0
-	cloud.Override(identitytest.OrgsPath, func(w http.ResponseWriter, r *http.Request) {
-		if refusals++; refusals == 1 {
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		fmt.Fprint(w, `{"data":{"items":[{"org_id":"org_1","name":"Analytical Engines"}]}}`)
-	})
-	before := m.ReadFile("credentials.yaml")
-	if r := m.Run("org", "list"); r.Code != 0 || refusals != 2 {
-		t.Errorf("org list: %+v after %d calls, want one more try with a renewed token", r, refusals)
-	}
-	if m.ReadFile("credentials.yaml") == before {
-		t.Error("the renewed token is not in the file")
-	}
-}
-
 func TestALoginThatHasEndedSaysSoAndIsReplacedWithoutALogout(t *testing.T) {
 	t.Parallel()
 	m, cloud := loggedIn(t)
@@ -258,60 +238,6 @@ func TestALoginThatHasEndedSaysSoAndIsReplacedWithoutALogout(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrongWithALoginIsSaidAndNothingIsKept(t *testing.T) {
-	t.Parallel()
-	type given = func(c *identitytest.Cloud)
-	behaves := func(change func(b *identitytest.Behaviour)) given {
-		return func(c *identitytest.Cloud) { c.Set(change) }
-	}
-	answers := func(path, text string) given {
-		return func(c *identitytest.Cloud) { c.Override(path, page(text)) }
-	}
-	expiresIn := func(value any) given {
-		return behaves(func(b *identitytest.Behaviour) { b.ExpiresIn = value })
-	}
-	const html, elsewhere = "<html>log in</html>", "/elsewhere"
-	tooLong := strings.Repeat("x", 10<<10)
-	for name, test := range map[string]struct {
-		given given
-		want  string
-	}{
-		"a page that says who it is":      {answers(identitytest.WhoAmIPath, html), "a page of this network answers in Arcade Cloud's place"},
-		"a page that says how to log in":  {answers(identitytest.ConfigPath, html), "a page of this network answers in Arcade Cloud's place"},
-		"a page in the place of tokens":   {answers(identitytest.TokenPath, html), "makes no sense"},
-		"an organization's name of 10 kB": {answers(identitytest.WhoAmIPath, `{"data": {"account_id": "a", "email": "a@b.c", "organizations": [{"org_id": "o", "name": "`+tooLong+`"}]}}`), "500 characters"},
-		"a project's name of 10 kB":       {answers(identitytest.WhoAmIPath, `{"data": {"account_id": "a", "email": "a@b.c", "organizations": [{"org_id": "o", "name": "n"}], "projects": [{"project_id": "p", "name": "`+tooLong+`"}]}}`), "500 characters"},
-		"denied": {behaves(func(b *identitytest.Behaviour) {
-			b.Deny, b.DenyDescription = "access_denied", "not \x1b[31mtoday"
-		}), "access_denied"},
-		"no expiry":                      {expiresIn(identitytest.Absent{}), "makes no sense"},
-		"an expiry that is no number":    {expiresIn("soon"), "makes no sense"},
-		"an expiry in quotes":            {expiresIn("3600"), "makes no sense"},
-		"an expiry of nothing":           {expiresIn(0), "makes no sense"},
-		"an expiry in the past":          {expiresIn(-1), "makes no sense"},
-		"a token endpoint without https": {behaves(func(b *identitytest.Behaviour) { b.TokenURL = "http://token.example.com/token" }), "https"},
-		"a token endpoint that has moved": {func(c *identitytest.Cloud) {
-			c.Override(identitytest.TokenPath, http.RedirectHandler(elsewhere, http.StatusTemporaryRedirect).ServeHTTP)
-		}, "Arcade Cloud's address leads elsewhere (HTTP 307)"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := newMachine(t)
-			cloud := m.OAuth(testbed.Ada())
-			test.given(cloud)
-			r := loginAt(m, cloud)
-			if r.Code != 1 || !strings.Contains(r.Stderr, test.want) || strings.Contains(r.Stderr, "\x1b") {
-				t.Errorf("login: %+v; want exit code 1 and %q", r, test.want)
-			}
-			if left, err := os.ReadDir(m.Path("")); slices.ContainsFunc(left, func(e os.DirEntry) bool { return !strings.HasPrefix(e.Name(), "usage") }) {
-				t.Errorf("a login that failed left %v, %v", left, err)
-			}
-			if cloud.Count(elsewhere) > 0 {
-				t.Error("the code was carried to where a redirect led")
-			}
-		})
-	}
-}
-
 // A Cloud that cannot say is no reason to lose a login; the next one completes it.
 func TestALoginThatIsKeptWithoutAProjectIsCompletedByTheNext(t *testing.T) {
 	for _, path := range []string{identitytest.WhoAmIPath, identitytest.OrgsPath + "/org_1/projects"} {
@@ -329,45 +255,6 @@ func TestALoginThatIsKeptWithoutAProjectIsCompletedByTheNext(t *testing.T) {
 			t.Errorf("the next login: %+v; want a project", r)
 		}
 	}
-}
-
-func TestARenewalRespectsWhatOthersDidToTheFile(t *testing.T) {
-	m, cloud := loggedIn(t)
-	t.Run("a dotfile manager, and a zone of half hours", func(t *testing.T) {
-		m.expire()
-		m.Env = append(m.Env, "TZ=Asia/Kolkata")
-		target := m.Home + "/dotfiles.yaml"
-		content := "# mine\nother: {a: 1}\n" + strings.Replace(m.ReadFile("credentials.yaml"), "  auth:\n", "  auth: # tokens\n    extra: 7\n", 1)
-		if err := errors.Join(os.WriteFile(target, []byte(content), 0o600), os.Remove(m.Path("credentials.yaml")), os.Symlink(target, m.Path("credentials.yaml"))); err != nil {
-			t.Fatal(err)
-		}
-		m.Must("org", "list")
-		got := m.ReadFile("credentials.yaml")
-		link, err := os.Readlink(m.Path("credentials.yaml"))
-		if err != nil || link != target || !strings.HasPrefix(got, "# mine\nother: {a: 1}\n") || !strings.Contains(got, "auth: # tokens\n    extra: 7\n") {
-			t.Errorf("the link leads to %q, %v, and the file is now\n%s", link, err, got)
-		}
-		expiry := regexp.MustCompile(`expires_at: '(.*)'`).FindStringSubmatch(got)
-		at, err := time.ParseInLocation("2006-01-02T15:04:05.000000", expiry[1], time.FixedZone("", 5*3600+1800))
-		if left := time.Until(at); err != nil || left < 58*time.Minute || left > time.Hour {
-			t.Errorf("the token lives for %v, %v by a clock in Calcutta, want an hour", left, err)
-		}
-	})
-	t.Run("the Python CLI, which was faster", func(t *testing.T) {
-		m.expire()
-		access, refresh := cloud.Login("ada@example.com")
-		cloud.Override(identitytest.TokenPath, func(w http.ResponseWriter, _ *http.Request) {
-			now := regexp.MustCompile(`access_token: .*`).ReplaceAllString(m.ReadFile("credentials.yaml"), "access_token: "+access)
-			now = regexp.MustCompile(`refresh_token: .*`).ReplaceAllString(now, "refresh_token: "+refresh)
-			m.writeFile("credentials.yaml", regexp.MustCompile(`expires_at: .*`).ReplaceAllString(now, "expires_at: '2090-01-01T00:00:00'"))
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusBadRequest)
-			fmt.Fprint(w, `{"error": "invalid_grant"}`)
-		})
-		if r := m.Run("org", "list"); r.Code != 0 || !strings.Contains(m.ReadFile("credentials.yaml"), access) {
-			t.Errorf("org list: %+v; want the other program's token to be used", r)
-		}
-	})
 }
 
 func TestAnEventSaysWhereTheLoginWorksUnlessItBelongsToAnotherKey(t *testing.T) {
@@ -401,16 +288,6 @@ func TestAnEventSaysWhereTheLoginWorksUnlessItBelongsToAnotherKey(t *testing.T) 
 	m.NoViolations()
 }
 
-func TestARenewalIsNoChangeOfIdentity(t *testing.T) {
-	m, _ := loggedIn(t)
-	before := m.Inspect().Identity
-	m.expire()
-	m.Must("org", "list")
-	if after := m.Inspect().Identity; before.AnonID != after.AnonID || *after.LinkedPrincipalID != "principal-ada" {
-		t.Errorf("the identity was %+v and is %+v", before, after)
-	}
-}
-
 // A flusher asks with a token that is good, or not at all.
 func TestAFlusherNeverRenewsAndNeverAsksWithADeadToken(t *testing.T) {
 	t.Parallel()
@@ -429,57 +306,6 @@ func TestAFlusherNeverRenewsAndNeverAsksWithADeadToken(t *testing.T) {
 	}
 }
 
-func TestAKeyThatCloudRefusesChangesNothing(t *testing.T) {
-	m, cloud := loggedIn(t)
-	before := m.ReadFile("credentials.yaml")
-	for key, want := range map[string]string{
-		"arc_unknown":           "does not accept this API key",
-		"'arc_quoted'":          "quotes",
-		"ARCADE_API_KEY=arc_x1": "name",
-		"api_key=arc_x1":        "name",
-		"\ufeffarc_x":           "byte order mark",
-		"two words":             "not an API key",
-	} {
-		cmd := m.Command(append([]string{"login", "--with-key"}, testbed.At(cloud)...)...)
-		cmd.Stdin = strings.NewReader(key)
-		if r := m.Finish(cmd); r.Code != 1 || !strings.Contains(r.Stderr, want) || strings.Contains(r.Stderr, key) {
-			t.Errorf("login with %q: %+v; want exit code 1 and %q", key, r, want)
-		}
-	}
-	if m.ReadFile("credentials.yaml") != before {
-		t.Error("a refused key changed the login")
-	}
-	cloud.AddKey("arc_good", "principal-ada")
-	cmd := m.Command(append([]string{"login", "--with-key"}, testbed.At(cloud)...)...)
-	cmd.Stdin = strings.NewReader("arc_good\n")
-	if r := m.Finish(cmd); r.Code != 0 || !strings.Contains(r.Stderr, "was replaced") {
-		t.Errorf("login with a good key: %+v", r)
-	}
-}
-
-// A process that is killed between the answer and the file never leaves half a file, and the login
-// goes on where the server allows a second use.
-func TestARenewalThatIsKilledLeavesTheLoginWhole(t *testing.T) {
-	m, cloud := loggedIn(t)
-	cloud.Set(func(b *identitytest.Behaviour) { b.ForgiveReuse = true })
-	m.expire()
-	before := m.ReadFile("credentials.yaml")
-	cmd := m.Command("org", "list")
-	cmd.Env = append(cmd.Env, testbed.TestKillAt+"=renewed")
-	if err := cmd.Run(); cmd.ProcessState.Success() {
-		t.Fatalf("the process was not killed: %v", err)
-	}
-	if m.ReadFile("credentials.yaml") != before {
-		t.Error("a killed renewal changed the file")
-	}
-	if r := m.Run("org", "list"); r.Code != 0 {
-		t.Errorf("after that, org list: %+v", r)
-	}
-	if left, _ := os.ReadDir(m.Path("")); len(left) > 12 {
-		t.Errorf("it left %v behind", left)
-	}
-}
-
 func TestPythonFingersFindTheirWay(t *testing.T) {
 	m := newMachine(t)
 	cloud := m.OAuth(testbed.Ada())
@@ -494,22 +320,5 @@ func TestPythonFingersFindTheirWay(t *testing.T) {
 		if r := m.Run(word, "--help"); r.Code != 2 || !strings.Contains(r.Stderr, "the Python CLI has it.\nRun 'arcade-mcp "+word+"'") {
 			t.Errorf("%s: %+v", word, r)
 		}
-	}
-}
-
-func TestALoginThatNobodyCompletesSaysWhatElseWorks(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	cloud := m.OAuth(testbed.Ada())
-	cmd := m.Command(append([]string{"login", "--no-browser"}, testbed.At(cloud)...)...)
-	cmd.Env = append(cmd.Env, "ARCADE_LOGIN_TIMEOUT_SECONDS=1", "BROWSER=", "SSH_CONNECTION=1 2 3 4")
-	r := m.Finish(cmd)
-	for _, want := range []string{"ssh -L", "--with-key", "nobody logged in within 1 s"} {
-		if !strings.Contains(strings.ReplaceAll(r.Stderr, "\n", " "), want) {
-			t.Errorf("login says\n%s%s\nwant %q", r.Stdout, r.Stderr, want)
-		}
-	}
-	if r.Code != 1 {
-		t.Errorf("exit code %d, want 1", r.Code)
 	}
 }

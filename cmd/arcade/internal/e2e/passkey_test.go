@@ -47,26 +47,6 @@ func TestALoginThatWantsAPasskeySaysSoAndIsNotKept(t *testing.T) {
 	}
 }
 
-func TestACodeThatIsRefusedForAnotherReasonIsToldWithItsStatus(t *testing.T) {
-	t.Parallel()
-	for name, words := range map[string]map[string]any{
-		"an old code":              {"error_description": "SENTINEL: the code has expired"},
-		"a client that is unknown": {"error": "invalid_client", "error_description": "SENTINEL", "error_uri": "https://docs.example/SENTINEL"},
-		"letters within a word":    {"error_description": "SENTINEL: see https://comfamily.example/amfa"},
-	} {
-		m := newMachine(t)
-		cloud := m.OAuth(testbed.Ada())
-		cloud.Set(refusesCode(words))
-		r := loginAt(m, cloud)
-		if r.Code != 1 || !strings.Contains(r.Stderr, "HTTP status 400") || strings.Contains(r.Stderr+r.Stdout, "SENTINEL:") || strings.Contains(r.Stderr, "passkey") {
-			t.Errorf("%s: %+v; want exit code 1 and the status, without the server's words", name, r)
-		}
-		if _, err := os.Stat(m.Path("credentials.yaml")); !os.IsNotExist(err) {
-			t.Errorf("%s: a login was kept: %v", name, err)
-		}
-	}
-}
-
 // Renewing does not help, and a login that is asked for once more is still the same one.
 func TestALoginThatComesToWantAPasskeyIsNotRenewed(t *testing.T) {
 	t.Parallel()

@@ -6,72 +6,13 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
-	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
 )
-
-// accessToken is that of the credentials file.
-func (m *machine) accessToken() string {
-	m.Helper()
-	return regexp.MustCompile(`access_token: (.*)`).FindStringSubmatch(m.ReadFile("credentials.yaml"))[1]
-}
-
-func TestACommandOfManyKeysShowsARevokedTokenOnce(t *testing.T) {
-	m, cloud := loggedIn(t)
-	cloud.Revoke()
-	revoked, renewals := m.accessToken(), cloud.Count(identitytest.TokenPath)
-	var mu sync.Mutex
-	puts, refused, connections := 0, 0, map[string]bool{}
-	engine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		puts++
-		connections[r.RemoteAddr] = true
-		if r.Header.Get("Authorization") == "Bearer "+revoked {
-			refused++
-			w.WriteHeader(http.StatusUnauthorized)
-		}
-		fmt.Fprint(w, `{}`)
-	}))
-	defer engine.Close()
-	args := []string{"secret", "set", "--host", "localhost", "--port", testbed.PortOf(t, engine.URL)}
-	for i := range 100 {
-		args = append(args, fmt.Sprintf("K%d=v", i))
-	}
-	if r := m.Run(args...); r.Code != 0 {
-		t.Fatalf("secret set: %+v", r)
-	}
-	if puts != 101 || refused != 1 || len(connections) > 25 {
-		t.Errorf("%d requests, %d of them refused, on %d connections; want 101, 1, and no connection for each of them", puts, refused, len(connections))
-	}
-	if n := cloud.Count(identitytest.TokenPath) - renewals; n != 1 {
-		t.Errorf("%d renewals, want one", n)
-	}
-}
-
-// Whoever is sent to the wrong host must not lose a refresh token by it, and is told what is wrong.
-func TestAForeignEnginesRefusalCostsNoRefreshToken(t *testing.T) {
-	m, cloud := loggedIn(t)
-	engine := secretstest.Start("another key")
-	defer engine.Close()
-	m.Env = append(m.Env, "HTTP_PROXY="+testbed.NewProxy(t, engine.URL, testbed.ProxyRules{}).URL)
-	before, renewals := m.ReadFile("credentials.yaml"), cloud.Count(identitytest.TokenPath)
-	for _, args := range [][]string{{"list"}, {"set", "A=b"}, {"set", "A=b", "C=d"}, {"unset", "A"}} {
-		r := m.Run(append(append([]string{"secret"}, args...), "--host", "engine.example", "--no-tls")...)
-		if want := "Check --host: this login belongs to http://localhost:"; r.Code != 1 || !strings.Contains(r.Stderr, want) || strings.Contains(r.Stderr, "arcade login") {
-			t.Errorf("secret %v: %+v; want exit code 1 and %q", args, r, want)
-		}
-	}
-	if n := cloud.Count(identitytest.TokenPath) - renewals; n != 0 || m.ReadFile("credentials.yaml") != before || len(engine.Requests()) != 4 {
-		t.Errorf("%d renewals, and the Engine was asked %d times; want none, and once by each command", n, len(engine.Requests()))
-	}
-}
 
 // A process that is killed between the answer and the file takes the new tokens with it.
 func TestTwentyBehindOneThatWasKilledShowTheUsedTokenOnce(t *testing.T) {

@@ -1,12 +1,10 @@
 package e2e
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
-	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
 )
 
 // sentinel stands for a value that nobody may see.
@@ -81,29 +79,4 @@ func (s *machine) writeCloud(members ...string) {
 		return
 	}
 	s.writeFile("credentials.yaml", "cloud:\n  "+strings.Join(members, "\n  ")+"\n")
-}
-
-func TestOneFailureOfTwentyIsNotHidden(t *testing.T) {
-	s := newMachine(t)
-	var args []string
-	for i := range 20 {
-		args = append(args, fmt.Sprintf("KEY_%02d=%s", i, sentinel))
-	}
-	s.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 422, Key: "KEY_07"})
-	r := s.secret(append([]string{"set"}, args...)...)
-	if r.Code != 1 {
-		t.Errorf("exit code %d, want %d: one of twenty failed", r.Code, 1)
-	}
-	var want strings.Builder
-	for i := range 20 {
-		if i != 7 {
-			fmt.Fprintf(&want, "Secret 'KEY_%02d' with value ending in ...alue set successfully\n", i)
-		}
-	}
-	if r.Stdout != want.String() {
-		t.Errorf("stdout is\n%swant the nineteen others in the order given", r.Stdout)
-	}
-	if n := s.Engine.MostAtOnce(); n > 4 {
-		t.Errorf("%d requests were under way at once, want at most four", n)
-	}
 }

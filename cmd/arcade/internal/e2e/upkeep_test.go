@@ -111,7 +111,7 @@ func TestFollowShowsRecordingAndDeliveryAsTheyHappen(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer output.Close()
-			following := m.Interruptible(append([]string{"usage", "inspect", "--follow"}, strings.Fields(test.args)...)...)
+			following := testbed.Interruptible(t, m.Command(append([]string{"usage", "inspect", "--follow"}, strings.Fields(test.args)...)...))
 			following.Stdout = output
 			if err := following.Start(); err != nil {
 				t.Fatal(err)
@@ -183,23 +183,6 @@ func TestLoginWithAKeyFromStandardInput(t *testing.T) {
 		}
 		m.NoViolations()
 	})
-	for name, test := range map[string]struct{ stdin, want string }{
-		"a refused key":    {"arc_unknown\n", "does not accept"},
-		"nothing":          {"\n", "no key"},
-		"more than a key":  {"arc_ada and more\n", "not an API key"},
-		"an endless input": {strings.Repeat("x", 10_000), "not an API key"},
-	} {
-		t.Run(name+" is not kept", func(t *testing.T) {
-			m := newMachine(t)
-			r := m.RunWith(test.stdin, "login", "--with-key", "--host", "localhost", "--port", m.Cloud.Port())
-			if r.Code != 1 || !strings.Contains(r.Stderr, test.want) {
-				t.Errorf("exit code %d: %s", r.Code, r.Stderr)
-			}
-			if r := m.Run("whoami"); r.Code != 1 {
-				t.Error("somebody is logged in all the same")
-			}
-		})
-	}
 }
 
 func TestStatusTellsWhatDecidedAndWhatIsNext(t *testing.T) {

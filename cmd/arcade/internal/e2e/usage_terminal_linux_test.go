@@ -218,7 +218,7 @@ func TestFlushShowsThatItWaitsForTheFirstAnswer(t *testing.T) {
 	t.Parallel()
 	s := everyState(t)
 	s.Online()
-	s.Posthog.SetFault(testbed.Fault("hang"))
+	s.Posthog.SetFault(outboxtest.MustFault("hang"))
 	terminal := testbed.OnTerminal(t, 60, s.onModernTerminal("", "usage", "flush", "--timeout", "1s"))
 	terminal.Await("] 0 of 1")
 	if code, output := terminal.End(); code != 1 || !strings.HasSuffix(output, `

@@ -3,7 +3,6 @@
 package fire
 
 import (
-	"encoding/binary"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,27 +76,6 @@ func TestACopiedHomeIsTwoMachinesAndTwoPeople(t *testing.T) {
 	}
 }
 
-// An image with a home in it, or a cache: each job goes on as the same id, and nothing is lost.
-func TestTortureJobsFromOneCacheLoseNothing(t *testing.T) {
-	n := size(t, 5, 50)
-	m := newMachine(t)
-	m.unsent().Must("succeed")
-	atOnce(n, 4, func(int) {
-		job := m.copied()
-		job.Env = append(slices.Clone(job.Env), testbed.Flusher)
-		job.Must("succeed")
-		job.Must("usage", "flush")
-	})
-	if got := len(m.Posthog.Events()); got != n+1 {
-		t.Errorf("%d events have arrived from %d jobs, want theirs and the one of the cache, once", got, n)
-	}
-	for _, c := range m.Posthog.Events() {
-		if c.DistinctID != m.Posthog.Events()[0].DistinctID {
-			t.Errorf("an event is %s's, want the id of the cache", c.DistinctID)
-		}
-	}
-}
-
 // Backups bring back one of the two files, older than the other.
 func TestAnOlderFileBringsNobodyIntoAnotherPersonsPast(t *testing.T) {
 	t.Parallel()
@@ -133,17 +111,6 @@ func TestAnOlderFileBringsNobodyIntoAnotherPersonsPast(t *testing.T) {
 	}
 }
 
-// "To forget all about usage", and what test suites do with their homes.
-func TestTortureARemovedHomeStaysRemoved(t *testing.T) {
-	atOnce(size(t, 10, 50), 4, func(int) {
-		m := newMachine(t)
-		m.Must("succeed")
-		m.removeHome()
-		m.AwaitNoFlusher()
-		m.isRemoved("right after a command")
-	})
-}
-
 func TestAFlusherWhoseHomeIsRemovedMakesNothing(t *testing.T) {
 	for _, point := range []string{"flushing", "claimed", "before-request", "answered", "settled", "housekeeping", "before-shrink"} {
 		t.Run(point, func(t *testing.T) {
@@ -167,57 +134,6 @@ func TestAFlusherWhoseHomeIsRemovedMakesNothing(t *testing.T) {
 			flusher.Wait() // its exit code is no matter
 			m.isRemoved("while a flusher was at " + point)
 		})
-	}
-}
-
-// Whoever removes a home has it listed first, and fails over each file that is made meanwhile.
-func TestAFlusherMakesNoFile(t *testing.T) {
-	for _, name := range []string{"when it delivers", "when nobody answers"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			m := newMachine(t)
-			m.unsent().Must("succeed")
-			if name == "when nobody answers" {
-				m.Offline()
-			}
-			flusher := m.Deliverer()
-			made := m.watch()
-			if r := m.Finish(flusher); r.Code != 0 && name == "when it delivers" {
-				t.Fatalf("the flusher: %+v", r)
-			}
-			if names := made(); len(names) > 0 {
-				t.Errorf("it has made %v: `rm -rf` of the home fails then", names)
-			}
-		})
-	}
-}
-
-// watch returns a function that tells what was made in Arcade's directory since.
-func (m *machine) watch() (made func() []string) {
-	m.Helper()
-	fd, err := syscall.InotifyInit1(syscall.IN_NONBLOCK | syscall.IN_CLOEXEC)
-	if err == nil {
-		_, err = syscall.InotifyAddWatch(fd, m.Path(""), syscall.IN_CREATE|syscall.IN_MOVED_TO)
-	}
-	if err != nil {
-		m.Fatal(err)
-	}
-	return func() (names []string) {
-		defer syscall.Close(fd)
-		events := make([]byte, 64<<10)
-		n, err := syscall.Read(fd, events)
-		if err == syscall.EAGAIN {
-			return nil
-		}
-		if err != nil {
-			m.Fatal(err)
-		}
-		for events = events[:n]; len(events) > 0; {
-			end := syscall.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(events[12:])) // where the name's length is
-			names = append(names, strings.TrimRight(string(events[syscall.SizeofInotifyEvent:end]), "\x00"))
-			events = events[end:]
-		}
-		return names
 	}
 }
 

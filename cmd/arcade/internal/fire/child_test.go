@@ -56,25 +56,6 @@ func authorityIn(variable string) func(m *machine) []string {
 	}
 }
 
-// Who Cloud does not know yet holds up nobody, however many of their events come meanwhile.
-func TestAStreamOfUndecidedEventsHoldsUpNothing(t *testing.T) {
-	t.Parallel()
-	m := offlineEvents(t, 3)
-	m.Cloud.Hang(true)
-	m.WriteCredentials("arc_ada")
-	m.unsent().Must("succeed")
-	flusher := m.startFlusher()
-	m.Eventually("Arcade Cloud is asked", func() bool { return m.Cloud.Calls() > 0 })
-	for range 5 {
-		m.unsent().Must("succeed")
-	}
-	flusher.Wait() // its exit code says that the alias is left
-	if events, asked := len(m.Posthog.Events()), m.Cloud.Calls(); events != 9 || asked != 1 {
-		t.Errorf("%d events have arrived and Cloud was asked %d times; want all 9, and to ask once in a run", events, asked)
-	}
-	m.NoViolations()
-}
-
 // After one `sudo arcade`, the user's next command must still work.
 func TestRootLeavesTheOwnersFilesInAUsersHome(t *testing.T) {
 	g := newGuest(t)

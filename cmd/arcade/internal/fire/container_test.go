@@ -3,15 +3,12 @@
 package fire
 
 import (
-	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/outbox"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
 // firsts are what the first process of a container may be; each command line is run by a shell.
@@ -58,7 +55,7 @@ func TestACommandOfAContainerDoesNotWaitForAServerThatHangs(t *testing.T) {
 	for name, script := range firsts {
 		t.Run(name, func(t *testing.T) {
 			i := newInstallation(t)
-			i.Posthog.SetFault(testbed.Fault("hang"))
+			i.Posthog.SetFault(outboxtest.MustFault("hang"))
 			if r := i.Finish(i.shell(script)); r.Code != 0 {
 				t.Errorf("the command ended with %d: %s", r.Code, r.Stderr)
 			}
@@ -73,41 +70,5 @@ func TestACommandOfAContainerDoesNotWaitForAServerThatHangs(t *testing.T) {
 			i.AwaitEvents(1, 15*time.Second)
 			i.NoViolations()
 		})
-	}
-}
-
-// on runs a command on the machine with this id.
-func (i *installation) on(id string, args ...string) testbed.Result {
-	i.Helper()
-	file := filepath.Join(i.TempDir(), "machine-id")
-	if err := os.WriteFile(file, []byte(id+"\n"), 0o644); err != nil {
-		i.Fatal(err)
-	}
-	r := i.Finish(i.shell("exec unshare -m sh -c 'mount --bind " + file + " /etc/machine-id && exec arcade " + strings.Join(args, " ") + "'"))
-	if r.Code != 0 {
-		i.Fatalf("arcade %v on %s: %+v", args, id, r)
-	}
-	return r
-}
-
-// A home of many machines, on NFS or in containers: each one that arrives makes a new anon id, once.
-func TestTwoMachinesThatShareAHomeMakeTwoAnonIDs(t *testing.T) {
-	if said, err := exec.Command("unshare", "-m", "mount", "--bind", "/dev/null", "/etc/machine-id").CombinedOutput(); err != nil {
-		t.Skipf("no other machine can be played here: %v, %s", err, said)
-	}
-	i := newInstallation(t)
-	i.Env = append(i.Env, testbed.Flusher) // all stays in the queue
-	for range 8 {
-		i.on(strings.Repeat("a", 32), "succeed")
-		i.on(strings.Repeat("b", 32), "succeed")
-	}
-	if n := i.Query(`SELECT count(*) FROM messages WHERE kind = 'capture'`); n != "16" {
-		t.Errorf("%s events of 16 commands are there", n)
-	}
-	if n := i.Query(`SELECT count(DISTINCT anon_id) FROM messages`); n != "2" {
-		t.Errorf("16 commands that alternate between two machines have made %s anon ids, want 2", n)
-	}
-	if n := i.Query(`SELECT count(*) FROM machines`); n != "2" {
-		t.Errorf("the home knows %s machines, want 2", n)
 	}
 }

@@ -6,11 +6,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -249,61 +247,6 @@ func TestTortureCrowdBehindAStoppedProcess(t *testing.T) {
 	})
 }
 
-// Another program, such as a backup or somebody with a SQLite shell, may hold a transaction.
-func TestTortureCrowdBesideAnotherProgramsTransaction(t *testing.T) {
-	_, long := rounds(t, 0)
-	if !long {
-		t.Parallel() // it mostly waits
-	}
-	tests := []struct {
-		name, begin string
-		for_        time.Duration
-		lost        bool
-	}{
-		{"that reads for long", "SELECT count(*) FROM messages", 15 * time.Second, false},
-		{"that writes for a moment", "UPDATE delivery SET failures = failures", 300 * time.Millisecond, false},
-		{"that writes for longer than anybody waits", "UPDATE delivery SET failures = failures", time.Minute, true},
-	}
-	atOnce(len(tests), several(long, len(tests)), func(i int) {
-		test := tests[i]
-		t.Run(test.name, func(t *testing.T) {
-			m := newMachine(t)
-			m.Must("succeed")
-			m.AwaitNoFlusher()
-			end := m.holdTransaction(test.begin)
-			timer := time.AfterFunc(test.for_, end)
-			c := m.gather(few(long))
-			c.log()
-			c.bounded(track.RecordLimit)
-			if !test.lost {
-				m.oneByOne(c)
-			}
-			if timer.Stop() {
-				end()
-			}
-			if !test.lost {
-				c.all()
-			}
-			after := m.gather(5)
-			after.all()
-			maps.Copy(c.recorded, after.recorded)
-			c.settled(1)
-		})
-	})
-}
-
-// oneByOne runs some commands, which find nobody but the other program in their way.
-func (m *machine) oneByOne(c *crowd) {
-	m.Helper()
-	for range 5 {
-		r := m.with("ARCADE_USAGE_DEBUG=1").Must("succeed")
-		c.join(r.Stderr)
-		if r.Took > 3*time.Second {
-			m.Errorf("a command took %s", r.Took)
-		}
-	}
-}
-
 // holdTransaction opens the database as another program would, and holds a transaction.
 func (m *machine) holdTransaction(statement string) (end func()) {
 	m.Helper()
@@ -329,31 +272,4 @@ func (m *machine) holdTransaction(statement string) (end func()) {
 			db.Close()
 		})
 	}
-}
-
-// A flusher that is stopped keeps its lock: nobody else delivers meanwhile, and nobody waits.
-func TestTortureCrowdBehindAStoppedFlusher(t *testing.T) {
-	_, long := rounds(t, 0)
-	m := newMachine(t).traced()
-	m.with(testbed.ForChild(testbed.TestStopAt) + "=claimed").Must("succeed")
-	var flusher int
-	m.Eventually("the flusher stops", func() bool {
-		i := slices.IndexFunc(m.trace(), func(l traceLine) bool { return l.what == "stopped at claimed" })
-		if i < 0 {
-			return false
-		}
-		flusher = m.trace()[i].pid
-		return true
-	})
-	t.Cleanup(func() { syscall.Kill(flusher, syscall.SIGKILL) })
-	c := m.gather(few(long))
-	c.log()
-	c.all()
-	if n := len(m.Posthog.Requests()); n != 0 {
-		t.Errorf("%d requests while the only flusher is stopped", n)
-	}
-	if err := syscall.Kill(flusher, syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	c.settled(1)
 }

@@ -9,11 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
-	"time"
-
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 )
 
 // damage is something that happens to an outbox with three events, of which the last one is
@@ -170,45 +166,6 @@ func TestTortureADamagedOutboxCostsNoCommandAndMendsItself(t *testing.T) {
 				t.Errorf("%d events are pending, want %d that must survive and the %d of the commands afterwards", n, d.kept, added+1)
 			}
 			m.arrives(d.kept + added + 1)
-		})
-	}
-}
-
-func TestTortureAFileBehindALinkIsLeftAlone(t *testing.T) {
-	m := newMachine(t)
-	letter := filepath.Join(m.Home, "letter.txt")
-	content := strings.Repeat("Dear Ada, this is no database. ", 1000)
-	if err := errors.Join(os.Mkdir(m.Path(""), 0o700), os.WriteFile(letter, []byte(content), 0o600), os.Symlink(letter, m.Path("usage.db"))); err != nil {
-		t.Fatal(err)
-	}
-	m.unnoticed(succeeding, failing)
-	if got, err := os.ReadFile(letter); err != nil || string(got) != content {
-		t.Errorf("somebody's file was changed: %d bytes, %v", len(got), err)
-	}
-	if n := len(m.AwaitEvents(2, 15*time.Second)); n != 2 {
-		t.Errorf("PostHog has %d events, want 2: the link is set aside", n)
-	}
-}
-
-func TestTortureAReplacementThatIsKilledLosesNothing(t *testing.T) {
-	for _, point := range []string{"set-aside", "created", "initialized", "filling", "filled", "synced", "before-commit"} {
-		t.Run(point, func(t *testing.T) {
-			m := newMachine(t).unsent()
-			for range 3 {
-				m.Must("succeed")
-			}
-			m.Must("usage", "enable")
-			anonID, before := m.Inspect().Identity.AnonID, m.pending()
-			m.breakIndex()
-			m.traced().with(testbed.TestKillAt + "=" + point).Run("succeed")
-			m.unnoticed(succeeding)
-			m.soundAs(anonID)
-			if n := m.pending(); n < before+1 {
-				t.Errorf("%d events are pending after a kill at %s, want %d and the new one", n, point, before)
-			}
-			if lines := m.trace(); lines[len(lines)-1].what != "exit" {
-				t.Errorf("the last process ended with %q", lines[len(lines)-1].what)
-			}
 		})
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -65,35 +64,6 @@ func (m *machine) files() (content string) {
 		content += m.ReadFile(entry.Name())
 	}
 	return content
-}
-
-// What only counts, and no delivery, comes by an index: whoever flushes by hand gets it mended all the same.
-func TestAFlushByHandMendsWhateverIndexIsDamaged(t *testing.T) {
-	t.Parallel()
-	first := newMachine(t).unsent()
-	first.Must("succeed")
-	indexes := strings.Fields(first.Query(`SELECT group_concat(name, ' ') FROM sqlite_master WHERE type = 'index'`))
-	if len(indexes) < 3 {
-		t.Fatalf("only the indexes %q were found", indexes)
-	}
-	for _, index := range indexes {
-		t.Run(index, func(t *testing.T) {
-			m := newMachine(t).unsent()
-			m.Must("succeed")
-			m.recordInBulk(300, 0)
-			m.Must("usage", "enable") // moves the WAL into the database
-			root, err := strconv.Atoi(m.Query(`SELECT rootpage FROM sqlite_master WHERE name = ?`, index))
-			if err != nil {
-				t.Fatal(err)
-			}
-			database := []byte(m.ReadFile("usage.db"))
-			clear(database[(root-1)*page : root*page])
-			if err := os.WriteFile(m.Path("usage.db"), database, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			m.arrives(301)
-		})
-	}
 }
 
 // decay is damage done to the database.

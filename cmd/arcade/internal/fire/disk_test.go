@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
@@ -64,31 +63,6 @@ func (m *machine) arrives(atLeast int) {
 	m.with("ARCADE_USAGE_KEY=phc_test").Must("usage", "flush")
 	if n := len(m.Posthog.Events()); n < atLeast {
 		m.Errorf("PostHog has %d events, want %d at least", n, atLeast)
-	}
-	m.NoViolations()
-}
-
-func TestTortureAClockThatIsAYearOffLosesAndReordersNothing(t *testing.T) {
-	const year = 365 * 24 * time.Hour
-	m := newMachine(t)
-	m.Offline()
-	clocks := []time.Duration{0, year, year, 0, -year, -year, 0, year}
-	for i, off := range clocks {
-		then := m.unsent().with(fmt.Sprintf("%s=%s", testbed.TestClock, off))
-		then.unnoticed([][]string{succeeding, failing}[i%2])
-		then.with("ARCADE_USAGE_KEY=phc_test").Run("usage", "flush") // its housekeeping must not take the clock's word
-	}
-	recorded := m.Inspect()
-	if recorded.Counts.Pending != len(clocks) || recorded.Counts.Dropped != 0 {
-		t.Fatalf("%+v after %d commands, want all of them pending", recorded.Counts, len(clocks))
-	}
-	m.Online()
-	m.Must("succeed") // no back-off of another year holds it up
-	events := m.AwaitEvents(len(clocks)+1, 15*time.Second)
-	for i, want := range recorded.Messages {
-		if events[i].UUID != want.UUID || term.RFC3339(events[i].Timestamp) != want.RecordedAt {
-			t.Errorf("event %d is %s of %s, want %s of %s", i, events[i].UUID, term.RFC3339(events[i].Timestamp), want.UUID, want.RecordedAt)
-		}
 	}
 	m.NoViolations()
 }
@@ -228,48 +202,6 @@ func TestTortureASmallHomeLosesNothingThatWaits(t *testing.T) {
 	m.NoViolations()
 }
 
-// A home that its own events fill up, while a flusher keeps the database open, lets go of them again.
-func TestASmallHomeThatWasFilledOfflineDeliversOnceAndRecordsAgain(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	testbed.MountTmpfs(t, m.Home, 288<<10, 0)
-	m.Offline()
-	isFull := func() bool { _, err := os.Stat(m.Path("usage.db.notes")); return err == nil }
-	for n := 0; n < 400 && !isFull(); n++ {
-		m.Must("succeed")
-	}
-	waiting := m.kept()
-	if len(waiting) < 40 || !isFull() {
-		t.Fatalf("%d events fill up the home: %t; want 40 at least to fit, and an end", len(waiting), isFull())
-	}
-	if r := m.Run("usage", "status"); r.Code != 1 || !strings.Contains(r.Stdout, "The disk is full.") {
-		t.Errorf("status says nothing of it: %+v", r)
-	}
-	m.AwaitNoFlusher()
-	m.Online()
-	later := m.with(testbed.TestClock + "=1h") // when the back-off is over
-	later.Must("succeed")
-	m.AwaitEvents(len(waiting), 15*time.Second)
-	m.AwaitNoFlusher()
-	later.Must("succeed")
-	m.AwaitNoFlusher()
-	events := m.Posthog.Events()
-	if commits := len(m.Posthog.Commits()); len(events) <= len(waiting) || commits != len(events) || m.pending() != 0 {
-		t.Fatalf("PostHog got %d messages of %d events, %d wait; want the %d that waited and later ones, each once",
-			commits, len(events), m.pending(), len(waiting))
-	}
-	for i, message := range waiting {
-		if events[i].UUID != message.UUID {
-			t.Fatalf("event %d is %s, want message %d", i, events[i].UUID, message.Seq)
-		}
-	}
-	m.NoViolations()
-	if r := m.Run("usage", "status"); r.Code != 0 {
-		t.Errorf("status after all was delivered: %+v", r)
-	}
-	m.sound()
-}
-
 // Its own event is lost, but what waits may make room for the next one's.
 func TestACommandWithoutRoomForItsEventHasWhatWaitsDelivered(t *testing.T) {
 	m := newMachine(t)
@@ -286,41 +218,4 @@ func TestACommandWithoutRoomForItsEventHasWhatWaitsDelivered(t *testing.T) {
 		t.Errorf("PostHog got %d messages, %d wait; want the 3 that waited, once, and no other recorded", commits, m.pending())
 	}
 	m.NoViolations()
-}
-
-// The kernel itself refuses to map the files, as FUSE with direct_io and some network homes do.
-func TestAHomeWithoutSharedMemoryRecordsAndDeliversTheSame(t *testing.T) {
-	for name, before := range map[string]int{"a new home": 0, "a home that was copied there": 1} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			m := newMachine(t)
-			for range before {
-				m.unsent().Must("succeed")
-			}
-			log := filepath.Join(t.TempDir(), "strace")
-			unmapped := func(m *machine, args ...string) testbed.Result {
-				t.Helper()
-				cmd := m.Command(args...)
-				underStrace(t, cmd, log, "-e", "trace=mmap", "-P", m.Path("usage.db"), "-P", m.Path("usage.db-shm"), "-e", "inject=mmap:error=ENODEV")
-				return m.Finish(cmd)
-			}
-			offline := m.unsent()
-			on := unmapped(offline, failing...)
-			if calls, _ := os.ReadFile(log); !strings.Contains(string(calls), "INJECTED") {
-				t.Skip("strace does not inject faults here")
-			}
-			offline.same(failing, on, m.with("ARCADE_USAGE_TRACKING=0").Run(failing...))
-			unmapped(offline, succeeding...)
-			if mode, kept := m.Query(`PRAGMA journal_mode`), m.pending(); mode != "delete" || kept != before+2 {
-				t.Errorf("%d events are kept in journal mode %s, want %d in one that needs no shared memory", kept, mode, before+2)
-			}
-			if r := unmapped(m, "usage", "status"); r.Code != 0 {
-				t.Errorf("status: %+v", r)
-			}
-			unmapped(m, succeeding...) // and its flusher, which strace waits for
-			m.arrived(before + 3)
-			m.sound()
-			m.NoViolations()
-		})
-	}
 }

@@ -150,12 +150,6 @@ func (m *machine) startStopped(point string, cmd *exec.Cmd) *stopped {
 	return s
 }
 
-// startStoppedFlusher is startStopped for a flusher, whose variables come through a pipe.
-func (m *machine) startStoppedFlusher(point string) *stopped {
-	m.Helper()
-	return m.startStopped(point, m.traced().with(testbed.TestStopAt+"="+point).Deliverer())
-}
-
 // resume lets the process go on, to its end.
 func (s *stopped) resume() {
 	s.Helper()

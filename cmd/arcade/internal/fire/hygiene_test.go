@@ -5,15 +5,12 @@ package fire
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -244,128 +241,4 @@ func TestTortureNothingThatHappensToTheTerminalReachesTheFlusher(t *testing.T) {
 	if st := i.Status(); st.Pending != 0 || len(i.Posthog.Commits()) != 1 {
 		t.Errorf("%d pending, %d commits: want the one event settled by the flusher that was there", st.Pending, len(i.Posthog.Commits()))
 	}
-}
-
-func TestTortureTheProgramIsRemovedOrReplacedMeanwhile(t *testing.T) {
-	t.Parallel()
-	t.Run("removed under a command", func(t *testing.T) {
-		i := newInstallation(t)
-		r := i.interrupted(func() { os.Remove(i.program) })
-		if r.Code != 130 || r.Stdout != "waiting\n" || r.Stderr != "Error: interrupted.\n"+i.Notice() {
-			t.Errorf("%+v: want what it says and returns always", r)
-		}
-		if st := i.Status(); st.Pending != 1 || len(i.children()) != 0 {
-			t.Errorf("%d pending, %d flushers; want the event to wait", st.Pending, len(i.children()))
-		}
-		i.install()
-		if r := i.Finish(i.shell("arcade succeed")); r.Code != 0 {
-			t.Fatalf("%+v", r)
-		}
-		i.AwaitEvents(2, 15*time.Second)
-		i.NoViolations()
-	})
-	t.Run("replaced under a command", func(t *testing.T) {
-		i := newInstallation(t)
-		if r := i.interrupted(i.install); r.Code != 130 || r.Stderr != "Error: interrupted.\n"+i.Notice() {
-			t.Errorf("%+v: want what it says and returns always", r)
-		}
-		i.AwaitEvents(1, 15*time.Second) // by the new one's flusher
-	})
-	t.Run("removed under a flusher", func(t *testing.T) {
-		i := newInstallation(t)
-		pause := i.held()
-		if r := i.Finish(i.shell("arcade succeed")); r.Code != 0 {
-			t.Fatalf("%+v", r)
-		}
-		i.heldFlusher(pause)
-		os.Remove(i.program)
-		pause.Release()
-		i.Eventually("the flusher settles and leaves", func() bool { return len(i.children()) == 0 })
-		if st := i.Status(); st.Pending != 0 {
-			t.Errorf("%d pending, want the event settled", st.Pending)
-		}
-	})
-}
-
-// interrupted runs a command, does something meanwhile, and ends it by Ctrl-C.
-func (i *installation) interrupted(meanwhile func()) testbed.Result {
-	i.Helper()
-	cmd := i.Command("wait")
-	cmd.Path = i.program
-	var stdout, stderr bytes.Buffer
-	pipe, err := cmd.StdoutPipe()
-	if err != nil {
-		i.Fatal(err)
-	}
-	cmd.Stderr = &stderr
-	if err := cmd.Start(); err != nil {
-		i.Fatal(err)
-	}
-	if _, err := io.CopyN(&stdout, pipe, int64(len("waiting\n"))); err != nil {
-		i.Fatal(err)
-	}
-	meanwhile()
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
-		i.Fatal(err)
-	}
-	io.Copy(&stdout, pipe)
-	cmd.Wait() // its exit code is looked at
-	return testbed.Result{Stdout: stdout.String(), Stderr: stderr.String(), Code: cmd.ProcessState.ExitCode()}
-}
-
-func TestTortureALongLivedParentIsLeftWithoutZombies(t *testing.T) {
-	i := newInstallation(t)
-	cmd := i.shell(`for n in 1 2 3; do arcade succeed; done; echo done; read line`)
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	i.AwaitEvents(3, 20*time.Second)
-	i.Eventually("the flushers are gone", func() bool { return len(i.children()) == 0 })
-	if left := childrenOf(t, cmd.Process.Pid); len(left) != 0 {
-		t.Errorf("the shell is left with %v", left)
-	}
-	stdin.Close()
-	cmd.Wait() // `read` fails at the end of its input
-}
-
-// childrenOf returns the lines in /proc of the children of a process, dead ones included.
-func childrenOf(t *testing.T, parent int) (lines []string) {
-	t.Helper()
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range stats {
-		line, _ := os.ReadFile(name) // a process may end at any moment
-		_, rest, _ := strings.Cut(string(line), ") ")
-		if fields := strings.Fields(rest); len(fields) > 1 && fields[1] == strconv.Itoa(parent) {
-			lines = append(lines, string(line))
-		}
-	}
-	return lines
-}
-
-func TestTortureAFlusherStartsNoProcess(t *testing.T) {
-	t.Parallel()
-	t.Run("not the flusher itself", func(t *testing.T) {
-		m := newMachine(t)
-		m.Offline()
-		m.Must("succeed")
-		m.AwaitNoFlusher()
-		m.Online()
-		calls := m.straceOf(m.Deliverer())
-		if n := calls.count("execve|execveat|fork|vfork"); n != 1 { // its own
-			t.Errorf("%d programs were started, want no other than the flusher", n-1)
-		}
-		thread := regexp.MustCompile(`^\d+ +clone3?\(.*CLONE_THREAD`)
-		for _, line := range calls.lines {
-			if regexp.MustCompile(`^\d+ +clone3?\(`).MatchString(line) && !thread.MatchString(line) {
-				t.Errorf("a process was started: %s", line)
-			}
-		}
-	})
 }

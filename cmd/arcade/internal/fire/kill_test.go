@@ -343,7 +343,7 @@ func (s *story) plan() (d death) {
 // backOff lets a flusher fail, so that the next one has to wait.
 func (s *story) backOff() {
 	s.clearTheWay()
-	s.Posthog.SetFaults(testbed.Fault("503"))
+	s.Posthog.SetFaults(outboxtest.MustFault("503"))
 	s.check(s.Run("succeed"))
 	s.AwaitNoFlusher()
 }

@@ -25,25 +25,6 @@ func TestAKilledExportDoesNotBringAnOldIdentityBack(t *testing.T) {
 	m.loggedOutEverywhere()
 }
 
-func TestAStoppedExportDoesNotBringAnOldIdentityBack(t *testing.T) {
-	t.Parallel()
-	for _, death := range []string{"", "after-export"} {
-		t.Run("which then dies at "+death, func(t *testing.T) {
-			m := newMachine(t)
-			m.Env = append(m.Env, "ARCADE_USAGE_KEY=") // no flushers
-			m.Must("succeed")
-			m.Cloud.Meet("ada")
-			cmd := m.with(testbed.TestKillAt + "=" + death).Command(m.loginArgs()...)
-			cmd.Stdin = strings.NewReader("arc_ada\n")
-			login := m.startStopped("before-export", cmd)
-			m.Must("logout") // does not wait for ever for the lock that the stopped one holds
-			login.resume()
-			m.Must("succeed")
-			m.loggedOutEverywhere()
-		})
-	}
-}
-
 // loggedOutEverywhere checks that the machine's last event is an anonymous one, and that
 // usage.json says what the database says.
 func (m *machine) loggedOutEverywhere() {

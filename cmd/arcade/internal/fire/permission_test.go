@@ -164,37 +164,6 @@ func TestTortureAnOutboxThatCannotBeWrittenCostsNoCommand(t *testing.T) {
 	}
 }
 
-func TestTortureAHomeThatIsNoneCostsNoCommand(t *testing.T) {
-	for name, spoil := range map[string]func(g *guest) error{
-		"read-only":     func(g *guest) error { return os.Chmod(g.Home, 0o555) },
-		"not enterable": func(g *guest) error { return os.Chmod(g.Home, 0o444) },
-		"root's":        func(g *guest) error { return os.Lchown(g.Home, 0, 0) },
-		"missing":       func(g *guest) error { g.Env = append(g.Env, "HOME=/nonexistent/home"); return nil },
-		"a file":        func(g *guest) error { g.Env = append(g.Env, "HOME="+g.program); return nil },
-		"a device":      func(g *guest) error { g.Env = append(g.Env, "HOME=/dev/null"); return nil },
-		"root's own":    func(g *guest) error { g.Env = append(g.Env, "HOME=/root"); return nil },
-		"in /proc":      func(g *guest) error { g.Env = append(g.Env, "HOME=/proc/self"); return nil },
-	} {
-		t.Run(name, func(t *testing.T) {
-			g := newGuest(t)
-			g.TB = t
-			if err := spoil(g); err != nil {
-				t.Fatal(err)
-			}
-			directory := g.as().Dir
-			for _, args := range [][]string{succeeding, failing, {"nonsense"}} {
-				on, off := g.as(args...), g.as(args...)
-				off.Env = append(off.Env, "ARCADE_USAGE_TRACKING=0")
-				on.Dir, off.Dir = "/", "/"
-				g.same(args, g.Finish(on), g.Finish(off))
-			}
-			if entries, err := os.ReadDir(directory); err != nil || len(entries) > 0 {
-				t.Errorf("the home holds %v, %v; want nothing", entries, err)
-			}
-		})
-	}
-}
-
 func TestTortureAReadOnlyDiskCostsNoCommandAndCanBeLookedAt(t *testing.T) {
 	m := diskMachine(t, testbed.Roomy)
 	m.Must("succeed")
@@ -241,24 +210,4 @@ func TestTortureSignalsOfFailedWritesDoNotEndACommand(t *testing.T) {
 		}
 		i.AwaitEvents(1, 15*time.Second)
 	})
-}
-
-// In a directory where everybody may make files, nobody may replace those of others.
-func TestTortureTheNoticeComesAlsoWhenTheMirrorCannotBeWritten(t *testing.T) {
-	g := newGuest(t)
-	err := errors.Join(os.Mkdir(g.Path(""), 0o700), os.WriteFile(g.Path("usage.json"), []byte("garbage"), 0o644),
-		os.Chmod(g.Path(""), 0o777|os.ModeSticky))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r := g.Finish(g.as("succeed")); r.Stderr != g.Notice() {
-		t.Errorf("the first command says %q, and records: want its user to be told", r.Stderr)
-	}
-	asked := g.as("succeed")
-	asked.Env = append(asked.Env, "ARCADE_USAGE_DEBUG=1")
-	r := g.Finish(asked)
-	if !strings.Contains(r.Stderr, ", but: write usage.json: ") || !strings.Contains(r.Stderr, "usage: recorded ") {
-		t.Errorf("to somebody who asks, it says %q", r.Stderr)
-	}
-	g.AwaitEvents(2, 15*time.Second)
 }

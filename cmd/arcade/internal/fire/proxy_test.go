@@ -47,55 +47,6 @@ func (m *machine) keeps(why string, env ...string) {
 	}
 }
 
-func TestTortureNetworkBehindAProxy(t *testing.T) {
-	t.Parallel()
-	behind := func(t *testing.T, rules testbed.ProxyRules) (*machine, *testbed.Proxy) {
-		m := newMachine(t)
-		rules.Host = "posthog.test"
-		p := testbed.NewProxy(t, m.PosthogAt, rules)
-		m.PosthogAt = "http://posthog.test"
-		return m, p
-	}
-	t.Run("it delivers", func(t *testing.T) {
-		m, p := behind(t, testbed.ProxyRules{})
-		m.delivers(1, "HTTP_PROXY="+p.URL)
-		if through, _ := p.Passed(); len(through) != 1 {
-			t.Errorf("%v went through the proxy, want one request", through)
-		}
-	})
-	t.Run("that wants a password", func(t *testing.T) {
-		m, p := behind(t, testbed.ProxyRules{Auth: basicAdaSesame})
-		m.keeps("HTTP 407", "HTTP_PROXY="+p.URL)
-		if through, refused := p.Passed(); len(through) != 0 || refused != 1 {
-			t.Errorf("%v went through, %d refused; want one refused", through, refused)
-		}
-		m.later().delivers(2, "HTTP_PROXY="+withPassword(p))
-	})
-	t.Run("that answers everything itself", func(t *testing.T) {
-		for _, status := range []int{200, 302, 502} {
-			m, p := behind(t, testbed.ProxyRules{Sick: status})
-			m.keeps("", "HTTP_PROXY="+p.URL)
-		}
-	})
-	t.Run("that is gone", func(t *testing.T) {
-		m, p := behind(t, testbed.ProxyRules{})
-		p.Close()
-		m.keeps("the proxy cannot be reached", "HTTP_PROXY="+p.URL)
-	})
-}
-
-func TestTortureNetworkPrivateAuthority(t *testing.T) {
-	testbed.OnlyLinuxReadsSSLCertFile(t)
-	m := newMachine(t)
-	m.Posthog.Close()
-	if err := m.Posthog.ListenTLS("127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	m.PosthogAt = m.Posthog.URL()
-	m.keeps("unknown authority")
-	m.later().delivers(2, "SSL_CERT_FILE="+m.pemFile(m.Posthog.CAPEM()))
-}
-
 func (m *machine) pemFile(content []byte) string {
 	m.Helper()
 	path := m.Home + "/authority.pem"

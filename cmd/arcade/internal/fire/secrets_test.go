@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -289,55 +288,6 @@ func (c *confidant) wire() {
 	if left, err := json.Marshal(c.Inspect().Counts); err != nil || c.pending() > 0 {
 		c.Errorf("left are %s, %v", left, err)
 	}
-}
-
-// With a umask of 0 everybody could read what is made carelessly.
-func TestTortureFilesArePrivateWhateverTheUmask(t *testing.T) {
-	i := newInstallation(t)
-	i.Cloud.Meet("ada")
-	check := func(when string) {
-		t.Helper()
-		err := filepath.WalkDir(i.Path(""), func(path string, entry fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			info, err := entry.Info()
-			if err != nil {
-				return err
-			}
-			want := fs.FileMode(0o600)
-			if entry.IsDir() {
-				want = 0o700
-			}
-			if info.Mode().Perm() != want {
-				t.Errorf("%s: %s has mode %o, want %o", when, filepath.Base(path), info.Mode().Perm(), want)
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	step := func(script string) {
-		t.Helper()
-		cmd := i.shell("umask 000; " + script)
-		cmd.Stdin = strings.NewReader("arc_ada\n")
-		if r := i.Finish(cmd); r.Code != 0 {
-			t.Fatalf("%s: %+v", script, r)
-		}
-		check(script)
-		i.Eventually("its flushers are gone", func() bool { return len(i.children()) == 0 })
-		check(script + ", and its flusher")
-	}
-	step("arcade succeed")
-	step("arcade " + strings.Join(i.loginArgs(), " "))
-	step("arcade usage flush")
-	step("arcade usage disable; arcade usage enable; arcade succeed")
-	if err := damages()["the database is garbage"].do(i.machine); err != nil {
-		t.Fatal(err)
-	}
-	step("arcade succeed")
-	step("arcade logout")
 }
 
 // flusherFiles reads a file in /proc of each process that has the stage's database open.

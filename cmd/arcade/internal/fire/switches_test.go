@@ -3,13 +3,11 @@
 package fire
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 var switchedOff = []string{"ARCADE_USAGE_TRACKING=0", "DO_NOT_TRACK=1"}
@@ -82,69 +80,6 @@ func TestTortureOffBetweenRecordingAndDelivery(t *testing.T) {
 			if n := len(m.Posthog.Events()); n != 1 {
 				t.Errorf("PostHog has %d events, want the one of the command that ran with tracking on", n)
 			}
-		})
-	}
-}
-
-// The flusher is stopped with its batch in hand, as by a laptop's lid.
-func TestTortureOffBetweenClaimAndRequest(t *testing.T) {
-	t.Parallel()
-	for name, on := range map[string]bool{"off": false, "off, then on again": true} {
-		t.Run(name, func(t *testing.T) {
-			m := newMachine(t)
-			m.unsent().Must("succeed")
-			flusher := m.startStoppedFlusher("claimed")
-			disable := m.Command("usage", "disable")
-			if err := disable.Start(); err != nil { // it waits for the flusher
-				t.Fatal(err)
-			}
-			m.Eventually("tracking is off", func() bool { _, err := os.Stat(m.Path("usage.db.off")); return err == nil })
-			m.Eventually("the event is erased", func() bool { return len(m.kept()) == 0 })
-			if on {
-				m.Must("usage", "enable")
-			}
-			flusher.resume()
-			if err := disable.Wait(); err != nil {
-				t.Errorf("disable: %v", err)
-			}
-			if n := len(m.Posthog.Requests()); n != 0 {
-				t.Errorf("%d requests, want none: what waited is never delivered", n)
-			}
-			if !on {
-				return
-			}
-			m.Must("succeed")
-			if events := m.AwaitEvents(1, 15*time.Second); len(events) != 1 {
-				t.Errorf("PostHog has %d events, want the one after tracking was on again", len(events))
-			}
-		})
-	}
-}
-
-func TestTortureOffStaysOffWhateverHappensToTheDatabase(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"the database has 0 bytes", "the database is garbage", "the database is missing", "the WAL is missing"} {
-		t.Run(name, func(t *testing.T) {
-			m := newMachine(t)
-			m.Must("succeed")
-			m.AwaitEvents(1, 15*time.Second)
-			m.AwaitNoFlusher()
-			m.Must("usage", "disable")
-			if err := damages()[name].do(m); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				t.Fatal(err)
-			}
-			m.Must("succeed")
-			m.Run("usage", "flush")
-			if st := m.Status(); st.Tracking || st.DecidedBy != "arcade usage disable" {
-				t.Errorf("tracking is %v by %s: it must not come back by itself", st.Tracking, st.DecidedBy)
-			}
-			m.AwaitNoFlusher()
-			if n := len(m.Posthog.Commits()); n != 1 {
-				t.Errorf("PostHog has %d messages, want only the one from before", n)
-			}
-			m.Must("usage", "enable")
-			m.Must("succeed")
-			m.AwaitEvents(2, 15*time.Second)
 		})
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -41,28 +40,4 @@ func holdLease(path string) {
 	if err != nil {
 		panic(err)
 	}
-}
-
-// Flushers returns the process ids of this machine's flushers, 0 for one that has not begun.
-func (m *Machine) Flushers() (pids []int) {
-	m.Helper()
-	paths, err := filepath.Glob(filepath.Join(filepath.Dir(m.Home), "lease-*"))
-	if err != nil {
-		m.Fatal(err)
-	}
-	for _, path := range paths {
-		lease := flock.New(path, flock.SetFlag(os.O_RDWR))
-		free, err := lease.TryLock()
-		lease.Close()
-		content, _ := os.ReadFile(path)
-		pid, _ := strconv.Atoi(string(content))
-		// One that has not said who it is has not begun yet, or never will: its command was killed
-		// before it had handed the environment over, for which a child waits five seconds.
-		info, gone := os.Stat(path)
-		coming := pid == 0 && gone == nil && time.Since(info.ModTime()) < 10*time.Second
-		if err == nil && (!free || coming) {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
 }

@@ -8,18 +8,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
+	"strconv"
 	"strings"
-	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gofrs/flock"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
 	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
@@ -138,38 +136,6 @@ func (m *Machine) Online() {
 func (m *Machine) Login() Result {
 	m.Helper()
 	return m.Must("login", "--host", "localhost", "--port", m.Cloud.Port())
-}
-
-// FreePort returns a port of this machine that nobody listens on.
-func FreePort(tb testing.TB) int {
-	tb.Helper()
-	return onFreePort(tb, func(address string) error {
-		l, err := net.Listen("tcp", address)
-		if err == nil {
-			l.Close()
-		}
-		return err
-	})
-}
-
-// lastPort begins somewhere, because packages are tested side by side.
-var lastPort atomic.Int64
-
-func init() { lastPort.Store(rand.Int64N(22_000)) }
-
-// onFreePort tries one port after the other, each only once, until one can be used. It is none of those
-// that systems give to whoever asks for any port, or connects (32768 and up): a test beside this one
-// does both all the time.
-func onFreePort(tb testing.TB, use func(address string) error) (port int) {
-	tb.Helper()
-	for range 100 {
-		port := int(10_000 + lastPort.Add(1)%22_000)
-		if use(fmt.Sprintf("127.0.0.1:%d", port)) == nil {
-			return port
-		}
-	}
-	tb.Fatal("no free port was found")
-	return 0
 }
 
 // Inspect returns what `usage inspect --json` says.
@@ -292,44 +258,10 @@ func (m *Machine) Query(statement string, args ...any) (value string) {
 	return value
 }
 
-// Cloud is Arcade Cloud. Each person works in one project of their own.
-type Cloud struct{ *identitytest.Cloud }
-
-// Port is where it listens, on localhost.
-func (c Cloud) Port() string { return At(c.Cloud)[3] }
-
-// Meet puts a person in front of the browser; their key is "arc_" and their name. Before that
-// nobody logs in there, and the browser comes back without a code.
-func (c Cloud) Meet(person string) {
-	c.AddKey("arc_"+person, "principal-"+person)
-	c.Cloud.Meet(identitytest.Person{PrincipalID: "principal-" + person, Email: person + "@example.com", Orgs: []identitytest.Org{
-		{ID: "org_" + person, Name: person, Projects: []identitytest.Project{{ID: "proj_" + person, Name: "Notes"}}},
-	}})
-}
-
-// Hang makes Cloud leave the question whose credentials these are unanswered, or answer it again.
-func (c Cloud) Hang(silent bool) {
-	for _, path := range []string{identitytest.WhoAmIPath, identitytest.ValidatePath} {
-		if silent {
-			c.Cloud.Hang(path)
-		} else {
-			c.Override(path, nil)
-		}
-	}
-}
-
-// Calls counts how often that was asked.
-func (c Cloud) Calls() int {
-	return c.Count(identitytest.WhoAmIPath) + c.Count(identitytest.ValidatePath)
-}
-
 // Aliases are what PostHog has kept of them, each once.
 func (m *Machine) Aliases() []outboxtest.Commit {
 	return slices.DeleteFunc(m.Posthog.Events(), func(c outboxtest.Commit) bool { return !c.IsAlias() })
 }
-
-// Fault is outboxtest's fault of that name.
-func Fault(name string) outboxtest.Fault { return outboxtest.MustFault(name) }
 
 // WriteCredentials logs in by hand, as a configured CI image would be.
 func (m *Machine) WriteCredentials(key string) {
@@ -353,17 +285,64 @@ func (m *Machine) ReadFile(name string) string {
 	return string(content)
 }
 
-// WriteProgram writes a file that can be started at once. No child is made meanwhile: it would
-// hold the file open for writing until its own exec, and whoever starts the program then gets
-// "text file busy".
-func WriteProgram(path string, content []byte) error {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	return os.WriteFile(path, content, 0o755)
+// Flushers returns the process ids of this machine's flushers, 0 for one that has not begun.
+func (m *Machine) Flushers() (pids []int) {
+	m.Helper()
+	paths, err := filepath.Glob(filepath.Join(filepath.Dir(m.Home), "lease-*"))
+	if err != nil {
+		m.Fatal(err)
+	}
+	for _, path := range paths {
+		lease := flock.New(path, flock.SetFlag(os.O_RDWR))
+		free, err := lease.TryLock()
+		lease.Close()
+		content, _ := os.ReadFile(path)
+		pid, _ := strconv.Atoi(string(content))
+		// One that has not said who it is has not begun yet, or never will: its command was killed
+		// before it had handed the environment over, for which a child waits five seconds.
+		info, gone := os.Stat(path)
+		coming := pid == 0 && gone == nil && time.Since(info.ModTime()) < 10*time.Second
+		if err == nil && (!free || coming) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
-// IsPrivate tells whether only its owner can read a file. On Windows that is up to the home's
-// access list, which the file inherits.
-func IsPrivate(info os.FileInfo) bool {
-	return info.Mode().Perm() == 0o600 || runtime.GOOS == "windows"
+// OAuth starts an Arcade Cloud where these people have accounts; the first of them is in front of the
+// browser.
+func (m *Machine) OAuth(people ...identitytest.Person) *identitytest.Cloud {
+	m.Helper()
+	cloud := identitytest.Start(people...)
+	m.Cleanup(cloud.Close)
+	cloud.Set(func(b *identitytest.Behaviour) {
+		b.RedirectURI = fmt.Sprintf("http://127.0.0.1:%d/callback", m.callback)
+	})
+	return cloud
+}
+
+// EnginePort is the Engine's port on localhost.
+func (m *Machine) EnginePort() string {
+	m.Helper()
+	return PortOf(m, m.Engine.URL)
+}
+
+// RunWith is Run with a text on standard input.
+func (m *Machine) RunWith(stdin string, args ...string) Result {
+	m.Helper()
+	cmd := m.Command(args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	return m.Finish(cmd)
+}
+
+// With returns the same machine with more in the environment of its commands.
+func (m *Machine) With(env ...string) *Machine {
+	same := *m
+	same.Env = slices.Concat(m.Env, env)
+	return &same
+}
+
+// Production returns the same machine, for which its Cloud and its Engine are those of arcade.dev.
+func (m *Machine) Production() *Machine {
+	return m.With(TestProduction + "=cloud.arcade.dev=" + m.Cloud.URL + " api.arcade.dev=" + m.Engine.URL)
 }

@@ -16,7 +16,21 @@ const (
 	TestKillAfter = "ARCADE_TEST_KILL_AFTER" // die by SIGKILL after this duration, wherever that is
 	TestStopAt    = "ARCADE_TEST_STOP_AT"    // stop by SIGSTOP at this point
 	TestTrace     = "ARCADE_TEST_TRACE"      // a file that gets a line for each point that is reached
+	TestCallback  = "ARCADE_TEST_CALLBACK"   // the login's callback port
+	TestMachine   = "ARCADE_TEST_MACHINE"    // the home, so that its processes can be found
+	TestClock     = "ARCADE_TEST_CLOCK"      // a duration that is added to the clock
+	TestAsIs      = "ARCADE_TEST_AS_IS"      // start flushers as the released program does
+	TestPatience  = "ARCADE_TEST_PATIENCE"   // with a browser, a duration
+	// TestProduction says what stands in for arcade.dev: "cloud.arcade.dev=ADDRESS", separated by blanks.
+	// The other names there are known to nobody.
+	TestProduction = "ARCADE_TEST_PRODUCTION"
 )
+
+// Flusher is the marker of a flusher's process. In a command that has it, none is started.
+const Flusher = "OUTBOX_FLUSHER=1"
+
+// standIn is the BROWSER that is none.
+const standIn = "one"
 
 // ForChild names the variable whose value replaces that of name in the flusher.
 func ForChild(name string) string { return name + "_CHILD" }

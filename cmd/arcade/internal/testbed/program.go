@@ -15,12 +15,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
 	"github.com/ArcadeAI/arcade-cli/identity"
 	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/detach"
-	"github.com/rogpeppe/go-internal/testscript"
-	"github.com/spf13/cobra"
 )
 
 // Main makes a test binary two things: the tests, and, under the name arcade, the program that
@@ -30,21 +31,6 @@ func Main(m *testing.M) {
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	testscript.Main(m, map[string]func(){"arcade": arcadeUnderTest})
 }
-
-// Variables that only the program under test knows, beside those of startPoints.
-const (
-	TestCallback = "ARCADE_TEST_CALLBACK" // the login's callback port
-	TestMachine  = "ARCADE_TEST_MACHINE"  // the home, so that its processes can be found
-	TestClock    = "ARCADE_TEST_CLOCK"    // a duration that is added to the clock
-	TestAsIs     = "ARCADE_TEST_AS_IS"    // start flushers as the released program does
-	TestPatience = "ARCADE_TEST_PATIENCE" // with a browser, a duration
-	// TestProduction says what stands in for arcade.dev: "cloud.arcade.dev=ADDRESS", separated by blanks.
-	// The other names there are known to nobody.
-	TestProduction = "ARCADE_TEST_PRODUCTION"
-)
-
-// Flusher is the marker of a flusher's process. In a command that has it, none is started.
-const Flusher = "OUTBOX_FLUSHER=1"
 
 // arcadeUnderTest is main with the seams that tests need. A flusher's come with its environment.
 func arcadeUnderTest() {
@@ -118,14 +104,12 @@ func startUnderTest(marker string, environment []string) error {
 	return err
 }
 
-// standIn is the BROWSER that is none.
-const standIn = "one"
-
 // browseAsAPersonWould opens the login page, where the fake Arcade Cloud logs in at once and
 // redirects to the callback.
 func browseAsAPersonWould(address string) error {
 	go func() {
-		if response, err := http.Get(address); err == nil {
+		client := http.Client{Transport: production{http.DefaultTransport}}
+		if response, err := client.Get(address); err == nil {
 			io.Copy(io.Discard, response.Body)
 			response.Body.Close()
 		}

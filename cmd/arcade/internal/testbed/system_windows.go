@@ -4,20 +4,20 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+	"testing"
 
 	"golang.org/x/sys/windows"
 )
 
 // Interruptible prepares a command for interrupt: only a process group of its own can be
 // interrupted without this one, and only through a console that both have.
-func (m *Machine) Interruptible(args ...string) *exec.Cmd {
-	m.Helper()
+func Interruptible(t testing.TB, cmd *exec.Cmd) *exec.Cmd {
+	t.Helper()
 	console, err := os.OpenFile("CONOUT$", os.O_RDWR, 0)
 	if err != nil {
-		m.Skip("these tests have no console, and without one there is no Ctrl-C: ", err)
+		t.Skip("these tests have no console, and without one there is no Ctrl-C: ", err)
 	}
 	console.Close()
-	cmd := m.Command(args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP}
 	return cmd
 }

@@ -14,16 +14,6 @@ import (
 	"testing"
 )
 
-// EngineKey is the API key that the Engine of a test accepts. Arcade Cloud knows it, too, once
-// it has met the engineer.
-const EngineKey = "arc_engineer"
-
-// EnginePort is the Engine's port on localhost.
-func (m *Machine) EnginePort() string {
-	m.Helper()
-	return PortOf(m, m.Engine.URL)
-}
-
 // PortOf is the port in an address.
 func PortOf(t testing.TB, address string) string {
 	t.Helper()
@@ -40,26 +30,6 @@ func OnlyLinuxReadsSSLCertFile(t *testing.T) {
 	if runtime.GOOS == "darwin" || runtime.GOOS == "windows" {
 		t.Skip("the certificate of this test's server comes by SSL_CERT_FILE")
 	}
-}
-
-// RunWith is Run with a text on standard input.
-func (m *Machine) RunWith(stdin string, args ...string) Result {
-	m.Helper()
-	cmd := m.Command(args...)
-	cmd.Stdin = strings.NewReader(stdin)
-	return m.Finish(cmd)
-}
-
-// With returns the same machine with more in the environment of its commands.
-func (m *Machine) With(env ...string) *Machine {
-	same := *m
-	same.Env = slices.Concat(m.Env, env)
-	return &same
-}
-
-// Production returns the same machine, for which its Cloud and its Engine are those of arcade.dev.
-func (m *Machine) Production() *Machine {
-	return m.With(TestProduction + "=cloud.arcade.dev=" + m.Cloud.URL + " api.arcade.dev=" + m.Engine.URL)
 }
 
 // Proxy is an HTTP proxy that brings everybody to the same server. net/http sends what is for the

@@ -6,11 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+	"testing"
 	"time"
 )
 
-// Interruptible prepares a command for interrupt. It has nothing to do here.
-func (m *Machine) Interruptible(args ...string) *exec.Cmd { return m.Command(args...) }
+// Interruptible prepares a command for Interrupt. It has nothing to do here.
+func Interruptible(_ testing.TB, cmd *exec.Cmd) *exec.Cmd { return cmd }
 
 // Interrupt does what Ctrl-C does.
 func Interrupt(p *os.Process) error { return p.Signal(os.Interrupt) }

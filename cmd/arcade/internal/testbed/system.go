@@ -1,0 +1,59 @@
+package testbed
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"testing"
+)
+
+// FreePort returns a port of this machine that nobody listens on.
+func FreePort(tb testing.TB) int {
+	tb.Helper()
+	return onFreePort(tb, func(address string) error {
+		l, err := net.Listen("tcp", address)
+		if err == nil {
+			l.Close()
+		}
+		return err
+	})
+}
+
+// lastPort begins somewhere, because packages are tested side by side.
+var lastPort atomic.Int64
+
+func init() { lastPort.Store(rand.Int64N(22_000)) }
+
+// onFreePort tries one port after the other, each only once, until one can be used. It is none of those
+// that systems give to whoever asks for any port, or connects (32768 and up): a test beside this one
+// does both all the time.
+func onFreePort(tb testing.TB, use func(address string) error) (port int) {
+	tb.Helper()
+	for range 100 {
+		port := int(10_000 + lastPort.Add(1)%22_000)
+		if use(fmt.Sprintf("127.0.0.1:%d", port)) == nil {
+			return port
+		}
+	}
+	tb.Fatal("no free port was found")
+	return 0
+}
+
+// WriteProgram writes a file that can be started at once. No child is made meanwhile: it would
+// hold the file open for writing until its own exec, and whoever starts the program then gets
+// "text file busy".
+func WriteProgram(path string, content []byte) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(path, content, 0o755)
+}
+
+// IsPrivate tells whether only its owner can read a file. On Windows that is up to the home's
+// access list, which the file inherits.
+func IsPrivate(info os.FileInfo) bool {
+	return info.Mode().Perm() == 0o600 || runtime.GOOS == "windows"
+}
