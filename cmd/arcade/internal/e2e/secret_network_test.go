@@ -14,6 +14,7 @@ import (
 const thisMachine = "::ffff:0.0.0.0"
 
 func TestAKeyTravelsWithoutTLSOnlyWhenAsked(t *testing.T) {
+	t.Parallel()
 	const warning = "Warning: without TLS, the credentials and the secrets can be read on their way to [::ffff:0.0.0.0]:"
 	tests := []struct {
 		name         string
@@ -48,6 +49,7 @@ func TestAKeyTravelsWithoutTLSOnlyWhenAsked(t *testing.T) {
 }
 
 func TestProxiesAndCertificatesComeFromTheEnvironment(t *testing.T) {
+	t.Parallel()
 	engine := secretstest.StartTLS(testbed.EngineKey)
 	t.Cleanup(engine.Close)
 	authority := filepath.Join(t.TempDir(), "authority.pem")

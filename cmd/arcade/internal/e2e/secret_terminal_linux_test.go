@@ -24,6 +24,7 @@ func (s *machine) secretCommand(args ...string) *exec.Cmd {
 }
 
 func TestAKeyWithoutAValueIsAskedForHidden(t *testing.T) {
+	t.Parallel()
 	for _, arg := range []string{"KEY", "KEY=-"} {
 		t.Run(arg, func(t *testing.T) {
 			s := newMachine(t)
@@ -121,6 +122,7 @@ func leaves(cmd *exec.Cmd) *exec.Cmd {
 
 // A shell would run what a question leaves unread, and keep it in its history.
 func TestAPasteIsReadToItsEndAndSeveralLinesAreRefused(t *testing.T) {
+	t.Parallel()
 	const begin, end = "\x1b[200~", "\x1b[201~"
 	const pem = "-----BEGIN KEY-----\r" + sentinel + "\r-----END KEY-----"
 	login := func(s *machine) *exec.Cmd {
@@ -195,6 +197,7 @@ func TestAPasteIsReadToItsEndAndSeveralLinesAreRefused(t *testing.T) {
 }
 
 func TestFailuresAreRedOnATerminalThatWantsColour(t *testing.T) {
+	t.Parallel()
 	const line = "Error setting secret 'A': the Engine has a problem (HTTP 500)"
 	const hint = "Try again in a while.\n"
 	const red = "\x1b[31m" + line + "\x1b[0m\n" + hint
@@ -287,6 +290,7 @@ func TestManyKeysShowProgressOnATerminal(t *testing.T) {
 }
 
 func TestAPlanIsATableOnATerminal(t *testing.T) {
+	t.Parallel()
 	s := newMachine(t)
 	if err := os.WriteFile(s.Home+"/.env", []byte("A="+sentinel+"\n\nnothing\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -314,6 +318,7 @@ func TestAPlanIsATableOnATerminal(t *testing.T) {
 }
 
 func TestTheListIsATableOnATerminal(t *testing.T) {
+	t.Parallel()
 	list := func(s *machine, columns uint16) string {
 		s.Helper()
 		code, output := testbed.OnTerminal(s, columns, s.secretCommand("list")).End()
@@ -381,6 +386,7 @@ func TestTheListIsATableOnATerminal(t *testing.T) {
 }
 
 func TestWaitingForStandardInputEndsWithCtrlC(t *testing.T) {
+	t.Parallel()
 	s := newMachine(t)
 	cmd := s.secretCommand("set", "KEY=-")
 	reader, writer, err := os.Pipe()
