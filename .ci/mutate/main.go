@@ -99,11 +99,9 @@ func (p *pkg) mutate(n int, random *rand.Rand) (err error) {
 		if tried == n {
 			break
 		}
-		verdict := "survived, no test comes here"
-		if isCovered(string(covered), m.at) {
-			if verdict, err = p.try(m, patience); err != nil {
-				return err
-			}
+		verdict, err := p.try(m, isUncovered(string(covered), m.at), patience)
+		if err != nil {
+			return err
 		}
 		if verdict == "" { // does not compile
 			continue
@@ -125,7 +123,7 @@ func (p *pkg) command(name string, args ...string) *exec.Cmd {
 }
 
 // try returns how the package's tests take a mutant, "" for one that does not compile.
-func (p *pkg) try(m mutant, patience time.Duration) (verdict string, err error) {
+func (p *pkg) try(m mutant, uncovered bool, patience time.Duration) (verdict string, err error) {
 	source, err := os.ReadFile(m.at.Filename)
 	if err != nil {
 		return "", err
@@ -145,6 +143,9 @@ func (p *pkg) try(m mutant, patience time.Duration) (verdict string, err error) 
 	if p.command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", tests, ".").Run() != nil {
 		return "", nil
 	}
+	if uncovered {
+		return "survived, no test comes here", nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, tests, "-test.failfast")
@@ -157,13 +158,13 @@ func (p *pkg) try(m mutant, patience time.Duration) (verdict string, err error) 
 
 var block = regexp.MustCompile(`(?m)^(\S+):(\d+)\.(\d+),(\d+)\.(\d+) \d+ (\d+)$`)
 
-// isCovered looks a place up in a cover profile.
-func isCovered(profile string, at token.Position) bool {
+// isUncovered looks a place up in a cover profile, which has no word on constants and the conditions of cases.
+func isUncovered(profile string, at token.Position) bool {
 	for _, b := range block.FindAllStringSubmatch(profile, -1) {
 		number := func(i int) int { value, _ := strconv.Atoi(b[i]); return value }
 		after := at.Line > number(2) || at.Line == number(2) && at.Column >= number(3)
 		before := at.Line < number(4) || at.Line == number(4) && at.Column < number(5)
-		if number(6) > 0 && after && before && filepath.Base(b[1]) == filepath.Base(at.Filename) {
+		if number(6) == 0 && after && before && filepath.Base(b[1]) == filepath.Base(at.Filename) {
 			return true
 		}
 	}

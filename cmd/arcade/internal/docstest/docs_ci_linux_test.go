@@ -11,31 +11,22 @@ import (
 	"testing"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
-	"go.yaml.in/yaml/v3"
 )
 
-// recipe is a CI configuration in the documents.
-type recipe struct {
-	home  string   // "fresh", "cached" or "read-only", as the block says
-	env   []string // of the whole job and of its steps
-	kept  []string // paths that the system keeps from job to job
-	lines []string // command lines that call arcade
-}
-
+// What stands behind `run`, `script`, `command` and RUN and calls arcade is typed twice, as by a system that prepares the
+// home as the recipe says, on a runner whose one secret is the Engine's key.
 func TestEveryRecipeForCIWorksInTheHomeItIsAbout(t *testing.T) {
 	homes := map[string]int{"fresh": 0, "cached": 0, "read-only": 0}
 	for name, document := range documents(t) {
 		list, _ := blocks(document)
 		for _, b := range list {
-			r := recipe{home: b.words[0]}
-			if _, ok := homes[r.home]; !ok {
+			if _, ok := homes[b.words[0]]; !ok {
 				continue
 			}
-			homes[r.home]++
+			homes[b.words[0]]++
 			t.Run(name+":"+strconv.Itoa(b.number), func(t *testing.T) {
 				t.Parallel()
-				r.read(t, b)
-				r.cook(t)
+				cook(t, b.words[0], strings.ReplaceAll(strings.Join(b.lines, "\n"), "\\\n", " "))
 			})
 		}
 	}
@@ -46,75 +37,20 @@ func TestEveryRecipeForCIWorksInTheHomeItIsAbout(t *testing.T) {
 	}
 }
 
-func (r *recipe) read(t *testing.T, b block) {
-	t.Helper()
-	text := strings.Join(b.lines, "\n")
-	var lines []string
-	if b.language == "dockerfile" {
-		mount := regexp.MustCompile(`RUN --mount=type=secret\S*env=(\w+)\S*\s+`)
-		text = strings.ReplaceAll(text, "\\\n", " ")
-		for _, name := range mount.FindAllStringSubmatch(text, -1) {
-			r.env = append(r.env, name[1]+"=${{ secrets."+name[1]+" }}")
-		}
-		lines = strings.Split(mount.ReplaceAllString(text, ""), "\n")
-	} else {
-		var document yaml.Node
-		if err := yaml.Unmarshal([]byte(text), &document); err != nil {
-			t.Fatal(err)
-		}
-		lines = r.readYAML(&document)
-	}
-	if r.lines = arcadeLines(lines); len(r.lines) == 0 {
-		t.Fatalf("the commands in it are %q, want some that call arcade", lines)
-	}
-}
-
-// readYAML finds commands, variables and what is cached by their names, wherever they stand: each
-// system has its own nesting.
-func (r *recipe) readYAML(node *yaml.Node) (lines []string) {
-	if node.Kind != yaml.MappingNode {
-		for _, child := range node.Content {
-			lines = append(lines, r.readYAML(child)...)
-		}
-		return lines
-	}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		value := node.Content[i+1]
-		texts := []string{value.Value}
-		for _, child := range value.Content {
-			texts = append(texts, child.Value)
-		}
-		switch node.Content[i].Value {
-		case "run", "script", "command":
-			lines = append(lines, strings.Split(strings.Join(texts, "\n"), "\n")...)
-		case "env", "variables", "environment":
-			for j := 0; j+1 < len(value.Content); j += 2 {
-				r.env = append(r.env, value.Content[j].Value+"="+value.Content[j+1].Value)
-			}
-		case "path", "paths":
-			r.kept = append(r.kept, texts...)
-		default:
-			lines = append(lines, r.readYAML(value)...)
-		}
-	}
-	return lines
-}
-
-// cook runs the job twice, as a system does that prepares the home as the recipe says, on a runner whose one
-// secret is the Engine's key.
-func (r *recipe) cook(t *testing.T) {
+func cook(t *testing.T, home, text string) {
 	w := newWorld(t)
-	secret := regexp.MustCompile(`\$\{\{.*\}\}|\$\{ARCADE_API_KEY\}`)
-	for _, entry := range r.env {
-		w.Env = append(w.Env, secret.ReplaceAllString(entry, testbed.EngineKey))
-	}
-	w.Env = append(w.Env, "ARCADE_API_KEY="+testbed.EngineKey) // of those that keep it in the project's settings
-	if r.home == "read-only" {
+	w.Env = append(w.Env, "ARCADE_API_KEY="+testbed.EngineKey)
+	if home == "read-only" {
 		makeReadOnly(t, w.Home)
+	}
+	before := regexp.MustCompile(`(?m)^(RUN( --\S+)*| *-?( *(run|script|command):)?) +`)
+	lines := arcadeLines(strings.Split(before.ReplaceAllString(text, ""), "\n"))
+	if len(lines) == 0 {
+		t.Fatalf("no line calls arcade in\n%s", text)
 	}
 	var ids []string
 	for range 2 {
-		for _, line := range r.lines {
+		for _, line := range lines {
 			result, programs := w.typed(line)
 			for _, program := range programs {
 				if !strings.HasPrefix(program, "0 arcade ") {
@@ -122,7 +58,7 @@ func (r *recipe) cook(t *testing.T) {
 				}
 			}
 		}
-		ids = append(ids, w.leaves(r.kept))
+		ids = append(ids, w.leaves(text))
 	}
 	events := w.Posthog.Events()
 	for _, e := range events {
@@ -130,17 +66,17 @@ func (r *recipe) cook(t *testing.T) {
 			t.Errorf("an event is %s's, want %s's, whose key is in the environment", e.DistinctID, want)
 		}
 	}
-	if isReadOnly := r.home == "read-only"; isReadOnly != (len(events) == 0) {
-		t.Errorf("PostHog has %d events in a home that is %s", len(events), r.home)
+	if isReadOnly := home == "read-only"; isReadOnly != (len(events) == 0) {
+		t.Errorf("PostHog has %d events in a home that is %s", len(events), home)
 	}
-	if r.home == "cached" && (ids[0] == "" || ids[0] != ids[1]) || r.home == "fresh" && ids[0] != "" && ids[0] == ids[1] {
-		t.Errorf("in a home that is %s the anon ids of two jobs are %q", r.home, ids)
+	if home == "cached" && (ids[0] == "" || ids[0] != ids[1]) || home == "fresh" && ids[0] != "" && ids[0] == ids[1] {
+		t.Errorf("in a home that is %s the anon ids of two jobs are %q", home, ids)
 	}
 	w.NoViolations()
 }
 
-// leaves ends a job: whose home it is, "" if nothing of it is left, and gone is what the system does not keep.
-func (w *world) leaves(kept []string) (id string) {
+// leaves ends a job: whose home it is, "" if nothing of it is left, and gone is what the recipe keeps in no cache.
+func (w *world) leaves(recipe string) (id string) {
 	w.Helper()
 	w.AwaitNoFlusher()
 	files, err := filepath.Glob(w.Path("*"))
@@ -154,7 +90,7 @@ func (w *world) leaves(kept []string) (id string) {
 		}
 	}
 	for _, file := range files {
-		if !slices.Contains(kept, "~"+strings.TrimPrefix(file, w.Home)) {
+		if !strings.Contains(recipe, "path: ~"+strings.TrimPrefix(file, w.Home)+"\n") {
 			if err := os.RemoveAll(file); err != nil {
 				w.Fatal(err)
 			}

@@ -29,7 +29,7 @@ type state struct {
 // nobody is a user without any rights. Root, who may run the tests, ignores modes.
 const nobody = 65534
 
-func states(t *testing.T) map[string]state {
+func states() map[string]state {
 	return map[string]state{
 		"offline": {given: func(s *machine) { offlineEvent(s, nil); s.Run("usage", "flush") }, reason: "offline",
 			says: "PostHog cannot be reached (connection refused). Nothing is lost. "},
@@ -41,7 +41,7 @@ func states(t *testing.T) map[string]state {
 		"an authority that nobody knows": {given: func(s *machine) {
 			s.Posthog.Close()
 			if err := s.Posthog.ListenTLS("127.0.0.1:0"); err != nil {
-				t.Fatal(err)
+				s.Fatal(err)
 			}
 			s.PosthogAt = s.Posthog.URL()
 			s.Run("succeed")
@@ -87,14 +87,14 @@ func states(t *testing.T) map[string]state {
 			openTo(s, nobody)
 			chownAll(s, 0)
 			if err := os.Lchown(s.Home, nobody, nobody); err != nil { // in a home of root's it would be another advice
-				t.Fatal(err)
+				s.Fatal(err)
 			}
 		}, as: nobody, reason: "foreign_owner", code: 1, says: "belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."},
 		"a lock of root's": {given: func(s *machine) {
 			s.Must("succeed")
 			openTo(s, nobody)
 			if err := os.Lchown(s.Path("usage.db.lock"), 0, 0); err != nil {
-				t.Fatal(err)
+				s.Fatal(err)
 			}
 		}, as: nobody, reason: "foreign_owner", code: 1, says: "usage.db.lock belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."},
 		"a flusher's lock of root's": {given: func(s *machine) {
@@ -102,7 +102,7 @@ func states(t *testing.T) map[string]state {
 			s.Must("usage", "flush")
 			openTo(s, nobody)
 			if err := os.Lchown(s.Path("usage.db.flusher.lock"), 0, 0); err != nil {
-				t.Fatal(err)
+				s.Fatal(err)
 			}
 		}, as: nobody, reason: "foreign_owner", code: 1, says: "usage.db.flusher.lock belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."},
 		"a directory in a lock's place":            instead("usage.db.lock"),
@@ -112,13 +112,13 @@ func states(t *testing.T) map[string]state {
 			s.Must("succeed")
 			openTo(s, nobody)
 			if err := os.Chmod(s.Path("usage.db"), 0); err != nil {
-				t.Fatal(err)
+				s.Fatal(err)
 			}
 		}, as: nobody, reason: "permission", code: 1, says: "You may not use ~/.arcade/usage.db. Make it readable and writable for you, or set ARCADE_WORK_DIR."},
 		"a link that leads nowhere in the place of the database": {given: func(s *machine) {
 			s.Must("succeed")
 			if err := errors.Join(os.Remove(s.Path("usage.db")), os.Symlink("nowhere/usage.db", s.Path("usage.db"))); err != nil {
-				t.Fatal(err)
+				s.Fatal(err)
 			}
 		}, reason: "dangling_link", code: 1, says: "Problem: ~/.arcade/usage.db is a link that leads nowhere. Move it away, or set ARCADE_WORK_DIR to another directory."},
 		"three copies of damage": {given: func(s *machine) {
@@ -152,8 +152,9 @@ func instead(name string) state {
 // Whoever asks is told what holds things up and what to do, in one language everywhere.
 func TestStatusTellsEveryReason(t *testing.T) {
 	t.Parallel()
-	for name, test := range states(t) {
+	for name, test := range states() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			if test.as != 0 && os.Geteuid() != 0 {
 				t.Skip("only root can become somebody else")
 			}
@@ -199,7 +200,7 @@ func TestEveryAdviceIsMetSomewhere(t *testing.T) {
 		"unreadable_database": "the fire room's disks fail for no reason",
 	}
 	met := map[string]bool{}
-	for _, s := range states(t) {
+	for _, s := range states() {
 		met[s.reason] = true
 	}
 	for _, family := range advice.Table() {
@@ -228,9 +229,10 @@ func (s *machine) damage() {
 
 // The circle that a refused key once led round: each command says the same.
 func TestARefusedKeyIsCalledSoByEveryCommand(t *testing.T) {
+	t.Parallel()
 	s := newMachine(t)
 	s.Env = append(s.Env, testbed.Flusher)
-	states(t)["a key that Cloud refuses"].given(s)
+	states()["a key that Cloud refuses"].given(s)
 	const says = "this key is not valid any more"
 	for _, args := range [][]string{{"usage", "status"}, {"usage", "flush"}, {"whoami"}} {
 		code := len(args) % 2 // a login that does not work is whoami's failure alone
@@ -253,6 +255,7 @@ func TestARefusedKeyIsCalledSoByEveryCommand(t *testing.T) {
 
 // What a command could not record is told by the next status, until something was recorded.
 func TestStatusTellsOfACommandThatCouldNotRecord(t *testing.T) {
+	t.Parallel()
 	s := newMachine(t)
 	s.Env = append(s.Env, testbed.Flusher)
 	s.Must("succeed")
@@ -279,6 +282,7 @@ func TestStatusTellsOfACommandThatCouldNotRecord(t *testing.T) {
 
 // An update may take the program away from a command that is under way.
 func TestStatusTellsOfAFlusherThatCouldNotBeStarted(t *testing.T) {
+	t.Parallel()
 	s := newMachine(t)
 	s.Env = append(s.Env, testbed.TestAsIs+"=1")
 	cmd := s.Command("wait")
@@ -308,6 +312,7 @@ func TestStatusTellsOfAFlusherThatCouldNotBeStarted(t *testing.T) {
 
 // Looking must not make what it looks for.
 func TestStatusOfAnEmptyHomeCreatesNothing(t *testing.T) {
+	t.Parallel()
 	s := newMachine(t)
 	out := s.Must("usage", "status").Stdout
 	for _, want := range []string{"(not there yet)", "Nothing waits, and nothing was delivered yet."} {
@@ -415,6 +420,7 @@ func holdDatabase(s *machine) {
 
 // A file that only says whose the events are keeps nothing from being recorded, but is told of.
 func TestStatusTellsOfFilesBesideTheQueue(t *testing.T) {
+	t.Parallel()
 	s := newMachine(t)
 	s.Env = append(s.Env, testbed.Flusher)
 	s.Must("succeed")
@@ -443,6 +449,7 @@ func TestStatusTellsOfFilesBesideTheQueue(t *testing.T) {
 
 // Whoever runs a command with sudo and keeps their HOME must not be locked out of it.
 func TestRootLeavesNothingOfItsOwnInSomebodysHome(t *testing.T) {
+	t.Parallel()
 	s := newMachine(t)
 	openTo(s, nobody)
 	s.Cloud.Meet("ada")
@@ -469,6 +476,7 @@ func TestRootLeavesNothingOfItsOwnInSomebodysHome(t *testing.T) {
 
 // Which of root's files is in the way is said by whatever meets it, and not that another one is.
 func TestEveryCommandNamesTheFileOfRootsThatIsInItsWay(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ file, command string }{
 		{"credentials.lock", "login --with-key --host localhost --port {cloud}"},
 		{"credentials.yaml", "org list"},
@@ -477,6 +485,7 @@ func TestEveryCommandNamesTheFileOfRootsThatIsInItsWay(t *testing.T) {
 		{"", "logout"},
 	} {
 		t.Run(test.command+" and "+test.file, func(t *testing.T) {
+			t.Parallel()
 			s := newMachine(t)
 			s.Env = append(s.Env, testbed.Flusher)
 			s.WriteCredentials("arc_ada")

@@ -74,6 +74,7 @@ func causes() []cause {
 
 // One fault has one sentence, whichever command meets it, and `usage` has the same about PostHog.
 func TestEveryCommandNamesWhatStandsBetweenItAndItsServer(t *testing.T) {
+	t.Parallel()
 	for _, c := range causes() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -15,6 +15,7 @@ import (
 )
 
 func TestWhatIsNoErrorEndsWithZero(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{nil, {"help"}, {"logout"}, {"usage"}, {"usage", "flush"}, {"usage", "inspect"}, {"usage", "clear", "--yes"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()
@@ -46,6 +47,7 @@ func TestEveryCommandHasHelpWithExamples(t *testing.T) {
 }
 
 func TestCompletionExistsForFourShells(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		if out := m.Must("completion", shell).Stdout; !strings.Contains(out, "arcade") {
@@ -58,6 +60,7 @@ func TestCompletionExistsForFourShells(t *testing.T) {
 }
 
 func TestVersionIsOneLine(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	if out := m.Must("--version").Stdout; !regexp.MustCompile(`^arcade version \S+\n$`).MatchString(out) {
 		t.Errorf("--version says %q", out)
@@ -99,6 +102,7 @@ func TestEveryEndingIsRecordedAndHelpIsNot(t *testing.T) {
 }
 
 func TestTheNoticeIsShownOnceAndBeforeNobodyIsAsked(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	if r := m.Run("usage", "status"); strings.Contains(r.Stderr, m.Notice()) {
 		t.Error("the notice came although nothing was recorded")
@@ -146,6 +150,7 @@ func TestCompletionOffersWhatFitsAndNoFiles(t *testing.T) {
 }
 
 func TestTheNoticeSaysWhereEventsGo(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	if r := m.Run("succeed"); !strings.Contains(r.Stderr, "sends that to "+m.PosthogAt+":\n") {
 		t.Errorf("the notice is %q; want the address", r.Stderr)
@@ -187,6 +192,7 @@ func TestLoginSucceedsWhenCloudIsSlowAndTheLinkIsMadeLater(t *testing.T) {
 }
 
 func TestFlushReportsForPeopleAndPrograms(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Offline()
 	m.Must("succeed")
@@ -213,6 +219,7 @@ func TestFlushReportsForPeopleAndPrograms(t *testing.T) {
 }
 
 func TestUsageFromThePythonCLIGoesOnAsTheSamePerson(t *testing.T) {
+	t.Parallel()
 	const file = "{\n  \"anon_id\": \"0f8fad5b-d9cb-469f-a165-70867728950e\",\n  \"linked_principal_id\": \"principal-py\"\n}"
 	m := newMachine(t)
 	m.writeFile("usage.json", file)
@@ -227,6 +234,7 @@ func TestUsageFromThePythonCLIGoesOnAsTheSamePerson(t *testing.T) {
 
 // What a file or a server says is shown, and obeyed by nobody's terminal.
 func TestForeignTextIsCleanedInEveryCommand(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Env = append(m.Env, "ARCADE_USAGE_TRACKING=0")
 	m.Cloud.Meet("ada")
@@ -247,6 +255,7 @@ func TestForeignTextIsCleanedInEveryCommand(t *testing.T) {
 
 // Whoever switches usage off, or asks why nothing is recorded, is told what holds now, and by what.
 func TestAVariableThatSwitchesUsageOffIsNamed(t *testing.T) {
+	t.Parallel()
 	off := newMachine(t)
 	off.Env = append(off.Env, "DO_NOT_TRACK=1", "ARCADE_USAGE_DEBUG=1")
 	if r := off.Run("--", "succeed"); r.Code != 0 || r.Stderr != "usage: not recorded: tracking is off (DO_NOT_TRACK)\n" {

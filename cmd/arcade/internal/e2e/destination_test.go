@@ -34,6 +34,7 @@ func TestAKeyGoesNowhereBecauseAFileSaysSo(t *testing.T) {
 	} {
 		for _, mode := range []os.FileMode{0o600, 0o666} {
 			t.Run(name+" "+mode.String(), func(t *testing.T) {
+				t.Parallel()
 				m := newMachine(t)
 				m.Machine = m.Production()
 				evil, address := m.evil()

@@ -24,6 +24,7 @@ func TestEveryErrorSaysWhatHappenedAndWhatToDo(t *testing.T) {
 
 // Status is for those who look for an error, so it shows one with all that it knows, and fails.
 func TestStatusShowsWhatIsWrongWithTheDatabase(t *testing.T) {
+	t.Parallel()
 	s := newMachine(t)
 	file(".arcade/usage.db", strings.Repeat("no database ", 100))(s, nil)
 	want := "Problem:       The usage database is damaged. The next recorded command replaces it, and keeps what can be read.\n"

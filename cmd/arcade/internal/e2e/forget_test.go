@@ -42,6 +42,7 @@ func TestForgetGivesThisHomeANewIDAndLeavesNothingOfTheOld(t *testing.T) {
 }
 
 func TestForgetKeepsTheSwitch(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Must("succeed")
 	m.Must("usage", "disable")
@@ -55,6 +56,7 @@ func TestForgetKeepsTheSwitch(t *testing.T) {
 }
 
 func TestForgetReachesTheIDOfThePythonCLI(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	const theirs = `{"anon_id": "3f2a9c1e-7b54-4d0a-9e1f-5c8d2a6b4e10", "linked_principal_id": null}`
 	m.writeFile("usage.json", theirs)

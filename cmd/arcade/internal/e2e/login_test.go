@@ -11,6 +11,7 @@ import (
 
 // Who reads only the first line, as `login | head -1` does, is logged in all the same.
 func TestTheBrowserIsToldOfALoginThatIsKeptWhoeverReads(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	cloud := m.OAuth(testbed.Ada())
 	cmd := m.Command(append([]string{"login", "--no-browser"}, testbed.At(cloud)...)...)
@@ -42,6 +43,7 @@ func TestTheBrowserIsToldOfALoginThatIsKeptWhoeverReads(t *testing.T) {
 }
 
 func TestABrowserThatShowsNothingLeadsToTheOtherWays(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	cloud := m.OAuth(testbed.Ada())
 	m.Env = append(m.Env, "BROWSER=true", testbed.TestPatience+"=1ms")
@@ -53,6 +55,7 @@ func TestABrowserThatShowsNothingLeadsToTheOtherWays(t *testing.T) {
 }
 
 func TestALoginTimeoutThatIsNoneIsSaidAndTheDefaultTaken(t *testing.T) {
+	t.Parallel()
 	for _, value := range []string{"soon", "0", "-5", "1.5", "5m", "86401", "9223372036854775807", "99999999999999999999"} {
 		m := newMachine(t)
 		cloud := m.OAuth(testbed.Ada())
@@ -69,6 +72,7 @@ func TestALoginTimeoutThatIsNoneIsSaidAndTheDefaultTaken(t *testing.T) {
 }
 
 func TestWhatBeatsALoginAndOutlivesALogoutIsSaid(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	cloud := m.OAuth(testbed.Ada())
 	cloud.AddKey("arc_x", "principal-x")

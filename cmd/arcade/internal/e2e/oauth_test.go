@@ -55,6 +55,7 @@ func (m *machine) expire() {
 func (m *machine) writeFile(name, content string) { m.Helper(); file(".arcade/"+name, content)(m, nil) }
 
 func TestALoginIsThatOfTheArcadeOfToday(t *testing.T) {
+	t.Parallel()
 	m, cloud := loggedIn(t)
 	file := m.ReadFile("credentials.yaml")
 	for _, want := range []string{"access_token:", "refresh_token:", "expires_at: '2", "org_id: org_1", "project_id: proj_1", "org_name: Analytical Engines", "email: ada@example.com"} {
@@ -171,6 +172,7 @@ func TestSecretsAreThoseOfTheActiveProject(t *testing.T) {
 }
 
 func TestTheProjectIsNamedUnlessItIsTheDefaultOne(t *testing.T) {
+	t.Parallel()
 	m, _ := loggedIn(t)
 	access, _, _ := strings.Cut(strings.SplitN(m.ReadFile("credentials.yaml"), "access_token: ", 2)[1], "\n")
 	engine := secretstest.Start(access)
@@ -240,6 +242,7 @@ func TestALoginThatHasEndedSaysSoAndIsReplacedWithoutALogout(t *testing.T) {
 
 // A Cloud that cannot say is no reason to lose a login; the next one completes it.
 func TestALoginThatIsKeptWithoutAProjectIsCompletedByTheNext(t *testing.T) {
+	t.Parallel()
 	for _, path := range []string{identitytest.WhoAmIPath, identitytest.OrgsPath + "/org_1/projects"} {
 		m := newMachine(t)
 		cloud := m.OAuth(testbed.Ada())
@@ -258,6 +261,7 @@ func TestALoginThatIsKeptWithoutAProjectIsCompletedByTheNext(t *testing.T) {
 }
 
 func TestAnEventSaysWhereTheLoginWorksUnlessItBelongsToAnotherKey(t *testing.T) {
+	t.Parallel()
 	m, cloud := loggedIn(t)
 	cloud.AddKey("arc_other", "principal-other")
 	m.Must("succeed")
@@ -307,6 +311,7 @@ func TestAFlusherNeverRenewsAndNeverAsksWithADeadToken(t *testing.T) {
 }
 
 func TestPythonFingersFindTheirWay(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	cloud := m.OAuth(testbed.Ada())
 	at := testbed.At(cloud)

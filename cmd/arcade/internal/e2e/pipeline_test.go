@@ -177,6 +177,7 @@ func TestRecordingNeverChangesWhatACommandSays(t *testing.T) {
 	for name, breakage := range breakages {
 		for _, args := range [][]string{{"succeed"}, {"fail", "x"}, {"nonsense"}, {"succeed", "--nonsense"}} {
 			t.Run(name+"/"+args[0], func(t *testing.T) {
+				t.Parallel()
 				m := newMachine(t)
 				breakage(m)
 				on := m.Run(args...)

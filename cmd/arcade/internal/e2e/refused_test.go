@@ -16,6 +16,7 @@ import (
 
 // A process that is killed between the answer and the file takes the new tokens with it.
 func TestTwentyBehindOneThatWasKilledShowTheUsedTokenOnce(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	cloud := m.OAuth(testbed.Ada())
 	if r := loginAt(m, cloud); r.Code != 0 {
@@ -47,6 +48,7 @@ func TestTwentyBehindOneThatWasKilledShowTheUsedTokenOnce(t *testing.T) {
 
 // Arcade's staff tells the versions apart by it, and this program from the Python one.
 func TestRequestsToArcadeSayWhoAsks(t *testing.T) {
+	t.Parallel()
 	m, cloud := loggedIn(t)
 	m.Must("org", "list")
 	said := map[string]http.Header{}
@@ -72,6 +74,7 @@ func TestRequestsToArcadeSayWhoAsks(t *testing.T) {
 
 // What cannot be right is no reason to keep a key unchecked.
 func TestAKeyIsNotKeptForACloudThatCannotBe(t *testing.T) {
+	t.Parallel()
 	other := httptest.NewUnstartedServer(http.NotFoundHandler())
 	other.Config.ErrorLog = log.New(io.Discard, "", 0) // the refused handshake is meant
 	other.StartTLS()
@@ -92,6 +95,7 @@ func TestAKeyIsNotKeptForACloudThatCannotBe(t *testing.T) {
 }
 
 func TestWhoamiSaysWhatIsInForceAndWhetherThatWorks(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Env = append(m.Env, "ARCADE_USAGE_TRACKING=0", "HTTPS_PROXY=http://127.0.0.1:1") // nobody gets to the real one
 	m.Cloud.Meet("ada")

@@ -77,6 +77,7 @@ func TestTheReportIsAPrivateFileThatGoesWithTheMessages(t *testing.T) {
 
 // A page in a directory for temporary files would outlive `usage clear`.
 func TestAReportIsBesideTheDatabaseOrNowhere(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	temporary := t.TempDir()
 	m.Env = append(m.Env, "TMPDIR="+temporary, "TMP="+temporary)
@@ -123,6 +124,7 @@ func TestAReportIsBesideTheDatabaseOrNowhere(t *testing.T) {
 }
 
 func TestAReportReplacesAFileAndSaysWhereItCannotBe(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Must("succeed")
 	old := filepath.Join(m.Home, "report.html")
@@ -154,6 +156,7 @@ func TestAReportReplacesAFileAndSaysWhereItCannotBe(t *testing.T) {
 }
 
 func TestTheReportOfAMachineWithoutAPastSaysSo(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	r := m.Must("usage", "report", "--output", "-")
 	if !strings.Contains(r.Stdout, "This machine has no id yet") && !strings.Contains(r.Stdout, "<data value=0>0</data>") {

@@ -14,6 +14,7 @@ import (
 const thisMachine = "::ffff:0.0.0.0"
 
 func TestAKeyTravelsWithoutTLSOnlyWhenAsked(t *testing.T) {
+	t.Parallel()
 	const warning = "Warning: without TLS, the credentials and the secrets can be read on their way to [::ffff:0.0.0.0]:"
 	tests := []struct {
 		name         string
@@ -48,6 +49,7 @@ func TestAKeyTravelsWithoutTLSOnlyWhenAsked(t *testing.T) {
 }
 
 func TestProxiesAndCertificatesComeFromTheEnvironment(t *testing.T) {
+	t.Parallel()
 	engine := secretstest.StartTLS(testbed.EngineKey)
 	t.Cleanup(engine.Close)
 	authority := filepath.Join(t.TempDir(), "authority.pem")
@@ -98,7 +100,7 @@ func TestProxiesAndCertificatesComeFromTheEnvironment(t *testing.T) {
 		if r.Code != 0 {
 			t.Errorf("exit code %d, %s", r.Code, r.Stderr)
 		}
-		if got, _ := p.Passed(); len(got) != 1 || got[0] != "CONNECT example.com:8443" {
+		if got := p.Passed(); len(got) != 1 || got[0] != "CONNECT example.com:8443" {
 			t.Errorf("the proxy was asked for %v, want CONNECT example.com:8443", got)
 		}
 	})
@@ -107,12 +109,12 @@ func TestProxiesAndCertificatesComeFromTheEnvironment(t *testing.T) {
 		p := testbed.NewProxy(t, s.Engine.URL, testbed.ProxyRules{})
 		s.Env = append(s.Env, "HTTP_PROXY="+p.URL)
 		s.secret("set", "A=1", "-h", thisMachine, "--no-tls")
-		if got, _ := p.Passed(); len(got) != 1 {
+		if got := p.Passed(); len(got) != 1 {
 			t.Fatalf("the proxy was asked for %v, want one request without NO_PROXY", got)
 		}
 		s.Env = append(s.Env, "NO_PROXY=0.0.0.0")
 		r := s.secret("set", "A=1", "-h", thisMachine, "--no-tls")
-		if got, _ := p.Passed(); len(got) != 1 || r.Code != 0 {
+		if got := p.Passed(); len(got) != 1 || r.Code != 0 {
 			t.Errorf("the proxy was asked for %v, exit code %d, %s; want to go past it", got, r.Code, r.Stderr)
 		}
 	})

@@ -24,6 +24,7 @@ func (s *machine) secretCommand(args ...string) *exec.Cmd {
 }
 
 func TestAKeyWithoutAValueIsAskedForHidden(t *testing.T) {
+	t.Parallel()
 	for _, arg := range []string{"KEY", "KEY=-"} {
 		t.Run(arg, func(t *testing.T) {
 			s := newMachine(t)
@@ -70,15 +71,6 @@ func TestAKeyWithoutAValueIsAskedForHidden(t *testing.T) {
 			}
 		}
 	})
-	t.Run("Ctrl-D ends a line, too", func(t *testing.T) {
-		s := newMachine(t)
-		terminal := testbed.OnTerminal(t, 80, s.secretCommand("set", "KEY"))
-		terminal.AwaitEcho(false)
-		terminal.Typed(sentinel + "\x04\x04") // the first one sends what was typed so far
-		if code, output := terminal.End(); code != 0 || len(s.Engine.Items()) != 1 || s.Engine.Items()[0].Value != sentinel {
-			t.Errorf("exit code %d, %q; want the value to be set", code, output)
-		}
-	})
 	t.Run("a value that the terminal cuts is refused", func(t *testing.T) {
 		s := newMachine(t)
 		terminal := testbed.OnTerminal(t, 80, s.secretCommand("set", "KEY"))
@@ -121,6 +113,7 @@ func leaves(cmd *exec.Cmd) *exec.Cmd {
 
 // A shell would run what a question leaves unread, and keep it in its history.
 func TestAPasteIsReadToItsEndAndSeveralLinesAreRefused(t *testing.T) {
+	t.Parallel()
 	const begin, end = "\x1b[200~", "\x1b[201~"
 	const pem = "-----BEGIN KEY-----\r" + sentinel + "\r-----END KEY-----"
 	login := func(s *machine) *exec.Cmd {
@@ -195,6 +188,7 @@ func TestAPasteIsReadToItsEndAndSeveralLinesAreRefused(t *testing.T) {
 }
 
 func TestFailuresAreRedOnATerminalThatWantsColour(t *testing.T) {
+	t.Parallel()
 	const line = "Error setting secret 'A': the Engine has a problem (HTTP 500)"
 	const hint = "Try again in a while.\n"
 	const red = "\x1b[31m" + line + "\x1b[0m\n" + hint
@@ -216,13 +210,6 @@ func TestFailuresAreRedOnATerminalThatWantsColour(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a pipe does not", func(t *testing.T) {
-		s := newMachine(t)
-		s.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 500})
-		if r := s.secret("set", "A=1"); r.Stderr != line+"\n"+hint {
-			t.Errorf("stderr is %q, want it without colour", r.Stderr)
-		}
-	})
 }
 
 func TestManyKeysShowProgressOnATerminal(t *testing.T) {
@@ -262,20 +249,6 @@ func TestManyKeysShowProgressOnATerminal(t *testing.T) {
 			t.Errorf("the terminal shows %q, want ten plain lines", output)
 		}
 	})
-	t.Run("and so do many deletions", func(t *testing.T) {
-		s := newMachine(t)
-		keys := []string{"unset"}
-		for i := range 10 {
-			s.Engine.Add(secretstest.Item{Key: fmt.Sprint("K", i)})
-			keys = append(keys, fmt.Sprint("K", i))
-		}
-		s.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 429, RetryAfter: "1", Method: "DELETE", Key: "sec_0003", Times: 1})
-		code, output := testbed.OnTerminal(t, 80, s.secretCommand(keys...)).End()
-		if code != 0 || !strings.Contains(output, "] 10 of 10") || !strings.HasSuffix(output, "\r10 secrets deleted.\n") ||
-			!strings.Contains(output, "\r\x1b[33mThe Engine is busy: going on in 1 s.\x1b[0m\n\r[") {
-			t.Errorf("exit code %d, the terminal shows %q, want progress, the wait and a summary as of those that are set", code, output)
-		}
-	})
 	t.Run("and a wait between them", func(t *testing.T) {
 		s := newMachine(t)
 		s.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 429, RetryAfter: "1", Key: "C", Times: 1})
@@ -287,6 +260,7 @@ func TestManyKeysShowProgressOnATerminal(t *testing.T) {
 }
 
 func TestAPlanIsATableOnATerminal(t *testing.T) {
+	t.Parallel()
 	s := newMachine(t)
 	if err := os.WriteFile(s.Home+"/.env", []byte("A="+sentinel+"\n\nnothing\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -314,6 +288,7 @@ func TestAPlanIsATableOnATerminal(t *testing.T) {
 }
 
 func TestTheListIsATableOnATerminal(t *testing.T) {
+	t.Parallel()
 	list := func(s *machine, columns uint16) string {
 		s.Helper()
 		code, output := testbed.OnTerminal(s, columns, s.secretCommand("list")).End()
@@ -341,38 +316,6 @@ func TestTheListIsATableOnATerminal(t *testing.T) {
 			}
 		}
 	})
-	t.Run("without hints where the Engine sends none", func(t *testing.T) {
-		s := newMachine(t)
-		s.Engine.Answer(`{"items": [{"id": "1", "key": "KEY", "hint": null}]}`)
-		if output := list(s, 100); strings.Contains(output, "Hint") || !strings.HasSuffix(output, "\n1 secret\n") {
-			t.Errorf("the table is\n%s\nwant no column of hints, and a count", output)
-		}
-	})
-	t.Run("that keeps to a narrow terminal", func(t *testing.T) {
-		s := newMachine(t)
-		s.Engine.Answer(`{"items": [{"key": "GOOGLE_SERVICE_ACCOUNT_KEY", "binding": {"type": "project"}, "description": "` +
-			strings.Repeat("very long ", 20) + `", "hint": "wxyz", "created_at": "2026-01-02T03:04:05Z"}]}`)
-		for _, columns := range []uint16{40, 60, 80, 120} {
-			for line := range strings.SplitSeq(strings.TrimSpace(list(s, columns)), "\n") {
-				if len([]rune(line)) > int(columns) {
-					t.Errorf("%q is too wide for %d columns", line, columns)
-				}
-			}
-		}
-		if output := list(s, 60); !strings.Contains(output, "GOOGLE_SERVICE_ACCOUNT_KEY") {
-			t.Errorf("the key is cut at 60 columns:\n%s", output)
-		}
-	})
-	t.Run("to which no server can send control characters", func(t *testing.T) {
-		s := newMachine(t)
-		s.Engine.Answer(`{"items": [{"key": "A\u001b[2J", "binding": {"type": "\u009b31m"}, "description": "\u001b]0;title\u0007\r\n\t\u202e", "hint": "\b"}]}`)
-		for _, args := range [][]string{{"list"}, {"list", "--json"}} {
-			_, output := testbed.OnTerminal(t, 120, s.secretCommand(args...)).End()
-			if strings.ContainsAny(strings.ReplaceAll(output, "\n", ""), "\x1b\u009b\a\b\r\t\u202e") {
-				t.Errorf("%v prints control characters: %q", args, output)
-			}
-		}
-	})
 	t.Run("and a sentence when there is nothing", func(t *testing.T) {
 		if output := list(newMachine(t), 80); output != "There are no tool secrets. 'arcade secret set KEY' adds one.\n" {
 			t.Errorf("the terminal shows %q", output)
@@ -381,6 +324,7 @@ func TestTheListIsATableOnATerminal(t *testing.T) {
 }
 
 func TestWaitingForStandardInputEndsWithCtrlC(t *testing.T) {
+	t.Parallel()
 	s := newMachine(t)
 	cmd := s.secretCommand("set", "KEY=-")
 	reader, writer, err := os.Pipe()

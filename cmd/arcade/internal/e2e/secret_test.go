@@ -25,6 +25,7 @@ func (s *machine) secretWith(stdin string, args ...string) testbed.Result {
 }
 
 func TestABareHIsHelp(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{{"-h"}, {"--help"}, {"list", "-h"}, {"set", "A=" + sentinel, "-h"}, {"set", "--help", "A="}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			s := newMachine(t)
@@ -40,6 +41,7 @@ func TestABareHIsHelp(t *testing.T) {
 }
 
 func TestSecretsArePresentedWithTheFirstCredentialsFound(t *testing.T) {
+	t.Parallel()
 	const (
 		key     = "api: {key: arc_file}"
 		oauth   = "auth: {access_token: token-of-the-file, refresh_token: r, expires_at: 2999-01-01T00:00:00}"

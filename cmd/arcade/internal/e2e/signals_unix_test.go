@@ -16,6 +16,7 @@ import (
 
 // A command that is ended from outside has a duration and a failure like every other.
 func TestEverySignalEndsACommandWithItsCodeAndItsEvent(t *testing.T) {
+	t.Parallel()
 	for signal, want := range map[syscall.Signal]struct {
 		code  int
 		words string
@@ -49,6 +50,7 @@ func TestEverySignalEndsACommandWithItsCodeAndItsEvent(t *testing.T) {
 
 // nohup starts a command so that it outlives its terminal.
 func TestAHangUpThatIsToBeIgnoredIsIgnored(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	cmd := m.Command("wait")
 	program := cmd.Path
@@ -63,6 +65,7 @@ func TestAHangUpThatIsToBeIgnoredIsIgnored(t *testing.T) {
 }
 
 func TestAPipeThatNobodyReadsEndsACommandQuietlyAndWithItsEvent(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.WriteCredentials("arc_ada")
 	for _, args := range [][]string{{"whoami"}, {"usage", "status"}, {"usage", "inspect", "--json"}, {"help"}} {
@@ -89,6 +92,7 @@ func TestAPipeThatNobodyReadsEndsACommandQuietlyAndWithItsEvent(t *testing.T) {
 
 // Following may have nothing to write for days.
 func TestFollowingEndsWithItsReader(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Env = append(m.Env, testbed.Flusher)
 	m.Must("succeed")

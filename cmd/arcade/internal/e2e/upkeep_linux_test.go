@@ -36,6 +36,7 @@ func multiply(s *machine, from, to int) {
 }
 
 func TestALongQueueTakesNoMoreMemoryThanAShortOne(t *testing.T) {
+	t.Parallel()
 	if testbed.RaceDetector {
 		t.Skip("the race detector takes memory of its own")
 	}
@@ -106,6 +107,7 @@ func peakSoFar(pid int) (most int) {
 }
 
 func TestAListSaysThatItIsCut(t *testing.T) {
+	t.Parallel()
 	s := crowd(t, 60)
 	if r := s.Must("usage", "inspect", "--limit", "7"); r.Stderr != "Note: 7 of 60 messages; '--limit 0' gives all.\n" || strings.Count(r.Stdout, "\n") != 8 {
 		t.Errorf("in a pipe it prints %d lines and says %q", strings.Count(r.Stdout, "\n"), r.Stderr)
@@ -123,6 +125,7 @@ func TestAListSaysThatItIsCut(t *testing.T) {
 
 // More may be recorded between two looks than a list shows.
 func TestFollowingShowsABurst(t *testing.T) {
+	t.Parallel()
 	s := crowd(t, 2)
 	following := testbed.OnTerminal(t, 120, s.onModernTerminal("", "usage", "inspect", "--follow"))
 	following.Await("   2  ")
@@ -137,6 +140,7 @@ func TestFollowingShowsABurst(t *testing.T) {
 
 // Whoever asks for an end gets it, whatever is waited for.
 func TestCtrlCEndsEveryWaitAtOnce(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		args []string
 		lock string

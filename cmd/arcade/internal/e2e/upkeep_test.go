@@ -70,6 +70,7 @@ func TestExportAndInspectShowWhatGoesOverTheWire(t *testing.T) {
 }
 
 func TestClearAsksAndNeedsYesWhereNobodyCanBeAsked(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Offline()
 	m.Must("succeed")
@@ -186,6 +187,7 @@ func TestLoginWithAKeyFromStandardInput(t *testing.T) {
 }
 
 func TestStatusTellsWhatDecidedAndWhatIsNext(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Offline()
 	m.Must("succeed")
@@ -207,6 +209,7 @@ func TestStatusTellsWhatDecidedAndWhatIsNext(t *testing.T) {
 }
 
 func TestDebugOfSecretsTellsRequestsAndNothingPrivate(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Env = append(m.Env, "ARCADE_API_KEY=arc_SENTINEL", "ARCADE_USAGE_TRACKING=0")
 	r := m.Run("secret", "set", "KEY=SENTINEL-value", "--debug", "--host", "127.0.0.1", "--port", "1")

@@ -73,6 +73,7 @@ func TestNothingIsWiderThanTheTerminal(t *testing.T) {
 }
 
 func TestWhyAMessageIsDeadIsWorthMoreThanWhoseItIs(t *testing.T) {
+	t.Parallel()
 	s := everyState(t)
 	for _, test := range []struct {
 		columns uint16
@@ -95,6 +96,7 @@ func TestWhyAMessageIsDeadIsWorthMoreThanWhoseItIs(t *testing.T) {
 
 // States are told by symbol and word, and by colour where a terminal has any.
 func TestStatesAreToldWithoutColourAndWithoutUnicode(t *testing.T) {
+	t.Parallel()
 	s := everyState(t)
 	const escape = "\x1b"
 	plain := []string{"✗ dead", "✓ delivered", "○ pending"}
@@ -130,6 +132,7 @@ func TestStatesAreToldWithoutColourAndWithoutUnicode(t *testing.T) {
 }
 
 func TestTheHeaderSaysWhoseTheMessagesAreAndWhatIsNext(t *testing.T) {
+	t.Parallel()
 	s := everyState(t)
 	output := s.shown(140, "NO_COLOR=1", "usage", "inspect")
 	want := regexp.MustCompile(`^You are 0f8fad5b-d9cb-469… \(this home's id: 3f2a9c1e…\)\.
@@ -152,6 +155,7 @@ SEQ `)
 
 // A new anon id is as old as itself, and not as old as its home.
 func TestAnIDIsAsOldAsTheLastLogout(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Env = append(m.Env, testbed.Flusher)
 	m.WriteCredentials("arc_ada")
@@ -167,6 +171,7 @@ func TestAnIDIsAsOldAsTheLastLogout(t *testing.T) {
 }
 
 func TestHelpFitsEveryTerminal(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	for _, columns := range []uint16{40, 60, 80, 120} {
 		for _, args := range []string{"--help", "help secret set", "secret unset --help", "usage report --help", "completion zsh --help"} {
@@ -181,6 +186,7 @@ func TestHelpFitsEveryTerminal(t *testing.T) {
 }
 
 func TestTheNoticeFitsEveryTerminal(t *testing.T) {
+	t.Parallel()
 	for _, columns := range []uint16{60, 80} {
 		m := newMachine(t)
 		output := m.shown(columns, testbed.Flusher, "succeed")
@@ -196,6 +202,7 @@ func TestTheNoticeFitsEveryTerminal(t *testing.T) {
 }
 
 func TestClearAsksAboutWhatIsThere(t *testing.T) {
+	t.Parallel()
 	s := everyState(t)
 	for _, test := range []struct{ answer, shows string }{
 		{"n", "Erase 1 waiting message and 2 receipts, for ever? [y/N] n\nNothing was erased.\n"},
@@ -231,6 +238,7 @@ Run 'arcade usage flush --timeout 60s'.
 
 // Lines of --debug in the middle of a progress line could not be read.
 func TestDebugTakesThePlaceOfProgress(t *testing.T) {
+	t.Parallel()
 	s := newMachine(t)
 	_, output := testbed.OnTerminal(t, 100, s.secretCommand("set", "--debug", "A=1", "B=2")).End()
 	if strings.Contains(output, "[") || strings.Count(output, "\ndebug: PUT ")+strings.Count(output[:7], "debug: ") != 2 {
@@ -240,6 +248,7 @@ func TestDebugTakesThePlaceOfProgress(t *testing.T) {
 
 // A long failure is broken between words, and its colour does not run on.
 func TestErrorsAreBrokenBetweenWords(t *testing.T) {
+	t.Parallel()
 	s := newMachine(t)
 	s.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 403})
 	cmd := s.secretCommand("set", "A=1")
@@ -252,6 +261,7 @@ func TestErrorsAreBrokenBetweenWords(t *testing.T) {
 
 // A shell would run what a question leaves unread.
 func TestAPasteAtAQuestionIsNoYesAndLeavesNothingToTheShell(t *testing.T) {
+	t.Parallel()
 	for _, command := range []string{"clear", "forget"} {
 		for name, chunks := range map[string][]string{
 			"several lines":           {"y\rrm " + sentinel + "\r"},
@@ -281,6 +291,7 @@ func TestAPasteAtAQuestionIsNoYesAndLeavesNothingToTheShell(t *testing.T) {
 }
 
 func TestCtrlCAtAQuestionErasesNothing(t *testing.T) {
+	t.Parallel()
 	s := everyState(t)
 	terminal := testbed.OnTerminal(t, 80, s.onModernTerminal("", "usage", "clear"))
 	terminal.Await("[y/N] ")

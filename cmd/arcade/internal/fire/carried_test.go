@@ -54,6 +54,7 @@ func (m *machine) becomes(person string) {
 }
 
 func TestACopiedHomeIsTwoMachinesAndTwoPeople(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.unsent().Must("succeed")
 	if m.Query(`SELECT coalesce(machine, '') FROM delivery`) == "" {
@@ -112,6 +113,7 @@ func TestAnOlderFileBringsNobodyIntoAnotherPersonsPast(t *testing.T) {
 }
 
 func TestAFlusherWhoseHomeIsRemovedMakesNothing(t *testing.T) {
+	t.Parallel()
 	for _, point := range []string{"flushing", "claimed", "before-request", "answered", "settled", "housekeeping", "before-shrink"} {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()

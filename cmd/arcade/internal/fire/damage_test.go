@@ -140,6 +140,7 @@ func (m *machine) change(statement string) {
 }
 
 func TestTortureADamagedOutboxCostsNoCommandAndMendsItself(t *testing.T) {
+	t.Parallel()
 	for name, d := range damages() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -193,6 +194,7 @@ func (m *machine) breakIndex() {
 
 // usage.json is a copy of the identity for this, too.
 func TestTortureAnIdentityThatIsLostComesBackFromTheMirror(t *testing.T) {
+	t.Parallel()
 	for name, statement := range map[string]string{
 		"all of it":   `DELETE FROM identities`,
 		"its anon id": `UPDATE identities SET anon_id = '00000000-0000-4000-8000-000000000000'`,

@@ -16,6 +16,7 @@ import (
 // file, and the third command after it is recorded at the latest, or status says why none is: what SQLite does not call damage
 // waits for a person.
 func TestTortureRandomDamage(t *testing.T) {
+	t.Parallel()
 	n, _ := rounds(t, 20)
 	from := seed(t)
 	atOnce(n/5, 2, func(round int) {

@@ -91,6 +91,7 @@ func fullDisks(t *testing.T, all int) (free []int) {
 }
 
 func TestTortureAFullDiskOnAFirstRun(t *testing.T) {
+	t.Parallel()
 	for _, free := range fullDisks(t, demand) {
 		t.Run(fmt.Sprintf("%d pages", free), func(t *testing.T) {
 			m := diskMachine(t, max(free, 1)*page) // a size of 0 would mean no limit
@@ -111,6 +112,7 @@ func TestTortureAFullDiskOnAFirstRun(t *testing.T) {
 }
 
 func TestTortureAFullDiskLater(t *testing.T) {
+	t.Parallel()
 	for _, free := range fullDisks(t, demand/2) {
 		t.Run(fmt.Sprintf("%d pages", free), func(t *testing.T) {
 			m := diskMachine(t, testbed.Roomy)
@@ -154,6 +156,7 @@ func (m *machine) emptyOut() {
 }
 
 func TestTortureADiskThatIsFullBeforeTheSettlementShowsNothingTwice(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	testbed.MountTmpfs(t, m.Home, testbed.Roomy, 0)
 	pause := m.Posthog.PauseNext(outboxtest.BeforeAnswer)
@@ -175,6 +178,7 @@ func TestTortureADiskThatIsFullBeforeTheSettlementShowsNothingTwice(t *testing.T
 
 // A home of 1 MB: what waits is never lost.
 func TestTortureASmallHomeLosesNothingThatWaits(t *testing.T) {
+	t.Parallel()
 	n := size(t, 60, 200)
 	m := diskMachine(t, 1<<20)
 	for range n {
@@ -204,6 +208,7 @@ func TestTortureASmallHomeLosesNothingThatWaits(t *testing.T) {
 
 // Its own event is lost, but what waits may make room for the next one's.
 func TestACommandWithoutRoomForItsEventHasWhatWaitsDelivered(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	testbed.MountTmpfs(t, m.Home, testbed.Roomy, 0)
 	for range 3 {

@@ -12,6 +12,7 @@ import (
 // Two deaths in a row: the first leaves a usage.json whose digest was never stored, the second
 // one that is older than the database.
 func TestAKilledExportDoesNotBringAnOldIdentityBack(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Env = append(m.Env, "ARCADE_USAGE_KEY=") // no flushers
 	m.Must("succeed")

@@ -165,6 +165,7 @@ func TestTortureAnOutboxThatCannotBeWrittenCostsNoCommand(t *testing.T) {
 }
 
 func TestTortureAReadOnlyDiskCostsNoCommandAndCanBeLookedAt(t *testing.T) {
+	t.Parallel()
 	m := diskMachine(t, testbed.Roomy)
 	m.Must("succeed")
 	m.Must("succeed")

@@ -57,6 +57,7 @@ func (m *machine) pemFile(content []byte) string {
 }
 
 func TestTortureNetworkPrivateAuthorityBehindAProxyThatWantsAPassword(t *testing.T) {
+	t.Parallel()
 	testbed.OnlyLinuxReadsSSLCertFile(t)
 	m := newMachine(t)
 	front := httptest.NewTLSServer(m.Posthog) // its certificate is for example.com

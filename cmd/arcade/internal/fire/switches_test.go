@@ -13,6 +13,7 @@ import (
 var switchedOff = []string{"ARCADE_USAGE_TRACKING=0", "DO_NOT_TRACK=1"}
 
 func TestTortureOffBeforeTheFirstRun(t *testing.T) {
+	t.Parallel()
 	for _, off := range switchedOff {
 		t.Run(off, func(t *testing.T) {
 			m := newMachine(t).with(off)
@@ -45,6 +46,7 @@ func TestTortureOffBeforeTheFirstRun(t *testing.T) {
 }
 
 func TestTortureDisabledIsSeenWithoutTheDatabase(t *testing.T) {
+	t.Parallel()
 	m := newMachine(t)
 	m.Must("usage", "disable")
 	calls := m.strace("succeed")
@@ -59,6 +61,7 @@ func TestTortureDisabledIsSeenWithoutTheDatabase(t *testing.T) {
 }
 
 func TestTortureOffBetweenRecordingAndDelivery(t *testing.T) {
+	t.Parallel()
 	for _, off := range switchedOff {
 		t.Run(off, func(t *testing.T) {
 			m := newMachine(t)

@@ -19,6 +19,7 @@ import (
 // are `make bench-process`.
 
 func TestARecordedCommandSyncsOnceAndOpensNoSocket(t *testing.T) {
+	t.Parallel()
 	withoutFlusher := "ARCADE_USAGE_KEY="
 	tests := map[string]func(m *machine){
 		"on a database that others have just used": func(m *machine) {

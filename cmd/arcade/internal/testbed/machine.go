@@ -139,21 +139,23 @@ func (m *Machine) Login() Result {
 }
 
 // Inspect returns what `usage inspect --json` says.
-func (m *Machine) Inspect() (found cli.Inspection) {
+func (m *Machine) Inspect() cli.Inspection {
 	m.Helper()
-	if err := json.Unmarshal([]byte(m.Must("usage", "inspect", "--json", "--limit", "0").Stdout), &found); err != nil {
-		m.Fatal(err)
-	}
-	return found
+	return decoded[cli.Inspection](m, "usage", "inspect", "--json", "--limit", "0")
 }
 
 // Status returns what `usage status --json` says.
-func (m *Machine) Status() (st cli.Status) {
+func (m *Machine) Status() cli.Status {
 	m.Helper()
-	if err := json.Unmarshal([]byte(m.Must("usage", "status", "--json").Stdout), &st); err != nil {
+	return decoded[cli.Status](m, "usage", "status", "--json")
+}
+
+func decoded[T any](m *Machine, args ...string) (value T) {
+	m.Helper()
+	if err := json.Unmarshal([]byte(m.Must(args...).Stdout), &value); err != nil {
 		m.Fatal(err)
 	}
-	return st
+	return value
 }
 
 // AwaitEvents waits until PostHog has n events, after de-duplication, and returns them.
@@ -180,24 +182,16 @@ func (m *Machine) Deliverer() *exec.Cmd {
 	if err != nil {
 		m.Fatal(err)
 	}
-	m.makeLocks()
+	lock, err := os.OpenFile(m.Path("usage.db.flusher.lock"), os.O_WRONLY|os.O_CREATE, 0o600) // a flusher only finds it
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {                                        // there may be no home
+		m.Fatal(err)
+	}
+	lock.Close()
 	lookup := func(name string) (string, bool) { value, set := values[name]; return value, set }
 	environment := append(cmd.Env, childTestEnvironment(lookup, lease)...)
 	cmd.Stdin = strings.NewReader(strings.Join(environment, "\x00") + "\x00\x00") // as package detach writes it
 	cmd.Env = []string{Flusher, "GORACE=atexit_sleep_ms=0", "PATH=" + os.Getenv("PATH")}
 	return cmd
-}
-
-// makeLocks is the command's part: a flusher only finds its locks.
-func (m *Machine) makeLocks() {
-	m.Helper()
-	for _, name := range []string{"usage.db.flusher.lock", "usage.db.linger.lock"} {
-		lock, err := os.OpenFile(m.Path(name), os.O_WRONLY|os.O_CREATE, 0o600)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // there may be no home
-			m.Fatal(err)
-		}
-		lock.Close()
-	}
 }
 
 // AwaitNoFlusher waits for the end of the flusher that a command may have left behind, also of

@@ -37,10 +37,9 @@ func OnlyLinuxReadsSSLCertFile(t *testing.T) {
 type Proxy struct {
 	*httptest.Server
 	ProxyRules
-	target  string
-	mu      sync.Mutex
-	passed  []string
-	refused int
+	target string
+	mu     sync.Mutex
+	passed []string
 }
 
 // ProxyRules are whom and what a proxy lets through. The zero ProxyRules are everybody and everything.
@@ -58,40 +57,37 @@ func NewProxy(t testing.TB, target string, rules ProxyRules) *Proxy {
 	return p
 }
 
-// Passed returns what was let through, "CONNECT example.com:443", and how much was refused.
-func (p *Proxy) Passed() (passed []string, refused int) {
+// Passed returns what was let through, such as "CONNECT example.com:443".
+func (p *Proxy) Passed() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.passed), p.refused
+	return slices.Clone(p.passed)
 }
 
 // ServeHTTP is the proxy's.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	known := p.Host == "" || r.Host == p.Host
-	ok := known && (p.Auth == "" || r.Header.Get("Proxy-Authorization") == p.Auth)
-	p.mu.Lock()
-	if ok && p.Sick == 0 {
-		p.passed = append(p.passed, r.Method+" "+r.RequestURI)
-	} else {
-		p.refused++
-	}
-	p.mu.Unlock()
 	switch {
 	case p.Sick != 0:
-		w.WriteHeader(p.Sick)
-		io.WriteString(w, `<html>{"status": "Ok"}</html>`)
-	case !known:
+		http.Error(w, "<html>", p.Sick)
+		return
+	case p.Host != "" && r.Host != p.Host:
 		http.Error(w, "no such host", http.StatusBadGateway)
-	case !ok:
+		return
+	case p.Auth != "" && r.Header.Get("Proxy-Authorization") != p.Auth:
 		w.Header().Set("Proxy-Authenticate", `Basic realm="the office"`)
 		http.Error(w, "who are you?", http.StatusProxyAuthRequired)
-	case r.Method == http.MethodConnect:
-		p.tunnel(w)
-	default:
-		(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-			r.Out.URL.Scheme, r.Out.URL.Host = "http", p.target
-		}}).ServeHTTP(w, r)
+		return
 	}
+	p.mu.Lock()
+	p.passed = append(p.passed, r.Method+" "+r.RequestURI)
+	p.mu.Unlock()
+	if r.Method == http.MethodConnect {
+		p.tunnel(w)
+		return
+	}
+	(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.Out.URL.Scheme, r.Out.URL.Host = "http", p.target
+	}}).ServeHTTP(w, r)
 }
 
 // tunnel carries bytes both ways until one side ends.

@@ -95,19 +95,20 @@ func (s *Session) output() string {
 // Await waits until the terminal has got a text.
 func (s *Session) Await(text string) {
 	s.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !strings.Contains(s.output(), text); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			s.Fatalf("the terminal shows %q, want %q", s.output(), text)
-		}
-	}
+	s.await(text, func() bool { return strings.Contains(s.output(), text) })
 }
 
 // AwaitEcho waits until the terminal shows what is typed, or no longer does.
 func (s *Session) AwaitEcho(on bool) {
 	s.Helper()
-	for deadline := time.Now().Add(15 * time.Second); s.echoes() != on; time.Sleep(time.Millisecond) {
+	s.await(fmt.Sprintf("echo to be %v", on), func() bool { return s.echoes() == on })
+}
+
+func (s *Session) await(what string, condition func() bool) {
+	s.Helper()
+	for deadline := time.Now().Add(15 * time.Second); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.Fatalf("echo is %v, want %v", !on, on)
+			s.Fatalf("the terminal shows %q, want %q", s.output(), what)
 		}
 	}
 }
