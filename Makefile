@@ -44,6 +44,8 @@ torture: ## the promises under fire, with the race detector and in the long form
 	  $(GO) test $(RACE) -count=1 -timeout 30m -v $(ROOMS)/fire
 	GORACE=atexit_sleep_ms=0 $(GO) test $(RACE) -count=1 -timeout 20m $(ROOMS)/e2e
 	ARCADE_TORTURE_ROUNDS=$(ROUNDS) $(GO) test -count=1 -timeout 20m -run 'AnErrorAtAnyCall' ./outbox/internal/store
+	ARCADE_TORTURE_ROUNDS=$(ROUNDS) ARCADE_TORTURE_SEED=$(SEED) GORACE=atexit_sleep_ms=0 \
+	  $(GO) test $(RACE) -count=1 -timeout 20m -run 'RandomOperations' -v ./outbox
 	@echo "== the crowds and the damage once more, at full speed and full size"
 	ARCADE_TORTURE_ROUNDS=$(ROUNDS) ARCADE_TORTURE_SEED=$(SEED) \
 	  $(GO) test -count=1 -timeout 15m -run 'TortureCrowd|TortureRandom' -v $(ROOMS)/fire

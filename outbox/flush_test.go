@@ -367,6 +367,41 @@ func TestAPatientFlusherDeliversWhenTheBackOffIsOver(t *testing.T) {
 	}
 }
 
+// Its own second failure is no reason to leave, if the time suffices.
+func TestAPatientFlusherSitsOutTheNextBackOffToo(t *testing.T) {
+	for name, test := range map[string]struct {
+		passes    time.Duration // before the second flusher begins; the first back-off has 2.5 s
+		delivered int
+		waits     []time.Duration
+	}{
+		"time for both": {2400 * time.Millisecond, 1, []time.Duration{100 * time.Millisecond, 5 * time.Second}},
+		"for one":       {0, 0, []time.Duration{2500 * time.Millisecond}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.addEvents(1)
+			b.server.SetFaults(outboxtest.MustFault("503"), outboxtest.MustFault("503"))
+			b.flush()
+			b.clock.Advance(test.passes)
+			var waits []time.Duration
+			b.points = func(name string) {
+				if name == "waiting" {
+					s := b.schedule()
+					if !s.Waiting(b.clock.Now()) {
+						t.Error("commands do not see that it waits, and start another")
+					}
+					waits = append(waits, s.WaitingUntil.Sub(b.clock.Now()))
+					b.clock.Advance(waits[len(waits)-1] + time.Millisecond)
+				}
+			}
+			result, err := b.open().Deliver(context.Background(), 7*time.Second, nil)
+			if result.Delivered != test.delivered || (err == nil) != (test.delivered == 1) || !slices.Equal(waits, test.waits) {
+				t.Errorf("delivered %d after waits of %v, %v; want %d after %v", result.Delivered, waits, err, test.delivered, test.waits)
+			}
+		})
+	}
+}
+
 func TestADamagedRowDoesNotHoldUpItsNeighbours(t *testing.T) {
 	for name, damage := range map[string]string{
 		"properties that are no object": `UPDATE messages SET properties = '[1]' WHERE seq = 2`,

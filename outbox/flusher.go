@@ -226,13 +226,15 @@ func (d *delivery) lock(ctx context.Context) (*store.FileLock, error) {
 	return store.Lock(ctx, d.outbox.flusherLock(), d.lockWait)
 }
 
-// sitOut waits for the back-off to end, without the lock, so that Flush can go ahead. It does so once in a
-// run, and returns false when patience does not allow it.
+// sitOut waits for the back-off to end, without the lock, so that Flush can go ahead. It returns false when
+// patience does not allow it.
 func (d *delivery) sitOut(ctx context.Context, early *Delay) bool {
-	if early.Until.IsZero() || d.patience == 0 {
+	wait := early.Until.Sub(d.outbox.cfg.Now())
+	if early.Until.IsZero() || d.patience <= 0 || wait > d.patience {
 		return false
 	}
-	d.patience = 0
+	d.patience -= max(wait, 0)
+	d.satOut = true
 	d.unblock()
 	d.outbox.cfg.Point("waiting")
 	timer := time.NewTimer(early.Until.Sub(d.outbox.cfg.Now()))

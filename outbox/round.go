@@ -30,7 +30,7 @@ type delivery struct {
 	manual   bool          // Flush: only ctx bounds a request, and our own back-off is ignored
 	lingers  bool          // wait for more once everything is delivered
 	lockWait time.Duration // for the flusher at work
-	patience time.Duration // for a back-off to end
+	patience time.Duration // what is left of it, for back-offs to end
 	progress func(Result)
 	unblock  func() // releases the command that waits for the first round; may be called again
 
@@ -39,6 +39,7 @@ type delivery struct {
 	asked       map[string]bool // names given to Resolve, each once in a run
 	namesRead   bool            // since the lock was taken
 	started     bool            // no back-off was in the way, since the lock was taken
+	satOut      bool            // it has waited for a back-off to end
 	taken       store.Version   // the database's, when the batch was taken
 	timedOut    bool            // a request was not answered in time: the batch size does not grow
 	lingerUntil time.Time
@@ -187,8 +188,14 @@ func (d *delivery) settle(ctx context.Context, tx *Tx, came reply) (settled Resu
 	if waits == nil {
 		return settled, nil, nil
 	}
-	stop = &Delay{Reason: waits.Reason, Code: waits.Code}
-	return settled, stop, tx.postpone(ctx, *waits, came.answer.RetryAfter, d.outbox.cfg.Jitter())
+	delay := &Delay{Reason: waits.Reason, Code: waits.Code}
+	next, err := tx.postpone(ctx, *waits, came.answer.RetryAfter, d.outbox.cfg.Jitter())
+	d.patience -= came.took
+	if err == nil && d.satOut && next.Sub(tx.now) <= d.patience { // no command has to come for the next try
+		delay.Until = next
+		err = tx.setWaiting(ctx, next)
+	}
+	return settled, delay, err
 }
 
 // learn works out what the refusal of a whole request means, and replaces its verdict.

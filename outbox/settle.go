@@ -145,21 +145,25 @@ func (tx *Tx) countRefusal(ctx context.Context, m Message, reason string) (enoug
 	return runs >= aloneRuns && tx.now.Sub(time.UnixMilli(first)) >= alonePeriod, nil
 }
 
-// postpone stores the back-off before the next run.
-func (tx *Tx) postpone(ctx context.Context, v Verdict, retryAfter time.Duration, jitter float64) error {
+// postpone stores the back-off before the next run, and returns when that may begin.
+func (tx *Tx) postpone(ctx context.Context, v Verdict, retryAfter time.Duration, jitter float64) (next time.Time, err error) {
 	var retry time.Time
 	if retryAfter > 0 {
 		retry = tx.now.Add(min(retryAfter, longestWait))
 	}
 	failures := tx.schedule.Failures + 1
-	_, err := tx.ExecContext(ctx, `
+	next = tx.now.Add(backOff(failures, jitter))
+	_, err = tx.ExecContext(ctx, `
 		UPDATE delivery SET failures = ?, failing_since = coalesce(failing_since, ?), not_before = ?,
 			retry_after = coalesce(?, 0), last_error = ?, last_code = ?`,
-		failures, tx.now.UnixMilli(), tx.now.Add(backOff(failures, jitter)).UnixMilli(), millis(retry), v.Reason, v.Code)
+		failures, tx.now.UnixMilli(), next.UnixMilli(), millis(retry), v.Reason, v.Code)
 	if err != nil {
-		return fmt.Errorf("note the back-off: %w", err)
+		return next, fmt.Errorf("note the back-off: %w", err)
 	}
-	return nil
+	if retry.After(next) {
+		next = retry
+	}
+	return next, nil
 }
 
 // numbers returns the messages' numbers as a JSON array, one parameter for any length.
