@@ -20,6 +20,7 @@ GORELEASER  = github.com/goreleaser/goreleaser/v2@v2.16.0
 .PHONY: help build test torture lint vuln bench bench-process fuzz mutate demo pictures man notices completions cross release-check snapshot release clean
 
 build: ## the two programs, in bin/
+	@[ -e bin/arcade ] || echo "The first build compiles SQLite, which takes minutes."
 	CGO_ENABLED=0 $(GO) build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/arcade ./cmd/sink
 
 help: ## this list

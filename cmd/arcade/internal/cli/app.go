@@ -99,6 +99,8 @@ func (a *App) execute(ctx context.Context, root *cobra.Command) (cmd *cobra.Comm
 		err = interruption(ctx, err)
 	case a.Out.Closed():
 		err = errOutputClosed
+	case err == nil: // cobra ignores what becomes of help and version
+		err = a.Out.Failed()
 	}
 	return executed, err
 }

@@ -198,7 +198,7 @@ func (a *App) showContext(name string, asJSON bool) error {
 		return a.Out.JSON(items[at])
 	}
 	c := items[at]
-	lines := [][2]string{{"Name", c.Name}, {"Kind", kindInWords(c.Kind)}, {"E-mail", valueOr(c.Email, "not in the credentials file")},
+	lines := [][2]string{{"Name", c.Name}, {"Kind", kindInWords(c.Kind)}, {"E-mail", valueOr(c.Email, "unknown")},
 		{"Engine", valueOr(c.EngineURL, "not known")}, {"Cloud", valueOr(c.CloudURL, "none")},
 		{"Dashboard", valueOr(c.DashboardURL, "not known")},
 		{"Active", map[bool]string{true: "yes", false: "no"}[c.Active]}}

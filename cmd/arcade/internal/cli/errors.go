@@ -44,9 +44,9 @@ func (f *failure) Error() string { return f.what }
 
 var (
 	errInterrupted = &failure{exitInterrupted, "interrupted", "interrupted", ""}
-	// errLeft is the end of a command that goes on until it is interrupted: nobody is told.
+	// errLeft ends a command that runs until it is interrupted; print nothing.
 	errLeft = &failure{exitInterrupted, "interrupted", "", ""}
-	// Nobody reads any more, and nobody is told.
+	// Stdout is closed; print nothing.
 	errOutputClosed = &failure{exitClosedPipe, "output closed", "", ""}
 	errNotLoggedIn  = &failure{exitFailure, "not logged in", "you are not logged in", "Run 'arcade login'."}
 	// errStrongerLogin is one sentence, which the browser shows as well.
@@ -126,12 +126,78 @@ func unknownCommand(cmd *cobra.Command, word string) *failure {
 	}
 	cmd.SuggestionsMinimumDistance = cmp.Or(cmd.SuggestionsMinimumDistance, 2)
 	f := wrongUsage(cmd, "unknown command", what)
-	if word == "version" && !cmd.HasParent() {
-		f.hint = fmt.Sprintf("Did you mean '%s --version'?", cmd.CommandPath())
-	} else if near := cmd.SuggestionsFor(word); word != "" && len(near) > 0 { // everything begins with ""
-		f.hint = fmt.Sprintf("Did you mean '%s %s'?", cmd.CommandPath(), strings.Join(near, "' or '"+cmd.CommandPath()+" "))
+	var meant []string
+	switch {
+	case word == "": // everything begins with it
+	case word == "version" && !cmd.HasParent():
+		meant = []string{cmd.CommandPath() + " --version"}
+	default:
+		for _, name := range cmd.SuggestionsFor(word) {
+			meant = append(meant, cmd.CommandPath()+" "+name)
+		}
+		if len(meant) == 0 {
+			meant = pathsBelow(cmd.Root(), func(c *cobra.Command) bool {
+				return c.Name() == word && (!cmd.HasParent() || c.Parent() == cmd.Root())
+			})
+		}
 	}
+	f.suggest(meant)
 	return f
+}
+
+func unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) *failure {
+	if mayBeSecret(unknown) {
+		return wrongUsage(cmd, "unknown flag", "there is no such flag")
+	}
+	f := wrongUsage(cmd, "unknown flag", fmt.Sprintf("unknown flag '%s'", specified(unknown)))
+	name := unknown.GetSpecifiedName()
+	if unknown.GetSpecifiedShortnames() != "" {
+		return f
+	}
+	meant := similarFlags(cmd, name)
+	if within := cmd.Parent(); len(meant) == 0 && (cmd.HasSubCommands() || within.HasParent()) {
+		if cmd.HasSubCommands() {
+			within = cmd
+		}
+		for _, path := range pathsBelow(within, func(c *cobra.Command) bool { return c.Flag(name) != nil }) {
+			meant = append(meant, path+" --"+name)
+		}
+	}
+	f.suggest(meant)
+	return f
+}
+
+// similarFlags are flags of cmd by cobra's measure for commands.
+func similarFlags(cmd *cobra.Command, name string) (similar []string) {
+	flags := &cobra.Command{SuggestionsMinimumDistance: min(2, max(1, len(name)/2))}
+	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
+		flags.AddCommand(&cobra.Command{Use: flag.Name, Run: func(*cobra.Command, []string) {}})
+	})
+	for _, flag := range flags.SuggestionsFor(name) {
+		similar = append(similar, "--"+flag)
+	}
+	return similar
+}
+
+// pathsBelow are the commands below cmd that fit, as they are typed.
+func pathsBelow(cmd *cobra.Command, fits func(*cobra.Command) bool) (paths []string) {
+	for _, child := range cmd.Commands() {
+		if child.IsAvailableCommand() && fits(child) {
+			paths = append(paths, child.CommandPath())
+		}
+		paths = append(paths, pathsBelow(child, fits)...)
+	}
+	return paths
+}
+
+// suggest makes the hint a question, unless too much may be meant.
+func (f *failure) suggest(meant []string) {
+	const most = 4
+	if last := len(meant) - 1; last == 0 {
+		f.hint = "Did you mean '" + meant[0] + "'?"
+	} else if 0 < last && last < most {
+		f.hint = "Did you mean '" + strings.Join(meant[:last], "', '") + "' or '" + meant[last] + "'?"
+	}
 }
 
 // hostHasTheLetterH makes -h the host of a command, as users of the Python CLI know it, so that
@@ -170,10 +236,10 @@ func flagError(cmd *cobra.Command, err error) error {
 	var missing *pflag.ValueRequiredError
 	var invalid *pflag.InvalidValueError
 	switch {
-	case errors.As(err, &unknown) && mayBeSecret(unknown):
-		return wrongUsage(cmd, "unknown flag", "there is no such flag")
+	case cmd.HasSubCommands() && cmd.Flags().NArg() > 0: // the flag is that of a command which is not there
+		return unknownCommand(cmd, cmd.Flags().Arg(0))
 	case errors.As(err, &unknown):
-		return wrongUsage(cmd, "unknown flag", fmt.Sprintf("unknown flag '%s'", specified(unknown)))
+		return unknownFlag(cmd, unknown)
 	case errors.As(err, &missing):
 		name := "--" + missing.GetFlag().Name
 		return wrongUsage(cmd, "no value for "+name, name+" needs a value")
@@ -200,7 +266,7 @@ func kindOf(flag *pflag.Flag) string {
 	case "int":
 		return "a whole number"
 	case "duration":
-		return "a duration such as 30s or 5m"
+		return "a time to wait: seconds, or a duration such as 5m"
 	default:
 		return "true or false"
 	}
@@ -264,7 +330,7 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// isOutput tells whether it is what was said that did not get out.
+// isOutput reports a failed write to stdout or stderr.
 func isOutput(err error) bool {
 	var output *term.WriteError
 	return errors.As(err, &output)

@@ -63,7 +63,7 @@ The Python CLI uses the same login, whichever of the two has made it.`,
 	cmd.Flags().StringVar(&o.url, "url", "", "log in at the installation of Arcade at this address")
 	cmd.Flags().StringVar(&o.context, "context", "", "the name of the login, to have it beside others")
 	_ = cmd.RegisterFlagCompletionFunc("context", a.completeContexts)
-	cmd.Flags().Var(&o.timeout, "timeout", "give up after this long: seconds, or a duration such as 5m")
+	cmd.Flags().Var(&o.timeout, "timeout", timeoutHelp)
 	cmd.Flags().BoolVar(&o.noBrowser, "no-browser", false, "only print the address")
 	cmd.Flags().BoolVar(&o.withKey, "with-key", false, "read an API key from standard input")
 	a.allowTracing(cmd)
@@ -82,31 +82,8 @@ func (a *App) setTimeout(timeout *seconds) {
 	if _, err := strconv.Atoi(text); err != nil || timeout.Set(text) != nil {
 		*timeout = otherwise
 		a.warn(fmt.Sprintf("Warning: %s is no number of seconds from 1 to %d; %s is taken.",
-			variable, longestLogin/time.Second, term.Span(time.Duration(otherwise))))
+			variable, longestWait/time.Second, term.Span(time.Duration(otherwise))))
 	}
-}
-
-// longestLogin is how long somebody can be waited for.
-const longestLogin = 24 * time.Hour
-
-// seconds is a duration that may be given as a number of seconds, as the Python CLI takes it.
-type seconds time.Duration
-
-func (s *seconds) String() string { return time.Duration(*s).String() }
-
-func (s *seconds) Type() string { return "duration" }
-
-// Set takes "60" and "1m".
-func (s *seconds) Set(text string) error {
-	d, err := time.ParseDuration(text)
-	if n, notNumber := strconv.Atoi(text); notNumber == nil {
-		d, err = time.Duration(min(n, int(longestLogin/time.Second)+1))*time.Second, nil // more would overflow
-	}
-	if err == nil && (d <= 0 || d > longestLogin) {
-		err = errors.New("not a wait")
-	}
-	*s = seconds(d)
-	return err
 }
 
 func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) error {

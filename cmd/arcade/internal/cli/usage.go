@@ -37,10 +37,11 @@ or stop it altogether; they are not recorded themselves.`,
 
 func (a *App) newUsageEnable() *cobra.Command {
 	return &cobra.Command{
-		Use:     "enable",
-		Short:   "Switch the recording of usage on",
-		Example: "  arcade usage enable",
-		Args:    noArgs,
+		Use:        "enable",
+		Short:      "Switch the recording of usage on",
+		Example:    "  arcade usage enable",
+		SuggestFor: []string{"on"},
+		Args:       noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withQueue(func(q *track.Queue) error {
 				if err := q.Enable(cmd.Context()); err != nil {
@@ -61,26 +62,39 @@ func (a *App) newUsageDisable() *cobra.Command {
 		Short: "Switch the recording of usage off and erase what waits",
 		Long: `Switch the recording of usage off and erase what was recorded, so that what
 waits is never delivered, not even after 'arcade usage enable'.`,
-		Example: "  arcade usage disable",
-		Args:    noArgs,
+		Example:    "  arcade usage disable",
+		SuggestFor: []string{"off", "stop"},
+		Args:       noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withQueue(func(q *track.Queue) error {
-				erased, late, err := q.Disable(cmd.Context())
-				if err != nil {
-					return err
-				}
-				if late {
-					a.tell("A delivery that was under way could not be waited for and may still arrive.")
-				}
-				gone := term.Count(erased, "waiting message was", "waiting messages were") + " erased."
-				if s := a.Track.Switches(); s.Forced {
-					err = a.say("Usage is recorded as long as " + s.By + " is set, which switches it on. Without it, usage is no longer recorded. " + gone)
-				} else {
-					err = a.say("Usage is no longer recorded. " + gone)
-				}
-				return errors.Join(err, cmd.Context().Err()) // the wait may have been cut short
+				return a.disable(cmd.Context(), q)
 			})
 		},
+	}
+}
+
+func (a *App) disable(ctx context.Context, q *track.Queue) error {
+	erased, late, err := q.Disable(ctx)
+	if err != nil && !q.Disabled() {
+		return err
+	}
+	off := "Usage is no longer recorded."
+	if s := a.Track.Switches(); s.Forced {
+		off = "Usage is recorded as long as " + s.By + " is set, which switches it on. Without it, usage is no longer recorded."
+	}
+	if err != nil {
+		line := a.words().Of(err)
+		line.Do = "It is kept, and not delivered. When this is mended, run 'arcade usage disable' again to erase it."
+		return errors.Join(a.say(off), adviceFailure(line, "what waits could not be erased: "))
+	}
+	a.tellLate(late)
+	return errors.Join(a.say(off+" "+term.Count(erased, "waiting message was", "waiting messages were")+" erased."), ctx.Err())
+}
+
+// tellLate is said after an erasure.
+func (a *App) tellLate(late bool) {
+	if late {
+		a.tell("A delivery that was under way could not be waited for and may still arrive.")
 	}
 }
 
@@ -107,9 +121,8 @@ func (a *App) retry(ctx context.Context, q *track.Queue, ids []string) error {
 		return err
 	}
 	if retried == 0 && len(ids) == 0 {
-		return a.say("No message is dead.")
+		return a.say("There is nothing to retry: no message is dead.")
 	}
-	missed := max(len(ids)-retried, 0)
 	if retried == 0 {
 		what := "no dead message has this number or uuid"
 		if len(ids) > 1 {
@@ -117,10 +130,10 @@ func (a *App) retry(ctx context.Context, q *track.Queue, ids []string) error {
 		}
 		return failed("no such message", what, "'arcade usage inspect --state dead' shows those that are.")
 	}
-	if missed > 0 {
+	if missed := len(ids) - retried; missed > 0 {
 		a.tell(term.Count(missed, "of them is", "of them are") + " not dead, or not there.")
 	}
-	return a.say(term.Count(retried, "message waits", "messages wait") + " again.")
+	return a.say("Waiting again: " + term.Count(retried, "message", "messages") + ". The next command delivers, or 'arcade usage flush' now.")
 }
 
 func (a *App) newUsageExport() *cobra.Command {
@@ -168,51 +181,13 @@ func (a *App) export(ctx context.Context, q *track.Queue) error {
 	})
 }
 
-// confirmed makes a command of one that erases for ever: it asks first, unless it is told not to.
-func (a *App) confirmed(cmd *cobra.Command, erase func(ctx context.Context, q *track.Queue, yes bool) error) *cobra.Command {
-	var yes bool
-	cmd.Args = noArgs
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if !yes && !a.Keyboard() {
-			return wrongUsage(cmd, "no confirmation", "nobody can be asked here: confirm with --yes")
-		}
-		return a.withQueue(func(q *track.Queue) error { return erase(cmd.Context(), q, yes) })
-	}
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
-	return cmd
-}
-
 func (a *App) newUsageClear() *cobra.Command {
 	return a.confirmed(&cobra.Command{
-		Use:     "clear",
-		Short:   "Erase all messages, waiting or not",
-		Example: "  arcade usage clear\n  arcade usage clear --yes",
-	}, a.clear)
-}
-
-func (a *App) clear(ctx context.Context, q *track.Queue, yes bool) error {
-	s, damaged, err := erasable(ctx, q)
-	if err != nil {
-		return err
-	}
-	if len(s.Messages)+damaged == 0 {
-		return a.say("There is nothing to erase.")
-	}
-	receipts := s.Counts.Delivered + s.Counts.Dead
-	if !yes {
-		yes, err = a.Confirm(ctx, "Erase "+contents(s.Counts.Pending, receipts, damaged)+", for ever?")
-	}
-	if err != nil {
-		return errInterrupted
-	}
-	if !yes {
-		return a.say("Nothing was erased.")
-	}
-	erased, err := q.Clear(ctx)
-	if err != nil {
-		return err
-	}
-	return a.say("Erased: " + contents(erased, receipts, damaged) + ".")
+		Use:        "clear",
+		Short:      "Erase all messages, waiting or not",
+		Example:    "  arcade usage clear\n  arcade usage clear --yes",
+		SuggestFor: []string{"delete", "erase"},
+	}, erasure{"Erase", "Erased", false})
 }
 
 func (a *App) newUsageForget() *cobra.Command {
@@ -226,39 +201,65 @@ is 'arcade logout'.
 
 The id is shared with Arcade's Python CLI, which then gets a new one as well.`,
 		Example: "  arcade usage forget\n  arcade usage forget --yes",
-	}, a.forget)
+	}, erasure{"Forget", "Forgotten", true})
 }
 
-func (a *App) forget(ctx context.Context, q *track.Queue, yes bool) (err error) {
+// erasure is how a command that erases all messages, and may be the id, speaks of it.
+type erasure struct {
+	verb, done string
+	id         bool
+}
+
+// confirmed makes a command of an erasure: it asks first, unless it is told not to.
+func (a *App) confirmed(cmd *cobra.Command, e erasure) *cobra.Command {
+	var yes bool
+	cmd.Args = noArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if !yes && !a.Keyboard() {
+			return wrongUsage(cmd, "no confirmation", "there is no terminal to ask at: confirm with --yes")
+		}
+		return a.withQueue(func(q *track.Queue) error { return a.erase(cmd.Context(), q, e, yes) })
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+func (a *App) erase(ctx context.Context, q *track.Queue, e erasure, yes bool) error {
 	s, damaged, err := erasable(ctx, q)
 	if err != nil {
 		return err
 	}
-	what := "this home's id"
-	if len(s.Messages)+damaged > 0 {
-		what += " and " + contents(s.Counts.Pending, s.Counts.Delivered+s.Counts.Dead, damaged)
+	hasID := e.id && (q.HasID(s) || damaged > 0)
+	receipts := s.Counts.Delivered + s.Counts.Dead
+	what := contents(hasID, s.Counts.Pending, receipts, damaged)
+	if what == "" {
+		return a.say("There is nothing to " + strings.ToLower(e.verb) + ".")
 	}
 	if !yes {
-		yes, err = a.Confirm(ctx, "Forget "+what+", for ever?")
-	}
-	if err != nil {
-		return errInterrupted
+		if yes, err = a.Confirm(ctx, e.verb+" "+what+", for ever?"); err != nil {
+			return errInterrupted
+		}
 	}
 	if !yes {
-		return a.say("Nothing was forgotten.")
+		return a.say("Nothing was " + strings.ToLower(e.done) + ".")
 	}
-	_, late, err := q.Forget(ctx)
+	erase := q.Clear
+	if e.id {
+		erase = q.Forget
+	}
+	erased, late, err := erase(ctx)
 	if err != nil {
 		return err
 	}
-	if late {
-		a.tell("A delivery that was under way could not be waited for and may still arrive.")
+	a.tellLate(late)
+	said := e.done + ": " + contents(hasID, erased, receipts, damaged) + "."
+	switch off := a.Track.Off(s); {
+	case e.id && off != nil:
+		said += " Usage stays switched off (" + off.By + ")."
+	case e.id:
+		said += " The next command gets a new id."
 	}
-	next := "The next command gets a new id."
-	if off := a.Track.Off(s); off != nil {
-		next = "Usage stays switched off (" + off.By + ")."
-	}
-	return errors.Join(a.say("Forgotten: "+what+". "+next), ctx.Err()) // the wait may have been cut short
+	return errors.Join(a.say(said), ctx.Err()) // the wait may have been cut short
 }
 
 // erasable is what there is to erase, with the number of damaged databases: the one in use may be one, too,
@@ -276,9 +277,12 @@ func erasable(ctx context.Context, q *track.Queue) (s track.Snapshot, damaged in
 	return s, damaged, err
 }
 
-// contents words what is in a queue that is not empty.
-func contents(waiting, receipts, damaged int) string {
+// contents words what there is to erase, "" for nothing.
+func contents(id bool, waiting, receipts, damaged int) string {
 	var parts []string
+	if id {
+		parts = append(parts, "this home's id")
+	}
 	if waiting > 0 {
 		parts = append(parts, term.Count(waiting, "waiting message", "waiting messages"))
 	}

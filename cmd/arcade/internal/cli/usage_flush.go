@@ -14,7 +14,7 @@ import (
 )
 
 func (a *App) newUsageFlush() *cobra.Command {
-	var timeout time.Duration
+	timeout := seconds(10 * time.Second)
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "flush",
@@ -28,13 +28,10 @@ machine disappears.`,
 		Example: "  arcade usage flush\n  arcade usage flush --timeout 30s --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if timeout <= 0 {
-				return wrongUsage(cmd, "invalid value for --timeout", "--timeout must be more than nothing, such as 10s")
-			}
-			return a.flush(cmd.Context(), timeout, asJSON)
+			return a.flush(cmd.Context(), time.Duration(timeout), asJSON)
 		},
 	}
-	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Second, "give up after this long")
+	cmd.Flags().Var(&timeout, "timeout", timeoutHelp)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return cmd
 }
@@ -72,7 +69,7 @@ func (a *App) flush(ctx context.Context, timeout time.Duration, asJSON bool) err
 			why := a.flushAdvice(err)
 			if why.Reason == track.TimeUp {
 				why.What = fmt.Sprintf("%s were not enough: %s left", term.Span(timeout), term.Count(done.Pending, "message is", "messages are"))
-				why.Do = fmt.Sprintf("Run 'arcade usage flush --timeout %s'.", fmt.Sprintf("%ds", int(max(6*timeout, time.Minute).Seconds())))
+				why.Do = fmt.Sprintf("Run 'arcade usage flush --timeout %ds'.", int(max(6*timeout, time.Minute).Seconds()))
 			}
 			result.Error, result.Reason, result.Advice = why.What, why.Reason, why.Advice
 			return errors.Join(a.reportFlush(result, asJSON), adviceFailure(why, ""))

@@ -35,8 +35,9 @@ exactly the JSON that goes over the wire for that message.
 
 Looking changes nothing. In a pipe the columns are separated by tabs and times
 are in UTC.`,
-		Example: "  arcade usage inspect\n  arcade usage inspect --state pending --limit 10\n  arcade usage inspect 7\n  arcade usage inspect --follow",
-		Args:    cobra.ArbitraryArgs,
+		Example:    "  arcade usage inspect\n  arcade usage inspect --state pending --limit 10\n  arcade usage inspect 7\n  arcade usage inspect --follow",
+		SuggestFor: []string{"list", "show"},
+		Args:       cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) > 1:
@@ -112,10 +113,15 @@ func (a *App) inspect(ctx context.Context, q *track.Queue, filter track.Filter, 
 		shown, err := inPortions(messages, func(portion []track.Message) error {
 			return a.Out.Table("", inspectColumns(), a.rowsForPeople(portion))
 		})
-		if all := total(s, filter); err == nil && 0 < shown && shown < all {
-			err = a.say(fmt.Sprintf("%d of %d; '--limit 0' shows all.", shown, all))
+		switch all := total(s, filter); {
+		case err != nil:
+			return err
+		case all == 0 && filter.State != "":
+			return a.say(fmt.Sprintf("No message is %s.", filter.State))
+		case shown < all:
+			return a.say(fmt.Sprintf("%d of %d; '--limit 0' shows all.", shown, all))
 		}
-		return err
+		return nil
 	})
 }
 
@@ -280,10 +286,10 @@ func (a *App) rowsForPeople(messages []track.Message) [][]string {
 	rows := make([][]string, len(messages))
 	now := a.Track.Now()
 	for i, m := range messages {
-		command, result := summary(m)
+		command, result, note := summary(m)
 		rows[i] = []string{
 			strconv.FormatInt(m.Seq, 10), term.Ago(m.RecordedAt, now), a.stateLabel(m.State), a.Out.Clip(command, 24),
-			result, a.who(m), m.LastError, m.UUID,
+			result, a.who(m), note, m.UUID,
 		}
 	}
 	return rows
@@ -292,28 +298,33 @@ func (a *App) rowsForPeople(messages []track.Message) [][]string {
 func rowsForPrograms(messages []track.Message) [][]string {
 	rows := make([][]string, len(messages))
 	for i, m := range messages {
-		command, result := summary(m)
+		command, result, note := summary(m)
 		rows[i] = []string{
 			strconv.FormatInt(m.Seq, 10), term.RFC3339(m.RecordedAt), string(m.State), command, result,
-			m.DistinctID, m.LastError, m.UUID,
+			m.DistinctID, note, m.UUID,
 		}
 	}
 	return rows
 }
 
-// summary says in words what a message is about.
-func summary(m track.Message) (command, result string) {
+// summary says in words what a message is about: note is why the command failed, and why the message was not
+// delivered.
+func summary(m track.Message) (command, result, note string) {
 	if m.Kind == track.Alias {
-		return "alias", "who you are"
+		return "alias", "who you are", m.LastError
 	}
 	var p track.Properties
 	if json.Unmarshal(m.Properties, &p) != nil {
-		return "?", "damaged"
+		return "?", "damaged", m.LastError
 	}
+	result = "ok in "
 	if m.Event == track.Failed {
-		return p.CommandName, "failed in " + term.Milliseconds(p.Duration)
+		result = "failed in "
 	}
-	return p.CommandName, "ok in " + term.Milliseconds(p.Duration)
+	if note = p.ErrorMessage; note != "" && m.LastError != "" {
+		note += "; "
+	}
+	return p.CommandName, result + term.Milliseconds(p.Duration), note + m.LastError
 }
 
 // who says as whom a message goes out. Ids are shortened to what tells two apart.
@@ -438,7 +449,7 @@ func (a *App) printChange(m track.Message) error {
 	if !a.Out.Interactive {
 		return a.Out.TSV(nil, rowsForPrograms([]track.Message{m}))
 	}
-	command, result := summary(m)
+	command, result, note := summary(m)
 	clock := m.RecordedAt
 	if !m.SettledAt.IsZero() {
 		clock = m.SettledAt
@@ -446,7 +457,7 @@ func (a *App) printChange(m track.Message) error {
 	// The state is padded before it is painted: colours have no width.
 	state := a.stateLabel(m.State) + strings.Repeat(" ", len(track.Delivered)-len(m.State))
 	return a.say(fmt.Sprintf("%s  %4d  %s  %s", clock.Local().Format(time.TimeOnly), m.Seq, state,
-		a.Out.Clip(strings.TrimSpace(command+", "+result+"  "+m.LastError), max(a.Out.Width-30, 10))))
+		a.Out.Clip(strings.TrimSpace(command+", "+result+"  "+note), max(a.Out.Width-30, 10))))
 }
 
 // offered is how many messages completion offers, the newest: a list that fits on a screen.

@@ -276,10 +276,8 @@ func (a *App) decidedBy(s track.Snapshot) string {
 	switch by := a.Track.Switches().By; {
 	case by != "":
 		return by
-	case s.Consent.Since.IsZero():
-		return "default"
 	case s.Consent.On:
-		return "default, or arcade usage enable"
+		return "default"
 	default:
 		return "arcade usage disable"
 	}

@@ -160,7 +160,7 @@ func (a *App) whoamiText(r WhoamiResult, login identity.Credentials, asked, aske
 		lines = append(lines, a.labelled(label, secrets.Printable(value), 14))
 	}
 	if r.Login != nil {
-		add("E-mail", valueOr(r.Email, "not in the credentials file"))
+		add("E-mail", valueOr(r.Email, "unknown"))
 		add("Principal", valueOr(r.PrincipalID, "not known yet"))
 		if r.Project != nil {
 			add("Organization", nameAndID(*r.Organization))

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -135,6 +136,31 @@ func asciiHost(u *url.URL) string {
 		name += ":" + u.Port()
 	}
 	return name
+}
+
+// seconds is a flag's duration: a number of seconds, as the Python CLI takes it, or one like 5m.
+type seconds time.Duration
+
+const (
+	longestWait = 24 * time.Hour
+	timeoutHelp = "give up after this long: seconds, or a duration such as 5m"
+)
+
+func (s *seconds) String() string { return time.Duration(*s).String() }
+
+func (s *seconds) Type() string { return "duration" }
+
+// Set takes "60" and "1m".
+func (s *seconds) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if n, notNumber := strconv.Atoi(text); notNumber == nil {
+		d, err = time.Duration(min(n, int(longestWait/time.Second)+1))*time.Second, nil // more would overflow
+	}
+	if err == nil && (d <= 0 || d > longestWait) {
+		err = errors.New("not a wait")
+	}
+	*s = seconds(d)
+	return err
 }
 
 func orNull(s string) *string {

@@ -325,6 +325,23 @@ func TestStatusOfAnEmptyHomeCreatesNothing(t *testing.T) {
 	}
 }
 
+// Off needs no room, and erasing does.
+func TestDisableOnAFullDiskSaysThatRecordingIsOff(t *testing.T) {
+	s := newMachine(t)
+	s.Offline()
+	smallDisk(s, 0)
+	s.Must("succeed")
+	s.AwaitNoFlusher()
+	fillDisk(s)
+	r := s.Run("usage", "disable")
+	if r.Code != 1 || r.Stdout != "Usage is no longer recorded.\n" || !strings.Contains(r.Stderr, "what waits could not be erased: the disk is full") {
+		t.Errorf("%+v; want that it is off, and that what waits is still there", r)
+	}
+	if st := s.Status(); st.Tracking {
+		t.Error("it says that recording is off, and it is on")
+	}
+}
+
 // smallDisk makes the home a small disk, or changes the one it is.
 func smallDisk(s *machine, flags uintptr) {
 	testbed.MountTmpfs(s.TB.(*testing.T), s.Home, testbed.Roomy, flags)

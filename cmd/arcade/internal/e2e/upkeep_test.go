@@ -32,7 +32,7 @@ func TestADeadMessageIsDeliveredAfterRetry(t *testing.T) {
 	if r := m.Run("usage", "retry", "77"); r.Code != 1 || !strings.Contains(r.Stderr, "no dead message has this number") {
 		t.Errorf("retry of an unknown message exits %d and says %q %q", r.Code, r.Stdout, r.Stderr)
 	}
-	if r := m.Must("usage", "retry"); !strings.Contains(r.Stdout, "1 message waits again") {
+	if r := m.Must("usage", "retry"); !strings.Contains(r.Stdout, "Waiting again: 1 message. The next command delivers") {
 		t.Errorf("retry says %q", r.Stdout)
 	}
 	m.Must("usage", "flush")
@@ -193,7 +193,7 @@ func TestStatusTellsWhatDecidedAndWhatIsNext(t *testing.T) {
 	m.Must("succeed")
 	m.AwaitNoFlusher()
 	st := m.Status()
-	if !st.Tracking || st.DecidedBy != "default, or arcade usage enable" || st.Pending != 1 || !st.KeySet ||
+	if !st.Tracking || st.DecidedBy != "default" || st.Pending != 1 || !st.KeySet ||
 		st.Failures != 1 || st.LastError == nil || st.NextAttempt == nil || st.Schema != 2003 || st.SizeBytes == 0 {
 		encoded, _ := json.Marshal(st)
 		t.Errorf("offline: %s", encoded)

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode"
@@ -89,8 +90,31 @@ func TestWhyAMessageIsDeadIsWorthMoreThanWhoseItIs(t *testing.T) {
 			t.Errorf("on %d columns inspect shows\n%s\nwant %s", test.columns, output, test.titles)
 		}
 	}
-	if output := s.shown(80, "", "usage", "inspect", "--state", "pending"); strings.Contains(output, "NOTE") {
+	if output := s.shown(80, "", "usage", "inspect", "--state", "delivered"); strings.Contains(output, "NOTE") {
 		t.Errorf("there is nothing to note, and a column for it:\n%s", output)
+	}
+}
+
+func TestInspectShowsWhyACommandFailed(t *testing.T) {
+	s := everyState(t)
+	for what, output := range map[string]string{
+		"inspect on a terminal": s.shown(80, "", "usage", "inspect", "--state", "pending"),
+		"inspect in a pipe":     s.Must("usage", "inspect", "--state", "pending").Stdout,
+	} {
+		if !strings.Contains(output, "not logged in") {
+			t.Errorf("%s shows\n%s\nwant why the command failed", what, output)
+		}
+	}
+}
+
+func TestInspectSaysThatAStateIsEmpty(t *testing.T) {
+	s := newMachine(t)
+	s.Must("succeed")
+	s.Must("usage", "flush")
+	for state, want := range map[string]string{"dead": "No message is dead.\n", "pending": "No message is pending.\n", "delivered": "✓ delivered"} {
+		if output := s.shown(80, "", "usage", "inspect", "--state", state); !strings.Contains(output, want) {
+			t.Errorf("inspect --state %s shows\n%s\nwant %q", state, output, want)
+		}
 	}
 }
 
@@ -290,14 +314,28 @@ func TestAPasteAtAQuestionIsNoYesAndLeavesNothingToTheShell(t *testing.T) {
 	}
 }
 
+// The terminal has dropped what was typed before.
+func TestAQuestionIsAskedAgainAtTheBeginningOfALineWhenTheProcessGoesOn(t *testing.T) {
+	s := everyState(t)
+	terminal := testbed.OnTerminal(t, 80, s.onModernTerminal("", "usage", "clear"))
+	const question = "Erase 1 waiting message and 2 receipts, for ever? [y/N] "
+	terminal.Await(question)
+	terminal.Cmd.Process.Signal(syscall.SIGCONT)
+	terminal.Await(question + "\r" + question)
+	terminal.Typed("n\n")
+	if code, output := terminal.End(); code != 0 || !strings.HasSuffix(output, "n\nNothing was erased.\n") {
+		t.Errorf("clear ends with %d and shows %q", code, output)
+	}
+}
+
 func TestCtrlCAtAQuestionErasesNothing(t *testing.T) {
 	t.Parallel()
 	s := everyState(t)
 	terminal := testbed.OnTerminal(t, 80, s.onModernTerminal("", "usage", "clear"))
 	terminal.Await("[y/N] ")
 	terminal.Typed("\x03")
-	if code, output := terminal.End(); code != 130 || strings.Contains(output, "Erased") {
-		t.Errorf("clear ends with %d and shows %q, want 130", code, output)
+	if code, output := terminal.End(); code != 130 || strings.Contains(output, "Erased") || !strings.Contains(output, "\nError: interrupted.\n") {
+		t.Errorf("clear ends with %d and shows %q, want 130, and the error on a line of its own", code, output)
 	}
 	if n := len(s.Inspect().Messages); n != 3 {
 		t.Errorf("%d messages are left, want all three", n)

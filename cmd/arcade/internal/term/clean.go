@@ -30,7 +30,9 @@ var sequences = sync.OnceValue(func() *regexp.Regexp {
 // may come from a file or a server. A character and a colour have to come in one Write.
 func (s *Stream) Write(p []byte) (int, error) {
 	if _, err := io.WriteString(s.w, s.clean(string(p))); err != nil {
-		s.closed = s.closed || isClosedPipe(err)
+		if s.failed == nil {
+			s.failed = &WriteError{err}
+		}
 		return 0, &WriteError{err}
 	}
 	return len(p), nil

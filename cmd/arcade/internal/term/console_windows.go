@@ -22,7 +22,7 @@ func knowsColours(console *os.File) bool {
 	return windows.SetConsoleMode(handle, mode|windows.ENABLE_VIRTUAL_TERMINAL_PROCESSING) == nil
 }
 
-// surviveClosedPipes has nothing to do: there is no signal for them.
+// surviveClosedPipes has nothing to do: Windows has no signal for them.
 func surviveClosedPipes() {}
 
 func isClosedPipe(err error) bool {
@@ -65,8 +65,8 @@ func readTyped(keyboard *os.File, hidden bool) (string, error) {
 	}
 }
 
-// isUnread cannot ask: the next write tells.
+// isUnread cannot know: Windows tells with the next write.
 func isUnread(*os.File) bool { return false }
 
-// keepHidden has nothing to do: a process cannot be stopped there.
-func keepHidden(int, func()) (stop func()) { return func() {} }
+// onContinue has nothing to do: Windows stops no process.
+func onContinue(int, bool, func()) (stop func()) { return func() {} }

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keepHidden hides what is typed again each time the process goes on after it was stopped: a shell
-// makes the terminal show it for itself meanwhile, and few restore it. The prompt is shown once more.
-func keepHidden(fd int, again func()) (stop func()) {
+// onContinue calls again each time the process goes on after it was stopped. Meanwhile a shell makes the
+// terminal show what is typed, and few restore it: what is hidden is hidden again first.
+func onContinue(fd int, hidden bool, again func()) (stop func()) {
 	continued := make(chan os.Signal, 1)
 	done, ended := make(chan struct{}), make(chan struct{})
 	signal.Notify(continued, syscall.SIGCONT)
@@ -24,7 +24,9 @@ func keepHidden(fd int, again func()) (stop func()) {
 		for {
 			select {
 			case <-continued:
-				_ = hide(fd) // a terminal that is gone shows nothing
+				if hidden {
+					_ = hide(fd) // a terminal that is gone shows nothing
+				}
 				again()
 			case <-done:
 				return
@@ -47,9 +49,9 @@ const (
 	maxPauses = 20
 )
 
-// readTyped reads a line, and what comes right behind it. Hidden is that which is not shown until the caller
-// restores the terminal; a line that is shown may be changed until its end. ReadPassword of x/term takes no notice of Ctrl-D, would read a terminal that is gone for
-// ever, and leaves the other lines of a paste to the shell.
+// readTyped reads a line, and what comes right behind it. A hidden one is not shown until the caller restores
+// the terminal; a line that is shown may be changed until its end. ReadPassword of x/term ignores Ctrl-D, would
+// read a terminal that is gone for ever, and leaves the other lines of a paste to the shell.
 func readTyped(keyboard *os.File, hidden bool) (string, error) {
 	fd := int(keyboard.Fd())
 	if hidden {
@@ -75,7 +77,7 @@ func readTyped(keyboard *os.File, hidden bool) (string, error) {
 }
 
 func hide(fd int) error {
-	return change(fd, func(state *unix.Termios) {
+	return changeTerminal(fd, func(state *unix.Termios) {
 		state.Lflag &^= unix.ECHO
 		state.Lflag |= unix.ICANON | unix.ISIG
 		state.Iflag |= unix.ICRNL
@@ -85,13 +87,13 @@ func hide(fd int) error {
 // passOnAtOnce makes a terminal pass on what there is without waiting for the end of a line, and
 // nothing when it was silent for a pause.
 func passOnAtOnce(fd int) error {
-	return change(fd, func(state *unix.Termios) {
+	return changeTerminal(fd, func(state *unix.Termios) {
 		state.Lflag &^= unix.ECHO | unix.ICANON
 		state.Cc[unix.VMIN], state.Cc[unix.VTIME] = 0, pause
 	})
 }
 
-func change(fd int, settings func(*unix.Termios)) error {
+func changeTerminal(fd int, settings func(*unix.Termios)) error {
 	state, err := unix.IoctlGetTermios(fd, getTermios)
 	if err != nil {
 		return err

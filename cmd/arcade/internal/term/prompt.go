@@ -12,7 +12,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Keyboard tells whether somebody can be asked: standard input is a terminal.
+// Keyboard reports whether standard input is a terminal, so that a question finds a user.
 func (s *Screen) Keyboard() bool {
 	return s.keyboard() != nil
 }
@@ -25,19 +25,10 @@ func (s *Screen) keyboard() *os.File {
 	return file
 }
 
-// AskHidden asks at the keyboard for one line that is not shown. The terminal shows what is typed
-// again afterwards, even if ctx ends the waiting, and not while the process was stopped (Ctrl-Z) and goes
-// on. Ctrl-D ends the line, too. A paste is read to its end, so that no line of it is left to the shell.
-// The error can be ErrSeveralLines or ErrTooLongToType.
+// AskHidden asks at the keyboard for one line that is not shown. Ctrl-D ends the line, too. A paste is read to
+// its end, so that no line of it is left to the shell. The error can be ErrSeveralLines or ErrTooLongToType.
 func (s *Screen) AskHidden(ctx context.Context, prompt string) (string, error) {
-	keyboard := s.keyboard()
-	ask := func() {
-		s.Err.bracketPastes(bracketsOn)
-		fmt.Fprint(s.Err, prompt)
-	}
-	ask()
-	shown := keepHidden(int(keyboard.Fd()), ask)
-	typed, err := readPaste(ctx, keyboard, true, shown)
+	typed, err := s.ask(ctx, s.keyboard(), prompt, true)
 	s.Err.bracketPastes(bracketsOff)
 	fmt.Fprintln(s.Err) // the user's own line break was not shown either
 	if err != nil {
@@ -46,30 +37,16 @@ func (s *Screen) AskHidden(ctx context.Context, prompt string) (string, error) {
 	return oneLine(typed)
 }
 
-// readPaste reads a line at the keyboard, and what was pasted behind it. It restores the terminal after it
-// has called done: the last to go on may have been later than the answer.
-func readPaste(ctx context.Context, keyboard *os.File, hidden bool, done func()) (typed string, err error) {
-	fd := int(keyboard.Fd())
-	before, err := term.GetState(fd)
-	if err == nil {
-		typed, err = Await(ctx, func() (string, error) { return readTyped(keyboard, hidden) })
-	}
-	done()
-	if before != nil {
-		err = errors.Join(err, term.Restore(fd, before))
-	}
-	return typed, err
-}
-
 // Confirm asks a yes-or-no question. Anything but a clear yes is a no, so a paste of several lines, of which
 // none is left to the shell. The error is that of ctx.
 func (s *Screen) Confirm(ctx context.Context, question string) (bool, error) {
-	fmt.Fprint(s.Err, s.Err.Wrap(question+" [y/N]", 0)+" ")
+	question = s.Err.Wrap(question+" [y/N]", 0) + " "
 	var answer string
 	var err error
 	if keyboard := s.keyboard(); keyboard != nil {
-		answer, err = readPaste(ctx, keyboard, false, func() {})
+		answer, err = s.ask(ctx, keyboard, question, false)
 	} else {
+		fmt.Fprint(s.Err, question)
 		answer, err = Await(ctx, func() (string, error) {
 			answer, err := bufio.NewReader(s.In).ReadString('\n')
 			if err == io.EOF {
@@ -78,8 +55,33 @@ func (s *Screen) Confirm(ctx context.Context, question string) (bool, error) {
 			return answer, err
 		})
 	}
+	if ctx.Err() != nil {
+		fmt.Fprintln(s.Err) // what follows begins a line
+	}
 	answer = strings.ToLower(strings.TrimSpace(answer))
 	return err == nil && (answer == "y" || answer == "yes"), ctx.Err()
+}
+
+// ask reads a line at the keyboard, and what was pasted behind it. The terminal is as before afterwards, even
+// if ctx ends the waiting. A process that was stopped (Ctrl-Z) and goes on asks again, at the beginning of a
+// line: the terminal has dropped what was typed.
+func (s *Screen) ask(ctx context.Context, keyboard *os.File, prompt string, hidden bool) (typed string, err error) {
+	show := func(prompt string) {
+		if hidden {
+			s.Err.bracketPastes(bracketsOn)
+		}
+		fmt.Fprint(s.Err, prompt)
+	}
+	fd := int(keyboard.Fd())
+	before, err := term.GetState(fd)
+	if err != nil {
+		return "", err
+	}
+	stop := onContinue(fd, hidden, func() { show("\r" + prompt) })
+	show(prompt)
+	typed, err = Await(ctx, func() (string, error) { return readTyped(keyboard, hidden) })
+	stop() // before the terminal is restored: the process may have gone on after the answer
+	return typed, errors.Join(err, term.Restore(fd, before))
 }
 
 // Await waits for a read that cannot be told to stop, until ctx ends. The read is left behind

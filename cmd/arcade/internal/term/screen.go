@@ -39,14 +39,16 @@ type Stream struct {
 	Rewrites bool
 
 	w      io.Writer
-	closed bool
+	failed error
 }
 
-// Closed reports whether a write met a pipe that nobody reads any more.
-func (s *Stream) Closed() bool { return s.closed }
+// Failed returns the first error of a write, a *WriteError, nil when all has got out.
+func (s *Stream) Failed() error { return s.failed }
 
-// Unread reports whether the stream is a pipe that nobody reads any more, for who may have nothing to
-// write for a long time.
+// Closed reports whether a write met a pipe whose reader is gone.
+func (s *Stream) Closed() bool { return isClosedPipe(s.failed) }
+
+// Unread reports whether the stream is a pipe whose reader is gone. A program that seldom writes asks.
 func (s *Stream) Unread() bool {
 	file, ok := s.w.(*os.File)
 	return ok && isUnread(file)

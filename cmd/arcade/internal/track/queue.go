@@ -157,7 +157,7 @@ func (q *Queue) Show(ctx context.Context, filter Filter, show func(s Snapshot, m
 	look := q.look(ctx, filter, show)
 	err := q.box.View(ctx, look)
 	switches := q.t.Switches()
-	on := switches.On && (switches.Forced || q.box.ConsentBeside().On)
+	on := switches.On && (switches.Forced || !q.Disabled())
 	if errors.Is(err, outbox.ErrOlder) && on {
 		if err = q.migrate(ctx); err == nil {
 			err = q.box.View(ctx, look)
@@ -270,29 +270,40 @@ func (q *Queue) Enable(ctx context.Context) error { return q.box.Enable(ctx) }
 
 // Disable switches recording off, erases what waits and returns how much that was. Late is true
 // when a delivery is under way that could not be waited for, because it took too long or ctx ended.
+// After an error, Disabled tells whether recording is off all the same.
 func (q *Queue) Disable(ctx context.Context) (erased int, late bool, err error) {
-	if erased, err = q.box.Disable(ctx); err != nil {
-		return 0, false, err
-	}
-	return erased, !q.box.AwaitFlusher(ctx, flusherLife), q.removePage()
+	erased, err = q.box.Disable(ctx)
+	return q.afterErasing(ctx, erased, err)
 }
 
-// Clear erases every message and returns how many of them waited.
-func (q *Queue) Clear(ctx context.Context) (erased int, err error) {
-	if erased, err = q.box.Clear(ctx, nil); err != nil {
-		return 0, err
-	}
-	return erased, q.removePage()
+// Disabled reports whether Disable has switched recording off.
+func (q *Queue) Disabled() bool { return !q.box.ConsentBeside().On }
+
+// Clear erases every message. It returns like Disable.
+func (q *Queue) Clear(ctx context.Context) (erased int, late bool, err error) {
+	erased, err = q.box.Clear(ctx, nil)
+	return q.afterErasing(ctx, erased, err)
 }
 
 // Forget erases every message and all that says who this home was, usage.json included, and keeps
 // what `arcade usage enable` and `disable` have left. It returns like Disable.
 func (q *Queue) Forget(ctx context.Context) (erased int, late bool, err error) {
 	erased, err = q.box.Forget(ctx, func(tx *outbox.Tx) error { return identity.Forget(ctx, tx.Tx, q.home.mirror()) })
+	return q.afterErasing(ctx, erased, err)
+}
+
+// afterErasing removes the page, and waits for the flusher, which may have read what is erased.
+func (q *Queue) afterErasing(ctx context.Context, erased int, err error) (_ int, late bool, _ error) {
 	if err != nil {
 		return 0, false, err
 	}
 	return erased, !q.box.AwaitFlusher(ctx, flusherLife), q.removePage()
+}
+
+// HasID reports whether there is an id to forget, in the database or for the Python CLI in usage.json.
+func (q *Queue) HasID(s Snapshot) bool {
+	_, err := os.Lstat(q.home.mirror())
+	return s.AnonID != "" || err == nil
 }
 
 // Page is where the page of `arcade usage report` is kept. It goes when messages are erased.

@@ -70,7 +70,7 @@ func TestWithTrackingOffADatabaseOfAnEarlierVersionIsErasedAllTheSame(t *testing
 	if err != nil || s.Counts.Pending != 3 {
 		t.Errorf("%d messages wait to be erased, error %v: want 3", s.Counts.Pending, err)
 	}
-	if erased, err := q.Clear(context.Background()); err != nil || erased != 3 {
+	if erased, _, err := q.Clear(context.Background()); err != nil || erased != 3 {
 		t.Errorf("%d erased, error %v: want 3", erased, err)
 	}
 }
