@@ -144,18 +144,15 @@ func keys(t *testing.T, document string) []string {
 }
 
 func TestTheDocumentsKnowEveryVariableAndNoOther(t *testing.T) {
-	var source strings.Builder
-	for file := range productionImports(t) {
-		source.WriteString(readText(t, file))
-	}
+	source := strings.Join(slices.Collect(maps.Values(sources(t))), "\n")
 	named := firstColumn(section(t, readme(t), "## Environment"))
 	for _, name := range named {
-		if !strings.Contains(source.String(), `"`+name+`"`) {
+		if !strings.Contains(source, `"`+name+`"`) {
 			t.Errorf("docs/commands.md names %s, which the program does not read", name)
 		}
 	}
 	variable := regexp.MustCompile(`"((?:ARCADE|CLICOLOR|DO|LC|NO|SSL)(?:_[A-Z_]+)?)"`)
-	for _, literal := range variable.FindAllStringSubmatch(source.String(), -1) {
+	for _, literal := range variable.FindAllStringSubmatch(source, -1) {
 		if name := literal[1]; !slices.Contains(named, name) {
 			t.Errorf("the program reads %s, which docs/commands.md does not name", name)
 		}
