@@ -209,15 +209,3 @@ func TestTortureAnIdentityThatIsLostComesBackFromTheMirror(t *testing.T) {
 		})
 	}
 }
-
-// One of a crowd replaces the database; those that had the old one open go over to the new one.
-func TestTortureCrowdOnADamagedDatabase(t *testing.T) {
-	m := newMachine(t)
-	m.unsent().Must("succeed")
-	m.recordInBulk(300, 0)
-	m.breakIndex()
-	c := m.gather(size(t, 40, 200))
-	c.log()
-	c.all()
-	c.settled(301)
-}
