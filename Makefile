@@ -28,7 +28,8 @@ help: ## this list
 
 # The race detector needs a C compiler, and there is none for Windows on ARM: such a machine tests without it. It
 # looks at all code but SQLite's, which has no goroutine of ours and takes most of the time.
-RACE = $(shell [ "$$($(GO) env GOOS)/$$($(GO) env GOARCH)" != windows/arm64 ] && command -v "$$($(GO) env CC)" > /dev/null 2>&1 && echo -race '-gcflags=modernc.org/...=-race=false')
+RACING = -race -gcflags=modernc.org/...=-race=false
+RACE = $(shell [ "$$($(GO) env GOOS)/$$($(GO) env GOARCH)" != windows/arm64 ] && command -v "$$($(GO) env CC)" > /dev/null 2>&1 && echo $(RACING))
 
 # Whole processes are three times as fast without the detector, which `make torture` gives them. The page of
 # the report has no goroutines.

@@ -12,6 +12,7 @@ import (
 func TestARefusedFileNamesItsLinesByTheirNumbers(t *testing.T) {
 	bad := strings.Repeat("sentinel/=x\n", 7)
 	for content, want := range map[string]string{
+		strings.Repeat("k", 257) + "=x":    "line 1 has a key that is no name",
 		"A=\"x\" sentinel\n":               "line 1 has text behind a closing quote",
 		strings.Repeat("sentinel/=x\n", 2): "lines 1, 2 have a key that is no name",
 		strings.Repeat("sentinel/=x\n", 5): "lines 1, 2, 3, 4, 5 have a key that is no name",

@@ -129,12 +129,14 @@ func run(table, only, server string, inRow, rounds int, list []contender) error 
 		}
 	}
 	fmt.Printf("\n%s: PostHog %s, %d in a row, %d times\n\n", table, server, inRow, rounds)
-	fmt.Print("| program | wall, median | p99 | added wall | to the floor | CPU, mean | added CPU | peak memory |\n|---|---|---|---|---|---|---|---|\n")
+	fmt.Println("| program | wall, median | p99 | added wall | to the floor | CPU, mean | added CPU | peak memory |")
+	fmt.Println("|---|---|---|---|---|---|---|---|")
 	for _, c := range list {
 		fmt.Printf("| %s | %s | %s |", c.name, ms(percentile(c.wall, 50)), ms(percentile(c.wall, 99)))
 		if at := slices.IndexFunc(list, func(floor contender) bool { return floor.name == c.floor }); at >= 0 {
 			added, floor := percentile(minus(c.wall, list[at].wall), 50), percentile(list[at].wall, 50)
-			fmt.Printf(" %s | %.2f | %s | %s |", ms(added), float64(floor+added)/float64(floor), ms(mean(c.cpu)), ms(mean(minus(c.cpu, list[at].cpu))))
+			addedCPU := mean(minus(c.cpu, list[at].cpu))
+			fmt.Printf(" %s | %.2f | %s | %s |", ms(added), float64(floor+added)/float64(floor), ms(mean(c.cpu)), ms(addedCPU))
 		} else {
 			fmt.Printf(" | | %s | |", ms(mean(c.cpu)))
 		}
@@ -163,7 +165,8 @@ func (c *contender) prepare(host string) error {
 	defer db.Close()
 	_, err = db.Exec(`WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
 		INSERT INTO messages (uuid, kind, event, anon_id, distinct_id, properties, recorded_at)
-		SELECT printf('01a21308-b607-73e6-98c2-%012x', i), kind, event, anon_id, distinct_id, properties, recorded_at FROM messages, n WHERE seq = 1`, c.waiting)
+		SELECT printf('01a21308-b607-73e6-98c2-%012x', i), kind, event, anon_id, distinct_id, properties, recorded_at
+		FROM messages, n WHERE seq = 1`, c.waiting)
 	return err
 }
 
@@ -176,7 +179,8 @@ func (c *contender) measure(host string, inRow int) error {
 	path := bin + ":" + os.Getenv("PATH")
 	cmd := exec.Command(filepath.Join(bin, "meter"), append([]string{fmt.Sprint(inRow), c.program}, c.args...)...)
 	cmd.Dir = c.home
-	event := `{"uuid":"01a21308-b607-73e6-98c2-000000000000","event":"CLI execution succeeded","properties":{"text":"` + strings.Repeat("x", 450) + `"}}`
+	event := `{"uuid":"01a21308-b607-73e6-98c2-000000000000","event":"CLI execution succeeded","properties":{"text":"` +
+		strings.Repeat("x", 450) + `"}}`
 	cmd.Env = append([]string{"HOME=" + c.home, "PATH=" + path, "ARCADE_USAGE_HOST=" + host, "ARCADE_USAGE_KEY=phc_bench",
 		"BENCH_HOST=" + host, "BENCH_EVENT=" + event}, c.env...)
 	cmd.Stderr = os.Stderr

@@ -159,7 +159,7 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 		Description string `json:"description"`
 		Value       string `json:"value"`
 	}
-	malformed := r.Method == http.MethodPut && json.Unmarshal(body, &put) != nil
+	malformed := r.Method == http.MethodPut && (json.Unmarshal(body, &put) != nil || r.Header.Get("Content-Type") != "application/json")
 	req.Value = put.Value
 
 	fault := e.arrive(req)

@@ -62,7 +62,8 @@ func TestEveryCommandAndFlagIsInTheDocuments(t *testing.T) {
 		t.Errorf("README.md, docs/commands.md and docs/usage.md do not show `%s`", missing)
 	}
 	root.AddCommand(&cobra.Command{Use: "hello", Run: func(*cobra.Command, []string) {}})
-	if missing := undocumented(root, text+"\n`arcade secret set GREETING=hello`, `hello`, arcade hello"); !slices.Equal(missing, []string{"arcade hello"}) {
+	missing := undocumented(root, text+"\n`arcade secret set GREETING=hello`, `hello`, arcade hello")
+	if !slices.Equal(missing, []string{"arcade hello"}) {
 		t.Errorf("%q are missed, want a command `arcade hello`: the word elsewhere says nothing of it", missing)
 	}
 }
@@ -143,18 +144,15 @@ func keys(t *testing.T, document string) []string {
 }
 
 func TestTheDocumentsKnowEveryVariableAndNoOther(t *testing.T) {
-	var source strings.Builder
-	for file := range productionImports(t) {
-		source.WriteString(readText(t, file))
-	}
+	source := strings.Join(slices.Collect(maps.Values(sources(t))), "\n")
 	named := firstColumn(section(t, readme(t), "## Environment"))
 	for _, name := range named {
-		if !strings.Contains(source.String(), `"`+name+`"`) {
+		if !strings.Contains(source, `"`+name+`"`) {
 			t.Errorf("docs/commands.md names %s, which the program does not read", name)
 		}
 	}
 	variable := regexp.MustCompile(`"((?:ARCADE|CLICOLOR|DO|LC|NO|SSL)(?:_[A-Z_]+)?)"`)
-	for _, literal := range variable.FindAllStringSubmatch(source.String(), -1) {
+	for _, literal := range variable.FindAllStringSubmatch(source, -1) {
 		if name := literal[1]; !slices.Contains(named, name) {
 			t.Errorf("the program reads %s, which docs/commands.md does not name", name)
 		}

@@ -1,18 +1,18 @@
 package docstest
 
 import (
-	"fmt"
+	"bytes"
+	"encoding/json"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"go/types"
 	"io/fs"
 	"maps"
+	"os/exec"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -35,10 +35,10 @@ func TestPackagesImportWhatTheDiagramDraws(t *testing.T) {
 		}
 		drawn[names[ends[1]]+" -> "+names[ends[3]]] = true
 	}
-	for file, imports := range productionImports(t) {
-		for _, name := range imports {
-			if own, inside := strings.CutPrefix(name, module); inside {
-				real[path.Dir(file)+" -> "+own] = true
+	for folder, p := range packages(t) {
+		for _, name := range p.Imports {
+			if own, inside := strings.CutPrefix(name, module); inside && folder != rooms+"testbed" {
+				real[folder+" -> "+own] = true
 			}
 		}
 	}
@@ -57,11 +57,11 @@ func TestEachOfTheseLibrariesHasOneImporter(t *testing.T) {
 		"github.com/joho/godotenv":      "secrets",
 		"github.com/spf13/":             rooms + "cli",
 	}
-	for file, imports := range productionImports(t) {
-		for _, name := range imports {
+	for folder, p := range packages(t) {
+		for _, name := range p.Imports {
 			for library, owner := range owners {
-				if strings.HasPrefix(name, library) && path.Dir(file) != owner {
-					t.Errorf("%s imports %s; only %s does", file, name, owner)
+				if strings.HasPrefix(name, library) && folder != owner && folder != rooms+"testbed" {
+					t.Errorf("%s imports %s; only %s does", folder, name, owner)
 				}
 			}
 		}
@@ -71,24 +71,19 @@ func TestEachOfTheseLibrariesHasOneImporter(t *testing.T) {
 // Ending the process skips what others still have to do, such as to record the command. A flusher
 // ends by itself, and by its watchdog.
 func TestOnlyMainEndsTheProcess(t *testing.T) {
-	for file := range productionImports(t) {
-		if path.Base(file) == "main.go" || file == "outbox/flusher.go" || file == "outbox/detach/detach.go" {
-			continue
+	for file, text := range sources(t) {
+		may := path.Base(file) == "main.go" || file == "outbox/flusher.go" || file == "outbox/detach/detach.go"
+		if strings.Contains(text, "os.Exit(") && !may {
+			t.Errorf("%s calls os.Exit", file)
 		}
-		ast.Inspect(parse(t, token.NewFileSet(), file, 0), func(node ast.Node) bool {
-			if selector, ok := node.(*ast.SelectorExpr); ok && selector.Sel.Name == "Exit" && fmt.Sprint(selector.X) == "os" {
-				t.Errorf("%s calls os.Exit", file)
-			}
-			return true
-		})
 	}
 }
 
 // A command has a file of its own and can be read without the others: it fills no room.
 func TestNoRoomIsTooFull(t *testing.T) {
 	files := map[string]int{}
-	for file := range productionImports(t) {
-		if !strings.Contains(readText(t, file), ") *cobra.Command {\n") || path.Base(file) == "app.go" {
+	for file, text := range sources(t) {
+		if !strings.Contains(text, ") *cobra.Command {\n") || path.Base(file) == "app.go" {
 			files[path.Dir(file)]++
 		}
 	}
@@ -101,17 +96,11 @@ func TestNoRoomIsTooFull(t *testing.T) {
 
 // A room is read from the top down when none of its files needs one that needs it.
 func TestNoFilesOfARoomNeedEachOther(t *testing.T) {
-	folders := map[string][]string{}
-	for file := range allImports(t) {
-		if !strings.HasSuffix(file, "_windows.go") {
-			folders[path.Dir(file)] = append(folders[path.Dir(file)], file)
-		}
-	}
-	for room, files := range folders {
+	for room, p := range packages(t) {
 		if room == "identity/identitytest" {
 			continue
 		}
-		needs := neededFiles(t, files)
+		needs := neededFiles(t, room, p.GoFiles)
 		var visit func(file string, above []string)
 		visit = func(file string, above []string) {
 			if at := slices.Index(above, file); at >= 0 {
@@ -123,20 +112,23 @@ func TestNoFilesOfARoomNeedEachOther(t *testing.T) {
 			}
 			delete(needs, file) // seen
 		}
-		for _, file := range files {
+		for _, file := range p.GoFiles {
 			visit(file, nil)
 		}
 	}
 }
 
 // neededFiles returns, for each file of a package, the others that declare what it uses.
-func neededFiles(t *testing.T, names []string) map[string]map[string]bool {
+func neededFiles(t *testing.T, room string, names []string) map[string]map[string]bool {
 	t.Helper()
 	set, needs := token.NewFileSet(), map[string]map[string]bool{}
 	var files []*ast.File
 	for _, name := range names {
-		files = append(files, parse(t, set, name, 0))
-		needs[name] = map[string]bool{}
+		file, err := parser.ParseFile(set, name, readText(t, room+"/"+name), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, needs[name] = append(files, file), map[string]bool{}
 	}
 	info := &types.Info{Uses: map[*ast.Ident]types.Object{}}
 	// What other packages declare is of no interest, so that they need not be found.
@@ -155,45 +147,41 @@ type nothing struct{}
 
 func (nothing) Import(string) (*types.Package, error) { return nil, fs.ErrNotExist }
 
-func parse(t *testing.T, set *token.FileSet, name string, mode parser.Mode) *ast.File {
-	t.Helper()
-	file, err := parser.ParseFile(set, name, readText(t, name), mode)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return file
+// pkg is a package as `go list` shows it, without its tests.
+type pkg struct {
+	ImportPath       string
+	GoFiles, Imports []string
 }
 
-// productionImports returns the imports of every file of the product, without the test bed.
-func productionImports(t *testing.T) map[string][]string {
+// packages returns those of the product and the test bed, by folder.
+func packages(t *testing.T) map[string]pkg {
 	t.Helper()
-	found := allImports(t)
-	maps.DeleteFunc(found, func(file string, _ []string) bool { return path.Dir(file) == rooms+"testbed" })
+	cmd := exec.Command("go", "list", "-json=ImportPath,GoFiles,Imports", "./cmd/...", "./identity/...", "./migrations", "./outbox/...", "./secrets/...")
+	cmd.Dir = repository
+	list, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", cmd.Args, err)
+	}
+	found := map[string]pkg{}
+	for documents := json.NewDecoder(bytes.NewReader(list)); documents.More(); {
+		var p pkg
+		if err := documents.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		found[strings.TrimPrefix(p.ImportPath, module)] = p
+	}
 	return found
 }
 
-// allImports returns the imports of every Go file but tests, and the tools in .ci.
-func allImports(t *testing.T) map[string][]string {
+// sources returns the files of the product by their names.
+func sources(t *testing.T) map[string]string {
 	t.Helper()
-	found := map[string][]string{}
-	for _, folder := range []string{"cmd", "identity", "migrations", "outbox", "secrets"} {
-		err := filepath.WalkDir(filepath.Join(repository, folder), func(name string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
-				return err
+	found := map[string]string{}
+	for folder, p := range packages(t) {
+		for _, name := range p.GoFiles {
+			if folder != rooms+"testbed" {
+				found[folder+"/"+name] = readText(t, folder+"/"+name)
 			}
-			key := strings.TrimPrefix(filepath.ToSlash(name), repository+"/")
-			found[key] = nil
-			for _, spec := range parse(t, token.NewFileSet(), key, parser.ImportsOnly).Imports {
-				imported, err := strconv.Unquote(spec.Path.Value)
-				if err != nil {
-					return err
-				}
-				found[key] = append(found[key], imported)
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
 		}
 	}
 	return found

@@ -3,7 +3,6 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -13,19 +12,6 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 	"github.com/spf13/cobra"
 )
-
-func TestWhatIsNoErrorEndsWithZero(t *testing.T) {
-	t.Parallel()
-	for _, args := range [][]string{nil, {"help"}, {"logout"}, {"usage"}, {"usage", "flush"}, {"usage", "inspect"}, {"usage", "clear", "--yes"}} {
-		t.Run(strings.Join(args, " "), func(t *testing.T) {
-			t.Parallel()
-			m := newMachine(t)
-			if r := m.Run(args...); r.Code != 0 || strings.Contains(r.Stderr, "Error") {
-				t.Errorf("exit code %d, want 0; stderr:\n%s", r.Code, r.Stderr)
-			}
-		})
-	}
-}
 
 func TestEveryCommandHasHelpWithExamples(t *testing.T) {
 	a := cli.New("", "")
@@ -44,27 +30,6 @@ func TestEveryCommandHasHelpWithExamples(t *testing.T) {
 		}
 	}
 	walk(a.Root())
-}
-
-func TestCompletionExistsForFourShells(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
-		if out := m.Must("completion", shell).Stdout; !strings.Contains(out, "arcade") {
-			t.Errorf("the completion for %s is %q", shell, out)
-		}
-	}
-	if out := m.Must("__complete", "usage", "inspect", "--state", "").Stdout; !strings.Contains(out, "delivered") {
-		t.Errorf("--state completes to %q", out)
-	}
-}
-
-func TestVersionIsOneLine(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	if out := m.Must("--version").Stdout; !regexp.MustCompile(`^arcade version \S+\n$`).MatchString(out) {
-		t.Errorf("--version says %q", out)
-	}
 }
 
 // What is recorded, and what is not: looking at the queue must not change it.
@@ -98,20 +63,6 @@ func TestEveryEndingIsRecordedAndHelpIsNot(t *testing.T) {
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("recorded:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
-}
-
-func TestTheNoticeIsShownOnceAndBeforeNobodyIsAsked(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	if r := m.Run("usage", "status"); strings.Contains(r.Stderr, m.Notice()) {
-		t.Error("the notice came although nothing was recorded")
-	}
-	if r := m.Run("succeed"); r.Stderr != m.Notice() {
-		t.Errorf("the first recorded command says %q", r.Stderr)
-	}
-	if r := m.Run("succeed"); r.Stderr != "" {
-		t.Errorf("the second one says %q", r.Stderr)
 	}
 }
 
@@ -218,20 +169,6 @@ func TestFlushReportsForPeopleAndPrograms(t *testing.T) {
 	}
 }
 
-func TestUsageFromThePythonCLIGoesOnAsTheSamePerson(t *testing.T) {
-	t.Parallel()
-	const file = "{\n  \"anon_id\": \"0f8fad5b-d9cb-469f-a165-70867728950e\",\n  \"linked_principal_id\": \"principal-py\"\n}"
-	m := newMachine(t)
-	m.writeFile("usage.json", file)
-	m.Must("succeed")
-	if got := m.AwaitEvents(1, 10*time.Second)[0].DistinctID; got != "principal-py" {
-		t.Errorf("the event is %s's: nobody who comes from the Python CLI may become a new person", got)
-	}
-	if got := m.ReadFile("usage.json"); got != file {
-		t.Errorf("usage.json became\n%s", got)
-	}
-}
-
 // What a file or a server says is shown, and obeyed by nobody's terminal.
 func TestForeignTextIsCleanedInEveryCommand(t *testing.T) {
 	t.Parallel()
@@ -251,23 +188,4 @@ func TestForeignTextIsCleanedInEveryCommand(t *testing.T) {
 	if r := m.Must("whoami"); !strings.Contains(r.Stdout, "ada Cloud: elsewhere\n") {
 		t.Errorf("whoami says %q, want the e-mail in one line", r.Stdout)
 	}
-}
-
-// Whoever switches usage off, or asks why nothing is recorded, is told what holds now, and by what.
-func TestAVariableThatSwitchesUsageOffIsNamed(t *testing.T) {
-	t.Parallel()
-	off := newMachine(t)
-	off.Env = append(off.Env, "DO_NOT_TRACK=1", "ARCADE_USAGE_DEBUG=1")
-	if r := off.Run("--", "succeed"); r.Code != 0 || r.Stderr != "usage: not recorded: tracking is off (DO_NOT_TRACK)\n" {
-		t.Errorf("a command ends with %d and says %q", r.Code, r.Stderr)
-	}
-	if r := off.Must("usage", "enable"); !strings.HasPrefix(r.Stdout, "Usage is not recorded as long as DO_NOT_TRACK is set") || r.Stderr != "" {
-		t.Errorf("enable says %q %q, want first that nothing is recorded", r.Stdout, r.Stderr)
-	}
-	forced := newMachine(t)
-	forced.Env = append(forced.Env, "ARCADE_USAGE_TRACKING=1")
-	if r := forced.Must("usage", "disable"); !strings.HasPrefix(r.Stdout, "Usage is recorded as long as ARCADE_USAGE_TRACKING is set") {
-		t.Errorf("disable says %q, want first that usage is recorded all the same", r.Stdout)
-	}
-	forced.Must("usage", "clear", "-y")
 }

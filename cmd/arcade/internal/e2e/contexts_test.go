@@ -211,7 +211,9 @@ func TestDiscoveryThatIsNoneIsSaidSoAndNothingIsKept(t *testing.T) {
 			t.Errorf("%.80s: %+v; want one sentence, %q, and what to do", content, r, says)
 		}
 	}
-	for _, address := range []string{"http://corp.example", "https://u:p@corp.example", "ftp://corp.example", "https://", "https://corp.example?x=y", "https://a b/"} {
+	for _, address := range []string{
+		"http://corp.example", "https://u:p@corp.example", "ftp://corp.example", "https://", "https://corp.example?x=y", "https://a b/",
+	} {
 		if r := m.Run("login", "--url", address); r.Code != 1 || !strings.HasPrefix(r.Stderr, unsafe) {
 			t.Errorf("%q: %+v", address, r)
 		}

@@ -381,7 +381,6 @@ func envFileEncounters() []encounter {
 	refused := func(name, content, what, hint string) encounter {
 		return bad("an env file with "+name, content, "'bad.env' is refused and nothing is sent: line 1 has "+what+".", hint)
 	}
-	const another = "Name a file with nothing but secrets in it."
 	return []encounter{
 		{name: "no env file", args: "secret set --from-env", code: 1,
 			says: "Error: cannot use '.env': there is no such file.", hint: "Name one with --env-file."},

@@ -40,29 +40,3 @@ func TestForgetGivesThisHomeANewIDAndLeavesNothingOfTheOld(t *testing.T) {
 	}
 	m.NoViolations()
 }
-
-func TestForgetKeepsTheSwitch(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	m.Must("succeed")
-	m.Must("usage", "disable")
-	if r := m.Must("usage", "forget", "-y"); !strings.Contains(r.Stdout, "stays switched off (arcade usage disable)") {
-		t.Errorf("it says %q", r.Stdout)
-	}
-	m.Must("succeed")
-	if found := m.Inspect(); len(found.Messages) > 0 || found.Identity.AnonID != "" {
-		t.Errorf("%+v was recorded after `usage disable`", found)
-	}
-}
-
-func TestForgetReachesTheIDOfThePythonCLI(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	const theirs = `{"anon_id": "3f2a9c1e-7b54-4d0a-9e1f-5c8d2a6b4e10", "linked_principal_id": null}`
-	m.writeFile("usage.json", theirs)
-	m.Must("usage", "forget", "--yes")
-	m.Must("succeed")
-	if found := m.Inspect().Identity.AnonID; found == "3f2a9c1e-7b54-4d0a-9e1f-5c8d2a6b4e10" || found == "" {
-		t.Errorf("the id is %q; want a new one", found)
-	}
-}

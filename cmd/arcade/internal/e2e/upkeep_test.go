@@ -69,23 +69,6 @@ func TestExportAndInspectShowWhatGoesOverTheWire(t *testing.T) {
 	}
 }
 
-func TestClearAsksAndNeedsYesWhereNobodyCanBeAsked(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	m.Offline()
-	m.Must("succeed")
-	m.AwaitNoFlusher()
-	if r := m.RunWith("y\n", "usage", "clear"); r.Code != 2 || !strings.Contains(r.Stderr, "--yes") {
-		t.Errorf("without a terminal: exit code %d, %s", r.Code, r.Stderr)
-	}
-	if r := m.Must("usage", "clear", "--yes"); !strings.Contains(r.Stdout, "Erased: 1 waiting message.") {
-		t.Errorf("clear says %q", r.Stdout)
-	}
-	if found := m.Inspect(); len(found.Messages) != 0 || found.Identity.AnonID == "" {
-		t.Errorf("%d messages and the anon id %q: messages go, the identity stays", len(found.Messages), found.Identity.AnonID)
-	}
-}
-
 // A line appears once, also when nothing waits any more and the queue is looked at again and again.
 func TestFollowShowsRecordingAndDeliveryAsTheyHappen(t *testing.T) {
 	t.Parallel()
@@ -205,18 +188,5 @@ func TestStatusTellsWhatDecidedAndWhatIsNext(t *testing.T) {
 	m.Env = append(m.Env, "ARCADE_USAGE_TRACKING=yes")
 	if st := m.Status(); !st.Tracking || st.DecidedBy != "ARCADE_USAGE_TRACKING" {
 		t.Errorf("the variable beats disable: %+v", st)
-	}
-}
-
-func TestDebugOfSecretsTellsRequestsAndNothingPrivate(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	m.Env = append(m.Env, "ARCADE_API_KEY=arc_SENTINEL", "ARCADE_USAGE_TRACKING=0")
-	r := m.Run("secret", "set", "KEY=SENTINEL-value", "--debug", "--host", "127.0.0.1", "--port", "1")
-	if r.Code != 1 || !strings.Contains(r.Stderr, "debug: PUT http://localhost:1/v1/admin/secrets/KEY: no answer in ") {
-		t.Errorf("exit code %d: %s", r.Code, r.Stderr)
-	}
-	if strings.Contains(r.Stdout+r.Stderr, "SENTINEL") {
-		t.Errorf("the trace tells a secret: %s", r.Stderr)
 	}
 }

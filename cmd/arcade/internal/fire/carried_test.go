@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
@@ -74,41 +73,6 @@ func TestACopiedHomeIsTwoMachinesAndTwoPeople(t *testing.T) {
 	events := m.Posthog.Events()
 	if n := len(slices.DeleteFunc(events, func(c outboxtest.Commit) bool { return c.IsAlias() })); n != 3 {
 		t.Errorf("%d events have arrived, want the one that both had, once, and two logins", n)
-	}
-}
-
-// Backups bring back one of the two files, older than the other.
-func TestAnOlderFileBringsNobodyIntoAnotherPersonsPast(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"usage.json", "usage.db"} {
-		t.Run(name, func(t *testing.T) {
-			m := newMachine(t)
-			m.Must("succeed")
-			m.AwaitEvents(1, 15*time.Second)
-			m.AwaitNoFlusher()
-			m.Must("usage", "enable") // closes, and so moves the WAL into the database
-			backup := m.ReadFile(name)
-			m.becomes("ada")
-			m.Must("logout")
-			m.AwaitNoFlusher()
-			if name == "usage.db" {
-				if err := removing("usage.db", "usage.db-wal", "usage.db-shm")(m); err != nil {
-					t.Log(err) // the side files may be gone
-				}
-			}
-			if err := os.WriteFile(m.Path(name), []byte(backup), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			m.Must("succeed")
-			m.AwaitNoFlusher()
-			m.becomes("bob")
-			m.Must("usage", "flush")
-			if n := m.pending(); n != 0 {
-				t.Errorf("%d messages are left", n)
-			}
-			m.eachIDIsOnePersons()
-			m.mirrorAgrees()
-		})
 	}
 }
 

@@ -171,27 +171,6 @@ func TestTortureADamagedOutboxCostsNoCommandAndMendsItself(t *testing.T) {
 	}
 }
 
-// breakIndex damages the root page of the index that every insert writes to; the rows are whole.
-func (m *machine) breakIndex() {
-	m.Helper()
-	page, err := strconv.Atoi(m.Query(`SELECT rootpage FROM sqlite_schema WHERE name = 'messages_state'`))
-	if err != nil {
-		m.Fatal(err)
-	}
-	size, err := strconv.Atoi(m.Query(`PRAGMA page_size`))
-	if err != nil {
-		m.Fatal(err)
-	}
-	file, err := os.OpenFile(m.Path("usage.db"), os.O_WRONLY, 0)
-	if err != nil {
-		m.Fatal(err)
-	}
-	defer file.Close()
-	if _, err := file.WriteAt(bytes.Repeat([]byte{0xAB}, size), int64((page-1)*size)); err != nil {
-		m.Fatal(err)
-	}
-}
-
 // usage.json is a copy of the identity for this, too.
 func TestTortureAnIdentityThatIsLostComesBackFromTheMirror(t *testing.T) {
 	t.Parallel()
@@ -208,16 +187,4 @@ func TestTortureAnIdentityThatIsLostComesBackFromTheMirror(t *testing.T) {
 			m.soundAs(anonID)
 		})
 	}
-}
-
-// One of a crowd replaces the database; those that had the old one open go over to the new one.
-func TestTortureCrowdOnADamagedDatabase(t *testing.T) {
-	m := newMachine(t)
-	m.unsent().Must("succeed")
-	m.recordInBulk(300, 0)
-	m.breakIndex()
-	c := m.gather(size(t, 40, 200))
-	c.log()
-	c.all()
-	c.settled(301)
 }

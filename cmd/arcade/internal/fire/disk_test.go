@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
@@ -203,24 +202,5 @@ func TestTortureASmallHomeLosesNothingThatWaits(t *testing.T) {
 		}
 	}
 	m.sound()
-	m.NoViolations()
-}
-
-// Its own event is lost, but what waits may make room for the next one's.
-func TestACommandWithoutRoomForItsEventHasWhatWaitsDelivered(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	testbed.MountTmpfs(t, m.Home, testbed.Roomy, 0)
-	for range 3 {
-		m.unsent().Must("succeed")
-	}
-	m.change(`UPDATE delivery SET failures = failures`) // closes, and so empties the WAL
-	m.fillUp(28)                                        // less than the 128 kB that are kept free
-	m.Must("succeed")
-	m.AwaitEvents(3, 15*time.Second)
-	m.AwaitNoFlusher()
-	if commits := len(m.Posthog.Commits()); commits != 3 || m.pending() != 0 {
-		t.Errorf("PostHog got %d messages, %d wait; want the 3 that waited, once, and no other recorded", commits, m.pending())
-	}
 	m.NoViolations()
 }
