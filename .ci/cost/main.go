@@ -43,6 +43,27 @@ func main() {
 }
 `
 
+// sqlite writes a row and posts it, which is what a program without an outbox would do.
+const sqlite = `
+func main() {
+	if len(os.Args) < 2 {
+		return
+	}
+	db, err := sql.Open("sqlite", os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	event, err := json.Marshal(os.Args)
+	if err == nil {
+		_, err = db.Exec("INSERT INTO messages VALUES (?)", event)
+	}
+	if err != nil {
+		panic(err)
+	}
+	http.Post(os.Args[1], "application/json", bytes.NewReader(event))
+}
+`
+
 // programs returns the rows. Their sinks send to where nothing listens.
 func programs() []*program {
 	const library = "\"context\"\n\"os\"\n\"path/filepath\"\n\"github.com/ArcadeAI/arcade-cli/outbox\"\n\"github.com/ArcadeAI/arcade-cli/outbox/"
@@ -50,8 +71,8 @@ func programs() []*program {
 		{name: "empty", row: "nothing", body: "func main() {}"},
 		{name: "http", row: "net/http", imports: `"net/http"`,
 			body: `func main() { if len(os.Args) > 1 { http.Post(os.Args[1], "application/json", nil) } }`},
-		{name: "sqlite", row: "net/http and modernc's SQLite", imports: "\"database/sql\"\n\"net/http\"\n_ \"modernc.org/sqlite\"",
-			body: `func main() { if len(os.Args) > 1 { http.Post(os.Args[1], "application/json", nil); sql.Open("sqlite", "x") } }`},
+		{name: "sqlite", row: "net/http, JSON and modernc's SQLite", imports: "\"bytes\"\n\"database/sql\"\n\"encoding/json\"\n\"net/http\"\n_ \"modernc.org/sqlite\"",
+			body: sqlite},
 		{name: "httpsink", row: "outbox and httpsink", imports: library + `httpsink"`,
 			body: fmt.Sprintf(record, `httpsink.New(httpsink.Config{URL: "http://127.0.0.1:1"})`)},
 		{name: "posthog", row: "outbox and posthog", imports: library + `posthog"`,
