@@ -17,7 +17,7 @@ ACTIONLINT  = github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 VULNCHECK   = golang.org/x/vuln/cmd/govulncheck@v1.9.0
 GORELEASER  = github.com/goreleaser/goreleaser/v2@v2.16.0
 
-.PHONY: help build test torture lint vuln bench bench-process fuzz mutate demo pictures man notices completions cross release-check snapshot release clean
+.PHONY: help build test torture lint vuln bench bench-process cost fuzz mutate demo pictures man notices completions cross release-check snapshot release clean
 
 build: ## the two programs, in bin/
 	@[ -e bin/arcade ] || echo "The first build compiles SQLite, which takes minutes."
@@ -72,6 +72,9 @@ bench-process: build ## whole processes, RUNS of each, beside what a user would 
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ $(patsubst %,./.ci/bench/%,empty cobra line row child posthog meter)
 	cd .ci/bench/bolt && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o ../../../bin/ .
 	$(GO) run ./.ci/bench -n $(RUNS) -only "$(ONLY)"
+
+cost: ## what a program gets by embedding the outbox: go.mod lines, megabytes, milliseconds
+	$(GO) run ./.ci/cost
 
 FUZZTIME ?= 30s
 fuzz: ## each fuzz target for FUZZTIME
