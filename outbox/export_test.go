@@ -12,9 +12,6 @@ func (o *Outbox) Deliver(ctx context.Context, patience time.Duration, progress f
 	return (&delivery{outbox: o, lockWait: lockPatience, patience: patience, progress: progress, unblock: func() {}}).run(ctx)
 }
 
-// WithDriver makes the outbox use another driver of database/sql.
-func WithDriver(cfg *Config, name string) { cfg.driver = name }
-
 // HasMachineID reports whether this system can tell machines apart.
 func HasMachineID() bool { return machine.ID() != "" }
 

@@ -3,9 +3,9 @@ package outbox_test
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,83 +14,52 @@ import (
 	"testing"
 	"time"
 
+	"modernc.org/sqlite"
+
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-var errInjected = errors.New("injected")
-
-// faults is a driver of database/sql: SQLite's, one of whose statements fails. A commit counts as one.
+// faults makes one statement of a database fail.
 type faults struct {
-	driver.Driver
-	count  int // statements since it was armed
-	failAt int // 0: none
-}
-
-func (f *faults) Open(name string) (driver.Conn, error) {
-	conn, err := f.Driver.Open(name)
-	return &faultyConn{conn, f}, err
+	path   string // of the database
+	count  int    // statements, and parts of them, since it was armed
+	failAt int    // 0: none
 }
 
 func (f *faults) arm(failAt int) { f.count, f.failAt = 0, failAt }
 
-func (f *faults) next() error {
-	if f.count++; f.count == f.failAt {
-		return errInjected
-	}
-	return nil
-}
+// isTold reports whether an error is the injected one, by SQLite's words for it.
+func isTold(err error) bool { return err != nil && strings.Contains(err.Error(), "not authorized") }
 
-type faultyConn struct {
-	driver.Conn
-	faults *faults
-}
-
-func (c *faultyConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	if err := c.faults.next(); err != nil {
-		return nil, err
-	}
-	return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
-}
-
-func (c *faultyConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if err := c.faults.next(); err != nil {
-		return nil, err
-	}
-	return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
-}
-
-func (c *faultyConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
-	tx, err := c.Conn.(driver.ConnBeginTx).BeginTx(ctx, options)
-	return faultyTx{tx, c.faults}, err
-}
-
-type faultyTx struct {
-	driver.Tx
-	faults *faults
-}
-
-func (t faultyTx) Commit() error {
-	if err := t.faults.next(); err != nil {
-		return errors.Join(err, t.Rollback())
-	}
-	return t.Tx.Commit()
-}
-
-// registered is the driver, which can be registered once in a process.
-var registered = sync.OnceValue(func() *faults {
-	db, err := sql.Open("sqlite", "")
-	if err != nil {
-		panic(err)
-	}
-	f := &faults{Driver: db.Driver()}
-	sql.Register("sqlite with faults", f)
+// faulty returns the faults of this process. SQLite asks its authorizer whenever it prepares a statement; the hook for that is
+// the driver's, so it is set once.
+var faulty = sync.OnceValue(func() *faults {
+	f := &faults{}
+	sqlite.RegisterConnectionHook(func(conn sqlite.ExecQuerierContext, address string) error {
+		if f.path == "" || !strings.Contains(address, url.PathEscape(f.path)) {
+			return nil
+		}
+		return conn.(sqlite.AuthorizerRegisterer).RegisterAuthorizer(
+			func(action sqlite.AuthorizerActionCode, first, _, _, _ string) sqlite.AuthorizerReturnCode {
+				switch action {
+				case sqlite.AuthSelect, sqlite.AuthInsert, sqlite.AuthUpdate, sqlite.AuthDelete, sqlite.AuthTransaction:
+					if first == "ROLLBACK" {
+						break
+					}
+					if f.count++; f.count == f.failAt {
+						return sqlite.AuthorizerDeny
+					}
+				}
+				return sqlite.AuthorizerOK
+			})
+	})
 	return f
 })
 
 // Each statement of each operation fails in turn. The error has to be told, or nothing may be missing for it: an error that is
 // swallowed would deliver twice, or lose a message. A transaction is undone whole.
 func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
-	driver := registered()
+	fault := faulty()
 	record := func(change func(tx *outbox.Tx) error) func(context.Context, *outbox.Outbox) error {
 		return func(ctx context.Context, box *outbox.Outbox) error {
 			_, err := box.Record(ctx, change)
@@ -223,29 +192,30 @@ func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
 					t.Fatal(err)
 				}
 				before = b.dump()
+				fault.path = b.path
+				defer func() { fault.path = "" }()
 				box := b.open(func(cfg *outbox.Config) {
 					if test.config != nil {
 						test.config(cfg)
 					}
-					outbox.WithDriver(cfg, "sqlite with faults")
 				})
-				driver.arm(0)
+				fault.arm(0)
 				if err := box.Update(t.Context(), func(*outbox.Tx) error { return nil }); err != nil { // opens it
 					t.Fatal(err)
 				}
-				driver.arm(failAt)
+				fault.arm(failAt)
 				err = test.run(t.Context(), box)
-				statements = driver.count
-				driver.arm(0)
+				statements = fault.count
+				fault.arm(0)
 				return before, b.dump(), statements, err
 			}
 			_, want, statements, wantErr := once(0)
 			if statements < 2 {
-				t.Fatalf("only %d statements were counted: the driver is not used", statements)
+				t.Fatalf("only %d statements were counted: nothing can fail", statements)
 			}
 			for failAt := 1; failAt <= statements; failAt++ {
 				before, after, _, err := once(failAt)
-				switch told := errors.Is(err, errInjected); {
+				switch told := isTold(err); {
 				case !told && (after != want || fmt.Sprint(err) != fmt.Sprint(wantErr)):
 					t.Errorf("statement %d of %d fails, and the operation returns %v with\n%s\nwant the error, or\n%s", failAt, statements, err, after, want)
 				case told && !test.rounds && after != before:

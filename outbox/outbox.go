@@ -95,8 +95,7 @@ type Config struct {
 	// the process.
 	Point func(name string)
 
-	existing bool   // never create anything: for a flusher, which only finds
-	driver   string // for testing, see store.Config
+	existing bool // never create anything: for a flusher, which only finds
 }
 
 // Override is what the user's environment says about tracking. It beats Enable and Disable.
@@ -146,7 +145,7 @@ func New(cfg Config) (*Outbox, error) {
 	}
 	o.store = store.New(store.Config{
 		Path: cfg.Path, Schemas: schemas, Existing: cfg.existing,
-		LockWait: cfg.LockWait, BusyWait: cfg.BusyWait, Point: cfg.Point, Driver: cfg.driver,
+		LockWait: cfg.LockWait, BusyWait: cfg.BusyWait, Point: cfg.Point,
 	})
 	return o, nil
 }

@@ -11,8 +11,6 @@ import (
 	_ "modernc.org/sqlite" // the driver
 )
 
-const sqliteDriver = "sqlite"
-
 // querier is a database or a transaction.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -22,12 +20,12 @@ type querier interface {
 // connect opens an existing file, at the latest when it is first used. The settings that belong to a connection are in its address;
 // as pragmas run once they would be lost with the connection they were run on. synchronous is NORMAL, which leaves the sync of a
 // commit to Leave, or OFF.
-func connect(driver, path string, busy time.Duration, synchronous string) (*sql.DB, error) {
+func connect(path string, busy time.Duration, synchronous string) (*sql.DB, error) {
 	pragmas := []string{"cache_size(-400)"} // kB; a batch fits, and a flusher's peak is 3 MB lower
 	if runtime.GOOS == "darwin" {           // a plain fsync leaves the drive's cache alone there, a power cut does not
 		pragmas = append(pragmas, "checkpoint_fullfsync(1)")
 	}
-	return connectTo(driver, path, url.Values{
+	return connectTo(path, url.Values{
 		"mode":          {"rw"}, // never creates: create does, with the right mode
 		"_busy_timeout": {milliseconds(busy)},
 		"_txlock":       {"immediate"},
@@ -39,7 +37,7 @@ func connect(driver, path string, busy time.Duration, synchronous string) (*sql.
 // connectAlone opens a file that nobody else will use meanwhile, which needs no shared memory, and runs the statements. The driver
 // sorts the pragmas of an address, and that one counts only before the first look at the file.
 func connectAlone(ctx context.Context, path string, busy time.Duration, statements ...string) (*sql.DB, error) {
-	db, err := connectTo(sqliteDriver, path, url.Values{"mode": {"rw"}, "_busy_timeout": {milliseconds(busy)}, "_txlock": {"immediate"}})
+	db, err := connectTo(path, url.Values{"mode": {"rw"}, "_busy_timeout": {milliseconds(busy)}, "_txlock": {"immediate"}})
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +52,8 @@ func connectAlone(ctx context.Context, path string, busy time.Duration, statemen
 
 // connectToLook opens a file that nothing will be written to. As an immutable one it is read without its WAL and without shared
 // memory, which cannot be made on a read-only disk.
-func connectToLook(driver, path string, busy time.Duration, immutable bool, pragmas ...string) (*sql.DB, error) {
-	return connectTo(driver, path, url.Values{
+func connectToLook(path string, busy time.Duration, immutable bool, pragmas ...string) (*sql.DB, error) {
+	return connectTo(path, url.Values{
 		"mode":          {"ro"},
 		"immutable":     {strconv.FormatBool(immutable)},
 		"_busy_timeout": {milliseconds(busy)},
@@ -65,8 +63,8 @@ func connectToLook(driver, path string, busy time.Duration, immutable bool, prag
 
 // connectTo escapes all of the path, the separators too: a file URI would make something else of ? # and %, of a volume and of a
 // share.
-func connectTo(driver, path string, query url.Values) (*sql.DB, error) {
-	db, err := sql.Open(driver, "file:"+url.PathEscape(path)+"?"+query.Encode())
+func connectTo(path string, query url.Values) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", "file:"+url.PathEscape(path)+"?"+query.Encode())
 	if err == nil {
 		db.SetMaxOpenConns(1)
 	}

@@ -28,7 +28,7 @@ const maxCopies = 3
 
 // isUnsound asks SQLite to look at all of a database that it has called damaged.
 func isUnsound(ctx context.Context, path string, busy time.Duration) bool {
-	db, err := connect(sqliteDriver, path, busy, "NORMAL")
+	db, err := connect(path, busy, "NORMAL")
 	if err != nil {
 		return false
 	}
@@ -144,7 +144,7 @@ func roomToCarry(path string) error {
 // be understood; without the WAL there may be more to be read than with it.
 func openDamaged(ctx context.Context, path string, busy time.Duration) (db *sql.DB, err error) {
 	for _, immutable := range []bool{false, true} {
-		db, err = connectToLook(sqliteDriver, path, busy, immutable, "writable_schema(1)")
+		db, err = connectToLook(path, busy, immutable, "writable_schema(1)")
 		if err != nil {
 			return nil, err
 		}

@@ -25,8 +25,6 @@ type Config struct {
 	BusyWait time.Duration
 	// Point, for testing, is called at the named points of the work, where a test stops or kills the process.
 	Point func(name string)
-	// Driver, for testing, is the name of a driver whose statements fail. Empty means SQLite's.
-	Driver string
 }
 
 // database is one that is open, complete and at the path.
@@ -104,7 +102,7 @@ func begin(cfg Config, alone bool) error {
 // shared memory first.
 func connectAndRead(ctx context.Context, cfg Config, busy time.Duration, alone bool, synchronous string) (db *sql.DB, found head, err error) {
 	for again := alone; ; again = false {
-		if db, err = connect(cfg.Driver, cfg.Path, busy, synchronous); err != nil {
+		if db, err = connect(cfg.Path, busy, synchronous); err != nil {
 			return nil, found, err
 		}
 		if found, err = readHead(ctx, db); err == nil {

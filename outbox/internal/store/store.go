@@ -48,9 +48,6 @@ func New(cfg Config) *Store {
 	if cfg.BusyWait == 0 {
 		cfg.BusyWait = time.Second
 	}
-	if cfg.Driver == "" {
-		cfg.Driver = sqliteDriver
-	}
 	return &Store{cfg: cfg}
 }
 
@@ -298,7 +295,7 @@ func (s *Store) View(ctx context.Context, fn func(tx *sql.Tx) error) error {
 }
 
 func (s *Store) view(ctx context.Context, immutable bool, fn func(tx *sql.Tx) error) error {
-	db, err := connectToLook(s.cfg.Driver, s.cfg.Path, s.cfg.BusyWait, immutable)
+	db, err := connectToLook(s.cfg.Path, s.cfg.BusyWait, immutable)
 	if err != nil {
 		return err
 	}
