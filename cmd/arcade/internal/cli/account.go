@@ -32,7 +32,7 @@ func (a *App) session() (identity.Session, error) {
 	file := home.Credentials()
 	file.Context = cmp.Or(a.context, file.Context)
 	return identity.Session{
-		File: file, HTTP: a.httpClient(), Now: a.Track.Now, Point: a.Track.Point,
+		File: file, HTTP: a.httpClient(), Now: a.Track.Now,
 		Waiting: func() { a.tell("Another arcade is renewing the login: waiting for it.") },
 	}, err
 }
