@@ -126,15 +126,15 @@ func (s Session) askOnce(ctx context.Context, c Credentials) (Tokens, error) {
 		}
 		return Tokens{}, ErrLoginEnded
 	}
-	oauth, err := Cloud{BaseURL: c.CloudURL(), HTTP: s.HTTP}.OAuth(ctx)
+	oauth, err := c.Cloud(s.HTTP).OAuth(ctx)
 	if errors.Is(err, ErrNoOAuth) {
-		err = &CloudError{Status: http.StatusNotFound, Reason: "does not renew logins"}
+		err = &CloudError{Status: http.StatusNotFound, Reason: "does not renew logins", Server: c.Server()}
 	}
 	if err != nil {
 		return Tokens{}, err
 	}
 	if ctx.Err() != nil {
-		return Tokens{}, unreachable(ctx, ctx.Err())
+		return Tokens{}, c.Cloud(s.HTTP).named(unreachable(ctx, ctx.Err()))
 	}
 	patient, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
