@@ -109,7 +109,7 @@ func Discover(ctx context.Context, client *http.Client, address string) (Credent
 	if err != nil || !mayBeAsked(u) {
 		return Credentials{}, ErrNoEngine
 	}
-	server := Cloud{BaseURL: address, HTTP: client}
+	server := Cloud{BaseURL: address, HTTP: client, Server: u.Host}
 	body, err := server.get(ctx, "/.well-known/arcade", "")
 	var refused *CloudError
 	if errors.As(err, &refused) && (refused.Status == http.StatusNotFound || refused.Status == http.StatusOK) {

@@ -35,6 +35,33 @@ type Cloud struct {
 	// HTTP makes the calls. Its redirect policy is not used: a key is shown to
 	// nobody but BaseURL.
 	HTTP *http.Client
+	// Server is what errors call it, "" for Arcade Cloud.
+	Server string
+}
+
+// Cloud is the one that issued the credentials.
+func (c Credentials) Cloud(client *http.Client) Cloud {
+	return Cloud{BaseURL: c.CloudURL(), HTTP: client, Server: c.Server()}
+}
+
+// Server is what sentences call the server of the login: an installation by its
+// host.
+func (c Credentials) Server() string {
+	if u, err := url.Parse(c.CloudURL()); err == nil && u.Host != "" && c.SelfHosted() {
+		return printable(u.Host, maxNameLength)
+	}
+	return arcadeCloud
+}
+
+const arcadeCloud = "Arcade Cloud"
+
+// named says in an error of a call whose it is.
+func (cloud Cloud) named(err error) error {
+	var failed *CloudError
+	if errors.As(err, &failed) {
+		failed.Server = cmp.Or(cloud.Server, arcadeCloud)
+	}
+	return err
 }
 
 // Account is the person or machine that credentials belong to.
@@ -98,6 +125,8 @@ var ErrStrongerLogin = fmt.Errorf("%w: a passkey or an authenticator app is aske
 // and the status, never of anything the server or the credentials hold. It is
 // [ErrNotAuthenticated] for the statuses 401 and 403, and [ErrStrongerLogin] with Stronger.
 type CloudError struct {
+	// Server is what a sentence calls it.
+	Server string
 	// Status is the HTTP status, 0 when there was none.
 	Status int
 	// Reason is what went wrong when the status does not say it.
@@ -112,13 +141,14 @@ type CloudError struct {
 }
 
 func (e *CloudError) Error() string {
+	server := cmp.Or(e.Server, arcadeCloud)
 	switch {
 	case e.Reason == "":
-		return fmt.Sprintf("Arcade Cloud answered with HTTP status %d", e.Status)
+		return fmt.Sprintf("%s answered with HTTP status %d", server, e.Status)
 	case e.Status == 0:
-		return "Arcade Cloud " + e.Reason
+		return server + " " + e.Reason
 	}
-	return fmt.Sprintf("Arcade Cloud %s (HTTP status %d)", e.Reason, e.Status)
+	return fmt.Sprintf("%s %s (HTTP status %d)", server, e.Reason, e.Status)
 }
 
 // Is reports what means "not authenticated".
@@ -152,7 +182,8 @@ func (cloud Cloud) WhoAmI(ctx context.Context, c Credentials) (Account, error) {
 	if err != nil {
 		return Account{}, err
 	}
-	return decodeAccount(body)
+	account, err := decodeAccount(body)
+	return account, cloud.named(err)
 }
 
 // Organisations returns the organisations that c gives access to. The errors
@@ -178,9 +209,10 @@ func (cloud Cloud) choices(ctx context.Context, path string, c Credentials) ([]C
 		} `json:"data"`
 	}
 	if json.Unmarshal(body, &answer) != nil {
-		return nil, nonsense()
+		return nil, cloud.named(nonsense())
 	}
-	return decodeChoices(answer.Data.Items)
+	found, err := decodeChoices(answer.Data.Items)
+	return found, cloud.named(err)
 }
 
 // ask makes a call with credentials.
@@ -195,6 +227,11 @@ func (cloud Cloud) ask(ctx context.Context, path string, c Credentials) ([]byte,
 // get makes one call, with a token if there is one, and returns the body of a
 // 200.
 func (cloud Cloud) get(ctx context.Context, path, token string) ([]byte, error) {
+	body, err := cloud.request(ctx, path, token)
+	return body, cloud.named(err)
+}
+
+func (cloud Cloud) request(ctx context.Context, path, token string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(cloud.BaseURL, "/")+path, nil)

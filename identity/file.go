@@ -75,11 +75,14 @@ func waitForLock(ctx context.Context, try func() (bool, error), pause time.Durat
 // directory must exist. What is at the name is replaced, also a link.
 // Windows knows no modes: there an access list says the same, see GiveToOwnerOf.
 func writeAtomically(path string, content []byte) error {
-	r, err := reserveAt(path, 0)
+	r, err := reserve(path, 0)
 	if err != nil {
 		return err
 	}
-	return r.commit(content)
+	if err := r.fill(content); err != nil {
+		return err
+	}
+	return r.commit()
 }
 
 // replacement is the next content of a file, on its way there.
@@ -88,13 +91,10 @@ type replacement struct {
 	target string
 }
 
-// reserve makes room for a replacement of the login at path with size bytes, so
-// that a disk that is full or read-only shows before there is something that must
-// not be lost. The caller commits or discards it. A link to a file of this
-// person's stays one.
-func reserve(path string, size int) (*replacement, error) { return reserveAt(followed(path), size) }
-
-func reserveAt(target string, size int) (*replacement, error) {
+// reserve makes room for a replacement of target with size bytes, so that a disk
+// that is full or read-only shows before there is something that must not be
+// lost. The caller fills and commits, or discards it.
+func reserve(target string, size int) (*replacement, error) {
 	// CreateTemp creates with mode 0600, whatever the umask.
 	f, err := os.CreateTemp(filepath.Dir(target), temporaryPrefix(target)+"*"+temporarySuffix)
 	if err != nil {
@@ -111,7 +111,8 @@ func reserveAt(target string, size int) (*replacement, error) {
 	return r, nil
 }
 
-func (r *replacement) commit(content []byte) error {
+// fill gives the replacement its content, on the disk. After an error it is gone.
+func (r *replacement) fill(content []byte) error {
 	_, err := r.file.WriteAt(content, 0)
 	if err == nil {
 		err = r.file.Truncate(int64(len(content)))
@@ -119,9 +120,15 @@ func (r *replacement) commit(content []byte) error {
 	if err == nil {
 		err = syncFile(r.file)
 	}
-	if closeErr := r.file.Close(); err == nil {
-		err = closeErr
+	if err != nil {
+		return errors.Join(err, r.discard())
 	}
+	return nil
+}
+
+// commit puts a filled replacement in the target's place. After an error it is gone.
+func (r *replacement) commit() error {
+	err := r.file.Close()
 	if err == nil {
 		err = replace(r.file.Name(), r.target)
 	}

@@ -53,6 +53,15 @@ type CredentialsFile struct {
 	Named bool
 	// Context is the name of the login to use, "" for the active one.
 	Context string
+	// Point is called at named points of a change, where a test stops or kills
+	// the process; nil is allowed.
+	Point func(name string)
+}
+
+func (f CredentialsFile) point(name string) {
+	if f.Point != nil {
+		f.Point(name)
+	}
 }
 
 // UnknownContextError says that there is no context of this name.
@@ -321,7 +330,7 @@ func (f CredentialsFile) MakeRoom() error {
 	if err := makeDirectory(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("write credentials: %w", err)
 	}
-	room, err := reserve(path, maxCredentialsSize)
+	room, err := f.reserve(path, maxCredentialsSize)
 	if err != nil {
 		return fmt.Errorf("write credentials: %w", err)
 	}
@@ -353,7 +362,7 @@ func (f CredentialsFile) Write(ctx context.Context, login Credentials) error {
 		if err != nil {
 			return err
 		}
-		return writeLogin(path, content)
+		return f.writeLogin(path, content)
 	})
 }
 
@@ -401,7 +410,7 @@ func (f CredentialsFile) change(ctx context.Context, do func(*document) ([]byte,
 		if err != nil || content == nil {
 			return err
 		}
-		return writeLogin(path, content)
+		return f.writeLogin(path, content)
 	})
 }
 
@@ -417,20 +426,36 @@ func (f CredentialsFile) readOwn(path string) (*document, error) {
 }
 
 // writeLogin is called with the lock held.
-func writeLogin(path string, content []byte) error {
-	room, err := reserve(path, 0)
+func (f CredentialsFile) writeLogin(path string, content []byte) error {
+	room, err := f.reserve(path, 0)
 	if err != nil {
 		return fmt.Errorf("write credentials: %w", err)
 	}
-	return keep(room, content)
+	return f.keep(room, content)
+}
+
+// reserve makes room for a change of the login at path. A link to a file of this
+// person's stays one.
+func (f CredentialsFile) reserve(path string, size int) (*replacement, error) {
+	room, err := reserve(followed(path), size)
+	if err == nil {
+		f.point("reserved")
+	}
+	return room, err
 }
 
 // keep puts content in the room made for it, and removes what writers that
 // were killed have left beside it. It is called with the lock held.
-func keep(room *replacement, content []byte) error {
-	if err := room.commit(content); err != nil {
+func (f CredentialsFile) keep(room *replacement, content []byte) error {
+	err := room.fill(content)
+	if err == nil {
+		f.point("filled")
+		err = room.commit()
+	}
+	if err != nil {
 		return fmt.Errorf("write credentials: %w", err)
 	}
+	f.point("replaced")
 	_ = removeTemporaries(room.target)
 	return nil
 }

@@ -66,10 +66,10 @@ func (cloud Cloud) OAuth(ctx context.Context) (OAuth, error) {
 		Token         string `json:"token_endpoint"`
 	}
 	if json.Unmarshal(body, &answer) != nil || answer.ClientID == "" || answer.Authorization == "" || answer.Token == "" {
-		return OAuth{}, nonsense()
+		return OAuth{}, cloud.named(nonsense())
 	}
 	if !cloud.mayTrust(answer.Authorization) || !cloud.mayTrust(answer.Token) {
-		return OAuth{}, &CloudError{Reason: "names an address for the login that is not reached by https"}
+		return OAuth{}, cloud.named(&CloudError{Reason: "names an address for the login that is not reached by https"})
 	}
 	return OAuth{cloud, oauth2.Config{
 		ClientID: answer.ClientID,
@@ -113,7 +113,8 @@ func (o OAuth) Exchange(ctx context.Context, code, verifier string) (Tokens, err
 	ctx, cancel := o.calling(ctx)
 	defer cancel()
 	token, err := o.config.Exchange(ctx, code, oauth2.VerifierOption(verifier))
-	return tokensOf(ctx, token, err)
+	tokens, err := tokensOf(ctx, token, err)
+	return tokens, o.cloud.named(err)
 }
 
 // renew turns a refresh token into new tokens. An answer without a refresh
@@ -130,7 +131,8 @@ func (o OAuth) renew(ctx context.Context, refreshToken string) (Tokens, error) {
 	case isInvalidGrant(err):
 		return Tokens{}, ErrLoginEnded
 	}
-	return tokensOf(ctx, token, err)
+	tokens, err := tokensOf(ctx, token, err)
+	return tokens, o.cloud.named(err)
 }
 
 // isInvalidGrant says whether the server calls a code or a refresh token no

@@ -32,9 +32,6 @@ type Session struct {
 	// Waiting is called when another process has been renewing the login for
 	// 2 seconds; nil is allowed.
 	Waiting func()
-	// Point is called with "renewed" when new tokens are known and not yet on
-	// disk, for tests; nil is allowed.
-	Point func(name string)
 }
 
 // Credentials returns the login, renewed before if it had expired.
@@ -82,7 +79,7 @@ func (s Session) renew(ctx context.Context, path string, old Credentials) (Crede
 		return c, err
 	}
 	// Made before the tokens are asked for: from then on they must not be lost.
-	room, err := reserve(path, maxCredentialsSize)
+	room, err := s.File.reserve(path, maxCredentialsSize)
 	if err != nil {
 		return Credentials{}, fmt.Errorf("write credentials: %w", err)
 	}
@@ -90,7 +87,7 @@ func (s Session) renew(ctx context.Context, path string, old Credentials) (Crede
 	if err != nil || content == nil {
 		return renewed, errors.Join(err, room.discard())
 	}
-	if err := keep(room, content); err != nil {
+	if err := s.File.keep(room, content); err != nil {
 		return Credentials{}, err
 	}
 	return renewed, ctx.Err()
@@ -129,15 +126,15 @@ func (s Session) askOnce(ctx context.Context, c Credentials) (Tokens, error) {
 		}
 		return Tokens{}, ErrLoginEnded
 	}
-	oauth, err := Cloud{BaseURL: c.CloudURL(), HTTP: s.HTTP}.OAuth(ctx)
+	oauth, err := c.Cloud(s.HTTP).OAuth(ctx)
 	if errors.Is(err, ErrNoOAuth) {
-		err = &CloudError{Status: http.StatusNotFound, Reason: "does not renew logins"}
+		err = &CloudError{Status: http.StatusNotFound, Reason: "does not renew logins", Server: c.Server()}
 	}
 	if err != nil {
 		return Tokens{}, err
 	}
 	if ctx.Err() != nil {
-		return Tokens{}, unreachable(ctx, ctx.Err())
+		return Tokens{}, c.Cloud(s.HTTP).named(unreachable(ctx, ctx.Err()))
 	}
 	patient, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -164,9 +161,7 @@ func (s Session) merge(path string, c Credentials, tokens Tokens, err error) (Cr
 	if err != nil {
 		return Credentials{}, nil, err
 	}
-	if s.Point != nil {
-		s.Point("renewed")
-	}
+	s.File.point("renewed")
 	// A file that has gone belongs to somebody who has logged out, and stays gone.
 	now, document, err := s.File.read(path)
 	if err != nil {

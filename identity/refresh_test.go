@@ -382,9 +382,9 @@ func TestAnotherProgramThatWasFasterIsNoticed(t *testing.T) {
 	}
 	t.Run("while ours was under way", func(t *testing.T) {
 		w := newWorld(t, 0)
-		w.session.Point = func(string) {
+		w.session.File.Point = atRenewal(func() {
 			put(t, w.session.File.Path, strings.ReplaceAll(contentOf(t, w.session.File.Path), "proj_1", "proj_2"))
-		}
+		})
 		if c, err := w.session.Credentials(t.Context()); err != nil || c.ProjectID != "proj_2" {
 			t.Errorf("got %s, %v; want the project that was chosen meanwhile kept", show(c), err)
 		}
@@ -392,7 +392,7 @@ func TestAnotherProgramThatWasFasterIsNoticed(t *testing.T) {
 	})
 	t.Run("with a logout", func(t *testing.T) {
 		w := newWorld(t, 0)
-		w.session.Point = func(string) { _ = os.Remove(w.session.File.Path) }
+		w.session.File.Point = atRenewal(func() { _ = os.Remove(w.session.File.Path) })
 		if _, err := w.session.Credentials(t.Context()); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("got %v; want fs.ErrNotExist", err)
 		}
@@ -400,7 +400,7 @@ func TestAnotherProgramThatWasFasterIsNoticed(t *testing.T) {
 	})
 	t.Run("with another person's login", func(t *testing.T) {
 		w := newWorld(t, 0)
-		w.session.Point = func(string) { python(t, w, bob.Email, time.Hour) }
+		w.session.File.Point = atRenewal(func() { python(t, w, bob.Email, time.Hour) })
 		if c, err := w.session.Credentials(t.Context()); err != nil || c.Email != bob.Email {
 			t.Errorf("got %s, %v; want the login as it is now", show(c), err)
 		}
@@ -477,5 +477,14 @@ func TestTwentyWithTokensThatHardlyLastRenewOnce(t *testing.T) {
 	}
 	if v := w.cloud.Violations(); len(v) != 0 {
 		t.Error(v)
+	}
+}
+
+// atRenewal does something when new tokens are known and not yet in the file.
+func atRenewal(do func()) func(string) {
+	return func(point string) {
+		if point == "renewed" {
+			do()
+		}
 	}
 }

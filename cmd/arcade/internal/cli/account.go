@@ -32,7 +32,7 @@ func (a *App) session() (identity.Session, error) {
 	file := home.Credentials()
 	file.Context = cmp.Or(a.context, file.Context)
 	return identity.Session{
-		File: file, HTTP: a.httpClient(), Now: a.Track.Now, Point: a.Track.Point,
+		File: file, HTTP: a.httpClient(), Now: a.Track.Now,
 		Waiting: func() { a.tell("Another arcade is renewing the login: waiting for it.") },
 	}, err
 }
@@ -175,7 +175,7 @@ func (a *App) asLogin(login identity.Credentials) (*http.Client, error) {
 // cloudOf returns the Arcade Cloud that issued the credentials, to be asked with them.
 func (a *App) cloudOf(credentials identity.Credentials) (identity.Cloud, error) {
 	client, err := a.asLogin(credentials)
-	return identity.Cloud{BaseURL: credentials.CloudURL(), HTTP: client}, err
+	return credentials.Cloud(client), err
 }
 
 // organisations are those of a login. The answer is kept.
@@ -265,10 +265,11 @@ func (a *App) check(ctx context.Context, limit time.Duration) (identity.Account,
 	}
 }
 
-// warnOfNetwork tells what has kept a call from its server that the command can do without.
+// warnOfNetwork tells once what has kept a call from its server that the command can do without.
 func (a *App) warnOfNetwork(err error) {
-	if line, known := networkLine(err); known {
-		a.warn("Warning: " + line.Sentence())
+	if line, known := networkLine(err); known && line.Sentence() != a.warned {
+		a.warned = line.Sentence()
+		a.warn("Warning: " + a.warned)
 	}
 }
 
@@ -429,10 +430,6 @@ func (a *App) authenticate(ctx context.Context, client *secrets.Client, at engin
 	}
 	used, err := a.Track.Credential()
 	switch {
-	case !used.FromFile && errors.Is(err, identity.ErrNoEngine):
-		return used, failed("ARCADE_URL not usable",
-			"ARCADE_URL is not the address of an Engine: https:// and a host, without a path or a password",
-			"Set it to one such as https://engine.example.com.")
 	case !used.FromFile && used.Login.Present():
 		if at.project != "" && at.org == "" {
 			return used, failed("--project without --org", "a key from ARCADE_API_KEY has no organization", "Give --org, too.")
@@ -611,6 +608,11 @@ func (a *App) keyInForce() (key identity.Credentials, apart bool, err error) {
 	if _, err := a.Track.APIKey(); err != nil && (a.Track.Env("ARCADE_CONTEXT") == "" || a.Track.Env("ARCADE_URL") != "") {
 		return key, false, failed("unusable ARCADE_API_KEY",
 			"the key in ARCADE_API_KEY cannot be used: "+err.Error(), "Correct the variable, or unset it.")
+	}
+	if used, err := a.Track.Credential(); !used.FromFile && errors.Is(err, identity.ErrNoEngine) {
+		return key, false, failed("ARCADE_URL not usable",
+			"ARCADE_URL is not the address of an Engine: https:// and a host, without a path or a password",
+			"Set it to one such as https://engine.example.com.")
 	}
 	key, apart = a.Track.KeyInForce()
 	return key, apart, nil

@@ -290,7 +290,7 @@ func livesOn(login identity.Credentials) string {
 	case login.APIKey != "":
 		return "\nThe API key itself stays valid."
 	case login.Present():
-		return "\nThe session at Arcade Cloud lives on until it ends by itself."
+		return "\nThe session at " + login.Server() + " lives on until it ends by itself."
 	}
 	return ""
 }

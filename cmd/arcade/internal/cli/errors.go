@@ -287,6 +287,9 @@ func networkLine(err error) (advice.Line, bool) {
 	var connection *secrets.ConnectionError
 	var refused *secrets.StatusError
 	var asked *identity.CloudError
+	if errors.As(err, &asked) && asked.Server != "" {
+		cloud.Name = asked.Server
+	}
 	switch {
 	case errors.As(err, &connection):
 		return engine.Of(httpsend.CauseOf(context.Background(), connection.Cause), secrets.Printable(connection.Host)), true

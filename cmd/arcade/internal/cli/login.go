@@ -106,7 +106,7 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 	base := target.CloudURL()
 	asking, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	oauth, err := identity.Cloud{BaseURL: base, HTTP: a.httpClient()}.OAuth(asking)
+	oauth, err := target.Cloud(a.httpClient()).OAuth(asking)
 	switch {
 	case errors.Is(err, identity.ErrNoOAuth):
 		return failed("no login in the browser", bareAddress(base)+" has no login in the browser",
@@ -238,7 +238,7 @@ func (a *App) alreadyLoggedIn(ctx context.Context, cmd *cobra.Command, target id
 	}
 	defer a.tellOfKey()
 	if state == loginUnknown {
-		return true, a.say(line + ", but Arcade Cloud cannot be asked whether that still works. 'arcade logout' logs you out.")
+		return true, a.say(line + ", but " + login.Server() + " cannot be asked whether that still works. 'arcade logout' logs you out.")
 	}
 	return true, a.say(line + ". 'arcade logout' logs you out" + more)
 }
@@ -381,7 +381,7 @@ func (a *App) keepOAuth(ctx context.Context, target identity.Credentials, oauth 
 	login := tokens.Into(target, a.Track.Now())
 	asking, cancel := context.WithTimeout(ctx, loginCheck)
 	defer cancel()
-	cloud := identity.Cloud{BaseURL: target.CloudURL(), HTTP: a.httpClient()}
+	cloud := target.Cloud(a.httpClient())
 	account, err := cloud.WhoAmI(asking, login)
 	var places identity.Places
 	if err == nil {
@@ -394,10 +394,10 @@ func (a *App) keepOAuth(ctx context.Context, target identity.Credentials, oauth 
 	case errors.Is(err, identity.ErrStrongerLogin):
 		return errStrongerLogin
 	case errors.Is(err, identity.ErrNotAuthenticated):
-		return failed("login refused", "Arcade Cloud does not accept the login that it has just made", "Run the command again.")
+		return failed("login refused", target.Server()+" does not accept the login that it has just made", "Run the command again.")
 	case isNoAnswer(err):
 		a.warnOfNetwork(err)
-		a.warn("Warning: Arcade Cloud could not be asked about this login; it is kept unchecked, and without a project. " +
+		a.warn("Warning: " + target.Server() + " could not be asked about this login; it is kept unchecked, and without a project. " +
 			"Run '" + loginAt(target) + "' again later.")
 	case err != nil:
 		return notUnderstood(err)
@@ -477,16 +477,16 @@ func (a *App) keepKey(ctx context.Context, login identity.Credentials) error {
 	var account identity.Account
 	err := error(&identity.CloudError{})
 	if login.CloudURL() != "" {
-		account, err = identity.Cloud{BaseURL: login.CloudURL(), HTTP: a.httpClient()}.WhoAmI(asking, login)
+		account, err = login.Cloud(a.httpClient()).WhoAmI(asking, login)
 	}
 	switch {
 	case ctx.Err() != nil:
 		return errInterrupted
 	case errors.Is(err, identity.ErrNotAuthenticated):
-		return failed("key refused", "Arcade Cloud does not accept this API key", "Check the key and --host.")
+		return failed("key refused", login.Server()+" does not accept this API key", "Check the key and --host.")
 	case isNoAnswer(err):
 		a.warnOfNetwork(err)
-		a.warn("Warning: Arcade Cloud could not be asked about the key; it is kept unchecked.")
+		a.warn("Warning: " + login.Server() + " could not be asked about the key; it is kept unchecked.")
 	case err != nil:
 		return notUnderstood(err)
 	}

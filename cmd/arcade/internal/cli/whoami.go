@@ -81,7 +81,7 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 	if asJSON {
 		err = a.Out.JSON(result)
 	} else {
-		err = a.say(a.whoamiText(result, login, asked, !offline))
+		err = a.say(a.whoamiText(result, login, asked, !offline && !apart))
 	}
 	switch {
 	case err != nil:
@@ -139,7 +139,7 @@ func (a *App) describeKey(ctx context.Context, key identity.Credentials, offline
 	}
 	asking, cancel := context.WithTimeout(ctx, track.CloudTimeout)
 	defer cancel()
-	principal, err := identity.Cloud{BaseURL: key.CloudURL(), HTTP: a.httpClient()}.Principal(asking, key)
+	principal, err := key.Cloud(a.httpClient()).Principal(asking, key)
 	switch {
 	case ctx.Err() != nil:
 		return nil, errInterrupted
@@ -179,7 +179,7 @@ func (a *App) whoamiText(r WhoamiResult, login identity.Credentials, asked, aske
 }
 
 func (a *App) loginInWords(state loginState, login identity.Credentials, asked bool) string {
-	words := map[loginState]string{loginWorks: "works", loginRefused: "is not accepted any more", loginUnknown: notChecked(asked)}[state]
+	words := map[loginState]string{loginWorks: "works", loginRefused: "is not accepted any more", loginUnknown: notChecked(login.Server(), asked)}[state]
 	if present, err := a.loggedIn(); err == nil {
 		login = present
 	}
@@ -197,9 +197,9 @@ func (a *App) loginInWords(state loginState, login identity.Credentials, asked b
 }
 
 // notChecked says why it is not known whether a login works.
-func notChecked(asked bool) string {
+func notChecked(server string, asked bool) string {
 	if asked {
-		return "was not checked, since Arcade Cloud did not answer"
+		return "was not checked, since " + server + " did not answer"
 	}
 	return "was not checked"
 }
@@ -213,7 +213,7 @@ func keyInWords(k keyInForce, asked bool) string {
 		words += "; it belongs to " + *k.PrincipalID
 	}
 	if k.State == loginUnknown {
-		words += "; it " + notChecked(asked)
+		words += "; it " + notChecked("Arcade Cloud", asked)
 	}
 	return words
 }

@@ -43,6 +43,7 @@ type App struct {
 	refused    string         // what to do when the Engine does not accept the login; "" for a key's
 	traced     bool           // --debug: requests are told on stderr
 	showedHelp bool           // so it is not recorded
+	warned     string         // what of the network was warned of last
 	stronger   bool           // Arcade Cloud has asked for a passkey
 	keyOnly    bool           // the command is one about the login, and there was only a key
 	change     identity.Input // what the command did to the identity; nil: nothing

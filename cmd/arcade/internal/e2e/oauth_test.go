@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
@@ -49,6 +53,44 @@ func (m *machine) expire() {
 	}
 	at := time.Now().Add(-time.Hour).Format("2006-01-02T15:04:05.000000")
 	m.writeFile("credentials.yaml", expiry.ReplaceAllString(old, "expires_at: '"+at+"'"))
+}
+
+// loginsIn are the logins of a credentials file by context, and by "" what CLIs without contexts read.
+type loginsIn map[string]map[string]any
+
+// logins returns those of the file. CLIs with contexts read the map, and the others the copy beside it:
+// where there are both, they must agree, or a CLI shows a refresh token that was used.
+func (m *machine) logins() loginsIn {
+	m.Helper()
+	content := m.ReadFile("credentials.yaml")
+	var file struct {
+		Cloud map[string]any `yaml:"cloud"`
+	}
+	if err := yaml.Unmarshal([]byte(content), &file); err != nil {
+		m.Fatalf("the credentials are damaged: %v", err)
+	}
+	found := loginsIn{"": file.Cloud}
+	contexts, mapped := file.Cloud["contexts"].(map[string]any)
+	for name, login := range contexts {
+		found[name] = login.(map[string]any)
+	}
+	active, _ := file.Cloud["active_context"].(string)
+	delete(file.Cloud, "contexts")
+	delete(file.Cloud, "active_context")
+	if mapped && !reflect.DeepEqual(found[active], found[""]) {
+		m.Errorf("the context %q and the copy beside the map differ in\n%s", active, content)
+	}
+	return found
+}
+
+// active is the name of the context that the copy beside the map is of, "" without a map.
+func (l loginsIn) active() string {
+	for name, login := range l {
+		if name != "" && reflect.DeepEqual(login, l[""]) {
+			return name
+		}
+	}
+	return ""
 }
 
 // writeFile writes a file in Arcade's directory.
@@ -202,21 +244,42 @@ func TestTheProjectIsNamedUnlessItIsTheDefaultOne(t *testing.T) {
 
 func TestOneOfManyProcessesRenewsAndAllSucceed(t *testing.T) {
 	t.Parallel()
-	m, cloud := loggedIn(t)
-	m.expire()
-	cloud.Delay(identitytest.TokenPath, 300*time.Millisecond)
-	renewals := cloud.Count(identitytest.TokenPath)
-	var wg sync.WaitGroup
-	for range 20 {
-		wg.Go(func() {
-			if r := m.Run("project", "list"); r.Code != 0 {
-				t.Errorf("project list: exit code %d\n%s", r.Code, r.Stderr)
+	for name, logIn := range map[string]func(*testing.T) (*machine, *identitytest.Cloud){
+		"a file without contexts": loggedIn,
+		"a file with contexts": func(t *testing.T) (*machine, *identitytest.Cloud) {
+			m, _, onprem := both(t)
+			return m, onprem
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, cloud := logIn(t)
+			m.expire()
+			cloud.Delay(identitytest.TokenPath, 300*time.Millisecond)
+			before, old, renewals := m.logins(), m.ReadFile("credentials.yaml"), cloud.Count(identitytest.TokenPath)
+			var wg sync.WaitGroup
+			for range 20 {
+				wg.Go(func() {
+					if r := m.Run("project", "list"); r.Code != 0 {
+						t.Errorf("project list: exit code %d\n%s", r.Code, r.Stderr)
+					}
+				})
+			}
+			wg.Wait()
+			if n := cloud.Count(identitytest.TokenPath) - renewals; n != 1 {
+				t.Errorf("%d renewals, want exactly one: a second use of a refresh token ends the login", n)
+			}
+			if m.ReadFile("credentials.yaml") == old {
+				t.Error("the file has the old tokens")
+			}
+			after := m.logins()
+			delete(before, after.active())
+			for other, login := range before {
+				if !reflect.DeepEqual(after[other], login) && other != "" {
+					t.Errorf("the context %s became %v; want what it was, %v: its login was not used", other, after[other], login)
+				}
 			}
 		})
-	}
-	wg.Wait()
-	if n := cloud.Count(identitytest.TokenPath) - renewals; n != 1 {
-		t.Errorf("%d renewals, want exactly one: a second use of a refresh token ends the login", n)
 	}
 }
 
@@ -308,6 +371,61 @@ func TestAFlusherNeverRenewsAndNeverAsksWithADeadToken(t *testing.T) {
 	if cloud.Count(identitytest.TokenPath) != tokens || cloud.Count(identitytest.WhoAmIPath) != whoami {
 		t.Errorf("%d renewals and %d questions by flushers, want none", cloud.Count(identitytest.TokenPath)-tokens, cloud.Count(identitytest.WhoAmIPath)-whoami)
 	}
+}
+
+// The file is what it was, or says all of the change in both copies, wherever the process dies.
+func TestAWriteThatIsKilledLeavesOneOfTheTwoStates(t *testing.T) {
+	t.Parallel()
+	for name, write := range map[string]struct {
+		args   func(onprem *identitytest.Cloud) []string
+		before func(*machine)
+	}{
+		"a login":              {args: func(c *identitytest.Cloud) []string { return []string{"login", "--url", c.URL, "--context", "third"} }},
+		"a renewal":            {args: words("whoami"), before: (*machine).expire},
+		"another organization": {args: words("org", "set", "org_2")},
+		"another project":      {args: words("project", "set", "proj_2")},
+		"another context":      {args: words("context", "set", "default")},
+		"a logout":             {args: words("logout")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, point := range []string{"reserved", "filled", "replaced"} {
+				m, _, onprem := both(t)
+				onprem.Set(func(b *identitytest.Behaviour) { b.ForgiveReuse = true })
+				if write.before != nil {
+					write.before(m)
+				}
+				before := m.ReadFile("credentials.yaml")
+				cmd := m.Command(write.args(onprem)...)
+				cmd.Env = append(cmd.Env, testbed.TestKillAt+"="+lastOf(name, point))
+				if r := m.Finish(cmd); r.Code == 0 {
+					t.Fatalf("at %q the process was not killed: %+v", point, r)
+				}
+				m.logins()
+				if changed := m.ReadFile("credentials.yaml") != before; changed != (point == "replaced") {
+					t.Errorf("killed at %q: the file was changed: %v; want the old one until the new one is whole and in its place", point, changed)
+				}
+				m.Must("whoami")
+				m.Must("context", "set", "default") // under the lock, which died with its process
+				m.logins()
+				if left, _ := filepath.Glob(m.Path(".credentials.yaml.*")); len(left) > 0 {
+					t.Errorf("killed at %q: the next write leaves %v", point, left)
+				}
+			}
+		})
+	}
+}
+
+func words(args ...string) func(*identitytest.Cloud) []string {
+	return func(*identitytest.Cloud) []string { return args }
+}
+
+// lastOf is the point of the write itself: a login makes room once before it asks.
+func lastOf(write, point string) string {
+	if write == "a login" && point == "reserved" {
+		return "reserved#2"
+	}
+	return point
 }
 
 func TestPythonFingersFindTheirWay(t *testing.T) {

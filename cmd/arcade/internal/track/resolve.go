@@ -34,7 +34,7 @@ func (r resolver) resolve(ctx context.Context, box *outbox.Outbox, names []strin
 		if !wanted {
 			continue
 		}
-		cloud := identity.Cloud{BaseURL: c.CloudURL(), HTTP: &http.Client{Transport: r.t.ToArcade()}}
+		cloud := c.Cloud(&http.Client{Transport: r.t.ToArcade()})
 		principal, err := cloud.Principal(asking, c)
 		switch {
 		case err == nil:

@@ -91,7 +91,9 @@ func (t *Tracker) Home() (Home, error) {
 	}
 	abs, err := filepath.Abs(base)
 	home := Home{dir: filepath.Join(abs, ".arcade")}
-	home.credentials = identity.CredentialsFile{Path: filepath.Join(home.dir, "credentials.yaml"), Context: t.Env("ARCADE_CONTEXT")}
+	home.credentials = identity.CredentialsFile{
+		Path: filepath.Join(home.dir, "credentials.yaml"), Context: t.Env("ARCADE_CONTEXT"), Point: t.Point,
+	}
 	if work == "" || err != nil {
 		return home, err
 	}
