@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -31,20 +32,23 @@ func TestALoginFileIsBelievedWhenItIsMineAlone(t *testing.T) {
 }
 
 func TestAFileThatPythonIsWritingIsReadableForAMoment(t *testing.T) {
-	f := credentialsAt(t, "")
-	if err := os.WriteFile(f.Path, []byte(oauthFile), 0o644); err != nil { // written, not yet chmod-ed
-		t.Fatal(err)
-	}
-	if err := os.Chmod(f.Path, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		time.Sleep(2 * lockPause)
-		_ = os.Chmod(f.Path, 0o600)
-	}()
-	if got, err := f.Read(); err != nil || !got.Present() {
-		t.Errorf("got %s, %v; want the login, its mode is on the way", show(got), err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		f := credentialsAt(t, "")
+		if err := os.WriteFile(f.Path, []byte(oauthFile), 0o644); err != nil { // written, not yet chmod-ed
+			t.Fatal(err)
+		}
+		if err := os.Chmod(f.Path, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		touch(t, f.Path)
+		go func() {
+			time.Sleep(2 * lockPause)
+			_ = os.Chmod(f.Path, 0o600)
+		}()
+		if got, err := f.Read(); err != nil || !got.Present() {
+			t.Errorf("got %s, %v; want the login, its mode is on the way", show(got), err)
+		}
+	})
 }
 
 func TestALoginIntoAFileThatOthersCouldReadMakesItPrivate(t *testing.T) {

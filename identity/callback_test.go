@@ -473,7 +473,8 @@ func TestTheAddressBarKeepsNoSecret(t *testing.T) {
 }
 
 func TestTheBrowserIsToldWhenTheLoginIsKept(t *testing.T) {
-	c := listen(t, 50*time.Millisecond)
+	const patience = 500 * time.Millisecond // enough for a request on a busy machine
+	c := listen(t, patience)
 	wait, pages := waitFor(t, c), make(chan string, 1)
 	go func() {
 		_, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("code_1"))
@@ -485,7 +486,7 @@ func TestTheBrowserIsToldWhenTheLoginIsKept(t *testing.T) {
 	select {
 	case page := <-pages:
 		t.Fatalf("the page %q came before the login was over", page)
-	case <-time.After(150 * time.Millisecond): // three times what a slow client gets
+	case <-time.After(2 * patience): // twice what a slow client gets
 	}
 	c.Finish("The disk is <full>.")
 	if page := <-pages; !strings.Contains(page, "The disk is &lt;full&gt;.") || strings.Contains(page, "logged in") {
@@ -507,11 +508,14 @@ func TestABrowserThatHasGoneIsNotWaitedForLong(t *testing.T) {
 }
 
 func TestABrowserThatNeverCameIsNotWaitedFor(t *testing.T) {
-	start := time.Now()
-	listen(t, callbackPatience).Finish("interrupted")
-	if took := time.Since(start); took >= pagePatience {
-		t.Errorf("an interrupt took %v", took)
+	for range 10 { // the machine may be busy once, and a wait would be there each time
+		start := time.Now()
+		listen(t, callbackPatience).Finish("interrupted")
+		if time.Since(start) < pagePatience {
+			return
+		}
 	}
+	t.Errorf("an interrupt always took %v or more", pagePatience)
 }
 
 func TestBeforeTheCallbackThereIsNoOtherPage(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -207,33 +208,41 @@ func TestThePythonCLIsOtherPlaceIsUsedWhileOursIsMissing(t *testing.T) {
 }
 
 func TestAFileThatIsJustBeingWrittenIsReadAgain(t *testing.T) {
-	f := credentialsAt(t, "cloud:\n  auth:\n    access_token: tok_SENT") // as far as Python has come
-	whole := make(chan struct{})
-	go func() {
-		defer close(whole)
-		time.Sleep(2 * lockPause)
-		_ = os.WriteFile(f.Path, []byte(strings.TrimLeft(oauthFile, "\n")), 0o600)
-	}()
-	got, err := f.Read()
-	if err != nil || got.AccessToken != "tok_SENTINEL" || got.RefreshToken != "ref_SENTINEL" {
-		t.Errorf("got %s, %v; want the whole file", show(got), err)
+	synctest.Test(t, func(t *testing.T) {
+		f := credentialsAt(t, "cloud:\n  auth:\n    access_token: tok_SENT") // as far as Python has come
+		touch(t, f.Path)
+		go func() {
+			time.Sleep(2*lockPause + time.Millisecond) // between two looks
+			_ = os.WriteFile(f.Path, []byte(strings.TrimLeft(oauthFile, "\n")), 0o600)
+		}()
+		got, err := f.Read()
+		if err != nil || got.AccessToken != "tok_SENTINEL" || got.RefreshToken != "ref_SENTINEL" {
+			t.Errorf("got %s, %v; want the whole file", show(got), err)
+		}
+	})
+}
+
+// touch gives a file the time of the test's own clock.
+func touch(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Chtimes(path, time.Now(), time.Now()); err != nil {
+		t.Fatal(err)
 	}
-	<-whole
 }
 
 func TestAFileThatHasLongBeenHalfIsNotWaitedFor(t *testing.T) {
-	f := credentialsAt(t, "cloud: {")
-	old := time.Now().Add(-time.Hour)
-	if err := os.Chtimes(f.Path, old, old); err != nil {
-		t.Fatal(err)
-	}
-	start := time.Now()
-	if _, err := f.Read(); !errors.Is(err, ErrCredentialsInvalid) || errors.Is(err, ErrCredentialsNewer) {
-		t.Errorf("got %v; want ErrCredentialsInvalid", err)
-	}
-	if took := time.Since(start); took > tornPatience {
-		t.Errorf("each command would wait %v for a file that nobody writes", took)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		f := credentialsAt(t, "cloud: {")
+		touch(t, f.Path)
+		time.Sleep(time.Hour)
+		start := time.Now()
+		if _, err := f.Read(); !errors.Is(err, ErrCredentialsInvalid) || errors.Is(err, ErrCredentialsNewer) {
+			t.Errorf("got %v; want ErrCredentialsInvalid", err)
+		}
+		if took := time.Since(start); took > 0 {
+			t.Errorf("each command would wait %v for a file that nobody writes", took)
+		}
+	})
 }
 
 func TestAnUnknownShapeIsNewerAndStays(t *testing.T) {

@@ -252,6 +252,7 @@ func (d *delivery) sitOut(ctx context.Context, early *Delay) bool {
 // left of the process's life is too short for another request.
 func (d *delivery) linger(ctx context.Context) (more bool) {
 	d.unblock()
+	seen := d.outbox.store.Stamp()
 	d.outbox.cfg.Point("lingering")
 	now := time.Now()
 	if d.lingerUntil.IsZero() {
@@ -263,7 +264,6 @@ func (d *delivery) linger(ctx context.Context) (more bool) {
 	}
 	pause := time.NewTicker(lingerPause)
 	defer pause.Stop()
-	seen := d.outbox.store.Stamp()
 	for time.Now().Before(until) && hasTime(ctx) {
 		select {
 		case <-pause.C:

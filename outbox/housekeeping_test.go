@@ -159,11 +159,15 @@ func TestHousekeepingDoesNotWaitForSomebodyWhoReads(t *testing.T) {
 		if _, err := tx.Counts(context.Background()); err != nil { // from here on it reads
 			return err
 		}
-		start := time.Now()
-		b.mustFlush()
-		if took := time.Since(start); took > 2*time.Second {
-			t.Errorf("the run took %s, want it not to wait for the reader", took)
+		for range 5 { // the machine may be busy once, and a wait would be there each time
+			start := time.Now()
+			b.mustFlush()
+			if time.Since(start) < 2*time.Second {
+				return nil
+			}
+			b.addEvents(1)
 		}
+		t.Error("the run always took 2 s or more, want it not to wait for the reader")
 		return nil
 	})
 	if err != nil {

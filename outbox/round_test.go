@@ -231,9 +231,8 @@ func TestAFlusherWhoseTimeATimeoutTookLeavesTheHalfToTheNextOne(t *testing.T) {
 	s := &scripted{}
 	s.answer = b.stalls(100, 8*time.Second)
 	for run, want := range [][]int{{300}, {300, 150}, {300, 150, 75, 75, 75, 75}} {
-		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // less than a server must have had
+		ctx := newEnding(t, 4*time.Second) // less than a server must have had
 		_, err := b.open(through(s)).Deliver(ctx, 0, nil)
-		cancel()
 		if !slices.Equal(s.sizes(), want) {
 			t.Errorf("after run %d: requests of %v messages, want %v", run+1, s.sizes(), want)
 		}
@@ -248,10 +247,9 @@ func TestAFlusherWhoseTimeATimeoutTookLeavesTheHalfToTheNextOne(t *testing.T) {
 func TestAPersonIsToldThatTheTimeWasUpAndTheHalfGoesNext(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(300)
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
+	ctx := newEnding(t, 0)
 	s := &scripted{answer: func(outbox.Request) outbox.Answer {
-		<-ctx.Done()
+		ctx.end()
 		b.clock.Advance(8 * time.Second)
 		return fewer(outbox.CodeTimeout)
 	}}
@@ -414,19 +412,20 @@ func wantNamed(t *testing.T, b *bench, err error) {
 
 func TestTimeThatIsUpIsNotASilentServer(t *testing.T) {
 	for name, test := range map[string]struct {
-		end  func(cancel context.CancelFunc)
+		end  func(time *ending, cancel context.CancelFunc)
 		code string
 	}{
-		"the time of the run is over": {func(context.CancelFunc) {}, outbox.CodeTimeUp},
-		"somebody ends the process":   {func(cancel context.CancelFunc) { cancel() }, outbox.CodeInterrupted},
+		"the time of the run is over": {func(time *ending, _ context.CancelFunc) { time.end() }, outbox.CodeTimeUp},
+		"somebody ends the process":   {func(_ *ending, cancel context.CancelFunc) { cancel() }, outbox.CodeInterrupted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.addEvents(1)
-			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			time := newEnding(t, 0)
+			ctx, cancel := context.WithCancel(time)
 			defer cancel()
 			s := &scripted{answer: func(outbox.Request) outbox.Answer {
-				test.end(cancel)
+				test.end(time, cancel)
 				<-ctx.Done()
 				return fewer(outbox.CodeTimeout)
 			}}

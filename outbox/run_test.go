@@ -123,3 +123,29 @@ func TestRecordWithinRecordIsAnErrorAtOnce(t *testing.T) {
 	}
 	b.addEvents(1) // and nothing is left locked
 }
+
+// ending is a context whose time is up when the test says so, not when a busy machine comes round to it.
+type ending struct {
+	context.Context
+	left time.Duration // until the deadline that it gives; 0: none
+	over chan struct{}
+}
+
+func newEnding(t *testing.T, left time.Duration) *ending {
+	return &ending{t.Context(), left, make(chan struct{})}
+}
+
+func (e *ending) end() { close(e.over) }
+
+func (e *ending) Deadline() (time.Time, bool) { return time.Now().Add(e.left), e.left > 0 }
+
+func (e *ending) Done() <-chan struct{} { return e.over }
+
+func (e *ending) Err() error {
+	select {
+	case <-e.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}

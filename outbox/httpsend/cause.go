@@ -90,7 +90,15 @@ func viaProxy(err error) bool {
 }
 
 // proxyRefusal is the answer of a proxy that does not connect, an HTTP status.
-type proxyRefusal struct{ status int }
+type proxyRefusal struct {
+	status int
+	header http.Header
+}
+
+// asksToWait tells whether the proxy is a server's doorkeeper, whose Retry-After counts as the server's does.
+func (r *proxyRefusal) asksToWait() bool {
+	return r.status == http.StatusTooManyRequests || r.status == http.StatusServiceUnavailable && r.header.Get("Retry-After") != ""
+}
 
 func (r *proxyRefusal) Error() string { return r.cause().Reason }
 
@@ -107,5 +115,5 @@ func refusalOf(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Resp
 	if answer.StatusCode == http.StatusOK {
 		return nil
 	}
-	return &proxyRefusal{answer.StatusCode}
+	return &proxyRefusal{answer.StatusCode, answer.Header}
 }

@@ -45,6 +45,9 @@ func Transport(given http.RoundTripper) http.RoundTripper {
 	transport := standard.Clone()
 	transport.MaxResponseHeaderBytes = headerLimit
 	transport.OnProxyConnectResponse = refusalOf
+	if transport.DialContext != nil {
+		transport.DialContext = dialer(transport.DialContext).dialEither
+	}
 	return transport
 }
 
@@ -139,6 +142,9 @@ func (c *Client) post(ctx context.Context, body []byte) (a Answer, none *outbox.
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Content-Encoding", "gzip")
 	response, err := c.Transport.RoundTrip(request)
+	if refusal, ok := errors.AsType[*proxyRefusal](err); ok && refusal.asksToWait() {
+		return Answer{Status: refusal.status, Header: refusal.header}, nil, false
+	}
 	if err != nil {
 		return a, failed(err), reused.Load() && !heard.Load() && ctx.Err() == nil && !timedOut(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -170,6 +171,23 @@ func TestAProxysTroubleIsToldFromTheServers(t *testing.T) {
 	}
 }
 
+// expiring is a context whose time is up when over is closed, at the server's word and not at a clock's.
+type expiring struct {
+	context.Context
+	over chan struct{}
+}
+
+func (e expiring) Done() <-chan struct{} { return e.over }
+
+func (e expiring) Err() error {
+	select {
+	case <-e.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 func TestTheEndOfTheTimeEndsEveryWait(t *testing.T) {
 	for name, partly := range map[string]string{
 		"before the answer":    "",
@@ -178,15 +196,19 @@ func TestTheEndOfTheTimeEndsEveryWait(t *testing.T) {
 		"after the last batch": "",
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := client(serve(t, func(c net.Conn) { request(c); io.WriteString(c, partly) }))
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-			defer cancel()
+			ctx := expiring{t.Context(), make(chan struct{})}
+			var once sync.Once
+			c := client(serve(t, func(c net.Conn) {
+				request(c)
+				io.WriteString(c, partly)
+				once.Do(func() { close(ctx.over) })
+			}))
 			if v := c.Send(ctx, nil); v.Outcome != outbox.Fewer || v.Code != outbox.CodeTimeout {
 				t.Errorf("the verdict is %+v, want fewer and %s: a smaller request may be answered in time", v, outbox.CodeTimeout)
 			}
-			ctx, cancel = context.WithCancel(t.Context())
+			interrupted, cancel := context.WithCancel(t.Context())
 			cancel()
-			if v := c.Send(ctx, nil); v.Outcome != outbox.Later || v.Code != outbox.CodeInterrupted {
+			if v := c.Send(interrupted, nil); v.Outcome != outbox.Later || v.Code != outbox.CodeInterrupted {
 				t.Errorf("after Ctrl-C the verdict is %+v, want %s: it says nothing about the server", v, outbox.CodeInterrupted)
 			}
 		})

@@ -129,7 +129,7 @@ func TestASelfHostedContextKeepsToItself(t *testing.T) {
 	m.With("ARCADE_API_KEY=" + testbed.EngineKey).Run("whoami")
 	m.Must("logout")
 	m.Must("usage", "flush")
-	events := m.AwaitEvents(8, 10*time.Second)
+	events := m.AwaitEvents(8, time.Minute)
 	for _, e := range events {
 		if e.DistinctID != events[0].DistinctID || strings.HasPrefix(e.DistinctID, "principal") {
 			t.Errorf("%s is %s's; want all of them as the same anon id", e.Event, e.DistinctID)

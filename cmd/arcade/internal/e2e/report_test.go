@@ -20,7 +20,7 @@ func used(t *testing.T) *machine {
 	m.Must("succeed")
 	m.Cloud.Meet("ada")
 	m.Login()
-	m.AwaitEvents(2, 10*time.Second)
+	m.AwaitEvents(2, time.Minute)
 	m.AwaitNoFlusher()
 	m.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
 	m.Run("fail")

@@ -176,7 +176,7 @@ func (s *machine) posthogCommand(ts *testscript.TestScript, args []string) error
 		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		return s.Posthog.AwaitEvents(ctx, n)
 	case "events":

@@ -35,7 +35,7 @@ func TestASignalLeavesItsEventBesideALockThatIsHeld(t *testing.T) {
 		began := time.Now()
 		cmd.Process.Signal(os.Interrupt)
 		cmd.Wait()
-		if took := time.Since(began); took > 2*time.Second { // the lock is waited for for 5 s otherwise
+		if took := time.Since(began); took > 4*time.Second { // the lock is waited for for 5 s otherwise
 			t.Errorf("%s ends %s after Ctrl-C, want at once", args, took)
 		}
 	}
@@ -67,7 +67,7 @@ func TestASignalEndsACommandThatNobodyReads(t *testing.T) {
 		return n == 0 && err == nil
 	})
 	cmd.Process.Signal(syscall.SIGTERM)
-	patience := time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() })
+	patience := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
 	cmd.Wait()
 	patience.Stop()
 	if code := cmd.ProcessState.ExitCode(); code != 143 {

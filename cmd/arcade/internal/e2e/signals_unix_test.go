@@ -41,7 +41,7 @@ func TestEverySignalEndsACommandWithItsCodeAndItsEvent(t *testing.T) {
 			if code := cmd.ProcessState.ExitCode(); code != want.code {
 				t.Errorf("the exit code is %d, want %d", code, want.code)
 			}
-			if got := m.AwaitEvents(1, 10*time.Second)[0].Properties()["error_message"]; got != want.words {
+			if got := m.AwaitEvents(1, time.Minute)[0].Properties()["error_message"]; got != want.words {
 				t.Errorf("the event says %v, want %s", got, want.words)
 			}
 		})
@@ -109,7 +109,7 @@ func TestFollowingEndsWithItsReader(t *testing.T) {
 	writer.Close()
 	reader.Read(make([]byte, 1))
 	reader.Close()
-	time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() })
+	time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
 	cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 141 {
 		t.Errorf("it ends with %d, want 141 (-1: it went on, and had to be killed)", code)

@@ -37,7 +37,7 @@ func TestAFlusherFindsWhatItsCommandFound(t *testing.T) {
 				t.Fatal(err)
 			}
 			m.with(given(m)...).Must("succeed")
-			m.AwaitEvents(1, 15*time.Second)
+			m.AwaitEvents(1, time.Minute)
 			m.AwaitNoFlusher()
 			m.NoViolations()
 		})
@@ -70,7 +70,7 @@ func TestRootLeavesTheOwnersFilesInAUsersHome(t *testing.T) {
 	g.Cloud.Meet("ada")
 	asRoot("succeed")
 	asRoot(g.loginArgs()...)
-	g.AwaitEvents(3, 15*time.Second)
+	g.AwaitEvents(3, time.Minute)
 	g.Eventually("the flushers are gone", func() bool { return len(g.children()) == 0 })
 	asRoot("succeed")
 	g.isOwnersAll()
@@ -111,7 +111,7 @@ func TestAFlusherIsStartedWithoutProc(t *testing.T) {
 	if r.Code != 0 {
 		t.Fatalf("%+v", r)
 	}
-	i.AwaitEvents(1, 15*time.Second)
+	i.AwaitEvents(1, time.Minute)
 }
 
 // How many descriptors a process inherits is not ours to choose, so all limits are tried, up to one that is high enough.
@@ -133,7 +133,7 @@ func TestWithTooFewDescriptorsACommandIsAsWithoutTrackingAndWhatIsMissedIsCounte
 	if recorded != 2 || missed == 0 {
 		t.Fatalf("%d events are recorded and %d missed up to a limit of %d; want one, and some missed", recorded-1, missed, mostLimits)
 	}
-	i.AwaitEvents(2, 15*time.Second) // where it is recorded it is delivered, too
+	i.AwaitEvents(2, time.Minute) // where it is recorded it is delivered, too
 }
 
 func TestStatusSaysThatTooFewDescriptorsAreLeft(t *testing.T) {

@@ -216,7 +216,7 @@ func (m *machine) awaitRequest(pause *outboxtest.Pause) {
 	m.Helper()
 	select {
 	case <-pause.Reached():
-	case <-time.After(15 * time.Second):
+	case <-time.After(time.Minute):
 		m.Fatal("no flusher has come to PostHog")
 	}
 }

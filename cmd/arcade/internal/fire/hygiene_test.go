@@ -192,7 +192,7 @@ func TestTortureTheFlusherInheritsNothing(t *testing.T) {
 		}
 	})
 	pause.Release()
-	i.AwaitEvents(1, 15*time.Second)
+	i.AwaitEvents(1, time.Minute)
 }
 
 // isOrdinary tells the variables that say where a user's files are, and how a program speaks.

@@ -149,14 +149,14 @@ func TestTortureAnOutboxThatCannotBeWrittenCostsNoCommand(t *testing.T) {
 			want := 1
 			if test.recorded {
 				want += 2
-				g.AwaitEvents(want, 15*time.Second) // delivered, too
+				g.AwaitEvents(want, time.Minute) // delivered, too
 			}
 			g.Eventually("the flushers are gone", func() bool { return len(g.children()) == 0 })
 			if err := test.undo(g); err != nil {
 				t.Fatal(err)
 			}
 			g.unnoticed(succeeding)
-			g.AwaitEvents(want+1, 15*time.Second)
+			g.AwaitEvents(want+1, time.Minute)
 			g.Eventually("the flushers are gone", func() bool { return len(g.children()) == 0 })
 			g.soundAs(anonID)
 			g.NoViolations()

@@ -26,7 +26,7 @@ const basicAdaSesame = "Basic YWRhOnNlc2FtZQ=="
 func (m *machine) delivers(n int, env ...string) {
 	m.Helper()
 	m.with(env...).Must("succeed")
-	m.AwaitEvents(n, 15*time.Second)
+	m.AwaitEvents(n, time.Minute)
 	m.AwaitNoFlusher()
 	m.arrived(n)
 }

@@ -29,7 +29,7 @@ func TestARecordedCommandSyncsOnceAndOpensNoSocket(t *testing.T) {
 		},
 		"after a flusher has delivered and truncated the WAL": func(m *machine) {
 			m.Must("succeed")
-			m.AwaitEvents(1, 15*time.Second)
+			m.AwaitEvents(1, time.Minute)
 			m.AwaitNoFlusher()
 			m.Env = append(m.Env, withoutFlusher)
 		},

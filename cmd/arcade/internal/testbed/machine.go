@@ -219,10 +219,10 @@ func (m *Machine) endFlushers() {
 	})
 }
 
-// Eventually waits for a condition, for longer than a flusher lives.
+// Eventually waits for a condition, for longer than a flusher lives on the busiest machine.
 func (m *Machine) Eventually(what string, condition func() bool) {
 	m.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			m.Errorf("it did not come true that %s", what)
 			return

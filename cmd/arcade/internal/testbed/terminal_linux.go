@@ -85,8 +85,8 @@ func (s *Session) Write(b []byte) (int, error) {
 	return s.screen.Write(b)
 }
 
-// output is everything that was written to the terminal so far.
-func (s *Session) output() string {
+// Output is everything that was written to the terminal so far.
+func (s *Session) Output() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return strings.ReplaceAll(s.screen.String(), "\r\n", "\n")
@@ -95,7 +95,7 @@ func (s *Session) output() string {
 // Await waits until the terminal has got a text.
 func (s *Session) Await(text string) {
 	s.Helper()
-	s.await(text, func() bool { return strings.Contains(s.output(), text) })
+	s.await(text, func() bool { return strings.Contains(s.Output(), text) })
 }
 
 // AwaitEcho waits until the terminal shows what is typed, or no longer does.
@@ -108,7 +108,7 @@ func (s *Session) await(what string, condition func() bool) {
 	s.Helper()
 	for deadline := time.Now().Add(15 * time.Second); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.Fatalf("the terminal shows %q, want %q", s.output(), what)
+			s.Fatalf("the terminal shows %q, want %q", s.Output(), what)
 		}
 	}
 }
@@ -152,7 +152,7 @@ func (s *Session) End() (code int, output string) {
 	}
 	s.Tty.Close()
 	<-s.read // the kernel ends the master's stream with an error once nobody holds the tty
-	return s.Cmd.ProcessState.ExitCode(), s.output()
+	return s.Cmd.ProcessState.ExitCode(), s.Output()
 }
 
 // Roomy is the size of a small disk that is as good as endless, in bytes.
