@@ -64,15 +64,3 @@ func TestForgetReachesTheIDOfThePythonCLI(t *testing.T) {
 		t.Errorf("the id is %q; want a new one", found)
 	}
 }
-
-func TestForgetAsksAndNeedsYesWhereNobodyCanBeAsked(t *testing.T) {
-	m := newMachine(t)
-	m.Must("succeed")
-	before := m.Inspect().Identity.AnonID
-	if r := m.Run("usage", "forget"); r.Code != 2 || !strings.Contains(r.Stderr, "--yes") {
-		t.Errorf("it ends with %d and says %q; want wrong usage and --yes", r.Code, r.Stderr)
-	}
-	if m.Inspect().Identity.AnonID != before {
-		t.Error("nobody said yes, and the id is forgotten")
-	}
-}
