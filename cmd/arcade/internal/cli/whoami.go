@@ -81,7 +81,7 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 	if asJSON {
 		err = a.Out.JSON(result)
 	} else {
-		err = a.say(a.whoamiText(result, login, asked, !offline && !apart))
+		err = a.print(a.whoamiText(result, login, asked, !offline && !apart))
 	}
 	switch {
 	case err != nil:
