@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -51,7 +52,8 @@ func run(ctx context.Context, command string) error {
 		fmt.Printf("Hello, %s!\n", command)
 		// Nothing that happens to the event is the user's trouble, so its error is left alone.
 		box.Record(ctx, func(tx *outbox.Tx) error {
-			return tx.Add(ctx, outbox.Message{Event: "greeted", AnonID: "everybody"})
+			id, err := tx.InstallID(ctx)
+			return errors.Join(err, tx.Add(ctx, outbox.Message{Event: "greeted", AnonID: id}))
 		})
 	}
 	return err
