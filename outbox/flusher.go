@@ -64,7 +64,7 @@ func deliverDetached(config func() (Config, error)) error {
 	defer stop()
 	ctx, cancel := context.WithTimeout(told, flusherWork)
 	defer cancel()
-	defer o.store.Leave() // a last close would delete the WAL, and the next command pay for a new one
+	defer o.store.Sync() // a last close would delete the WAL, and the next command pay for a new one
 	d := &delivery{
 		outbox: o, lockWait: lockPatience, patience: flusherPatience,
 		lingers: os.Getenv(aloneVariable) == "", unblock: func() { os.Stdout.Close() },
@@ -92,7 +92,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 	var seen [4]int64
 	var next time.Time // of a delivery that was put off
 	for {
-		if stamp := own.store.Stamp(); stamp != seen || !next.IsZero() && !own.cfg.Now().Before(next) {
+		if stamp := own.store.Fingerprint(); stamp != seen || !next.IsZero() && !own.cfg.Now().Before(next) {
 			d := &delivery{outbox: own, lockWait: lockPatience, unblock: func() {}}
 			err := own.log(d.run(ctx))
 			seen, next = stamp, own.retryAt(ctx, err) // what came after the stamp makes the next one differ
@@ -252,7 +252,7 @@ func (d *delivery) sitOut(ctx context.Context, early *Delay) bool {
 // left of the process's life is too short for another request.
 func (d *delivery) linger(ctx context.Context) (more bool) {
 	d.unblock()
-	seen := d.outbox.store.Stamp()
+	seen := d.outbox.store.Fingerprint()
 	d.outbox.cfg.Point("lingering")
 	now := time.Now()
 	if d.lingerUntil.IsZero() {
@@ -273,7 +273,7 @@ func (d *delivery) linger(ctx context.Context) (more bool) {
 		if d.outbox.isOff() {
 			return false
 		}
-		stamp := d.outbox.store.Stamp()
+		stamp := d.outbox.store.Fingerprint()
 		if stamp == seen {
 			continue
 		}

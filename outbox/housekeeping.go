@@ -25,7 +25,7 @@ const (
 func (d *delivery) housekeep(ctx context.Context) error {
 	steady := d.steady()
 	aging := steady < 0 || steady >= steadyClock
-	if !aging && d.outbox.store.WALSize() <= shortWAL && !d.outbox.store.IsTight() {
+	if !aging && d.outbox.store.WALSize() <= shortWAL && !d.outbox.store.IsAlmostFull() {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx) // it is local and bounded
@@ -39,7 +39,7 @@ func (d *delivery) housekeep(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := d.outbox.store.Shrink(ctx, pagesAtOnce, 0); err != nil {
+		if err := d.outbox.store.Shrink(ctx, pagesAtOnce); err != nil {
 			return err
 		}
 		return d.outbox.Update(ctx, func(tx *Tx) error { return d.noteHousekeeping(ctx, tx, aging) })

@@ -42,7 +42,7 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 	if o.isOff() {
 		return r, ErrOff
 	}
-	if err := o.store.Spare(ctx); err != nil {
+	if err := o.store.EnsureRoom(ctx); err != nil {
 		err = errors.Join(err, o.startForRoom(ctx))
 		o.note(notRecorded, err)
 		return r, err
@@ -88,12 +88,12 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 // held message one is started even beside the one at work, because only it has the message's secrets.
 func (o *Outbox) finish(ctx context.Context, tx *Tx, due bool, r *Recorded) {
 	if !due || !tx.addedHeld && !detach.TakesAlong() && o.Flushing() {
-		r.Trouble = errors.Join(r.Trouble, o.store.Leave())
+		r.Trouble = errors.Join(r.Trouble, o.store.Sync())
 		return
 	}
 	o.cfg.Point("before-spawn")
 	synced := make(chan error, 1)
-	go func() { synced <- o.store.Leave() }()
+	go func() { synced <- o.store.Sync() }()
 	wait, err := o.startFlusher(tx.addedHeld)
 	r.Trouble = errors.Join(r.Trouble, <-synced, err)
 	if r.Started = err == nil; r.Started {
@@ -220,7 +220,7 @@ func (o *Outbox) startForRoom(ctx context.Context) error {
 // disk, the flusher's lock, the file of this program. Its error says what is missing; it can be any of this
 // package but ErrNone, ErrOff and ErrBusy. It creates no database.
 func (o *Outbox) Check(ctx context.Context) error {
-	if err := o.store.Try(ctx); err != nil {
+	if err := o.store.CheckWrite(ctx); err != nil {
 		return err
 	}
 	lock, err := os.OpenFile(o.flusherLock(), os.O_RDWR, 0)

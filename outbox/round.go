@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
 
 const (
@@ -40,7 +38,6 @@ type delivery struct {
 	namesRead   bool            // since the lock was taken
 	started     bool            // no back-off was in the way, since the lock was taken
 	satOut      bool            // it has waited for a back-off to end
-	taken       store.Version   // the database's, when the batch was taken
 	timedOut    bool            // a request was not answered in time: the batch size does not grow
 	lingerUntil time.Time
 	housekept   sql.NullInt64 // see housekeep
@@ -117,10 +114,7 @@ func (d *delivery) round(ctx context.Context, came reply) (next []Message, err e
 		if stop, err = d.mayContinue(ctx, tx); err != nil || stop != nil {
 			return err
 		}
-		if next, ask, err = d.take(lasting, tx); err != nil {
-			return err
-		}
-		d.taken, err = d.outbox.store.VersionIn(lasting, tx.Tx)
+		next, ask, err = d.take(lasting, tx)
 		return err
 	})
 	switch {
@@ -176,7 +170,7 @@ func (d *delivery) settle(ctx context.Context, tx *Tx, came reply) (settled Resu
 			waits = &v
 		}
 	}
-	if settled.Delivered, err = tx.accept(ctx, accepted, d.outbox.store.IsTight()); err != nil {
+	if settled.Delivered, err = tx.accept(ctx, accepted, d.outbox.store.IsAlmostFull()); err != nil {
 		return settled, nil, err
 	}
 	d.grow(tx, came, len(accepted))
@@ -287,7 +281,7 @@ func (d *delivery) take(ctx context.Context, tx *Tx) (batch []Message, ask []str
 			return nil, ask, err
 		}
 	}
-	tight := d.outbox.store.IsTight()
+	tight := d.outbox.store.IsAlmostFull()
 	most := d.server.size
 	if tight {
 		most = min(most, tightBatch)
@@ -375,9 +369,6 @@ func (d *delivery) decide(ctx context.Context, tx *Tx, batch []Message) error {
 // isWanted checks once more just before the request: since the messages were taken the user may have
 // switched tracking off, or erased them.
 func (d *delivery) isWanted(ctx context.Context, messages []Message) (wanted bool, err error) {
-	if version, err := d.outbox.store.Version(ctx); err == nil && version == d.taken {
-		return true, nil
-	}
 	err = d.outbox.Update(ctx, func(tx *Tx) error {
 		if !tx.mayAdd {
 			return ErrOff

@@ -64,7 +64,7 @@ func TestMain(m *testing.M) {
 		}
 		return note("the child's " + strconv.Itoa(os.Getpid()))(tx)
 	}, nil)
-	if err := errors.Join(err, s.Leave()); err != nil {
+	if err := errors.Join(err, s.Sync()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -44,7 +44,7 @@ func TestWhatIsInTheDatabasesPlaceIsToldAndLeftAlone(t *testing.T) {
 				for what, err := range map[string]error{
 					"writing": b.open(store.Config{}).Write(context.Background(), note("a"), nil),
 					"looking": b.open(store.Config{}).View(context.Background(), readAll),
-					"trying":  b.open(store.Config{}).Try(context.Background()),
+					"trying":  b.open(store.Config{}).CheckWrite(context.Background()),
 					"erasing": b.open(store.Config{}).Erase(context.Background(), note("a"), nil),
 				} {
 					if !errors.Is(err, test.want) {
@@ -118,7 +118,7 @@ func TestTryingChangesNothing(t *testing.T) {
 				return content
 			}
 			before := read()
-			if err := b.open(store.Config{}).Try(context.Background()); err != nil {
+			if err := b.open(store.Config{}).CheckWrite(context.Background()); err != nil {
 				t.Errorf("it says %v", err)
 			}
 			if read() != before {
@@ -129,7 +129,7 @@ func TestTryingChangesNothing(t *testing.T) {
 	b := newBench(t)
 	b.fill(3)
 	b.overwrite(make([]byte, 8192))
-	if err := b.open(store.Config{}).Try(context.Background()); !errors.Is(err, store.ErrDamaged) || len(b.copies()) != 0 {
+	if err := b.open(store.Config{}).CheckWrite(context.Background()); !errors.Is(err, store.ErrDamaged) || len(b.copies()) != 0 {
 		t.Errorf("a damaged database: it says %v and the copies are %v, want it only to be said", err, b.copies())
 	}
 }

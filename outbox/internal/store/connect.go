@@ -17,27 +17,23 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// connect opens an existing file, at the latest when it is first used. The settings that belong to a connection are in its address;
-// as pragmas run once they would be lost with the connection they were run on. synchronous is NORMAL, which leaves the sync of a
-// commit to Leave, or OFF.
-func connect(path string, busy time.Duration, synchronous string) (*sql.DB, error) {
+// connect opens an existing file when it is first used. The settings of a connection are in its address: run once as pragmas they
+// would be lost with the connection. synchronous = NORMAL leaves the sync of a commit to Sync.
+func connect(path string, busy time.Duration) (*sql.DB, error) {
 	pragmas := []string{"cache_size(-400)"} // kB; a batch fits, and a flusher's peak is 3 MB lower
-	if runtime.GOOS == "darwin" {           // a plain fsync leaves the drive's cache alone there, a power cut does not
+	if runtime.GOOS == "darwin" {           // where a plain fsync does not empty the drive's cache
 		pragmas = append(pragmas, "checkpoint_fullfsync(1)")
 	}
-	return connectTo(path, url.Values{
-		"mode":          {"rw"}, // never creates: create does, with the right mode
-		"_busy_timeout": {milliseconds(busy)},
-		"_txlock":       {"immediate"},
-		"_synchronous":  {synchronous},
-		"_pragma":       pragmas,
+	return connectWith(path, busy, url.Values{
+		"mode":    {"rw"}, // never creates: begin does, with the right mode
+		"_txlock": {"immediate"}, "_synchronous": {"NORMAL"}, "_pragma": pragmas,
 	})
 }
 
-// connectAlone opens a file that nobody else will use meanwhile, which needs no shared memory, and runs the statements. The driver
-// sorts the pragmas of an address, and that one counts only before the first look at the file.
+// connectAlone opens a file that no other process may use meanwhile, and so needs no shared memory, and runs the statements. The
+// driver sorts the pragmas of an address, and the locking mode counts only before the first access to the file.
 func connectAlone(ctx context.Context, path string, busy time.Duration, statements ...string) (*sql.DB, error) {
-	db, err := connectTo(path, url.Values{"mode": {"rw"}, "_busy_timeout": {milliseconds(busy)}, "_txlock": {"immediate"}})
+	db, err := connectWith(path, busy, url.Values{"mode": {"rw"}, "_txlock": {"immediate"}})
 	if err != nil {
 		return nil, err
 	}
@@ -50,21 +46,16 @@ func connectAlone(ctx context.Context, path string, busy time.Duration, statemen
 	return db, nil
 }
 
-// connectToLook opens a file that nothing will be written to. As an immutable one it is read without its WAL and without shared
-// memory, which cannot be made on a read-only disk.
-func connectToLook(path string, busy time.Duration, immutable bool, pragmas ...string) (*sql.DB, error) {
-	return connectTo(path, url.Values{
-		"mode":          {"ro"},
-		"immutable":     {strconv.FormatBool(immutable)},
-		"_busy_timeout": {milliseconds(busy)},
-		"_pragma":       pragmas,
-	})
+// connectToRead opens a file only to read it. As an immutable one it is read without its WAL and without shared memory, which a
+// read-only disk cannot hold.
+func connectToRead(path string, busy time.Duration, immutable bool, pragmas ...string) (*sql.DB, error) {
+	return connectWith(path, busy, url.Values{"mode": {"ro"}, "immutable": {strconv.FormatBool(immutable)}, "_pragma": pragmas})
 }
 
-// connectTo escapes all of the path, the separators too: a file URI would make something else of ? # and %, of a volume and of a
-// share.
-func connectTo(path string, query url.Values) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", "file:"+url.PathEscape(path)+"?"+query.Encode())
+// connectWith escapes all of the path, also its separators: ? # and %, a volume and a share mean something else in a file URI.
+func connectWith(path string, busy time.Duration, options url.Values) (*sql.DB, error) {
+	options.Set("_busy_timeout", milliseconds(busy))
+	db, err := sql.Open("sqlite", "file:"+url.PathEscape(path)+"?"+options.Encode())
 	if err == nil {
 		db.SetMaxOpenConns(1)
 	}
@@ -72,6 +63,19 @@ func connectTo(path string, query url.Values) (*sql.DB, error) {
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// inTransaction commits what fn does, unless it returns an error.
+func inTransaction(ctx context.Context, db *sql.DB, fn func(tx *sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // nothing to do after a commit
+	if err := fn(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
 
 // texts returns a column of texts.
 func texts(ctx context.Context, from querier, query string, args ...any) (list []string, err error) {

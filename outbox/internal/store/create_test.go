@@ -204,7 +204,7 @@ func TestWhatEarlierVersionsHaveLeftIsAdoptedOrRemoved(t *testing.T) {
 
 func (b *bench) shrink() {
 	b.Helper()
-	if err := b.s.Shrink(context.Background(), 0, time.Second); err != nil {
+	if err := b.s.Shrink(context.Background(), 0); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -227,7 +227,7 @@ func TestTheDatabaseShrinksAndSomebodyWhoReadsIsNotWaitedFor(t *testing.T) {
 			return err
 		}
 		within(t, 2*time.Second, "a backup may read for minutes, and everybody waits for the lock", func() {
-			if err := b.s.Shrink(context.Background(), 10, 0); err != nil {
+			if err := b.s.Shrink(context.Background(), 10); err != nil {
 				t.Error(err)
 			}
 		})
@@ -254,7 +254,7 @@ func TestErasingLeavesNothingOnTheDisk(t *testing.T) {
 	if len(b.copies()) != 1 {
 		t.Fatalf("the copies are %v, want one", b.copies())
 	}
-	b.s.Leave()
+	b.s.Sync()
 	b.erase()
 	for _, name := range b.beside("") {
 		content, err := os.ReadFile(b.path + strings.TrimPrefix(name, "notes.db"))

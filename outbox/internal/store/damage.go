@@ -6,15 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 )
 
-// A damaged database is renamed at first to damagedSuffix, where what can be read of it is carried over into a new one, and then to
-// copyInfix and a time. Earlier versions called their copies oldCopyInfix, and made databases beside their place: makingInfix is
-// one that was not finished; one that is whole has newSuffix.
+// A damaged database is renamed first to damagedSuffix, where its readable rows are carried over into a new one, and then to
+// copyInfix and a time. Earlier versions called their copies oldCopyInfix, and made databases beside their place: an unfinished
+// one is makingInfix, a whole one newSuffix.
 const (
 	damagedSuffix = ".damaged"
 	copyInfix     = ".damaged-"
@@ -23,12 +22,12 @@ const (
 	makingInfix   = ".making-"
 )
 
-// maxCopies is how many copies there may be. A disk that damages more than that is not to be filled with them.
+// maxCopies bounds the copies, or a disk that damages more would be filled with them.
 const maxCopies = 3
 
-// isUnsound asks SQLite to look at all of a database that it has called damaged.
+// isUnsound asks SQLite to check all of a database that it has called damaged.
 func isUnsound(ctx context.Context, path string, busy time.Duration) bool {
-	db, err := connect(path, busy, "NORMAL")
+	db, err := connect(path, busy)
 	if err != nil {
 		return false
 	}
@@ -38,13 +37,13 @@ func isUnsound(ctx context.Context, path string, busy time.Duration) bool {
 }
 
 // setAside renames the damaged database and its side files, which must never meet another database. The database goes first: a
-// process that finds none, but this one, goes on here (see begin). Nobody has it open, and the lock is held.
+// process that finds none, but damagedSuffix, goes on here (see begin). It is not open anywhere, and the lock is held.
 func setAside(path string) error {
 	found, err := copies(path)
 	if err != nil {
 		return err
 	}
-	if exists(path + damagedSuffix) { // of a process that died with it carried over
+	if exists(path + damagedSuffix) { // of a process that died after it had carried all over
 		if err := keepCopy(path); err != nil {
 			return err
 		}
@@ -64,14 +63,7 @@ func copies(path string) ([]string, error) {
 	}), err
 }
 
-// removeCopies removes all that still holds what a database held once.
-func removeCopies(path string) error {
-	return errors.Join(removeBeside(path, oldCopyInfix, damagedSuffix), removeUnfinished(path))
-}
-
-// removeUnfinished removes what processes of earlier versions have left when they died.
-func removeUnfinished(path string) error { return removeBeside(path, newSuffix, makingInfix) }
-
+// removeBeside removes the files whose names continue the database's with one of the infixes.
 func removeBeside(path string, infixes ...string) error {
 	found, err := beside(path, infixes...)
 	for _, one := range found {
@@ -80,28 +72,27 @@ func removeBeside(path string, infixes ...string) error {
 	return err
 }
 
-// keepCopy gives what was set aside its final name, once all that could be read of it is carried over. The time in it is that of
-// the last change, so that a process that goes on here finds the same name.
+// keepCopy gives the set-aside database its final name, once its readable rows are carried over. The time in it is that of the last
+// change, so that a process that goes on here finds the same name.
 func keepCopy(path string) error {
 	info, err := os.Lstat(path + damagedSuffix)
 	if err != nil {
 		return err
 	}
 	at := info.ModTime().UTC()
-	name := func() string { return path + copyInfix + at.Format("20060102T150405.000") }
-	for ; err == nil; _, err = os.Lstat(name()) {
+	name := path + copyInfix + at.Format(copyTime)
+	for exists(name) {
 		at = at.Add(time.Millisecond)
+		name = path + copyInfix + at.Format(copyTime)
 	}
-	return move(path+damagedSuffix, name(), append(sideSuffixes(), "")...)
+	return move(path+damagedSuffix, name, append(sideSuffixes(), "")...)
 }
 
-// carryOver copies the rows that can be read of the database that was set aside into the tables of a new one, by the names of their
-// columns. An error is one of the new database, or says that the old one cannot be read now; found is what the old one says of
-// itself, nothing where it cannot.
+const copyTime = "20060102T150405.000"
+
+// carryOver copies the readable rows of the set-aside database into the tables of a new one, by the names of their columns, and
+// returns its head, if that can be read. An error is one of the new database, or says that the old one cannot be read now.
 func carryOver(ctx context.Context, tx *sql.Tx, path string, busy time.Duration) (found head, err error) {
-	if err := roomToCarry(path); err != nil {
-		return found, err
-	}
 	old, err := openDamaged(ctx, path+damagedSuffix, busy)
 	if isDamage(err) { // nothing can be read
 		return found, nil
@@ -125,26 +116,11 @@ func carryOver(ctx context.Context, tx *sql.Tx, path string, busy time.Duration)
 	return found, carrySequences(ctx, old, tx)
 }
 
-// roomToCarry returns ErrFull where there is no room for what might be carried over, in the WAL and then in the database: commands
-// must not find that out by trying, one after the other.
-func roomToCarry(path string) error {
-	var size int64
-	for _, suffix := range []string{"", walSuffix} {
-		if info, err := os.Stat(path + damagedSuffix + suffix); err == nil {
-			size += info.Size()
-		}
-	}
-	if free, known := freeRoom(filepath.Dir(path)); known && free < 2*size {
-		return ErrFull
-	}
-	return nil
-}
-
-// openDamaged opens a database to read what it can. writable_schema keeps SQLite from giving up on a schema of which a part cannot
-// be understood; without the WAL there may be more to be read than with it.
+// openDamaged opens a database as far as it can be read. With writable_schema SQLite does not give up on a schema of which it
+// understands only a part; without the WAL more may be readable than with it.
 func openDamaged(ctx context.Context, path string, busy time.Duration) (db *sql.DB, err error) {
 	for _, immutable := range []bool{false, true} {
-		db, err = connectToLook(path, busy, immutable, "writable_schema(1)")
+		db, err = connectToRead(path, busy, immutable, "writable_schema(1)")
 		if err != nil {
 			return nil, err
 		}
@@ -160,8 +136,8 @@ func openDamaged(ctx context.Context, path string, busy time.Duration) (db *sql.
 	return nil, err
 }
 
-// carryTable copies the rows from the front to the first damaged page and, if there is one, from the back to the last: what waits
-// is at the end. Rows of a migration's give way.
+// carryTable copies the rows from the front to the first damaged page and, if there is one, from the back to the last: pending
+// messages are at the end. Rows that a migration has made are replaced.
 func carryTable(ctx context.Context, old *sql.DB, tx *sql.Tx, table string) error {
 	const query = `SELECT name FROM pragma_table_info(?)`
 	columns, err := texts(ctx, tx, query, table)
@@ -195,8 +171,8 @@ func carryTable(ctx context.Context, old *sql.DB, tx *sql.Tx, table string) erro
 	return nil
 }
 
-// carryRows copies what a scan yields and tells whether it met no damage, which a failed read is to SQLite, too. NOT INDEXED: an
-// index may lie. A row that the new table does not take is left behind; a full disk must not pass for such a row.
+// carryRows copies the rows of a scan and reports whether it met no damage, which a failed read is to SQLite, too. NOT INDEXED: an
+// index may lie. A row that the new table refuses is left behind; a full disk must not pass for such a row.
 func carryRows(ctx context.Context, old *sql.DB, query string, columns int, insert *sql.Stmt) (complete bool, err error) {
 	rows, err := old.QueryContext(ctx, query)
 	if err != nil {
@@ -219,7 +195,7 @@ func carryRows(ctx context.Context, old *sql.DB, query string, columns int, inse
 	return rows.Err() == nil, passing(ctx, rows.Err())
 }
 
-// carrySequences sees to it that a number that was given once is not given again. A torn page can say any number; behind the last
+// carrySequences keeps the numbers that were given once from being given again. A torn page can hold any number; behind the largest
 // one nothing could be recorded.
 func carrySequences(ctx context.Context, old *sql.DB, tx *sql.Tx) error {
 	rows, err := old.QueryContext(ctx, `SELECT name, seq FROM sqlite_sequence WHERE typeof(name) = 'text' AND seq BETWEEN 1 AND 1 << 40`)
@@ -244,7 +220,8 @@ func carrySequences(ctx context.Context, old *sql.DB, tx *sql.Tx) error {
 	return passing(ctx, rows.Err())
 }
 
-// passing returns what may be gone when the next process carries over; what is damage to SQLite, a failed read too, stays.
+// passing returns an error that may have passed when the next process carries over. Damage, and a failed read is damage to SQLite,
+// does not.
 func passing(ctx context.Context, err error) error {
 	if isOfTheFile(err) && !isDamage(err) {
 		return err

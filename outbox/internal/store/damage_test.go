@@ -121,7 +121,7 @@ func TestTheSideFilesOfADatabaseThatWasSetAsideFollowIt(t *testing.T) {
 	b := newBench(t)
 	b.fill(5)
 	b.write(note("in the WAL"))
-	b.s.Leave()
+	b.s.Sync()
 	other := newBench(t) // where nobody has anything open
 	for _, suffix := range []string{"", "-wal"} {
 		content, err := os.ReadFile(b.path + suffix)

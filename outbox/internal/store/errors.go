@@ -10,9 +10,9 @@ import (
 var (
 	// ErrNone means that there is no database: nothing was ever written here.
 	ErrNone = errors.New("nothing has been recorded yet")
-	// ErrOlder is an ErrNone: there is a database that must be migrated before it can be looked at.
+	// ErrOlder is an ErrNone: the database has to be migrated before it can be read.
 	ErrOlder = fmt.Errorf("the database is of an older version: %w", ErrNone)
-	// ErrNewer means that a newer program has migrated the database. This one leaves it alone.
+	// ErrNewer means that a newer program has migrated the database. It is left alone.
 	ErrNewer = errors.New("the database was written by a newer version")
 	// ErrNested means that a transaction was begun within another one.
 	ErrNested = errors.New("a transaction is begun within another one")
@@ -22,9 +22,9 @@ var (
 
 // Causes, for errors.Is and Cause.
 var (
-	// ErrLocked means that another process holds the lock, and still did when the wait was over.
+	// ErrLocked means that another process held the lock until the wait was over.
 	ErrLocked = errors.New("locked by another process")
-	// ErrFull means that there is no room on the disk or in the quota, not even for an empty file.
+	// ErrFull means that the disk or the quota has no room, not even for an empty file.
 	ErrFull = errors.New("the disk is full")
 	// ErrDescriptors means that this process, or the system, cannot open as many files as are needed.
 	ErrDescriptors = errors.New("too few files can be opened")
@@ -32,26 +32,28 @@ var (
 	ErrReadOnly = errors.New("the disk is read-only")
 	// ErrPermission means that this user may not do it; see PermissionError.
 	ErrPermission = errors.New("permission denied")
-	// ErrNotDirectory means that something that is no directory is in the way.
+	// ErrNotDirectory means that something other than a directory is in the way.
 	ErrNotDirectory = errors.New("not a directory")
-	// ErrNotFile means that the database's place is taken by something that is no file.
+	// ErrNotFile means that something other than a file is in the database's place.
 	ErrNotFile = errors.New("not a file")
 	// ErrDangling is an ErrNotFile: a link that leads nowhere is in the database's place.
 	ErrDangling = fmt.Errorf("a link that leads nowhere: %w", ErrNotFile)
-	// ErrUnreadable means that the system fails to read or write the file and does not say why.
+	// ErrUnreadable means that the system cannot read or write the file and gives no reason.
 	ErrUnreadable = errors.New("the database could not be read")
 	// ErrDamaged means that SQLite calls the database's content damaged.
 	ErrDamaged = errors.New("the database is damaged")
-	// ErrCopies is an ErrDamaged: as many copies are kept already as there may be, see Store.Copies.
+	// ErrCopies is an ErrDamaged: the limit of copies is reached, see Store.Copies.
 	ErrCopies = fmt.Errorf("three copies of earlier damage are kept: %w", ErrDamaged)
 )
 
-// PermissionError names what this user may not use, and whose it is. It is an ErrPermission.
+// sign is an error of the system, and the cause that it means.
+type sign struct{ err, cause error }
+
+// PermissionError names what this user may not use, and its owner. It is an ErrPermission.
 type PermissionError struct {
-	Path  string
-	Owner string // the user's name, or number; "" when it is this user, not known, or there is no Remedy
-	// Remedy is the command that mends it, or "".
-	Remedy string
+	Path   string
+	Owner  string // the user's name, or number; "" when it is this user or unknown, and without a Remedy
+	Remedy string // the command that gives access, or ""
 }
 
 func (e *PermissionError) Error() string {
@@ -78,7 +80,7 @@ func (e unreadable) Is(target error) bool { return target == ErrUnreadable }
 // Code returns SQLite's extended code, https://www.sqlite.org/rescode.html.
 func (e unreadable) Code() int { return e.code }
 
-// causedError says a cause in words rather than SQLite's number.
+// causedError states its cause in words rather than by SQLite's number.
 type causedError struct {
 	doing      string
 	cause, err error
@@ -88,15 +90,15 @@ func (e *causedError) Error() string { return e.doing + ": " + e.cause.Error() }
 
 func (e *causedError) Unwrap() []error { return []error{e.cause, e.err} }
 
-// callers is an error of the caller's own, which is none of ours whatever it wraps.
-type callers struct{ error }
+// callerError is the caller's own error: it is returned as it is, even if it wraps one of this package.
+type callerError struct{ error }
 
-// own marks what a function of the caller's has returned, unless that is SQLite's.
-func own(err error) error {
+// fromCaller marks what the caller's function returned, unless that is SQLite's.
+func fromCaller(err error) error {
 	if extended, _ := codeOf(err); err == nil || extended != 0 {
 		return err
 	}
-	return callers{err}
+	return callerError{err}
 }
 
 // SQLite's result codes, https://www.sqlite.org/rescode.html.
@@ -116,7 +118,7 @@ const (
 	codeShmMap     = 5386 // extended, of codeIO: the file system cannot map files shared
 )
 
-// codeOf returns SQLite's extended code and the primary one in it, 0 where the error is not SQLite's.
+// codeOf returns SQLite's extended code and the primary one in it, 0 for other errors.
 func codeOf(err error) (extended, primary int) {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		return e.Code(), e.Code() & 0xff
@@ -129,15 +131,15 @@ func isCode(err error, code int) bool {
 	return code == extended || code == primary
 }
 
-// IsTaken tells whether a row was refused because a value that must be unique is there already.
+// IsTaken reports whether a row was refused because a value that must be unique is there already.
 func IsTaken(err error) bool { return isCode(err, codeUnique) }
 
-// isDamage tells whether SQLite says that the file's content is not a sound database.
+// isDamage reports whether SQLite calls the file's content unsound.
 func isDamage(err error) bool { return isCode(err, codeCorrupt) || isCode(err, codeNotADB) }
 
 func isFull(err error) bool { return isCode(err, codeFull) || isCode(err, codeShmSize) }
 
-// isOfTheFile tells whether a statement failed for the file's sake, and not for the statement's.
+// isOfTheFile reports whether the file, and not the statement, is at fault.
 func isOfTheFile(err error) bool {
 	return isDamage(err) || isCode(err, codeReadOnly) || isCode(err, codeCantOpen) || isCode(err, codeIO)
 }

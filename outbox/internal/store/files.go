@@ -15,11 +15,11 @@ const walSuffix, shmSuffix, journalSuffix = "-wal", "-shm", "-journal"
 // sideSuffixes are those of the files that mean nothing without their database.
 func sideSuffixes() []string { return []string{walSuffix, shmSuffix, journalSuffix} }
 
-// look returns what lies in the place of a database: nil where nothing does, and an error for what can be none, which must not even
-// be opened. A pipe would never answer.
+// look returns the file in a database's place, nil without one. Anything else there is an error, and must not even be opened: a pipe
+// would never answer.
 func look(path string) (os.FileInfo, error) {
 	info, err := os.Stat(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // met twice, as all errors of the file
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // met twice, like every error of the file
 		info, err = os.Stat(path)
 	}
 	switch {
@@ -36,8 +36,8 @@ func look(path string) (os.FileInfo, error) {
 	return nil, err
 }
 
-// ground returns the first directory above a path that is there. Something else that is in the way is a *fs.PathError with
-// ErrNotDirectory or ErrDangling; Windows itself calls what is below a file missing.
+// ground returns the first existing directory above a path. Anything else in the way is a *fs.PathError with ErrNotDirectory or
+// ErrDangling; Windows itself calls what is below a file missing.
 func ground(path string) (dir string, err error) {
 	dir = filepath.Dir(path)
 	info, err := os.Stat(dir)
@@ -53,13 +53,13 @@ func ground(path string) (dir string, err error) {
 	return dir, err
 }
 
-// exists tells whether something is at the path, or may be: what must not be overlooked is not taken for missing.
+// exists reports whether something is at the path, or may be: only ErrNotExist means that it is missing.
 func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// CreateFile makes an empty file (0600) beside the database, as its directory's owner's, unless there is one.
+// CreateFile makes an empty file (0600) that belongs to the owner of its directory, unless there is one.
 func CreateFile(path string) error {
 	if err := createFile(path); !errors.Is(err, fs.ErrExist) {
 		return err
@@ -75,7 +75,7 @@ func createFile(path string) error {
 	return errors.Join(file.Close(), giveToOwner(path))
 }
 
-// makeDirectory is MkdirAll with what it makes (0700) given to the owner of what was there.
+// makeDirectory is MkdirAll (0700). What it makes belongs to the owner of the directory above.
 func makeDirectory(path string) error {
 	parent := filepath.Dir(path)
 	if exists(path) || parent == path {
@@ -84,19 +84,10 @@ func makeDirectory(path string) error {
 	if err := makeDirectory(parent); err != nil {
 		return err
 	}
-	if err := makeOne(path); !errors.Is(err, fs.ErrExist) { // somebody was faster
-		return err
-	}
-	return nil
-}
-
-// makeOne makes a directory in one that is there. Where the system says that this one is missing, as in /proc, it takes nothing.
-func makeOne(path string) error {
-	err := os.Mkdir(path, 0o700)
-	if errors.Is(err, fs.ErrNotExist) && exists(filepath.Dir(path)) {
-		return &PermissionError{Path: filepath.Dir(path)}
-	}
-	if err != nil {
+	switch err := os.Mkdir(path, 0o700); {
+	case errors.Is(err, fs.ErrExist): // another process was faster
+		return nil
+	case err != nil:
 		return err
 	}
 	return giveToOwner(path)
@@ -120,8 +111,8 @@ func CheckDescriptors() error {
 	return nil
 }
 
-// AddNote adds a line to a file of notes beside the database, which it makes if need be: empty where there is no room for
-// more. What is a link at the name, or has another name, is replaced: what that leads to is not ours. Nothing comes of a failure.
+// AddNote adds a line to a file of notes beside the database, which it makes if need be; on a full disk the file stays empty. A
+// link, symbolic or hard, is replaced: its target is not ours. Failures are ignored.
 func AddNote(path, line string) {
 	if !hasDescriptors(noteDescriptors) {
 		return
@@ -143,7 +134,7 @@ func AddNote(path, line string) {
 }
 
 // SyncFile makes a file's content durable and returns its size in bytes. It must not be used on an open database: closing the file
-// here would drop the locks that SQLite holds on it for the whole process. A WAL carries no locks.
+// drops the locks that SQLite holds on it for the whole process. A WAL carries no locks.
 func SyncFile(path string) (size int64, err error) {
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -157,8 +148,8 @@ func SyncFile(path string) (size int64, err error) {
 	return info.Size(), fullSync(file)
 }
 
-// move renames a database's files, those that are there. The database itself comes first or last: what is at its new place has all
-// its side files there, or is at the old one and has them nowhere else.
+// move renames those of a database's files that exist. The database itself must come first or last, so that a process that dies in
+// between leaves its side files where they can be told to be its own.
 func move(from, to string, suffixes ...string) error {
 	for _, suffix := range suffixes {
 		if err := os.Rename(from+suffix, to+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -168,7 +159,7 @@ func move(from, to string, suffixes ...string) error {
 	return nil
 }
 
-// remove removes what is there of the files with the given suffixes.
+// remove removes those of the files with the given suffixes that exist.
 func remove(path string, suffixes ...string) (err error) {
 	for _, suffix := range suffixes {
 		if one := os.Remove(path + suffix); !errors.Is(one, fs.ErrNotExist) {
@@ -178,7 +169,7 @@ func remove(path string, suffixes ...string) (err error) {
 	return err
 }
 
-// beside returns the paths of the files whose names go on, after the database's, with one of the infixes.
+// beside returns the paths of the files whose names continue the database's with one of the infixes.
 func beside(path string, infixes ...string) (paths []string, err error) {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -195,7 +186,7 @@ func beside(path string, infixes ...string) (paths []string, err error) {
 	return paths, err
 }
 
-// writtenAfter tells whether a database or its WAL was written after a moment.
+// writtenAfter reports whether a database or its WAL was written after a moment.
 func writtenAfter(path string, moment time.Time) bool {
 	for _, suffix := range []string{"", walSuffix} {
 		if info, err := os.Stat(path + suffix); err == nil && info.ModTime().After(moment) {

@@ -30,7 +30,7 @@ func TestAnErrorAtAnyCallLosesNothing(t *testing.T) {
 		copies  int
 	}{
 		"a new home":         {func(*bench) {}, 0, 0},
-		"a database":         {func(b *bench) { b.fill(20); b.write(note("in the WAL")); b.s.Leave() }, 21, 0},
+		"a database":         {func(b *bench) { b.fill(20); b.write(note("in the WAL")); b.s.Sync() }, 21, 0},
 		"a damaged database": {func(b *bench) { b.fill(60); b.damage(30) }, 40, 1},
 	} {
 		for _, fault := range faults() {
@@ -66,7 +66,7 @@ func following(at int) int {
 // makes fewer calls.
 func (b *bench) failing(fault [2]string, at, kept, copies int) bool {
 	b.Helper()
-	b.s.Leave()
+	b.s.Sync()
 	b.s.Close()
 	args := []string{"-e", "trace=" + fault[0], "-e", fmt.Sprintf("inject=%s:error=%s:when=%d", fault[0], fault[1], at)}
 	dir := filepath.Dir(b.path)

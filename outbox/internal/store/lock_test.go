@@ -96,34 +96,3 @@ func TestATransactionWithinTheLockTakesItOnce(t *testing.T) {
 		t.Error("the lock is held for ever")
 	}
 }
-
-// A crowd that moves on is a queue; a holder that is stopped is not.
-func TestALockIsWaitedForOnceMoreWhenOthersMoveOn(t *testing.T) {
-	for name, test := range map[string]struct {
-		more, released bool
-		want           error
-		asked          int
-	}{
-		"they do, and it comes free": {true, true, nil, 1},
-		"they do, and it does not":   {true, false, store.ErrLocked, 1},
-		"they do not":                {false, false, store.ErrLocked, 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			path, held := hold(t)
-			defer held.Release()
-			asked := 0
-			lock, err := store.LockInQueue(t.Context(), path, 50*time.Millisecond, func() bool {
-				if asked++; test.released {
-					held.Release()
-				}
-				return test.more
-			})
-			if !errors.Is(err, test.want) || asked != test.asked {
-				t.Errorf("the wait ended with %v and asked %d times, want %v and %d", err, asked, test.want, test.asked)
-			}
-			if err == nil {
-				lock.Release()
-			}
-		})
-	}
-}

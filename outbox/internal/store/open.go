@@ -16,8 +16,7 @@ type Config struct {
 	Path string
 	// Schemas are the tables: at most two sets.
 	Schemas []Schema
-	// Existing forbids to create anything. Without a database, or with another one in the place of the one that was open, the work
-	// ends with ErrNone.
+	// Existing forbids creating anything. Without a database, or once another one is in its place, the work ends with ErrNone.
 	Existing bool
 	// LockWait bounds the wait for the write lock; afterwards SQLite's own locking decides. Zero means five seconds.
 	LockWait time.Duration
@@ -27,40 +26,49 @@ type Config struct {
 	Point func(name string)
 }
 
-// database is one that is open, complete and at the path.
+// database is open and complete.
 type database struct {
 	*sql.DB
 	file os.FileInfo   // what is open
 	busy time.Duration // SQLite's own wait
-	// begun here: nothing is synced by SQLite, and the names of its files are not synced yet. See settle.
-	begun bool
 }
 
-// openDatabase opens the database, begins it or migrates it, whichever is needed. Without the lock (alone) it only opens one that
-// needs nothing: a first run of many processes at once would fail now and then, in spite of the wait.
-func openDatabase(ctx context.Context, cfg Config, busy time.Duration, alone bool) (*database, error) {
+// isCurrent reports whether the open database is still the one at the path: another process may have set aside a damaged one, or
+// the user removed it, and what is written to such a file is lost.
+func (d *database) isCurrent(path string) bool {
+	file, err := os.Stat(path)
+	return err == nil && os.SameFile(file, d.file)
+}
+
+// checkpoint moves the WAL into the database, truncates it, and reports whether that was done.
+func (d *database) checkpoint(ctx context.Context) bool {
+	var busy, frames, moved int
+	err := d.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved)
+	return err == nil && busy == 0
+}
+
+// openDatabase opens the database, and creates or migrates it first if need be. Without the lock it opens only one that is complete:
+// many first commands at once would fail now and then, in spite of SQLite's wait.
+func openDatabase(ctx context.Context, cfg Config, busy time.Duration, locked bool) (*database, error) {
 	file, err := look(cfg.Path)
+	if err == nil && file == nil {
+		if err = begin(cfg, locked); err == nil {
+			file, err = look(cfg.Path)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	if file == nil {
-		if err := begin(cfg, alone); err != nil {
-			return nil, err
-		}
-		if file, err = look(cfg.Path); err != nil {
-			return nil, err
-		}
-	}
-	db, found, err := connectAndRead(ctx, cfg, busy, alone, "NORMAL")
+	db, found, err := connectAndRead(ctx, cfg, busy, locked)
 	if err != nil {
 		return nil, err
 	}
 	d := &database{DB: db, file: file, busy: busy}
 	if found != complete(cfg.Schemas) || exists(cfg.Path+damagedSuffix) {
-		err = d.finish(ctx, cfg, found, alone)
+		err = d.finish(ctx, cfg, found, locked)
 	}
-	if err == nil {
-		err = d.keepPromiseWithoutWAL(ctx, cfg.Path)
+	if err == nil && !exists(cfg.Path+walSuffix) { // a commit without a WAL has to sync itself, Sync cannot
+		_, err = d.ExecContext(ctx, "PRAGMA synchronous = FULL")
 	}
 	if err != nil {
 		d.Close()
@@ -69,15 +77,14 @@ func openDatabase(ctx context.Context, cfg Config, busy time.Duration, alone boo
 	return d, nil
 }
 
-// begin makes an empty file, where SQLite sees an empty database, or adopts the whole one that an earlier version has left. Side
-// files that are here without their database belong to the one that was set aside last, or to nobody: SQLite would take them for
-// the new one's.
-func begin(cfg Config, alone bool) error {
+// begin makes an empty file, which is an empty database to SQLite, or adopts the whole one that an earlier version has left. Side
+// files without their database belong to the one that was set aside last, or to none: SQLite would take them for the new one's.
+func begin(cfg Config, locked bool) error {
 	switch {
 	case cfg.Existing:
 		return ErrNone
-	case !alone:
-		return fmt.Errorf("the database is being made: %w", ErrLocked)
+	case !locked:
+		return errBeingMade
 	}
 	path, aside := cfg.Path, exists(cfg.Path+damagedSuffix)
 	for _, suffix := range sideSuffixes() {
@@ -93,16 +100,18 @@ func begin(cfg Config, alone bool) error {
 	if !aside && exists(path+newSuffix) {
 		return errors.Join(os.Rename(path+newSuffix, path), syncDirectory(filepath.Dir(path)))
 	}
-	err := errors.Join(removeUnfinished(path), createFile(path))
+	err := errors.Join(removeBeside(path, newSuffix, makingInfix), createFile(path))
 	cfg.Point("created")
 	return err
 }
 
-// connectAndRead connects to a database and reads its head. Where a file cannot be mapped shared, it is turned to what needs no
-// shared memory first.
-func connectAndRead(ctx context.Context, cfg Config, busy time.Duration, alone bool, synchronous string) (db *sql.DB, found head, err error) {
-	for again := alone; ; again = false {
-		if db, err = connect(cfg.Path, busy, synchronous); err != nil {
+var errBeingMade = fmt.Errorf("the database is being made: %w", ErrLocked)
+
+// connectAndRead connects to a database and reads its head. On a file system that cannot map files shared, the database is first
+// turned to a journal that needs no shared memory.
+func connectAndRead(ctx context.Context, cfg Config, busy time.Duration, locked bool) (db *sql.DB, found head, err error) {
+	for again := locked; ; again = false {
+		if db, err = connect(cfg.Path, busy); err != nil {
 			return nil, found, err
 		}
 		if found, err = readHead(ctx, db); err == nil {
@@ -118,20 +127,38 @@ func connectAndRead(ctx context.Context, cfg Config, busy time.Duration, alone b
 	}
 }
 
-// finish makes a database complete that is empty or of an earlier version. Only with the lock is it certain that nobody else is at
-// it.
-func (d *database) finish(ctx context.Context, cfg Config, found head, alone bool) error {
+// abandonWAL turns the database to a rollback journal: some file systems cannot map a file shared (FUSE with direct_io, some network
+// homes). The file itself remembers that. A connection that is alone with the database keeps the WAL's index to itself.
+func abandonWAL(ctx context.Context, cfg Config, busy time.Duration) error {
+	db, err := connectAlone(ctx, cfg.Path, busy, "PRAGMA synchronous = FULL")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var mode string
+	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = DELETE").Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "delete" {
+		return fmt.Errorf("the database needs shared memory, which this file system lacks (journal mode %s)", mode)
+	}
+	cfg.Point("wal-abandoned")
+	return db.Close()
+}
+
+// finish completes a database that is empty or of an earlier version. Only the lock makes sure that no other process does the same.
+func (d *database) finish(ctx context.Context, cfg Config, found head, locked bool) error {
 	if _, err := accept(ctx, d, found, cfg.Schemas); err != nil {
 		return err
 	}
-	switch whole := found == complete(cfg.Schemas); {
-	case !alone && !whole:
-		return fmt.Errorf("the database is being made: %w", ErrLocked)
-	case !alone:
+	switch {
+	case !locked && found != complete(cfg.Schemas):
+		return errBeingMade
+	case !locked:
 		return nil
 	case found == head{}:
 		return d.fill(ctx, cfg)
-	case !whole:
+	case found != complete(cfg.Schemas):
 		err := inTransaction(ctx, d.DB, func(tx *sql.Tx) error {
 			defer cfg.Point("migrating")
 			return migrate(ctx, tx, cfg.Schemas)
@@ -141,27 +168,15 @@ func (d *database) finish(ctx context.Context, cfg Config, found head, alone boo
 		}
 		cfg.Point("migrated")
 	}
-	if exists(cfg.Path + damagedSuffix) { // its maker died when all was carried over
+	if exists(cfg.Path + damagedSuffix) { // its maker died after it had carried all over
 		return keepCopy(cfg.Path)
 	}
 	return nil
 }
 
-func inTransaction(ctx context.Context, db *sql.DB, fn func(tx *sql.Tx) error) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() // nothing to do after a commit
-	if err := fn(tx); err != nil {
-		return err
-	}
-	return tx.Commit()
-}
-
-// fill makes the tables in an empty database, and carries over what was set aside. SQLite syncs nothing meanwhile: until the
-// transaction is there the database is empty for everybody, and then it is closed, which moves all into the file, and synced once.
-// What a process has left that died in here is an empty database again.
+// fill makes the tables in an empty database, and carries over the rows of the one that was set aside. SQLite syncs nothing
+// meanwhile: until the transaction commits the database is empty to everyone; closing it moves all into the file, which is synced
+// once. A process that dies in here leaves an empty database again.
 func (d *database) fill(ctx context.Context, cfg Config) error {
 	d.Close() // nothing was written
 	aside := exists(cfg.Path + damagedSuffix)
@@ -180,7 +195,7 @@ func (d *database) fill(ctx context.Context, cfg Config) error {
 		if err != nil {
 			return err
 		}
-		return prepareCarried(ctx, tx, cfg.Schemas, found)
+		return runMissed(ctx, tx, cfg.Schemas, found)
 	})
 	if err = errors.Join(err, db.Close()); err != nil {
 		return err
@@ -195,69 +210,10 @@ func (d *database) fill(ctx context.Context, cfg Config) error {
 		}
 	}
 	cfg.Point("synced")
-	d.DB, _, err = connectAndRead(ctx, cfg, d.busy, true, "OFF")
-	d.begun = true
-	return err
-}
-
-// settle is called after the first transaction in a database that was begun here, with the lock held. SQLite would sync the
-// beginning of its WAL and the directory apart; here the directory is synced, and all of the WAL by Leave.
-func (d *database) settle(ctx context.Context, path string) error {
-	_, err := d.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous = NORMAL")
-	d.begun = err != nil
-	return errors.Join(err, syncDirectory(filepath.Dir(path)))
-}
-
-// keepPromiseWithoutWAL makes a commit without a WAL as durable as one that Leave has synced.
-func (d *database) keepPromiseWithoutWAL(ctx context.Context, path string) error {
-	if exists(path + walSuffix) {
-		return nil
-	}
-	d.begun = false
-	_, err := d.ExecContext(ctx, "PRAGMA synchronous = FULL")
-	return err
-}
-
-// abandonWAL turns the database to a rollback journal, which needs no shared memory: there are file systems that cannot map a file
-// shared (FUSE with direct_io, some network homes). The file itself remembers that. A connection that is alone with the database
-// keeps the WAL's index to itself.
-func abandonWAL(ctx context.Context, cfg Config, busy time.Duration) error {
-	db, err := connectAlone(ctx, cfg.Path, busy, "PRAGMA synchronous = FULL")
+	filled, _, err := connectAndRead(ctx, cfg, d.busy, true)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	var mode string
-	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = DELETE").Scan(&mode); err != nil {
-		return err
-	}
-	if mode != "delete" {
-		return fmt.Errorf("the database needs shared memory, which this file system lacks (journal mode %s)", mode)
-	}
-	cfg.Point("wal-abandoned")
-	return db.Close()
-}
-
-// wait sets SQLite's own wait.
-func (d *database) wait(ctx context.Context, busy time.Duration) error {
-	if d.busy == busy {
-		return nil
-	}
-	_, err := d.ExecContext(ctx, "PRAGMA busy_timeout = "+milliseconds(busy))
-	d.busy = busy
-	return err
-}
-
-// isCurrent tells whether the open database is still the one at the path: another process may have set aside a damaged one, or a
-// person removed it, and what is written to such a file is never seen again.
-func (d *database) isCurrent(path string) bool {
-	file, err := os.Stat(path)
-	return err == nil && os.SameFile(file, d.file)
-}
-
-// checkpoint moves the WAL into the database, truncates it, and tells whether that was done.
-func (d *database) checkpoint(ctx context.Context) bool {
-	var busy, frames, moved int
-	err := d.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved)
-	return err == nil && busy == 0
+	d.DB = filled
+	return nil
 }

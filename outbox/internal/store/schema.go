@@ -15,9 +15,8 @@ type Schema struct {
 	// Migrations are files NNNN_name.sql, applied in the order of their names. The place of a file is the version that it leads to.
 	// They only go forward.
 	Migrations fs.FS
-	// Before are functions that are run before the migration of a number, in the transaction of all of them: in a new database on
-	// empty tables. What is carried over from a damaged database of an earlier version is shown to them, too. They may be run more
-	// than once.
+	// Before are functions that run before the migration of a number, in the transaction of all of them: in a new database on
+	// empty tables. They run again on the rows that are carried over from a damaged database of an earlier version.
 	Before map[int]func(ctx context.Context, tx *sql.Tx) error
 }
 
@@ -38,7 +37,7 @@ func (s Schema) names() []string {
 	return names
 }
 
-// Check returns an error when there is a file whose place is not its number, or none at all.
+// Check returns an error when a file's place is not its number, or when there is none at all.
 func (s Schema) Check() error {
 	names := s.names()
 	if len(names) == 0 {
@@ -66,8 +65,8 @@ func complete(schemas []Schema) head {
 	return h
 }
 
-// versions takes a version apart; ok is false when it speaks of more than n schemas.
-func (h head) versions(n int) (versions []int, ok bool) {
+// versions takes a version apart; known is false when it holds more than n schemas.
+func (h head) versions(n int) (versions []int, known bool) {
 	rest := h.version
 	for range n {
 		versions = append(versions, rest%schemaBase)
@@ -89,38 +88,37 @@ func readHead(ctx context.Context, from querier) (h head, err error) {
 	return h, err
 }
 
-// accept returns the versions of a database that is ours and no newer than this program, or is empty.
+// isUnmarked reports whether the head may be that of our first version, which bore no mark.
+func (h head) isUnmarked() bool { return h.application == 0 && h.version == 1 }
+
+// accept returns the versions of a database that is empty, or ours and no newer than this program.
 func accept(ctx context.Context, from querier, found head, schemas []Schema) ([]int, error) {
 	versions, known := found.versions(len(schemas))
+	if found == (head{}) {
+		var objects int
+		if err := from.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&objects); err != nil {
+			return nil, err
+		}
+		if objects > 0 {
+			return nil, ErrForeign
+		}
+		return versions, nil
+	}
 	switch {
-	case found.application == applicationID || found.application == 0 && found.version == 1: // the first version bore no mark
-		return versions, notNewer(versions, known, schemas)
-	case found != head{}:
+	case found.application != applicationID && !found.isUnmarked():
 		return nil, ErrForeign
+	case !known:
+		return nil, fmt.Errorf("%w (it has tables that this version does not know)", ErrNewer)
 	}
-	var objects int
-	if err := from.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&objects); err != nil {
-		return nil, err
-	}
-	if objects > 0 {
-		return nil, ErrForeign
+	for i, schema := range schemas {
+		if known := len(schema.names()); versions[i] > known {
+			return nil, fmt.Errorf("%w (its %s schema is %d, this version knows %d)", ErrNewer, schema.Name, versions[i], known)
+		}
 	}
 	return versions, nil
 }
 
-func notNewer(versions []int, known bool, schemas []Schema) error {
-	if !known {
-		return fmt.Errorf("%w (it has tables that this version does not know)", ErrNewer)
-	}
-	for i, schema := range schemas {
-		if known := len(schema.names()); versions[i] > known {
-			return fmt.Errorf("%w (its %s schema is %d, this version knows %d)", ErrNewer, schema.Name, versions[i], known)
-		}
-	}
-	return nil
-}
-
-// viewable tells why a database cannot be looked at, if so.
+// viewable returns why a database cannot be read, or nil.
 func viewable(ctx context.Context, from querier, schemas []Schema) error {
 	found, err := readHead(ctx, from)
 	if err != nil || found == complete(schemas) {
@@ -141,45 +139,28 @@ func migrate(ctx context.Context, tx *sql.Tx, schemas []Schema) error {
 	if err != nil {
 		return err
 	}
-	from, err := accept(ctx, tx, found, schemas)
+	versions, err := accept(ctx, tx, found, schemas)
 	if err != nil {
 		return err
 	}
-	err = eachMissing(schemas, from, func(s Schema, version int) error {
-		if err := s.prepare(ctx, tx, version); err != nil {
-			return err
-		}
-		return s.apply(ctx, tx, version)
-	})
-	if found.application == 0 && found.version == 1 && isCode(err, codeError) { // without our mark, and our migrations do not fit
-		return fmt.Errorf("%w: %w", ErrForeign, err)
-	}
-	if err != nil {
-		return err
-	}
-	return complete(schemas).write(ctx, tx)
-}
-
-// eachMissing calls do for each migration that comes after the given versions, and says which one failed.
-func eachMissing(schemas []Schema, from []int, do func(s Schema, version int) error) error {
 	for i, schema := range schemas {
-		for version := from[i] + 1; version <= len(schema.names()); version++ {
-			if err := do(schema, version); err != nil {
+		for version := versions[i] + 1; version <= len(schema.names()); version++ {
+			err := schema.migrateTo(ctx, tx, version)
+			if found.isUnmarked() && isCode(err, codeError) { // our migrations do not fit
+				return fmt.Errorf("%w: %w", ErrForeign, err)
+			}
+			if err != nil {
 				return fmt.Errorf("migrate %s to version %d: %w", schema.Name, version, err)
 			}
 		}
 	}
-	return nil
+	return complete(schemas).write(ctx, tx)
 }
 
-func (s Schema) prepare(ctx context.Context, tx *sql.Tx, version int) error {
-	if before := s.Before[version]; before != nil {
-		return before(ctx, tx)
+func (s Schema) migrateTo(ctx context.Context, tx *sql.Tx, version int) error {
+	if err := s.runBefore(ctx, tx, version); err != nil {
+		return err
 	}
-	return nil
-}
-
-func (s Schema) apply(ctx context.Context, tx *sql.Tx, version int) error {
 	statements, err := fs.ReadFile(s.Migrations, s.names()[version-1])
 	if err != nil {
 		return err
@@ -188,11 +169,25 @@ func (s Schema) apply(ctx context.Context, tx *sql.Tx, version int) error {
 	return err
 }
 
-// prepareCarried shows what was carried over from a damaged database of an earlier version to the functions that it has missed.
-func prepareCarried(ctx context.Context, tx *sql.Tx, schemas []Schema, found head) error {
-	from, known := found.versions(len(schemas))
+func (s Schema) runBefore(ctx context.Context, tx *sql.Tx, version int) error {
+	if before := s.Before[version]; before != nil {
+		return before(ctx, tx)
+	}
+	return nil
+}
+
+// runMissed runs, on the rows carried over from a damaged database, the functions that its version has not run.
+func runMissed(ctx context.Context, tx *sql.Tx, schemas []Schema, found head) error {
+	versions, known := found.versions(len(schemas))
 	if !known || found.version == 0 { // not to be believed, or not read
 		return nil
 	}
-	return eachMissing(schemas, from, func(s Schema, version int) error { return s.prepare(ctx, tx, version) })
+	for i, schema := range schemas {
+		for version := versions[i] + 1; version <= len(schema.names()); version++ {
+			if err := schema.runBefore(ctx, tx, version); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

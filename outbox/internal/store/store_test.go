@@ -101,7 +101,7 @@ func TestOnlyWhatExistsIsUsedWhenNothingMayBeMade(t *testing.T) {
 	for name, do := range map[string]func() error{
 		"write":  func() error { return existing.Write(context.Background(), note("a"), nil) },
 		"lock":   func() error { return existing.Locked(context.Background(), func() error { return nil }) },
-		"shrink": func() error { return existing.Shrink(context.Background(), 0, 0) },
+		"shrink": func() error { return existing.Shrink(context.Background(), 0) },
 		"erase":  func() error { return existing.Erase(context.Background(), note("a"), nil) },
 	} {
 		if err := do(); !errors.Is(err, store.ErrNone) {
@@ -325,7 +325,7 @@ func TestLeavingSyncsWithoutClosingAndALinkedDatabaseToo(t *testing.T) {
 		t.Skip("no links here")
 	}
 	b.write(note("a"))
-	if err := b.s.Leave(); err != nil {
+	if err := b.s.Sync(); err != nil {
 		t.Errorf("leave: %v", err)
 	}
 	wal := filepath.Join(elsewhere, "real.db-wal")

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// giveToOwner gives what root has made in somebody's directory to the directory's owner, who could not use it otherwise. SQLite
-// does so with a database's side files.
+// giveToOwner gives what root has made to the owner of the directory, who could not use it otherwise. SQLite does the same with a
+// database's side files.
 func giveToOwner(path string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -26,14 +26,14 @@ func giveToOwner(path string) error {
 	if err != nil {
 		return err
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || stat.Uid == 0 {
+	stat := info.Sys().(*syscall.Stat_t)
+	if stat.Uid == 0 {
 		return nil
 	}
 	return os.Lchown(path, int(stat.Uid), int(stat.Gid))
 }
 
-// access tells why this user may not read and write a file or a directory.
+// access returns why this user may not read and write a file or a directory.
 func access(path string) error {
 	if err := unix.Access(path, unix.R_OK|unix.W_OK); err != nil {
 		return &fs.PathError{Op: "access", Path: path, Err: err}
@@ -41,46 +41,34 @@ func access(path string) error {
 	return nil
 }
 
-// permissionError names the path, or the first directory above it that can be looked at. It says whose that is, and how to get dir
-// back, only when dir is there and lies in a directory of this user's: under `sudo -u`, with a home that is root's, that command
-// would give somebody's files away.
+// permissionError names the path, or the first directory above it that can be looked at. It adds the owner, and how to get dir
+// back, only when dir exists in a directory of this user's: under `sudo -u`, with a home that is root's, that command would give
+// another user's files away.
 func permissionError(path, dir string) error {
-	e := &PermissionError{Path: path}
 	info, err := os.Lstat(path)
-	for (errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist)) && filepath.Dir(path) != path {
-		path = filepath.Dir(path)
-		info, err = os.Lstat(path)
+	for at := path; (errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist)) && filepath.Dir(at) != at; {
+		at = filepath.Dir(at)
+		if info, err = os.Lstat(at); err == nil {
+			path = at
+		}
 	}
-	if err != nil {
-		return e
-	}
-	e.Path = path
-	owner, known := ownerOf(info)
-	if !known || owner == os.Geteuid() {
+	e := &PermissionError{Path: path}
+	if err != nil || ownerOf(info) == os.Geteuid() {
 		return e
 	}
 	home, err := os.Stat(filepath.Dir(dir))
-	if err != nil {
+	if err != nil || ownerOf(home) != os.Geteuid() {
 		return e
 	}
 	if _, err := os.Lstat(dir); err != nil {
 		return e
 	}
-	if of, known := ownerOf(home); !known || of != os.Geteuid() {
-		return e
-	}
-	e.Owner = userName(owner)
+	e.Owner = userName(ownerOf(info))
 	e.Remedy = fmt.Sprintf("sudo chown -R %s %s", userName(os.Geteuid()), shellQuote(dir))
 	return e
 }
 
-func ownerOf(info os.FileInfo) (id int, known bool) {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, false
-	}
-	return int(stat.Uid), true
-}
+func ownerOf(info os.FileInfo) (id int) { return int(info.Sys().(*syscall.Stat_t).Uid) }
 
 func userName(id int) string {
 	number := strconv.Itoa(id)
@@ -114,11 +102,8 @@ func hasDescriptors(n int) bool {
 	return true
 }
 
-// hasOtherNames tells whether a file is linked to from elsewhere, too.
-func hasOtherNames(info fs.FileInfo) bool {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && stat.Nlink > 1
-}
+// hasOtherNames reports whether a file has hard links elsewhere.
+func hasOtherNames(info fs.FileInfo) bool { return info.Sys().(*syscall.Stat_t).Nlink > 1 }
 
 // syncDirectory makes the names in a directory durable.
 func syncDirectory(path string) error {
@@ -128,13 +113,13 @@ func syncDirectory(path string) error {
 	}
 	defer dir.Close()
 	err = dir.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) { // a file system that has no such thing
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) { // this file system has no such thing
 		return nil
 	}
 	return err
 }
 
-// fullSync is File.Sync. On macOS that is F_FULLFSYNC, which exFAT and FUSE refuse; a plain fsync is what they have.
+// fullSync is File.Sync. On macOS that is F_FULLFSYNC, which exFAT and FUSE refuse; they have a plain fsync.
 func fullSync(file *os.File) error {
 	err := file.Sync()
 	if errors.Is(err, syscall.ENOTTY) || errors.Is(err, syscall.EINVAL) {
@@ -143,8 +128,6 @@ func fullSync(file *os.File) error {
 	return err
 }
 
-func fullSigns() []error { return []error{syscall.EDQUOT} }
-
-func lockedSigns() []error { return nil }
-
-func notDirectorySigns() []error { return []error{syscall.ENOTDIR} }
+func systemSigns() []sign {
+	return []sign{{syscall.EDQUOT, ErrFull}, {syscall.ENOTDIR, ErrNotDirectory}}
+}

@@ -10,7 +10,7 @@ import (
 // giveToOwner has nothing to do: files inherit the directory's access list.
 func giveToOwner(string) error { return nil }
 
-// access tells why this user may not read and write a file. A directory says nothing before something is made in it.
+// access returns why this user may not read and write a file. A directory gives no answer before something is made in it.
 func access(path string) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil
@@ -32,20 +32,17 @@ func fullSync(file *os.File) error { return file.Sync() }
 // hasDescriptors is always true: there is no such limit.
 func hasDescriptors(int) bool { return true }
 
-// hasOtherNames is not asked: a link needs a right that its maker could use otherwise.
+// hasOtherNames looks at nothing: whoever may make such a link could write the target as well.
 func hasOtherNames(os.FileInfo) bool { return false }
 
-func fullSigns() []error {
-	return []error{windows.ERROR_DISK_FULL, syscall.Errno(windows.ERROR_HANDLE_DISK_FULL)}
+// systemSigns holds a sharing violation as ErrLocked: another program, such as a backup, keeps the file from every other. ENOTDIR is
+// not a sign: Go uses it for a path below a missing directory, too. See ground.
+func systemSigns() []sign {
+	return []sign{
+		{windows.ERROR_DISK_FULL, ErrFull}, {syscall.Errno(windows.ERROR_HANDLE_DISK_FULL), ErrFull},
+		{windows.ERROR_SHARING_VIOLATION, ErrLocked}, {windows.ERROR_LOCK_VIOLATION, ErrLocked},
+	}
 }
-
-// lockedSigns are what a file gives that another program, such as a backup, keeps from everybody.
-func lockedSigns() []error {
-	return []error{windows.ERROR_SHARING_VIOLATION, windows.ERROR_LOCK_VIOLATION}
-}
-
-// notDirectorySigns are none: what Go calls ENOTDIR there is said of a path below a missing directory, too. See ground.
-func notDirectorySigns() []error { return nil }
 
 // freeRoom returns how many bytes this user may still write to the disk that dir is on.
 func freeRoom(dir string) (bytes int64, known bool) {

@@ -8,14 +8,13 @@ import (
 	"sync/atomic"
 )
 
-// turn lets one goroutine at a time work on a store. The one whose turn it is may begin work within its
-// work, which a mutex alone would make it wait for itself.
+// turn lets one goroutine at a time use a store. Unlike a mutex it may be taken again by the goroutine that has it.
 type turn struct {
 	mutex sync.Mutex
-	owner atomic.Int64 // 0: nobody's
+	owner atomic.Int64 // 0: free
 }
 
-// take waits for this goroutine's turn, and returns what ends it; nested says that it is its turn already.
+// take waits for the turn and returns what ends it. nested reports that this goroutine has it already.
 func (t *turn) take() (end func(), nested bool) {
 	self := goroutine()
 	if t.owner.Load() == self {
@@ -29,8 +28,8 @@ func (t *turn) take() (end func(), nested bool) {
 	}, false
 }
 
-// goroutine returns the number of this goroutine, which Go shows at the beginning of its stack only
-// ("goroutine 7 [running]"). It costs a microsecond and no system call.
+// goroutine returns this goroutine's number, which Go shows only at the beginning of its stack ("goroutine 7 [running]"). It costs
+// a microsecond and no system call.
 func goroutine() int64 {
 	var stack [64]byte
 	fields := bytes.Fields(stack[:runtime.Stack(stack[:], false)])

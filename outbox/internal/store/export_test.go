@@ -1,4 +1,0 @@
-package store
-
-// LockInQueue is lockInQueue, for its test.
-var LockInQueue = lockInQueue
