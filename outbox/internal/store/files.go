@@ -70,7 +70,7 @@ func CreateFile(path string) error {
 func createFile(path string) error {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return refusal(err, path)
 	}
 	return errors.Join(file.Close(), giveToOwner(path))
 }
@@ -88,9 +88,18 @@ func makeDirectory(path string) error {
 	case errors.Is(err, fs.ErrExist): // another process was faster
 		return nil
 	case err != nil:
-		return err
+		return refusal(err, path)
 	}
 	return giveToOwner(path)
+}
+
+// refusal is the error of making path. A directory such as /proc that takes nothing says that it is missing.
+func refusal(err error, path string) error {
+	dir := filepath.Dir(path)
+	if _, there := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && there == nil {
+		return &PermissionError{Path: dir}
+	}
+	return err
 }
 
 // noteLimit bounds a file of notes, in bytes: a disk that stays full is not filled by them.

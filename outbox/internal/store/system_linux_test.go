@@ -229,6 +229,7 @@ func TestTryingTellsOfAHomeInWhichNothingCanBeMade(t *testing.T) {
 		home func(b *bench) string
 		want error
 	}{
+		"/proc": {func(b *bench) string { return "/proc" }, store.ErrPermission},
 		"a directory that is a link that leads nowhere": {func(b *bench) string {
 			home := b.TempDir()
 			if err := os.Symlink("nowhere", filepath.Join(home, ".notes")); err != nil {
