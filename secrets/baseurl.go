@@ -38,8 +38,8 @@ func (o Options) localPort() string {
 	return "9099"
 }
 
-// such ends a sentence about a host that is none.
-func (o Options) such() string {
+// example ends a sentence about an invalid host.
+func (o Options) example() string {
 	if o.Cloud {
 		return "such as cloud.arcade.dev"
 	}
@@ -55,7 +55,7 @@ func BaseURL(o Options) (*url.URL, error) {
 		return nil, err
 	}
 	if host, err = canonicalHost(host); errors.Is(err, errNoHost) {
-		return nil, errors.New("the host is neither a host name nor an IP address: give one " + o.such())
+		return nil, errors.New("the host is neither a host name nor an IP address: give one " + o.example())
 	} else if err != nil {
 		return nil, err
 	}
@@ -137,10 +137,10 @@ func (o Options) splitBracketed(inner string) (host, port string, err error) {
 
 // onlyHost refuses what belongs to an address but not to a host.
 func (o Options) onlyHost() error {
-	text, alone := o.Host, ": give the name alone, "+o.such()
+	text, alone := o.Host, ": give the name alone, "+o.example()
 	switch {
 	case text == "":
-		return errors.New("the host is empty: give a name " + o.such())
+		return errors.New("the host is empty: give a name " + o.example())
 	case strings.Contains(text, "@"):
 		return errors.New("the host must not contain a user name or password" + alone)
 	case strings.Contains(text, "://") && !o.Cloud:
@@ -197,7 +197,7 @@ func asciiName(name string) (string, error) {
 	return ascii, nil
 }
 
-// notInName is what is neither in a host's name nor in a key that can only be meant as one.
+// notInName reports a character that neither a host's name nor a key that is a name can have.
 func notInName(r rune) bool {
 	letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
 	return !letter && (r < '0' || r > '9') && !strings.ContainsRune("-._", r)

@@ -43,7 +43,7 @@ type Client struct {
 	Timeout time.Duration // of one attempt; 0 means 30 seconds
 
 	// Waiting is told when all calls begin to wait because the Engine asks for it, and how
-	// long. It is called from any goroutine, but never twice at once; nil means nobody listens.
+	// long. It is called from any goroutine, but never twice at once; nil is allowed.
 	Waiting func(time.Duration)
 	// Sleep lets a time pass or returns early when the context ends; nil means real time.
 	Sleep func(context.Context, time.Duration)
@@ -51,7 +51,7 @@ type Client struct {
 	patience patience
 }
 
-// answer is what a call came back with. Its body is never shown to anyone.
+// answer is the Engine's to a call. Its body is never shown.
 type answer struct {
 	body    []byte
 	status  int
@@ -118,7 +118,7 @@ func (c *Client) attempt(ctx context.Context, r request) (a answer, err error) {
 	}
 	defer resp.Body.Close()
 	a.status = resp.StatusCode
-	// Read even where nobody looks at it, so that the connection can be used again.
+	// Always read, so that the connection can be used again.
 	a.body, err = io.ReadAll(io.LimitReader(resp.Body, int64(r.limit)+1))
 	page := isPage(resp.Header.Get("Content-Type"), a.body) &&
 		a.status != http.StatusRequestEntityTooLarge && a.status != http.StatusRequestURITooLong // as gateways say it
@@ -133,7 +133,7 @@ func (c *Client) attempt(ctx context.Context, r request) (a answer, err error) {
 	return a, nil
 }
 
-// isPage tells a page for people, by its type or its first character.
+// isPage recognises a web page by its type or its first character.
 func isPage(contentType string, body []byte) bool {
 	kind, _, _ := mime.ParseMediaType(contentType)
 	return kind == "text/html" || kind == "application/xhtml+xml" || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))

@@ -378,7 +378,7 @@ func TestStatusErrorsSayWhatToDoInWordsThatFitTheCommand(t *testing.T) {
 		{404, secrets.Setting, "this project", "--host"},
 		{404, secrets.Listing, "this project", "--host"},
 		{409, secrets.Setting, "in use already", "secret list"},
-		{409, secrets.Deleting, "somebody else", "Try again"},
+		{409, secrets.Deleting, "another change", "Try again"},
 		{413, secrets.Setting, "value is too large", "shorter"},
 		{413, secrets.Listing, "the request", "--host"},
 		{414, secrets.Setting, "key is too long", "shorter"},

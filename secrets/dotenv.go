@@ -30,13 +30,13 @@ const (
 // ignored. Lines without =, empty values and values that are set again are skipped.
 //
 // A line without = right behind an entry, a backslash behind a value and a << before one are refused: a value
-// goes on that nobody has put in quotes.
+// without quotes goes on there.
 //
 // The refused lines show that the text is not what it was taken for: then nothing of it may be
 // sent, and the file is empty.
 func ParseEnv(text string) (EnvFile, []EnvLine) {
 	text = strings.ReplaceAll(strings.TrimPrefix(text, byteOrderMark), "\r\n", "\n")
-	r := envReader{loneCR: strings.Contains(text, "\r"), at: make(map[string]int)}
+	r := envReader{loneCR: strings.Contains(text, "\r"), entries: make(map[string]int)}
 	r.lines = strings.Split(strings.ReplaceAll(text, "\r", "\n"), "\n")
 	for i, line := range r.lines {
 		if strings.Contains(line, byteOrderMark) {
@@ -67,7 +67,7 @@ type envReader struct {
 	behind  int  // index of the line right behind the last entry, 0 for none
 	loneCR  bool // some lines end in CR alone
 	file    EnvFile
-	at      map[string]int // of a key among the entries
+	entries map[string]int // the index of a key's entry
 	refused []EnvLine
 }
 
@@ -103,7 +103,7 @@ func (r *envReader) line() {
 	case problem != nil:
 		r.refuse(number, problem)
 	default:
-		r.keep(Entry{Pair: Pair{key, value}, Line: number})
+		r.file.set(Entry{Pair: Pair{key, value}, Line: number}, r.entries)
 	}
 }
 
@@ -123,7 +123,7 @@ func (r *envReader) withoutEquals(number int, line string) {
 	}
 }
 
-// exportsOnly tells a line of a shell that exports what was set before: `export KEY`, or several of them.
+// exportsOnly recognises a shell's line that exports what was set before: `export KEY`, or several keys.
 func exportsOnly(line string) bool {
 	words := strings.Fields(line)
 	for i, word := range words {
@@ -135,17 +135,6 @@ func exportsOnly(line string) bool {
 		}
 	}
 	return len(words) > 1
-}
-
-func (r *envReader) keep(entry Entry) {
-	at, again := r.at[entry.Key]
-	if again {
-		r.skip(r.file.Entries[at].Line, entry.Key, SetAgain)
-		r.file.Entries[at] = entry
-		return
-	}
-	r.at[entry.Key] = len(r.file.Entries)
-	r.file.Entries = append(r.file.Entries, entry)
 }
 
 // nameIn takes blanks and `export` away from what stands before the =.
@@ -202,15 +191,14 @@ func unquoted(text string) (value string, problem *Problem) {
 	// ends here.
 	case text[0] == '`' && strings.Count(text, "`") == 1:
 		return "", QuoteOpen
-	case strings.ContainsFunc(text, odd):
+	case strings.ContainsFunc(text, isAmbiguousBlank):
 		return "", OddBlank
 	}
 	return text, nil
 }
 
-// odd reports whether r is white space that only some programs take for a blank, or cannot be
-// seen at all.
-func odd(r rune) bool {
+// isAmbiguousBlank reports whether only some programs take r for a blank, or r cannot be seen at all.
+func isAmbiguousBlank(r rune) bool {
 	return unicode.IsSpace(r) && !strings.ContainsRune(blanks, r) || unicode.Is(unicode.Cf, r)
 }
 

@@ -46,22 +46,30 @@ func SetAgainIn(file string) SkipReason { return SkipReason("set again in '" + P
 
 // Join reads the files one after the other: of a key that several set the last value counts.
 func Join(files ...EnvFile) (all EnvFile) {
-	at := make(map[string]int) // of a key among the entries
+	entries := make(map[string]int)
 	for _, file := range files {
 		all.Files, all.Skipped = append(all.Files, file.Files...), append(all.Skipped, file.Skipped...)
 		for _, entry := range file.Entries {
-			i, again := at[entry.Key]
-			if !again {
-				at[entry.Key] = len(all.Entries)
-				all.Entries = append(all.Entries, entry)
-				continue
-			}
-			earlier := all.Entries[i]
-			all.Skipped = append(all.Skipped, Skip{earlier.File, earlier.Line, earlier.Key, SetAgainIn(entry.File)})
-			all.Entries[i] = entry
+			all.set(entry, entries)
 		}
 	}
 	return all
+}
+
+// set adds an entry, or puts it in the place of an earlier one with its key; entries has their indexes.
+func (f *EnvFile) set(entry Entry, entries map[string]int) {
+	i, again := entries[entry.Key]
+	if !again {
+		entries[entry.Key] = len(f.Entries)
+		f.Entries = append(f.Entries, entry)
+		return
+	}
+	earlier, reason := f.Entries[i], SetAgain
+	if earlier.File != entry.File {
+		reason = SetAgainIn(entry.File)
+	}
+	f.Skipped = append(f.Skipped, Skip{earlier.File, earlier.Line, earlier.Key, reason})
+	f.Entries[i] = entry
 }
 
 // Pairs are the entries' keys and values, in order.

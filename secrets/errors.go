@@ -13,7 +13,7 @@ import (
 )
 
 // Problem is what is wrong, and what to do about it, in fixed words for a person. It stands behind every
-// error of this package that somebody can do something about.
+// error of this package that a user can act on.
 type Problem struct {
 	What string // goes on after "Error:"
 	Do   string // whole sentences
@@ -72,7 +72,7 @@ const (
 	Deleting
 )
 
-// StatusError is the Engine's refusal, or that of whoever answers in its place. It holds nothing that the
+// StatusError is a refusal, the Engine's or that of what answers in its place. It holds nothing that the
 // server wrote but numbers.
 type StatusError struct {
 	Status     int  // HTTP status; 2xx only with Page
@@ -104,7 +104,7 @@ func (e *StatusError) problem() *Problem {
 	case e.Action == Setting:
 		return e.refusedToSet()
 	case e.Status == http.StatusConflict:
-		return &Problem{"somebody else is changing it", "Try again."}
+		return &Problem{"another change to it is under way", "Try again."}
 	}
 	return unknownRefusal
 }
@@ -174,7 +174,7 @@ func endsRun(err error) bool {
 	return errors.Is(err, ErrNotEngine) || errors.Is(err, ErrBadToken)
 }
 
-// isNotFound reports whether there is no such address. Whoever sets a key asks for none that exists.
+// isNotFound reports whether the Engine has no such address. Setting a key needs none that exists.
 func isNotFound(err error) bool {
 	var refused *StatusError
 	return errors.As(err, &refused) && refused.Status == http.StatusNotFound

@@ -16,9 +16,9 @@ const (
 	firstWait = time.Second
 )
 
-// patience is what the calls of one client share: when one of them is asked to wait, all do.
+// patience is shared by the calls of one client: when one of them is asked to wait, all do.
 type patience struct {
-	mu    sync.Mutex // held while somebody waits
+	mu    sync.Mutex // held during a wait
 	count int        // of waits
 	used  time.Duration
 }
@@ -54,7 +54,7 @@ func (p *patience) wait(before int, refusal error, sleep func(time.Duration)) bo
 }
 
 // retryAfter reads a header's wait, in seconds or as a date that the server's own clock is
-// compared with. 0 means that there is none that can be understood.
+// compared with. 0 means no wait, or one that cannot be understood.
 func retryAfter(header http.Header) time.Duration {
 	text := strings.TrimSpace(header.Get("Retry-After"))
 	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil || errors.Is(err, strconv.ErrRange) {

@@ -78,15 +78,15 @@ func deletionsOf(list []Secret, keys []string, o UnsetOptions) (all []deletion) 
 
 // choose returns the secrets of the list to delete for a key, at least one.
 func choose(list []Secret, key string, o UnsetOptions) ([]Secret, error) {
-	found := withKey(list, func(s Secret) bool { return s.Key == key })
+	found := deletable(list, func(s Secret) bool { return s.Key == key })
 	if len(found) == 0 {
-		found = withKey(list, func(s Secret) bool { return Printable(s.Key) == key })
+		found = deletable(list, func(s Secret) bool { return Printable(s.Key) == key })
 		if slices.ContainsFunc(found, func(s Secret) bool { return s.Key != found[0].Key }) {
 			found = nil // several look like it
 		}
 	}
 	if o.Type != "" {
-		found = withKey(found, func(s Secret) bool { return s.Type == o.Type })
+		found = deletable(found, func(s Secret) bool { return s.Type == o.Type })
 	}
 	switch {
 	case len(found) == 0:
@@ -101,8 +101,8 @@ func choose(list []Secret, key string, o UnsetOptions) ([]Secret, error) {
 	return found, nil
 }
 
-// withKey returns the secrets of the list that fit and can be deleted: those that have an id.
-func withKey(list []Secret, fits func(Secret) bool) (found []Secret) {
+// deletable returns the secrets of the list that fit and have an id, without which none can be deleted.
+func deletable(list []Secret, fits func(Secret) bool) (found []Secret) {
 	for _, secret := range list {
 		if secret.ID != "" && fits(secret) {
 			found = append(found, secret)
@@ -111,7 +111,7 @@ func withKey(list []Secret, fits func(Secret) bool) (found []Secret) {
 	return found
 }
 
-// delete deletes a secret of the list. That somebody else was faster is fine.
+// delete deletes a secret of the list. A secret that is gone already is ErrNoSuchSecret.
 func (c *Client) delete(ctx context.Context, id string) error {
 	a, err := c.change(ctx, request{method: http.MethodDelete, action: Deleting, segments: []string{id}})
 	var refused *StatusError
