@@ -1,4 +1,4 @@
-// Package browser shows an address in the browser of whoever sits at this terminal.
+// Package browser shows an address in the browser of this terminal's user.
 package browser
 
 import (
@@ -57,7 +57,7 @@ func commands(env func(name string) string) []string {
 	}
 }
 
-// explorer opens an address, too, and ends with 1 whether it did or not.
+// explorer opens an address and exits with 1 whether it did or not.
 const explorer = "explorer.exe"
 
 // split takes a command apart at blanks outside of quotes, and takes those away, as Python's webbrowser

@@ -33,7 +33,7 @@ func (a *App) session() (identity.Session, error) {
 	file.Context = cmp.Or(a.context, file.Context)
 	return identity.Session{
 		File: file, HTTP: a.httpClient(), Now: a.Track.Now, Point: a.Track.Point,
-		Waiting: func() { a.tell("Another arcade is renewing the login: waiting for it.") },
+		Waiting: func() { a.note("Another arcade is renewing the login: waiting for it.") },
 	}, err
 }
 
@@ -362,11 +362,11 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, err
 		}
 		a.mayAsk = !used.FromFile // by a variable
 		if used.FromFile && cmd.Name() != "list" && client.Base.Host != secrets.DefaultHost {
-			a.tell("This login's Engine is " + client.Base.String() + ".")
+			a.note("This login's Engine is " + client.Base.String() + ".")
 		}
 	}
 	if login, err := a.loggedIn(); err == nil && !used.FromFile {
-		a.tell("The key in ARCADE_API_KEY is used, and not the login" + ofWhom(login) + ".")
+		a.note("The key in ARCADE_API_KEY is used, and not the login" + ofWhom(login) + ".")
 	}
 	if login := used.Login; used.FromFile {
 		a.refused = "Run '" + loginAt(login) + "'."
@@ -543,7 +543,7 @@ func (v *verdicts) fail(err error, line string) {
 	var refused *secrets.StatusError
 	barred := errors.As(err, &refused) && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden)
 	if !barred || !v.barred {
-		v.app.complain(line)
+		v.app.printError(line)
 	}
 	v.barred = v.barred || barred
 }
@@ -552,11 +552,11 @@ func (v *verdicts) fail(err error, line string) {
 func (v *verdicts) err(ctx context.Context) error {
 	switch c := v.counts; {
 	case ctx.Err() != nil && v.total > 1:
-		v.app.complain(v.summary())
+		v.app.printError(v.summary())
 		return ctx.Err()
 	case c.failed+c.untried == 0:
 		if v.total+c.skipped > 1 {
-			return v.app.say(v.summary() + ".")
+			return v.app.print(v.summary() + ".")
 		}
 		return nil
 	case v.total == 1:
@@ -581,11 +581,11 @@ func (v *verdicts) summary() string {
 // progressFrom is how many keys take long enough for a progress bar.
 const progressFrom = 10
 
-// settle says of each result, in the order given, what became of it; say says it.
-func (v *verdicts) settle(client *secrets.Client, results iter.Seq[secrets.Result], say func(i int, result secrets.Result)) {
+// settle prints what became of each result, in the order given.
+func (v *verdicts) settle(client *secrets.Client, results iter.Seq[secrets.Result], show func(i int, result secrets.Result)) {
 	a := v.app
 	progress := a.Err.Progress(v.total, v.total >= progressFrom && !a.traced)
-	var screen sync.Mutex // lines come from here, and from those who wait
+	var screen sync.Mutex // lines come from here, and from calls that wait
 	settled := 0
 	client.Waiting = func(d time.Duration) {
 		screen.Lock()
@@ -598,7 +598,7 @@ func (v *verdicts) settle(client *secrets.Client, results iter.Seq[secrets.Resul
 	for result := range results {
 		screen.Lock()
 		progress.Wipe()
-		say(settled, result)
+		show(settled, result)
 		settled++
 		progress.Show(settled)
 		screen.Unlock()

@@ -53,7 +53,7 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	}
 	root.SetArgs(args)
 	cmd, err := term.Await(untilPatienceEnds(ctx), func() (*cobra.Command, error) { return a.execute(ctx, root) })
-	if cmd == nil { // It hangs. Whether anybody still reads is not known, nor what it has changed.
+	if cmd == nil { // It hangs, and still owns its streams and its App. Report with new ones.
 		a = &App{Track: a.Track, Extend: a.Extend, Screen: term.New(nil, io.Discard, io.Discard, a.Track.Env)}
 		cmd, _, _ = a.Root().Find(args)
 		err = interruption(ctx, errLeft)
@@ -73,8 +73,8 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	return code
 }
 
-// untilPatienceEnds is a context that ends soon after ctx: a command that was told to end and has not is
-// in a wait that knows no context. It writes to a pipe that is full, or opens one that has no other end.
+// untilPatienceEnds is a context that ends soon after ctx. A command that still runs then is stuck where no
+// context reaches: it writes to a full pipe, or opens one without another end.
 func untilPatienceEnds(ctx context.Context) context.Context {
 	patience, end := context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() { time.AfterFunc(500*time.Millisecond, end) })
@@ -175,7 +175,7 @@ func isRecorded(cmd *cobra.Command) bool {
 	return !slices.Contains(unrecorded, topName(cmd))
 }
 
-// isAboutLogin tells whether a command uses the login, whatever key the environment has.
+// isAboutLogin reports whether a command uses the login, whatever key the environment has.
 func isAboutLogin(cmd *cobra.Command) bool {
 	return slices.Contains([]string{"login", "logout", "whoami", "org", "project", "context"}, topName(cmd))
 }
@@ -207,20 +207,20 @@ func (a *App) printNotice() {
 	if a.Err.Interactive {
 		text = strings.ReplaceAll(text, "\n", " ")
 	}
-	a.tell(text)
+	a.note(text)
 }
 
-// report prints what a person should know of an error and returns the exit code.
+// report prints an error with its advice, and returns the exit code.
 func (a *App) report(err error) int {
 	if err == nil {
 		return 0
 	}
 	f := asFailure(err)
 	if f.what != "" {
-		a.tell("Error: " + strings.TrimSuffix(f.what, ".") + ".")
+		a.note("Error: " + strings.TrimSuffix(f.what, ".") + ".")
 	}
 	if f.hint != "" {
-		a.tell(f.hint)
+		a.note(f.hint)
 	}
 	return f.code
 }

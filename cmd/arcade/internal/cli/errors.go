@@ -74,7 +74,7 @@ func interruption(ctx context.Context, err error) *failure {
 	return &f
 }
 
-// failed makes the failure of a command that was used rightly.
+// failed makes the failure of a command whose command line was right.
 func failed(words, what, hint string) *failure {
 	return &failure{exitFailure, words, what, hint}
 }
@@ -102,13 +102,13 @@ func frames(stack []byte) string {
 	return strings.Join(kept, "\n")
 }
 
-// isCommandWord tells whether a word looks like a mistyped command. Anything else on the
+// isCommandWord reports whether a word looks like a mistyped command. Anything else on the
 // command line may be a secret in the wrong place, and is not repeated.
 func isCommandWord(word string) bool {
 	return word != "" && len(word) <= 24 && strings.Trim(word, "abcdefghijklmnopqrstuvwxyz-") == ""
 }
 
-// mayBeSecret tells whether an unknown flag may be a value in the wrong place: more than one
+// mayBeSecret reports whether an unknown flag may be a value in the wrong place: more than one
 // letter behind a single dash, or no word behind two.
 func mayBeSecret(flag *pflag.NotExistError) bool {
 	return len(flag.GetSpecifiedShortnames()) > 1 || !isCommandWord(flag.GetSpecifiedName())
@@ -260,7 +260,7 @@ func specified(flag *pflag.NotExistError) string {
 	return "--" + flag.GetSpecifiedName()
 }
 
-// kindOf words what a flag takes, for a person. Texts are never invalid.
+// kindOf names what a flag takes. Any text is valid, so a text flag never comes here.
 func kindOf(flag *pflag.Flag) string {
 	switch flag.Value.Type() {
 	case "int":
@@ -272,13 +272,13 @@ func kindOf(flag *pflag.Flag) string {
 	}
 }
 
-// adviceFailure makes the error of a command of a line of the table.
+// adviceFailure makes a command's error from a line of the table.
 func adviceFailure(line advice.Line, before string) *failure {
 	return failed(strings.ReplaceAll(line.Reason, "_", " "), before+line.What, line.Do)
 }
 
-// networkLine is what the table has to say of a call that the network, a proxy or a page has kept from its
-// server. It is false for what the server itself has answered, and for what is no call.
+// networkLine is the table's line for a call that a network, a proxy or a page kept from its server. It is
+// false for an answer of the server itself, and for any other error.
 func networkLine(err error) (advice.Line, bool) {
 	engine := advice.Server{
 		Name: "the Engine", Option: "--host, --port, --tls or --no-tls", Again: "Check --host, --port and the network, then run the command again.",
@@ -336,7 +336,7 @@ func isOutput(err error) bool {
 	return errors.As(err, &output)
 }
 
-// asFailure words an error that no command has worded.
+// asFailure words an error that has no words for a person yet.
 func asFailure(err error) *failure {
 	var f *failure
 	switch {

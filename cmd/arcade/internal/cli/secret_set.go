@@ -68,23 +68,18 @@ same, unless they would fail for the same reason.`,
 		"the file for --from-env; of several the later one counts; - is standard input")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "show keys, lines and lengths, and send nothing")
 	files := cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault)
-	if err := cmd.RegisterFlagCompletionFunc("env-file", files); err != nil { // only for a flag that does not exist
-		panic(err)
-	}
+	_ = cmd.RegisterFlagCompletionFunc("env-file", files) // an error means an unknown flag
 	return cmd
 }
 
-// setFlagError is flagError for 'secret set', where -h may stand alone, and where an unknown flag is not
-// repeated: it may be a value that lost its key to a blank.
+// setFlagError is the group's, but does not repeat an unknown flag: it may be a value that lost its key to a
+// blank.
 func setFlagError(cmd *cobra.Command, err error) error {
-	if isLoneH(err) {
-		return pflag.ErrHelp
-	}
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
 		return wrongUsage(cmd, "unknown flag", "there is no such flag; a value that starts with - is written KEY=-value")
 	}
-	return flagError(cmd, err)
+	return cmd.Parent().FlagErrorFunc()(cmd, err)
 }
 
 func (o setOptions) check(cmd *cobra.Command, args []string) error {
@@ -111,7 +106,7 @@ func (a *App) secretSet(cmd *cobra.Command, at engineOptions, o setOptions, args
 	}
 	var client *secrets.Client
 	if !o.dryRun {
-		if client, err = a.engine(cmd, at); err != nil { // nobody has to type a secret that cannot be sent
+		if client, err = a.engine(cmd, at); err != nil { // before a user types a secret that cannot be sent
 			return err
 		}
 	}
@@ -162,7 +157,7 @@ func wrongPair(cmd *cobra.Command, err error) error {
 }
 
 // readValues fetches the values that are not in the arguments. On a terminal KEY=- is asked
-// for, too: a typed secret would be shown otherwise.
+// for as well: reading it as a pipe would show what is typed.
 func (a *App) readValues(ctx context.Context, inputs []secrets.Input) ([]secrets.Pair, error) {
 	if !a.Keyboard() {
 		return term.Await(ctx, func() ([]secrets.Pair, error) { return secrets.Resolve(inputs, a.In, nil) })
@@ -238,7 +233,7 @@ func (a *App) sendPairs(ctx context.Context, client *secrets.Client, pairs []sec
 			return
 		}
 		results.counts.done++
-		a.say(fmt.Sprintf("Secret '%s' %sset successfully%s", key, endingWords(pairs[i].Value), a.inProject()))
+		a.print(fmt.Sprintf("Secret '%s' %sset successfully%s", key, endingWords(pairs[i].Value), a.inProject()))
 	})
 	return results.err(ctx)
 }
@@ -279,5 +274,5 @@ func (a *App) printPlan(plan []secrets.Planned) error {
 	if err := a.Out.Table("", columns, rows); err != nil {
 		return err
 	}
-	return a.say(term.Count(sent, "secret", "secrets") + " would be set. Nothing was sent.")
+	return a.print(term.Count(sent, "secret", "secrets") + " would be set. Nothing was sent.")
 }

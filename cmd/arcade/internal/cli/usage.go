@@ -48,9 +48,9 @@ func (a *App) newUsageEnable() *cobra.Command {
 					return err
 				}
 				if s := a.Track.Switches(); !s.On {
-					return a.say("Usage is not recorded as long as " + s.By + " is set, which switches it off. Without it, usage is recorded from now on.")
+					return a.print("Usage is not recorded as long as " + s.By + " is set, which switches it off. Without it, usage is recorded from now on.")
 				}
-				return a.say("Usage is recorded.")
+				return a.print("Usage is recorded.")
 			})
 		},
 	}
@@ -85,16 +85,16 @@ func (a *App) disable(ctx context.Context, q *track.Queue) error {
 	if err != nil {
 		line := a.words().Of(err)
 		line.Do = "It is kept, and not delivered. When this is mended, run 'arcade usage disable' again to erase it."
-		return errors.Join(a.say(off), adviceFailure(line, "what waits could not be erased: "))
+		return errors.Join(a.print(off), adviceFailure(line, "what waits could not be erased: "))
 	}
-	a.tellLate(late)
-	return errors.Join(a.say(off+" "+term.Count(erased, "waiting message was", "waiting messages were")+" erased."), ctx.Err())
+	a.noteLate(late)
+	return errors.Join(a.print(off+" "+term.Count(erased, "waiting message was", "waiting messages were")+" erased."), ctx.Err())
 }
 
-// tellLate is said after an erasure.
-func (a *App) tellLate(late bool) {
+// noteLate follows an erasure that a delivery may have escaped.
+func (a *App) noteLate(late bool) {
 	if late {
-		a.tell("A delivery that was under way could not be waited for and may still arrive.")
+		a.note("A delivery that was under way could not be waited for and may still arrive.")
 	}
 }
 
@@ -121,7 +121,7 @@ func (a *App) retry(ctx context.Context, q *track.Queue, ids []string) error {
 		return err
 	}
 	if retried == 0 && len(ids) == 0 {
-		return a.say("There is nothing to retry: no message is dead.")
+		return a.print("There is nothing to retry: no message is dead.")
 	}
 	if retried == 0 {
 		what := "no dead message has this number or uuid"
@@ -131,9 +131,9 @@ func (a *App) retry(ctx context.Context, q *track.Queue, ids []string) error {
 		return failed("no such message", what, "'arcade usage inspect --state dead' shows those that are.")
 	}
 	if missed := len(ids) - retried; missed > 0 {
-		a.tell(term.Count(missed, "of them is", "of them are") + " not dead, or not there.")
+		a.note(term.Count(missed, "of them is", "of them are") + " not dead, or not there.")
 	}
-	return a.say("Waiting again: " + term.Count(retried, "message", "messages") + ". The next command delivers, or 'arcade usage flush' now.")
+	return a.print("Waiting again: " + term.Count(retried, "message", "messages") + ". The next command delivers, or 'arcade usage flush' now.")
 }
 
 func (a *App) newUsageExport() *cobra.Command {
@@ -164,7 +164,7 @@ func (a *App) export(ctx context.Context, q *track.Queue) error {
 			}
 			document, err := q.Wire(m)
 			if err != nil {
-				a.tell(fmt.Sprintf("Message %d is damaged and left out.", m.Seq))
+				a.note(fmt.Sprintf("Message %d is damaged and left out.", m.Seq))
 				continue
 			}
 			chunk.Write(document)
@@ -233,7 +233,7 @@ func (a *App) erase(ctx context.Context, q *track.Queue, e erasure, yes bool) er
 	receipts := s.Counts.Delivered + s.Counts.Dead
 	what := contents(hasID, s.Counts.Pending, receipts, damaged)
 	if what == "" {
-		return a.say("There is nothing to " + strings.ToLower(e.verb) + ".")
+		return a.print("There is nothing to " + strings.ToLower(e.verb) + ".")
 	}
 	if !yes {
 		if yes, err = a.Confirm(ctx, e.verb+" "+what+", for ever?"); err != nil {
@@ -241,7 +241,7 @@ func (a *App) erase(ctx context.Context, q *track.Queue, e erasure, yes bool) er
 		}
 	}
 	if !yes {
-		return a.say("Nothing was " + strings.ToLower(e.done) + ".")
+		return a.print("Nothing was " + strings.ToLower(e.done) + ".")
 	}
 	erase := q.Clear
 	if e.id {
@@ -251,7 +251,7 @@ func (a *App) erase(ctx context.Context, q *track.Queue, e erasure, yes bool) er
 	if err != nil {
 		return err
 	}
-	a.tellLate(late)
+	a.noteLate(late)
 	said := e.done + ": " + contents(hasID, erased, receipts, damaged) + "."
 	switch off := a.Track.Off(s); {
 	case e.id && off != nil:
@@ -259,10 +259,10 @@ func (a *App) erase(ctx context.Context, q *track.Queue, e erasure, yes bool) er
 	case e.id:
 		said += " The next command gets a new id."
 	}
-	return errors.Join(a.say(said), ctx.Err()) // the wait may have been cut short
+	return errors.Join(a.print(said), ctx.Err()) // the wait may have been cut short
 }
 
-// erasable is what there is to erase, with the number of damaged databases: the one in use may be one, too,
+// erasable is what there is to erase, with the number of damaged databases. The one in use may be damaged,
 // and cannot be read then.
 func erasable(ctx context.Context, q *track.Queue) (s track.Snapshot, damaged int, err error) {
 	copies, err := q.Copies()

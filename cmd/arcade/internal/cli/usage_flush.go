@@ -50,13 +50,13 @@ type FlushResult struct {
 
 func (a *App) flush(ctx context.Context, timeout time.Duration, asJSON bool) error {
 	if !a.Track.Switches().On {
-		return a.tellOff(a.Track.Off(track.Snapshot{}), asJSON)
+		return a.reportOff(a.Track.Off(track.Snapshot{}), asJSON)
 	}
 	began := a.Track.Now()
 	return a.withQueue(func(q *track.Queue) error {
 		done, err := a.drain(ctx, q, timeout)
 		if off := (*track.OffError)(nil); errors.As(err, &off) {
-			return a.tellOff(off, asJSON)
+			return a.reportOff(off, asJSON)
 		}
 		if err != nil && done.Pending == 0 { // the database could not even be read
 			return err
@@ -79,7 +79,7 @@ func (a *App) flush(ctx context.Context, timeout time.Duration, asJSON bool) err
 		if err := a.reportFlush(result, asJSON); err != nil || why.Reason == "" {
 			return err
 		}
-		a.tell("Note: " + why.What + ". " + why.Do)
+		a.note("Note: " + why.What + ". " + why.Do)
 		return nil
 	})
 }
@@ -96,14 +96,14 @@ func (a *App) drain(ctx context.Context, q *track.Queue, timeout time.Duration) 
 	})
 }
 
-// tellOff is all that flush does when tracking is off: a CI job that sets DO_NOT_TRACK and ends
+// reportOff is all that flush does when tracking is off: a CI job that sets DO_NOT_TRACK and ends
 // with a flush must not fail.
-func (a *App) tellOff(reason error, asJSON bool) error {
+func (a *App) reportOff(reason error, asJSON bool) error {
 	why := a.words().Of(reason)
 	if asJSON {
 		return a.Out.JSON(FlushResult{Error: why.What, Reason: why.Reason, Advice: why.Advice})
 	}
-	a.tell("Note: " + why.What + ". " + why.Do)
+	a.note("Note: " + why.What + ". " + why.Do)
 	return nil
 }
 
@@ -116,7 +116,7 @@ func (a *App) reportFlush(result FlushResult, asJSON bool) error {
 	if result.Dead > 0 {
 		line += fmt.Sprintf(", %d refused for good", result.Dead)
 	}
-	return a.say(line + ".")
+	return a.print(line + ".")
 }
 
 // heldAdvice says why an alias waits, and what to do about refused credentials in any case.

@@ -69,9 +69,7 @@ are in UTC.`,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print identity, counts and messages as JSON")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on printing messages as they are recorded and delivered")
 	complete := cobra.FixedCompletions(states, cobra.ShellCompDirectiveNoFileComp)
-	if err := cmd.RegisterFlagCompletionFunc("state", complete); err != nil { // only for a flag that does not exist
-		panic(err)
-	}
+	_ = cmd.RegisterFlagCompletionFunc("state", complete) // an error means an unknown flag
 	return cmd
 }
 
@@ -94,7 +92,7 @@ func (a *App) inspectOne(ctx context.Context, q *track.Queue, id string) error {
 		return failed("undecided alias", "this alias waits until Arcade Cloud says who you are",
 			"The next delivery asks: run 'arcade usage flush'.")
 	} else if m.DistinctID == "" {
-		a.tell("Whose message this is has not been decided; this is how it would go out anonymously.")
+		a.note("Whose message this is has not been decided; this is how it would go out anonymously.")
 	}
 	return a.Out.JSON(wire)
 }
@@ -117,15 +115,15 @@ func (a *App) inspect(ctx context.Context, q *track.Queue, filter track.Filter, 
 		case err != nil:
 			return err
 		case all == 0 && filter.State != "":
-			return a.say(fmt.Sprintf("No message is %s.", filter.State))
+			return a.print(fmt.Sprintf("No message is %s.", filter.State))
 		case shown < all:
-			return a.say(fmt.Sprintf("%d of %d; '--limit 0' shows all.", shown, all))
+			return a.print(fmt.Sprintf("%d of %d; '--limit 0' shows all.", shown, all))
 		}
 		return nil
 	})
 }
 
-// total is how many messages the filter would select without its limit.
+// total counts the messages that the filter selects without its limit.
 func total(s track.Snapshot, filter track.Filter) int {
 	switch filter.State {
 	case track.Pending:
@@ -168,7 +166,7 @@ func (a *App) streamTSV(total int, messages iter.Seq2[track.Message, error]) err
 		return a.Out.TSV(nil, rowsForPrograms(portion))
 	})
 	if err == nil && shown < total {
-		a.tell(fmt.Sprintf("Note: %d of %d messages; '--limit 0' gives all.", shown, total))
+		a.note(fmt.Sprintf("Note: %d of %d messages; '--limit 0' gives all.", shown, total))
 	}
 	return err
 }
@@ -200,13 +198,13 @@ func (a *App) streamJSON(head Inspection, messages iter.Seq2[track.Message, erro
 	return a.Out.Document("\n  ]" + closing + "\n")
 }
 
-// printHeader says above the messages whose they are, and what happens next.
+// printHeader says above the messages whose they are and what is next.
 func (a *App) printHeader(s track.Snapshot, q *track.Queue) error {
 	text := a.words().Headline(s, a.Out.Clip(s.PrincipalID, 18)) + "\n" + a.next(s, q)
 	if dead := a.words().Deaths(s); dead != "" {
 		text += "\n" + dead
 	}
-	return a.say(text)
+	return a.print(text)
 }
 
 // Inspection is what `usage inspect --json` prints.
@@ -289,7 +287,7 @@ func (a *App) rowsForPeople(messages []track.Message) [][]string {
 		command, result, note := summary(m)
 		rows[i] = []string{
 			strconv.FormatInt(m.Seq, 10), term.Ago(m.RecordedAt, now), a.stateLabel(m.State), a.Out.Clip(command, 24),
-			result, a.who(m), note, m.UUID,
+			result, a.sender(m), note, m.UUID,
 		}
 	}
 	return rows
@@ -327,8 +325,8 @@ func summary(m track.Message) (command, result, note string) {
 	return p.CommandName, result + term.Milliseconds(p.Duration), note + m.LastError
 }
 
-// who says as whom a message goes out. Ids are shortened to what tells two apart.
-func (a *App) who(m track.Message) string {
+// sender is whose event a message is for PostHog. Ids are shortened to what tells two apart.
+func (a *App) sender(m track.Message) string {
 	switch {
 	case m.DistinctID == "":
 		return "undecided"
@@ -414,19 +412,19 @@ func (a *App) printChanges(seen map[int64]string, state track.State, left int, m
 		}
 		if state == "" || m.State == state {
 			left--
-			if left < 0 && seen[m.Seq] != fate(m) {
+			if left < 0 && seen[m.Seq] != condition(m) {
 				if err := a.printChange(m); err != nil {
 					return err
 				}
 			}
 		}
-		seen[m.Seq] = fate(m)
+		seen[m.Seq] = condition(m)
 	}
 	return nil
 }
 
-// fate is what may change about a message.
-func fate(m track.Message) string { return string(m.State) + m.LastError }
+// condition is what may change about a message.
+func condition(m track.Message) string { return string(m.State) + m.LastError }
 
 // oldestOpen returns the number from which on messages are looked at again: of the oldest one seen
 // that may still change, or after the newest one. What is before it is forgotten.
@@ -456,7 +454,7 @@ func (a *App) printChange(m track.Message) error {
 	}
 	// The state is padded before it is painted: colours have no width.
 	state := a.stateLabel(m.State) + strings.Repeat(" ", len(track.Delivered)-len(m.State))
-	return a.say(fmt.Sprintf("%s  %4d  %s  %s", clock.Local().Format(time.TimeOnly), m.Seq, state,
+	return a.print(fmt.Sprintf("%s  %4d  %s  %s", clock.Local().Format(time.TimeOnly), m.Seq, state,
 		a.Out.Clip(strings.TrimSpace(command+", "+result+"  "+note), max(a.Out.Width-30, 10))))
 }
 

@@ -52,9 +52,7 @@ written where you say, and not opened.`,
 	}
 	cmd.Flags().StringVar(&output, "output", "", "write the page to this file and open nothing; - is standard output")
 	cmd.Flags().BoolVar(&noBrowser, "no-browser", false, "write the page and do not open it")
-	if err := cmd.MarkFlagFilename("output", "html"); err != nil { // only for a flag that does not exist
-		panic(err)
-	}
+	_ = cmd.MarkFlagFilename("output", "html") // an error means an unknown flag
 	return cmd
 }
 
@@ -104,18 +102,18 @@ func (a *App) deliverPage(page []byte, q *track.Queue, output string, noBrowser 
 		if err != nil {
 			return pageFailure(path, err)
 		}
-		if err := a.say("The report is in " + path); err != nil || noBrowser {
+		if err := a.print("The report is in " + path); err != nil || noBrowser {
 			return err
 		}
 		if err := a.Browse(fileAddress(path)); err != nil {
-			a.tell("No browser could be started: open the file yourself.")
+			a.note("No browser could be started: open the file yourself.")
 		}
 		return nil
 	default:
 		if err := writeOutput(output, page); err != nil {
 			return pageFailure(output, err)
 		}
-		return a.say("The report is in " + output)
+		return a.print("The report is in " + output)
 	}
 }
 
@@ -127,8 +125,8 @@ func pageFailure(where string, err error) *failure {
 		"Name another file with --output, or - for standard output.")
 }
 
-// writeOutput writes where the user says: through a link, into what is no file, such as a pipe, and with
-// the mode of a file that is there.
+// writeOutput writes where the user says: through a link, into a pipe, and with the mode of a file that is
+// already there.
 func writeOutput(path string, content []byte) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target

@@ -108,14 +108,14 @@ func (a *App) status(ctx context.Context, asJSON bool) error {
 func (a *App) printStatus(lines [][2]string) error {
 	const indent = 15 // the widest label, its colon and a blank
 	for _, line := range lines {
-		if err := a.say(a.labelled(line[0], line[1], indent)); err != nil {
+		if err := a.print(a.labelled(line[0], line[1], indent)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// statusLines are the labels and values for a person.
+// statusLines are the labels and values for people.
 func (a *App) statusLines(s track.Snapshot, st Status, q *track.Queue) [][2]string {
 	tracking, key, flusher := "off", "not set: events are kept, not sent", "not running"
 	if st.Tracking {
@@ -168,7 +168,7 @@ func (a *App) statusLines(s track.Snapshot, st Status, q *track.Queue) [][2]stri
 		[2]string{"File", file})
 }
 
-// contextInWords says, too, what a self-hosted context means for events.
+// contextInWords also says what a self-hosted context means for events.
 func contextInWords(st Status) string {
 	name := secrets.Printable(valueOr(st.Context, "self-hosted"))
 	if !st.SelfHosted {
@@ -199,7 +199,7 @@ func (a *App) next(s track.Snapshot, q *track.Queue) string {
 	return text
 }
 
-// missed tells what commands have given up, why, and since when.
+// missed says what commands gave up, why, and since when.
 func (a *App) missed(given track.Given) string {
 	var parts []string
 	if n := given.Up - given.NotStarted; n > 0 {
@@ -219,7 +219,7 @@ func (a *App) missed(given track.Given) string {
 	return what
 }
 
-// messagesInWords leaves out what hardly anybody ever has.
+// messagesInWords leaves out counts that are almost always 0.
 func messagesInWords(st Status) string {
 	text := fmt.Sprintf("%d pending, %d delivered lately, %d dead", st.Pending, st.Delivered, st.Dead)
 	if st.Dropped > 0 {

@@ -38,10 +38,10 @@ type App struct {
 	Extend func(root *cobra.Command)
 
 	context    string         // whose login is used, "" for the one in force
-	mayAsk     bool           // somebody has named where to go, also beside a self-hosted context
+	mayAsk     bool           // the user has named where to go, also beside a self-hosted context
 	project    string         // that secrets belong to, "" for the default one
 	refused    string         // what to do when the Engine does not accept the login; "" for a key's
-	traced     bool           // --debug: requests are told on stderr
+	traced     bool           // --debug: requests are printed on stderr
 	showedHelp bool           // so it is not recorded
 	stronger   bool           // Arcade Cloud has asked for a passkey
 	keyOnly    bool           // the command is one about the login, and there was only a key
@@ -88,14 +88,14 @@ func release(version string) string {
 	return "dev"
 }
 
-// say prints a line of what the command was asked for, tell one beside it; both break it at blanks where
-// a terminal would break words.
-func (a *App) say(line string) error {
+// print writes a line of the result to stdout, note a remark to stderr. Both break it at blanks where a
+// terminal would break words.
+func (a *App) print(line string) error {
 	_, err := fmt.Fprintln(a.Out, a.Out.Wrap(line, 0))
 	return err
 }
 
-func (a *App) tell(line string) { fmt.Fprintln(a.Err, a.Err.Wrap(line, 0)) }
+func (a *App) note(line string) { fmt.Fprintln(a.Err, a.Err.Wrap(line, 0)) }
 
 // labelled is a line of a list of labels and values, which begin at column indent.
 func (a *App) labelled(label, value string, indent int) string {
@@ -103,18 +103,17 @@ func (a *App) labelled(label, value string, indent int) string {
 	return fmt.Sprintf("%-*s%s", indent, label+":", value)
 }
 
-// complain tells of a failure, warn what a person should know, in colour where there is any.
-func (a *App) complain(line string) { a.tell(a.Err.Paint(term.Red, line)) }
+// printError and warn are notes in the colours of an error and a warning.
+func (a *App) printError(line string) { a.note(a.Err.Paint(term.Red, line)) }
 
-func (a *App) warn(line string) { a.tell(a.Err.Paint(term.Yellow, line)) }
+func (a *App) warn(line string) { a.note(a.Err.Paint(term.Yellow, line)) }
 
-// sentTo is where events go, in words.
+// sentTo is the address of PostHog, or that it is invalid.
 func (a *App) sentTo() string { return cmp.Or(a.Track.Host(), noAddress) }
 
 const noAddress = "not a valid address"
 
-// bareAddress is what may be shown of an address: no user name and password, and no query, where
-// tokens stand.
+// bareAddress is an address without what may hold a secret: user name, password, query.
 func bareAddress(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
@@ -170,19 +169,19 @@ func orNull(s string) *string {
 	return &s
 }
 
-// allowTracing adds the flag that tells of requests.
+// allowTracing adds the flag that prints requests.
 func (a *App) allowTracing(cmd *cobra.Command) {
 	cmd.PersistentFlags().BoolVarP(&a.traced, "debug", "d", false, "print requests: method, address, status and time")
 }
 
-// tracer tells method, address, status and duration of a request. Headers, bodies, queries and
-// user names hold secrets and are left out.
+// tracer prints method, address, status and duration of a request. Headers, bodies, queries and user names
+// hold secrets and are left out.
 type tracer struct {
 	network http.RoundTripper
 	app     *App
 }
 
-// RoundTrip carries the request out and tells how it ended.
+// RoundTrip carries the request out and prints how it ended.
 func (t tracer) RoundTrip(request *http.Request) (*http.Response, error) {
 	start := t.app.Track.Now()
 	response, err := t.network.RoundTrip(request)
@@ -190,7 +189,7 @@ func (t tracer) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err == nil {
 		outcome = strconv.Itoa(response.StatusCode)
 	}
-	t.app.tell(fmt.Sprintf("debug: %s %s: %s in %d ms", request.Method, bareAddress(request.URL.String()), outcome,
+	t.app.note(fmt.Sprintf("debug: %s %s: %s in %d ms", request.Method, bareAddress(request.URL.String()), outcome,
 		t.app.Track.Now().Sub(start)/time.Millisecond))
 	return response, err
 }

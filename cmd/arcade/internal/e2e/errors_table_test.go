@@ -462,7 +462,7 @@ func engineEncounters() []encounter {
 				s.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 409, Method: "DELETE"})
 				refusesToDelete(s, cmd)
 			},
-			says: "Failed to delete secret 'A': somebody else is changing it (HTTP 409)", hint: "Try again."},
+			says: "Failed to delete secret 'A': another change to it is under way (HTTP 409)", hint: "Try again."},
 		{name: "several secrets with one key", args: "secret unset A", code: 1,
 			given: engineAnswers(`{"items": [{"id": "1", "key": "A", "binding": {"type": "project"}}, {"id": "2", "key": "A", "binding": {"type": "user"}}]}`),
 			says:  "Failed to delete secret 'A': there are 2 secrets with this key, of the types project, user",

@@ -92,7 +92,7 @@ func (s *sums) waiting(c scale) []int {
 	for _, p := range s.points {
 		if p.state == track.Pending {
 			list[c.part(p.recorded, perSlot)]++
-		} else if p.settled != 0 { // otherwise nobody knows how long it waited
+		} else if p.settled != 0 { // otherwise its wait is unknown
 			list[c.part(p.recorded, perSlot)]++
 			list[c.part(p.settled, perSlot)]--
 		}

@@ -25,9 +25,9 @@ var sequences = sync.OnceValue(func() *regexp.Regexp {
 			`|\x1b[ -/]*[0-~]`)
 })
 
-// Write lets pass what can be seen, blanks, line breaks, and the colours of Paint. Other escape
-// sequences, control characters, and those that turn the direction of writing are dropped: they
-// may come from a file or a server. A character and a colour have to come in one Write.
+// Write passes visible characters, blanks, line breaks, and the colours of Paint. It drops other escape
+// sequences, control characters and those that turn the direction of writing: they may come from a file or a
+// server. A character and a colour have to come in one Write.
 func (s *Stream) Write(p []byte) (int, error) {
 	if _, err := io.WriteString(s.w, s.clean(string(p))); err != nil {
 		if s.failed == nil {
@@ -65,7 +65,7 @@ func (s *Stream) clean(text string) string {
 			at = []int{len(rest), len(rest)}
 		}
 		out.WriteString(withoutHidden(rest[:at[0]]))
-		if found := rest[at[0]:at[1]]; s.Colour && isOurs(found) {
+		if found := rest[at[0]:at[1]]; s.Colour && isPaint(found) {
 			out.WriteString(found)
 		}
 		rest = rest[at[1]:]
@@ -73,8 +73,8 @@ func (s *Stream) clean(text string) string {
 	return out.String()
 }
 
-// isOurs knows the sequences that Paint makes.
-func isOurs(sequence string) bool {
+// isPaint recognises the sequences that Paint makes.
+func isPaint(sequence string) bool {
 	return sequence == reset || slices.ContainsFunc([]Colour{Bold, Red, Green, Yellow}, func(c Colour) bool { return c.begin() == sequence })
 }
 

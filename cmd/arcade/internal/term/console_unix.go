@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// knowsColours tells whether a terminal takes ANSI escape sequences. All do.
+// knowsColours reports whether a terminal takes ANSI escape sequences. All do.
 func knowsColours(*os.File) bool { return true }
 
 // surviveClosedPipes has the signal caught rather than ignored: what is ignored here would be ignored

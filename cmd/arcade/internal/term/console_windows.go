@@ -10,7 +10,7 @@ import (
 	"golang.org/x/term"
 )
 
-// knowsColours makes a console take ANSI escape sequences and tells whether it does. The console
+// knowsColours makes a console take ANSI escape sequences and reports whether it does. The console
 // of Windows 10 can, but starts with that switched off; earlier ones cannot.
 // https://learn.microsoft.com/windows/console/console-virtual-terminal-sequences
 func knowsColours(console *os.File) bool {

@@ -10,7 +10,7 @@ func Reflow(text string, width int) string {
 	lines := strings.Split(strings.ReplaceAll(text, "\t", "  "), "\n")
 	for i := 0; i < len(lines); i++ {
 		b := newBlock(lines[i])
-		for b.goesOn(lines, i+1) {
+		for b.includes(lines, i+1) {
 			i++
 			b.words = append(b.words, strings.Fields(lines[i])...)
 		}
@@ -24,10 +24,10 @@ func Reflow(text string, width int) string {
 
 // block is one line and those that go on with it.
 type block struct {
-	first string // the indentation, and the first of two columns
-	hang  int    // where further lines begin
-	words []string
-	apart bool // in two columns
+	first   string // the indentation, and the first of two columns
+	hang    int    // where further lines begin
+	words   []string
+	columns bool // there are two
 }
 
 func newBlock(line string) block {
@@ -41,15 +41,15 @@ func newBlock(line string) block {
 	case indent > 0 && column > 0:
 		second := strings.TrimLeft(content[column:], " ")
 		b.hang = len(line) - len(second)
-		b.first, b.words, b.apart = line[:b.hang], strings.Fields(second), true
+		b.first, b.words, b.columns = line[:b.hang], strings.Fields(second), true
 	case indent > 0:
 		b.hang = indent + 2
 	}
 	return b
 }
 
-// goesOn tells whether the next line belongs to this one.
-func (b block) goesOn(lines []string, next int) bool {
+// includes reports whether the next line belongs to this block.
+func (b block) includes(lines []string, next int) bool {
 	if next == len(lines) || len(b.words) == 0 {
 		return false
 	}
@@ -65,7 +65,7 @@ const narrow, below = 20, 10
 
 func (b block) print(out *strings.Builder, width int) {
 	used := len(b.first)
-	if b.apart && width-b.hang < narrow {
+	if b.columns && width-b.hang < narrow {
 		b.hang = below
 		b.first = strings.TrimRight(b.first, " ") + "\n" + strings.Repeat(" ", b.hang)
 		used = b.hang

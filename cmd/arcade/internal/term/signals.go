@@ -20,8 +20,8 @@ func (e *Ended) ExitCode() int { return 128 + int(e.Signal) }
 // its terminal is closed. A second interruption ends the process at
 // once; a second hang-up does not, because shells pass on the one that the system sends as well.
 //
-// What a pipe that nobody reads any more does to a write is an error from now on, for the streams'
-// WriteError to tell, and not the end of the process. A signal that the program was started to
+// A write to a pipe whose reader is gone is an error from now on, a *WriteError of the stream, and not the end
+// of the process. A signal that the program was started to
 // ignore, as nohup does it, stays ignored.
 func WithSignals(ctx context.Context) context.Context {
 	ctx, end := context.WithCancelCause(ctx)

@@ -113,7 +113,7 @@ func (t *Tracker) addOne(ctx context.Context, tx *outbox.Tx, s identity.Step, ev
 
 func save(ctx context.Context, tx *outbox.Tx, now present, states []identity.State) error {
 	if now.adopted != nil {
-		// Noted: an older file must not be taken for news again, whoever dies before an export.
+		// Even if this process dies before it exports, the older file must not count as new again.
 		if err := identity.SetMirrorDigest(ctx, tx.Tx, now.mirror.digest); err != nil {
 			return err
 		}

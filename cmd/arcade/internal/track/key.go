@@ -22,7 +22,7 @@ var (
 )
 
 // ParseKey reads an API key, from wherever it comes. Blanks and line ends around it do not count. The error
-// says in fixed words why it is none.
+// says in fixed words what is wrong.
 func ParseKey(text string) (string, error) {
 	key := strings.TrimSpace(text)
 	switch {
@@ -66,7 +66,7 @@ func (t *Tracker) Credential() (identity.Using, error) {
 	return home.Credentials().Using(t.variables())
 }
 
-// variables leaves out a key that nobody can use: it is nobody's.
+// variables leaves out a key that cannot be used.
 func (t *Tracker) variables() identity.Variables {
 	key, _ := t.APIKey()
 	return identity.Variables{URL: t.Env("ARCADE_URL"), Key: key}
@@ -100,10 +100,10 @@ func (t *Tracker) ContextName() string {
 	return cmp.Or(home.Credentials().Context, logins.Active)
 }
 
-// KeyInForce is the key in the environment, if commands other than those about the login use it, and whether
-// nobody may be asked whose it is.
+// KeyInForce is the key in the environment, if commands other than those about the login use it. Apart says
+// that Arcade Cloud may not be asked whose it is.
 func (t *Tracker) KeyInForce() (key identity.Credentials, apart bool) {
-	if used, _ := t.Credential(); !used.FromFile { // of a bad address, too, nobody is asked
+	if used, _ := t.Credential(); !used.FromFile { // a bad address is not asked either
 		return used.Login, used.Apart
 	}
 	return identity.Credentials{}, false

@@ -42,7 +42,7 @@ const (
 // Schedule is when the next delivery may begin, and why not earlier.
 type Schedule = outbox.Schedule
 
-// Delay is the error of a delivery that nobody, or somebody else, answered.
+// Delay is the error of a delivery without an answer of PostHog's.
 type Delay = outbox.Delay
 
 var (
@@ -173,8 +173,7 @@ func (q *Queue) migrate(ctx context.Context) error {
 	return q.box.Update(ctx, func(*outbox.Tx) error { return nil }) // a transaction that may write does it first
 }
 
-// Erasable is a Snapshot for somebody about to erase, which the switches do not keep from a database of an
-// earlier version.
+// Erasable is a Snapshot before an erasure. It reads a database of an earlier version even with tracking off.
 func (q *Queue) Erasable(ctx context.Context) (s Snapshot, err error) {
 	if errors.Is(q.box.View(ctx, func(*outbox.Tx) error { return nil }), outbox.ErrOlder) {
 		if err := q.migrate(ctx); err != nil {
@@ -246,7 +245,7 @@ func (q *Queue) Missed(s Snapshot) Given {
 	return given
 }
 
-// Flushing tells whether a flusher is at work now.
+// Flushing reports whether a flusher is at work now.
 func (q *Queue) Flushing() bool { return q.box.Flushing() }
 
 // File returns the path of the database and its size in bytes, with the WAL.
@@ -270,7 +269,7 @@ func (q *Queue) Enable(ctx context.Context) error { return q.box.Enable(ctx) }
 
 // Disable switches recording off, erases what waits and returns how much that was. Late is true
 // when a delivery is under way that could not be waited for, because it took too long or ctx ended.
-// After an error, Disabled tells whether recording is off all the same.
+// After an error, Disabled reports whether recording is off all the same.
 func (q *Queue) Disable(ctx context.Context) (erased int, late bool, err error) {
 	erased, err = q.box.Disable(ctx)
 	return q.afterErasing(ctx, erased, err)

@@ -26,7 +26,7 @@ type resolver struct {
 func (r resolver) resolve(ctx context.Context, box *outbox.Outbox, names []string) error {
 	asking, cancel := context.WithTimeout(ctx, CloudTimeout)
 	defer cancel()
-	for _, c := range r.atHand() {
+	for _, c := range r.available() {
 		wanted, err := r.isWanted(ctx, box, names, c)
 		if err != nil {
 			return err
@@ -51,10 +51,10 @@ func (r resolver) resolve(ctx context.Context, box *outbox.Outbox, names []strin
 	return nil
 }
 
-// atHand returns the credentials that this process can present: the logins of the file and the key of the
+// available returns the credentials that this process can present: the logins of the file and the key of the
 // environment. A flusher never renews a token, and never asks with one that has expired. While an
 // installation that keeps to itself is in use, or the file does not tell, nobody is asked.
-func (r resolver) atHand() []identity.Credentials {
+func (r resolver) available() []identity.Credentials {
 	var list []identity.Credentials
 	file := readCredentials(r.home)
 	if !file.unreadable && !file.SelfHosted() {
@@ -71,7 +71,7 @@ func (r resolver) atHand() []identity.Credentials {
 	return list
 }
 
-// isWanted tells whether messages wait for these credentials: events by their own name, a waiting
+// isWanted reports whether messages wait for these credentials: events by their own name, a waiting
 // alias, which has none, by that of the home's state. Credentials that Arcade Cloud has refused
 // within the last hour are asked about only again if a person waits.
 func (r resolver) isWanted(ctx context.Context, box *outbox.Outbox, names []string, c identity.Credentials) (wanted bool, err error) {

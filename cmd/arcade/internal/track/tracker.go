@@ -108,7 +108,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// debug tells somebody who asked for it.
+// debug prints what ARCADE_USAGE_DEBUG asks for.
 func (t *Tracker) debug(format string, args ...any) {
 	if t.Env("ARCADE_USAGE_DEBUG") == "1" {
 		fmt.Fprintf(t.Debug, "usage: "+format+"\n", args...)
