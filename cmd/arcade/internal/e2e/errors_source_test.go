@@ -21,7 +21,7 @@ var unprovoked = map[string]string{
 	"the credentials file was made by a newer program, or is damaged":   "the tests of contexts have such files",
 	"another process has been renewing the login for too long":          "it takes longer than a renewal may",
 	"it is not known which Engine belongs to this login's Arcade Cloud": "the table names the Engine with --host",
-	"Arcade Cloud does not accept the login that it has just made":      "the stand-in of Arcade Cloud does",
+	"does not accept the login that it has just made":                   "the stand-in of Arcade Cloud does",
 	"no Engine that this credential may go to":                          "the commands word it, by what was named",
 	"no description of an installation":                                 "likewise",
 	"is not yours alone, so its login is not used":                      "the tests of package identity give a file to somebody else",

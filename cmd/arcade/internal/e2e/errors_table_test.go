@@ -336,7 +336,7 @@ func credentialsEncounters() []encounter {
 			says: "Error: this server does not tell where its Arcade is: it predates that, or is no Arcade.",
 			hint: "Check --url; or log in with --host HOST, which names its Arcade Cloud."},
 		{name: "an installation that does not answer", args: "login --url http://localhost:1", code: 1,
-			says: "Error: the installation was not found at --url: Arcade Cloud cannot be reached (connection refused).",
+			says: "Error: the installation was not found at --url: localhost:1 cannot be reached (connection refused).",
 			hint: "Check --url and the network, then run the command again."},
 		{name: "an installation without a Cloud", args: "login --context onprem", given: selfHosted(), code: 1,
 			says: "Error: this installation has no Arcade Cloud to log in at.", hint: "Log in with an API key: add --with-key."},
