@@ -12,15 +12,6 @@ import (
 	"strings"
 )
 
-// code is what the login page hands out.
-type code struct {
-	challenge   string
-	redirectURI string
-	email       string
-	used        bool
-	session     *session // that was made of it
-}
-
 // Login makes a login without a browser, and returns its tokens.
 func (c *Cloud) Login(email string) (access, refresh string) {
 	c.mu.Lock()
