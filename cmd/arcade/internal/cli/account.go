@@ -428,9 +428,8 @@ func (a *App) authenticate(ctx context.Context, client *secrets.Client, at engin
 	if _, _, err := a.keyInForce(); err != nil {
 		return identity.Using{}, err
 	}
-	used, err := a.Track.Credential()
-	switch {
-	case !used.FromFile && used.Login.Present():
+	used, _ := a.Track.Credential() // renewedLogin says what is wrong with a login file
+	if !used.FromFile && used.Login.Present() {
 		if at.project != "" && at.org == "" {
 			return used, failed("--project without --org", "a key from ARCADE_API_KEY has no organization", "Give --org, too.")
 		}
