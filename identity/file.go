@@ -159,7 +159,7 @@ func temporaryPrefix(path string) string { return "." + filepath.Base(path) + ".
 
 // removeFile removes what is at path, be it a link, and what writers that were killed have left beside it.
 func removeFile(path string) error {
-	err := remove(path)
+	err := Remove(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
@@ -176,7 +176,7 @@ func removeTemporaries(path string) error {
 	for _, entry := range entries {
 		name := entry.Name()
 		if strings.HasPrefix(name, temporaryPrefix(path)) && strings.HasSuffix(name, temporarySuffix) {
-			err = errors.Join(err, remove(filepath.Join(filepath.Dir(path), name)))
+			err = errors.Join(err, Remove(filepath.Join(filepath.Dir(path), name)))
 		}
 	}
 	return err
@@ -228,5 +228,5 @@ func withoutLink(path string) error {
 	if info, err := os.Lstat(path); err != nil || info.Mode()&fs.ModeSymlink == 0 {
 		return nil
 	}
-	return remove(path)
+	return Remove(path)
 }

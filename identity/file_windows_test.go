@@ -83,7 +83,7 @@ func TestAFileIsPrivateInADirectoryThatOthersRead(t *testing.T) {
 func TestForgettingWaitsForAReaderOfTheMirror(t *testing.T) {
 	path, reader := readMirror(t)
 	time.AfterFunc(replacePatience/5, func() { reader.Close() })
-	if err := remove(path); err != nil {
+	if err := Remove(path); err != nil {
 		t.Errorf("got %v; want the file removed, its reader has gone", err)
 	}
 }

@@ -180,7 +180,7 @@ func Forget(ctx context.Context, tx *sql.Tx, mirror string) error {
 			return fmt.Errorf("forget the identity: %w", err)
 		}
 	}
-	if err := remove(mirror); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := Remove(mirror); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("forget the identity: %w", err)
 	}
 	return removeTemporaries(mirror)

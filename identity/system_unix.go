@@ -37,7 +37,8 @@ func isPortTaken(err error) bool { return errors.Is(err, unix.EADDRINUSE) }
 // replace renames from to to, which may exist.
 func replace(from, to string) error { return os.Rename(from, to) }
 
-func remove(path string) error { return os.Remove(path) }
+// Remove is os.Remove. On Windows it waits a moment for another program, such as a virus scanner, to let go of the file.
+func Remove(path string) error { return os.Remove(path) }
 
 // syncFile writes what f has to the disk. On macOS, Sync asks for F_FULLFSYNC, which exFAT and FUSE do not
 // know: there fsync is all there is.

@@ -35,7 +35,8 @@ func replace(from, to string) error {
 	return oncePossible(func() error { return os.Rename(from, to) })
 }
 
-func remove(path string) error {
+// Remove is os.Remove. On Windows it waits a moment for another program, such as a virus scanner, to let go of the file.
+func Remove(path string) error {
 	return oncePossible(func() error { return os.Remove(path) })
 }
 

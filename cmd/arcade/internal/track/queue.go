@@ -309,7 +309,7 @@ func (q *Queue) HasID(s Snapshot) bool {
 func (q *Queue) Page() string { return filepath.Join(q.home.dir, "usage.html") }
 
 func (q *Queue) removePage() error {
-	if err := os.Remove(q.Page()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := identity.Remove(q.Page()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
