@@ -97,12 +97,16 @@ func (s *Store) waitForLock(ctx context.Context) (*FileLock, error) {
 	if wasVain(s.lockPath(), s.cfg.Path) {
 		return LockExisting(ctx, s.lockPath(), min(s.cfg.LockWait, shortWait))
 	}
-	began := time.Now()
-	lock, err := LockExisting(ctx, s.lockPath(), s.cfg.LockWait)
-	if errors.Is(err, ErrLocked) && writtenAfter(s.cfg.Path, began) {
-		return LockExisting(ctx, s.lockPath(), s.cfg.LockWait)
+	began, rest := time.Now(), s.cfg.LockWait/5
+	lock, err := LockExisting(ctx, s.lockPath(), s.cfg.LockWait-rest)
+	if !errors.Is(err, ErrLocked) {
+		return lock, err
 	}
-	return lock, err
+	// Asked before the others give up: they commit without the lock then, which is no sign that its holder moves on.
+	if writtenAfter(s.cfg.Path, began) {
+		rest += s.cfg.LockWait
+	}
+	return LockExisting(ctx, s.lockPath(), rest)
 }
 
 // makeLockFile makes the directory (0700) as well when it is missing; an existing one stays as it is.
@@ -198,7 +202,7 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	s.drop()
 	busy := s.cfg.BusyWait
-	if wasVain(s.lockPath(), s.cfg.Path) {
+	if s.locked && wasVain(s.lockPath(), s.cfg.Path) { // without our lock, a crowd meets only at SQLite's
 		busy = min(busy, shortWait)
 	}
 	db, err := openDatabase(ctx, s.cfg, busy, s.locked)
