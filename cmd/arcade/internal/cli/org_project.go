@@ -149,15 +149,16 @@ func (o cloudOptions) check(cmd *cobra.Command) error {
 // isOf refuses a login that works in no project, and flags that name another Arcade Cloud than the
 // login's: its token goes to no other.
 func (p place) isOf(login identity.Credentials) error {
-	if *p.at != (cloudOptions{}) {
-		at := *p.at
-		at.host = cmp.Or(at.host, identity.DefaultCloudHost)
-		if base, err := at.base(); err != nil || !isAt(base, login) {
-			return failed("another cloud", "this login belongs to "+bareAddress(login.CloudURL())+", and its token goes to no other host",
-				"Leave --host, --port, --tls and --no-tls away; or run 'arcade logout', then 'arcade login --host HOST', to log in elsewhere.")
-		}
+	if err := needsContext(login); err != nil || *p.at == (cloudOptions{}) {
+		return err
 	}
-	return needsContext(login)
+	at := *p.at
+	at.host = cmp.Or(at.host, identity.DefaultCloudHost)
+	if base, err := at.base(); err != nil || !isAt(base, login) {
+		return failed("another cloud", "this login belongs to "+bareAddress(login.CloudURL())+", and its token goes to no other host",
+			"Leave --host, --port, --tls and --no-tls away; or run 'arcade logout', then 'arcade login --host HOST', to log in elsewhere.")
+	}
+	return nil
 }
 
 func (a *App) newPlaceList(p place) *cobra.Command {

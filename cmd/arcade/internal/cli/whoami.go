@@ -102,7 +102,7 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 func (a *App) describeLogin(ctx context.Context, login identity.Credentials, ask bool) (_ WhoamiResult, asked bool, _ error) {
 	state := loginUnknown
 	var account identity.Account
-	if asked = ask; ask {
+	if asked = ask && login.CloudURL() != ""; asked {
 		var err error
 		account, state, err = a.check(ctx, track.CloudTimeout)
 		switch {
