@@ -556,7 +556,7 @@ func (v *verdicts) err(ctx context.Context) error {
 		return ctx.Err()
 	case c.failed+c.untried == 0:
 		if v.total+c.skipped > 1 {
-			return v.app.say(v.summary() + ".")
+			return v.app.print(v.summary() + ".")
 		}
 		return nil
 	case v.total == 1:

@@ -34,7 +34,7 @@ ARCADE_CONTEXT names another for one command.`,
 			if err != nil {
 				return err
 			}
-			return a.say(secrets.Printable(cmp.Or(login.Name, identity.DefaultContext)))
+			return a.print(secrets.Printable(cmp.Or(login.Name, identity.DefaultContext)))
 		},
 	}
 	a.allowTracing(cmd)
@@ -123,12 +123,12 @@ func (a *App) listContexts(asJSON bool) error {
 	case !a.Out.Interactive:
 		return a.Out.TSV(columns, rows)
 	case len(items) == 0:
-		return a.say("There are no contexts: you are not logged in.")
+		return a.print("There are no contexts: you are not logged in.")
 	}
 	if err := a.Out.Table("", columns, rows); err != nil {
 		return err
 	}
-	return a.say(term.Count(len(items), "context", "contexts") + ". 'arcade context set NAME' changes the active one.")
+	return a.print(term.Count(len(items), "context", "contexts") + ". 'arcade context set NAME' changes the active one.")
 }
 
 func kindInWords(kind string) string { return strings.ReplaceAll(kind, "_", "-") }
@@ -161,7 +161,7 @@ func (a *App) setContext(ctx context.Context, name string) error {
 	if other := a.Track.Env("ARCADE_CONTEXT"); other != "" && other != name {
 		a.tell("ARCADE_CONTEXT is set, too: commands go on using the context that it names.")
 	}
-	return a.say("The context " + secrets.Printable(name) + " is active now.")
+	return a.print("The context " + secrets.Printable(name) + " is active now.")
 }
 
 func (a *App) newContextShow() *cobra.Command {
@@ -206,7 +206,7 @@ func (a *App) showContext(name string, asJSON bool) error {
 	for _, line := range lines {
 		text = append(text, a.labelled(line[0], secrets.Printable(line[1]), 12))
 	}
-	return a.say(strings.Join(text, "\n"))
+	return a.print(strings.Join(text, "\n"))
 }
 
 func unknownContext(items []ListedContext) error {
@@ -258,7 +258,7 @@ func (a *App) logout(ctx context.Context, all bool) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		a.change = identity.Logout{}
-		return a.say("You are not logged in.")
+		return a.print("You are not logged in.")
 	case errors.Is(err, identity.ErrCredentialsNewer) && !all:
 		return a.loginFailure(s.File.Path, err)
 	}
@@ -273,14 +273,14 @@ func (a *App) logout(ctx context.Context, all bool) error {
 			return a.notRemoved(s.File.Path, err)
 		}
 		a.change = leaving(login, logins.Contexts)
-		return a.say("You are logged out." + livesOn(login))
+		return a.print("You are logged out." + livesOn(login))
 	}
 	left, err := s.File.Forget(ctx, login)
 	if err != nil {
 		return a.loginFailure(s.File.Path, err)
 	}
 	a.change = leaving(login, []identity.Credentials{login})
-	return a.say(fmt.Sprintf("You are logged out of the context %s. Left: %s; %s is active now.",
+	return a.print(fmt.Sprintf("You are logged out of the context %s. Left: %s; %s is active now.",
 		secrets.Printable(login.Name), secrets.Printable(strings.Join(left.Names(), ", ")), secrets.Printable(left.Active)) + livesOn(login))
 }
 

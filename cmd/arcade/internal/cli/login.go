@@ -238,9 +238,9 @@ func (a *App) alreadyLoggedIn(ctx context.Context, cmd *cobra.Command, target id
 	}
 	defer a.tellOfKey()
 	if state == loginUnknown {
-		return true, a.say(line + ", but Arcade Cloud cannot be asked whether that still works. 'arcade logout' logs you out.")
+		return true, a.print(line + ", but Arcade Cloud cannot be asked whether that still works. 'arcade logout' logs you out.")
 	}
-	return true, a.say(line + ". 'arcade logout' logs you out" + more)
+	return true, a.print(line + ". 'arcade logout' logs you out" + more)
 }
 
 // hasContext says whether there is a context of this name.
@@ -292,7 +292,7 @@ func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page st
 		lines = append(lines, a.otherWays(server), "")
 	}
 	lines = append(lines, fmt.Sprintf("Waiting for the login, for %s at most; Ctrl-C ends it.", inWords(timeout)))
-	if err := a.say(strings.Join(lines, "\n")); err != nil {
+	if err := a.print(strings.Join(lines, "\n")); err != nil {
 		return "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -560,7 +560,7 @@ func (a *App) keep(ctx context.Context, login identity.Credentials, principal st
 		line += fmt.Sprintf("\nActive project: %s / %s\n'arcade org list' and 'arcade project list' show where else you can work.",
 			nameOr(login.OrgName, login.OrgID), nameOr(login.ProjectName, login.ProjectID))
 	}
-	if err := a.say(line); err != nil {
+	if err := a.print(line); err != nil {
 		return err
 	}
 	a.tellOfKey()

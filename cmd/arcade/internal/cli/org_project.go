@@ -94,7 +94,7 @@ func (a *App) showActive(p place) error {
 	if err != nil {
 		return err
 	}
-	return a.say(secrets.Printable(nameAndID(p.active(login))))
+	return a.print(secrets.Printable(nameAndID(p.active(login))))
 }
 
 // inContext is loggedIn for commands that need a login with a project.
@@ -226,12 +226,12 @@ func (a *App) listPlaces(ctx context.Context, p place, asJSON bool) error {
 	case !a.Out.Interactive:
 		return a.Out.TSV(columns, rows)
 	case len(choices) == 0:
-		return a.say("There are no " + p.plural + ".")
+		return a.print("There are no " + p.plural + ".")
 	}
 	if err := a.Out.Table("", columns, rows); err != nil {
 		return err
 	}
-	return a.say(fmt.Sprintf("%s. 'arcade %s set NAME' changes the active one.", term.Count(len(choices), p.noun, p.plural), p.name))
+	return a.print(fmt.Sprintf("%s. 'arcade %s set NAME' changes the active one.", term.Count(len(choices), p.noun, p.plural), p.name))
 }
 
 // tick marks a row; a program gets a word.
@@ -289,7 +289,7 @@ func (a *App) setPlace(ctx context.Context, p place, word string) error {
 	if err := s.File.SetContext(ctx, login, entered); err != nil {
 		return a.loginFailure(s.File.Path, err)
 	}
-	return a.say(fmt.Sprintf("You work in %s / %s now.",
+	return a.print(fmt.Sprintf("You work in %s / %s now.",
 		nameOr(entered.OrgName, entered.OrgID), nameOr(entered.ProjectName, entered.ProjectID)))
 }
 

@@ -102,14 +102,14 @@ func (a *App) secretList(ctx context.Context, client *secrets.Client, asJSON boo
 	case !a.Out.Interactive:
 		return a.Out.TSV(secretColumns(list), secretRows(list, "", "", term.RFC3339))
 	case len(list) == 0:
-		return a.say("There are no tool secrets. 'arcade secret set KEY' adds one.")
+		return a.print("There are no tool secrets. 'arcade secret set KEY' adds one.")
 	}
 	now := a.Track.Now()
 	rows := secretRows(list, "-", "Never", func(at time.Time) string { return term.Ago(at, now) })
 	if err := a.Out.Table("Tool Secrets"+a.inProject(), secretColumns(list), rows); err != nil {
 		return err
 	}
-	return a.say(term.Count(len(list), "secret", "secrets"))
+	return a.print(term.Count(len(list), "secret", "secrets"))
 }
 
 func secretColumns(list []secrets.Secret) []term.Column {
@@ -227,7 +227,7 @@ func (a *App) unsetResult(results *verdicts, result secrets.Result) {
 	switch {
 	case result.Err == nil:
 		results.counts.done++
-		a.say(fmt.Sprintf("Secret '%s' deleted successfully%s", key, a.inProject()))
+		a.print(fmt.Sprintf("Secret '%s' deleted successfully%s", key, a.inProject()))
 	case errors.Is(result.Err, secrets.ErrNoSuchSecret):
 		if results.counts.missing++; results.total > 1 { // else it is the failure of the command
 			a.warn(fmt.Sprintf("Warning: Secret with key '%s' not found, skipping", key))

@@ -238,7 +238,7 @@ func (a *App) sendPairs(ctx context.Context, client *secrets.Client, pairs []sec
 			return
 		}
 		results.counts.done++
-		a.say(fmt.Sprintf("Secret '%s' %sset successfully%s", key, endingWords(pairs[i].Value), a.inProject()))
+		a.print(fmt.Sprintf("Secret '%s' %sset successfully%s", key, endingWords(pairs[i].Value), a.inProject()))
 	})
 	return results.err(ctx)
 }
@@ -279,5 +279,5 @@ func (a *App) printPlan(plan []secrets.Planned) error {
 	if err := a.Out.Table("", columns, rows); err != nil {
 		return err
 	}
-	return a.say(term.Count(sent, "secret", "secrets") + " would be set. Nothing was sent.")
+	return a.print(term.Count(sent, "secret", "secrets") + " would be set. Nothing was sent.")
 }

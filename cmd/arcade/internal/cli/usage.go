@@ -48,9 +48,9 @@ func (a *App) newUsageEnable() *cobra.Command {
 					return err
 				}
 				if s := a.Track.Switches(); !s.On {
-					return a.say("Usage is not recorded as long as " + s.By + " is set, which switches it off. Without it, usage is recorded from now on.")
+					return a.print("Usage is not recorded as long as " + s.By + " is set, which switches it off. Without it, usage is recorded from now on.")
 				}
-				return a.say("Usage is recorded.")
+				return a.print("Usage is recorded.")
 			})
 		},
 	}
@@ -85,10 +85,10 @@ func (a *App) disable(ctx context.Context, q *track.Queue) error {
 	if err != nil {
 		line := a.words().Of(err)
 		line.Do = "It is kept, and not delivered. When this is mended, run 'arcade usage disable' again to erase it."
-		return errors.Join(a.say(off), adviceFailure(line, "what waits could not be erased: "))
+		return errors.Join(a.print(off), adviceFailure(line, "what waits could not be erased: "))
 	}
 	a.tellLate(late)
-	return errors.Join(a.say(off+" "+term.Count(erased, "waiting message was", "waiting messages were")+" erased."), ctx.Err())
+	return errors.Join(a.print(off+" "+term.Count(erased, "waiting message was", "waiting messages were")+" erased."), ctx.Err())
 }
 
 // tellLate is said after an erasure.
@@ -121,7 +121,7 @@ func (a *App) retry(ctx context.Context, q *track.Queue, ids []string) error {
 		return err
 	}
 	if retried == 0 && len(ids) == 0 {
-		return a.say("There is nothing to retry: no message is dead.")
+		return a.print("There is nothing to retry: no message is dead.")
 	}
 	if retried == 0 {
 		what := "no dead message has this number or uuid"
@@ -133,7 +133,7 @@ func (a *App) retry(ctx context.Context, q *track.Queue, ids []string) error {
 	if missed := len(ids) - retried; missed > 0 {
 		a.tell(term.Count(missed, "of them is", "of them are") + " not dead, or not there.")
 	}
-	return a.say("Waiting again: " + term.Count(retried, "message", "messages") + ". The next command delivers, or 'arcade usage flush' now.")
+	return a.print("Waiting again: " + term.Count(retried, "message", "messages") + ". The next command delivers, or 'arcade usage flush' now.")
 }
 
 func (a *App) newUsageExport() *cobra.Command {
@@ -233,7 +233,7 @@ func (a *App) erase(ctx context.Context, q *track.Queue, e erasure, yes bool) er
 	receipts := s.Counts.Delivered + s.Counts.Dead
 	what := contents(hasID, s.Counts.Pending, receipts, damaged)
 	if what == "" {
-		return a.say("There is nothing to " + strings.ToLower(e.verb) + ".")
+		return a.print("There is nothing to " + strings.ToLower(e.verb) + ".")
 	}
 	if !yes {
 		if yes, err = a.Confirm(ctx, e.verb+" "+what+", for ever?"); err != nil {
@@ -241,7 +241,7 @@ func (a *App) erase(ctx context.Context, q *track.Queue, e erasure, yes bool) er
 		}
 	}
 	if !yes {
-		return a.say("Nothing was " + strings.ToLower(e.done) + ".")
+		return a.print("Nothing was " + strings.ToLower(e.done) + ".")
 	}
 	erase := q.Clear
 	if e.id {
@@ -259,7 +259,7 @@ func (a *App) erase(ctx context.Context, q *track.Queue, e erasure, yes bool) er
 	case e.id:
 		said += " The next command gets a new id."
 	}
-	return errors.Join(a.say(said), ctx.Err()) // the wait may have been cut short
+	return errors.Join(a.print(said), ctx.Err()) // the wait may have been cut short
 }
 
 // erasable is what there is to erase, with the number of damaged databases: the one in use may be one, too,

@@ -116,7 +116,7 @@ func (a *App) reportFlush(result FlushResult, asJSON bool) error {
 	if result.Dead > 0 {
 		line += fmt.Sprintf(", %d refused for good", result.Dead)
 	}
-	return a.say(line + ".")
+	return a.print(line + ".")
 }
 
 // heldAdvice says why an alias waits, and what to do about refused credentials in any case.

@@ -117,9 +117,9 @@ func (a *App) inspect(ctx context.Context, q *track.Queue, filter track.Filter, 
 		case err != nil:
 			return err
 		case all == 0 && filter.State != "":
-			return a.say(fmt.Sprintf("No message is %s.", filter.State))
+			return a.print(fmt.Sprintf("No message is %s.", filter.State))
 		case shown < all:
-			return a.say(fmt.Sprintf("%d of %d; '--limit 0' shows all.", shown, all))
+			return a.print(fmt.Sprintf("%d of %d; '--limit 0' shows all.", shown, all))
 		}
 		return nil
 	})
@@ -206,7 +206,7 @@ func (a *App) printHeader(s track.Snapshot, q *track.Queue) error {
 	if dead := a.words().Deaths(s); dead != "" {
 		text += "\n" + dead
 	}
-	return a.say(text)
+	return a.print(text)
 }
 
 // Inspection is what `usage inspect --json` prints.
@@ -456,7 +456,7 @@ func (a *App) printChange(m track.Message) error {
 	}
 	// The state is padded before it is painted: colours have no width.
 	state := a.stateLabel(m.State) + strings.Repeat(" ", len(track.Delivered)-len(m.State))
-	return a.say(fmt.Sprintf("%s  %4d  %s  %s", clock.Local().Format(time.TimeOnly), m.Seq, state,
+	return a.print(fmt.Sprintf("%s  %4d  %s  %s", clock.Local().Format(time.TimeOnly), m.Seq, state,
 		a.Out.Clip(strings.TrimSpace(command+", "+result+"  "+note), max(a.Out.Width-30, 10))))
 }
 

@@ -104,7 +104,7 @@ func (a *App) deliverPage(page []byte, q *track.Queue, output string, noBrowser 
 		if err != nil {
 			return pageFailure(path, err)
 		}
-		if err := a.say("The report is in " + path); err != nil || noBrowser {
+		if err := a.print("The report is in " + path); err != nil || noBrowser {
 			return err
 		}
 		if err := a.Browse(fileAddress(path)); err != nil {
@@ -115,7 +115,7 @@ func (a *App) deliverPage(page []byte, q *track.Queue, output string, noBrowser 
 		if err := writeOutput(output, page); err != nil {
 			return pageFailure(output, err)
 		}
-		return a.say("The report is in " + output)
+		return a.print("The report is in " + output)
 	}
 }
 

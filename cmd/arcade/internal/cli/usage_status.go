@@ -108,7 +108,7 @@ func (a *App) status(ctx context.Context, asJSON bool) error {
 func (a *App) printStatus(lines [][2]string) error {
 	const indent = 15 // the widest label, its colon and a blank
 	for _, line := range lines {
-		if err := a.say(a.labelled(line[0], line[1], indent)); err != nil {
+		if err := a.print(a.labelled(line[0], line[1], indent)); err != nil {
 			return err
 		}
 	}

@@ -81,7 +81,7 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 	if asJSON {
 		err = a.Out.JSON(result)
 	} else {
-		err = a.say(a.whoamiText(result, login, asked, !offline))
+		err = a.print(a.whoamiText(result, login, asked, !offline))
 	}
 	switch {
 	case err != nil:

@@ -88,9 +88,9 @@ func release(version string) string {
 	return "dev"
 }
 
-// say prints a line of what the command was asked for, tell one beside it; both break it at blanks where
+// print prints a line of the result, tell one beside it; both break it at blanks where
 // a terminal would break words.
-func (a *App) say(line string) error {
+func (a *App) print(line string) error {
 	_, err := fmt.Fprintln(a.Out, a.Out.Wrap(line, 0))
 	return err
 }
