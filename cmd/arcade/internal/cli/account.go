@@ -33,7 +33,7 @@ func (a *App) session() (identity.Session, error) {
 	file.Context = cmp.Or(a.context, file.Context)
 	return identity.Session{
 		File: file, HTTP: a.httpClient(), Now: a.Track.Now, Point: a.Track.Point,
-		Waiting: func() { a.tell("Another arcade is renewing the login: waiting for it.") },
+		Waiting: func() { a.printErr("Another arcade is renewing the login: waiting for it.") },
 	}, err
 }
 
@@ -362,11 +362,11 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, err
 		}
 		a.mayAsk = !used.FromFile // by a variable
 		if used.FromFile && cmd.Name() != "list" && client.Base.Host != secrets.DefaultHost {
-			a.tell("This login's Engine is " + client.Base.String() + ".")
+			a.printErr("This login's Engine is " + client.Base.String() + ".")
 		}
 	}
 	if login, err := a.loggedIn(); err == nil && !used.FromFile {
-		a.tell("The key in ARCADE_API_KEY is used, and not the login" + ofWhom(login) + ".")
+		a.printErr("The key in ARCADE_API_KEY is used, and not the login" + ofWhom(login) + ".")
 	}
 	if login := used.Login; used.FromFile {
 		a.refused = "Run '" + loginAt(login) + "'."
@@ -543,7 +543,7 @@ func (v *verdicts) fail(err error, line string) {
 	var refused *secrets.StatusError
 	barred := errors.As(err, &refused) && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden)
 	if !barred || !v.barred {
-		v.app.complain(line)
+		v.app.printErr(v.app.Err.Paint(term.Red, line))
 	}
 	v.barred = v.barred || barred
 }
@@ -552,7 +552,7 @@ func (v *verdicts) fail(err error, line string) {
 func (v *verdicts) err(ctx context.Context) error {
 	switch c := v.counts; {
 	case ctx.Err() != nil && v.total > 1:
-		v.app.complain(v.summary())
+		v.app.printErr(v.app.Err.Paint(term.Red, v.summary()))
 		return ctx.Err()
 	case c.failed+c.untried == 0:
 		if v.total+c.skipped > 1 {

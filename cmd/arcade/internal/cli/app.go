@@ -207,7 +207,7 @@ func (a *App) printNotice() {
 	if a.Err.Interactive {
 		text = strings.ReplaceAll(text, "\n", " ")
 	}
-	a.tell(text)
+	a.printErr(text)
 }
 
 // report prints what a person should know of an error and returns the exit code.
@@ -217,10 +217,10 @@ func (a *App) report(err error) int {
 	}
 	f := asFailure(err)
 	if f.what != "" {
-		a.tell("Error: " + strings.TrimSuffix(f.what, ".") + ".")
+		a.printErr("Error: " + strings.TrimSuffix(f.what, ".") + ".")
 	}
 	if f.hint != "" {
-		a.tell(f.hint)
+		a.printErr(f.hint)
 	}
 	return f.code
 }

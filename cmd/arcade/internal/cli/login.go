@@ -302,7 +302,7 @@ func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page st
 		case <-server.Answered():
 		case <-ctx.Done():
 		case <-time.After(a.Patience):
-			a.tell("Nothing has come from the browser yet. If it shows no login page, open the address above. " + a.otherWays(server))
+			a.printErr("Nothing has come from the browser yet. If it shows no login page, open the address above. " + a.otherWays(server))
 		}
 	}
 	code, err := server.Wait(ctx)
@@ -462,7 +462,7 @@ func (a *App) loginWithKey(ctx context.Context, target identity.Credentials) err
 	if before, err := a.loggedIn(); err == nil && a.hasContext(target.Name) {
 		defer func() {
 			if before.Token() != key && a.change != nil {
-				a.tell("The login" + asWhom(before) + " was replaced.")
+				a.printErr("The login" + asWhom(before) + " was replaced.")
 			}
 		}()
 	}
@@ -570,6 +570,6 @@ func (a *App) keep(ctx context.Context, login identity.Credentials, principal st
 // tellOfKey says what beats a login.
 func (a *App) tellOfKey() {
 	if a.Track.Env("ARCADE_API_KEY") != "" {
-		a.tell("ARCADE_API_KEY is set: commands use that key and not this login.")
+		a.printErr("ARCADE_API_KEY is set: commands use that key and not this login.")
 	}
 }
