@@ -279,7 +279,7 @@ func (a *App) logout(ctx context.Context, all bool) error {
 		secrets.Printable(login.Name), secrets.Printable(strings.Join(left.Names(), ", ")), secrets.Printable(left.Active)) + livesOn(login))
 }
 
-// livesOn is what a logout here does not end.
+// livesOn says what a logout here does not end.
 func livesOn(login identity.Credentials) string {
 	switch {
 	case login.APIKey != "":
@@ -290,8 +290,8 @@ func livesOn(login identity.Credentials) string {
 	return ""
 }
 
-// leaving is what a logout of the active login, and of all those that go with it, does to the identity: nothing
-// when only installations were left that keep to themselves.
+// leaving is what a logout of the active login and of all in gone does to the identity: nothing, if all of them
+// are self-hosted.
 func leaving(active identity.Credentials, gone []identity.Credentials) identity.Input {
 	if len(gone) > 0 && !slices.ContainsFunc(gone, func(c identity.Credentials) bool { return !c.SelfHosted() }) {
 		return identity.Apart{}

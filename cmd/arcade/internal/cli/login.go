@@ -123,7 +123,7 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err),
 			remedy(err, "Check --host and the network, then run the command again."))
 	}
-	if !cmd.Flags().Changed("no-browser") && !cmd.Flags().Changed("timeout") && a.nobodyIsHere() {
+	if !cmd.Flags().Changed("no-browser") && !cmd.Flags().Changed("timeout") && a.isUnattended() {
 		return failed("nobody to log in", "there is no browser here, and no terminal to show the login page's address on",
 			"Set ARCADE_API_KEY, or log in with an API key: "+loginAt(target)+" --with-key < key.txt; --no-browser waits for a browser elsewhere.")
 	}
@@ -201,9 +201,9 @@ func withoutCloud() error {
 		"this installation has no Arcade Cloud to log in at", "Log in with an API key: add --with-key.")
 }
 
-// alreadyLoggedIn tells as whom, if the login works. One that Arcade Cloud refuses, that cannot be
-// renewed, or that was kept without a project, is replaced without a logout. Whoever has named another
-// Arcade Cloud than the login's is not logged in there, which is an error.
+// alreadyLoggedIn prints whose the login is, if it works. A login that Arcade Cloud refuses, that cannot be
+// renewed, or that was kept without a project, is replaced without a logout. Flags that name another Arcade
+// Cloud than the login's are an error.
 func (a *App) alreadyLoggedIn(ctx context.Context, o loginOptions, target identity.Credentials) (bool, error) {
 	if !a.hasContext(target.Name) {
 		return false, nil
@@ -234,14 +234,14 @@ func (a *App) alreadyLoggedIn(ctx context.Context, o loginOptions, target identi
 	if login.APIKey != "" {
 		line, more = line+", by an API key", "."
 	}
-	defer a.tellOfKey()
+	defer a.noteKey()
 	if state == loginUnknown {
 		return true, a.print(line + ", but Arcade Cloud cannot be asked whether that still works. 'arcade logout' logs you out.")
 	}
 	return true, a.print(line + ". 'arcade logout' logs you out" + more)
 }
 
-// hasContext says whether there is a context of this name.
+// hasContext reports whether the file has a context of this name. A file that cannot be read may have it.
 func (a *App) hasContext(name string) bool {
 	s, err := a.session()
 	if err != nil {
@@ -249,7 +249,7 @@ func (a *App) hasContext(name string) bool {
 	}
 	logins, err := s.File.Logins()
 	_, found := logins.Find(name)
-	return found || err != nil // which is worded by whoever reads the login
+	return found || err != nil
 }
 
 // loginInBrowser keeps what the login page sends back, and tells the browser how that went.
@@ -327,13 +327,13 @@ func inWords(d time.Duration) string {
 	return term.Span(d)
 }
 
-// browserIsElsewhere tells whether a browser that is started here would be seen by nobody.
+// browserIsElsewhere reports whether a browser started here would open on another screen than the user's, or none.
 func (a *App) browserIsElsewhere() bool {
 	return a.Track.Env("BROWSER") == "" && (a.Track.Env("SSH_CONNECTION") != "" || !a.hasDisplay())
 }
 
-// nobodyIsHere tells whether nobody would see a browser, nor what is printed.
-func (a *App) nobodyIsHere() bool {
+// isUnattended reports whether no user can see a browser, or what is printed.
+func (a *App) isUnattended() bool {
 	return a.Track.Env("BROWSER") == "" && !a.hasDisplay() && !a.Keyboard() && !a.Out.Interactive && !a.Err.Interactive
 }
 
@@ -537,12 +537,12 @@ func (a *App) keep(ctx context.Context, login identity.Credentials, principal st
 	if err := a.print(line); err != nil {
 		return err
 	}
-	a.tellOfKey()
+	a.noteKey()
 	return nil
 }
 
-// tellOfKey says what beats a login.
-func (a *App) tellOfKey() {
+// noteKey says that a key in the environment beats the login.
+func (a *App) noteKey() {
 	if a.Track.Env("ARCADE_API_KEY") != "" {
 		a.printErr("ARCADE_API_KEY is set: commands use that key and not this login.")
 	}

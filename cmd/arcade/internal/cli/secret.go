@@ -48,7 +48,7 @@ HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are honoured.`,
 	return cmd
 }
 
-// newSecretGet answers those who look for a command that cannot be.
+// newSecretGet answers users who look for a command that cannot exist.
 func newSecretGet() *cobra.Command {
 	return &cobra.Command{
 		Use:                "get",
@@ -161,7 +161,7 @@ func (a *App) secretSet(cmd *cobra.Command, at engineOptions, o setOptions, args
 	}
 	var client *secrets.Client
 	if !o.dryRun {
-		if client, err = a.engine(cmd, at); err != nil { // nobody has to type a secret that cannot be sent
+		if client, err = a.engine(cmd, at); err != nil { // before the user types a secret that cannot be sent
 			return err
 		}
 	}
