@@ -28,7 +28,7 @@ func (a *App) session() (identity.Session, error) {
 	file.Context = cmp.Or(a.context, file.Context)
 	return identity.Session{
 		File: file, HTTP: a.httpClient(), Now: a.Track.Now, Point: a.Track.Point,
-		Waiting: func() { a.printErr("Another arcade is renewing the login: waiting for it.") },
+		Waiting: func() { a.note("Another arcade is renewing the login: waiting for it.") },
 	}, err
 }
 

@@ -208,7 +208,7 @@ func (a *App) printNotice() {
 	if a.Err.Interactive {
 		text = strings.ReplaceAll(text, "\n", " ")
 	}
-	a.printErr(text)
+	a.note(text)
 }
 
 // report prints what a person should know of an error and returns the exit code.
@@ -218,10 +218,10 @@ func (a *App) report(err error) int {
 	}
 	f := asFailure(err)
 	if f.what != "" {
-		a.printErr("Error: " + strings.TrimSuffix(f.what, ".") + ".")
+		a.note("Error: " + strings.TrimSuffix(f.what, ".") + ".")
 	}
 	if f.hint != "" {
-		a.printErr(f.hint)
+		a.note(f.hint)
 	}
 	return f.code
 }

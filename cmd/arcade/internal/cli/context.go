@@ -158,7 +158,7 @@ func (a *App) setContext(ctx context.Context, name string) error {
 		return a.loginFailure(err)
 	}
 	if other := a.Track.Env("ARCADE_CONTEXT"); other != "" && other != name {
-		a.printErr("ARCADE_CONTEXT is set, too: commands go on using the context that it names.")
+		a.note("ARCADE_CONTEXT is set, too: commands go on using the context that it names.")
 	}
 	return a.print("The context " + secrets.Printable(name) + " is active now.")
 }
@@ -247,7 +247,7 @@ func (a *App) logout(ctx context.Context, all bool) error {
 		return err
 	}
 	if a.Track.Env("ARCADE_API_KEY") != "" {
-		defer a.printErr("ARCADE_API_KEY is still set: commands go on using that key.")
+		defer a.note("ARCADE_API_KEY is still set: commands go on using that key.")
 	}
 	logins, err := s.File.Logins()
 	switch {

@@ -54,7 +54,7 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, err
 		}
 		a.mayAsk = !used.FromFile // a variable has named it
 		if used.FromFile && cmd.Name() != "list" && client.Base.Host != secrets.DefaultHost {
-			a.printErr("This login's Engine is " + client.Base.String() + ".")
+			a.note("This login's Engine is " + client.Base.String() + ".")
 		}
 	}
 	if used.FromFile {
@@ -63,7 +63,7 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, err
 			a.refused = "Check --host: this login belongs to " + bareAddress(used.Login.CloudURL()) + "."
 		}
 	} else if login, err := a.loggedIn(); err == nil {
-		a.printErr("The key in ARCADE_API_KEY is used, and not the login" + byEmail("of", login) + ".")
+		a.note("The key in ARCADE_API_KEY is used, and not the login" + byEmail("of", login) + ".")
 	}
 	if !secrets.MayCarryKey(client.Base) { // then --no-tls was given: nothing else chooses it
 		a.warn("Warning: without TLS, the credentials and the secrets can be read on their way to " + client.Base.Host)
@@ -252,7 +252,7 @@ func (o *outcomes) fail(err error, line string) {
 	o.barred = o.barred || barred
 }
 
-func (o *outcomes) printRed(line string) { o.app.printErr(o.app.Err.Paint(term.Red, line)) }
+func (o *outcomes) printRed(line string) { o.app.note(o.app.Err.Paint(term.Red, line)) }
 
 // err ends the command: with a summary, unless the one key has been spoken of.
 func (o *outcomes) err(ctx context.Context) error {

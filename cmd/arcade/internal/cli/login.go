@@ -300,7 +300,7 @@ func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page st
 		case <-server.Answered():
 		case <-ctx.Done():
 		case <-time.After(a.Patience):
-			a.printErr("Nothing has come from the browser yet. If it shows no login page, open the address above. " + a.otherWays(server))
+			a.note("Nothing has come from the browser yet. If it shows no login page, open the address above. " + a.otherWays(server))
 		}
 	}
 	code, err := server.Wait(ctx)
@@ -454,7 +454,7 @@ func (a *App) loginWithKey(ctx context.Context, login identity.Credentials) erro
 		return err
 	}
 	if before.Present() && before.Token() != key {
-		a.printErr("The login" + byEmail("as", before) + " was replaced.")
+		a.note("The login" + byEmail("as", before) + " was replaced.")
 	}
 	return nil
 }
@@ -544,6 +544,6 @@ func (a *App) keep(ctx context.Context, login identity.Credentials, principal st
 // noteKey says that a key in the environment beats the login.
 func (a *App) noteKey() {
 	if a.Track.Env("ARCADE_API_KEY") != "" {
-		a.printErr("ARCADE_API_KEY is set: commands use that key and not this login.")
+		a.note("ARCADE_API_KEY is set: commands use that key and not this login.")
 	}
 }

@@ -94,7 +94,7 @@ func (a *App) disable(ctx context.Context, q *track.Queue) error {
 // tellLate is said after an erasure.
 func (a *App) tellLate(late bool) {
 	if late {
-		a.printErr("A delivery that was under way could not be waited for and may still arrive.")
+		a.note("A delivery that was under way could not be waited for and may still arrive.")
 	}
 }
 
@@ -131,7 +131,7 @@ func (a *App) retry(ctx context.Context, q *track.Queue, ids []string) error {
 		return failed("no such message", what, "'arcade usage inspect --state dead' shows those that are.")
 	}
 	if missed := len(ids) - retried; missed > 0 {
-		a.printErr(term.Count(missed, "of them is", "of them are") + " not dead, or not there.")
+		a.note(term.Count(missed, "of them is", "of them are") + " not dead, or not there.")
 	}
 	return a.print("Waiting again: " + term.Count(retried, "message", "messages") + ". The next command delivers, or 'arcade usage flush' now.")
 }
@@ -164,7 +164,7 @@ func (a *App) export(ctx context.Context, q *track.Queue) error {
 			}
 			document, err := q.Wire(m)
 			if err != nil {
-				a.printErr(fmt.Sprintf("Message %d is damaged and left out.", m.Seq))
+				a.note(fmt.Sprintf("Message %d is damaged and left out.", m.Seq))
 				continue
 			}
 			chunk.Write(document)

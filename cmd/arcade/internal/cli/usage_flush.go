@@ -79,7 +79,7 @@ func (a *App) flush(ctx context.Context, timeout time.Duration, asJSON bool) err
 		if err := a.reportFlush(result, asJSON); err != nil || why.Reason == "" {
 			return err
 		}
-		a.printErr("Note: " + why.What + ". " + why.Do)
+		a.note("Note: " + why.What + ". " + why.Do)
 		return nil
 	})
 }
@@ -103,7 +103,7 @@ func (a *App) tellOff(reason error, asJSON bool) error {
 	if asJSON {
 		return a.Out.JSON(FlushResult{Error: why.What, Reason: why.Reason, Advice: why.Advice})
 	}
-	a.printErr("Note: " + why.What + ". " + why.Do)
+	a.note("Note: " + why.What + ". " + why.Do)
 	return nil
 }
 

@@ -94,7 +94,7 @@ func (a *App) inspectOne(ctx context.Context, q *track.Queue, id string) error {
 		return failed("undecided alias", "this alias waits until Arcade Cloud says who you are",
 			"The next delivery asks: run 'arcade usage flush'.")
 	} else if m.DistinctID == "" {
-		a.printErr("Whose message this is has not been decided; this is how it would go out anonymously.")
+		a.note("Whose message this is has not been decided; this is how it would go out anonymously.")
 	}
 	return a.Out.JSON(wire)
 }
@@ -168,7 +168,7 @@ func (a *App) streamTSV(total int, messages iter.Seq2[track.Message, error]) err
 		return a.Out.TSV(nil, rowsForPrograms(portion))
 	})
 	if err == nil && shown < total {
-		a.printErr(fmt.Sprintf("Note: %d of %d messages; '--limit 0' gives all.", shown, total))
+		a.note(fmt.Sprintf("Note: %d of %d messages; '--limit 0' gives all.", shown, total))
 	}
 	return err
 }

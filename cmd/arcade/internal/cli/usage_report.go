@@ -108,7 +108,7 @@ func (a *App) deliverPage(page []byte, q *track.Queue, output string, noBrowser 
 			return err
 		}
 		if err := a.Browse(fileAddress(path)); err != nil {
-			a.printErr("No browser could be started: open the file yourself.")
+			a.note("No browser could be started: open the file yourself.")
 		}
 		return nil
 	default:

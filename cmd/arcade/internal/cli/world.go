@@ -88,14 +88,14 @@ func release(version string) string {
 	return "dev"
 }
 
-// print prints a line to stdout, printErr one to stderr. Both break it at blanks where a terminal would
+// print prints a line to stdout, note one to stderr. Both break it at blanks where a terminal would
 // break words.
 func (a *App) print(line string) error {
 	_, err := fmt.Fprintln(a.Out, a.Out.Wrap(line, 0))
 	return err
 }
 
-func (a *App) printErr(line string) { fmt.Fprintln(a.Err, a.Err.Wrap(line, 0)) }
+func (a *App) note(line string) { fmt.Fprintln(a.Err, a.Err.Wrap(line, 0)) }
 
 // labelled is a line of a list of labels and values, which begin at column indent.
 func (a *App) labelled(label, value string, indent int) string {
@@ -104,7 +104,7 @@ func (a *App) labelled(label, value string, indent int) string {
 }
 
 // warn prints a warning, in colour where the terminal has any.
-func (a *App) warn(line string) { a.printErr(a.Err.Paint(term.Yellow, line)) }
+func (a *App) warn(line string) { a.note(a.Err.Paint(term.Yellow, line)) }
 
 // sentTo is where events go, in words.
 func (a *App) sentTo() string { return cmp.Or(a.Track.Host(), noAddress) }
@@ -188,7 +188,7 @@ func (t tracer) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err == nil {
 		outcome = strconv.Itoa(response.StatusCode)
 	}
-	t.app.printErr(fmt.Sprintf("debug: %s %s: %s in %d ms", request.Method, bareAddress(request.URL.String()), outcome,
+	t.app.note(fmt.Sprintf("debug: %s %s: %s in %d ms", request.Method, bareAddress(request.URL.String()), outcome,
 		t.app.Track.Now().Sub(start)/time.Millisecond))
 	return response, err
 }
