@@ -4,29 +4,24 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"iter"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/advice"
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/identity"
 	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
-// session is the login of this user's home, which is renewed when a command needs it.
+// session is the login of this user's home, renewed when a command needs it. The error can be track.ErrNoHome.
 func (a *App) session() (identity.Session, error) {
 	home, err := a.Track.Home()
 	file := home.Credentials()
@@ -37,52 +32,68 @@ func (a *App) session() (identity.Session, error) {
 	}, err
 }
 
-// loggedIn returns the login as the file has it, and words what is wrong with that for a person.
+// loggedIn returns the login as the file has it. The error is worded.
 func (a *App) loggedIn() (identity.Credentials, error) {
-	return a.present(func(s identity.Session) (identity.Credentials, error) { return s.File.Read() })
-}
-
-// renewedLogin is loggedIn with a token that is good.
-func (a *App) renewedLogin(ctx context.Context) (identity.Credentials, error) {
-	return a.present(func(s identity.Session) (identity.Credentials, error) { return s.Credentials(ctx) })
-}
-
-func (a *App) present(read func(identity.Session) (identity.Credentials, error)) (identity.Credentials, error) {
 	s, err := a.session()
 	if err != nil {
 		return identity.Credentials{}, err
 	}
-	credentials, err := read(s)
-	switch {
-	case err != nil:
-		return credentials, a.loginFailure(s.File.Path, err)
-	case !credentials.Present():
-		return credentials, errNotLoggedIn
+	login, err := s.File.Read()
+	return login, a.unusable(login, err)
+}
+
+// renewedLogin is loggedIn with a token that is still good.
+func (a *App) renewedLogin(ctx context.Context) (identity.Credentials, error) {
+	s, err := a.session()
+	if err != nil {
+		return identity.Credentials{}, err
 	}
-	if _, err := httpsend.ParseAddress(credentials.CloudURL(), identity.DefaultCloudURL); err != nil && credentials.CloudURL() != "" {
-		return credentials, failed("credentials with an unusable address",
+	login, err := s.Credentials(ctx)
+	return login, a.unusable(login, err)
+}
+
+// unusable is the failure of a login that cannot be used; err is that of reading it.
+func (a *App) unusable(login identity.Credentials, err error) error {
+	address := login.CloudURL()
+	switch _, wrong := httpsend.ParseAddress(address, identity.DefaultCloudURL); {
+	case err != nil:
+		return a.loginFailure(err)
+	case !login.Present():
+		return errNotLoggedIn
+	case address != "" && wrong != nil:
+		return failed("credentials with an unusable address",
 			"the credentials file has an address of Arcade Cloud that cannot be right",
 			"Run 'arcade logout', then 'arcade login'.")
 	}
-	return credentials, nil
+	return nil
 }
 
-// loginFailure words why there is no login that could be used.
-func (a *App) loginFailure(path string, err error) error {
+// loginFailure words an error of the credentials file, and that of a call to Arcade Cloud that the command
+// depends on.
+func (a *App) loginFailure(err error) error {
 	var cloud *identity.CloudError
 	var unbelieved *identity.UnbelievedError
 	var unknown *identity.UnknownContextError
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return errNotLoggedIn
-	case errors.As(err, &unbelieved):
-		return a.unbelieved(unbelieved)
-	case errors.As(err, &unknown):
-		return contextFailure(unknown.Names)
+	case errors.Is(err, context.Canceled):
+		return errInterrupted
 	case errors.Is(err, identity.ErrStrongerLogin):
 		return errStrongerLogin
-	case errors.Is(err, identity.ErrLoginEnded):
+	case errors.Is(err, identity.ErrLoginEnded), errors.Is(err, identity.ErrNotAuthenticated):
 		return a.loginEnded()
+	case errors.As(err, &cloud):
+		return failed("cloud not asked", cause(err), remedy(err, "Check the network, then run the command again."))
+	case errors.Is(err, fs.ErrNotExist):
+		return errNotLoggedIn
+	case errors.As(err, &unbelieved) && !unbelieved.Chmod:
+		return failed("credentials not private", a.words().Path(unbelieved.Path)+" is not yours alone, so its login is not used",
+			"Set ARCADE_API_KEY instead.")
+	case errors.As(err, &unbelieved):
+		path := a.words().Path(unbelieved.Path)
+		return failed("credentials not private", "others can read or change "+path+", so its login is not used",
+			"Run 'chmod 600 "+path+"'.")
+	case errors.As(err, &unknown):
+		return contextFailure(unknown.Names)
 	case errors.Is(err, identity.ErrLoginChanged):
 		return failed("login changed", "somebody has logged in or out meanwhile", "Run the command again.")
 	case errors.Is(err, identity.ErrCredentialsNewer):
@@ -93,13 +104,23 @@ func (a *App) loginFailure(path string, err error) error {
 			"Run 'arcade logout', which removes it, then 'arcade login'.")
 	case errors.Is(err, identity.ErrCredentialsBusy):
 		return failed("credentials busy", "another process has been renewing the login for too long", "Run the command again.")
-	case errors.As(err, &cloud):
-		return a.cloudFailure(err)
-	case errors.Is(err, context.Canceled):
-		return errInterrupted
-	default:
-		return a.credentialsFailure("credentials unusable", "the credentials file cannot be used: ", path, err)
 	}
+	return a.fileFailure("credentials unusable", "the credentials file cannot be used: ", err)
+}
+
+// fileFailure words the system's error about the credentials file, behind what it has kept us from.
+func (a *App) fileFailure(words, before string, err error) error {
+	s, homeless := a.session()
+	if homeless != nil {
+		return homeless
+	}
+	trouble := track.FileTrouble(s.File.Path, err)
+	if trouble == nil {
+		return failed(words, before+cause(err), "Move "+a.words().Path(s.File.Path)+" away, then run the command again.")
+	}
+	f := adviceFailure(a.words().Of(trouble), before)
+	f.words = words
+	return f
 }
 
 // loginEnded is the failure of a login that Arcade Cloud does not accept.
@@ -110,112 +131,55 @@ func (a *App) loginEnded() *failure {
 	return failed("login ended", "your login has ended", "Run '"+a.loginCommand()+"'.")
 }
 
-// loginCommand is the command that logs in where this home is logged in.
+// loginCommand is the command that logs in where this home is logged in, else at the default Cloud.
 func (a *App) loginCommand() string {
-	login := identity.Credentials{} // at the default Cloud if there is none
+	var login identity.Credentials
 	if s, err := a.session(); err == nil {
 		login, _ = s.File.Read()
 	}
 	return loginAt(login)
 }
 
-// loginAt is the command that makes the login anew, where it was made.
+// loginAt is the command that makes a login anew, at the same Cloud and in the same context.
 func loginAt(login identity.Credentials) string {
 	command := "arcade login"
 	u, err := url.Parse(login.CloudURL())
 	if err == nil && u.Host != "" && !login.SelfHosted() && login.CloudURL() != identity.DefaultCloudURL {
 		command += " --host " + asciiHost(u)
 	}
-	if cmp.Or(login.Name, identity.DefaultContext) != identity.DefaultContext {
-		command += " --context " + quoted(login.Name)
-	}
-	return command
-}
-
-// quoted is a word as a shell takes it.
-func quoted(word string) string {
-	if validContext(word) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(secrets.Printable(word), "'", `'\''`) + "'"
-}
-
-// unbelieved words why the login file is not used.
-func (a *App) unbelieved(e *identity.UnbelievedError) error {
-	path := a.words().Path(e.Path)
-	if !e.Chmod {
-		return failed("credentials not private", path+" is not yours alone, so its login is not used", "Set ARCADE_API_KEY instead.")
-	}
-	return failed("credentials not private", "others can read or change "+path+", so its login is not used", "Run 'chmod 600 "+path+"'.")
-}
-
-// cloudFailure words a call to Arcade Cloud that the command depends on.
-func (a *App) cloudFailure(err error) error {
+	name := cmp.Or(login.Name, identity.DefaultContext)
 	switch {
-	case errors.Is(err, context.Canceled):
-		return errInterrupted
-	case errors.Is(err, identity.ErrStrongerLogin):
-		return errStrongerLogin
-	case errors.Is(err, identity.ErrNotAuthenticated):
-		return a.loginEnded()
-	default:
-		return failed("cloud not asked", cause(err), remedy(err, "Check the network, then run the command again."))
+	case name == identity.DefaultContext:
+		return command
+	case !validContext(name): // another program made it: quote it for the shell
+		name = "'" + strings.ReplaceAll(secrets.Printable(name), "'", `'\''`) + "'"
 	}
+	return command + " --context " + name
 }
 
-// asLogin makes a client whose calls carry a login. A server that does not accept a token which looked
-// good, because it was revoked or a clock is wrong, is asked once more with a renewed one.
-func (a *App) asLogin(login identity.Credentials) (*http.Client, error) {
-	s, err := a.session()
+// asLogin makes a client whose calls carry a login that was read before. When a server refuses a token that
+// looked good, because it was revoked or a clock is wrong, the client renews it and asks once more.
+func (a *App) asLogin(login identity.Credentials) *http.Client {
+	s, _ := a.session() // there is a home: the login is from there
 	client := a.httpClient()
 	client.Transport = &identity.Transport{Session: s, Login: login, Next: client.Transport}
-	return client, err
+	return client
 }
 
-// cloudOf returns the Arcade Cloud that issued the credentials, to be asked with them.
-func (a *App) cloudOf(credentials identity.Credentials) (identity.Cloud, error) {
-	client, err := a.asLogin(credentials)
-	return credentials.Cloud(client), err
+// cloudOf is the Arcade Cloud of a login, asked with that login.
+func (a *App) cloudOf(login identity.Credentials) identity.Cloud {
+	return login.Cloud(a.asLogin(login))
 }
 
-// organisations are those of a login. The answer is kept.
-func (a *App) organisations(ctx context.Context, cloud identity.Cloud, login identity.Credentials) ([]identity.Choice, error) {
-	orgs, err := cloud.Organisations(ctx, login)
-	if err == nil {
-		a.keepPlaces(login, func(p *identity.Places) { p.Organisations = orgs })
-	}
-	return orgs, err
-}
-
-// projects are those of an organization. The answer is kept.
-func (a *App) projects(ctx context.Context, cloud identity.Cloud, login identity.Credentials, org string) ([]identity.Choice, error) {
-	projects, err := cloud.Projects(ctx, login, org)
-	if err == nil {
-		a.keepPlaces(login, func(p *identity.Places) { p.Projects[org] = projects })
-	}
-	return projects, err
-}
-
-// places are what Arcade Cloud has told last of where a login can work.
+// places are those where a login can work, by the last answers of Arcade Cloud.
 func (a *App) places(login identity.Credentials) identity.Places {
-	s, err := a.session()
-	if err != nil {
-		return identity.Places{}
-	}
+	s, _ := a.session()
 	return s.File.Places(login)
 }
 
-// keepPlaces notes what Arcade Cloud has told. What cannot be kept is asked for again.
-func (a *App) keepPlaces(login identity.Credentials, change func(*identity.Places)) {
-	s, err := a.session()
-	if err != nil {
-		return
-	}
-	p := s.File.Places(login)
-	if p.Projects == nil {
-		p.Projects = map[string][]identity.Choice{}
-	}
-	change(&p)
+// keepPlaces keeps answers of Arcade Cloud. It may fail: then Cloud is asked again.
+func (a *App) keepPlaces(login identity.Credentials, p identity.Places) {
+	s, _ := a.session()
 	p.Login, p.At = login.Fingerprint(), a.Track.Now()
 	_ = s.File.KeepPlaces(p)
 }
@@ -229,8 +193,8 @@ const (
 	loginUnknown loginState = "unknown" // Cloud cannot be asked
 )
 
-// check renews a login if need be and asks Arcade Cloud whose it is. The error is an interrupt, or
-// says why the login cannot be renewed here.
+// check asks Arcade Cloud whose the login is, renewing it first if it has expired. The error is an interrupt, or
+// says why the login cannot be renewed on this machine.
 func (a *App) check(ctx context.Context, limit time.Duration) (identity.Account, loginState, error) {
 	asking, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -238,34 +202,31 @@ func (a *App) check(ctx context.Context, limit time.Duration) (identity.Account,
 	if err != nil {
 		return identity.Account{}, loginUnknown, err
 	}
+	var account identity.Account
 	login, err := s.Credentials(asking)
-	if err == nil && login.CloudURL() == "" { // there is nobody to ask
-		return identity.Account{}, loginUnknown, nil
-	}
-	if err == nil {
-		var cloud identity.Cloud
-		if cloud, err = a.cloudOf(login); err == nil {
-			var account identity.Account
-			if account, err = cloud.WhoAmI(asking, login); err == nil {
-				return account, loginWorks, nil
-			}
-		}
+	switch {
+	case err == nil && login.CloudURL() == "": // an installation without one
+		return account, loginUnknown, nil
+	case err == nil:
+		account, err = a.cloudOf(login).WhoAmI(asking, login)
 	}
 	switch {
+	case err == nil:
+		return account, loginWorks, nil
 	case ctx.Err() != nil:
-		return identity.Account{}, loginUnknown, errInterrupted
+		return account, loginUnknown, errInterrupted
 	case errors.Is(err, identity.ErrNotAuthenticated), errors.Is(err, identity.ErrLoginEnded):
 		a.stronger = errors.Is(err, identity.ErrStrongerLogin)
-		return identity.Account{}, loginRefused, nil
+		return account, loginRefused, nil
 	case errors.As(err, new(*identity.CloudError)), errors.Is(err, context.DeadlineExceeded):
 		a.warnOfNetwork(err)
-		return identity.Account{}, loginUnknown, nil
+		return account, loginUnknown, nil
 	default:
-		return identity.Account{}, loginUnknown, a.loginFailure(s.File.Path, err)
+		return account, loginUnknown, a.loginFailure(err)
 	}
 }
 
-// warnOfNetwork tells once what has kept a call from its server that the command can do without.
+// warnOfNetwork warns of a call that has not reached its server, when the command can do without it.
 func (a *App) warnOfNetwork(err error) {
 	if line, known := networkLine(err); known && line.Sentence() != a.warned {
 		a.warned = line.Sentence()
@@ -273,27 +234,46 @@ func (a *App) warnOfNetwork(err error) {
 	}
 }
 
-// asWhom is empty for a login without an e-mail.
-func asWhom(login identity.Credentials) string {
+// byEmail is a preposition and the e-mail of a login, and nothing for a login without one.
+func byEmail(preposition string, login identity.Credentials) string {
 	if login.Email == "" {
 		return ""
 	}
-	return " as " + secrets.Printable(login.Email)
+	return " " + preposition + " " + secrets.Printable(login.Email)
 }
 
-// ofWhom is asWhom behind "the login".
-func ofWhom(login identity.Credentials) string {
-	if login.Email == "" {
-		return ""
-	}
-	return " of " + secrets.Printable(login.Email)
-}
-
-// isAt tells whether a login belongs to the Arcade Cloud at base.
+// isAt reports whether a login belongs to the Arcade Cloud at base.
 func isAt(base string, login identity.Credentials) bool {
 	return strings.EqualFold(strings.TrimSuffix(base, ":443"), login.CloudURL())
 }
 
+// serverAddress is the address of the server that the flags name. The error is wrong usage.
+func serverAddress(cmd *cobra.Command, o secrets.Options) (*url.URL, error) {
+	switch base, err := secrets.BaseURL(o); {
+	case strings.HasPrefix(o.Host, "-"): // -h has taken the next flag for its value
+		return nil, wrongUsage(cmd, "no value for --host", "--host needs a value")
+	case o.TLS && o.NoTLS:
+		return nil, wrongUsage(cmd, "--tls with --no-tls", "--tls and --no-tls exclude each other")
+	case err != nil:
+		return nil, wrongUsage(cmd, "invalid value for --host or --port", err.Error())
+	default:
+		return base, nil
+	}
+}
+
+// cloudAt is the address of the Arcade Cloud that the flags name, the default one without --host.
+func cloudAt(cmd *cobra.Command, o secrets.Options) (string, error) {
+	if o.Cloud = true; !cmd.Flags().Changed("host") {
+		o.Host = identity.DefaultCloudHost
+	}
+	base, err := serverAddress(cmd, o)
+	if err != nil {
+		return "", err
+	}
+	return base.String(), nil
+}
+
+// contextOf is where a login works in an organization: its default project, else the first.
 func contextOf(org identity.Choice, projects []identity.Choice) (identity.Context, error) {
 	project, ok := identity.Preferred(projects)
 	if !ok {
@@ -319,290 +299,8 @@ func nameAndID(n named) string {
 	return n.Name + " (" + n.ID + ")"
 }
 
-// engineOptions are the flags of `arcade secret`.
-type engineOptions struct {
-	secrets.Options
-	org, project string // ids, for one command
-}
-
-func tlsTwice(cmd *cobra.Command) *failure {
-	return wrongUsage(cmd, "--tls with --no-tls", "--tls and --no-tls exclude each other")
-}
-
-// engine makes the client for the Engine that --host names, else for that of the credential in force.
-// Wrong flags are found before anything is read.
-func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, error) {
-	if err := checkHost(cmd, at.Host); err != nil {
-		return nil, err
-	}
-	if at.TLS && at.NoTLS {
-		return nil, tlsTwice(cmd)
-	}
-	if at.org != "" && at.project == "" {
-		return nil, wrongUsage(cmd, "--org without --project", "--org needs --project: secrets belong to a project")
-	}
-	base, err := secrets.BaseURL(at.Options)
-	if err != nil {
-		return nil, wrongUsage(cmd, "invalid value for --host or --port", err.Error())
-	}
-	env, named := a.Track.Env, cmd.Flags().Changed("host")
-	if env("ARCADE_URL") != "" && env("ARCADE_API_KEY") == "" && env("ARCADE_CONTEXT") == "" && !named {
-		return nil, failed("ARCADE_URL without a key",
-			"ARCADE_URL is set without ARCADE_API_KEY, and says nothing of where the login's secrets are",
-			"Set both or neither, or name a context with ARCADE_CONTEXT.")
-	}
-	client := &secrets.Client{HTTP: a.httpClient(), Base: base}
-	a.mayAsk = named
-	used, err := a.authenticate(cmd.Context(), client, at)
-	if err != nil {
-		return nil, err
-	}
-	if !named {
-		if client.Base, err = engineOf(used, at.Options); err != nil {
-			return nil, err
-		}
-		a.mayAsk = !used.FromFile // by a variable
-		if used.FromFile && cmd.Name() != "list" && client.Base.Host != secrets.DefaultHost {
-			a.note("This login's Engine is " + client.Base.String() + ".")
-		}
-	}
-	if login, err := a.loggedIn(); err == nil && !used.FromFile {
-		a.note("The key in ARCADE_API_KEY is used, and not the login" + ofWhom(login) + ".")
-	}
-	if login := used.Login; used.FromFile {
-		a.refused = "Run '" + loginAt(login) + "'."
-		if !login.Owns(client.Base) {
-			a.refused = "Check --host: this login belongs to " + bareAddress(login.CloudURL()) + "."
-		}
-	}
-	client.Waiting = func(d time.Duration) { a.warn(waitingWords(d)) }
-	if !secrets.MayCarryKey(client.Base) { // then --no-tls was given: nothing else chooses it
-		a.warn("Warning: without TLS, the credentials and the secrets can be read on their way to " + client.Base.Host)
-	}
-	return client, nil
-}
-
-// engineOf is the Engine that a credential goes to when no host is named; the other flags change how
-// it is reached.
-func engineOf(used identity.Using, at secrets.Options) (*url.URL, error) {
-	address, err := used.Engine()
-	switch {
-	case err == nil:
-	case used.FromFile && used.Login.EngineURL != "":
-		return nil, failed("no engine known", "the login names an Engine that it cannot be sent to: "+bareAddress(used.Login.EngineURL),
-			"Name the Engine with --host.")
-	case used.FromFile:
-		return nil, failed("no engine known",
-			"it is not known which Engine belongs to this login's Arcade Cloud: "+bareAddress(used.Login.CloudURL()),
-			"Name it with --host.")
-	default:
-		return nil, failed("key without a host",
-			"ARCADE_API_KEY alone goes to Arcade Cloud, and the active context is self-hosted or cannot be read",
-			"Set ARCADE_URL, or give --host "+secrets.DefaultHost+".")
-	}
-	base, err := url.Parse(address)
-	if err != nil {
-		return nil, err
-	}
-	if at.Port != "" {
-		base.Host = net.JoinHostPort(base.Hostname(), at.Port)
-	}
-	if at.TLS {
-		base.Scheme = "https"
-	}
-	if at.NoTLS {
-		base.Scheme = "http"
-	}
-	return base, nil
-}
-
-// waitingWords tell why nothing happens for a while.
-func waitingWords(d time.Duration) string {
-	return fmt.Sprintf("The Engine is busy: going on in %s.", term.Span(d))
-}
-
-// authenticate gives the client the credential in force, and returns it. A key of the environment is one
-// of its own project: the context in the file belongs to the file's login.
-func (a *App) authenticate(ctx context.Context, client *secrets.Client, at engineOptions) (identity.Using, error) {
-	client.Organisation, client.Project = at.org, at.project
-	if _, _, err := a.keyInForce(); err != nil {
-		return identity.Using{}, err
-	}
-	used, _ := a.Track.Credential() // renewedLogin says what is wrong with a login file
-	if !used.FromFile && used.Login.Present() {
-		if at.project != "" && at.org == "" {
-			return used, failed("--project without --org", "a key from ARCADE_API_KEY has no organization", "Give --org, too.")
-		}
-		client.Token = used.Login.APIKey
-		return used, nil
-	}
-	login, err := a.renewedLogin(ctx)
-	if errors.Is(err, errNotLoggedIn) {
-		return used, failed(errNotLoggedIn.words, errNotLoggedIn.what, "Run 'arcade login', or set ARCADE_API_KEY.")
-	}
-	if err != nil {
-		return used, err
-	}
-	if used.Login = login; login.APIKey == "" && (at.org == "" || at.project == "") {
-		if err := needsContext(login); err != nil {
-			return used, err
-		}
-	}
-	client.Token = login.Token()
-	if at.project != "" || !a.places(login).Default(login.Context) {
-		a.project = cmp.Or(at.project, login.ProjectName, login.ProjectID)
-	}
-	client.Organisation, client.Project = cmp.Or(at.org, login.OrgID), cmp.Or(at.project, login.ProjectID)
-	client.HTTP, err = a.asLogin(login)
-	return used, err
-}
-
-// inProject is what is said behind the name of a secret that is not known to be in the default project.
-func (a *App) inProject() string {
-	if a.project == "" {
-		return ""
-	}
-	return " in project '" + secrets.Printable(a.project) + "'"
-}
-
-// engineError is an error of package secrets for a person, what may be reported of it, and what to do. What
-// to do about a login that the Engine refuses depends on whose the Engine is.
-func (a *App) engineError(err error) (words, what, hint string) {
-	if line, known := networkLine(err); known {
-		return "engine not reached: " + strings.ReplaceAll(line.Reason, "_", " "), line.What, line.Do
-	}
-	var problem *secrets.Problem
-	if errors.As(err, &problem) {
-		hint = problem.Do
-	}
-	var status *secrets.StatusError
-	if errors.As(err, &status) && status.Stronger {
-		return errStrongerLogin.words, errStrongerLogin.what, ""
-	}
-	switch {
-	case errors.As(err, new(*secrets.AmbiguousKeyError)):
-		words = "several secrets with one key"
-	case errors.Is(err, secrets.ErrReported):
-		words = "engine reported an error"
-	case errors.Is(err, secrets.ErrListTooLong), errors.Is(err, secrets.ErrListIncomplete):
-		words = "list of secrets without an end"
-	case errors.As(err, &status):
-		words = fmt.Sprintf("engine answered with HTTP %d", status.Status)
-		if status.Status == http.StatusUnauthorized && a.refused != "" {
-			hint = a.refused
-		}
-	case errors.Is(err, secrets.ErrNotEngine):
-		words = "no engine answered"
-	case errors.Is(err, secrets.ErrBadToken):
-		words = "unusable API key"
-	case errors.Is(err, context.Canceled):
-		return errInterrupted.words, "interrupted before the Engine has answered", ""
-	default:
-		words = "engine not asked"
-	}
-	return words, err.Error(), hint
-}
-
-// engineFailure is the failure of a call that the whole command depends on.
-func (a *App) engineFailure(err error) *failure {
-	words, what, hint := a.engineError(err)
-	return failed(words, what, hint)
-}
-
-// verdicts says what became of each key, and counts it.
-type verdicts struct {
-	app    *App
-	total  int    // of what was asked for
-	done   string // the word for what succeeded
-	counts verdictCounts
-	words  string // of the first failure
-	hint   string // what to do about it
-	// barred: it was said that the Engine does not accept the login, which is no matter of a key.
-	barred bool
-}
-
-type verdictCounts struct{ done, skipped, missing, failed, untried int }
-
-// fail says that a key has failed, and why behind the line. Of several keys each has its own advice.
-func (v *verdicts) fail(err error, line string) {
-	if errors.Is(err, secrets.ErrNotTried) {
-		v.counts.untried++
-		return
-	}
-	v.counts.failed++
-	words, what, hint := v.app.engineError(err)
-	line += what
-	v.words = cmp.Or(v.words, words)
-	if v.hint = cmp.Or(v.hint, hint); v.total > 1 && hint != "" {
-		line += ". " + hint
-	}
-	var refused *secrets.StatusError
-	barred := errors.As(err, &refused) && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden)
-	if !barred || !v.barred {
-		v.app.printError(line)
-	}
-	v.barred = v.barred || barred
-}
-
-// err ends the command: with a summary, unless there is but one key, about which all was said.
-func (v *verdicts) err(ctx context.Context) error {
-	switch c := v.counts; {
-	case ctx.Err() != nil && v.total > 1:
-		v.app.printError(v.summary())
-		return ctx.Err()
-	case c.failed+c.untried == 0:
-		if v.total+c.skipped > 1 {
-			return v.app.print(v.summary() + ".")
-		}
-		return nil
-	case v.total == 1:
-		return failed(v.words, "", v.hint)
-	}
-	return failed(v.words, v.summary(), "")
-}
-
-func (v *verdicts) summary() string {
-	parts := []string{term.Count(v.counts.done, "secret", "secrets") + " " + v.done}
-	for _, other := range []struct {
-		n    int
-		word string
-	}{{v.counts.skipped, "skipped"}, {v.counts.missing, "not found"}, {v.counts.failed, "failed"}, {v.counts.untried, "not tried"}} {
-		if other.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", other.n, other.word))
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
-// progressFrom is how many keys take long enough for a progress bar.
-const progressFrom = 10
-
-// settle prints what became of each result, in the order given.
-func (v *verdicts) settle(client *secrets.Client, results iter.Seq[secrets.Result], show func(i int, result secrets.Result)) {
-	a := v.app
-	progress := a.Err.Progress(v.total, v.total >= progressFrom && !a.traced)
-	var screen sync.Mutex // lines come from here, and from calls that wait
-	settled := 0
-	client.Waiting = func(d time.Duration) {
-		screen.Lock()
-		defer screen.Unlock()
-		progress.Wipe()
-		a.warn(waitingWords(d))
-		progress.Show(settled)
-	}
-	progress.Show(0)
-	for result := range results {
-		screen.Lock()
-		progress.Wipe()
-		show(settled, result)
-		settled++
-		progress.Show(settled)
-		screen.Unlock()
-	}
-	progress.Wipe()
-}
-
-// keyInForce is the key in ARCADE_API_KEY, if commands use it, and whether nobody may be asked whose it is.
+// keyInForce is the key in ARCADE_API_KEY if commands use it; apart means that Arcade Cloud must not be asked
+// whose it is.
 func (a *App) keyInForce() (key identity.Credentials, apart bool, err error) {
 	if _, err := a.Track.APIKey(); err != nil && (a.Track.Env("ARCADE_CONTEXT") == "" || a.Track.Env("ARCADE_URL") != "") {
 		return key, false, failed("unusable ARCADE_API_KEY",
@@ -617,7 +315,7 @@ func (a *App) keyInForce() (key identity.Credentials, apart bool, err error) {
 	return key, apart, nil
 }
 
-// needsContext refuses a login that works in no project.
+// needsContext refuses a login that works in no project of its own choice.
 func needsContext(login identity.Credentials) error {
 	switch {
 	case login.APIKey != "":
@@ -631,48 +329,47 @@ func needsContext(login identity.Credentials) error {
 
 // httpClient makes the client of commands that talk to Arcade.
 func (a *App) httpClient() *http.Client {
-	network := http.RoundTripper(wall{a.Track.ToArcade(), a})
+	network := http.RoundTripper(selfHostedGuard{a.Track.ToArcade(), a})
 	if a.traced {
 		network = tracer{network, a}
 	}
 	return &http.Client{Transport: network}
 }
 
-// wall keeps requests from arcade.dev while a self-hosted context is active, or may be.
-type wall struct {
+// selfHostedGuard refuses requests to arcade.dev while a self-hosted context is active, or may be.
+type selfHostedGuard struct {
 	network http.RoundTripper
 	app     *App
 }
 
-// RoundTrip carries the request out, unless it would tell Arcade of an installation that keeps to itself.
-func (w wall) RoundTrip(request *http.Request) (*http.Response, error) {
-	if identity.AtArcade(request.URL.Hostname()) && !w.app.mayAsk {
-		if s, err := w.app.session(); err == nil && s.File.KeepsToItself() {
+// RoundTrip carries the request out, unless it would tell Arcade of an installation of the user's own.
+func (g selfHostedGuard) RoundTrip(request *http.Request) (*http.Response, error) {
+	if identity.AtArcade(request.URL.Hostname()) && !g.app.mayAsk {
+		if s, err := g.app.session(); err == nil && s.File.KeepsToItself() {
 			return nil, errors.New("nothing is sent to arcade.dev while a self-hosted context is active")
 		}
 	}
-	return w.network.RoundTrip(request)
+	return g.network.RoundTrip(request)
 }
 
-// contextFailure is that of a name that no context has.
+// contextFailure is the failure of a name that no context has.
 func contextFailure(names []string) error {
 	return failed("unknown context", "there is no context of this name", "There are: "+secrets.Printable(strings.Join(names, ", "))+".")
 }
 
-// validContext says whether a word can be the name of a new context: one that every reader of the file takes
-// for a text, and every shell for a word.
+// validContext reports whether a word can name a new context: YAML has to read it as text, a shell as one word.
 func validContext(name string) bool {
 	return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`).MatchString(name) &&
 		!slices.Contains([]string{"null", "true", "false", "yes", "no", "on", "off", "y", "n"}, strings.ToLower(name))
 }
 
-// selfHosted says whether events keep to the anonymous id.
+// selfHosted reports whether events keep to the anonymous id.
 func (a *App) selfHosted() bool {
 	used, err := a.Track.Credential()
 	return err == nil && used.Apart
 }
 
-// inItsContext is what is said behind a login where there are several contexts.
+// inItsContext is " in the context NAME" where there are several.
 func (a *App) inItsContext() string {
 	if name := a.Track.ContextName(); name != "" {
 		return " in the context " + secrets.Printable(cmp.Or(a.context, name))
@@ -680,7 +377,7 @@ func (a *App) inItsContext() string {
 	return ""
 }
 
-// cloudAddress is that of the login's Arcade Cloud, nil for an installation without one.
+// cloudAddress is the address of the login's Arcade Cloud, nil for an installation without one.
 func cloudAddress(login identity.Credentials) *string {
 	if login.CloudURL() == "" {
 		return nil
@@ -695,18 +392,7 @@ func valueOr(value *string, otherwise string) string {
 	return *value
 }
 
-// credentialsFailure words why the credentials file cannot be used, by the system's error.
-func (a *App) credentialsFailure(words, before, path string, err error) *failure {
-	trouble := track.FileTrouble(path, err)
-	if trouble == nil {
-		return failed(words, before+cause(err), "Move "+a.words().Path(path)+" away, then run 'arcade login'.")
-	}
-	f := adviceFailure(a.words().Of(trouble), before)
-	f.words = words
-	return f
-}
-
-// withQueue runs fn with the queue of this user's home, closes it and words its errors.
+// withQueue opens the queue of this user's home for fn, closes it and words the errors.
 func (a *App) withQueue(fn func(q *track.Queue) error) error {
 	q, err := a.Track.Queue()
 	if err != nil {
@@ -721,7 +407,7 @@ func (a *App) withQueue(fn func(q *track.Queue) error) error {
 	return adviceFailure(a.words().Of(err), "")
 }
 
-// words are those about the queue.
+// words are the sentences about the queue and its files.
 func (a *App) words() advice.Words {
 	return advice.Words{Track: a.Track, Out: a.Out, Login: a.loginCommand}
 }

@@ -3,8 +3,9 @@
 //
 //	app.go                                             the program: runs a command and has it recorded
 //	login.go whoami.go context.go org_project.go secret.go usage.go   the commands and groups
-//	secret_*.go usage_*.go                             those of the groups
-//	account.go                                         the login, and the Engine that it leads to
+//	usage_*.go                                         those of the group usage
+//	engine.go                                          the Engine that a credential leads to
+//	account.go                                         the login
 //	world.go errors.go                                 what all commands share
 package cli
 

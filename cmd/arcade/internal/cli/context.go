@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/identity"
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
@@ -67,7 +66,7 @@ func (a *App) contexts() (items []ListedContext, err error) {
 		_, err = s.File.Read()
 	}
 	if err != nil {
-		return nil, a.loginFailure(s.File.Path, err)
+		return nil, a.loginFailure(err)
 	}
 	active := cmp.Or(s.File.Context, logins.Active)
 	items = []ListedContext{}
@@ -156,7 +155,7 @@ func (a *App) setContext(ctx context.Context, name string) error {
 		return err
 	}
 	if err := s.File.Activate(ctx, name); err != nil {
-		return a.loginFailure(s.File.Path, err)
+		return a.loginFailure(err)
 	}
 	if other := a.Track.Env("ARCADE_CONTEXT"); other != "" && other != name {
 		a.note("ARCADE_CONTEXT is set, too: commands go on using the context that it names.")
@@ -193,7 +192,11 @@ func (a *App) showContext(name string, asJSON bool) error {
 	case len(items) == 0:
 		return errNotLoggedIn
 	case at < 0:
-		return unknownContext(items)
+		var names []string
+		for _, c := range items {
+			names = append(names, c.Name)
+		}
+		return contextFailure(names)
 	case asJSON:
 		return a.Out.JSON(items[at])
 	}
@@ -207,14 +210,6 @@ func (a *App) showContext(name string, asJSON bool) error {
 		text = append(text, a.labelled(line[0], secrets.Printable(line[1]), 12))
 	}
 	return a.print(strings.Join(text, "\n"))
-}
-
-func unknownContext(items []ListedContext) error {
-	var names []string
-	for _, c := range items {
-		names = append(names, c.Name)
-	}
-	return contextFailure(names)
 }
 
 func (a *App) completeContexts(_ *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
@@ -260,31 +255,31 @@ func (a *App) logout(ctx context.Context, all bool) error {
 		a.change = identity.Logout{}
 		return a.print("You are not logged in.")
 	case errors.Is(err, identity.ErrCredentialsNewer) && !all:
-		return a.loginFailure(s.File.Path, err)
+		return a.loginFailure(err)
 	}
 	login, _ := logins.Find(cmp.Or(s.File.Context, logins.Active))
 	if err == nil && s.File.Context != "" {
 		if _, err := s.File.Read(); err != nil {
-			return a.loginFailure(s.File.Path, err)
+			return a.loginFailure(err)
 		}
 	}
 	if all || len(logins.Contexts) < 2 { // an unreadable file is removed all the same
 		if err := s.File.Remove(); err != nil {
-			return a.notRemoved(s.File.Path, err)
+			return a.fileFailure("credentials not removed", "the credentials file cannot be removed: ", err)
 		}
 		a.change = leaving(login, logins.Contexts)
 		return a.print("You are logged out." + livesOn(login))
 	}
 	left, err := s.File.Forget(ctx, login)
 	if err != nil {
-		return a.loginFailure(s.File.Path, err)
+		return a.loginFailure(err)
 	}
 	a.change = leaving(login, []identity.Credentials{login})
 	return a.print(fmt.Sprintf("You are logged out of the context %s. Left: %s; %s is active now.",
 		secrets.Printable(login.Name), secrets.Printable(strings.Join(left.Names(), ", ")), secrets.Printable(left.Active)) + livesOn(login))
 }
 
-// livesOn is what a logout here does not end.
+// livesOn says what a logout here does not end.
 func livesOn(login identity.Credentials) string {
 	switch {
 	case login.APIKey != "":
@@ -295,8 +290,8 @@ func livesOn(login identity.Credentials) string {
 	return ""
 }
 
-// leaving is what a logout of the active login, and of all those that go with it, does to the identity: nothing
-// when only installations were left that keep to themselves.
+// leaving is what a logout of the active login and of all in gone does to the identity: nothing, if all of them
+// are self-hosted.
 func leaving(active identity.Credentials, gone []identity.Credentials) identity.Input {
 	if len(gone) > 0 && !slices.ContainsFunc(gone, func(c identity.Credentials) bool { return !c.SelfHosted() }) {
 		return identity.Apart{}
@@ -305,12 +300,4 @@ func leaving(active identity.Credentials, gone []identity.Credentials) identity.
 		return identity.Logout{Apart: true}
 	}
 	return identity.Logout{Credential: active.Fingerprint()}
-}
-
-func (a *App) notRemoved(path string, err error) error {
-	const words, before = "credentials not removed", "the credentials file cannot be removed: "
-	if track.FileTrouble(path, err) != nil {
-		return a.credentialsFailure(words, before, path, err)
-	}
-	return failed(words, before+cause(err), "Remove it yourself; until then you are logged in.")
 }

@@ -212,14 +212,6 @@ func hostHasTheLetterH(cmd *cobra.Command) {
 	})
 }
 
-// checkHost refuses a flag that -h has taken for its value.
-func checkHost(cmd *cobra.Command, host string) error {
-	if strings.HasPrefix(host, "-") {
-		return wrongUsage(cmd, "no value for --host", "--host needs a value")
-	}
-	return nil
-}
-
 func isLoneH(err error) bool {
 	var missing *pflag.ValueRequiredError
 	return errors.As(err, &missing) && missing.GetSpecifiedShortnames() == "h"

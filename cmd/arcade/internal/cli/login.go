@@ -30,7 +30,9 @@ const loginCheck = 5 * time.Second
 
 // loginOptions are the flags of `arcade login`.
 type loginOptions struct {
-	cloudOptions
+	secrets.Options
+	named     bool   // --host or --port is given
+	cloud     string // the address that they name
 	url       string
 	context   string
 	timeout   seconds
@@ -52,14 +54,16 @@ The Python CLI uses the same login, whichever of the two has made it.`,
 		Example: "  arcade login\n  arcade login --no-browser\n  arcade login --with-key < key.txt",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.check(cmd); err != nil {
+			var err error
+			o.named = cmd.Flags().Changed("host") || cmd.Flags().Changed("port")
+			if o.cloud, err = cloudAt(cmd, o.Options); err != nil {
 				return err
 			}
 			return a.login(cmd.Context(), cmd, o)
 		},
 	}
-	cmd.Flags().StringVarP(&o.host, "host", "h", identity.DefaultCloudHost, "Arcade Cloud's host")
-	cmd.Flags().IntVarP(&o.port, "port", "p", 0, "Arcade Cloud's port (default 8000 on this machine, else 443)")
+	cmd.Flags().StringVarP(&o.Host, "host", "h", identity.DefaultCloudHost, "Arcade Cloud's host")
+	cmd.Flags().StringVarP(&o.Port, "port", "p", "", "Arcade Cloud's port (default 8000 on this machine, else 443)")
 	cmd.Flags().StringVar(&o.url, "url", "", "log in at the installation of Arcade at this address")
 	cmd.Flags().StringVar(&o.context, "context", "", "the name of the login, to have it beside others")
 	_ = cmd.RegisterFlagCompletionFunc("context", a.completeContexts)
@@ -93,12 +97,16 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 	}
 	a.context = target.Name
 	if !o.withKey {
-		if done, err := a.alreadyLoggedIn(ctx, cmd, target); done || err != nil {
+		if done, err := a.alreadyLoggedIn(ctx, o, target); done || err != nil {
 			return err
 		}
 	}
-	if err := a.makeRoom(); err != nil { // nobody has to log in for nothing
-		return err
+	s, err := a.session()
+	if err == nil {
+		err = s.File.MakeRoom() // before the user logs in for nothing
+	}
+	if err != nil {
+		return a.notKept(err)
 	}
 	if o.withKey {
 		return a.loginWithKey(ctx, target)
@@ -115,7 +123,7 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err),
 			remedy(err, "Check --host and the network, then run the command again."))
 	}
-	if !cmd.Flags().Changed("no-browser") && !cmd.Flags().Changed("timeout") && a.nobodyIsHere() {
+	if !cmd.Flags().Changed("no-browser") && !cmd.Flags().Changed("timeout") && a.isUnattended() {
 		return failed("nobody to log in", "there is no browser here, and no terminal to show the login page's address on",
 			"Set ARCADE_API_KEY, or log in with an API key: "+loginAt(target)+" --with-key < key.txt; --no-browser waits for a browser elsewhere.")
 	}
@@ -133,46 +141,36 @@ func (a *App) target(ctx context.Context, cmd *cobra.Command, o loginOptions) (i
 	}
 	logins, err := s.File.Logins()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.As(err, new(*identity.UnbelievedError)) {
-		return identity.Credentials{}, a.loginFailure(s.File.Path, err)
+		return identity.Credentials{}, a.loginFailure(err)
 	}
-	named := cmd.Flags().Changed("host") || cmd.Flags().Changed("port")
-	a.mayAsk = named || o.url != "" || o.context != ""
-	if o.url != "" {
-		return a.discovered(ctx, cmd, o, logins)
-	}
+	a.mayAsk = o.named || o.url != "" || o.context != ""
 	name := cmp.Or(o.context, a.Track.Env("ARCADE_CONTEXT"))
 	known, found := logins.Find(cmp.Or(name, logins.Active))
+	if o.context != "" && !found && !validContext(o.context) {
+		f := wrongUsage(cmd, "invalid value for --context",
+			"a context's name is a word of letters, digits, - and _, of 64 characters at most, and begins with a letter")
+		f.code = exitFailure
+		return identity.Credentials{}, f
+	}
 	switch {
-	case o.context != "" && !found && !validContext(name):
-		return identity.Credentials{}, badContext(cmd)
+	case o.url != "" && o.named:
+		return identity.Credentials{}, wrongUsage(cmd, "--url with --host", "--url and --host exclude each other")
+	case o.url != "":
+		return a.discovered(ctx, o)
 	case o.context == "" && name != "" && !found:
 		return identity.Credentials{}, contextFailure(logins.Names())
-	case !named && found && known.SelfHosted() && known.CloudURL() == "" && !o.withKey:
+	case !o.named && found && known.SelfHosted() && known.CloudURL() == "" && !o.withKey:
 		return identity.Credentials{}, withoutCloud()
-	case !named && found && known.SelfHosted(): // this login once more
+	case !o.named && found && known.SelfHosted(): // this login once more
 		return identity.Credentials{Name: known.Name, Kind: known.Kind, EngineURL: known.EngineURL,
 			CoordinatorURL: known.CoordinatorURL, DashboardURL: known.DashboardURL}, nil
 	}
-	base, err := o.base()
-	return identity.Credentials{Name: cmp.Or(name, identity.DefaultContext), CoordinatorURL: base}, err
+	return identity.Credentials{Name: cmp.Or(name, identity.DefaultContext), CoordinatorURL: o.cloud}, nil
 }
 
-func badContext(cmd *cobra.Command) error {
-	f := wrongUsage(cmd, "invalid value for --context",
-		"a context's name is a word of letters, digits, - and _, of 64 characters at most, and begins with a letter")
-	f.code = exitFailure
-	return f
-}
-
-// discovered is the target that an installation tells of itself. Its context is named like its Engine's host,
-// as the Python CLI does.
-func (a *App) discovered(ctx context.Context, cmd *cobra.Command, o loginOptions, logins identity.Logins) (identity.Credentials, error) {
-	if cmd.Flags().Changed("host") || cmd.Flags().Changed("port") {
-		return identity.Credentials{}, wrongUsage(cmd, "--url with --host", "--url and --host exclude each other")
-	}
-	if _, found := logins.Find(o.context); o.context != "" && !found && !validContext(o.context) {
-		return identity.Credentials{}, badContext(cmd)
-	}
+// discovered is the target that an installation describes. Its context is named after its Engine's host,
+// as in the Python CLI.
+func (a *App) discovered(ctx context.Context, o loginOptions) (identity.Credentials, error) {
 	target, err := identity.Discover(ctx, a.httpClient(), o.url)
 	switch {
 	case errors.Is(err, identity.ErrNoEngine):
@@ -203,10 +201,10 @@ func withoutCloud() error {
 		"this installation has no Arcade Cloud to log in at", "Log in with an API key: add --with-key.")
 }
 
-// alreadyLoggedIn tells as whom, if the login works. One that Arcade Cloud refuses, that cannot be
-// renewed, or that was kept without a project, is replaced without a logout. Whoever has named another
-// Arcade Cloud than the login's is not logged in there, which is an error.
-func (a *App) alreadyLoggedIn(ctx context.Context, cmd *cobra.Command, target identity.Credentials) (bool, error) {
+// alreadyLoggedIn prints whose the login is, if it works. A login that Arcade Cloud refuses, that cannot be
+// renewed, or that was kept without a project, is replaced without a logout. Flags that name another Arcade
+// Cloud than the login's are an error.
+func (a *App) alreadyLoggedIn(ctx context.Context, o loginOptions, target identity.Credentials) (bool, error) {
 	if !a.hasContext(target.Name) {
 		return false, nil
 	}
@@ -223,10 +221,10 @@ func (a *App) alreadyLoggedIn(ctx context.Context, cmd *cobra.Command, target id
 	if err != nil || state == loginRefused {
 		return false, err
 	}
-	whom := asWhom(login)
+	whom := byEmail("as", login)
 	if !isAt(target.CloudURL(), login) {
 		whom += " at " + bareAddress(login.CloudURL())
-		if cmd.Flags().Changed("host") || cmd.Flags().Changed("port") || cmd.Flags().Changed("url") {
+		if o.named || o.url != "" {
 			return false, failed("logged in elsewhere", "you are logged in"+whom+", and there is one login in a context",
 				"Add --context NAME to have both; or run 'arcade logout', then this command again.")
 		}
@@ -236,14 +234,14 @@ func (a *App) alreadyLoggedIn(ctx context.Context, cmd *cobra.Command, target id
 	if login.APIKey != "" {
 		line, more = line+", by an API key", "."
 	}
-	defer a.tellOfKey()
+	defer a.noteKey()
 	if state == loginUnknown {
 		return true, a.print(line + ", but " + login.Server() + " cannot be asked whether that still works. 'arcade logout' logs you out.")
 	}
 	return true, a.print(line + ". 'arcade logout' logs you out" + more)
 }
 
-// hasContext says whether there is a context of this name.
+// hasContext reports whether the file has a context of this name. A file that cannot be read may have it.
 func (a *App) hasContext(name string) bool {
 	s, err := a.session()
 	if err != nil {
@@ -251,7 +249,7 @@ func (a *App) hasContext(name string) bool {
 	}
 	logins, err := s.File.Logins()
 	_, found := logins.Find(name)
-	return found || err != nil // which is worded by whoever reads the login
+	return found || err != nil
 }
 
 // loginInBrowser keeps what the login page sends back, and tells the browser how that went.
@@ -329,13 +327,13 @@ func inWords(d time.Duration) string {
 	return term.Span(d)
 }
 
-// browserIsElsewhere tells whether a browser that is started here would be seen by nobody.
+// browserIsElsewhere reports whether a browser started here would open on another screen than the user's, or none.
 func (a *App) browserIsElsewhere() bool {
 	return a.Track.Env("BROWSER") == "" && (a.Track.Env("SSH_CONNECTION") != "" || !a.hasDisplay())
 }
 
-// nobodyIsHere tells whether nobody would see a browser, nor what is printed.
-func (a *App) nobodyIsHere() bool {
+// isUnattended reports whether no user can see a browser, or what is printed.
+func (a *App) isUnattended() bool {
 	return a.Track.Env("BROWSER") == "" && !a.hasDisplay() && !a.Keyboard() && !a.Out.Interactive && !a.Err.Interactive
 }
 
@@ -388,19 +386,10 @@ func (a *App) keepOAuth(ctx context.Context, target identity.Credentials, oauth 
 		login.Email, login.AccountID = account.Email, account.PrincipalID
 		login.Context, places, err = firstContext(asking, cloud, login, account)
 	}
-	switch {
-	case ctx.Err() != nil:
-		return errInterrupted
-	case errors.Is(err, identity.ErrStrongerLogin):
-		return errStrongerLogin
-	case errors.Is(err, identity.ErrNotAuthenticated):
-		return failed("login refused", target.Server()+" does not accept the login that it has just made", "Run the command again.")
-	case isNoAnswer(err):
-		a.warnOfNetwork(err)
-		a.warn("Warning: " + target.Server() + " could not be asked about this login; it is kept unchecked, and without a project. " +
-			"Run '" + loginAt(target) + "' again later.")
-	case err != nil:
-		return notUnderstood(err)
+	refused := failed("login refused", target.Server()+" does not accept the login that it has just made", "Run the command again.")
+	unchecked := "this login; it is kept unchecked, and without a project. Run '" + loginAt(target) + "' again later."
+	if err := a.vetted(ctx, err, refused, target.Server()+" could not be asked about "+unchecked); err != nil {
+		return err
 	}
 	if tokens.Refresh == "" {
 		a.warn(fmt.Sprintf("Warning: this login cannot be renewed; it ends in %s.", term.Span(tokens.Life)))
@@ -408,23 +397,8 @@ func (a *App) keepOAuth(ctx context.Context, target identity.Credentials, oauth 
 	if err := a.keep(ctx, login, account.PrincipalID); err != nil {
 		return err
 	}
-	a.keepPlaces(login, func(p *identity.Places) { *p = places })
+	a.keepPlaces(login, places)
 	return nil
-}
-
-// isNoAnswer tells a Cloud that cannot say now from one that says what makes no sense, and from an address
-// that cannot be right.
-func isNoAnswer(err error) bool {
-	var cloud *identity.CloudError
-	wrongAddress := errors.As(err, new(*net.DNSError)) || errors.As(err, new(*tls.CertificateVerificationError))
-	return errors.As(err, &cloud) && cloud.Status != http.StatusOK && !wrongAddress
-}
-
-func notUnderstood(err error) error {
-	if errors.As(err, new(*identity.CloudError)) {
-		return failed("cloud not understood", cause(err), remedy(err, "Check --host and the network, then run the command again."))
-	}
-	return err
 }
 
 // firstContext is where a new login works: the default organization and project, else the first.
@@ -452,46 +426,59 @@ func firstContext(ctx context.Context, cloud identity.Cloud, login identity.Cred
 	return first, p, err
 }
 
-// loginWithKey takes a key that somebody else has made, in the place of any login. A key that Cloud
-// refuses changes nothing.
-func (a *App) loginWithKey(ctx context.Context, target identity.Credentials) error {
+// loginWithKey keeps an API key in the place of any login, also when Arcade Cloud cannot be asked about it. A
+// key that Cloud refuses changes nothing.
+func (a *App) loginWithKey(ctx context.Context, login identity.Credentials) error {
 	key, err := a.readKey(ctx)
 	if err != nil {
 		return err
 	}
-	if before, err := a.loggedIn(); err == nil && a.hasContext(target.Name) {
-		defer func() {
-			if before.Token() != key && a.change != nil {
-				a.note("The login" + asWhom(before) + " was replaced.")
-			}
-		}()
+	var before identity.Credentials
+	if a.hasContext(login.Name) {
+		before, _ = a.loggedIn()
 	}
-	target.APIKey = key
-	return a.keepKey(ctx, target)
-}
-
-// keepKey checks a key and keeps it, also when Arcade Cloud cannot be asked.
-func (a *App) keepKey(ctx context.Context, login identity.Credentials) error {
+	login.APIKey = key
 	asking, cancel := context.WithTimeout(ctx, loginCheck)
 	defer cancel()
 	var account identity.Account
-	err := error(&identity.CloudError{})
+	err = &identity.CloudError{} // an installation without a Cloud cannot be asked
 	if login.CloudURL() != "" {
 		account, err = login.Cloud(a.httpClient()).WhoAmI(asking, login)
 	}
-	switch {
+	refused := failed("key refused", login.Server()+" does not accept this API key", "Check the key and --host.")
+	if err := a.vetted(ctx, err, refused, login.Server()+" could not be asked about the key; it is kept unchecked."); err != nil {
+		return err
+	}
+	login.Email = account.Email
+	if err := a.keep(ctx, login, account.PrincipalID); err != nil {
+		return err
+	}
+	if before.Present() && before.Token() != key {
+		a.note("The login" + byEmail("as", before) + " was replaced.")
+	}
+	return nil
+}
+
+// vetted decides whether new credentials are kept, by the error of asking Arcade Cloud about them: if Cloud has
+// accepted them or, with a warning, if it cannot answer now.
+func (a *App) vetted(ctx context.Context, err error, refused *failure, unchecked string) error {
+	var cloud *identity.CloudError
+	wrongAddress := errors.As(err, new(*net.DNSError)) || errors.As(err, new(*tls.CertificateVerificationError))
+	switch isCloud := errors.As(err, &cloud); {
 	case ctx.Err() != nil:
 		return errInterrupted
+	case errors.Is(err, identity.ErrStrongerLogin):
+		return errStrongerLogin
 	case errors.Is(err, identity.ErrNotAuthenticated):
-		return failed("key refused", login.Server()+" does not accept this API key", "Check the key and --host.")
-	case isNoAnswer(err):
+		return refused
+	case isCloud && cloud.Status != http.StatusOK && !wrongAddress:
 		a.warnOfNetwork(err)
-		a.warn("Warning: " + login.Server() + " could not be asked about the key; it is kept unchecked.")
-	case err != nil:
-		return notUnderstood(err)
+		a.warn("Warning: " + unchecked)
+		return nil
+	case isCloud: // an answer that makes no sense, or an address that cannot be right
+		return failed("cloud not understood", cause(err), remedy(err, "Check --host and the network, then run the command again."))
 	}
-	login.Email = cmp.Or(account.Email, login.Email)
-	return a.keep(ctx, login, account.PrincipalID)
+	return err
 }
 
 // readKey reads the key from standard input, hidden on a terminal.
@@ -525,24 +512,9 @@ func (a *App) readHidden(ctx context.Context) (string, error) {
 	return string(content), err
 }
 
-// makeRoom finds a disk that is full or read-only.
-func (a *App) makeRoom() error {
-	s, err := a.session()
-	if err == nil {
-		err = a.notKept(s, s.File.MakeRoom())
-	}
-	return err
-}
-
-// notKept words why a login cannot be kept.
-func (a *App) notKept(s identity.Session, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, context.Canceled):
-		return errInterrupted
-	}
-	return a.credentialsFailure("credentials not written", "the credentials cannot be kept: ", s.File.Path, err)
+// notKept words why the credentials file cannot be written.
+func (a *App) notKept(err error) error {
+	return a.fileFailure("credentials not written", "the credentials cannot be kept: ", err)
 }
 
 // keep writes the login and says so.
@@ -551,11 +523,13 @@ func (a *App) keep(ctx context.Context, login identity.Credentials, principal st
 	if err != nil {
 		return err
 	}
-	if err := a.notKept(s, s.File.Write(ctx, login)); err != nil {
-		return err
+	if err := s.File.Write(ctx, login); errors.Is(err, context.Canceled) {
+		return errInterrupted
+	} else if err != nil {
+		return a.notKept(err)
 	}
 	a.change = identity.Login{Credential: login.Fingerprint(), Principal: principal}
-	line := "You are logged in" + asWhom(login) + a.inItsContext() + "."
+	line := "You are logged in" + byEmail("as", login) + a.inItsContext() + "."
 	if login.ProjectID != "" {
 		line += fmt.Sprintf("\nActive project: %s / %s\n'arcade org list' and 'arcade project list' show where else you can work.",
 			nameOr(login.OrgName, login.OrgID), nameOr(login.ProjectName, login.ProjectID))
@@ -563,12 +537,12 @@ func (a *App) keep(ctx context.Context, login identity.Credentials, principal st
 	if err := a.print(line); err != nil {
 		return err
 	}
-	a.tellOfKey()
+	a.noteKey()
 	return nil
 }
 
-// tellOfKey says what beats a login.
-func (a *App) tellOfKey() {
+// noteKey says that a key in the environment beats the login.
+func (a *App) noteKey() {
 	if a.Track.Env("ARCADE_API_KEY") != "" {
 		a.note("ARCADE_API_KEY is set: commands use that key and not this login.")
 	}

@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,51 +15,24 @@ import (
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
-// place is one of the two levels at which a login can work: organizations, and their projects.
+// place is one of the two levels at which a login works: an organization, or a project in it.
 type place struct {
-	name, plural string // `org`, `organizations`
-	noun         string // `organization`
-	at           *cloudOptions
-	list         func(ctx context.Context, cloud identity.Cloud, login identity.Credentials) ([]identity.Choice, error)
-	kept         func(p identity.Places, login identity.Credentials) []identity.Choice // the last answer of list
-	active       func(login identity.Credentials) named
-	enter        func(ctx context.Context, cloud identity.Cloud, login identity.Credentials, choice identity.Choice) (identity.Context, error)
+	name, noun, plural string // `org`, `organization`, `organizations`
+	at                 secrets.Options
+	cloud              string // the address that the flags name, "" without any
 }
 
 func (a *App) newOrg() *cobra.Command {
-	return a.newPlace(place{
-		name: "org", noun: "organization", plural: "organizations",
-		list:   a.organisations,
-		kept:   func(p identity.Places, _ identity.Credentials) []identity.Choice { return p.Organisations },
-		active: func(login identity.Credentials) named { return named{login.OrgID, login.OrgName} },
-		enter: func(ctx context.Context, cloud identity.Cloud, login identity.Credentials, org identity.Choice) (identity.Context, error) {
-			projects, err := a.projects(ctx, cloud, login, org.ID)
-			if err != nil {
-				return identity.Context{}, a.cloudFailure(err)
-			}
-			return contextOf(org, projects)
-		},
-	})
+	return a.newPlace(&place{name: "org", noun: "organization", plural: "organizations"})
 }
 
 func (a *App) newProject() *cobra.Command {
-	return a.newPlace(place{
-		name: "project", noun: "project", plural: "projects",
-		list: func(ctx context.Context, cloud identity.Cloud, login identity.Credentials) ([]identity.Choice, error) {
-			return a.projects(ctx, cloud, login, login.OrgID)
-		},
-		kept:   func(p identity.Places, login identity.Credentials) []identity.Choice { return p.Projects[login.OrgID] },
-		active: func(login identity.Credentials) named { return named{login.ProjectID, login.ProjectName} },
-		enter: func(_ context.Context, _ identity.Cloud, login identity.Credentials, project identity.Choice) (identity.Context, error) {
-			c := login.Context
-			c.ProjectID, c.ProjectName = project.ID, project.Name
-			return c, nil
-		},
-	})
+	return a.newPlace(&place{name: "project", noun: "project", plural: "projects"})
 }
 
-func (a *App) newPlace(p place) *cobra.Command {
-	p.at = new(cloudOptions)
+func (p *place) isOrg() bool { return p.name == "org" }
+
+func (a *App) newPlace(p *place) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   p.name,
 		Short: "Show or change the " + p.noun + " that you work in",
@@ -73,95 +44,63 @@ func (a *App) newPlace(p place) *cobra.Command {
 			if len(args) > 0 {
 				return unknownCommand(cmd, args[0])
 			}
-			if err := p.at.check(cmd); err != nil {
+			if err := p.parse(cmd); err != nil {
 				return err
 			}
 			return a.showActive(p)
 		},
 	}
-	cmd.PersistentFlags().StringVarP(&p.at.host, "host", "h", "", "Arcade Cloud's host, which has to be the login's")
-	cmd.PersistentFlags().IntVarP(&p.at.port, "port", "p", 0, "Arcade Cloud's port, likewise")
-	cmd.PersistentFlags().BoolVar(&p.at.tls, "tls", false, "Arcade Cloud is reached by TLS, likewise")
-	cmd.PersistentFlags().BoolVar(&p.at.noTLS, "no-tls", false, "Arcade Cloud is reached without TLS, likewise")
+	flags := cmd.PersistentFlags()
+	flags.StringVarP(&p.at.Host, "host", "h", "", "Arcade Cloud's host, which has to be the login's")
+	flags.StringVarP(&p.at.Port, "port", "p", "", "Arcade Cloud's port, likewise")
+	flags.BoolVar(&p.at.TLS, "tls", false, "Arcade Cloud is reached by TLS, likewise")
+	flags.BoolVar(&p.at.NoTLS, "no-tls", false, "Arcade Cloud is reached without TLS, likewise")
 	a.allowTracing(cmd)
 	hostHasTheLetterH(cmd)
 	cmd.AddCommand(a.newPlaceList(p), a.newPlaceSet(p))
 	return cmd
 }
 
-func (a *App) showActive(p place) error {
-	login, err := a.inContext(p)
+// parse reads the flags that name an Arcade Cloud. The error is wrong usage.
+func (p *place) parse(cmd *cobra.Command) (err error) {
+	if p.at != (secrets.Options{}) {
+		p.cloud, err = cloudAt(cmd, p.at)
+	}
+	return err
+}
+
+func (a *App) showActive(p *place) error {
+	login, err := a.loggedIn()
+	if err == nil {
+		err = p.accepts(login)
+	}
 	if err != nil {
 		return err
 	}
 	return a.print(secrets.Printable(nameAndID(p.active(login))))
 }
 
-// inContext is loggedIn for commands that need a login with a project.
-func (a *App) inContext(p place) (identity.Credentials, error) {
-	login, err := a.loggedIn()
-	if err == nil {
-		err = p.isOf(login)
-	}
-	return login, err
-}
-
-// cloudOptions are the flags that name an Arcade Cloud, as the Python CLI takes them.
-type cloudOptions struct {
-	host       string
-	port       int
-	tls, noTLS bool
-}
-
-// base is the address that they name. The error is for a person, and wrong usage.
-func (o cloudOptions) base() (string, error) {
-	port := ""
-	if o.port != 0 {
-		port = strconv.Itoa(o.port)
-	}
-	base, err := secrets.BaseURL(secrets.Options{Host: o.host, Port: port, TLS: o.tls, NoTLS: o.noTLS, Cloud: true})
-	if err != nil {
-		return "", err
-	}
-	return base.String(), nil
-}
-
-// check refuses flags that name no Arcade Cloud.
-func (o cloudOptions) check(cmd *cobra.Command) error {
-	if o.tls && o.noTLS {
-		return tlsTwice(cmd)
-	}
-	if !cmd.Flags().Changed("host") && !cmd.Flags().Changed("port") {
-		return nil
-	}
-	if err := checkHost(cmd, o.host); err != nil {
+// accepts refuses a login that works in no project, and flags that name another Arcade Cloud than the login's:
+// the token goes to no other.
+func (p *place) accepts(login identity.Credentials) error {
+	if err := needsContext(login); err != nil {
 		return err
 	}
-	if !cmd.Flags().Changed("host") {
-		o.host = identity.DefaultCloudHost
-	}
-	if _, err := o.base(); err != nil {
-		return wrongUsage(cmd, "invalid value for --host or --port", err.Error())
-	}
-	return nil
-}
-
-// isOf refuses a login that works in no project, and flags that name another Arcade Cloud than the
-// login's: its token goes to no other.
-func (p place) isOf(login identity.Credentials) error {
-	if err := needsContext(login); err != nil || *p.at == (cloudOptions{}) {
-		return err
-	}
-	at := *p.at
-	at.host = cmp.Or(at.host, identity.DefaultCloudHost)
-	if base, err := at.base(); err != nil || !isAt(base, login) {
+	if p.cloud != "" && !isAt(p.cloud, login) {
 		return failed("another cloud", "this login belongs to "+bareAddress(login.CloudURL())+", and its token goes to no other host",
 			"Leave --host, --port, --tls and --no-tls away; or run 'arcade logout', then 'arcade login --host HOST', to log in elsewhere.")
 	}
 	return nil
 }
 
-func (a *App) newPlaceList(p place) *cobra.Command {
+func (p *place) active(login identity.Credentials) named {
+	if p.isOrg() {
+		return named{login.OrgID, login.OrgName}
+	}
+	return named{login.ProjectID, login.ProjectName}
+}
+
+func (a *App) newPlaceList(p *place) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "list",
@@ -170,7 +109,7 @@ func (a *App) newPlaceList(p place) *cobra.Command {
 		Example: fmt.Sprintf("  arcade %s list\n  arcade %s list --json", p.name, p.name),
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := p.at.check(cmd); err != nil {
+			if err := p.parse(cmd); err != nil {
 				return err
 			}
 			return a.listPlaces(cmd.Context(), p, asJSON)
@@ -180,24 +119,40 @@ func (a *App) newPlaceList(p place) *cobra.Command {
 	return cmd
 }
 
-// choicesOf asks Arcade Cloud what there is, with the login that it returns.
-func (a *App) choicesOf(ctx context.Context, p place) (identity.Cloud, identity.Credentials, []identity.Choice, error) {
-	login, err := a.renewedLogin(ctx)
-	if err == nil {
-		err = p.isOf(login)
+// choicesOf asks Arcade Cloud for the choices of the login that it returns.
+func (a *App) choicesOf(ctx context.Context, p *place) (login identity.Credentials, choices []identity.Choice, err error) {
+	if login, err = a.renewedLogin(ctx); err == nil {
+		err = p.accepts(login)
 	}
 	if err != nil {
-		return identity.Cloud{}, login, nil, err
+		return login, nil, err
 	}
-	cloud, err := a.cloudOf(login)
+	if !p.isOrg() {
+		choices, err = a.projects(ctx, login, login.OrgID)
+		return login, choices, err
+	}
+	if choices, err = a.cloudOf(login).Organisations(ctx, login); err != nil {
+		return login, nil, a.loginFailure(err)
+	}
+	places := a.places(login)
+	places.Organisations = choices
+	a.keepPlaces(login, places)
+	return login, choices, nil
+}
+
+// projects asks Arcade Cloud for the projects of an organization.
+func (a *App) projects(ctx context.Context, login identity.Credentials, org string) ([]identity.Choice, error) {
+	projects, err := a.cloudOf(login).Projects(ctx, login, org)
 	if err != nil {
-		return cloud, login, nil, err
+		return nil, a.loginFailure(err)
 	}
-	choices, err := p.list(ctx, cloud, login)
-	if err != nil {
-		err = a.cloudFailure(err)
+	places := a.places(login)
+	if places.Projects == nil {
+		places.Projects = map[string][]identity.Choice{}
 	}
-	return cloud, login, choices, err
+	places.Projects[org] = projects
+	a.keepPlaces(login, places)
+	return projects, nil
 }
 
 // ListedPlace is one item of `org list --json` and `project list --json`.
@@ -208,8 +163,8 @@ type ListedPlace struct {
 	Active  bool   `json:"active"`
 }
 
-func (a *App) listPlaces(ctx context.Context, p place, asJSON bool) error {
-	_, login, choices, err := a.choicesOf(ctx, p)
+func (a *App) listPlaces(ctx context.Context, p *place, asJSON bool) error {
+	login, choices, err := a.choicesOf(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -249,7 +204,7 @@ func (a *App) tick(yes bool) string {
 	}
 }
 
-func (a *App) newPlaceSet(p place) *cobra.Command {
+func (a *App) newPlaceSet(p *place) *cobra.Command {
 	return &cobra.Command{
 		Use:     "set NAME|ID",
 		Short:   "Work in another " + p.noun,
@@ -259,19 +214,22 @@ func (a *App) newPlaceSet(p place) *cobra.Command {
 			if len(args) != 1 {
 				return wrongUsage(cmd, "not one argument", "give a name or an id, and only one")
 			}
-			if err := p.at.check(cmd); err != nil {
+			if err := p.parse(cmd); err != nil {
 				return err
 			}
 			return a.setPlace(cmd.Context(), p, args[0])
 		},
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
-			return a.completePlaces(cmd.Context(), p, len(args), begun), cobra.ShellCompDirectiveNoFileComp
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return a.completePlaces(cmd.Context(), p, begun), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 }
 
-func (a *App) setPlace(ctx context.Context, p place, word string) error {
-	cloud, login, choices, err := a.choicesOf(ctx, p)
+func (a *App) setPlace(ctx context.Context, p *place, word string) error {
+	login, choices, err := a.choicesOf(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -279,23 +237,28 @@ func (a *App) setPlace(ctx context.Context, p place, word string) error {
 	if err != nil {
 		return err
 	}
-	entered, err := p.enter(ctx, cloud, login, choice)
-	if err != nil {
-		return err
+	entered := login.Context
+	if p.isOrg() {
+		projects, err := a.projects(ctx, login, choice.ID)
+		if err != nil {
+			return err
+		}
+		if entered, err = contextOf(choice, projects); err != nil {
+			return err
+		}
+	} else {
+		entered.ProjectID, entered.ProjectName = choice.ID, choice.Name
 	}
-	s, err := a.session()
-	if err != nil {
-		return err
-	}
+	s, _ := a.session()
 	if err := s.File.SetContext(ctx, login, entered); err != nil {
-		return a.loginFailure(s.File.Path, err)
+		return a.loginFailure(err)
 	}
 	return a.print(fmt.Sprintf("You work in %s / %s now.",
 		nameOr(entered.OrgName, entered.OrgID), nameOr(entered.ProjectName, entered.ProjectID)))
 }
 
-// choose finds what a word means, or says what there is.
-func choose(p place, choices []identity.Choice, word string) (identity.Choice, error) {
+// choose finds the choice that a word names, or lists what there is.
+func choose(p *place, choices []identity.Choice, word string) (identity.Choice, error) {
 	found := identity.Find(choices, word)
 	switch {
 	case len(found) == 1:
@@ -309,15 +272,14 @@ func choose(p place, choices []identity.Choice, word string) (identity.Choice, e
 	return identity.Choice{}, failed("no such "+p.noun, "there is no "+p.noun+" with this name or id", "There are:\n"+listed(choices))
 }
 
-// listedMost bounds what an error shows of a list.
-const listedMost = 20
-
+// listed shows up to 20 choices in an error.
 func listed(choices []identity.Choice) string {
+	const most = 20
 	var lines []string
-	for _, c := range choices[:min(len(choices), listedMost)] {
+	for _, c := range choices[:min(len(choices), most)] {
 		lines = append(lines, "  "+nameOf(c))
 	}
-	if more := len(choices) - listedMost; more > 0 {
+	if more := len(choices) - most; more > 0 {
 		lines = append(lines, fmt.Sprintf("  and %d more", more))
 	}
 	return strings.Join(lines, "\n")
@@ -328,17 +290,20 @@ const placesLast = 10 * time.Minute
 
 // completePlaces offers ids with their names, and names once one is begun: those of the last
 // answer, or Arcade Cloud's if that is old and it answers quickly.
-func (a *App) completePlaces(ctx context.Context, p place, given int, begun string) []string {
-	login, err := a.inContext(p)
-	if given > 0 || err != nil {
+func (a *App) completePlaces(ctx context.Context, p *place, begun string) []string {
+	login, err := a.loggedIn()
+	if err != nil {
 		return nil
 	}
-	kept := a.places(login)
-	choices := p.kept(kept, login)
-	if age := a.Track.Now().Sub(kept.At); len(choices) == 0 || age < 0 || age > placesLast {
+	places := a.places(login)
+	choices := places.Organisations
+	if !p.isOrg() {
+		choices = places.Projects[login.OrgID]
+	}
+	if age := a.Track.Now().Sub(places.At); len(choices) == 0 || age < 0 || age > placesLast {
 		ctx, cancel := context.WithTimeout(ctx, track.CloudTimeout)
 		defer cancel()
-		if _, _, asked, err := a.choicesOf(ctx, p); err == nil {
+		if _, asked, err := a.choicesOf(ctx, p); err == nil {
 			choices = asked
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -64,7 +63,7 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 	asked := !offline
 	switch {
 	case err == nil:
-		if result, asked, err = a.describeLogin(ctx, login, asked); err != nil {
+		if result, asked, err = a.describeLogin(ctx, &login, asked); err != nil {
 			return err
 		}
 	case !key.Present():
@@ -98,8 +97,9 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 	return nil
 }
 
-// describeLogin says, too, whether Arcade Cloud was asked, which ask wants.
-func (a *App) describeLogin(ctx context.Context, login identity.Credentials, ask bool) (_ WhoamiResult, asked bool, _ error) {
+// describeLogin asks Arcade Cloud about the login if ask says so, and updates it when that renews its token. It
+// returns whether Cloud was asked.
+func (a *App) describeLogin(ctx context.Context, login *identity.Credentials, ask bool) (_ WhoamiResult, asked bool, _ error) {
 	state := loginUnknown
 	var account identity.Account
 	if asked = ask && login.CloudURL() != ""; asked {
@@ -114,14 +114,14 @@ func (a *App) describeLogin(ctx context.Context, login identity.Credentials, ask
 			a.warn("Warning: the login's token has ended and is not renewed: " + f.what + ". " + f.hint)
 		}
 		if renewed, err := a.loggedIn(); err == nil {
-			login = renewed
+			*login = renewed
 		}
 	}
 	result := WhoamiResult{
 		Email:       orNull(cmp.Or(account.Email, login.Email)),
-		PrincipalID: orNull(cmp.Or(account.PrincipalID, a.Track.Principal(ctx, login))),
+		PrincipalID: orNull(cmp.Or(account.PrincipalID, a.Track.Principal(ctx, *login))),
 		Context:     orNull(a.Track.ContextName()),
-		CloudURL:    cloudAddress(login), Login: &state,
+		CloudURL:    cloudAddress(*login), Login: &state,
 	}
 	if login.ProjectID != "" {
 		result.Organization, result.Project = &named{login.OrgID, login.OrgName}, &named{login.ProjectID, login.ProjectName}
@@ -153,7 +153,7 @@ func (a *App) describeKey(ctx context.Context, key identity.Credentials, offline
 	return found, nil
 }
 
-// whoamiText is the same for a person.
+// whoamiText is the result as text for a person.
 func (a *App) whoamiText(r WhoamiResult, login identity.Credentials, asked, askedOfKey bool) string {
 	var lines []string
 	add := func(label, value string) {
@@ -180,20 +180,18 @@ func (a *App) whoamiText(r WhoamiResult, login identity.Credentials, asked, aske
 
 func (a *App) loginInWords(state loginState, login identity.Credentials, asked bool) string {
 	words := map[loginState]string{loginWorks: "works", loginRefused: "is not accepted any more", loginUnknown: notChecked(login.Server(), asked)}[state]
-	if present, err := a.loggedIn(); err == nil {
-		login = present
-	}
+	end := term.Clock(login.ExpiresAt, a.Track.Now())
 	switch {
 	case login.APIKey != "":
 		return words + " (an API key)"
 	case login.ExpiresAt.IsZero() || state == loginRefused:
 		return words
 	case login.ExpiresAt.Before(a.Track.Now()):
-		return words + "; its token ended at " + term.Clock(login.ExpiresAt, a.Track.Now())
+		return words + "; its token ended at " + end
 	case login.RefreshToken == "":
-		return fmt.Sprintf("%s, until %s", words, term.Clock(login.ExpiresAt, a.Track.Now()))
+		return words + ", until " + end
 	}
-	return fmt.Sprintf("%s; its token lives until %s and is renewed by itself", words, term.Clock(login.ExpiresAt, a.Track.Now()))
+	return words + "; its token lives until " + end + " and is renewed by itself"
 }
 
 // notChecked says why it is not known whether a login works.

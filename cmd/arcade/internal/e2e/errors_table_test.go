@@ -116,8 +116,8 @@ func wrongCommandLines() []encounter {
 
 func wrongValues() []encounter {
 	return []encounter{
-		{name: "a word in place of a number", args: "login --port {sentinel}", code: 2,
-			says: "Error: the value of --port is not a whole number.", hint: howTo("arcade login")},
+		{name: "a word in place of a number", args: "usage inspect --limit {sentinel}", code: 2,
+			says: "Error: the value of --limit is not a whole number.", hint: howTo("arcade usage inspect")},
 		{name: "a word in place of a duration", args: "usage flush --timeout {sentinel}", code: 2,
 			says: "Error: the value of --timeout is not a time to wait: seconds, or a duration such as 5m.", hint: howTo("arcade usage flush")},
 		{name: "a word in place of a choice", args: "whoami --json={sentinel}", code: 2,
@@ -240,7 +240,7 @@ func loginEncounters() []encounter {
 			says: "Error: the key cannot be read from standard input.", hint: pipeKey},
 		{name: "a login that cannot be kept", args: readKey, stdin: "arc_ada", given: homeThatLeadsNowhere, code: 1,
 			says: "Error: the credentials cannot be kept: mkdir {home}/.arcade: file exists.",
-			hint: "Move ~/.arcade/credentials.yaml away, then run 'arcade login'."},
+			hint: "Move ~/.arcade/credentials.yaml away, then run the command again."},
 	}
 }
 
@@ -361,10 +361,10 @@ func credentialsEncounters() []encounter {
 			says: "Error: the credentials file is damaged.", hint: "Run 'arcade logout', which removes it, then 'arcade login'."},
 		{name: "credentials that cannot be read", args: "whoami", given: directoryAsCredentials, code: 1,
 			says: "Error: the credentials file cannot be used: not a regular file.",
-			hint: "Move ~/.arcade/credentials.yaml away, then run 'arcade login'."},
+			hint: "Move ~/.arcade/credentials.yaml away, then run the command again."},
 		{name: "credentials that cannot be removed", args: "logout", given: directoryAsCredentials, code: 1,
 			says: "Error: the credentials file cannot be removed: remove {home}/.arcade/credentials.yaml: directory not empty.",
-			hint: "Remove it yourself; until then you are logged in."},
+			hint: "Move ~/.arcade/credentials.yaml away, then run the command again."},
 		{name: "a home that is a file", args: "whoami", given: fileAsHome, code: 1,
 			says: "Error: the credentials file cannot be used: ~/.arcade is not a directory.", hint: moveAway},
 		{name: "a key in force that Cloud does not know", args: "whoami", given: keyInForce, code: 1,

@@ -208,7 +208,7 @@ func TestSecretsAreThoseOfTheActiveProject(t *testing.T) {
 		t.Errorf("the Engine got %v, want %v", paths, want)
 	}
 	m.writeFile("credentials.yaml", strings.Replace(m.ReadFile("credentials.yaml"), "http://localhost", "https://arcade.example.com", 1))
-	if r := m.Run("secret", "list"); r.Code != 1 || !strings.Contains(r.Stderr, "Name it with --host") {
+	if r := m.Run("secret", "list"); r.Code != 1 || !strings.Contains(r.Stderr, "Name the Engine with --host") {
 		t.Errorf("secret list: %+v; want the Engine of an unknown Cloud to be asked for", r)
 	}
 }
