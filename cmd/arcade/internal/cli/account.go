@@ -306,12 +306,11 @@ func (a *App) keyInForce() (key identity.Credentials, apart bool, err error) {
 		return key, false, failed("unusable ARCADE_API_KEY",
 			"the key in ARCADE_API_KEY cannot be used: "+err.Error(), "Correct the variable, or unset it.")
 	}
-	if used, err := a.Track.Credential(); !used.FromFile && errors.Is(err, identity.ErrNoEngine) {
+	if key, apart, err = a.Track.KeyInForce(); errors.Is(err, identity.ErrNoEngine) {
 		return key, false, failed("ARCADE_URL not usable",
 			"ARCADE_URL is not the address of an Engine: https:// and a host, without a path or a password",
 			"Set it to one such as https://engine.example.com.")
 	}
-	key, apart = a.Track.KeyInForce()
 	return key, apart, nil
 }
 

@@ -101,12 +101,14 @@ func (t *Tracker) ContextName() string {
 }
 
 // KeyInForce is the key in the environment, if commands other than those about the login use it. Apart says
-// that Arcade Cloud may not be asked whose it is.
-func (t *Tracker) KeyInForce() (key identity.Credentials, apart bool) {
-	if used, _ := t.Credential(); !used.FromFile { // a bad address is not asked either
-		return used.Login, used.Apart
+// that Arcade Cloud may not be asked whose it is. The error is what keeps the key from use, such as
+// identity.ErrNoEngine; a bad address is not asked either.
+func (t *Tracker) KeyInForce() (key identity.Credentials, apart bool, err error) {
+	used, err := t.Credential()
+	if used.FromFile {
+		return identity.Credentials{}, false, nil
 	}
-	return identity.Credentials{}, false
+	return used.Login, used.Apart, err
 }
 
 // used is what a command used, or could have used, of the credentials.
@@ -121,7 +123,7 @@ type used struct {
 func (t *Tracker) uses(home Home, login bool) used {
 	u := used{file: readCredentials(home)}
 	u.apart = u.file.SelfHosted()
-	if key, apart := t.KeyInForce(); !login && key.Present() {
+	if key, apart, _ := t.KeyInForce(); !login && key.Present() {
 		u.key, u.apart = key.Fingerprint(), apart
 	}
 	return u

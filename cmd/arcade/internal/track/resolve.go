@@ -65,7 +65,7 @@ func (r resolver) available() []identity.Credentials {
 			}
 		}
 	}
-	if key, apart := r.t.KeyInForce(); key.Present() && !apart {
+	if key, apart, _ := r.t.KeyInForce(); key.Present() && !apart {
 		list = append(list, key)
 	}
 	return list
