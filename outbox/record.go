@@ -42,6 +42,10 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 	if o.isOff() {
 		return r, ErrOff
 	}
+	if err := CheckDescriptors(); err != nil {
+		o.note(notRecorded, err)
+		return r, err
+	}
 	if err := o.store.EnsureRoom(ctx); err != nil {
 		err = errors.Join(err, o.startForRoom(ctx))
 		o.note(notRecorded, err)
@@ -220,6 +224,9 @@ func (o *Outbox) startForRoom(ctx context.Context) error {
 // disk, the flusher's lock, the file of this program. Its error says what is missing; it can be any of this
 // package but ErrNone, ErrOff and ErrBusy. It creates no database.
 func (o *Outbox) Check(ctx context.Context) error {
+	if err := CheckDescriptors(); err != nil {
+		return err
+	}
 	if err := o.store.CheckWrite(ctx); err != nil {
 		return err
 	}

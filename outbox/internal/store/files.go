@@ -106,15 +106,18 @@ func refusal(err error, path string) error {
 const noteLimit = 64 << 10
 
 const (
-	// enoughDescriptors is what a command opens at once at most to record and to start a flusher: 16 were seen, those of Go's poller
-	// counted.
-	enoughDescriptors = 20
+	// recordDescriptors is what a command opens at once at most to record and to start a flusher: 16 were seen, those of Go's poller
+	// counted. A flusher inherits the limit, and all but three streams are closed in it: it has more left.
+	recordDescriptors = 20
+	openDescriptors   = 8 // those of a database, its lock, its directory and the poller
 	noteDescriptors   = 3 // the file's, and the poller's
 )
 
-// CheckDescriptors returns ErrDescriptors where a command would run out of them.
-func CheckDescriptors() error {
-	if !hasDescriptors(enoughDescriptors) {
+// CheckDescriptors returns ErrDescriptors where a command that records would run out of them.
+func CheckDescriptors() error { return checkDescriptors(recordDescriptors) }
+
+func checkDescriptors(n int) error {
+	if !hasDescriptors(n) {
 		return ErrDescriptors
 	}
 	return nil

@@ -52,7 +52,7 @@ func (s *Store) Locked(ctx context.Context, fn func() error) (err error) {
 		return fn()
 	}
 	if s.db == nil {
-		if err := CheckDescriptors(); err != nil {
+		if err := checkDescriptors(openDescriptors); err != nil {
 			return err
 		}
 	}
@@ -258,7 +258,7 @@ func (s *Store) explain(doing string, err error) error {
 // has to migrate it first. Like Write's, the function runs up to three times.
 func (s *Store) View(ctx context.Context, read func(tx *sql.Tx) error) error {
 	const doing = "look at the database"
-	if err := CheckDescriptors(); err != nil {
+	if err := checkDescriptors(openDescriptors); err != nil {
 		return err
 	}
 	file, err := look(s.cfg.Path)

@@ -7,10 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 )
 
 // What a command can work with, its flusher can, too: it works in another directory.
@@ -116,13 +119,27 @@ func TestAFlusherIsStartedWithoutProc(t *testing.T) {
 
 // How many descriptors a process inherits is not ours to choose, so all limits are tried, up to one that is high enough.
 func TestWithTooFewDescriptorsACommandIsAsWithoutTrackingAndWhatIsMissedIsCounted(t *testing.T) {
+	for fd := 3; fd < 256; fd++ {
+		syscall.CloseOnExec(fd) // what this process inherited, which is less in one place than in another
+	}
+	for _, inherited := range []int{0, 5} {
+		t.Run(fmt.Sprint(inherited, " inherited"), func(t *testing.T) { tryDescriptorLimits(t, inherited) })
+	}
+}
+
+func tryDescriptorLimits(t *testing.T, inherited int) {
 	i := newInstallation(t)
 	const mostLimits = 64
 	i.with("ARCADE_USAGE_KEY=").Must("succeed") // makes the directory, where a note of what is missed goes
+	run := func(command string) testbed.Result {
+		cmd := i.shell(command)
+		cmd.ExtraFiles = slices.Repeat([]*os.File{os.Stdin}, inherited)
+		return i.Finish(cmd)
+	}
 	recorded, missed := 1, 0
 	for limit := 3; limit <= mostLimits && recorded == 1; limit++ {
 		command := fmt.Sprintf("ulimit -n %d && exec arcade succeed", limit)
-		i.same([]string{fmt.Sprint(limit)}, i.Finish(i.shell(command)), i.Finish(i.shell("export ARCADE_USAGE_TRACKING=0; "+command)))
+		i.same([]string{fmt.Sprint(limit)}, run(command), run("export ARCADE_USAGE_TRACKING=0; "+command))
 		st := i.Status()
 		recorded = st.Pending + st.Delivered
 		if missed > 0 && recorded-1+st.NotRecorded != missed+1 { // below, there was none for the note, either
@@ -133,7 +150,7 @@ func TestWithTooFewDescriptorsACommandIsAsWithoutTrackingAndWhatIsMissedIsCounte
 	if recorded != 2 || missed == 0 {
 		t.Fatalf("%d events are recorded and %d missed up to a limit of %d; want one, and some missed", recorded-1, missed, mostLimits)
 	}
-	i.AwaitEvents(2, time.Minute) // where it is recorded it is delivered, too
+	i.AwaitEvents(2, time.Minute) // where it is recorded it is delivered, too: a flusher inherits the limit
 }
 
 func TestStatusSaysThatTooFewDescriptorsAreLeft(t *testing.T) {
