@@ -234,6 +234,12 @@ func (a *App) warnOfNetwork(err error) {
 	}
 }
 
+// warnOf warns of an error that the command can do without.
+func (a *App) warnOf(err error) {
+	f := asFailure(err)
+	a.warn("Warning: " + f.what + ". " + f.hint)
+}
+
 // byEmail is a preposition and the e-mail of a login, and nothing for a login without one.
 func byEmail(preposition string, login identity.Credentials) string {
 	if login.Email == "" {
@@ -302,16 +308,32 @@ func nameAndID(n named) string {
 // keyInForce is the key in ARCADE_API_KEY if commands use it; apart means that Arcade Cloud must not be asked
 // whose it is.
 func (a *App) keyInForce() (key identity.Credentials, apart bool, err error) {
-	if _, err := a.Track.APIKey(); err != nil && (a.Track.Env("ARCADE_CONTEXT") == "" || a.Track.Env("ARCADE_URL") != "") {
-		return key, false, failed("unusable ARCADE_API_KEY",
-			"the key in ARCADE_API_KEY cannot be used: "+err.Error(), "Correct the variable, or unset it.")
-	}
-	if key, apart, err = a.Track.KeyInForce(); errors.Is(err, identity.ErrNoEngine) {
+	key, apart, err = a.Track.KeyInForce()
+	switch {
+	case errors.As(err, new(*track.UnusableKeyError)):
+		return key, false, failed("unusable ARCADE_API_KEY", err.Error(), "Correct the variable, or unset it.")
+	case errors.Is(err, identity.ErrNoEngine):
 		return key, false, failed("ARCADE_URL not usable",
 			"ARCADE_URL is not the address of an Engine: https:// and a host, without a path or a password",
 			"Set it to one such as https://engine.example.com.")
 	}
 	return key, apart, nil
+}
+
+// noteKey prints a line about the key in ARCADE_API_KEY if commands use it, or what keeps them from that.
+func (a *App) noteKey(line string) {
+	switch key, _, err := a.keyInForce(); {
+	case err != nil:
+		a.warnOf(err)
+	case key.Present():
+		a.note(line)
+	}
+}
+
+// usesAccount reports whether the credential in force is a person's login and no API key.
+func (a *App) usesAccount() bool {
+	used, err := a.Track.Credential()
+	return err == nil && used.Login.APIKey == ""
 }
 
 // needsContext refuses a login that works in no project of its own choice.

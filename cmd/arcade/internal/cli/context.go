@@ -246,9 +246,7 @@ func (a *App) logout(ctx context.Context, all bool) error {
 	if err != nil {
 		return err
 	}
-	if a.Track.Env("ARCADE_API_KEY") != "" {
-		defer a.note("ARCADE_API_KEY is still set: commands go on using that key.")
-	}
+	defer a.noteKey("ARCADE_API_KEY is still set: commands go on using that key.")
 	logins, err := s.File.Logins()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -37,7 +37,7 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, err
 		return nil, wrongUsage(cmd, "--org without --project", "--org needs --project: secrets belong to a project")
 	}
 	env, named := a.Track.Env, cmd.Flags().Changed("host")
-	if env("ARCADE_URL") != "" && env("ARCADE_API_KEY") == "" && env("ARCADE_CONTEXT") == "" && !named {
+	if key, wrong := a.Track.APIKey(); env("ARCADE_URL") != "" && key == "" && wrong == nil && env("ARCADE_CONTEXT") == "" && !named {
 		return nil, failed("ARCADE_URL without a key",
 			"ARCADE_URL is set without ARCADE_API_KEY, and says nothing of where the login's secrets are",
 			"Set both or neither, or name a context with ARCADE_CONTEXT.")
@@ -163,7 +163,7 @@ func (a *App) engineFailure(err error) *failure {
 	}
 	var status *secrets.StatusError
 	switch {
-	case errors.As(err, &status) && status.Stronger:
+	case errors.As(err, &status) && status.Stronger && a.usesAccount():
 		return errStrongerLogin
 	case errors.As(err, &status):
 		f.words = fmt.Sprintf("engine answered with HTTP %d", status.Status)

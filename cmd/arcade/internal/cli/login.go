@@ -234,7 +234,7 @@ func (a *App) alreadyLoggedIn(ctx context.Context, o loginOptions, target identi
 	if login.APIKey != "" {
 		line, more = line+", by an API key", "."
 	}
-	defer a.noteKey()
+	defer a.noteKey(keyBeatsLogin)
 	if state == loginUnknown {
 		return true, a.print(line + ", but " + login.Server() + " cannot be asked whether that still works. 'arcade logout' logs you out.")
 	}
@@ -387,6 +387,9 @@ func (a *App) keepOAuth(ctx context.Context, target identity.Credentials, oauth 
 		login.Context, places, err = firstContext(asking, cloud, login, account)
 	}
 	refused := failed("login refused", target.Server()+" does not accept the login that it has just made", "Run the command again.")
+	if errors.Is(err, identity.ErrStrongerLogin) {
+		refused = errStrongerLogin
+	}
 	unchecked := "this login; it is kept unchecked, and without a project. Run '" + loginAt(target) + "' again later."
 	if err := a.vetted(ctx, err, refused, target.Server()+" could not be asked about "+unchecked); err != nil {
 		return err
@@ -467,8 +470,6 @@ func (a *App) vetted(ctx context.Context, err error, refused *failure, unchecked
 	switch isCloud := errors.As(err, &cloud); {
 	case ctx.Err() != nil:
 		return errInterrupted
-	case errors.Is(err, identity.ErrStrongerLogin):
-		return errStrongerLogin
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		return refused
 	case isCloud && cloud.Status != http.StatusOK && !wrongAddress:
@@ -537,13 +538,8 @@ func (a *App) keep(ctx context.Context, login identity.Credentials, principal st
 	if err := a.print(line); err != nil {
 		return err
 	}
-	a.noteKey()
+	a.noteKey(keyBeatsLogin)
 	return nil
 }
 
-// noteKey says that a key in the environment beats the login.
-func (a *App) noteKey() {
-	if a.Track.Env("ARCADE_API_KEY") != "" {
-		a.note("ARCADE_API_KEY is set: commands use that key and not this login.")
-	}
-}
+const keyBeatsLogin = "ARCADE_API_KEY is set: commands use that key and not this login."

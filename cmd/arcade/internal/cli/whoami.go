@@ -69,8 +69,7 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 	case !key.Present():
 		return err
 	case !errors.Is(err, errNotLoggedIn) && !errors.Is(err, track.ErrNoHome): // the key is in force
-		f := asFailure(err)
-		a.warn("Warning: " + f.what + ". " + f.hint)
+		a.warnOf(err)
 	}
 	if key.Present() {
 		if result.APIKey, err = a.describeKey(ctx, key, offline || apart); err != nil {

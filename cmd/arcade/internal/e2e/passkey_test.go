@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -44,6 +45,34 @@ func TestALoginThatWantsAPasskeySaysSoAndIsNotKept(t *testing.T) {
 				t.Errorf("once the passkey is set up: %+v; want to be logged in", r)
 			}
 		})
+	}
+}
+
+// A passkey is a person's: of a key in force, neither the login nor the account is to be spoken of.
+func TestAKeyThatIsRefusedForWantOfAPasskeyIsAKeyThatIsRefused(t *testing.T) {
+	t.Parallel()
+	m, cloud := loggedIn(t)
+	m.Machine = m.With(testbed.TestProduction+"=cloud.arcade.dev="+cloud.URL+" api.arcade.dev="+m.Engine.URL, "ARCADE_API_KEY=arc_x")
+	const challenge = `Bearer error="insufficient_user_authentication"`
+	cloud.Override(identitytest.ValidatePath, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", challenge)
+		w.WriteHeader(http.StatusUnauthorized)
+	})
+	m.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 401, Challenge: challenge})
+	for command, want := range map[string]string{
+		"secret list":      "Error: the Engine does not accept the credentials (HTTP 401).\nRun 'arcade login', or check ARCADE_API_KEY.\n",
+		"secret set A=1":   "Error setting secret 'A': the Engine does not accept the credentials (HTTP 401)\nRun 'arcade login', or check ARCADE_API_KEY.\n",
+		"secret unset A":   "Error: the Engine does not accept the credentials (HTTP 401).\nRun 'arcade login', or check ARCADE_API_KEY.\n",
+		"whoami":           "Error: Arcade Cloud does not accept the key in ARCADE_API_KEY.\n",
+		"login --with-key": "does not accept this API key.\nCheck the key and --host.\n",
+	} {
+		args := strings.Fields(command)
+		if args[0] == "login" {
+			args = append(args, testbed.At(cloud)...)
+		}
+		if r := m.RunWith("arc_x", args...); r.Code != 1 || !strings.Contains(r.Stderr, want) || command != "whoami" && strings.Contains(r.Stderr, "passkey") {
+			t.Errorf("arcade %s: %+v; want %q", command, r, want)
+		}
 	}
 }
 

@@ -74,6 +74,44 @@ func TestSecretsArePresentedWithTheFirstCredentialsFound(t *testing.T) {
 	}
 }
 
+// A key that cannot be used is no reason to fall back on the login, and none to take its owner for the user.
+func TestAKeyThatCannotBeUsedIsNobodys(t *testing.T) {
+	t.Parallel()
+	m, _ := loggedIn(t)
+	for name, c := range map[string]struct {
+		key       string
+		context   string // ARCADE_CONTEXT, which beats a key
+		anonymous bool
+		notes     string // how a logout speaks of it
+	}{
+		"no key":                   {"", "", false, ""},
+		"blanks":                   {" \t ", "", false, ""},
+		"a control character":      {"arc\x01x", "", true, "Warning: the key in ARCADE_API_KEY cannot be used: "},
+		"a blank inside":           {"arc x", "", true, "Warning: the key in ARCADE_API_KEY cannot be used: "},
+		"quotes":                   {`"arc_x"`, "", true, "Warning: the key in ARCADE_API_KEY cannot be used: there are quotes"},
+		"its name":                 {"ARCADE_API_KEY=arc_x", "", true, "Warning: the key in ARCADE_API_KEY cannot be used: "},
+		"quotes, and a context":    {`"arc_x"`, "default", false, ""},
+		"a key that can be used":   {"arc_x", "", true, "ARCADE_API_KEY is still set: commands go on using that key."},
+		"a key beside a context":   {"arc_x", "default", false, ""},
+		"a key with its line end":  {"arc_x\r\n", "", true, "ARCADE_API_KEY is still set: commands go on using that key."},
+		"one longer than any is":   {strings.Repeat("x", 5000), "", true, "Warning: the key in ARCADE_API_KEY cannot be used: "},
+		"a byte order mark before": {"\ufeffarc_x", "", true, "Warning: the key in ARCADE_API_KEY cannot be used: "},
+	} {
+		there := m.With("ARCADE_API_KEY="+c.key, "ARCADE_CONTEXT="+c.context)
+		there.Run("succeed")
+		found := there.Inspect()
+		event := found.Messages[len(found.Messages)-1]
+		if anonymous := event.DistinctID == nil || *event.DistinctID == found.Identity.AnonID; anonymous != c.anonymous ||
+			strings.Contains(string(event.Properties), "org_1") == c.anonymous {
+			t.Errorf("%s: the event is %v's and says %s; want it to be anonymous: %v", name, event.DistinctID, event.Properties, c.anonymous)
+		}
+		elsewhere := newMachine(t).With("ARCADE_USAGE_TRACKING=0", "ARCADE_API_KEY="+c.key, "ARCADE_CONTEXT="+c.context)
+		if r := elsewhere.Run("logout"); c.context == "" && (r.Code != 0 || !strings.HasPrefix(r.Stderr, c.notes) || (c.notes == "") != (r.Stderr == "")) {
+			t.Errorf("%s: logout says %q; want %q", name, r.Stderr, c.notes)
+		}
+	}
+}
+
 // writeCloud writes credentials.yaml with these members of `cloud`. Without any there is none.
 func (s *machine) writeCloud(members ...string) {
 	s.Helper()

@@ -47,29 +47,40 @@ func isAssignment(key string) bool {
 	return found && strings.Trim(value, "=") != "" && strings.Trim(strings.TrimPrefix(name, "export "), letters+strings.ToLower(letters)) == ""
 }
 
-// APIKey is the key in ARCADE_API_KEY, "" for none. The error is that of ParseKey.
+// APIKey is the key in ARCADE_API_KEY, "" for none. The error is an UnusableKeyError.
 func (t *Tracker) APIKey() (string, error) {
 	key, err := ParseKey(t.Env("ARCADE_API_KEY"))
-	if errors.Is(err, ErrNoKey) {
+	switch {
+	case errors.Is(err, ErrNoKey):
 		return "", nil
+	case err != nil:
+		return "", &UnusableKeyError{err}
 	}
-	return key, err
+	return key, nil
+}
+
+// UnusableKeyError says why the key in ARCADE_API_KEY cannot be used.
+type UnusableKeyError struct{ err error }
+
+func (e *UnusableKeyError) Error() string {
+	return "the key in ARCADE_API_KEY cannot be used: " + e.err.Error()
 }
 
 // Credential is what a command uses of the login file and the environment. Without a home there is
-// only the environment. The errors are ErrNoHome and those of the file's Using.
+// only the environment. The errors are ErrNoHome, an UnusableKeyError, and those of the file's Using. A key
+// that cannot be used does not give way to the login, and its owner is unknown.
 func (t *Tracker) Credential() (identity.Using, error) {
+	v := identity.Variables{URL: t.Env("ARCADE_URL")}
+	key, err := t.APIKey()
+	if err != nil && (v.URL != "" || t.Env("ARCADE_CONTEXT") == "") {
+		return identity.Using{Apart: true}, err
+	}
+	v.Key = key
 	home, err := t.Home()
-	if err != nil && t.variables().Key == "" {
+	if err != nil && key == "" {
 		return identity.Using{}, err
 	}
-	return home.Credentials().Using(t.variables())
-}
-
-// variables leaves out a key that cannot be used.
-func (t *Tracker) variables() identity.Variables {
-	key, _ := t.APIKey()
-	return identity.Variables{URL: t.Env("ARCADE_URL"), Key: key}
+	return home.Credentials().Using(v)
 }
 
 // fileCredentials is what the credentials file says, as far as the identity goes.
@@ -101,8 +112,8 @@ func (t *Tracker) ContextName() string {
 }
 
 // KeyInForce is the key in the environment, if commands other than those about the login use it. Apart says
-// that Arcade Cloud may not be asked whose it is. The error is what keeps the key from use, such as
-// identity.ErrNoEngine; a bad address is not asked either.
+// that Arcade Cloud may not be asked whose it is. The error is what keeps the key from use: an UnusableKeyError,
+// or identity.ErrNoEngine for a bad address.
 func (t *Tracker) KeyInForce() (key identity.Credentials, apart bool, err error) {
 	used, err := t.Credential()
 	if used.FromFile {
@@ -115,7 +126,7 @@ func (t *Tracker) KeyInForce() (key identity.Credentials, apart bool, err error)
 type used struct {
 	file fileCredentials
 	key  string // the fingerprint of the environment's, "" when it was not used
-	// apart: they belong to an installation that keeps to itself.
+	// apart: they belong to an installation that keeps to itself, or cannot be used.
 	apart bool
 }
 
@@ -123,7 +134,7 @@ type used struct {
 func (t *Tracker) uses(home Home, login bool) used {
 	u := used{file: readCredentials(home)}
 	u.apart = u.file.SelfHosted()
-	if key, apart, _ := t.KeyInForce(); !login && key.Present() {
+	if key, apart, _ := t.KeyInForce(); !login && (key.Present() || apart) {
 		u.key, u.apart = key.Fingerprint(), apart
 	}
 	return u
