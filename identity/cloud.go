@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/net/idna"
 )
 
 const (
@@ -48,7 +50,8 @@ func (c Credentials) Cloud(client *http.Client) Cloud {
 // host.
 func (c Credentials) Server() string {
 	if u, err := url.Parse(c.CloudURL()); err == nil && u.Host != "" && c.SelfHosted() {
-		return printable(u.Host, maxNameLength)
+		host, _ := idna.Punycode.ToASCII(u.Host) // foreign letters may look like ours
+		return printable(host, maxNameLength)
 	}
 	return arcadeCloud
 }

@@ -81,7 +81,7 @@ func (a *App) contexts() (items []ListedContext, err error) {
 			item.Kind = identity.SelfHosted
 		}
 		if engine, err := (identity.Using{Login: login, FromFile: true}).Engine(); err == nil {
-			item.EngineURL = &engine
+			item.EngineURL = orNull(bareAddress(engine))
 		}
 		if login.DashboardURL != "" {
 			item.DashboardURL = orNull(bareAddress(login.DashboardURL))

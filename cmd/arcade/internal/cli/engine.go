@@ -97,6 +97,7 @@ func engineOf(used identity.Using, at secrets.Options) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
+	base.Host = asciiHost(base)
 	if at.Port != "" {
 		base.Host = net.JoinHostPort(base.Hostname(), at.Port)
 	}

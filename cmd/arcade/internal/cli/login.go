@@ -192,7 +192,7 @@ func (a *App) discovered(ctx context.Context, o loginOptions) (identity.Credenti
 	if err != nil {
 		return target, err
 	}
-	target.Name = cmp.Or(o.context, strings.ToLower(engine.Hostname()))
+	target.Name = cmp.Or(o.context, strings.ToLower((&url.URL{Host: asciiHost(engine)}).Hostname()))
 	return target, nil
 }
 

@@ -115,13 +115,42 @@ func TestWhoamiSaysWhatIsInForceAndWhetherThatWorks(t *testing.T) {
 			"was not checked, since Arcade Cloud did not answer (an API key)\n", "Warning: Arcade Cloud cannot be reached (connection refused)."},
 		"a login that nobody was to be asked about": {"cloud: {api: {key: arc_x}, coordinator_url: 'http://127.0.0.1:1'}\n", nil, []string{"--offline"}, 0,
 			"was not checked (an API key)\n", ""},
-		"a name in foreign letters": {"cloud: {api: {key: arc_x}, coordinator_url: 'https://cloud.аrcade.dev:8443'}\n", nil, []string{"--offline"}, 0,
-			"https://cloud.xn--rcade-3ve.dev:8443\n", ""},
 	} {
 		m.writeFile("credentials.yaml", c.credentials)
 		r := m.With(c.env...).Run(append([]string{"whoami"}, c.args...)...)
 		if r.Code != c.code || !strings.Contains(r.Stdout, c.stdout) || !strings.HasPrefix(r.Stderr, c.stderr) || c.stderr == "" && r.Stderr != "" {
 			t.Errorf("%s: whoami ends with %d and says\n%s%s\nwant %d, %q and %q", name, r.Code, r.Stdout, r.Stderr, c.code, c.stdout, c.stderr)
+		}
+	}
+}
+
+// A name in foreign letters can look like another.
+func TestForeignLettersInAnAddressAreShownAsTheyGoOverTheWire(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.Env = append(m.Env, "ARCADE_USAGE_TRACKING=0", "HTTPS_PROXY=http://127.0.0.1:1")
+	const (
+		cloud = "cloud: {auth: {access_token: t, refresh_token: r, expires_at: 2090-01-01T00:00:00}, user: {email: e}, " +
+			"context: {org_id: o, org_name: o, project_id: p, project_name: p}, coordinator_url: 'https://cloud.аrcade.dev:8443'}\n"
+		onprem = "cloud: {contexts: {x: {kind: self_hosted, api_key: arc_x, engine_url: 'https://api.аrcade.dev:8443', " +
+			"coordinator_url: 'https://cloud.аrcade.dev:8443', dashboard_url: 'https://аrcade.dev'}}}\n"
+	)
+	for _, credentials := range []string{cloud, onprem} {
+		m.writeFile("credentials.yaml", credentials)
+		shown := ""
+		for _, command := range []string{"whoami", "whoami --json", "context list", "context list --json", "context show", "org list",
+			"secret list", "secret set A=1", "secret list --no-tls --debug", "secret list --host api.аrcade.dev", "login --timeout 1", "login --host cloud.аrcade.dev",
+			"login --url https://cloud.аrcade.dev", "logout"} {
+			r := m.Run(strings.Fields(command)...)
+			if strings.ContainsFunc(r.Stdout+r.Stderr, func(c rune) bool { return c > '~' }) {
+				t.Errorf("arcade %s shows %q; want no foreign letters", command, r.Stdout+r.Stderr)
+			}
+			shown += r.Stdout + r.Stderr
+		}
+		for _, want := range []string{"https://cloud.xn--rcade-3ve.dev:8443", "https://api.xn--rcade-3ve.dev:8443"} {
+			if !strings.Contains(shown, want) {
+				t.Errorf("nothing shows %s", want)
+			}
 		}
 	}
 }
