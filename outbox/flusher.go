@@ -69,66 +69,9 @@ func deliverDetached(config func() (Config, error)) error {
 		outbox: o, lockWait: lockPatience, patience: flusherPatience,
 		lingers: os.Getenv(aloneVariable) == "", unblock: func() { os.Stdout.Close() },
 	}
-	err = o.log(d.run(ctx))
+	_, err = d.run(ctx)
 	if errors.Is(err, ErrNone) {
 		o.note(notStarted, err)
-	}
-	return err
-}
-
-// runPause is how often Run looks for messages.
-const runPause = time.Second
-
-// Run delivers until ctx ends, for a program that runs for long. It opens the database for itself, so
-// that recording does not wait for it. It returns ctx's error, or one of New.
-func (o *Outbox) Run(ctx context.Context) error {
-	own, err := New(o.cfg)
-	if err != nil {
-		return err
-	}
-	defer own.Close()
-	pause := time.NewTicker(runPause)
-	defer pause.Stop()
-	var seen [4]int64
-	var next time.Time // of a delivery that was put off
-	for {
-		if stamp := own.store.Fingerprint(); stamp != seen || !next.IsZero() && !own.cfg.Now().Before(next) {
-			d := &delivery{outbox: own, lockWait: lockPatience, unblock: func() {}}
-			err := own.log(d.run(ctx))
-			seen, next = stamp, own.retryAt(ctx, err) // what came after the stamp makes the next one differ
-		}
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// retryAt returns when a delivery that ended with err may be tried again: zero for when the database
-// changes.
-func (o *Outbox) retryAt(ctx context.Context, err error) (next time.Time) {
-	if err == nil || errors.Is(err, ErrOff) || errors.Is(err, ErrNone) {
-		return next
-	}
-	_ = o.View(ctx, func(tx *Tx) error { // on an error it is tried again soon
-		next = tx.schedule.Next(tx.now)
-		return nil
-	})
-	if next.IsZero() {
-		next = o.cfg.Now().Add(lockPatience)
-	}
-	return next
-}
-
-// log writes to Config.Log how a delivery has ended, and returns its error.
-func (o *Outbox) log(done Result, err error) error {
-	switch {
-	case o.cfg.Log == nil:
-	case err != nil:
-		o.cfg.Log.Warn("delivery ended early", "delivered", done.Delivered, "dead", done.Dead, "error", err)
-	case done != Result{}:
-		o.cfg.Log.Info("delivered", "delivered", done.Delivered, "dead", done.Dead)
 	}
 	return err
 }
@@ -144,16 +87,14 @@ type FlushOptions struct {
 // Flush delivers what is pending now, in order, without regard to our own back-off; a Retry-After
 // is respected. It returns when nothing is left, when the server did not accept a message or the time is up
 // (a *Delay), when another flusher is at work (ErrBusy), when tracking is off (ErrOff) or when ctx ends.
-// With nothing pending it does not wait for a flusher at work.
+// With nothing pending it does not wait for a flusher at work. A program that runs for long may call it now and then.
 func (o *Outbox) Flush(ctx context.Context, options FlushOptions) (Result, error) {
 	if o.isOff() {
 		return Result{}, ErrOff
 	}
-	var pending bool // an alias without its distinct id counts: Resolve is asked about it
-	err := o.View(ctx, func(tx *Tx) error {
-		return tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'pending')`).Scan(&pending)
-	})
-	if err == nil && !pending {
+	var c Counts // an alias without its distinct id counts: Resolve is asked about it
+	err := o.View(ctx, func(tx *Tx) (err error) { c, err = tx.Counts(ctx); return err })
+	if err == nil && c.Pending == 0 {
 		return Result{}, nil
 	}
 	d := &delivery{
@@ -174,20 +115,11 @@ func (d *delivery) run(ctx context.Context) (Result, error) {
 		if err != nil {
 			return d.total, err
 		}
-		some, held, err := d.sendable(ctx)
+		some, held, err := d.outbox.sendable(ctx)
 		if err != nil || !some || held && !d.manual { // the command of a held message has started a flusher with its secrets
 			return d.total, err
 		}
 	}
-}
-
-// sendable reports whether anything could be sent now, and whether some of it is held.
-func (d *delivery) sendable(ctx context.Context) (some, held bool, err error) {
-	err = d.outbox.Update(ctx, func(tx *Tx) (err error) {
-		some, held, err = tx.sendable(ctx)
-		return err
-	})
-	return some, held, err
 }
 
 // runLocked delivers and lingers with the flusher's lock held.
@@ -278,7 +210,7 @@ func (d *delivery) linger(ctx context.Context) (more bool) {
 			continue
 		}
 		seen = stamp
-		if some, held, err := d.sendable(ctx); some || err != nil {
+		if some, held, err := d.outbox.sendable(ctx); some || err != nil {
 			return err == nil && !held
 		}
 	}

@@ -281,9 +281,8 @@ func (d *delivery) take(ctx context.Context, tx *Tx) (batch []Message, ask []str
 			return nil, ask, err
 		}
 	}
-	tight := d.outbox.store.IsAlmostFull()
 	most := d.server.size
-	if tight {
+	if d.outbox.store.IsAlmostFull() {
 		most = min(most, tightBatch)
 	}
 	// An alias whose distinct id is not known waits without holding up what comes after it. Served by the
@@ -294,11 +293,6 @@ func (d *delivery) take(ctx context.Context, tx *Tx) (batch []Message, ask []str
 		return nil, nil, err
 	}
 	batch = batch[:d.cut(batch)]
-	if tight && len(batch) > 0 {
-		if err := tx.rehearse(ctx, batch); err != nil {
-			return nil, nil, err
-		}
-	}
 	return batch, nil, d.decide(ctx, tx, batch)
 }
 
@@ -332,16 +326,6 @@ func (d *delivery) unasked(ctx context.Context, tx *Tx) (names []string, err err
 	return slices.DeleteFunc(names, func(name string) bool { return d.asked[name] }), nil
 }
 
-// rehearse writes the rows of the batch unchanged. On a disk without room for that it fails, and
-// nothing is sent: a batch that cannot be settled would be sent again by each command.
-func (tx *Tx) rehearse(ctx context.Context, batch []Message) error {
-	_, err := tx.ExecContext(ctx, `UPDATE messages SET attempts = attempts WHERE seq IN (SELECT value FROM json_each(?))`, numbers(batch))
-	if err != nil {
-		return fmt.Errorf("look for room: %w", err)
-	}
-	return nil
-}
-
 // decide gives what is still held in the batch to its anon id, as late as possible. From then on it
 // never changes.
 func (d *delivery) decide(ctx context.Context, tx *Tx, batch []Message) error {
@@ -367,9 +351,10 @@ func (d *delivery) decide(ctx context.Context, tx *Tx, batch []Message) error {
 }
 
 // isWanted checks once more just before the request: since the messages were taken the user may have
-// switched tracking off, or erased them.
+// switched tracking off, or erased them. It takes no lock: from here on the
+// request counts as under way, see AwaitFlusher.
 func (d *delivery) isWanted(ctx context.Context, messages []Message) (wanted bool, err error) {
-	err = d.outbox.Update(ctx, func(tx *Tx) error {
+	err = d.outbox.View(ctx, func(tx *Tx) error {
 		if !tx.mayAdd {
 			return ErrOff
 		}

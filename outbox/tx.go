@@ -22,7 +22,7 @@ type Tx struct {
 	mayAdd   bool // by the environment and the switch
 	consent  Consent
 	schedule Schedule
-	machines string // the list of those that the database knows, see arrive
+	machines string // those that the database knows, see noteMachine
 	// housekept is since when the clock has advanced without a jump, see steady.
 	housekept sql.NullInt64
 
@@ -116,12 +116,16 @@ const (
 	seenAgain = 24 * time.Hour
 )
 
-// arrive adds the machine with this id to those that the database knows, and reports whether the database
+// noteMachine adds this machine to those that the database knows, and reports whether the database
 // came from another one, in a copied home: then there are two of it, and what both hold may be decided
 // differently. Machines that share a home are all known. A home that was copied onto a machine that it
 // knows looks like a shared one.
-func (tx *Tx) arrive(ctx context.Context, id string) (moved bool, err error) {
-	known := strings.Fields(tx.machines) // mark, time, mark, time ...
+func (tx *Tx) noteMachine(ctx context.Context) (moved bool, err error) {
+	id := machine.ID()
+	if id == "" {
+		return false, nil
+	}
+	mark, known := "", strings.Fields(tx.machines) // mark, time, mark, time ...
 	for i := 0; i+1 < len(known); i += 2 {
 		if !machine.IsMark(known[i], id) {
 			continue
@@ -129,18 +133,18 @@ func (tx *Tx) arrive(ctx context.Context, id string) (moved bool, err error) {
 		if seen, _ := strconv.ParseInt(known[i+1], 10, 64); tx.now.Sub(time.UnixMilli(seen)).Abs() < seenAgain {
 			return false, nil
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE machines SET seen_at = ? WHERE mark = ?`, tx.now.UnixMilli(), known[i]); err != nil {
-			return false, fmt.Errorf("note the machine: %w", err)
-		}
-		return false, nil
+		mark = known[i]
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO machines (mark, seen_at) VALUES (?, ?)`, machine.NewMark(id), tx.now.UnixMilli())
-	if err == nil {
-		_, err = tx.ExecContext(ctx, `DELETE FROM machines WHERE mark NOT IN
-			(SELECT mark FROM machines ORDER BY seen_at DESC LIMIT ?)`, maxMachines)
+	isNew := mark == ""
+	if isNew {
+		mark = machine.NewMark(id)
 	}
+	_, err = tx.ExecContext(ctx, `
+		INSERT INTO machines (mark, seen_at) VALUES (?1, ?2) ON CONFLICT (mark) DO UPDATE SET seen_at = ?2;
+		DELETE FROM machines WHERE mark NOT IN (SELECT mark FROM machines ORDER BY seen_at DESC LIMIT ?3)`,
+		mark, tx.now.UnixMilli(), maxMachines)
 	if err != nil {
 		return false, fmt.Errorf("note the machine: %w", err)
 	}
-	return len(known) > 0, nil
+	return isNew && len(known) > 0, nil
 }
