@@ -137,7 +137,7 @@ func (d *delivery) runLocked(ctx context.Context) error {
 	if err := d.outbox.checkSink(); err != nil {
 		return err
 	}
-	d.started, d.namesRead = false, false
+	d.started = false
 	for {
 		err := d.drain(ctx)
 		if d.started && !errors.Is(err, ErrOff) {

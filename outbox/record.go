@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -302,20 +301,16 @@ func (o *Outbox) note(kind string, err error) {
 		return
 	}
 	line := fmt.Sprintf("%d %s ", o.cfg.Now().UnixMilli(), kind)
-	if cause := cmp.Or(store.Cause(err), known(err)); cause != nil {
+	cause := store.Cause(err)
+	for _, flushers := range []error{errConfig, ErrNone} { // that only a flusher meets
+		if cause == nil && errors.Is(err, flushers) {
+			cause = flushers
+		}
+	}
+	if cause != nil {
 		line += cause.Error()
 	}
 	store.AddNote(o.notePath(), line)
-}
-
-// known returns the error behind err if it is one that only a flusher meets.
-func known(err error) error {
-	for _, one := range []error{errConfig, ErrNone} {
-		if errors.Is(err, one) {
-			return one
-		}
-	}
-	return nil
 }
 
 func (o *Outbox) notePath() string { return o.cfg.Path + ".notes" }

@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,12 +34,11 @@ type delivery struct {
 	total       Result
 	server      endpoint
 	asked       map[string]bool // names given to Resolve, each once in a run
-	namesRead   bool            // since the lock was taken
-	started     bool            // no back-off was in the way, since the lock was taken
+	started     bool            // since the lock was taken: no back-off was in the way, and Resolve knows what is held
 	satOut      bool            // it has waited for a back-off to end
 	timedOut    bool            // a request was not answered in time: the batch size does not grow
 	lingerUntil time.Time
-	housekept   sql.NullInt64 // see housekeep
+	steadySince time.Time // the clock, see housekeep
 }
 
 // Result counts what a run settled.
@@ -131,7 +129,7 @@ func (d *delivery) round(ctx context.Context, came reply) (next []Message, err e
 	if stop != nil {
 		return nil, stop
 	}
-	d.started, d.namesRead = true, true
+	d.started = true
 	if len(ask) == 0 {
 		return next, nil
 	}
@@ -209,7 +207,7 @@ func (d *delivery) learn(ctx context.Context, tx *Tx, came *reply) error {
 		}
 	case n > 1:
 		d.server.size = n / 2
-	case came.answer.Proven || d.server.acceptedAt.Valid:
+	case came.answer.Proven || d.server.hasAccepted():
 		v.Outcome = Refused
 	default:
 		enough, err := tx.countRefusal(ctx, came.sent[0], v.Reason)
@@ -253,7 +251,7 @@ func (d *delivery) mayContinue(ctx context.Context, tx *Tx) (stop error, err err
 // mayStart returns a *Delay when it is too early for a run. A patient flusher that will wait for the
 // time to come notes that it does, so that commands start no other.
 func (d *delivery) mayStart(ctx context.Context, tx *Tx) (stop error, err error) {
-	d.housekept = tx.housekept
+	d.steadySince = tx.steadySince
 	d.timedOut = d.timedOut || tx.schedule.Failures > 0 && tx.schedule.LastCode == CodeTimeout
 	next := tx.schedule.Next(tx.now)
 	if d.manual {
@@ -276,7 +274,7 @@ func (d *delivery) mayStart(ctx context.Context, tx *Tx) (stop error, err error)
 // take returns the messages that go next, oldest first, each with its distinct id; or the names that
 // messages are held under and that Resolve has to be asked about first.
 func (d *delivery) take(ctx context.Context, tx *Tx) (batch []Message, ask []string, err error) {
-	if d.outbox.cfg.Resolve != nil && !d.namesRead {
+	if d.outbox.cfg.Resolve != nil && !d.started {
 		if ask, err = d.unasked(ctx, tx); err != nil || len(ask) > 0 {
 			return nil, ask, err
 		}
@@ -393,7 +391,7 @@ func (d *delivery) send(ctx context.Context, batch []Message) (came reply, err e
 	}
 	defer cancel()
 	began := d.outbox.cfg.Now()
-	answer := sink.Send(requesting, Request{Body: body, Messages: batch[:n], Memo: d.server.memo.String})
+	answer := sink.Send(requesting, Request{Body: body, Messages: batch[:n], Memo: d.server.memo})
 	d.outbox.cfg.Point("after-request")
 	if fault := faultOf(answer, n); fault != "" {
 		return d.sinkFault(batch, fault), nil

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strconv"
@@ -23,8 +24,8 @@ type Tx struct {
 	consent  Consent
 	schedule Schedule
 	machines string // those that the database knows, see noteMachine
-	// housekept is since when the clock has advanced without a jump, see steady.
-	housekept sql.NullInt64
+	// steadySince is since when the clock has advanced without a jump, see housekeep.
+	steadySince time.Time
 
 	added     int
 	addedHeld bool // one of them is held
@@ -39,22 +40,20 @@ type Consent struct {
 
 // read reads in one statement what every transaction needs.
 func (tx *Tx) read(ctx context.Context) error {
-	var since, failing, notBefore, retryAfter, waiting, success sql.NullInt64
 	s := &tx.schedule
+	var since moment
 	err := tx.QueryRowContext(ctx, `
 		SELECT failures, failing_since, not_before, retry_after, waiting_until, coalesce(last_error, ''),
 		       coalesce(last_code, ''), last_success_at, housekept_at, since,
 		       (SELECT coalesce(group_concat(mark || ' ' || seen_at, ' '), '') FROM machines)
 		FROM delivery LEFT JOIN consent`).
-		Scan(&s.Failures, &failing, &notBefore, &retryAfter, &waiting, &s.LastError, &s.LastCode, &success,
-			&tx.housekept, &since, &tx.machines)
+		Scan(&s.Failures, (*moment)(&s.FailingSince), (*moment)(&s.NotBefore), (*moment)(&s.RetryAfter), (*moment)(&s.WaitingUntil),
+			&s.LastError, &s.LastCode, (*moment)(&s.LastSuccess), (*moment)(&tx.steadySince), &since, &tx.machines)
 	if err != nil {
 		return fmt.Errorf("read schedule: %w", err)
 	}
-	s.FailingSince, s.LastSuccess = fromMillis(failing), fromMillis(success)
-	s.NotBefore, s.RetryAfter, s.WaitingUntil = fromMillis(notBefore), fromMillis(retryAfter), fromMillis(waiting)
 	if tx.consent.On {
-		tx.consent.Since = fromMillis(since)
+		tx.consent.Since = time.Time(since)
 	}
 	return nil
 }
@@ -96,18 +95,24 @@ func (tx *Tx) change(ctx context.Context, statement string, args ...any) (rows i
 	return result.RowsAffected()
 }
 
-func millis(t time.Time) any {
-	if t.IsZero() {
-		return nil
+// moment is a time in a column: Unix milliseconds, or NULL.
+type moment time.Time
+
+// Scan reads a column. NULL, and the 0 of earlier versions, are the zero time.
+func (m *moment) Scan(column any) error {
+	*m = moment{}
+	if ms, _ := column.(int64); ms != 0 {
+		*m = moment(time.UnixMilli(ms).UTC())
 	}
-	return t.UnixMilli()
+	return nil
 }
 
-func fromMillis(ms sql.NullInt64) time.Time {
-	if !ms.Valid || ms.Int64 == 0 {
-		return time.Time{}
+// Value makes a column of the time.
+func (m moment) Value() (driver.Value, error) {
+	if time.Time(m).IsZero() {
+		return nil, nil
 	}
-	return time.UnixMilli(ms.Int64).UTC()
+	return time.Time(m).UnixMilli(), nil
 }
 
 const (
