@@ -69,9 +69,50 @@ func deliverDetached(config func() (Config, error)) error {
 		outbox: o, lockWait: lockPatience, patience: flusherPatience,
 		lingers: os.Getenv(aloneVariable) == "", unblock: func() { os.Stdout.Close() },
 	}
-	_, err = d.run(ctx)
+	err = o.log(d.run(ctx))
 	if errors.Is(err, ErrNone) {
 		o.note(notStarted, err)
+	}
+	return err
+}
+
+// runPause is how often Run looks for messages.
+const runPause = time.Second
+
+// Run delivers until ctx ends, for a program that runs for long. It opens the database for itself, so
+// that recording does not wait for it. It returns ctx's error, or one of New.
+func (o *Outbox) Run(ctx context.Context) error {
+	own, err := New(o.cfg)
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	pause := time.NewTicker(runPause)
+	defer pause.Stop()
+	for {
+		if !own.isOff() {
+			if some, _, err := own.sendable(ctx); some && err == nil {
+				d := &delivery{outbox: own, lockWait: lockPatience, unblock: func() {}}
+				_ = own.log(d.run(ctx))
+			}
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// log writes to Config.Log how a delivery has ended, and returns its error. A back-off is told when it begins.
+func (o *Outbox) log(done Result, err error) error {
+	early, _ := errors.AsType[*Delay](err)
+	switch {
+	case o.cfg.Log == nil || early != nil && !early.Until.IsZero():
+	case err != nil:
+		o.cfg.Log.Warn("delivery ended early", "delivered", done.Delivered, "dead", done.Dead, "error", err)
+	case done != Result{}:
+		o.cfg.Log.Info("delivered", "delivered", done.Delivered, "dead", done.Dead)
 	}
 	return err
 }
@@ -87,7 +128,7 @@ type FlushOptions struct {
 // Flush delivers what is pending now, in order, without regard to our own back-off; a Retry-After
 // is respected. It returns when nothing is left, when the server did not accept a message or the time is up
 // (a *Delay), when another flusher is at work (ErrBusy), when tracking is off (ErrOff) or when ctx ends.
-// With nothing pending it does not wait for a flusher at work. A program that runs for long may call it now and then.
+// With nothing pending it does not wait for a flusher at work.
 func (o *Outbox) Flush(ctx context.Context, options FlushOptions) (Result, error) {
 	if o.isOff() {
 		return Result{}, ErrOff

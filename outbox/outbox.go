@@ -25,6 +25,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -70,6 +71,9 @@ type Config struct {
 	// Moved is called first in a transaction when the database has come from another machine. What was held
 	// is decided by then.
 	Moved func(ctx context.Context, tx *Tx) error
+
+	// Log, when not nil, is told how each delivery in the background has ended.
+	Log *slog.Logger
 
 	// Now is the clock. Nil means time.Now.
 	Now func() time.Time

@@ -1,14 +1,53 @@
 package outbox_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
+
+// lockedBuffer is a writer that a goroutine fills and a test reads.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func TestAProgramWithoutAnEndDeliversWhatItRecordsMeanwhile(t *testing.T) {
+	b := newBench(t)
+	var said lockedBuffer
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	daemon := b.open(func(cfg *outbox.Config) { cfg.Log = slog.New(slog.NewTextHandler(&said, nil)) })
+	go func() { ended <- daemon.Run(ctx) }()
+	for n := range 2 {
+		b.addEvents(1)
+		b.eventually("the event arrives", func() bool { return len(b.server.Events()) == n+1 })
+	}
+	b.eventually("the log is told", func() bool { return strings.Contains(said.String(), "msg=delivered") })
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Run ended with %v, want its context's error", err)
+	}
+}
 
 func TestAnInstallationHasOneIDUntilItIsForgotten(t *testing.T) {
 	b := newBench(t)
@@ -34,6 +73,16 @@ func TestAProcessThatHasNotCalledMainStartsNothingAndSaysSo(t *testing.T) {
 	r, err := box.Record(t.Context(), adding(b.event(1)))
 	if err != nil || r.Started || !errors.Is(r.Trouble, outbox.ErrNoMain) {
 		t.Errorf("recorded %+v, %v; want no copy of the test started, and ErrNoMain", r, err)
+	}
+}
+
+// eventually waits for a condition.
+func (b *bench) eventually(what string, condition func() bool) {
+	b.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.Fatalf("it did not come true that %s", what)
+		}
 	}
 }
 
