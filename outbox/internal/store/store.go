@@ -27,6 +27,7 @@ type Store struct {
 	inChange bool        // the function of a Write runs
 	vain     bool        // the lock was waited for in vain
 	unsynced bool        // something was committed since the last Sync
+	unnamed  bool        // the directory may not have the WAL's name yet
 }
 
 // New returns the store at cfg.Path. It touches nothing: the file is opened, and if need be created, by the first transaction.
@@ -152,6 +153,10 @@ func (s *Store) transact(ctx context.Context, db *database, change func(tx *sql.
 		return nil
 	})
 	if err == nil {
+		if db.isNew {
+			_, _ = db.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous = NORMAL") // what is committed stays committed
+			db.isNew, s.unnamed = false, true
+		}
 		s.unsynced = true
 		s.cfg.Point("after-commit")
 	}
@@ -302,8 +307,8 @@ func (s *Store) Sync() error {
 	}
 	s.unsynced = false
 	size, err := s.syncWAL()
-	if errors.Is(err, fs.ErrNotExist) { // without a WAL a commit ends with the removal of its journal
-		err = syncDirectory(filepath.Dir(s.cfg.Path))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && s.unnamed { // without a WAL a commit ends with the removal of its journal
+		s.unnamed, err = false, syncDirectory(filepath.Dir(s.cfg.Path))
 	}
 	if err == nil && size > walLimit {
 		err = s.Close()
