@@ -89,13 +89,12 @@ func (o *Outbox) Run(ctx context.Context) error {
 	defer own.Close()
 	pause := time.NewTicker(runPause)
 	defer pause.Stop()
-	var seen [4]int64
-	var next time.Time // of a delivery that was put off
 	for {
-		if stamp := own.store.Fingerprint(); stamp != seen || !next.IsZero() && !own.cfg.Now().Before(next) {
-			d := &delivery{outbox: own, lockWait: lockPatience, unblock: func() {}}
-			err := own.log(d.run(ctx))
-			seen, next = stamp, own.retryAt(ctx, err) // what came after the stamp makes the next one differ
+		if !own.isOff() {
+			if some, _, err := own.sendable(ctx); some && err == nil {
+				d := &delivery{outbox: own, lockWait: lockPatience, unblock: func() {}}
+				_ = own.log(d.run(ctx))
+			}
 		}
 		select {
 		case <-pause.C:
@@ -105,26 +104,11 @@ func (o *Outbox) Run(ctx context.Context) error {
 	}
 }
 
-// retryAt returns when a delivery that ended with err may be tried again: zero for when the database
-// changes.
-func (o *Outbox) retryAt(ctx context.Context, err error) (next time.Time) {
-	if err == nil || errors.Is(err, ErrOff) || errors.Is(err, ErrNone) {
-		return next
-	}
-	_ = o.View(ctx, func(tx *Tx) error { // on an error it is tried again soon
-		next = tx.schedule.Next(tx.now)
-		return nil
-	})
-	if next.IsZero() {
-		next = o.cfg.Now().Add(lockPatience)
-	}
-	return next
-}
-
-// log writes to Config.Log how a delivery has ended, and returns its error.
+// log writes to Config.Log how a delivery has ended, and returns its error. A back-off is told when it begins.
 func (o *Outbox) log(done Result, err error) error {
+	early, _ := errors.AsType[*Delay](err)
 	switch {
-	case o.cfg.Log == nil:
+	case o.cfg.Log == nil || early != nil && !early.Until.IsZero():
 	case err != nil:
 		o.cfg.Log.Warn("delivery ended early", "delivered", done.Delivered, "dead", done.Dead, "error", err)
 	case done != Result{}:
@@ -149,11 +133,9 @@ func (o *Outbox) Flush(ctx context.Context, options FlushOptions) (Result, error
 	if o.isOff() {
 		return Result{}, ErrOff
 	}
-	var pending bool // an alias without its distinct id counts: Resolve is asked about it
-	err := o.View(ctx, func(tx *Tx) error {
-		return tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'pending')`).Scan(&pending)
-	})
-	if err == nil && !pending {
+	var c Counts // an alias without its distinct id counts: Resolve is asked about it
+	err := o.View(ctx, func(tx *Tx) (err error) { c, err = tx.Counts(ctx); return err })
+	if err == nil && c.Pending == 0 {
 		return Result{}, nil
 	}
 	d := &delivery{
@@ -174,20 +156,11 @@ func (d *delivery) run(ctx context.Context) (Result, error) {
 		if err != nil {
 			return d.total, err
 		}
-		some, held, err := d.sendable(ctx)
+		some, held, err := d.outbox.sendable(ctx)
 		if err != nil || !some || held && !d.manual { // the command of a held message has started a flusher with its secrets
 			return d.total, err
 		}
 	}
-}
-
-// sendable reports whether anything could be sent now, and whether some of it is held.
-func (d *delivery) sendable(ctx context.Context) (some, held bool, err error) {
-	err = d.outbox.Update(ctx, func(tx *Tx) (err error) {
-		some, held, err = tx.sendable(ctx)
-		return err
-	})
-	return some, held, err
 }
 
 // runLocked delivers and lingers with the flusher's lock held.
@@ -205,7 +178,7 @@ func (d *delivery) runLocked(ctx context.Context) error {
 	if err := d.outbox.checkSink(); err != nil {
 		return err
 	}
-	d.started, d.namesRead = false, false
+	d.started = false
 	for {
 		err := d.drain(ctx)
 		if d.started && !errors.Is(err, ErrOff) {
@@ -278,7 +251,7 @@ func (d *delivery) linger(ctx context.Context) (more bool) {
 			continue
 		}
 		seen = stamp
-		if some, held, err := d.sendable(ctx); some || err != nil {
+		if some, held, err := d.outbox.sendable(ctx); some || err != nil {
 			return err == nil && !held
 		}
 	}

@@ -23,49 +23,38 @@ const (
 // write goes into the empty WAL: SQLite syncs the first write of a WAL twice, and the next command would
 // otherwise wait for that.
 func (d *delivery) housekeep(ctx context.Context) error {
-	steady := d.steady()
-	aging := steady < 0 || steady >= steadyClock
-	if !aging && d.outbox.store.WALSize() <= shortWAL && !d.outbox.store.IsAlmostFull() {
+	o := d.outbox
+	steady := o.cfg.Now().Sub(d.steadySince)
+	jumped := steady < 0 || steady > maxPause
+	aged := !jumped && steady >= steadyClock
+	if !jumped && !aged && o.store.WALSize() <= shortWAL && !o.store.IsAlmostFull() {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx) // it is local and bounded
-	err := d.outbox.store.Locked(ctx, func() error {
-		d.outbox.cfg.Point("housekeeping")
-		if steady >= steadyClock {
-			if d.outbox.GivenUp().Up == 0 { // or it was too long ago
-				d.outbox.forgetNotes()
+	err := o.store.Locked(ctx, func() error {
+		o.cfg.Point("housekeeping")
+		if aged {
+			if o.GivenUp().Up == 0 { // or it was too long ago
+				o.forgetNotes()
 			}
-			if err := d.outbox.Update(ctx, func(tx *Tx) error { return tx.dropOld(ctx) }); err != nil {
+			if err := o.Update(ctx, func(tx *Tx) error { return tx.dropOld(ctx) }); err != nil {
 				return err
 			}
 		}
-		if err := d.outbox.store.Shrink(ctx, pagesAtOnce); err != nil {
+		if err := o.store.Shrink(ctx, pagesAtOnce); err != nil {
 			return err
 		}
-		return d.outbox.Update(ctx, func(tx *Tx) error { return d.noteHousekeeping(ctx, tx, aging) })
+		return o.Update(ctx, func(tx *Tx) error {
+			since := d.steadySince
+			if jumped || aged {
+				since = tx.now
+			}
+			_, err := tx.ExecContext(ctx, `UPDATE delivery SET housekept_at = ?`, moment(since))
+			return err
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("housekeeping: %w", err)
 	}
 	return nil
-}
-
-// noteHousekeeping stores since when the clock has been steady: from now on, if it was not or if messages
-// have been dropped by it.
-func (d *delivery) noteHousekeeping(ctx context.Context, tx *Tx, anew bool) error {
-	since := d.housekept.Int64
-	if anew {
-		since = tx.now.UnixMilli()
-	}
-	_, err := tx.ExecContext(ctx, `UPDATE delivery SET housekept_at = ?`, since)
-	return err
-}
-
-// steady returns for how long the clock has advanced without a jump, or -1 after one.
-func (d *delivery) steady() time.Duration {
-	since := d.outbox.cfg.Now().Sub(time.UnixMilli(d.housekept.Int64))
-	if !d.housekept.Valid || since < 0 || since > maxPause {
-		return -1
-	}
-	return since
 }

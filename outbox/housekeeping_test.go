@@ -150,35 +150,6 @@ func fileSize(t *testing.T, path string) int64 {
 	return info.Size()
 }
 
-// A backup, or somebody with a SQLite shell, may read for minutes. Housekeeping has the write
-// lock, which every command needs.
-func TestHousekeepingDoesNotWaitForSomebodyWhoReads(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(1)
-	err := b.open().View(context.Background(), func(tx *outbox.Tx) error {
-		if _, err := tx.Counts(context.Background()); err != nil { // from here on it reads
-			return err
-		}
-		for range 5 { // the machine may be busy once, and a wait would be there each time
-			start := time.Now()
-			b.mustFlush()
-			if time.Since(start) < 2*time.Second {
-				return nil
-			}
-			b.addEvents(1)
-		}
-		t.Error("the run always took 2 s or more, want it not to wait for the reader")
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.mustFlush()
-	if wal := fileSize(t, b.path+"-wal"); wal > 64<<10 {
-		t.Errorf("the WAL has %d bytes after the reader has gone", wal)
-	}
-}
-
 func TestErasingLeavesNoTraceInTheFiles(t *testing.T) {
 	for name, erase := range map[string]func(*outbox.Outbox) (int, error){
 		"disable": func(o *outbox.Outbox) (int, error) { return o.Disable(context.Background()) },

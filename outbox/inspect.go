@@ -96,11 +96,9 @@ func (tx *Tx) iterate(ctx context.Context, condition string, args ...any) iter.S
 }
 
 func scanMessage(rows *sql.Rows) (m Message, err error) {
-	var recorded, settled sql.NullInt64
 	var properties []byte
 	err = rows.Scan(&m.Seq, &m.UUID, &m.Kind, &m.Event, &m.AnonID, &m.DistinctID, &m.Hold,
-		&properties, &recorded, &m.State, &m.Attempts, &m.LastError, &settled)
+		&properties, (*moment)(&m.RecordedAt), &m.State, &m.Attempts, &m.LastError, (*moment)(&m.SettledAt))
 	m.Properties = json.RawMessage(properties)
-	m.RecordedAt, m.SettledAt = fromMillis(recorded), fromMillis(settled)
 	return m, err
 }

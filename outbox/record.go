@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox/detach"
-	"github.com/ArcadeAI/arcade-cli/outbox/internal/machine"
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
 
@@ -42,40 +40,30 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 	if o.isOff() {
 		return r, ErrOff
 	}
-	if err := CheckDescriptors(); err != nil {
-		o.note(notRecorded, err)
-		return r, err
-	}
-	if err := o.store.EnsureRoom(ctx); err != nil {
-		err = errors.Join(err, o.startForRoom(ctx))
-		o.note(notRecorded, err)
-		return r, err
-	}
-	var tx *Tx
 	var due bool
 	var changed error
-	err = o.store.Write(ctx, func(sqlTx *sql.Tx) error {
-		var err error
-		if tx, err = o.begin(ctx, sqlTx); err != nil {
-			return err
-		}
-		if !tx.mayAdd {
-			return ErrOff
-		}
-		if err := tx.noteFirst(ctx); err != nil {
-			return err
-		}
-		if changed = change(tx); changed != nil {
-			return changed
-		}
-		due = tx.added > 0 && o.isDue(tx)
-		if !due || !tx.addedHeld {
-			return nil
-		}
-		// A flusher that waits for the one at work is noted, so that a crowd of commands does not start a
-		// crowd of flushers.
-		return tx.setWaiting(ctx, tx.now.Add(lockPatience))
-	}, func() { r.Trouble = tx.committed() })
+	tx := &Tx{}
+	err = o.hasRoom(ctx)
+	if err == nil {
+		tx, r.Trouble, err = o.write(ctx, o.store.Write, func(tx *Tx) error {
+			if !tx.mayAdd {
+				return ErrOff
+			}
+			if err := tx.noteFirst(ctx); err != nil {
+				return err
+			}
+			if changed = change(tx); changed != nil {
+				return changed
+			}
+			due = tx.added > 0 && o.isDue(tx)
+			if !due || !tx.addedHeld {
+				return nil
+			}
+			// A flusher that waits for the one at work is noted, so that a crowd of commands does not start a
+			// crowd of flushers.
+			return tx.setWaiting(ctx, tx.now.Add(lockPatience))
+		})
+	}
 	if err != nil {
 		if (changed == nil || store.Cause(err) != nil) && !errors.Is(ctx.Err(), context.Canceled) {
 			o.note(notRecorded, err)
@@ -85,6 +73,27 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 	r.First = tx.consent.Since.IsZero()
 	o.finish(ctx, tx, due, &r)
 	return r, nil
+}
+
+// hasRoom returns why nothing more can be recorded. Where the disk has no room, delivering makes some: a flusher is started.
+func (o *Outbox) hasRoom(ctx context.Context) error {
+	if err := CheckDescriptors(); err != nil {
+		return err
+	}
+	full := o.store.EnsureRoom(ctx)
+	if full == nil || o.Flushing() {
+		return full
+	}
+	var due, held bool
+	err := o.View(ctx, func(tx *Tx) (err error) {
+		due, held, err = tx.sendable(ctx)
+		due = due && o.isDue(tx)
+		return err
+	})
+	if err == nil && due {
+		_, err = o.startFlusher(held)
+	}
+	return errors.Join(full, err)
 }
 
 // finish syncs what was committed, without the lock, so that other commands do not wait for the disk, and
@@ -106,18 +115,25 @@ func (o *Outbox) finish(ctx context.Context, tx *Tx, due bool, r *Recorded) {
 	o.note(notStarted, err)
 }
 
-// begin makes a transaction of the queue. It reads the switch under the write lock: an event that is
-// recorded beside Disable would otherwise be delivered after Enable.
-func (o *Outbox) begin(ctx context.Context, sqlTx *sql.Tx) (*Tx, error) {
-	tx, err := o.beginView(ctx, sqlTx)
-	if err != nil {
-		return nil, err
-	}
-	return tx, o.arrive(ctx, tx)
+// write runs change in a transaction of the queue; in is Write or Erase of the store. trouble is what AfterCommit's functions returned.
+func (o *Outbox) write(
+	ctx context.Context, in func(context.Context, func(*sql.Tx) error, func()) error, change func(tx *Tx) error,
+) (tx *Tx, trouble, err error) {
+	err = in(ctx, func(sqlTx *sql.Tx) (err error) {
+		if tx, err = o.begin(ctx, sqlTx); err != nil {
+			return err
+		}
+		if err := o.arrive(ctx, tx); err != nil {
+			return err
+		}
+		return change(tx)
+	}, func() { trouble = tx.committed() })
+	return tx, trouble, err
 }
 
-// beginView makes a transaction that changes nothing.
-func (o *Outbox) beginView(ctx context.Context, sqlTx *sql.Tx) (*Tx, error) {
+// begin makes a transaction of the queue. It reads the switch inside: under the write lock, so that an event which is recorded
+// beside Disable is not delivered after Enable.
+func (o *Outbox) begin(ctx context.Context, sqlTx *sql.Tx) (*Tx, error) {
 	tx := &Tx{Tx: sqlTx, now: o.cfg.Now(), newUUID: o.cfg.NewUUID, sink: o.cfg.Sink, mayAdd: !o.isOff(), consent: o.ConsentBeside()}
 	return tx, tx.read(ctx)
 }
@@ -125,11 +141,7 @@ func (o *Outbox) beginView(ctx context.Context, sqlTx *sql.Tx) (*Tx, error) {
 // arrive notes the machine. If the home was copied from another one, what is held is that machine's to
 // decide: here held aliases are deleted, and held events go out as their anon id.
 func (o *Outbox) arrive(ctx context.Context, tx *Tx) error {
-	id := machine.ID()
-	if id == "" {
-		return nil
-	}
-	moved, err := tx.arrive(ctx, id)
+	moved, err := tx.noteMachine(ctx)
 	if err != nil || !moved {
 		return err
 	}
@@ -159,18 +171,11 @@ func (tx *Tx) noteFirst(ctx context.Context) error {
 
 // Update runs change in one transaction, and neither syncs it nor starts a flusher. It works with tracking
 // off, when Add returns ErrOff. Change may be run up to three times, as by Record.
-func (o *Outbox) Update(ctx context.Context, change func(tx *Tx) error) (err error) {
+func (o *Outbox) Update(ctx context.Context, change func(tx *Tx) error) error {
 	if change == nil {
 		return errNothing
 	}
-	var tx *Tx
-	var trouble error
-	err = o.store.Write(ctx, func(sqlTx *sql.Tx) (err error) {
-		if tx, err = o.begin(ctx, sqlTx); err != nil {
-			return err
-		}
-		return change(tx)
-	}, func() { trouble = tx.committed() })
+	_, trouble, err := o.write(ctx, o.store.Write, change)
 	return errors.Join(err, trouble)
 }
 
@@ -186,7 +191,7 @@ func (o *Outbox) View(ctx context.Context, look func(tx *Tx) error) error {
 		return errNothing
 	}
 	return o.store.View(ctx, func(sqlTx *sql.Tx) error {
-		tx, err := o.beginView(ctx, sqlTx)
+		tx, err := o.begin(ctx, sqlTx)
 		if err != nil {
 			return err
 		}
@@ -205,19 +210,13 @@ func (tx *Tx) sendable(ctx context.Context) (some, held bool, err error) {
 	return some, held, nil
 }
 
-// startForRoom starts a flusher on a disk that has no room for another message: delivering makes room.
-func (o *Outbox) startForRoom(ctx context.Context) error {
-	var due, held bool
-	err := o.View(ctx, func(tx *Tx) (err error) {
-		due, held, err = tx.sendable(ctx)
-		due = due && tx.mayAdd && o.isDue(tx)
+// sendable is Tx.sendable, without the lock.
+func (o *Outbox) sendable(ctx context.Context) (some, held bool, err error) {
+	err = o.View(ctx, func(tx *Tx) (err error) {
+		some, held, err = tx.sendable(ctx)
 		return err
 	})
-	if err != nil || !due || o.Flushing() {
-		return err
-	}
-	_, err = o.startFlusher(held)
-	return err
+	return some, held, err
 }
 
 // Check tries what Record needs, and undoes it: the directory, the write lock, the database, room on the
@@ -302,20 +301,16 @@ func (o *Outbox) note(kind string, err error) {
 		return
 	}
 	line := fmt.Sprintf("%d %s ", o.cfg.Now().UnixMilli(), kind)
-	if cause := cmp.Or(store.Cause(err), known(err)); cause != nil {
+	cause := store.Cause(err)
+	for _, flushers := range []error{errConfig, ErrNone} { // that only a flusher meets
+		if cause == nil && errors.Is(err, flushers) {
+			cause = flushers
+		}
+	}
+	if cause != nil {
 		line += cause.Error()
 	}
 	store.AddNote(o.notePath(), line)
-}
-
-// known returns the error behind err if it is one that only a flusher meets.
-func known(err error) error {
-	for _, one := range []error{errConfig, ErrNone} {
-		if errors.Is(err, one) {
-			return one
-		}
-	}
-	return nil
 }
 
 func (o *Outbox) notePath() string { return o.cfg.Path + ".notes" }

@@ -2,7 +2,6 @@ package outbox_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -212,29 +211,6 @@ func TestWhatOthersAddToTheDatabaseSurvivesADelivery(t *testing.T) {
 	})
 }
 
-func TestAnErrorOfTheCallersIsNotTakenForDamage(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(1)
-	for _, want := range []error{sql.ErrNoRows, sql.ErrTxDone, os.ErrNotExist} {
-		err := b.box.Update(context.Background(), func(*outbox.Tx) error { return want })
-		if !errors.Is(err, want) {
-			t.Errorf("the error is %v, want the caller's %v", err, want)
-		}
-	}
-	if _, err := b.box.Record(context.Background(), func(tx *outbox.Tx) error {
-		var n int
-		return tx.QueryRow(`SELECT 1 WHERE false`).Scan(&n)
-	}); !errors.Is(err, sql.ErrNoRows) {
-		t.Errorf("the error is %v, want the caller's", err)
-	}
-	if aside, _ := filepath.Glob(b.path + ".corrupt-*"); len(aside) > 0 {
-		t.Errorf("%v was set aside for an error of the caller's", aside)
-	}
-	if c := b.counts(); c.Pending != 1 {
-		t.Errorf("%d messages wait, want the one that did", c.Pending)
-	}
-}
-
 func TestWhatFollowsACommitRunsUnderTheLockAndUndoesNothing(t *testing.T) {
 	b := newBench(t)
 	boom := errors.New("boom")
@@ -277,19 +253,17 @@ func TestAContextEndsTheWaitForTheLock(t *testing.T) {
 		})
 	}()
 	<-holding
-	waits := map[string]func(ctx context.Context) error{
-		"record":  func(ctx context.Context) error { _, err := b.open().Record(ctx, adding(b.event(1))); return err },
-		"flush":   func(ctx context.Context) error { _, err := b.open().Flush(ctx, outbox.FlushOptions{}); return err },
-		"disable": func(ctx context.Context) error { _, err := b.open().Disable(ctx); return err },
-	}
-	for name, wait := range waits {
+	box := b.open(func(cfg *outbox.Config) { cfg.LockWait = time.Hour })
+	for name, wait := range map[string]func(ctx context.Context) error{
+		"record":  func(ctx context.Context) error { _, err := box.Record(ctx, adding(b.event(1))); return err },
+		"flush":   func(ctx context.Context) error { _, err := box.Flush(ctx, outbox.FlushOptions{}); return err },
+		"disable": func(ctx context.Context) error { _, err := box.Disable(ctx); return err },
+	} {
 		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-		start := time.Now()
-		err := wait(ctx)
-		cancel()
-		if took := time.Since(start); err == nil || took > 4*time.Second { // the lock is waited for for 5 s otherwise
-			t.Errorf("%s ended after %s with %v; want it to end with its context", name, took, err)
+		if err := wait(ctx); err == nil {
+			t.Errorf("%s ended well while another process had the lock, want it to end with its context", name)
 		}
+		cancel()
 	}
 	close(release)
 	if err := <-done; err != nil {

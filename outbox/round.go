@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,12 +34,11 @@ type delivery struct {
 	total       Result
 	server      endpoint
 	asked       map[string]bool // names given to Resolve, each once in a run
-	namesRead   bool            // since the lock was taken
-	started     bool            // no back-off was in the way, since the lock was taken
+	started     bool            // since the lock was taken: no back-off was in the way, and Resolve knows what is held
 	satOut      bool            // it has waited for a back-off to end
 	timedOut    bool            // a request was not answered in time: the batch size does not grow
 	lingerUntil time.Time
-	housekept   sql.NullInt64 // see housekeep
+	steadySince time.Time // the clock, see housekeep
 }
 
 // Result counts what a run settled.
@@ -131,7 +129,7 @@ func (d *delivery) round(ctx context.Context, came reply) (next []Message, err e
 	if stop != nil {
 		return nil, stop
 	}
-	d.started, d.namesRead = true, true
+	d.started = true
 	if len(ask) == 0 {
 		return next, nil
 	}
@@ -209,7 +207,7 @@ func (d *delivery) learn(ctx context.Context, tx *Tx, came *reply) error {
 		}
 	case n > 1:
 		d.server.size = n / 2
-	case came.answer.Proven || d.server.acceptedAt.Valid:
+	case came.answer.Proven || d.server.hasAccepted():
 		v.Outcome = Refused
 	default:
 		enough, err := tx.countRefusal(ctx, came.sent[0], v.Reason)
@@ -253,7 +251,7 @@ func (d *delivery) mayContinue(ctx context.Context, tx *Tx) (stop error, err err
 // mayStart returns a *Delay when it is too early for a run. A patient flusher that will wait for the
 // time to come notes that it does, so that commands start no other.
 func (d *delivery) mayStart(ctx context.Context, tx *Tx) (stop error, err error) {
-	d.housekept = tx.housekept
+	d.steadySince = tx.steadySince
 	d.timedOut = d.timedOut || tx.schedule.Failures > 0 && tx.schedule.LastCode == CodeTimeout
 	next := tx.schedule.Next(tx.now)
 	if d.manual {
@@ -276,14 +274,13 @@ func (d *delivery) mayStart(ctx context.Context, tx *Tx) (stop error, err error)
 // take returns the messages that go next, oldest first, each with its distinct id; or the names that
 // messages are held under and that Resolve has to be asked about first.
 func (d *delivery) take(ctx context.Context, tx *Tx) (batch []Message, ask []string, err error) {
-	if d.outbox.cfg.Resolve != nil && !d.namesRead {
+	if d.outbox.cfg.Resolve != nil && !d.started {
 		if ask, err = d.unasked(ctx, tx); err != nil || len(ask) > 0 {
 			return nil, ask, err
 		}
 	}
-	tight := d.outbox.store.IsAlmostFull()
 	most := d.server.size
-	if tight {
+	if d.outbox.store.IsAlmostFull() {
 		most = min(most, tightBatch)
 	}
 	// An alias whose distinct id is not known waits without holding up what comes after it. Served by the
@@ -294,11 +291,6 @@ func (d *delivery) take(ctx context.Context, tx *Tx) (batch []Message, ask []str
 		return nil, nil, err
 	}
 	batch = batch[:d.cut(batch)]
-	if tight && len(batch) > 0 {
-		if err := tx.rehearse(ctx, batch); err != nil {
-			return nil, nil, err
-		}
-	}
 	return batch, nil, d.decide(ctx, tx, batch)
 }
 
@@ -332,16 +324,6 @@ func (d *delivery) unasked(ctx context.Context, tx *Tx) (names []string, err err
 	return slices.DeleteFunc(names, func(name string) bool { return d.asked[name] }), nil
 }
 
-// rehearse writes the rows of the batch unchanged. On a disk without room for that it fails, and
-// nothing is sent: a batch that cannot be settled would be sent again by each command.
-func (tx *Tx) rehearse(ctx context.Context, batch []Message) error {
-	_, err := tx.ExecContext(ctx, `UPDATE messages SET attempts = attempts WHERE seq IN (SELECT value FROM json_each(?))`, numbers(batch))
-	if err != nil {
-		return fmt.Errorf("look for room: %w", err)
-	}
-	return nil
-}
-
 // decide gives what is still held in the batch to its anon id, as late as possible. From then on it
 // never changes.
 func (d *delivery) decide(ctx context.Context, tx *Tx, batch []Message) error {
@@ -367,9 +349,10 @@ func (d *delivery) decide(ctx context.Context, tx *Tx, batch []Message) error {
 }
 
 // isWanted checks once more just before the request: since the messages were taken the user may have
-// switched tracking off, or erased them.
+// switched tracking off, or erased them. It takes no lock: from here on the
+// request counts as under way, see AwaitFlusher.
 func (d *delivery) isWanted(ctx context.Context, messages []Message) (wanted bool, err error) {
-	err = d.outbox.Update(ctx, func(tx *Tx) error {
+	err = d.outbox.View(ctx, func(tx *Tx) error {
 		if !tx.mayAdd {
 			return ErrOff
 		}
@@ -408,7 +391,7 @@ func (d *delivery) send(ctx context.Context, batch []Message) (came reply, err e
 	}
 	defer cancel()
 	began := d.outbox.cfg.Now()
-	answer := sink.Send(requesting, Request{Body: body, Messages: batch[:n], Memo: d.server.memo.String})
+	answer := sink.Send(requesting, Request{Body: body, Messages: batch[:n], Memo: d.server.memo})
 	d.outbox.cfg.Point("after-request")
 	if fault := faultOf(answer, n); fault != "" {
 		return d.sinkFault(batch, fault), nil

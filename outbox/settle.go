@@ -25,18 +25,21 @@ const (
 // endpoint is what was learned about where messages go.
 type endpoint struct {
 	name       string
-	acceptedAt sql.NullInt64 // it has accepted a message, first then
-	size       int           // how many messages a request may carry
-	memo       sql.NullString
-	memoUntil  sql.NullInt64
+	acceptedAt moment // when it first accepted a message
+	size       int    // how many messages a request may carry
+	memo       string
+	memoUntil  moment
 }
+
+// hasAccepted reports whether it has shown to be the right server.
+func (e endpoint) hasAccepted() bool { return e.acceptedAt != moment{} }
 
 // endpoint reads what is known of the endpoint with this name: of another one nothing is.
 func (tx *Tx) endpoint(ctx context.Context, name string) (endpoint, error) {
 	e := endpoint{name: name, size: firstBatch}
 	err := tx.QueryRowContext(ctx, `
-		SELECT accepted_at, coalesce(batch_size, ?), CASE WHEN memo_until > ? THEN memo END, memo_until
-		FROM delivery WHERE endpoint = ?`, firstBatch, tx.now.UnixMilli(), name).
+		SELECT accepted_at, coalesce(batch_size, ?), CASE WHEN memo_until > ? THEN coalesce(memo, '') ELSE '' END, memo_until
+		FROM delivery WHERE endpoint = ?`, firstBatch, moment(tx.now), name).
 		Scan(&e.acceptedAt, &e.size, &e.memo, &e.memoUntil)
 	if err != nil && err != sql.ErrNoRows {
 		return e, fmt.Errorf("read what is known of the server: %w", err)
@@ -58,12 +61,11 @@ func (tx *Tx) saveEndpoint(ctx context.Context, e endpoint) error {
 // accepted notes an acceptance. A memo is kept for a week from when it was new, so that a server that
 // has learned better since is asked in the better way again.
 func (e *endpoint) accepted(now time.Time, memo string) {
-	if !e.acceptedAt.Valid {
-		e.acceptedAt = sql.NullInt64{Int64: now.UnixMilli(), Valid: true}
+	if !e.hasAccepted() {
+		e.acceptedAt = moment(now)
 	}
-	if memo != e.memo.String {
-		e.memo = sql.NullString{String: memo, Valid: memo != ""}
-		e.memoUntil = sql.NullInt64{Int64: now.Add(memoLife).UnixMilli(), Valid: memo != ""}
+	if memo != e.memo {
+		e.memo, e.memoUntil = memo, moment(now.Add(memoLife))
 	}
 }
 
@@ -83,19 +85,22 @@ func (tx *Tx) accept(ctx context.Context, accepted []Message, tight bool) (n int
 	if err != nil {
 		return 0, fmt.Errorf("count messages: %w", err)
 	}
+	const these = ` WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?))`
 	var rows int64
 	if behind == maxReceipts || tight {
-		rows, err = tx.change(ctx, `
-			DELETE FROM messages WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?))`, numbers(accepted))
+		rows, err = tx.change(ctx, `DELETE FROM messages`+these, numbers(accepted))
 	} else {
-		rows, err = tx.markDelivered(ctx, accepted)
+		rows, err = tx.change(ctx, `UPDATE messages SET state = 'delivered', settled_at = ?, last_error = NULL`+these,
+			moment(tx.now), numbers(accepted))
 	}
 	if err != nil {
 		return 0, fmt.Errorf("settle messages: %w", err)
 	}
 	_, err = tx.ExecContext(ctx, `
+		DELETE FROM messages WHERE state = 'delivered' AND seq <=
+			(SELECT seq FROM messages WHERE state = 'delivered' ORDER BY seq DESC LIMIT 1 OFFSET ?);
 		UPDATE delivery SET failures = 0, failing_since = NULL, not_before = 0, retry_after = 0,
-			last_error = NULL, last_code = NULL, last_success_at = ?`, tx.now.UnixMilli())
+			last_error = NULL, last_code = NULL, last_success_at = ?`, maxReceipts, moment(tx.now))
 	if err != nil {
 		return 0, fmt.Errorf("note the delivery: %w", err)
 	}
@@ -103,25 +108,12 @@ func (tx *Tx) accept(ctx context.Context, accepted []Message, tight bool) (n int
 	return int(rows), nil
 }
 
-func (tx *Tx) markDelivered(ctx context.Context, accepted []Message) (rows int64, err error) {
-	rows, err = tx.change(ctx, `
-		UPDATE messages SET state = 'delivered', settled_at = ?, last_error = NULL
-		WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?))`, tx.now.UnixMilli(), numbers(accepted))
-	if err != nil {
-		return 0, err
-	}
-	_, err = tx.ExecContext(ctx, `
-		DELETE FROM messages WHERE state = 'delivered' AND seq <=
-			(SELECT seq FROM messages WHERE state = 'delivered' ORDER BY seq DESC LIMIT 1 OFFSET ?)`, maxReceipts)
-	return rows, err
-}
-
 // bury makes a message dead, for the reason that the server has given. The oldest dead events over the
 // cap are dropped and counted.
 func (tx *Tx) bury(ctx context.Context, m Message, reason string) (n int, err error) {
 	rows, err := tx.change(ctx, `
 		UPDATE messages SET state = 'dead', attempts = attempts + 1, last_error = ?, settled_at = ?
-		WHERE state = 'pending' AND seq = ?`, reason, tx.now.UnixMilli(), m.Seq)
+		WHERE state = 'pending' AND seq = ?`, reason, moment(tx.now), m.Seq)
 	if err != nil {
 		return 0, fmt.Errorf("bury a message: %w", err)
 	}
@@ -132,17 +124,18 @@ func (tx *Tx) bury(ctx context.Context, m Message, reason string) (n int, err er
 // countRefusal counts that a message was refused alone by a server that has not shown that it is the
 // right one, and reports whether that was often enough to make the message dead.
 func (tx *Tx) countRefusal(ctx context.Context, m Message, reason string) (enough bool, err error) {
-	var runs, first int64
+	var runs int
+	var first moment
 	err = tx.QueryRowContext(ctx, `
 		UPDATE messages SET refused_alone = refused_alone + 1, refused_at = coalesce(refused_at, ?), last_error = ?
-		WHERE seq = ? RETURNING refused_alone, refused_at`, tx.now.UnixMilli(), reason, m.Seq).Scan(&runs, &first)
+		WHERE seq = ? RETURNING refused_alone, refused_at`, moment(tx.now), reason, m.Seq).Scan(&runs, &first)
 	if err == sql.ErrNoRows { // erased meanwhile
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("count a refusal: %w", err)
 	}
-	return runs >= aloneRuns && tx.now.Sub(time.UnixMilli(first)) >= alonePeriod, nil
+	return runs >= aloneRuns && tx.now.Sub(time.Time(first)) >= alonePeriod, nil
 }
 
 // postpone stores the back-off before the next run, and returns when that may begin.
@@ -156,7 +149,7 @@ func (tx *Tx) postpone(ctx context.Context, v Verdict, retryAfter time.Duration,
 	_, err = tx.ExecContext(ctx, `
 		UPDATE delivery SET failures = ?, failing_since = coalesce(failing_since, ?), not_before = ?,
 			retry_after = coalesce(?, 0), last_error = ?, last_code = ?`,
-		failures, tx.now.UnixMilli(), next.UnixMilli(), millis(retry), v.Reason, v.Code)
+		failures, moment(tx.now), moment(next), moment(retry), v.Reason, v.Code)
 	if err != nil {
 		return next, fmt.Errorf("note the back-off: %w", err)
 	}

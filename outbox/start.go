@@ -64,7 +64,7 @@ func (o *Outbox) isDue(tx *Tx) bool {
 
 // setWaiting stores until when a flusher that was started will have begun its work.
 func (tx *Tx) setWaiting(ctx context.Context, until time.Time) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE delivery SET waiting_until = ?`, millis(until)); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE delivery SET waiting_until = ?`, moment(until)); err != nil {
 		return fmt.Errorf("note the flusher: %w", err)
 	}
 	return nil

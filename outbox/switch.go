@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"io/fs"
 	"os"
@@ -39,12 +38,7 @@ func (o *Outbox) Disable(ctx context.Context) (erased int, err error) {
 // that the messages are gone from the disk as far as SQLite can ensure. Damaged databases that were set
 // aside are deleted, too.
 func (o *Outbox) Clear(ctx context.Context, also func(tx *Tx) error) (erased int, err error) {
-	var tx *Tx
-	var trouble error
-	err = o.store.Erase(ctx, func(sqlTx *sql.Tx) (err error) {
-		if tx, err = o.begin(ctx, sqlTx); err != nil {
-			return err
-		}
+	_, trouble, err := o.write(ctx, o.store.Erase, func(tx *Tx) (err error) {
 		if also != nil {
 			if err := also(tx); err != nil {
 				return err
@@ -52,10 +46,10 @@ func (o *Outbox) Clear(ctx context.Context, also func(tx *Tx) error) (erased int
 		}
 		erased, err = tx.eraseAll(ctx)
 		return err
-	}, func() {
-		trouble = tx.committed()
-		o.forgetNotes()
 	})
+	if err == nil {
+		o.forgetNotes()
+	}
 	return erased, errors.Join(err, trouble)
 }
 

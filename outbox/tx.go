@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"strconv"
@@ -22,9 +23,9 @@ type Tx struct {
 	mayAdd   bool // by the environment and the switch
 	consent  Consent
 	schedule Schedule
-	machines string // the list of those that the database knows, see arrive
-	// housekept is since when the clock has advanced without a jump, see steady.
-	housekept sql.NullInt64
+	machines string // those that the database knows, see noteMachine
+	// steadySince is since when the clock has advanced without a jump, see housekeep.
+	steadySince time.Time
 
 	added     int
 	addedHeld bool // one of them is held
@@ -39,22 +40,20 @@ type Consent struct {
 
 // read reads in one statement what every transaction needs.
 func (tx *Tx) read(ctx context.Context) error {
-	var since, failing, notBefore, retryAfter, waiting, success sql.NullInt64
 	s := &tx.schedule
+	var since moment
 	err := tx.QueryRowContext(ctx, `
 		SELECT failures, failing_since, not_before, retry_after, waiting_until, coalesce(last_error, ''),
 		       coalesce(last_code, ''), last_success_at, housekept_at, since,
 		       (SELECT coalesce(group_concat(mark || ' ' || seen_at, ' '), '') FROM machines)
 		FROM delivery LEFT JOIN consent`).
-		Scan(&s.Failures, &failing, &notBefore, &retryAfter, &waiting, &s.LastError, &s.LastCode, &success,
-			&tx.housekept, &since, &tx.machines)
+		Scan(&s.Failures, (*moment)(&s.FailingSince), (*moment)(&s.NotBefore), (*moment)(&s.RetryAfter), (*moment)(&s.WaitingUntil),
+			&s.LastError, &s.LastCode, (*moment)(&s.LastSuccess), (*moment)(&tx.steadySince), &since, &tx.machines)
 	if err != nil {
 		return fmt.Errorf("read schedule: %w", err)
 	}
-	s.FailingSince, s.LastSuccess = fromMillis(failing), fromMillis(success)
-	s.NotBefore, s.RetryAfter, s.WaitingUntil = fromMillis(notBefore), fromMillis(retryAfter), fromMillis(waiting)
 	if tx.consent.On {
-		tx.consent.Since = fromMillis(since)
+		tx.consent.Since = time.Time(since)
 	}
 	return nil
 }
@@ -96,18 +95,24 @@ func (tx *Tx) change(ctx context.Context, statement string, args ...any) (rows i
 	return result.RowsAffected()
 }
 
-func millis(t time.Time) any {
-	if t.IsZero() {
-		return nil
+// moment is a time in a column: Unix milliseconds, or NULL.
+type moment time.Time
+
+// Scan reads a column. NULL, and the 0 of earlier versions, are the zero time.
+func (m *moment) Scan(column any) error {
+	*m = moment{}
+	if ms, _ := column.(int64); ms != 0 {
+		*m = moment(time.UnixMilli(ms).UTC())
 	}
-	return t.UnixMilli()
+	return nil
 }
 
-func fromMillis(ms sql.NullInt64) time.Time {
-	if !ms.Valid || ms.Int64 == 0 {
-		return time.Time{}
+// Value makes a column of the time.
+func (m moment) Value() (driver.Value, error) {
+	if time.Time(m).IsZero() {
+		return nil, nil
 	}
-	return time.UnixMilli(ms.Int64).UTC()
+	return time.Time(m).UnixMilli(), nil
 }
 
 const (
@@ -116,12 +121,16 @@ const (
 	seenAgain = 24 * time.Hour
 )
 
-// arrive adds the machine with this id to those that the database knows, and reports whether the database
+// noteMachine adds this machine to those that the database knows, and reports whether the database
 // came from another one, in a copied home: then there are two of it, and what both hold may be decided
 // differently. Machines that share a home are all known. A home that was copied onto a machine that it
 // knows looks like a shared one.
-func (tx *Tx) arrive(ctx context.Context, id string) (moved bool, err error) {
-	known := strings.Fields(tx.machines) // mark, time, mark, time ...
+func (tx *Tx) noteMachine(ctx context.Context) (moved bool, err error) {
+	id := machine.ID()
+	if id == "" {
+		return false, nil
+	}
+	mark, known := "", strings.Fields(tx.machines) // mark, time, mark, time ...
 	for i := 0; i+1 < len(known); i += 2 {
 		if !machine.IsMark(known[i], id) {
 			continue
@@ -129,18 +138,18 @@ func (tx *Tx) arrive(ctx context.Context, id string) (moved bool, err error) {
 		if seen, _ := strconv.ParseInt(known[i+1], 10, 64); tx.now.Sub(time.UnixMilli(seen)).Abs() < seenAgain {
 			return false, nil
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE machines SET seen_at = ? WHERE mark = ?`, tx.now.UnixMilli(), known[i]); err != nil {
-			return false, fmt.Errorf("note the machine: %w", err)
-		}
-		return false, nil
+		mark = known[i]
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO machines (mark, seen_at) VALUES (?, ?)`, machine.NewMark(id), tx.now.UnixMilli())
-	if err == nil {
-		_, err = tx.ExecContext(ctx, `DELETE FROM machines WHERE mark NOT IN
-			(SELECT mark FROM machines ORDER BY seen_at DESC LIMIT ?)`, maxMachines)
+	isNew := mark == ""
+	if isNew {
+		mark = machine.NewMark(id)
 	}
+	_, err = tx.ExecContext(ctx, `
+		INSERT INTO machines (mark, seen_at) VALUES (?1, ?2) ON CONFLICT (mark) DO UPDATE SET seen_at = ?2;
+		DELETE FROM machines WHERE mark NOT IN (SELECT mark FROM machines ORDER BY seen_at DESC LIMIT ?3)`,
+		mark, tx.now.UnixMilli(), maxMachines)
 	if err != nil {
 		return false, fmt.Errorf("note the machine: %w", err)
 	}
-	return len(known) > 0, nil
+	return isNew && len(known) > 0, nil
 }

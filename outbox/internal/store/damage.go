@@ -195,29 +195,18 @@ func carryRows(ctx context.Context, old *sql.DB, query string, columns int, inse
 	return rows.Err() == nil, passing(ctx, rows.Err())
 }
 
-// carrySequences keeps the numbers that were given once from being given again. A torn page can hold any number; behind the largest
-// one nothing could be recorded.
+// carrySequences keeps the numbers that were given once from being given again: every table goes on behind the largest one. A torn
+// page can hold any number; behind the largest possible one nothing could be recorded.
 func carrySequences(ctx context.Context, old *sql.DB, tx *sql.Tx) error {
-	rows, err := old.QueryContext(ctx, `SELECT name, seq FROM sqlite_sequence WHERE typeof(name) = 'text' AND seq BETWEEN 1 AND 1 << 40`)
-	if err != nil {
+	var last sql.NullInt64
+	err := old.QueryRowContext(ctx, `SELECT max(seq) FROM sqlite_sequence WHERE seq BETWEEN 1 AND 1 << 40`).Scan(&last)
+	if err != nil || !last.Valid {
 		return passing(ctx, err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var name string
-		var seq int64
-		if err := rows.Scan(&name, &seq); err != nil {
-			return passing(ctx, err)
-		}
-		_, err := tx.ExecContext(ctx, `
-			DELETE FROM sqlite_sequence WHERE name = ?1 AND seq < ?2;
-			INSERT INTO sqlite_sequence (name, seq) SELECT ?1, ?2 FROM sqlite_schema s
-			WHERE s.type = 'table' AND s.name = ?1 AND NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1)`, name, seq)
-		if err != nil {
-			return err
-		}
-	}
-	return passing(ctx, rows.Err())
+	_, err = tx.ExecContext(ctx, `
+		DELETE FROM sqlite_sequence;
+		INSERT INTO sqlite_sequence (name, seq) SELECT name, ? FROM sqlite_schema WHERE sql LIKE '%AUTOINCREMENT%'`, last)
+	return err
 }
 
 // passing returns an error that may have passed when the next process carries over. Damage, and a failed read is damage to SQLite,

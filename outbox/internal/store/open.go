@@ -31,6 +31,8 @@ type database struct {
 	*sql.DB
 	file os.FileInfo   // what is open
 	busy time.Duration // SQLite's own wait
+	// isNew means that nothing was committed since fill. SQLite would sync the first commit by itself, the WAL and the directory.
+	isNew bool
 }
 
 // isCurrent reports whether the open database is still the one at the path: another process may have set aside a damaged one, or
@@ -67,8 +69,13 @@ func openDatabase(ctx context.Context, cfg Config, busy time.Duration, locked bo
 	if found != complete(cfg.Schemas) || exists(cfg.Path+damagedSuffix) {
 		err = d.finish(ctx, cfg, found, locked)
 	}
-	if err == nil && !exists(cfg.Path+walSuffix) { // a commit without a WAL has to sync itself, Sync cannot
+	switch {
+	case err != nil:
+	case !exists(cfg.Path + walSuffix): // a commit without a WAL has to sync itself, Sync cannot
+		d.isNew = false
 		_, err = d.ExecContext(ctx, "PRAGMA synchronous = FULL")
+	case d.isNew:
+		_, err = d.ExecContext(ctx, "PRAGMA synchronous = OFF")
 	}
 	if err != nil {
 		d.Close()
@@ -214,6 +221,6 @@ func (d *database) fill(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	d.DB = filled
+	d.DB, d.isNew = filled, true
 	return nil
 }

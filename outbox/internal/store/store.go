@@ -27,6 +27,7 @@ type Store struct {
 	inChange bool        // the function of a Write runs
 	vain     bool        // the lock was waited for in vain
 	unsynced bool        // something was committed since the last Sync
+	unnamed  bool        // the directory may not have the WAL's name yet
 }
 
 // New returns the store at cfg.Path. It touches nothing: the file is opened, and if need be created, by the first transaction.
@@ -75,38 +76,33 @@ func (s *Store) Locked(ctx context.Context, fn func() error) (err error) {
 // lock takes the write lock. A process waits for it in vain only once: a flusher, which has ten seconds for many transactions, would
 // not come to the last of them.
 func (s *Store) lock(ctx context.Context) (*FileLock, error) {
-	lock, err := LockExisting(ctx, s.lockPath(), 0)
-	if errors.Is(err, fs.ErrNotExist) {
+	if !exists(s.lockPath()) {
 		if err := s.makeLockFile(); err != nil {
 			return nil, err
 		}
-		lock, err = LockExisting(ctx, s.lockPath(), 0)
 	}
-	if errors.Is(err, ErrLocked) && !s.vain {
-		lock, err = s.waitForLock(ctx)
+	rest := s.cfg.LockWait / 5
+	wait, began := s.cfg.LockWait-rest, time.Now()
+	switch {
+	case s.vain:
+		wait, rest = 0, 0
+	case wasVain(s.lockPath(), s.cfg.Path):
+		wait, rest = min(s.cfg.LockWait, shortWait), 0
+	}
+	lock, err := LockExisting(ctx, s.lockPath(), wait)
+	if errors.Is(err, ErrLocked) && rest > 0 {
+		// While others commit, one wait more: without the lock a crowd only gets slower. It is asked before they give up: they
+		// commit without the lock then, which is no sign that its holder moves on.
+		if writtenAfter(s.cfg.Path, began) {
+			rest += s.cfg.LockWait
+		}
+		lock, err = LockExisting(ctx, s.lockPath(), rest)
 	}
 	if errors.Is(err, errors.ErrUnsupported) { // the file system has no locks, so no process has any
 		return &FileLock{}, nil
 	}
 	s.vain = errors.Is(err, ErrLocked)
 	return lock, err
-}
-
-// waitForLock waits once more while others commit: without the lock a crowd only gets slower.
-func (s *Store) waitForLock(ctx context.Context) (*FileLock, error) {
-	if wasVain(s.lockPath(), s.cfg.Path) {
-		return LockExisting(ctx, s.lockPath(), min(s.cfg.LockWait, shortWait))
-	}
-	began, rest := time.Now(), s.cfg.LockWait/5
-	lock, err := LockExisting(ctx, s.lockPath(), s.cfg.LockWait-rest)
-	if !errors.Is(err, ErrLocked) {
-		return lock, err
-	}
-	// Asked before the others give up: they commit without the lock then, which is no sign that its holder moves on.
-	if writtenAfter(s.cfg.Path, began) {
-		rest += s.cfg.LockWait
-	}
-	return LockExisting(ctx, s.lockPath(), rest)
 }
 
 // makeLockFile makes the directory (0700) as well when it is missing; an existing one stays as it is.
@@ -157,6 +153,10 @@ func (s *Store) transact(ctx context.Context, db *database, change func(tx *sql.
 		return nil
 	})
 	if err == nil {
+		if db.isNew {
+			_, _ = db.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous = NORMAL") // what is committed stays committed
+			db.isNew, s.unnamed = false, true
+		}
 		s.unsynced = true
 		s.cfg.Point("after-commit")
 	}
@@ -307,8 +307,8 @@ func (s *Store) Sync() error {
 	}
 	s.unsynced = false
 	size, err := s.syncWAL()
-	if errors.Is(err, fs.ErrNotExist) { // without a WAL a commit ends with the removal of its journal
-		err = syncDirectory(filepath.Dir(s.cfg.Path))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && s.unnamed { // without a WAL a commit ends with the removal of its journal
+		s.unnamed, err = false, syncDirectory(filepath.Dir(s.cfg.Path))
 	}
 	if err == nil && size > walLimit {
 		err = s.Close()
