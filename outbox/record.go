@@ -227,7 +227,7 @@ func (o *Outbox) Check(ctx context.Context) error {
 	if err := CheckDescriptors(); err != nil {
 		return err
 	}
-	if err := o.store.CheckWrite(ctx); err != nil {
+	if err := o.store.CheckWrite(ctx, o.flusherLock()); err != nil {
 		return err
 	}
 	lock, err := os.OpenFile(o.flusherLock(), os.O_RDWR, 0)
