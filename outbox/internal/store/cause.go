@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 )
 
@@ -85,7 +86,7 @@ func askSystem(path string) error {
 			return Cause(err)
 		}
 	}
-	if cause := Cause(tryWriting(path, pageSize)); cause != nil {
+	if cause := Cause(tryWriting(path, 1, pageSize)); cause != nil {
 		return cause
 	}
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -131,18 +132,29 @@ func FileTrouble(path string, err error) error {
 	return permission(path, err)
 }
 
-// tryWriting makes a file of that size, in bytes, beside path and removes it: a quota, and a disk without an inode left, show only
-// then. Its content is random, so that no file system stores it in less.
-func tryWriting(path string, size int) error {
+// tryWriting makes so many files beside path, the first of that size in bytes, and removes them: a quota, and a disk with too few
+// inodes left, show only then. A first file is tried where none is needed, too, and may then fail for want of an inode. The content
+// is random, so that no file system stores it in less.
+func tryWriting(path string, files, size int) error {
 	path += trialSuffix
-	if err := remove(path, ""); err != nil { // of a process that died
+	suffixes := []string{""}
+	for i := 1; i < files; i++ {
+		suffixes = append(suffixes, strconv.Itoa(i))
+	}
+	if err := remove(path, suffixes...); err != nil { // of a process that died
 		return err
 	}
 	err := createFile(path)
-	if err == nil {
+	switch {
+	case files == 0 && Cause(err) == ErrFull:
+		return nil
+	case err == nil:
 		content := make([]byte, size)
 		rand.Read(content) // never fails
 		err = os.WriteFile(path, content, 0o600)
 	}
-	return errors.Join(err, remove(path, ""))
+	for _, suffix := range suffixes[1:] {
+		err = cmp.Or(err, createFile(path+suffix))
+	}
+	return errors.Join(err, remove(path, suffixes...))
 }

@@ -1,11 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -27,6 +29,9 @@ func look(path string) (os.FileInfo, error) {
 		return info, nil
 	case err == nil:
 		return nil, ErrNotFile
+	case errors.Is(err, syscall.ELOOP): // of links: the file's own, or those of a directory above
+		_, above := ground(path)
+		return nil, cmp.Or(above, err)
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	case exists(path):
@@ -73,6 +78,19 @@ func createFile(path string) error {
 		return refusal(err, path)
 	}
 	return errors.Join(file.Close(), giveToOwner(path))
+}
+
+// missing counts what is not there of a database's directories and files, and of others that lie beside it.
+func missing(path string, others []string) (n int) {
+	for dir := filepath.Dir(path); !exists(dir) && filepath.Dir(dir) != dir; dir = filepath.Dir(dir) {
+		n++
+	}
+	for _, file := range append(others, path, path+walSuffix, path+shmSuffix, path+lockSuffix) {
+		if !exists(file) {
+			n++
+		}
+	}
+	return n
 }
 
 // makeDirectory is MkdirAll (0700). What it makes belongs to the owner of the directory above.

@@ -54,13 +54,14 @@ func (s *Store) EnsureRoom(ctx context.Context) error {
 }
 
 // CheckWrite returns the error that a Write would meet: it writes, and rolls that back. Without a database, or with one that the
-// next Write has to migrate, it checks whether one can be made. It leaves nothing behind.
-func (s *Store) CheckWrite(ctx context.Context) error {
+// next Write has to migrate, it checks whether one can be made. Files beside the database which the caller will make are checked, too.
+// It leaves nothing behind.
+func (s *Store) CheckWrite(ctx context.Context, beside ...string) error {
 	err := s.View(ctx, func(*sql.Tx) error { return nil })
 	if errors.Is(err, ErrNone) {
 		dir, err := ground(s.cfg.Path)
 		if err == nil {
-			err = tryWriting(filepath.Join(dir, filepath.Base(s.cfg.Path)), pageSize)
+			err = tryWriting(filepath.Join(dir, filepath.Base(s.cfg.Path)), missing(s.cfg.Path, beside), pageSize)
 		}
 		return explain(s.cfg.Path, "make a database", err)
 	}
@@ -77,7 +78,7 @@ func (s *Store) CheckWrite(ctx context.Context) error {
 				return err
 			}
 			defer tx.Rollback()
-			return errors.Join(complete(s.cfg.Schemas).write(ctx, tx), tryWriting(s.cfg.Path, spareRoom))
+			return errors.Join(complete(s.cfg.Schemas).write(ctx, tx), tryWriting(s.cfg.Path, missing(s.cfg.Path, beside), spareRoom))
 		})
 	})
 }

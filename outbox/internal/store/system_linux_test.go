@@ -238,6 +238,13 @@ func TestTryingTellsOfAHomeInWhichNothingCanBeMade(t *testing.T) {
 			}
 			return home
 		}, store.ErrDangling},
+		"a directory that is a link to itself": {func(b *bench) string {
+			home := b.TempDir()
+			if err := os.Symlink(".notes", filepath.Join(home, ".notes")); err != nil {
+				b.Fatal(err)
+			}
+			return home
+		}, store.ErrDangling},
 		"no inode left": {func(b *bench) string {
 			small(b, 1<<20, "nr_inodes=2")
 			home := filepath.Dir(b.path)
@@ -256,7 +263,7 @@ func TestTryingTellsOfAHomeInWhichNothingCanBeMade(t *testing.T) {
 				t.Errorf("trying says %v, want %v", err, test.want)
 			}
 			var at *fs.PathError
-			if test.want == store.ErrDangling && (!errors.As(err, &at) || at.Path != filepath.Join(home, ".notes")) {
+			if errors.Is(test.want, store.ErrDangling) && (!errors.As(err, &at) || at.Path != filepath.Join(home, ".notes")) {
 				t.Errorf("it says %v of %v, want the path of the link", err, at)
 			}
 			if _, err := os.Lstat(filepath.Join(home, ".notes.try")); err == nil {
@@ -266,6 +273,36 @@ func TestTryingTellsOfAHomeInWhichNothingCanBeMade(t *testing.T) {
 				t.Errorf("writing says %v, want what trying says: %v", err, test.want)
 			}
 		})
+	}
+}
+
+// A disk can have room for bytes and none for another file.
+func TestTryingSaysWhatWritingSaysHoweverFewFilesTheDiskTakes(t *testing.T) {
+	for left := 0; ; left++ {
+		b := newBench(t)
+		small(b, 1<<20, fmt.Sprintf("nr_inodes=%d", left+1)) // one is the disk's own directory
+		home := filepath.Dir(b.path)
+		b.path = filepath.Join(home, ".notes", "notes.db")
+		b.s = b.open(store.Config{})
+		tried := b.open(store.Config{}).CheckWrite(context.Background())
+		written := b.s.Write(context.Background(), note("a"), nil)
+		if errors.Is(tried, store.ErrFull) != (written != nil) || tried != nil && written == nil {
+			t.Errorf("%d files can be made: trying says %v, and writing %v", left, tried, written)
+		}
+		if written != nil {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(home, "filler"), nil, 0o600); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("%d files can be made, which is more than the first write needs (%v)", left, err)
+		}
+		other := filepath.Join(home, ".notes", "notes.other")
+		if err := b.open(store.Config{}).CheckWrite(context.Background()); err != nil {
+			t.Errorf("no file can be made, and none has to be: trying says %v", err)
+		}
+		if err := b.open(store.Config{}).CheckWrite(context.Background(), other); !errors.Is(err, store.ErrFull) {
+			t.Errorf("no file can be made, and one has to be: trying says %v, want ErrFull", err)
+		}
+		return
 	}
 }
 

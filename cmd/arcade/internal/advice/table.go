@@ -103,7 +103,7 @@ func Table() []Family {
 		{"change_owner", "Run '{command}'.", []Reason{
 			{foreignOwner, "{file} belongs to {owner}", plain, nil},
 		}},
-		{"permit", "Make it readable and writable for you, or set ARCADE_WORK_DIR.", []Reason{
+		{"permit", "Make it readable and writable for you, or set ARCADE_WORK_DIR to another directory.", []Reason{
 			{"permission", "you may not use {file}", plain, outbox.ErrPermission},
 		}},
 		{"move_away", "Move it away, or set ARCADE_WORK_DIR to another directory.", []Reason{

@@ -114,7 +114,7 @@ func states() map[string]state {
 			if err := os.Chmod(s.Path("usage.db"), 0); err != nil {
 				s.Fatal(err)
 			}
-		}, as: nobody, reason: "permission", code: 1, says: "You may not use ~/.arcade/usage.db. Make it readable and writable for you, or set ARCADE_WORK_DIR."},
+		}, as: nobody, reason: "permission", code: 1, says: "You may not use ~/.arcade/usage.db. Make it readable and writable for you, or set ARCADE_WORK_DIR to another directory."},
 		"a link that leads nowhere in the place of the database": {given: func(s *machine) {
 			s.Must("succeed")
 			if err := errors.Join(os.Remove(s.Path("usage.db")), os.Symlink("nowhere/usage.db", s.Path("usage.db"))); err != nil {

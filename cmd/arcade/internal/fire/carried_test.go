@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
@@ -56,19 +54,19 @@ func TestACopiedHomeIsTwoMachinesAndTwoPeople(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
 	m.unsent().Must("succeed")
-	if m.Query(`SELECT coalesce(machine, '') FROM delivery`) == "" {
+	if m.Query(`SELECT count(*) FROM machines`) == "0" {
 		t.Skip("this system has no id of its machine: a copy of a home cannot be told from it")
 	}
 	anon := m.Query(`SELECT anon_id FROM identities WHERE retired_at IS NULL`)
 	twin := m.copied()
-	twin.change(`UPDATE delivery SET machine = 'salt:of another machine'`)
+	twin.does(changing(`UPDATE machines SET mark = 'salt:another'`))
 	m.becomes("ada")
 	twin.becomes("bob")
 	if got := twin.Query(`SELECT anon_id FROM identities WHERE retired_at IS NULL`); got == anon {
 		t.Errorf("the copy goes on as %s, whom the other machine has given to somebody", anon)
 	}
-	m.Must("usage", "flush")
-	twin.Must("usage", "flush")
+	m.Must(flushing...)
+	twin.Must(flushing...)
 	m.eachIDIsOnePersons()
 	events := m.Posthog.Events()
 	if n := len(slices.DeleteFunc(events, func(c outboxtest.Commit) bool { return c.IsAlias() })); n != 3 {
@@ -83,21 +81,10 @@ func TestAFlusherWhoseHomeIsRemovedMakesNothing(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t)
 			m.unsent().Must("succeed")
-			trace := filepath.Join(t.TempDir(), "trace")
-			flusher := m.with(testbed.TestTrace+"="+trace, testbed.TestStopAt+"="+point).Deliverer()
-			if err := flusher.Start(); err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { flusher.Process.Kill() })
-			m.Eventually("the flusher stops at "+point, func() bool {
-				lines, _ := os.ReadFile(trace)
-				return strings.Contains(string(lines), "stopped at "+point)
-			})
+			traced := m.with(testbed.TestTrace+"="+m.tracePath(), testbed.TestStopAt+"="+point)
+			flusher := m.startStopping(point, traced.Deliverer())
 			m.removeHome()
-			if err := flusher.Process.Signal(syscall.SIGCONT); err != nil {
-				t.Fatal(err)
-			}
-			flusher.Wait() // its exit code is no matter
+			flusher.resume()
 			m.isRemoved("while a flusher was at " + point)
 		})
 	}

@@ -3,9 +3,10 @@
 package fire
 
 import (
+	"encoding/pem"
 	"fmt"
+	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,6 +28,15 @@ func TestAFlusherFindsWhatItsCommandFound(t *testing.T) {
 		"150 kB of hosts without a proxy": func(*machine) []string {
 			hosts := strings.Repeat("build-agent.example.com,", 3000)
 			return []string{"NO_PROXY=" + hosts, "no_proxy=" + hosts}
+		},
+		"a private authority behind a proxy that wants a password": func(m *machine) []string {
+			front := httptest.NewTLSServer(m.Posthog) // its certificate is for example.com
+			m.Cleanup(front.Close)
+			rules := testbed.ProxyRules{Host: "example.com:443", Auth: "Basic YWRhOnNlc2FtZQ=="}
+			proxy := testbed.NewProxy(m, front.URL, rules)
+			m.PosthogAt = "https://example.com"
+			authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw})
+			return []string{"SSL_CERT_FILE=" + m.pemFile(authority), "HTTPS_PROXY=" + strings.Replace(proxy.URL, "://", "://ada:sesame@", 1)}
 		},
 		"a long ARCADE_WORK_DIR": func(*machine) []string {
 			return []string{"ARCADE_WORK_DIR=" + strings.Repeat("./", 2000) + "work"}
@@ -59,62 +69,13 @@ func authorityIn(variable string) func(m *machine) []string {
 	}
 }
 
-// After one `sudo arcade`, the user's next command must still work.
-func TestRootLeavesTheOwnersFilesInAUsersHome(t *testing.T) {
-	g := newGuest(t)
-	asRoot := func(args ...string) {
-		t.Helper()
-		cmd := g.Command(args...)
-		cmd.Path, cmd.Stdin = g.program, strings.NewReader("arc_ada\n")
-		if r := g.Finish(cmd); r.Code != 0 {
-			t.Fatalf("arcade %v as root: %+v", args, r)
-		}
+func (m *machine) pemFile(content []byte) (path string) {
+	m.Helper()
+	path = filepath.Join(m.Home, "authority.pem")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		m.Fatal(err)
 	}
-	g.Cloud.Meet("ada")
-	asRoot("succeed")
-	asRoot(g.loginArgs()...)
-	g.AwaitEvents(3, time.Minute)
-	g.Eventually("the flushers are gone", func() bool { return len(g.children()) == 0 })
-	asRoot("succeed")
-	g.isOwnersAll()
-	for _, args := range [][]string{{"succeed"}, {"usage", "flush"}, {"logout"}, {"usage", "status"}} {
-		if r := g.Finish(g.as(args...)); r.Code != 0 {
-			t.Errorf("arcade %v of the user after root's: %+v", args, r)
-		}
-	}
-	g.Eventually("the flushers are gone", func() bool { return len(g.children()) == 0 })
-
-	// Where that has gone wrong already, by an older version.
-	if err := chown(0, append(g.files(), g.Path(""))...); err != nil {
-		t.Fatal(err)
-	}
-	r := g.Finish(g.as("usage", "status"))
-	if said := r.Stdout + r.Stderr; !strings.Contains(said, "belongs to root") || !strings.Contains(said, "chown") {
-		t.Errorf("status says\n%s\nwant whose the files are and what mends it", said)
-	}
-}
-
-func (g *guest) isOwnersAll() {
-	g.Helper()
-	for _, path := range append(g.files(), g.Path("")) {
-		var info syscall.Stat_t
-		if err := syscall.Lstat(path, &info); err != nil || info.Uid != nobody {
-			g.Errorf("%s belongs to user %d (%v), want the owner of the home, %d", path, info.Uid, err, nobody)
-		}
-	}
-}
-
-// Without /proc the system cannot say which program this is.
-func TestAFlusherIsStartedWithoutProc(t *testing.T) {
-	i := newInstallation(t)
-	if err := exec.Command("unshare", "-m", "mount", "-t", "tmpfs", "none", "/proc").Run(); err != nil {
-		t.Skip("/proc cannot be hidden here: ", err)
-	}
-	r := i.Finish(i.shell(`exec unshare -m sh -c 'mount -t tmpfs none /proc && exec arcade succeed'`))
-	if r.Code != 0 {
-		t.Fatalf("%+v", r)
-	}
-	i.AwaitEvents(1, time.Minute)
+	return path
 }
 
 // How many descriptors a process inherits is not ours to choose, so all limits are tried, up to one that is high enough.

@@ -66,7 +66,7 @@ func TestACommandOfAContainerDoesNotWaitForAServerThatHangs(t *testing.T) {
 				t.Errorf("%s attempts have failed: the command waited until its flusher gave up", failures)
 			}
 			i.Posthog.SetFaults()
-			i.Must("usage", "flush")
+			i.Must(flushing...)
 			i.AwaitEvents(1, time.Minute)
 			i.NoViolations()
 		})

@@ -33,7 +33,7 @@ func TestTortureRandomDamage(t *testing.T) {
 			m.unnoticed(succeeding, failing)
 			m.unnoticed(succeeding)
 			refused := m.Run("usage", "status").Code != 0
-			m.with("ARCADE_USAGE_KEY=phc_test").Run("usage", "flush", "--timeout", "60s")
+			m.with("ARCADE_USAGE_KEY=phc_test").Run(flushing...)
 			arrived, files := m.shown(), m.files()
 			anew := len(arrived)
 			for _, message := range before {

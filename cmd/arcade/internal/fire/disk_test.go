@@ -37,6 +37,7 @@ func (m *machine) unsent() *machine { return m.with("ARCADE_USAGE_KEY=") }
 var (
 	succeeding = []string{"succeed"}
 	failing    = []string{"fail", "x"}
+	flushing   = []string{"usage", "flush", "--timeout", "5m"}
 )
 
 // soundAs is sound, and checks that this machine is who it was before.
@@ -59,7 +60,7 @@ func (m *machine) stays(anonID string) {
 // arrives delivers everything.
 func (m *machine) arrives(atLeast int) {
 	m.Helper()
-	m.with("ARCADE_USAGE_KEY=phc_test").Must("usage", "flush")
+	m.with("ARCADE_USAGE_KEY=phc_test").Must(flushing...)
 	if n := len(m.Posthog.Events()); n < atLeast {
 		m.Errorf("PostHog has %d events, want %d at least", n, atLeast)
 	}
@@ -168,7 +169,7 @@ func TestTortureADiskThatIsFullBeforeTheSettlementShowsNothingTwice(t *testing.T
 	m.emptyOut()
 	m.Must("succeed")
 	m.AwaitNoFlusher()
-	m.Must("usage", "flush")
+	m.Must(flushing...)
 	if events, waiting := len(m.Posthog.Events()), m.pending(); events != 2 || waiting != 0 {
 		t.Errorf("PostHog shows %d events and %d wait, want two: what could not be settled is sent again and folded", events, waiting)
 	}
@@ -194,7 +195,7 @@ func TestTortureASmallHomeLosesNothingThatWaits(t *testing.T) {
 		m.AwaitNoFlusher()
 	}
 	m.emptyOut()
-	online.Must("usage", "flush")
+	online.Must(flushing...)
 	arrived := m.shown()
 	for _, message := range waiting {
 		if !arrived[message.UUID] {

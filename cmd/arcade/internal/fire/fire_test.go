@@ -82,7 +82,6 @@ func (m *machine) tracePath() string { return m.Home + "/trace" }
 type traceLine struct {
 	pid  int
 	role string // command, flusher
-	at   time.Duration
 	what string
 }
 
@@ -98,11 +97,10 @@ func (m *machine) trace() (lines []traceLine) {
 			m.Fatalf("a line of the trace is %q", line)
 		}
 		pid, pidErr := strconv.Atoi(fields[0])
-		ms, msErr := strconv.Atoi(fields[2])
-		if pidErr != nil || msErr != nil {
+		if pidErr != nil {
 			m.Fatalf("a line of the trace is %q", line)
 		}
-		lines = append(lines, traceLine{pid, fields[1], time.Duration(ms) * time.Millisecond, fields[3]})
+		lines = append(lines, traceLine{pid, fields[1], fields[3]})
 	}
 	return lines
 }
@@ -126,17 +124,22 @@ func (m *machine) neverTwoFlushers() {
 // stopped is a process that has stopped at a point of its own.
 type stopped struct {
 	*machine
-	cmd    *exec.Cmd
-	said   bytes.Buffer // on stderr; read it after resume
-	since  time.Time
-	lasted time.Duration
+	cmd  *exec.Cmd
+	said bytes.Buffer // on stderr; read it after resume
 }
 
 // startStopped starts a command that stops itself at the point, and waits until it has.
 func (m *machine) startStopped(point string, cmd *exec.Cmd) *stopped {
 	m.Helper()
-	cmd.Env = append(cmd.Env, testbed.TestStopAt+"="+point, testbed.ForChild(testbed.TestStopAt)+"=", testbed.TestTrace+"="+m.tracePath(), "ARCADE_USAGE_DEBUG=1")
-	s := &stopped{machine: m, cmd: cmd, since: time.Now()}
+	cmd.Env = append(cmd.Env, testbed.TestStopAt+"="+point, testbed.ForChild(testbed.TestStopAt)+"=",
+		testbed.TestTrace+"="+m.tracePath(), "ARCADE_USAGE_DEBUG=1")
+	return m.startStopping(point, cmd)
+}
+
+// startStopping does the same with a process that has been told where to stop.
+func (m *machine) startStopping(point string, cmd *exec.Cmd) *stopped {
+	m.Helper()
+	s := &stopped{machine: m, cmd: cmd}
 	cmd.Stderr = &s.said
 	if err := cmd.Start(); err != nil {
 		m.Fatal(err)
@@ -156,7 +159,6 @@ func (s *stopped) resume() {
 	if err := s.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		s.Fatal(err)
 	}
-	s.lasted = time.Since(s.since)
 	s.cmd.Wait() // its exit code is no matter here
 }
 

@@ -73,7 +73,7 @@ func TestTortureKillAnywhere(t *testing.T) {
 	t.Parallel()
 	n, long := rounds(t, 60)
 	from := seed(t)
-	sum := &killFigures{kills: map[string]int{}}
+	sum := &figures{of: map[string]int{}}
 	stories := (n + roundsPerStory - 1) / roundsPerStory
 	atOnce(stories, 3, func(i int) {
 		t.Run(fmt.Sprintf("story %d of seed %d", i, from), func(t *testing.T) {
@@ -85,10 +85,10 @@ func TestTortureKillAnywhere(t *testing.T) {
 			sum.add(s)
 		})
 	})
-	t.Log(sum)
+	t.Log(sum.of)
 	for role, points := range deadlyPoints() {
 		for _, point := range points {
-			if long && n >= 500 && sum.kills[role+" killed at "+point] == 0 {
+			if long && n >= 500 && sum.of[role+" killed at "+point] == 0 {
 				t.Errorf("no %s was killed at %q: the test has lost its teeth", role, point)
 			}
 		}
@@ -429,7 +429,7 @@ func (s *story) end() {
 	s.Env = append(s.Env, fmt.Sprintf("%s=%s", testbed.TestClock, s.clock))
 	s.check(s.Must("succeed"))
 	s.AwaitNoFlusher()
-	s.Must("usage", "flush", "--timeout", "30s")
+	s.Must(flushing...)
 	s.sound()
 	s.neverTwoFlushers()
 	s.NoViolations()
@@ -464,34 +464,44 @@ func (s *story) lost() (uuids []string) {
 	return uuids
 }
 
-// killFigures is what the stories of a run come to.
-type killFigures struct {
-	mu                                                sync.Mutex
-	stories, rounds, faults, events, repeats, aliases int
-	lost, doubled                                     int
-	kills                                             map[string]int // by role and point
+// figures is what the stories of a run come to.
+type figures struct {
+	mu sync.Mutex
+	of map[string]int
 }
 
-func (f *killFigures) add(s *story) {
+func (f *figures) add(s *story) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.stories++
-	f.rounds += s.rounds
-	f.faults += s.faults
-	f.events += len(s.Posthog.Events())
-	f.repeats += len(s.Posthog.Commits()) - len(s.Posthog.Events())
-	f.aliases += len(s.Aliases())
-	f.lost += len(s.lost())
-	f.doubled += len(s.doubled())
-	f.kills["flusher shot from outside"] += s.shot
+	f.of["homes"]++
+	f.of["rounds"] += s.rounds
+	f.of["faults"] += s.faults
+	f.of["messages"] += len(s.Posthog.Events())
+	f.of["repeats folded"] += len(s.Posthog.Commits()) - len(s.Posthog.Events())
+	f.of["flusher shot from outside"] += s.shot
 	for _, line := range s.trace() {
 		if strings.HasPrefix(line.what, "killed at ") {
-			f.kills[line.role+" "+line.what]++
+			f.of[line.role+" "+line.what]++
 		}
 	}
 }
 
-func (f *killFigures) String() string {
-	return fmt.Sprintf("%d rounds in %d homes, %d faults, %d messages (%d aliases), %d repeats folded; lost %d, doubled %d; killed: %v",
-		f.rounds, f.stories, f.faults, f.events, f.aliases, f.repeats, f.lost, f.doubled, f.kills)
+// Two deaths in a row: the first leaves a usage.json whose digest was never stored, the second
+// one that is older than the database.
+func TestAKilledExportDoesNotBringAnOldIdentityBack(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t).unsent()
+	m.Must("succeed")
+	m.Cloud.Meet("ada")
+	m.with(testbed.TestKillAt+"=after-export").RunWith("arc_ada\n", m.loginArgs()...)
+	if got := m.ReadFile("usage.json"); !strings.Contains(got, "principal-ada") {
+		t.Fatalf("the login was to die after it had written usage.json, which is\n%s", got)
+	}
+	m.with(testbed.TestKillAt + "=before-export").Run("logout")
+	m.Must("succeed")
+	found := m.Inspect()
+	if last := found.Messages[len(found.Messages)-1]; !last.Anonymous || found.Identity.LinkedPrincipalID != nil {
+		t.Errorf("after a logout the machine is linked to %v, and its event belongs to %v", found.Identity.LinkedPrincipalID, last.DistinctID)
+	}
+	m.mirrorAgrees()
 }

@@ -32,17 +32,10 @@ func newGuest(t *testing.T) *guest {
 			t.Fatal(err)
 		}
 	}
-	g.own(g.Home)
-	return g
-}
-
-func (g *guest) own(paths ...string) {
-	g.Helper()
-	for _, path := range paths {
-		if err := os.Lchown(path, nobody, nobody); err != nil {
-			g.Fatal(err)
-		}
+	if err := chown(nobody, g.Home); err != nil {
+		t.Fatal(err)
 	}
+	return g
 }
 
 // files returns what lies in Arcade's directory.
@@ -90,46 +83,25 @@ func chown(uid int, paths ...string) (err error) {
 // Each of these keeps a user from their own outbox, which holds one event.
 func TestTortureAnOutboxThatCannotBeWrittenCostsNoCommand(t *testing.T) {
 	t.Parallel()
+	roots := func(name string) func(g *guest) error {
+		return func(g *guest) error { return chown(0, g.Path(name)) }
+	}
 	tests := map[string]struct {
-		do, undo func(g *guest) error
+		do       func(g *guest) error
 		recorded bool // it keeps nobody from recording
 	}{
-		"the directory is read-only": {
-			do:   func(g *guest) error { return errors.Join(chmod(0o400, g.files()...), chmod(0o500, g.Path(""))) },
-			undo: func(g *guest) error { return errors.Join(chmod(0o700, g.Path("")), chmod(0o600, g.files()...)) },
-		},
-		"the directory is root's": {
-			do:   func(g *guest) error { return chown(0, g.Path("")) },
-			undo: func(g *guest) error { return chown(nobody, g.Path("")) },
-		},
-		"everything is root's, after sudo": {
-			do: func(g *guest) error {
-				return errors.Join(chown(0, g.files()...), chown(0, g.Path("")), chmod(0o755, g.Path("")), chmod(0o644, g.files()...))
-			},
-			undo: func(g *guest) error {
-				return errors.Join(chmod(0o600, g.files()...), chown(nobody, g.files()...), chown(nobody, g.Path("")))
-			},
-		},
-		"the database is root's": {
-			do:   func(g *guest) error { return chown(0, g.Path("usage.db")) },
-			undo: func(g *guest) error { return chown(nobody, g.Path("usage.db")) },
-		},
-		"the lock is root's": {
-			do:   func(g *guest) error { return chown(0, g.Path("usage.db.lock")) },
-			undo: func(g *guest) error { return chown(nobody, g.Path("usage.db.lock")) },
-		},
-		"the mirror is root's": {
-			do:       func(g *guest) error { return chown(0, g.Path("usage.json")) },
-			undo:     func(g *guest) error { return chown(nobody, g.Path("usage.json")) },
-			recorded: true,
-		},
-		"no file can be made, and the mirror is missing": {
-			do: func(g *guest) error {
-				return errors.Join(os.Remove(g.Path("usage.json")), chmod(0o500, g.Path("")))
-			},
-			undo:     func(g *guest) error { return chmod(0o700, g.Path("")) },
-			recorded: true,
-		},
+		"the directory is read-only": {do: func(g *guest) error {
+			return errors.Join(chmod(0o400, g.files()...), chmod(0o500, g.Path("")))
+		}},
+		"everything is root's, after sudo": {do: func(g *guest) error {
+			return errors.Join(chown(0, g.files()...), chown(0, g.Path("")), chmod(0o755, g.Path("")), chmod(0o644, g.files()...))
+		}},
+		"the database is root's": {do: roots("usage.db")},
+		"the lock is root's":     {do: roots("usage.db.lock")},
+		"the mirror is root's":   {do: roots("usage.json"), recorded: true},
+		"no file can be made, and the mirror is missing": {recorded: true, do: func(g *guest) error {
+			return errors.Join(os.Remove(g.Path("usage.json")), chmod(0o500, g.Path("")))
+		}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -140,7 +112,7 @@ func TestTortureAnOutboxThatCannotBeWrittenCostsNoCommand(t *testing.T) {
 			}
 			g.heldFlusher(pause)
 			pause.Release()
-			g.Eventually("the flusher is gone", func() bool { return len(g.children()) == 0 })
+			g.quiet()
 			anonID := g.Inspect().Identity.AnonID
 			if err := test.do(g); err != nil {
 				t.Fatal(err)
@@ -151,13 +123,14 @@ func TestTortureAnOutboxThatCannotBeWrittenCostsNoCommand(t *testing.T) {
 				want += 2
 				g.AwaitEvents(want, time.Minute) // delivered, too
 			}
-			g.Eventually("the flushers are gone", func() bool { return len(g.children()) == 0 })
-			if err := test.undo(g); err != nil {
+			g.quiet()
+			all := append(g.files(), g.Path(""))
+			if err := errors.Join(chown(nobody, all...), chmod(0o600, g.files()...), chmod(0o700, g.Path(""))); err != nil {
 				t.Fatal(err)
 			}
 			g.unnoticed(succeeding)
 			g.AwaitEvents(want+1, time.Minute)
-			g.Eventually("the flushers are gone", func() bool { return len(g.children()) == 0 })
+			g.quiet()
 			g.soundAs(anonID)
 			g.NoViolations()
 		})

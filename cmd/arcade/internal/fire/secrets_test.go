@@ -128,7 +128,7 @@ func TestTortureSecretsStayWhereTheyWere(t *testing.T) {
 		// Now the fake PostHog is behind the proxy, and holds a flusher to be looked at.
 		c.through(c.Posthog.URL())
 		c.Must("usage", "retry")
-		c.Must("usage", "flush") // ends the back-off
+		c.Must(flushing...) // ends the back-off
 		pause := c.Posthog.PauseNext(outboxtest.AfterCommit)
 		defer pause.Release()
 		c.says("", "succeed", secretWord, "--value="+secretWord)
@@ -144,7 +144,7 @@ func TestTortureSecretsStayWhereTheyWere(t *testing.T) {
 		}
 		c.nowhere("while a flusher is at work")
 		pause.Release()
-		c.Must("usage", "flush")
+		c.Must(flushing...)
 		c.nowhere("after the delivery")
 		c.wire()
 	})

@@ -70,7 +70,7 @@ func TestTortureOffBetweenRecordingAndDelivery(t *testing.T) {
 			quiet := m.with(off)
 			quiet.Must("succeed")
 			quiet.Finish(quiet.Deliverer())
-			if r := quiet.Must("usage", "flush"); !strings.Contains(r.Stderr, "racking is off") {
+			if r := quiet.Must(flushing...); !strings.Contains(r.Stderr, "racking is off") {
 				t.Errorf("flush says %+v, want the reason", r)
 			}
 			if n := len(m.Posthog.Requests()); n != 0 {
@@ -79,7 +79,7 @@ func TestTortureOffBetweenRecordingAndDelivery(t *testing.T) {
 			if m.ReadFile("usage.db-wal") != before {
 				t.Error("the outbox was written to")
 			}
-			m.Must("usage", "flush") // on again: what was recorded while it was on is delivered
+			m.Must(flushing...) // on again: what was recorded while it was on is delivered
 			if n := len(m.Posthog.Events()); n != 1 {
 				t.Errorf("PostHog has %d events, want the one of the command that ran with tracking on", n)
 			}

@@ -70,7 +70,7 @@ func TestALongQueueIsReadNoMoreThanAShortOne(t *testing.T) {
 
 		m.PosthogAt = lenientPostHog(t)
 		m.Env = append(m.Env, "ARCADE_USAGE_KEY=phc_test")
-		delivering := m.strace("usage", "flush", "--timeout", "60s").count(read)
+		delivering := m.strace(flushing...).count(read)
 		t.Logf("%d messages: %d reads to record one more, %d to deliver all", backlog, recording[backlog], delivering)
 		// A page holds several messages, and each is read to be taken and to be settled.
 		if delivering > backlog {

@@ -224,12 +224,12 @@ func (q *Queue) look(ctx context.Context, filter Filter, show func(s Snapshot, m
 
 // Check tries what the next command would need to record and to deliver, and undoes it.
 func (q *Queue) Check(ctx context.Context) error {
-	_, box, err := q.t.open(checkWait)
+	home, box, err := q.t.open(checkWait)
 	if err != nil {
 		return err
 	}
 	defer box.Close()
-	return box.Check(ctx)
+	return box.Check(ctx, home.mirror())
 }
 
 // checkWait is how long Check waits for each lock: commands hold them for milliseconds.
