@@ -116,30 +116,6 @@ func TestTheNoticeSaysWhereEventsGo(t *testing.T) {
 	}
 }
 
-func TestLoginSucceedsWhenCloudIsSlowAndTheLinkIsMadeLater(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	m.Cloud.Meet("ada")
-	m.Cloud.Hang(true)
-	m.Must("succeed")
-	m.Login()
-	if got := m.Inspect().Identity.LinkedPrincipalID; got != nil {
-		t.Errorf("linked to %v, which nobody said", *got)
-	}
-	m.AwaitNoFlusher()
-	m.Cloud.Hang(false)
-	m.Must("succeed")
-	m.AwaitNoFlusher()
-	m.Must("usage", "flush")
-	if got := m.Inspect().Identity.LinkedPrincipalID; got == nil || *got != "principal-ada" {
-		t.Errorf("linked to %v, want principal-ada", got)
-	}
-	m.NoViolations()
-	if len(m.Aliases()) != 1 {
-		t.Errorf("%d aliases, want one", len(m.Aliases()))
-	}
-}
-
 func TestFlushReportsForPeopleAndPrograms(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)

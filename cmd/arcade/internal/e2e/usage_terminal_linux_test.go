@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 	"unicode"
 
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -294,21 +293,24 @@ func TestAPasteAtAQuestionIsNoYesAndLeavesNothingToTheShell(t *testing.T) {
 		} {
 			t.Run(command+": "+name, func(t *testing.T) {
 				t.Parallel()
-				s := everyState(t)
-				terminal := testbed.OnTerminal(t, 100, leaves(s.onModernTerminal("", "usage", command)))
-				terminal.Await("[y/N] ")
-				for i, chunk := range chunks {
-					if i > 0 {
-						time.Sleep(50 * time.Millisecond) // as over a slow line
+				for range 10 {
+					s := everyState(t)
+					terminal := testbed.OnTerminal(t, 100, leaves(s.onModernTerminal("", "usage", command)))
+					terminal.Await("[y/N] ")
+					inTime := terminal.TypedInPieces(chunks)
+					_, output := terminal.End()
+					if !inTime {
+						continue
 					}
-					terminal.Typed(chunk)
+					if !strings.Contains(output, "Nothing was") || !strings.HasSuffix(output, "left: <>\n") {
+						t.Errorf("the terminal shows %q, want that nothing was done, and nothing left to the shell", output)
+					}
+					if n := len(s.Inspect().Messages); n != 3 {
+						t.Errorf("%d messages are left, want all three", n)
+					}
+					return
 				}
-				if _, output := terminal.End(); !strings.Contains(output, "Nothing was") || !strings.HasSuffix(output, "left: <>\n") {
-					t.Errorf("the terminal shows %q, want that nothing was done, and nothing left to the shell", output)
-				}
-				if n := len(s.Inspect().Messages); n != 3 {
-					t.Errorf("%d messages are left, want all three", n)
-				}
+				t.Skip("this machine is too busy to paste in time")
 			})
 		}
 	}
