@@ -33,7 +33,7 @@ func TestADeadMessageIsDeliveredAfterRetry(t *testing.T) {
 	if r := m.Run("usage", "retry", "77"); r.Code != 1 || !strings.Contains(r.Stderr, "no dead message has this number") {
 		t.Errorf("retry of an unknown message exits %d and says %q %q", r.Code, r.Stdout, r.Stderr)
 	}
-	if r := m.Must("usage", "retry"); !strings.Contains(r.Stdout, "Waiting again: 1 message. The next command delivers") {
+	if r := m.Must("usage", "retry"); !strings.Contains(r.Stdout, "Waiting again: 1 message. 'arcade usage flush' delivers now") {
 		t.Errorf("retry says %q", r.Stdout)
 	}
 	m.Must("usage", "flush")
