@@ -41,7 +41,7 @@ func TestALongQueueTakesNoMoreMemoryThanAShortOne(t *testing.T) {
 	}
 	const messages, most = 20_000, 8 // MB; the messages have 10
 	s := crowd(t, messages)
-	s.Env = append(s.Env, "GODEBUG=gctrace=1", "GOGC=20")
+	s.Env = append(s.Env, "GODEBUG=gctrace=1", "GOGC=50")
 	limited := func(what, trace string) {
 		t.Helper()
 		if took := live(trace); took > most || took < 0 { // -1: no garbage collection is told of
