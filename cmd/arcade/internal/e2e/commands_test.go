@@ -51,9 +51,7 @@ func TestEveryEndingIsRecordedAndHelpIsNot(t *testing.T) {
 	var got []string
 	for _, message := range m.Inspect().Messages {
 		var p track.Properties
-		if err := json.Unmarshal(message.Properties, &p); err != nil {
-			t.Fatal(err)
-		}
+		m.Require(json.Unmarshal(message.Properties, &p))
 		got = append(got, message.Event[len("CLI execution "):]+" "+p.CommandName+": "+p.ErrorMessage)
 	}
 	want := []string{
@@ -124,17 +122,13 @@ func TestFlushReportsForPeopleAndPrograms(t *testing.T) {
 	m.AwaitNoFlusher()
 	var report cli.FlushResult
 	r := m.Run("usage", "flush", "--json")
-	if err := json.Unmarshal([]byte(r.Stdout), &report); err != nil {
-		t.Fatal(err)
-	}
+	m.Require(json.Unmarshal([]byte(r.Stdout), &report))
 	if r.Code != 1 || report.Pending != 1 || !strings.Contains(report.Error, "connection refused") || !strings.Contains(r.Stderr, "connection refused") {
 		t.Errorf("offline: exit code %d, %+v, stderr %q", r.Code, report, r.Stderr)
 	}
 	m.Online()
 	r = m.Must("usage", "flush", "--json")
-	if err := json.Unmarshal([]byte(r.Stdout), &report); err != nil {
-		t.Fatal(err)
-	}
+	m.Require(json.Unmarshal([]byte(r.Stdout), &report))
 	if report.Delivered != 1 || report.Pending != 0 || report.Error != "" || r.Stderr != "" {
 		t.Errorf("online: %+v, stderr %q", report, r.Stderr)
 	}

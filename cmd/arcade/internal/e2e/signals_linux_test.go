@@ -20,9 +20,7 @@ func TestASignalLeavesItsEventBesideALockThatIsHeld(t *testing.T) {
 	if err == nil {
 		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.Require(err)
 	defer lock.Close()
 	runs := 0
 	quick := func(name string) bool { // the lock is waited for for 5 s otherwise, each time, and the machine may be busy with some
@@ -30,8 +28,8 @@ func TestASignalLeavesItsEventBesideALockThatIsHeld(t *testing.T) {
 			cmd := m.Command(name)
 			if runs++; name == "wait" {
 				awaitFirstByte(m, cmd)
-			} else if err := cmd.Start(); err != nil {
-				t.Fatal(err)
+			} else {
+				m.Require(cmd.Start())
 			}
 			m.Eventually("it waits", func() bool { return name == "wait" || waitsForLock(cmd.Process.Pid) })
 			began := time.Now()
@@ -61,16 +59,12 @@ func TestASignalEndsACommandThatNobodyReads(t *testing.T) {
 	m := newMachine(t)
 	m.Env = append(m.Env, testbed.Flusher)
 	reader, writer, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.Require(err)
 	defer reader.Close()
 	defer writer.Close()
 	cmd := m.Command("fill")
 	cmd.Stdout, cmd.Stderr = writer, writer
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	m.Require(cmd.Start())
 	m.Eventually("the pipe is full", func() bool {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(writer.Fd()), Events: unix.POLLOUT}}, 0)
 		return n == 0 && err == nil

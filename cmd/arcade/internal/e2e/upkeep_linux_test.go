@@ -127,17 +127,11 @@ func TestCtrlCEndsEveryWaitAtOnce(t *testing.T) {
 			m := newMachine(t)
 			offlineEvent(m, nil)
 			lock, err := os.OpenFile(m.Path(test.lock), os.O_RDWR|os.O_CREATE, 0o600)
-			if err != nil {
-				t.Fatal(err)
-			}
+			m.Require(err)
 			defer lock.Close()
-			if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-				t.Fatal(err)
-			}
+			m.Require(syscall.Flock(int(lock.Fd()), syscall.LOCK_EX))
 			cmd := m.Command(test.args...)
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
+			m.Require(cmd.Start())
 			defer cmd.Process.Kill()
 			m.Eventually("it waits for the lock", func() bool { return waitsForLock(cmd.Process.Pid) })
 			cmd.Process.Signal(os.Interrupt)

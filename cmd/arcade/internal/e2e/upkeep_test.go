@@ -79,14 +79,10 @@ type follower struct {
 func (m *machine) follower(args ...string) follower {
 	m.Helper()
 	output, err := os.Create(filepath.Join(m.TempDir(), "output"))
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.Require(err)
 	f := follower{testbed.Interruptible(m, m.Command(append([]string{"usage", "inspect", "--follow"}, args...)...)), output}
 	f.Stdout = output
-	if err := f.Start(); err != nil {
-		m.Fatal(err)
-	}
+	m.Require(f.Start())
 	m.Cleanup(func() { f.Process.Kill(); output.Close() })
 	return f
 }
@@ -150,9 +146,7 @@ func TestFollowShowsRecordingAndDeliveryAsTheyHappen(t *testing.T) {
 		if got := f.shown(t); !slices.Equal(got, want) {
 			t.Errorf("following %s shows %q, want each change once: %q", args, got, want)
 		}
-		if err := testbed.Interrupt(f.Process); err != nil {
-			t.Fatal(err)
-		}
+		m.Require(testbed.Interrupt(f.Process))
 		f.Wait()
 		if code := f.ProcessState.ExitCode(); code != 130 {
 			t.Errorf("after Ctrl-C following %s ends with %d, want 130", args, code)
