@@ -42,18 +42,25 @@ func (a *App) newUsageEnable() *cobra.Command {
 		Example:    "  arcade usage enable",
 		SuggestFor: []string{"on"},
 		Args:       noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withQueue(func(q *track.Queue) error {
-				if err := q.Enable(cmd.Context()); err != nil {
-					return err
-				}
-				if s := a.Track.Switches(); !s.On {
-					return a.print("Usage is not recorded as long as " + s.By + " is set, which switches it off. Without it, usage is recorded from now on.")
-				}
-				return a.print("Usage is recorded.")
-			})
-		},
+		RunE:       a.onQueue(a.enable),
 	}
+}
+
+// onQueue makes what a command does of a function of the queue.
+func (a *App) onQueue(run func(ctx context.Context, q *track.Queue, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		return a.withQueue(func(q *track.Queue) error { return run(cmd.Context(), q, args) })
+	}
+}
+
+func (a *App) enable(ctx context.Context, q *track.Queue, _ []string) error {
+	if err := q.Enable(ctx); err != nil {
+		return err
+	}
+	if s := a.Track.Switches(); !s.On {
+		return a.print("Usage is not recorded as long as " + s.By + " is set, which switches it off. Without it, usage is recorded from now on.")
+	}
+	return a.print("Usage is recorded.")
 }
 
 func (a *App) newUsageDisable() *cobra.Command {
@@ -65,15 +72,11 @@ waits is never delivered, not even after 'arcade usage enable'.`,
 		Example:    "  arcade usage disable",
 		SuggestFor: []string{"off", "stop"},
 		Args:       noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withQueue(func(q *track.Queue) error {
-				return a.disable(cmd.Context(), q)
-			})
-		},
+		RunE:       a.onQueue(a.disable),
 	}
 }
 
-func (a *App) disable(ctx context.Context, q *track.Queue) error {
+func (a *App) disable(ctx context.Context, q *track.Queue, _ []string) error {
 	erased, late, err := q.Disable(ctx)
 	if err != nil && !q.Disabled() {
 		return err
@@ -88,7 +91,10 @@ func (a *App) disable(ctx context.Context, q *track.Queue) error {
 		return errors.Join(a.print(off), adviceFailure(line, "what waits could not be erased: "))
 	}
 	a.noteLate(late)
-	return errors.Join(a.print(off+" "+term.Count(erased, "waiting message was", "waiting messages were")+" erased."), ctx.Err())
+	if erased > 0 {
+		off += " " + term.Count(erased, "waiting message was", "waiting messages were") + " erased."
+	}
+	return errors.Join(a.print(off), ctx.Err())
 }
 
 // noteLate follows an erasure that a delivery may have escaped.
@@ -104,13 +110,9 @@ func (a *App) newUsageRetry() *cobra.Command {
 		Short: "Let dead messages be delivered once more",
 		Long: `Make messages that PostHog refused pending again: all of them, or those with the
 given numbers or uuids. They are sent as they were, with the next delivery.`,
-		Example: "  arcade usage retry\n  arcade usage retry 7 12",
-		Args:    cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withQueue(func(q *track.Queue) error {
-				return a.retry(cmd.Context(), q, args)
-			})
-		},
+		Example:           "  arcade usage retry\n  arcade usage retry 7 12",
+		Args:              cobra.ArbitraryArgs,
+		RunE:              a.onQueue(a.retry),
 		ValidArgsFunction: a.completeMessages(track.Dead, offered),
 	}
 }
@@ -133,7 +135,7 @@ func (a *App) retry(ctx context.Context, q *track.Queue, ids []string) error {
 	if missed := len(ids) - retried; missed > 0 {
 		a.note(term.Count(missed, "of them is", "of them are") + " not dead, or not there.")
 	}
-	return a.print("Waiting again: " + term.Count(retried, "message", "messages") + ". The next command delivers, or 'arcade usage flush' now.")
+	return a.print("Waiting again: " + term.Count(retried, "message", "messages") + ". 'arcade usage flush' delivers now; so does a later command.")
 }
 
 func (a *App) newUsageExport() *cobra.Command {
@@ -144,18 +146,14 @@ func (a *App) newUsageExport() *cobra.Command {
 wire: one JSON document a line, the oldest first. Nothing is sent.`,
 		Example: "  arcade usage export > usage.ndjson",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withQueue(func(q *track.Queue) error {
-				return a.export(cmd.Context(), q)
-			})
-		},
+		RunE:    a.onQueue(a.export),
 	}
 }
 
 // exportChunk is how much is written at once, in bytes: a write for each line is half of the time.
 const exportChunk = 64 << 10
 
-func (a *App) export(ctx context.Context, q *track.Queue) error {
+func (a *App) export(ctx context.Context, q *track.Queue, _ []string) error {
 	return q.Show(ctx, track.Filter{}, func(_ track.Snapshot, messages iter.Seq2[track.Message, error]) error {
 		var chunk strings.Builder
 		for m, err := range messages {

@@ -108,9 +108,7 @@ func (a *App) inspect(ctx context.Context, q *track.Queue, filter track.Filter, 
 		if err := a.printHeader(s, q); err != nil {
 			return err
 		}
-		shown, err := inPortions(messages, func(portion []track.Message) error {
-			return a.Out.Table("", inspectColumns(), a.rowsForPeople(portion))
-		})
+		shown, err := printRows(messages, a.rowForPeople, func(rows [][]string) error { return a.Out.Table("", inspectColumns(), rows) })
 		switch all := total(s, filter); {
 		case err != nil:
 			return err
@@ -137,15 +135,17 @@ func total(s track.Snapshot, filter track.Filter) int {
 	}
 }
 
-// inPortions hands messages on so that a long queue takes no more memory than a short one.
-func inPortions(messages iter.Seq2[track.Message, error], print func([]track.Message) error) (shown int, err error) {
-	var portion []track.Message
+// printRows prints messages in portions, so that a long queue takes no more memory than a short one.
+func printRows(
+	messages iter.Seq2[track.Message, error], row func(track.Message) []string, print func(rows [][]string) error,
+) (shown int, err error) {
+	var portion [][]string
 	for m, err := range messages {
 		if err != nil {
 			return shown, err
 		}
 		shown++
-		if portion = append(portion, m); len(portion) == 500 {
+		if portion = append(portion, row(m)); len(portion) == 500 {
 			if err := print(portion); err != nil {
 				return shown, err
 			}
@@ -162,9 +162,7 @@ func (a *App) streamTSV(total int, messages iter.Seq2[track.Message, error]) err
 	if err := a.Out.TSV(inspectColumns(), nil); err != nil {
 		return err
 	}
-	shown, err := inPortions(messages, func(portion []track.Message) error {
-		return a.Out.TSV(nil, rowsForPrograms(portion))
-	})
+	shown, err := printRows(messages, rowForPrograms, func(rows [][]string) error { return a.Out.TSV(nil, rows) })
 	if err == nil && shown < total {
 		a.note(fmt.Sprintf("Note: %d of %d messages; '--limit 0' gives all.", shown, total))
 	}
@@ -280,29 +278,17 @@ func inspectColumns() []term.Column {
 	}
 }
 
-func (a *App) rowsForPeople(messages []track.Message) [][]string {
-	rows := make([][]string, len(messages))
-	now := a.Track.Now()
-	for i, m := range messages {
-		command, result, note := summary(m)
-		rows[i] = []string{
-			strconv.FormatInt(m.Seq, 10), term.Ago(m.RecordedAt, now), a.stateLabel(m.State), a.Out.Clip(command, 24),
-			result, a.sender(m), note, m.UUID,
-		}
+func (a *App) rowForPeople(m track.Message) []string {
+	command, result, note := summary(m)
+	return []string{
+		strconv.FormatInt(m.Seq, 10), term.Ago(m.RecordedAt, a.Track.Now()), a.stateLabel(m.State), a.Out.Clip(command, 24),
+		result, a.sender(m), note, m.UUID,
 	}
-	return rows
 }
 
-func rowsForPrograms(messages []track.Message) [][]string {
-	rows := make([][]string, len(messages))
-	for i, m := range messages {
-		command, result, note := summary(m)
-		rows[i] = []string{
-			strconv.FormatInt(m.Seq, 10), term.RFC3339(m.RecordedAt), string(m.State), command, result,
-			m.DistinctID, note, m.UUID,
-		}
-	}
-	return rows
+func rowForPrograms(m track.Message) []string {
+	command, result, note := summary(m)
+	return []string{strconv.FormatInt(m.Seq, 10), term.RFC3339(m.RecordedAt), string(m.State), command, result, m.DistinctID, note, m.UUID}
 }
 
 // summary says in words what a message is about: note is why the command failed, and why the message was not
@@ -445,7 +431,7 @@ func oldestOpen(seen map[int64]string) int64 {
 
 func (a *App) printChange(m track.Message) error {
 	if !a.Out.Interactive {
-		return a.Out.TSV(nil, rowsForPrograms([]track.Message{m}))
+		return a.Out.TSV(nil, [][]string{rowForPrograms(m)})
 	}
 	command, result, note := summary(m)
 	clock := m.RecordedAt

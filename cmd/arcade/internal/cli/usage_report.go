@@ -94,7 +94,7 @@ func (a *App) deliverPage(page []byte, q *track.Queue, output string, noBrowser 
 		return err
 	case "":
 		path := q.Page()
-		err := replaceFile(path, page, 0o600)
+		err := replacePage(path, page)
 		if errors.Is(err, fs.ErrNotExist) {
 			return failed("report not written", "nothing has been recorded yet, so there is no directory for the report",
 				"Run a command that is recorded, or name a file with --output.")
@@ -110,7 +110,7 @@ func (a *App) deliverPage(page []byte, q *track.Queue, output string, noBrowser 
 		}
 		return nil
 	default:
-		if err := writeOutput(output, page); err != nil {
+		if err := os.WriteFile(output, page, 0o600); err != nil {
 			return pageFailure(output, err)
 		}
 		return a.print("The report is in " + output)
@@ -125,44 +125,19 @@ func pageFailure(where string, err error) *failure {
 		"Name another file with --output, or - for standard output.")
 }
 
-// writeOutput writes where the user says: through a link, into a pipe, and with the mode of a file that is
-// already there.
-func writeOutput(path string, content []byte) error {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-	}
-	mode := os.FileMode(0o600)
-	if info, err := os.Stat(path); err == nil {
-		if !info.Mode().IsRegular() {
-			return writeInto(path, content)
-		}
-		mode = info.Mode().Perm()
-	}
-	return replaceFile(path, content, mode)
-}
-
-func writeInto(path string, content []byte) error {
-	file, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(content)
-	return errors.Join(err, file.Close())
-}
-
-// replaceFile writes a file, or replaces what is at the name, also a link: readers see the old
-// content or the new.
-func replaceFile(path string, content []byte, mode os.FileMode) error {
+// replacePage writes the page, or replaces what is at its name, also a link: readers see the old one or the new.
+// CreateTemp makes it readable by its owner alone.
+func replacePage(path string, page []byte) error {
 	file, err := os.CreateTemp(filepath.Dir(path), ".arcade-usage-*.tmp")
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(content)
-	err = errors.Join(err, identity.GiveToOwnerOf(filepath.Dir(path), file.Name()))
-	if err := errors.Join(err, file.Chmod(mode), file.Close()); err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
+	_, err = file.Write(page)
+	err = errors.Join(err, identity.GiveToOwnerOf(filepath.Dir(path), file.Name()), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), path)
 	}
-	if err := os.Rename(file.Name(), path); err != nil {
+	if err != nil {
 		return errors.Join(err, os.Remove(file.Name()))
 	}
 	return nil

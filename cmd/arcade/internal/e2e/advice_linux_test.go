@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"os"
@@ -40,9 +41,7 @@ func states() map[string]state {
 		}, reason: "proxy", says: "the proxy lets nothing through to PostHog (the proxy cannot be reached). Check HTTPS_PROXY and NO_PROXY."},
 		"an authority that nobody knows": {given: func(s *machine) {
 			s.Posthog.Close()
-			if err := s.Posthog.ListenTLS("127.0.0.1:0"); err != nil {
-				s.Fatal(err)
-			}
+			s.Require(s.Posthog.ListenTLS("127.0.0.1:0"))
 			s.PosthogAt = s.Posthog.URL()
 			s.Run("succeed")
 			s.Run("usage", "flush")
@@ -86,24 +85,18 @@ func states() map[string]state {
 			s.Must("succeed")
 			openTo(s, nobody)
 			chownAll(s, 0)
-			if err := os.Lchown(s.Home, nobody, nobody); err != nil { // in a home of root's it would be another advice
-				s.Fatal(err)
-			}
+			s.Require(os.Lchown(s.Home, nobody, nobody)) // in a home of root's it would be another advice
 		}, as: nobody, reason: "foreign_owner", code: 1, says: "belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."},
 		"a lock of root's": {given: func(s *machine) {
 			s.Must("succeed")
 			openTo(s, nobody)
-			if err := os.Lchown(s.Path("usage.db.lock"), 0, 0); err != nil {
-				s.Fatal(err)
-			}
+			s.Require(os.Lchown(s.Path("usage.db.lock"), 0, 0))
 		}, as: nobody, reason: "foreign_owner", code: 1, says: "usage.db.lock belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."},
 		"a flusher's lock of root's": {given: func(s *machine) {
 			s.Must("succeed")
 			s.Must("usage", "flush")
 			openTo(s, nobody)
-			if err := os.Lchown(s.Path("usage.db.flusher.lock"), 0, 0); err != nil {
-				s.Fatal(err)
-			}
+			s.Require(os.Lchown(s.Path("usage.db.flusher.lock"), 0, 0))
 		}, as: nobody, reason: "foreign_owner", code: 1, says: "usage.db.flusher.lock belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."},
 		"a directory in a lock's place":            instead("usage.db.lock"),
 		"a directory in the flusher's lock's":      instead("usage.db.flusher.lock"),
@@ -111,15 +104,11 @@ func states() map[string]state {
 		"a directory without permission": {given: func(s *machine) {
 			s.Must("succeed")
 			openTo(s, nobody)
-			if err := os.Chmod(s.Path("usage.db"), 0); err != nil {
-				s.Fatal(err)
-			}
+			s.Require(os.Chmod(s.Path("usage.db"), 0))
 		}, as: nobody, reason: "permission", code: 1, says: "You may not use ~/.arcade/usage.db. Make it readable and writable for you, or set ARCADE_WORK_DIR to another directory."},
 		"a link that leads nowhere in the place of the database": {given: func(s *machine) {
 			s.Must("succeed")
-			if err := errors.Join(os.Remove(s.Path("usage.db")), os.Symlink("nowhere/usage.db", s.Path("usage.db"))); err != nil {
-				s.Fatal(err)
-			}
+			s.Require(errors.Join(os.Remove(s.Path("usage.db")), os.Symlink("nowhere/usage.db", s.Path("usage.db"))))
 		}, reason: "dangling_link", code: 1, says: "Problem: ~/.arcade/usage.db is a link that leads nowhere. Move it away, or set ARCADE_WORK_DIR to another directory."},
 		"three copies of damage": {given: func(s *machine) {
 			for range 4 {
@@ -143,9 +132,7 @@ func instead(name string) state {
 	return state{given: func(s *machine) {
 		s.Must("succeed")
 		err := errors.Join(os.RemoveAll(s.Path(name)), os.Mkdir(s.Path(name), 0o700))
-		if err != nil {
-			s.Fatal(err)
-		}
+		s.Require(err)
 	}, reason: "not_file", code: 1, says: "Problem: ~/.arcade/" + name + " is not a file. Move it away, or set ARCADE_WORK_DIR to another directory."}
 }
 
@@ -180,9 +167,7 @@ func TestStatusTellsEveryReason(t *testing.T) {
 				t.Errorf("status ends with %d and says\n%s%s\nwant %d and %q", r.Code, r.Stdout, r.Stderr, test.code, want)
 			}
 			var st cli.Status
-			if err := json.Unmarshal([]byte(look("usage", "status", "--json").Stdout), &st); err != nil {
-				t.Fatal(err)
-			}
+			s.Require(json.Unmarshal([]byte(look("usage", "status", "--json").Stdout), &st))
 			if st.Reason == nil || *st.Reason != test.reason || st.Advice == nil || *st.Advice == "" {
 				t.Errorf("as JSON the reason is %v, want %s and an advice", st.Reason, test.reason)
 			}
@@ -196,6 +181,7 @@ func TestEveryAdviceIsMetSomewhere(t *testing.T) {
 		"certificate":         "the tests of outbox/httpsend have such a server",
 		"descriptors":         "TestStatusSaysThatTooFewDescriptorsAreLeft in the fire room meets it",
 		"no_process":          "TestStatusTellsOfAFlusherThatCouldNotBeStarted meets it",
+		"timeout":             "the tests of outbox have silent servers",
 		"time_up":             "TestFlushShowsThatItWaitsForTheFirstAnswer meets it",
 		"sink":                "the tests of outbox have such sinks",
 		"unreadable_database": "the fire room's disks fail for no reason",
@@ -223,9 +209,7 @@ func (s *machine) damage() {
 	for _, side := range []string{"-wal", "-shm"} {
 		os.Remove(s.Path("usage.db" + side))
 	}
-	if err := os.WriteFile(s.Path("usage.db"), []byte(strings.Repeat("no database ", 1000)), 0o600); err != nil {
-		s.Fatal(err)
-	}
+	s.Require(os.WriteFile(s.Path("usage.db"), []byte(strings.Repeat("no database ", 1000)), 0o600))
 }
 
 // The circle that a refused key once led round: each command says the same.
@@ -242,9 +226,7 @@ func TestARefusedKeyIsCalledSoByEveryCommand(t *testing.T) {
 		}
 	}
 	var result cli.FlushResult
-	if err := json.Unmarshal([]byte(s.Must("usage", "flush", "--json").Stdout), &result); err != nil {
-		t.Fatal(err)
-	}
+	s.Require(json.Unmarshal([]byte(s.Must("usage", "flush", "--json").Stdout), &result))
 	if result.Held != 1 || result.Pending != 1 || result.Reason != "login_refused" || result.Advice != "log_in" || result.Error != "" {
 		t.Errorf("flush --json says %+v, want one held message and why, and no error", result)
 	}
@@ -261,16 +243,12 @@ func TestStatusTellsOfACommandThatCouldNotRecord(t *testing.T) {
 	s.Env = append(s.Env, testbed.Flusher)
 	s.Must("succeed")
 	lock := s.Path("usage.db.lock")
-	if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)); err != nil {
-		t.Fatal(err)
-	}
+	s.Require(errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)))
 	s.Must("succeed")
 	if r := s.Run("usage", "status"); r.Code != 1 || !strings.Contains(r.Stdout, "Problem:") {
 		t.Errorf("meanwhile status ends with %d and says\n%s\nwant 1 and the problem", r.Code, r.Stdout)
 	}
-	if err := os.Remove(lock); err != nil {
-		t.Fatal(err)
-	}
+	s.Require(os.Remove(lock))
 	r := s.Run("usage", "status")
 	if r.Code != 0 || !strings.Contains(r.Stdout, "1 event was not recorded: not a file") {
 		t.Errorf("status ends with %d and says\n%s\nwant that one was not recorded, and why", r.Code, r.Stdout)
@@ -287,18 +265,9 @@ func TestStatusTellsOfAFlusherThatCouldNotBeStarted(t *testing.T) {
 	s := newMachine(t)
 	s.Env = append(s.Env, testbed.TestAsIs+"=1")
 	cmd := s.Command("wait")
-	content, err := os.ReadFile(cmd.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Path = filepath.Join(t.TempDir(), "arcade")
-	if err := testbed.WriteProgram(cmd.Path, content); err != nil {
-		t.Fatal(err)
-	}
+	linkProgram(s, cmd)
 	awaitFirstByte(s, cmd)
-	if err := os.Remove(cmd.Path); err != nil {
-		t.Fatal(err)
-	}
+	s.Require(os.Remove(cmd.Path))
 	cmd.Process.Signal(syscall.SIGTERM)
 	cmd.Wait()
 	r := s.Run("usage", "status")
@@ -354,9 +323,7 @@ func smallDisk(s *machine, flags uintptr) {
 func fillDisk(s *machine) {
 	s.Helper()
 	f, err := os.OpenFile(filepath.Join(s.Home, "filler"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
-	if err != nil {
-		s.Fatal(err)
-	}
+	s.Require(err)
 	defer f.Close()
 	for portion := make([]byte, 4096); err == nil; {
 		_, err = f.Write(portion)
@@ -370,10 +337,14 @@ func openTo(s *machine, uid int) {
 		s.Skip("only root can give files away")
 	}
 	chownAll(s, uid)
-	for dir := s.Home; len(dir) > len(os.TempDir()); dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			s.Fatal(err)
-		}
+	letIn(s, s.Home)
+}
+
+// letIn lets everybody into a directory of a test.
+func letIn(s *machine, directory string) {
+	s.Helper()
+	for ; len(directory) > len(os.TempDir()); directory = filepath.Dir(directory) {
+		s.Require(os.Chmod(directory, 0o755))
 	}
 }
 
@@ -385,122 +356,55 @@ func chownAll(s *machine, uid int) {
 		}
 		return os.Lchown(path, uid, uid)
 	})
-	if err != nil {
-		s.Fatal(err)
-	}
+	s.Require(err)
 }
 
-// becomes runs a command as somebody else, from a copy of the program that they can reach.
+// becomes runs a command as somebody else.
 func becomes(s *machine, cmd *exec.Cmd, uid int) {
 	s.Helper()
-	copied := filepath.Join(s.TempDir(), "arcade")
-	for dir := filepath.Dir(copied); len(dir) > len(os.TempDir()); dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			s.Fatal(err)
-		}
-	}
-	content, err := os.ReadFile(cmd.Path)
-	if err == nil {
-		err = testbed.WriteProgram(copied, content)
-	}
-	if err != nil {
-		s.Fatal(err)
-	}
-	cmd.Path = copied
+	linkProgram(s, cmd)
+	letIn(s, filepath.Dir(cmd.Path))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
 }
 
-// holdDatabase writes to the database and does not finish, in another process: a lock of SQLite's.
+// linkProgram gives a command a name of its program in a directory of its own.
+func linkProgram(s *machine, cmd *exec.Cmd) {
+	s.Helper()
+	name := filepath.Join(s.TempDir(), "arcade")
+	program, err := filepath.EvalSymlinks(cmd.Path)
+	s.Require(err)
+	s.Require(os.Chmod(program, 0o755))
+	s.Require(os.Link(program, name))
+	cmd.Path = name
+}
+
+// holdDatabase writes to the database and does not finish: a lock of SQLite's.
 func holdDatabase(s *machine) {
 	s.Helper()
-	path, err := exec.LookPath("sqlite3")
-	if err != nil {
-		s.Skip("there is no sqlite3 to hold the database with")
-	}
-	cmd := exec.Command(path, s.Path("usage.db"))
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		s.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		s.Fatal(err)
-	}
-	s.Cleanup(func() { stdin.Close(); cmd.Wait() })
-	stdin.Write([]byte("BEGIN IMMEDIATE;\n.print held\n"))
-	if _, err := stdout.Read(make([]byte, 4)); err != nil {
-		s.Fatal(err)
-	}
+	db, err := sql.Open("sqlite", "file:"+s.Path("usage.db"))
+	s.Require(err)
+	s.Cleanup(func() { db.Close() })
+	db.SetMaxOpenConns(1)
+	_, err = db.Exec("BEGIN IMMEDIATE")
+	s.Require(err)
 }
 
-// A file that only says whose the events are keeps nothing from being recorded, but is told of.
-func TestStatusTellsOfFilesBesideTheQueue(t *testing.T) {
-	t.Parallel()
-	s := newMachine(t)
-	s.Env = append(s.Env, testbed.Flusher)
-	s.Must("succeed")
-	s.WriteCredentials("arc_ada")
-	openTo(s, nobody)
-	for _, name := range []string{"usage.json", "credentials.yaml"} {
-		if err := os.Lchown(s.Path(name), 0, 0); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cmd := s.Command("usage", "status")
-	becomes(s, cmd, nobody)
-	r := s.Finish(cmd)
-	text := strings.Join(strings.Fields(r.Stdout), " ")
-	for _, name := range []string{"usage.json", "credentials.yaml"} {
-		if want := s.fill("Problem: ~/.arcade/" + name + " belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."); r.Code != 0 || !strings.Contains(text, want) {
-			t.Errorf("status ends with %d and says\n%s\nwant 0 and %q", r.Code, r.Stdout, want)
-		}
-	}
-	who := s.Command("whoami")
-	becomes(s, who, nobody)
-	if r := s.Finish(who); !strings.Contains(r.Stderr, "credentials.yaml belongs to root.") || !strings.Contains(r.Stderr, "Run 'sudo chown") {
-		t.Errorf("whoami says %q, want whose the file is and what to do", r.Stderr)
-	}
-}
-
-// Whoever runs a command with sudo and keeps their HOME must not be locked out of it.
-func TestRootLeavesNothingOfItsOwnInSomebodysHome(t *testing.T) {
-	t.Parallel()
-	s := newMachine(t)
-	openTo(s, nobody)
-	s.Cloud.Meet("ada")
-	s.Login()
-	s.Must("succeed")
-	s.AwaitNoFlusher()
-	s.Must("usage", "flush")
-	s.Must("usage", "disable")
-	s.Must("usage", "report", "--no-browser") // disable has removed the page
-	entries, err := os.ReadDir(s.Path(""))
-	if err != nil || len(entries) < 5 {
-		t.Fatalf("there are %d files, %v; want more than that", len(entries), err)
-	}
-	for _, entry := range entries {
-		info, err := entry.Info()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if owner := info.Sys().(*syscall.Stat_t).Uid; owner != nobody {
-			t.Errorf("%s belongs to user %d, want the home's owner", entry.Name(), owner)
-		}
-	}
-}
-
-// Which of root's files is in the way is said by whatever meets it, and not that another one is.
+// Which of root's files is in the way is said by whatever meets it, and not that another one is. A file that only says whose
+// the events are keeps nothing from being recorded.
 func TestEveryCommandNamesTheFileOfRootsThatIsInItsWay(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ file, command string }{
-		{"credentials.lock", "login --with-key --host localhost --port {cloud}"},
-		{"credentials.yaml", "org list"},
-		{"usage.db.flusher.lock", "usage flush"},
-		{"usage.db.flusher.lock", "usage status"},
-		{"", "logout"},
+	for _, test := range []struct {
+		file, command string
+		code          int
+	}{
+		{"credentials.lock", "login --with-key --host localhost --port {cloud}", 1},
+		{"credentials.yaml", "org list", 1},
+		{"credentials.yaml", "whoami", 1},
+		{"credentials.yaml", "usage status", 0},
+		{"usage.json", "usage status", 0},
+		{"usage.db.flusher.lock", "usage flush", 1},
+		{"usage.db.flusher.lock", "usage status", 1},
+		{"", "logout", 1},
 	} {
 		t.Run(test.command+" and "+test.file, func(t *testing.T) {
 			t.Parallel()
@@ -509,14 +413,10 @@ func TestEveryCommandNamesTheFileOfRootsThatIsInItsWay(t *testing.T) {
 			s.WriteCredentials("arc_ada")
 			s.Must("succeed")
 			for _, lock := range []string{"credentials.lock", "usage.db.flusher.lock"} {
-				if err := os.WriteFile(s.Path(lock), nil, 0o600); err != nil {
-					t.Fatal(err)
-				}
+				s.Require(os.WriteFile(s.Path(lock), nil, 0o600))
 			}
 			openTo(s, nobody)
-			if err := os.Lchown(s.Path(test.file), 0, 0); err != nil {
-				t.Fatal(err)
-			}
+			s.Require(os.Lchown(s.Path(test.file), 0, 0))
 			s.Cloud.Meet("ada")
 			cmd := s.Command(strings.Fields(s.fill(test.command))...)
 			cmd.Stdin, cmd.Env = strings.NewReader("arc_ada"), append(cmd.Env, "OUTBOX_FLUSHER=")
@@ -524,8 +424,8 @@ func TestEveryCommandNamesTheFileOfRootsThatIsInItsWay(t *testing.T) {
 			r := s.Finish(cmd)
 			said := strings.Join(strings.Fields(r.Stdout+r.Stderr), " ")
 			want := filepath.Join("~/.arcade", test.file) + " belongs to root. " + s.fill("Run 'sudo chown -R nobody {home}/.arcade'.")
-			if r.Code != 1 || !strings.Contains(said, want) {
-				t.Errorf("it ends with %d and says %q, want 1 and %q", r.Code, said, want)
+			if r.Code != test.code || !strings.Contains(said, want) {
+				t.Errorf("it ends with %d and says %q, want %d and %q", r.Code, said, test.code, want)
 			}
 		})
 	}

@@ -127,10 +127,6 @@ func (s *machine) loggedInAt(address string) {
   coordinator_url: %s
   user: {email: ada@arcade.test}
 `
-	if err := os.MkdirAll(s.Path(""), 0o700); err != nil {
-		s.Fatal(err)
-	}
-	if err := os.WriteFile(s.Path("credentials.yaml"), fmt.Appendf(nil, login, address), 0o600); err != nil {
-		s.Fatal(err)
-	}
+	s.Require(os.MkdirAll(s.Path(""), 0o700))
+	s.Require(os.WriteFile(s.Path("credentials.yaml"), fmt.Appendf(nil, login, address), 0o600))
 }

@@ -51,9 +51,7 @@ func TestEveryEndingIsRecordedAndHelpIsNot(t *testing.T) {
 	var got []string
 	for _, message := range m.Inspect().Messages {
 		var p track.Properties
-		if err := json.Unmarshal(message.Properties, &p); err != nil {
-			t.Fatal(err)
-		}
+		m.Require(json.Unmarshal(message.Properties, &p))
 		got = append(got, message.Event[len("CLI execution "):]+" "+p.CommandName+": "+p.ErrorMessage)
 	}
 	want := []string{
@@ -116,30 +114,6 @@ func TestTheNoticeSaysWhereEventsGo(t *testing.T) {
 	}
 }
 
-func TestLoginSucceedsWhenCloudIsSlowAndTheLinkIsMadeLater(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	m.Cloud.Meet("ada")
-	m.Cloud.Hang(true)
-	m.Must("succeed")
-	m.Login()
-	if got := m.Inspect().Identity.LinkedPrincipalID; got != nil {
-		t.Errorf("linked to %v, which nobody said", *got)
-	}
-	m.AwaitNoFlusher()
-	m.Cloud.Hang(false)
-	m.Must("succeed")
-	m.AwaitNoFlusher()
-	m.Must("usage", "flush")
-	if got := m.Inspect().Identity.LinkedPrincipalID; got == nil || *got != "principal-ada" {
-		t.Errorf("linked to %v, want principal-ada", got)
-	}
-	m.NoViolations()
-	if len(m.Aliases()) != 1 {
-		t.Errorf("%d aliases, want one", len(m.Aliases()))
-	}
-}
-
 func TestFlushReportsForPeopleAndPrograms(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -148,17 +122,13 @@ func TestFlushReportsForPeopleAndPrograms(t *testing.T) {
 	m.AwaitNoFlusher()
 	var report cli.FlushResult
 	r := m.Run("usage", "flush", "--json")
-	if err := json.Unmarshal([]byte(r.Stdout), &report); err != nil {
-		t.Fatal(err)
-	}
+	m.Require(json.Unmarshal([]byte(r.Stdout), &report))
 	if r.Code != 1 || report.Pending != 1 || !strings.Contains(report.Error, "connection refused") || !strings.Contains(r.Stderr, "connection refused") {
 		t.Errorf("offline: exit code %d, %+v, stderr %q", r.Code, report, r.Stderr)
 	}
 	m.Online()
 	r = m.Must("usage", "flush", "--json")
-	if err := json.Unmarshal([]byte(r.Stdout), &report); err != nil {
-		t.Fatal(err)
-	}
+	m.Require(json.Unmarshal([]byte(r.Stdout), &report))
 	if report.Delivered != 1 || report.Pending != 0 || report.Error != "" || r.Stderr != "" {
 		t.Errorf("online: %+v, stderr %q", report, r.Stderr)
 	}

@@ -25,12 +25,8 @@ func variable(setting string) func(*machine, *exec.Cmd) {
 func file(name, content string) func(*machine, *exec.Cmd) {
 	return func(s *machine, _ *exec.Cmd) {
 		path := filepath.Join(s.Home, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			s.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			s.Fatal(err)
-		}
+		s.Require(os.MkdirAll(filepath.Dir(path), 0o700))
+		s.Require(os.WriteFile(path, []byte(content), 0o600))
 	}
 }
 
@@ -69,9 +65,7 @@ func withoutHost(given func(*machine, *exec.Cmd)) func(*machine, *exec.Cmd) {
 func readableLogin(s *machine, cmd *exec.Cmd) {
 	onlyUnixSaysSo(s)
 	cloudFile("auth: {access_token: t, refresh_token: r, expires_at: 2090-01-01T00:00:00.123456}")(s, cmd)
-	if err := os.Chmod(s.Path("credentials.yaml"), 0o644); err != nil {
-		s.Fatal(err)
-	}
+	s.Require(os.Chmod(s.Path("credentials.yaml"), 0o644))
 }
 
 // today is an Arcade Cloud that logs in by OAuth, in the place of the stage's own.
@@ -128,17 +122,13 @@ func fileAsHome(s *machine, cmd *exec.Cmd) {
 func homeThatLeadsNowhere(s *machine, _ *exec.Cmd) {
 	onlyUnixSaysSo(s)
 	s.Cloud.Meet("ada")
-	if err := os.Symlink(filepath.Join(s.Home, "gone", "away"), filepath.Join(s.Home, ".arcade")); err != nil {
-		s.Fatal(err)
-	}
+	s.Require(os.Symlink(filepath.Join(s.Home, "gone", "away"), filepath.Join(s.Home, ".arcade")))
 }
 
 func directoryAsInput(s *machine, cmd *exec.Cmd) {
 	onlyUnixSaysSo(s)
 	directory, err := os.Open(s.Home)
-	if err != nil {
-		s.Fatal(err)
-	}
+	s.Require(err)
 	s.Cleanup(func() { directory.Close() })
 	cmd.Stdin = directory
 }
@@ -190,9 +180,7 @@ func afterwards(statement string) func(*machine, *exec.Cmd) {
 func change(s *machine, statement string) {
 	s.Helper()
 	db, err := sql.Open("sqlite", "file:"+s.Path("usage.db")+"?_busy_timeout=5000")
-	if err != nil {
-		s.Fatal(err)
-	}
+	s.Require(err)
 	defer db.Close()
 	if _, err := db.Exec(statement); err != nil {
 		s.Fatal(err)
@@ -220,8 +208,6 @@ func busyFlusher(s *machine, _ *exec.Cmd) {
 	s.Posthog.SetFault(outboxtest.MustFault("hang"))
 	s.Must("succeed")
 	box, err := outbox.New(outbox.Config{Path: s.Path("usage.db")})
-	if err != nil {
-		s.Fatal(err)
-	}
+	s.Require(err)
 	s.Eventually("a flusher is at work", box.Flushing)
 }

@@ -553,7 +553,6 @@ func flushEncounters() []encounter {
 			"Set ARCADE_USAGE_HOST to one like https://us.i.posthog.com, or remove it."),
 		answered("PostHog has trouble", "503", "PostHog has trouble of its own (HTTP 503).", kept),
 		answered("the key is not taken", "401", "PostHog does not take the key (HTTP 401).", "Correct ARCADE_USAGE_KEY, or remove it."),
-		answered("the answer is late", "hang", "PostHog does not answer in time.", kept),
 		answered("the connection breaks", "reset-after-body", "the connection to PostHog breaks before the answer is complete (connection reset).", kept),
 		answered("the quota is used up", "quota-limited", "PostHog's quota is used up.", kept),
 		answered("a portal answers", "portal", "a page of this network answers in PostHog's place (HTTP 200).",

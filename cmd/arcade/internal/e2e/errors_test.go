@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -32,9 +31,7 @@ func TestStatusShowsWhatIsWrongWithTheDatabase(t *testing.T) {
 		t.Errorf("status ends with %d and says\n%s%s\nwant 1 and\n%s", r.Code, r.Stdout, r.Stderr, want)
 	}
 	var st cli.Status
-	if err := json.Unmarshal([]byte(s.Run("usage", "status", "--json").Stdout), &st); err != nil {
-		t.Fatal(err)
-	}
+	s.Require(json.Unmarshal([]byte(s.Run("usage", "status", "--json").Stdout), &st))
 	if st.DatabaseError == nil || *st.Reason != "damaged_database" || *st.Advice != "wait" {
 		t.Errorf("as JSON it says %v, want damaged_database and what to do", st)
 	}
@@ -59,7 +56,7 @@ func (e encounter) happen(t *testing.T) {
 	for i := range cmd.Args {
 		cmd.Args[i] = s.fill(cmd.Args[i])
 	}
-	r := s.finishOnto(cmd)
+	r := s.Finish(cmd)
 	want := s.fill(e.says + "\n" + e.hint + "\n")
 	if isBug := strings.Contains(e.says, "a bug of its own"); r.Code != e.code || r.Stderr != want && !(isBug && strings.HasPrefix(r.Stderr, want)) {
 		t.Errorf("exit code %d and on stderr\n%s\nwant %d and\n%s", r.Code, r.Stderr, e.code, want)
@@ -93,16 +90,4 @@ func (s *machine) todaysPort() string {
 		return ""
 	}
 	return testbed.At(s.today)[3]
-}
-
-// finishOnto is finish for a command whose standard output may be set already.
-func (s *machine) finishOnto(cmd *exec.Cmd) testbed.Result {
-	s.Helper()
-	if cmd.Stdout == nil {
-		return s.Finish(cmd)
-	}
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	cmd.Run()
-	return testbed.Result{Stderr: stderr.String(), Code: cmd.ProcessState.ExitCode()}
 }

@@ -18,9 +18,7 @@ func TestForgetGivesThisHomeANewIDAndLeavesNothingOfTheOld(t *testing.T) {
 		t.Errorf("%+v is still there", found)
 	}
 	entries, err := os.ReadDir(m.Path(""))
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.Require(err)
 	for _, entry := range entries {
 		if strings.Contains(m.ReadFile(entry.Name()), before) || entry.Name() == "usage.json" {
 			t.Errorf("%s still holds the old id", entry.Name())

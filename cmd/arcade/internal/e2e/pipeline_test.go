@@ -8,37 +8,10 @@ import (
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
-func TestWhatIsRecordedOfflineIsDeliveredLaterInOrderAndOnce(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	m.Offline()
-	for range 5 {
-		m.Run("succeed")
-		m.Run("fail", "x")
-	}
-	recorded := m.Inspect()
-	if len(recorded.Messages) != 10 {
-		t.Fatalf("%d messages are in the outbox after ten commands, want ten", len(recorded.Messages))
-	}
-	m.Online()
-	m.Must("succeed")
-	events := m.AwaitEvents(11, time.Minute)
-	for i, want := range recorded.Messages {
-		if got := events[i]; got.UUID != want.UUID || term.RFC3339(got.Timestamp) != want.RecordedAt {
-			t.Errorf("event %d is %s of %s, want %s of %s: order and original time", i,
-				got.UUID, term.RFC3339(got.Timestamp), want.UUID, want.RecordedAt)
-		}
-	}
-	if n := len(m.Posthog.Commits()); n != 11 {
-		t.Errorf("PostHog got %d messages, want each of eleven once", n)
-	}
-	m.NoViolations()
-}
-
+// What was recorded offline arrives later, in order and once, as it was recorded.
 func TestTwoPeopleOnOneMachineStayApart(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -53,13 +26,20 @@ func TestTwoPeopleOnOneMachineStayApart(t *testing.T) {
 	m.Login()
 	m.Must("succeed")
 	m.AwaitNoFlusher()
+	recorded := m.Inspect().Messages
 	m.Online()
 	m.Must("usage", "flush")
 
 	m.NoViolations()
+	if n := len(m.Posthog.Commits()); n != len(recorded) {
+		t.Errorf("PostHog got %d messages, want each of %d once", n, len(recorded))
+	}
 	var story []string
 	anon := map[string]string{}
-	for _, e := range m.Posthog.Events() {
+	for i, e := range m.Posthog.Events() {
+		if want := recorded[i]; e.UUID != want.UUID || term.RFC3339(e.Timestamp) != want.RecordedAt {
+			t.Errorf("message %d is %s of %s, want %s of %s", i+1, e.UUID, term.RFC3339(e.Timestamp), want.UUID, want.RecordedAt)
+		}
 		who := e.DistinctID
 		if e.Properties()["$process_person_profile"] == false {
 			if anon[who] == "" {
@@ -90,76 +70,13 @@ func TestACommandDoesNotWaitForAHangingNetwork(t *testing.T) {
 	m.Cloud.Meet("ada")
 	m.Cloud.Hang(true)
 	m.WriteCredentials("arc_ada")
-	m.Must("succeed")    // creates the database and leaves a flusher that hangs
-	fastest := time.Hour // the machine may be busy with one of them, and a wait would be in each
-	for range 5 {
-		fastest = min(fastest, m.Must("succeed").Took)
-	}
-	if fastest > 2*time.Second {
-		t.Errorf("each command took %s or more; PostHog and Cloud hang for longer than 2 s each", fastest)
-	}
-	if n := len(m.Inspect().Messages); n != 7 { // six events and the waiting alias
-		t.Errorf("%d messages recorded, want 7", n)
-	}
-}
-
-func TestEventAndIdentityAreCommittedTogetherOrNotAtAll(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	m.Offline()
-	m.Cloud.Meet("ada")
-	m.Must("succeed")
-	m.AwaitNoFlusher()
-	before := m.Inspect()
-	m.Env = append(m.Env, testbed.TestKillAt+"=before-commit")
-	m.Run("login", "--host", "localhost", "--port", m.Cloud.Port())
-	m.Env = append(m.Env, testbed.TestKillAt+"=")
-	after := m.Inspect()
-	if len(after.Messages) != len(before.Messages) || after.Identity.LinkedPrincipalID != nil {
-		t.Errorf("after a kill before the commit there are %d messages (had %d) and the principal is %v",
-			len(after.Messages), len(before.Messages), after.Identity.LinkedPrincipalID)
-	}
-	m.Env = append(m.Env, testbed.TestKillAt+"=after-commit")
-	m.Run("succeed") // the credentials are there: this one links
-	m.Env = append(m.Env, testbed.TestKillAt+"=")
-	m.Must("succeed")
-	m.AwaitNoFlusher()
-	m.Online()
-	m.Must("usage", "flush")
-	m.NoViolations()
-	if got := m.Inspect().Identity.LinkedPrincipalID; got == nil || *got != "principal-ada" {
-		t.Errorf("the principal is %v, want principal-ada", got)
-	}
-	if got := m.ReadFile("usage.json"); !strings.Contains(got, "principal-ada") {
-		t.Errorf("usage.json is behind the database: %s", got)
-	}
-}
-
-func TestOffMeansOff(t *testing.T) {
-	t.Parallel()
-	t.Run("ARCADE_USAGE_TRACKING=1 beats DO_NOT_TRACK", func(t *testing.T) {
-		m := newMachine(t)
-		m.Env = append(m.Env, "ARCADE_USAGE_TRACKING=1", "DO_NOT_TRACK=1")
-		m.Must("succeed")
-		m.AwaitEvents(1, time.Minute)
-	})
-	t.Run("disable erases what waits, for ever", func(t *testing.T) {
-		m := newMachine(t)
-		m.Offline()
-		m.Must("succeed")
-		m.AwaitNoFlusher()
-		if out := m.Must("usage", "disable").Stdout; !strings.Contains(out, "1 waiting message was erased") {
-			t.Errorf("disable says %q", out)
+	m.Must("succeed") // creates the database and leaves a flusher that hangs
+	for range 20 {    // a wait would be in each of them, the machine may be busy with some
+		if m.Must("succeed").Took < 2*time.Second {
+			return
 		}
-		m.Must("succeed")
-		m.Must("usage", "enable")
-		m.Online()
-		m.Must("succeed")
-		events := m.AwaitEvents(1, time.Minute)
-		if len(events) != 1 {
-			t.Errorf("PostHog has %d events, want only the one after enable", len(events))
-		}
-	})
+	}
+	t.Error("each command took 2 s or more; PostHog and Cloud hang for longer than 2 s each")
 }
 
 func TestRecordingNeverChangesWhatACommandSays(t *testing.T) {
@@ -177,19 +94,18 @@ func TestRecordingNeverChangesWhatACommandSays(t *testing.T) {
 		},
 	}
 	for name, breakage := range breakages {
-		for _, args := range [][]string{{"succeed"}, {"fail", "x"}, {"nonsense"}, {"succeed", "--nonsense"}} {
-			t.Run(name+"/"+args[0], func(t *testing.T) {
-				t.Parallel()
-				m := newMachine(t)
-				breakage(m)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t)
+			breakage(m)
+			for _, args := range [][]string{{"succeed"}, {"fail", "x"}, {"nonsense"}, {"succeed", "--nonsense"}} {
 				on := m.Run(args...)
-				m.Env = append(m.Env, "ARCADE_USAGE_TRACKING=0")
-				off := m.Run(args...)
+				off := m.With("ARCADE_USAGE_TRACKING=0").Run(args...)
 				on.Stderr = strings.TrimSuffix(on.Stderr, m.Notice())
 				if on.Stdout != off.Stdout || on.Stderr != off.Stderr || on.Code != off.Code {
-					t.Errorf("with tracking %+v, without %+v", on, off)
+					t.Errorf("arcade %v: with tracking %+v, without %+v", args, on, off)
 				}
-			})
-		}
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -94,26 +95,18 @@ func TestAReportIsBesideTheDatabaseOrNowhere(t *testing.T) {
 	refused("nothing has been recorded yet")
 	m.Must("succeed")
 	kept := m.Path("usage.html")
-	if err := os.Mkdir(kept, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	m.Require(os.Mkdir(kept, 0o700))
 	refused("cannot be written to " + kept)
 	if left, err := filepath.Glob(m.Path(".arcade-usage-*")); len(left) > 0 || err != nil {
 		t.Errorf("%q is left behind, %v", left, err)
 	}
-	if err := os.Remove(kept); err != nil {
-		t.Fatal(err)
-	}
+	m.Require(os.Remove(kept))
 	if runtime.GOOS == "windows" { // links need a privilege there
 		return
 	}
 	elsewhere := filepath.Join(m.Home, "elsewhere")
-	if err := os.WriteFile(elsewhere, []byte("mine"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(elsewhere, kept); err != nil {
-		t.Fatal(err)
-	}
+	m.Require(os.WriteFile(elsewhere, []byte("mine"), 0o644))
+	m.Require(os.Symlink(elsewhere, kept))
 	m.Must("usage", "report", "--no-browser")
 	if content, err := os.ReadFile(elsewhere); string(content) != "mine" || err != nil {
 		t.Errorf("what a link leads to has now %q, %v; want the link replaced", content, err)
@@ -128,9 +121,8 @@ func TestAReportReplacesAFileAndSaysWhereItCannotBe(t *testing.T) {
 	m := newMachine(t)
 	m.Must("succeed")
 	old := filepath.Join(m.Home, "report.html")
-	if err := os.WriteFile(old, []byte("an older report"), 0o640); err != nil {
-		t.Fatal(err)
-	}
+	err := errors.Join(os.WriteFile(old, []byte("an older report"), 0o640), os.Chmod(old, 0o640)) // whatever the umask is
+	m.Require(err)
 	m.Must("usage", "report", "--output", "report.html")
 	content, err := os.ReadFile(old)
 	if err != nil || !strings.HasPrefix(string(content), "<!doctype html>") || !strings.HasSuffix(string(content), "</html>\n") {

@@ -70,9 +70,7 @@ func TestAPipeThatNobodyReadsEndsACommandQuietlyAndWithItsEvent(t *testing.T) {
 	m.WriteCredentials("arc_ada")
 	for _, args := range [][]string{{"whoami"}, {"usage", "status"}, {"usage", "inspect", "--json"}, {"help"}} {
 		reader, writer, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
+		m.Require(err)
 		reader.Close()
 		cmd := m.Command(args...)
 		var stderr bytes.Buffer
@@ -97,14 +95,10 @@ func TestFollowingEndsWithItsReader(t *testing.T) {
 	m.Env = append(m.Env, testbed.Flusher)
 	m.Must("succeed")
 	reader, writer, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.Require(err)
 	cmd := m.Command("usage", "inspect", "--follow")
 	cmd.Stdout = writer
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	m.Require(cmd.Start())
 	defer cmd.Process.Kill()
 	writer.Close()
 	reader.Read(make([]byte, 1))
@@ -130,9 +124,7 @@ func awaitFirstByte(m *machine, cmd *exec.Cmd) {
 	if err == nil {
 		err = cmd.Start()
 	}
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.Require(err)
 	m.Cleanup(func() { cmd.Process.Kill() })
 	if _, err := stdout.Read(make([]byte, 1)); err != nil {
 		m.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ func TestADeadMessageIsDeliveredAfterRetry(t *testing.T) {
 	if r := m.Run("usage", "retry", "77"); r.Code != 1 || !strings.Contains(r.Stderr, "no dead message has this number") {
 		t.Errorf("retry of an unknown message exits %d and says %q %q", r.Code, r.Stdout, r.Stderr)
 	}
-	if r := m.Must("usage", "retry"); !strings.Contains(r.Stdout, "Waiting again: 1 message. The next command delivers") {
+	if r := m.Must("usage", "retry"); !strings.Contains(r.Stdout, "Waiting again: 1 message. 'arcade usage flush' delivers now") {
 		t.Errorf("retry says %q", r.Stdout)
 	}
 	m.Must("usage", "flush")
@@ -69,104 +70,108 @@ func TestExportAndInspectShowWhatGoesOverTheWire(t *testing.T) {
 	}
 }
 
-// A line appears once, also when nothing waits any more and the queue is looked at again and again.
+// follower is a process that follows the queue into a file.
+type follower struct {
+	*exec.Cmd
+	output *os.File
+}
+
+func (m *machine) follower(args ...string) follower {
+	m.Helper()
+	output, err := os.Create(filepath.Join(m.TempDir(), "output"))
+	m.Require(err)
+	f := follower{testbed.Interruptible(m, m.Command(append([]string{"usage", "inspect", "--follow"}, args...)...)), output}
+	f.Stdout = output
+	m.Require(f.Start())
+	m.Cleanup(func() { f.Process.Kill(); output.Close() })
+	return f
+}
+
+// shown is a number and a state for each line.
+func (f follower) shown(t *testing.T) (lines []string) {
+	t.Helper()
+	content, err := os.ReadFile(f.output.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(content)) {
+		columns := strings.Split(line, "\t")
+		lines = append(lines, columns[0]+" "+columns[2])
+	}
+	return lines
+}
+
+// Three messages are delivered before, two are recorded and delivered meanwhile. A line appears once, also when nothing
+// waits any more and the queue is looked at again and again.
 func TestFollowShowsRecordingAndDeliveryAsTheyHappen(t *testing.T) {
 	t.Parallel()
-	lines := func(text string) []string { return strings.Split(text, ", ") }
-	for name, test := range map[string]struct {
-		args              string
-		history, meantime []string // three messages are delivered before, two are recorded and delivered meanwhile
-	}{
-		"everything":              {"", lines("1 delivered, 2 delivered, 3 delivered"), lines("4 pending, 4 delivered, 5 pending, 5 delivered")},
-		"the newest":              {"--limit=2", lines("2 delivered, 3 delivered"), lines("4 pending, 4 delivered, 5 pending, 5 delivered")},
-		"one state":               {"--state=delivered", lines("1 delivered, 2 delivered, 3 delivered"), lines("4 delivered, 5 delivered")},
-		"the newest of one state": {"--state=delivered --limit=1", lines("3 delivered"), lines("4 delivered, 5 delivered")},
-		"a state without any":     {"--state=pending --limit=1", nil, lines("4 pending, 5 pending")},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			m := newMachine(t)
-			for range 3 {
-				m.Must("succeed")
-			}
-			m.Must("usage", "flush")
-			output, err := os.Create(filepath.Join(t.TempDir(), "output"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer output.Close()
-			following := testbed.Interruptible(t, m.Command(append([]string{"usage", "inspect", "--follow"}, strings.Fields(test.args)...)...))
-			following.Stdout = output
-			if err := following.Start(); err != nil {
-				t.Fatal(err)
-			}
-			defer following.Process.Kill() // if the test does not come to its end
-			shown := func() (lines []string) {
-				content, err := os.ReadFile(output.Name())
-				if err != nil {
-					t.Fatal(err)
-				}
-				for line := range strings.Lines(string(content)) {
-					columns := strings.Split(line, "\t")
-					lines = append(lines, columns[0]+" "+columns[2])
-				}
-				return lines
-			}
-			awaited := slices.Clone(test.history)
-			await := func(change string) {
-				t.Helper()
-				if slices.Contains(test.meantime, change) {
-					awaited = append(awaited, change)
-				}
-				m.Eventually(fmt.Sprintf("%q are shown", awaited), func() bool { return len(shown()) >= len(awaited) })
-				for range 20 { // meanwhile it looks at the queue again
-					m.Must("usage", "inspect")
-				}
-			}
-			await("")
-			for _, seq := range []string{"4", "5"} {
-				m.Offline()
-				m.Must("succeed")
-				m.AwaitNoFlusher()
-				await(seq + " pending")
-				m.Online()
-				m.Must("usage", "flush")
-				await(seq + " delivered")
-			}
-			if got := shown(); !slices.Equal(got, awaited) {
-				t.Errorf("following shows %q, want each change once: %q", got, awaited)
-			}
-			if err := testbed.Interrupt(following.Process); err != nil {
-				t.Fatal(err)
-			}
-			following.Wait()
-			if code := following.ProcessState.ExitCode(); code != 130 {
-				t.Errorf("after Ctrl-C following ends with %d, want 130", code)
-			}
-		})
+	m := newMachine(t)
+	for range 3 {
+		m.Must("succeed")
+	}
+	m.Must("usage", "flush")
+	wanted := map[string][]string{
+		"":                            {"1 delivered", "2 delivered", "3 delivered", "4 pending", "4 delivered", "5 pending", "5 delivered"},
+		"--limit=2":                   {"2 delivered", "3 delivered", "4 pending", "4 delivered", "5 pending", "5 delivered"},
+		"--state=delivered":           {"1 delivered", "2 delivered", "3 delivered", "4 delivered", "5 delivered"},
+		"--state=delivered --limit=1": {"3 delivered", "4 delivered", "5 delivered"},
+		"--state=pending --limit=1":   {"4 pending", "5 pending"},
+	}
+	followers := map[string]follower{}
+	for args := range wanted {
+		followers[args] = m.follower(strings.Fields(args)...)
+	}
+	await := func(last string) {
+		t.Helper()
+		for args, want := range wanted {
+			n := slices.Index(want, last) + 1 // 0: this one does not show it
+			m.Eventually(fmt.Sprintf("following %s shows %q", args, want[:n]), func() bool { return len(followers[args].shown(t)) >= n })
+		}
+	}
+	await("3 delivered")
+	for _, seq := range []string{"4", "5"} {
+		m.Offline()
+		m.Must("succeed")
+		m.AwaitNoFlusher()
+		await(seq + " pending")
+		m.Online()
+		m.Must("usage", "flush")
+		await(seq + " delivered")
+	}
+	for range 20 { // meanwhile they look at the queue again
+		m.Must("usage", "inspect")
+	}
+	for args, want := range wanted {
+		f := followers[args]
+		if got := f.shown(t); !slices.Equal(got, want) {
+			t.Errorf("following %s shows %q, want each change once: %q", args, got, want)
+		}
+		m.Require(testbed.Interrupt(f.Process))
+		f.Wait()
+		if code := f.ProcessState.ExitCode(); code != 130 {
+			t.Errorf("after Ctrl-C following %s ends with %d, want 130", args, code)
+		}
 	}
 }
 
-func TestLoginWithAKeyFromStandardInput(t *testing.T) {
+func TestAKeyFromStandardInputLinksLikeAnyLogin(t *testing.T) {
 	t.Parallel()
-	t.Run("an accepted key links like any login", func(t *testing.T) {
-		m := newMachine(t)
-		m.Cloud.Meet("ada")
-		m.Must("succeed")
-		r := m.RunWith("arc_ada\n", "login", "--with-key", "--debug", "--host", "localhost", "--port", m.Cloud.Port())
-		if r.Code != 0 || !strings.Contains(r.Stdout, "You are logged in.") || strings.Contains(r.Stdout+r.Stderr, "arc_ada") {
-			t.Errorf("exit code %d: %s%s", r.Code, r.Stdout, r.Stderr)
-		}
-		if want := "debug: GET " + m.Cloud.URL + "/api/v1/auth/validate: 200 in "; !strings.Contains(strings.ReplaceAll(r.Stderr, "localhost", "127.0.0.1"), want) {
-			t.Errorf("--debug says %q, want %q", r.Stderr, want)
-		}
-		m.AwaitNoFlusher()
-		m.Must("usage", "flush")
-		if got := m.Inspect().Identity.LinkedPrincipalID; got == nil || *got != "principal-ada" {
-			t.Errorf("linked to %v", got)
-		}
-		m.NoViolations()
-	})
+	m := newMachine(t)
+	m.Cloud.Meet("ada")
+	m.Must("succeed")
+	r := m.RunWith("arc_ada\n", "login", "--with-key", "--debug", "--host", "localhost", "--port", m.Cloud.Port())
+	if r.Code != 0 || !strings.Contains(r.Stdout, "You are logged in.") || strings.Contains(r.Stdout+r.Stderr, "arc_ada") {
+		t.Errorf("exit code %d: %s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	if want := "debug: GET " + m.Cloud.URL + "/api/v1/auth/validate: 200 in "; !strings.Contains(strings.ReplaceAll(r.Stderr, "localhost", "127.0.0.1"), want) {
+		t.Errorf("--debug says %q, want %q", r.Stderr, want)
+	}
+	m.AwaitNoFlusher()
+	m.Must("usage", "flush")
+	if got := m.Inspect().Identity.LinkedPrincipalID; got == nil || *got != "principal-ada" {
+		t.Errorf("linked to %v", got)
+	}
+	m.NoViolations()
 }
 
 func TestStatusTellsWhatDecidedAndWhatIsNext(t *testing.T) {

@@ -59,16 +59,12 @@ func TestBothCLIsSeeOneLoginInAWorkDirectory(t *testing.T) {
 
 func (m *machine) writeAt(path, content string) {
 	m.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		m.Fatal(err)
-	}
+	m.Require(os.WriteFile(path, []byte(content), 0o600))
 }
 
 func (m *machine) readAt(path string) string {
 	m.Helper()
 	content, err := os.ReadFile(path)
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.Require(err)
 	return string(content)
 }

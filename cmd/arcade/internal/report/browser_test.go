@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"html"
-	"image"
-	"image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,8 +12,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/report"
 )
 
 // browser finds Chromium. A machine without it skips the test; CI on Linux on x86 has to have it.
@@ -67,104 +63,69 @@ func file(t *testing.T, name, content string) string {
 	return path
 }
 
-// measure lays pages out in frames, since a window cannot be narrower than 500 pixels. It opens
-// what is folded and says of each frame how much wider the page is, and how much sticks out.
-func measure(t *testing.T, width int, pages ...string) (results []string, complaints string) {
+// measured is what a browser says of pages that it was shown in one theme.
+type measured struct {
+	frames     []string // of each page at each width: how much wider it is, and whether it is styled for the theme
+	complaints string
+}
+
+// measure lays pages out in frames of both widths, since a window cannot be narrower than 500 pixels, and opens what
+// is folded. One start of the browser shows them all: a start takes longer than all that it is asked.
+func measure(t *testing.T, dark bool, pages ...string) (m measured) {
 	t.Helper()
 	const script = `<script>onload = () => document.title = [...document.querySelectorAll("iframe")].map(frame => {
 		const page = frame.contentDocument, wide = page.documentElement.clientWidth;
 		page.querySelectorAll("details").forEach(d => d.open = true);
 		const out = [...page.body.querySelectorAll("*")].filter(e => e.getBoundingClientRect().right > wide + 1);
+		const [red] = getComputedStyle(page.body).backgroundColor.match(/\d+/);
 		return "wider by " + (page.documentElement.scrollWidth - wide) + ", sticking out " + out.length +
-			", styled " + (getComputedStyle(page.querySelector("main")).paddingTop != "0px");
+			", styled " + (getComputedStyle(page.querySelector("main")).paddingTop != "0px") + ", dark " + (red < 64);
 	}).join(";")</script>`
-	frames := "<!doctype html><meta charset=utf-8>"
+	frames := "<!doctype html><meta charset=utf-8><meta name=color-scheme content='light dark'>"
 	for _, page := range pages {
-		frames += fmt.Sprintf(`<iframe style="width:%dpx;height:900px;border:0" srcdoc="%s"></iframe>`, width, html.EscapeString(page))
+		for _, width := range []int{400, 1200} {
+			frames += fmt.Sprintf(`<iframe style="width:%dpx;height:900px;border:0" srcdoc="%s"></iframe>`, width, html.EscapeString(page))
+		}
 	}
-	out, complaints := browse(t, file(t, "frames.html", frames+script), "--window-size=1400,1000", "--dump-dom")
-	return strings.Split(between(t, out, "<title>", "</title>"), ";"), complaints
+	scheme := map[bool]string{true: "0", false: "1"}[dark]
+	out, complaints := browse(t, file(t, "frames.html", frames+script),
+		"--blink-settings=preferredColorScheme="+scheme, "--window-size=1400,1000", "--dump-dom")
+	return measured{strings.Split(between(t, out, "<title>", "</title>"), ";"), complaints}
 }
 
-const fits = "wider by 0, sticking out 0, styled true"
-
-func TestABrowserShowsThePageWithoutComplaintAndWithoutScrollingSideways(t *testing.T) {
+func TestABrowserShowsThePageInTheDarkWithoutComplaintAndWithoutScrollingSideways(t *testing.T) {
+	t.Parallel()
 	browser(t)
 	var names, list []string
-	for name, data := range pages() {
-		names, list = append(names, name), append(list, written(t, data))
+	for name, page := range everyPage(t) {
+		names, list = append(names, name), append(list, page)
 	}
-	for _, width := range []int{400, 1200} {
-		results, complaints := measure(t, width, list...)
-		for i, name := range names {
-			if results[i] != fits {
-				t.Errorf("%s at %d pixels: %s, want %s", name, width, results[i], fits)
-			}
+	m := measure(t, true, list...)
+	for i, got := range m.frames {
+		if want := "wider by 0, sticking out 0, styled true, dark true"; got != want {
+			t.Errorf("%s: %s, want %s", names[i/2], got, want)
 		}
-		if complaints != "" {
-			t.Errorf("at %d pixels the browser complains:\n%s", width, complaints)
-		}
+	}
+	if m.complaints != "" {
+		t.Errorf("the browser complains:\n%s", m.complaints)
 	}
 }
 
 // The test above says nothing if it cannot fail.
-func TestABrowserNoticesAWidePageAndWhatThePolicyForbids(t *testing.T) {
+func TestABrowserNoticesAWidePageInTheLightAndWhatThePolicyForbids(t *testing.T) {
+	t.Parallel()
 	browser(t)
 	var list []string
 	for _, bad := range []string{"<svg width=900 height=9></svg>", "<p style='color:red'>", "<img src=x.png>", "<script>1</script>"} {
 		list = append(list, strings.Replace(written(t, one()), "<main>", "<main>"+bad, 1))
 	}
-	results, complaints := measure(t, 400, list...)
-	if results[0] == fits {
-		t.Error("a page that is 900 pixels wide passes at 400")
+	m := measure(t, false, list...)
+	if narrow, wide := m.frames[0], m.frames[1]; strings.HasPrefix(narrow, "wider by 0") || wide != "wider by 0, sticking out 0, styled true, dark false" {
+		t.Errorf("a page that is 900 pixels wide is %q at 400 and %q at 1200, want it noticed at 400 alone", narrow, wide)
 	}
 	for _, kind := range []string{"inline style", "loading the image", "inline script"} {
-		if !strings.Contains(strings.ToLower(complaints), kind) {
-			t.Errorf("%s passes: the policy does not forbid it, or the test does not see what the browser says:\n%s", kind, complaints)
+		if !strings.Contains(strings.ToLower(m.complaints), kind) {
+			t.Errorf("%s passes: the policy does not forbid it, or the test does not see what the browser says:\n%s", kind, m.complaints)
 		}
 	}
-}
-
-// The pictures are for people: ARCADE_REPORT_PICTURES names a directory that keeps them.
-func TestPicturesOfThePageInBothThemes(t *testing.T) {
-	browser(t)
-	list := map[string]report.Data{"weeks": weeks()}
-	directory := os.Getenv("ARCADE_REPORT_PICTURES")
-	if directory == "" {
-		directory = t.TempDir()
-	} else {
-		list = pages()
-	}
-	for name, data := range list {
-		source := file(t, name+".html", written(t, data))
-		for _, width := range []int{400, 1200} {
-			for theme, dark := range map[string]bool{"light": false, "dark": true} {
-				path := filepath.Join(directory, fmt.Sprintf("%s-%s-%d.png", name, theme, width))
-				if corner := photograph(t, source, path, width, dark); (corner < 0x4000) != dark {
-					t.Errorf("%s: the brightness of the ground is %#x, which is not that of the %s theme", path, corner, theme)
-				}
-			}
-		}
-	}
-}
-
-// photograph writes a picture of a page and returns the brightness of its ground.
-func photograph(t *testing.T, source, path string, width int, dark bool) uint32 {
-	t.Helper()
-	scheme := map[bool]string{true: "0", false: "1"}[dark]
-	browse(t, source, "--blink-settings=preferredColorScheme="+scheme, fmt.Sprintf("--window-size=%d,3000", width), "--screenshot="+path)
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	picture, err := png.Decode(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := picture.Bounds().Size(); got != image.Pt(width, 3000) {
-		t.Errorf("%s is %v, want %d pixels wide", path, got, width)
-	}
-	_, green, _, _ := picture.At(2, 2).RGBA()
-	return green
 }

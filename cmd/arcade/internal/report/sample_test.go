@@ -171,9 +171,9 @@ func hostile() report.Data {
 	}
 }
 
-// many is a queue at its cap, with a command, a failure and an owner for every message.
+// many is a queue of many times what a page holds, with a command, a failure and an owner for every message.
 func many() report.Data {
-	const messages = 100_000
+	const messages = 4000
 	return report.Data{
 		Now: now, Wire: wire, Snapshot: track.Snapshot{Counts: outbox.Counts{Pending: messages}},
 		Messages: func(yield func(track.Message, error) bool) {

@@ -59,9 +59,7 @@ func (m *Machine) Path(name string) string { return filepath.Join(m.Home, ".arca
 func (m *Machine) Command(args ...string) *exec.Cmd {
 	m.Helper()
 	program, err := exec.LookPath("arcade")
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.Require(err)
 	cmd := exec.Command(program, args...)
 	cmd.Dir = m.Home
 	cmd.Env = append([]string{
@@ -85,11 +83,13 @@ func (m *Machine) Run(args ...string) Result {
 	return m.Finish(m.Command(args...))
 }
 
-// Finish runs a prepared command to its end.
+// Finish runs a prepared command to its end. A standard output that is set already stays.
 func (m *Machine) Finish(cmd *exec.Cmd) Result {
 	m.Helper()
 	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if cmd.Stderr = &stderr; cmd.Stdout == nil {
+		cmd.Stdout = &stdout
+	}
 	start := time.Now()
 	err := cmd.Run()
 	took := time.Since(start)
@@ -152,9 +152,7 @@ func (m *Machine) Status() cli.Status {
 
 func decoded[T any](m *Machine, args ...string) (value T) {
 	m.Helper()
-	if err := json.Unmarshal([]byte(m.Must(args...).Stdout), &value); err != nil {
-		m.Fatal(err)
-	}
+	m.Require(json.Unmarshal([]byte(m.Must(args...).Stdout), &value))
 	return value
 }
 
@@ -179,9 +177,7 @@ func (m *Machine) Deliverer() *exec.Cmd {
 		values[name] = value
 	}
 	lease, err := newLease(m.Home)
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.Require(err)
 	lock, err := os.OpenFile(m.Path("usage.db.flusher.lock"), os.O_WRONLY|os.O_CREATE, 0o600) // a flusher only finds it
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {                                        // there may be no home
 		m.Fatal(err)
@@ -199,9 +195,7 @@ func (m *Machine) Deliverer() *exec.Cmd {
 func (m *Machine) AwaitNoFlusher() {
 	m.Helper()
 	box, err := outbox.New(outbox.Config{Path: m.Path("usage.db")})
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.Require(err)
 	m.Eventually("the flusher is gone", func() bool { return len(m.Flushers()) == 0 && !box.Flushing() })
 }
 
@@ -217,6 +211,14 @@ func (m *Machine) endFlushers() {
 		}
 		return len(pids) == 0
 	})
+}
+
+// Require ends the test with an error of its set-up.
+func (m *Machine) Require(err error) {
+	m.Helper()
+	if err != nil {
+		m.Fatal(err)
+	}
 }
 
 // Eventually waits for a condition, for longer than a flusher lives on the busiest machine.
@@ -242,9 +244,7 @@ func (m *Machine) NoViolations() {
 func (m *Machine) Query(statement string, args ...any) (value string) {
 	m.Helper()
 	db, err := sql.Open("sqlite", "file:"+m.Path("usage.db")+"?mode=ro&_busy_timeout=5000")
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.Require(err)
 	defer db.Close()
 	if err := db.QueryRow(statement, args...).Scan(&value); err != nil {
 		m.Fatalf("%s: %v", statement, err)
@@ -260,22 +260,16 @@ func (m *Machine) Aliases() []outboxtest.Commit {
 // WriteCredentials logs in by hand, as a configured CI image would be.
 func (m *Machine) WriteCredentials(key string) {
 	m.Helper()
-	if err := os.MkdirAll(m.Path(""), 0o700); err != nil {
-		m.Fatal(err)
-	}
+	m.Require(os.MkdirAll(m.Path(""), 0o700))
 	content := fmt.Sprintf("cloud:\n  api: {key: %s, version: v1}\n  coordinator_url: %s\n", key, m.Cloud.URL)
-	if err := os.WriteFile(m.Path("credentials.yaml"), []byte(content), 0o600); err != nil {
-		m.Fatal(err)
-	}
+	m.Require(os.WriteFile(m.Path("credentials.yaml"), []byte(content), 0o600))
 }
 
 // ReadFile reads a file in Arcade's directory.
 func (m *Machine) ReadFile(name string) string {
 	m.Helper()
 	content, err := os.ReadFile(m.Path(name))
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.Require(err)
 	return string(content)
 }
 
@@ -283,9 +277,7 @@ func (m *Machine) ReadFile(name string) string {
 func (m *Machine) Flushers() (pids []int) {
 	m.Helper()
 	paths, err := filepath.Glob(filepath.Join(filepath.Dir(m.Home), "lease-*"))
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.Require(err)
 	for _, path := range paths {
 		lease := flock.New(path, flock.SetFlag(os.O_RDWR))
 		free, err := lease.TryLock()

@@ -92,10 +92,19 @@ func (s *Session) Output() string {
 	return strings.ReplaceAll(s.screen.String(), "\r\n", "\n")
 }
 
-// Await waits until the terminal has got a text.
+// Await waits until the terminal has got a text. What it got before is not searched again: a long list would
+// take the machine's time that its program needs.
 func (s *Session) Await(text string) {
 	s.Helper()
-	s.await(text, func() bool { return strings.Contains(s.Output(), text) })
+	searched := 0
+	s.await(text, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		screen := s.screen.String()
+		found := strings.Contains(strings.ReplaceAll(screen[searched:], "\r\n", "\n"), text)
+		searched = max(0, len(screen)-2*len(text))
+		return found
+	})
 }
 
 // AwaitEcho waits until the terminal shows what is typed, or no longer does.
@@ -106,9 +115,10 @@ func (s *Session) AwaitEcho(on bool) {
 
 func (s *Session) await(what string, condition func() bool) {
 	s.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.Fatalf("the terminal shows %q, want %q", s.Output(), what)
+			shown := s.Output()
+			s.Fatalf("the terminal shows %q at its end, want %q", shown[max(0, len(shown)-4000):], what)
 		}
 	}
 }
@@ -138,6 +148,25 @@ func (s *Session) Typed(text string) {
 	if _, err := s.Master.WriteString(text); err != nil {
 		s.Fatal(err)
 	}
+}
+
+// TypedInPieces types a text as it comes over a slow line. It returns false where this machine was so busy that a
+// piece may have come later than a program waits for it, which proves nothing.
+func (s *Session) TypedInPieces(pieces []string) (inTime bool) {
+	s.Helper()
+	const pause = 300 * time.Millisecond // of package term
+	inTime = true
+	var last time.Time
+	for i, piece := range pieces {
+		if i > 0 {
+			time.Sleep(50 * time.Millisecond)
+		}
+		began := time.Now()
+		s.Typed(piece)
+		inTime = inTime && (i == 0 || time.Since(last) < pause)
+		last = began
+	}
+	return inTime
 }
 
 // End waits for the process, and returns its exit code and all that the terminal got.

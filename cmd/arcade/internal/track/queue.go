@@ -316,8 +316,11 @@ func (q *Queue) removePage() error {
 }
 
 // Retry makes dead messages pending again, all or those with the given numbers or uuids, and
-// returns how many.
+// returns how many. It makes no database.
 func (q *Queue) Retry(ctx context.Context, ids []string) (retried int, err error) {
+	if errors.Is(q.box.View(ctx, func(*outbox.Tx) error { return nil }), outbox.ErrNone) {
+		return 0, nil
+	}
 	err = q.box.Update(ctx, func(tx *outbox.Tx) (err error) {
 		retried, err = tx.Retry(ctx, ids)
 		return err
