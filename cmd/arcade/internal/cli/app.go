@@ -116,8 +116,8 @@ func (a *App) Root() *cobra.Command {
 		Use:   "arcade",
 		Short: "Arcade's command line",
 		Long: `Log in to Arcade, manage the secrets of your tools, and see what this program
-records about its own use: every command leaves one usage event, which is kept
-on this machine until it is delivered. 'arcade usage status' tells where it is.`,
+records about its own use: each command leaves one usage event, which stays on
+this machine until it is delivered. 'arcade usage status' shows what waits.`,
 		Example:       "  arcade login\n  arcade whoami\n  arcade usage inspect",
 		Version:       a.Track.Version,
 		Args:          cobra.ArbitraryArgs,

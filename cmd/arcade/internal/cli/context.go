@@ -21,8 +21,8 @@ func (a *App) newContext() *cobra.Command {
 		Use:   "context",
 		Short: "Show or change the installation that you work with",
 		Long: `A context is a login at one installation of Arcade: Arcade Cloud, or one of your
-own. 'arcade login --url' makes one. Without a command, show the active one.
-ARCADE_CONTEXT names another for one command.`,
+own. Without a command, show the name of the active one. ARCADE_CONTEXT names
+another for one command; 'arcade login --url' makes one.`,
 		Example: "  arcade context\n  arcade context list\n  arcade context set NAME",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -227,9 +227,10 @@ func (a *App) completeContexts(_ *cobra.Command, args []string, begun string) ([
 func (a *App) newLogout() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
-		Use:     "logout",
-		Short:   "Log out and forget the credentials",
-		Long:    "Log out of the active context and forget its credentials; --all: of every one.",
+		Use:   "logout",
+		Short: "Log out and delete the credentials",
+		Long: "Log out of the active context, or with --all of all of them, and delete the\n" +
+			"credentials.",
 		Example: "  arcade logout\n  arcade logout --all",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -203,7 +203,7 @@ func (f *failure) suggest(meant []string) {
 // hostHasTheLetterH makes -h the host of a command, as users of the Python CLI know it, so that
 // --help has no short form there; a lone -h shows the help all the same.
 func hostHasTheLetterH(cmd *cobra.Command) {
-	cmd.PersistentFlags().Bool("help", false, "show this help; so does -h with nothing behind it")
+	cmd.PersistentFlags().Bool("help", false, "show this help; a bare -h does, too")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		if isLoneH(err) {
 			return pflag.ErrHelp

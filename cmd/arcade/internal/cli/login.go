@@ -46,11 +46,11 @@ func (a *App) newLogin() *cobra.Command {
 		Use:   "login",
 		Short: "Log in to Arcade in the browser",
 		Long: `Open Arcade's login page in the browser and wait until you have logged in there.
-The address is printed as well, for a browser that cannot be opened from here.
-With --with-key an API key is read from standard input instead; it is checked
-first, and replaces whatever login there is.
+The address is printed, too, for a browser that cannot be opened from here.
+--with-key reads an API key from standard input instead, checks it, and then
+replaces the login with it.
 
-The Python CLI uses the same login, whichever of the two has made it.`,
+The Python CLI and this one share the login.`,
 		Example: "  arcade login\n  arcade login --no-browser\n  arcade login --with-key < key.txt",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -64,11 +64,11 @@ The Python CLI uses the same login, whichever of the two has made it.`,
 	}
 	cmd.Flags().StringVarP(&o.Host, "host", "h", identity.DefaultCloudHost, "Arcade Cloud's host")
 	cmd.Flags().StringVarP(&o.Port, "port", "p", "", "Arcade Cloud's port (default 8000 on this machine, else 443)")
-	cmd.Flags().StringVar(&o.url, "url", "", "log in at the installation of Arcade at this address")
-	cmd.Flags().StringVar(&o.context, "context", "", "the name of the login, to have it beside others")
+	cmd.Flags().StringVar(&o.url, "url", "", "log in at your own installation of Arcade, at this address")
+	cmd.Flags().StringVar(&o.context, "context", "", "name this login, to keep it beside others")
 	_ = cmd.RegisterFlagCompletionFunc("context", a.completeContexts)
 	cmd.Flags().Var(&o.timeout, "timeout", timeoutHelp)
-	cmd.Flags().BoolVar(&o.noBrowser, "no-browser", false, "only print the address")
+	cmd.Flags().BoolVar(&o.noBrowser, "no-browser", false, "print the address and open no browser")
 	cmd.Flags().BoolVar(&o.withKey, "with-key", false, "read an API key from standard input")
 	a.allowTracing(cmd)
 	hostHasTheLetterH(cmd)

@@ -37,7 +37,7 @@ func (a *App) newPlace(p *place) *cobra.Command {
 		Use:   p.name,
 		Short: "Show or change the " + p.noun + " that you work in",
 		Long: "Without a command, show the " + p.noun + " that you work in. Secrets belong to a\n" +
-			"project, and projects to an organization. The Python CLI works in the same.",
+			"project, and projects to an organization. The Python CLI uses the same ones.",
 		Example: fmt.Sprintf("  arcade %s\n  arcade %s list\n  arcade %s set NAME", p.name, p.name, p.name),
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -51,10 +51,10 @@ func (a *App) newPlace(p *place) *cobra.Command {
 		},
 	}
 	flags := cmd.PersistentFlags()
-	flags.StringVarP(&p.at.Host, "host", "h", "", "Arcade Cloud's host, which has to be the login's")
-	flags.StringVarP(&p.at.Port, "port", "p", "", "Arcade Cloud's port, likewise")
-	flags.BoolVar(&p.at.TLS, "tls", false, "Arcade Cloud is reached by TLS, likewise")
-	flags.BoolVar(&p.at.NoTLS, "no-tls", false, "Arcade Cloud is reached without TLS, likewise")
+	flags.StringVarP(&p.at.Host, "host", "h", "", "Arcade Cloud's host; it has to be the login's")
+	flags.StringVarP(&p.at.Port, "port", "p", "", "Arcade Cloud's port; it has to be the login's")
+	flags.BoolVar(&p.at.TLS, "tls", false, "use TLS; the login has to use it, too")
+	flags.BoolVar(&p.at.NoTLS, "no-tls", false, "do not use TLS; the login may not use it either")
 	a.allowTracing(cmd)
 	hostHasTheLetterH(cmd)
 	cmd.AddCommand(a.newPlaceList(p), a.newPlaceSet(p))

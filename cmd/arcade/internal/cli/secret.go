@@ -26,7 +26,8 @@ func (a *App) newSecret() *cobra.Command {
 		Use:   "secret",
 		Short: "Manage the secrets of your tools",
 		Long: `Manage the secrets that your tools read when they run in Arcade Cloud. A value
-goes to Arcade's Engine and nowhere else: it is never shown, kept or reported.
+goes to Arcade's Engine and nowhere else. It is neither kept nor reported, and
+no more than its last characters is shown.
 
 The credentials are the API key in ARCADE_API_KEY, or those of 'arcade login'.
 HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are honoured.`,
@@ -35,13 +36,13 @@ HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are honoured.`,
 		RunE:    group,
 	}
 	flags := cmd.PersistentFlags()
-	flags.StringVarP(&at.Host, "host", "h", secrets.DefaultHost, "the Engine's host, if it is not that of the login's Arcade Cloud")
+	flags.StringVarP(&at.Host, "host", "h", secrets.DefaultHost, "the Engine's host, if not that of the login's Arcade Cloud")
 	flags.StringVarP(&at.Port, "port", "p", "", "the Engine's port (default 9099 for localhost)")
 	flags.BoolVar(&at.TLS, "tls", false, "use TLS (default for all hosts but localhost)")
-	flags.BoolVar(&at.NoTLS, "no-tls", false, "do not use TLS, even if others can read the API key then")
+	flags.BoolVar(&at.NoTLS, "no-tls", false, "do not use TLS, even where others can then read the API key")
 	a.allowTracing(cmd)
-	flags.StringVar(&at.org, "org", "", "the organization's id, for this command (with --project)")
-	flags.StringVar(&at.project, "project", "", "the project's id, for this command")
+	flags.StringVar(&at.org, "org", "", "use the organization with this id (needs --project)")
+	flags.StringVar(&at.project, "project", "", "use the project with this id")
 	hostHasTheLetterH(cmd)
 	cmd.SuggestionsMinimumDistance = 1 // set, list and unset are close to everything
 	cmd.AddCommand(a.newSecretSet(&at), a.newSecretList(&at), a.newSecretUnset(&at), newSecretGet())
@@ -78,29 +79,29 @@ func (a *App) newSecretSet(at *engineOptions) *cobra.Command {
 		Use:        "set KEY=VALUE... | KEY | --from-env [--env-file PATH]",
 		Short:      "Set tool secrets",
 		SuggestFor: []string{"add", "create", "put"},
-		Long: `Set secrets, new ones and such that exist. The first = of an argument splits;
-the value is kept as it is. What is typed as KEY=VALUE stays in the shell's
-history, so there are two other ways:
+		Long: `Add secrets, or replace those that exist. The first = of an argument ends the
+key; the value arrives as it is written. The shell keeps what you type in its
+history, so a value can also be read:
 
   KEY=-   reads the value from standard input, without its last line break
   KEY     asks for the value on the terminal and does not show it
 
---from-env sets all that a .env file holds. There,
+--from-env sets all secrets of a .env file, in which
 
-  - a key is a name: letters, digits, _, - and ., no digit or - first; 'export'
-    before it is fine
+  - a key is a name of letters, digits, _, - and ., without a digit or - first;
+    'export' before it is fine
   - a comment starts at the first # after a blank, outside quotes
   - single and double quotes around a value are removed; between them a value
     may go over several lines
-  - in double quotes \n and \r are line breaks, and \\ \" \$ mean the second
-    character; all else, a $ above all, means itself everywhere
+  - in double quotes \n and \r are line breaks, and \\ \" \$ stand for their
+    second character; everything else, above all a $, stands for itself
   - lines without = or without a value are skipped with a warning
 
-The file is read as a whole first. A key that is no name, an open quote, text
-behind a quote, a PEM block or JSON without quotes, a [section]: the file is
-refused and nothing is sent. --dry-run shows what would be.
+The whole file is read first. A key that is no name, an open quote, text behind
+a quote, a PEM block or JSON without quotes, or a [section] means that nothing
+is sent. --dry-run shows what would be.
 
-The exit code is 1 if any secret could not be set; the others are set all the
+The exit code is 1 if any secret could not be set. The others are set all the
 same, unless they would fail for the same reason.`,
 		Example: "  arcade secret set MY_KEY\n  arcade secret set MY_KEY=- < key.pem\n  arcade secret set --from-env -f .env.production\n  decrypt .env.enc | arcade secret set --from-env -f - --dry-run",
 		Args:    cobra.ArbitraryArgs,
@@ -115,7 +116,7 @@ same, unless they would fail for the same reason.`,
 	cmd.SetFlagErrorFunc(setFlagError)
 	cmd.Flags().BoolVar(&o.fromEnv, "from-env", false, "set the secrets in a .env file")
 	cmd.Flags().StringArrayVarP(&o.envFiles, "env-file", "f", []string{".env"},
-		"the file for --from-env; of several the later one counts; - is standard input")
+		"the file for --from-env, - for standard input; of several, the last one that sets a key counts")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "show keys, lines and lengths, and send nothing")
 	files := cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault)
 	_ = cmd.RegisterFlagCompletionFunc("env-file", files) // an error means an unknown flag
@@ -334,9 +335,9 @@ func (a *App) newSecretList(at *engineOptions) *cobra.Command {
 		Short:      "List tool secrets, without their values",
 		Aliases:    []string{"ls"},
 		SuggestFor: []string{"show"},
-		Long: `List the secrets in the Engine's order. Of a value at most its end is known, as
-the Engine's hint. In a pipe the columns are separated by tabs, times are in
-UTC, and what is absent is an empty field.`,
+		Long: `List the secrets in the Engine's order. Of a value, the Engine tells its end at
+most, as a hint. In a pipe, tabs separate the columns, times are in UTC, and
+what is absent is an empty field.`,
 		Example: "  arcade secret list\n  arcade secret list --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -443,10 +444,10 @@ func (a *App) newSecretUnset(at *engineOptions) *cobra.Command {
 		Aliases:    []string{"rm", "delete"},
 		Short:      "Delete tool secrets",
 		SuggestFor: []string{"remove"},
-		Long: `Delete secrets by their keys. A key without a secret is a warning, unless none
-of the keys has one. Of several secrets with one key, --type chooses one and
---all-types all of them. The exit code is 1 if any secret could not be deleted;
-the others are deleted all the same.`,
+		Long: `Delete secrets by their keys. A key that does not exist is a warning; only keys
+that do not exist are an error. Of several secrets with one key, --type chooses
+one and --all-types all of them. The exit code is 1 if any secret could not be
+deleted; the others are deleted all the same.`,
 		Example: "  arcade secret unset MY_KEY OTHER_KEY\n  arcade secret unset MY_KEY --type project",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, keys []string) error {
@@ -465,7 +466,7 @@ the others are deleted all the same.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.Flags().StringVar(&o.Type, "type", "", "delete only secrets of this type, as 'secret list' shows it")
-	cmd.Flags().BoolVar(&o.AllTypes, "all-types", false, "delete all secrets with the key, whatever their types")
+	cmd.Flags().BoolVar(&o.AllTypes, "all-types", false, "delete all secrets with the key, of whatever type")
 	return cmd
 }
 

@@ -19,10 +19,10 @@ func (a *App) newUsage() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "usage",
 		Short: "See, deliver or switch off what arcade records about its use",
-		Long: `Every arcade command leaves one usage event: which command, how long it took,
-whether it failed. Events are kept in a database on this machine and delivered
-in the background, later if need be. These commands show them, deliver them now
-or stop it altogether; they are not recorded themselves.`,
+		Long: `Each command leaves one usage event: which command ran, how long it took, and
+whether it failed. Events wait in a database on this machine and are delivered
+in the background, later if need be. These commands show events, deliver them
+now, erase them, or switch recording off; they are not recorded themselves.`,
 		Example: "  arcade usage inspect\n  arcade usage flush\n  arcade usage disable",
 		Args:    cobra.ArbitraryArgs,
 		RunE:    group,
@@ -107,10 +107,11 @@ func (a *App) noteLate(late bool) {
 func (a *App) newUsageRetry() *cobra.Command {
 	return &cobra.Command{
 		Use:   "retry [SEQ|UUID]...",
-		Short: "Let dead messages be delivered once more",
-		Long: `Make messages that PostHog refused pending again: all of them, or those with the
-given numbers or uuids. They are sent as they were, with the next delivery.`,
-		Example:           "  arcade usage retry\n  arcade usage retry 7 12",
+		Short: "Make dead messages wait for delivery again",
+		Long: `Make messages that PostHog refused wait again: all of them, or those with the
+given numbers or uuids. The next delivery sends them, unchanged.`,
+		Example:           "  arcade usage retry
+  arcade usage retry 7 12",
 		Args:              cobra.ArbitraryArgs,
 		RunE:              a.onQueue(a.retry),
 		ValidArgsFunction: a.completeMessages(track.Dead, offered),
@@ -141,7 +142,7 @@ func (a *App) retry(ctx context.Context, q *track.Queue, ids []string) error {
 func (a *App) newUsageExport() *cobra.Command {
 	return &cobra.Command{
 		Use:   "export",
-		Short: "Print all messages as they go over the wire, one JSON document a line",
+		Short: "Print all messages as they are sent, one JSON document a line",
 		Long: `Print every message that is kept, waiting or not, exactly as it goes over the
 wire: one JSON document a line, the oldest first. Nothing is sent.`,
 		Example: "  arcade usage export > usage.ndjson",
@@ -192,12 +193,12 @@ func (a *App) newUsageForget() *cobra.Command {
 	return a.confirmed(&cobra.Command{
 		Use:   "forget",
 		Short: "Forget this home's random id and erase all messages",
-		Long: `Forget the random id that stands for this home, and whose it was found to be,
-and erase all messages, waiting or not. Whether usage is recorded stays as it
-is: if it is, the next command gets a new id. A login stays, too; what ends it
-is 'arcade logout'.
+		Long: `Forget the random id that stands for this home and the account that is linked to
+it, and erase all messages, waiting or not. The switch stays as it is: if usage
+is recorded, the next command gets a new id. A login stays, too; 'arcade logout'
+ends it.
 
-The id is shared with Arcade's Python CLI, which then gets a new one as well.`,
+Arcade's Python CLI shares the id, and gets a new one as well.`,
 		Example: "  arcade usage forget\n  arcade usage forget --yes",
 	}, erasure{"Forget", "Forgotten", true})
 }

@@ -19,11 +19,11 @@ func (a *App) newUsageFlush() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "flush",
 		Short: "Deliver what waits, now",
-		Long: `Deliver every waiting message to PostHog and wait for the end. The exit code is
-0 when nothing is left to deliver and 1 when something is. A flusher that is at
-work in the background is waited for.
+		Long: `Deliver every waiting message to PostHog and wait for the end. A delivery that
+runs in the background is waited for, too. The exit code is 0 when nothing is
+left to deliver and 1 when something is.
 
-As the last step of a CI job this delivers what the job recorded before its
+As the last step of a CI job, this delivers what the job recorded before its
 machine disappears.`,
 		Example: "  arcade usage flush\n  arcade usage flush --timeout 30s --json",
 		Args:    noArgs,

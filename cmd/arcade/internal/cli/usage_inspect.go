@@ -29,12 +29,12 @@ func (a *App) newUsageInspect() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect [SEQ|UUID]",
 		Short: "Show what was recorded and what became of it",
-		Long: `Show the messages in the outbox, the newest last, and their fate: pending,
-delivered, or dead (refused by PostHog for good). With a number or a uuid, print
-exactly the JSON that goes over the wire for that message.
+		Long: `Show the messages that are kept, the newest last, and what became of them:
+pending, delivered, or dead (refused by PostHog for good). With a number or a
+uuid, print that message exactly as it goes over the wire.
 
-Looking changes nothing. In a pipe the columns are separated by tabs and times
-are in UTC.`,
+Looking changes nothing. In a pipe, tabs separate the columns and times are in
+UTC.`,
 		Example:    "  arcade usage inspect\n  arcade usage inspect --state pending --limit 10\n  arcade usage inspect 7\n  arcade usage inspect --follow",
 		SuggestFor: []string{"list", "show"},
 		Args:       cobra.ArbitraryArgs,
@@ -65,7 +65,7 @@ are in UTC.`,
 		ValidArgsFunction: a.completeMessages("", 1),
 	}
 	cmd.Flags().StringVar(&state, "state", "all", "only messages in this state: pending, delivered, dead or all")
-	cmd.Flags().IntVar(&limit, "limit", defaultInspectLimit, "show at most this many, the newest; 0 for all")
+	cmd.Flags().IntVar(&limit, "limit", defaultInspectLimit, "show only this many of the newest; 0 for all")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print identity, counts and messages as JSON")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on printing messages as they are recorded and delivered")
 	complete := cobra.FixedCompletions(states, cobra.ShellCompDirectiveNoFileComp)

@@ -32,9 +32,9 @@ often each command ran and failed, and how long it took; whose the events are;
 and every message as it goes over the wire. The page needs no network and runs
 no script.
 
-The file is usage.html beside the database, readable by you alone; each report
-replaces it, and it goes when messages are erased. With --output the page is
-written where you say, and not opened.`,
+The file is usage.html beside the database, readable by you alone. Each report
+replaces it, and erasing messages removes it. With --output, the page goes where
+you say and is not opened.`,
 		Example: "  arcade usage report\n  arcade usage report --output report.html\n  arcade usage report --output - > report.html",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

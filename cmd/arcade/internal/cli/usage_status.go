@@ -18,10 +18,10 @@ func (a *App) newUsageStatus() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Tell whether usage is recorded, where it goes and what is next",
-		Long: `Tell whether usage is recorded, where it goes, what waits and what is next.
-What the next command needs to record is tried, and undone: with tracking on,
-the exit code is 1 when it would fail.`,
+		Short: "Show whether usage is recorded, where it goes and what is next",
+		Long: `Show whether usage is recorded, where it goes, what waits and what is next. All
+that the next command needs to record is tried, and undone: with tracking on,
+the exit code is 1 when the next command could not record.`,
 		Example: "  arcade usage status\n  arcade usage status --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

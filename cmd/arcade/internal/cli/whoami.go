@@ -18,9 +18,9 @@ func (a *App) newWhoami() *cobra.Command {
 	var asJSON, offline bool
 	cmd := &cobra.Command{
 		Use:   "whoami",
-		Short: "Tell who is logged in, and whether that works",
-		Long: `Tell who is logged in, where that login works, and whether Arcade Cloud still
-accepts it, which is asked for 2 seconds. With ARCADE_API_KEY set, commands use
+		Short: "Show who is logged in, and whether the login works",
+		Long: `Show who is logged in, where the login works, and whether Arcade Cloud still
+accepts it; Cloud has 2 seconds to answer. With ARCADE_API_KEY set, commands use
 that key and not the login.`,
 		Example: "  arcade whoami\n  arcade whoami --json\n  arcade whoami --offline",
 		Args:    noArgs,
@@ -29,7 +29,7 @@ that key and not the login.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
-	cmd.Flags().BoolVar(&offline, "offline", false, "ask nobody: what the credentials file says")
+	cmd.Flags().BoolVar(&offline, "offline", false, "ask no server; show what the credentials file says")
 	a.allowTracing(cmd)
 	return cmd
 }
