@@ -47,10 +47,13 @@ func (c Credentials) Cloud(client *http.Client) Cloud {
 // Server is what sentences call the server of the login: an installation by its
 // host.
 func (c Credentials) Server() string {
-	if u, err := url.Parse(c.CloudURL()); err == nil && u.Host != "" && c.SelfHosted() {
+	if !c.SelfHosted() {
+		return arcadeCloud
+	}
+	if u, err := url.Parse(cmp.Or(c.CloudURL(), c.EngineURL)); err == nil && u.Host != "" {
 		return printable(u.Host, maxNameLength)
 	}
-	return arcadeCloud
+	return "your installation"
 }
 
 const arcadeCloud = "Arcade Cloud"

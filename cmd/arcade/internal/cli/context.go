@@ -33,6 +33,7 @@ ARCADE_CONTEXT names another for one command.`,
 			if err != nil {
 				return err
 			}
+			defer a.noteKey()
 			return a.print(secrets.Printable(cmp.Or(login.Name, identity.DefaultContext)))
 		},
 	}
@@ -160,6 +161,7 @@ func (a *App) setContext(ctx context.Context, name string) error {
 	if other := a.Track.Env("ARCADE_CONTEXT"); other != "" && other != name {
 		a.note("ARCADE_CONTEXT is set, too: commands go on using the context that it names.")
 	}
+	a.noteKey()
 	return a.print("The context " + secrets.Printable(name) + " is active now.")
 }
 
@@ -246,7 +248,7 @@ func (a *App) logout(ctx context.Context, all bool) error {
 	if err != nil {
 		return err
 	}
-	if a.Track.Env("ARCADE_API_KEY") != "" {
+	if key, _, _ := a.Track.KeyInForce(); key.Present() {
 		defer a.note("ARCADE_API_KEY is still set: commands go on using that key.")
 	}
 	logins, err := s.File.Logins()

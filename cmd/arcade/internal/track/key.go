@@ -88,7 +88,11 @@ func readCredentials(home Home) fileCredentials {
 }
 
 // ContextName is that of the login that commands use, "" where the file has only one or cannot be read.
+// ARCADE_URL with ARCADE_API_KEY is a context, too.
 func (t *Tracker) ContextName() string {
+	if used, err := t.Credential(); err == nil && !used.FromFile && used.Login.Name != "" {
+		return used.Login.Name
+	}
 	home, err := t.Home()
 	if err != nil {
 		return ""
