@@ -405,10 +405,13 @@ func TestAMapOfAnotherShapeIsOfANewerProgramAndStays(t *testing.T) {
 	for name, contexts := range map[string]string{
 		"a list": "[{name: a}]", "a text": "onprem", "a number": "3", "a list in a context": "{a: [1]}", "a text in a context": "{a: b}",
 		"a context without a name": "{'': {}}", "a list for a key": "{a: {api_key: [SENTINEL]}}",
-		"merged from elsewhere": "{<<: {a: {api_key: SENTINEL}}}",
+		"merged from elsewhere": "{<<: {a: {api_key: SENTINEL}}}", "a list, and no map": "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := "cloud:\n  contexts: " + contexts + "\n  auth: {access_token: t, expires_at: '', refresh_token: r}\n"
+			if contexts == "" {
+				before = "cloud: [{name: home, kind: self_hosted}]\n"
+			}
 			f := credentialsAt(t, before)
 			old := time.Now().Add(-time.Hour) // nobody is writing it
 			if err := os.Chtimes(f.Path, old, old); err != nil {

@@ -139,12 +139,12 @@ func (a *App) describeKey(ctx context.Context, key identity.Credentials, offline
 	}
 	asking, cancel := context.WithTimeout(ctx, track.CloudTimeout)
 	defer cancel()
-	principal, err := key.Cloud(a.httpClient()).Principal(asking, key)
+	account, err := key.Cloud(a.httpClient()).WhoAmI(asking, key)
 	switch {
 	case ctx.Err() != nil:
 		return nil, errInterrupted
 	case err == nil:
-		found.PrincipalID, found.State = &principal, loginWorks
+		found.PrincipalID, found.State = &account.PrincipalID, loginWorks
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		found.State = loginRefused
 	default:

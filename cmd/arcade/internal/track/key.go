@@ -59,17 +59,12 @@ func (t *Tracker) APIKey() (string, error) {
 // Credential is what a command uses of the login file and the environment. Without a home there is
 // only the environment. The errors are ErrNoHome and those of the file's Using.
 func (t *Tracker) Credential() (identity.Using, error) {
+	key, _ := t.APIKey() // one that cannot be used is left out
 	home, err := t.Home()
-	if err != nil && t.variables().Key == "" {
+	if err != nil && key == "" {
 		return identity.Using{}, err
 	}
-	return home.Credentials().Using(t.variables())
-}
-
-// variables leaves out a key that cannot be used.
-func (t *Tracker) variables() identity.Variables {
-	key, _ := t.APIKey()
-	return identity.Variables{URL: t.Env("ARCADE_URL"), Key: key}
+	return home.Credentials().Using(t.Env("ARCADE_URL"), key)
 }
 
 // fileCredentials is what the credentials file says, as far as the identity goes.
