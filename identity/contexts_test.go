@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/http"
 	"os"
 	"reflect"
 	"slices"
@@ -193,7 +194,7 @@ func contextWrites(cloud *identitytest.Cloud) map[string]func(*testing.T, Creden
 				put(t, f.Path, strings.NewReplacer(other+"access", access, other+"refresh", refresh).Replace(contentOf(t, f.Path)))
 			}
 			put(t, f.Path, strings.NewReplacer("https://cloud.example", cloud.URL, "https://cloud.corp.example", cloud.URL).Replace(contentOf(t, f.Path)))
-			s := Session{File: f, HTTP: cloud.Client(), Now: time.Now}
+			s := Session{File: f, HTTP: http.DefaultClient, Now: time.Now}
 			before, _ = f.Read()
 			after, err := s.Replace(t.Context(), before)
 			if err != nil || after.AccessToken == before.AccessToken {

@@ -32,7 +32,7 @@ func browserLogin(t *testing.T, stand *identitytest.Cloud, cloud Cloud, verifier
 		t.Fatal(err)
 	}
 	oauth = oauth.At(redirect)
-	go func() { _, _ = identitytest.Browse(oauth.LoginURL(server.state, verifier)) }()
+	go func() { _, _, _ = identitytest.Browse(oauth.LoginURL(server.state, verifier)) }()
 	code, err := server.Wait(t.Context())
 	if err != nil {
 		t.Fatal(err)

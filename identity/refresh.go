@@ -79,14 +79,34 @@ func (s Session) renew(ctx context.Context, path string, old Credentials) (Crede
 	if err != nil {
 		return Credentials{}, fmt.Errorf("write credentials: %w", err)
 	}
-	renewed, content, err := s.ask(ctx, path, c)
-	if err != nil || content == nil {
-		return renewed, errors.Join(err, room.discard())
+	tokens, err := s.ask(ctx, c)
+	if errors.Is(err, ErrLoginEnded) {
+		// Was the Python CLI faster?
+		now, _, readErr := s.File.read(path)
+		switch {
+		case readErr != nil:
+			err = errors.Join(err, readErr)
+		case s.replaced(c, now):
+			return now, room.discard()
+		case now.RefreshToken != c.RefreshToken || now.Token() != c.Token():
+			c = now
+			tokens, err = s.ask(ctx, c)
+		}
+	}
+	var content []byte
+	if err == nil {
+		c, content, err = s.merge(path, c, tokens)
+	}
+	switch {
+	case err != nil:
+		return Credentials{}, errors.Join(err, room.discard())
+	case content == nil:
+		return c, room.discard()
 	}
 	if err := s.File.keep(room, content); err != nil {
 		return Credentials{}, err
 	}
-	return renewed, ctx.Err()
+	return c, ctx.Err()
 }
 
 // replaced reports whether another process has put a usable token, or a key, in the
@@ -95,26 +115,8 @@ func (s Session) replaced(old, now Credentials) bool {
 	return now.Token() != old.Token() && now.left(s.Now()) > 0
 }
 
-// ask has the tokens of c renewed and returns the file's new content, nil if
-// another program has written it meanwhile.
-func (s Session) ask(ctx context.Context, path string, c Credentials) (Credentials, []byte, error) {
-	tokens, err := s.askOnce(ctx, c)
-	if !errors.Is(err, ErrLoginEnded) {
-		return s.merge(path, c, tokens, err)
-	}
-	// Refused: was the Python CLI faster?
-	now, _, readErr := s.File.read(path)
-	switch {
-	case readErr != nil, now.RefreshToken == c.RefreshToken && now.Token() == c.Token():
-		return Credentials{}, nil, errors.Join(err, readErr)
-	case s.replaced(c, now):
-		return now, nil, nil
-	}
-	tokens, err = s.askOnce(ctx, now)
-	return s.merge(path, now, tokens, err)
-}
-
-func (s Session) askOnce(ctx context.Context, c Credentials) (Tokens, error) {
+// ask has the tokens of c renewed, unless its refresh token was refused before.
+func (s Session) ask(ctx context.Context, c Credentials) (Tokens, error) {
 	shown := fingerprint("refresh token", c.RefreshToken)
 	if places := s.File.Places(c); c.RefreshToken == "" || places.Refused == shown {
 		if places.Stronger {
@@ -144,12 +146,9 @@ func (s Session) askOnce(ctx context.Context, c Credentials) (Tokens, error) {
 	return tokens, err
 }
 
-// merge puts the tokens of c into the file as it is now, since the project may have
-// changed. Another login that was written meanwhile stays.
-func (s Session) merge(path string, c Credentials, tokens Tokens, err error) (Credentials, []byte, error) {
-	if err != nil {
-		return Credentials{}, nil, err
-	}
+// merge returns the file as it is now, since the project may have changed, with the
+// tokens of c. Another login that was written meanwhile stays, and the content is nil.
+func (s Session) merge(path string, c Credentials, tokens Tokens) (Credentials, []byte, error) {
 	s.File.point("renewed")
 	// After a logout the file stays gone.
 	now, document, err := s.File.read(path)
