@@ -11,49 +11,39 @@ import (
 	"strings"
 )
 
-// Variables is what the environment says about credentials.
-type Variables struct {
-	URL string // ARCADE_URL
-	Key string // ARCADE_API_KEY
-}
-
-// ErrNoEngine says that it is not known where a credential may go, or that what
-// is said of it is no address that a credential may be sent to.
+// ErrNoEngine says that no address is known to which a credential may be sent.
 var ErrNoEngine = errors.New("no Engine that this credential may go to")
 
 // Using is the credential that a command uses.
 type Using struct {
-	// Login is that of the file, or a key from the environment.
-	Login Credentials
-	// FromFile says which of the two.
+	Login    Credentials // of the file, or a key from the environment
 	FromFile bool
-	// Apart says that arcade.dev is not to be asked about it: it belongs to an
-	// installation that keeps to itself, or is used while one is active.
+	// Apart keeps the credential from arcade.dev: it belongs to a self-hosted
+	// installation, or is used while one is active.
 	Apart bool
 }
 
-// Using says which credential is in force, by the variables and the file: the
-// key with an address; the context named for this command; a key alone; the
-// active context.
+// Using returns the credential in force: a key with an address, which are those of
+// ARCADE_API_KEY and ARCADE_URL; the context named for this command; a key alone; the
+// active context. No file decides where a key goes.
 //
-// A key goes to the address in the environment, else to production, and nowhere
-// because a file says so; a login of the file goes where it was made. The errors
-// are those of [CredentialsFile.Read], and [ErrNoEngine] for a bad address.
-func (f CredentialsFile) Using(v Variables) (Using, error) {
+// The errors are those of [CredentialsFile.Read], and [ErrNoEngine] for an
+// unusable address.
+func (f CredentialsFile) Using(address, key string) (Using, error) {
 	switch {
-	case v.URL != "" && v.Key != "":
-		engine, err := checkedURL(v.URL)
-		return Using{Login: Credentials{Name: "env", Kind: KindOf(engine), EngineURL: engine, APIKey: v.Key}, Apart: true}, err
-	case v.Key != "" && f.Context == "":
-		return Using{Login: Credentials{APIKey: v.Key}, Apart: f.KeepsToItself()}, nil
+	case address != "" && key != "":
+		engine, err := checkedURL(address)
+		return Using{Login: Credentials{Name: "env", Kind: KindOf(engine), EngineURL: engine, APIKey: key}, Apart: true}, err
+	case key != "" && f.Context == "":
+		return Using{Login: Credentials{APIKey: key}, Apart: f.KeepsToItself()}, nil
 	}
 	login, err := f.Read()
 	return Using{Login: login, FromFile: true, Apart: login.SelfHosted()}, err
 }
 
-// Engine returns the base URL of the Engine that the credential goes to, unless
-// a person names another. The error is [ErrNoEngine]. A key without an address
-// has none while it must be kept apart: it would go to production.
+// Engine returns the base URL of the Engine that the credential goes to unless
+// a user names another, or [ErrNoEngine]. A key without an address would go to
+// production, and has no Engine while it is kept apart.
 func (u Using) Engine() (string, error) {
 	if u.Login.EngineURL != "" {
 		return checkedURL(u.Login.EngineURL)
@@ -65,9 +55,9 @@ func (u Using) Engine() (string, error) {
 	return engine, nil
 }
 
-// KeepsToItself says whether nothing may be asked of arcade.dev: the context in
-// force is self-hosted, or the file is there and does not tell. What a file that
-// is not believed says counts here, since it can only make us more careful.
+// KeepsToItself reports whether nothing may be sent to arcade.dev: the context
+// in force is self-hosted, or cannot be read. An unbelieved file counts here,
+// since it can only restrict.
 func (f CredentialsFile) KeepsToItself() bool {
 	login, _, err := f.read(f.inUse())
 	var unbelieved *UnbelievedError
@@ -80,33 +70,33 @@ func (f CredentialsFile) KeepsToItself() bool {
 	return !isMissing(err)
 }
 
-// checkedURL returns an address, as somebody has written it, without the slash
-// at its end. The error is [ErrNoEngine] for what a key must not be sent to.
+// checkedURL returns an address typed by a user without its final slash, or
+// [ErrNoEngine] if a key must not be sent there.
 func checkedURL(address string) (string, error) {
 	u, err := url.Parse(baseOf(strings.TrimSpace(address)))
-	if err != nil || u.Path != "" || !mayBeAsked(u) {
+	if err != nil || u.Path != "" || u.RawQuery != "" || !isSafe(u) {
 		return "", ErrNoEngine
 	}
 	return u.String(), nil
 }
 
-// ErrNoDiscovery says that a server does not tell where the parts of its
-// installation are: it is none of Arcade's, or older than that.
+// ErrNoDiscovery says that a server does not describe an installation: it is
+// older than that, or no Arcade.
 var ErrNoDiscovery = errors.New("no description of an installation")
 
 // Discover asks the installation at address, which may lack a scheme, where its
-// parts are. What it returns is a login of that kind without credentials; only
-// EngineURL or CoordinatorURL may be "".
+// parts are. It returns a login without credentials, in which either EngineURL
+// or CoordinatorURL can be "".
 //
-// The error is [ErrNoEngine] for an address that nothing may be sent to, or one
-// that the installation names, [ErrNoDiscovery], or a [*CloudError].
+// The error is [ErrNoEngine] for an unsafe address, also of a part,
+// [ErrNoDiscovery], or a [*CloudError].
 func Discover(ctx context.Context, client *http.Client, address string) (Credentials, error) {
 	if address = strings.TrimSpace(address); !strings.Contains(address, "://") {
 		address = "https://" + address
 	}
 	address = strings.TrimRight(address, "/")
 	u, err := url.Parse(address)
-	if err != nil || !mayBeAsked(u) {
+	if err != nil || u.RawQuery != "" || !isSafe(u) {
 		return Credentials{}, ErrNoEngine
 	}
 	server := Cloud{BaseURL: address, HTTP: client, Server: u.Host}
@@ -139,7 +129,7 @@ func Discover(ctx context.Context, client *http.Client, address string) (Credent
 		return Credentials{}, ErrNoDiscovery
 	}
 	for _, part := range []string{c.EngineURL, c.CoordinatorURL, c.DashboardURL} {
-		if part != "" && !server.mayTrust(part) {
+		if part != "" && !server.mayName(part) {
 			return Credentials{}, ErrNoEngine
 		}
 	}
@@ -147,16 +137,16 @@ func Discover(ctx context.Context, client *http.Client, address string) (Credent
 	return c, nil
 }
 
-// mayBeAsked says whether a key may be sent to u: nobody on the way can read it.
-func mayBeAsked(u *url.URL) bool {
-	return u.Hostname() != "" && u.User == nil && u.RawQuery == "" && u.Fragment == "" && !strings.ContainsFunc(u.Host, notInAKey) &&
+// isSafe reports whether a secret sent to u cannot be read on the way.
+func isSafe(u *url.URL) bool {
+	return u.Hostname() != "" && u.User == nil && u.Fragment == "" && !strings.ContainsFunc(u.Host, unsendable) &&
 		(u.Scheme == "https" || u.Scheme == "http" && isLoopback(u))
 }
 
-// Owns says whether the server at u belongs to the login: its Arcade Cloud, the
-// Engine beside that and the one that it names, on any port, and whatever is on
-// this machine if its Cloud is. A login's token may be shown to others, when a
-// person says so; nothing that they answer counts.
+// Owns reports whether the server at u belongs to the login: its Arcade Cloud,
+// the Engine beside that and the one it names, on any port, and everything on
+// this machine if its Cloud is. A user can send the token elsewhere, but only
+// the answers of these servers say that it has ended.
 func (c Credentials) Owns(u *url.URL) bool {
 	cloud, err := url.Parse(c.CloudURL())
 	if err != nil {
@@ -172,16 +162,15 @@ func (c Credentials) Owns(u *url.URL) bool {
 	})
 }
 
-// EngineURL returns the base URL of the Engine that belongs to the Arcade
-// Cloud at cloudURL, the only one that credentials of that Cloud may go to:
-// `cloud.` at the beginning of the host becomes `api.`, and a Cloud on this
-// machine has its Engine here. It reports false when nobody can tell.
+// EngineURL returns the base URL of the Engine that belongs to the Arcade Cloud
+// at cloudURL: `cloud.` at the beginning of the host becomes `api.`, and a Cloud
+// on this machine has its Engine here. It returns false for any other.
 func EngineURL(cloudURL string) (string, bool) {
 	u, err := url.Parse(strings.TrimRight(cloudURL, "/"))
-	if err != nil || u.Hostname() == "" || u.User != nil {
+	if err != nil || !isSafe(u) {
 		return "", false
 	}
-	if rest, ok := strings.CutPrefix(strings.ToLower(u.Host), "cloud."); ok && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u)) {
+	if rest, ok := strings.CutPrefix(strings.ToLower(u.Host), "cloud."); ok {
 		return u.Scheme + "://api." + rest, true
 	}
 	if isLoopback(u) {

@@ -127,7 +127,7 @@ func TestAFileThatIsNotBelievedMakesUsMoreCarefulOnly(t *testing.T) {
 			if err := errors.Join(os.Chmod(f.Path, mode), os.Chtimes(f.Path, old, old)); err != nil {
 				t.Fatal(err)
 			}
-			used, err := f.Using(Variables{Key: "arc_x"})
+			used, err := f.Using("", "arc_x")
 			engine, refused := used.Engine()
 			if err != nil || used.Apart != want || (refused != nil) != want || !want && engine != "https://api.arcade.dev" {
 				t.Errorf("%q, mode %o: a key goes to %q, %v, apart %v; want apart %v, else production", content, mode, engine, refused, used.Apart, want)

@@ -24,18 +24,17 @@ const (
 	maxAnswerSize = 1 << 20
 	// callLimit bounds each call, as in the Python CLI.
 	callLimit = 30 * time.Second
-	// maxNameLength is that of an organisation or project, in characters. It
-	// goes into the credentials file, which is bounded too.
+	// maxNameLength is where the name of an organisation or project is cut, in
+	// characters: the credentials file, which keeps it, is bounded too.
 	maxNameLength = 500
 )
 
-// Cloud is Arcade Cloud, asked who somebody is. Each call takes as long as its
-// context lets it, and 30 s at most.
+// Cloud is an Arcade Cloud to ask. Each call ends with its context, after 30 s at
+// most.
 type Cloud struct {
 	// BaseURL is where it is, such as [DefaultCloudURL].
 	BaseURL string
-	// HTTP makes the calls. Its redirect policy is not used: a key is shown to
-	// nobody but BaseURL.
+	// HTTP makes the calls. Its redirect policy is not used: only BaseURL gets a key.
 	HTTP *http.Client
 	// Server is what errors call it, "" for Arcade Cloud.
 	Server string
@@ -46,19 +45,21 @@ func (c Credentials) Cloud(client *http.Client) Cloud {
 	return Cloud{BaseURL: c.CloudURL(), HTTP: client, Server: c.Server()}
 }
 
-// Server is what sentences call the server of the login: an installation by its
-// host.
+// Server names the login's server in a sentence: an installation by its host.
 func (c Credentials) Server() string {
-	if u, err := url.Parse(c.CloudURL()); err == nil && u.Host != "" && c.SelfHosted() {
+	if !c.SelfHosted() {
+		return arcadeCloud
+	}
+	if u, err := url.Parse(cmp.Or(c.CloudURL(), c.EngineURL)); err == nil && u.Host != "" {
 		host, _ := idna.Punycode.ToASCII(u.Host) // foreign letters may look like ours
 		return printable(host, maxNameLength)
 	}
-	return arcadeCloud
+	return "your installation"
 }
 
 const arcadeCloud = "Arcade Cloud"
 
-// named says in an error of a call whose it is.
+// named puts the server's name into an error of a call.
 func (cloud Cloud) named(err error) error {
 	var failed *CloudError
 	if errors.As(err, &failed) {
@@ -71,21 +72,19 @@ func (cloud Cloud) named(err error) error {
 type Account struct {
 	PrincipalID string
 	Email       string // "" when unknown, as always for an API key
-	// Organisations and Projects are those of a login; Cloud may leave out
-	// either.
+	// Organisations and Projects are those of a login; Cloud may leave them out.
 	Organisations, Projects []Choice
 }
 
-// Choice is an organisation or a project that somebody may work in. Its texts
-// can be printed on a terminal.
+// Choice is an organisation or a project to work in. Its texts can be printed on
+// a terminal.
 type Choice struct {
 	ID      string
-	Name    string // perhaps "", and perhaps not the only one of this name
+	Name    string // can be "", and need not be unique
 	Default bool
 }
 
-// Preferred returns the default among choices, else the first, and false when
-// there is none.
+// Preferred returns the default choice, else the first, and false without any.
 func Preferred(choices []Choice) (Choice, bool) {
 	for _, c := range choices {
 		if c.Default {
@@ -98,8 +97,7 @@ func Preferred(choices []Choice) (Choice, bool) {
 	return choices[0], true
 }
 
-// Find returns the choices that word may mean: the one with this id, else all
-// with this name.
+// Find returns the choice with this id, else all with this name.
 func Find(choices []Choice, word string) []Choice {
 	var named []Choice
 	for _, c := range choices {
@@ -116,31 +114,23 @@ func Find(choices []Choice, word string) []Choice {
 // ErrNotAuthenticated says that Arcade Cloud does not accept the credentials.
 var ErrNotAuthenticated = errors.New("not authenticated")
 
-// ErrLoginEnded says that the tokens cannot be renewed any more: the person
-// has to log in again.
+// ErrLoginEnded says that the tokens cannot be renewed: the user has to log in again.
 var ErrLoginEnded = errors.New("the login has ended")
 
-// ErrStrongerLogin says that the organization wants a login with a passkey or an
+// ErrStrongerLogin says that the organization asks for a passkey or an
 // authenticator app. It is an [ErrLoginEnded]: renewing does not help.
 var ErrStrongerLogin = fmt.Errorf("%w: a passkey or an authenticator app is asked for", ErrLoginEnded)
 
-// CloudError is a call that gave no answer. Its text is made of fixed words
-// and the status, never of anything the server or the credentials hold. It is
+// CloudError is a call without a usable answer. Its text is made of fixed words
+// and the status, never of what a server or the credentials say. It is
 // [ErrNotAuthenticated] for the statuses 401 and 403, and [ErrStrongerLogin] with Stronger.
 type CloudError struct {
-	// Server is what a sentence calls it.
-	Server string
-	// Status is the HTTP status, 0 when there was none.
-	Status int
-	// Reason is what went wrong when the status does not say it.
-	Reason string
-	// Page says that a web page came, which is never Cloud's word.
-	Page bool
-	// Stronger says that a passkey or an authenticator app is asked for.
-	Stronger bool
-	// cause lets callers tell why there was no answer. Its text, which can hold
-	// a URL, is not shown.
-	cause error
+	Server   string // its name in a sentence
+	Status   int    // of HTTP, 0 without an answer
+	Reason   string // what went wrong, if the status does not say it
+	Page     bool   // a web page answered, which is never Cloud's word
+	Stronger bool   // a passkey or an authenticator app is asked for
+	cause    error  // why there was no answer; its text can hold a URL and is not shown
 }
 
 func (e *CloudError) Error() string {
@@ -154,7 +144,7 @@ func (e *CloudError) Error() string {
 	return fmt.Sprintf("%s %s (HTTP status %d)", server, e.Reason, e.Status)
 }
 
-// Is reports what means "not authenticated".
+// Is says which errors it is.
 func (e *CloudError) Is(target error) bool {
 	if e.Stronger {
 		return target == ErrStrongerLogin || target == ErrNotAuthenticated
@@ -163,19 +153,11 @@ func (e *CloudError) Is(target error) bool {
 }
 
 // Unwrap returns context.Canceled or context.DeadlineExceeded if one of them
-// ended the call, else the network's error, if there was one. Neither may be
-// shown.
+// ended the call, else the network's error, if any. Do not show it.
 func (e *CloudError) Unwrap() error { return e.cause }
 
-// Principal returns the principal that c belongs to. The error is a
-// [*CloudError], and [ErrNotAuthenticated] if there is nothing in c to show.
-func (cloud Cloud) Principal(ctx context.Context, c Credentials) (string, error) {
-	account, err := cloud.WhoAmI(ctx, c)
-	return account.PrincipalID, err
-}
-
-// WhoAmI returns the account that c belongs to, by its API key, else by its
-// access token. The errors are those of [Cloud.Principal].
+// WhoAmI returns the account of c, by its API key, else by its access token. The
+// error is a [*CloudError], and [ErrNotAuthenticated] if c has neither.
 func (cloud Cloud) WhoAmI(ctx context.Context, c Credentials) (Account, error) {
 	path := "/api/v1/auth/whoami"
 	if c.APIKey != "" {
@@ -189,14 +171,13 @@ func (cloud Cloud) WhoAmI(ctx context.Context, c Credentials) (Account, error) {
 	return account, cloud.named(err)
 }
 
-// Organisations returns the organisations that c gives access to. The errors
-// are those of [Cloud.Principal].
+// Organisations returns those that c gives access to. The errors are those of
+// [Cloud.WhoAmI].
 func (cloud Cloud) Organisations(ctx context.Context, c Credentials) ([]Choice, error) {
 	return cloud.choices(ctx, "/api/v1/orgs", c)
 }
 
-// Projects returns the projects of an organisation. The errors are those of
-// [Cloud.Principal].
+// Projects returns those of an organisation. The errors are those of [Cloud.WhoAmI].
 func (cloud Cloud) Projects(ctx context.Context, c Credentials, orgID string) ([]Choice, error) {
 	return cloud.choices(ctx, "/api/v1/orgs/"+url.PathEscape(orgID)+"/projects", c)
 }
@@ -221,14 +202,13 @@ func (cloud Cloud) choices(ctx context.Context, path string, c Credentials) ([]C
 // ask makes a call with credentials.
 func (cloud Cloud) ask(ctx context.Context, path string, c Credentials) ([]byte, error) {
 	token := c.Token()
-	if token == "" || strings.ContainsFunc(token, notInAKey) {
+	if token == "" || strings.ContainsFunc(token, unsendable) {
 		return nil, ErrNotAuthenticated // it could not even be sent
 	}
 	return cloud.get(ctx, path, token)
 }
 
-// get makes one call, with a token if there is one, and returns the body of a
-// 200.
+// get makes one call, with a token if there is one, and returns the body of a 200.
 func (cloud Cloud) get(ctx context.Context, path, token string) ([]byte, error) {
 	body, err := cloud.request(ctx, path, token)
 	return body, cloud.named(err)
@@ -238,11 +218,8 @@ func (cloud Cloud) request(ctx context.Context, path, token string) ([]byte, err
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(cloud.BaseURL, "/")+path, nil)
-	if err != nil || request.URL.Hostname() == "" || request.URL.User != nil {
-		return nil, &CloudError{Reason: "has an address that is no URL"}
-	}
-	if request.URL.Scheme != "https" && !isLoopback(request.URL) {
-		return nil, &CloudError{Reason: "has an address that is not reached by https"}
+	if err != nil || !isSafe(request.URL) {
+		return nil, &CloudError{Reason: "has an address that is no URL with https://"}
 	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
@@ -269,28 +246,27 @@ func (cloud Cloud) request(ctx context.Context, path, token string) ([]byte, err
 // insufficient is the error of a 401 to a token of too weak a login (RFC 9470).
 const insufficient = "insufficient_user_authentication"
 
-// wantsStronger says whether a stronger login is the reason of a 401.
+// wantsStronger reports a 401 to too weak a login.
 func wantsStronger(response *http.Response) bool {
 	challenges := strings.Join(response.Header.Values("WWW-Authenticate"), ",")
 	return response.StatusCode == http.StatusUnauthorized && strings.Contains(challenges, insufficient)
 }
 
-// isLoopback says whether u is on this machine, so that nobody else can read
-// what is sent there.
+// isLoopback reports whether u is on this machine.
 func isLoopback(u *url.URL) bool {
 	host := strings.ToLower(u.Hostname())
 	address, err := netip.ParseAddr(host)
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && address.IsLoopback()
 }
 
-// client is HTTP without redirects: a redirect is an answer, and a wrong one.
+// client is HTTP without redirects, each of which is a wrong answer.
 func (cloud Cloud) client() *http.Client {
 	client := *cloud.HTTP
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &client
 }
 
-// isPage tells a page for people, by its type or its first character.
+// isPage recognises a web page by its type or its first character.
 func isPage(contentType string, body []byte) bool {
 	kind, _, _ := mime.ParseMediaType(contentType)
 	return kind == "text/html" || kind == "application/xhtml+xml" || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
@@ -309,13 +285,13 @@ func unreachable(ctx context.Context, err error) error {
 
 const senseless = "gave an answer that makes no sense"
 
-// nonsense is the error for an answer that is not understood.
+// nonsense is the error for an answer of an unknown shape.
 func nonsense() *CloudError {
 	return &CloudError{Status: http.StatusOK, Reason: senseless}
 }
 
-// decodeAccount understands the answer of either call: validate names the
-// principal_id, whoami the account_id, and its older versions the principal_id.
+// decodeAccount understands both calls: validate names the principal_id, whoami
+// the account_id, and in older versions the principal_id.
 func decodeAccount(body []byte) (Account, error) {
 	var answer struct {
 		MFA  json.RawMessage `json:"mfa"`
@@ -349,7 +325,7 @@ func decodeAccount(body []byte) (Account, error) {
 	return account, nil
 }
 
-// isUnmet understands whether strong authentication is asked for and was not shown.
+// isUnmet reports strong authentication that is asked for and missing.
 func isUnmet(mfa json.RawMessage) bool {
 	var answer struct {
 		Status string `json:"status"`
@@ -369,14 +345,11 @@ type choice struct {
 func decodeChoices(items []choice) ([]Choice, error) {
 	choices := make([]Choice, 0, len(items))
 	for _, item := range items {
-		c := Choice{cmp.Or(item.ProjectID, item.OrgID, item.OrgIDToo), printable(item.Name, maxAnswerSize), item.Default}
-		switch {
-		case utf8.RuneCountInString(c.Name) > maxNameLength:
-			return nil, &CloudError{Status: http.StatusOK, Reason: fmt.Sprintf("gave an organization or project a name of more than %d characters", maxNameLength)}
-		case c.ID == "", utf8.RuneCountInString(c.ID) > maxIDLength, strings.ContainsFunc(c.ID, unprintable):
+		id := cmp.Or(item.ProjectID, item.OrgID, item.OrgIDToo)
+		if id == "" || utf8.RuneCountInString(id) > maxIDLength || strings.ContainsFunc(id, unprintable) {
 			return nil, nonsense()
 		}
-		choices = append(choices, c)
+		choices = append(choices, Choice{id, printable(item.Name, maxNameLength), item.Default})
 	}
 	return choices, nil
 }

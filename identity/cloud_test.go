@@ -64,9 +64,6 @@ func TestAskingCloudWhoSomebodyIs(t *testing.T) {
 			if err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", c.want) {
 				t.Errorf("got %+v, %v; want %+v", got, err, c.want)
 			}
-			if principal, err := cloud.Principal(t.Context(), c.login); err != nil || principal != c.want.PrincipalID {
-				t.Errorf("the principal is %q, %v; want %q", principal, err, c.want.PrincipalID)
-			}
 		})
 	}
 }
@@ -96,7 +93,7 @@ func TestAnAnswerThatIsNoneIsToldApartFromARefusal(t *testing.T) {
 		{"more than a megabyte", 200, `{"data": {"principal_id": "SENTINEL"}}` + strings.Repeat(" ", 1<<20), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := answering(t, c.status, c.body).Principal(t.Context(), keyLogin)
+			_, err := answering(t, c.status, c.body).WhoAmI(t.Context(), keyLogin)
 			var cloudErr *CloudError
 			if !errors.As(err, &cloudErr) || cloudErr.Status != c.status {
 				t.Fatalf("got %v; want a CloudError with status %d", err, c.status)
@@ -120,7 +117,7 @@ func TestAKeyIsShownToNobodyElse(t *testing.T) {
 			http.Redirect(w, r, "/elsewhere", status)
 		})
 		var cloudErr *CloudError
-		if _, err := cloud.Principal(t.Context(), keyLogin); !errors.As(err, &cloudErr) || cloudErr.Status != status {
+		if _, err := cloud.WhoAmI(t.Context(), keyLogin); !errors.As(err, &cloudErr) || cloudErr.Status != status {
 			t.Errorf("got %v; want a CloudError with status %d", err, status)
 		}
 		if cloud.HTTP.CheckRedirect != nil {
@@ -132,7 +129,7 @@ func TestAKeyIsShownToNobodyElse(t *testing.T) {
 func TestNothingToShowIsNotAuthenticated(t *testing.T) {
 	cloud := cloudWith(t, func(http.ResponseWriter, *http.Request) { t.Error("Cloud was asked; there was nothing to ask with") })
 	for name, login := range map[string]Credentials{"nothing": {}, "a key that fits no header": {APIKey: "arc_SENTINEL\n"}} {
-		_, err := cloud.Principal(t.Context(), login)
+		_, err := cloud.WhoAmI(t.Context(), login)
 		if !errors.Is(err, ErrNotAuthenticated) || strings.Contains(err.Error(), "SENTINEL") {
 			t.Errorf("%s gave %v; want ErrNotAuthenticated", name, err)
 		}
@@ -165,11 +162,11 @@ func TestACloudThatDoesNotAnswer(t *testing.T) {
 		{"interrupted", stuck, interrupted, "Arcade Cloud was not waited for", context.Canceled},
 		{"breaking off", half, t.Context(), "Arcade Cloud cannot be reached", nil},
 		{"away", gone, t.Context(), "Arcade Cloud cannot be reached", nil},
-		{"at an address with a password", somebodys, t.Context(), "Arcade Cloud has an address that is no URL", nil},
-		{"at no URL", noURL, t.Context(), "Arcade Cloud has an address that is no URL", nil},
+		{"at an address with a password", somebodys, t.Context(), "Arcade Cloud has an address that is no URL with https://", nil},
+		{"at no URL", noURL, t.Context(), "Arcade Cloud has an address that is no URL with https://", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := c.cloud.Principal(c.ctx, keyLogin)
+			_, err := c.cloud.WhoAmI(c.ctx, keyLogin)
 			if err == nil || err.Error() != c.want {
 				t.Errorf("got %v; want %q", err, c.want)
 			}
@@ -212,13 +209,16 @@ func TestOrganisationsAndProjects(t *testing.T) {
 		t.Errorf("got %+v, %v from %s; want the id escaped", got, err, asked)
 	}
 	for name, c := range map[string]struct{ body, want string }{
-		"a portal":        {"<html>", "Arcade Cloud gave an answer that makes no sense (HTTP status 200)"},
-		"no id":           {`{"data": {"items": [{"name": "x"}]}}`, "Arcade Cloud gave an answer that makes no sense (HTTP status 200)"},
-		"a name of 10 kB": {`{"data": {"items": [{"org_id": "o", "name": "` + strings.Repeat("x", 10<<10) + `"}]}}`, "Arcade Cloud gave an organization or project a name of more than 500 characters (HTTP status 200)"},
+		"a portal": {"<html>", "Arcade Cloud gave an answer that makes no sense (HTTP status 200)"},
+		"no id":    {`{"data": {"items": [{"name": "x"}]}}`, "Arcade Cloud gave an answer that makes no sense (HTTP status 200)"},
 	} {
 		if _, err := answering(t, 200, c.body).Organisations(t.Context(), oauthLogin); err == nil || err.Error() != c.want {
 			t.Errorf("%s gave %v; want %q", name, err, c.want)
 		}
+	}
+	long := `{"data": {"items": [{"org_id": "o", "name": "` + strings.Repeat("x", 10<<10) + `"}]}}`
+	if got, err := answering(t, 200, long).Organisations(t.Context(), oauthLogin); err != nil || len(got[0].Name) != maxNameLength {
+		t.Errorf("a name of 10 kB gave %v; want it cut, the credentials file has an end", err)
 	}
 	if got, err := answering(t, 200, `{"data": null}`).Organisations(t.Context(), oauthLogin); err != nil || len(got) != 0 {
 		t.Errorf("no list is %v, %v; want an empty one, as for the Python CLI", got, err)
@@ -252,7 +252,7 @@ func TestChoosing(t *testing.T) {
 
 func TestATokenGoesToNobodyInClearText(t *testing.T) {
 	cloud := Cloud{BaseURL: "http://cloud.example", HTTP: &http.Client{Transport: noNetwork{t}}}
-	if _, err := cloud.WhoAmI(t.Context(), oauthLogin); err == nil || err.Error() != "Arcade Cloud has an address that is not reached by https" {
+	if _, err := cloud.WhoAmI(t.Context(), oauthLogin); err == nil || err.Error() != "Arcade Cloud has an address that is no URL with https://" {
 		t.Errorf("got %v; want a refusal", err)
 	}
 }

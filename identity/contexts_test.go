@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/http"
 	"os"
 	"reflect"
 	"slices"
@@ -193,7 +194,7 @@ func contextWrites(cloud *identitytest.Cloud) map[string]func(*testing.T, Creden
 				put(t, f.Path, strings.NewReplacer(other+"access", access, other+"refresh", refresh).Replace(contentOf(t, f.Path)))
 			}
 			put(t, f.Path, strings.NewReplacer("https://cloud.example", cloud.URL, "https://cloud.corp.example", cloud.URL).Replace(contentOf(t, f.Path)))
-			s := Session{File: f, HTTP: cloud.Client(), Now: time.Now}
+			s := Session{File: f, HTTP: http.DefaultClient, Now: time.Now}
 			before, _ = f.Read()
 			after, err := s.Replace(t.Context(), before)
 			if err != nil || after.AccessToken == before.AccessToken {
@@ -405,10 +406,13 @@ func TestAMapOfAnotherShapeIsOfANewerProgramAndStays(t *testing.T) {
 	for name, contexts := range map[string]string{
 		"a list": "[{name: a}]", "a text": "onprem", "a number": "3", "a list in a context": "{a: [1]}", "a text in a context": "{a: b}",
 		"a context without a name": "{'': {}}", "a list for a key": "{a: {api_key: [SENTINEL]}}",
-		"merged from elsewhere": "{<<: {a: {api_key: SENTINEL}}}",
+		"merged from elsewhere": "{<<: {a: {api_key: SENTINEL}}}", "a list, and no map": "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := "cloud:\n  contexts: " + contexts + "\n  auth: {access_token: t, expires_at: '', refresh_token: r}\n"
+			if contexts == "" {
+				before = "cloud: [{name: home, kind: self_hosted}]\n"
+			}
 			f := credentialsAt(t, before)
 			old := time.Now().Add(-time.Hour) // nobody is writing it
 			if err := os.Chtimes(f.Path, old, old); err != nil {

@@ -12,15 +12,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// DefaultContext is the name of the only login of a file without contexts, and
-// where a login without a name goes.
+// DefaultContext is the context of a login without a name.
 const DefaultContext = "default"
 
-// Logins is all that credentials.yaml holds: a login for each context.
+// Logins are those of credentials.yaml, one for each context.
 //
-// A CLI that knows contexts reads the map of them, and nothing else if it is
-// there; an older one reads a copy of the active context beside it. So a file
-// with the map has two copies of one login, and each change goes to both.
+// A CLI that knows contexts reads the map of them and nothing else; an older one
+// reads the copy of the active context beside the map. So a file with the map has
+// two copies of one login, and each change goes to both.
 type Logins struct {
 	// Active is the name of the context in force, "" when there is none.
 	Active string
@@ -29,7 +28,7 @@ type Logins struct {
 	mapped   bool // the file has the map
 }
 
-// Names are those of the contexts, in alphabetical order.
+// Names are in alphabetical order.
 func (l Logins) Names() []string {
 	var names []string
 	for _, c := range l.Contexts {
@@ -39,7 +38,7 @@ func (l Logins) Names() []string {
 	return names
 }
 
-// Find returns the login of the context, and false when there is none.
+// Find returns the login of a context, and false if there is none.
 func (l Logins) Find(name string) (Credentials, bool) {
 	for _, c := range l.Contexts {
 		if cmp.Or(c.Name, DefaultContext) == cmp.Or(name, DefaultContext) {
@@ -49,8 +48,8 @@ func (l Logins) Find(name string) (Credentials, bool) {
 	return Credentials{}, false
 }
 
-// document is credentials.yaml as it was read. Its changes are made in place,
-// so that keys, comments and an order which are not ours survive.
+// document is credentials.yaml. Changes are made in place, so that unknown keys,
+// comments and the order survive.
 type document struct {
 	Logins
 	root yaml.Node
@@ -85,19 +84,17 @@ type entry struct {
 	} `yaml:"context"`
 }
 
-// login is what the entry says. Times without an offset are in local.
+// login is the entry's. Times without an offset are in local.
 func (e entry) login(name string, local *time.Location) Credentials {
-	expires, wall := parseExpiry(e.Auth.ExpiresAt, local)
 	return Credentials{
 		Name: name, Kind: e.Kind, EngineURL: e.EngineURL, CoordinatorURL: e.CoordinatorURL, DashboardURL: e.DashboardURL,
 		APIKey: cmp.Or(e.APIKey, e.API.Key), AccessToken: e.Auth.AccessToken, RefreshToken: e.Auth.RefreshToken,
-		ExpiresAt: expires, wall: wall,
-		Email: e.User.Email, AccountID: e.User.AccountID, Context: Context(e.Context),
+		ExpiresAt: parseExpiry(e.Auth.ExpiresAt, local), Email: e.User.Email, AccountID: e.User.AccountID, Context: Context(e.Context),
 	}
 }
 
-// decodeDocument understands content. The errors of the yaml package quote
-// values, so none of them leaves here.
+// decodeDocument understands content. The errors of the yaml package quote values,
+// and are not passed on.
 func decodeDocument(content []byte, local *time.Location) (*document, error) {
 	d := new(document)
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
@@ -108,9 +105,6 @@ func decodeDocument(content []byte, local *time.Location) (*document, error) {
 		return nil, ErrCredentialsInvalid
 	}
 	if second := new(yaml.Node); !errors.Is(decoder.Decode(second), io.EOF) {
-		return nil, ErrCredentialsInvalid
-	}
-	if hasDuplicates(&d.root) {
 		return nil, ErrCredentialsInvalid
 	}
 	// yaml gives any scalar to a string as it is written.
@@ -159,26 +153,8 @@ func (d *document) decodeContexts(node *yaml.Node, local *time.Location) error {
 	return nil
 }
 
-// hasDuplicates says whether a mapping has a key twice. The yaml package would
-// find it, too, and make an error of each pair: gigabytes of them for a small file.
-func hasDuplicates(n *yaml.Node) bool {
-	seen := map[string]bool{}
-	for i, inner := range n.Content {
-		if n.Kind == yaml.MappingNode && i%2 == 0 && inner.Kind == yaml.ScalarNode {
-			if seen[inner.Value] {
-				return true
-			}
-			seen[inner.Value] = true
-		}
-		if hasDuplicates(inner) {
-			return true
-		}
-	}
-	return false
-}
-
-// unknownShape is the error for a document that is YAML and not what we know:
-// a mapping may be what a later version writes, anything else is no such file.
+// unknownShape is the error for other YAML: a mapping may be what a later version
+// writes, anything else is no such file.
 func unknownShape(root *yaml.Node) error {
 	var mapping map[string]yaml.Node
 	if root.Decode(&mapping) != nil {
@@ -187,86 +163,72 @@ func unknownShape(root *yaml.Node) error {
 	return ErrCredentialsNewer
 }
 
-// put makes the document say login in the context of its name, which is added
-// if it is missing, and that active is the active one. It returns the bytes. In
-// a file without the map a login of another name makes one, of both.
+// put writes login to the context of its name, which is added if it is missing,
+// makes active the active one, and returns the bytes. In a file without the map a
+// login of another name makes one, of both.
 //
-// The error is [ErrCredentialsInvalid], for a document in which anchors and
-// merges make that impossible.
+// The error is [ErrCredentialsInvalid] where anchors and merges make that impossible.
 func (d *document) put(login Credentials, active string) ([]byte, error) {
 	if !d.mapped && cmp.Or(login.Name, DefaultContext) == DefaultContext {
 		if login.Name = ""; login.AccountID != d.flat.AccountID {
 			login.AccountID = "" // which older CLIs do not write
 		}
 		setLogin(d.cloud(), d.flat, login, false)
-		return d.encode(Logins{DefaultContext, []Credentials{login}, false}, login)
+		d.flat, d.Contexts = login, []Credentials{login}
+		return d.encode()
 	}
 	d.beginMap()
 	login.Name = cmp.Or(login.Name, DefaultContext)
-	was, _ := d.Find(login.Name)
-	setLogin(mapping(child(d.contexts(), login.Name)), was, login, true)
-	want := Logins{d.Active, d.with(login), true}
-	if active == d.Active && active != login.Name {
-		return d.encode(want, d.flat)
+	at := slices.IndexFunc(d.Contexts, func(c Credentials) bool { return c.Name == login.Name })
+	if at < 0 {
+		at, d.Contexts = len(d.Contexts), append(d.Contexts, Credentials{})
 	}
-	return d.activate(want, active)
+	setLogin(mapping(child(d.contexts(), login.Name)), d.Contexts[at], login, true)
+	d.Contexts[at] = login
+	if active == d.Active && active != login.Name {
+		return d.encode()
+	}
+	return d.activate(active)
 }
 
-// beginMap makes the login of a file without the map one of its contexts.
+// beginMap makes a map of contexts, in which the login beside it is the first.
 func (d *document) beginMap() {
 	if d.mapped {
 		return
 	}
 	d.Logins = Logins{mapped: true}
 	if former := d.flat; former.Present() {
-		former.Name = DefaultContext
-		if former.Kind == "" {
-			former.Kind = ArcadeCloud
-		}
+		former.Name, former.Kind = DefaultContext, cmp.Or(former.Kind, ArcadeCloud)
 		setLogin(mapping(child(d.contexts(), former.Name)), Credentials{}, former, true)
 		d.Contexts = []Credentials{former}
 	}
 }
 
-// with are the contexts with login in the place of the one of its name.
-func (l Logins) with(login Credentials) []Credentials {
-	contexts := slices.Clone(l.Contexts)
-	for i := range contexts {
-		if contexts[i].Name == login.Name {
-			contexts[i] = login
-			return contexts
-		}
-	}
-	return append(contexts, login)
-}
-
-// remove takes a context out of the map, which has others. If it was the active
-// one, the next in alphabetical order becomes it. The error is that of put.
+// remove takes a context out of the map, which has others. After the active one
+// the first in alphabetical order is active. The error is that of put.
 func (d *document) remove(name string) ([]byte, error) {
 	removeKey(d.contexts(), name)
-	want := d.Logins
-	want.Contexts = slices.DeleteFunc(slices.Clone(d.Contexts), func(c Credentials) bool { return c.Name == name })
+	d.Contexts = slices.DeleteFunc(d.Contexts, func(c Credentials) bool { return c.Name == name })
 	if d.Active != name {
-		return d.encode(want, d.flat)
+		return d.encode()
 	}
-	return d.activate(want, want.Names()[0])
+	return d.activate(d.Names()[0])
 }
 
-// activate makes a context of want the active one. The error is that of put.
-func (d *document) activate(want Logins, active string) ([]byte, error) {
+// activate makes another context the active one. The error is that of put.
+func (d *document) activate(active string) ([]byte, error) {
 	if active != d.Active {
 		setText(child(d.cloud(), "active_context"), active)
 	}
-	want.Active = active
-	login, _ := want.Find(active)
+	login, _ := d.Find(active)
 	setLogin(d.cloud(), d.flat, login, true)
 	login.Name = ""
-	return d.encode(want, login)
+	d.Active, d.flat = active, login
+	return d.encode()
 }
 
-// encode returns the document's bytes if the readers of the map understand want,
-// and those of the copy beside it flat.
-func (d *document) encode(want Logins, flat Credentials) ([]byte, error) {
+// encode returns the document's bytes if reading them gives its logins again.
+func (d *document) encode() ([]byte, error) {
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
 	encoder.SetIndent(2) // as both CLIs lay it out
@@ -275,24 +237,24 @@ func (d *document) encode(want Logins, flat Credentials) ([]byte, error) {
 	}
 	content := out.Bytes()
 	written, err := decodeDocument(content, time.Local)
-	if err != nil || len(content) > maxCredentialsSize || written.Active != want.Active || written.mapped != want.mapped ||
-		!slices.EqualFunc(written.Contexts, want.Contexts, sameLogin) || !sameLogin(written.flat, flat) {
+	if err != nil || len(content) > maxCredentialsSize || written.Active != d.Active || written.mapped != d.mapped ||
+		!slices.EqualFunc(written.Contexts, d.Contexts, sameLogin) || !sameLogin(written.flat, d.flat) {
 		return nil, ErrCredentialsInvalid
 	}
 	return content, nil
 }
 
-// sameLogin compares expiries as they are written, to the microsecond.
+// sameLogin compares expiries to the microsecond, as they are written.
 func sameLogin(a, b Credentials) bool {
 	same := a.pythonExpiry() == b.pythonExpiry()
-	a.ExpiresAt, a.wall = b.ExpiresAt, b.wall
+	a.ExpiresAt = b.ExpiresAt
 	return same && a == b
 }
 
-// setLogin makes an entry, which said was, say login. What is right already is
-// left as it is written. The Python CLIs want all of auth and of context or
-// none of it, and refuse a file with a key in api, as the oldest ones wrote it:
-// that is written only where they know no other place, into a file without the map.
+// setLogin writes login to an entry that held was, and leaves what is right as it
+// is written. The Python CLIs want all of auth and of context or none of it, and
+// refuse a file with api, where the oldest ones kept a key: only a file without the
+// map gets that, since they know no other place.
 func setLogin(e *yaml.Node, was, login Credentials, mapped bool) {
 	key := login.APIKey
 	if key == "" || mapped || login.SelfHosted() || childOf(e, "api_key") != nil {
@@ -335,7 +297,7 @@ func setLogin(e *yaml.Node, was, login Credentials, mapped bool) {
 	}
 }
 
-// cloud returns the document's cloud, added where it is missing.
+// cloud returns the document's cloud, added if it is missing.
 func (d *document) cloud() *yaml.Node {
 	if d.root.Kind != yaml.DocumentNode || len(d.root.Content) == 0 {
 		d.root = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{}}}
@@ -343,11 +305,10 @@ func (d *document) cloud() *yaml.Node {
 	return mapping(child(mapping(d.root.Content[0]), "cloud"))
 }
 
-// contexts returns the map of contexts, added where it is missing.
+// contexts returns the map of contexts, added if it is missing.
 func (d *document) contexts() *yaml.Node { return mapping(child(d.cloud(), "contexts")) }
 
-// mapping returns the mapping that n is or refers to; anything else, such as
-// an empty value, becomes one.
+// mapping returns the mapping that n is or refers to. Anything else becomes one.
 func mapping(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -358,8 +319,7 @@ func mapping(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// setOrRemove makes the value of key in the mapping m the text s, and has
-// neither for "".
+// setOrRemove makes the value of key in the mapping m the text s; "" removes both.
 func setOrRemove(m *yaml.Node, key, s string) {
 	if s == "" {
 		removeKey(m, key)
@@ -376,21 +336,20 @@ func setText(n *yaml.Node, s string) {
 	var text yaml.Node
 	text.SetString(s)
 	if strings.Contains(s, "\n") {
-		// The block style SetString chooses loses blanks at the ends of lines.
+		// SetString's block style loses blanks at the ends of lines.
 		text.Style = yaml.DoubleQuotedStyle
 	}
 	become(n, text)
 }
 
-// become gives n another value in the same place: what is written about it and
-// what refers to it stays.
+// become gives n another value, and keeps its comments and its anchor.
 func become(n *yaml.Node, value yaml.Node) {
 	value.Anchor = n.Anchor
 	value.HeadComment, value.LineComment, value.FootComment = n.HeadComment, n.LineComment, n.FootComment
 	*n = value
 }
 
-// child returns the value of key in the mapping m, adding an empty one.
+// child returns the value of key in the mapping m, an empty one if it is new.
 func child(m *yaml.Node, key string) *yaml.Node {
 	if found := childOf(m, key); found != nil {
 		return found

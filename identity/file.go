@@ -17,8 +17,8 @@ var (
 	errTooLarge   = errors.New("larger than such a file can be")
 )
 
-// openRegular opens path for reading. It never waits: a named pipe, which
-// would block until somebody writes, is refused like a directory.
+// openRegular opens path for reading without ever waiting: a named pipe, which
+// would block until a writer comes, is refused like a directory.
 func openRegular(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|openNonBlocking, 0)
 	if err != nil {
@@ -35,7 +35,7 @@ func openRegular(path string) (*os.File, error) {
 	return f, nil
 }
 
-// isMissing says that there is no file: also below something that is no directory.
+// isMissing reports that there is no file, also below what is no directory.
 func isMissing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
@@ -49,9 +49,8 @@ func readLimited(f io.Reader, limit int64) ([]byte, error) {
 	return content, err
 }
 
-// waitForLock tries to take a lock until ctx ends, and then fails with the
-// context's error. A file system that knows no locks counts as locked:
-// everybody replaces these files whole.
+// waitForLock tries to take a lock until ctx ends, and fails with the context's
+// error. On a file system without locks it goes on: these files are replaced whole.
 func waitForLock(ctx context.Context, try func() (bool, error), pause time.Duration) error {
 	for {
 		locked, err := try()
@@ -70,19 +69,18 @@ func waitForLock(ctx context.Context, try func() (bool, error), pause time.Durat
 	}
 }
 
-// writeAtomically replaces path by a file of mode 0600 with this content. A
-// reader sees the old file or the new one, also after a power cut. The
-// directory must exist. What is at the name is replaced, also a link.
-// Windows knows no modes: there an access list says the same, see GiveToOwnerOf.
+// writeAtomically replaces path, also a link, by a file of mode 0600. A reader
+// sees the old file or the new one, also after a power cut. The directory must
+// exist. Windows has an access list in place of modes, see GiveToOwnerOf.
 func writeAtomically(path string, content []byte) error {
 	r, err := reserve(path, 0)
-	if err != nil {
-		return err
+	if err == nil {
+		err = r.fill(content)
 	}
-	if err := r.fill(content); err != nil {
-		return err
+	if err == nil {
+		err = r.commit()
 	}
-	return r.commit()
+	return err
 }
 
 // replacement is the next content of a file, on its way there.
@@ -91,9 +89,9 @@ type replacement struct {
 	target string
 }
 
-// reserve makes room for a replacement of target with size bytes, so that a disk
-// that is full or read-only shows before there is something that must not be
-// lost. The caller fills and commits, or discards it.
+// reserve makes room for a replacement of target with size bytes: a disk that is
+// full or read-only shows before there is something to lose. The caller fills and
+// commits, or discards it.
 func reserve(target string, size int) (*replacement, error) {
 	// CreateTemp creates with mode 0600, whatever the umask.
 	f, err := os.CreateTemp(filepath.Dir(target), temporaryPrefix(target)+"*"+temporarySuffix)
@@ -111,7 +109,7 @@ func reserve(target string, size int) (*replacement, error) {
 	return r, nil
 }
 
-// fill gives the replacement its content, on the disk. After an error it is gone.
+// fill writes the content to the disk. After an error the replacement is gone.
 func (r *replacement) fill(content []byte) error {
 	_, err := r.file.WriteAt(content, 0)
 	if err == nil {
@@ -121,9 +119,9 @@ func (r *replacement) fill(content []byte) error {
 		err = syncFile(r.file)
 	}
 	if err != nil {
-		return errors.Join(err, r.discard())
+		err = errors.Join(err, r.discard())
 	}
-	return nil
+	return err
 }
 
 // commit puts a filled replacement in the target's place. After an error it is gone.
@@ -133,9 +131,9 @@ func (r *replacement) commit() error {
 		err = replace(r.file.Name(), r.target)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(r.file.Name()))
+		err = errors.Join(err, os.Remove(r.file.Name()))
 	}
-	return nil
+	return err
 }
 
 func (r *replacement) discard() error {
@@ -157,7 +155,7 @@ const temporarySuffix = ".tmp"
 
 func temporaryPrefix(path string) string { return "." + filepath.Base(path) + "." }
 
-// removeFile removes what is at path, be it a link, and what writers that were killed have left beside it.
+// removeFile removes path, also a link, and what killed writers have left beside it.
 func removeFile(path string) error {
 	err := Remove(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -166,8 +164,7 @@ func removeFile(path string) error {
 	return errors.Join(err, removeTemporaries(path))
 }
 
-// removeTemporaries removes what writers of path that were killed half-way have
-// left beside it.
+// removeTemporaries removes what killed writers of path have left beside it.
 func removeTemporaries(path string) error {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -182,29 +179,27 @@ func removeTemporaries(path string) error {
 	return err
 }
 
-// followed is where a login at path is or goes: what path is a link to, if that is a file of this
-// person's, or nothing yet in a directory of theirs; else path itself, so that a link that somebody
-// else may have planted is replaced or removed, and not what it leads to.
+// followed is where a login at path is or goes: the target of a link, if that is
+// the user's file, or a new one in the user's directory; else path itself, so that a
+// planted link is replaced, and not its target.
 func followed(path string) string {
 	target, err := linkTarget(path)
 	if err != nil || target == path || !mayFollow(filepath.Dir(path)) {
 		return path
 	}
 	info, err := os.Lstat(target)
+	fits := err == nil && info.Mode().IsRegular()
 	if errors.Is(err, fs.ErrNotExist) {
-		if info, err = os.Stat(filepath.Dir(target)); err == nil && isOwn(info) {
-			return target
-		}
-		return path
+		info, err = os.Stat(filepath.Dir(target))
+		fits = err == nil
 	}
-	if err == nil && info.Mode().IsRegular() && isOwn(info) {
+	if fits && isOwn(info) {
 		return target
 	}
 	return path
 }
 
-// linkTarget returns what path is a symbolic link to, however often, or path
-// itself. The last file of the chain need not exist.
+// linkTarget follows a chain of symbolic links, whose last file need not exist.
 func linkTarget(path string) (string, error) {
 	for range 40 { // as many as Linux follows
 		to, err := os.Readlink(path)
@@ -223,7 +218,7 @@ func linkTarget(path string) (string, error) {
 	return "", &fs.PathError{Op: "follow", Path: path, Err: errors.New("too many symbolic links")}
 }
 
-// withoutLink removes a link that somebody has put at path, where a file of ours is to be made.
+// withoutLink removes a link at path, where a file of ours is to be made.
 func withoutLink(path string) error {
 	if info, err := os.Lstat(path); err != nil || info.Mode()&fs.ModeSymlink == 0 {
 		return nil

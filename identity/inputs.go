@@ -9,16 +9,16 @@ import (
 	"github.com/google/uuid"
 )
 
-// Command is any command other than a login or logout that took place.
+// Command is a command other than a login or a logout that took place.
 type Command struct {
-	// Credential is the fingerprint of the credentials file, "" when there is
-	// none; Principal what is remembered for it, "" when unknown.
+	// Credential is the fingerprint of the credentials file, "" for none; Principal
+	// what is remembered for it, "" when unknown.
 	Credential, Principal string
-	// Key and KeyPrincipal are the same for the key in the environment. The
-	// key owns this one event and never changes the state.
+	// Key and KeyPrincipal are the same for the key in the environment, which owns
+	// this one event and never changes the state.
 	Key, KeyPrincipal string
-	// Unreadable says that a credentials file exists but cannot be read just
-	// now, which counts as no change.
+	// Unreadable says that the credentials file cannot be read now, which counts as
+	// no change.
 	Unreadable bool
 }
 
@@ -28,22 +28,22 @@ func (in Command) apply(t *transition) {
 	if in.Unreadable {
 		file = ""
 	} else {
-		t.meet(in.Credential, in.Principal)
+		t.see(in.Credential, in.Principal)
 	}
-	t.record(file, envKey{in.Key, in.KeyPrincipal})
+	t.record(file, in.Key, in.KeyPrincipal)
 }
 
-// Apart is a command or a login with an installation that has nothing to do with
-// arcade.dev: its event is the anon id's, and the identity stays as it is.
+// Apart is a command or a login with a self-hosted installation: its event is the
+// anon id's, and the identity stays as it is.
 type Apart struct{}
 
 func (Apart) apply(t *transition) {
 	t.begin()
-	t.recordApart()
+	t.recordAsAnon()
 }
 
-// Login is a login that has just written Credential. Principal is "" when
-// Arcade Cloud did not answer in time.
+// Login is a login that wrote Credential. Principal is "" if Arcade Cloud did not
+// answer in time.
 type Login struct {
 	Credential, Principal string
 }
@@ -58,18 +58,17 @@ func (in Login) apply(t *transition) {
 	case !t.unlinked() && in.Principal == "":
 		t.await(in.Credential)
 	case !t.unlinked():
-		// A person has said who they are: the alias is made even if the anon
-		// id never spoke here.
+		// The user has said who they are: alias even an anon id that never spoke.
 		t.link(in.Credential, in.Principal, true)
 	default:
 		in.claim(t)
 	}
-	t.record(in.Credential, envKey{})
+	t.record(in.Credential, "", "")
 }
 
-// claim makes an unlinked machine that of the person who logged in. Events
-// that waited on other credentials go out as the anon id, and the alias that
-// waited for those serves the login: an anon id has one alias.
+// claim gives an unlinked machine to the user who logged in. Events that waited on
+// other credentials become the anon id's, and their alias serves the login: an anon
+// id has one alias.
 func (in Login) claim(t *transition) {
 	if in.Credential != t.Credential {
 		t.settleAsAnon(t.Credential)
@@ -84,12 +83,11 @@ func (in Login) claim(t *transition) {
 	}
 }
 
-// Logout is a logout, also one that found nobody logged in. Credential is the
-// fingerprint of the login it removed, "" when there was none.
+// Logout is a logout, also one without a login.
 type Logout struct {
-	Credential string
-	// Apart says that it was made on an installation as [Apart] is about, and
-	// took a login of Arcade Cloud along.
+	Credential string // the fingerprint of the login that it removed, "" for none
+	// Apart says that a self-hosted context was active, and a login of Arcade Cloud
+	// went with it.
 	Apart bool
 }
 
@@ -100,14 +98,14 @@ func (in Logout) apply(t *transition) {
 		if in.Credential != "" && in.Credential != t.Credential {
 			t.settleAsAnon(in.Credential)
 		}
-		// Still the old principal's event, whoever the file belonged to: the
-		// next identity must not begin with somebody else's farewell.
+		// Still the old principal's event, whoever the file belonged to: the next
+		// identity must not begin with another user's farewell.
 		in.record(t)
 		t.rotate()
 	case t.unlinked():
 		t.settleAsAnon(t.Credential)
 		t.step(DropAlias, "", "")
-		t.Credential = "" // anonymous already: the logout waits for nobody
+		t.Credential = "" // anonymous already: the logout's event does not wait
 		in.record(t)
 		t.rotate()
 	default:
@@ -117,18 +115,18 @@ func (in Logout) apply(t *transition) {
 
 func (in Logout) record(t *transition) {
 	if in.Apart {
-		t.recordApart()
+		t.recordAsAnon()
 		return
 	}
-	t.record("", envKey{})
+	t.record("", "", "")
 }
 
 // Learned is Arcade Cloud's answer to a flusher: Credential is Principal's.
 type Learned struct {
 	Credential, Principal string
-	// InFile says that the credentials file, as it is now, has this
-	// fingerprint. Without it only the state's own credential can change the
-	// state; the answer for a key from the environment never does.
+	// InFile says that the credentials file has this fingerprint now. Without it only
+	// the state's own credential can change the state; the answer for a key from the
+	// environment never does.
 	InFile bool
 }
 
@@ -144,21 +142,18 @@ func (in Learned) apply(t *transition) {
 	}
 }
 
-// Released is a flusher that sends events whose principal it could not learn,
-// because Arcade Cloud did not answer or did not accept the credentials: they
-// go out as the anon id they were recorded under. A waiting alias waits on,
-// and stitches them later.
+// Released is a flusher that sends events whose principal it could not learn: they go
+// out as the anon id under which they were recorded. A waiting alias waits on, and
+// stitches them later.
 type Released struct{ AnonID string }
 
 func (in Released) apply(t *transition) { t.Spoke = t.Spoke || in.AnonID == t.AnonID }
 
-// Adopted is a usage.json that another program has changed. On a machine that
-// was never seen it is the file found there.
+// Adopted is a usage.json that another program has changed, or the one found on a
+// machine that was never seen.
 type Adopted struct {
-	// AnonID and PrincipalID are what the file says.
-	AnonID, PrincipalID string
-	// Known is what was stored here for AnonID before, zero if nothing was.
-	Known State
+	AnonID, PrincipalID string // in the file
+	Known               State  // what was stored here for AnonID, zero for nothing
 }
 
 func (in Adopted) apply(t *transition) {
@@ -166,8 +161,8 @@ func (in Adopted) apply(t *transition) {
 		return
 	}
 	if t.AnonID != "" {
-		// What waits was recorded under the old identity, and on credentials
-		// nobody may present again.
+		// What waits was recorded under the old identity, on credentials that may never
+		// come again.
 		t.settleAsAnon("")
 	}
 	if t.unlinked() {
@@ -176,14 +171,13 @@ func (in Adopted) apply(t *transition) {
 	t.State = in.state(t.State)
 }
 
-// state is what the file says, with what must never be forgotten: that an anon
-// id belongs to somebody. One that was ever linked counts as such even if no
-// alias was needed, so that no two principals share an anon id.
+// state is what the file says, and that an anon id belongs to a principal, which must
+// never be forgotten. One that was ever linked does, even if no alias was needed: no
+// two principals share an anon id.
 //
-// The file does not say whose credentials are here now: the Python CLI keeps a
-// principal although somebody else has logged in. So a principal that comes
-// from it is without credentials, and those that are present wait for Arcade
-// Cloud's word, once.
+// The Python CLI keeps a principal although another user has logged in. So a
+// principal from the file is without credentials, and those that are present wait for
+// Arcade Cloud's word, once.
 func (in Adopted) state(before State) State {
 	taken := in.Known.Aliased || in.Known.linked()
 	if in.AnonID == before.AnonID {
@@ -196,12 +190,11 @@ func (in Adopted) state(before State) State {
 	return next
 }
 
-// Moved is a database that was carried to another machine, in a copied home or
-// an image: the machine it came from goes on with the same anon id, and each
-// may meet another principal. So the anon id is left behind, for ever (see
-// [Save]), and with it the alias that waits. What is undecided goes out as it
-// was recorded, under the anon id, from here as from there: the copies are
-// alike, and PostHog takes them for one.
+// Moved is a database that was carried to another machine, in a copied home or an
+// image. The machine it came from goes on with the same anon id, and each may meet
+// another principal: so the anon id is left behind, for ever (see [Save]), and with it
+// the alias that waits. Undecided events become the anon id's, here as there: PostHog
+// takes the copies for one.
 //
 // It comes before everything else that a command or flusher does.
 type Moved struct{}
@@ -220,14 +213,14 @@ func (Moved) apply(t *transition) {
 // maxIDLength is where PostHog cuts a distinct id, in characters.
 const maxIDLength = 200
 
-// validAnonID says whether id is a UUID as Python's str(uuid) writes it. The
-// other forms uuid.Validate knows (braces, urn:, no dashes) nobody writes.
+// validAnonID reports a UUID as Python's str(uuid) writes it, without the other forms
+// that uuid.Validate knows (braces, urn:, no dashes).
 func validAnonID(id string) bool {
 	return len(id) == len(uuid.Nil.String()) && uuid.Validate(id) == nil
 }
 
-// validPrincipalID says whether id can be one person's distinct id: PostHog
-// neither cuts it nor refuses to merge into it, and a terminal can show it.
+// validPrincipalID reports what can be one user's distinct id: PostHog neither cuts it
+// nor refuses to merge into it, and a terminal can show it.
 func validPrincipalID(id string) bool {
 	return id != "" && id == strings.TrimSpace(id) &&
 		utf8.RuneCountInString(id) <= maxIDLength &&
@@ -237,10 +230,8 @@ func validPrincipalID(id string) bool {
 // unprintable also catches what invalid UTF-8 is decoded to.
 func unprintable(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
 
-// refusedByPostHog says whether id is one of the placeholders that broken
-// clients send and PostHog therefore refuses in merges. It refuses some in
-// any case, some in this case only, and all of them in quotes too; no
-// principal looks like any of that.
+// refusedByPostHog reports the placeholders of broken clients, which PostHog refuses in
+// merges: some in any case, some in this case only, and all of them in quotes, too.
 func refusedByPostHog(id string) bool {
 	return slices.Contains([]string{
 		"anonymous", "guest", "distinctid", "distinct_id", "id", "not_authenticated",

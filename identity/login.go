@@ -18,43 +18,40 @@ import (
 )
 
 const (
-	// tornPatience is how long a file that looks half written is read again.
-	// The Python CLI truncates it and then writes; that takes milliseconds.
+	// tornPatience is how long a file that looks half written is read again: the
+	// Python CLI truncates it and then writes, within milliseconds.
 	tornPatience = 200 * time.Millisecond
-	// tornAge is how old a file may be to count as just being written.
+	// tornAge is the age up to which a file may still be under the pen.
 	tornAge = 2 * time.Second
-	// lockPause is the time between two looks at a lock that is held.
+	// lockPause is the time between two tries to take a lock.
 	lockPause = 5 * time.Millisecond
-	// lockPatience is that of a change of the file: the limit of a renewal
-	// that another process makes meanwhile, and 5 s.
+	// lockPatience covers another process's renewal, and 5 s.
 	lockPatience = callLimit + 5*time.Second
-	// lockSilence is how long somebody waits for a lock before they are told.
+	// lockSilence is how long a user waits for a lock without being told.
 	lockSilence = 2 * time.Second
 )
 
 var (
-	// ErrCredentialsBusy says that another process held the lock for longer
-	// than a renewal can take.
+	// ErrCredentialsBusy says that another process held the lock for longer than a
+	// renewal can take.
 	ErrCredentialsBusy = errors.New("the credentials file is in use by another process")
 	// ErrLoginChanged says that another program logged in or out meanwhile.
 	ErrLoginChanged = errors.New("the login has changed meanwhile")
 )
 
-// CredentialsFile is where logins are kept, credentials.yaml. Whoever changes
-// it holds the lock credentials.lock beside it; the Python CLI does not.
+// CredentialsFile is credentials.yaml, where logins are kept. A writer holds the
+// lock credentials.lock beside it; the Python CLI does not.
 type CredentialsFile struct {
-	// Path is the file.
 	Path string
-	// Shared is another place, "" for none, where the Python CLI looks for its
-	// login. A file there that is believed is used, and Path is not.
+	// Shared is where the Python CLI keeps its login, "" for nowhere else. A file
+	// there that is believed is used in the place of Path.
 	Shared string
-	// Named says that a variable names the directory, and not the home. There a
-	// login has to be private in any case; a home may lie where nothing can be.
+	// Named says that a variable names the directory. There a login has to be
+	// private in any case; a home may lie where nothing can be.
 	Named bool
 	// Context is the name of the login to use, "" for the active one.
 	Context string
-	// Point is called at named points of a change, where a test stops or kills
-	// the process; nil is allowed.
+	// Point is called at named points of a change, for tests; nil is allowed.
 	Point func(name string)
 }
 
@@ -64,26 +61,24 @@ func (f CredentialsFile) point(name string) {
 	}
 }
 
-// UnknownContextError says that there is no context of this name.
+// UnknownContextError says that no context has this name.
 type UnknownContextError struct {
-	Name string
-	// Names are those that there are, in alphabetical order.
-	Names []string
+	Name  string
+	Names []string // of the contexts, in alphabetical order
 }
 
 func (e *UnknownContextError) Error() string { return "there is no such context" }
 
-// Read reads the login. A file that says nothing is no error and holds no
-// credentials.
+// Read reads the login, which is empty in an empty file.
 //
-// The error is fs.ErrNotExist, [ErrCredentialsInvalid], an
+// The error is fs.ErrNotExist, [ErrCredentialsInvalid], an [*UnbelievedError], an
 // [*UnknownContextError], or one that says why the file cannot be read.
 func (f CredentialsFile) Read() (Credentials, error) {
 	c, _, err := f.read(f.inUse())
 	return c, err
 }
 
-// Logins reads all that the file holds. The errors are those of [CredentialsFile.Read].
+// Logins reads all logins. The errors are those of [CredentialsFile.Read].
 func (f CredentialsFile) Logins() (Logins, error) {
 	d, err := f.readDocument(f.inUse())
 	if err != nil {
@@ -92,7 +87,7 @@ func (f CredentialsFile) Logins() (Logins, error) {
 	return d.Logins, nil
 }
 
-// read returns the login that is to be used, of the file at path.
+// read returns the login in force, of the file at path.
 func (f CredentialsFile) read(path string) (Credentials, *document, error) {
 	d, err := f.readDocument(path)
 	if d == nil {
@@ -110,7 +105,8 @@ func (f CredentialsFile) read(path string) (Credentials, *document, error) {
 	return c, d, err
 }
 
-// inUse is the file to read. One that is not believed is told of if there is no other.
+// inUse is the file to read: an unbelieved one, too, if there is no other, so that
+// the user is told.
 func (f CredentialsFile) inUse() string {
 	_, missing := os.Stat(f.Path)
 	if err := f.believed(f.Shared); err == nil || errors.As(err, new(*UnbelievedError)) && errors.Is(missing, fs.ErrNotExist) {
@@ -127,10 +123,10 @@ func (f CredentialsFile) toWrite() string {
 	return f.Path
 }
 
-// InShared says whether the login is in the Python CLI's place.
+// InShared reports whether the login is in the Python CLI's place.
 func (f CredentialsFile) InShared() bool { return f.believed(f.Shared) == nil }
 
-// believed says whether there is a file, and one that counts.
+// believed returns nil for a file that is there and counts.
 func (f CredentialsFile) believed(path string) error {
 	file, err := openRegular(path)
 	if err != nil {
@@ -140,9 +136,8 @@ func (f CredentialsFile) believed(path string) error {
 	return f.believe(file, path)
 }
 
-// readDocument reads path, and again while it looks as if the Python CLI were
-// writing it at this moment. It also returns what is not believed, with an
-// [*UnbelievedError].
+// readDocument reads path, and again while the Python CLI seems to be writing it.
+// It also returns an unbelieved document, with the [*UnbelievedError].
 func (f CredentialsFile) readDocument(path string) (*document, error) {
 	for start := time.Now(); ; time.Sleep(lockPause) {
 		content, changed, unbelieved := f.readFile(path)
@@ -157,22 +152,19 @@ func (f CredentialsFile) readDocument(path string) (*document, error) {
 	}
 }
 
-// UnbelievedError says that a login file is not used, because somebody else
-// could have written it or can read it.
+// UnbelievedError says that a login file is not used, because other users can
+// read it or could have written it.
 type UnbelievedError struct {
-	Path string
-	// Own says that it is the person's, and that nobody else could write it.
-	Own bool
-	// Chmod says that the person can mend it by chmod 600.
-	Chmod bool
-
-	cloud bool // the file says that its login is not self-hosted
+	Path  string
+	Own   bool // it is the user's, and no other could write it
+	Chmod bool // the user can mend it by chmod 600
+	cloud bool // by the file, its login is not self-hosted
 }
 
 func (e *UnbelievedError) Error() string { return "others can read or write the credentials file" }
 
-// believe returns an [*UnbelievedError] for a login file that is not this
-// person's alone, as ssh asks of a key. Path is where it was opened.
+// believe returns an [*UnbelievedError] for a login file that is not the user's
+// alone, as ssh asks of a key. Path is where it was opened.
 func (f CredentialsFile) believe(file *os.File, path string) error {
 	info, err := file.Stat()
 	if err != nil {
@@ -188,9 +180,8 @@ func (f CredentialsFile) believe(file *os.File, path string) error {
 	return &UnbelievedError{Path: path, Own: mine && info.Mode().Perm()&0o022 == 0, Chmod: mine && isWritable(path)}
 }
 
-// hasNoModes says whether the file system at path knows no permissions (a drive
-// of Windows, an exFAT stick, a share), so that nobody can make a file private
-// there. A file made beside tells.
+// hasNoModes reports a file system without permissions (a drive of Windows, an
+// exFAT stick, a share), on which no file can be private, by making one there.
 func hasNoModes(path string, info fs.FileInfo) bool {
 	probe, err := os.CreateTemp(filepath.Dir(path), temporaryPrefix(path)+"*"+temporarySuffix)
 	if err != nil {
@@ -219,9 +210,9 @@ func (f CredentialsFile) readFile(path string) (content []byte, changed time.Tim
 	return content, info.ModTime(), f.believe(file, path)
 }
 
-// Forget takes the login that [CredentialsFile.Read] returns out of the file, and
-// returns the logins that are left. Without any, it is [CredentialsFile.Remove].
-// The errors are those of [CredentialsFile.SetContext].
+// Forget removes the login that [CredentialsFile.Read] returned, and returns those
+// that are left. For the last one it is [CredentialsFile.Remove]. The errors are
+// those of [CredentialsFile.SetContext].
 func (f CredentialsFile) Forget(ctx context.Context, login Credentials) (left Logins, err error) {
 	err = f.change(ctx, func(d *document) ([]byte, error) {
 		if now, _ := d.Find(login.Name); now.Fingerprint() != login.Fingerprint() {
@@ -231,28 +222,26 @@ func (f CredentialsFile) Forget(ctx context.Context, login Credentials) (left Lo
 			return nil, f.Remove()
 		}
 		content, err := d.remove(login.Name)
-		if err != nil {
-			return nil, err
-		}
-		written, err := decodeDocument(content, time.Local)
-		if err == nil {
-			left = written.Logins
-		}
+		left = d.Logins
 		return content, errors.Join(err, removeFile(f.places()))
 	})
 	return left, err
 }
 
-// Remove removes the logins from both places, where they can work, and what a
-// killed login may have left of them. It is no error if there is nothing. A
-// symbolic link to a login of this person's stays, its target goes; of another the
-// link goes.
+// Remove removes the logins from both places, and what a killed writer may have
+// left of them. It is no error if there is nothing. A symbolic link stays if its
+// target is a login of the user's, and the target goes; else the link goes.
 func (f CredentialsFile) Remove() error {
 	failure := removeFile(f.places())
 	for _, path := range []string{f.Path, f.Shared} {
-		if path != "" {
-			failure = errors.Join(failure, f.removeLogin(path))
+		if path == "" {
+			continue
 		}
+		target := followed(path)
+		if target != path && !f.isLogin(target) {
+			target = path
+		}
+		failure = errors.Join(failure, removeFile(target))
 	}
 	if failure != nil {
 		return fmt.Errorf("remove credentials: %w", failure)
@@ -260,37 +249,26 @@ func (f CredentialsFile) Remove() error {
 	return nil
 }
 
-// removeLogin removes a login, and what writers that were killed have left of it. What path is a link to
-// goes only if it is a login of this person's; else the link goes.
-func (f CredentialsFile) removeLogin(path string) error {
-	target := followed(path)
-	if target != path && !f.isLogin(target) {
-		target = path
-	}
-	return removeFile(target)
-}
-
-// isLogin says whether a file holds a login of this person's, or nothing any more.
+// isLogin reports whether a file holds a login of the user's, or is gone.
 func (f CredentialsFile) isLogin(path string) bool {
 	d, err := f.readOwn(path)
 	return errors.Is(err, fs.ErrNotExist) || err == nil && slices.ContainsFunc(d.Contexts, Credentials.Present)
 }
 
-// Places are what Arcade Cloud told last of a login: where it can work. They are
-// kept beside the credentials, of which the Python CLI keeps only what it knows.
+// Places are where a login can work, by Arcade Cloud's last answers. They are kept
+// beside the credentials, in which the Python CLI keeps known keys only.
 type Places struct {
 	Login         string // whose they are, by its fingerprint
 	At            time.Time
 	Organisations []Choice
 	Projects      map[string][]Choice // by the organisation's id
-	// Refused is the hash of a refresh token of the login that Cloud said is no
-	// good, "" for none. Showing it again tells nothing new, and looks like theft.
-	Refused string
-	// Stronger says that it was refused by an [ErrStrongerLogin].
-	Stronger bool `json:",omitempty"`
+	// Refused is the hash of the login's refused refresh token, "" for none. To show
+	// it again would look like theft.
+	Refused  string
+	Stronger bool `json:",omitempty"` // it was refused by an [ErrStrongerLogin]
 }
 
-// Default says whether c is where a new login would work.
+// Default reports whether c is where a new login would work.
 func (p Places) Default(c Context) bool {
 	org, _ := Preferred(p.Organisations)
 	project, known := Preferred(p.Projects[org.ID])
@@ -323,7 +301,7 @@ func (f CredentialsFile) KeepPlaces(p Places) error {
 	return writeAtomically(f.places(), content)
 }
 
-// MakeRoom says why a login could not be written, before somebody makes one. It
+// MakeRoom returns why a login could not be written, before the user makes one. It
 // creates the file's directory if it is missing, and leaves nothing else.
 func (f CredentialsFile) MakeRoom() error {
 	path := f.toWrite()
@@ -337,10 +315,9 @@ func (f CredentialsFile) MakeRoom() error {
 	return errors.Join(f.believe(room.file, room.file.Name()), room.discard())
 }
 
-// Write makes the file, of mode 0600, hold login in its context, which becomes
-// the active one, and creates its directory, of mode 0700, if it is missing. What
-// else the file holds stays. The error can be [ErrCredentialsInvalid] or
-// [ErrCredentialsBusy], or the context's.
+// Write puts login into its context, which becomes the active one, in a file of
+// mode 0600 and a directory of mode 0700. The rest of the file stays. The error can
+// be [ErrCredentialsInvalid], [ErrCredentialsBusy] or the context's.
 func (f CredentialsFile) Write(ctx context.Context, login Credentials) error {
 	path := f.toWrite()
 	if err := makeDirectory(filepath.Dir(path)); err != nil {
@@ -348,7 +325,7 @@ func (f CredentialsFile) Write(ctx context.Context, login Credentials) error {
 	}
 	return locked(ctx, path, nil, func() error {
 		d, err := f.readOwn(path)
-		// What a link leads to and is not this person's alone is left alone: the link goes.
+		// A link goes if its target is not the user's alone, and the target stays.
 		if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*UnbelievedError)) && isLink(path) {
 			d, err = decodeDocument(nil, time.Local)
 		}
@@ -371,8 +348,8 @@ func isLink(path string) bool {
 	return err == nil && info.Mode()&os.ModeSymlink != 0
 }
 
-// SetContext makes context the project of login, which was read before. The
-// error can be [ErrLoginChanged] or one of [CredentialsFile.Write].
+// SetContext makes context the project of login, which was read before. The error
+// can be [ErrLoginChanged] or one of [CredentialsFile.Write].
 func (f CredentialsFile) SetContext(ctx context.Context, login Credentials, context Context) error {
 	return f.change(ctx, func(d *document) ([]byte, error) {
 		now, _ := d.Find(login.Name)
@@ -394,7 +371,7 @@ func (f CredentialsFile) Activate(ctx context.Context, name string) error {
 		if !d.mapped {
 			return nil, nil
 		}
-		return d.activate(d.Logins, name)
+		return d.activate(name)
 	})
 }
 
@@ -414,8 +391,8 @@ func (f CredentialsFile) change(ctx context.Context, do func(*document) ([]byte,
 	})
 }
 
-// readOwn reads a file to be written: one that others could only read will not
-// be readable for them any more, and nothing in it is theirs.
+// readOwn reads a file to be written. One that other users could only read is
+// accepted: nothing in it is theirs, and the new one is private.
 func (f CredentialsFile) readOwn(path string) (*document, error) {
 	d, err := f.readDocument(path)
 	var unbelieved *UnbelievedError
@@ -434,8 +411,8 @@ func (f CredentialsFile) writeLogin(path string, content []byte) error {
 	return f.keep(room, content)
 }
 
-// reserve makes room for a change of the login at path. A link to a file of this
-// person's stays one.
+// reserve makes room for a change of the login at path. A link to the user's file
+// stays one.
 func (f CredentialsFile) reserve(path string, size int) (*replacement, error) {
 	room, err := reserve(followed(path), size)
 	if err == nil {
@@ -444,8 +421,8 @@ func (f CredentialsFile) reserve(path string, size int) (*replacement, error) {
 	return room, err
 }
 
-// keep puts content in the room made for it, and removes what writers that
-// were killed have left beside it. It is called with the lock held.
+// keep puts content in the room made for it, and removes what killed writers have
+// left beside it. It is called with the lock held.
 func (f CredentialsFile) keep(room *replacement, content []byte) error {
 	err := room.fill(content)
 	if err == nil {
@@ -460,8 +437,8 @@ func (f CredentialsFile) keep(room *replacement, content []byte) error {
 	return nil
 }
 
-// locked does something under the lock of the login at path. Waiting, which may
-// be nil, is told when another process holds it for long.
+// locked runs do under the lock of the login at path. It calls waiting, which may
+// be nil, when another process holds the lock for long.
 func locked(ctx context.Context, path string, waiting func(), do func() error) error {
 	limited, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()

@@ -93,54 +93,6 @@ func TestALoginIsWrittenAsPythonWritesIt(t *testing.T) {
 	}
 }
 
-func TestTheExpiryIsReckonedAsPythonDoes(t *testing.T) {
-	newYork, err := time.LoadLocation("America/New_York")
-	if err != nil {
-		t.Skipf("this machine knows no zones: %v", err)
-	}
-	kolkata := time.FixedZone("IST", 5*60*60+30*60)
-	at := func(text string, zone *time.Location) time.Time {
-		utc, err := time.Parse("2006-01-02T15:04:05Z07:00", text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return utc.In(zone)
-	}
-	// The texts are those of Python's datetime.now() + timedelta(hours=1) in the same zone at the
-	// same instant; spent is the first instant at which Python's
-	// datetime.now() >= expires_at - timedelta(minutes=5), asked each minute.
-	for _, c := range []struct {
-		name        string
-		now         time.Time
-		text, spent string
-	}{
-		{"half an hour off UTC", at("2026-11-25T06:30:00Z", kolkata), "2026-11-25T13:00:00.000000", "2026-11-25T07:25:00Z"},
-		{"before the clock is set forward", at("2026-03-08T06:30:00Z", newYork), "2026-03-08T02:30:00.000000", "2026-03-08T07:00:00Z"},
-		{"before the clock is set back", at("2026-11-01T05:30:00Z", newYork), "2026-11-01T02:30:00.000000", "2026-11-01T07:25:00Z"},
-		{"in the hour that comes twice, the second time", at("2026-11-01T06:10:00Z", newYork), "2026-11-01T02:10:00.000000", "2026-11-01T07:05:00Z"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			login := Credentials{AccessToken: "t"}.lasting(time.Hour, c.now)
-			if got := login.pythonExpiry(); got != c.text {
-				t.Errorf("written as %s; want %s", got, c.text)
-			}
-			read := Credentials{AccessToken: "t"}
-			read.ExpiresAt, read.wall = parseExpiry(c.text, c.now.Location())
-			for minute := c.now; ; minute = minute.Add(time.Minute) {
-				if login.Expired(minute) != read.Expired(minute) {
-					t.Fatalf("at %v the login has expired: %v as it was made, %v as it was read", minute, login.Expired(minute), read.Expired(minute))
-				}
-				if login.Expired(minute) {
-					if spent := minute.UTC().Format(time.RFC3339); spent != c.spent {
-						t.Errorf("expired from %s on; want %s, as for the Python CLI", spent, c.spent)
-					}
-					return
-				}
-			}
-		})
-	}
-}
-
 func TestALinkedFileStaysALink(t *testing.T) {
 	home, store := t.TempDir(), t.TempDir()
 	link, target := filepath.Join(home, "credentials.yaml"), filepath.Join(store, "arcade.yaml")
@@ -173,37 +125,6 @@ func TestALinkedFileStaysALink(t *testing.T) {
 	}
 	if _, err := f.Read(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a link to nothing reads as %v; want fs.ErrNotExist", err)
-	}
-}
-
-func TestThePythonCLIsOtherPlaceIsUsedWhileOursIsMissing(t *testing.T) {
-	work := t.TempDir()
-	f := CredentialsFile{Path: filepath.Join(work, ".arcade", "credentials.yaml"), Shared: filepath.Join(work, "credentials.yaml")}
-	if _, err := f.Read(); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("with neither, got %v; want fs.ErrNotExist", err)
-	}
-	put(t, f.Shared, oauthFile)
-	if got, err := f.Read(); err != nil || got.AccessToken != "tok_SENTINEL" {
-		t.Errorf("got %s, %v; want the login of the Python CLI", show(got), err)
-	}
-	login, _ := f.Read()
-	if err := f.SetContext(t.Context(), login, Context{"o", "O", "p", "P"}); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := (CredentialsFile{Path: f.Shared}).Read(); err != nil || got.ProjectID != "p" {
-		t.Errorf("there it says %s, %v; want the project changed where the login is", show(got), err)
-	}
-	if err := f.Write(t.Context(), oauthCredentials(time.Now())); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := f.Read(); err != nil || got.AccessToken != "access_1" {
-		t.Errorf("got %s, %v; want our own file to win", show(got), err)
-	}
-	if err := f.Remove(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.Read(); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("after the logout: %v; want no login in either place", err)
 	}
 }
 
@@ -243,20 +164,6 @@ func TestAFileThatHasLongBeenHalfIsNotWaitedFor(t *testing.T) {
 			t.Errorf("each command would wait %v for a file that nobody writes", took)
 		}
 	})
-}
-
-func TestAnUnknownShapeIsNewerAndStays(t *testing.T) {
-	const before = "cloud: [{name: home, kind: self_hosted}]\n"
-	f := credentialsAt(t, before)
-	if _, err := f.Read(); !errors.Is(err, ErrCredentialsNewer) || !errors.Is(err, ErrCredentialsInvalid) {
-		t.Errorf("got %v; want ErrCredentialsNewer", err)
-	}
-	if err := f.Write(t.Context(), oauthCredentials(time.Now())); !errors.Is(err, ErrCredentialsNewer) {
-		t.Errorf("a login gave %v; want ErrCredentialsNewer", err)
-	}
-	if got := contentOf(t, f.Path); got != before {
-		t.Errorf("the file was changed to\n%s", got)
-	}
 }
 
 func TestTheProjectIsChangedAlone(t *testing.T) {

@@ -5,12 +5,11 @@
 // package feeds it: the storage of its state, the usage.json file shared with
 // the Python CLI, the credentials file, and Arcade Cloud's calls.
 //
-// Three promises shape the rules. One anon id is aliased to one principal at
-// most, ever, because a second alias can merge two people for good. Nothing
-// that happens in a command asks the network, so a principal may become known
-// long after the events that wait for it. And an anon id that never spoke is
-// not aliased by merely meeting credentials, so that CI jobs, each with a
-// fresh home, do not hang thousands of empty ids on one person.
+// Three promises shape the rules. One anon id is aliased to one principal at most,
+// ever: a second alias can merge two people for good. No command asks the network, so
+// a principal may become known long after the events that wait for it. And credentials
+// alone do not alias an anon id that never spoke: CI jobs, each with a fresh home,
+// would hang thousands of empty ids on one person.
 package identity
 
 import "cmp"
@@ -21,40 +20,36 @@ import "cmp"
 // The state is linked when PrincipalID is known, unlinked when only Credential
 // is, and anonymous when neither is.
 type State struct {
-	// AnonID is the anonymous id, a UUID.
-	AnonID string
-	// PrincipalID is the principal the machine is linked to, "" until then.
-	PrincipalID string
-	// Credential is the fingerprint of the credentials file: unlinked, of the
-	// one whose principal is asked for; linked, of the one it was linked with
-	// ("" when another program linked it without credentials present).
+	AnonID      string // a UUID
+	PrincipalID string // to which the machine is linked, "" until then
+	// Credential is the fingerprint of the credentials file: unlinked, of the one
+	// whose principal is asked for; linked, of the one it was linked with ("" after a
+	// link by another program without credentials).
 	Credential string
-	// Spoke says that an event was recorded or decided as AnonID, or that
-	// AnonID came from another program, which may have used it.
+	// Spoke says that an event was recorded or decided as AnonID, or that another
+	// program, which may have used it, made AnonID.
 	Spoke bool
-	// Aliased says that AnonID belongs to a principal already, by an alias of
-	// ours or of another program: never alias it again. An alias that still
-	// waits for its principal does not count; one waits exactly while the
-	// state is unlinked.
+	// Aliased says that AnonID belongs to a principal, by any program's alias: never
+	// alias it again. A waiting alias does not count; one waits exactly while the state
+	// is unlinked.
 	Aliased bool
 }
 
 func (s State) linked() bool   { return s.PrincipalID != "" }
 func (s State) unlinked() bool { return s.PrincipalID == "" && s.Credential != "" }
 
-// Input is something that can change the identity or must be recorded under
-// it: one of [Command], [Apart], [Login], [Logout], [Learned], [Released], [Adopted], [Moved].
+// Input can change the identity, or is recorded under it: one of [Command], [Apart], [Login], [Logout], [Learned], [Released], [Adopted], [Moved].
 type Input interface{ apply(t *transition) }
 
-// StepKind says what a [Step] does to the outbox, in words for those who read a test.
+// StepKind is what a [Step] does to the outbox.
 type StepKind string
 
 const (
-	// AddEvent adds the command's own event. AnonID is always set. DistinctID
-	// is its owner; "" means undecided, and Credential says on what it waits.
+	// AddEvent adds the command's own event. AnonID is always set. DistinctID is its
+	// owner, "" while undecided: then it waits on Credential.
 	AddEvent StepKind = "add event"
-	// AddAlias adds the alias of AnonID to the principal DistinctID, or, with
-	// DistinctID "", an alias that waits for its principal.
+	// AddAlias adds the alias of AnonID to the principal DistinctID, "" for one that
+	// waits for its principal.
 	AddAlias StepKind = "add alias"
 	// DecideEvents gives the undecided events of AnonID ("" any) that wait on
 	// Credential ("" any) to DistinctID ("" each to its own anon id).
@@ -74,13 +69,12 @@ type Step struct {
 	Credential string
 }
 
-// Next returns the state that follows s after in, and what has to happen to
-// the outbox with it. A command, login or logout adds exactly one event.
-// newID is called for each anon id that is needed and must return a new UUID.
+// Next returns the state that follows s after in, and the steps for the outbox. A
+// command, login or logout adds exactly one event. NewID must return a new UUID each
+// time.
 //
-// When several inputs come in one transaction, [Save] the state after each:
-// a state that was only passed through holds facts about its anon id that must
-// not be forgotten.
+// [Save] the state after each of several inputs in a transaction: one that was only
+// passed through holds facts about its anon id that must not be forgotten.
 func Next(s State, in Input, newID func() string) (State, []Step) {
 	t := &transition{State: s, newID: newID}
 	in.apply(t)
@@ -109,20 +103,20 @@ func (t *transition) begin() {
 // rotate leaves the identity behind for an anonymous one without a past.
 func (t *transition) rotate() { t.State = State{AnonID: t.newID()} }
 
-// meet takes notice of what the credentials file holds now: the fingerprint
-// ("" for none) and the principal remembered for it ("" when unknown).
-func (t *transition) meet(credential, principal string) {
+// see takes notice of the credentials file: its fingerprint ("" for none) and the
+// principal remembered for it ("" when unknown).
+func (t *transition) see(credential, principal string) {
 	switch {
 	case t.linked():
-		// Without credentials a linked machine stays linked: only a logout
-		// says that the person has gone. Other credentials of an unknown
-		// principal change nothing yet, their events wait ("linked, waiting").
+		// Without credentials a linked machine stays linked: only a logout ends that.
+		// Other credentials of an unknown principal change nothing yet; their events
+		// wait ("linked, waiting").
 		if credential != "" && credential != t.Credential && principal != "" {
 			t.relink(credential, principal)
 		}
 	case t.unlinked() && credential != t.Credential:
 		t.abandon()
-		t.meet(credential, principal)
+		t.see(credential, principal)
 	case t.unlinked():
 		if principal != "" {
 			t.learn(principal)
@@ -136,9 +130,8 @@ func (t *transition) meet(credential, principal string) {
 	}
 }
 
-// await makes an anonymous machine unlinked: credentials are there, their
-// principal is not known. The alias is added now, so that it is delivered
-// before every event that waits with it.
+// await makes an anonymous machine unlinked: the principal of its credentials is not
+// known. The alias is added now, to be delivered before the events that wait with it.
 func (t *transition) await(credential string) {
 	if t.Aliased {
 		t.rotate()
@@ -147,7 +140,7 @@ func (t *transition) await(credential string) {
 	t.Credential = credential
 }
 
-// link makes an anonymous machine linked. An anon id that belongs to somebody
+// link makes an anonymous machine linked. An anon id that belongs to a principal
 // already is replaced by a fresh one, which needs no alias.
 func (t *transition) link(credential, principal string, alias bool) {
 	switch {
@@ -172,8 +165,8 @@ func (t *transition) learn(principal string) {
 	t.PrincipalID = principal
 }
 
-// relink records that a linked machine now has credentials of principal. For
-// another principal the anon id, which is the old one's past, stays behind.
+// relink gives a linked machine credentials of principal. For another principal the
+// anon id, which is the old one's past, stays behind.
 func (t *transition) relink(credential, principal string) {
 	t.decideWaiting(credential, principal)
 	if principal != t.PrincipalID {
@@ -190,44 +183,39 @@ func (t *transition) abandon() {
 	t.rotate()
 }
 
-// decideWaiting gives everything that waits on credential to its principal,
-// whatever the anon id was at the time: a credential has one owner.
+// decideWaiting gives every event that waits on credential to its principal, under
+// whatever anon id: a credential has one owner.
 func (t *transition) decideWaiting(credential, principal string) {
 	t.steps = append(t.steps, Step{Kind: DecideEvents, DistinctID: principal, Credential: credential})
 }
 
-// settleAsAnon lets the events that wait on credential ("" any) under the
-// present anon id go out as that anon id.
+// settleAsAnon gives the events that wait on credential ("" any) under the present
+// anon id to that anon id.
 func (t *transition) settleAsAnon(credential string) {
 	t.step(DecideEvents, t.AnonID, credential)
 }
 
-// record adds the event of a command that saw the file's fingerprint file (""
-// for none or unreadable) and k in the environment.
-func (t *transition) record(file string, k envKey) {
-	credential := cmp.Or(k.fingerprint, file)
+// record adds the event of a command that saw the file's fingerprint file ("" for
+// none or unreadable), and key in the environment, whose principal is keyPrincipal if
+// it is known.
+func (t *transition) record(file, key, keyPrincipal string) {
+	credential := cmp.Or(key, file)
 	switch {
-	case k.known():
-		t.step(AddEvent, k.principal, "")
+	case key != "" && keyPrincipal != "":
+		t.step(AddEvent, keyPrincipal, "")
 	case t.linked() && (credential == "" || credential == t.Credential):
 		t.step(AddEvent, t.PrincipalID, "")
-	case k.fingerprint != "" || t.linked():
+	case key != "" || t.linked():
 		t.step(AddEvent, "", credential)
 	case t.unlinked():
 		t.step(AddEvent, "", t.Credential)
 	default:
-		t.recordApart()
+		t.recordAsAnon()
 	}
 }
 
-// recordApart adds the event of a command that nobody but the anon id is to be known by.
-func (t *transition) recordApart() {
+// recordAsAnon adds the event of a command that is the anon id's alone.
+func (t *transition) recordAsAnon() {
 	t.step(AddEvent, t.AnonID, "")
 	t.Spoke = true
 }
-
-// envKey is a key from the environment: its fingerprint, and the principal
-// remembered for it ("" when unknown).
-type envKey struct{ fingerprint, principal string }
-
-func (k envKey) known() bool { return k.fingerprint != "" && k.principal != "" }

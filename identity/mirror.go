@@ -20,37 +20,33 @@ import (
 const (
 	// maxMirrorSize is a hundred times what either CLI writes, in bytes.
 	maxMirrorSize = 16 << 10
-	// mirrorPatience is how long a read waits for another program's exclusive
-	// lock. The Python CLI holds one for a single write and fsync.
+	// mirrorPatience is how long a read waits for another program's exclusive lock,
+	// which the Python CLI holds for a single write and fsync.
 	mirrorPatience = 50 * time.Millisecond
 )
 
 var (
-	// ErrMirrorInvalid says that usage.json is there and is no identity: it
-	// may be written again.
+	// ErrMirrorInvalid says that usage.json may be written again.
 	ErrMirrorInvalid = errors.New("usage.json holds no identity")
-	// ErrMirrorBusy says that another program is writing usage.json at this
-	// moment: leave it alone, the next command sees the outcome.
+	// ErrMirrorBusy says that another program is writing usage.json: the next command
+	// sees the outcome.
 	ErrMirrorBusy = errors.New("usage.json is being written by another program")
 )
 
 // Mirror is the content of usage.json, which the Python CLI shares.
 type Mirror struct {
-	// AnonID is a UUID.
-	AnonID string
-	// PrincipalID is the linked principal, "" for none (null in the file).
-	PrincipalID string
-	// unknown is what else the file holds: members of an object, as they were
-	// written, each with a comma before it.
+	AnonID      string // a UUID
+	PrincipalID string // the linked principal, "" for none (null in the file)
+	// unknown holds the other members of the object as they were written, each
+	// behind a comma.
 	unknown string
 }
 
 // Mirror returns what usage.json has to say about s.
 func (s State) Mirror() Mirror { return Mirror{AnonID: s.AnonID, PrincipalID: s.PrincipalID} }
 
-// Keeping returns m with the keys of found, the file as it is, that are not
-// ours, as long as both are about one anon id: what another program noted
-// about an anon id goes with it.
+// Keeping returns m with the unknown members of found, the file as it is, if both
+// are about one anon id.
 func (m Mirror) Keeping(found Mirror) Mirror {
 	if m.AnonID == found.AnonID {
 		m.unknown = found.unknown
@@ -58,9 +54,8 @@ func (m Mirror) Keeping(found Mirror) Mirror {
 	return m
 }
 
-// Encode returns the file's content, the bytes Python's json.dump(indent=2)
-// writes: two blanks, pure ASCII, no newline at the end. Unknown keys follow as
-// they were.
+// Encode returns the bytes that Python's json.dump(indent=2) writes: two blanks,
+// pure ASCII, no newline at the end. Unknown members follow as they were.
 func (m Mirror) Encode() []byte {
 	linked := "null"
 	if m.PrincipalID != "" {
@@ -77,12 +72,12 @@ func contentDigest(content []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// ReadMirror reads usage.json under a shared lock. The digest is that of the
-// content, valid or not; comparing it with the one exported last tells whether
-// another program has changed the file.
+// ReadMirror reads usage.json under a shared lock. The digest is the content's,
+// valid or not; another one than that of the last export means that another program
+// has changed the file.
 //
-// The error is fs.ErrNotExist, [ErrMirrorInvalid], [ErrMirrorBusy], or one that
-// says why the file cannot be read.
+// The error is fs.ErrNotExist, [ErrMirrorInvalid], [ErrMirrorBusy], or one that says
+// why the file cannot be read.
 func ReadMirror(path string) (m Mirror, digest string, err error) {
 	content, err := readMirrorFile(path)
 	if errors.Is(err, errTooLarge) {
@@ -101,7 +96,7 @@ func readMirrorFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	// Its flags create nothing: who only reads must not leave an empty file.
+	// The flags create nothing: a reader must not leave an empty file.
 	lock := flock.New(path, flock.SetFlag(os.O_RDONLY|openNonBlocking))
 	ctx, cancel := context.WithTimeout(context.Background(), mirrorPatience)
 	defer cancel()
@@ -115,8 +110,8 @@ func readMirrorFile(path string) ([]byte, error) {
 	return readLimited(f, maxMirrorSize)
 }
 
-// decodeMirror is as strict about the two ids as PostHog is, because what it
-// accepts is sent as such, and as lenient about all else as Python.
+// decodeMirror is as strict about the two ids, which are sent, as PostHog is, and as
+// lenient about the rest as Python.
 func decodeMirror(content []byte) (Mirror, error) {
 	// A map, because a struct would also match "Anon_ID".
 	var fields map[string]json.RawMessage
@@ -135,12 +130,12 @@ func decodeMirror(content []byte) (Mirror, error) {
 	return m, nil
 }
 
-// unknownMembers returns the members of the object in content that are not
-// ours, in their order and as [Mirror] keeps them.
+// unknownMembers returns the other members of the object in content, as [Mirror]
+// keeps them.
 func unknownMembers(content []byte) string {
 	var members strings.Builder
 	decoder := json.NewDecoder(bytes.NewReader(content))
-	_, _ = decoder.Token() // the brace: content was understood before
+	_, _ = decoder.Token() // the brace
 	for decoder.More() {
 		name, err := decoder.Token()
 		var value json.RawMessage
@@ -155,9 +150,9 @@ func unknownMembers(content []byte) string {
 }
 
 // WriteMirror makes usage.json say m, unless it does already, and returns the
-// digest of the content. Unknown keys of the file stay, see [Mirror.Keeping].
-// The directory must exist; call it with the write lock
-// held, so that two commands export in the order in which they committed.
+// digest of the content. Unknown members stay, see [Mirror.Keeping]. The directory
+// must exist. Call it with the write lock held: two commands export in the order of
+// their commits.
 func WriteMirror(path string, m Mirror) (digest string, err error) {
 	present, err := readMirrorFile(path)
 	if found, invalid := decodeMirror(present); err == nil && invalid == nil {
@@ -168,9 +163,7 @@ func WriteMirror(path string, m Mirror) (digest string, err error) {
 		if err := writeAtomically(path, content); err != nil {
 			return "", fmt.Errorf("write usage.json: %w", err)
 		}
-		// Who was killed in here is followed by one that writes, since the file is not right. What
-		// cannot be removed is no reason to say that this one failed.
-		_ = removeTemporaries(path)
+		_ = removeTemporaries(path) // of a writer killed in here; the next one comes this way, too
 	}
 	return contentDigest(content), nil
 }

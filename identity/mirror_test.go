@@ -101,6 +101,7 @@ func TestReadingAMirrorThatIsNoFile(t *testing.T) {
 	if _, _, err := ReadMirror(filepath.Join(dir, "usage.json")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing file gave %v; want fs.ErrNotExist, so that it is exported again", err)
 	}
+	checkFiles(t, filepath.Join(dir, "usage.json")) // an empty one would be no identity
 	_, _, err := ReadMirror(dir)
 	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrMirrorInvalid) {
 		t.Errorf("a directory gave %v; want an error that asks for nothing to be written", err)
@@ -171,16 +172,6 @@ func TestUnknownKeysStayWhileTheAnonIDDoes(t *testing.T) {
 	}
 	if got, _ := os.ReadFile(path); string(got) != string(Mirror{AnonID: other}.Encode()) {
 		t.Errorf("a new anon id has %s; want nothing that was noted about the old one", got)
-	}
-}
-
-func TestLookingForTheMirrorMakesNone(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "usage.json")
-	if _, _, err := ReadMirror(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v; want fs.ErrNotExist", err)
-	}
-	if entries, _ := os.ReadDir(filepath.Dir(path)); len(entries) != 0 {
-		t.Errorf("reading left %v behind; want nothing, an empty file is no identity", entries)
 	}
 }
 

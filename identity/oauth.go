@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -14,18 +15,16 @@ import (
 )
 
 const (
-	// maxTokenLength leaves room for two tokens in the credentials file, in
-	// bytes.
+	// maxTokenLength leaves room for two tokens in the credentials file, in bytes.
 	maxTokenLength = 12 << 10
 	// maxLifetime is beyond any token's, in seconds: 10 years.
 	maxLifetime = 10 * 365 * 24 * 60 * 60
 )
 
-// ErrNoOAuth says that this Arcade Cloud does not log people in, and knows
-// API keys only.
+// ErrNoOAuth says that this Arcade Cloud knows API keys only.
 var ErrNoOAuth = errors.New("this Arcade Cloud has no login in the browser")
 
-// OAuth is how an Arcade Cloud logs people in.
+// OAuth is the login at an Arcade Cloud.
 type OAuth struct {
 	cloud  Cloud
 	config oauth2.Config
@@ -38,16 +37,14 @@ type Tokens struct {
 	Life    time.Duration
 }
 
-// String hides the tokens, so that no print of a structure can leak them.
-func (t Tokens) String() string { return "tokens" }
-
-// GoString is String.
-func (t Tokens) GoString() string { return t.String() }
+// Format hides the tokens, so that no print of a structure can leak them.
+func (t Tokens) Format(s fmt.State, _ rune) { fmt.Fprint(s, "tokens") }
 
 // Into returns c with these tokens, got at now.
 func (t Tokens) Into(c Credentials, now time.Time) Credentials {
 	c.APIKey, c.AccessToken, c.RefreshToken = "", t.Access, t.Refresh
-	return c.lasting(t.Life, now.Local())
+	c.ExpiresAt = now.Add(t.Life).Local().Truncate(time.Microsecond)
+	return c
 }
 
 // OAuth asks how to log in. The error is [ErrNoOAuth] or a [*CloudError].
@@ -68,7 +65,7 @@ func (cloud Cloud) OAuth(ctx context.Context) (OAuth, error) {
 	if json.Unmarshal(body, &answer) != nil || answer.ClientID == "" || answer.Authorization == "" || answer.Token == "" {
 		return OAuth{}, cloud.named(nonsense())
 	}
-	if !cloud.mayTrust(answer.Authorization) || !cloud.mayTrust(answer.Token) {
+	if !cloud.mayName(answer.Authorization) || !cloud.mayName(answer.Token) {
 		return OAuth{}, cloud.named(&CloudError{Reason: "names an address for the login that is not reached by https"})
 	}
 	return OAuth{cloud, oauth2.Config{
@@ -80,35 +77,34 @@ func (cloud Cloud) OAuth(ctx context.Context) (OAuth, error) {
 	}}, nil
 }
 
-// mayTrust says whether a code or a token may go to endpoint: to https, or,
-// from a Cloud on this machine, to this machine.
-func (cloud Cloud) mayTrust(endpoint string) bool {
-	u, err := url.Parse(endpoint)
-	if err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+// mayName reports whether a server may name an address that gets a secret: only
+// one on this machine may name an address on this machine, without TLS.
+func (cloud Cloud) mayName(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || !isSafe(u) {
 		return false
 	}
 	base, err := url.Parse(cloud.BaseURL)
-	return u.Scheme == "https" || u.Scheme == "http" && isLoopback(u) && err == nil && isLoopback(base)
+	return u.Scheme == "https" || err == nil && isLoopback(base)
 }
 
 // NewVerifier returns the secret of one login by PKCE.
 func NewVerifier() string { return oauth2.GenerateVerifier() }
 
-// At returns o for a callback at [Callback.RedirectURI], which the login page and the
-// exchange both have to be told.
+// At returns o for a callback at [Callback.RedirectURI].
 func (o OAuth) At(redirectURI string) OAuth {
 	o.config.RedirectURL = redirectURI
 	return o
 }
 
-// LoginURL is the page to open in a browser. State is unguessable, and what
-// the callback has to show; verifier comes from [NewVerifier].
+// LoginURL is the page to open in a browser. The callback has to show state, an
+// unguessable text; verifier comes from [NewVerifier].
 func (o OAuth) LoginURL(state, verifier string) string {
 	return o.config.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier))
 }
 
-// Exchange turns the code that the browser brought into tokens. The error is a
-// [*CloudError], which is [ErrStrongerLogin] for a code that is refused for that.
+// Exchange turns the browser's code into tokens. The error is a [*CloudError],
+// and [ErrStrongerLogin] if the code is refused for that.
 func (o OAuth) Exchange(ctx context.Context, code, verifier string) (Tokens, error) {
 	ctx, cancel := o.calling(ctx)
 	defer cancel()
@@ -117,10 +113,9 @@ func (o OAuth) Exchange(ctx context.Context, code, verifier string) (Tokens, err
 	return tokens, o.cloud.named(err)
 }
 
-// renew turns a refresh token into new tokens. An answer without a refresh
-// token means that the old one stays. The error is [ErrLoginEnded] when the
-// server says that this one is no good, perhaps as an [ErrStrongerLogin], or a
-// [*CloudError].
+// renew turns a refresh token into new tokens; an answer without one keeps the
+// old. The error is [ErrLoginEnded] for a refused token, perhaps as an
+// [ErrStrongerLogin], or a [*CloudError].
 func (o OAuth) renew(ctx context.Context, refreshToken string) (Tokens, error) {
 	ctx, cancel := o.calling(ctx)
 	defer cancel()
@@ -135,18 +130,18 @@ func (o OAuth) renew(ctx context.Context, refreshToken string) (Tokens, error) {
 	return tokens, o.cloud.named(err)
 }
 
-// isInvalidGrant says whether the server calls a code or a refresh token no
-// good; what a server in trouble says does not count.
+// isInvalidGrant reports a refused code or refresh token. The word of a server in
+// trouble does not count.
 func isInvalidGrant(err error) bool {
 	var refused *oauth2.RetrieveError
 	return errors.As(err, &refused) && refused.ErrorCode == "invalid_grant" && refused.Response.StatusCode < http.StatusInternalServerError
 }
 
-// strongWords are those by which a token endpoint asks for a stronger login: there is no code for that.
+// strongWords ask for a stronger login: OAuth has no error code for that.
 var strongWords = regexp.MustCompile(`(?i)passkey|authenticator|multi-?factor|(^|[^a-z])mfa([^a-z]|$)`)
 
-// speaksOfStronger says whether the server refuses a code or a refresh token for
-// want of a stronger login.
+// speaksOfStronger reports a code or refresh token that is refused for want of a
+// stronger login.
 func speaksOfStronger(err error) bool {
 	var refused *oauth2.RetrieveError
 	return errors.As(err, &refused) && refused.Response.StatusCode == http.StatusBadRequest &&
@@ -159,8 +154,8 @@ func (o OAuth) calling(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithValue(ctx, oauth2.HTTPClient, o.cloud.client()), cancel
 }
 
-// tokensOf judges an answer of the token endpoint. What the library says of
-// one may quote the server, and is not passed on.
+// tokensOf judges an answer of the token endpoint. The library's error may quote
+// the server, and is not passed on.
 func tokensOf(ctx context.Context, token *oauth2.Token, err error) (Tokens, error) {
 	var refused *oauth2.RetrieveError
 	var broken *url.Error
@@ -185,7 +180,7 @@ func tokensOf(ctx context.Context, token *oauth2.Token, err error) (Tokens, erro
 	return Tokens{token.AccessToken, token.RefreshToken, time.Duration(life) * time.Second}, nil
 }
 
-// usableToken says whether a token can be sent in a header and kept.
+// usableToken reports whether a token can be sent in a header and kept.
 func usableToken(token string) bool {
-	return token != "" && len(token) <= maxTokenLength && !strings.ContainsFunc(token, notInAKey)
+	return token != "" && len(token) <= maxTokenLength && !strings.ContainsFunc(token, unsendable)
 }

@@ -24,7 +24,7 @@ func startCloud(t *testing.T) (*identitytest.Cloud, Cloud) {
 // code.
 func browserLogin(t *testing.T, stand *identitytest.Cloud, cloud Cloud, verifier string) (OAuth, string) {
 	t.Helper()
-	server := listen(t, callbackPatience)
+	server := listen(t, time.Hour)
 	redirect := server.RedirectURI()
 	stand.Set(func(b *identitytest.Behaviour) { b.RedirectURI = redirect })
 	oauth, err := cloud.OAuth(t.Context())
@@ -32,7 +32,7 @@ func browserLogin(t *testing.T, stand *identitytest.Cloud, cloud Cloud, verifier
 		t.Fatal(err)
 	}
 	oauth = oauth.At(redirect)
-	go func() { _, _ = identitytest.Browse(oauth.LoginURL(server.state, verifier)) }()
+	go func() { _, _, _ = identitytest.Browse(oauth.LoginURL(server.state, verifier)) }()
 	code, err := server.Wait(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestEndpointsThatOthersCouldReadAreRefused(t *testing.T) {
 		}
 	}
 	far := Cloud{BaseURL: "https://cloud.example"}
-	if far.mayTrust("http://127.0.0.1/token") {
+	if far.mayName("http://127.0.0.1/token") {
 		t.Error("a Cloud elsewhere may send tokens to a port of this machine; want https alone")
 	}
 }

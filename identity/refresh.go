@@ -11,35 +11,31 @@ import (
 	"time"
 )
 
-// interruptedPatience is how long a renewal that was sent goes on after the
-// command was interrupted: an answer that nobody keeps may end the login of
-// both CLIs, since the server has replaced the refresh token.
+// interruptedPatience is how long a renewal that was sent goes on after an
+// interrupt: an answer that is lost may end the login of both CLIs, since the server
+// has replaced the refresh token.
 const interruptedPatience = 5 * time.Second
 
 // Session is the login as a command uses it: renewed when it has expired. A
 // flusher must not renew, and reads the [CredentialsFile].
 //
-// Two things can go wrong with a refresh token. Two processes that show the
-// same one look like theft to the server, which then ends the login; hence one
-// lock, a look at the file before each renewal, and a note of a refusal. And the
-// Python CLI renews without that lock: a refusal counts only if the file still
-// says what was shown.
+// A refresh token that two processes show looks like theft, and the server ends the
+// login: hence one lock, a look at the file before each renewal, and a note of a
+// refusal. The Python CLI renews without that lock: a refusal counts only if the
+// file still holds what was shown.
 type Session struct {
 	File CredentialsFile
-	// HTTP makes the calls to the login's Arcade Cloud.
-	HTTP *http.Client
+	HTTP *http.Client // for the login's Arcade Cloud
 	Now  func() time.Time
-	// Waiting is called when another process has been renewing the login for
-	// 2 seconds; nil is allowed.
+	// Waiting is called after 2 seconds of another process's renewal; nil is allowed.
 	Waiting func()
 }
 
-// Credentials returns the login, renewed before if it had expired.
+// Credentials returns the login, renewed if it had expired.
 //
-// The error is one of [CredentialsFile.Read]; [ErrLoginEnded], when the person
-// has to log in again; a [*CloudError], when Arcade Cloud cannot be asked and
-// the token is of no use any more; or it says why the file cannot be written.
-// Whatever it is, the file is as it was.
+// The error is one of [CredentialsFile.Read]; [ErrLoginEnded]; a [*CloudError], if
+// Arcade Cloud cannot be asked and the token has ended; or it says why the file
+// cannot be written. After any of them the file is as it was.
 func (s Session) Credentials(ctx context.Context) (Credentials, error) {
 	c, err := s.File.Read()
 	if err != nil || !c.Expired(s.Now()) {
@@ -48,9 +44,9 @@ func (s Session) Credentials(ctx context.Context) (Credentials, error) {
 	return s.renewed(ctx, c, c.left(s.Now()) > 0)
 }
 
-// Replace returns the login with another access token than that of refused,
-// which a server did not accept though it looked good. The errors are those of
-// [Session.Credentials]. An API key has no other.
+// Replace returns the login with another access token than that of refused, which
+// a server did not accept. The errors are those of [Session.Credentials]. An API key
+// cannot be replaced.
 func (s Session) Replace(ctx context.Context, refused Credentials) (Credentials, error) {
 	if refused.APIKey != "" {
 		return Credentials{}, ErrLoginEnded
@@ -58,8 +54,8 @@ func (s Session) Replace(ctx context.Context, refused Credentials) (Credentials,
 	return s.renewed(ctx, refused, false)
 }
 
-// renewed returns other tokens than those of old, or old when they cannot be
-// had just now and it is goodForNow.
+// renewed returns other tokens than those of old, or old if it is goodForNow and
+// none can be had.
 func (s Session) renewed(ctx context.Context, old Credentials, goodForNow bool) (Credentials, error) {
 	path, renewed := s.File.inUse(), Credentials{}
 	err := locked(ctx, path, s.Waiting, func() (err error) {
@@ -78,47 +74,49 @@ func (s Session) renew(ctx context.Context, path string, old Credentials) (Crede
 	if err != nil || s.replaced(old, c) {
 		return c, err
 	}
-	// Made before the tokens are asked for: from then on they must not be lost.
+	// Before the tokens are asked for: from then on they must not be lost.
 	room, err := s.File.reserve(path, maxCredentialsSize)
 	if err != nil {
 		return Credentials{}, fmt.Errorf("write credentials: %w", err)
 	}
-	renewed, content, err := s.ask(ctx, path, c)
-	if err != nil || content == nil {
-		return renewed, errors.Join(err, room.discard())
+	tokens, err := s.ask(ctx, c)
+	if errors.Is(err, ErrLoginEnded) {
+		// Was the Python CLI faster?
+		now, _, readErr := s.File.read(path)
+		switch {
+		case readErr != nil:
+			err = errors.Join(err, readErr)
+		case s.replaced(c, now):
+			return now, room.discard()
+		case now.RefreshToken != c.RefreshToken || now.Token() != c.Token():
+			c = now
+			tokens, err = s.ask(ctx, c)
+		}
+	}
+	var content []byte
+	if err == nil {
+		c, content, err = s.merge(path, c, tokens)
+	}
+	switch {
+	case err != nil:
+		return Credentials{}, errors.Join(err, room.discard())
+	case content == nil:
+		return c, room.discard()
 	}
 	if err := s.File.keep(room, content); err != nil {
 		return Credentials{}, err
 	}
-	return renewed, ctx.Err()
+	return c, ctx.Err()
 }
 
-// replaced says whether another process has put a usable token, or a key, in
-// the place of old's.
+// replaced reports whether another process has put a usable token, or a key, in the
+// place of old's.
 func (s Session) replaced(old, now Credentials) bool {
 	return now.Token() != old.Token() && now.left(s.Now()) > 0
 }
 
-// ask has the tokens of c renewed and returns what the file has to hold then,
-// nil if somebody else has written it meanwhile.
-func (s Session) ask(ctx context.Context, path string, c Credentials) (Credentials, []byte, error) {
-	tokens, err := s.askOnce(ctx, c)
-	if !errors.Is(err, ErrLoginEnded) {
-		return s.merge(path, c, tokens, err)
-	}
-	// Refused: was the Python CLI faster?
-	now, _, readErr := s.File.read(path)
-	switch {
-	case readErr != nil, now.RefreshToken == c.RefreshToken && now.Token() == c.Token():
-		return Credentials{}, nil, errors.Join(err, readErr)
-	case s.replaced(c, now):
-		return now, nil, nil
-	}
-	tokens, err = s.askOnce(ctx, now)
-	return s.merge(path, now, tokens, err)
-}
-
-func (s Session) askOnce(ctx context.Context, c Credentials) (Tokens, error) {
+// ask has the tokens of c renewed, unless its refresh token was refused before.
+func (s Session) ask(ctx context.Context, c Credentials) (Tokens, error) {
 	shown := fingerprint("refresh token", c.RefreshToken)
 	if places := s.File.Places(c); c.RefreshToken == "" || places.Refused == shown {
 		if places.Stronger {
@@ -138,31 +136,21 @@ func (s Session) askOnce(ctx context.Context, c Credentials) (Tokens, error) {
 	}
 	patient, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() {
-		select {
-		case <-patient.Done():
-		case <-time.After(interruptedPatience):
-			cancel()
-		}
-	})
-	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(interruptedPatience, cancel) })()
 	tokens, err := oauth.renew(patient, c.RefreshToken)
 	if errors.Is(err, ErrLoginEnded) {
 		places := s.File.Places(c)
 		places.Login, places.Refused, places.Stronger = c.Fingerprint(), shown, errors.Is(err, ErrStrongerLogin)
-		_ = s.File.KeepPlaces(places) // else the next one asks, too
+		_ = s.File.KeepPlaces(places) // on a failure the next command asks, too
 	}
 	return tokens, err
 }
 
-// merge puts the tokens got for c into the file as it is now: the project may
-// have been changed meanwhile. What another login has written there stays.
-func (s Session) merge(path string, c Credentials, tokens Tokens, err error) (Credentials, []byte, error) {
-	if err != nil {
-		return Credentials{}, nil, err
-	}
+// merge returns the file as it is now, since the project may have changed, with the
+// tokens of c. Another login that was written meanwhile stays, and the content is nil.
+func (s Session) merge(path string, c Credentials, tokens Tokens) (Credentials, []byte, error) {
 	s.File.point("renewed")
-	// A file that has gone belongs to somebody who has logged out, and stays gone.
+	// After a logout the file stays gone.
 	now, document, err := s.File.read(path)
 	if err != nil {
 		return Credentials{}, nil, err
@@ -178,26 +166,23 @@ func (s Session) merge(path string, c Credentials, tokens Tokens, err error) (Cr
 	return renewed, content, err
 }
 
-// Transport carries requests out with a login's token, and answers the first
-// 401 by a renewal and one more try: a token that looked good may have been
-// revoked, or the clock be wrong. From then on it shows the renewed token. A
-// server that the login does not own gets no other token for its 401.
+// Transport sends requests with a login's token. It answers the first 401 by a
+// renewal and one more try, since a token can be revoked and a clock be wrong, and
+// goes on with the renewed token. A server that the login does not own gets no other
+// token for its 401.
 //
 // A request must be one that may be sent twice.
 type Transport struct {
-	// Session renews.
-	Session Session
-	// Login is whose token the requests show.
-	Login Credentials
-	// Next carries a request out.
-	Next http.RoundTripper
+	Session Session // renews
+	Login   Credentials
+	Next    http.RoundTripper // sends
 
 	mu      sync.Mutex
 	renewed Credentials // once there is such a login
 }
 
-// RoundTrip implements [http.RoundTripper]. When the token cannot be renewed
-// the answer is the 401, which says so if a stronger login is asked for.
+// RoundTrip implements [http.RoundTripper]. If the token cannot be renewed the
+// answer is the 401, which says so if a stronger login is asked for.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if t.Login.APIKey != "" || r.Header.Get("Authorization") != "Bearer "+t.Login.AccessToken || !t.Login.Owns(r.URL) {
 		return t.Next.RoundTrip(r)
@@ -220,13 +205,13 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			return response, nil
 		}
 	}
-	// Read to its end, so that the connection can be used again.
+	// Read it to its end, so that the connection can be used again.
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswerSize))
 	response.Body.Close()
 	return t.Next.RoundTrip(showing(login, r, body))
 }
 
-// latest is the login whose token is to be shown.
+// latest is the login to show.
 func (t *Transport) latest() Credentials {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -236,8 +221,8 @@ func (t *Transport) latest() Credentials {
 	return t.Login
 }
 
-// replace returns a login with another token than refused's. Of several that
-// were refused at once the first has it renewed.
+// replace returns a login with another token than refused's. Of several requests
+// that are refused at once the first renews.
 func (t *Transport) replace(ctx context.Context, refused Credentials) (Credentials, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// Load returns the current identity, and false when there is none yet.
+// Load returns the current identity, and false if there is none yet.
 func Load(ctx context.Context, tx *sql.Tx) (State, bool, error) {
 	return scanState(tx.QueryRowContext(ctx, selectState+` WHERE retired_at IS NULL`))
 }
 
-// Lookup returns what is stored for anonID, current or retired, and false when
-// it was never used here.
+// Lookup returns what is stored for anonID, current or retired, and false if it was
+// never used here.
 func Lookup(ctx context.Context, tx *sql.Tx, anonID string) (State, bool, error) {
 	return scanState(tx.QueryRowContext(ctx, selectState+` WHERE anon_id = ?`, anonID))
 }
@@ -34,22 +34,20 @@ func scanState(row *sql.Row) (State, bool, error) {
 	return s, true, nil
 }
 
-// Save makes after the current identity in place of before, the one [Load]
-// returned or the zero State. It writes nothing when they are equal.
+// Save makes after the current identity in place of before, which [Load] returned.
 func Save(ctx context.Context, tx *sql.Tx, before, after State, now time.Time) error {
 	if before == after {
 		return nil
 	}
 	if before.AnonID != "" && before.AnonID != after.AnonID {
-		// First, because only one row may be current. Whoever goes on with an
-		// anon id that was left behind here may alias it: we never will, should
-		// it come back.
+		// First, because only one row may be current. Another program may alias an
+		// anon id that is left behind here: ours never will, should it come back.
 		const retire = `UPDATE identities SET retired_at = ?, aliased = 1 WHERE anon_id = ?`
 		if _, err := tx.ExecContext(ctx, retire, now.UnixMilli(), before.AnonID); err != nil {
 			return fmt.Errorf("retire the identity: %w", err)
 		}
 	}
-	// An anon id that was used before comes back with what it can never lose.
+	// An anon id that comes back keeps what it can never lose.
 	const put = `
 INSERT INTO identities (anon_id, principal_id, credential, spoke, aliased, created_at)
 VALUES (?, nullif(?, ''), nullif(?, ''), ?, ?, ?)
@@ -63,8 +61,8 @@ ON CONFLICT (anon_id) DO UPDATE SET
 	return nil
 }
 
-// Principal returns the principal remembered for a credential's fingerprint,
-// "" when there is none. Without a fingerprint it does not ask.
+// Principal returns the principal remembered for a credential's fingerprint, "" if
+// there is none.
 func Principal(ctx context.Context, tx *sql.Tx, fingerprint string) (string, error) {
 	if fingerprint == "" {
 		return "", nil
@@ -72,7 +70,7 @@ func Principal(ctx context.Context, tx *sql.Tx, fingerprint string) (string, err
 	return selectText(ctx, tx, `SELECT principal_id FROM principals WHERE credential = ?`, fingerprint)
 }
 
-// Remember stores the principal of a credential, so that it is asked for once.
+// Remember stores the principal of a credential, for which Cloud is asked once.
 func Remember(ctx context.Context, tx *sql.Tx, fingerprint, principal string, now time.Time) error {
 	const put = `INSERT OR REPLACE INTO principals (credential, principal_id, learned_at) VALUES (?, ?, ?)`
 	if _, err := tx.ExecContext(ctx, put, fingerprint, principal, now.UnixMilli()); err != nil {
@@ -81,8 +79,7 @@ func Remember(ctx context.Context, tx *sql.Tx, fingerprint, principal string, no
 	return nil
 }
 
-// refusalLasts is how long a refusal is believed: Arcade Cloud may have been
-// wrong.
+// refusalLasts is how long a refusal is believed: Arcade Cloud may have been wrong.
 const refusalLasts = time.Hour
 
 // Refuse remembers that Arcade Cloud did not accept these credentials.
@@ -94,9 +91,8 @@ func Refuse(ctx context.Context, tx *sql.Tx, c Credentials, now time.Time) error
 	return nil
 }
 
-// Refused says whether Arcade Cloud has not accepted these very credentials
-// within the last hour, so that it need not be asked. Another token of the
-// same account is another matter.
+// Refused reports whether Arcade Cloud refused these credentials, and this token,
+// within the last hour.
 func Refused(ctx context.Context, tx *sql.Tx, c Credentials, now time.Time) (bool, error) {
 	var at int64
 	const get = `SELECT refused_at FROM refused WHERE credential = ? AND token = ?`
@@ -109,14 +105,13 @@ func Refused(ctx context.Context, tx *sql.Tx, c Credentials, now time.Time) (boo
 	return err == nil && age >= 0 && age < refusalLasts, nil
 }
 
-// MirrorDigest returns the digest of the usage.json exported or adopted last,
-// "" before the first time.
+// MirrorDigest returns the digest of the usage.json exported or adopted last, ""
+// before the first time.
 func MirrorDigest(ctx context.Context, tx *sql.Tx) (string, error) {
 	return selectText(ctx, tx, `SELECT digest FROM mirror WHERE id = 1`)
 }
 
-// SetMirrorDigest stores the digest of the usage.json that agrees with the
-// database.
+// SetMirrorDigest stores the digest of the usage.json that agrees with the database.
 func SetMirrorDigest(ctx context.Context, tx *sql.Tx, digest string) error {
 	if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO mirror (id, digest) VALUES (1, ?)`, digest); err != nil {
 		return fmt.Errorf("save the digest of usage.json: %w", err)
@@ -134,13 +129,11 @@ func selectText(ctx context.Context, tx *sql.Tx, query string, args ...any) (str
 	return text, nil
 }
 
-// Period is an anon id that this machine has, or had, and whose it was.
+// Period is the time of an anon id on this machine.
 type Period struct {
-	AnonID string
-	// PrincipalID is the principal it was linked to, "" when it never was.
-	PrincipalID string
-	// From is when it was first used here, Until when it was left behind: zero for the current one.
-	From, Until time.Time
+	AnonID      string
+	PrincipalID string    // to which it was linked, "" for none
+	From, Until time.Time // Until is zero for the current one
 }
 
 // History returns every anon id of this machine, in the order of their first use.
@@ -170,10 +163,10 @@ SELECT anon_id, coalesce(principal_id, ''), created_at, retired_at FROM identiti
 	return history, nil
 }
 
-// Forget forgets every anon id of this machine and what Arcade Cloud said about its credentials,
-// and removes mirror, the path of usage.json, with whatever another program noted there. It is
-// called with the write lock held. The file goes before the transaction commits: one that stayed
-// would bring its anon id back, one that went too early is written again from the database.
+// Forget erases every anon id of this machine, Arcade Cloud's answers about its
+// credentials, and usage.json, at the path mirror. It is called with the write lock
+// held. The file goes before the commit: one that stayed would bring its anon id back,
+// one that went too early is written again from the database.
 func Forget(ctx context.Context, tx *sql.Tx, mirror string) error {
 	for _, table := range []string{"identities", "principals", "refused", "mirror"} {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM `+table); err != nil {

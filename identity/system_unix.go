@@ -11,37 +11,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openNonBlocking keeps the opening of a named pipe from waiting for a writer.
-// It means nothing to a regular file.
+// openNonBlocking opens a named pipe without waiting for a writer.
 const openNonBlocking = unix.O_NONBLOCK
 
-// openNoFollow keeps a file from being made where a link leads to.
+// openNoFollow makes no file where a link leads.
 const openNoFollow = unix.O_NOFOLLOW
 
-// isOwn says whether a file is this person's.
+// isOwn reports whether a file is this user's.
 func isOwn(info os.FileInfo) bool {
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int(owner.Uid) == os.Geteuid()
 }
 
-// mayFollow says whether a link in a directory may be followed: not by root in a home of somebody else, who
-// could have it lead anywhere.
+// mayFollow reports whether a link in a directory may be followed: not by root in
+// another user's home, where it can lead anywhere.
 func mayFollow(directory string) bool {
 	info, err := os.Stat(directory)
 	return err == nil && isOwn(info)
 }
 
-// isPortTaken says whether listening failed because somebody else listens.
+// isPortTaken reports that another program listens there.
 func isPortTaken(err error) bool { return errors.Is(err, unix.EADDRINUSE) }
 
 // replace renames from to to, which may exist.
 func replace(from, to string) error { return os.Rename(from, to) }
 
-// Remove is os.Remove. On Windows it waits a moment for another program, such as a virus scanner, to let go of the file.
+// Remove is os.Remove. On Windows it waits a moment for a program that has the file
+// open, such as a virus scanner.
 func Remove(path string) error { return os.Remove(path) }
 
-// syncFile writes what f has to the disk. On macOS, Sync asks for F_FULLFSYNC, which exFAT and FUSE do not
-// know: there fsync is all there is.
+// syncFile is Sync, which on macOS asks for F_FULLFSYNC. ExFAT and FUSE know fsync only.
 func syncFile(f *os.File) error {
 	err := f.Sync()
 	if errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EINVAL) {
@@ -50,8 +49,8 @@ func syncFile(f *os.File) error {
 	return err
 }
 
-// GiveToOwnerOf makes path belong to who owns directory, when root made it: a
-// file that `sudo arcade` leaves in a person's home must not lock them out.
+// GiveToOwnerOf gives path, if root made it, to the owner of directory: `sudo arcade`
+// in a user's home must not lock the user out.
 func GiveToOwnerOf(directory, path string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -67,9 +66,9 @@ func GiveToOwnerOf(directory, path string) error {
 	return os.Lchown(path, int(owner.Uid), int(owner.Gid))
 }
 
-// isMine says whether a file belongs to this person, and whether others may
-// neither read nor write it. For root in a person's home the person is who owns
-// the directory, and a link could lead anywhere.
+// isMine reports whether a file belongs to the user, and whether others can neither
+// read nor write it. For root in a user's home the user is the directory's owner, and
+// no link counts.
 func isMine(_ *os.File, info os.FileInfo, path string) (mine, private bool) {
 	private = info.Mode().Perm()&0o077 == 0
 	person := uint32(os.Geteuid())
@@ -91,5 +90,5 @@ func uidOf(info os.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
 
 func sameOwner(a, b os.FileInfo) bool { return uidOf(a) == uidOf(b) }
 
-// isWritable is false on a file system that is mounted to be read only, for root, too.
+// isWritable is false on a read-only file system, for root, too.
 func isWritable(path string) bool { return !errors.Is(unix.Access(path, unix.W_OK), unix.EROFS) }

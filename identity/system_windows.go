@@ -8,25 +8,25 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// openNonBlocking is for named pipes, which are no files on Windows.
+// openNonBlocking is for named pipes, which are not files on Windows.
 const openNonBlocking = 0
 
-// openNoFollow has no meaning: a link needs a privilege there.
+// openNoFollow has no meaning: only a privileged user makes links.
 const openNoFollow = 0
 
-// isOwn is true: what is in a person's profile is that person's.
+// isOwn is true: a user's profile holds the user's files.
 func isOwn(os.FileInfo) bool { return true }
 
 // mayFollow is true likewise.
 func mayFollow(string) bool { return true }
 
-// isPortTaken says whether listening failed because somebody else listens. An
-// exclusive listener shows as a lack of permission.
+// isPortTaken reports that another program listens there: an exclusive listener shows
+// as a lack of permission.
 func isPortTaken(err error) bool {
 	return errors.Is(err, windows.WSAEADDRINUSE) || errors.Is(err, windows.WSAEACCES)
 }
 
-// replacePatience is how long to wait for the readers of a file. They hold it for a
+// replacePatience is how long to wait for a file's readers: they hold it for a
 // millisecond, virus scanners for some more.
 const replacePatience = 100 * time.Millisecond
 
@@ -35,13 +35,13 @@ func replace(from, to string) error {
 	return oncePossible(func() error { return os.Rename(from, to) })
 }
 
-// Remove is os.Remove. On Windows it waits a moment for another program, such as a virus scanner, to let go of the file.
+// Remove is os.Remove. On Windows it waits a moment for a program that has the file
+// open, such as a virus scanner.
 func Remove(path string) error {
 	return oncePossible(func() error { return os.Remove(path) })
 }
 
-// oncePossible repeats what Windows refuses while somebody has the file open:
-// the other arcade, the Python CLI, a virus scanner.
+// oncePossible repeats what Windows refuses while another program has the file open.
 func oncePossible(do func() error) error {
 	for start := time.Now(); ; time.Sleep(time.Millisecond) {
 		err := do()
@@ -52,8 +52,8 @@ func oncePossible(do func() error) error {
 	}
 }
 
-// GiveToOwnerOf keeps path for this user, the owner of directory, the system and the administrators, as
-// a profile does: outside of one, files inherit that others may read them.
+// GiveToOwnerOf keeps path for this user, the owner of directory, the system and the
+// administrators, as a profile does: outside of one, others inherit the right to read.
 func GiveToOwnerOf(directory, path string) error {
 	token, err := windows.GetCurrentProcessToken().GetTokenUser()
 	if err != nil {
@@ -85,7 +85,7 @@ func GiveToOwnerOf(directory, path string) error {
 	if err != nil {
 		return err
 	}
-	// What a file system or a server refuses here stays as it is inherited: better than no login.
+	// A file system or a server that refuses this keeps what is inherited: better than no login.
 	_ = windows.SetNamedSecurityInfo(path, windows.SE_FILE_OBJECT,
 		windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil, access, nil)
 	return nil
@@ -94,9 +94,9 @@ func GiveToOwnerOf(directory, path string) error {
 // syncFile writes what f has to the disk.
 func syncFile(f *os.File) error { return f.Sync() }
 
-// isMine says whether a file belongs to this person, or to those who administer
-// the machine and own what the person makes as one of them. Who may read it is
-// up to the profile's access list, which the file inherits.
+// isMine reports whether a file belongs to the user, or to the administrators, who own
+// what one of them makes. Its readers are up to the access list that it inherits from
+// the profile.
 func isMine(file *os.File, _ os.FileInfo, _ string) (mine, private bool) {
 	descriptor, err := windows.GetSecurityInfo(windows.Handle(file.Fd()), windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
 	if err != nil {
@@ -111,7 +111,7 @@ func isMine(file *os.File, _ os.FileInfo, _ string) (mine, private bool) {
 	return mine || owner.IsWellKnown(windows.WinLocalSystemSid), true
 }
 
-// sameOwner is not asked: modes are no matter here.
+// sameOwner is not asked: modes do not matter here.
 func sameOwner(_, _ os.FileInfo) bool { return false }
 
 func isWritable(string) bool { return false }

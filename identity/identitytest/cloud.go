@@ -1,13 +1,13 @@
-// Package identitytest is a small stand-in for Arcade Cloud: real HTTP on a loopback port,
-// both generations of the login, OAuth with PKCE really verified, codes that work once,
-// refresh tokens that are replaced at each use and whose second use ends the login, and
-// faults by path. In its error texts it repeats what it was sent, as real servers do, so that
-// a test sees whether a client passes a server's words on.
+// Package identitytest is a stand-in for Arcade Cloud: real HTTP on a loopback port, both
+// generations of the login, PKCE that is verified, codes that work once, refresh tokens of which
+// a second use ends the login, and faults by path. Its errors repeat what it was sent, as those of
+// real servers do, to show whether a client passes them on.
 package identitytest
 
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -30,7 +30,7 @@ const (
 // ClientID is the public client that the stand-in knows.
 const ClientID = "arcade-cli"
 
-// Person is somebody with an account.
+// Person has an account.
 type Person struct {
 	PrincipalID string
 	Email       string
@@ -53,34 +53,29 @@ type Project struct {
 // Behaviour is what differs between one Cloud and another. The zero value is today's, with
 // tokens for an hour and refresh tokens that are replaced at each use.
 type Behaviour struct {
-	// Engine is where the secrets of this installation are: with it, the Cloud also answers the question where
-	// the installation's parts are. NoCoordinator leaves itself out of that, Nested words it as older ones do.
+	// Engine makes the Cloud describe an installation with this Engine. NoCoordinator leaves the
+	// Cloud itself out of that, Nested puts it as older installations do.
 	Engine                string
 	NoCoordinator, Nested bool
 	KeysOnly              bool   // no login in the browser
-	SignedIn              string // the e-mail of who is logged in in the browser; "" for the first person
-	Deny                  string // what the login page answers instead, an OAuth error
-	DenyDescription       string
+	SignedIn              string // the e-mail of the person in the browser, "" for the first one
+	Deny, DenyDescription string // an OAuth error in the place of a code
 	RedirectURI           string // that is registered, "" for http://127.0.0.1:9905/callback
 	AuthorizeURL          string // in cli_config, "" for the stand-in's own
-	TokenURL              string
-	ExpiresIn             any  // seconds; nil for 3600, [Absent] for none
-	KeepRefreshToken      bool // a renewal yields none, and the old one stays good
-	ForgiveReuse          bool // a refresh token that was replaced still works
-	// A Cloud that asks for strong authentication says so in one of three places: with a 401 to calls, with a 400
-	// to a code or a refresh token, which has what CodeRefusal holds beside its error, or in whoami.
+	TokenURL              string // likewise
+	ExpiresIn             int    // seconds, 0 for 3600
+	KeepRefreshToken      bool   // a renewal yields none, and the old one stays good
+	ForgiveReuse          bool   // a refresh token that was replaced still works
+	// Strong authentication is asked for in one of three places: by a 401 to calls, by a 400 with
+	// the words of CodeRefusal to a code or a refresh token, or by the status MFA in whoami.
 	Insufficient bool
 	CodeRefusal  map[string]any
-	MFA          string // the status in whoami's answer, "" for none
+	MFA          string
 }
-
-// Absent leaves a value out of an answer.
-type Absent struct{}
 
 // Cloud is a running stand-in. Its methods may be called while requests are under way.
 type Cloud struct {
-	URL string
-
+	URL      string
 	server   *httptest.Server
 	released chan struct{}
 
@@ -98,21 +93,59 @@ type Cloud struct {
 	last       int
 }
 
-// code is what the login page hands out.
-type code struct {
-	challenge   string
-	redirectURI string
-	email       string
-	used        bool
-	session     *session // that was made of it
+// Start starts a Cloud with these people, on this machine.
+func Start(people ...Person) *Cloud {
+	c := &Cloud{
+		released: make(chan struct{}), people: people, keys: map[string]string{}, codes: map[string]*code{},
+		overrides: map[string]http.HandlerFunc{}, delays: map[string]time.Duration{}, counts: map[string]int{}, headers: map[string]http.Header{},
+	}
+	c.server = httptest.NewServer(http.HandlerFunc(c.serve))
+	c.URL = c.server.URL
+	return c
 }
 
-// session is one login: its tokens belong together, and end together.
-type session struct {
-	email   string
-	ended   bool
-	access  map[string]bool // false once it does not work any more
-	refresh map[string]bool // false once it was replaced
+func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	c.counts[r.URL.Path]++
+	c.headers[r.URL.Path] = r.Header.Clone()
+	override, delay := c.overrides[r.URL.Path], c.delays[r.URL.Path]
+	c.mu.Unlock()
+	if override != nil {
+		override(w, r)
+		return
+	}
+	answer := httptest.NewRecorder()
+	c.route(answer, r)
+	select {
+	case <-time.After(delay):
+	case <-c.released:
+	}
+	maps.Copy(w.Header(), answer.Header())
+	w.WriteHeader(answer.Code)
+	_, _ = w.Write(answer.Body.Bytes())
+}
+
+func (c *Cloud) route(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case r.URL.Path == ConfigPath && !c.behaviour.KeysOnly:
+		c.config(w)
+	case r.URL.Path == DiscoveryPath && c.behaviour.Engine != "":
+		c.discovery(w)
+	case r.URL.Path == AuthorizePath:
+		c.authorize(w, r)
+	case r.URL.Path == TokenPath:
+		c.token(w, r)
+	case r.URL.Path == ValidatePath:
+		c.validate(w, r)
+	case r.URL.Path == WhoAmIPath:
+		c.whoAmI(w, r)
+	case strings.HasPrefix(r.URL.Path, OrgsPath):
+		c.organisations(w, r)
+	default:
+		http.NotFound(w, r)
+	}
 }
 
 // Close ends it, and every call that hangs.
@@ -122,9 +155,6 @@ func (c *Cloud) Close() {
 	c.server.Close()
 }
 
-// Client makes calls to it.
-func (c *Cloud) Client() *http.Client { return c.server.Client() }
-
 // Set changes how it behaves.
 func (c *Cloud) Set(change func(*Behaviour)) {
 	c.mu.Lock()
@@ -132,7 +162,7 @@ func (c *Cloud) Set(change func(*Behaviour)) {
 	change(&c.behaviour)
 }
 
-// Meet puts a person in front of the browser, who has an account from now on.
+// Meet puts a person, who has an account from now on, in front of the browser.
 func (c *Cloud) Meet(p Person) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -147,7 +177,7 @@ func (c *Cloud) AddKey(key, principal string) {
 	c.keys[key] = principal
 }
 
-// Knows says whether a key or an access token is good.
+// Knows reports whether a key or an access token is good.
 func (c *Cloud) Knows(token string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -172,7 +202,7 @@ func (c *Cloud) Hang(path string) {
 	})
 }
 
-// Delay lets a path answer later: what it does is done at once.
+// Delay makes a path answer later; what it does is done at once.
 func (c *Cloud) Delay(path string, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -193,7 +223,7 @@ func (c *Cloud) Header(path string) http.Header {
 	return c.headers[path]
 }
 
-// Violations is what a client did against the rules, such as showing a code twice.
+// Violations are breaches of the rules by a client, such as a code shown twice.
 func (c *Cloud) Violations() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -205,7 +235,7 @@ func (c *Cloud) violation(format string, args ...any) {
 	c.violations = append(c.violations, fmt.Sprintf(format, args...))
 }
 
-// next makes a name that was never used; called with the mutex held.
+// next makes a new name. It is called with the mutex held.
 func (c *Cloud) next(kind string) string {
 	c.last++
 	return fmt.Sprintf("%s_SENTINEL_%d", kind, c.last)
@@ -219,7 +249,7 @@ func writeJSON(w http.ResponseWriter, status int, value any) {
 
 type object = map[string]any
 
-// discovery answers where the installation's parts are; the Cloud's address has the path of its API.
+// discovery describes the installation; the Cloud's address has the path of its API.
 func (c *Cloud) discovery(w http.ResponseWriter) {
 	parts := object{"engine": c.behaviour.Engine, "dashboard": c.URL + "/dashboard", "version": "1.0"}
 	if !c.behaviour.NoCoordinator {
@@ -245,11 +275,7 @@ func (c *Cloud) whoAmI(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	var projects []object
-	for _, org := range p.Orgs {
-		projects = append(projects, projectsOf(org)...)
-	}
-	data := object{"account_id": p.PrincipalID, "email": p.Email, "organizations": orgsOf(p), "projects": projects}
+	data := object{"account_id": p.PrincipalID, "email": p.Email, "organizations": orgsOf(p), "projects": projectsOf(p.Orgs...)}
 	if c.behaviour.MFA != "" {
 		data["mfa"] = object{"status": c.behaviour.MFA}
 	}
@@ -283,10 +309,12 @@ func orgsOf(p Person) []object {
 	return orgs
 }
 
-func projectsOf(org Org) []object {
+func projectsOf(orgs ...Org) []object {
 	projects := []object{}
-	for _, p := range org.Projects {
-		projects = append(projects, object{"project_id": p.ID, "name": p.Name, "is_default": p.Default})
+	for _, org := range orgs {
+		for _, p := range org.Projects {
+			projects = append(projects, object{"project_id": p.ID, "name": p.Name, "is_default": p.Default})
+		}
 	}
 	return projects
 }

@@ -4,13 +4,28 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/url"
-	"strings"
 )
+
+// code is what the login page hands out.
+type code struct {
+	challenge   string
+	redirectURI string
+	email       string
+	used        bool
+	session     *session // that was made of it
+}
+
+// session is one login: its tokens belong together, and end together.
+type session struct {
+	email   string
+	ended   bool
+	access  map[string]bool
+	refresh map[string]bool // false once it was replaced
+}
 
 // Login makes a login without a browser, and returns its tokens.
 func (c *Cloud) Login(email string) (access, refresh string) {
@@ -20,8 +35,7 @@ func (c *Cloud) Login(email string) (access, refresh string) {
 	return c.newAccess(s), c.newRefresh(s)
 }
 
-// Revoke makes every access token handed out so far one that is not accepted. Refresh tokens
-// stay good.
+// Revoke makes every access token so far a refused one. Refresh tokens stay good.
 func (c *Cloud) Revoke() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -30,7 +44,7 @@ func (c *Cloud) Revoke() {
 	}
 }
 
-// EndLogins ends every login there is.
+// EndLogins ends every login.
 func (c *Cloud) EndLogins() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,8 +79,8 @@ func (c *Cloud) config(w http.ResponseWriter) {
 	})
 }
 
-// authorize is the login page: the person is logged in already and agrees at once. With nobody there
-// it sends the browser back with nothing.
+// authorize is the login page of a person who agrees at once. Without a person it sends the browser
+// back with nothing.
 func (c *Cloud) authorize(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	for name, want := range map[string]string{
@@ -167,48 +181,21 @@ func (c *Cloud) renew(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Cloud) answer(s *session) object {
-	answer := object{"access_token": c.newAccess(s), "token_type": "Bearer"}
-	switch life := c.behaviour.ExpiresIn.(type) {
-	case nil:
-		answer["expires_in"] = 3600
-	case Absent:
-	default:
-		answer["expires_in"] = life
-	}
-	return answer
+	return object{"access_token": c.newAccess(s), "token_type": "Bearer", "expires_in": cmp.Or(c.behaviour.ExpiresIn, 3600)}
 }
 
 func refuse(w http.ResponseWriter, reason string, r *http.Request) {
 	writeJSON(w, http.StatusBadRequest, object{"error": reason, "error_description": "it was sent " + r.PostForm.Encode()})
 }
 
-// Page is what a browser ends up with.
-type Page struct {
-	Status  int
-	Address string   // in the address bar
-	History []string // the addresses before it
-	Text    string
-}
-
-// Browse opens an address as a browser does, and follows where it is sent.
-func Browse(address string) (Page, error) {
-	var page Page
-	client := &http.Client{
-		Transport: &http.Transport{DisableKeepAlives: true, Proxy: nil},
-		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
-			page.History = append(page.History, via[len(via)-1].URL.String())
-			if len(via) > 10 {
-				return fmt.Errorf("sent on %d times", len(via))
-			}
-			return nil
-		},
-	}
+// Browse opens an address as a browser does, and returns the page on which it ends.
+func Browse(address string) (status int, page string, err error) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, Proxy: nil}}
 	response, err := client.Get(address)
 	if err != nil {
-		return page, err
+		return 0, "", err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	page.Status, page.Address, page.Text = response.StatusCode, response.Request.URL.String(), strings.TrimSpace(string(text))
-	return page, err
+	return response.StatusCode, string(text), err
 }

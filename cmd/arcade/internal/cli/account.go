@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"io/fs"
 	"net/http"
@@ -143,8 +144,10 @@ func (a *App) loginCommand() string {
 // loginAt is the command that makes a login anew, at the same Cloud and in the same context.
 func loginAt(login identity.Credentials) string {
 	command := "arcade login"
-	u, err := url.Parse(login.CloudURL())
-	if err == nil && u.Host != "" && !login.SelfHosted() && login.CloudURL() != identity.DefaultCloudURL {
+	switch u, err := url.Parse(login.CloudURL()); {
+	case login.CloudURL() == "":
+		command += " --with-key"
+	case err == nil && u.Host != "" && !login.SelfHosted() && login.CloudURL() != identity.DefaultCloudURL:
 		command += " --host " + asciiHost(u)
 	}
 	name := cmp.Or(login.Name, identity.DefaultContext)
@@ -155,6 +158,14 @@ func loginAt(login identity.Credentials) string {
 		name = "'" + strings.ReplaceAll(secrets.Printable(name), "'", `'\''`) + "'"
 	}
 	return command + " --context " + name
+}
+
+// homeOf says in a sentence where a login belongs.
+func homeOf(login identity.Credentials) string {
+	if login.CloudURL() == "" {
+		return "an installation without an Arcade Cloud"
+	}
+	return bareAddress(login.CloudURL())
 }
 
 // asLogin makes a client whose calls carry a login that was read before. When a server refuses a token that
@@ -367,14 +378,21 @@ type selfHostedGuard struct {
 func (g selfHostedGuard) RoundTrip(request *http.Request) (*http.Response, error) {
 	if identity.AtArcade(request.URL.Hostname()) && !g.app.mayAsk {
 		if s, err := g.app.session(); err == nil && s.File.KeepsToItself() {
-			return nil, errors.New("nothing is sent to arcade.dev while a self-hosted context is active")
+			return nil, errKeptApart
 		}
 	}
-	return g.network.RoundTrip(request)
+	response, err := g.network.RoundTrip(request)
+	if errors.As(err, new(x509.UnknownAuthorityError)) {
+		g.app.warnOfBundle()
+	}
+	return response, err
 }
 
 // contextFailure is the failure of a name that no context has.
 func contextFailure(names []string) error {
+	if len(names) == 0 {
+		return errNotLoggedIn
+	}
 	return failed("unknown context", "there is no context of this name", "There are: "+secrets.Printable(strings.Join(names, ", "))+".")
 }
 
@@ -388,6 +406,14 @@ func validContext(name string) bool {
 func (a *App) selfHosted() bool {
 	used, err := a.Track.Credential()
 	return err == nil && used.Apart
+}
+
+// unnamedContext words the active context where it has no name and events keep to the anonymous id.
+func (a *App) unnamedContext() string {
+	if _, err := a.loggedIn(); err != nil && !errors.Is(err, errNotLoggedIn) {
+		return "not known, since " + asFailure(err).what
+	}
+	return "self-hosted"
 }
 
 // inItsContext is " in the context NAME" where there are several.

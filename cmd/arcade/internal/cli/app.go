@@ -92,8 +92,10 @@ func (a *App) execute(ctx context.Context, root *cobra.Command) (cmd *cobra.Comm
 			err = panicked(debug.Stack())
 		}
 	}()
-	// After a panic cobra cannot return the command.
-	root.PersistentPreRun = func(running *cobra.Command, _ []string) { cmd = running }
+	root.PersistentPreRunE = func(running *cobra.Command, _ []string) error {
+		cmd = running // after a panic cobra cannot return it
+		return emptyFlag(running)
+	}
 	executed, err := root.ExecuteContextC(ctx)
 	switch {
 	case ctx.Err() != nil && err != nil:

@@ -33,6 +33,7 @@ another for one command; 'arcade login --url' makes one.`,
 			if err != nil {
 				return err
 			}
+			defer a.noteKey(keyBeatsLogin)
 			return a.print(secrets.Printable(cmp.Or(login.Name, identity.DefaultContext)))
 		},
 	}
@@ -160,6 +161,7 @@ func (a *App) setContext(ctx context.Context, name string) error {
 	if other := a.Track.Env("ARCADE_CONTEXT"); other != "" && other != name {
 		a.note("ARCADE_CONTEXT is set, too: commands go on using the context that it names.")
 	}
+	a.noteKey(keyBeatsLogin)
 	return a.print("The context " + secrets.Printable(name) + " is active now.")
 }
 

@@ -49,7 +49,7 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, err
 		return nil, err
 	}
 	if !named {
-		if client.Base, err = engineOf(used, at.Options); err != nil {
+		if client.Base, err = a.engineOf(used, at.Options); err != nil {
 			return nil, err
 		}
 		a.mayAsk = !used.FromFile // a variable has named it
@@ -60,7 +60,7 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, err
 	if used.FromFile {
 		a.refused = "Run '" + loginAt(used.Login) + "'."
 		if !used.Login.Owns(client.Base) {
-			a.refused = "Check --host: this login belongs to " + bareAddress(used.Login.CloudURL()) + "."
+			a.refused = "Check --host: this login belongs to " + homeOf(used.Login) + "."
 		}
 	} else if login, err := a.loggedIn(); err == nil {
 		a.note("The key in ARCADE_API_KEY is used, and not the login" + byEmail("of", login) + ".")
@@ -77,7 +77,7 @@ func (a *App) warnOfWait(d time.Duration) {
 }
 
 // engineOf is the Engine that a credential goes to without --host; the other flags change how it is reached.
-func engineOf(used identity.Using, at secrets.Options) (*url.URL, error) {
+func (a *App) engineOf(used identity.Using, at secrets.Options) (*url.URL, error) {
 	address, err := used.Engine()
 	switch {
 	case err == nil:
@@ -86,11 +86,14 @@ func engineOf(used identity.Using, at secrets.Options) (*url.URL, error) {
 			"Name the Engine with --host.")
 	case used.FromFile:
 		return nil, failed("no engine known",
-			"it is not known which Engine belongs to this login's Arcade Cloud: "+bareAddress(used.Login.CloudURL()),
+			"it is not known which Engine belongs to this login: it is one at "+homeOf(used.Login),
 			"Name the Engine with --host.")
 	default:
-		return nil, failed("key without a host",
-			"ARCADE_API_KEY alone goes to Arcade Cloud, and the active context is self-hosted or cannot be read",
+		context := "is self-hosted"
+		if _, err := a.loggedIn(); err != nil && !errors.Is(err, errNotLoggedIn) {
+			context = "may be self-hosted: " + asFailure(err).what
+		}
+		return nil, failed("key without a host", "ARCADE_API_KEY alone goes to Arcade Cloud, and the active context "+context,
 			"Set ARCADE_URL, or give --host "+secrets.DefaultHost+".")
 	}
 	base, err := url.Parse(address)

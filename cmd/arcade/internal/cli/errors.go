@@ -48,7 +48,9 @@ var (
 	errLeft = &failure{exitInterrupted, "interrupted", "", ""}
 	// Stdout is closed; print nothing.
 	errOutputClosed = &failure{exitClosedPipe, "output closed", "", ""}
-	errNotLoggedIn  = &failure{exitFailure, "not logged in", "you are not logged in", "Run 'arcade login'."}
+	// errKeptApart ends a request to arcade.dev that would tell it of an installation of the user's own.
+	errKeptApart   = errors.New("nothing is sent to arcade.dev while a self-hosted context is active")
+	errNotLoggedIn = &failure{exitFailure, "not logged in", "you are not logged in", "Run 'arcade login'."}
 	// errStrongerLogin is one sentence, which the browser shows as well.
 	errStrongerLogin = &failure{exitFailure, "passkey asked for", "your organization asks for a passkey or an authenticator app: " +
 		"set it up in your Arcade account, then run 'arcade login' again", ""}
@@ -244,6 +246,17 @@ func flagError(cmd *cobra.Command, err error) error {
 	}
 }
 
+// emptyFlag refuses a text flag with an empty value: a script's variable that is not set must not change what
+// the command is about.
+func emptyFlag(cmd *cobra.Command) (err error) {
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		if flag.Value.Type() == "string" && flag.Value.String() == "" {
+			err = wrongUsage(cmd, "no value for --"+flag.Name, "--"+flag.Name+" needs a value")
+		}
+	})
+	return err
+}
+
 // specified is an unknown flag as it was typed, without its value.
 func specified(flag *pflag.NotExistError) string {
 	if letter := flag.GetSpecifiedShortnames(); letter != "" {
@@ -283,6 +296,8 @@ func networkLine(err error) (advice.Line, bool) {
 		cloud.Name = asked.Server
 	}
 	switch {
+	case errors.As(err, &connection) && errors.Is(connection.Cause, errKeptApart), errors.Is(err, errKeptApart):
+		return advice.Line{Reason: "kept_apart", What: errKeptApart.Error(), Do: "Choose another context with 'arcade context set'."}, true
 	case errors.As(err, &connection):
 		return engine.Of(httpsend.CauseOf(context.Background(), connection.Cause), secrets.Printable(connection.Host)), true
 	case errors.As(err, &refused):

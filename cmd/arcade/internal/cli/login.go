@@ -223,7 +223,7 @@ func (a *App) alreadyLoggedIn(ctx context.Context, o loginOptions, target identi
 	}
 	whom := byEmail("as", login)
 	if !isAt(target.CloudURL(), login) {
-		whom += " at " + bareAddress(login.CloudURL())
+		whom += " at " + homeOf(login)
 		if o.named || o.url != "" {
 			return false, failed("logged in elsewhere", "you are logged in"+whom+", and there is one login in a context",
 				"Add --context NAME to have both; or run 'arcade logout', then this command again.")
@@ -448,7 +448,7 @@ func (a *App) loginWithKey(ctx context.Context, login identity.Credentials) erro
 	if login.CloudURL() != "" {
 		account, err = login.Cloud(a.httpClient()).WhoAmI(asking, login)
 	}
-	refused := failed("key refused", login.Server()+" does not accept this API key", "Check the key and --host.")
+	refused := failed("key refused", login.Server()+" does not accept this API key", "Check the key, and --host or --url.")
 	if err := a.vetted(ctx, err, refused, login.Server()+" could not be asked about the key; it is kept unchecked."); err != nil {
 		return err
 	}

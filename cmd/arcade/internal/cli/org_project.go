@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -17,9 +19,8 @@ import (
 
 // place is one of the two levels at which a login works: an organization, or a project in it.
 type place struct {
-	name, noun, plural string // `org`, `organization`, `organizations`
-	at                 secrets.Options
-	cloud              string // the address that the flags name, "" without any
+	name, noun, plural string          // `org`, `organization`, `organizations`
+	at                 secrets.Options // what the flags say of the login's Arcade Cloud
 }
 
 func (a *App) newOrg() *cobra.Command {
@@ -44,7 +45,7 @@ func (a *App) newPlace(p *place) *cobra.Command {
 			if len(args) > 0 {
 				return unknownCommand(cmd, args[0])
 			}
-			if err := p.parse(cmd); err != nil {
+			if _, err := cloudAt(cmd, p.at); err != nil {
 				return err
 			}
 			return a.showActive(p)
@@ -59,14 +60,6 @@ func (a *App) newPlace(p *place) *cobra.Command {
 	hostHasTheLetterH(cmd)
 	cmd.AddCommand(a.newPlaceList(p), a.newPlaceSet(p))
 	return cmd
-}
-
-// parse reads the flags that name an Arcade Cloud. The error is wrong usage.
-func (p *place) parse(cmd *cobra.Command) (err error) {
-	if p.at != (secrets.Options{}) {
-		p.cloud, err = cloudAt(cmd, p.at)
-	}
-	return err
 }
 
 func (a *App) showActive(p *place) error {
@@ -86,11 +79,31 @@ func (p *place) accepts(login identity.Credentials) error {
 	if err := needsContext(login); err != nil {
 		return err
 	}
-	if p.cloud != "" && !isAt(p.cloud, login) {
-		return failed("another cloud", "this login belongs to "+bareAddress(login.CloudURL())+", and its token goes to no other host",
+	if !p.names(login) {
+		return failed("another cloud", "this login belongs to "+homeOf(login)+", and its token goes to no other host",
 			"Leave --host, --port, --tls and --no-tls away; or run 'arcade logout', then 'arcade login --host HOST', to log in elsewhere.")
 	}
 	return nil
+}
+
+// names reports whether the flags that are given fit the address of the login's Arcade Cloud.
+func (p *place) names(login identity.Credentials) bool {
+	if p.at == (secrets.Options{}) {
+		return true
+	}
+	cloud, err := url.Parse(login.CloudURL())
+	if err != nil {
+		return false
+	}
+	own := secrets.Options{Host: cloud.Hostname(), Port: cmp.Or(cloud.Port(), "443"), TLS: cloud.Scheme == "https", NoTLS: cloud.Scheme == "http", Cloud: true}
+	given := own
+	given.Host, given.Port = cmp.Or(p.at.Host, own.Host), cmp.Or(p.at.Port, own.Port)
+	if p.at.TLS || p.at.NoTLS {
+		given.TLS, given.NoTLS = p.at.TLS, p.at.NoTLS
+	}
+	its, _ := secrets.BaseURL(own)
+	named, err := secrets.BaseURL(given)
+	return err == nil && its != nil && *named == *its
 }
 
 func (p *place) active(login identity.Credentials) named {
@@ -109,7 +122,7 @@ func (a *App) newPlaceList(p *place) *cobra.Command {
 		Example: fmt.Sprintf("  arcade %s list\n  arcade %s list --json", p.name, p.name),
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := p.parse(cmd); err != nil {
+			if _, err := cloudAt(cmd, p.at); err != nil {
 				return err
 			}
 			return a.listPlaces(cmd.Context(), p, asJSON)
@@ -123,6 +136,10 @@ func (a *App) newPlaceList(p *place) *cobra.Command {
 func (a *App) choicesOf(ctx context.Context, p *place) (login identity.Credentials, choices []identity.Choice, err error) {
 	if login, err = a.renewedLogin(ctx); err == nil {
 		err = p.accepts(login)
+	}
+	if err == nil && login.CloudURL() == "" {
+		err = failed("installation without a cloud", "this installation has no Arcade Cloud that knows its "+p.plural,
+			"'arcade secret' takes --org and --project.")
 	}
 	if err != nil {
 		return login, nil, err
@@ -214,7 +231,7 @@ func (a *App) newPlaceSet(p *place) *cobra.Command {
 			if len(args) != 1 {
 				return wrongUsage(cmd, "not one argument", "give a name or an id, and only one")
 			}
-			if err := p.parse(cmd); err != nil {
+			if _, err := cloudAt(cmd, p.at); err != nil {
 				return err
 			}
 			return a.setPlace(cmd.Context(), p, args[0])

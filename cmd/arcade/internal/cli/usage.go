@@ -110,8 +110,7 @@ func (a *App) newUsageRetry() *cobra.Command {
 		Short: "Make dead messages wait for delivery again",
 		Long: `Make messages that PostHog refused wait again: all of them, or those with the
 given numbers or uuids. The next delivery sends them, unchanged.`,
-		Example:           "  arcade usage retry
-  arcade usage retry 7 12",
+		Example:           "  arcade usage retry\n  arcade usage retry 7 12",
 		Args:              cobra.ArbitraryArgs,
 		RunE:              a.onQueue(a.retry),
 		ValidArgsFunction: a.completeMessages(track.Dead, offered),

@@ -38,9 +38,6 @@ you say and is not opened.`,
 		Example: "  arcade usage report\n  arcade usage report --output report.html\n  arcade usage report --output - > report.html",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if cmd.Flags().Changed("output") && output == "" {
-				return wrongUsage(cmd, "no value for --output", "--output needs a file, or - for standard output")
-			}
 			return a.withQueue(func(q *track.Queue) error {
 				page, err := a.page(cmd.Context(), q)
 				if err != nil {

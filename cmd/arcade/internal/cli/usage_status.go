@@ -154,7 +154,7 @@ func (a *App) statusLines(s track.Snapshot, st Status, q *track.Queue) [][2]stri
 		[2]string{"Identity", a.words().Headline(s, s.PrincipalID)},
 		[2]string{"Messages", messagesInWords(st)})
 	if st.Context != nil || st.SelfHosted {
-		lines = append(lines, [2]string{"Context", contextInWords(st)})
+		lines = append(lines, [2]string{"Context", a.contextInWords(st)})
 	}
 	if dead := a.words().Deaths(s); dead != "" {
 		lines = append(lines, [2]string{"Dead", dead})
@@ -169,8 +169,8 @@ func (a *App) statusLines(s track.Snapshot, st Status, q *track.Queue) [][2]stri
 }
 
 // contextInWords also says what a self-hosted context means for events.
-func contextInWords(st Status) string {
-	name := secrets.Printable(valueOr(st.Context, "self-hosted"))
+func (a *App) contextInWords(st Status) string {
+	name := secrets.Printable(valueOr(st.Context, a.unnamedContext()))
 	if !st.SelfHosted {
 		return name
 	}

@@ -53,17 +53,20 @@ type keyInForce struct {
 }
 
 func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
+	key, apart, err := a.keyInForce()
+	if err != nil {
+		return err
+	}
 	login, err := a.loggedIn()
-	key, apart, keyErr := a.keyInForce()
-	if keyErr != nil {
-		return keyErr
+	if key.Name != "" { // ARCADE_URL makes it a context of its own
+		login, err = identity.Credentials{}, errNotLoggedIn
 	}
 	a.keyOnly = err != nil && key.Present()
-	var result WhoamiResult
+	result := WhoamiResult{Context: orNull(a.Track.ContextName())}
 	asked := !offline
 	switch {
 	case err == nil:
-		if result, asked, err = a.describeLogin(ctx, &login, asked); err != nil {
+		if asked, err = a.describeLogin(ctx, &login, &result, asked); err != nil {
 			return err
 		}
 	case !key.Present():
@@ -79,7 +82,7 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 	if asJSON {
 		err = a.Out.JSON(result)
 	} else {
-		err = a.print(a.whoamiText(result, login, asked, !offline && !apart))
+		err = a.print(a.whoamiText(result, login, asked, key, !offline && !apart))
 	}
 	switch {
 	case err != nil:
@@ -98,7 +101,7 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 
 // describeLogin asks Arcade Cloud about the login if ask says so, and updates it when that renews its token. It
 // returns whether Cloud was asked.
-func (a *App) describeLogin(ctx context.Context, login *identity.Credentials, ask bool) (_ WhoamiResult, asked bool, _ error) {
+func (a *App) describeLogin(ctx context.Context, login *identity.Credentials, result *WhoamiResult, ask bool) (asked bool, _ error) {
 	state := loginUnknown
 	var account identity.Account
 	if asked = ask && login.CloudURL() != ""; asked {
@@ -106,7 +109,7 @@ func (a *App) describeLogin(ctx context.Context, login *identity.Credentials, as
 		account, state, err = a.check(ctx, track.CloudTimeout)
 		switch {
 		case ctx.Err() != nil:
-			return WhoamiResult{}, false, err
+			return false, err
 		case err != nil: // a renewal that cannot be kept is not asked for
 			f := asFailure(err)
 			asked = false
@@ -116,19 +119,16 @@ func (a *App) describeLogin(ctx context.Context, login *identity.Credentials, as
 			*login = renewed
 		}
 	}
-	result := WhoamiResult{
-		Email:       orNull(cmp.Or(account.Email, login.Email)),
-		PrincipalID: orNull(cmp.Or(account.PrincipalID, a.Track.Principal(ctx, *login))),
-		Context:     orNull(a.Track.ContextName()),
-		CloudURL:    cloudAddress(*login), Login: &state,
-	}
+	result.Email = orNull(cmp.Or(account.Email, login.Email))
+	result.PrincipalID = orNull(cmp.Or(account.PrincipalID, a.Track.Principal(ctx, *login)))
+	result.CloudURL, result.Login = cloudAddress(*login), &state
 	if login.ProjectID != "" {
 		result.Organization, result.Project = &named{login.OrgID, login.OrgName}, &named{login.ProjectID, login.ProjectName}
 	}
 	if login.APIKey == "" {
 		result.ExpiresAt = orNull(term.RFC3339(login.ExpiresAt))
 	}
-	return result, asked, nil
+	return asked, nil
 }
 
 func (a *App) describeKey(ctx context.Context, key identity.Credentials, offline bool) (*keyInForce, error) {
@@ -138,12 +138,12 @@ func (a *App) describeKey(ctx context.Context, key identity.Credentials, offline
 	}
 	asking, cancel := context.WithTimeout(ctx, track.CloudTimeout)
 	defer cancel()
-	principal, err := key.Cloud(a.httpClient()).Principal(asking, key)
+	account, err := key.Cloud(a.httpClient()).WhoAmI(asking, key)
 	switch {
 	case ctx.Err() != nil:
 		return nil, errInterrupted
 	case err == nil:
-		found.PrincipalID, found.State = &principal, loginWorks
+		found.PrincipalID, found.State = &account.PrincipalID, loginWorks
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		found.State = loginRefused
 	default:
@@ -153,7 +153,7 @@ func (a *App) describeKey(ctx context.Context, key identity.Credentials, offline
 }
 
 // whoamiText is the result as text for a person.
-func (a *App) whoamiText(r WhoamiResult, login identity.Credentials, asked, askedOfKey bool) string {
+func (a *App) whoamiText(r WhoamiResult, login identity.Credentials, asked bool, key identity.Credentials, askedOfKey bool) string {
 	var lines []string
 	add := func(label, value string) {
 		lines = append(lines, a.labelled(label, secrets.Printable(value), 14))
@@ -165,11 +165,16 @@ func (a *App) whoamiText(r WhoamiResult, login identity.Credentials, asked, aske
 			add("Organization", nameAndID(*r.Organization))
 			add("Project", nameAndID(*r.Project))
 		}
-		if r.Context != nil {
-			add("Context", *r.Context)
-		}
+	}
+	if r.Context != nil {
+		add("Context", *r.Context)
+	}
+	if r.Login != nil {
 		add("Cloud", valueOr(r.CloudURL, "none"))
 		add("Login", a.loginInWords(*r.Login, login, asked))
+	}
+	if key.Name != "" {
+		add("Engine", key.EngineURL)
 	}
 	if r.APIKey != nil {
 		add("API key", keyInWords(*r.APIKey, askedOfKey))
@@ -187,8 +192,8 @@ func (a *App) loginInWords(state loginState, login identity.Credentials, asked b
 		return words
 	case login.ExpiresAt.Before(a.Track.Now()):
 		return words + "; its token ended at " + end
-	case login.RefreshToken == "":
-		return words + ", until " + end
+	case login.RefreshToken == "", login.CloudURL() == "":
+		return words + "; its token ends at " + end
 	}
 	return words + "; its token lives until " + end + " and is renewed by itself"
 }

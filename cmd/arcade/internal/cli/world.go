@@ -70,11 +70,26 @@ func trustBundle() {
 	if bundle == "" || os.Getenv(name) != "" {
 		return
 	}
-	if info, err := os.Stat(bundle); err == nil && info.IsDir() {
+	info, err := os.Stat(bundle)
+	if err == nil && info.IsDir() {
 		name = "SSL_CERT_DIR"
 	}
-	if os.Getenv(name) == "" {
+	if err == nil && os.Getenv(name) == "" {
 		_ = os.Setenv(name, bundle) // it fails for no such name
+	}
+}
+
+// warnOfBundle says that the file with authorities that a variable names is missing: Go goes on without it.
+func (a *App) warnOfBundle() {
+	for _, name := range []string{"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"} {
+		bundle := a.Track.Env(name)
+		if bundle == "" {
+			continue
+		}
+		if _, err := os.Stat(bundle); err != nil {
+			a.warn("Warning: the file that " + name + " names cannot be used: " + cause(err))
+		}
+		return
 	}
 }
 

@@ -265,3 +265,69 @@ func TestALoginThatHasEndedIsMadeAnewInItsContext(t *testing.T) {
 		t.Errorf("%+v; want the other login kept", r)
 	}
 }
+
+// An installation without an Arcade Cloud, whose login the Python CLI made: no advice leads nowhere.
+func TestALoginAtNoCloudIsToldApartFromAnAddressThatIsWrong(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.Env = append(m.Env, "ARCADE_USAGE_TRACKING=0")
+	m.writeFile("credentials.yaml", "cloud: {kind: self_hosted, engine_url: '"+m.Engine.URL+"', user: {email: a@corp.example},"+
+		" auth: {access_token: tok, refresh_token: ref, expires_at: '2099-01-01T00:00:00'},"+
+		" context: {org_id: o, org_name: O, project_id: p, project_name: P}}\n")
+	for _, s := range [][2]string{
+		{"org", "O (o)\n"},
+		{"org list", "Error: this installation has no Arcade Cloud that knows its organizations.\n'arcade secret' takes --org and --project.\n"},
+		{"project set x", "Error: this installation has no Arcade Cloud that knows its projects.\n'arcade secret' takes --org and --project.\n"},
+		{"org --tls", "Error: this login belongs to an installation without an Arcade Cloud, and its token goes to no other host.\n"},
+		{"secret list", "Error: the Engine does not accept the credentials (HTTP 401).\nRun 'arcade login --with-key'.\n"},
+		{"whoami", "Login:        was not checked; its token ends at "},
+		{"logout", "The session at " + strings.TrimPrefix(m.Engine.URL, "http://") + " lives on until it ends by itself.\n"},
+	} {
+		code := 0
+		if strings.HasPrefix(s[1], "Error") {
+			code = 1
+		}
+		m.says(s[0], code, s[1])
+	}
+}
+
+func (m *machine) says(command string, code int, says string) {
+	m.Helper()
+	if r := m.Run(strings.Fields(command)...); r.Code != code || !strings.Contains(r.Stdout+r.Stderr, says) {
+		m.Errorf("arcade %s: %+v; want exit code %d and %q", command, r, code, says)
+	}
+}
+
+// ARCADE_URL with ARCADE_API_KEY is a context of its own, whatever the file holds.
+func TestTheContextOfTheVariablesHidesThatOfTheFile(t *testing.T) {
+	t.Parallel()
+	m, cloud, _ := both(t)
+	asked := cloud.Count(identitytest.WhoAmIPath)
+	m.Env = append(m.Env, "ARCADE_URL="+m.Engine.URL, "ARCADE_API_KEY="+testbed.EngineKey)
+	m.says("whoami", 0, "Context:      env\nEngine:       "+m.Engine.URL+"\nAPI key:      ARCADE_API_KEY is set: commands use that key and not the login; it was not checked\n")
+	m.says("whoami --json", 0, `"context": "env",`)
+	m.says("usage status", 0, "env, self-hosted: events carry this home's anonymous id alone")
+	m.says("context set default", 0, "ARCADE_API_KEY is set: commands use that key and not this login.\n")
+	m.says("context", 0, "ARCADE_API_KEY is set: commands use that key and not this login.\n")
+	m.says("secret set A=b", 0, "")
+	if r := m.Must("whoami"); strings.Contains(r.Stdout, "ada") || cloud.Count(identitytest.WhoAmIPath) != asked {
+		t.Errorf("whoami says %q; want nothing of the file's login, and Arcade Cloud not asked", r.Stdout)
+	}
+}
+
+// While the file does not say what the active context is, that is said, and not that it is self-hosted.
+func TestAFileThatCannotBeReadMayHaveASelfHostedContext(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.Env = append(m.Env, "ARCADE_USAGE_TRACKING=0", "ARCADE_API_KEY="+testbed.EngineKey)
+	m.writeFile("credentials.yaml", "cloud: [\n")
+	m.says("secret list", 1, "Error: ARCADE_API_KEY alone goes to Arcade Cloud, and the active context may be self-hosted: the credentials file is damaged.\n")
+	m.says("usage status", 0, "not known, since the credentials file is damaged: events carry this home's anonymous id alone")
+	m.writeFile("credentials.yaml", "cloud: {kind: self_hosted, coordinator_url: 'https://cloud.arcade.dev', api_key: x}\n")
+	m.says("secret list", 1, "Error: ARCADE_API_KEY alone goes to Arcade Cloud, and the active context is self-hosted.\n")
+	m.Env = m.Env[:len(m.Env)-1]
+	m.says("secret list", 1, "Error: nothing is sent to arcade.dev while a self-hosted context is active.\nChoose another context with 'arcade context set'.\n")
+	m.says("whoami", 0, "Warning: Nothing is sent to arcade.dev while a self-hosted context is active.")
+	m.writeFile("credentials.yaml", "cloud: {contexts: {}}\n")
+	m.says("context set x", 1, "Error: you are not logged in.\n")
+}

@@ -141,7 +141,7 @@ func wrongValues() []encounter {
 		{name: "forgetting where nobody can be asked", args: "usage forget", stdin: "y\n", code: 2,
 			says: "Error: there is no terminal to ask at: confirm with --yes.", hint: howTo("arcade usage forget")},
 		{name: "a report to no file", args: "usage report --output=", code: 2,
-			says: "Error: --output needs a file, or - for standard output.", hint: howTo("arcade usage report")},
+			says: "Error: --output needs a value.", hint: howTo("arcade usage report")},
 		{name: "a report in a home without any event", args: "usage report --no-browser", code: 1,
 			says: "Error: nothing has been recorded yet, so there is no directory for the report.",
 			hint: "Run a command that is recorded, or name a file with --output."},
@@ -193,7 +193,7 @@ func wrongHosts() []encounter {
 		return encounter{name: name, args: "secret list " + flags, code: 2, says: "Error: " + says, hint: howTo("arcade secret list")}
 	}
 	return []encounter{
-		wrong("an empty host", "--host=", "the host is empty: give a name such as api.arcade.dev."),
+		wrong("an empty host", "--host=", "--host needs a value."),
 		wrong("a password in the host", "--host me:{sentinel}@localhost",
 			"the host must not contain a user name or password: give the name alone, such as api.arcade.dev."),
 		wrong("an address in place of the host", "--host https://api.arcade.dev",
@@ -229,7 +229,7 @@ func loginEncounters() []encounter {
 		{name: "a login that is refused in the browser", args: toBrowser, code: 1,
 			says: "Error: the login was not completed in the browser.", hint: "Run the command again."},
 		{name: "a key that Cloud does not know", args: readKey, stdin: sentinel, code: 1,
-			says: "Error: Arcade Cloud does not accept this API key.", hint: "Check the key and --host."},
+			says: "Error: Arcade Cloud does not accept this API key.", hint: "Check the key, and --host or --url."},
 		{name: "no key on standard input", args: readKey, stdin: "\n", code: 1,
 			says: "Error: there is no key on standard input.", hint: pipeKey},
 		{name: "more than a key on standard input", args: readKey, stdin: sentinel + " and more", code: 1,
@@ -323,7 +323,7 @@ func credentialsEncounters() []encounter {
 		{name: "a context that there is not", args: "whoami", given: selfHosted("ARCADE_CONTEXT=nowhere"), code: 1,
 			says: "Error: there is no context of this name.", hint: "There are: onprem."},
 		{name: "a key alone beside a self-hosted context", args: "secret list", given: withoutHost(selfHosted("ARCADE_API_KEY=arc_x")), code: 1,
-			says: "Error: ARCADE_API_KEY alone goes to Arcade Cloud, and the active context is self-hosted or cannot be read.",
+			says: "Error: ARCADE_API_KEY alone goes to Arcade Cloud, and the active context is self-hosted.",
 			hint: "Set ARCADE_URL, or give --host api.arcade.dev."},
 		{name: "a context without its name", args: "context set", code: 2,
 			says: "Error: give the name of a context, and only one.", hint: howTo("arcade context set")},

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 )
@@ -90,4 +93,32 @@ func (s *machine) todaysPort() string {
 		return ""
 	}
 	return testbed.At(s.today)[3]
+}
+
+// A script's variable that is not set must not send a command elsewhere, or let it mean more.
+func TestAnEmptyValueIsRefusedByEveryFlagThatTakesText(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	flags := 0
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		cmd.LocalFlags().VisitAll(func(flag *pflag.Flag) {
+			if flag.Value.Type() != "string" {
+				return
+			}
+			flags++
+			path := strings.Fields(cmd.CommandPath())[1:]
+			want := "Error: --" + flag.Name + " needs a value.\n"
+			if r := m.Run(append(path, "--"+flag.Name+"=")...); r.Code != 2 || !strings.HasPrefix(r.Stderr, want) {
+				t.Errorf("arcade %s --%s=: %+v; want %q", strings.Join(path, " "), flag.Name, r, want)
+			}
+		})
+		for _, child := range cmd.Commands() {
+			walk(child)
+		}
+	}
+	walk(cli.New("", "").Root())
+	if flags < 10 {
+		t.Errorf("only %d flags were found: the test does not see them", flags)
+	}
 }

@@ -33,9 +33,9 @@ func TestTheBrowserIsToldOfALoginThatIsKeptWhoeverReads(t *testing.T) {
 		}
 	}
 	out.Close()
-	page, err := identitytest.Browse(address)
-	if err != nil || page.Status != 200 || !strings.Contains(page.Text, "You are logged in to Arcade.") {
-		t.Errorf("the browser shows %+v, %v; want that the login is kept", page, err)
+	status, page, err := identitytest.Browse(address)
+	if err != nil || status != 200 || !strings.Contains(page, "You are logged in to Arcade.") {
+		t.Errorf("the browser shows %d, %q, %v; want that the login is kept", status, page, err)
 	}
 	if cmd.Wait(); !strings.Contains(m.ReadFile("credentials.yaml"), "ada@example.com") {
 		t.Error("the login was not kept")

@@ -155,7 +155,10 @@ func TestOrganizationsAndProjects(t *testing.T) {
 		{append([]string{"org", "list"}, testbed.At(cloud)...), 0, "org_2"},
 		{append([]string{"project", "list", "--no-tls"}, testbed.At(cloud)...), 0, "proj_3"},
 		{append([]string{"org", "--tls", "list"}, testbed.At(cloud)...), 1, "its token goes to no other host"},
-		{[]string{"org", "list", "--no-tls"}, 1, "its token goes to no other host"},
+		{[]string{"org", "--no-tls", "list"}, 0, "org_2"}, // what is left away is the login's
+		{[]string{"org", "-h", "localhost"}, 0, "Royal Society"},
+		{[]string{"project", "list", "-p", strings.TrimPrefix(cloud.URL, "http://127.0.0.1:")}, 0, "proj_3"},
+		{[]string{"project", "list", "-p", "1"}, 1, "its token goes to no other host"},
 		{[]string{"org", "--tls", "--no-tls"}, 2, "exclude each other"},
 		{[]string{"project", "list", "-h", "cloud.example.com"}, 1, "its token goes to no other host"},
 		{[]string{"org", "-h"}, 0, "Usage"},

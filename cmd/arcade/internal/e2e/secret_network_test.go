@@ -91,6 +91,14 @@ func TestProxiesAndCertificatesComeFromTheEnvironment(t *testing.T) {
 				t.Errorf("%s: exit code %d, want %d; %s", c.env, r.Code, c.code, r.Stderr)
 			}
 		}
+		for _, name := range []string{"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"} {
+			s := newMachine(t)
+			s.Env = append(s.Env, name+"="+none+".missing")
+			r := s.secret("list", "-h", "[::ffff:127.0.0.1]", "-p", testbed.PortOf(t, engine.URL))
+			if want := "Warning: the file that " + name + " names cannot be used: "; r.Code != 1 || !strings.HasPrefix(r.Stderr, want) {
+				t.Errorf("%s names no file: %+v; want %q", name, r, want)
+			}
+		}
 	})
 	t.Run("HTTPS_PROXY is used, and finds out nothing but the address", func(t *testing.T) {
 		testbed.OnlyLinuxReadsSSLCertFile(t)

@@ -70,17 +70,16 @@ func (e *UnusableKeyError) Error() string {
 // only the environment. The errors are ErrNoHome, an UnusableKeyError, and those of the file's Using. A key
 // that cannot be used does not give way to the login, and its owner is unknown.
 func (t *Tracker) Credential() (identity.Using, error) {
-	v := identity.Variables{URL: t.Env("ARCADE_URL")}
+	address := t.Env("ARCADE_URL")
 	key, err := t.APIKey()
-	if err != nil && (v.URL != "" || t.Env("ARCADE_CONTEXT") == "") {
+	if err != nil && (address != "" || t.Env("ARCADE_CONTEXT") == "") {
 		return identity.Using{Apart: true}, err
 	}
-	v.Key = key
 	home, err := t.Home()
 	if err != nil && key == "" {
 		return identity.Using{}, err
 	}
-	return home.Credentials().Using(v)
+	return home.Credentials().Using(address, key)
 }
 
 // fileCredentials is what the credentials file says, as far as the identity goes.
@@ -99,7 +98,11 @@ func readCredentials(home Home) fileCredentials {
 }
 
 // ContextName is that of the login that commands use, "" where the file has only one or cannot be read.
+// ARCADE_URL with ARCADE_API_KEY is a context, too.
 func (t *Tracker) ContextName() string {
+	if used, err := t.Credential(); err == nil && !used.FromFile && used.Login.Name != "" {
+		return used.Login.Name
+	}
 	home, err := t.Home()
 	if err != nil {
 		return ""

@@ -35,10 +35,10 @@ func (r resolver) resolve(ctx context.Context, box *outbox.Outbox, names []strin
 			continue
 		}
 		cloud := c.Cloud(&http.Client{Transport: r.t.ToArcade()})
-		principal, err := cloud.Principal(asking, c)
+		account, err := cloud.WhoAmI(asking, c)
 		switch {
 		case err == nil:
-			err = r.learn(ctx, box, c.Fingerprint(), principal)
+			err = r.learn(ctx, box, c.Fingerprint(), account.PrincipalID)
 		case errors.Is(err, identity.ErrNotAuthenticated):
 			err = box.Update(ctx, func(tx *outbox.Tx) error { return identity.Refuse(ctx, tx.Tx, c, tx.Now()) })
 		default: // slow or unreachable: the next run asks again
