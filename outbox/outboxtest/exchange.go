@@ -111,7 +111,7 @@ func (x *exchange) read() ([]byte, error) {
 		_, err := io.CopyN(io.Discard, x.r.Body, max(1, x.r.ContentLength/2))
 		return nil, err
 	}
-	_, err := body.ReadFrom(io.LimitReader(x.r.Body, maxPlain+1))
+	_, err := body.ReadFrom(io.LimitReader(x.r.Body, maxBody+1))
 	return body.Bytes(), err
 }
 
