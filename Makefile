@@ -67,14 +67,14 @@ bench: ## Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(ROOMS)/cli $(ROOMS)/track ./outbox
 
 RUNS ?= 300
-ONLY ?=
-bench-process: build ## whole processes, RUNS of each, beside what a user would pick instead; ONLY=rivals for one table
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ $(patsubst %,./.ci/bench/%,empty cobra line row child posthog meter)
+bench-process: build ## whole processes, RUNS of each, beside what a user would pick instead
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/ $(patsubst %,./.ci/bench/%,cobra line row child posthog meter)
 	cd .ci/bench/bolt && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o ../../../bin/ .
-	$(GO) run ./.ci/bench -n $(RUNS) -only "$(ONLY)"
+	$(GO) run ./.ci/bench -n $(RUNS)
 
 cost: ## what a program gets by embedding the outbox: go.mod lines, megabytes, milliseconds
-	$(GO) run ./.ci/cost
+	CGO_ENABLED=0 $(GO) build -o bin/ ./.ci/bench/meter
+	$(GO) run ./.ci/bench -cost -n $(RUNS)
 
 FUZZTIME ?= 30s
 fuzz: ## each fuzz target for FUZZTIME

@@ -4,7 +4,9 @@
 //
 //	func main() {
 //		outbox.Main(config) // in the flusher's process this delivers and does not return
-//		box, err := outbox.New(config())
+//		cfg, err := config()
+//		...
+//		box, err := outbox.New(cfg)
 //		...
 //		box.Record(ctx, func(tx *outbox.Tx) error { return tx.Add(ctx, outbox.Message{...}) })
 //	}

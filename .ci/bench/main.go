@@ -1,13 +1,13 @@
-// Command bench measures whole processes of bin/arcade beside the least that a program can do and beside what a
-// user would pick instead, and prints tables. `make bench-process` builds what it needs and runs it.
+// Command bench measures whole processes and prints a table of docs/performance.md: bin/arcade beside what a user
+// would pick instead or, with -cost, what a program gets that embeds the outbox. `make bench-process` and `make cost`
+// build what it needs and run it.
 //
 // All programs of a table run in turn, because a machine's speed changes while it is measured: read what is added
-// to the floor, and its ratio. CPU counts detached processes, too, which only Linux lends to whoever measures.
+// to the floor, and its ratio. CPU counts detached processes, too, which only Linux lends to the program that measures.
 package main
 
 import (
 	"cmp"
-	"database/sql"
 	"flag"
 	"fmt"
 	"io"
@@ -19,124 +19,68 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	_ "modernc.org/sqlite"
 )
 
 // contender is a program of a table and what it took.
 type contender struct {
 	name, program string
 	args, env     []string
-	floor         string // the name of what it is compared with
-	waiting       int    // messages in its queue from the beginning
+	floor         *contender // what it is compared with
 	home          string
 	wall, cpu     []time.Duration // cpu is of all processes, detached ones included
 	peak          []time.Duration // bytes
 }
 
-var (
-	off     = []string{"ARCADE_USAGE_TRACKING=0"}
-	keeping = []string{"ARCADE_USAGE_KEY="} // recorded, and no flusher is ever due
-)
-
-// The command does next to nothing but being recorded.
-func arcade(name string, env []string, waiting int, floor string) contender {
-	return contender{name: name, program: "arcade", args: []string{"logout"}, env: env, waiting: waiting, floor: floor}
-}
-
-func starting() []contender {
-	return []contender{
-		{name: "an empty Go program", program: "empty"},
-		{name: "an empty cobra program", program: "cobra", args: []string{"--version"}, floor: "an empty Go program"},
-		{name: "arcade --version", program: "arcade", args: []string{"--version"}, floor: "an empty cobra program"},
-	}
-}
-
-func rivals() []contender {
-	list := []contender{{name: "cobra", program: "cobra"}}
+// rivals are the ways to record an event. For arcade the command does next to nothing but being recorded.
+func rivals() []*contender {
+	floor := &contender{name: "cobra", program: "cobra"}
+	list := []*contender{floor}
 	for _, program := range []string{"line", "row", "bolt", "child", "posthog"} {
-		list = append(list, contender{name: "cobra, " + program, program: program, floor: "cobra"})
+		list = append(list, &contender{name: "cobra, " + program, program: program, floor: floor})
 	}
-	return append(list, arcade("arcade, tracking off", off, 0, "cobra"), arcade("**arcade**", nil, 0, "arcade, tracking off"))
-}
-
-// growth is what a command pays for what others have left in the queue, up to its cap.
-func growth() (list []contender) {
-	for _, n := range []int{0, 1_000, 10_000, 90_000, 100_000} {
-		name := fmt.Sprintf("behind %d, tracking off", n)
-		list = append(list, arcade(name, off, n, ""), arcade(fmt.Sprintf("behind %d", n), keeping, n, name))
-	}
-	return list
-}
-
-// crowds are 200 commands at once.
-func crowds() []contender {
-	const script = `for n in $(seq 200); do arcade logout & done; wait`
-	crowd := func(name string, env []string, floor string) contender {
-		return contender{name: name, program: "sh", args: []string{"-c", script}, env: env, floor: floor}
-	}
-	return []contender{crowd("200 at once, tracking off", off, ""), crowd("200 at once", keeping, "200 at once, tracking off")}
-}
-
-// backlog is what an outage of weeks has left, in one flusher's life.
-func backlog() []contender {
-	drain := contender{name: "100,000 delivered", program: "arcade", args: []string{"usage", "flush", "--timeout", "60s"}, waiting: 100_000}
-	return []contender{drain}
+	off := &contender{name: "arcade, tracking off", program: "arcade", args: []string{"logout"}, env: []string{"ARCADE_USAGE_TRACKING=0"}, floor: floor}
+	return append(list, off, &contender{name: "**arcade**", program: "arcade", args: []string{"logout"}, floor: off})
 }
 
 func main() {
-	runs := flag.Int("n", 300, "how often each command runs")
-	only := flag.String("only", "", "start, rivals, growth, crowds or backlog; all of them without it")
+	runs := flag.Int("n", 300, "how often each program runs")
+	embedders := flag.Bool("cost", false, "what a program gets that embeds the outbox")
 	flag.Parse()
-	err := run("start", *only, "healthy", 1, *runs, starting())
-	for _, server := range []string{"healthy", "refused", "hanging"} {
-		err = cmp.Or(err, run("rivals", *only, server, 1, *runs, rivals()))
-		if server != "hanging" { // some wait for a server that does not answer
-			err = cmp.Or(err, run("rivals", *only, server, 50, max(*runs/40, 3), rivals()))
-		}
+	var err error
+	if *embedders {
+		err = cost(*runs)
+	} else {
+		err = compare(*runs)
 	}
-	err = cmp.Or(err, run("growth", *only, "refused", 1, *runs, growth()), run("crowds", *only, "refused", 1, max(*runs/30, 5), crowds()),
-		run("backlog", *only, "healthy", 1, 1, backlog()))
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// run measures a table, each program so many times in a row, again and again in turn.
-func run(table, only, server string, inRow, rounds int, list []contender) error {
-	if only != "" && only != table {
-		return nil
+func compare(runs int) (err error) {
+	for _, server := range []string{"healthy", "refused", "hanging"} {
+		err = cmp.Or(err, printRivals(server, 1, runs))
+		if server != "hanging" { // some wait for a server that does not answer
+			err = cmp.Or(err, printRivals(server, 50, max(runs/40, 3)))
+		}
 	}
-	root, err := os.MkdirTemp("", "arcade-bench")
-	if err != nil {
+	return err
+}
+
+func printRivals(server string, inRow, rounds int) error {
+	list := rivals()
+	if err := run(server, inRow, rounds, list); err != nil {
 		return err
 	}
-	defer os.RemoveAll(root)
-	host, stop := startServer(server)
-	defer stop()
-	for i := range list {
-		list[i].home = filepath.Join(root, fmt.Sprint(i))
-		if err := list[i].prepare(host); err != nil {
-			return err
-		}
-	}
-	for range rounds {
-		for i := range list {
-			if err := list[i].measure(host, inRow); err != nil {
-				return err
-			}
-		}
-	}
-	fmt.Printf("\n%s: PostHog %s, %d in a row, %d times\n\n", table, server, inRow, rounds)
+	fmt.Printf("\nPostHog %s, %d in a row, %d times\n\n", server, inRow, rounds)
 	fmt.Println("| program | wall, median | p99 | added wall | to the floor | CPU, mean | added CPU | peak memory |")
 	fmt.Println("|---|---|---|---|---|---|---|---|")
 	for _, c := range list {
 		fmt.Printf("| %s | %s | %s |", c.name, ms(percentile(c.wall, 50)), ms(percentile(c.wall, 99)))
-		if at := slices.IndexFunc(list, func(floor contender) bool { return floor.name == c.floor }); at >= 0 {
-			added, floor := percentile(minus(c.wall, list[at].wall), 50), percentile(list[at].wall, 50)
-			addedCPU := mean(minus(c.cpu, list[at].cpu))
-			fmt.Printf(" %s | %.2f | %s | %s |", ms(added), float64(floor+added)/float64(floor), ms(mean(c.cpu)), ms(addedCPU))
+		if c.floor != nil {
+			added, floor := percentile(minus(c.wall, c.floor.wall), 50), percentile(c.floor.wall, 50)
+			fmt.Printf(" %s | %.2f | %s | %s |", ms(added), float64(floor+added)/float64(floor), ms(mean(c.cpu)), ms(mean(minus(c.cpu, c.floor.cpu))))
 		} else {
 			fmt.Printf(" | | %s | |", ms(mean(c.cpu)))
 		}
@@ -145,29 +89,31 @@ func run(table, only, server string, inRow, rounds int, list []contender) error 
 	return nil
 }
 
-// prepare makes the home, by a first command, and the queue.
-func (c *contender) prepare(host string) error {
-	if err := os.Mkdir(c.home, 0o700); err != nil {
-		return err
-	}
-	first := *c
-	if c.program == "arcade" || c.program == "sh" {
-		first = arcade("", keeping, 0, "")
-		first.home = c.home
-	}
-	if err := first.measure(host, 1); err != nil || c.waiting == 0 {
-		return err
-	}
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(c.home, ".arcade", "usage.db"))
+// run measures programs, each so many times in a row, again and again in turn.
+func run(server string, inRow, rounds int, list []*contender) error {
+	root, err := os.MkdirTemp("", "arcade-bench")
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	_, err = db.Exec(`WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-		INSERT INTO messages (uuid, kind, event, anon_id, distinct_id, properties, recorded_at)
-		SELECT printf('01a21308-b607-73e6-98c2-%012x', i), kind, event, anon_id, distinct_id, properties, recorded_at
-		FROM messages, n WHERE seq = 1`, c.waiting)
-	return err
+	defer os.RemoveAll(root)
+	host, stop := startServer(server)
+	defer stop()
+	for i, c := range list {
+		if c.home = filepath.Join(root, fmt.Sprint(i)); os.Mkdir(c.home, 0o700) != nil {
+			return fmt.Errorf("%s cannot be made", c.home)
+		}
+	}
+	for round := range 1 + rounds {
+		for _, c := range list {
+			if err := c.measure(host, inRow); err != nil {
+				return fmt.Errorf("%s: %w", c.program, err)
+			}
+			if round == 0 { // it made the home's files
+				c.wall, c.cpu, c.peak = nil, nil, nil
+			}
+		}
+	}
+	return nil
 }
 
 // measure runs the program under bin/meter, which waits for what it leaves behind.
@@ -176,13 +122,13 @@ func (c *contender) measure(host string, inRow int) error {
 	if err != nil {
 		return err
 	}
-	path := bin + ":" + os.Getenv("PATH")
 	cmd := exec.Command(filepath.Join(bin, "meter"), append([]string{fmt.Sprint(inRow), c.program}, c.args...)...)
 	cmd.Dir = c.home
 	event := `{"uuid":"01a21308-b607-73e6-98c2-000000000000","event":"CLI execution succeeded","properties":{"text":"` +
 		strings.Repeat("x", 450) + `"}}`
-	cmd.Env = append([]string{"HOME=" + c.home, "PATH=" + path, "ARCADE_USAGE_HOST=" + host, "ARCADE_USAGE_KEY=phc_bench",
-		"BENCH_HOST=" + host, "BENCH_EVENT=" + event}, c.env...)
+	cmd.Env = append([]string{"HOME=" + c.home, "PATH=" + bin + ":" + os.Getenv("PATH"), "ARCADE_USAGE_HOST=" + host,
+		"ARCADE_USAGE_KEY=phc_bench", "BENCH_HOST=" + host, "BENCH_EVENT=" + event,
+		"HELLO_HOME=" + c.home, "HELLO_USAGE_URL=" + host}, c.env...)
 	cmd.Stderr = os.Stderr
 	printed, err := cmd.Output()
 	var wall, cpu, peak time.Duration

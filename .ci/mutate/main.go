@@ -7,11 +7,12 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"go/ast"
+	"go/build"
 	"go/parser"
 	"go/token"
 	"math/rand/v2"
@@ -34,141 +35,87 @@ type mutant struct {
 }
 
 func main() {
-	pattern := flag.String("package", "./secrets", "the packages to mutate")
-	n := flag.Int("n", 40, "how many mutants of each package")
+	directory := flag.String("package", "./secrets", "the directory of the package to mutate")
+	n := flag.Int("n", 40, "how many mutants")
 	seed := flag.Uint64("seed", 1, "chooses the mutants")
 	flag.Parse()
-	if err := run(*pattern, *n, *seed); err != nil {
+	if err := run(*directory, *n, rand.New(rand.NewPCG(*seed, *seed))); err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 		os.Exit(1)
 	}
 }
 
-func run(pattern string, n int, seed uint64) error {
-	list, err := exec.Command("go", "list", "-json=Dir,ImportPath,GoFiles,TestGoFiles,XTestGoFiles", pattern).Output()
+func run(directory string, n int, random *rand.Rand) error {
+	directory, err := filepath.Abs(directory)
 	if err != nil {
-		return fmt.Errorf("go list %s: %w", pattern, err)
-	}
-	for documents := json.NewDecoder(strings.NewReader(string(list))); documents.More(); {
-		var p pkg
-		if err := documents.Decode(&p); err != nil {
-			return err
-		}
-		if len(p.TestGoFiles)+len(p.XTestGoFiles) > 0 {
-			if err := p.mutate(n, rand.New(rand.NewPCG(seed, seed))); err != nil {
-				return fmt.Errorf("%s: %w", p.ImportPath, err)
-			}
-		}
-	}
-	return nil
-}
-
-// pkg is a package as `go list` shows it, with a directory for what is built.
-type pkg struct {
-	Dir, ImportPath                    string
-	GoFiles, TestGoFiles, XTestGoFiles []string
-	work                               string
-}
-
-func (p *pkg) mutate(n int, random *rand.Rand) (err error) {
-	if p.work, err = os.MkdirTemp("", "mutate-*"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(p.work)
-	profile := filepath.Join(p.work, "cover")
-	start := time.Now()
-	if out, err := p.command("go", "test", "-count=1", "-coverprofile", profile, ".").CombinedOutput(); err != nil {
-		return fmt.Errorf("the tests fail without a mutant:\n%s", out)
-	}
-	patience := 3*time.Since(start) + 10*time.Second
-	covered, err := os.ReadFile(profile)
+	pkg, err := build.ImportDir(directory, 0)
 	if err != nil {
 		return err
 	}
 	var candidates []mutant
-	for _, name := range p.GoFiles {
-		found, err := mutants(filepath.Join(p.Dir, name))
+	for _, name := range pkg.GoFiles {
+		found, err := mutants(filepath.Join(directory, name))
 		if err != nil {
 			return err
 		}
 		candidates = append(candidates, found...)
 	}
-	random.Shuffle(len(candidates), func(i, j int) { candidates[i], candidates[j] = candidates[j], candidates[i] })
+	start := time.Now()
+	if out, err := test(directory); err != nil {
+		return fmt.Errorf("the tests fail without a mutant:\n%s", out)
+	}
+	patience := 3*time.Since(start) + 10*time.Second
 	killed, tried := 0, 0
-	for _, m := range candidates {
+	for _, i := range random.Perm(len(candidates)) {
 		if tried == n {
 			break
 		}
-		verdict, err := p.try(m, isUncovered(string(covered), m.at), patience)
-		if err != nil {
-			return err
-		}
-		if verdict == "" { // does not compile
+		m, verdict := candidates[i], "survived"
+		out, err := m.try(directory, patience)
+		switch {
+		case strings.Contains(out, "[build failed]"):
 			continue
-		}
-		tried++
-		if verdict == "killed" {
+		case err != nil: // also one that takes too long
+			verdict = "killed"
 			killed++
 		}
+		tried++
 		fmt.Printf("%s: %s:%d:%d: %s\n", verdict, filepath.Base(m.at.Filename), m.at.Line, m.at.Column, m.kind)
 	}
-	fmt.Printf("%s: %d of %d mutants killed, %d places\n", p.ImportPath, killed, tried, len(candidates))
+	fmt.Printf("%d of %d mutants killed, %d places\n", killed, tried, len(candidates))
 	return nil
 }
 
-func (p *pkg) command(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(name, args...)
-	cmd.Dir = p.Dir
-	return cmd
+func test(directory string, flags ...string) (out string, err error) {
+	cmd := exec.Command("go", append([]string{"test", "-count=1", "-failfast", "-vet=off"}, flags...)...)
+	cmd.Dir = directory
+	content, err := cmd.CombinedOutput()
+	return string(content), err
 }
 
-// try returns how the package's tests take a mutant, "" for one that does not compile.
-func (p *pkg) try(m mutant, uncovered bool, patience time.Duration) (verdict string, err error) {
+// try runs the package's tests with the mutant. The compiler reads it from elsewhere.
+func (m mutant) try(directory string, patience time.Duration) (out string, err error) {
+	scratch, err := os.MkdirTemp("", "mutate")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(scratch)
 	source, err := os.ReadFile(m.at.Filename)
 	if err != nil {
 		return "", err
 	}
-	changed, overlay, tests := filepath.Join(p.work, "mutant.go"), filepath.Join(p.work, "overlay.json"), filepath.Join(p.work, "tests")
+	changed, overlay := filepath.Join(scratch, "mutant.go"), filepath.Join(scratch, "overlay.json")
 	replaced, err := json.Marshal(map[string]map[string]string{"Replace": {m.at.Filename: changed}})
 	if err != nil {
 		return "", err
 	}
 	text := slices.Concat(source[:m.at.Offset], []byte(m.text), source[m.end:])
-	if err := os.WriteFile(changed, text, 0o600); err != nil {
+	if err := errors.Join(os.WriteFile(changed, text, 0o600), os.WriteFile(overlay, replaced, 0o600)); err != nil {
 		return "", err
 	}
-	if err := os.WriteFile(overlay, replaced, 0o600); err != nil {
-		return "", err
-	}
-	if p.command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", tests, ".").Run() != nil {
-		return "", nil
-	}
-	if uncovered {
-		return "survived, no test comes here", nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, tests, "-test.failfast")
-	cmd.Dir, cmd.WaitDelay = p.Dir, time.Second
-	if cmd.Run() != nil { // also one that takes too long
-		return "killed", nil
-	}
-	return "survived", nil
-}
-
-var block = regexp.MustCompile(`(?m)^(\S+):(\d+)\.(\d+),(\d+)\.(\d+) \d+ (\d+)$`)
-
-// isUncovered looks a place up in a cover profile, which has no word on constants and the conditions of cases.
-func isUncovered(profile string, at token.Position) bool {
-	for _, b := range block.FindAllStringSubmatch(profile, -1) {
-		number := func(i int) int { value, _ := strconv.Atoi(b[i]); return value }
-		after := at.Line > number(2) || at.Line == number(2) && at.Column >= number(3)
-		before := at.Line < number(4) || at.Line == number(4) && at.Column < number(5)
-		if number(6) == 0 && after && before && filepath.Base(b[1]) == filepath.Base(at.Filename) {
-			return true
-		}
-	}
-	return false
+	return test(directory, "-overlay", overlay, "-timeout", patience.String())
 }
 
 var others = map[token.Token]string{

@@ -9,7 +9,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"os"
 	"os/signal"
@@ -33,12 +32,10 @@ type options struct {
 	listen  string
 	script  script
 	latency time.Duration
-	tls     bool
 	old     bool
-	life    time.Duration
 }
 
-// run is the program. It returns its exit code when a signal comes or its time is over.
+// run is the program. It returns its exit code when a signal comes.
 func run(args []string, stdout, stderr io.Writer) int {
 	o, err := parse(args, stdout, stderr)
 	switch {
@@ -49,11 +46,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if o.life > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.life)
-		defer cancel()
-	}
 	return serve(ctx, o, stdout, stderr)
 }
 
@@ -65,9 +57,7 @@ func parse(args []string, stdout, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8377", "")
 	flags.Var(&o.script, "fault", "")
 	flags.DurationVar(&o.latency, "latency", 0, "")
-	flags.BoolVar(&o.tls, "tls", false, "")
 	flags.BoolVar(&o.old, "old", false, "")
-	flags.DurationVar(&o.life, "for", 0, "")
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -75,8 +65,8 @@ func parse(args []string, stdout, stderr io.Writer) (options, error) {
 		return o, err
 	case err == nil && flags.NArg() > 0:
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case err == nil && (o.latency < 0 || o.life < 0):
-		err = errors.New("a duration cannot be negative")
+	case err == nil && o.latency < 0:
+		err = errors.New("a latency cannot be negative")
 	case err == nil:
 		err = checkLoopback(o.listen)
 	}
@@ -95,9 +85,7 @@ Usage: sink [flags]
                      for so many requests. May be repeated: faults are used in
                      order, and behind one with a count all is well again
   --latency D        wait so long before each answer, for example 50ms
-  --tls              serve https with a certificate that nobody knows
   --old              be a PostHog without capture v1
-  --for D            stop by itself after D, for example 15s
 
 Fault modes. The word commit+ before a mode keeps the messages first and then
 fails, for example commit+hang; the first and the two pages cannot do that.
@@ -108,7 +96,7 @@ and the ends of distinct id and uuid. On Ctrl-C or SIGTERM a summary; the exit
 code is 1 if a sender did what it must never do.
 `
 
-// checkLoopback refuses addresses that others can reach: the sink believes everybody.
+// checkLoopback refuses addresses that other machines can reach: the sink believes every sender.
 func checkLoopback(address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -126,15 +114,10 @@ func serve(ctx context.Context, o options, stdout, stderr io.Writer) int {
 	server.SetFault(o.script.then, o.script.once...)
 	server.SetLatency(o.latency)
 	server.SetWithoutV1(o.old)
-	listen := server.Listen
-	if o.tls {
-		listen = server.ListenTLS
-	}
 	out := &printer{out: stdout}
 	server.Watch(out.happened)
-	server.ErrorLog = log.New(out, "", 0)
-	out.hold() // the address is the first line, whoever comes before it is printed
-	if err := listen(o.listen); err != nil {
+	out.hold() // the address is the first line, also when a request comes before it is printed
+	if err := server.Listen(o.listen); err != nil {
 		_, _ = fmt.Fprintf(stderr, "sink: %v\nIs another sink running? --listen 127.0.0.1:0 picks a free port.\n", err)
 		return exitFailure
 	}

@@ -11,8 +11,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
-// printer writes line by line, for several goroutines. A reader that has gone away is no reason to stop
-// serving, so errors of writing are ignored.
+// printer writes line by line, for several goroutines. The sink serves on when its output cannot be written.
 type printer struct {
 	mu  sync.Mutex
 	out io.Writer
@@ -83,12 +82,6 @@ func (p *printer) happened(what any) {
 	case string:
 		p.sentence("VIOLATION: " + what)
 	}
-}
-
-// Write is for the log of package net/http.
-func (p *printer) Write(line []byte) (int, error) {
-	p.sentence("connection failed: " + string(line))
-	return len(line), nil
 }
 
 // sentence prints one, without what would control the terminal.

@@ -11,15 +11,9 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// Address is where a sink sends to.
-type Address struct {
-	Public string // without the query: it may be shown
-	Query  string // behind the question mark, where services like to have a token
-}
-
-// ParseAddress reads the address of a web server. Blanks around it are ignored. The error is an
-// *outbox.Unusable with the example of a right one. It never quotes the address, which may hold a password.
-func ParseAddress(text, example string) (Address, error) {
+// ParseAddress reads the address of a web server, without regard to blanks around it. The error is an
+// *outbox.Unusable with an example of a right one; it never quotes the address, which may hold a password.
+func ParseAddress(text, example string) (url.URL, error) {
 	text = strings.TrimSpace(text)
 	u, err := url.Parse(text)
 	wrong := ""
@@ -43,11 +37,9 @@ func ParseAddress(text, example string) (Address, error) {
 	case u.Fragment != "":
 		wrong = "the address has a part behind a #"
 	default:
-		u.Host = strings.ToLower(u.Host)
-		public := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
-		return Address{Public: public.String(), Query: u.RawQuery}, nil
+		return url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host), Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}, nil
 	}
-	return Address{}, &outbox.Unusable{Code: outbox.CodeAddress, Reason: wrong, Example: example}
+	return url.URL{}, &outbox.Unusable{Code: outbox.CodeAddress, Reason: wrong, Example: example}
 }
 
 func startsLikeOne(text string) bool {

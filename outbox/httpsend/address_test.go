@@ -16,13 +16,13 @@ func TestAnAddressThatIsWrongInItselfIsToldFromARightOne(t *testing.T) {
 		"  http://127.0.0.1:9\t\n":          "http://127.0.0.1:9",
 		"HTTPS://US.i.PostHog.com/Prefix/":  "https://us.i.posthog.com/Prefix/",
 		"http://[::1]:8377/a%2Fb":           "http://[::1]:8377/a%2Fb",
-		"https://example.com/e?token=hush1": "https://example.com/e",
+		"https://example.com/e?token=hush1": "https://example.com/e?token=hush1",
 		"https://bücher.example":            "https://b%C3%BCcher.example",
 		"https://us_i.posthog.com.:443/a":   "https://us_i.posthog.com.:443/a",
 		"http://[fe80::1%25eth0]:8377":      "http://[fe80::1%25eth0]:8377",
 	} {
-		if got, err := ParseAddress(text, example); err != nil || got.Public != want {
-			t.Errorf("%q is %q, %v; want %q", text, got.Public, err, want)
+		if got, err := ParseAddress(text, example); err != nil || got.String() != want {
+			t.Errorf("%q is %q, %v; want %q", text, got.String(), err, want)
 		}
 	}
 	for text, want := range map[string]string{

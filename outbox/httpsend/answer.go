@@ -20,35 +20,43 @@ const longestWait = time.Hour
 
 // Answer is an HTTP answer, read to its end or to 1 MiB.
 type Answer struct {
-	Status int
-	Header http.Header
-	Body   []byte
+	Status     int
+	Body       []byte
+	Page       bool          // it is a page for people, by its type or its first character, or has no end
+	RetryAfter time.Duration // how long the server asked to be left alone, at most an hour
 }
 
-// IsPage recognizes a page for people, by its type or by its first character: a server that takes events
-// answers with none.
-func (a Answer) IsPage() bool {
-	kind, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
-	if kind == "text/html" || kind == "application/xhtml+xml" {
-		return true
+func newAnswer(status int, header http.Header, body []byte) Answer {
+	return Answer{
+		Status: status, Body: body, Page: len(body) > answerLimit || isPage(header.Get("Content-Type"), body),
+		RetryAfter: retryAfter(header.Get("Retry-After"), time.Now()),
 	}
-	text := bytes.TrimPrefix(a.Body, []byte("\ufeff"))
-	return bytes.HasPrefix(bytes.TrimSpace(text), []byte("<"))
 }
 
-// Later is the verdict that leaves messages pending. The code is one of outbox's, the reason is in fixed
-// words.
-func Later(code, reason string) outbox.Verdict {
-	return outbox.Verdict{Outcome: outbox.Later, Code: code, Reason: reason}
+// isPage recognizes what no server that takes events answers with.
+func isPage(contentType string, body []byte) bool {
+	kind, _, _ := mime.ParseMediaType(contentType)
+	text := bytes.TrimPrefix(body, []byte("\ufeff"))
+	return kind == "text/html" || kind == "application/xhtml+xml" || bytes.HasPrefix(bytes.TrimSpace(text), []byte("<"))
 }
 
-// Unacknowledged is the verdict on a success in which the server's acknowledgement is missing. One that
-// is no JSON object comes from a portal.
-func Unacknowledged(a Answer) outbox.Verdict {
+// later is the verdict that leaves messages pending.
+func later(cause Cause) outbox.Verdict {
+	return outbox.Verdict{Outcome: outbox.Later, Code: cause.Code, Reason: cause.Reason}
+}
+
+// unacknowledged is why a success without the server's acknowledgement is none. A portal answers with
+// something other than a JSON object.
+func unacknowledged(a Answer) Cause {
 	if !json.Valid(a.Body) || !bytes.HasPrefix(bytes.TrimSpace(a.Body), []byte("{")) {
-		return Later(outbox.CodePortal, httpStatus(a.Status))
+		return Cause{outbox.CodePortal, httpStatus(a.Status)}
 	}
-	return Later(outbox.CodeForeign, httpStatus(a.Status)+" without the server's acknowledgement")
+	return Cause{outbox.CodeForeign, httpStatus(a.Status) + " without the server's acknowledgement"}
+}
+
+// asksToWait reports whether a server, or a proxy in front of it, is busy and not broken.
+func asksToWait(status int, retryAfter time.Duration) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable && retryAfter > 0
 }
 
 func isSuccess(status int) bool { return status >= 200 && status < 300 }

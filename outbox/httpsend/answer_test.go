@@ -19,20 +19,19 @@ var judge = Client{
 		if string(a.Body) == `{"ok":true}` {
 			return outbox.Verdict{Outcome: outbox.Accepted}
 		}
-		return Unacknowledged(a)
+		return outbox.Verdict{}
 	},
 	Refusals: []int{400, 413},
-	Now:      func() time.Time { return noon },
 }
 
 const page = "\ufeff \n<!doctype html><title>Welcome</title>"
 
 func answer(status int, body string, header ...string) Answer {
-	a := Answer{Status: status, Header: http.Header{}, Body: []byte(body)}
+	h := http.Header{}
 	for i := 0; i < len(header); i += 2 {
-		a.Header.Set(header[i], header[i+1])
+		h.Set(header[i], header[i+1])
 	}
-	return a
+	return newAnswer(status, h, []byte(body))
 }
 
 func TestWhatAnAnswerMeans(t *testing.T) {
@@ -82,7 +81,7 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := judge.Judge(test.answer)
+			got := judge.judge(test.answer)
 			if (verdict{got.Outcome, got.Code}) != test.want {
 				t.Errorf("the verdict is %+v, want %+v: a wrong one loses messages or blocks them", got, test.want)
 			}
@@ -93,7 +92,7 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 func TestNothingOfAnAnswerIsKept(t *testing.T) {
 	for _, status := range []int{200, 302, 400, 401, 404, 407, 413, 429, 500, 503} {
 		for _, body := range []string{`{"sentinel":"sentinel"}`, "<sentinel>"} {
-			v := judge.Judge(answer(status, body, "Location", "sentinel", "Retry-After", "sentinel", "Content-Type", "sentinel"))
+			v := judge.judge(answer(status, body, "Location", "sentinel", "Retry-After", "sentinel", "Content-Type", "sentinel"))
 			if strings.Contains(v.Reason+v.Code, "sentinel") {
 				t.Errorf("the reason for HTTP %d quotes the server: %s", status, v.Reason)
 			}
@@ -103,11 +102,11 @@ func TestNothingOfAnAnswerIsKept(t *testing.T) {
 
 func TestAWishToBeLeftAloneIsKeptWithEveryLater(t *testing.T) {
 	for _, status := range []int{408, 429, 500, 503, 404} {
-		if v := judge.Judge(answer(status, ``, "Retry-After", "30")); v.RetryAfter != 30*time.Second {
+		if v := judge.judge(answer(status, ``, "Retry-After", "30")); v.RetryAfter != 30*time.Second {
 			t.Errorf("after HTTP %d the wait is %s, want the 30 s that the server asked for", status, v.RetryAfter)
 		}
 	}
-	if v := judge.Judge(answer(400, ``, "Retry-After", "30")); v.RetryAfter != 0 {
+	if v := judge.judge(answer(400, ``, "Retry-After", "30")); v.RetryAfter != 0 {
 		t.Errorf("a refusal is followed by a wait of %s: the good half of a batch would wait for the bad one", v.RetryAfter)
 	}
 }
@@ -154,7 +153,7 @@ func FuzzJudge(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, status int, body, kind, after string) {
-		v := judge.Judge(answer(status, body, "Content-Type", kind, "Retry-After", after))
+		v := judge.judge(answer(status, body, "Content-Type", kind, "Retry-After", after))
 		foreign := strings.HasPrefix(strings.TrimSpace(body), "<") || strings.HasPrefix(kind, "text/html")
 		switch {
 		case v.Outcome == outbox.Accepted && (foreign || !isSuccess(status) || body != `{"ok":true}`):

@@ -9,16 +9,17 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// Cause is why a request got no answer from the server that it was meant for: one of outbox's codes, and
-// what was seen, in fixed words. An error's own text may hold a host, a path or a proxy's password.
+// Cause is why a request got no answer of its server: one of outbox's codes, and what was seen, in fixed
+// words. An error's own text may hold a host, a path or a proxy's password.
 type Cause struct{ Code, Reason string }
 
-// CauseOf returns the cause of err, an error of net/http from a request under ctx. It recognizes a proxy that
-// refuses to connect only with a transport from [Transport].
+// CauseOf returns the cause of err, an error of net/http from a request under ctx. It knows the refusal of a
+// proxy only from a [Transport].
 func CauseOf(ctx context.Context, err error) Cause {
 	var (
 		refusal     *proxyRefusal
@@ -62,8 +63,8 @@ func CauseOf(ctx context.Context, err error) Cause {
 	return Cause{outbox.CodeBroken, "network error"}
 }
 
-// CauseOfAnswer returns the cause when a proxy, a network's page or a redirect has answered in the server's
-// place. known is false for an answer that may be the server's own.
+// CauseOfAnswer returns the cause when a proxy, a network's page or a redirect answered in the server's place.
+// known is false for an answer that may be the server's own.
 func CauseOfAnswer(status int, page bool) (cause Cause, known bool) {
 	switch {
 	case status == http.StatusProxyAuthRequired:
@@ -89,15 +90,10 @@ func viaProxy(err error) bool {
 	return errors.As(err, &op) && op.Op == "proxyconnect"
 }
 
-// proxyRefusal is the answer of a proxy that does not connect, an HTTP status.
+// proxyRefusal is the answer of a proxy that does not connect.
 type proxyRefusal struct {
-	status int
-	header http.Header
-}
-
-// asksToWait tells whether the proxy is a server's doorkeeper, whose Retry-After counts as the server's does.
-func (r *proxyRefusal) asksToWait() bool {
-	return r.status == http.StatusTooManyRequests || r.status == http.StatusServiceUnavailable && r.header.Get("Retry-After") != ""
+	status     int // HTTP's
+	retryAfter time.Duration
 }
 
 func (r *proxyRefusal) Error() string { return r.cause().Reason }
@@ -115,5 +111,5 @@ func refusalOf(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Resp
 	if answer.StatusCode == http.StatusOK {
 		return nil
 	}
-	return &proxyRefusal{answer.StatusCode, answer.Header}
+	return &proxyRefusal{answer.StatusCode, retryAfter(answer.Header.Get("Retry-After"), time.Now())}
 }

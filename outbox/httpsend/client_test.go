@@ -18,7 +18,7 @@ import (
 )
 
 func client(url string) *Client {
-	return &Client{URL: url, Transport: Transport(nil), Success: judge.Success, Refusals: judge.Refusals, Now: judge.Now}
+	return &Client{URL: url, Transport: Transport(nil), Success: judge.Success, Refusals: judge.Refusals}
 }
 
 // serve answers one connection after the other with handle.
@@ -102,7 +102,7 @@ func TestNetworkErrorsHaveFixedWordsOnEverySystem(t *testing.T) {
 			if test.handle != nil {
 				test.url = serve(t, test.handle)
 			}
-			v := client(test.url).Send(t.Context(), nil)
+			v, _ := client(test.url).Send(t.Context(), nil)
 			if v.Outcome != outbox.Later || v.Code != test.code || v.Reason != test.reason {
 				t.Errorf("the verdict is %+v, want %s, %q: a user looks that up in the docs", v, test.code, test.reason)
 			}
@@ -115,7 +115,7 @@ func TestACertificateForAnotherNameIsNotTakenForAnUnknownAuthority(t *testing.T)
 	defer server.Close()
 	c := client(strings.Replace(server.URL, "127.0.0.1", "localhost", 1))
 	c.Transport = server.Client().Transport // knows the authority, and "localhost" is not in the certificate
-	if v := c.Send(t.Context(), nil); v.Code != outbox.CodeCertificate {
+	if v, _ := c.Send(t.Context(), nil); v.Code != outbox.CodeCertificate {
 		t.Errorf("the verdict is %+v, want %s: the advice is another one", v, outbox.CodeCertificate)
 	}
 }
@@ -128,7 +128,7 @@ func TestACertificateOutOfItsTimeSaysSo(t *testing.T) {
 		transport := server.Client().Transport.(*http.Transport).Clone()
 		transport.TLSClientConfig.Time = func() time.Time { return now }
 		c.Transport = transport
-		if v := c.Send(t.Context(), nil); v.Code != outbox.CodeCertificate || !strings.Contains(v.Reason, name) {
+		if v, _ := c.Send(t.Context(), nil); v.Code != outbox.CodeCertificate || !strings.Contains(v.Reason, name) {
 			t.Errorf("%s: the verdict is %+v, want %s and the clock to be thought of", name, v, outbox.CodeCertificate)
 		}
 	}
@@ -163,7 +163,7 @@ func TestAProxysTroubleIsToldFromTheServers(t *testing.T) {
 			proxy.User = url.UserPassword("hush", "hush")
 			c := client(test.target)
 			c.Transport.(*http.Transport).Proxy = http.ProxyURL(proxy)
-			v := c.Send(t.Context(), nil)
+			v, _ := c.Send(t.Context(), nil)
 			if v.Outcome != outbox.Later || v.Code != test.code || strings.Contains(v.Reason, "hush") {
 				t.Errorf("the verdict is %+v, want %s", v, test.code)
 			}
@@ -203,12 +203,12 @@ func TestTheEndOfTheTimeEndsEveryWait(t *testing.T) {
 				io.WriteString(c, partly)
 				once.Do(func() { close(ctx.over) })
 			}))
-			if v := c.Send(ctx, nil); v.Outcome != outbox.Fewer || v.Code != outbox.CodeTimeout {
+			if v, _ := c.Send(ctx, nil); v.Outcome != outbox.Fewer || v.Code != outbox.CodeTimeout {
 				t.Errorf("the verdict is %+v, want fewer and %s: a smaller request may be answered in time", v, outbox.CodeTimeout)
 			}
 			interrupted, cancel := context.WithCancel(t.Context())
 			cancel()
-			if v := c.Send(interrupted, nil); v.Outcome != outbox.Later || v.Code != outbox.CodeInterrupted {
+			if v, _ := c.Send(interrupted, nil); v.Outcome != outbox.Later || v.Code != outbox.CodeInterrupted {
 				t.Errorf("after Ctrl-C the verdict is %+v, want %s: it says nothing about the server", v, outbox.CodeInterrupted)
 			}
 		})
@@ -224,7 +224,7 @@ func TestATimeoutBeforeThereIsAConnectionAsksForNothingSmaller(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if v := c.Send(ctx, nil); v.Outcome != outbox.Later || v.Code != outbox.CodeTimeout {
+	if v, _ := c.Send(ctx, nil); v.Outcome != outbox.Later || v.Code != outbox.CodeTimeout {
 		t.Errorf("the verdict is %+v, want later and %s: behind a firewall that swallows everything size is no matter", v, outbox.CodeTimeout)
 	}
 }
@@ -258,7 +258,7 @@ func TestARequestOnADeadConnectionIsSentOnceMore(t *testing.T) {
 				}
 			}))
 			for i, want := range []outbox.Outcome{outbox.Accepted, test.want} {
-				if v := c.Send(t.Context(), []byte("body")); v.Outcome != want {
+				if v, _ := c.Send(t.Context(), []byte("body")); v.Outcome != want {
 					t.Errorf("body %d: %+v, want outcome %d", i+1, v, want)
 				}
 			}
@@ -272,7 +272,7 @@ func TestARequestOnADeadConnectionIsSentOnceMore(t *testing.T) {
 func TestAFreshConnectionThatBreaksIsNotTriedAgain(t *testing.T) {
 	var connections atomic.Int32
 	c := client(serve(t, func(c net.Conn) { connections.Add(1); request(c); reset(c) }))
-	if v := c.Send(t.Context(), []byte("body")); v.Code != outbox.CodeBroken || connections.Load() != 1 {
+	if v, _ := c.Send(t.Context(), []byte("body")); v.Code != outbox.CodeBroken || connections.Load() != 1 {
 		t.Errorf("%+v after %d connections, want one: whoever resets each request must not get two", v, connections.Load())
 	}
 }
@@ -281,7 +281,7 @@ func TestNothingIsSentToAnAddressThatIsWrongInItself(t *testing.T) {
 	c := client("http://127.0.0.1:1")
 	c.Wrong = &outbox.Unusable{Code: outbox.CodeNoKey, Reason: "no key"}
 	c.Transport = nil // would panic
-	if v := c.Send(t.Context(), nil); v.Outcome != outbox.Later || v.Code != outbox.CodeNoKey || v.Reason != "no key" {
+	if v, _ := c.Send(t.Context(), nil); v.Outcome != outbox.Later || v.Code != outbox.CodeNoKey || v.Reason != "no key" {
 		t.Errorf("the verdict is %+v, want what Check says", v)
 	}
 }
@@ -293,7 +293,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
 	}))
 	defer server.Close()
-	if v := client(server.URL).Send(t.Context(), nil); v.Code != outbox.CodeRedirect || requests.Load() != 1 {
+	if v, _ := client(server.URL).Send(t.Context(), nil); v.Code != outbox.CodeRedirect || requests.Load() != 1 {
 		t.Errorf("%+v after %d requests, want one", v, requests.Load())
 	}
 }

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// familyPatience is how long a connection may take before each address family is tried alone. A resolver that drops questions for
-// AAAA, or a lost packet, keeps Go's own resolver waiting for five seconds at a time, also when it knows an address of the other family.
+// familyPatience is how long a connection may take before each address family is tried alone. A resolver that drops
+// questions for AAAA, or a lost packet, keeps Go's resolver waiting for five seconds at a time, also when it knows
+// an address of the other family.
 const familyPatience = time.Second
 
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
@@ -18,12 +19,12 @@ type dialed struct {
 	err        error
 }
 
-// dialEither dials, and after a second each address family alone beside that. The first connection is used. When there is none, the
-// error is that of the usual way.
+// dialEither dials, and after a second each address family alone beside that. The first connection is used. When
+// there is none, the error is that of the usual way.
 func (dial dialer) dialEither(ctx context.Context, network, address string) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	results := make(chan dialed) // whoever comes too late finds ctx ended
+	results := make(chan dialed) // a late connection finds ctx ended
 	try := func(network string) {
 		connection, err := dial(ctx, network, address)
 		select {

@@ -18,8 +18,8 @@ const (
 	maxMessage = 500_000
 )
 
-// Encoder makes bodies: an opening, messages with commas between them, a closing, all of it compressed with
-// gzip. It reuses its memory, so one goroutine at a time may call Encode.
+// Encoder makes bodies: an opening, messages with commas between them, a closing, compressed with gzip. One
+// goroutine at a time may call Encode.
 type Encoder struct {
 	Open, Close string
 	// Append appends a message to wire. Its error, in fixed words, says why the message can never be sent.

@@ -24,7 +24,7 @@ func TestAProxyThatAsksToWaitIsHeard(t *testing.T) {
 		}
 		transport.Proxy = http.ProxyURL(address)
 		c := Client{URL: "https://server.invalid", Transport: transport}
-		a := c.Send(t.Context(), nil)
+		a, _ := c.Send(t.Context(), nil)
 		if a.Outcome != outbox.Later || a.RetryAfter != want || (a.Code == outbox.CodeProxy) != (want == 0) {
 			t.Errorf("CONNECT is answered with %d: %+v, want to wait for %s", status, a, want)
 		}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
@@ -31,7 +30,6 @@ type Config struct {
 	// Transport carries the requests. It must not follow redirects; none of net/http's does. Nil: a
 	// clone of http.DefaultTransport that reads at most 64 kB of header.
 	Transport http.RoundTripper
-	Now       func() time.Time // for a Retry-After that is a date; nil: time.Now
 }
 
 // Sink is an [outbox.Sink] for a server that takes JSON.
@@ -46,18 +44,15 @@ var _ outbox.Sink = (*Sink)(nil)
 // New returns a sink. It opens nothing; Check says what is wrong with the configuration.
 func New(cfg Config) *Sink {
 	address, wrong := httpsend.ParseAddress(cfg.URL, example)
-	url := address.Public
-	if address.Query != "" {
-		url += "?" + address.Query
-	}
+	url := address.String()
+	address.RawQuery = ""
 	return &Sink{
-		endpoint: address.Public,
+		endpoint: address.String(),
 		encoder:  cmp.Or(cfg.Encoder, &httpsend.Encoder{Open: "[", Close: "]", Append: appendMessage}),
 		client: httpsend.Client{
 			Wrong: wrong, URL: url, Header: cfg.Header.Clone(), Transport: httpsend.Transport(cfg.Transport),
 			Success:  acknowledgement(cfg.AckField),
 			Refusals: []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity},
-			Now:      cfg.Now,
 		},
 	}
 }
@@ -78,19 +73,21 @@ func (s *Sink) Wire(m outbox.Message) (json.RawMessage, error) { return s.encode
 
 // Send posts a body from Encode. One verdict is for all its messages.
 func (s *Sink) Send(ctx context.Context, r outbox.Request) outbox.Answer {
-	return s.client.Send(ctx, r.Body)
+	answer, _ := s.client.Send(ctx, r.Body)
+	return answer
 }
 
 // acknowledgement judges a success by the field, if there is one.
 func acknowledgement(field string) func(httpsend.Answer) outbox.Verdict {
-	return func(a httpsend.Answer) outbox.Verdict {
+	if field == "" {
+		return nil
+	}
+	return func(a httpsend.Answer) (v outbox.Verdict) {
 		var answer map[string]any
-		if field != "" {
-			_ = json.Unmarshal(a.Body, &answer) // what is no object has no field
+		_ = json.Unmarshal(a.Body, &answer) // a body that is no object has no field
+		if value := answer[field]; value == true || value == "ok" {
+			v.Outcome = outbox.Accepted
 		}
-		if value := answer[field]; field == "" || value == true || value == "ok" {
-			return outbox.Verdict{Outcome: outbox.Accepted}
-		}
-		return httpsend.Unacknowledged(a)
+		return v
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// maxPlain is the most that capture v1 takes in a request, in bytes before compression.
-const maxPlain = 50 << 20
+// maxBody is the most that PostHog takes in a request, in bytes, as it comes and unpacked: the least of its limits.
+const maxBody = 10 << 20
 
 // capture is a request that was understood, and the result of each of its messages, as
 // [Server.SetResults] has them: "" for a good one.
@@ -61,7 +61,7 @@ func readV1(header http.Header, body []byte) (c capture, err error) {
 	case !bearer, attempt < 1, err != nil, uuid.Validate(header.Get("PostHog-Request-Id")) != nil:
 		return c, badRequest("invalid_header_value")
 	}
-	if err = c.unpack(body, header.Get("Content-Encoding") != "", 10<<20, maxPlain); err != nil {
+	if err = c.unpack(body, header.Get("Content-Encoding") != ""); err != nil {
 		return c, err
 	}
 	if c.CreatedAt == nil || c.Batch == nil {
@@ -88,7 +88,7 @@ func readV1(header http.Header, body []byte) (c capture, err error) {
 
 // readBatch reads a request as /batch/ does.
 func readBatch(body []byte) (c capture, err error) {
-	if err = c.unpack(body, bytes.HasPrefix(body, []byte{0x1f, 0x8b}), 20<<20, 20<<20); err != nil { // whatever the header says
+	if err = c.unpack(body, bytes.HasPrefix(body, []byte{0x1f, 0x8b})); err != nil { // whatever the header says
 		return c, err
 	}
 	if !isToken(c.Key) {
@@ -151,19 +151,18 @@ func (c *capture) read(raw json.RawMessage, v1 bool) (id string, isEvent bool) {
 	return m.UUID, true
 }
 
-// unpack reads a body that must not be larger than the limits.
-func (c *capture) unpack(body []byte, zipped bool, limit, plainLimit int) error {
+func (c *capture) unpack(body []byte, zipped bool) error {
 	plain := body
-	if zipped && len(body) <= limit {
+	if zipped {
 		reader, err := gzip.NewReader(bytes.NewReader(body))
 		if err == nil {
-			plain, err = io.ReadAll(io.LimitReader(reader, int64(plainLimit)+1))
+			plain, err = io.ReadAll(io.LimitReader(reader, maxBody+1))
 		}
 		if err != nil {
 			return badRequest("request_decoding_error")
 		}
 	}
-	if len(body) > limit || len(plain) > plainLimit {
+	if max(len(body), len(plain)) > maxBody {
 		return &refusal{http.StatusRequestEntityTooLarge, "payload_too_large"}
 	}
 	if !utf8.Valid(plain) || json.Unmarshal(plain, c) != nil {

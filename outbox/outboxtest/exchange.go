@@ -3,7 +3,6 @@ package outboxtest
 import (
 	"bytes"
 	"cmp"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,10 +10,8 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -52,7 +49,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (x *exchange) begin() {
 	x.do(func() {
 		x.told, x.closing, x.v1 = x.set, x.Server.closing, x.r.URL.Path == v1Path && !x.set.withoutV1
-		x.record = Request{Number: len(x.requests) + 1, Path: x.r.URL.Path, Begun: time.Now(), Fault: x.set.then}
+		x.record = Request{Number: len(x.requests) + 1, Path: x.r.URL.Path, Fault: x.set.then}
 		if x.set.same != "" && x.r.URL.Path != v1Path {
 			x.record.Fault = x.set.same
 		} else if len(x.set.once) > 0 {
@@ -97,10 +94,10 @@ func (x *exchange) wait(d time.Duration) bool {
 // before the last bytes are sent: a client that has them may begin the next request before the handler
 // returns. Only the first call counts.
 func (x *exchange) land() {
-	if !x.record.Ended.IsZero() {
+	if x.record.ended {
 		return
 	}
-	x.record.Ended = time.Now()
+	x.record.ended = true
 	x.pass("")
 	if n := x.record.Number; len(x.Requests()) > n && x.wait(2*time.Second) { // in which the client is noticed that has left
 		x.violate(fmt.Sprintf("request %d began while request %d was still being served", n+1, n))
@@ -114,7 +111,7 @@ func (x *exchange) read() ([]byte, error) {
 		_, err := io.CopyN(io.Discard, x.r.Body, max(1, x.r.ContentLength/2))
 		return nil, err
 	}
-	_, err := body.ReadFrom(io.LimitReader(x.r.Body, maxPlain+1))
+	_, err := body.ReadFrom(io.LimitReader(x.r.Body, maxBody+1))
 	return body.Bytes(), err
 }
 
@@ -231,23 +228,4 @@ func (x *exchange) answer(fault Fault) {
 // refusalBody is capture v1's.
 func refusalBody(tag string) string {
 	return fmt.Sprintf(`{"error":%q,"error_description":"","error_uri":"https://posthog.com/docs/api"}`, tag)
-}
-
-// Counting accepts everything, by both protocols, after the latency, and adds up in messages what was in
-// it. It is for benchmarks: a [Server] looks at every message, which takes longer than to send it.
-func Counting(messages *atomic.Int64, latency time.Duration) http.Handler {
-	uuids := regexp.MustCompile(`"uuid":("[^"]*")`)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var content bytes.Buffer
-		if body, err := gzip.NewReader(r.Body); err == nil {
-			content.ReadFrom(body) // what is cut has no receipt
-		}
-		var results []string
-		for _, id := range uuids.FindAllSubmatch(content.Bytes(), -1) {
-			results = append(results, string(id[1])+`:{"result":"ok"}`)
-		}
-		messages.Add(int64(len(results)))
-		time.Sleep(latency)
-		io.WriteString(w, `{"status":"Ok","results":{`+strings.Join(results, ",")+`}}`)
-	})
 }

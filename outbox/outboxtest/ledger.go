@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -53,16 +52,8 @@ func (c Commit) folds(other Commit) bool {
 		c.Timestamp.Format(time.DateOnly) == other.Timestamp.Format(time.DateOnly)
 }
 
-// isNoAlias says whether PostHog drops an alias that it has accepted. The ids that it refuses in merges
-// come from mistakes and would melt strangers into one person. The list is PostHog's own.
-func (c Commit) isNoAlias() bool {
-	refused := []string{
-		"", "[object object]", "nan", "none", "null", "0", "anonymous", "guest", "distinctid", "distinct_id", "id",
-		"not_authenticated", "email", "undefined", "true", "false",
-	}
-	bare := func(id string) string { return strings.ToLower(strings.Trim(strings.TrimSpace(id), `'"`)) }
-	return c.personless || c.Alias == c.DistinctID || slices.Contains(refused, bare(c.Alias)) || slices.Contains(refused, bare(c.DistinctID))
-}
+// isNoAlias says whether PostHog drops an alias that it has accepted.
+func (c Commit) isNoAlias() bool { return c.personless || c.Alias == "" || c.Alias == c.DistinctID }
 
 // ledger is what the server has kept. Its commits are only ever appended.
 type ledger struct {

@@ -148,7 +148,7 @@ func TestCaptureV1RefusesRequestsAsPostHogDoes(t *testing.T) {
 		"no uuid":               {strings.Replace(body(good), id(1), "x", 1), nil, 400, "invalid_event_uuid"},
 		"one uuid twice":        {body(good, good), nil, 400, "duplicate_event_uuid"},
 		"more than 10 MB":       {large, nil, 413, "payload_too_large"},
-		"more than 50 unpacked": {gzipped(strings.Repeat(large, 5)), []string{"Content-Encoding", "gzip"}, 413, "payload_too_large"},
+		"the same unpacked":     {gzipped(large), []string{"Content-Encoding", "gzip"}, 413, "payload_too_large"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := outboxtest.Start(t)
@@ -200,30 +200,6 @@ func TestCaptureV1DropsABadEventAloneAndBatchRefusesAll(t *testing.T) {
 	}
 }
 
-func TestATestHasTheSayWhatBecomesOfAMessage(t *testing.T) {
-	for word, want := range map[string]struct{ result, kept string }{
-		"": {"ok", "1 2 3"}, "ok": {"ok", "1 2 3"}, "warning": {"warning", "1 2 3"}, "retry": {"retry", "1 3"}, "drop:x_over_quota": {"drop:x_over_quota", "1 3"},
-		"none": {"", "1 3"}, "later": {"later", "1 3"}, "commit+none": {"", "1 2 3"}, "commit+retry": {"retry", "1 2 3"},
-	} {
-		t.Run(word, func(t *testing.T) {
-			s := outboxtest.Start(t)
-			s.SetResults(func(m outboxtest.Message) string {
-				if m.Properties()["n"] == 2.0 {
-					return word
-				}
-				return ""
-			})
-			a := send(t.Context(), s, v1, body(event(1, "ada", noon), event(2, "ada", noon), event(3, "ada", noon)))
-			if a.status != 200 || a.result(2) != want.result || a.result(1) != "ok" || uuids(s.Commits()) != want.kept {
-				t.Errorf("answered %s and kept %s, want %+v", a.body, uuids(s.Commits()), want)
-			}
-			if wait := a.header.Get("Retry-After"); (wait == "1") != strings.Contains(word, "retry") {
-				t.Errorf("Retry-After is %q", wait)
-			}
-		})
-	}
-}
-
 func TestBatchIsReadAsPostHogReadsIt(t *testing.T) {
 	good := event(1, "ada", noon)
 	for name, test := range map[string]struct {
@@ -239,7 +215,8 @@ func TestBatchIsReadAsPostHogReadsIt(t *testing.T) {
 		"no uuid":                          {strings.Replace(body(good), id(1), "", 1), 400},
 	} {
 		s := outboxtest.Start(t)
-		if a := send(t.Context(), s, batch, test.body); a.status != test.status || (a.body == `{"status": "Ok"}`) != (test.status == 200) || len(s.Commits()) != test.status%2*0+map[bool]int{true: 1}[test.status == 200] {
+		a, accepted := send(t.Context(), s, batch, test.body), test.status == 200
+		if a.status != test.status || (a.body == `{"status": "Ok"}`) != accepted || (len(s.Commits()) == 1) != accepted {
 			t.Errorf("%s: answered %d %s and kept %d, want %d", name, a.status, a.body, len(s.Commits()), test.status)
 		}
 	}
@@ -294,7 +271,7 @@ func TestRules(t *testing.T) {
 		"a principal that becomes an anon id": {[]string{alias(1, "x1", "ada", noon), alias(2, "ada", "bob", later)}, []string{"ada is a principal, and request 2 aliased it to bob"}},
 		"an anon id that becomes a principal": {[]string{alias(1, "x1", "ada", noon), alias(2, "x2", "x1", later)}, []string{"x1 is an anon id that was aliased"}},
 		"an alias with its profile off":       {[]string{off(alias(1, "x1", "ada", noon))}, []string{`drops the alias of "x1" to "ada"`}},
-		"an alias of an id that is refused":   {[]string{alias(1, "Anonymous", "ada", noon)}, []string{"drops the alias"}},
+		"an alias of an id to itself":         {[]string{alias(1, "ada", "ada", noon)}, []string{"drops the alias"}},
 		"a profile that is on, before":        {[]string{event(1, "x1", early), alias(2, "x1", "ada", noon)}, []string{"of x1 (request 1, message 1) has its person profile switched on"}},
 		"a profile that is on, after":         {[]string{alias(1, "x1", "ada", early), event(2, "x1", noon)}, []string{"switched on, but its owner is an anon id"}},
 		"a principal's profile off":           {[]string{alias(1, "x1", "ada", early), anonymous(2, "ada", noon)}, []string{"switched off, but its owner is a principal"}},
@@ -420,18 +397,6 @@ func TestARequestCanBeHeldAndOverlapsAreReported(t *testing.T) {
 	pause.Release()
 	first.Wait()
 	wantViolations(t, s, "request 2 began while request 1 was still being served")
-}
-
-func TestASlowServerAnswersLater(t *testing.T) {
-	s := outboxtest.Start(t)
-	s.SetLatency(time.Hour)
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if a := send(ctx, s, v1, body(event(1, "ada", noon))); a.err == nil {
-		t.Errorf("answered %d within 50 ms", a.status)
-	}
-	s.SetLatency(0)
-	post(t, s, event(1, "ada", noon))
 }
 
 func TestAServerComesBackOnTheSameAddressAndRemembers(t *testing.T) {

@@ -18,9 +18,6 @@ import (
 // Server is the fake endpoint: an http.Handler with a memory, which can also listen by itself. All
 // methods can be called at any time from any goroutine, while requests are being served, too.
 type Server struct {
-	// ErrorLog is told of connections that fail before they are a request, such as a TLS handshake.
-	ErrorLog *log.Logger
-
 	mu         sync.Mutex
 	set        settings
 	ledger     ledger
@@ -47,11 +44,11 @@ type settings struct {
 type Request struct {
 	Number            int // from 1, in the order in which requests began
 	Path              string
-	Events, Committed int       // that it brought as far as it could be read, and that were kept, repeats included
-	Fault             Fault     // that the script had for it
-	Status            int       // of the answer, 0 without one
-	Refusal           string    // why the server itself refused the request, if it did; then Fault was not acted out
-	Begun, Ended      time.Time // headers read; last bytes about to be sent or client gone, zero before that
+	Events, Committed int    // that it brought as far as it could be read, and that were kept, repeats included
+	Fault             Fault  // that the script had for it
+	Status            int    // of the answer, 0 without one
+	Refusal           string // why the server itself refused the request, if it did; then Fault was not acted out
+	ended             bool   // the last bytes are about to be sent, or the client is gone
 }
 
 // Point is a place in the life of a request at which a test can hold it.
@@ -80,10 +77,9 @@ func (p *Pause) Release() { p.once.Do(func() { close(p.release) }) }
 // NewServer returns a healthy server that does not listen yet.
 func NewServer() *Server {
 	return &Server{
-		ErrorLog: log.New(io.Discard, "", 0),
-		set:      settings{watch: func(any) {}, results: func(Message) string { return "" }},
-		ledger:   ledger{sent: map[string][]int{}, persons: map[string]*person{}},
-		pauses:   map[Point][]*Pause{}, changed: make(chan struct{}), closing: make(chan struct{}),
+		set:    settings{watch: func(any) {}, results: func(Message) string { return "" }},
+		ledger: ledger{sent: map[string][]int{}, persons: map[string]*person{}},
+		pauses: map[Point][]*Pause{}, changed: make(chan struct{}), closing: make(chan struct{}),
 	}
 }
 
@@ -218,7 +214,7 @@ func (s *Server) listen(address string, start func(*httptest.Server)) error {
 		listener.Close()
 		return fmt.Errorf("listen on %s: the server listens on %s already", address, s.url)
 	}
-	s.http = &httptest.Server{Listener: listener, Config: &http.Server{Handler: s, ErrorLog: s.ErrorLog}}
+	s.http = &httptest.Server{Listener: listener, Config: &http.Server{Handler: s, ErrorLog: log.New(io.Discard, "", 0)}}
 	start(s.http)
 	s.url, s.closing = s.http.URL, make(chan struct{})
 	return nil

@@ -32,17 +32,18 @@ var final = [...]string{
 	"event_restriction_drop", "gateway_props_unparseable", "ai_event_too_big",
 }
 
-// judgeV1 says what an answer means to a request by capture v1. here is false for an answer of somebody
-// who does not speak it: an older PostHog, or a proxy that knows the old path only or takes headers away.
-func judgeV1(a httpsend.Answer, messages []outbox.Message, client *httpsend.Client) (answer outbox.Answer, here bool) {
+// judgeV1 says what an answer to a request by capture v1 means, which was judged by its status. here is false
+// for one that does not come from capture v1, but from an older PostHog, or from a proxy that knows the old path
+// only or takes headers away.
+func judgeV1(a httpsend.Answer, judged outbox.Answer, messages []outbox.Message) (answer outbox.Answer, here bool) {
 	var said answerV1
-	if !a.IsPage() {
+	if !a.Page {
 		_ = json.Unmarshal(a.Body, &said) // what has another type, or is no JSON, is left out
 	}
 	if a.Status == http.StatusOK && said.Results != nil {
-		return judgeEach(said.Results, messages, client.RetryAfter(a)), true
+		return judgeEach(said.Results, messages, a.RetryAfter), true
 	}
-	answer = client.Judge(a)
+	answer = judged
 	answer.Proven = said.ErrorURI != ""
 	switch status := a.Status; {
 	case status == http.StatusTooManyRequests && said.Error == "billing_limit_exceeded":
@@ -51,7 +52,7 @@ func judgeV1(a httpsend.Answer, messages []outbox.Message, client *httpsend.Clie
 	case status >= 300 && status < 400, status >= 500, status == http.StatusProxyAuthRequired,
 		status == http.StatusRequestTimeout, status == http.StatusTooManyRequests:
 		return answer, true
-	case status == http.StatusRequestEntityTooLarge && !a.IsPage():
+	case status == http.StatusRequestEntityTooLarge && !a.Page:
 		return answer, true
 	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed,
 		said.Error == "missing_required_headers", said.Error == "invalid_header_value":
@@ -76,39 +77,43 @@ func (r result) verdict() outbox.Verdict {
 	case r.Result == "ok", r.Result == "warning":
 		return outbox.Verdict{Outcome: outbox.Accepted}
 	case r.Result == "retry":
-		return httpsend.Later(outbox.CodeServer, "not kept at this moment")
+		return later(outbox.CodeServer, "not kept at this moment")
 	case r.Result != "drop":
-		return httpsend.Later(outbox.CodeForeign, "an answer without PostHog's receipt for it")
+		return later(outbox.CodeForeign, "an answer without PostHog's receipt for it")
 	case slices.Contains(final[:], r.Details):
 		return outbox.Verdict{Outcome: outbox.Refused, Code: r.Details, Reason: "refused (" + r.Details + ")"}
 	case strings.HasSuffix(r.Details, "over_quota"), r.Details == "billing_limit_exceeded":
 		return overQuota()
 	case strings.HasSuffix(r.Details, "rate_limited"):
-		return httpsend.Later(outbox.CodeRetryAfter, "no more at this moment")
+		return later(outbox.CodeRetryAfter, "no more at this moment")
 	default:
-		return httpsend.Later(outbox.CodeServer, "dropped for a reason of its own")
+		return later(outbox.CodeServer, "dropped for a reason of its own")
 	}
 }
 
 func overQuota() outbox.Verdict {
-	return httpsend.Later(outbox.CodeQuota, "over quota")
+	return later(outbox.CodeQuota, "over quota")
+}
+
+func later(code, reason string) outbox.Verdict {
+	return outbox.Verdict{Outcome: outbox.Later, Code: code, Reason: reason}
 }
 
 // judgeBatch accepts only what PostHog says at /batch/. Only 200 is a success there.
-func judgeBatch(a httpsend.Answer) outbox.Verdict {
+func judgeBatch(a httpsend.Answer) (v outbox.Verdict) {
 	var answer struct {
 		Status       any              `json:"status"`
 		QuotaLimited *json.RawMessage `json:"quota_limited"`
 	}
 	if a.Status != http.StatusOK || json.Unmarshal(a.Body, &answer) != nil {
-		return httpsend.Unacknowledged(a)
+		return v
 	}
 	if answer.QuotaLimited != nil {
 		return overQuota()
 	}
 	switch answer.Status {
 	case "Ok", "ok", 1.0:
-		return outbox.Verdict{Outcome: outbox.Accepted}
+		v.Outcome = outbox.Accepted
 	}
-	return httpsend.Unacknowledged(a)
+	return v
 }

@@ -26,7 +26,7 @@ type Config struct {
 	// Transport carries the requests. It must not follow redirects; none of net/http's does. Nil: a
 	// clone of http.DefaultTransport that reads at most 64 kB of header.
 	Transport http.RoundTripper
-	Now       func() time.Time // for a Retry-After that is a date; nil: time.Now
+	Now       func() time.Time // the clock; nil: time.Now
 }
 
 // Sink is an [outbox.Sink] for PostHog.
@@ -35,6 +35,7 @@ type Sink struct {
 	key      string
 	encoder  httpsend.Encoder
 	client   httpsend.Client
+	clock    func() time.Time
 	old      bool // capture v1 was found missing
 }
 
@@ -46,7 +47,10 @@ func New(cfg Config) *Sink {
 	if strings.TrimSpace(host) == "" {
 		host = DefaultHost
 	}
-	s := &Sink{key: strings.TrimSpace(cfg.Key)}
+	s := &Sink{key: strings.TrimSpace(cfg.Key), clock: cfg.Now}
+	if s.clock == nil {
+		s.clock = time.Now
+	}
 	endpoint, wrong := parseHost(host)
 	if wrong == nil {
 		wrong = checkKey(s.key)
@@ -58,20 +62,19 @@ func New(cfg Config) *Sink {
 		Transport: httpsend.Transport(cfg.Transport),
 		Success:   judgeBatch,
 		Refusals:  []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge},
-		Now:       cfg.Now,
 	}
 	return s
 }
 
 func parseHost(host string) (endpoint string, err error) {
 	address, err := httpsend.ParseAddress(host, DefaultHost)
-	if err == nil && address.Query != "" {
+	if err == nil && address.RawQuery != "" {
 		err = &outbox.Unusable{Code: outbox.CodeAddress, Reason: "the address has a part behind a ?", Example: DefaultHost}
 	}
 	if err != nil {
 		return "", err
 	}
-	return strings.TrimRight(address.Public, "/"), nil
+	return strings.TrimRight(address.String(), "/"), nil
 }
 
 // checkKey refuses a key that cannot be put into a header: PostHog would take it for the messages' fault.
@@ -112,7 +115,7 @@ func (s *Sink) Send(ctx context.Context, r outbox.Request) outbox.Answer {
 			return answer
 		}
 	}
-	answer := s.clientFor("/batch/?compression=gzip", http.Header{}).Send(ctx, r.Body)
+	answer, _ := s.clientFor("/batch/?compression=gzip", http.Header{}).Send(ctx, r.Body)
 	s.old = answer.Outcome != outbox.Later
 	if answer.Outcome == outbox.Accepted {
 		answer.Memo = batchMemo
@@ -122,17 +125,17 @@ func (s *Sink) Send(ctx context.Context, r outbox.Request) outbox.Answer {
 
 // sendV1 sends a request by capture v1. here is false if it is missing.
 func (s *Sink) sendV1(ctx context.Context, r outbox.Request) (answer outbox.Answer, here bool) {
-	a, none := s.clientFor("/i/v1/analytics/events", http.Header{
+	judged, came := s.clientFor("/i/v1/analytics/events", http.Header{
 		"Authorization":             {"Bearer " + s.key},
 		"Posthog-Sdk-Info":          {sdk()},
 		"Posthog-Attempt":           {"1"},
 		"Posthog-Request-Id":        {uuid.NewString()},
 		"Posthog-Request-Timestamp": {s.now()},
-	}).Post(ctx, r.Body)
-	if none != nil {
-		return outbox.Answer{Verdict: *none}, true
+	}).Send(ctx, r.Body)
+	if came.Status == 0 {
+		return judged, true
 	}
-	return judgeV1(a, r.Messages, &s.client)
+	return judgeV1(came, judged, r.Messages)
 }
 
 func (s *Sink) clientFor(path string, header http.Header) *httpsend.Client {
@@ -142,10 +145,4 @@ func (s *Sink) clientFor(path string, header http.Header) *httpsend.Client {
 	return &client
 }
 
-func (s *Sink) now() string {
-	now := time.Now
-	if s.client.Now != nil {
-		now = s.client.Now
-	}
-	return now().UTC().Format(time.RFC3339)
-}
+func (s *Sink) now() string { return s.clock().UTC().Format(time.RFC3339) }
