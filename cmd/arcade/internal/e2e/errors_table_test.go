@@ -436,7 +436,7 @@ func engineEncounters() []encounter {
 			hint:  "Check --host, --port, --tls or --no-tls and any proxy, or log in to this network with a browser."},
 		{name: "a captive portal", args: "secret list", given: engineFails(secretstest.Fault{Mode: secretstest.Page}), code: 1,
 			says: "Error: a page of this network answers in the Engine's place (HTTP 200).", hint: "Log in to this network with a browser."},
-		{name: "another program at the Engine's port", args: "secret list", given: engineFails(secretstest.Fault{Mode: secretstest.NotJSON}), code: 1,
+		{name: "another program at the Engine's port", args: "secret list", given: engineFails(secretstest.Fault{Mode: secretstest.Body, Body: "{sentinel"}), code: 1,
 			says: whatAnswers, hint: where},
 		unusableKey("with a blank in it", sentinel+" x", "this is not an API key: it is too long, or has a character in it that no key has"),
 		unusableKey("in quotes", `"`+sentinel+`"`, "there are quotes around the key"),
