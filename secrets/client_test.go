@@ -400,7 +400,7 @@ func TestStatusErrorsSayWhatToDoInWordsThatFitTheCommand(t *testing.T) {
 	}
 	for wait, want := range map[time.Duration]string{
 		90 * time.Second: "in 90 s", 119 * time.Second: "in 119 s", 2 * time.Minute: "in 2 min", 150 * time.Second: "in 3 min",
-		119 * time.Minute: "in 119 min", 2 * time.Hour: "in 2 h", 121 * time.Minute: "in 3 h",
+		121 * time.Minute: "in 121 min",
 	} {
 		var problem *secrets.Problem
 		if !errors.As(&secrets.StatusError{Status: 429, RetryAfter: wait}, &problem) || problem.Do != "Try again "+want+"." {
