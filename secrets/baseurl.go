@@ -1,6 +1,7 @@
 package secrets
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/netip"
@@ -18,19 +19,17 @@ const DefaultHost = "api.arcade.dev"
 
 const localhost = "localhost"
 
-var errNoHost = errors.New("no host")
-
 // Options say where a server is, as the user typed it.
 type Options struct {
-	Host  string // a name or an address, either with or without ":port"
-	Port  string // used when Host carries none; "" when none was given
+	Host  string // a name or an address, with or without ":port"
+	Port  string // for a Host without one; "" for the default
 	TLS   bool
 	NoTLS bool // beats TLS
-	// Cloud says that it is an Arcade Cloud and no Engine: every address of this machine means localhost.
+	// Cloud says that the server is an Arcade Cloud and no Engine: every address of this machine means localhost.
 	Cloud bool
 }
 
-// localPort is where the server listens on the developer's own machine.
+// localPort is the server's port on the developer's own machine.
 func (o Options) localPort() string {
 	if o.Cloud {
 		return "8000"
@@ -51,57 +50,37 @@ func (o Options) example() string {
 // which may hold a password.
 func BaseURL(o Options) (*url.URL, error) {
 	host, port, err := o.splitHost()
+	if err == nil {
+		host, err = o.canonical(host)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if host, err = canonicalHost(host); errors.Is(err, errNoHost) {
-		return nil, errors.New("the host is neither a host name nor an IP address: give one " + o.example())
-	} else if err != nil {
-		return nil, err
-	}
-	if addr, err := netip.ParseAddr(host); o.Cloud && err == nil && (addr.IsLoopback() || addr.IsUnspecified()) {
-		host = localhost
-	}
-	if port == "" {
-		port = o.Port
-	}
-	if port == "" && host == localhost {
+	if port = cmp.Or(port, o.Port); port == "" && host == localhost {
 		port = o.localPort()
 	}
-	return assemble(scheme(host, o), host, port)
+	u := &url.URL{Scheme: "https", Host: host}
+	if o.NoTLS || host == localhost && !o.TLS {
+		u.Scheme = "http"
+	}
+	if number, err := strconv.ParseUint(port, 10, 16); err == nil && number > 0 {
+		u.Host = net.JoinHostPort(host, strconv.FormatUint(number, 10))
+	} else if port != "" {
+		return nil, errors.New("the port must be a number from 1 to 65535")
+	} else if strings.Contains(host, ":") {
+		u.Host = "[" + host + "]"
+	}
+	return u, nil
 }
 
-// MayCarryKey reports whether a key sent to u cannot be read on the way: it travels by TLS
-// or does not leave this machine. Anything else needs the user's explicit --no-tls.
+// MayCarryKey reports whether a key that is sent to u stays secret on the way: it travels by TLS
+// or does not leave this machine. All else needs the user's explicit --no-tls.
 func MayCarryKey(u *url.URL) bool {
 	if u.Scheme == "https" || u.Hostname() == localhost {
 		return true
 	}
 	addr, err := netip.ParseAddr(u.Hostname())
 	return err == nil && addr.IsLoopback()
-}
-
-func scheme(host string, o Options) string {
-	if o.NoTLS || (host == localhost && !o.TLS) {
-		return "http"
-	}
-	return "https"
-}
-
-func assemble(scheme, host, port string) (*url.URL, error) {
-	u := &url.URL{Scheme: scheme, Host: host}
-	if port == "" {
-		if strings.Contains(host, ":") {
-			u.Host = "[" + host + "]"
-		}
-		return u, nil
-	}
-	number, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || number == 0 {
-		return nil, errors.New("the port must be a number from 1 to 65535")
-	}
-	u.Host = net.JoinHostPort(host, strconv.FormatUint(number, 10))
-	return u, nil
 }
 
 // splitHost takes an IPv6 address out of its brackets and a port off the end.
@@ -135,7 +114,7 @@ func (o Options) splitBracketed(inner string) (host, port string, err error) {
 	return host, port, nil
 }
 
-// onlyHost refuses what belongs to an address but not to a host.
+// onlyHost refuses the parts of an address that do not belong to a host.
 func (o Options) onlyHost() error {
 	text, alone := o.Host, ": give the name alone, "+o.example()
 	switch {
@@ -155,46 +134,46 @@ func (o Options) onlyHost() error {
 	return nil
 }
 
-// canonicalHost is the host as it goes over the wire: lower case, in ASCII, and with the
-// one name localhost for what means this machine.
-func canonicalHost(host string) (string, error) {
+// canonical is a host as it goes over the wire: lower case, in ASCII, and with the one name localhost for this
+// machine.
+func (o Options) canonical(host string) (string, error) {
 	if addr, err := netip.ParseAddr(host); err == nil && addr.Is6() {
 		if strings.ContainsFunc(addr.Zone(), notInName) {
 			return "", errors.New("the zone after the % of an IPv6 address is the name of a network interface, as in fe80::1%eth0")
 		}
-		return addr.String(), nil
+		host = addr.String()
+	} else if host = asciiName(host); host == "" {
+		return "", errors.New("the host is neither a host name nor an IP address: give one " + o.example())
 	}
-	name, err := asciiName(host)
-	if err != nil {
-		return "", err
-	}
-	if name == "127.0.0.1" || name == "0.0.0.0" {
+	addr, err := netip.ParseAddr(host)
+	if host == "127.0.0.1" || host == "0.0.0.0" || o.Cloud && err == nil && (addr.IsLoopback() || addr.IsUnspecified()) {
 		return localhost, nil
 	}
-	return name, nil
+	return host, nil
 }
 
-// asciiName encodes an internationalised name. Underscores pass, which strict host names
-// forbid, because names in development networks have them. The result is looked at again:
-// IDNA maps some characters to ones that would end the host, such as a full-width slash.
-func asciiName(name string) (string, error) {
+// asciiName encodes an internationalised name; "" is no name. Underscores pass, which strict host names
+// forbid, because names in development networks have them. The result is looked at again: IDNA maps some
+// characters to ones that would end the host, such as a full-width slash.
+func asciiName(name string) string {
 	// A name has at most 253 characters; encoding much longer ones takes seconds.
-	if len(name) > 4*253 {
-		return "", errNoHost
+	if len(name) > 4*253 || !utf8.ValidString(name) {
+		return ""
 	}
 	profile := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false), idna.CheckHyphens(false))
 	ascii, err := profile.ToASCII(name)
 	// The library looks at the direction of writing before it maps letter-like symbols, so
 	// what it accepts is not always what it would accept encoded.
 	_, refused := profile.ToASCII(ascii)
-	bad := err != nil || refused != nil || !utf8.ValidString(name) || ascii == "" || len(ascii) > 254 || strings.ContainsFunc(ascii, notInName)
+	if err != nil || refused != nil || len(ascii) > 254 || strings.ContainsFunc(ascii, notInName) {
+		return ""
+	}
 	for label := range strings.SplitSeq(strings.TrimSuffix(ascii, "."), ".") {
-		bad = bad || label == "" || len(label) > 63
+		if label == "" || len(label) > 63 {
+			return ""
+		}
 	}
-	if bad {
-		return "", errNoHost
-	}
-	return ascii, nil
+	return ascii
 }
 
 // notInName reports a character that neither a host's name nor a key that is a name can have.

@@ -1,6 +1,7 @@
 package secrets_test
 
 import (
+	"errors"
 	"os"
 	"regexp"
 	"strings"
@@ -90,10 +91,20 @@ var dialect = []struct {
 	{text: `export =a`, refuse: secrets.KeyNoName},
 }
 
+// parseEnv reads a text as a file, and returns the lines for which it is refused.
+func parseEnv(text string) (secrets.EnvFile, []secrets.EnvLine) {
+	file, err := secrets.ReadEnv(strings.NewReader(text), "")
+	var refused *secrets.EnvLinesError
+	if errors.As(err, &refused) {
+		return file, refused.Lines
+	}
+	return file, nil
+}
+
 func TestEachLineOfTheDialectIsReadByTheMajorityOrRefused(t *testing.T) {
 	for _, tt := range dialect {
 		t.Run(tt.text, func(t *testing.T) {
-			file, refused := secrets.ParseEnv(tt.text)
+			file, refused := parseEnv(tt.text)
 			if tt.refuse != nil {
 				if len(refused) == 0 || refused[0] != (secrets.EnvLine{Line: lineOf(tt.text, tt.refuse), Problem: tt.refuse}) || len(file.Entries) > 0 {
 					t.Fatalf("it gives %q and %v, want it refused for %q and nothing to send", file.Pairs(), refused, tt.refuse)
@@ -186,7 +197,7 @@ func FuzzDotenv(f *testing.F) {
 		if regexp.MustCompile(`[\t ]#.*[\t ]#`).MatchString(text) {
 			t.Skip("godotenv begins a comment at the last # of a line instead of the first: K=a # b # c")
 		}
-		file, refused := secrets.ParseEnv(text)
+		file, refused := parseEnv(text)
 		if len(refused) > 0 {
 			if len(file.Entries)+len(file.Skipped) > 0 {
 				t.Fatalf("%q is refused and something is left to send", text)

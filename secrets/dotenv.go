@@ -14,29 +14,21 @@ const (
 	maxName = 256 // bytes
 )
 
-// ParseEnv reads the text of a .env file. A value means what node dotenv, python-dotenv,
-// godotenv and Docker Compose make of it; where they differ the majority counts, or the line is
-// refused (docs/secrets.md has the table):
-//
-//	KEY=value # comment      value: a comment starts at the first # after a blank
-//	KEY=value# no comment    value# no comment
-//	KEY='as it is'           nothing is special between single quotes
-//	KEY="two\nlines"         \n and \r are line breaks; \\ \" \$ are the second character
-//	KEY="two                 quotes may span lines
-//	lines"
-//	export KEY=value         export is ignored
-//
-// A $ is a $ everywhere. Line ends may be LF, CRLF or CR; a byte order mark at the start is
-// ignored. Lines without =, empty values and values that are set again are skipped.
-//
-// A line without = right behind an entry, a backslash behind a value and a << before one are refused: a value
-// without quotes goes on there.
-//
-// The refused lines show that the text is not what it was taken for: then nothing of it may be
-// sent, and the file is empty.
-func ParseEnv(text string) (EnvFile, []EnvLine) {
+// envReader goes through the lines of a file.
+type envReader struct {
+	name    string
+	lines   []string
+	next    int  // index of the line to read
+	behind  int  // index of the line right behind the last entry, 0 for none
+	loneCR  bool // some lines end in CR alone
+	file    EnvFile
+	entries map[string]int // the index of a key's entry
+	refused []EnvLine
+}
+
+func parseEnv(text, name string) (EnvFile, error) {
 	text = strings.ReplaceAll(strings.TrimPrefix(text, byteOrderMark), "\r\n", "\n")
-	r := envReader{loneCR: strings.Contains(text, "\r"), entries: make(map[string]int)}
+	r := envReader{name: name, loneCR: strings.Contains(text, "\r"), entries: make(map[string]int)}
 	r.lines = strings.Split(strings.ReplaceAll(text, "\r", "\n"), "\n")
 	for i, line := range r.lines {
 		if strings.Contains(line, byteOrderMark) {
@@ -47,8 +39,10 @@ func ParseEnv(text string) (EnvFile, []EnvLine) {
 		r.line()
 	}
 	if len(r.refused) > 0 {
-		return EnvFile{}, r.refused
+		slices.SortStableFunc(r.refused, func(a, b EnvLine) int { return a.Line - b.Line })
+		return EnvFile{}, &EnvLinesError{name, r.refused}
 	}
+	r.file.Files = []string{name}
 	r.file.Entries = slices.DeleteFunc(r.file.Entries, func(e Entry) bool {
 		empty := strings.TrimSpace(e.Value) == ""
 		if empty {
@@ -60,26 +54,15 @@ func ParseEnv(text string) (EnvFile, []EnvLine) {
 	return r.file, nil
 }
 
-// envReader goes through the lines of a file.
-type envReader struct {
-	lines   []string
-	next    int  // index of the line to read
-	behind  int  // index of the line right behind the last entry, 0 for none
-	loneCR  bool // some lines end in CR alone
-	file    EnvFile
-	entries map[string]int // the index of a key's entry
-	refused []EnvLine
-}
-
 func (r *envReader) refuse(number int, problem *Problem) {
 	r.refused = append(r.refused, EnvLine{number, problem})
 }
 
 func (r *envReader) skip(number int, key string, reason SkipReason) {
-	r.file.Skipped = append(r.file.Skipped, Skip{Line: number, Key: key, Reason: reason})
+	r.file.Skipped = append(r.file.Skipped, Skip{r.name, number, key, reason})
 }
 
-// line reads a line, and those that its value spans.
+// line reads one line, and further ones that its value spans.
 func (r *envReader) line() {
 	line := strings.TrimLeft(r.lines[r.next], blanks) // blanks at its end may be in quotes
 	r.next++
@@ -94,21 +77,19 @@ func (r *envReader) line() {
 	}
 	key = nameIn(key)
 	value, problem := r.value(rest) // also behind a bad key: its lines are no entries of their own
-	if isName(key) {
-		r.behind = r.next
-	}
-	switch {
-	case !isName(key):
+	if !isName(key) {
 		r.refuse(number, KeyNoName)
-	case problem != nil:
+		return
+	}
+	if r.behind = r.next; problem != nil {
 		r.refuse(number, problem)
-	default:
-		r.file.set(Entry{Pair: Pair{key, value}, Line: number}, r.entries)
+	} else {
+		r.file.set(Entry{Pair{key, value}, r.name, number}, r.entries)
 	}
 }
 
-// withoutEquals judges a line that is no entry. Right behind one it may be the rest of its value, unless
-// it exports, as files for shells do. So may the lines behind it.
+// withoutEquals judges a line that is no entry. Right behind an entry it may be the rest of that value, and so
+// may the lines behind it, unless it exports, as files for shells do.
 func (r *envReader) withoutEquals(number int, line string) {
 	switch {
 	case openPEM(line), openJSON(line):
@@ -123,7 +104,7 @@ func (r *envReader) withoutEquals(number int, line string) {
 	}
 }
 
-// exportsOnly recognises a shell's line that exports what was set before: `export KEY`, or several keys.
+// exportsOnly recognises `export KEY...`, by which a shell exports what was set before.
 func exportsOnly(line string) bool {
 	words := strings.Fields(line)
 	for i, word := range words {
@@ -137,7 +118,7 @@ func exportsOnly(line string) bool {
 	return len(words) > 1
 }
 
-// nameIn takes blanks and `export` away from what stands before the =.
+// nameIn takes blanks and `export` off the text before an =.
 func nameIn(text string) string {
 	if name, exported := strings.CutPrefix(text, "export"); exported && strings.TrimLeft(name, blanks) != name {
 		text = name
@@ -145,8 +126,8 @@ func nameIn(text string) string {
 	return strings.Trim(text, blanks)
 }
 
-// isName reports whether a key can only be meant as one. Pieces of secrets, which are base64 or
-// JSON, are longer or have other characters in them.
+// isName reports whether a key is one beyond doubt. Pieces of secrets, in base64 or JSON, are longer or have
+// other characters in them.
 func isName(key string) bool {
 	if key == "" || len(key) > maxName || key[0] == '-' || '0' <= key[0] && key[0] <= '9' {
 		return false
@@ -154,7 +135,7 @@ func isName(key string) bool {
 	return !strings.ContainsFunc(key, notInName)
 }
 
-// value reads what stands behind the =.
+// value reads a value from the text behind its =.
 func (r *envReader) value(rest string) (string, *Problem) {
 	text := strings.TrimLeft(rest, blanks)
 	switch {
@@ -202,12 +183,12 @@ func isAmbiguousBlank(r rune) bool {
 	return unicode.IsSpace(r) && !strings.ContainsRune(blanks, r) || unicode.Is(unicode.Cf, r)
 }
 
-// openPEM reports whether a PEM block begins in text and does not end in it.
+// openPEM reports whether text begins a PEM block and does not end it.
 func openPEM(text string) bool {
 	return strings.HasPrefix(text, "-----BEGIN") && !strings.Contains(text, "-----END")
 }
 
-// openJSON reports whether text is the beginning of a JSON object or array and not all of it.
+// openJSON reports whether text begins a JSON object or array and does not end it.
 func openJSON(text string) bool {
 	if text[0] != '{' && text[0] != '[' {
 		return false
@@ -216,7 +197,7 @@ func openJSON(text string) bool {
 	return errors.Is(json.NewDecoder(strings.NewReader(text)).Decode(&document), io.ErrUnexpectedEOF)
 }
 
-// quoted reads a value behind its first quote, over the following lines if need be.
+// quoted reads a value from behind its first quote, over the following lines if need be.
 func (r *envReader) quoted(quote byte, body string) (string, *Problem) {
 	var value strings.Builder
 	first := r.next
@@ -243,8 +224,7 @@ func (r *envReader) quoted(quote byte, body string) (string, *Problem) {
 	}
 }
 
-// scanQuoted adds a line to value, up to the closing quote if there is one, and returns what
-// stands behind that.
+// scanQuoted adds a line to value up to the closing quote, if there is one, and returns the rest of the line.
 func scanQuoted(value *strings.Builder, quote byte, line string) (rest string, closed bool, problem *Problem) {
 	for i := 0; i < len(line); i++ {
 		switch {
@@ -269,8 +249,8 @@ func scanQuoted(value *strings.Builder, quote byte, line string) (rest string, c
 	return "", false, nil
 }
 
-// unescape is the character that a backslash before text means between double quotes; known is
-// false where programs differ.
+// unescape is the meaning, between double quotes, of a backslash before text; known is false where programs
+// differ.
 func unescape(text string) (char byte, known bool) {
 	switch {
 	case strings.HasPrefix(text, "n"):

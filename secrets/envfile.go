@@ -6,13 +6,12 @@ import (
 	"strings"
 )
 
-// EnvFile is what a .env file holds, or several one after the other.
+// EnvFile is the content of a .env file, or of several one after the other.
 type EnvFile struct {
 	Files []string // as errors call them, in order
-	// Entries are in the order in which their keys first appear. Of a key that is set twice
-	// the last value counts, as in a shell.
+	// Entries are in the order in which their keys first appear. The last value of a key counts, as in a shell.
 	Entries []Entry
-	// Skipped are the lines that hold no secret to send, in the order of the files.
+	// Skipped are the lines without a secret to send, in the order of the files.
 	Skipped []Skip
 }
 
@@ -31,7 +30,7 @@ type Skip struct {
 	Reason SkipReason
 }
 
-// SkipReason is why a line is passed over, in fixed words, and the name of a file.
+// SkipReason says why a line is passed over, in fixed words and the name of a file.
 type SkipReason string
 
 // The reasons of a [Skip]; the other one is [SetAgainIn].
@@ -41,10 +40,10 @@ const (
 	SetAgain    SkipReason = "set again further down"
 )
 
-// SetAgainIn is the reason for a line that a later file beats.
+// SetAgainIn is the reason for a line whose key a later file sets.
 func SetAgainIn(file string) SkipReason { return SkipReason("set again in '" + Printable(file) + "'") }
 
-// Join reads the files one after the other: of a key that several set the last value counts.
+// Join puts files one after the other: the last value of a key counts.
 func Join(files ...EnvFile) (all EnvFile) {
 	entries := make(map[string]int)
 	for _, file := range files {
@@ -81,27 +80,18 @@ func (f EnvFile) Pairs() []Pair {
 	return pairs
 }
 
-// SkippedInWords names the skipped lines of a file by their numbers and reasons, "" if there are none.
+// SkippedInWords names the skipped lines of a file by their numbers and reasons, "" for none.
 func (f EnvFile) SkippedInWords(file string) string {
-	var reasons []SkipReason
-	lines := make(map[SkipReason][]int)
+	var remarks []remark
 	for _, skip := range f.Skipped {
-		if skip.File != file {
-			continue
+		if skip.File == file {
+			remarks = append(remarks, remark{skip.Line, string(skip.Reason)})
 		}
-		if lines[skip.Reason] == nil {
-			reasons = append(reasons, skip.Reason)
-		}
-		lines[skip.Reason] = append(lines[skip.Reason], skip.Line)
 	}
-	parts := make([]string, len(reasons))
-	for i, reason := range reasons {
-		parts[i] = numbered(lines[reason]) + " " + string(reason)
-	}
-	return strings.Join(parts, "; ")
+	return inWords(remarks, " ", " ", "; ")
 }
 
-// Why a .env file cannot be used.
+// What is wrong with a .env file as a whole.
 var (
 	EnvMissing    = &Problem{"there is no such file", "Name one with --env-file."}
 	EnvDirectory  = &Problem{"it is a directory", "Name the file in it with --env-file."}
@@ -110,22 +100,9 @@ var (
 	EnvTooLarge   = &Problem{"it is larger than 1 MB", "Name a file with nothing but secrets in it."}
 )
 
-// EnvFileError says that a .env file cannot be used.
-type EnvFileError struct {
-	Path    string
-	Problem *Problem
-}
-
-func (e *EnvFileError) Error() string {
-	return fmt.Sprintf("cannot use '%s': %s", Printable(e.Path), e.Problem.What)
-}
-
-// Unwrap is the [*Problem].
-func (e *EnvFileError) Unwrap() error { return e.Problem }
-
 const pipeItIn = "or pipe it in: arcade secret set KEY=- < file"
 
-// What an [EnvLine] can be wrong about: what the line has.
+// The problems of an [EnvLine]: what the line has.
 var (
 	KeyNoName = &Problem{"a key that is no name",
 		"A key has at most 256 letters, digits, _, - and ., starts with none of 0-9 and -, and ends at the =."}
@@ -150,58 +127,60 @@ var (
 	CRInQuotes = &Problem{"a line break that programs read differently", "Save the file with LF or CRLF line ends."}
 )
 
-// EnvLine is a line that shows that a file is not what it was taken for.
+// EnvLine is a line for which a file is refused.
 type EnvLine struct {
 	Line    int // from 1
 	Problem *Problem
 }
 
-// EnvLinesError says that a file is refused because of some of its lines. It holds nothing of
-// their text.
+// EnvLinesError refuses a file for some of its lines. It holds nothing of their text.
 type EnvLinesError struct {
 	Path  string
 	Lines []EnvLine // in the order of the file, at least one
 }
 
-// maxNamed is how many lines an error names for each problem.
-const maxNamed = 5
-
 func (e *EnvLinesError) Error() string {
-	var found []*Problem
-	lines := make(map[*Problem][]int)
-	for _, line := range e.Lines {
-		if lines[line.Problem] == nil {
-			found = append(found, line.Problem)
-		}
-		lines[line.Problem] = append(lines[line.Problem], line.Line)
+	remarks := make([]remark, len(e.Lines))
+	for i, line := range e.Lines {
+		remarks[i] = remark{line.Line, line.Problem.What}
 	}
-	parts := make([]string, len(found))
-	for i, problem := range found {
-		verb := " has "
-		if len(lines[problem]) > 1 {
-			verb = " have "
-		}
-		parts[i] = numbered(lines[problem]) + verb + problem.What
-	}
-	return fmt.Sprintf("'%s' is refused and nothing is sent: %s", Printable(e.Path), strings.Join(parts, ", "))
+	return fmt.Sprintf("'%s' is refused and nothing is sent: %s", Printable(e.Path), inWords(remarks, " has ", " have ", ", "))
 }
 
 // Unwrap is the [*Problem] of the first line.
 func (e *EnvLinesError) Unwrap() error { return e.Lines[0].Problem }
 
-// numbered names lines by their numbers, the first few of many.
-func numbered(lines []int) string {
-	words := make([]string, min(len(lines), maxNamed))
-	for i := range words {
-		words[i] = strconv.Itoa(lines[i])
+// remark is what there is to say of one line.
+type remark struct {
+	line int
+	what string
+}
+
+// maxNumbers is how many lines with the same remark are named.
+const maxNumbers = 5
+
+// inWords joins remarks by separator, the same one of several lines once: "line 1", is and it, or "lines 1, 2",
+// are and it.
+func inWords(remarks []remark, is, are, separator string) string {
+	var order []string
+	numbers := make(map[string][]string)
+	for _, r := range remarks {
+		if numbers[r.what] == nil {
+			order = append(order, r.what)
+		}
+		numbers[r.what] = append(numbers[r.what], strconv.Itoa(r.line))
 	}
-	text := "line "
-	if len(lines) > 1 {
-		text = "lines "
+	for i, what := range order {
+		lines := numbers[what]
+		named := strings.Join(lines[:min(len(lines), maxNumbers)], ", ")
+		switch more := len(lines) - maxNumbers; {
+		case more > 0:
+			order[i] = fmt.Sprintf("lines %s and %d more", named, more) + are + what
+		case len(lines) > 1:
+			order[i] = "lines " + named + are + what
+		default:
+			order[i] = "line " + named + is + what
+		}
 	}
-	text += strings.Join(words, ", ")
-	if more := len(lines) - len(words); more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
+	return strings.Join(order, separator)
 }

@@ -12,32 +12,32 @@ import (
 	"time"
 )
 
-// Problem is what is wrong, and what to do about it, in fixed words for a person. It stands behind every
-// error of this package that a user can act on.
+// Problem says in fixed words for a person what is wrong and what to do about it. Every error of this package
+// that a user can act on wraps one.
 type Problem struct {
-	What string // goes on after "Error:"
+	What string // continues "Error: "
 	Do   string // whole sentences
 }
 
 func (p *Problem) Error() string { return p.What }
 
 var (
-	// ErrNotEngine is an answer that no Engine gives: that of another program.
+	// ErrNotEngine is the answer of a program that is no Engine.
 	ErrNotEngine = &Problem{"what answers there is not an Arcade Engine", "Check --host and --port."}
-	// ErrBadToken is a token that no header can carry, such as one with a line break in it.
+	// ErrBadToken is a token that no header can carry, such as one with a line break.
 	ErrBadToken = &Problem{"the API key has a character in it that no key has", "Run 'arcade logout', then 'arcade login'."}
-	// ErrReported is an answer that says that all went well and reports an error in its text.
+	// ErrReported is an answer with a status of success and an error in its text.
 	ErrReported = &Problem{"the Engine reports an error in an answer that says that all went well", "Try again in a while."}
-	// ErrListTooLong is a list with more than 100,000 secrets or 64 MB.
-	ErrListTooLong = &Problem{"the list of secrets has no end within 100,000 secrets or 64 MB", "Check --host and --port."}
-	// ErrListIncomplete is a list of which the Engine sends the same page again and again.
+	// ErrListTooLong is a list of more than 64 MB.
+	ErrListTooLong = &Problem{"the list of secrets has no end within 64 MB", "Check --host and --port."}
+	// ErrListIncomplete is a list whose pages repeat, or end too early.
 	ErrListIncomplete = &Problem{"the Engine does not send the whole list of secrets", "Try again in a while."}
 )
 
-// ErrNoSuchSecret is the result for a key that the Engine has no secret of.
+// ErrNoSuchSecret is the result for a key without a secret.
 var ErrNoSuchSecret = errors.New("no such secret")
 
-// AmbiguousKeyError is the result for a key of which there are several secrets.
+// AmbiguousKeyError is the result for a key with several secrets.
 type AmbiguousKeyError struct {
 	Key   string
 	Types []string // of their bindings, one for each secret, as the Engine wrote them
@@ -62,7 +62,7 @@ func (e *AmbiguousKeyError) problem() *Problem {
 		"Choose one with --type, or delete all with --all-types."}
 }
 
-// Action is what was asked of the Engine when it refused.
+// Action is what the Engine refused to do.
 type Action int
 
 // The actions of a [StatusError].
@@ -72,14 +72,14 @@ const (
 	Deleting
 )
 
-// StatusError is a refusal, the Engine's or that of what answers in its place. It holds nothing that the
-// server wrote but numbers.
+// StatusError is a refusal by the Engine, or by what answers in its place. Of the server's words it holds
+// numbers alone.
 type StatusError struct {
 	Status     int  // HTTP status; 2xx only with Page
 	Page       bool // a web page came with it
 	Action     Action
-	Stronger   bool          // a login with a passkey or an authenticator app is asked for (RFC 9470)
-	RetryAfter time.Duration // that the Engine wants us to wait; 0 when it does not say
+	Stronger   bool          // it asks for a passkey or an authenticator app (RFC 9470)
+	RetryAfter time.Duration // the wait that the Engine asks for; 0 for none
 }
 
 func (e *StatusError) Error() string { return fmt.Sprintf("%s (HTTP %d)", e.problem().What, e.Status) }
@@ -109,7 +109,7 @@ func (e *StatusError) problem() *Problem {
 	return unknownRefusal
 }
 
-// unknownRefusal is a status that the Engine is not known to answer with.
+// unknownRefusal is for a status that no Engine is known to answer with.
 var unknownRefusal = &Problem{"the Engine refuses the request", "Check --host, and whether there is a newer arcade."}
 
 func (e *StatusError) refusedToSet() *Problem {
@@ -126,25 +126,22 @@ func (e *StatusError) refusedToSet() *Problem {
 	return unknownRefusal
 }
 
-// later says when a refusal may be over.
+// later says when to try again.
 func (e *StatusError) later() string {
 	switch {
 	case e.RetryAfter == 0:
 		return "Try again in a while."
 	case e.RetryAfter < 2*time.Minute:
 		return fmt.Sprintf("Try again in %d s.", e.RetryAfter/time.Second)
-	case e.RetryAfter < 2*time.Hour:
-		return fmt.Sprintf("Try again in %d min.", (e.RetryAfter+time.Minute-1)/time.Minute)
 	}
-	return fmt.Sprintf("Try again in %d h.", (e.RetryAfter+time.Hour-1)/time.Hour)
+	return fmt.Sprintf("Try again in %d min.", (e.RetryAfter+time.Minute-1)/time.Minute)
 }
 
 // ConnectionError says that no whole answer came.
 type ConnectionError struct {
-	Host string // of the Engine, with its port if it has one
-	// Reached says that there was a connection, with TLS and through a proxy if they were called for.
-	Reached bool
-	// Cause is the error of net/http. Its text can hold what the server sent, and is not shown.
+	Host    string // of the Engine, with its port if it has one
+	Reached bool   // there was a connection, including TLS and a proxy where needed
+	// Cause is the error of net/http. Do not show it: its text can hold what the server sent.
 	Cause error
 }
 
@@ -152,14 +149,14 @@ func (e *ConnectionError) Error() string {
 	return fmt.Sprintf("cannot reach the Engine at %s", Printable(e.Host))
 }
 
-// broke reports whether there was a connection, and it broke.
+// broke reports whether a connection broke; one that timed out did not.
 func (e *ConnectionError) broke() bool {
 	var network net.Error
 	return e.Reached && !errors.Is(e.Cause, context.DeadlineExceeded) && !(errors.As(e.Cause, &network) && network.Timeout())
 }
 
-// endsRun reports whether other keys would fare no better than the one that met err: what is
-// wrong is the way to the Engine or the credentials, and not the key.
+// endsRun reports whether every other key would meet err, too: the fault is in the way to the Engine or in
+// the credentials, and not in the key.
 func endsRun(err error) bool {
 	var refused *StatusError
 	var connection *ConnectionError
@@ -174,13 +171,13 @@ func endsRun(err error) bool {
 	return errors.Is(err, ErrNotEngine) || errors.Is(err, ErrBadToken)
 }
 
-// isNotFound reports whether the Engine has no such address. Setting a key needs none that exists.
+// isNotFound reports a 404.
 func isNotFound(err error) bool {
 	var refused *StatusError
 	return errors.As(err, &refused) && refused.Status == http.StatusNotFound
 }
 
-// mayRetry reports whether a second attempt may fare better at once.
+// mayRetry reports whether a second attempt may succeed at once.
 func mayRetry(err error) bool {
 	var status *StatusError
 	if errors.As(err, &status) {

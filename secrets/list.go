@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Secret is what the Engine tells of one. A field that is missing, null or of an unexpected
-// type is "". The texts are the server's: they go through [Printable] before a terminal.
+// Secret is the Engine's description of a secret. A field that is missing, null or of an unexpected
+// type is "". Its texts are the server's: pass them through [Printable] before a terminal.
 type Secret struct {
 	ID             string
 	Key            string
@@ -21,18 +21,15 @@ type Secret struct {
 	LastAccessedAt string // for [ParseTime]; "" when never
 	CreatedAt      string // for [ParseTime]
 
-	Raw json.RawMessage // the item as it was received, which a terminal may obey
+	Raw json.RawMessage // the item as received; a terminal may obey parts of it
 }
 
-const (
-	// maxSecrets and maxList bound a list, the latter in bytes of all its pages.
-	maxSecrets = 100_000
-	maxList    = 64 << 20
-)
+// maxList bounds a list, in bytes of all its pages.
+const maxList = 64 << 20
 
-// List fetches the secrets in the Engine's order, over all pages if the answer has pages. It
-// fails with [ErrNotEngine] when an answer is not a list of secrets, [ErrReported] when there is an error in it, with [ErrListTooLong] beyond
-// 100,000 secrets or 64 MB, and with [ErrListIncomplete] when the pages do not go on.
+// List fetches the secrets of all pages in the Engine's order. Beside the errors of every call there are
+// [ErrNotEngine] and [ErrReported] for an answer that is no list, [ErrListTooLong] beyond 64 MB, and
+// [ErrListIncomplete] for a page that brings nothing new.
 func (c *Client) List(ctx context.Context) ([]Secret, error) {
 	found, seen, room := []Secret{}, make(map[string]bool), maxList
 	for query := ""; ; {
@@ -57,8 +54,6 @@ func (c *Client) List(ctx context.Context) ([]Secret, error) {
 			seen[secret.ID] = true
 		}
 		switch {
-		case len(found) > maxSecrets:
-			return nil, ErrListTooLong
 		case page.isLast(len(found)):
 			return found, nil
 		case !news:
@@ -68,7 +63,7 @@ func (c *Client) List(ctx context.Context) ([]Secret, error) {
 	}
 }
 
-// page is an answer to a call for the list. Of its numbers those are nil that it does not have.
+// page is one answer to a call for the list. A number that it lacks is nil.
 type page struct {
 	items                           []json.RawMessage
 	total, pageCount, limit, offset *int
@@ -79,7 +74,7 @@ func readPage(body []byte) (p page, err error) {
 	if json.Unmarshal(body, &document) != nil || json.Unmarshal(document["items"], &p.items) != nil || p.items == nil {
 		return p, ErrNotEngine
 	}
-	// An item without any of the known fields is still one; something else is not.
+	// An item may lack every known field, but is an object.
 	if slices.ContainsFunc(p.items, func(item json.RawMessage) bool { return item[0] != '{' }) {
 		return p, ErrNotEngine
 	}
@@ -94,8 +89,8 @@ func readPage(body []byte) (p page, err error) {
 	return p, reported(document)
 }
 
-// isLast reports whether nothing follows when found secrets are known with this page. Without a
-// total the last page is the first that is empty or not full.
+// isLast reports whether this page ends the list, of which found secrets are known with it. Without a total,
+// a page that is empty or not full ends it.
 func (p page) isLast(found int) bool {
 	switch {
 	case p.total != nil:

@@ -8,11 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxText bounds what is read into memory as a value or as a .env file: 1 MB, far more
-// than any secret and far less than a file named by mistake.
+// maxText bounds a value and a .env file, in bytes: far more than any secret, far less than a file named by
+// mistake.
 const maxText = 1 << 20
 
-// byteOrderMark is what Windows programs begin a UTF-8 file with.
+// byteOrderMark begins a UTF-8 file that a Windows program wrote.
 const byteOrderMark = "\uFEFF"
 
 // Pair is a secret's name and its value.
@@ -21,23 +21,23 @@ type Pair struct {
 	Value string
 }
 
-// Source is where the value of an [Input] comes from.
+// Source is the origin of the value of an [Input].
 type Source int
 
 const (
-	Argument Source = iota // KEY=VALUE: it stands in the argument
-	Stdin                  // KEY=-: standard input, so that it stands in no shell history
-	Prompt                 // KEY alone: the user is asked, without echo
+	Argument Source = iota // KEY=VALUE
+	Stdin                  // KEY=-: standard input, out of the shell's history
+	Prompt                 // KEY alone: a question, answered without echo
 )
 
-// Input is one argument of `secret set`, whose value may still have to be fetched.
+// Input is one argument of `secret set`. Unless it comes from the argument, [Resolve] fetches its value.
 type Input struct {
 	Pair
 	Position int // among the arguments, from 1
 	Source   Source
 }
 
-// What a [PairError] can complain about.
+// The problems of a [PairError].
 var (
 	NoValue        = &Problem{"there is no = in it", "Write KEY=VALUE, or give one KEY and nothing else to be asked for its value."}
 	NoTerminal     = &Problem{"there is no terminal to ask for the value on", "Write KEY=- to read it from standard input."}
@@ -52,8 +52,8 @@ var (
 	SecondStdinKey = &Problem{"only one value can come from standard input", "Set the others in a command each."}
 )
 
-// PairError is wrong usage of one argument. It names the key only where an = shows that it
-// is one: a lone word may be a value that lost its key to a blank.
+// PairError is wrong usage of one argument. It names a key only before an =: a lone word may be a value that
+// lost its key to a blank.
 type PairError struct {
 	Position int    // of the argument, from 1
 	Key      string // "" when there is none
@@ -70,20 +70,26 @@ func (e *PairError) Error() string {
 	return fmt.Sprintf("argument %d ('%s'): %s", e.Position, Printable(e.Key), e.Problem.What)
 }
 
-// ParsePairs reads the arguments of `secret set`. The first = splits; the key is trimmed,
-// the value is kept as it is. KEY=- stands for a value on standard input, once per command.
-// A KEY without = asks for its value, and only as the sole argument: beside others it is
-// most likely part of a value that was not quoted. The error, a [*PairError], is about the
-// first argument that is wrong.
+// ParsePairs reads the arguments of `secret set`. The first = splits; the key is trimmed, the value is kept as
+// it is. KEY=- stands for a value on standard input, once per command. A KEY without = asks for its value, and
+// only as the sole argument: beside others it is most likely a piece of a value that was not quoted. The
+// error, a [*PairError], is about the first wrong argument.
 func ParsePairs(args []string) ([]Input, error) {
 	inputs := make([]Input, 0, len(args))
 	seen := make(map[string]bool)
 	stdin := false
 	for i, arg := range args {
-		in := parseArgument(arg, len(args) == 1)
-		in.Position = i + 1
+		key, value, found := strings.Cut(arg, "=")
+		in := Input{Pair: Pair{strings.TrimSpace(key), value}, Position: i + 1}
+		if !found {
+			in.Source = Prompt
+		} else if value == "-" {
+			in.Value, in.Source = "", Stdin
+		}
 		problem := in.problem()
 		switch {
+		case !found && len(args) > 1:
+			problem = NoValue
 		case problem != nil:
 		case seen[in.Key]:
 			problem = DuplicateKey
@@ -100,9 +106,9 @@ func ParsePairs(args []string) ([]Input, error) {
 	return inputs, nil
 }
 
-// Resolve fetches the values that are not in the arguments: from stdin, without a byte order
-// mark at its start and one line break at its end, and from prompt, which is nil where there is no terminal. Wrong usage is a
-// [*PairError]; an error of stdin or prompt is wrapped.
+// Resolve fetches the values that are not in the arguments: from stdin, without a byte order mark at the
+// start and one line break at the end, and from prompt, which is nil where there is no terminal. Wrong usage is
+// a [*PairError]; an error of stdin or prompt is wrapped.
 func Resolve(inputs []Input, stdin io.Reader, prompt func(key string) (string, error)) ([]Pair, error) {
 	pairs := make([]Pair, 0, len(inputs))
 	for _, in := range inputs {
@@ -114,38 +120,16 @@ func Resolve(inputs []Input, stdin io.Reader, prompt func(key string) (string, e
 	return pairs, nil
 }
 
-func parseArgument(arg string, sole bool) Input {
-	key, value, found := strings.Cut(arg, "=")
-	in := Input{Pair: Pair{Key: strings.TrimSpace(key), Value: value}}
-	switch {
-	case !found && sole:
-		in.Source = Prompt
-	case !found:
-		in.Key = ""
-		in.Source = Prompt
-	case value == "-":
-		in.Value, in.Source = "", Stdin
-	}
-	return in
-}
-
-// problem is what is wrong with the argument on its own, nil if nothing is.
+// problem is what is wrong with the argument on its own, nil for nothing.
 func (in Input) problem() *Problem {
+	problem := keyProblem(in.Key)
 	switch {
-	case in.Source == Prompt && (in.Key == "" || !validKey(in.Key) || strings.ContainsFunc(in.Key, invisible)):
+	case problem != nil && in.Source == Prompt:
 		return NoValue
-	case in.Key == "":
-		return EmptyKey
-	case !utf8.ValidString(in.Key):
-		return NotText
-	case !validKey(in.Key):
-		return BlankInKey
-	case strings.ContainsFunc(in.Key, invisible):
-		return InvisibleInKey
-	case in.Source == Argument:
+	case problem == nil && in.Source == Argument:
 		return valueProblem(in.Value)
 	}
-	return nil
+	return problem
 }
 
 func (in Input) wrong(problem *Problem) error {
@@ -155,7 +139,6 @@ func (in Input) wrong(problem *Problem) error {
 	return &PairError{Position: in.Position, Key: in.Key, Problem: problem}
 }
 
-// fetch sets the value of an input that came without one.
 func (in *Input) fetch(stdin io.Reader, prompt func(key string) (string, error)) (err error) {
 	switch in.Source {
 	case Stdin:
@@ -185,20 +168,28 @@ func readValue(r io.Reader) (string, error) {
 	return value, err
 }
 
-func validKey(key string) bool {
-	return utf8.ValidString(key) && !strings.ContainsFunc(key, func(r rune) bool {
-		return unicode.IsSpace(r) || unicode.IsControl(r)
-	})
+func keyProblem(key string) *Problem {
+	switch {
+	case key == "":
+		return EmptyKey
+	case !utf8.ValidString(key):
+		return NotText
+	case strings.ContainsFunc(key, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
+		return BlankInKey
+	case strings.ContainsFunc(key, isInvisible):
+		return InvisibleInKey
+	}
+	return nil
 }
 
-// invisible reports whether a reader of a key would not know that r is in it.
-func invisible(r rune) bool {
+// isInvisible reports whether a reader of a key would miss r.
+func isInvisible(r rune) bool {
 	const blankSymbols = "\u2800\U0001d159" // a Braille cell without dots, and a note without a head
 	return !unicode.IsGraphic(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) ||
 		strings.ContainsRune(blankSymbols, r)
 }
 
-// valueProblem refuses what is not a secret, and what JSON could not carry unchanged.
+// valueProblem refuses an empty value, and one that JSON cannot carry unchanged.
 func valueProblem(value string) *Problem {
 	switch {
 	case strings.TrimSpace(value) == "":

@@ -16,23 +16,23 @@ const (
 	firstWait = time.Second
 )
 
-// patience is shared by the calls of one client: when one of them is asked to wait, all do.
+// patience is shared by the calls of one client: when the Engine asks one of them to wait, all do.
 type patience struct {
 	mu    sync.Mutex // held during a wait
 	count int        // of waits
 	used  time.Duration
 }
 
-// waits returns how often there was a wait, after the present one.
+// waits returns the number of waits so far, once none is under way.
 func (p *patience) waits() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.count
 }
 
-// wait lets the time pass that the Engine asks for with a refusal, and reports whether another attempt
-// may be made. before is the number of waits when the attempt began that was refused: another call may
-// have waited since. sleep is called with all calls waiting.
+// wait waits as long as the refusal asks, and reports whether another attempt may be made. before is the
+// number of waits when the refused attempt began: another call may have waited since. All calls wait during
+// sleep.
 func (p *patience) wait(before int, refusal error, sleep func(time.Duration)) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -53,20 +53,12 @@ func (p *patience) wait(before int, refusal error, sleep func(time.Duration)) bo
 	return true
 }
 
-// retryAfter reads a header's wait, in seconds or as a date that the server's own clock is
-// compared with. 0 means no wait, or one that cannot be understood.
+// retryAfter reads a wait in seconds; 0 for anything else. A date, which needs the server's clock, gets the
+// usual waits.
 func retryAfter(header http.Header) time.Duration {
-	text := strings.TrimSpace(header.Get("Retry-After"))
-	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil || errors.Is(err, strconv.ErrRange) {
-		return time.Duration(seconds) * time.Second
-	}
-	until, err := http.ParseTime(text)
-	if err != nil {
+	seconds, err := strconv.ParseUint(strings.TrimSpace(header.Get("Retry-After")), 10, 31)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return 0
 	}
-	now, err := http.ParseTime(header.Get("Date"))
-	if err != nil {
-		return 0
-	}
-	return max(until.Sub(now), 0)
+	return time.Duration(seconds) * time.Second
 }

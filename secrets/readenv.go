@@ -3,54 +3,62 @@ package secrets
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"unicode/utf8"
 )
 
-// ReadEnvFile reads the .env file at path, at most 1 MB; [ParseEnv] says how. Its errors are
-// [*EnvFileError] and [*EnvLinesError].
+// ReadEnvFile reads the .env file at path, at most 1 MB. A value means what node dotenv, python-dotenv, godotenv
+// and Docker Compose make of it; where they differ the majority counts, or the line is refused
+// (docs/secrets.md has the table):
+//
+//	KEY=value # comment      value: a comment starts at the first # after a blank
+//	KEY=value# no comment    value# no comment
+//	KEY='as it is'           nothing is special between single quotes
+//	KEY="two\nlines"         \n and \r are line breaks; \\ \" \$ are the second character
+//	KEY="two                 quotes may span lines
+//	lines"
+//	export KEY=value         export is ignored
+//
+// A $ is a $ everywhere. Line ends may be LF, CRLF or CR; a byte order mark at the start is ignored. Lines
+// without =, empty values and values that are set again are skipped. A line without = right behind an entry, a
+// backslash behind a value and a << before one are refused: a value without quotes goes on there.
+//
+// The errors are [EnvMissing] and its like, wrapped, and [*EnvLinesError]. One refused line shows that the file is not what it was
+// taken for, so nothing of it may be sent.
 func ReadEnvFile(path string) (EnvFile, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return EnvFile{}, &EnvFileError{path, EnvMissing}
+		return EnvFile{}, unusable(path, EnvMissing)
 	}
 	if err != nil {
-		return EnvFile{}, &EnvFileError{path, EnvUnreadable}
+		return EnvFile{}, unusable(path, EnvUnreadable)
 	}
 	defer f.Close()
-	// Not only regular files: a pipe, as in --env-file <(decrypt), is welcome.
+	// A pipe is fine, as in --env-file <(decrypt).
 	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return EnvFile{}, &EnvFileError{path, EnvDirectory}
+		return EnvFile{}, unusable(path, EnvDirectory)
 	}
 	return ReadEnv(f, path)
 }
 
-// ReadEnv is [ReadEnvFile] for an open file or a pipe, which errors call name.
+// ReadEnv is [ReadEnvFile] for an open file or a pipe, called name in errors.
 func ReadEnv(r io.Reader, name string) (EnvFile, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxText+1))
 	switch {
 	case err != nil:
-		return EnvFile{}, &EnvFileError{name, EnvUnreadable}
+		return EnvFile{}, unusable(name, EnvUnreadable)
 	case len(data) > maxText:
-		return EnvFile{}, &EnvFileError{name, EnvTooLarge}
-	// A zero byte is no text either: most likely this is UTF-16 without its mark.
+		return EnvFile{}, unusable(name, EnvTooLarge)
+	// A zero byte is most likely UTF-16 without its mark.
 	case !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0:
-		return EnvFile{}, &EnvFileError{name, EnvNotText}
+		return EnvFile{}, unusable(name, EnvNotText)
 	}
-	file, refused := ParseEnv(string(data))
-	if len(refused) > 0 {
-		slices.SortStableFunc(refused, func(a, b EnvLine) int { return a.Line - b.Line })
-		return EnvFile{}, &EnvLinesError{name, refused}
-	}
-	file.Files = []string{name}
-	for i := range file.Entries {
-		file.Entries[i].File = name
-	}
-	for i := range file.Skipped {
-		file.Skipped[i].File = name
-	}
-	return file, nil
+	return parseEnv(string(data), name)
+}
+
+func unusable(name string, problem *Problem) error {
+	return fmt.Errorf("cannot use '%s': %w", Printable(name), problem)
 }

@@ -1,7 +1,6 @@
 package secrets_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"reflect"
@@ -144,29 +143,6 @@ func TestUnsetFailsWithoutAList(t *testing.T) {
 	}
 	if got := requestsOf(engine, http.MethodDelete); got != nil {
 		t.Errorf("%q were deleted without a list", got)
-	}
-}
-
-func TestUnsetEndsWithItsContext(t *testing.T) {
-	engine, c := newClient(t)
-	keys := keep(engine, 200)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	results, err := c.Unset(ctx, keys, secrets.UnsetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	untried := 0
-	for r := range results {
-		if r.Key == keys[0] {
-			cancel()
-		}
-		if errors.Is(r.Err, secrets.ErrNotTried) {
-			untried++
-		}
-	}
-	if left := len(engine.Items()); untried < 100 || left < untried {
-		t.Errorf("%d were not tried and the Engine keeps %d secrets, want nearly all that were not on their way", untried, left)
 	}
 }
 

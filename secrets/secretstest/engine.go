@@ -15,8 +15,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 )
@@ -38,16 +38,13 @@ type Engine struct {
 	token    string
 	released chan struct{}
 
-	mu        sync.Mutex
-	trusts    func(token string) bool // beside that token; nil trusts no other
-	scopes    map[string][]Item       // by path prefix
-	list      string                  // a document that GET answers instead of the items
-	pageSize  int                     // 0 means that lists come whole
-	faults    []*Fault
-	requests  []Request
-	inFlight  int
-	mostAtOne int
-	lastID    int
+	mu       sync.Mutex
+	trusts   func(token string) bool // beside that token; nil trusts no other
+	scopes   map[string][]Item       // by path prefix
+	list     string                  // a document that GET answers instead of the items
+	faults   []*Fault
+	requests []Request
+	lastID   int
 }
 
 // adminScope is the path prefix of the API-key generation.
@@ -108,21 +105,11 @@ func (e *Engine) accepts(authorization string) bool {
 	return bearer && (token == e.token || e.trusts != nil && e.trusts(token))
 }
 
-// Pages makes lists come in pages of at most size items, with total_count, page_count, limit and
-// offset beside them. 0 ends that.
-func (e *Engine) Pages(size int) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.pageSize = size
-}
-
 // Add stores a secret of the API-key generation as no PUT can: beside one with the same key.
 func (e *Engine) Add(item Item) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.lastID++
-	item.ID = fmt.Sprintf("sec_%04d", e.lastID)
-	e.scopes[adminScope] = append(e.scopes[adminScope], item)
+	e.scopes[adminScope] = append(e.scopes[adminScope], e.numbered(item))
 }
 
 // Items are the stored secrets of all projects, in the order in which they were created.
@@ -143,13 +130,6 @@ func (e *Engine) Requests() []Request {
 	return slices.Clone(e.requests)
 }
 
-// MostAtOnce is how many requests were under way at the same time at most.
-func (e *Engine) MostAtOnce() int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.mostAtOne
-}
-
 func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	req := Request{Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Authorization: r.Header.Get("Authorization"), Body: string(body)}
@@ -163,7 +143,6 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 	req.Value = put.Value
 
 	fault := e.arrive(req)
-	defer e.leave()
 	if fault != nil && !fault.Commit {
 		fault.play(w, r, e.released, req)
 		return
@@ -188,21 +167,12 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 // route takes the two generations' paths apart: the collection and, behind it, at most one
 // segment, unescaped.
 func route(path string) (scope, segment string, ok bool) {
-	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	length := 3
-	if len(parts) > 1 && parts[1] == "orgs" {
-		length = 6
-	}
-	if len(parts) < length || len(parts) > length+1 {
+	found := regexp.MustCompile(`^/(v1/admin/secrets|v1/orgs/[^/]+/projects/[^/]+/secrets)(?:/([^/]+))?$`).FindStringSubmatch(path)
+	if found == nil {
 		return "", "", false
 	}
-	scope = strings.Join(parts[:length], "/")
-	known := scope == adminScope || (length == 6 && parts[3] == "projects" && parts[5] == "secrets")
-	if len(parts) == length {
-		return scope, "", known
-	}
-	segment, err := url.PathUnescape(parts[length])
-	return scope, segment, known && err == nil && segment != ""
+	segment, err := url.PathUnescape(found[2])
+	return found[1], segment, err == nil
 }
 
 func (e *Engine) handle(w http.ResponseWriter, scope string, req Request, description string) {
@@ -212,7 +182,7 @@ func (e *Engine) handle(w http.ResponseWriter, scope string, req Request, descri
 	switch {
 	case req.Method == http.MethodGet && req.Key == "":
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(w, cmp.Or(e.list, e.listing(items, req.Query)))
+		fmt.Fprint(w, cmp.Or(e.list, listing(items)))
 	case req.Method == http.MethodPut && req.Key != "":
 		e.scopes[scope] = e.upsert(items, Item{Key: req.Key, Value: req.Value, Description: description})
 		w.Header().Set("Content-Type", "application/json")
@@ -230,35 +200,25 @@ func (e *Engine) handle(w http.ResponseWriter, scope string, req Request, descri
 	}
 }
 
+// numbered is a new item with its id. Called with the lock held.
+func (e *Engine) numbered(item Item) Item {
+	e.lastID++
+	item.ID = fmt.Sprintf("sec_%04d", e.lastID)
+	return item
+}
+
 // upsert is called with the lock held.
 func (e *Engine) upsert(items []Item, item Item) []Item {
 	at := slices.IndexFunc(items, func(i Item) bool { return i.Key == item.Key })
 	if at < 0 {
-		e.lastID++
-		item.ID = fmt.Sprintf("sec_%04d", e.lastID)
-		return append(items, item)
+		return append(items, e.numbered(item))
 	}
 	item.ID = items[at].ID
 	items[at] = item
 	return items
 }
 
-// listing is called with the lock held.
-func (e *Engine) listing(items []Item, query string) string {
-	document := map[string]any{"items": entriesOf(items)}
-	if e.pageSize > 0 {
-		asked, _ := url.ParseQuery(query)
-		offset, _ := strconv.Atoi(asked.Get("offset"))
-		total := len(items)
-		items = items[min(offset, total):]
-		items = items[:min(e.pageSize, len(items))]
-		document = map[string]any{"items": entriesOf(items), "total_count": total, "page_count": len(items), "limit": e.pageSize, "offset": offset}
-	}
-	text, _ := json.Marshal(document)
-	return string(text)
-}
-
-func entriesOf(items []Item) []map[string]any {
+func listing(items []Item) string {
 	entries := []map[string]any{}
 	for _, i := range items {
 		shown := map[string]any{"id": i.ID, "key": i.Key, "binding": map[string]string{"type": cmp.Or(i.Type, "project")},
@@ -268,25 +228,18 @@ func entriesOf(items []Item) []map[string]any {
 		}
 		entries = append(entries, shown)
 	}
-	return entries
+	text, _ := json.Marshal(map[string]any{"items": entries})
+	return string(text)
 }
 
 func (e *Engine) arrive(req Request) *Fault {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.requests = append(e.requests, req)
-	e.inFlight++
-	e.mostAtOne = max(e.mostAtOne, e.inFlight)
 	for _, fault := range e.faults {
 		if fault.take(req) {
 			return fault
 		}
 	}
 	return nil
-}
-
-func (e *Engine) leave() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.inFlight--
 }

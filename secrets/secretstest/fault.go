@@ -33,11 +33,9 @@ const (
 	Redirect    Mode = "redirect"     // 307 to Fault.Location
 	BadRedirect Mode = "bad redirect" // 307 to something that is no address
 	NotHTTP     Mode = "not http"     // a status line that is none
-	BadHeader   Mode = "bad header"   // a header line that is none
 	ShortBody   Mode = "short body"   // 200, and less than the length that was announced
 	SlowBody    Mode = "slow body"    // 200, the beginning of a body, and then nothing
 	Page        Mode = "page"         // 200 with a web page, as a captive portal answers
-	NotJSON     Mode = "not json"     // 200 with text that is no JSON
 )
 
 // Fault is what goes wrong with matching requests.
@@ -59,10 +57,8 @@ type Fault struct {
 
 // take is called with the engine's lock held.
 func (f *Fault) take(req Request) bool {
-	if f.Times > 0 && f.taken >= f.Times {
-		return false
-	}
-	if (f.Method != "" && f.Method != req.Method) || (f.Key != "" && f.Key != req.Key) {
+	spent := f.Times > 0 && f.taken == f.Times
+	if spent || f.Method != "" && f.Method != req.Method || f.Key != "" && f.Key != req.Key {
 		return false
 	}
 	f.taken++
@@ -92,9 +88,6 @@ func (f *Fault) play(w http.ResponseWriter, r *http.Request, released <-chan str
 	case Page:
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprintf(w, "<html><body>Please sign in. %s</body></html>", words)
-	case NotJSON:
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, "{%s", words)
 	case SlowBody:
 		fmt.Fprint(w, `{"items": [`)
 		_ = http.NewResponseController(w).Flush()
@@ -120,8 +113,6 @@ func (f *Fault) playRaw(w http.ResponseWriter, words string) {
 		fmt.Fprintf(conn, "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://[%s\r\nContent-Length: 0\r\n\r\n", words)
 	case NotHTTP:
 		fmt.Fprintf(conn, "%s\r\n\r\n", words)
-	case BadHeader:
-		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\n%s\r\n\r\n", strings.ReplaceAll(words, ":", " "))
 	case ShortBody:
 		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{\"items\": [")
 	}

@@ -257,11 +257,11 @@ func (a *App) loginInBrowser(ctx context.Context, target identity.Credentials, o
 	state, verifier := rand.Text(), identity.NewVerifier()
 	server, err := identity.ListenCallback(state, a.Callback)
 	if err != nil {
-		return callbackFailure(err)
+		return callbackFailure(err, target)
 	}
 	defer server.Close()
 	oauth = oauth.At(server.RedirectURI())
-	code, err := a.askBrowser(ctx, server, oauth.LoginURL(state, verifier), o)
+	code, err := a.askBrowser(ctx, server, oauth.LoginURL(state, verifier), target, o)
 	if err == nil {
 		err = a.keepOAuth(ctx, target, oauth, code, verifier)
 	}
@@ -274,7 +274,8 @@ func (a *App) loginInBrowser(ctx context.Context, target identity.Credentials, o
 }
 
 // askBrowser sends the user to the login page and waits for what the page sends back.
-func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page string, o loginOptions) (string, error) {
+func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page string, target identity.Credentials, o loginOptions) (
+	string, error) {
 	remote := a.browserIsElsewhere()
 	begins := "Log in at this address:"
 	switch {
@@ -287,7 +288,7 @@ func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page st
 	timeout := time.Duration(o.timeout)
 	lines := []string{begins, "", "  " + page, ""}
 	if remote {
-		lines = append(lines, a.otherWays(server), "")
+		lines = append(lines, otherWays(server, target), "")
 	}
 	lines = append(lines, fmt.Sprintf("Waiting for the login, for %s at most; Ctrl-C ends it.", inWords(timeout)))
 	if err := a.print(strings.Join(lines, "\n")); err != nil {
@@ -300,7 +301,7 @@ func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page st
 		case <-server.Answered():
 		case <-ctx.Done():
 		case <-time.After(a.Patience):
-			a.note("Nothing has come from the browser yet. If it shows no login page, open the address above. " + a.otherWays(server))
+			a.note("Nothing has come from the browser yet. If it shows no login page, open the address above. " + otherWays(server, target))
 		}
 	}
 	code, err := server.Wait(ctx)
@@ -308,7 +309,7 @@ func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page st
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return code, failed("login timed out", "nobody logged in within "+inWords(timeout),
-			"Run the command again. "+a.otherWays(server))
+			"Run the command again. "+otherWays(server, target))
 	case errors.Is(err, context.Canceled):
 		return code, errInterrupted
 	case errors.As(err, &refused):
@@ -346,13 +347,13 @@ func (a *App) hasDisplay() bool {
 }
 
 // otherWays are the two that work when the browser runs on another machine.
-func (a *App) otherWays(server *identity.Callback) string {
+func otherWays(server *identity.Callback, target identity.Credentials) string {
 	port := server.Port()
 	return fmt.Sprintf("If your browser runs on another machine, run 'ssh -L %d:127.0.0.1:%d' from there to here first, "+
-		"or log in with an API key: arcade login --with-key", port, port)
+		"or log in with an API key: %s --with-key", port, port, loginAt(target))
 }
 
-func callbackFailure(err error) *failure {
+func callbackFailure(err error, target identity.Credentials) *failure {
 	var taken *identity.PortTakenError
 	if errors.As(err, &taken) {
 		return failed("callback port taken",
@@ -360,7 +361,7 @@ func callbackFailure(err error) *failure {
 			"End the other 'arcade login', or the program that listens there, and try again.")
 	}
 	return failed("no callback server", "this machine's loopback addresses cannot be listened on",
-		"Use 'arcade login --with-key' with an API key instead.")
+		"Log in with an API key: "+loginAt(target)+" --with-key")
 }
 
 // keepOAuth turns the code into a login, checks it and keeps it. Nothing is kept of a login that
@@ -432,7 +433,7 @@ func firstContext(ctx context.Context, cloud identity.Cloud, login identity.Cred
 // loginWithKey keeps an API key in the place of any login, also when Arcade Cloud cannot be asked about it. A
 // key that Cloud refuses changes nothing.
 func (a *App) loginWithKey(ctx context.Context, login identity.Credentials) error {
-	key, err := a.readKey(ctx)
+	key, err := a.readKey(ctx, login)
 	if err != nil {
 		return err
 	}
@@ -483,7 +484,7 @@ func (a *App) vetted(ctx context.Context, err error, refused *failure, unchecked
 }
 
 // readKey reads the key from standard input, hidden on a terminal.
-func (a *App) readKey(ctx context.Context) (string, error) {
+func (a *App) readKey(ctx context.Context, target identity.Credentials) (string, error) {
 	content, err := a.readHidden(ctx)
 	if ctx.Err() != nil {
 		return "", errInterrupted
@@ -502,7 +503,7 @@ func (a *App) readKey(ctx context.Context) (string, error) {
 	default:
 		return key, nil
 	}
-	return "", failed(words, what, "Pipe the key in, and nothing else: arcade login --with-key < key.txt")
+	return "", failed(words, what, "Pipe the key in, and nothing else: "+loginAt(target)+" --with-key < key.txt")
 }
 
 func (a *App) readHidden(ctx context.Context) (string, error) {

@@ -30,7 +30,7 @@ type encounter struct {
 const (
 	readKey   = "login --with-key --host localhost --port {cloud}"
 	toBrowser = "login --host localhost --port {cloud}"
-	pipeKey   = "Pipe the key in, and nothing else: arcade login --with-key < key.txt"
+	pipeKey   = "Pipe the key in, and nothing else: arcade login --host localhost:{cloud} --with-key < key.txt"
 	reporting = "If this should work, please report it at https://github.com/ArcadeAI/arcade-cli/issues"
 	kept      = "Nothing is lost. A later command delivers."
 	moveAway  = "Move it away, or set ARCADE_WORK_DIR to another directory."
@@ -218,14 +218,14 @@ func loginEncounters() []encounter {
 			hint: "End the other 'arcade login', or the program that listens there, and try again."},
 		{name: "a machine without loopback", args: toBrowser, given: variable(testbed.TestCallback + "=70000"), code: 1,
 			says: "Error: this machine's loopback addresses cannot be listened on.",
-			hint: "Use 'arcade login --with-key' with an API key instead."},
+			hint: "Log in with an API key: arcade login --host localhost:{cloud} --with-key"},
 		{name: "a login that nobody can see", args: toBrowser, code: 1,
 			given: func(s *machine, cmd *exec.Cmd) { today(nil)(s, cmd); cmd.Env = append(cmd.Env, "BROWSER=") },
 			says:  "Error: there is no browser here, and no terminal to show the login page's address on.",
 			hint:  "Set ARCADE_API_KEY, or log in with an API key: arcade login --host localhost:{today} --with-key < key.txt; --no-browser waits for a browser elsewhere."},
 		{name: "a login that nobody completes", args: toBrowser + " --no-browser --timeout 50ms", code: 1,
 			says: "Error: nobody logged in within 50ms.",
-			hint: "Run the command again. If your browser runs on another machine, run 'ssh -L {callback}:127.0.0.1:{callback}' from there to here first, or log in with an API key: arcade login --with-key"},
+			hint: "Run the command again. If your browser runs on another machine, run 'ssh -L {callback}:127.0.0.1:{callback}' from there to here first, or log in with an API key: arcade login --host localhost:{cloud} --with-key"},
 		{name: "a login that is refused in the browser", args: toBrowser, code: 1,
 			says: "Error: the login was not completed in the browser.", hint: "Run the command again."},
 		{name: "a key that Cloud does not know", args: readKey, stdin: sentinel, code: 1,
@@ -436,7 +436,7 @@ func engineEncounters() []encounter {
 			hint:  "Check --host, --port, --tls or --no-tls and any proxy, or log in to this network with a browser."},
 		{name: "a captive portal", args: "secret list", given: engineFails(secretstest.Fault{Mode: secretstest.Page}), code: 1,
 			says: "Error: a page of this network answers in the Engine's place (HTTP 200).", hint: "Log in to this network with a browser."},
-		{name: "another program at the Engine's port", args: "secret list", given: engineFails(secretstest.Fault{Mode: secretstest.NotJSON}), code: 1,
+		{name: "another program at the Engine's port", args: "secret list", given: engineFails(secretstest.Fault{Mode: secretstest.Body, Body: "{sentinel"}), code: 1,
 			says: whatAnswers, hint: where},
 		unusableKey("with a blank in it", sentinel+" x", "this is not an API key: it is too long, or has a character in it that no key has"),
 		unusableKey("in quotes", `"`+sentinel+`"`, "there are quotes around the key"),

@@ -127,7 +127,7 @@ func TestAPasteIsReadToItsEndAndSeveralLinesAreRefused(t *testing.T) {
 	}{
 		"set KEY":          {func(s *machine) *exec.Cmd { return s.secretCommand("set", "KEY") }, "Pipe it in: arcade secret set KEY=- < file"},
 		"set KEY=-":        {func(s *machine) *exec.Cmd { return s.secretCommand("set", "KEY=-") }, "Pipe it in: arcade secret set KEY=- < file"},
-		"login --with-key": {login, "arcade login --with-key < key.txt"},
+		"login --with-key": {login, "--with-key < key.txt"},
 	}
 	pastes := map[string]struct {
 		chunks  []string

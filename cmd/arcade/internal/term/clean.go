@@ -6,28 +6,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"unicode"
 	"unicode/utf16"
 )
 
-// sequences matches what a terminal obeys instead of showing: CSI (colours, cursor), the string
-// commands OSC, DCS, SOS, PM and APC (title, clipboard, links) up to their end, and the short
-// escapes, each also in its one-character C1 form. It is compiled when it is first needed: most
-// commands show nothing from elsewhere, and would wait for it.
-var sequences = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(
-		`(?:\x1b\[|\x{9b})[0-?]*[ -/]*[@-~]` +
-			`|(?:\x1b[\]PX^_]|[\x{9d}\x{90}\x{98}\x{9e}\x{9f}])[^\x07\x1b\x{9c}]*(?:\x07|\x1b\\|\x{9c})` +
-			`|\x1b[ -/]*[0-~]`)
-})
-
-// Write passes visible characters, blanks, line breaks, and the colours of Paint. It drops other escape
-// sequences, control characters and those that turn the direction of writing: they may come from a file or a
-// server. A character and a colour have to come in one Write.
+// Write passes visible characters, blanks, line breaks, and the colours of Paint. It drops all other control
+// characters, with which escape sequences begin, and those that turn the direction of writing: they may come from
+// a file or a server. A character and a colour have to come in one Write.
 func (s *Stream) Write(p []byte) (int, error) {
 	if _, err := io.WriteString(s.w, s.clean(string(p))); err != nil {
 		if s.failed == nil {
@@ -54,46 +41,42 @@ func (e *WriteError) Error() string {
 func (e *WriteError) Unwrap() error { return e.err }
 
 func (s *Stream) clean(text string) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
 	if !strings.ContainsFunc(text, isHidden) {
-		return strings.ToValidUTF8(text, "\uFFFD")
+		return text
 	}
 	var out strings.Builder
-	rest := strings.ToValidUTF8(text, "\uFFFD")
-	for rest != "" {
-		at := sequences().FindStringIndex(rest)
-		if at == nil {
-			at = []int{len(rest), len(rest)}
+	for i, part := range strings.Split(text, "\x1b") {
+		if i > 0 && s.Colour && isPaint(part) {
+			out.WriteByte('\x1b')
 		}
-		out.WriteString(withoutHidden(rest[:at[0]]))
-		if found := rest[at[0]:at[1]]; s.Colour && isPaint(found) {
-			out.WriteString(found)
-		}
-		rest = rest[at[1]:]
+		out.WriteString(strings.Map(visible, part))
 	}
 	return out.String()
 }
 
-// isPaint recognises the sequences that Paint makes.
-func isPaint(sequence string) bool {
-	return sequence == reset || slices.ContainsFunc([]Colour{Bold, Red, Green, Yellow}, func(c Colour) bool { return c.begin() == sequence })
+// isPaint recognises, behind its escape character, a sequence that Paint makes.
+func isPaint(text string) bool {
+	return slices.ContainsFunc([]string{reset, Bold.begin(), Red.begin(), Green.begin(), Yellow.begin()}, func(sequence string) bool {
+		return strings.HasPrefix("\x1b"+text, sequence)
+	})
 }
 
-func withoutHidden(text string) string {
-	return strings.Map(func(r rune) rune {
-		if isHidden(r) {
-			return -1
-		}
-		return r
-	}, text)
+// visible is r, or -1 for a character to drop.
+func visible(r rune) rune {
+	if isHidden(r) {
+		return -1
+	}
+	return r
 }
 
-// isHidden excepts a carriage return, which begins a line of progress and ends one of Windows: it
-// hides no more than the line that it stands in.
+// isHidden reports a character that a terminal may obey. A carriage return passes: it begins a line of progress
+// and ends one of Windows, and hides no more than its own line.
 func isHidden(r rune) bool {
 	return !unicode.IsPrint(r) && r != '\n' && r != '\t' && r != '\r'
 }
 
-// escaped is the same JSON with everything that a terminal would obey written as \u escapes.
+// escaped writes as \u escapes what a terminal would obey. The JSON means the same.
 func escaped(document string) string {
 	if !strings.ContainsFunc(document, isHidden) {
 		return document
@@ -123,7 +106,7 @@ func (s *Stream) JSON(value any) error {
 	return s.Document(document + "\n")
 }
 
-// Indented is a value as JSON on several lines, of which all but the first begin with prefix.
+// Indented is a value as JSON on several lines. All but the first begin with prefix.
 func Indented(prefix string, value any) (string, error) {
 	var document strings.Builder
 	encoder := json.NewEncoder(&document)
@@ -133,7 +116,7 @@ func Indented(prefix string, value any) (string, error) {
 	return strings.TrimSuffix(document.String(), "\n"), err
 }
 
-// Document prints JSON as it stands, escaped like that of JSON.
+// Document prints a JSON document, escaped as JSON does.
 func (s *Stream) Document(document string) error {
 	_, err := io.WriteString(s, escaped(document))
 	return err

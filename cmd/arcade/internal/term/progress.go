@@ -7,16 +7,18 @@ import (
 
 // Progress is a line that is written over. On anything but a terminal it stays silent.
 type Progress struct {
-	out   *Stream
+	out   *Stream // nil for silence
 	total int
+	width int
 }
 
 // Progress begins to count to total. Nothing is shown where shown is false.
 func (s *Stream) Progress(total int, shown bool) *Progress {
-	if !shown || !s.Rewrites {
-		s = nil
+	p := &Progress{total: total, width: min(s.Width, 80)}
+	if shown && s.Rewrites {
+		p.out = s
 	}
-	return &Progress{out: s, total: total}
+	return p
 }
 
 // Show says how many are done.
@@ -26,16 +28,14 @@ func (p *Progress) Show(done int) {
 	}
 	done = min(done, p.total)
 	label := fmt.Sprintf(" %d of %d", done, p.total)
-	cells := max(p.width()-len(label)-3, 1)
+	cells := max(p.width-len(label)-3, 1)
 	full := cells * done / max(p.total, 1)
 	fmt.Fprintf(p.out, "\r[%s%s]%s", strings.Repeat("#", full), strings.Repeat(".", cells-full), label)
 }
 
-// Wipe takes the line away, if one was begun.
+// Wipe takes the line away.
 func (p *Progress) Wipe() {
 	if p != nil && p.out != nil {
-		fmt.Fprintf(p.out, "\r%s\r", strings.Repeat(" ", p.width()-1))
+		fmt.Fprintf(p.out, "\r%s\r", strings.Repeat(" ", p.width-1))
 	}
 }
-
-func (p *Progress) width() int { return min(p.out.Width, 80) }
