@@ -118,7 +118,7 @@ func TestARetryAfterHoldsAlsoForAPersonAndABackOffDoesNot(t *testing.T) {
 			b := newBench(t)
 			b.addEvents(1)
 			b.server.SetFaults(outboxtest.MustFault(test.fault))
-			b.flush()
+			_, first := b.flushByHand()
 			_, err := b.flushByHand()
 			if test.want == 0 {
 				if err != nil {
@@ -126,12 +126,14 @@ func TestARetryAfterHoldsAlsoForAPersonAndABackOffDoesNot(t *testing.T) {
 				}
 				return
 			}
-			var delay *outbox.Delay
-			if !errors.As(err, &delay) {
-				t.Fatalf("a person's flush ended with %v, want the server's wish respected", err)
-			}
-			if got := delay.Until.Sub(b.clock.Now()).Round(time.Second); got != test.want {
-				t.Errorf("the hold is %s, want %s", got, test.want)
+			for run, err := range []error{first, err} {
+				var delay *outbox.Delay
+				if !errors.As(err, &delay) {
+					t.Fatalf("run %d of a person ended with %v, want the server's wish respected", run+1, err)
+				}
+				if got := delay.Until.Sub(b.clock.Now()).Round(time.Second); got != test.want {
+					t.Errorf("run %d says a hold of %s, want %s", run+1, got, test.want)
+				}
 			}
 		})
 	}

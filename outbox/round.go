@@ -183,6 +183,9 @@ func (d *delivery) settle(ctx context.Context, tx *Tx, came reply) (settled Resu
 	delay := &Delay{Reason: waits.Reason, Code: waits.Code}
 	next, err := tx.postpone(ctx, *waits, came.answer.RetryAfter, d.outbox.cfg.Jitter())
 	d.patience -= came.took
+	if d.manual && came.answer.RetryAfter > 0 { // which Flush heeds, too
+		delay.Until = next
+	}
 	if err == nil && d.satOut && next.Sub(tx.now) <= d.patience { // no command has to come for the next try
 		delay.Until = next
 		err = tx.setWaiting(ctx, next)

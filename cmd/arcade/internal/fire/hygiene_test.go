@@ -29,7 +29,20 @@ func newInstallation(t *testing.T) *installation {
 	t.Helper()
 	i := &installation{newMachine(t), filepath.Join(t.TempDir(), "bin", "arcade")}
 	i.Env = append(i.Env, testbed.TestAsIs+"=1", "PATH="+filepath.Dir(i.program)+string(filepath.ListSeparator)+os.Getenv("PATH"))
-	i.install()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(self)
+	if err == nil {
+		err = os.Mkdir(filepath.Dir(i.program), 0o755)
+	}
+	if err == nil {
+		err = testbed.WriteProgram(i.program, content)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(i.quiet)
 	return i
 }
@@ -38,28 +51,6 @@ func newInstallation(t *testing.T) *installation {
 func (i *installation) quiet() {
 	i.Helper()
 	i.Eventually("its flushers are gone", func() bool { return len(i.children()) == 0 })
-}
-
-// install puts the program where it belongs, again if need be, by a rename as packages do.
-func (i *installation) install() {
-	i.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		i.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Dir(i.program), 0o755); err != nil {
-		i.Fatal(err)
-	}
-	content, err := os.ReadFile(self)
-	if err == nil {
-		err = testbed.WriteProgram(i.program+".new", content)
-	}
-	if err == nil {
-		err = os.Rename(i.program+".new", i.program)
-	}
-	if err != nil {
-		i.Fatal(err)
-	}
 }
 
 // shell prepares a script in which `arcade` is the program.

@@ -5,7 +5,6 @@ package fire
 import (
 	"database/sql"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -146,10 +145,8 @@ func (s *story) round() {
 	s.rounds++
 	s.weather()
 	s.tick()
-	action := s.pick(map[string]int{
-		"succeed": 30, "fail": 10, "several": 12, "login": 14, "logout": 12, "key": 4, "flush": 5,
-		"credentials by hand": 7, "credentials gone": 3, "python": 3,
-	})
+	action := pick(s.rng, "succeed", "succeed", "succeed", "succeed", "succeed", "fail", "fail", "several", "several", "login", "login",
+		"login", "logout", "logout", "key", "flush", "credentials by hand", "credentials gone", "python")
 	death := s.plan()
 	action = death.cause(action, s.loggedIn())
 	s.act(action, s.with(death.environment()...))
@@ -241,21 +238,7 @@ func (s *story) login(m *machine, person string) {
 	}
 }
 
-// pick draws one of the names by weight. The order of a map is random, that of the names not.
-func (s *story) pick(weights map[string]int) string {
-	names := slices.Sorted(maps.Keys(weights))
-	total := 0
-	for _, name := range names {
-		total += weights[name]
-	}
-	at := s.rng.IntN(total)
-	for _, name := range names {
-		if at -= weights[name]; at < 0 {
-			return name
-		}
-	}
-	panic("weights and total disagree")
-}
+func pick[T any](rng *rand.Rand, all ...T) T { return all[rng.IntN(len(all))] }
 
 // weather makes PostHog fail for a request or two now and then. A refusal for good is left
 // out: it may end a message's life, and rightly.
@@ -266,7 +249,7 @@ func (s *story) weather() {
 	faults := slices.DeleteFunc(outboxtest.AllFaults(), func(f outboxtest.Fault) bool {
 		return slices.Contains([]string{"hang", "400", "413"}, f.Mode())
 	})
-	fault := faults[s.rng.IntN(len(faults))]
+	fault := pick(s.rng, faults...)
 	s.Posthog.SetFaults(slices.Repeat([]outboxtest.Fault{fault}, 1+s.rng.IntN(2))...)
 	s.faults++
 }
@@ -361,7 +344,7 @@ func (s *story) point(role string) string {
 	const creation = 5
 	points := deadlyPoints()[role]
 	if role == "command" && s.rounds <= 2 {
-		return points[s.rng.IntN(creation)]
+		return pick(s.rng, points[:creation]...)
 	}
 	if role == "command" {
 		points = points[creation:]
@@ -412,11 +395,7 @@ func (s *story) writeMirrorAsPython() {
 	if err := os.MkdirAll(s.Path(""), 0o700); err != nil {
 		s.t.Fatal(err)
 	}
-	temporary := s.Path("usage.json.python")
-	if err := os.WriteFile(temporary, identity.Mirror{AnonID: anon}.Encode(), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-	if err := os.Rename(temporary, s.Path("usage.json")); err != nil {
+	if _, err := identity.WriteMirror(s.Path("usage.json"), identity.Mirror{AnonID: anon}); err != nil {
 		s.t.Fatal(err)
 	}
 }

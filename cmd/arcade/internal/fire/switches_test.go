@@ -10,59 +10,55 @@ import (
 	"testing"
 )
 
-var switchedOff = []string{"ARCADE_USAGE_TRACKING=0", "DO_NOT_TRACK=1"}
+func switchedOff() []string { return []string{"ARCADE_USAGE_TRACKING=0", "DO_NOT_TRACK=1"} }
 
-func TestTortureOffBeforeTheFirstRun(t *testing.T) {
+func TestTortureOffTouchesNothingAndStartsNothing(t *testing.T) {
 	t.Parallel()
-	for _, off := range switchedOff {
+	for _, off := range append(switchedOff(), "arcade usage disable") {
 		t.Run(off, func(t *testing.T) {
-			m := newMachine(t).with(off)
-			for _, args := range [][]string{succeeding, {"--version"}, {"completion", "bash"}} {
-				calls := m.strace(args...)
-				if touched := calls.recording(); len(touched) > 0 {
-					t.Errorf("arcade %v touches Arcade's directory: %s", args, touched[0])
-				}
-				if n := calls.count("socket|connect|bind|fsync|fdatasync|mkdir|mkdirat|fork|vfork"); n != 0 {
-					t.Errorf("arcade %v makes %d sockets, syncs, directories and processes, want none", args, n)
-				}
-				if n := calls.count("execve|execveat"); n != 1 {
-					t.Errorf("arcade %v starts %d programs, want none", args, n-1)
+			m, sign := newMachine(t), "no file at all"
+			if strings.Contains(off, "=") {
+				m = m.with(off)
+			} else {
+				m.Must("usage", "disable")
+				sign = m.Path("usage.db.off")
+			}
+			calls := m.strace(succeeding...)
+			for _, line := range calls.lines {
+				if strings.Contains(line, m.Path("")) && !strings.Contains(line, sign) {
+					t.Errorf("a command touches what it has no business with: %s", line)
 				}
 			}
-			m.Run("fail", "x")
-			m.Cloud.Meet("ada")
-			m.Login()
-			asked := m.Cloud.Calls() // by the login, for the person in front of it
-			m.Run("fail", "x")
-			m.Must("logout")
-			if entries, err := os.ReadDir(m.Path("")); err != nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != "credentials.lock" }) {
-				t.Errorf("in Arcade's directory, which login has made, lie %v (%v), want at most the lock of the credentials", entries, err)
+			if n := calls.count("socket|connect|bind|fsync|fdatasync|mkdir|mkdirat|fork|vfork"); n != 0 {
+				t.Errorf("it makes %d sockets, syncs, directories and processes, want none", n)
 			}
-			if again, requests := m.Cloud.Calls()-asked, len(m.Posthog.Requests()); again+requests != 0 {
-				t.Errorf("Cloud was asked %d times for an event's sake, PostHog got %d requests, want neither", again, requests)
+			if n := calls.count("execve|execveat"); n != 1 {
+				t.Errorf("it starts %d programs, want none", n-1)
 			}
 		})
 	}
 }
 
-func TestTortureDisabledIsSeenWithoutTheDatabase(t *testing.T) {
+func TestTortureOffBeforeTheFirstRunLeavesNothingAndAsksNobody(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
-	m.Must("usage", "disable")
-	calls := m.strace("succeed")
-	for _, line := range calls.lines {
-		if strings.Contains(line, m.Path("")) && !strings.Contains(line, m.Path("usage.db.off")) {
-			t.Errorf("a command touches what it has no business with: %s", line)
-		}
+	m := newMachine(t).with("ARCADE_USAGE_TRACKING=0")
+	m.Run("fail", "x")
+	m.Cloud.Meet("ada")
+	m.Login()
+	asked := m.Cloud.Calls() // by the login, for the person in front of it
+	m.Run("fail", "x")
+	m.Must("logout")
+	if entries, err := os.ReadDir(m.Path("")); err != nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != "credentials.lock" }) {
+		t.Errorf("in Arcade's directory, which login has made, lie %v (%v), want at most the lock of the credentials", entries, err)
 	}
-	if n := calls.count("socket|connect|fsync|fdatasync|fork|vfork"); n != 0 {
-		t.Errorf("%d sockets, syncs and processes, want none", n)
+	if again, requests := m.Cloud.Calls()-asked, len(m.Posthog.Requests()); again+requests != 0 {
+		t.Errorf("Cloud was asked %d times for an event's sake, PostHog got %d requests, want neither", again, requests)
 	}
 }
 
 func TestTortureOffBetweenRecordingAndDelivery(t *testing.T) {
 	t.Parallel()
-	for _, off := range switchedOff {
+	for _, off := range switchedOff() {
 		t.Run(off, func(t *testing.T) {
 			m := newMachine(t)
 			m.unsent().Must("succeed")
