@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 	"github.com/spf13/cobra"
@@ -36,7 +36,7 @@ func TestEveryCommandHasHelpWithExamples(t *testing.T) {
 func TestEveryEndingIsRecordedAndHelpIsNot(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
-	m.Offline()
+	m.Env = append(m.Env, testbed.Flusher)
 	for _, args := range [][]string{
 		{"succeed"}, {"fail", "x"}, {"panic", "x"}, {"nonsense"}, {"succeed", "--nonsense"}, {"succeed", "--number", "x"}, {"whoami", "x"},
 	} {
@@ -67,15 +67,13 @@ func TestEveryEndingIsRecordedAndHelpIsNot(t *testing.T) {
 func TestCompletionOffersWhatFitsAndNoFiles(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
+	m.Env = append(m.Env, testbed.Flusher)
 	m.Must("succeed")
-	m.AwaitEvents(1, time.Minute)
-	m.AwaitNoFlusher()
+	m.Must("usage", "flush")
 	m.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
 	m.Must("succeed")
-	m.AwaitNoFlusher()
-	m.Offline()
+	m.Must("usage", "flush")
 	m.Run("fail")
-	m.AwaitNoFlusher()
 	const noFiles = 4 // cobra's number
 	tests := []struct {
 		line      string
