@@ -279,11 +279,13 @@ func (m *Machine) Flushers() (pids []int) {
 	paths, err := filepath.Glob(filepath.Join(filepath.Dir(m.Home), "lease-*"))
 	m.Require(err)
 	for _, path := range paths {
+		// First who it is, then whether it lives: one that says so in between is counted as one that has not begun, and
+		// not as one that has ended.
+		content, _ := os.ReadFile(path)
+		pid, _ := strconv.Atoi(string(content))
 		lease := flock.New(path, flock.SetFlag(os.O_RDWR))
 		free, err := lease.TryLock()
 		lease.Close()
-		content, _ := os.ReadFile(path)
-		pid, _ := strconv.Atoi(string(content))
 		// One that has not said who it is has not begun yet, or never will: its command was killed
 		// before it had handed the environment over, for which a child waits five seconds.
 		info, gone := os.Stat(path)
