@@ -10,27 +10,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
-	"github.com/spf13/cobra"
 )
-
-func TestEveryCommandHasHelpWithExamples(t *testing.T) {
-	a := cli.New("", "")
-	var walk func(cmd *cobra.Command)
-	walk = func(cmd *cobra.Command) {
-		if cmd.Short == "" || cmd.Example == "" {
-			t.Errorf("%q lacks a short description or an example", cmd.CommandPath())
-		}
-		for line := range strings.Lines(cmd.Long + "\n" + cmd.Example) {
-			if line = strings.TrimSuffix(line, "\n"); len([]rune(line)) > 80 {
-				t.Errorf("the help of %q has a line that breaks on 80 columns: %q", cmd.CommandPath(), line)
-			}
-		}
-		for _, child := range cmd.Commands() {
-			walk(child)
-		}
-	}
-	walk(a.Root())
-}
 
 // What is recorded, and what is not: looking at the queue must not change it.
 func TestEveryEndingIsRecordedAndHelpIsNot(t *testing.T) {
