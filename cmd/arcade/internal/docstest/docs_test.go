@@ -107,8 +107,8 @@ func arcadeLines(lines []string) []string {
 	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return !callsArcade.MatchString(line) })
 }
 
-// Each block is typed on a machine of its own, by somebody who is logged in unless the block
-// does it, and for whom message 1 is there to be looked at.
+// Each block is typed on a machine of its own, where a user is logged in unless the block
+// does it, and message 1 is there to be looked at.
 func TestEveryCommandLineInTheDocumentsWorks(t *testing.T) {
 	ran := 0
 	for name, document := range documents(t) {

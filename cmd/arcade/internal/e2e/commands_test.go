@@ -115,7 +115,7 @@ func TestFlushReportsForPeopleAndPrograms(t *testing.T) {
 	}
 }
 
-// What a file or a server says is shown, and obeyed by nobody's terminal.
+// What a file or a server says is shown, and no terminal obeys it.
 func TestForeignTextIsCleanedInEveryCommand(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)

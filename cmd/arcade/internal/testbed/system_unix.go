@@ -22,7 +22,7 @@ func terminate(pid int) { syscall.Kill(pid, syscall.SIGTERM) }
 // killSelf ends the process as `kill -9` does: nothing of it runs any more.
 func killSelf() { syscall.Kill(syscall.Getpid(), syscall.SIGKILL) }
 
-// stopSelf stops the process where it is, until somebody sends SIGCONT. The kernel may stop another thread first, so
+// stopSelf stops the process where it is, until it gets SIGCONT. The kernel may stop another thread first, so
 // this one waits for that signal.
 func stopSelf() {
 	continued := make(chan os.Signal, 1)
