@@ -35,7 +35,8 @@ exactly the JSON that goes over the wire for that message.
 
 Looking changes nothing. In a pipe the columns are separated by tabs and times
 are in UTC.`,
-		Example:    "  arcade usage inspect\n  arcade usage inspect --state pending --limit 10\n  arcade usage inspect 7\n  arcade usage inspect --follow",
+		Example: "  arcade usage inspect\n  arcade usage inspect --state pending --limit 10\n" +
+			"  arcade usage inspect 7\n  arcade usage inspect --follow",
 		SuggestFor: []string{"list", "show"},
 		Args:       cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -135,10 +135,13 @@ func (s *Snapshot) take(now Snapshot, messages iter.Seq2[Message, error]) error 
 	return nil
 }
 
+// ShowFunc is told what the database says, without the messages, and gets those one at a time.
+type ShowFunc = func(s Snapshot, messages iter.Seq2[Message, error]) error
+
 // Show gives show what the database says at one moment, without the messages, and those one at a
 // time: a long queue takes no more memory than a short one. A database of an earlier version is migrated
 // first, unless tracking is off: then it stays untouched, and reads as empty.
-func (q *Queue) Show(ctx context.Context, filter Filter, show func(s Snapshot, messages iter.Seq2[Message, error]) error) error {
+func (q *Queue) Show(ctx context.Context, filter Filter, show ShowFunc) error {
 	look := q.look(ctx, filter, show)
 	err := q.box.View(ctx, look)
 	switches := q.t.Switches()
@@ -169,7 +172,7 @@ func (q *Queue) Erasable(ctx context.Context) (s Snapshot, err error) {
 }
 
 // look reads for show what Show promises.
-func (q *Queue) look(ctx context.Context, filter Filter, show func(s Snapshot, messages iter.Seq2[Message, error]) error) func(*outbox.Tx) error {
+func (q *Queue) look(ctx context.Context, filter Filter, show ShowFunc) func(*outbox.Tx) error {
 	return func(tx *outbox.Tx) error {
 		state, _, err := identity.Load(ctx, tx.Tx)
 		if err != nil {
