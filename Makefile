@@ -36,7 +36,7 @@ RACE = $(shell [ "$$($(GO) env GOOS)/$$($(GO) env GOARCH)" != windows/arm64 ] &&
 test: ## every test, with the race detector but for whole processes, in random order
 	@[ -n "$(RACE)" ] || echo "testing without the race detector"
 	GORACE=atexit_sleep_ms=0 $(GO) test $(RACE) -p 2 -parallel 4 -shuffle=on -timeout 20m $(filter-out %/e2e %/docstest %/fire %/report,$(shell $(GO) list ./...))
-	$(GO) test -p 2 -parallel 4 -shuffle=on -timeout 20m $(ROOMS)/e2e $(ROOMS)/docstest $(ROOMS)/report
+	$(GO) test -p 2 -parallel 8 -shuffle=on -timeout 20m $(ROOMS)/e2e $(ROOMS)/docstest $(ROOMS)/report
 	$(GO) test -parallel 4 -shuffle=on -timeout 20m $(ROOMS)/fire
 
 ROUNDS ?= 500

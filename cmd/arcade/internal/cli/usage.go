@@ -135,7 +135,8 @@ func (a *App) retry(ctx context.Context, q *track.Queue, ids []string) error {
 	if missed := len(ids) - retried; missed > 0 {
 		a.note(term.Count(missed, "of them is", "of them are") + " not dead, or not there.")
 	}
-	return a.print("Waiting again: " + term.Count(retried, "message", "messages") + ". 'arcade usage flush' delivers now; so does a later command.")
+	waiting := term.Count(retried, "message", "messages")
+	return a.print("Waiting again: " + waiting + ". 'arcade usage flush' delivers now; so does a later command.")
 }
 
 func (a *App) newUsageExport() *cobra.Command {

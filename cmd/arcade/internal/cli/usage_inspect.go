@@ -35,7 +35,8 @@ uuid, print that message exactly as it goes over the wire.
 
 Looking changes nothing. In a pipe, tabs separate the columns and times are in
 UTC.`,
-		Example:    "  arcade usage inspect\n  arcade usage inspect --state pending --limit 10\n  arcade usage inspect 7\n  arcade usage inspect --follow",
+		Example: "  arcade usage inspect\n  arcade usage inspect --state pending --limit 10\n" +
+			"  arcade usage inspect 7\n  arcade usage inspect --follow",
 		SuggestFor: []string{"list", "show"},
 		Args:       cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {

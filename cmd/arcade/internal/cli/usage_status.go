@@ -245,7 +245,8 @@ func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status 
 		LastDelivery: orNull(term.RFC3339(s.Schedule.LastSuccess)), NextAttempt: orNull(term.RFC3339(s.Schedule.Next(a.Track.Now()))),
 		Failures: s.Schedule.Failures, LastError: orNull(s.Schedule.LastError),
 		Flusher: q.Flushing(), Waiting: s.Schedule.Waiting(a.Track.Now()), File: file, SizeBytes: bytes, Schema: s.Schema,
-		Deaths: append([]track.Death{}, s.Deaths...), LoginRefused: s.Refused, FileProblems: []FileProblem{}, Copies: append([]string{}, copies...),
+		Deaths: append([]track.Death{}, s.Deaths...), LoginRefused: s.Refused,
+		FileProblems: []FileProblem{}, Copies: append([]string{}, copies...),
 		LastMissed: orNull(term.RFC3339(missed.Last)), NotRecorded: missed.Up - missed.NotStarted, NotStarted: missed.NotStarted, missed: missed,
 	}
 	if problem == nil && st.Tracking {

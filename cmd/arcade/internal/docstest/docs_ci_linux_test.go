@@ -80,9 +80,7 @@ func (w *world) leaves(recipe string) (id string) {
 	w.Helper()
 	w.AwaitNoFlusher()
 	files, err := filepath.Glob(w.Path("*"))
-	if err != nil {
-		w.Fatal(err)
-	}
+	w.Require(err)
 	if slices.Contains(files, w.Path("usage.db")) {
 		found := w.Inspect()
 		if id = found.Identity.AnonID; found.Counts.Pending != 0 {
@@ -91,9 +89,7 @@ func (w *world) leaves(recipe string) (id string) {
 	}
 	for _, file := range files {
 		if !strings.Contains(recipe, "path: ~"+strings.TrimPrefix(file, w.Home)+"\n") {
-			if err := os.RemoveAll(file); err != nil {
-				w.Fatal(err)
-			}
+			w.Require(os.RemoveAll(file))
 		}
 	}
 	return id

@@ -107,8 +107,8 @@ func arcadeLines(lines []string) []string {
 	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return !callsArcade.MatchString(line) })
 }
 
-// Each block is typed on a machine of its own, by somebody who is logged in unless the block
-// does it, and for whom message 1 is there to be looked at.
+// Each block is typed on a machine of its own, where a user is logged in unless the block
+// does it, and message 1 is there to be looked at.
 func TestEveryCommandLineInTheDocumentsWorks(t *testing.T) {
 	ran := 0
 	for name, document := range documents(t) {
@@ -229,9 +229,7 @@ func (w *world) writeWrapper() {
 	directory := w.TempDir()
 	w.log = filepath.Join(directory, "log")
 	script := fmt.Sprintf("#!/bin/sh\n'%s' \"$@\"\ncode=$?\necho \"$code arcade $*\" >> '%s'\nexit $code\n", w.Command().Path, w.log)
-	if err := testbed.WriteProgram(filepath.Join(directory, "arcade"), []byte(script)); err != nil {
-		w.Fatal(err)
-	}
+	w.Require(testbed.WriteProgram(filepath.Join(directory, "arcade"), []byte(script)))
 	w.Env = append(w.Env, "PATH="+directory+string(filepath.ListSeparator)+os.Getenv("PATH"))
 }
 
@@ -244,15 +242,11 @@ func (w *world) typed(line string) (r testbed.Result, programs []string) {
 		w.Skip("there is no sh here")
 	}
 	cmd.Path, cmd.Args = shell, []string{"sh", "-c", line}
-	if err := os.WriteFile(w.log, nil, 0o600); err != nil {
-		w.Fatal(err)
-	}
+	w.Require(os.WriteFile(w.log, nil, 0o600))
 	limit := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
 	defer limit.Stop()
 	r = w.Finish(cmd)
 	log, err := os.ReadFile(w.log)
-	if err != nil {
-		w.Fatal(err)
-	}
+	w.Require(err)
 	return r, strings.Split(strings.TrimSuffix(string(log), "\n"), "\n")
 }

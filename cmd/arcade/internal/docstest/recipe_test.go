@@ -46,7 +46,7 @@ func TestTheRecipeForACommandWorksAsWritten(t *testing.T) {
 	} {
 		cmd := exec.Command("sh", "-c", step.command)
 		cmd.Dir = checkout
-		cmd.Env = append(os.Environ(), "ARCADE_USAGE_TRACKING=0", "CGO_ENABLED=0", "GOFLAGS=-trimpath -tags=nethttpomithttp2 -vet=off") // as make builds
+		cmd.Env = append(os.Environ(), "ARCADE_USAGE_TRACKING=0", "MAKEFLAGS=", "CGO_ENABLED=0", "GOFLAGS=-trimpath -tags=nethttpomithttp2 -vet=off") // as make builds
 		if said, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(said), step.says) {
 			t.Fatalf("%s: %v, want it to say %q:\n%s", step.command, err, step.says, said)
 		}

@@ -63,6 +63,14 @@ func TestEveryCommandHasAManualPageWithAllThatItsHelpSays(t *testing.T) {
 	pages := manualPages()
 	directory := os.Getenv("ARCADE_MAN_DIRECTORY")
 	walk(cli.New("", "").Root(), func(cmd *cobra.Command) {
+		if cmd.Short == "" || cmd.Example == "" {
+			t.Errorf("%q lacks a short description or an example", cmd.CommandPath())
+		}
+		for line := range strings.SplitSeq(cmd.Long+"\n"+cmd.Example, "\n") {
+			if len([]rune(line)) > 80 {
+				t.Errorf("the help of %q has a line that breaks on 80 columns: %q", cmd.CommandPath(), line)
+			}
+		}
 		name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
 		page := strings.NewReplacer(`\e`, `\`, `\-`, "-", `\&`, "").Replace(pages[name])
 		want := strings.Split(strings.Join([]string{cmd.Short, cmd.Long, cmd.Example}, "\n"), "\n")

@@ -136,7 +136,7 @@ func instead(name string) state {
 	}, reason: "not_file", code: 1, says: "Problem: ~/.arcade/" + name + " is not a file. Move it away, or set ARCADE_WORK_DIR to another directory."}
 }
 
-// Whoever asks is told what holds things up and what to do, in one language everywhere.
+// Status says what holds things up and what to do, in the words of every other command.
 func TestStatusTellsEveryReason(t *testing.T) {
 	t.Parallel()
 	for name, test := range states() {
@@ -156,7 +156,7 @@ func TestStatusTellsEveryReason(t *testing.T) {
 				return s.Finish(cmd)
 			}
 			refill := func() {
-				if test.reason == "disk_full" { // whoever closes the database last gives its WAL back
+				if test.reason == "disk_full" { // the last process to close the database frees its WAL
 					fillDisk(s)
 				}
 			}
@@ -330,7 +330,7 @@ func fillDisk(s *machine) {
 	}
 }
 
-// openTo lets somebody else get at the home, and gives it to them.
+// openTo gives the home to another user, who can reach it.
 func openTo(s *machine, uid int) {
 	s.Helper()
 	if os.Geteuid() != 0 {
@@ -359,7 +359,7 @@ func chownAll(s *machine, uid int) {
 	s.Require(err)
 }
 
-// becomes runs a command as somebody else.
+// becomes runs a command as another user.
 func becomes(s *machine, cmd *exec.Cmd, uid int) {
 	s.Helper()
 	linkProgram(s, cmd)

@@ -5,38 +5,18 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
-	"github.com/spf13/cobra"
 )
-
-func TestEveryCommandHasHelpWithExamples(t *testing.T) {
-	a := cli.New("", "")
-	var walk func(cmd *cobra.Command)
-	walk = func(cmd *cobra.Command) {
-		if cmd.Short == "" || cmd.Example == "" {
-			t.Errorf("%q lacks a short description or an example", cmd.CommandPath())
-		}
-		for line := range strings.Lines(cmd.Long + "\n" + cmd.Example) {
-			if line = strings.TrimSuffix(line, "\n"); len([]rune(line)) > 80 {
-				t.Errorf("the help of %q has a line that breaks on 80 columns: %q", cmd.CommandPath(), line)
-			}
-		}
-		for _, child := range cmd.Commands() {
-			walk(child)
-		}
-	}
-	walk(a.Root())
-}
 
 // What is recorded, and what is not: looking at the queue must not change it.
 func TestEveryEndingIsRecordedAndHelpIsNot(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
-	m.Offline()
+	m.Env = append(m.Env, testbed.Flusher)
 	for _, args := range [][]string{
 		{"succeed"}, {"fail", "x"}, {"panic", "x"}, {"nonsense"}, {"succeed", "--nonsense"}, {"succeed", "--number", "x"}, {"whoami", "x"},
 	} {
@@ -67,15 +47,13 @@ func TestEveryEndingIsRecordedAndHelpIsNot(t *testing.T) {
 func TestCompletionOffersWhatFitsAndNoFiles(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
+	m.Env = append(m.Env, testbed.Flusher)
 	m.Must("succeed")
-	m.AwaitEvents(1, time.Minute)
-	m.AwaitNoFlusher()
+	m.Must("usage", "flush")
 	m.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
 	m.Must("succeed")
-	m.AwaitNoFlusher()
-	m.Offline()
+	m.Must("usage", "flush")
 	m.Run("fail")
-	m.AwaitNoFlusher()
 	const noFiles = 4 // cobra's number
 	tests := []struct {
 		line      string
@@ -137,7 +115,7 @@ func TestFlushReportsForPeopleAndPrograms(t *testing.T) {
 	}
 }
 
-// What a file or a server says is shown, and obeyed by nobody's terminal.
+// What a file or a server says is shown, and no terminal obeys it.
 func TestForeignTextIsCleanedInEveryCommand(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)

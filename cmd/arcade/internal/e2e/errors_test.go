@@ -48,11 +48,13 @@ func (e encounter) happen(t *testing.T) {
 		args = slices.Insert(args, 1, "--host", "localhost", "--port", "{engine}")
 		s.Env = append(s.Env, "ARCADE_API_KEY="+testbed.EngineKey, "ARCADE_USAGE_TRACKING=0")
 	case "usage": // not recorded
+		s.Env = append(s.Env, testbed.Flusher)
 	default:
 		s.Env = append(s.Env, "ARCADE_USAGE_TRACKING=0")
 	}
 	cmd := s.Command(args...)
 	cmd.Stdin = strings.NewReader(e.stdin)
+	cmd.Env = append(cmd.Env, "OUTBOX_FLUSHER=") // it has an input, so it would be a flusher
 	if e.given != nil {
 		e.given(s, cmd)
 	}

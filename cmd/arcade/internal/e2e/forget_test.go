@@ -24,7 +24,6 @@ func TestForgetGivesThisHomeANewIDAndLeavesNothingOfTheOld(t *testing.T) {
 			t.Errorf("%s still holds the old id", entry.Name())
 		}
 	}
-	m.Online()
 	if r := m.Must("succeed"); r.Stderr != "" {
 		t.Errorf("after forget a command says %q; the notice was shown before", r.Stderr)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
@@ -15,7 +16,7 @@ import (
 func TestTwoPeopleOnOneMachineStayApart(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
-	m.Offline()
+	m.Env = append(m.Env, testbed.Flusher)
 	m.Must("succeed")
 	m.Cloud.Meet("ada")
 	m.Login()
@@ -25,9 +26,7 @@ func TestTwoPeopleOnOneMachineStayApart(t *testing.T) {
 	m.Cloud.Meet("bob")
 	m.Login()
 	m.Must("succeed")
-	m.AwaitNoFlusher()
 	recorded := m.Inspect().Messages
-	m.Online()
 	m.Must("usage", "flush")
 
 	m.NoViolations()

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
@@ -18,21 +17,20 @@ import (
 func used(t *testing.T) *machine {
 	t.Helper()
 	m := newMachine(t)
+	m.Env = append(m.Env, testbed.Flusher)
 	m.Must("succeed")
 	m.Cloud.Meet("ada")
 	m.Login()
-	m.AwaitEvents(2, time.Minute)
-	m.AwaitNoFlusher()
+	m.Must("usage", "flush")
 	m.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
 	m.Run("fail")
-	m.AwaitNoFlusher()
-	m.Offline()
+	m.Must("usage", "flush")
+	m.Posthog.SetResults(func(outboxtest.Message) string { return "" })
 	m.Must("succeed")
-	m.AwaitNoFlusher()
 	return m
 }
 
-func TestTheReportHasTheNumbersOfInspect(t *testing.T) {
+func TestTheReportHasTheNumbersOfInspectAndIsAPrivateFileThatGoesWithTheMessages(t *testing.T) {
 	t.Parallel()
 	m := used(t)
 	page := m.Must("usage", "report", "--output", "-").Stdout
@@ -56,11 +54,6 @@ func TestTheReportHasTheNumbersOfInspect(t *testing.T) {
 			t.Errorf("the report does not show %s", want)
 		}
 	}
-}
-
-func TestTheReportIsAPrivateFileThatGoesWithTheMessages(t *testing.T) {
-	t.Parallel()
-	m := used(t)
 	kept := m.Path("usage.html")
 	r := m.Must("usage", "report", "--no-browser")
 	info, err := os.Stat(kept)
@@ -144,17 +137,5 @@ func TestAReportReplacesAFileAndSaysWhereItCannotBe(t *testing.T) {
 		if info, err := os.Stat("/dev/null"); err != nil || info.Mode().IsRegular() {
 			t.Fatalf("/dev/null is %v, %v: what is no file must not be replaced", info.Mode(), err)
 		}
-	}
-}
-
-func TestTheReportOfAMachineWithoutAPastSaysSo(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	r := m.Must("usage", "report", "--output", "-")
-	if !strings.Contains(r.Stdout, "This machine has no id yet") && !strings.Contains(r.Stdout, "<data value=0>0</data>") {
-		t.Errorf("the report is\n%s", r.Stdout)
-	}
-	if entries, err := os.ReadDir(m.Home); err != nil || len(entries) > 0 {
-		t.Errorf("the home has %v, %v; looking creates nothing", entries, err)
 	}
 }

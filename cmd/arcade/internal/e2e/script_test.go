@@ -105,7 +105,7 @@ func (s *machine) exits(ts *testscript.TestScript, args []string) error {
 	return nil
 }
 
-// word returns a command's argument, "" where there is none.
+// word returns a command's argument, "" if it is missing.
 func word(args []string, at int) string {
 	if at < len(args) {
 		return args[at]

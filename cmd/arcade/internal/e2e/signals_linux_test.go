@@ -11,7 +11,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 )
 
-// Its event needs the database, which somebody else may hold for as long as it likes.
+// Its event needs the database, which another process may hold for long.
 func TestASignalLeavesItsEventBesideALockThatIsHeld(t *testing.T) {
 	m := newMachine(t)
 	m.Env = append(m.Env, testbed.Flusher)

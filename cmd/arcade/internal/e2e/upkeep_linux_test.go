@@ -107,7 +107,7 @@ func TestFollowingShowsABurst(t *testing.T) {
 	}
 }
 
-// Whoever asks for an end gets it, whatever is waited for.
+// Ctrl-C ends a command, whatever it waits for.
 func TestCtrlCEndsEveryWaitAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -18,11 +18,12 @@ import (
 func TestADeadMessageIsDeliveredAfterRetry(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
+	m.Env = append(m.Env, testbed.Flusher)
 	m.Must("succeed")
 	m.Must("usage", "flush") // who has accepted something may refuse
 	m.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
 	m.Must("succeed")
-	m.AwaitNoFlusher()
+	m.Must("usage", "flush")
 	if c := m.Inspect().Counts; c.Dead != 1 || c.Pending != 0 {
 		t.Fatalf("%+v, want one dead", c)
 	}
@@ -46,14 +47,12 @@ func TestADeadMessageIsDeliveredAfterRetry(t *testing.T) {
 func TestExportAndInspectShowWhatGoesOverTheWire(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
-	m.Offline()
+	m.Env = append(m.Env, testbed.Flusher)
 	for range 3 {
 		m.Must("succeed")
 	}
-	m.AwaitNoFlusher()
 	lines := strings.Split(strings.TrimSpace(m.Must("usage", "export").Stdout), "\n")
 	second := m.Must("usage", "inspect", "2").Stdout
-	m.Online()
 	m.Must("usage", "flush")
 	commits := m.Posthog.Commits()
 	if len(lines) != len(commits) {

@@ -30,7 +30,7 @@ func (m *machine) onModernTerminal(env string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// everyState is a machine of somebody who is logged in, with a message in each state: delivered,
+// everyState is a machine with a linked account and a message in each state: delivered,
 // dead and pending, offline.
 func everyState(t *testing.T) *machine {
 	t.Helper()

@@ -33,7 +33,7 @@ type Machine struct {
 	Posthog *outboxtest.Server
 	Cloud   Cloud
 	Engine  *secretstest.Engine
-	// PosthogAt is PostHog's address, which stays the same while nobody listens.
+	// PosthogAt is PostHog's address, which stays the same while PostHog is offline.
 	PosthogAt string
 	Env       []string // on top of the usual
 	callback  int      // the login's port
@@ -47,7 +47,7 @@ func NewMachine(t testing.TB) *Machine {
 	m.Env = []string{fmt.Sprintf("%s=%d", TestCallback, m.callback)}
 	t.Cleanup(m.Engine.Close)
 	t.Cleanup(m.Posthog.Close)
-	m.PosthogAt = fmt.Sprintf("http://127.0.0.1:%d", onFreePort(t, m.Posthog.Listen)) // nobody takes it while m is offline
+	m.PosthogAt = fmt.Sprintf("http://127.0.0.1:%d", onFreePort(t, m.Posthog.Listen)) // no other program takes it while m is offline
 	t.Cleanup(m.endFlushers)                                                          // one that outlives the test would write into a removed home
 	return m
 }
@@ -112,12 +112,12 @@ func (m *Machine) Must(args ...string) Result {
 // Notice is what a machine's first command says of the recording of usage.
 func (m *Machine) Notice() string {
 	if slices.Contains(m.Env, "ARCADE_USAGE_KEY=") {
-		return cli.Notice("") // nobody to send it to
+		return cli.Notice("")
 	}
 	return cli.Notice(m.PosthogAt)
 }
 
-// Offline makes nobody listen at PostHog's address.
+// Offline stops PostHog; its address stays.
 func (m *Machine) Offline() {
 	m.PosthogAt = m.Posthog.URL()
 	m.Posthog.Close()
@@ -279,11 +279,13 @@ func (m *Machine) Flushers() (pids []int) {
 	paths, err := filepath.Glob(filepath.Join(filepath.Dir(m.Home), "lease-*"))
 	m.Require(err)
 	for _, path := range paths {
+		// First who it is, then whether it lives: one that says so in between is counted as one that has not begun, and
+		// not as one that has ended.
+		content, _ := os.ReadFile(path)
+		pid, _ := strconv.Atoi(string(content))
 		lease := flock.New(path, flock.SetFlag(os.O_RDWR))
 		free, err := lease.TryLock()
 		lease.Close()
-		content, _ := os.ReadFile(path)
-		pid, _ := strconv.Atoi(string(content))
 		// One that has not said who it is has not begun yet, or never will: its command was killed
 		// before it had handed the environment over, for which a child waits five seconds.
 		info, gone := os.Stat(path)

@@ -22,14 +22,14 @@ const (
 	TestAsIs      = "ARCADE_TEST_AS_IS"      // start flushers as the released program does
 	TestPatience  = "ARCADE_TEST_PATIENCE"   // with a browser, a duration
 	// TestProduction says what stands in for arcade.dev: "cloud.arcade.dev=ADDRESS", separated by blanks.
-	// The other names there are known to nobody.
+	// Other names there cannot be resolved.
 	TestProduction = "ARCADE_TEST_PRODUCTION"
 )
 
 // Flusher is the marker of a flusher's process. In a command that has it, none is started.
 const Flusher = "OUTBOX_FLUSHER=1"
 
-// standIn is the BROWSER that is none.
+// standIn is the value of BROWSER for which the program under test logs in by itself.
 const standIn = "one"
 
 // ForChild names the variable whose value replaces that of name in the flusher.
@@ -79,7 +79,7 @@ func (p *points) reach(name string) {
 	}
 }
 
-// isNow tells whether a point was named, "settled" for its first time or "settled#2".
+// isNow reports whether a point was named, "settled" for its first time or "settled#2".
 func isNow(wanted, name string, times int) bool {
 	point, ordinal, found := strings.Cut(wanted, "#")
 	if !found {

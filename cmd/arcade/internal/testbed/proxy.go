@@ -45,8 +45,8 @@ type Proxy struct {
 // ProxyRules are whom and what a proxy lets through. The zero ProxyRules are everybody and everything.
 type ProxyRules struct {
 	Host string // the only name and port that it knows; "" is any
-	Auth string // the Proxy-Authorization that is asked for; "" is none
-	Sick int    // a status that everything is answered with; 0 is none
+	Auth string // the Proxy-Authorization that is asked for; "" for none
+	Sick int    // a status that everything is answered with; 0 for none
 }
 
 // NewProxy starts a proxy before the server at that address.
@@ -75,7 +75,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case p.Auth != "" && r.Header.Get("Proxy-Authorization") != p.Auth:
 		w.Header().Set("Proxy-Authenticate", `Basic realm="the office"`)
-		http.Error(w, "who are you?", http.StatusProxyAuthRequired)
+		http.Error(w, "log in first", http.StatusProxyAuthRequired)
 		return
 	}
 	p.mu.Lock()

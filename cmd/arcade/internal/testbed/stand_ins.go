@@ -36,7 +36,7 @@ type Cloud struct{ *identitytest.Cloud }
 func (c Cloud) Port() string { return At(c.Cloud)[3] }
 
 // Meet puts a person in front of the browser; their key is "arc_" and their name. Before that
-// nobody logs in there, and the browser comes back without a code.
+// no login succeeds there, and the browser comes back without a code.
 func (c Cloud) Meet(person string) {
 	c.AddKey("arc_"+person, "principal-"+person)
 	c.Cloud.Meet(identitytest.Person{PrincipalID: "principal-" + person, Email: person + "@example.com", Orgs: []identitytest.Org{

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// FreePort returns a port of this machine that nobody listens on.
+// FreePort returns a free port of this machine.
 func FreePort(tb testing.TB) int {
 	tb.Helper()
 	return onFreePort(tb, func(address string) error {
@@ -29,9 +29,9 @@ var lastPort atomic.Int64
 
 func init() { lastPort.Store(rand.Int64N(22_000)) }
 
-// onFreePort tries one port after the other, each only once, until one can be used. It is none of those
-// that systems give to whoever asks for any port, or connects (32768 and up): a test beside this one
-// does both all the time.
+// onFreePort tries one port after the other, each only once, until one can be used. Ports from
+// 32768 on are left out: systems give them to programs that ask for any port, or connect, as tests beside this one
+// do all the time.
 func onFreePort(tb testing.TB, use func(address string) error) (port int) {
 	tb.Helper()
 	for range 100 {
@@ -45,15 +45,15 @@ func onFreePort(tb testing.TB, use func(address string) error) (port int) {
 }
 
 // WriteProgram writes a file that can be started at once. No child is made meanwhile: it would
-// hold the file open for writing until its own exec, and whoever starts the program then gets
-// "text file busy".
+// hold the file open for writing until its own exec, and starting the program then fails
+// with "text file busy".
 func WriteProgram(path string, content []byte) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	return errors.Join(os.WriteFile(path, content, 0o755), os.Chmod(path, 0o755)) // whatever the umask is
 }
 
-// IsPrivate tells whether only its owner can read a file. On Windows that is up to the home's
+// IsPrivate reports whether only its owner can read a file. On Windows that is up to the home's
 // access list, which the file inherits.
 func IsPrivate(info os.FileInfo) bool {
 	return info.Mode().Perm() == 0o600 || runtime.GOOS == "windows"

@@ -5,9 +5,9 @@ package testbed
 import (
 	"os"
 	"os/exec"
+	"os/signal"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // Interruptible prepares a command for Interrupt. It has nothing to do here.
@@ -22,9 +22,12 @@ func terminate(pid int) { syscall.Kill(pid, syscall.SIGTERM) }
 // killSelf ends the process as `kill -9` does: nothing of it runs any more.
 func killSelf() { syscall.Kill(syscall.Getpid(), syscall.SIGKILL) }
 
-// stopSelf stops the process where it is, until somebody sends SIGCONT. The kernel may stop
-// another thread first, so this one does nothing for a while.
+// stopSelf stops the process where it is, until it gets SIGCONT. The kernel may stop another thread first, so
+// this one waits for that signal.
 func stopSelf() {
+	continued := make(chan os.Signal, 1)
+	signal.Notify(continued, syscall.SIGCONT)
+	defer signal.Stop(continued)
 	syscall.Kill(syscall.Getpid(), syscall.SIGSTOP)
-	time.Sleep(100 * time.Millisecond)
+	<-continued
 }

@@ -180,7 +180,7 @@ func (s *Session) End() (code int, output string) {
 		s.Error("the terminal does not show what is typed any more")
 	}
 	s.Tty.Close()
-	<-s.read // the kernel ends the master's stream with an error once nobody holds the tty
+	<-s.read // the kernel ends the master's stream with an error once no process holds the tty
 	return s.Cmd.ProcessState.ExitCode(), s.Output()
 }
 

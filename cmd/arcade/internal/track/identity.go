@@ -67,7 +67,7 @@ func readIdentity(ctx context.Context, tx *sql.Tx, home Home) (now present, err 
 
 // decide lets the state machine decide what usage.json and then the input make of this home. It
 // returns each state on the way, also one that is only passed through: it may hold what must not
-// be forgotten, such as that an anon id belongs to somebody.
+// be forgotten, such as that an anon id belongs to a person.
 func decide(now present, in identity.Input, newAnon func() string) (states []identity.State, steps []identity.Step) {
 	state := now.state
 	for _, in := range []identity.Input{now.adopted, in} {

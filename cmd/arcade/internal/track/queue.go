@@ -14,20 +14,16 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// Message is an event or an alias in the queue, and what became of it.
-type Message = outbox.Message
-
-// Filter selects messages. The zero Filter selects all.
-type Filter = outbox.Filter
-
-// State says what became of a message.
-type State = outbox.State
-
-// Given is what was given up in silence.
-type Given = outbox.Given
-
-// Kind says how a message travels.
-type Kind = outbox.Kind
+// The outbox's types that a Queue takes and returns.
+type (
+	Message  = outbox.Message  // an event or an alias in the queue, and what became of it
+	Filter   = outbox.Filter   // selects messages; the zero Filter selects all
+	State    = outbox.State    // what became of a message
+	Kind     = outbox.Kind     // how a message travels
+	Schedule = outbox.Schedule // when the next delivery may begin, and why not earlier
+	Given    = outbox.Given    // what commands gave up in silence
+	Delay    = outbox.Delay    // the error of a delivery without an answer of PostHog's
+)
 
 // Alias is the kind of a message that merges two ids; all others are events.
 const Alias = outbox.Alias
@@ -39,27 +35,16 @@ const (
 	Dead      = outbox.Dead
 )
 
-// Schedule is when the next delivery may begin, and why not earlier.
-type Schedule = outbox.Schedule
-
-// Delay is the error of a delivery without an answer of PostHog's.
-type Delay = outbox.Delay
-
-var (
-	// ErrNewer says that a newer arcade has written the database.
-	ErrNewer = outbox.ErrNewer
-	// ErrDamaged says that the content of the database cannot be read.
-	ErrDamaged = outbox.ErrDamaged
-	// ErrBusy says that another flusher was at work all the time.
-	ErrBusy = outbox.ErrBusy
-	// ErrOff says that tracking was switched off.
-	ErrOff = outbox.ErrOff
-	// ErrNoProcess says that no flusher can be started.
-	ErrNoProcess = outbox.ErrNoProcess
-)
-
 // TimeUp is the code of a Delay because Flush's own time was up.
 const TimeUp = outbox.CodeTimeUp
+
+// The outbox's errors.
+var (
+	ErrDamaged   = outbox.ErrDamaged   // the content of the database cannot be read
+	ErrBusy      = outbox.ErrBusy      // another flusher was at work all the time
+	ErrOff       = outbox.ErrOff       // tracking was switched off
+	ErrNoProcess = outbox.ErrNoProcess // no flusher can be started
+)
 
 // flusherLife is how long a flusher in the background can be at work, see outbox.Main.
 const flusherLife = 10 * time.Second
@@ -150,10 +135,13 @@ func (s *Snapshot) take(now Snapshot, messages iter.Seq2[Message, error]) error 
 	return nil
 }
 
+// ShowFunc is told what the database says, without the messages, and gets those one at a time.
+type ShowFunc = func(s Snapshot, messages iter.Seq2[Message, error]) error
+
 // Show gives show what the database says at one moment, without the messages, and those one at a
 // time: a long queue takes no more memory than a short one. A database of an earlier version is migrated
 // first, unless tracking is off: then it stays untouched, and reads as empty.
-func (q *Queue) Show(ctx context.Context, filter Filter, show func(s Snapshot, messages iter.Seq2[Message, error]) error) error {
+func (q *Queue) Show(ctx context.Context, filter Filter, show ShowFunc) error {
 	look := q.look(ctx, filter, show)
 	err := q.box.View(ctx, look)
 	switches := q.t.Switches()
@@ -184,7 +172,7 @@ func (q *Queue) Erasable(ctx context.Context) (s Snapshot, err error) {
 }
 
 // look reads for show what Show promises.
-func (q *Queue) look(ctx context.Context, filter Filter, show func(s Snapshot, messages iter.Seq2[Message, error]) error) func(*outbox.Tx) error {
+func (q *Queue) look(ctx context.Context, filter Filter, show ShowFunc) func(*outbox.Tx) error {
 	return func(tx *outbox.Tx) error {
 		state, _, err := identity.Load(ctx, tx.Tx)
 		if err != nil {

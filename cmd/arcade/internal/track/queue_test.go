@@ -39,7 +39,7 @@ func olderHome(t *testing.T, env map[string]string) (q *track.Queue, database st
 	return q, database
 }
 
-// Whoever looks right after an update would otherwise read that nothing waits, and go.
+// A command right after an update would otherwise read that nothing waits, and end.
 func TestWhatWaitsIsShownBeforeAnyCommandOfTheNewVersionHasRecorded(t *testing.T) {
 	q, _ := olderHome(t, nil)
 	s, err := q.Snapshot(context.Background(), track.Filter{})

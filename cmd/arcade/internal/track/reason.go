@@ -43,8 +43,8 @@ func (e *FileError) Error() string { return e.Path + ": " + e.Cause.Error() }
 // Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Cause }
 
-// FileTrouble tells why a file of this home cannot be used, by the error of the attempt: a *FileError, or
-// nil when it is the file's content, or nothing that is known.
+// FileTrouble returns why a file of this home cannot be used, by the error of the attempt: a *FileError, or nil when
+// the cause is the file's content, or unknown.
 func FileTrouble(path string, err error) error {
 	if cause := outbox.FileTrouble(path, err); cause != nil {
 		return &FileError{inTheWay(path), cause}
@@ -52,8 +52,8 @@ func FileTrouble(path string, err error) error {
 	return nil
 }
 
-// FileTroubles tells which of the files that the Python CLI shares cannot be read, for a reason of the
-// system's and not of their content. They keep nothing from being recorded, but whose it is.
+// FileTroubles returns why files that the Python CLI shares cannot be read, where the cause is not their content.
+// Events are recorded all the same, but not whose they are.
 func (q *Queue) FileTroubles() (list []error) {
 	_, credentials := q.home.Credentials().Read()
 	_, _, mirror := identity.ReadMirror(q.home.mirror())
@@ -99,8 +99,8 @@ func inTheWay(path string) string {
 	return path
 }
 
-// Standstill tells why what waits is not being delivered, and why nothing is recorded; it is nil when all
-// is well. Whether recording would work now is Check's to tell.
+// Standstill returns why what waits is not delivered or why nothing is recorded, nil when all is well. Check
+// says whether recording would work now.
 func (t *Tracker) Standstill(s Snapshot) error {
 	if off := t.Off(s); off != nil {
 		return off
@@ -123,7 +123,7 @@ func (t *Tracker) Standstill(s Snapshot) error {
 	return nil
 }
 
-// Off tells whether tracking is off, and what has switched it off; nil when it is on.
+// Off returns what has switched tracking off, nil when it is on.
 func (t *Tracker) Off(s Snapshot) *OffError {
 	switches := t.Switches()
 	switch {

@@ -17,15 +17,14 @@ const RecordLimit = 12 * time.Second
 
 // Record records the command and starts a flusher if one is due. First is true when nothing was
 // ever recorded here: the user has to be told. Whatever fails costs the event and nothing else,
-// so there is no error; Debug is told. Once ctx has ended, the event waits for nobody who holds the
-// database, or hardly: somebody wants the command to end.
+// so there is no error; Debug gets the cause. Once ctx has ended, recording hardly waits for another process that
+// holds the database: the user wants the command to end.
 func (t *Tracker) Record(ctx context.Context, c Command) (first bool) {
 	if s := t.Switches(); !s.On {
 		t.debug("not recorded: tracking is off (%s)", s.By)
 		return false
 	}
-	// A write to a stderr that nobody reads any more would end the process, and with another
-	// exit code than the command's.
+	// A write to a closed stderr would end the process, with an exit code that is not the command's.
 	signal.Ignore(syscall.SIGPIPE)
 	type outcome struct {
 		outbox.Recorded

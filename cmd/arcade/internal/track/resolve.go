@@ -52,8 +52,8 @@ func (r resolver) resolve(ctx context.Context, box *outbox.Outbox, names []strin
 }
 
 // available returns the credentials that this process can present: the logins of the file and the key of the
-// environment. A flusher never renews a token, and never asks with one that has expired. While an
-// installation that keeps to itself is in use, or the file does not tell, nobody is asked.
+// environment. A flusher never renews a token, and never asks with one that has expired. While a
+// self-hosted installation is in use, or the file cannot be read, Arcade Cloud is asked nothing.
 func (r resolver) available() []identity.Credentials {
 	var list []identity.Credentials
 	file := readCredentials(r.home)

@@ -46,7 +46,7 @@ func (s Switches) consent() outbox.Override {
 	}
 }
 
-// HasKey tells whether events can be sent at all.
+// HasKey reports whether there is a key, without which no event is sent.
 func (t *Tracker) HasKey() bool { return t.postHogKey() != "" }
 
 func (t *Tracker) postHogKey() string {
