@@ -1,18 +1,18 @@
 // Package detach starts a process of the program that is running, which outlives it: a command
 // leaves work behind and returns to its user's prompt.
 //
-// The new process has nothing of the old one that could keep somebody waiting or tell somebody
-// something: null streams, no other descriptor, a session (on Windows: a process group without a
-// console) and a working directory of its own, no arguments, and an environment of the marker, which
-// tells it what it is, and of ordinary variables, so that package initialisation finds a home. All others
-// reach it through a pipe, because others may read a process's own (/proc/*/environ, ps e).
+// The new process keeps nobody waiting and shows nothing: it has null streams, no other descriptor, a session
+// (on Windows a process group without a console) and a working directory of its own, no arguments, and an
+// environment of the marker, which tells it what it is, and of ordinary variables, so that package initialisation
+// finds a home. All other variables reach it through a pipe, because other users may read a process's own
+// environment (/proc/*/environ, ps e).
 //
 // A program calls Child first thing in main, before it looks at flags:
 //
 //	if child, err := detach.Child("HELLO_CHILD"); err != nil {
 //		os.Exit(1)
 //	} else if child {
-//		defer detach.Watchdog(10 * time.Second)()
+//		detach.Watchdog(10 * time.Second)
 //		...
 //	}
 package detach
@@ -29,8 +29,8 @@ import (
 	"time"
 )
 
-// patience is how long a parent waits for a child that has to make room in the pipe, and a child for
-// a parent that has to fill it. The pipe of most systems holds 64 kB, so that few parents wait at all.
+// patience bounds how long a parent waits for room in the pipe, and a child for its content. The pipe of most
+// systems holds 64 kB, so that few parents wait at all.
 const patience = 5 * time.Second
 
 // Start starts this program again, detached, and hands it environment through a pipe, a list of
@@ -40,8 +40,8 @@ func Start(marker string, environment []string) error {
 	return start(marker, environment, nil, patience)
 }
 
-// StartHeard is Start for a process that waits for a word of the child: heard is closed when the child
-// closes its standard output, or ends.
+// StartHeard is Start for a process that waits for its child: heard is closed when the child closes its standard
+// output, or ends.
 func StartHeard(marker string, environment []string) (heard <-chan struct{}, err error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -62,8 +62,8 @@ func StartHeard(marker string, environment []string) (heard <-chan struct{}, err
 	return end, nil
 }
 
-// TakesAlong tells whether the end of this process is that of what it has started: on Linux, when it is
-// the first process of a container, or a child of the first one, as a unit's is.
+// TakesAlong reports whether the end of this process also ends its children: on Linux, when it is the first
+// process of a container, or a child of the first one, as a unit's is.
 func TakesAlong() bool {
 	return runtime.GOOS == "linux" && (os.Getpid() == 1 || os.Getppid() == 1)
 }
@@ -94,7 +94,7 @@ func start(marker string, environment []string, stdout *os.File, patience time.D
 	return err
 }
 
-// Check tells why Start would not find the program to start. It starts nothing.
+// Check returns why Start would not find the program. It starts nothing.
 func Check() error {
 	self, err := program()
 	if err != nil {
@@ -104,11 +104,14 @@ func Check() error {
 	return err
 }
 
-// program is the path of this one.
+// program returns the path of this program. A Linux without /proc cannot say it: there it is found as by a shell.
 func program() (string, error) {
 	self, err := os.Executable()
-	if err != nil {
-		self, err = lookUp(os.Args)
+	if err != nil && len(os.Args) > 0 {
+		self, err = exec.LookPath(os.Args[0])
+	}
+	if err == nil {
+		self, err = filepath.Abs(self)
 	}
 	if err != nil {
 		return "", fmt.Errorf("find this program: %w", err)
@@ -116,8 +119,8 @@ func program() (string, error) {
 	return self, nil
 }
 
-// launch starts the program with the environment's pipe for its standard input. Our own output is not
-// its: whoever reads that, as $(hello 2>&1) does, would wait for its last holder.
+// launch starts the program with the environment's pipe for its standard input. It does not inherit our output:
+// a shell's $(hello 2>&1) waits until no process holds that.
 func launch(environment []string, stdin, stdout *os.File) (*os.Process, error) {
 	self, err := program()
 	if err != nil {
@@ -125,7 +128,7 @@ func launch(environment []string, stdin, stdout *os.File) (*os.Process, error) {
 	}
 	name := filepath.Base(self)
 	if len(os.Args) > 0 {
-		name = filepath.Base(os.Args[0]) // a program may be several, by the name it is called with
+		name = filepath.Base(os.Args[0]) // a program may do different things by its name
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -134,25 +137,13 @@ func launch(environment []string, stdin, stdout *os.File) (*os.Process, error) {
 	defer null.Close()
 	return os.StartProcess(self, []string{name}, &os.ProcAttr{
 		Dir:   neutralDirectory(),
-		Env:   slices.Concat(systemEnvironment(), settings(), environment),
+		Env:   slices.Concat(systemEnvironment(), environment),
 		Files: []*os.File{stdin, cmp.Or(stdout, null), null},
 		Sys:   detached(),
 	})
 }
 
-// lookUp finds the program as a shell would, for systems that cannot say (Linux without /proc).
-func lookUp(args []string) (string, error) {
-	if len(args) == 0 {
-		return "", errors.New("it was started without a name")
-	}
-	path, err := exec.LookPath(args[0])
-	if err != nil {
-		return "", err
-	}
-	return filepath.Abs(path)
-}
-
-// handOver writes the environment, and ends the child that does not read it.
+// handOver writes the environment, and kills a child that does not read it.
 func handOver(child *os.Process, pipe *os.File, content []byte, patience time.Duration) error {
 	timer := time.AfterFunc(patience, func() {
 		child.Kill() // Windows has no other way to end a write
@@ -168,11 +159,10 @@ func handOver(child *os.Process, pipe *os.File, content []byte, patience time.Du
 	return pipe.Close()
 }
 
-// Child reports whether this process was started by Start with marker, after it has taken up the
-// environment: the variables are set, and the marker is taken out, so that what the child starts does not
-// take itself for one. Standard input has been read by then, and what was inherited beyond the three
-// streams is closed. With an error the process is such a child that has no environment, or not all of
-// it, and should end at once.
+// Child reports whether Start started this process with marker. It then sets the variables that it was handed,
+// removes the marker, so that the child's own children do not take themselves for one, and closes what was
+// inherited beyond the three streams. With an error the process is a child that lacks some of its environment, and
+// should end at once.
 //
 // A marker without a pipe at standard input was set by a person: the process is no child.
 func Child(marker string) (bool, error) {
@@ -213,9 +203,5 @@ func child(marker string, stdin *os.File, patience time.Duration) (bool, error) 
 	}
 }
 
-// Watchdog ends the process with exit code 1 after d, whatever it does then, without running what is
-// deferred. The function that it returns calls it off.
-func Watchdog(d time.Duration) (stop func()) {
-	timer := time.AfterFunc(d, func() { os.Exit(1) })
-	return func() { timer.Stop() }
-}
+// Watchdog ends the process with exit code 1 after d, whatever it does then, without running deferred functions.
+func Watchdog(d time.Duration) { time.AfterFunc(d, func() { os.Exit(1) }) }

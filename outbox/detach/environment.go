@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// ordinary are the variables that are no secret: where a program finds its user's files, and how it
-// speaks. A child has them from its start. XDG_* are ordinary, too.
+// ordinary are the variables that are no secret: where a program finds its user's files, its language, and the race
+// detector's, which are read before main. A child has them from its start. XDG_* are ordinary, too.
 var ordinary = [...]string{
-	"HOME", "USERPROFILE", "HOMEDRIVE", "HOMEPATH", "APPDATA", "LOCALAPPDATA", "TMPDIR", "TMP", "TEMP", "PATH", "USER", "LANG",
+	"HOME", "USERPROFILE", "HOMEDRIVE", "HOMEPATH", "APPDATA", "LOCALAPPDATA", "TMPDIR", "TMP", "TEMP", "PATH", "USER", "LANG", "GORACE",
 }
 
 // split returns the ordinary variables and the others.
@@ -66,8 +66,7 @@ func decode(r io.Reader) (environment []string, err error) {
 	}
 }
 
-// takeUp sets the process's variables, because the standard library reads proxies and certificates
-// from there.
+// takeUp sets the process's variables: the standard library reads proxies and certificates from them.
 func takeUp(environment []string) error {
 	for _, entry := range environment {
 		name, value, ok := strings.Cut(entry, "=")
@@ -81,12 +80,11 @@ func takeUp(environment []string) error {
 	return nil
 }
 
-// Resolve returns environment, a list of NAME=value, with the paths in it made absolute: a child works
-// in another directory, where a relative one would lead elsewhere. Paths are the variables named, those
-// that Go's library reads itself (HOME, USERPROFILE, SSL_CERT_FILE, SSL_CERT_DIR), those of the user's
-// directories (APPDATA, LOCALAPPDATA, TMPDIR, TMP, TEMP, XDG_*) and PATH. An empty value stays, and so
-// does one that begins with ~, for it is the program that gives the ~ a meaning. The only error is that
-// of a relative path when the working directory cannot be told.
+// Resolve returns environment, a list of NAME=value, with its paths made absolute: a child works in another
+// directory. Paths are the variables named, those that Go's library reads itself (HOME, USERPROFILE, SSL_CERT_FILE,
+// SSL_CERT_DIR), those of the user's directories (APPDATA, LOCALAPPDATA, TMPDIR, TMP, TEMP, XDG_*) and PATH. An empty
+// value stays, and so does one that begins with ~, which has its meaning from the program. The only error is a
+// relative path without a working directory.
 func Resolve(environment []string, names ...string) ([]string, error) {
 	names = append([]string{"HOME", "USERPROFILE", "SSL_CERT_FILE", "APPDATA", "LOCALAPPDATA", "TMPDIR", "TMP", "TEMP"}, names...)
 	resolved := slices.Clone(environment)

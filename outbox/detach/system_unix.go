@@ -19,12 +19,11 @@ func neutralDirectory() string { return "/" }
 
 func systemEnvironment() []string { return nil }
 
-// closeInherited closes what this process was given beyond its three streams: a shell's $(hello 3>&1)
-// would wait for it. What was opened since the start, by package initialisation or Go's runtime, is
-// closed on exec, and so was not inherited.
+// closeInherited closes the descriptors that this process inherited beyond its three streams: a shell's
+// $(hello 3>&1) would wait for them. Those that Go has opened since are the ones that an exec closes.
 func closeInherited() {
 	entries, err := os.ReadDir("/dev/fd")
-	if err != nil { // no /proc: those that a shell's user gives numbers to
+	if err != nil { // no /proc: the numbers that people use in a shell
 		for fd := 3; fd < 256; fd++ {
 			closeIfInherited(fd)
 		}

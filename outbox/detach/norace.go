@@ -1,5 +1,0 @@
-//go:build !race
-
-package detach
-
-func settings() []string { return nil }
