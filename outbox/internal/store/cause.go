@@ -12,9 +12,8 @@ import (
 )
 
 const (
-	lockSuffix  = ".lock" // the file of the write lock
-	trialSuffix = ".try"  // a file made only to see whether it can be
-	pageSize    = 4096    // SQLite's default, in bytes
+	trialSuffix = ".try" // a file made only to see whether it can be
+	pageSize    = 4096   // SQLite's default, in bytes
 )
 
 // Cause returns the most precise cause of an error of this package, of SQLite or of the system; nil when it has none. SQLite often

@@ -14,6 +14,8 @@ import (
 // The suffixes of a database's files. A journal is there instead of a WAL where there is no shared memory.
 const walSuffix, shmSuffix, journalSuffix = "-wal", "-shm", "-journal"
 
+const lockSuffix = ".lock" // the file of the write lock
+
 // sideSuffixes are those of the files that mean nothing without their database.
 func sideSuffixes() []string { return []string{walSuffix, shmSuffix, journalSuffix} }
 

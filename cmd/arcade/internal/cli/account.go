@@ -331,6 +331,8 @@ func (a *App) keyInForce() (key identity.Credentials, apart bool, err error) {
 	return key, apart, nil
 }
 
+const keyBeatsLogin = "ARCADE_API_KEY is set: commands use that key and not this login."
+
 // noteKey prints a line about the key in ARCADE_API_KEY if commands use it, or what keeps them from that.
 func (a *App) noteKey(line string) {
 	switch key, _, err := a.keyInForce(); {

@@ -542,5 +542,3 @@ func (a *App) keep(ctx context.Context, login identity.Credentials, principal st
 	a.noteKey(keyBeatsLogin)
 	return nil
 }
-
-const keyBeatsLogin = "ARCADE_API_KEY is set: commands use that key and not this login."
