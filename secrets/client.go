@@ -35,15 +35,14 @@ type Client struct {
 	Base  *url.URL     // from [BaseURL]
 	Token string       // API key or access token
 
-	// Organisation and Project are the ids in the credentials' context. Without both the
-	// calls go to the addresses of the API-key generation.
+	// Organisation and Project are ids. Without both, calls go to the addresses for API keys.
 	Organisation string
 	Project      string
 
 	Timeout time.Duration // of one attempt; 0 means 30 seconds
 
-	// Waiting is told when all calls begin to wait because the Engine asks for it, and how
-	// long. It is called from any goroutine, but never twice at once; nil is allowed.
+	// Waiting is called when all calls begin to wait because the Engine asks for it: from any goroutine, but
+	// never twice at once. It may be nil.
 	Waiting func(time.Duration)
 	// Sleep lets a time pass or returns early when the context ends; nil means real time.
 	Sleep func(context.Context, time.Duration)
@@ -51,53 +50,53 @@ type Client struct {
 	patience patience
 }
 
-// answer is the Engine's to a call. Its body is never shown.
+// answer is the Engine's answer to a call. Its body is never shown.
 type answer struct {
 	body    []byte
 	status  int
 	retried bool
 }
 
-// request is what is asked of the Engine.
+// request is a call of the Engine.
 type request struct {
 	method   string
 	action   Action
 	body     []byte
 	segments []string // of the path, behind the collection
 	query    string
-	limit    int // of the answer, in bytes; an answer that is longer comes with one byte more
+	limit    int // of the answer, in bytes; a longer one is cut one byte beyond
 }
 
-// call makes one attempt, and more where that may help. The error is nil only for a status of
-// 2xx.
+// call makes one attempt, and more where that may help. The error is nil only for a status of 2xx.
 func (c *Client) call(ctx context.Context, r request) (a answer, err error) {
-	for tries, again := 0, false; ; tries++ {
+	for tries, repeated := 0, false; ; tries++ {
 		if ctx.Err() != nil {
 			return answer{}, ctx.Err()
 		}
-		before := c.patience.waits()
+		waits := c.patience.waits()
 		a, err = c.attempt(ctx, r)
 		a.retried = tries > 0
 		switch {
-		case ctx.Err() != nil && err != nil:
+		case err != nil && ctx.Err() != nil:
 			return a, ctx.Err()
 		case asksToWait(err):
-			again := c.patience.wait(before, err, func(pause time.Duration) {
-				if c.Waiting != nil {
-					c.Waiting(pause)
-				}
-				c.sleep(ctx, pause)
-			})
-			if !again {
+			if !c.patience.wait(waits, err, func(pause time.Duration) { c.announceAndSleep(ctx, pause) }) {
 				return a, err
 			}
-		case mayRetry(err) && !again:
-			again = true
+		case mayRetry(err) && !repeated:
+			repeated = true
 			c.sleep(ctx, retryPause)
 		default:
 			return a, err
 		}
 	}
+}
+
+func (c *Client) announceAndSleep(ctx context.Context, pause time.Duration) {
+	if c.Waiting != nil {
+		c.Waiting(pause)
+	}
+	c.sleep(ctx, pause)
 }
 
 func (c *Client) attempt(ctx context.Context, r request) (a answer, err error) {
@@ -112,13 +111,15 @@ func (c *Client) attempt(ctx context.Context, r request) (a answer, err error) {
 	broken := func(err error) error {
 		return &ConnectionError{Host: req.URL.Host, Reached: reached.Load(), Cause: err}
 	}
-	resp, err := c.withoutRedirects().Do(req)
+	client := *c.HTTP
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, err := client.Do(req)
 	if err != nil {
 		return a, broken(err)
 	}
 	defer resp.Body.Close()
 	a.status = resp.StatusCode
-	// Always read, so that the connection can be used again.
+	// Read it all, so that the connection can be used again.
 	a.body, err = io.ReadAll(io.LimitReader(resp.Body, int64(r.limit)+1))
 	page := isPage(resp.Header.Get("Content-Type"), a.body) &&
 		a.status != http.StatusRequestEntityTooLarge && a.status != http.StatusRequestURITooLong // as gateways say it
@@ -139,7 +140,7 @@ func isPage(contentType string, body []byte) bool {
 	return kind == "text/html" || kind == "application/xhtml+xml" || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
 }
 
-// change is a call that counts as done only if the Engine, and nothing in its place, says so.
+// change is a call that is done only when an Engine says so.
 func (c *Client) change(ctx context.Context, r request) (a answer, err error) {
 	r.limit = maxAnswer
 	if a, err = c.call(ctx, r); err != nil {
@@ -153,19 +154,14 @@ func (c *Client) change(ctx context.Context, r request) (a answer, err error) {
 	if len(bytes.TrimSpace(a.body)) == 0 {
 		return a, nil
 	}
-	var document map[string]json.RawMessage
-	if json.Unmarshal(a.body, &document) != nil || document == nil {
+	var document *struct{ Error any }
+	switch {
+	case json.Unmarshal(a.body, &document) != nil || document == nil:
 		return a, ErrNotEngine
+	case document.Error != nil:
+		return a, ErrReported
 	}
-	return a, reported(document)
-}
-
-// reported is [ErrReported] for an answer with an error in it.
-func reported(document map[string]json.RawMessage) error {
-	if text, found := document["error"]; found && string(text) != "null" {
-		return ErrReported
-	}
-	return nil
+	return a, nil
 }
 
 func (c *Client) sleep(ctx context.Context, d time.Duration) {
@@ -214,10 +210,4 @@ func escape(segment string) string {
 		return strings.ReplaceAll(segment, ".", "%2E")
 	}
 	return url.PathEscape(segment)
-}
-
-func (c *Client) withoutRedirects() *http.Client {
-	client := *c.HTTP
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &client
 }

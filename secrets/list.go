@@ -3,6 +3,7 @@ package secrets
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,15 +14,15 @@ import (
 // Secret is the Engine's description of a secret. A field that is missing, null or of an unexpected
 // type is "". Its texts are the server's: pass them through [Printable] before a terminal.
 type Secret struct {
-	ID             string
-	Key            string
-	Type           string // of its binding
-	Description    string
-	Hint           string // the end of the value
-	LastAccessedAt string // for [ParseTime]; "" when never
-	CreatedAt      string // for [ParseTime]
+	ID             string `json:"id"`
+	Key            string `json:"key"`
+	Type           string `json:"-"` // of its binding
+	Description    string `json:"description"`
+	Hint           string `json:"hint"`             // the end of the value
+	LastAccessedAt string `json:"last_accessed_at"` // for [ParseTime]; "" when never
+	CreatedAt      string `json:"created_at"`       // for [ParseTime]
 
-	Raw json.RawMessage // the item as received; a terminal may obey parts of it
+	Raw json.RawMessage `json:"-"` // the item as received; a terminal may obey parts of it
 }
 
 // maxList bounds a list, in bytes of all its pages.
@@ -45,7 +46,7 @@ func (c *Client) List(ctx context.Context) ([]Secret, error) {
 			return nil, err
 		}
 		news := false
-		for _, item := range page.items {
+		for _, item := range page.Items {
 			secret := readSecret(item)
 			if secret.ID == "" || !seen[secret.ID] {
 				found = append(found, secret)
@@ -65,40 +66,40 @@ func (c *Client) List(ctx context.Context) ([]Secret, error) {
 
 // page is one answer to a call for the list. A number that it lacks is nil.
 type page struct {
-	items                           []json.RawMessage
-	total, pageCount, limit, offset *int
+	Items     []json.RawMessage `json:"items"`
+	Total     *uint             `json:"total_count"`
+	PageCount *uint             `json:"page_count"`
+	Limit     *uint             `json:"limit"`
+	Offset    *uint             `json:"offset"`
+	Error     any               `json:"error"`
 }
 
 func readPage(body []byte) (p page, err error) {
-	var document map[string]json.RawMessage
-	if json.Unmarshal(body, &document) != nil || json.Unmarshal(document["items"], &p.items) != nil || p.items == nil {
-		return p, ErrNotEngine
+	err = json.Unmarshal(body, &p)
+	if unexpected := (*json.UnmarshalTypeError)(nil); errors.As(err, &unexpected) {
+		err = nil // of one field, which is left out
 	}
 	// An item may lack every known field, but is an object.
-	if slices.ContainsFunc(p.items, func(item json.RawMessage) bool { return item[0] != '{' }) {
+	noObject := func(item json.RawMessage) bool { return item[0] != '{' }
+	switch {
+	case err != nil || p.Items == nil || slices.ContainsFunc(p.Items, noObject):
 		return p, ErrNotEngine
+	case p.Error != nil:
+		return p, ErrReported
 	}
-	number := func(name string) *int {
-		var n *int
-		if json.Unmarshal(document[name], &n) != nil || n != nil && *n < 0 {
-			return nil
-		}
-		return n
-	}
-	p.total, p.pageCount, p.limit, p.offset = number("total_count"), number("page_count"), number("limit"), number("offset")
-	return p, reported(document)
+	return p, nil
 }
 
 // isLast reports whether this page ends the list, of which found secrets are known with it. Without a total,
 // a page that is empty or not full ends it.
 func (p page) isLast(found int) bool {
 	switch {
-	case p.total != nil:
-		return found >= *p.total
-	case p.limit != nil:
-		return len(p.items) < *p.limit || len(p.items) == 0
-	case p.offset != nil, p.pageCount != nil:
-		return len(p.items) == 0
+	case p.Total != nil:
+		return found >= int(*p.Total)
+	case p.Limit != nil:
+		return len(p.Items) < int(*p.Limit) || len(p.Items) == 0
+	case p.Offset != nil, p.PageCount != nil:
+		return len(p.Items) == 0
 	}
 	return true
 }
@@ -106,8 +107,8 @@ func (p page) isLast(found int) bool {
 // next is the query for the page behind the first found secrets.
 func (p page) next(found int) string {
 	query := url.Values{"offset": {strconv.Itoa(found)}}
-	if p.limit != nil && *p.limit > 0 {
-		query.Set("limit", strconv.Itoa(*p.limit))
+	if p.Limit != nil && *p.Limit > 0 {
+		query.Set("limit", strconv.Itoa(int(*p.Limit)))
 	}
 	return query.Encode()
 }
@@ -122,25 +123,13 @@ func ParseTime(text string) (time.Time, error) {
 }
 
 func readSecret(item json.RawMessage) Secret {
-	fields := fieldsOf(item)
-	return Secret{
-		ID:             stringOf(fields["id"]),
-		Key:            stringOf(fields["key"]),
-		Type:           stringOf(fieldsOf(fields["binding"])["type"]),
-		Description:    stringOf(fields["description"]),
-		Hint:           stringOf(fields["hint"]),
-		LastAccessedAt: stringOf(fields["last_accessed_at"]),
-		CreatedAt:      stringOf(fields["created_at"]),
-		Raw:            item,
+	var read struct {
+		Secret
+		Binding struct {
+			Type string `json:"type"`
+		} `json:"binding"`
 	}
-}
-
-func fieldsOf(raw json.RawMessage) (fields map[string]json.RawMessage) {
-	_ = json.Unmarshal(raw, &fields)
-	return fields
-}
-
-func stringOf(raw json.RawMessage) (s string) {
-	_ = json.Unmarshal(raw, &s)
-	return s
+	_ = json.Unmarshal(item, &read) // leaves out fields of an unexpected type
+	read.Type, read.Raw = read.Binding.Type, item
+	return read.Secret
 }

@@ -72,9 +72,9 @@ func (e *PairError) Error() string {
 
 // ParsePairs reads the arguments of `secret set`. The first = splits; the key is trimmed, the value is kept as
 // it is. KEY=- stands for a value on standard input, once per command. A KEY without = asks for its value, and
-// only as the sole argument: beside others it is most likely a piece of a value that was not quoted. The
-// error, a [*PairError], is about the first wrong argument.
-func ParsePairs(args []string) ([]Input, error) {
+// only as the sole argument and if there is a terminal to ask on: beside others it is most likely a piece of a
+// value that was not quoted. The error, a [*PairError], is about the first wrong argument.
+func ParsePairs(args []string, terminal bool) ([]Input, error) {
 	inputs := make([]Input, 0, len(args))
 	seen := make(map[string]bool)
 	stdin := false
@@ -91,6 +91,8 @@ func ParsePairs(args []string) ([]Input, error) {
 		case !found && len(args) > 1:
 			problem = NoValue
 		case problem != nil:
+		case !found && !terminal:
+			problem = NoTerminal
 		case seen[in.Key]:
 			problem = DuplicateKey
 		case in.Source == Stdin && stdin:
@@ -107,8 +109,8 @@ func ParsePairs(args []string) ([]Input, error) {
 }
 
 // Resolve fetches the values that are not in the arguments: from stdin, without a byte order mark at the
-// start and one line break at the end, and from prompt, which is nil where there is no terminal. Wrong usage is
-// a [*PairError]; an error of stdin or prompt is wrapped.
+// start and one line break at the end, and from prompt. Wrong usage is a [*PairError]; an error of stdin or
+// prompt is wrapped.
 func Resolve(inputs []Input, stdin io.Reader, prompt func(key string) (string, error)) ([]Pair, error) {
 	pairs := make([]Pair, 0, len(inputs))
 	for _, in := range inputs {
@@ -144,9 +146,6 @@ func (in *Input) fetch(stdin io.Reader, prompt func(key string) (string, error))
 	case Stdin:
 		in.Value, err = readValue(stdin)
 	case Prompt:
-		if prompt == nil {
-			return in.wrong(NoTerminal)
-		}
 		in.Value, err = prompt(in.Key)
 	}
 	if err != nil {

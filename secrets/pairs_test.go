@@ -31,7 +31,7 @@ func TestParsePairsReadsKeyAndValue(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := secrets.ParsePairs([]string{tt.arg})
+			got, err := secrets.ParsePairs([]string{tt.arg}, true)
 			if err != nil {
 				t.Fatalf("ParsePairs refused it: %v", err)
 			}
@@ -77,7 +77,7 @@ func TestParsePairsNamesTheFirstWrongArgument(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			inputs, err := secrets.ParsePairs(tt.args)
+			inputs, err := secrets.ParsePairs(tt.args, true)
 			var got *secrets.PairError
 			if !errors.As(err, &got) {
 				t.Fatalf("ParsePairs returned %v, want a *PairError", err)
@@ -112,7 +112,7 @@ func TestResolveReadsStandardInput(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			inputs, err := secrets.ParsePairs([]string{"A=1", "KEY=-", "B=2"})
+			inputs, err := secrets.ParsePairs([]string{"A=1", "KEY=-", "B=2"}, true)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -147,7 +147,7 @@ func TestResolveRefusesUnusableStandardInput(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			inputs, err := secrets.ParsePairs([]string{"KEY=-"})
+			inputs, err := secrets.ParsePairs([]string{"KEY=-"}, true)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -163,7 +163,7 @@ func TestResolveRefusesUnusableStandardInput(t *testing.T) {
 }
 
 func TestResolveAsksForALoneKey(t *testing.T) {
-	inputs, err := secrets.ParsePairs([]string{" KEY "})
+	inputs, err := secrets.ParsePairs([]string{" KEY "}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,15 +202,11 @@ func TestResolveAsksForALoneKey(t *testing.T) {
 	}
 }
 
-func TestResolveWithoutATerminalSaysToUseADash(t *testing.T) {
-	inputs, err := secrets.ParsePairs([]string{"sentinel"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = secrets.Resolve(inputs, strings.NewReader("not for this"), nil)
+func TestALoneKeyWithoutATerminalIsToldToUseADash(t *testing.T) {
+	_, err := secrets.ParsePairs([]string{"sentinel"}, false)
 	var wrong *secrets.PairError
 	if !errors.As(err, &wrong) || wrong.Problem != secrets.NoTerminal || !strings.Contains(wrong.Problem.Do, "KEY=-") {
-		t.Errorf("Resolve returned %v, want wrong usage that names KEY=-", err)
+		t.Errorf("ParsePairs returned %v, want wrong usage that names KEY=-", err)
 	}
 	if strings.Contains(err.Error(), "sentinel") {
 		t.Errorf("the message shows what may be a value: %q", err)
@@ -225,7 +221,7 @@ func FuzzPair(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, first, second string) {
 		args := []string{first, second}
-		inputs, err := secrets.ParsePairs(args)
+		inputs, err := secrets.ParsePairs(args, true)
 		for i, in := range inputs {
 			key, value, found := strings.Cut(args[i], "=")
 			if !found || in.Key != strings.TrimSpace(key) || in.Position != i+1 || (in.Source == secrets.Stdin) != (value == "-") ||

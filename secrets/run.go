@@ -8,25 +8,24 @@ import (
 	"sync/atomic"
 )
 
-// parallel is how many calls are on their way at once: enough to hide the round trips of
-// a long .env file, too few to look like an attack.
+// parallel is the number of calls at once: enough to hide the round trips of a long .env file, too few to look
+// like an attack.
 const parallel = 4
 
-// Result is the fate of one key; Err is nil when what was asked for was done.
+// Result is the fate of one key; Err is nil for success.
 type Result struct {
 	Key  string
 	Type string // of the deleted secret's binding, where the key has several; else ""
 	Err  error
 }
 
-// ErrNotTried is the result for a key that was not sent, because an earlier one has shown that it
-// would fare no better, or because the context has ended.
+// ErrNotTried is the result for a key that was not sent: an earlier one has met an error that it would meet,
+// too, or the context has ended.
 var ErrNotTried = errors.New("not tried")
 
-// run makes n calls and yields what became of each, in order, as soon as it and those before it are known.
-// The first goes alone, so that credentials that are refused or an Engine that hangs are met once; then
-// up to four are on their way at once. After an error that ends the run, when ctx ends and when the caller
-// stops listening, no more are made.
+// run makes n calls and yields the error of each, in order, as soon as it and those before it are known. The
+// first goes alone, so that refused credentials and an Engine that hangs are met once; then up to four run at
+// once. No more are made after an error that ends the run, when ctx ends, or when the caller stops listening.
 func run(ctx context.Context, n int, call func(ctx context.Context, i int) error, ends func(i int, err error) bool) iter.Seq2[int, error] {
 	return func(yield func(int, error) bool) {
 		if n == 0 {

@@ -7,15 +7,14 @@ import (
 	"net/http"
 )
 
-// description is what the Engine shows beside a secret that came from here.
+// description is shown beside a secret that this program set.
 const description = "Secret set via CLI"
 
-// Set stores the pairs, whose keys must differ, and yields a result for each in the order given
-// as soon as it and those before it are known. The first goes alone, then up to four are on their way at
-// once.
+// Set stores the pairs, whose keys must differ, and yields a result for each in the order given, as soon as it
+// and those before it are known. The first goes alone, then up to four at once.
 //
-// A failure of one key does not stop the others. After one that they would share, and when ctx
-// ends, the rest is not sent: [ErrNotTried]. A caller that stops listening has the same effect.
+// A failure of one key does not stop the others. After one that they would share, and when ctx ends, the rest
+// is not sent: [ErrNotTried]. Nor is it when the caller stops listening.
 func (c *Client) Set(ctx context.Context, pairs []Pair) iter.Seq[Result] {
 	put := func(ctx context.Context, i int) error { return c.put(ctx, pairs[i]) }
 	ends := func(i int, err error) bool {
@@ -31,7 +30,7 @@ func (c *Client) Set(ctx context.Context, pairs []Pair) iter.Seq[Result] {
 }
 
 func (c *Client) put(ctx context.Context, pair Pair) error {
-	body, _ := json.Marshal(struct { // two strings can always be
+	body, _ := json.Marshal(struct { // never fails for two strings
 		Description string `json:"description"`
 		Value       string `json:"value"`
 	}{description, pair.Value})

@@ -11,18 +11,18 @@ import (
 
 // UnsetOptions choose among several secrets with one key.
 type UnsetOptions struct {
-	Type     string // all secrets with this type of binding; "" means the one that there is
+	Type     string // those with this type of binding; "" requires that there is only one
 	AllTypes bool   // all of them
 }
 
-// Unset fetches the list once, then deletes the secrets of each distinct key as [Client.Set] sends them, and
-// yields a result for each in the order given. [ErrNoSuchSecret] is the result for a key
-// that is not in the list, an [*AmbiguousKeyError] for one that the options do not choose among;
-// after a failure that the rest would share, and when ctx ends, the rest is [ErrNotTried].
-// Deleting happens while the caller listens. The error is that of [Client.List].
+// Unset fetches the list once, then deletes the secrets of each distinct key, as [Client.Set] sends them, and
+// yields a result for each in the order given. A key that is not in the list gives [ErrNoSuchSecret], one that
+// the options do not choose among an [*AmbiguousKeyError]; after a failure that the rest would share, and when
+// ctx ends, the rest is [ErrNotTried]. Deleting happens while the caller listens. The error is that of
+// [Client.List].
 //
-// A key that is not in the list as it is given also means the one that looks like it: one with a
-// byte order mark in it could not be typed.
+// A key that is not in the list also means the one that looks like it: nobody can type one with a byte order
+// mark.
 func (c *Client) Unset(ctx context.Context, keys []string, o UnsetOptions) (iter.Seq[Result], error) {
 	list, err := c.List(ctx)
 	if err != nil {
@@ -47,7 +47,7 @@ func (c *Client) Unset(ctx context.Context, keys []string, o UnsetOptions) (iter
 	}, nil
 }
 
-// deletion is a secret to delete; one without an id has its result.
+// deletion is a secret to delete, or the result for a key without one.
 type deletion struct {
 	Result
 	id string
@@ -55,60 +55,48 @@ type deletion struct {
 
 // deletionsOf chooses the secrets of the list to delete for each distinct key.
 func deletionsOf(list []Secret, keys []string, o UnsetOptions) (all []deletion) {
-	done := make(map[string]bool, len(keys))
-	for _, key := range keys {
-		if done[key] {
+	for i, key := range keys {
+		if slices.Contains(keys[:i], key) {
 			continue
 		}
-		done[key] = true
-		found, err := choose(list, key, o)
-		if err != nil {
-			all = append(all, deletion{Result: Result{Key: key, Err: err}})
-		}
-		for _, secret := range found {
-			one := deletion{Result: Result{Key: key}, id: secret.ID}
-			if len(found) > 1 {
-				one.Type = secret.Type
+		found := matching(list, key, o.Type)
+		switch {
+		case len(found) == 0:
+			all = append(all, deletion{Result: Result{Key: key, Err: ErrNoSuchSecret}})
+		case len(found) > 1 && o.Type == "" && !o.AllTypes:
+			ambiguous := &AmbiguousKeyError{Key: key}
+			for _, secret := range found {
+				ambiguous.Types = append(ambiguous.Types, secret.Type)
 			}
-			all = append(all, one)
+			all = append(all, deletion{Result: Result{Key: key, Err: ambiguous}})
+		case len(found) == 1:
+			all = append(all, deletion{Result{Key: key}, found[0].ID})
+		default:
+			for _, secret := range found {
+				all = append(all, deletion{Result{Key: key, Type: secret.Type}, secret.ID})
+			}
 		}
 	}
 	return all
 }
 
-// choose returns the secrets of the list to delete for a key, at least one.
-func choose(list []Secret, key string, o UnsetOptions) ([]Secret, error) {
-	found := deletable(list, func(s Secret) bool { return s.Key == key })
-	if len(found) == 0 {
-		found = deletable(list, func(s Secret) bool { return Printable(s.Key) == key })
-		if slices.ContainsFunc(found, func(s Secret) bool { return s.Key != found[0].Key }) {
-			found = nil // several look like it
-		}
-	}
-	if o.Type != "" {
-		found = deletable(found, func(s Secret) bool { return s.Type == o.Type })
-	}
-	switch {
-	case len(found) == 0:
-		return nil, ErrNoSuchSecret
-	case len(found) > 1 && o.Type == "" && !o.AllTypes:
-		ambiguous := &AmbiguousKeyError{Key: key}
-		for _, secret := range found {
-			ambiguous.Types = append(ambiguous.Types, secret.Type)
-		}
-		return nil, ambiguous
-	}
-	return found, nil
-}
-
-// deletable returns the secrets of the list that fit and have an id, without which none can be deleted.
-func deletable(list []Secret, fits func(Secret) bool) (found []Secret) {
+// matching returns the secrets of the list with this key and type, "" for any; without one, those whose key looks
+// like it, unless several keys do. A secret without an id cannot be deleted.
+func matching(list []Secret, key, kind string) []Secret {
+	var exact, alike []Secret
 	for _, secret := range list {
-		if secret.ID != "" && fits(secret) {
-			found = append(found, secret)
+		switch {
+		case secret.ID == "":
+		case secret.Key == key:
+			exact = append(exact, secret)
+		case Printable(secret.Key) == key:
+			alike = append(alike, secret)
 		}
 	}
-	return found
+	if len(exact) == 0 && !slices.ContainsFunc(alike, func(s Secret) bool { return s.Key != alike[0].Key }) {
+		exact = alike
+	}
+	return slices.DeleteFunc(exact, func(s Secret) bool { return kind != "" && s.Type != kind })
 }
 
 // delete deletes a secret of the list. A secret that is gone already is ErrNoSuchSecret.

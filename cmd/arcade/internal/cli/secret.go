@@ -151,7 +151,7 @@ func (o setOptions) check(cmd *cobra.Command, args []string) error {
 
 func (a *App) secretSet(cmd *cobra.Command, at engineOptions, o setOptions, args []string) error {
 	ctx := cmd.Context()
-	inputs, err := a.parsePairs(args)
+	inputs, err := secrets.ParsePairs(args, a.Keyboard())
 	if err != nil {
 		return wrongPair(cmd, err)
 	}
@@ -180,17 +180,6 @@ func (a *App) secretSet(cmd *cobra.Command, at engineOptions, o setOptions, args
 		return a.printPlan(secrets.PlanOf(pairs))
 	}
 	return a.sendPairs(ctx, client, pairs, 0)
-}
-
-// parsePairs is secrets.ParsePairs with a look at whether a lone key can be asked for.
-func (a *App) parsePairs(args []string) ([]secrets.Input, error) {
-	inputs, err := secrets.ParsePairs(args)
-	for _, in := range inputs {
-		if in.Source == secrets.Prompt && !a.Keyboard() {
-			return nil, &secrets.PairError{Position: in.Position, Problem: secrets.NoTerminal}
-		}
-	}
-	return inputs, err
 }
 
 // wrongPair words an error about an argument or its value.

@@ -14,11 +14,10 @@ import (
 // knowsColours reports whether a terminal takes ANSI escape sequences. All do.
 func knowsColours(*os.File) bool { return true }
 
-// surviveClosedPipes has the signal caught rather than ignored: what is ignored here would be ignored
-// by the programs that this one starts, too.
+// surviveClosedPipes catches the signal: to ignore it would make child processes ignore it, too.
 func surviveClosedPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
-// isUnread asks a pipe or socket whether its reader is gone, without writing to it.
+// isUnread reports whether the reader of a pipe or socket is gone, without writing to it.
 func isUnread(file *os.File) bool {
 	asked := []unix.PollFd{{Fd: int32(file.Fd())}}
 	n, err := unix.Poll(asked, 0)

@@ -13,45 +13,37 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// onContinue calls again each time the process goes on after it was stopped. Meanwhile a shell makes the
-// terminal show what is typed, and few restore it: what is hidden is hidden again first.
+// onContinue calls again each time the process continues after a stop. A shell makes the terminal show what is
+// typed meanwhile, and few shells undo that: a hidden prompt hides it again first.
 func onContinue(fd int, hidden bool, again func()) (stop func()) {
-	continued := make(chan os.Signal, 1)
-	done, ended := make(chan struct{}), make(chan struct{})
+	continued, ended := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(continued, syscall.SIGCONT)
 	go func() {
 		defer close(ended)
-		for {
-			select {
-			case <-continued:
-				if hidden {
-					_ = hide(fd) // a terminal that is gone shows nothing
-				}
-				again()
-			case <-done:
-				return
+		for range continued {
+			if hidden {
+				_ = hide(fd) // a terminal that is gone shows nothing
 			}
+			again()
 		}
 	}()
 	return func() {
-		signal.Stop(continued)
-		close(done)
+		signal.Stop(continued) // sends nothing any more
+		close(continued)
 		<-ended
 	}
 }
 
 const (
-	// pause is how long a terminal is silent when a paste has ended, in tenths of a second: over a slow
-	// line the pieces of one come apart.
+	// pause is the silence that ends a paste, in tenths of a second: over a slow line its pieces come apart.
 	pause = 3
-	// maxPauses bounds the waiting for the end of a paste that has a mark at its beginning; a line that
-	// was cut has lost that at its end.
+	// maxPauses bounds the wait for the mark at the end of a paste: a line that was cut has lost it.
 	maxPauses = 20
 )
 
-// readTyped reads a line, and what comes right behind it. A hidden one is not shown until the caller restores
-// the terminal; a line that is shown may be changed until its end. ReadPassword of x/term ignores Ctrl-D, would
-// read a terminal that is gone for ever, and leaves the other lines of a paste to the shell.
+// readTyped reads a line and whatever comes right behind it. The caller restores the terminal. ReadPassword of
+// x/term ignores Ctrl-D, reads for ever from a terminal that is gone, and leaves the other lines of a paste to the
+// shell.
 func readTyped(keyboard *os.File, hidden bool) (string, error) {
 	fd := int(keyboard.Fd())
 	if hidden {
@@ -84,8 +76,8 @@ func hide(fd int) error {
 	})
 }
 
-// passOnAtOnce makes a terminal pass on what there is without waiting for the end of a line, and
-// nothing when it was silent for a pause.
+// passOnAtOnce makes a terminal pass on its input without waiting for the end of a line, and nothing after a
+// pause.
 func passOnAtOnce(fd int) error {
 	return changeTerminal(fd, func(state *unix.Termios) {
 		state.Lflag &^= unix.ECHO | unix.ICANON

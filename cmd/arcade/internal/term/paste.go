@@ -12,9 +12,9 @@ import (
 const promptLimit = 4095
 
 var (
-	// ErrTooLongToType says that a terminal may have cut what was typed.
+	// ErrTooLongToType means that a terminal may have cut what was typed.
 	ErrTooLongToType = fmt.Errorf("a terminal passes on less than %d bytes", promptLimit)
-	// ErrSeveralLines says that more was pasted than one line.
+	// ErrSeveralLines means that more than one line was pasted.
 	ErrSeveralLines = errors.New("several lines were pasted or typed, and one is asked for")
 )
 
@@ -25,7 +25,7 @@ const (
 	pasteBegins, pasteEnds  = "\x1b[200~", "\x1b[201~"
 )
 
-// bracketPastes asks a terminal to mark pastes, or not to. It is ours, so it is not cleaned.
+// bracketPastes makes a terminal mark pastes, or stop. The sequence is ours, so it is not cleaned.
 func (s *Stream) bracketPastes(sequence string) {
 	if s.Rewrites {
 		_, _ = io.WriteString(s.w, sequence) // where it fails, the question does, too

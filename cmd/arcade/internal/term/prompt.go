@@ -12,10 +12,8 @@ import (
 	"golang.org/x/term"
 )
 
-// Keyboard reports whether standard input is a terminal, so that a question finds a user.
-func (s *Screen) Keyboard() bool {
-	return s.keyboard() != nil
-}
+// Keyboard reports whether standard input is a terminal, on which a user can answer.
+func (s *Screen) Keyboard() bool { return s.keyboard() != nil }
 
 func (s *Screen) keyboard() *os.File {
 	file, ok := s.In.(*os.File)
@@ -25,8 +23,8 @@ func (s *Screen) keyboard() *os.File {
 	return file
 }
 
-// AskHidden asks at the keyboard for one line that is not shown. Ctrl-D ends the line, too. A paste is read to
-// its end, so that no line of it is left to the shell. The error can be ErrSeveralLines or ErrTooLongToType.
+// AskHidden asks at the keyboard for one line and does not show it. Ctrl-D ends the line, too. A paste is read to
+// its end, so that the shell gets no line of it. The error can be ErrSeveralLines or ErrTooLongToType.
 func (s *Screen) AskHidden(ctx context.Context, prompt string) (string, error) {
 	typed, err := s.ask(ctx, s.keyboard(), prompt, true)
 	s.Err.bracketPastes(bracketsOff)
@@ -37,8 +35,8 @@ func (s *Screen) AskHidden(ctx context.Context, prompt string) (string, error) {
 	return oneLine(typed)
 }
 
-// Confirm asks a yes-or-no question. Anything but a clear yes is a no, so a paste of several lines, of which
-// none is left to the shell. The error is that of ctx.
+// Confirm asks a yes-or-no question. Anything but a clear yes is a no, also a paste of several lines, of which
+// the shell gets none. The error is that of ctx.
 func (s *Screen) Confirm(ctx context.Context, question string) (bool, error) {
 	question = s.Err.Wrap(question+" [y/N]", 0) + " "
 	var answer string
@@ -62,9 +60,8 @@ func (s *Screen) Confirm(ctx context.Context, question string) (bool, error) {
 	return err == nil && (answer == "y" || answer == "yes"), ctx.Err()
 }
 
-// ask reads a line at the keyboard, and what was pasted behind it. The terminal is as before afterwards, even
-// if ctx ends the waiting. A process that was stopped (Ctrl-Z) and goes on asks again, at the beginning of a
-// line: the terminal has dropped what was typed.
+// ask reads a line at the keyboard, and whatever was pasted behind it, then restores the terminal, also when ctx
+// ends. After Ctrl-Z and fg it asks again, at the beginning of a line: the terminal has dropped what was typed.
 func (s *Screen) ask(ctx context.Context, keyboard *os.File, prompt string, hidden bool) (typed string, err error) {
 	show := func(prompt string) {
 		if hidden {
@@ -84,8 +81,8 @@ func (s *Screen) ask(ctx context.Context, keyboard *os.File, prompt string, hidd
 	return typed, errors.Join(err, term.Restore(fd, before))
 }
 
-// Await waits for a read that cannot be told to stop, until ctx ends. The read is left behind
-// then; so is what it reads.
+// Await waits until ctx ends for a read that cannot be stopped. After that the read goes on, and what it reads is
+// lost.
 func Await[T any](ctx context.Context, read func() (T, error)) (value T, err error) {
 	type result struct {
 		value T

@@ -2,9 +2,9 @@ package term
 
 import "strings"
 
-// Reflow breaks a plain text anew at blanks so that it fits into width, in characters. Paragraphs
-// are filled. What is indented keeps its lines; a line in two columns, with two blanks or more
-// between them, goes on below its second one, and so does an item of a list.
+// Reflow breaks a plain text at blanks to fit into width, in characters. Paragraphs are filled. Indented text
+// keeps its lines; a line in two columns, two blanks or more apart, continues below its second one, an item of a
+// list below its text.
 func Reflow(text string, width int) string {
 	var out strings.Builder
 	lines := strings.Split(strings.ReplaceAll(text, "\t", "  "), "\n")
@@ -22,7 +22,7 @@ func Reflow(text string, width int) string {
 	return out.String()
 }
 
-// block is one line and those that go on with it.
+// block is a line and those that continue it.
 type block struct {
 	first   string // the indentation, and the first of two columns
 	hang    int    // where further lines begin
@@ -59,8 +59,7 @@ func (b block) includes(lines []string, next int) bool {
 	return content != "" && hangs && indent == b.hang
 }
 
-// narrow is a second column in which hardly a word fits: its text then begins on the next line, at
-// below.
+// In a second column less than narrow wide hardly a word fits: its text begins on the next line, at below.
 const narrow, below = 20, 10
 
 func (b block) print(out *strings.Builder, width int) {

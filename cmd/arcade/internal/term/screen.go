@@ -1,7 +1,6 @@
-// Package term is what a person sees and types: the terminal, tables, prompts, progress, and
-// the wording of times and counts. Foreign text is cleaned here, on its way out.
-//
-// The package knows nothing of the program that uses it.
+// Package term is what a user sees and types: the terminal, tables, prompts, progress, and the
+// wording of times and counts. It cleans foreign text on its way out, and knows nothing of the
+// program that uses it.
 package term
 
 import (
@@ -15,40 +14,35 @@ import (
 
 // Screen is the three streams of a program.
 type Screen struct {
-	// In is standard input.
-	In io.Reader
-	// Out and Err are standard output and standard error.
+	In       io.Reader
 	Out, Err *Stream
 }
 
-// New looks at the streams, and at the variables that say what a terminal can do.
+// New makes a screen of three streams; env says what a terminal can do.
 func New(in io.Reader, out, err io.Writer, env func(name string) string) *Screen {
 	return &Screen{In: in, Out: newStream(out, env), Err: newStream(err, env)}
 }
 
-// Stream is one stream, and how to write to it: for a person's eyes or for a program. Nothing
-// that a terminal obeys passes it but our own colours, see Write.
+// Stream is an output stream, to a terminal or to a program. Of what a terminal obeys it passes our own colours
+// alone, see Write.
 type Stream struct {
-	// Interactive says that it is a terminal.
-	Interactive bool
-	// Width is that of the terminal, in characters; 80 where it cannot be told.
-	Width int
-	// Colour and Unicode say that it takes ANSI colours, and characters beyond ASCII.
-	Colour, Unicode bool
-	// Rewrites says that a line can be written over.
-	Rewrites bool
+	Interactive bool // a terminal
+	Width       int  // of the terminal, in characters; 80 where that is unknown
+	Colour      bool // takes ANSI colours
+	Unicode     bool // takes characters beyond ASCII
+	Rewrites    bool // a line can be written over
 
 	w      io.Writer
 	failed error
 }
 
-// Failed returns the first error of a write, a *WriteError, nil when all has got out.
+// Failed returns the first *WriteError, nil for none.
 func (s *Stream) Failed() error { return s.failed }
 
-// Closed reports whether a write met a pipe whose reader is gone.
+// Closed reports whether a write has met a pipe without a reader.
 func (s *Stream) Closed() bool { return isClosedPipe(s.failed) }
 
-// Unread reports whether the stream is a pipe whose reader is gone. A program that seldom writes asks.
+// Unread reports whether the stream is a pipe without a reader, for a program that seldom writes.
 func (s *Stream) Unread() bool {
 	file, ok := s.w.(*os.File)
 	return ok && isUnread(file)
@@ -117,8 +111,7 @@ func (s *Stream) Clip(text string, n int) string {
 	}
 }
 
-// Wrap breaks a text for a person at blanks, indent characters before the edge. A program gets
-// it as it is.
+// Wrap breaks a text at blanks, indent characters before the terminal's edge. A program gets it as it is.
 func (s *Stream) Wrap(text string, indent int) string {
 	if !s.Interactive {
 		return text

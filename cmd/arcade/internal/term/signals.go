@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Ended is the cause of a context that WithSignals has ended.
+// Ended is the cause of a context that WithSignals ended.
 type Ended struct{ Signal syscall.Signal }
 
 func (e *Ended) Error() string { return "ended by a signal: " + e.Signal.String() }
@@ -15,14 +15,13 @@ func (e *Ended) Error() string { return "ended by a signal: " + e.Signal.String(
 // ExitCode is 128 and the signal's number, as shells report it.
 func (e *Ended) ExitCode() int { return 128 + int(e.Signal) }
 
-// WithSignals returns a context that ends with an *Ended for its cause when the user interrupts the
-// program (also with Ctrl-\, which would leave a hidden prompt's terminal silent), the system ends it, or
-// its terminal is closed. A second interruption ends the process at
-// once; a second hang-up does not, because shells pass on the one that the system sends as well.
+// WithSignals returns a context that ends, with an *Ended as its cause, when the user interrupts the program
+// (also by Ctrl-\, which would leave a hidden prompt's terminal silent), the system ends it, or its terminal
+// closes. A second interruption ends the process at once; a second hang-up does not, because shells repeat the
+// system's.
 //
-// A write to a pipe whose reader is gone is an error from now on, a *WriteError of the stream, and not the end
-// of the process. A signal that the program was started to
-// ignore, as nohup does it, stays ignored.
+// From now on a write to a pipe without a reader is a *WriteError and not the end of the process. A signal that
+// the program was started to ignore, as by nohup, stays ignored.
 func WithSignals(ctx context.Context) context.Context {
 	ctx, end := context.WithCancelCause(ctx)
 	received := make(chan os.Signal, 1)
@@ -32,7 +31,7 @@ func WithSignals(ctx context.Context) context.Context {
 			heard = append(heard, s)
 		}
 	}
-	if len(heard) > 0 { // Notify takes no signals for all signals
+	if len(heard) > 0 { // without any, Notify would catch all
 		signal.Notify(received, heard...)
 	}
 	surviveClosedPipes()

@@ -11,17 +11,14 @@ import (
 
 // Column is one column of a table.
 type Column struct {
-	// Title heads it.
 	Title string
-	// Right is for numbers.
-	Right bool
-	// Drop says which column goes first when the terminal is narrow: the highest. 0 stays.
-	Drop int
-	// Shrink lets its cells be cut before the column goes, and those of the widest that stays when no other can go.
+	Right bool // aligned to the right, as numbers are
+	Drop  int  // the highest goes first when the terminal is narrow; 0 stays
+	// Shrink cuts its cells before it goes and, if it stays and is the widest, when no column is left to go.
 	Shrink bool
 }
 
-// minCell is the width, in characters, below which a cut cell says nothing.
+// minCell is the width, in characters, below which a cut cell is of no use.
 const minCell = 12
 
 // Table prints rows as a table that fits the terminal. Columns that say nothing are left out.
@@ -70,7 +67,7 @@ func (s *Stream) TSV(columns []Column, rows [][]string) error {
 	return err
 }
 
-// filled makes each cell one line, which must not look like two.
+// filled is a table whose cells are each on one line.
 func filled(columns []Column, rows [][]string) table.Writer {
 	w := table.NewWriter()
 	w.Style().Format.Header = text.FormatDefault
@@ -105,8 +102,7 @@ func (s *Stream) style() table.Style {
 	return style
 }
 
-// mostDispensable returns the index of the column that goes first, else of the widest one that stays and
-// can be cut, -1 if there is none.
+// mostDispensable returns the index of the column to drop first, else of the widest that can be cut, else -1.
 func mostDispensable(columns []Column, rows [][]string, configs []table.ColumnConfig) int {
 	found := -1
 	for i, c := range columns {

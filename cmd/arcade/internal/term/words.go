@@ -9,7 +9,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
-// Count words a number of things.
+// Count is a number and its noun.
 func Count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -17,7 +17,7 @@ func Count(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// Ago words a time relative to now. A time in the future comes from a clock that was wrong.
+// Ago is a time relative to now. A time in the future comes from a wrong clock.
 func Ago(at, now time.Time) string {
 	if at.IsZero() {
 		return "never"
@@ -33,7 +33,7 @@ func Ago(at, now time.Time) string {
 	}
 }
 
-// Clock is a time of today as a clock shows it, and of another day with its date.
+// Clock is a local time, with its date unless that is today's.
 func Clock(at, now time.Time) string {
 	at = at.Local()
 	if at.Format(time.DateOnly) == now.Local().Format(time.DateOnly) {
@@ -42,7 +42,7 @@ func Clock(at, now time.Time) string {
 	return at.Format("2006-01-02 15:04")
 }
 
-// Span words a duration in its largest unit.
+// Span is a duration in its largest unit.
 func Span(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
@@ -57,7 +57,7 @@ func Span(d time.Duration) string {
 	}
 }
 
-// Milliseconds words a duration in milliseconds with three digits or so.
+// Milliseconds is a duration with about three digits.
 func Milliseconds(ms float64) string {
 	switch {
 	case ms < 10:
@@ -77,7 +77,7 @@ func RFC3339(at time.Time) string {
 	return at.UTC().Format("2006-01-02T15:04:05.000Z07:00")
 }
 
-// Size words a number of bytes.
+// Size is a number of bytes.
 func Size(bytes int64) string {
 	if bytes < 1<<20 {
 		return fmt.Sprintf("%d kB", (bytes+1023)/1024)
@@ -85,8 +85,8 @@ func Size(bytes int64) string {
 	return fmt.Sprintf("%.1f MB", float64(bytes)/(1<<20))
 }
 
-// wrap breaks each line of a text at blanks so that it fits into width. Words that are wider
-// stay whole, to be copied; go-pretty would cut them and join lines behind them.
+// wrap breaks each line of a text at blanks to fit into width. A wider word stays whole, to be copied; go-pretty
+// would cut it and join the lines behind it.
 func wrap(s string, width int) string {
 	var out strings.Builder
 	for i, line := range strings.Split(s, "\n") {
