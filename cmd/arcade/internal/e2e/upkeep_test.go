@@ -179,7 +179,7 @@ func TestStatusTellsWhatDecidedAndWhatIsNext(t *testing.T) {
 	m.Offline()
 	m.Must("succeed")
 	m.AwaitNoFlusher()
-	st := m.Status()
+	st := m.With(testbed.TestClock + "=-10m").Status() // the next attempt is still to come
 	if !st.Tracking || st.DecidedBy != "default" || st.Pending != 1 || !st.KeySet ||
 		st.Failures != 1 || st.LastError == nil || st.NextAttempt == nil || st.Schema != 2003 || st.SizeBytes == 0 {
 		encoded, _ := json.Marshal(st)
