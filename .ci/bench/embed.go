@@ -20,7 +20,8 @@ func cost(runs int) error {
 	defer os.RemoveAll(scratch)
 	fmt.Println("| a program with | lines in `go.mod` | modules linked | MB | ms of an event |\n|---|---|---|---|---|")
 	for i, p := range []struct{ row, source string }{
-		{"net/http, JSON and modernc's SQLite", ".ci/bench/sqlite"}, {"outbox and httpsink", "outbox/example"}, {"outbox and posthog", ".ci/bench/outbox"},
+		{"net/http, JSON and modernc's SQLite", ".ci/bench/sqlite"},
+		{"outbox and httpsink", "outbox/example"}, {"outbox and posthog", ".ci/bench/outbox"},
 	} {
 		dir := filepath.Join(scratch, fmt.Sprint(i))
 		lines, err := build(dir, filepath.FromSlash(p.source))

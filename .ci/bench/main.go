@@ -38,8 +38,9 @@ func rivals() []*contender {
 	for _, program := range []string{"line", "row", "bolt", "child", "posthog"} {
 		list = append(list, &contender{name: "cobra, " + program, program: program, floor: floor})
 	}
-	off := &contender{name: "arcade, tracking off", program: "arcade", args: []string{"logout"}, env: []string{"ARCADE_USAGE_TRACKING=0"}, floor: floor}
-	return append(list, off, &contender{name: "**arcade**", program: "arcade", args: []string{"logout"}, floor: off})
+	logout := []string{"logout"}
+	off := &contender{name: "arcade, tracking off", program: "arcade", args: logout, env: []string{"ARCADE_USAGE_TRACKING=0"}, floor: floor}
+	return append(list, off, &contender{name: "**arcade**", program: "arcade", args: logout, floor: off})
 }
 
 func main() {

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -22,39 +21,31 @@ func main() {
 	}
 }
 
-// linked is a package as `go list` shows it.
-type linked struct {
-	Dir, Root string
-	Standard  bool
-	Module    struct {
-		Path, Version, Dir string
-		Main               bool
-	}
-}
+// origin prints of a package the name of what it belongs to, the root of that, and where it is itself. What the
+// standard library carries along has its licence.
+const origin = `{{if .Standard}}The Go standard library	{{.Root}}	{{.Root}}
+	{{- else if not .Module.Main}}{{.Module.Path}} {{.Module.Version}}	{{.Module.Dir}}	{{.Dir}}{{end}}`
 
 func run(out io.Writer) error {
-	modules := map[string]map[string]string{} // "path version": licences by their names
+	modules := map[string]map[string]string{} // licences by their names, by what they are of
 	for _, system := range []string{"linux", "darwin", "windows"} {
-		cmd := exec.Command("go", "list", "-deps", "-json=Dir,Root,Standard,Module", "-tags", "nethttpomithttp2", "./cmd/arcade")
+		cmd := exec.Command("go", "list", "-deps", "-f", origin, "-tags", "nethttpomithttp2", "./cmd/arcade")
 		cmd.Env = append(os.Environ(), "GOOS="+system, "GOARCH=amd64", "CGO_ENABLED=0")
 		cmd.Stderr = os.Stderr
 		list, err := cmd.Output()
 		if err != nil {
 			return err
 		}
-		for documents := json.NewDecoder(strings.NewReader(string(list))); documents.More(); {
-			var p linked
-			if err := documents.Decode(&p); err != nil {
-				return err
+		for line := range strings.Lines(string(list)) {
+			fields := strings.Split(strings.TrimSpace(line), "\t")
+			if len(fields) != 3 { // our own
+				continue
 			}
-			name, root := p.Module.Path+" "+p.Module.Version, p.Module.Dir
-			if p.Standard { // what it carries along has the same licence
-				name, root, p.Dir = "The Go standard library", p.Root, p.Root
-			}
-			if modules[name] == nil && !p.Module.Main {
+			name, root := fields[0], fields[1]
+			if modules[name] == nil {
 				modules[name] = map[string]string{}
 			}
-			for directory := p.Dir; strings.HasPrefix(directory, root) && !p.Module.Main; directory = filepath.Dir(directory) {
+			for directory := fields[2]; strings.HasPrefix(directory, root); directory = filepath.Dir(directory) {
 				if err := gather(modules[name], root, directory); err != nil {
 					return err
 				}

@@ -2,14 +2,11 @@ package httpsend
 
 import (
 	"bytes"
-	"encoding/json"
 	"mime"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 // answerLimit bounds what is read of an answer, in bytes. PostHog's on 2,000 messages has 112,000.
@@ -38,20 +35,6 @@ func isPage(contentType string, body []byte) bool {
 	kind, _, _ := mime.ParseMediaType(contentType)
 	text := bytes.TrimPrefix(body, []byte("\ufeff"))
 	return kind == "text/html" || kind == "application/xhtml+xml" || bytes.HasPrefix(bytes.TrimSpace(text), []byte("<"))
-}
-
-// later is the verdict that leaves messages pending.
-func later(cause Cause) outbox.Verdict {
-	return outbox.Verdict{Outcome: outbox.Later, Code: cause.Code, Reason: cause.Reason}
-}
-
-// unacknowledged is why a success without the server's acknowledgement is none. A portal answers with
-// something other than a JSON object.
-func unacknowledged(a Answer) Cause {
-	if !json.Valid(a.Body) || !bytes.HasPrefix(bytes.TrimSpace(a.Body), []byte("{")) {
-		return Cause{outbox.CodePortal, httpStatus(a.Status)}
-	}
-	return Cause{outbox.CodeForeign, httpStatus(a.Status) + " without the server's acknowledgement"}
 }
 
 // asksToWait reports whether a server, or a proxy in front of it, is busy and not broken.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -95,6 +96,20 @@ func (c *Client) verdict(a Answer) outbox.Verdict {
 	default:
 		return later(Cause{outbox.CodeForeign, seen})
 	}
+}
+
+// later is the verdict that leaves messages pending.
+func later(cause Cause) outbox.Verdict {
+	return outbox.Verdict{Outcome: outbox.Later, Code: cause.Code, Reason: cause.Reason}
+}
+
+// unacknowledged is why a success without the server's acknowledgement is none. A portal answers with
+// something other than a JSON object.
+func unacknowledged(a Answer) Cause {
+	if !json.Valid(a.Body) || !bytes.HasPrefix(bytes.TrimSpace(a.Body), []byte("{")) {
+		return Cause{outbox.CodePortal, httpStatus(a.Status)}
+	}
+	return Cause{outbox.CodeForeign, httpStatus(a.Status) + " without the server's acknowledgement"}
 }
 
 // post posts once. Without an answer it returns the verdict on the failure. stale means that the connection had

@@ -16,7 +16,7 @@ import (
 type answerV1 struct {
 	Results  map[string]result `json:"results"`
 	Error    string            `json:"error"`
-	ErrorURI string            `json:"error_uri"` // nobody but PostHog has one
+	ErrorURI string            `json:"error_uri"` // PostHog's alone
 }
 
 type result struct {
@@ -24,8 +24,8 @@ type result struct {
 	Details string `json:"details"` // a tag
 }
 
-// final are the tags of those drops that are the message's own fault. All others are a matter of a quota, of
-// a rate, or of how the server is set up.
+// final are the tags of the drops that are the message's own fault. The others come from a quota, a rate, or how
+// the server is set up.
 var final = [...]string{
 	"missing_event_name", "event_name_too_long", "missing_distinct_id", "distinct_id_too_large", "invalid_event_timestamp",
 	"malformed_event_properties", "invalid_options", "event_too_big", "serialization_failed", "rejected",

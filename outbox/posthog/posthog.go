@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -41,7 +42,7 @@ type Sink struct {
 
 var _ outbox.Sink = (*Sink)(nil)
 
-// New returns a sink. It opens nothing; what is wrong with the configuration is told by Check.
+// New returns a sink. It opens nothing; Check says what is wrong with the configuration.
 func New(cfg Config) *Sink {
 	host := cfg.Host
 	if strings.TrimSpace(host) == "" {
@@ -56,7 +57,7 @@ func New(cfg Config) *Sink {
 		wrong = checkKey(s.key)
 	}
 	s.endpoint = endpoint
-	s.encoder = httpsend.Encoder{Close: "]}", Append: new(encoder).append}
+	s.encoder = httpsend.Encoder{Close: "]}", Append: encoder{sync.OnceValue(suffix)}.append}
 	s.client = httpsend.Client{
 		Wrong:     wrong,
 		Transport: httpsend.Transport(cfg.Transport),
@@ -77,7 +78,7 @@ func parseHost(host string) (endpoint string, err error) {
 	return strings.TrimRight(address.String(), "/"), nil
 }
 
-// checkKey refuses a key that cannot be put into a header: PostHog would take it for the messages' fault.
+// checkKey refuses a key that cannot be put into a header: PostHog would blame the messages for it.
 func checkKey(key string) error {
 	switch {
 	case key == "":
@@ -102,13 +103,11 @@ func (s *Sink) Encode(messages []outbox.Message) (body []byte, n int, err error)
 	return s.encoder.Encode(messages)
 }
 
-// Wire returns a message as PostHog gets it. It shares no memory with an Encode that runs beside it.
-func (s *Sink) Wire(m outbox.Message) (json.RawMessage, error) {
-	return (&httpsend.Encoder{Append: new(encoder).append}).Wire(m)
-}
+// Wire returns a message as PostHog gets it.
+func (s *Sink) Wire(m outbox.Message) (json.RawMessage, error) { return s.encoder.Wire(m) }
 
-// Send sends a request by capture v1 and, if that is not there, by /batch/. Once it was missing it is
-// not asked for again, unless /batch/ was no answer either.
+// Send sends a request by capture v1 and, if the server has none, by /batch/. It then stays with /batch/, unless
+// that gives no answer either.
 func (s *Sink) Send(ctx context.Context, r outbox.Request) outbox.Answer {
 	if r.Memo != batchMemo && !s.old {
 		if answer, here := s.sendV1(ctx, r); here {

@@ -33,15 +33,14 @@ type options struct {
 	DisableSkewCorrection bool  `json:"disable_skew_correction"` // a repeat with another time would not be folded
 }
 
-// encoder puts messages on the wire. It keeps memory for the next one.
+// encoder puts messages on the wire.
 type encoder struct {
-	suffix     []byte // what the library adds to all properties, nil before the first message
-	properties []byte // of the message at hand
+	suffix func() []byte // what the library adds to all properties
 }
 
 // append puts a message on the wire. An error means that it can never be sent: PostHog or its library
 // would replace something in it silently, or PostHog would refuse all that is sent with it.
-func (e *encoder) append(wire []byte, m outbox.Message) ([]byte, error) {
+func (e encoder) append(wire []byte, m outbox.Message) ([]byte, error) {
 	if err := check(m); err != nil {
 		return nil, err
 	}
@@ -57,7 +56,7 @@ func (e *encoder) append(wire []byte, m outbox.Message) ([]byte, error) {
 		f.Options.PersonProfile = new(false)
 	}
 	var err error
-	if f.Properties, err = e.extend(f.Properties, m.Anonymous()); err != nil {
+	if f.Properties, err = extend(f.Properties, e.suffix(), m.Anonymous()); err != nil {
 		return nil, err
 	}
 	encoded, err := json.Marshal(f)
@@ -86,36 +85,29 @@ func check(m outbox.Message) error {
 
 // extend returns the properties with those of the library behind them. Of two with one name the last
 // one counts.
-func (e *encoder) extend(properties []byte, anonymous bool) ([]byte, error) {
-	if e.suffix == nil {
-		if err := e.askLibrary(); err != nil {
-			return nil, err
-		}
-	}
+func extend(properties, suffix []byte, anonymous bool) ([]byte, error) {
 	const blanks = " \t\r\n"
 	inner, opened := bytes.CutPrefix(bytes.Trim(properties, blanks), []byte("{"))
 	inner, closed := bytes.CutSuffix(inner, []byte("}"))
 	if !opened || !closed {
 		return nil, errors.New("not a valid message: its properties are no JSON object")
 	}
-	e.properties = append(append(e.properties[:0], '{'), inner...)
+	longer := append([]byte("{"), inner...)
 	if len(bytes.Trim(inner, blanks)) > 0 {
-		e.properties = append(e.properties, ',')
+		longer = append(longer, ',')
 	}
 	if anonymous { // never an alias: PostHog would drop it
-		e.properties = append(e.properties, `"$process_person_profile":false,`...)
+		longer = append(longer, `"$process_person_profile":false,`...)
 	}
-	e.properties = append(e.properties, e.suffix...)
-	return e.properties, nil
+	return append(longer, suffix...), nil
 }
 
-// askLibrary learns what the library and its client add to the properties: who we are, and the system.
-func (e *encoder) askLibrary() error {
+// suffix is what the library and its client add to the properties: who we are, and the system.
+func suffix() []byte {
 	capture, _ := posthog.Capture{}.APIfy().(posthog.CaptureInApi)
-	capture.Properties["$geoip_disable"] = true // the client's default: an address says little of a CLI's user
-	added, err := json.Marshal(capture.Properties)
-	e.suffix = bytes.TrimPrefix(added, []byte("{"))
-	return err
+	capture.Properties["$geoip_disable"] = true  // the client's default: an address says little of a CLI's user
+	added, _ := json.Marshal(capture.Properties) // they are texts and switches
+	return bytes.TrimPrefix(added, []byte("{"))
 }
 
 // sdk is who we are in a header. In a test the library calls itself another version than its own.
