@@ -59,7 +59,8 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, err
 	}
 	if used.FromFile {
 		a.refused = "Run '" + loginAt(used.Login) + "'."
-		if !used.Login.Owns(client.Base) {
+		owns := used.Login.Owns(client.Base)
+		if a.personal = owns && used.Login.APIKey == ""; !owns {
 			a.refused = "Check --host: this login belongs to " + bareAddress(used.Login.CloudURL()) + "."
 		}
 	} else if login, err := a.loggedIn(); err == nil {
@@ -164,7 +165,7 @@ func (a *App) engineFailure(err error) *failure {
 	}
 	var status *secrets.StatusError
 	switch {
-	case errors.As(err, &status) && status.Stronger && a.usesAccount():
+	case errors.As(err, &status) && status.Stronger && a.personal:
 		return errStrongerLogin
 	case errors.As(err, &status):
 		f.words = fmt.Sprintf("engine answered with HTTP %d", status.Status)
