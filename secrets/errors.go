@@ -56,7 +56,8 @@ func (e *AmbiguousKeyError) problem() *Problem {
 		}
 	}
 	if len(types) == 1 {
-		return &Problem{fmt.Sprintf("there are %d secrets with this key, all of the type %s", len(e.Types), types[0]), "Delete them with --all-types."}
+		return &Problem{fmt.Sprintf("there are %d secrets with this key, all of the type %s", len(e.Types), types[0]),
+			"Delete them with --all-types."}
 	}
 	return &Problem{fmt.Sprintf("there are %d secrets with this key, of the types %s", len(e.Types), strings.Join(types, ", ")),
 		"Choose one with --type, or delete all with --all-types."}
