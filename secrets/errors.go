@@ -56,7 +56,8 @@ func (e *AmbiguousKeyError) problem() *Problem {
 		}
 	}
 	if len(types) == 1 {
-		return &Problem{fmt.Sprintf("there are %d secrets with this key, all of the type %s", len(e.Types), types[0]), "Delete them with --all-types."}
+		return &Problem{fmt.Sprintf("there are %d secrets with this key, all of the type %s", len(e.Types), types[0]),
+			"Delete them with --all-types."}
 	}
 	return &Problem{fmt.Sprintf("there are %d secrets with this key, of the types %s", len(e.Types), strings.Join(types, ", ")),
 		"Choose one with --type, or delete all with --all-types."}
@@ -101,29 +102,19 @@ func (e *StatusError) problem() *Problem {
 		return &Problem{"too many requests", e.later()}
 	case e.Status >= 500:
 		return &Problem{"the Engine has a problem", e.later()}
-	case e.Action == Setting:
-		return e.refusedToSet()
-	case e.Status == http.StatusConflict:
+	case e.Status == http.StatusConflict && e.Action != Setting:
 		return &Problem{"another change to it is under way", "Try again."}
-	}
-	return unknownRefusal
-}
-
-// unknownRefusal is for a status that no Engine is known to answer with.
-var unknownRefusal = &Problem{"the Engine refuses the request", "Check --host, and whether there is a newer arcade."}
-
-func (e *StatusError) refusedToSet() *Problem {
-	switch e.Status {
-	case http.StatusConflict:
+	case e.Action != Setting:
+	case e.Status == http.StatusConflict:
 		return &Problem{"the Engine has this key in use already", "Look at 'arcade secret list', or unset it first."}
-	case http.StatusRequestEntityTooLarge:
+	case e.Status == http.StatusRequestEntityTooLarge:
 		return &Problem{"the value is too large for the Engine", "Give a shorter one."}
-	case http.StatusRequestURITooLong:
+	case e.Status == http.StatusRequestURITooLong:
 		return &Problem{"the key is too long for the Engine", "Give a shorter one."}
-	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+	case e.Status == http.StatusBadRequest, e.Status == http.StatusUnprocessableEntity:
 		return &Problem{"the Engine refuses this key or its value", "Check the name of the key, and that the value is what you meant."}
 	}
-	return unknownRefusal
+	return &Problem{"the Engine refuses the request", "Check --host, and whether there is a newer arcade."}
 }
 
 // later says when to try again.

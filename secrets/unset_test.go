@@ -78,26 +78,6 @@ func TestUnsetDeletesEachDistinctKeyOnceAndAnswersInTheOrderGiven(t *testing.T) 
 	}
 }
 
-func TestUnsetGoesOnAfterAFailure(t *testing.T) {
-	engine, c := seeded(t)
-	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 409, Method: http.MethodDelete, Key: "sec_0001"})
-	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 422, Method: http.MethodDelete, Key: "sec_0002"})
-	results := unset(t, c, "A", "B", "C")
-	for i, want := range []int{409, 422, 0} {
-		var refused *secrets.StatusError
-		switch errors.As(results[i].Err, &refused) {
-		case true:
-			if refused.Status != want {
-				t.Errorf("%s failed with %d, want %d", results[i].Key, refused.Status, want)
-			}
-		default:
-			if want != 0 || results[i].Err != nil {
-				t.Errorf("%s gave %v, want status %d", results[i].Key, results[i].Err, want)
-			}
-		}
-	}
-}
-
 func TestUnsetTakesALostAnswerForADeletion(t *testing.T) {
 	engine, c := seeded(t)
 	engine.Inject(secretstest.Fault{Mode: secretstest.Reset, Commit: true, Method: http.MethodDelete, Times: 1})
@@ -131,18 +111,6 @@ func TestUnsetEscapesIDs(t *testing.T) {
 	requests := engine.Requests()
 	if got, want := requests[len(requests)-1].Path, "/v1/admin/secrets/..%2Forgs%2Fx"; got != want {
 		t.Errorf("%s was asked for, want %s: an id must not lead elsewhere", got, want)
-	}
-}
-
-func TestUnsetFailsWithoutAList(t *testing.T) {
-	engine, c := seeded(t)
-	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 401, Method: http.MethodGet})
-	var refused *secrets.StatusError
-	if _, err := c.Unset(t.Context(), []string{"A"}, secrets.UnsetOptions{}); !errors.As(err, &refused) || refused.Status != 401 {
-		t.Errorf("Unset gave %v, want status 401", err)
-	}
-	if got := requestsOf(engine, http.MethodDelete); got != nil {
-		t.Errorf("%q were deleted without a list", got)
 	}
 }
 

@@ -132,7 +132,8 @@ func (e *Engine) Requests() []Request {
 
 func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	req := Request{Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Authorization: r.Header.Get("Authorization"), Body: string(body)}
+	req := Request{Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery,
+		Authorization: r.Header.Get("Authorization"), Body: string(body)}
 	scope, segment, routed := route(req.Path)
 	req.Key = segment
 	var put struct {

@@ -343,12 +343,6 @@ func (a *App) noteKey(line string) {
 	}
 }
 
-// usesAccount reports whether the credential in force is a person's login and no API key.
-func (a *App) usesAccount() bool {
-	used, err := a.Track.Credential()
-	return err == nil && used.Login.APIKey == ""
-}
-
 // needsContext refuses a login that works in no project of its own choice.
 func needsContext(login identity.Credentials) error {
 	switch {

@@ -26,8 +26,8 @@ type engineOptions struct {
 	org, project string // ids, for one command
 }
 
-// engine makes the client for the Engine that --host names, else for that of the credential in force.
-// Wrong flags are reported before anything is read.
+// engine makes the client for the Engine that --host names, else for that of the credential in force. It reports
+// wrong flags before it reads anything.
 func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, error) {
 	base, err := serverAddress(cmd, at.Options)
 	if err != nil {
@@ -59,7 +59,8 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, err
 	}
 	if used.FromFile {
 		a.refused = "Run '" + loginAt(used.Login) + "'."
-		if !used.Login.Owns(client.Base) {
+		owns := used.Login.Owns(client.Base)
+		if a.personal = owns && used.Login.APIKey == ""; !owns {
 			a.refused = "Check --host: this login belongs to " + homeOf(used.Login) + "."
 		}
 	} else if login, err := a.loggedIn(); err == nil {
@@ -71,12 +72,12 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, err
 	return client, nil
 }
 
-// warnOfWait says why nothing happens for a while.
+// warnOfWait explains a pause.
 func (a *App) warnOfWait(d time.Duration) {
 	a.warn(fmt.Sprintf("The Engine is busy: going on in %s.", term.Span(d)))
 }
 
-// engineOf is the Engine that a credential goes to without --host; the other flags change how it is reached.
+// engineOf is the Engine that a credential goes to without --host. The other flags change how it is reached.
 func (a *App) engineOf(used identity.Using, at secrets.Options) (*url.URL, error) {
 	address, err := used.Engine()
 	switch {
@@ -113,8 +114,8 @@ func (a *App) engineOf(used identity.Using, at secrets.Options) (*url.URL, error
 	return base, nil
 }
 
-// authenticate gives the client the credential in force, and returns it. A key from the environment belongs to
-// a project of its own: the context in the credentials file is that of the file's login.
+// authenticate gives the client the credential in force, and returns it. A key from the environment has a project
+// of its own: the context in the credentials file belongs to the file's login.
 func (a *App) authenticate(ctx context.Context, client *secrets.Client, at engineOptions) (identity.Using, error) {
 	client.Organisation, client.Project = at.org, at.project
 	if _, _, err := a.keyInForce(); err != nil {
@@ -167,7 +168,7 @@ func (a *App) engineFailure(err error) *failure {
 	}
 	var status *secrets.StatusError
 	switch {
-	case errors.As(err, &status) && status.Stronger && a.usesAccount():
+	case errors.As(err, &status) && status.Stronger && a.personal:
 		return errStrongerLogin
 	case errors.As(err, &status):
 		f.words = fmt.Sprintf("engine answered with HTTP %d", status.Status)
@@ -190,20 +191,20 @@ func (a *App) engineFailure(err error) *failure {
 	return f
 }
 
-// outcomes prints what became of each key, and counts it.
+// outcomes prints the outcome of each key, and counts them.
 type outcomes struct {
 	app    *App
-	total  int    // of the keys that were given
+	total  int    // of the distinct keys
 	done   string // the word for success
 	counts outcomeCounts
 	words  string // of the first failure
 	hint   string // the first advice
-	barred bool   // a line has said that the Engine does not accept the login, which holds for all keys
+	barred bool   // a 401 or 403 was printed; it holds for all keys
 }
 
 type outcomeCounts struct{ done, skipped, missing, failed, untried int }
 
-// progressFrom is the number of keys from which on a progress bar is worth showing.
+// progressFrom is the number of keys that are worth a progress bar.
 const progressFrom = 10
 
 // printEach calls print for each result, in the order given, beside a progress bar.
@@ -230,7 +231,7 @@ func (o *outcomes) printEach(client *secrets.Client, results iter.Seq[secrets.Re
 	progress.Wipe()
 }
 
-// fail counts a key that has failed, and prints why behind line. Of several keys each has its own advice.
+// fail counts a failed key, and prints why behind line. With several keys each gets its own advice.
 func (o *outcomes) fail(err error, line string) {
 	if errors.Is(err, secrets.ErrNotTried) {
 		o.counts.untried++
@@ -251,7 +252,7 @@ func (o *outcomes) fail(err error, line string) {
 	o.barred = o.barred || barred
 }
 
-// err ends the command: with a summary, unless the one key has been spoken of.
+// err ends the command: with a summary, unless there is only one key.
 func (o *outcomes) err(ctx context.Context) error {
 	switch c := o.counts; {
 	case ctx.Err() != nil && o.total > 1:

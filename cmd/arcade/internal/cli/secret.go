@@ -18,8 +18,8 @@ import (
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
-// newSecret makes the group of commands that manage tool secrets. Its -h is the host, as users
-// of the Python CLI know it, so --help has no short form here.
+// newSecret makes the group of commands for tool secrets. Its -h is the host, as in the Python CLI, so --help has
+// no short form here.
 func (a *App) newSecret() *cobra.Command {
 	var at engineOptions
 	cmd := &cobra.Command{
@@ -49,7 +49,7 @@ HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are honoured.`,
 	return cmd
 }
 
-// newSecretGet answers users who look for a command that cannot exist.
+// newSecretGet explains why there is no such command.
 func newSecretGet() *cobra.Command {
 	return &cobra.Command{
 		Use:                "get",
@@ -123,7 +123,7 @@ same, unless they would fail for the same reason.`,
 	return cmd
 }
 
-// setFlagError is the group's, but does not repeat an unknown flag: it may be a value that lost its key to a
+// setFlagError is the group's, without the name of an unknown flag: that may be a value that lost its key to a
 // blank.
 func setFlagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
@@ -196,8 +196,8 @@ func wrongPair(cmd *cobra.Command, err error) error {
 	return failed("value not read", err.Error(), "Pipe it in: arcade secret set KEY=- < file")
 }
 
-// readValues fetches the values that are not in the arguments. On a terminal KEY=- is asked
-// for, too: a typed secret would be shown otherwise.
+// readValues fetches the values that are not in the arguments. A terminal would show a value typed for KEY=-, so
+// there it becomes a hidden question.
 func (a *App) readValues(ctx context.Context, inputs []secrets.Input) ([]secrets.Pair, error) {
 	if !a.Keyboard() {
 		return term.Await(ctx, func() ([]secrets.Pair, error) { return secrets.Resolve(inputs, a.In, nil) })
@@ -212,7 +212,7 @@ func (a *App) readValues(ctx context.Context, inputs []secrets.Input) ([]secrets
 	})
 }
 
-// readEnvFiles reads all files before anything of them is used.
+// readEnvFiles reads all files before it returns anything of them.
 func (a *App) readEnvFiles(ctx context.Context, paths []string) (secrets.EnvFile, error) {
 	files := make([]secrets.EnvFile, len(paths))
 	for i, path := range paths {
@@ -238,7 +238,7 @@ func (a *App) readEnvFiles(ctx context.Context, paths []string) (secrets.EnvFile
 }
 
 func (a *App) readEnvFile(ctx context.Context, path string) (secrets.EnvFile, error) {
-	if path == "-" && a.Keyboard() { // what is typed would be shown
+	if path == "-" && a.Keyboard() { // it would show what is typed
 		return secrets.EnvFile{}, failed("env file: standard input is a terminal", "standard input is a terminal and no file",
 			"Pipe the file in: arcade secret set --from-env -f - < .env")
 	}
@@ -377,14 +377,14 @@ func secretColumns(list []secrets.Secret) []term.Column {
 	return columns
 }
 
-// hintColumn is where the hints stand if the Engine sends any.
+// hintColumn is the index of the hints, if the Engine sends any.
 const hintColumn = 3
 
 func hasHints(list []secrets.Secret) bool {
 	return slices.ContainsFunc(list, func(s secrets.Secret) bool { return s.Hint != "" })
 }
 
-// secretRows words each secret; word words a time, and absent and never what is not there.
+// secretRows is a row for each secret. word words a time; absent and never stand for what is missing.
 func secretRows(list []secrets.Secret, absent, never string, word func(time.Time) string) [][]string {
 	rows, hints := make([][]string, len(list)), hasHints(list)
 	for i, s := range list {
@@ -399,7 +399,7 @@ func secretRows(list []secrets.Secret, absent, never string, word func(time.Time
 	return rows
 }
 
-// hintCell shows no more of a hint than a value is recognised by, should it be all of the value.
+// hintCell shows the last four characters of a hint, should that be the whole value.
 func hintCell(hint, absent string) string {
 	runes := []rune(strings.TrimSpace(secrets.Printable(hint)))
 	if len(runes) == 0 {
@@ -412,7 +412,7 @@ func textCell(text, absent string) string {
 	return cmp.Or(strings.TrimSpace(secrets.Printable(text)), absent)
 }
 
-// timeCell shows a time that cannot be understood as the server wrote it.
+// timeCell words a time; one that it cannot read it shows as the server wrote it.
 func timeCell(text, absent string, word func(time.Time) string) string {
 	at, err := secrets.ParseTime(text)
 	switch {
@@ -491,8 +491,7 @@ func (a *App) unsetResult(results *outcomes, result secrets.Result) {
 	}
 }
 
-// nothingUnset is the failure of a command that has found none of its keys: most likely they are
-// mistyped, or the project is another.
+// nothingUnset is the failure to find any of the keys: most likely they are mistyped, or the project is wrong.
 func nothingUnset(keys int, ofType string) error {
 	what := "there is no secret with this key"
 	if keys > 1 {

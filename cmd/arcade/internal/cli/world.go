@@ -41,6 +41,7 @@ type App struct {
 	mayAsk     bool           // the user has named where to go, also beside a self-hosted context
 	project    string         // that secrets belong to, "" for the default one
 	refused    string         // what to do when the Engine does not accept the login; "" for a key's
+	personal   bool           // the Engine belongs to the login that is shown to it, a person's
 	traced     bool           // --debug: requests are printed on stderr
 	showedHelp bool           // so it is not recorded
 	warned     string         // what of the network was warned of last

@@ -76,6 +76,18 @@ func TestAKeyThatIsRefusedForWantOfAPasskeyIsAKeyThatIsRefused(t *testing.T) {
 	}
 }
 
+// Nor does the answer of a server count that the login does not belong to.
+func TestAnotherServersWishForAPasskeyIsAWrongHost(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.writeCloud("auth: {access_token: t, refresh_token: r, expires_at: 2999-01-01T00:00:00}", "context: {org_id: o, project_id: p}")
+	m.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 401, Challenge: `Bearer error="insufficient_user_authentication"`})
+	r := m.Run("secret", "list", "--host", "localhost", "--port", m.EnginePort())
+	if r.Code != 1 || !strings.Contains(r.Stderr, "Check --host: this login belongs to https://cloud.arcade.dev.") || strings.Contains(r.Stderr, "passkey") {
+		t.Errorf("%+v; want to be told that the host is another's", r)
+	}
+}
+
 // Renewing does not help, and a login that is asked for once more is still the same one.
 func TestALoginThatComesToWantAPasskeyIsNotRenewed(t *testing.T) {
 	t.Parallel()

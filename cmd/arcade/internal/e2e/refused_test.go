@@ -128,7 +128,7 @@ func TestWhoamiSaysWhatIsInForceAndWhetherThatWorks(t *testing.T) {
 func TestForeignLettersInAnAddressAreShownAsTheyGoOverTheWire(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
-	m.Env = append(m.Env, "ARCADE_USAGE_TRACKING=0", "HTTPS_PROXY=http://127.0.0.1:1")
+	m.Env = append(m.Env, "ARCADE_USAGE_TRACKING=0", "HTTPS_PROXY=http://127.0.0.1:1", "HTTP_PROXY=http://127.0.0.1:1")
 	const (
 		cloud = "cloud: {auth: {access_token: t, refresh_token: r, expires_at: 2090-01-01T00:00:00}, user: {email: e}, " +
 			"context: {org_id: o, org_name: o, project_id: p, project_name: p}, coordinator_url: 'https://cloud.аrcade.dev:8443'}\n"
