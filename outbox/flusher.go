@@ -23,7 +23,7 @@ const (
 	// process and not one each.
 	lingerTime  = 400 * time.Millisecond // since the last delivery
 	lingerMost  = 2 * time.Second        // in all
-	lingerPause = 200 * time.Millisecond // between two looks at the files: each costs 0.3 ms of CPU
+	lingerPause = 200 * time.Millisecond // between two looks at the database
 )
 
 // Main has to be called first in main. In a flusher's process it delivers and ends the process;
@@ -225,7 +225,6 @@ func (d *delivery) sitOut(ctx context.Context, early *Delay) bool {
 // left of the process's life is too short for another request.
 func (d *delivery) linger(ctx context.Context) (more bool) {
 	d.unblock()
-	seen := d.outbox.store.Fingerprint()
 	d.outbox.cfg.Point("lingering")
 	now := time.Now()
 	if d.lingerUntil.IsZero() {
@@ -246,11 +245,6 @@ func (d *delivery) linger(ctx context.Context) (more bool) {
 		if d.outbox.isOff() {
 			return false
 		}
-		stamp := d.outbox.store.Fingerprint()
-		if stamp == seen {
-			continue
-		}
-		seen = stamp
 		if some, held, err := d.outbox.sendable(ctx); some || err != nil {
 			return err == nil && !held
 		}

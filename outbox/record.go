@@ -134,7 +134,8 @@ func (o *Outbox) write(
 // begin makes a transaction of the queue. It reads the switch inside: under the write lock, so that an event which is recorded
 // beside Disable is not delivered after Enable.
 func (o *Outbox) begin(ctx context.Context, sqlTx *sql.Tx) (*Tx, error) {
-	tx := &Tx{Tx: sqlTx, now: o.cfg.Now(), newUUID: o.cfg.NewUUID, sink: o.cfg.Sink, mayAdd: !o.isOff(), consent: o.ConsentBeside()}
+	consent := o.ConsentBeside()
+	tx := &Tx{Tx: sqlTx, now: o.cfg.Now(), newUUID: o.cfg.NewUUID, sink: o.cfg.Sink, mayAdd: o.isOn(consent), consent: consent}
 	return tx, tx.read(ctx)
 }
 
