@@ -43,7 +43,7 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 	var due bool
 	var changed error
 	tx := &Tx{}
-	err = o.hasRoom(ctx)
+	err = o.checkRoom(ctx)
 	if err == nil {
 		tx, r.Trouble, err = o.write(ctx, o.store.Write, func(tx *Tx) error {
 			if !tx.mayAdd {
@@ -75,8 +75,8 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 	return r, nil
 }
 
-// hasRoom returns why nothing more can be recorded. Where the disk has no room, delivering makes some: a flusher is started.
-func (o *Outbox) hasRoom(ctx context.Context) error {
+// checkRoom returns why nothing more can be recorded. Where the disk has no room, delivering makes some: a flusher is started.
+func (o *Outbox) checkRoom(ctx context.Context) error {
 	if err := CheckDescriptors(); err != nil {
 		return err
 	}
