@@ -193,10 +193,13 @@ func (d *delivery) runLocked(ctx context.Context) error {
 // lock takes the flusher's lock. A detached flusher never creates its file, which its command has made: that
 // would bring back a home that was removed meanwhile, or break its removal.
 func (d *delivery) lock(ctx context.Context) (*store.FileLock, error) {
-	if d.outbox.cfg.existing {
-		return store.LockExisting(ctx, d.outbox.flusherLock(), d.lockWait)
+	path := d.outbox.flusherLock()
+	if !d.outbox.cfg.existing {
+		if err := store.CreateFile(path); err != nil {
+			return nil, err
+		}
 	}
-	return store.Lock(ctx, d.outbox.flusherLock(), d.lockWait)
+	return store.Lock(ctx, path, d.lockWait)
 }
 
 // sitOut waits for the back-off to end, without the lock, so that Flush can go ahead. It returns false when

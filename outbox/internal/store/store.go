@@ -89,14 +89,14 @@ func (s *Store) lock(ctx context.Context) (*FileLock, error) {
 	case wasVain(s.lockPath(), s.cfg.Path):
 		wait, rest = min(s.cfg.LockWait, shortWait), 0
 	}
-	lock, err := LockExisting(ctx, s.lockPath(), wait)
+	lock, err := Lock(ctx, s.lockPath(), wait)
 	if errors.Is(err, ErrLocked) && rest > 0 {
 		// While others commit, one wait more: without the lock a crowd only gets slower. It is asked before they give up: they
 		// commit without the lock then, which is no sign that its holder moves on.
 		if writtenAfter(s.cfg.Path, began) {
 			rest += s.cfg.LockWait
 		}
-		lock, err = LockExisting(ctx, s.lockPath(), rest)
+		lock, err = Lock(ctx, s.lockPath(), rest)
 	}
 	if errors.Is(err, errors.ErrUnsupported) { // the file system has no locks, so no process has any
 		return &FileLock{}, nil
