@@ -245,9 +245,11 @@ func (s *Store) drop() {
 	}
 }
 
-// explain is explain, with the connection closed because the system may have to be asked.
+// explain is explain, with the connection closed because the system may have to be asked. View, too, waits its turn for that.
 func (s *Store) explain(doing string, err error) error {
-	if Cause(err) != nil {
+	if _, own := err.(callerError); !own && Cause(err) != nil {
+		end, _ := s.turn.take()
+		defer end()
 		s.drop()
 	}
 	return explain(s.cfg.Path, doing, err)
