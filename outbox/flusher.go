@@ -23,7 +23,7 @@ const (
 	// process and not one each.
 	lingerTime  = 400 * time.Millisecond // since the last delivery
 	lingerMost  = 2 * time.Second        // in all
-	lingerPause = 200 * time.Millisecond // between two looks at the files: each costs 0.3 ms of CPU
+	lingerPause = 200 * time.Millisecond // between two looks at the database
 )
 
 // Main has to be called first in main. In a flusher's process it delivers and ends the process;
@@ -193,10 +193,13 @@ func (d *delivery) runLocked(ctx context.Context) error {
 // lock takes the flusher's lock. A detached flusher never creates its file, which its command has made: that
 // would bring back a home that was removed meanwhile, or break its removal.
 func (d *delivery) lock(ctx context.Context) (*store.FileLock, error) {
-	if d.outbox.cfg.existing {
-		return store.LockExisting(ctx, d.outbox.flusherLock(), d.lockWait)
+	path := d.outbox.flusherLock()
+	if !d.outbox.cfg.existing {
+		if err := store.CreateFile(path); err != nil {
+			return nil, err
+		}
 	}
-	return store.Lock(ctx, d.outbox.flusherLock(), d.lockWait)
+	return store.Lock(ctx, path, d.lockWait)
 }
 
 // sitOut waits for the back-off to end, without the lock, so that Flush can go ahead. It returns false when
@@ -225,7 +228,6 @@ func (d *delivery) sitOut(ctx context.Context, early *Delay) bool {
 // left of the process's life is too short for another request.
 func (d *delivery) linger(ctx context.Context) (more bool) {
 	d.unblock()
-	seen := d.outbox.store.Fingerprint()
 	d.outbox.cfg.Point("lingering")
 	now := time.Now()
 	if d.lingerUntil.IsZero() {
@@ -246,11 +248,6 @@ func (d *delivery) linger(ctx context.Context) (more bool) {
 		if d.outbox.isOff() {
 			return false
 		}
-		stamp := d.outbox.store.Fingerprint()
-		if stamp == seen {
-			continue
-		}
-		seen = stamp
 		if some, held, err := d.outbox.sendable(ctx); some || err != nil {
 			return err == nil && !held
 		}

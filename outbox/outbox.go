@@ -218,10 +218,12 @@ func (o *Outbox) ConsentBeside() Consent {
 
 func (o *Outbox) offPath() string { return o.cfg.Path + ".off" }
 
-// isOff reports whether the environment or the switch says off.
-func (o *Outbox) isOff() bool {
-	return o.cfg.Consent == ForceOff || o.cfg.Consent == NoOverride && !o.ConsentBeside().On
+// isOn reports whether usage is recorded and sent: the environment beats the switch.
+func (o *Outbox) isOn(consent Consent) bool {
+	return o.cfg.Consent == ForceOn || o.cfg.Consent == NoOverride && consent.On
 }
+
+func (o *Outbox) isOff() bool { return !o.isOn(o.ConsentBeside()) }
 
 // Wire returns a message exactly as it goes over the wire, and sends nothing. A held one appears as its anon
 // id's. The error is an *Unsendable for a message that can never be sent.

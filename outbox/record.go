@@ -43,7 +43,7 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 	var due bool
 	var changed error
 	tx := &Tx{}
-	err = o.hasRoom(ctx)
+	err = o.checkRoom(ctx)
 	if err == nil {
 		tx, r.Trouble, err = o.write(ctx, o.store.Write, func(tx *Tx) error {
 			if !tx.mayAdd {
@@ -75,8 +75,8 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 	return r, nil
 }
 
-// hasRoom returns why nothing more can be recorded. Where the disk has no room, delivering makes some: a flusher is started.
-func (o *Outbox) hasRoom(ctx context.Context) error {
+// checkRoom returns why nothing more can be recorded. Where the disk has no room, delivering makes some: a flusher is started.
+func (o *Outbox) checkRoom(ctx context.Context) error {
 	if err := CheckDescriptors(); err != nil {
 		return err
 	}
@@ -134,7 +134,8 @@ func (o *Outbox) write(
 // begin makes a transaction of the queue. It reads the switch inside: under the write lock, so that an event which is recorded
 // beside Disable is not delivered after Enable.
 func (o *Outbox) begin(ctx context.Context, sqlTx *sql.Tx) (*Tx, error) {
-	tx := &Tx{Tx: sqlTx, now: o.cfg.Now(), newUUID: o.cfg.NewUUID, sink: o.cfg.Sink, mayAdd: !o.isOff(), consent: o.ConsentBeside()}
+	consent := o.ConsentBeside()
+	tx := &Tx{Tx: sqlTx, now: o.cfg.Now(), newUUID: o.cfg.NewUUID, sink: o.cfg.Sink, mayAdd: o.isOn(consent), consent: consent}
 	return tx, tx.read(ctx)
 }
 

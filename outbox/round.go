@@ -233,41 +233,36 @@ func (d *delivery) grow(tx *Tx, came reply, accepted int) {
 	}
 }
 
-// mayContinue returns why the run has to stop before it takes messages, or nil.
+// mayContinue returns why the run has to stop before it takes messages, or nil. At its start that may be a back-off: a patient
+// flusher that will wait for its end notes that it does, so that commands start no other.
 func (d *delivery) mayContinue(ctx context.Context, tx *Tx) (stop error, err error) {
-	if !tx.mayAdd {
+	switch {
+	case !tx.mayAdd:
 		return ErrOff, nil
-	}
-	if ctx.Err() != nil {
+	case ctx.Err() != nil:
 		some, _, err := tx.sendable(context.WithoutCancel(ctx))
 		if err == nil && some {
 			stop = timeUp(ctx)
 		}
 		return stop, err
-	}
-	if d.started {
+	case d.started:
 		return nil, nil
 	}
-	return d.mayStart(ctx, tx)
-}
-
-// mayStart returns a *Delay when it is too early for a run. A patient flusher that will wait for the
-// time to come notes that it does, so that commands start no other.
-func (d *delivery) mayStart(ctx context.Context, tx *Tx) (stop error, err error) {
+	s := tx.schedule
 	d.steadySince = tx.steadySince
-	d.timedOut = d.timedOut || tx.schedule.Failures > 0 && tx.schedule.LastCode == CodeTimeout
-	next := tx.schedule.Next(tx.now)
+	d.timedOut = d.timedOut || s.Failures > 0 && s.LastCode == CodeTimeout
+	next := s.Next(tx.now)
 	if d.manual {
-		next = tx.schedule.ServerWait(tx.now)
+		next = s.ServerWait(tx.now)
 	}
-	if next.IsZero() {
-		if tx.schedule.WaitingUntil.IsZero() || d.manual {
-			return nil, nil
-		}
+	switch {
+	case next.IsZero() && (s.WaitingUntil.IsZero() || d.manual):
+		return nil, nil
+	case next.IsZero():
 		return nil, tx.setWaiting(ctx, time.Time{})
 	}
-	stop = &Delay{Reason: tx.schedule.LastError, Code: tx.schedule.LastCode, Until: next}
-	if next.Sub(tx.now) > d.patience || tx.schedule.WaitingUntil.Equal(next) { // another flusher waits for it
+	stop = &Delay{Reason: s.LastError, Code: s.LastCode, Until: next}
+	if next.Sub(tx.now) > d.patience || s.WaitingUntil.Equal(next) { // another flusher waits for it
 		d.patience = 0
 		return stop, nil
 	}
@@ -330,7 +325,7 @@ func (d *delivery) unasked(ctx context.Context, tx *Tx) (names []string, err err
 // decide gives what is still held in the batch to its anon id, as late as possible. From then on it
 // never changes.
 func (d *delivery) decide(ctx context.Context, tx *Tx, batch []Message) error {
-	told := map[string]bool{}
+	released := map[string]bool{}
 	for i := range batch {
 		m := &batch[i]
 		if m.DistinctID != "" {
@@ -340,12 +335,11 @@ func (d *delivery) decide(ctx context.Context, tx *Tx, batch []Message) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE messages SET distinct_id = anon_id, hold = NULL WHERE seq = ?`, m.Seq); err != nil {
 			return fmt.Errorf("decide messages: %w", err)
 		}
-		if told[m.AnonID] || d.outbox.cfg.Released == nil {
-			continue
-		}
-		told[m.AnonID] = true
-		if err := d.outbox.cfg.Released(ctx, tx, m.AnonID); err != nil {
-			return err
+		if d.outbox.cfg.Released != nil && !released[m.AnonID] {
+			released[m.AnonID] = true
+			if err := d.outbox.cfg.Released(ctx, tx, m.AnonID); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -16,25 +15,13 @@ type FileLock struct {
 	file *flock.Flock // nil: on a file system without such locks
 }
 
-// Lock is LockExisting, and makes the file (0600) if need be. The file is never removed: a process could otherwise lock a file that
-// no other process can find.
-func Lock(ctx context.Context, path string, wait time.Duration) (*FileLock, error) {
-	lock, err := LockExisting(ctx, path, wait)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := CreateFile(path); err != nil {
-			return nil, err
-		}
-		return LockExisting(ctx, path, wait)
-	}
-	return lock, err
-}
-
-// LockExisting takes the lock on the file at path; without the file the error is an fs.ErrNotExist. It waits for the lock at most
-// as long as given, 0 being not at all, and then returns ErrLocked; when ctx ends, its error comes back at once.
+// Lock takes the lock on the file at path; without the file the error is an fs.ErrNotExist. The file is never removed: a process
+// could otherwise lock a file that no other process can find. It waits at most as long as given, 0 being not at all, and then
+// returns ErrLocked; when ctx ends, its error comes back at once.
 //
 // It waits in the kernel's queue rather than by polling: in a crowd, polling makes the unlucky wait several times as long. That
 // wait cannot be ended, so an abandoned one goes on in the background and gives the lock back as soon as it is granted.
-func LockExisting(ctx context.Context, path string, wait time.Duration) (*FileLock, error) {
+func Lock(ctx context.Context, path string, wait time.Duration) (*FileLock, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -14,6 +14,9 @@ import (
 func hold(t *testing.T) (path string, lock *store.FileLock) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "lock")
+	if err := store.CreateFile(path); err != nil {
+		t.Fatal(err)
+	}
 	lock, err := store.Lock(context.Background(), path, 0)
 	if err != nil {
 		t.Fatal(err)

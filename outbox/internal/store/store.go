@@ -89,14 +89,14 @@ func (s *Store) lock(ctx context.Context) (*FileLock, error) {
 	case wasVain(s.lockPath(), s.cfg.Path):
 		wait, rest = min(s.cfg.LockWait, shortWait), 0
 	}
-	lock, err := LockExisting(ctx, s.lockPath(), wait)
+	lock, err := Lock(ctx, s.lockPath(), wait)
 	if errors.Is(err, ErrLocked) && rest > 0 {
 		// While others commit, one wait more: without the lock a crowd only gets slower. It is asked before they give up: they
 		// commit without the lock then, which is no sign that its holder moves on.
 		if writtenAfter(s.cfg.Path, began) {
 			rest += s.cfg.LockWait
 		}
-		lock, err = LockExisting(ctx, s.lockPath(), rest)
+		lock, err = Lock(ctx, s.lockPath(), rest)
 	}
 	if errors.Is(err, errors.ErrUnsupported) { // the file system has no locks, so no process has any
 		return &FileLock{}, nil
@@ -245,9 +245,11 @@ func (s *Store) drop() {
 	}
 }
 
-// explain is explain, with the connection closed because the system may have to be asked.
+// explain is explain, with the connection closed because the system may have to be asked. View, too, waits its turn for that.
 func (s *Store) explain(doing string, err error) error {
-	if Cause(err) != nil {
+	if _, own := err.(callerError); !own && Cause(err) != nil {
+		end, _ := s.turn.take()
+		defer end()
 		s.drop()
 	}
 	return explain(s.cfg.Path, doing, err)
@@ -338,15 +340,11 @@ func (s *Store) Close() error {
 	return s.explain("close the database", err)
 }
 
-// Fingerprint differs after a change of the database, but for changes within one tick of the file system's clock.
-func (s *Store) Fingerprint() (sizesAndTimes [4]int64) {
-	for i, suffix := range []string{"", walSuffix} {
-		if info, err := os.Stat(s.cfg.Path + suffix); err == nil {
-			sizesAndTimes[2*i], sizesAndTimes[2*i+1] = info.Size(), info.ModTime().UnixNano()
-		}
-	}
-	return sizesAndTimes
-}
-
 // WALSize returns the size of the WAL in bytes, 0 without one.
-func (s *Store) WALSize() int64 { return s.Fingerprint()[2] }
+func (s *Store) WALSize() int64 {
+	info, err := os.Stat(s.cfg.Path + walSuffix)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}

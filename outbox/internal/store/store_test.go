@@ -337,6 +337,20 @@ func TestLeavingSyncsWithoutClosingAndALinkedDatabaseToo(t *testing.T) {
 	}
 }
 
+// Later commits go into a file that is moved into the database one day: SQLite itself has to sync around that.
+func TestOnlyTheFirstCommitOfANewDatabaseIsWithoutSQLitesSyncs(t *testing.T) {
+	b := newBench(t)
+	for i, want := range []int{0, 1, 1} { // OFF, NORMAL
+		b.write(func(tx *sql.Tx) error {
+			var mode int
+			if err := tx.QueryRow(`PRAGMA synchronous`).Scan(&mode); err != nil || mode != want {
+				t.Errorf("transaction %d runs with synchronous = %d (%v), want %d", i+1, mode, err, want)
+			}
+			return note(string(rune('a' + i)))(tx)
+		})
+	}
+}
+
 // A command that is not served in time must end all the same.
 func TestAContextEndsEveryWaitAtOnce(t *testing.T) {
 	b := newBench(t)
