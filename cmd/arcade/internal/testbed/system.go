@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -49,7 +50,7 @@ func onFreePort(tb testing.TB, use func(address string) error) (port int) {
 func WriteProgram(path string, content []byte) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	return os.WriteFile(path, content, 0o755)
+	return errors.Join(os.WriteFile(path, content, 0o755), os.Chmod(path, 0o755)) // whatever the umask
 }
 
 // IsPrivate tells whether only its owner can read a file. On Windows that is up to the home's
