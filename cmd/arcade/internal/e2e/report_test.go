@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -128,7 +129,7 @@ func TestAReportReplacesAFileAndSaysWhereItCannotBe(t *testing.T) {
 	m := newMachine(t)
 	m.Must("succeed")
 	old := filepath.Join(m.Home, "report.html")
-	if err := os.WriteFile(old, []byte("an older report"), 0o640); err != nil {
+	if err := errors.Join(os.WriteFile(old, []byte("an older report"), 0o640), os.Chmod(old, 0o640)); err != nil { // whatever the umask
 		t.Fatal(err)
 	}
 	m.Must("usage", "report", "--output", "report.html")
