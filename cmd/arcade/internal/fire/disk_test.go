@@ -175,33 +175,3 @@ func TestTortureADiskThatIsFullBeforeTheSettlementShowsNothingTwice(t *testing.T
 	}
 	m.NoViolations()
 }
-
-// A home of 1 MB: what waits is never lost.
-func TestTortureASmallHomeLosesNothingThatWaits(t *testing.T) {
-	t.Parallel()
-	n := size(t, 60, 200)
-	m := diskMachine(t, 1<<20)
-	for range n {
-		m.Must("succeed")
-	}
-	waiting := m.kept()
-	if len(waiting) != n {
-		t.Errorf("%d events of %d are kept in 1 MB, want all: the WAL has to stay small", len(waiting), n)
-	}
-	m.fillUp(0)
-	online := m.with("ARCADE_USAGE_KEY=phc_test")
-	for range 3 {
-		online.Must("succeed")
-		m.AwaitNoFlusher()
-	}
-	m.emptyOut()
-	online.Must(flushing...)
-	arrived := m.shown()
-	for _, message := range waiting {
-		if !arrived[message.UUID] {
-			t.Errorf("message %d waited and has not arrived", message.Seq)
-		}
-	}
-	m.sound()
-	m.NoViolations()
-}
