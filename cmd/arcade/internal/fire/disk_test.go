@@ -30,16 +30,6 @@ func (m *machine) same(args []string, on, off testbed.Result) {
 	}
 }
 
-// unsent returns the machine without a key for PostHog: its commands record, and leave no flusher
-// behind that the test would have to wait for.
-func (m *machine) unsent() *machine { return m.with("ARCADE_USAGE_KEY=") }
-
-var (
-	succeeding = []string{"succeed"}
-	failing    = []string{"fail", "x"}
-	flushing   = []string{"usage", "flush", "--timeout", "5m"}
-)
-
 // soundAs is sound, and checks that this machine is who it was before.
 func (m *machine) soundAs(anonID string) {
 	m.Helper()
