@@ -326,6 +326,9 @@ func asSomebody(b *bench) string {
 			b.Fatal(err)
 		}
 	}
+	if err := os.Chmod(binary, 0o755); err != nil { // whatever the umask
+		b.Fatal(err)
+	}
 	for dir := filepath.Dir(binary); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
 		os.Chmod(dir, 0o755)
 	}

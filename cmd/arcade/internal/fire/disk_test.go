@@ -30,16 +30,6 @@ func (m *machine) same(args []string, on, off testbed.Result) {
 	}
 }
 
-// unsent returns the machine without a key for PostHog: its commands record, and leave no flusher
-// behind that the test would have to wait for.
-func (m *machine) unsent() *machine { return m.with("ARCADE_USAGE_KEY=") }
-
-var (
-	succeeding = []string{"succeed"}
-	failing    = []string{"fail", "x"}
-	flushing   = []string{"usage", "flush", "--timeout", "5m"}
-)
-
 // soundAs is sound, and checks that this machine is who it was before.
 func (m *machine) soundAs(anonID string) {
 	m.Helper()
@@ -173,35 +163,5 @@ func TestTortureADiskThatIsFullBeforeTheSettlementShowsNothingTwice(t *testing.T
 	if events, waiting := len(m.Posthog.Events()), m.pending(); events != 2 || waiting != 0 {
 		t.Errorf("PostHog shows %d events and %d wait, want two: what could not be settled is sent again and folded", events, waiting)
 	}
-	m.NoViolations()
-}
-
-// A home of 1 MB: what waits is never lost.
-func TestTortureASmallHomeLosesNothingThatWaits(t *testing.T) {
-	t.Parallel()
-	n := size(t, 60, 200)
-	m := diskMachine(t, 1<<20)
-	for range n {
-		m.Must("succeed")
-	}
-	waiting := m.kept()
-	if len(waiting) != n {
-		t.Errorf("%d events of %d are kept in 1 MB, want all: the WAL has to stay small", len(waiting), n)
-	}
-	m.fillUp(0)
-	online := m.with("ARCADE_USAGE_KEY=phc_test")
-	for range 3 {
-		online.Must("succeed")
-		m.AwaitNoFlusher()
-	}
-	m.emptyOut()
-	online.Must(flushing...)
-	arrived := m.shown()
-	for _, message := range waiting {
-		if !arrived[message.UUID] {
-			t.Errorf("message %d waited and has not arrived", message.Seq)
-		}
-	}
-	m.sound()
 	m.NoViolations()
 }

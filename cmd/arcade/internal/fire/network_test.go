@@ -5,7 +5,6 @@ package fire
 import (
 	"database/sql"
 	"testing"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/outbox"
@@ -58,11 +57,6 @@ func TestTortureNetworkAFlusherEndsWhateverHangs(t *testing.T) {
 			m.unsent().Must("succeed")
 			m.Posthog.SetFault(outboxtest.MustFault("hang"))
 			return func() { m.Cloud.Hang(false); m.Posthog.SetFaults() }
-		},
-		"a slow PostHog before a long backlog": func(m *machine) func() {
-			m.recordInBulk(28, 100_000) // four in a request
-			m.Posthog.SetLatency(2 * time.Second)
-			return func() { m.Posthog.SetLatency(0) }
 		},
 		"a database that another program writes to":       func(m *machine) func() { return m.holdTransaction("UPDATE delivery SET failures = failures") },
 		"a process that has stopped with the write lock":  func(m *machine) func() { return m.stopAt("after-commit") },

@@ -17,3 +17,13 @@ func newMachine(t testing.TB) *machine { return &machine{testbed.NewMachine(t)} 
 
 // with returns the same machine with more in the environment of its commands.
 func (m *machine) with(env ...string) *machine { return &machine{m.Machine.With(env...)} }
+
+// unsent returns the machine without a key for PostHog: its commands record, and leave no flusher
+// behind that the test would have to wait for.
+func (m *machine) unsent() *machine { return m.with("ARCADE_USAGE_KEY=") }
+
+var (
+	succeeding = []string{"succeed"}
+	failing    = []string{"fail", "x"}
+	flushing   = []string{"usage", "flush", "--timeout", "5m"}
+)
