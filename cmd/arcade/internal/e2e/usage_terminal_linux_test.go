@@ -75,7 +75,7 @@ SEQ `)
 		t.Errorf("status shortens who somebody is:\n%s", status)
 	}
 	following := testbed.OnTerminal(t, 140, s.onModernTerminal("", "usage", "inspect", "--follow"))
-	following.Await("○ pending")
+	following.Await("secret.list: failed in ")
 	following.Typed("\x03")
 	if code, output := following.End(); code != 130 || !strings.Contains(output, "You are ") || !strings.Contains(output, "1 message waits, ") {
 		t.Errorf("--follow ends with %d and shows no header, or not what waits:\n%s", code, output)
