@@ -31,7 +31,7 @@ var unprovoked = map[string]string{
 	"standard input is a terminal and no file": "the tests of terminals have one",
 }
 
-// Who adds a sentence to the program meets it in the table, too, or says above why not.
+// A new sentence of the program stands in the table, too, or above with the reason why not.
 func TestNoErrorIsMissingFromTheTable(t *testing.T) {
 	var all strings.Builder
 	for _, e := range encounters() {
