@@ -435,6 +435,9 @@ func (a *App) printChange(m track.Message) error {
 		return a.Out.TSV(nil, [][]string{rowForPrograms(m)})
 	}
 	command, result, note := summary(m)
+	if note != "" {
+		note = ", " + note
+	}
 	clock := m.RecordedAt
 	if !m.SettledAt.IsZero() {
 		clock = m.SettledAt
@@ -442,7 +445,7 @@ func (a *App) printChange(m track.Message) error {
 	// The state is padded before it is painted: colours have no width.
 	state := a.stateLabel(m.State) + strings.Repeat(" ", len(track.Delivered)-len(m.State))
 	return a.print(fmt.Sprintf("%s  %4d  %s  %s", clock.Local().Format(time.TimeOnly), m.Seq, state,
-		a.Out.Clip(strings.TrimSpace(command+", "+result+"  "+note), max(a.Out.Width-30, 10))))
+		a.Out.Clip(command+": "+result+note, max(a.Out.Width-30, 10))))
 }
 
 // offered is how many messages completion offers, the newest: a list that fits on a screen.

@@ -113,10 +113,10 @@ func makeReadOnly(t *testing.T, home string) {
 func TestTheDocumentShowsWhatFlushPrints(t *testing.T) {
 	figures := regexp.MustCompile(`\d+(\.\d)?`)
 	m := testbed.NewMachine(t)
+	m.Env = append(m.Env, testbed.Flusher) // so none is started
 	m.Offline()
 	m.Must("succeed")
 	m.Must("succeed")
-	m.AwaitNoFlusher()
 	page := figures.ReplaceAllString(readText(t, "docs/ci.md"), "N")
 	for _, what := range []string{"without a network", "with one"} {
 		r := m.Run("usage", "flush")

@@ -3,6 +3,7 @@ package docstest
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -14,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -153,22 +155,31 @@ type pkg struct {
 // packages returns those of the product and the test bed, by folder.
 func packages(t *testing.T) map[string]pkg {
 	t.Helper()
+	found, err := listed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// listed asks once: it takes seconds.
+var listed = sync.OnceValues(func() (map[string]pkg, error) {
 	cmd := exec.Command("go", "list", "-json=ImportPath,GoFiles,Imports", "./cmd/...", "./identity/...", "./migrations", "./outbox/...", "./secrets/...")
 	cmd.Dir = repository
 	list, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%v: %v", cmd.Args, err)
+		return nil, fmt.Errorf("%v: %w", cmd.Args, err)
 	}
 	found := map[string]pkg{}
 	for documents := json.NewDecoder(bytes.NewReader(list)); documents.More(); {
 		var p pkg
 		if err := documents.Decode(&p); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		found[strings.TrimPrefix(p.ImportPath, module)] = p
 	}
-	return found
-}
+	return found, nil
+})
 
 // sources returns the files of the product by their names.
 func sources(t *testing.T) map[string]string {

@@ -20,14 +20,14 @@ import (
 // state is a home in which something stands still, and what status says about it.
 type state struct {
 	given func(s *machine)
-	// as is the user who looks, 0 for the test's own.
+	// as is the id of the user that looks, 0 for the test's own.
 	as     int
 	reason string
 	code   int
 	says   string // {home} is the home
 }
 
-// nobody is a user without any rights. Root, who may run the tests, ignores modes.
+// nobody is a user without any rights: root ignores modes, and may run the tests.
 const nobody = 65534
 
 func states() map[string]state {
@@ -39,7 +39,7 @@ func states() map[string]state {
 			s.Run("succeed")
 			s.Run("usage", "flush")
 		}, reason: "proxy", says: "the proxy lets nothing through to PostHog (the proxy cannot be reached). Check HTTPS_PROXY and NO_PROXY."},
-		"an authority that nobody knows": {given: func(s *machine) {
+		"an unknown authority": {given: func(s *machine) {
 			s.Posthog.Close()
 			s.Require(s.Posthog.ListenTLS("127.0.0.1:0"))
 			s.PosthogAt = s.Posthog.URL()
@@ -118,9 +118,9 @@ func states() map[string]state {
 			s.Must("succeed")
 		}, reason: "damaged_copies", code: 1,
 			says: "three copies of earlier damage are kept, so nothing is recorded. 'arcade usage clear' erases them"},
-		"a database that nobody foresaw": {given: func(s *machine) { s.Must("succeed"); change(s, "DELETE FROM delivery") }, reason: "database", code: 1,
+		"a database with an unforeseen fault": {given: func(s *machine) { s.Must("succeed"); change(s, "DELETE FROM delivery") }, reason: "database", code: 1,
 			says: "Problem: The usage database cannot be used (read schedule: sql: no rows in result set). Please report it at https://github.com/ArcadeAI/arcade-cli/issues."},
-		"a database that somebody holds": {given: func(s *machine) {
+		"a database that another process holds": {given: func(s *machine) {
 			s.Must("succeed")
 			holdDatabase(s)
 		}, reason: "locked_database", code: 1, says: "Another process holds the usage database. Try again;"},
@@ -143,7 +143,7 @@ func TestStatusTellsEveryReason(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if test.as != 0 && os.Geteuid() != 0 {
-				t.Skip("only root can become somebody else")
+				t.Skip("only root can become another user")
 			}
 			s := newMachine(t)
 			s.Env = append(s.Env, testbed.Flusher)
@@ -197,7 +197,7 @@ func TestEveryAdviceIsMetSomewhere(t *testing.T) {
 				met[reason.ID] = met[reason.ID] || strings.Contains(e.says, what)
 			}
 			if _, ok := excused[reason.ID]; !met[reason.ID] && !ok {
-				t.Errorf("nobody meets %q (%s)", reason.ID, what)
+				t.Errorf("no test meets %q (%s)", reason.ID, what)
 			}
 		}
 	}
@@ -330,7 +330,7 @@ func fillDisk(s *machine) {
 	}
 }
 
-// openTo gives the home to another user, who can reach it.
+// openTo gives the home to another user, and a way to it.
 func openTo(s *machine, uid int) {
 	s.Helper()
 	if os.Geteuid() != 0 {

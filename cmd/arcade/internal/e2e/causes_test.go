@@ -48,7 +48,7 @@ func causes() []cause {
 			"the proxy lets nothing through to {server} (the proxy cannot be reached)", "Check HTTPS_PROXY and NO_PROXY."},
 		{"an unknown authority", func(t *testing.T) (string, []string) {
 			server := httptest.NewUnstartedServer(http.NotFoundHandler())
-			server.Config.ErrorLog = log.New(io.Discard, "", 0) // of those who refuse its certificate
+			server.Config.ErrorLog = log.New(io.Discard, "", 0) // of commands that refuse its certificate
 			server.StartTLS()
 			t.Cleanup(server.Close)
 			return proxy(server.URL, testbed.ProxyRules{})(t)

@@ -31,7 +31,7 @@ var unprovoked = map[string]string{
 	"standard input is a terminal and no file": "the tests of terminals have one",
 }
 
-// Who adds a sentence to the program meets it in the table, too, or says above why not.
+// A new sentence of the program stands in the table, too, or above with the reason why not.
 func TestNoErrorIsMissingFromTheTable(t *testing.T) {
 	var all strings.Builder
 	for _, e := range encounters() {
@@ -57,21 +57,46 @@ func TestNoErrorIsMissingFromTheTable(t *testing.T) {
 // in the files whose errors are shown as they are. Those of package secrets stand in its own tests.
 func errorSentences(t *testing.T) (sentences []string) {
 	t.Helper()
-	for _, name := range sourceFiles(t, "cmd/arcade/internal/cli") {
-		inspectSource(t, name, func(node ast.Node) {
-			for _, says := range whatOfFailure(node) {
-				inspectLiterals(says, func(text string) { sentences = append(sentences, fixedParts(text)...) })
+	collect := func(node ast.Node) bool {
+		if literal, ok := node.(*ast.BasicLit); ok && literal.Kind == token.STRING {
+			if text, err := strconv.Unquote(literal.Value); err == nil {
+				sentences = append(sentences, fixedParts(text)...)
 			}
+		}
+		return true
+	}
+	for _, file := range parsed(t, "cmd/arcade/internal/cli/*.go") {
+		ast.Inspect(file, func(node ast.Node) bool {
+			for _, says := range whatOfFailure(node) {
+				ast.Inspect(says, collect)
+			}
+			return true
 		})
 	}
-	for _, name := range []string{"identity/address.go", "cmd/arcade/internal/track/key.go"} {
-		inspectSource(t, name, func(node ast.Node) {
-			if literal, ok := node.(*ast.BasicLit); ok {
-				inspectLiterals(literal, func(text string) { sentences = append(sentences, fixedParts(text)...) })
-			}
-		})
+	for _, file := range slices.Concat(parsed(t, "identity/address.go"), parsed(t, "cmd/arcade/internal/track/key.go")) {
+		ast.Inspect(file, collect)
 	}
 	return sentences
+}
+
+// parsed returns the files of the repository that a pattern matches, without tests.
+func parsed(t *testing.T, pattern string) (files []*ast.File) {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(repository, pattern))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("%s: %q, %v; want files", pattern, paths, err)
+	}
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+	}
+	return files
 }
 
 // whatOfFailure returns the expression of what happened in a failure, if node makes one.
@@ -92,44 +117,6 @@ func whatOfFailure(node ast.Node) []ast.Expr {
 		}
 	}
 	return nil
-}
-
-// sourceFiles returns the Go files of a folder of the repository.
-func sourceFiles(t *testing.T, folder string) (names []string) {
-	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(repository, folder, "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range paths {
-		if !strings.HasSuffix(path, "_test.go") {
-			names = append(names, folder+"/"+filepath.Base(path))
-		}
-	}
-	return names
-}
-
-func inspectSource(t *testing.T, name string, visit func(ast.Node)) {
-	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(repository, name), nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ast.Inspect(file, func(node ast.Node) bool {
-		visit(node)
-		return true
-	})
-}
-
-func inspectLiterals(node ast.Node, visit func(text string)) {
-	ast.Inspect(node, func(node ast.Node) bool {
-		if literal, ok := node.(*ast.BasicLit); ok && literal.Kind == token.STRING {
-			if text, err := strconv.Unquote(literal.Value); err == nil {
-				visit(text)
-			}
-		}
-		return true
-	})
 }
 
 // fixedParts returns what stands between the verbs of a format, if it is more than two words.

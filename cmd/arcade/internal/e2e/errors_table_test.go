@@ -600,7 +600,7 @@ func otherEncounters() []encounter {
 		{name: "a full output for the version", args: "--version", given: fullOutput, code: 1,
 			says: "Error: the output cannot be written: no space left on device.",
 			hint: "Check the file or the program that it goes to."},
-		{name: "an error that nobody has foreseen", args: "fail x", code: 1,
+		{name: "an unforeseen error", args: "fail x", code: 1,
 			says: "Error: server said: x.", hint: reporting},
 		{name: "a bug", args: "panic {sentinel}", code: 1,
 			says: "Error: arcade ran into a bug of its own and stopped.",

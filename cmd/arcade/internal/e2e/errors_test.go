@@ -24,7 +24,7 @@ func TestEveryErrorSaysWhatHappenedAndWhatToDo(t *testing.T) {
 	}
 }
 
-// Status is for those who look for an error, so it shows one with all that it knows, and fails.
+// Status is there to find errors: it shows one with all that it knows, and fails.
 func TestStatusShowsWhatIsWrongWithTheDatabase(t *testing.T) {
 	t.Parallel()
 	s := newMachine(t)

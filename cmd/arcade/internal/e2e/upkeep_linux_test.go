@@ -39,7 +39,7 @@ func TestALongQueueTakesNoMoreMemoryThanAShortOne(t *testing.T) {
 	if testbed.RaceDetector {
 		t.Skip("the race detector takes memory of its own")
 	}
-	const messages, most = 20_000, 8 // MB; the messages have 10
+	const messages, most = 10_000, 4 // MB; the messages have 5
 	s := crowd(t, messages)
 	s.Env = append(s.Env, "GODEBUG=gctrace=1", "GOGC=50")
 	limited := func(what, trace string) {

@@ -20,7 +20,7 @@ func TestADeadMessageIsDeliveredAfterRetry(t *testing.T) {
 	m := newMachine(t)
 	m.Env = append(m.Env, testbed.Flusher)
 	m.Must("succeed")
-	m.Must("usage", "flush") // who has accepted something may refuse
+	m.Must("usage", "flush") // only a server that has accepted something may refuse
 	m.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
 	m.Must("succeed")
 	m.Must("usage", "flush")

@@ -39,7 +39,7 @@ func everyState(t *testing.T) *machine {
 	const mirror = `{"anon_id": "3f2a9c1e-7b54-4d0a-9e1f-5c8d2a6b4e10", "linked_principal_id": "0f8fad5b-d9cb-469f-a165-70867728950e"}`
 	file(".arcade/usage.json", mirror)(s, nil)
 	s.Must("succeed")
-	s.Must("usage", "flush") // who has accepted something may refuse
+	s.Must("usage", "flush") // only a server that has accepted something may refuse
 	s.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
 	s.Must("succeed")
 	s.Must("usage", "flush")
@@ -75,7 +75,7 @@ SEQ `)
 		t.Errorf("status shortens who somebody is:\n%s", status)
 	}
 	following := testbed.OnTerminal(t, 140, s.onModernTerminal("", "usage", "inspect", "--follow"))
-	following.Await("○ pending")
+	following.Await("secret.list: failed in ")
 	following.Typed("\x03")
 	if code, output := following.End(); code != 130 || !strings.Contains(output, "You are ") || !strings.Contains(output, "1 message waits, ") {
 		t.Errorf("--follow ends with %d and shows no header, or not what waits:\n%s", code, output)

@@ -279,15 +279,15 @@ func (m *Machine) Flushers() (pids []int) {
 	paths, err := filepath.Glob(filepath.Join(filepath.Dir(m.Home), "lease-*"))
 	m.Require(err)
 	for _, path := range paths {
-		// First who it is, then whether it lives: one that says so in between is counted as one that has not begun, and
-		// not as one that has ended.
+		// First the process id, then whether it lives: a flusher that writes its id in between counts as one that has
+		// not begun, and not as one that has ended.
 		content, _ := os.ReadFile(path)
 		pid, _ := strconv.Atoi(string(content))
 		lease := flock.New(path, flock.SetFlag(os.O_RDWR))
 		free, err := lease.TryLock()
 		lease.Close()
-		// One that has not said who it is has not begun yet, or never will: its command was killed
-		// before it had handed the environment over, for which a child waits five seconds.
+		// A flusher without an id has not begun yet, or never will: its command was killed before it had handed
+		// the environment over, for which a child waits five seconds.
 		info, gone := os.Stat(path)
 		coming := pid == 0 && gone == nil && time.Since(info.ModTime()) < 10*time.Second
 		if err == nil && (!free || coming) {

@@ -42,7 +42,7 @@ type Proxy struct {
 	passed []string
 }
 
-// ProxyRules are whom and what a proxy lets through. The zero ProxyRules are everybody and everything.
+// ProxyRules say what a proxy lets through. The zero ProxyRules let everything through.
 type ProxyRules struct {
 	Host string // the only name and port that it knows; "" is any
 	Auth string // the Proxy-Authorization that is asked for; "" for none

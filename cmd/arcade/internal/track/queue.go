@@ -49,7 +49,7 @@ var (
 // flusherLife is how long a flusher in the background can be at work, see outbox.Main.
 const flusherLife = 10 * time.Second
 
-// Queue is what was recorded in one home, for those who look at it and move it along.
+// Queue is what was recorded in one home, to be looked at and moved along.
 type Queue struct {
 	t    *Tracker
 	home Home

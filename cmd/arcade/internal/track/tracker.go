@@ -117,7 +117,7 @@ func (t *Tracker) debug(format string, args ...any) {
 	}
 }
 
-// ToArcade makes the transport of calls to Arcade Cloud and its Engine, which say who asks as the Python
+// ToArcade makes the transport of calls to Arcade Cloud and its Engine, which name the program that asks, as the Python
 // CLI's do.
 func (t *Tracker) ToArcade() http.RoundTripper { return introduced{t.Version, t.Network()} }
 
