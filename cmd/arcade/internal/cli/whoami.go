@@ -29,7 +29,7 @@ that key and not the login.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
-	cmd.Flags().BoolVar(&offline, "offline", false, "ask nobody: what the credentials file says")
+	cmd.Flags().BoolVar(&offline, "offline", false, "show what the credentials file says, and ask no server")
 	a.allowTracing(cmd)
 	return cmd
 }
@@ -39,10 +39,10 @@ type WhoamiResult struct {
 	Email        *string     `json:"email"`
 	Context      *string     `json:"context"`      // null when there is only one
 	PrincipalID  *string     `json:"principal_id"` // null until Arcade Cloud was asked
-	CloudURL     *string     `json:"cloud_url"`    // null when nobody is logged in
+	CloudURL     *string     `json:"cloud_url"`    // null without a login
 	Organization *named      `json:"organization"`
 	Project      *named      `json:"project"`
-	Login        *loginState `json:"login"`      // works, refused or unknown; null when nobody is logged in
+	Login        *loginState `json:"login"`      // works, refused or unknown; null without a login
 	ExpiresAt    *string     `json:"expires_at"` // of the token; null for an API key
 	APIKey       *keyInForce `json:"api_key"`    // from ARCADE_API_KEY, null when that is not set
 }
