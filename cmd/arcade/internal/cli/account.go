@@ -325,6 +325,13 @@ func (a *App) keyInForce() (key identity.Credentials, apart bool, err error) {
 	return key, apart, nil
 }
 
+// noteKey says that a key in the environment beats the login.
+func (a *App) noteKey() {
+	if key, _, _ := a.Track.KeyInForce(); key.Present() {
+		a.note("ARCADE_API_KEY is set: commands use that key and not this login.")
+	}
+}
+
 // needsContext refuses a login that works in no project of its own choice.
 func needsContext(login identity.Credentials) error {
 	switch {

@@ -540,10 +540,3 @@ func (a *App) keep(ctx context.Context, login identity.Credentials, principal st
 	a.noteKey()
 	return nil
 }
-
-// noteKey says that a key in the environment beats the login.
-func (a *App) noteKey() {
-	if key, _, _ := a.Track.KeyInForce(); key.Present() {
-		a.note("ARCADE_API_KEY is set: commands use that key and not this login.")
-	}
-}
