@@ -95,7 +95,8 @@ func (p *place) names(login identity.Credentials) bool {
 	if err != nil {
 		return false
 	}
-	own := secrets.Options{Host: cloud.Hostname(), Port: cmp.Or(cloud.Port(), "443"), TLS: cloud.Scheme == "https", NoTLS: cloud.Scheme == "http", Cloud: true}
+	inClear := cloud.Scheme == "http"
+	own := secrets.Options{Host: cloud.Hostname(), Port: cmp.Or(cloud.Port(), "443"), TLS: !inClear, NoTLS: inClear, Cloud: true}
 	given := own
 	given.Host, given.Port = cmp.Or(p.at.Host, own.Host), cmp.Or(p.at.Port, own.Port)
 	if p.at.TLS || p.at.NoTLS {

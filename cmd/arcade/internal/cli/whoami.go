@@ -184,7 +184,9 @@ func (a *App) whoamiText(r WhoamiResult, login identity.Credentials, asked bool,
 }
 
 func (a *App) loginInWords(state loginState, login identity.Credentials, asked bool) string {
-	words := map[loginState]string{loginWorks: "works", loginRefused: "is not accepted any more", loginUnknown: notChecked(login.Server(), asked)}[state]
+	words := map[loginState]string{
+		loginWorks: "works", loginRefused: "is not accepted any more", loginUnknown: notChecked(login.Server(), asked),
+	}[state]
 	end := term.Clock(login.ExpiresAt, a.Track.Now())
 	switch {
 	case login.APIKey != "":
