@@ -137,12 +137,6 @@ func Discover(ctx context.Context, client *http.Client, address string) (Credent
 	return c, nil
 }
 
-// isSafe reports whether a secret sent to u cannot be read on the way.
-func isSafe(u *url.URL) bool {
-	return u.Hostname() != "" && u.User == nil && u.Fragment == "" && !strings.ContainsFunc(u.Host, unsendable) &&
-		(u.Scheme == "https" || u.Scheme == "http" && isLoopback(u))
-}
-
 // Owns reports whether the server at u belongs to the login: its Arcade Cloud,
 // the Engine beside that and the one it names, on any port, and everything on
 // this machine if its Cloud is. A user can send the token elsewhere, but only

@@ -276,18 +276,6 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	}
 }
 
-func TestManyConnectionsDoNotKeepTheBrowserOut(t *testing.T) {
-	c := listen(t, time.Hour) // none of them is cut off
-	for range 200 {
-		conn, err := net.Dial("tcp", c.address())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-	}
-	checkStillWaiting(t, c)
-}
-
 // A browser sends the cookies of all servers of this machine, whatever their port.
 func TestAMegabyteOfCookiesIsNoReasonToTurnTheBrowserAway(t *testing.T) {
 	c := listen(t, time.Hour)

@@ -252,6 +252,12 @@ func wantsStronger(response *http.Response) bool {
 	return response.StatusCode == http.StatusUnauthorized && strings.Contains(challenges, insufficient)
 }
 
+// isSafe reports whether a secret sent to u cannot be read on the way.
+func isSafe(u *url.URL) bool {
+	return u.Hostname() != "" && u.User == nil && u.Fragment == "" && !strings.ContainsFunc(u.Host, unsendable) &&
+		(u.Scheme == "https" || u.Scheme == "http" && isLoopback(u))
+}
+
 // isLoopback reports whether u is on this machine.
 func isLoopback(u *url.URL) bool {
 	host := strings.ToLower(u.Hostname())

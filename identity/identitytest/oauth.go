@@ -10,23 +10,6 @@ import (
 	"net/url"
 )
 
-// code is what the login page hands out.
-type code struct {
-	challenge   string
-	redirectURI string
-	email       string
-	used        bool
-	session     *session // that was made of it
-}
-
-// session is one login: its tokens belong together, and end together.
-type session struct {
-	email   string
-	ended   bool
-	access  map[string]bool
-	refresh map[string]bool // false once it was replaced
-}
-
 // Login makes a login without a browser, and returns its tokens.
 func (c *Cloud) Login(email string) (access, refresh string) {
 	c.mu.Lock()
@@ -94,7 +77,8 @@ func (c *Cloud) authorize(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if len(query.Get("code_challenge")) != 43 || len(query.Get("state")) < 22 {
-		c.violation("the login page got a challenge of %d and a state of %d characters; want 43, and 128 bits", len(query.Get("code_challenge")), len(query.Get("state")))
+		c.violation("the login page got a challenge of %d and a state of %d characters; want 43, and 128 bits",
+			len(query.Get("code_challenge")), len(query.Get("state")))
 	}
 	back := url.Values{"state": {query.Get("state")}}
 	if c.behaviour.Deny != "" {
@@ -109,8 +93,10 @@ func (c *Cloud) authorize(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Cloud) token(w http.ResponseWriter, r *http.Request) {
-	if err := r.ParseForm(); err != nil || r.Method != http.MethodPost || r.PostForm.Get("client_id") != ClientID || r.Header.Get("Authorization") != "" {
-		c.violation("the token endpoint got %s with client %q and authorization %q; want a POST of the public client", r.Method, r.PostForm.Get("client_id"), r.Header.Get("Authorization"))
+	err := r.ParseForm()
+	client, header := r.PostForm.Get("client_id"), r.Header.Get("Authorization")
+	if err != nil || r.Method != http.MethodPost || client != ClientID || header != "" {
+		c.violation("the token endpoint got %s with client %q and authorization %q; want a POST of the public client", r.Method, client, header)
 		refuse(w, "invalid_client", r)
 		return
 	}
@@ -145,7 +131,7 @@ func (c *Cloud) exchange(w http.ResponseWriter, r *http.Request) {
 		refuse(w, "invalid_grant", r)
 	case known.redirectURI != form.Get("redirect_uri"), known.challenge != base64.RawURLEncoding.EncodeToString(hash[:]):
 		known.used = true
-		c.violation("a code was shown with the redirect URI %q and a verifier that fits the challenge: %v", form.Get("redirect_uri"), known.redirectURI != form.Get("redirect_uri"))
+		c.violation("a code was shown with the redirect URI %q, or a verifier that does not fit the challenge", form.Get("redirect_uri"))
 		refuse(w, "invalid_grant", r)
 	default:
 		known.used, known.session = true, c.newSession(known.email)

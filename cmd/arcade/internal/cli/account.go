@@ -96,7 +96,7 @@ func (a *App) loginFailure(err error) error {
 	case errors.As(err, &unknown):
 		return contextFailure(unknown.Names)
 	case errors.Is(err, identity.ErrLoginChanged):
-		return failed("login changed", "somebody has logged in or out meanwhile", "Run the command again.")
+		return failed("login changed", "another program has logged in or out meanwhile", "Run the command again.")
 	case errors.Is(err, identity.ErrCredentialsNewer):
 		return failed("credentials newer", "the credentials file was made by a newer program, or is damaged",
 			"Update arcade; or run 'arcade logout --all', which removes the file, then 'arcade login'.")

@@ -117,18 +117,8 @@ func (a *App) listContexts(asJSON bool) error {
 		rows = append(rows, []string{c.Name, kindInWords(c.Kind), valueOr(c.EngineURL, ""), a.tick(c.Active)})
 	}
 	columns := []term.Column{{Title: "NAME"}, {Title: "KIND", Drop: 2}, {Title: "ENGINE", Shrink: true, Drop: 1}, {Title: "ACTIVE"}}
-	switch {
-	case asJSON:
-		return a.Out.JSON(items)
-	case !a.Out.Interactive:
-		return a.Out.TSV(columns, rows)
-	case len(items) == 0:
-		return a.print("There are no contexts: you are not logged in.")
-	}
-	if err := a.Out.Table("", columns, rows); err != nil {
-		return err
-	}
-	return a.print(term.Count(len(items), "context", "contexts") + ". 'arcade context set NAME' changes the active one.")
+	return a.printList(asJSON, items, columns, rows, "There are no contexts: you are not logged in.",
+		term.Count(len(items), "context", "contexts")+". 'arcade context set NAME' changes the active one.")
 }
 
 func kindInWords(kind string) string { return strings.ReplaceAll(kind, "_", "-") }

@@ -266,7 +266,7 @@ func (a *App) loginInBrowser(ctx context.Context, target identity.Credentials, o
 		err = a.keepOAuth(ctx, target, oauth, code, verifier)
 	}
 	told := ""
-	if err != nil && a.change == nil { // a login that was kept is one, whoever reads of it
+	if err != nil && a.change == nil { // a login that is kept counts, also when its output is lost
 		told = asFailure(err).what
 	}
 	server.Finish(told)
@@ -308,7 +308,7 @@ func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page st
 	var refused *identity.RefusedError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return code, failed("login timed out", "nobody logged in within "+inWords(timeout),
+		return code, failed("login timed out", "the login was not completed within "+inWords(timeout),
 			"Run the command again. "+otherWays(server, target))
 	case errors.Is(err, context.Canceled):
 		return code, errInterrupted

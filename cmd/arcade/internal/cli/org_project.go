@@ -95,7 +95,8 @@ func (p *place) names(login identity.Credentials) bool {
 	if err != nil {
 		return false
 	}
-	own := secrets.Options{Host: cloud.Hostname(), Port: cmp.Or(cloud.Port(), "443"), TLS: cloud.Scheme == "https", NoTLS: cloud.Scheme == "http", Cloud: true}
+	inClear := cloud.Scheme == "http"
+	own := secrets.Options{Host: cloud.Hostname(), Port: cmp.Or(cloud.Port(), "443"), TLS: !inClear, NoTLS: inClear, Cloud: true}
 	given := own
 	given.Host, given.Port = cmp.Or(p.at.Host, own.Host), cmp.Or(p.at.Port, own.Port)
 	if p.at.TLS || p.at.NoTLS {
@@ -193,18 +194,8 @@ func (a *App) listPlaces(ctx context.Context, p *place, asJSON bool) error {
 		rows[i] = []string{c.Name, c.ID, a.tick(c.Default), a.tick(c.ID == active)}
 	}
 	columns := []term.Column{{Title: "NAME", Shrink: true, Drop: 1}, {Title: "ID"}, {Title: "DEFAULT"}, {Title: "ACTIVE"}}
-	switch {
-	case asJSON:
-		return a.Out.JSON(items)
-	case !a.Out.Interactive:
-		return a.Out.TSV(columns, rows)
-	case len(choices) == 0:
-		return a.print("There are no " + p.plural + ".")
-	}
-	if err := a.Out.Table("", columns, rows); err != nil {
-		return err
-	}
-	return a.print(fmt.Sprintf("%s. 'arcade %s set NAME' changes the active one.", term.Count(len(choices), p.noun, p.plural), p.name))
+	return a.printList(asJSON, items, columns, rows, "There are no "+p.plural+".",
+		fmt.Sprintf("%s. 'arcade %s set NAME' changes the active one.", term.Count(len(choices), p.noun, p.plural), p.name))
 }
 
 // tick marks a row; a program gets a word.

@@ -39,10 +39,10 @@ type WhoamiResult struct {
 	Email        *string     `json:"email"`
 	Context      *string     `json:"context"`      // null when there is only one
 	PrincipalID  *string     `json:"principal_id"` // null until Arcade Cloud was asked
-	CloudURL     *string     `json:"cloud_url"`    // null when nobody is logged in
+	CloudURL     *string     `json:"cloud_url"`    // null without a login
 	Organization *named      `json:"organization"`
 	Project      *named      `json:"project"`
-	Login        *loginState `json:"login"`      // works, refused or unknown; null when nobody is logged in
+	Login        *loginState `json:"login"`      // works, refused or unknown; null without a login
 	ExpiresAt    *string     `json:"expires_at"` // of the token; null for an API key
 	APIKey       *keyInForce `json:"api_key"`    // from ARCADE_API_KEY, null when that is not set
 }
@@ -183,7 +183,9 @@ func (a *App) whoamiText(r WhoamiResult, login identity.Credentials, asked bool,
 }
 
 func (a *App) loginInWords(state loginState, login identity.Credentials, asked bool) string {
-	words := map[loginState]string{loginWorks: "works", loginRefused: "is not accepted any more", loginUnknown: notChecked(login.Server(), asked)}[state]
+	words := map[loginState]string{
+		loginWorks: "works", loginRefused: "is not accepted any more", loginUnknown: notChecked(login.Server(), asked),
+	}[state]
 	end := term.Clock(login.ExpiresAt, a.Track.Now())
 	switch {
 	case login.APIKey != "":

@@ -112,6 +112,22 @@ func (a *App) print(line string) error {
 	return err
 }
 
+// printList prints items as JSON, and rows as a table with a line below it, or for a program without one.
+func (a *App) printList(asJSON bool, items any, columns []term.Column, rows [][]string, none, below string) error {
+	switch {
+	case asJSON:
+		return a.Out.JSON(items)
+	case !a.Out.Interactive:
+		return a.Out.TSV(columns, rows)
+	case len(rows) == 0:
+		return a.print(none)
+	}
+	if err := a.Out.Table("", columns, rows); err != nil {
+		return err
+	}
+	return a.print(below)
+}
+
 func (a *App) note(line string) { fmt.Fprintln(a.Err, a.Err.Wrap(line, 0)) }
 
 // labelled is a line of a list of labels and values, which begin at column indent.

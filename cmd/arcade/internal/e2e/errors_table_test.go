@@ -224,7 +224,7 @@ func loginEncounters() []encounter {
 			says:  "Error: there is no browser here, and no terminal to show the login page's address on.",
 			hint:  "Set ARCADE_API_KEY, or log in with an API key: arcade login --host localhost:{today} --with-key < key.txt; --no-browser waits for a browser elsewhere."},
 		{name: "a login that nobody completes", args: toBrowser + " --no-browser --timeout 50ms", code: 1,
-			says: "Error: nobody logged in within 50ms.",
+			says: "Error: the login was not completed within 50ms.",
 			hint: "Run the command again. If your browser runs on another machine, run 'ssh -L {callback}:127.0.0.1:{callback}' from there to here first, or log in with an API key: arcade login --host localhost:{cloud} --with-key"},
 		{name: "a login that is refused in the browser", args: toBrowser, code: 1,
 			says: "Error: the login was not completed in the browser.", hint: "Run the command again."},
