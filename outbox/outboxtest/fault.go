@@ -26,7 +26,7 @@ func MustFault(name string) Fault {
 	return Fault(name)
 }
 
-// Check says what is wrong with a fault that somebody has typed.
+// Check says what is wrong with a fault that a person typed.
 func (f Fault) Check() error {
 	status, after, hasWait := f.status(), f.retryAfter(), strings.Contains(string(f), ":")
 	switch {
@@ -64,9 +64,7 @@ func (f Fault) Mode() string {
 func (f Fault) commits() bool { return strings.HasPrefix(string(f), commitPrefix) }
 
 // arrives says whether PostHog gets the body.
-func (f Fault) arrives() bool {
-	return f.Mode() != "reset-in-body" && !strings.HasPrefix(f.Mode(), "page-")
-}
+func (f Fault) arrives() bool { return f.Mode() != "reset-in-body" && !strings.HasPrefix(f.Mode(), "page-") }
 
 // status is the status of the mode, or 0.
 func (f Fault) status() int {

@@ -131,7 +131,8 @@ func (l *ledger) judgeAlias(anon, principal *person, c Commit) (wrong []string) 
 		wrong = append(wrong, fmt.Sprintf("%s is a principal, and request %d aliased it to %s", c.Alias, c.Request, c.DistinctID))
 	}
 	if principal.merged != nil {
-		wrong = append(wrong, fmt.Sprintf("%s is an anon id that was aliased, and request %d made it the principal of %s", c.DistinctID, c.Request, c.Alias))
+		wrong = append(wrong, fmt.Sprintf("%s is an anon id that was aliased, and request %d made it the principal of %s",
+			c.DistinctID, c.Request, c.Alias))
 	}
 	anon.merged, principal.head = cmp.Or(anon.merged, &c), true
 	for _, who := range []*person{anon, principal} {
