@@ -122,7 +122,8 @@ func (c *capture) read(raw json.RawMessage, v1 bool) (id string, isEvent bool) {
 	options, hasOptions := e["options"].(map[string]any)
 	profile, hasProfile := options["process_person_profile"].(bool)
 	keep, hasKeep := options["disable_skew_correction"].(bool)
-	badOptions := !hasOptions || !hasProfile && options["process_person_profile"] != nil || !hasKeep && options["disable_skew_correction"] != nil
+	badOptions := !hasOptions || !hasProfile && options["process_person_profile"] != nil ||
+		!hasKeep && options["disable_skew_correction"] != nil
 	at, err := time.Parse(time.RFC3339, stamp)
 	m := Message{Event: name, DistinctID: strings.TrimSpace(distinct), Timestamp: at.UTC(), Raw: raw, timeless: v1 && !keep}
 	if id, err := uuid.Parse(sent); err == nil {

@@ -64,7 +64,9 @@ func (f Fault) Mode() string {
 func (f Fault) commits() bool { return strings.HasPrefix(string(f), commitPrefix) }
 
 // arrives says whether PostHog gets the body.
-func (f Fault) arrives() bool { return f.Mode() != "reset-in-body" && !strings.HasPrefix(f.Mode(), "page-") }
+func (f Fault) arrives() bool {
+	return f.Mode() != "reset-in-body" && !strings.HasPrefix(f.Mode(), "page-")
+}
 
 // status is the status of the mode, or 0.
 func (f Fault) status() int {
