@@ -165,7 +165,7 @@ func (l listener) parent() *exec.Cmd {
 	if err != nil {
 		l.Fatal(err)
 	}
-	// Whoever waits for the child by mistake waits for the end of the test: not for ever, then.
+	// A parent that waits for the child by mistake waits for the end of the test: not for ever, then.
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	l.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, self)
@@ -192,7 +192,7 @@ func TestAChildHasItsEnvironmentAndNothingElse(t *testing.T) {
 		}
 	}
 	if all := strings.Join(child.Environ, "\n"); strings.Contains(all, "PRIVATE") || strings.Contains(all, "PATH=") {
-		t.Errorf("the child has variables that nobody gave it:\n%s", all)
+		t.Errorf("the child has variables that it was not given:\n%s", all)
 	}
 	if want := []string{filepath.Base(os.Args[0])}; !slices.Equal(child.Args, want) {
 		t.Errorf("the child's arguments are %q, want the program's name: %q", child.Args, want)
@@ -202,7 +202,7 @@ func TestAChildHasItsEnvironmentAndNothingElse(t *testing.T) {
 	}
 }
 
-// The system ends whoever has a console when its window is closed.
+// The system ends every process of a console whose window is closed.
 func TestAChildKeepsNoConsole(t *testing.T) {
 	l := newListener(t)
 	l.start()
@@ -249,7 +249,7 @@ func TestAChildThatDoesNotReadItsEnvironmentIsAnErrorAndNoWait(t *testing.T) {
 	t.Run("because it has died", func(t *testing.T) {
 		err := start(dyingMarker, environment, nil, 20*time.Second)
 		if err == nil || strings.Contains(err.Error(), "does not read") {
-			t.Errorf("error %v, want one at once: nobody is there any more who could read", err)
+			t.Errorf("error %v, want one at once: the reader is gone", err)
 		}
 	})
 	t.Run("because it hangs", func(t *testing.T) {
@@ -304,7 +304,7 @@ func TestAChildWithHalfAnEnvironmentHasAnError(t *testing.T) {
 		"nothing":                         "",
 		"the parent was killed meanwhile": "A=1\x00B=",
 		"between two variables":           "A=1\x00",
-		"written by somebody else":        "hello\x00\x00",
+		"written by another program":      "hello\x00\x00",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(marker, "1")
@@ -372,7 +372,7 @@ func TestACommandEndsBeforeItsChild(t *testing.T) {
 	}
 	writer.Close()
 	_, connection := l.child()
-	// The child lives, and yet nobody holds the other end of the command's output any more.
+	// The child lives, and yet no process holds the other end of the command's output any more.
 	reader.SetReadDeadline(time.Now().Add(20 * time.Second))
 	if output, err := io.ReadAll(bufio.NewReader(reader)); err != nil || string(output) != "done\n" {
 		t.Errorf("output %q, %v; want it to end with the command", output, err)

@@ -83,7 +83,7 @@ func limitDescriptors(t *testing.T, n int) (before int) {
 	return before
 }
 
-// A shell waits until nobody holds the other end of its pipe any more.
+// A shell waits until no process holds the other end of its pipe.
 func TestAShellDoesNotWaitForTheChild(t *testing.T) {
 	for _, script := range []string{
 		`out=$("$0")`,
@@ -123,11 +123,11 @@ func TestAChildHasASessionOfItsOwn(t *testing.T) {
 		t.Errorf("process %d has session %d and group %d (%v, %v): the terminal's signals reach it", child.PID, session, group, err, groupErr)
 	}
 	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGHUP); err == nil {
-		t.Error("a signal to the command's group reaches somebody: the child is in it")
+		t.Error("a signal to the command's group reaches a process: the child is in it")
 	}
 }
 
-// ps says what everybody on the machine can see of a process.
+// ps shows what every user of the machine can see of a process.
 func TestNobodySeesWhatAChildIsGiven(t *testing.T) {
 	l := newListener(t)
 	l.start("HTTPS_PROXY=http://user:hunter2@localhost:1")

@@ -20,7 +20,7 @@ import (
 type hello struct {
 	*testing.T
 	program, home string
-	url           string // where events go; nobody listens at first
+	url           string // where events go; no server listens at first
 
 	mu      sync.Mutex
 	arrived []string // events, with their uuids

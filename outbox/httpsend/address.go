@@ -48,7 +48,7 @@ func startsLikeOne(text string) bool {
 }
 
 // validName takes what resolvers take, also names with underscores and those in other scripts. What a
-// URL may have beside that in its place is a list, a quote or a variable that nobody filled in.
+// URL may have beside that in its place is a list, a quote or a variable without its value.
 func validName(host string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true

@@ -161,7 +161,7 @@ func FuzzJudge(f *testing.F) {
 		case (v.Outcome == outbox.Fewer || v.Outcome == outbox.NotAllowed) && foreign:
 			t.Errorf("HTTP %d with the page %q counts as the server's word", status, body)
 		case v.Outcome != outbox.Accepted && (v.Reason == "" || v.Code == ""):
-			t.Errorf("a message stays without anybody saying why: %+v", v)
+			t.Errorf("a message stays without a reason: %+v", v)
 		case v.Outcome == 0, v.RetryAfter < 0, v.RetryAfter > time.Hour, v.Outcome != outbox.Later && v.RetryAfter > 0:
 			t.Errorf("the verdict is %+v", v)
 		}

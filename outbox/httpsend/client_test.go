@@ -41,8 +41,8 @@ func serve(t *testing.T, handle func(net.Conn)) (url string) {
 	return "http://" + listener.Addr().String()
 }
 
-// nobody is an address at which nobody listens.
-func nobody(t *testing.T) (url string) {
+// unused is an address without a listener.
+func unused(t *testing.T) (url string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -77,7 +77,7 @@ func TestNetworkErrorsHaveFixedWordsOnEverySystem(t *testing.T) {
 		handle       func(net.Conn)
 		code, reason string
 	}{
-		"nobody listens":        {nobody(t), nil, outbox.CodeOffline, "connection refused"},
+		"no process listens":    {unused(t), nil, outbox.CodeOffline, "connection refused"},
 		"there is no such name": {"http://nothing.invalid", nil, outbox.CodeOffline, "name not found"},
 		"the peer resets":       {"", func(c net.Conn) { request(c); reset(c) }, outbox.CodeBroken, "connection reset"},
 		"the peer hangs up":     {"", func(c net.Conn) { request(c); c.Close() }, outbox.CodeBroken, "connection closed early"},
@@ -151,7 +151,7 @@ func TestAProxysTroubleIsToldFromTheServers(t *testing.T) {
 		"it has trouble":                    {connect("500 Oops"), "https://server.invalid", outbox.CodeProxy},
 		"it wants a password, in its words": {connect("407 Who are you?"), "https://server.invalid", outbox.CodeProxyPassword},
 		"it has no way there":               {connect("502 Bad Gateway"), "https://server.invalid", outbox.CodeProxy},
-		"it is not there":                   {nobody(t), "https://server.invalid", outbox.CodeProxy},
+		"it is not there":                   {unused(t), "https://server.invalid", outbox.CodeProxy},
 		"it hangs up":                       {gone, "http://server.invalid", outbox.CodeBroken},
 	}
 	for name, test := range tests {
@@ -273,7 +273,7 @@ func TestAFreshConnectionThatBreaksIsNotTriedAgain(t *testing.T) {
 	var connections atomic.Int32
 	c := client(serve(t, func(c net.Conn) { connections.Add(1); request(c); reset(c) }))
 	if v, _ := c.Send(t.Context(), []byte("body")); v.Code != outbox.CodeBroken || connections.Load() != 1 {
-		t.Errorf("%+v after %d connections, want one: whoever resets each request must not get two", v, connections.Load())
+		t.Errorf("%+v after %d connections, want one: a server that resets each request must not get two", v, connections.Load())
 	}
 }
 

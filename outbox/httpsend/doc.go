@@ -5,8 +5,8 @@
 //	encoder := httpsend.Encoder{Open: "[", Close: "]", Append: appendMessage}
 //	client := httpsend.Client{URL: address.String(), Wrong: wrong, Transport: httpsend.Transport(nil)}
 //
-// Its methods hand over to theirs, as package [github.com/ArcadeAI/arcade-cli/outbox/httpsink] does in 100 lines. A
-// sink that differs from that one in the form of a body alone gives it an Encoder.
+// With an embedded Encoder it has Encode and Wire; Check returns wrong, Send what the Client's Send says. A sink that
+// differs from [github.com/ArcadeAI/arcade-cli/outbox/httpsink] in the form of a body alone gives that one an Encoder.
 //
 // A status alone proves nothing: hotel networks answer 200 with a page of theirs, and web servers answer 400 with a
 // page to what they do not understand. So a page never counts as the server's word, and no redirect is followed.

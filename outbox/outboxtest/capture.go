@@ -48,7 +48,9 @@ func readV1(header http.Header, body []byte) (c capture, err error) {
 	if token == "" || bearer && !isToken(token) {
 		return c, &refusal{http.StatusUnauthorized, "invalid_api_token"}
 	}
-	for _, name := range []string{"Content-Type", "User-Agent", "PostHog-Sdk-Info", "PostHog-Attempt", "PostHog-Request-Id", "PostHog-Request-Timestamp"} {
+	for _, name := range []string{
+		"Content-Type", "User-Agent", "PostHog-Sdk-Info", "PostHog-Attempt", "PostHog-Request-Id", "PostHog-Request-Timestamp",
+	} {
 		if header.Get(name) == "" {
 			return c, badRequest("missing_required_headers")
 		}
@@ -120,6 +122,8 @@ func (c *capture) read(raw json.RawMessage, v1 bool) (id string, isEvent bool) {
 	options, hasOptions := e["options"].(map[string]any)
 	profile, hasProfile := options["process_person_profile"].(bool)
 	keep, hasKeep := options["disable_skew_correction"].(bool)
+	badOptions := !hasOptions || !hasProfile && options["process_person_profile"] != nil ||
+		!hasKeep && options["disable_skew_correction"] != nil
 	at, err := time.Parse(time.RFC3339, stamp)
 	m := Message{Event: name, DistinctID: strings.TrimSpace(distinct), Timestamp: at.UTC(), Raw: raw, timeless: v1 && !keep}
 	if id, err := uuid.Parse(sent); err == nil {
@@ -140,7 +144,7 @@ func (c *capture) read(raw json.RawMessage, v1 bool) (id string, isEvent bool) {
 		{m.Event == "", "missing_event_name"}, {len(m.Event) > 200, "event_name_too_long"},
 		{m.DistinctID == "", "missing_distinct_id"}, {len(m.DistinctID) > 200, "distinct_id_too_large"},
 		{err != nil, "invalid_event_timestamp"}, {!hasProperties, "malformed_event_properties"},
-		{v1 && (!hasOptions || !hasProfile && options["process_person_profile"] != nil || !hasKeep && options["disable_skew_correction"] != nil), "invalid_options"},
+		{v1 && badOptions, "invalid_options"},
 		{len(raw)+bytes.Count(raw, []byte(`"`))+bytes.Count(raw, []byte(`\`)) > 1_000_000, "event_too_big"}, // quoted once more
 	} {
 		if rule.broken && wrong == "" {

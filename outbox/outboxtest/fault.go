@@ -26,7 +26,7 @@ func MustFault(name string) Fault {
 	return Fault(name)
 }
 
-// Check says what is wrong with a fault that somebody has typed.
+// Check says what is wrong with a fault that a person typed.
 func (f Fault) Check() error {
 	status, after, hasWait := f.status(), f.retryAfter(), strings.Contains(string(f), ":")
 	switch {

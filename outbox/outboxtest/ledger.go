@@ -131,20 +131,21 @@ func (l *ledger) judgeAlias(anon, principal *person, c Commit) (wrong []string) 
 		wrong = append(wrong, fmt.Sprintf("%s is a principal, and request %d aliased it to %s", c.Alias, c.Request, c.DistinctID))
 	}
 	if principal.merged != nil {
-		wrong = append(wrong, fmt.Sprintf("%s is an anon id that was aliased, and request %d made it the principal of %s", c.DistinctID, c.Request, c.Alias))
+		wrong = append(wrong, fmt.Sprintf("%s is an anon id that was aliased, and request %d made it the principal of %s",
+			c.DistinctID, c.Request, c.Alias))
 	}
 	anon.merged, principal.head = cmp.Or(anon.merged, &c), true
-	for _, who := range []*person{anon, principal} {
-		for _, at := range who.commits {
+	for _, owner := range []*person{anon, principal} {
+		for _, at := range owner.commits {
 			earlier := l.commits[at]
 			if earlier.IsAlias() || earlier.Repeat {
 				continue
 			}
-			if who == principal && !earlier.Timestamp.Before(c.Timestamp) {
+			if owner == principal && !earlier.Timestamp.Before(c.Timestamp) {
 				wrong = append(wrong, fmt.Sprintf("%v was kept before the alias of %s to it (request %d, message %d)",
 					earlier, c.Alias, c.Request, c.Seq))
 			}
-			wrong = append(wrong, judgeProfile(who, earlier)...)
+			wrong = append(wrong, judgeProfile(owner, earlier)...)
 		}
 	}
 	return wrong

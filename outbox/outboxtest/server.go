@@ -94,7 +94,7 @@ func Start(tb testing.TB) *Server {
 	return s
 }
 
-// do runs f with the lock held and wakes up whoever waits in Await.
+// do runs f with the lock held and wakes up every Await.
 func (s *Server) do(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -227,8 +227,8 @@ func (s *Server) URL() string {
 	return s.url
 }
 
-// CAPEM is the certificate of the authority behind [Server.ListenTLS], which nobody knows, for a test that
-// wants it trusted: write it to a file and name that in SSL_CERT_FILE.
+// CAPEM is the certificate of the authority behind [Server.ListenTLS]. No system trusts it; a test writes it to a
+// file and names that in SSL_CERT_FILE.
 func (s *Server) CAPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.http.Certificate().Raw})
 }

@@ -5,7 +5,7 @@
 // at once; only a 200 with the status "Ok", "ok" or 1 and without quota_limited is its acceptance. One form of a
 // message serves both: the same switches stand beside its properties, for the one, and among them, for the other.
 //
-// The library, posthog-go, says who we are ($lib, $os ...) and what a valid message is. Its client is not used: it
+// The library, posthog-go, gives its name and the system ($lib, $os ...) and says what a valid message is. Its client is not used: it
 // uploads in the background, several requests at once, follows redirects, takes an unknown word for success and
 // ignores an event without a result.
 //

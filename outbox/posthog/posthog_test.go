@@ -201,10 +201,10 @@ func TestWhatAnAnswerToTheWholeRequestMeans(t *testing.T) {
 				t.Errorf("it asked %v, want %v", s.asked, test.asked)
 			}
 			if memo := test.outcome == outbox.Accepted; memo != (a.Memo != "") || (a.RetryAfter > 0) != (a.Outcome == outbox.Later) {
-				t.Errorf("the answer is %+v; only an acceptance by /batch/ is remembered, and only who shall come later waits", a)
+				t.Errorf("the answer is %+v; only an acceptance by /batch/ is remembered, and only a sender that shall come later waits", a)
 			}
 			if a.Outcome != outbox.Accepted && a.Reason == "" {
-				t.Errorf("nobody says why: %+v", a)
+				t.Errorf("there is no reason: %+v", a)
 			}
 		})
 	}
@@ -309,7 +309,7 @@ func FuzzAnswers(f *testing.F) {
 		}
 		for i, v := range a.Each {
 			if v.Outcome == 0 || v.Outcome != outbox.Accepted && (v.Reason == "" || v.Code == "") || len(v.Reason) > 200 {
-				t.Errorf("a message stays without anybody saying why: %+v", v)
+				t.Errorf("a message stays without a reason: %+v", v)
 			}
 			if len(a.Each) > 1 && v.Outcome == outbox.Accepted && !strings.Contains(body, r.Messages[i].UUID[24:]) && !strings.Contains(body, `\u`) {
 				t.Errorf("%q is a receipt for %s", body, r.Messages[i].UUID)

@@ -18,7 +18,7 @@ import (
 const maxName = 200
 
 // form is a message on the wire. /batch/ does not know options. Capture v1 appends them to the
-// properties, and who we are; there the same stands already, for /batch/.
+// properties, and the library's name; there the same stands already, for /batch/.
 type form struct {
 	UUID       string          `json:"uuid"`
 	Event      string          `json:"event"`
@@ -102,7 +102,7 @@ func extend(properties, suffix []byte, anonymous bool) ([]byte, error) {
 	return append(longer, suffix...), nil
 }
 
-// suffix is what the library and its client add to the properties: who we are, and the system.
+// suffix is what the library and its client add to the properties: its name, and the system.
 func suffix() []byte {
 	capture, _ := posthog.Capture{}.APIfy().(posthog.CaptureInApi)
 	capture.Properties["$geoip_disable"] = true  // the client's default: an address says little of a CLI's user
@@ -110,7 +110,7 @@ func suffix() []byte {
 	return bytes.TrimPrefix(added, []byte("{"))
 }
 
-// sdk is who we are in a header. In a test the library calls itself another version than its own.
+// sdk is the library in a header. In a test it calls itself another version than its own.
 func sdk() string {
 	capture, _ := posthog.Capture{}.APIfy().(posthog.CaptureInApi)
 	version, _ := capture.Properties["$lib_version"].(string)

@@ -1,5 +1,5 @@
 // Command posthog sends the event with posthog-go and waits for it, as the library's documentation shows. With its
-// defaults it would wait for minutes where nobody answers; half a second is what a patient author might choose.
+// defaults it would wait for minutes for a silent server; half a second is what a patient author might choose.
 package main
 
 import (
