@@ -64,7 +64,7 @@ func TestAKeyThatIsRefusedForWantOfAPasskeyIsAKeyThatIsRefused(t *testing.T) {
 		"secret set A=1":   "Error setting secret 'A': the Engine does not accept the credentials (HTTP 401)\nRun 'arcade login', or check ARCADE_API_KEY.\n",
 		"secret unset A":   "Error: the Engine does not accept the credentials (HTTP 401).\nRun 'arcade login', or check ARCADE_API_KEY.\n",
 		"whoami":           "Error: Arcade Cloud does not accept the key in ARCADE_API_KEY.\n",
-		"login --with-key": "does not accept this API key.\nCheck the key and --host.\n",
+		"login --with-key": "does not accept this API key.\nCheck the key, and --host or --url.\n",
 	} {
 		args := strings.Fields(command)
 		if args[0] == "login" {
