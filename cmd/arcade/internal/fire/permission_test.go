@@ -172,3 +172,33 @@ func TestTortureSignalsOfFailedWritesDoNotEndACommand(t *testing.T) {
 			i.Finish(i.shell("ulimit -f "+limit+"; ARCADE_USAGE_TRACKING=0 arcade succeed")))
 	}
 }
+
+// Under sudo, HOME may still be the user's: nothing that root makes there may lock them out.
+func TestRootLeavesTheOwnersFilesInAUsersHome(t *testing.T) {
+	g := newGuest(t)
+	asRoot := func(args ...string) {
+		t.Helper()
+		cmd := g.Command(args...)
+		cmd.Path, cmd.Stdin = g.program, strings.NewReader("arc_ada\n")
+		if r := g.Finish(cmd); r.Code != 0 {
+			t.Fatalf("arcade %v as root: %+v", args, r)
+		}
+	}
+	g.Cloud.Meet("ada")
+	asRoot("succeed")
+	asRoot(g.loginArgs()...)
+	g.AwaitEvents(3, time.Minute)
+	g.Eventually("the flushers are gone", func() bool { return len(g.children()) == 0 })
+	asRoot("succeed")
+	for _, path := range append(g.files(), g.Path("")) {
+		var info syscall.Stat_t
+		if err := syscall.Lstat(path, &info); err != nil || info.Uid != nobody {
+			t.Errorf("%s belongs to user %d (%v), want the owner of the home, %d", path, info.Uid, err, nobody)
+		}
+	}
+	for _, args := range [][]string{{"succeed"}, {"usage", "flush"}, {"logout"}, {"usage", "status"}} {
+		if r := g.Finish(g.as(args...)); r.Code != 0 {
+			t.Errorf("arcade %v of the user after root's: %+v", args, r)
+		}
+	}
+}
