@@ -118,6 +118,9 @@ func (t *Tracker) ContextName() string {
 // that Arcade Cloud may not be asked whose it is. The error is what keeps the key from use: an UnusableKeyError,
 // or identity.ErrNoEngine for a bad address.
 func (t *Tracker) KeyInForce() (key identity.Credentials, apart bool, err error) {
+	if key, err := t.APIKey(); key == "" && err == nil { // the file is not read for nothing
+		return identity.Credentials{}, false, nil
+	}
 	used, err := t.Credential()
 	if used.FromFile {
 		return identity.Credentials{}, false, nil
