@@ -20,6 +20,9 @@ func TestEverythingIsDeliveredInOrderAndOnce(t *testing.T) {
 			if got := b.mustFlush(); got.Delivered != n {
 				t.Errorf("delivered %d of %d", got.Delivered, n)
 			}
+			if last := b.schedule().LastSuccess; !last.Equal(b.clock.Now().Truncate(time.Millisecond)) {
+				t.Errorf("the last delivery was at %s, want %s", last, b.clock.Now())
+			}
 			commits := b.server.Commits()
 			if len(commits) != n {
 				t.Fatalf("PostHog has %d messages, want each of the %d once", len(commits), n)

@@ -28,7 +28,7 @@ const (
 
 // Main has to be called first in main. In a flusher's process it delivers and ends the process;
 // in every other it returns at once. config makes the same configuration as for New, from the
-// environment that the flusher has been given; an error means that there is nothing to do.
+// environment that the flusher has been given; an error means that nothing is delivered, and GivenUp counts it.
 func Main(config func() (Config, error)) {
 	child, err := detach.Child(marker)
 	if !child {
@@ -79,22 +79,26 @@ func deliverDetached(config func() (Config, error)) error {
 // runPause is how often Run looks for messages.
 const runPause = time.Second
 
-// Run delivers until ctx ends, for a program that runs for long. It opens the database for itself, so
-// that recording does not wait for it. It returns ctx's error, or one of New.
+// Run delivers until ctx ends, for a program that runs for long. Meanwhile Record on this Outbox starts no flusher. Run opens
+// the database for itself, so that recording does not wait for it. It returns ctx's error, or one of New.
 func (o *Outbox) Run(ctx context.Context) error {
 	own, err := New(o.cfg)
 	if err != nil {
 		return err
 	}
 	defer own.Close()
+	o.running.Add(1)
+	defer o.running.Add(-1)
+	var told string // so that an error that stays is logged once
 	pause := time.NewTicker(runPause)
 	defer pause.Stop()
 	for {
 		if !own.isOff() {
-			if some, _, err := own.sendable(ctx); some && err == nil {
-				d := &delivery{outbox: own, lockWait: lockPatience, unblock: func() {}}
-				_ = own.log(d.run(ctx))
+			done, err := own.deliverOnce(ctx)
+			if err == nil || err.Error() != told {
+				_ = own.log(done, err)
 			}
+			told = fmt.Sprint(err)
 		}
 		select {
 		case <-pause.C:
@@ -102,6 +106,19 @@ func (o *Outbox) Run(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// deliverOnce delivers what waits, and does nothing where there is nothing.
+func (o *Outbox) deliverOnce(ctx context.Context) (Result, error) {
+	some, _, err := o.sendable(ctx)
+	if errors.Is(err, ErrNone) || err == nil && !some {
+		return Result{}, nil
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	d := &delivery{outbox: o, lockWait: lockPatience, unblock: func() {}}
+	return d.run(ctx)
 }
 
 // log writes to Config.Log how a delivery has ended, and returns its error. A back-off is told when it begins.

@@ -18,6 +18,9 @@
 //
 // A message leaves the queue when the sink has a receipt for it, when the server has refused it for good (it
 // then stays visible as dead), by a cap (it is then counted), or by the user's hand.
+//
+// Package initialisation runs in the flusher's process, too, before Main: with the ordinary variables (see
+// [detach.Ordinary]) in its environment and without the others, which Main takes from a pipe.
 package outbox
 
 import (
@@ -32,6 +35,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -52,8 +56,8 @@ type Config struct {
 	// messages in one transaction. Nil means none.
 	Tables fs.FS
 	// Environment names the variables that the flusher's process needs, such as those that config, the
-	// function given to Main, reads. It always gets those of the home directory, of proxies and of
-	// certificates, and DO_NOT_TRACK. Values travel through a pipe.
+	// function given to Main, reads. It always gets those of [detach.Ordinary], of proxies and of
+	// certificates, and DO_NOT_TRACK. All but the ordinary ones travel through a pipe.
 	Environment []string
 	// Paths names more variables, which hold a path. It is made absolute, because the flusher works in
 	// another directory.
@@ -118,8 +122,9 @@ const marker = "OUTBOX_FLUSHER"
 // Outbox is the queue in one database file. Any number of goroutines may use it, and any number
 // of processes may have the same file open.
 type Outbox struct {
-	cfg   Config
-	store *store.Store
+	cfg     Config
+	store   *store.Store
+	running atomic.Int32 // calls of Run
 }
 
 // New returns the outbox at cfg.Path. It touches nothing: the file is opened, and if need be

@@ -24,21 +24,21 @@ const (
 	receiptAge  = 7 * 24 * time.Hour
 	// agedAtOnce bounds, in rows, what one run drops for its age, so that it takes milliseconds.
 	agedAtOnce = 5000
-	// longProperties, in bytes, are those for which Add asks the sink whether the message can be sent. Quoted and
-	// escaped they may get six times as long; the smallest limit of a service in the field is 32 kB.
-	longProperties = 4 << 10
+	// longMessage is the length of name and properties, in bytes, above which Add asks the sink whether the message can be sent.
+	// Quoted and escaped it may get six times as long; the smallest limit of a service in the field is 32 kB.
+	longMessage = 4 << 10
 )
 
 // Add adds a message, and fills in what it leaves out. An alias for an anon id that has one already is
 // ignored: one anon id is aliased once. A uuid that the queue has already is an error. A full queue drops its
 // oldest events and counts them. It returns ErrOff when tracking is off, and an error that says what is wrong
-// with a message that could never be sent, also when only the sink knows that (an *Unsendable).
+// with a message that could never be sent; above 4 KiB of name and properties the sink is asked, too (an *Unsendable).
 func (tx *Tx) Add(ctx context.Context, m Message) error {
 	if !tx.mayAdd {
 		return ErrOff
 	}
 	m, err := m.complete(tx.now, tx.newUUID)
-	if err == nil && tx.sink != nil && len(m.Properties) > longProperties {
+	if err == nil && tx.sink != nil && len(m.Event)+len(m.Properties) > longMessage {
 		_, err = wire(tx.sink, m)
 	}
 	if err != nil {

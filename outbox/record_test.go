@@ -372,6 +372,10 @@ func TestAMessageThatTheSinkCanNeverSendIsRefusedWhenItIsAdded(t *testing.T) {
 	if _, err := b.box.Record(t.Context(), adding(held)); !errors.As(err, &unsendable) {
 		t.Errorf("a held one: %v, want an Unsendable", err)
 	}
+	named := outbox.Message{Event: strings.Repeat("ran", 200_000), AnonID: "anon"}
+	if _, err := b.box.Record(t.Context(), adding(named)); !errors.As(err, &unsendable) {
+		t.Errorf("one with a long name: %v, want an Unsendable", err)
+	}
 	if n := b.counts().Pending; n != 1 {
 		t.Errorf("%d messages wait, want the one that can be sent", n)
 	}

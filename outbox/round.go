@@ -367,7 +367,8 @@ func (d *delivery) isWanted(ctx context.Context, messages []Message) (wanted boo
 // message that no server could take is refused without a request.
 func (d *delivery) send(ctx context.Context, batch []Message) (came reply, err error) {
 	sink := d.outbox.cfg.Sink
-	body, n, encodeErr := sink.Encode(batch)
+	given := slices.Clone(batch) // whatever the sink does to it
+	body, n, encodeErr := sink.Encode(given)
 	bad, unsendable := errors.AsType[*Unsendable](encodeErr)
 	switch {
 	case unsendable && bad.Index >= 0 && bad.Index < len(batch) && isReason(bad.Reason):
@@ -388,7 +389,7 @@ func (d *delivery) send(ctx context.Context, batch []Message) (came reply, err e
 	}
 	defer cancel()
 	began := d.outbox.cfg.Now()
-	answer := sink.Send(requesting, Request{Body: body, Messages: batch[:n], Memo: d.server.memo})
+	answer := sink.Send(requesting, Request{Body: body, Messages: given[:n], Memo: d.server.memo})
 	d.outbox.cfg.Point("after-request")
 	if fault := faultOf(answer, n); fault != "" {
 		return d.sinkFault(batch, fault), nil

@@ -388,6 +388,18 @@ func TestASinkThatEncodesWrongIsAnErrorThatNamesIt(t *testing.T) {
 	}
 }
 
+func TestASinkThatChangesItsMessagesChangesNoneOfTheQueue(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(3)
+	sink := &scripted{answer: func(r outbox.Request) outbox.Answer {
+		clear(r.Messages)
+		return all(accepted)
+	}}
+	if result, err := b.flush(through(sink)); err != nil || result.Delivered != 3 || b.counts().Pending != 0 {
+		t.Errorf("delivered %+v (%v), and %d wait; want the 3 that the sink was given", result, err, b.counts().Pending)
+	}
+}
+
 type lying struct {
 	scripted
 	n   int

@@ -43,6 +43,9 @@ func TestAProgramWithoutAnEndDeliversWhatItRecordsMeanwhile(t *testing.T) {
 		b.eventually("the event arrives", func() bool { return len(b.server.Events()) == n+1 })
 	}
 	b.eventually("the log is told", func() bool { return strings.Contains(said.String(), "msg=delivered") })
+	if r, err := daemon.Record(t.Context(), adding(b.event(3))); err != nil || r.Started || r.Trouble != nil {
+		t.Errorf("recorded %+v, %v; want no process started beside Run, which delivers", r, err)
+	}
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("Run ended with %v, want its context's error", err)
@@ -122,6 +125,56 @@ func TestRecordWithinRecordIsAnErrorAtOnce(t *testing.T) {
 		t.Errorf("the inner one ended with %v, want ErrNested", err)
 	}
 	b.addEvents(1) // and nothing is left locked
+}
+
+func TestRecordWaitsForAnotherGoroutineUntilItsContextEnds(t *testing.T) {
+	b := newBench(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := b.box.Record(t.Context(), func(*outbox.Tx) error {
+		other := make(chan error)
+		go func() {
+			_, err := b.box.Record(ctx, adding(b.event(1)))
+			other <- err
+		}()
+		cancel()
+		return <-other // would never come
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("the other goroutine's Record ended with %v, want its context's error", err)
+	}
+}
+
+func TestAnErrorThatStaysIsLoggedOnce(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(1)
+	var said lockedBuffer
+	looks := make(chan struct{}, 8)
+	daemon := b.open(func(cfg *outbox.Config) {
+		cfg.Log = slog.New(slog.NewTextHandler(&said, nil))
+		cfg.Sink = unusable{cfg.Sink, looks}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- daemon.Run(ctx) }()
+	for range 3 {
+		<-looks
+	}
+	cancel()
+	<-ended
+	if n := strings.Count(said.String(), "no address"); n != 1 {
+		t.Errorf("the log tells %d times that there is no address, want once:\n%s", n, said.String())
+	}
+}
+
+// unusable is a sink that tells each look at it.
+type unusable struct {
+	outbox.Sink
+	looks chan<- struct{}
+}
+
+func (u unusable) Check() error {
+	u.looks <- struct{}{}
+	return &outbox.Unusable{Code: outbox.CodeAddress, Reason: "no address"}
 }
 
 // ending is a context whose time is up when the test says so, not when a busy machine comes round to it.

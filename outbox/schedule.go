@@ -20,7 +20,7 @@ type Schedule struct {
 	WaitingUntil time.Time // a flusher was started that begins its work by then
 	LastError    string    // why the last run ended early, in fixed words
 	LastCode     string    // the same as an identifier, see Verdict
-	LastSuccess  time.Time
+	LastSuccess  time.Time // when a server last accepted a message
 }
 
 // Next returns the time before which no flusher starts; zero means at once. A wait longer than the longest

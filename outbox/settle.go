@@ -98,9 +98,9 @@ func (tx *Tx) accept(ctx context.Context, accepted []Message, tight bool) (n int
 	}
 	_, err = tx.ExecContext(ctx, `
 		DELETE FROM messages WHERE state = 'delivered' AND seq <=
-			(SELECT seq FROM messages WHERE state = 'delivered' ORDER BY seq DESC LIMIT 1 OFFSET ?);
+			(SELECT seq FROM messages WHERE state = 'delivered' ORDER BY seq DESC LIMIT 1 OFFSET ?1);
 		UPDATE delivery SET failures = 0, failing_since = NULL, not_before = 0, retry_after = 0,
-			last_error = NULL, last_code = NULL, last_success_at = ?`, maxReceipts, moment(tx.now))
+			last_error = NULL, last_code = NULL, last_success_at = ?2`, maxReceipts, moment(tx.now))
 	if err != nil {
 		return 0, fmt.Errorf("note the delivery: %w", err)
 	}

@@ -57,9 +57,9 @@ func (o *Outbox) checkSink() error {
 	return &Delay{Code: CodeAddress, Reason: err.Error()}
 }
 
-// isDue reports whether a flusher that is started now would find something to do soon.
+// isDue reports whether a flusher that is started now would find something to do soon. Beside Run it would not.
 func (o *Outbox) isDue(tx *Tx) bool {
-	return o.checkSink() == nil && !tx.schedule.Waiting(tx.now) && tx.schedule.Next(tx.now).Sub(tx.now) <= flusherPatience
+	return o.running.Load() == 0 && o.checkSink() == nil && !tx.schedule.Waiting(tx.now) && tx.schedule.Next(tx.now).Sub(tx.now) <= flusherPatience
 }
 
 // setWaiting stores until when a flusher that was started will have begun its work.

@@ -38,7 +38,7 @@ func New(cfg Config) *Store {
 	if cfg.BusyWait == 0 {
 		cfg.BusyWait = time.Second
 	}
-	return &Store{cfg: cfg}
+	return &Store{cfg: cfg, turn: turn{taken: make(chan struct{}, 1)}}
 }
 
 func (s *Store) lockPath() string { return s.cfg.Path + lockSuffix }
@@ -47,7 +47,10 @@ func (s *Store) lockPath() string { return s.cfg.Path + lockSuffix }
 // its transactions. Those do not take the lock again. When the lock cannot be had in time fn runs all the same: SQLite's own locking
 // still guards a database that is complete. When ctx ends while the lock is waited for, its error is returned.
 func (s *Store) Locked(ctx context.Context, fn func() error) (err error) {
-	end, nested := s.turn.take()
+	end, nested, err := s.turn.take(ctx)
+	if err != nil {
+		return err
+	}
 	defer end()
 	if nested {
 		return fn()
@@ -248,7 +251,7 @@ func (s *Store) drop() {
 // explain is explain, with the connection closed because the system may have to be asked. View, too, waits its turn for that.
 func (s *Store) explain(doing string, err error) error {
 	if _, own := err.(callerError); !own && Cause(err) != nil {
-		end, _ := s.turn.take()
+		end, _, _ := s.turn.take(context.Background())
 		defer end()
 		s.drop()
 	}
@@ -302,7 +305,7 @@ const walLimit = 1 << 20
 // of a database checkpoints it, which costs three to four more syncs. Call it without the write lock, so that no process waits for
 // the disk.
 func (s *Store) Sync() error {
-	end, _ := s.turn.take()
+	end, _, _ := s.turn.take(context.Background())
 	defer end()
 	if !s.unsynced {
 		return nil
@@ -330,7 +333,7 @@ func (s *Store) syncWAL() (size int64, err error) {
 
 // Close closes the database. The last process to close it moves the WAL into it.
 func (s *Store) Close() error {
-	end, _ := s.turn.take()
+	end, _, _ := s.turn.take(context.Background())
 	defer end()
 	if s.db == nil {
 		return nil
