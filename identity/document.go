@@ -163,6 +163,11 @@ func unknownShape(root *yaml.Node) error {
 	return ErrCredentialsNewer
 }
 
+// isLogin reports whether the file is one for logins, or empty.
+func (d *document) isLogin() bool {
+	return len(d.root.Content) == 0 || d.root.Content[0].Kind != yaml.MappingNode || childOf(d.root.Content[0], "cloud") != nil
+}
+
 // put writes login to the context of its name, which is added if it is missing,
 // makes active the active one, and returns the bytes. In a file without the map a
 // login of another name makes one, of both.

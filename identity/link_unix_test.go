@@ -155,3 +155,40 @@ func TestALoginGoesToAFileOfThisPersonAlone(t *testing.T) {
 		t.Errorf("somebody else's file holds %s, %v; want it untouched", show(now), err)
 	}
 }
+
+func TestALoginLeavesTheUsersOtherFilesThatALinkLeadsTo(t *testing.T) {
+	for name, test := range map[string]struct {
+		content string
+		mode    os.FileMode
+		refused bool
+	}{
+		"a script that others may read":         {content: "export A=b\n", mode: 0o644, refused: true},
+		"a script that others may write":        {content: "export A=b\n", mode: 0o664},
+		"a private script":                      {content: "export A=b\n", mode: 0o600, refused: true},
+		"a configuration that others may read":  {content: "db:\n  host: x\n", mode: 0o644},
+		"a private configuration":               {content: "db:\n  host: x\n", mode: 0o600},
+		"a configuration that others may write": {content: "db:\n  host: x\n", mode: 0o666},
+	} {
+		t.Run(name, func(t *testing.T) {
+			other := filepath.Join(t.TempDir(), "other")
+			f := CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml")}
+			err := errors.Join(os.WriteFile(other, []byte(test.content), 0o600), os.Chmod(other, test.mode), os.Symlink(other, f.Path))
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = f.Write(t.Context(), Credentials{APIKey: "arc_x"})
+			if (err != nil) != test.refused {
+				t.Errorf("Write: %v, want an error: %t", err, test.refused)
+			}
+			if now, err := f.Read(); !test.refused && (err != nil || now.APIKey != "arc_x") {
+				t.Errorf("the login is %s (%v), want the one that was written", show(now), err)
+			}
+			if err := f.Remove(); err != nil {
+				t.Error(err)
+			}
+			if content := contentOf(t, other); content != test.content {
+				t.Errorf("the file that the link led to holds %q, want it as it was", content)
+			}
+		})
+	}
+}

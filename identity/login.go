@@ -308,7 +308,7 @@ func (f CredentialsFile) MakeRoom() error {
 	if err := makeDirectory(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("write credentials: %w", err)
 	}
-	room, err := f.reserve(path, maxCredentialsSize)
+	room, err := f.reserve(followed(path), maxCredentialsSize)
 	if err != nil {
 		return fmt.Errorf("write credentials: %w", err)
 	}
@@ -324,9 +324,13 @@ func (f CredentialsFile) Write(ctx context.Context, login Credentials) error {
 		return fmt.Errorf("write credentials: %w", err)
 	}
 	return locked(ctx, path, nil, func() error {
+		target := followed(path)
 		d, err := f.readOwn(path)
-		// A link goes if its target is not the user's alone, and the target stays.
-		if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*UnbelievedError)) && isLink(path) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			d, err = decodeDocument(nil, time.Local)
+		case isLink(path) && (errors.As(err, new(*UnbelievedError)) || err == nil && !d.isLogin()):
+			target = path // replaces the link: others could write what it leads to, or that is another file of the user's
 			d, err = decodeDocument(nil, time.Local)
 		}
 		if err != nil {
@@ -339,7 +343,7 @@ func (f CredentialsFile) Write(ctx context.Context, login Credentials) error {
 		if err != nil {
 			return err
 		}
-		return f.writeLogin(path, content)
+		return f.writeLogin(target, content)
 	})
 }
 
@@ -387,7 +391,7 @@ func (f CredentialsFile) change(ctx context.Context, do func(*document) ([]byte,
 		if err != nil || content == nil {
 			return err
 		}
-		return f.writeLogin(path, content)
+		return f.writeLogin(followed(path), content)
 	})
 }
 
@@ -396,13 +400,16 @@ func (f CredentialsFile) change(ctx context.Context, do func(*document) ([]byte,
 func (f CredentialsFile) readOwn(path string) (*document, error) {
 	d, err := f.readDocument(path)
 	var unbelieved *UnbelievedError
-	if errors.As(err, &unbelieved) && unbelieved.Own && d != nil {
-		err = nil
+	switch {
+	case !errors.As(err, &unbelieved) || !unbelieved.Own:
+		return d, err
+	case d == nil:
+		return nil, ErrCredentialsInvalid
 	}
-	return d, err
+	return d, nil
 }
 
-// writeLogin is called with the lock held.
+// writeLogin is called with the lock held, and replaces path, also if that is a link.
 func (f CredentialsFile) writeLogin(path string, content []byte) error {
 	room, err := f.reserve(path, 0)
 	if err != nil {
@@ -411,10 +418,9 @@ func (f CredentialsFile) writeLogin(path string, content []byte) error {
 	return f.keep(room, content)
 }
 
-// reserve makes room for a change of the login at path. A link to the user's file
-// stays one.
+// reserve makes room for a change of the login at path.
 func (f CredentialsFile) reserve(path string, size int) (*replacement, error) {
-	room, err := reserve(followed(path), size)
+	room, err := reserve(path, size)
 	if err == nil {
 		f.point("reserved")
 	}

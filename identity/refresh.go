@@ -75,7 +75,7 @@ func (s Session) renew(ctx context.Context, path string, old Credentials) (Crede
 		return c, err
 	}
 	// Before the tokens are asked for: from then on they must not be lost.
-	room, err := s.File.reserve(path, maxCredentialsSize)
+	room, err := s.File.reserve(followed(path), maxCredentialsSize)
 	if err != nil {
 		return Credentials{}, fmt.Errorf("write credentials: %w", err)
 	}
