@@ -73,7 +73,7 @@ func (f CredentialsFile) KeepsToItself() bool {
 // checkedURL returns an address typed by a user without its final slash, or
 // [ErrNoEngine] if a key must not be sent there.
 func checkedURL(address string) (string, error) {
-	u, err := url.Parse(baseOf(strings.TrimSpace(address)))
+	u, err := url.Parse(asSent(baseOf(strings.TrimSpace(address))))
 	if err != nil || u.Path != "" || u.RawQuery != "" || !isSafe(u) {
 		return "", ErrNoEngine
 	}
@@ -94,7 +94,7 @@ func Discover(ctx context.Context, client *http.Client, address string) (Credent
 	if address = strings.TrimSpace(address); !strings.Contains(address, "://") {
 		address = "https://" + address
 	}
-	address = strings.TrimRight(address, "/")
+	address = asSent(strings.TrimRight(address, "/"))
 	u, err := url.Parse(address)
 	if err != nil || u.RawQuery != "" || !isSafe(u) {
 		return Credentials{}, ErrNoEngine

@@ -1,7 +1,9 @@
 package identity
 
 import (
+	"errors"
 	"net/url"
+	"path/filepath"
 	"testing"
 )
 
@@ -60,6 +62,32 @@ func TestWhatBelongsToALogin(t *testing.T) {
 		}
 		if got := (Credentials{Kind: ArcadeCloud, CoordinatorURL: c.cloud, EngineURL: "https://engine.tenant.dev/"}).Owns(u); got != c.want {
 			t.Errorf("a login of %q owns %s: %v; want %v", c.cloud, c.server, got, c.want)
+		}
+	}
+}
+
+func TestAKeyGoesOnlyToWhatCanBeAnAddress(t *testing.T) {
+	f := CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml")}
+	for address, want := range map[string]string{
+		"https://engine.example":       "https://engine.example",
+		"https://engine.example:8443/": "https://engine.example:8443",
+		"https://[::1]:443/api/v1":     "https://[::1]:443",
+		"http://localhost:9099":        "http://localhost:9099",
+		"https://bücher.example":       "https://xn--bcher-kva.example", // as it goes over the wire
+		"http://engine.example":        "",
+		"https://localhost:0":          "",
+		"https://localhost:99999":      "",
+		"https://localhost:abc":        "",
+		"https://a..b":                 "",
+		"https://.example":             "",
+		"https://user@engine.example":  "",
+		"https://engine.example/path":  "",
+		"https://engine.example?x=y":   "",
+		"engine.example":               "",
+	} {
+		used, err := f.Using(address, "arc_x")
+		if used.Login.EngineURL != want || (err == nil) != (want != "") || err != nil && !errors.Is(err, ErrNoEngine) {
+			t.Errorf("%s: a key goes to %q (%v), want %q", address, used.Login.EngineURL, err, want)
 		}
 	}
 }

@@ -12,11 +12,10 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"golang.org/x/net/idna"
 )
 
 const (
@@ -51,8 +50,7 @@ func (c Credentials) Server() string {
 		return arcadeCloud
 	}
 	if u, err := url.Parse(cmp.Or(c.CloudURL(), c.EngineURL)); err == nil && u.Host != "" {
-		host, _ := idna.Punycode.ToASCII(u.Host) // foreign letters may look like ours
-		return printable(host, maxNameLength)
+		return printable(u.Host, maxNameLength)
 	}
 	return "your installation"
 }
@@ -252,10 +250,15 @@ func wantsStronger(response *http.Response) bool {
 	return response.StatusCode == http.StatusUnauthorized && strings.Contains(challenges, insufficient)
 }
 
-// isSafe reports whether a secret sent to u cannot be read on the way.
+// isSafe reports whether u is an address on the way to which a secret cannot be read.
 func isSafe(u *url.URL) bool {
-	return u.Hostname() != "" && u.User == nil && u.Fragment == "" && !strings.ContainsFunc(u.Host, unsendable) &&
-		(u.Scheme == "https" || u.Scheme == "http" && isLoopback(u))
+	return canBeHost(u) && u.User == nil && u.Fragment == "" && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u))
+}
+
+func canBeHost(u *url.URL) bool {
+	port, err := strconv.ParseUint(cmp.Or(u.Port(), "443"), 10, 16)
+	return err == nil && port > 0 && u.Hostname() != "" && !strings.ContainsFunc(u.Host, unsendable) &&
+		!strings.Contains("."+u.Hostname(), "..")
 }
 
 // isLoopback reports whether u is on this machine.

@@ -5,11 +5,13 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/net/http/httpguts"
 )
 
 // DefaultContext is the context of a login without a name.
@@ -84,13 +86,29 @@ type entry struct {
 	} `yaml:"context"`
 }
 
-// login is the entry's. Times without an offset are in local.
+// login is the entry's. Times without an offset are in local. Foreign letters in a host, which may look like others, are written as
+// they go over the wire.
 func (e entry) login(name string, local *time.Location) Credentials {
 	return Credentials{
-		Name: name, Kind: e.Kind, EngineURL: e.EngineURL, CoordinatorURL: e.CoordinatorURL, DashboardURL: e.DashboardURL,
+		Name: name, Kind: e.Kind,
+		EngineURL: asSent(e.EngineURL), CoordinatorURL: asSent(e.CoordinatorURL), DashboardURL: asSent(e.DashboardURL),
 		APIKey: cmp.Or(e.APIKey, e.API.Key), AccessToken: e.Auth.AccessToken, RefreshToken: e.Auth.RefreshToken,
 		ExpiresAt: parseExpiry(e.Auth.ExpiresAt, local), Email: e.User.Email, AccountID: e.User.AccountID, Context: Context(e.Context),
 	}
+}
+
+// asSent returns an address with its host in ASCII, if it can be.
+func asSent(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	host, err := httpguts.PunycodeHostPort(u.Host)
+	if err != nil || host == u.Host {
+		return address
+	}
+	u.Host = host
+	return u.String()
 }
 
 // decodeDocument understands content. The errors of the yaml package quote values,

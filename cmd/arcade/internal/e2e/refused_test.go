@@ -135,8 +135,7 @@ func TestForeignLettersInAnAddressAreShownAsTheyGoOverTheWire(t *testing.T) {
 		onprem = "cloud: {contexts: {x: {kind: self_hosted, api_key: arc_x, engine_url: 'https://api.аrcade.dev:8443', " +
 			"coordinator_url: 'https://cloud.аrcade.dev:8443', dashboard_url: 'https://аrcade.dev'}}}\n"
 	)
-	const shownCloud, shownEngine = "https://cloud.xn--rcade-3ve.dev:8443", "https://api.xn--rcade-3ve.dev:8443"
-	for credentials, wants := range map[string][]string{cloud: {shownCloud}, onprem: {shownCloud, shownEngine}} {
+	for _, credentials := range []string{cloud, onprem} {
 		m.writeFile("credentials.yaml", credentials)
 		shown := ""
 		for _, command := range []string{"whoami", "whoami --json", "context list", "context list --json", "context show", "org list",
@@ -148,7 +147,7 @@ func TestForeignLettersInAnAddressAreShownAsTheyGoOverTheWire(t *testing.T) {
 			}
 			shown += r.Stdout + r.Stderr
 		}
-		for _, want := range wants {
+		for _, want := range []string{"https://cloud.xn--rcade-3ve.dev:8443", "api.xn--rcade-3ve.dev:8443"} {
 			if !strings.Contains(shown, want) {
 				t.Errorf("nothing shows %s", want)
 			}
