@@ -3,7 +3,9 @@
 package outbox_test
 
 import (
+	"errors"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -23,4 +25,27 @@ func TestALookAtTheFlushersLockTurnsNoFlusherAway(t *testing.T) {
 	}
 	time.AfterFunc(5*time.Millisecond, func() { look.Close() })
 	b.mustFlush() // ErrBusy is what it would get
+}
+
+func TestALinkInALockFilesPlaceIsReplaced(t *testing.T) {
+	for _, suffix := range []string{".lock", ".flusher.lock"} {
+		for name, theirs := range map[string]string{"to a file": "other", "that leads nowhere": "gone/away"} {
+			t.Run(suffix+" "+name, func(t *testing.T) {
+				b := newBench(t)
+				other := filepath.Join(filepath.Dir(b.path), "other")
+				target := filepath.Join(filepath.Dir(b.path), theirs)
+				if err := errors.Join(os.WriteFile(other, []byte("theirs"), 0o444), os.Symlink(target, b.path+suffix)); err != nil {
+					t.Fatal(err)
+				}
+				b.addEvents(1)
+				b.mustFlush()
+				if info, err := os.Lstat(b.path + suffix); err != nil || !info.Mode().IsRegular() {
+					t.Errorf("there is %v (%v), want a file in the link's place", info, err)
+				}
+				if content, err := os.ReadFile(other); err != nil || string(content) != "theirs" {
+					t.Errorf("the other file holds %q (%v), want it untouched", content, err)
+				}
+			})
+		}
+	}
 }

@@ -66,8 +66,17 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// CreateFile makes an empty file (0600) that belongs to the owner of its directory, unless there is one.
+// lacks reports whether a file of ours is missing. A symbolic link in its place is removed: its target is not ours.
+func lacks(path string) bool {
+	info, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode()&fs.ModeSymlink != 0 && os.Remove(path) == nil
+}
+
+// CreateFile makes an empty file (0600) that belongs to the owner of its directory, unless there is one. It replaces a symbolic link.
 func CreateFile(path string) error {
+	if !lacks(path) {
+		return nil
+	}
 	if err := createFile(path); !errors.Is(err, fs.ErrExist) {
 		return err
 	}

@@ -79,7 +79,7 @@ func (s *Store) Locked(ctx context.Context, fn func() error) (err error) {
 // lock takes the write lock. A process waits for it in vain only once: a flusher, which has ten seconds for many transactions, would
 // not come to the last of them.
 func (s *Store) lock(ctx context.Context) (*FileLock, error) {
-	if !exists(s.lockPath()) {
+	if lacks(s.lockPath()) {
 		if err := s.makeLockFile(); err != nil {
 			return nil, err
 		}
