@@ -3,6 +3,8 @@ package main
 
 import (
 	"context"
+	"io"
+	"log"
 	"os"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
@@ -16,6 +18,7 @@ var (
 )
 
 func main() {
+	log.SetOutput(io.Discard) // net/http writes there what a server sends without having been asked
 	app := cli.New(version, usageKey)
 	outbox.Main(app.Track.Config) // in the flusher's process this delivers and does not return
 	os.Exit(app.Run(cli.WithSignals(context.Background()), os.Args[1:]))
