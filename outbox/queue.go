@@ -65,7 +65,7 @@ func (tx *Tx) Add(ctx context.Context, m Message) error {
 }
 
 // InstallID returns the random UUID that stands for this installation: made once, kept with the queue,
-// and another one after Forget. It is for embedders that have no identity of their own.
+// and another one after Forget. It is for embedders that have no identity of their own, in a Record or an Update.
 func (tx *Tx) InstallID(ctx context.Context) (id string, err error) {
 	err = tx.QueryRowContext(ctx, `SELECT coalesce(install_id, '') FROM delivery`).Scan(&id)
 	if err != nil || id != "" {

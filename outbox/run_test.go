@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -76,6 +77,40 @@ func TestAProcessThatHasNotCalledMainStartsNothingAndSaysSo(t *testing.T) {
 	r, err := box.Record(t.Context(), adding(b.event(1)))
 	if err != nil || r.Started || !errors.Is(r.Trouble, outbox.ErrNoMain) {
 		t.Errorf("recorded %+v, %v; want no copy of the test started, and ErrNoMain", r, err)
+	}
+}
+
+func TestASecretIsHandedOnlyToTheFlusherOfAHeldMessage(t *testing.T) {
+	t.Setenv("HELLO_KEY", "arc_x")
+	b := newBench(t)
+	var handed []string
+	box := b.open(func(cfg *outbox.Config) {
+		cfg.Secrets = []string{"HELLO_KEY"}
+		cfg.Start = func(_ string, environment []string) error { handed = environment; return nil }
+	})
+	held := b.event(2)
+	held.DistinctID, held.Hold = "", "credential"
+	for _, test := range []struct {
+		message outbox.Message
+		want    bool
+	}{{b.event(1), false}, {held, true}} {
+		r, err := box.Record(t.Context(), adding(test.message))
+		if err != nil || !r.Started {
+			t.Fatalf("recorded %+v, %v; want a flusher started", r, err)
+		}
+		if got := slices.Contains(handed, "HELLO_KEY=arc_x"); got != test.want {
+			t.Errorf("held %t: the secret is handed over: %t", test.want, got)
+		}
+	}
+}
+
+func TestWithoutASinkThereIsNoWireForm(t *testing.T) {
+	b := newBench(t)
+	if wire, err := b.open(func(cfg *outbox.Config) { cfg.Sink = nil }).Wire(b.event(1)); err == nil || !strings.Contains(err.Error(), "Config.Sink") {
+		t.Errorf("%s, %v; want an error that names the setting", wire, err)
+	}
+	if wire, err := b.box.Wire(b.event(1)); err != nil || !strings.Contains(string(wire), "uuid") {
+		t.Errorf("%s, %v; want the message", wire, err)
 	}
 }
 
