@@ -252,7 +252,7 @@ func CheckDescriptors() error { return store.CheckDescriptors() }
 func FileTrouble(path string, err error) error { return store.FileTrouble(path, err) }
 
 // Given counts the commands whose messages were not recorded, and those for which no flusher could be
-// started.
+// started or a started one failed before it could deliver.
 type Given struct {
 	Up          int // both; 1 where the disk had no room for more than an empty file
 	NotStarted  int // of these, those that were recorded

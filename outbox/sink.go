@@ -104,7 +104,7 @@ const (
 // Unsendable is the error of a message that can never be put on the wire.
 type Unsendable struct {
 	Index  int    // its place among the messages that were to be encoded
-	Reason string // fixed words
+	Reason string // fixed words, at most 200 bytes
 }
 
 func (u *Unsendable) Error() string { return u.Reason }
