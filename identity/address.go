@@ -60,6 +60,10 @@ func (u Using) Engine() (string, error) {
 // since it can only restrict.
 func (f CredentialsFile) KeepsToItself() bool {
 	login, _, err := f.read(f.inUse())
+	if errors.As(err, new(*UnknownContextError)) { // one that a login is about to make
+		f.Context = ""
+		login, _, err = f.read(f.inUse())
+	}
 	var unbelieved *UnbelievedError
 	switch {
 	case err == nil:

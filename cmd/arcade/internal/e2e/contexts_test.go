@@ -185,6 +185,34 @@ func TestALinkedHomeIsNotTouchedByASelfHostedContext(t *testing.T) {
 	}
 }
 
+func TestTheLogoutOfASelfHostedContextSaysNothingOfTheNextLogin(t *testing.T) {
+	t.Parallel()
+	m, _, _ := both(t)
+	m.Must("logout")
+	m.Must("usage", "flush")
+	for _, e := range m.Posthog.Events() {
+		if text := string(must(json.Marshal(e))); commandOf(e) == "logout" && strings.Contains(text, "org_") {
+			t.Errorf("the event has the organization of the login that is left: %s", text)
+		}
+	}
+}
+
+func TestALoginMakesAContextWhereNoneHasItsName(t *testing.T) {
+	t.Parallel()
+	for _, contexts := range []string{"{}", "", "{prod: {kind: cloud, coordinator_url: 'https://cloud.arcade.dev'}}"} {
+		m := newMachine(t)
+		m.Machine = m.Production()
+		m.writeFile("credentials.yaml", "cloud: {contexts: "+contexts+"}\n")
+		m.Cloud.Meet("ada")
+		if r := m.RunWith("arc_ada\n", "login", "--with-key"); r.Code != 0 || strings.Contains(r.Stderr, "Warning") {
+			t.Errorf("contexts: %s: %+v; want the key checked and kept", contexts, r)
+		}
+		if r := m.Must("whoami"); !strings.Contains(r.Stdout, "principal-ada") {
+			t.Errorf("contexts: %s: whoami says %q; want the new login", contexts, r.Stdout)
+		}
+	}
+}
+
 func commandOf(e outboxtest.Commit) string { return fmt.Sprint(e.Properties()["command_name"]) }
 
 func TestDiscoveryThatIsNoneIsSaidSoAndNothingIsKept(t *testing.T) {

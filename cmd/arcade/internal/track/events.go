@@ -67,8 +67,12 @@ func (t *Tracker) event(c Command, u used) outbox.Message {
 		DurationMS:      took.Round(time.Millisecond).Milliseconds(),
 		ErrorMessage:    shorten(c.Failure, errorMessageLimit),
 	}
-	if _, isLogout := c.Change.(identity.Logout); !isLogout && u.key == "" && !u.apart {
-		p.OrgID, p.ProjectID = u.file.OrgID, u.file.ProjectID
+	switch c.Change.(type) {
+	case identity.Logout, identity.Apart: // the file holds the next login by now
+	default:
+		if u.key == "" && !u.apart {
+			p.OrgID, p.ProjectID = u.file.OrgID, u.file.ProjectID
+		}
 	}
 	event := Succeeded
 	if c.Failure != "" {
