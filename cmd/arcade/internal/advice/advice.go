@@ -2,6 +2,8 @@ package advice
 
 import (
 	"cmp"
+	"context"
+	"crypto/x509"
 	"errors"
 	"strings"
 
@@ -47,6 +49,9 @@ func (s Server) Of(cause httpsend.Cause, host string) Line {
 // line fills in the line of a code, or of an error. The two of seen that the table wants to show stand
 // behind it: where it was, and what. What a later version has left in the database is shown as it is.
 func (s Server) line(code string, err error, host, seen string) Line {
+	if (httpsend.Cause{Code: code, Reason: seen}) == httpsend.CauseOf(context.Background(), x509.HostnameError{}) {
+		code = certificateName
+	}
 	found := Line{Reason: code, Advice: "wait", What: cmp.Or(seen, "nobody knows why"), Do: again}
 	for _, family := range Table() {
 		for _, reason := range family.Reasons {

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io/fs"
@@ -83,12 +84,12 @@ func (a *App) loginFailure(err error) error {
 	case errors.Is(err, identity.ErrLoginEnded), errors.Is(err, identity.ErrNotAuthenticated):
 		return a.loginEnded()
 	case errors.As(err, &cloud):
-		return failed("cloud not asked", cause(err), remedy(err, "Check the network, then run the command again."))
+		return failed("cloud not asked", cause(err), a.remedy(err, "Check Arcade Cloud's address, then run the command again."))
 	case errors.Is(err, fs.ErrNotExist):
 		return errNotLoggedIn
 	case errors.As(err, &unbelieved) && !unbelieved.Chmod:
 		return failed("credentials not private", a.words().Path(unbelieved.Path)+" is not yours alone, so its login is not used",
-			"Set ARCADE_API_KEY instead.")
+			"Set ARCADE_WORK_DIR to a directory of your own and run 'arcade login'; 'arcade secret' also takes ARCADE_API_KEY.")
 	case errors.As(err, &unbelieved):
 		path := a.words().Path(unbelieved.Path)
 		return failed("credentials not private", "others can read or change "+path+", so its login is not used",
@@ -237,9 +238,21 @@ func (a *App) check(ctx context.Context, limit time.Duration) (identity.Account,
 	}
 }
 
-// warnOfNetwork warns of a call that has not reached its server, when the command can do without it.
+// warnOfNetwork warns of a call without a usable answer, when the command can do without it. It leaves the
+// failure in untrusted where a certificate was refused: that is never for want of a network.
 func (a *App) warnOfNetwork(err error) {
-	if line, known := networkLine(err); known && line.Sentence() != a.warned {
+	var cloud *identity.CloudError
+	line, known := networkLine(err, a.cloudFlag)
+	switch {
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		a.untrusted = failed("cloud not asked", line.What, line.Do)
+		return
+	case !known && errors.As(err, &cloud) && cloud.Status != 0:
+		line = advice.Line{What: cause(err), Do: "Check " + cmp.Or(a.cloudFlag, "Arcade Cloud's address") + ", then run the command again."}
+	case !known:
+		return
+	}
+	if line.Sentence() != a.warned {
 		a.warned = line.Sentence()
 		a.warn("Warning: " + a.warned)
 	}
@@ -335,12 +348,22 @@ const keyBeatsLogin = "ARCADE_API_KEY is set: commands use that key and not this
 
 // noteKey prints a line about the key in ARCADE_API_KEY if commands use it, or what keeps them from that.
 func (a *App) noteKey(line string) {
-	switch key, _, err := a.keyInForce(); {
+	switch key, apart, err := a.keyInForce(); {
 	case err != nil:
 		a.warnOf(err)
 	case key.Present():
+		if unused := a.unusedKey(key, apart); unused != nil {
+			a.warnOf(unused)
+			return
+		}
 		a.note(line)
 	}
+}
+
+// unusedKey is why commands refuse the key in ARCADE_API_KEY, nil if they use it.
+func (a *App) unusedKey(key identity.Credentials, apart bool) error {
+	_, err := a.engineOf(identity.Using{Login: key, Apart: apart}, secrets.Options{})
+	return err
 }
 
 // needsContext refuses a login that works in no project of its own choice.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
@@ -63,8 +64,17 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*secrets.Client, err
 		if a.personal = owns && used.Login.APIKey == ""; !owns {
 			a.refused = "Check --host: this login belongs to " + homeOf(used.Login) + "."
 		}
-	} else if login, err := a.loggedIn(); err == nil {
-		a.note("The key in ARCADE_API_KEY is used, and not the login" + byEmail("of", login) + ".")
+	} else {
+		a.refused = "Check ARCADE_API_KEY, or unset it."
+		switch {
+		case named:
+			a.refused = "Check ARCADE_API_KEY and --host, or unset the key."
+		case used.Login.EngineURL != "":
+			a.refused = "Check ARCADE_API_KEY and ARCADE_URL, or unset both."
+		}
+		if login, err := a.loggedIn(); err == nil {
+			a.note("The key in ARCADE_API_KEY is used, and not the login" + byEmail("of", login) + ".")
+		}
 	}
 	if !secrets.MayCarryKey(client.Base) { // then --no-tls was given: nothing else chooses it
 		a.warn("Warning: without TLS, the credentials and the secrets can be read on their way to " + client.Base.Host)
@@ -158,16 +168,18 @@ func (a *App) inProject() string {
 
 // engineFailure words an error of package secrets.
 func (a *App) engineFailure(err error) *failure {
-	if line, known := networkLine(err); known {
-		return failed("engine not reached: "+strings.ReplaceAll(line.Reason, "_", " "), line.What, line.Do)
-	}
 	f := failed("engine not asked", err.Error(), "")
 	var problem *secrets.Problem
 	if errors.As(err, &problem) {
 		f.hint = problem.Do
 	}
 	var status *secrets.StatusError
+	line, known := networkLine(err, "")
+	if known {
+		f.words, f.what, f.hint = "engine not reached: "+strings.ReplaceAll(line.Reason, "_", " "), line.What, line.Do
+	}
 	switch {
+	case known && line.Reason != outbox.CodeServer:
 	case errors.As(err, &status) && status.Stronger && a.personal:
 		return errStrongerLogin
 	case errors.As(err, &status):

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"regexp"
 	"strings"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
@@ -282,39 +284,53 @@ func adviceFailure(line advice.Line, before string) *failure {
 	return failed(strings.ReplaceAll(line.Reason, "_", " "), before+line.What, line.Do)
 }
 
-// networkLine is the table's line for a call that a network, a proxy or a page kept from its server. It is
-// false for an answer of the server itself, and for any other error.
-func networkLine(err error) (advice.Line, bool) {
+// networkLine is the table's line for a call that a network, a proxy or a page kept from its server, or that
+// met a server in trouble. It is false for any other answer of the server itself, and for any other error. The
+// flag says where Arcade Cloud is; a command without one goes by the login.
+func networkLine(err error, flag string) (advice.Line, bool) {
 	engine := advice.Server{
 		Name: "the Engine", Option: "--host, --port, --tls or --no-tls", Again: "Check --host, --port and the network, then run the command again.",
 	}
-	cloud := advice.Server{Name: "Arcade Cloud", Option: "--host", Again: "Check the network, then run the command again."}
+	cloud := advice.Server{Name: "Arcade Cloud", Again: "Check the network, then run the command again."}
 	var connection *secrets.ConnectionError
 	var refused *secrets.StatusError
+	var problem *secrets.Problem
 	var asked *identity.CloudError
 	if errors.As(err, &asked) && asked.Server != "" {
 		cloud.Name = asked.Server
+	}
+	if cloud.Option = cloud.Name + "'s address"; flag != "" {
+		cloud.Option, cloud.Again = flag, "Check "+flag+" and the network, then run the command again."
 	}
 	switch {
 	case errors.As(err, &connection) && errors.Is(connection.Cause, errKeptApart), errors.Is(err, errKeptApart):
 		return advice.Line{Reason: "kept_apart", What: errKeptApart.Error(), Do: "Choose another context with 'arcade context set'."}, true
 	case errors.As(err, &connection):
 		return engine.Of(httpsend.CauseOf(context.Background(), connection.Cause), secrets.Printable(connection.Host)), true
-	case errors.As(err, &refused):
-		cause, known := httpsend.CauseOfAnswer(refused.Status, refused.Page)
-		return engine.Of(cause, ""), known
+	case errors.As(err, &refused) && errors.As(err, &problem):
+		engine.Again = problem.Do
+		return answered(engine, refused.Status, refused.Page)
 	case errors.As(err, &asked) && asked.Status == 0 && asked.Unwrap() != nil:
 		return cloud.Of(httpsend.CauseOf(context.Background(), asked.Unwrap()), ""), true
 	case errors.As(err, &asked):
-		cause, known := httpsend.CauseOfAnswer(asked.Status, asked.Page)
-		return cloud.Of(cause, ""), known
+		cloud.Again = "Try again in a while."
+		return answered(cloud, asked.Status, asked.Page)
 	}
 	return advice.Line{}, false
 }
 
-// remedy is what to do about a call that failed: what the table says, unless that is to wait.
-func remedy(err error, otherwise string) string {
-	if line, known := networkLine(err); known && line.Advice != "wait" {
+// answered is the table's line for an answer in the server's place, or of a server in trouble.
+func answered(server advice.Server, status int, page bool) (advice.Line, bool) {
+	cause, known := httpsend.CauseOfAnswer(status, page)
+	if !known && status >= http.StatusInternalServerError {
+		cause, known = httpsend.Cause{Code: outbox.CodeServer, Reason: fmt.Sprintf("HTTP %d", status)}, true
+	}
+	return server.Of(cause, ""), known
+}
+
+// remedy is what to do about a call that failed: what the table says, if it knows the cause.
+func (a *App) remedy(err error, otherwise string) string {
+	if line, known := networkLine(err, a.cloudFlag); known {
 		return line.Do
 	}
 	return otherwise
@@ -329,7 +345,7 @@ func cause(err error) string {
 	case errors.As(err, &file):
 		return file.Error()
 	case errors.As(err, &cloud):
-		if line, known := networkLine(err); known {
+		if line, known := networkLine(err, ""); known {
 			return line.What
 		}
 		return cloud.Error()

@@ -121,7 +121,7 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 			"Log in with an API key: "+loginAt(target)+" --with-key")
 	case err != nil:
 		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err),
-			remedy(err, "Check --host and the network, then run the command again."))
+			a.remedy(err, "Check "+a.cloudFlag+" and the network, then run the command again."))
 	}
 	if !cmd.Flags().Changed("no-browser") && !cmd.Flags().Changed("timeout") && a.isUnattended() {
 		return failed("nobody to log in", "there is no browser here, and no terminal to show the login page's address on",
@@ -135,6 +135,9 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 
 // target is the login that `arcade login` is to make, without its credentials: where, and in which context.
 func (a *App) target(ctx context.Context, cmd *cobra.Command, o loginOptions) (identity.Credentials, error) {
+	if a.cloudFlag = "--host"; o.url != "" {
+		a.cloudFlag = "--url"
+	}
 	s, err := a.session()
 	if err != nil {
 		return identity.Credentials{}, err
@@ -184,7 +187,7 @@ func (a *App) discovered(ctx context.Context, o loginOptions) (identity.Credenti
 		return target, errInterrupted
 	case err != nil:
 		return target, failed("installation not asked",
-			"the installation was not found at --url: "+cause(err), "Check --url and the network, then run the command again.")
+			"the installation was not found at --url: "+cause(err), a.remedy(err, "Check --url."))
 	case target.CloudURL() == "" && !o.withKey:
 		return target, withoutCloud()
 	}
@@ -218,7 +221,7 @@ func (a *App) alreadyLoggedIn(ctx context.Context, o loginOptions, target identi
 		return false, nil
 	}
 	_, state, err := a.check(ctx, loginCheck)
-	if err != nil || state == loginRefused {
+	if err = cmp.Or(err, a.untrusted); err != nil || state == loginRefused {
 		return false, err
 	}
 	whom := byEmail("as", login)
@@ -375,7 +378,7 @@ func (a *App) keepOAuth(ctx context.Context, target identity.Credentials, oauth 
 	case errors.Is(err, identity.ErrStrongerLogin):
 		return errStrongerLogin
 	case err != nil:
-		return failed("code not taken", cause(err), remedy(err, "Run the command again."))
+		return failed("code not taken", cause(err), a.remedy(err, "Run the command again."))
 	}
 	login := tokens.Into(target, a.Track.Now())
 	asking, cancel := context.WithTimeout(ctx, loginCheck)
@@ -478,7 +481,7 @@ func (a *App) vetted(ctx context.Context, err error, refused *failure, unchecked
 		a.warn("Warning: " + unchecked)
 		return nil
 	case isCloud: // an answer that makes no sense, or an address that cannot be right
-		return failed("cloud not understood", cause(err), remedy(err, "Check --host and the network, then run the command again."))
+		return failed("cloud not understood", cause(err), a.remedy(err, "Check "+a.cloudFlag+" and the network, then run the command again."))
 	}
 	return err
 }

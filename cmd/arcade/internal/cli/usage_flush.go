@@ -113,6 +113,9 @@ func (a *App) reportFlush(result FlushResult, asJSON bool) error {
 	}
 	line := fmt.Sprintf("%s in %.1f s, %d left", term.Count(result.Delivered, "message delivered", "messages delivered"),
 		float64(result.ElapsedMS)/1000, result.Pending)
+	if result.Delivered+result.Pending+result.Dead == 0 {
+		line = "Nothing was left to deliver"
+	}
 	if result.Dead > 0 {
 		line += fmt.Sprintf(", %d refused for good", result.Dead)
 	}

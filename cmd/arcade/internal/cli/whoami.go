@@ -74,7 +74,11 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 	case !errors.Is(err, errNotLoggedIn) && !errors.Is(err, track.ErrNoHome): // the key is in force
 		a.warnOf(err)
 	}
+	var unused error
 	if key.Present() {
+		if unused = a.unusedKey(key, apart); unused != nil {
+			a.warnOf(unused)
+		}
 		if result.APIKey, err = a.describeKey(ctx, key, offline || apart); err != nil {
 			return err
 		}
@@ -82,11 +86,13 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 	if asJSON {
 		err = a.Out.JSON(result)
 	} else {
-		err = a.print(a.whoamiText(result, login, asked, key, !offline && !apart))
+		err = a.print(a.whoamiText(result, login, asked, key, unused == nil, !offline && !apart))
 	}
 	switch {
 	case err != nil:
 		return err
+	case a.untrusted != nil:
+		return a.untrusted
 	case result.APIKey != nil: // and not the login
 		if result.APIKey.State == loginRefused {
 			return failed("key refused", "Arcade Cloud does not accept the key in ARCADE_API_KEY", "Correct ARCADE_API_KEY, or remove it.")
@@ -153,7 +159,7 @@ func (a *App) describeKey(ctx context.Context, key identity.Credentials, offline
 }
 
 // whoamiText is the result as text for a person.
-func (a *App) whoamiText(r WhoamiResult, login identity.Credentials, asked bool, key identity.Credentials, askedOfKey bool) string {
+func (a *App) whoamiText(r WhoamiResult, login identity.Credentials, asked bool, key identity.Credentials, used, askedOfKey bool) string {
 	var lines []string
 	add := func(label, value string) {
 		lines = append(lines, a.labelled(label, secrets.Printable(value), 14))
@@ -177,7 +183,7 @@ func (a *App) whoamiText(r WhoamiResult, login identity.Credentials, asked bool,
 		add("Engine", key.EngineURL)
 	}
 	if r.APIKey != nil {
-		add("API key", keyInWords(*r.APIKey, askedOfKey))
+		add("API key", keyInWords(*r.APIKey, used, askedOfKey))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -203,13 +209,16 @@ func (a *App) loginInWords(state loginState, login identity.Credentials, asked b
 // notChecked says why it is not known whether a login works.
 func notChecked(server string, asked bool) string {
 	if asked {
-		return "was not checked, since " + server + " did not answer"
+		return "was not checked, since " + server + " gave no usable answer"
 	}
 	return "was not checked"
 }
 
-func keyInWords(k keyInForce, asked bool) string {
+func keyInWords(k keyInForce, used, asked bool) string {
 	words := "ARCADE_API_KEY is set: commands use that key and not the login"
+	if !used {
+		words = "ARCADE_API_KEY is set, but not ARCADE_URL: commands refuse that key"
+	}
 	if k.State == loginRefused {
 		return words + ", but Arcade Cloud does not accept it"
 	}

@@ -53,6 +53,22 @@ func causes() []cause {
 			t.Cleanup(server.Close)
 			return proxy(server.URL, testbed.ProxyRules{})(t)
 		}, "{server}'s certificate was signed by an unknown authority", "If a proxy opens TLS, let SSL_CERT_FILE name its certificate"},
+		{"a certificate for another name", func(t *testing.T) (string, []string) {
+			server := httptest.NewUnstartedServer(http.NotFoundHandler())
+			server.Config.ErrorLog = log.New(io.Discard, "", 0) // of commands that refuse its certificate
+			server.StartTLS()
+			t.Cleanup(server.Close)
+			_, env := proxy(server.URL, testbed.ProxyRules{})(t)
+			return "https://api.elsewhere.test:8443", env
+		}, "the certificate that is shown for {server} is not valid (certificate for another name)",
+			"and any proxy, or log in to this network with a browser."},
+		{"a network that wants a login", near(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNetworkAuthenticationRequired)
+		}), "a page of this network answers in {server}'s place (HTTP 511)", "Log in to this network with a browser."},
+		{"a server in trouble", near(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+			fmt.Fprint(w, sentinel)
+		}), "{server} has trouble of its own (HTTP 500)", "Try again in a while."},
 		{"nobody who listens", func(*testing.T) (string, []string) { return "http://localhost:1", nil }, "{server} cannot be reached (connection refused)", ""},
 		{"a name that is not there", func(*testing.T) (string, []string) { return "https://nothing.invalid:443", nil }, "{server} cannot be reached (name not found)", ""},
 		{"a page of the network", near(func(w http.ResponseWriter, _ *http.Request) {
@@ -83,20 +99,29 @@ func TestEveryCommandNamesWhatStandsBetweenItAndItsServer(t *testing.T) {
 			scheme, host, _ := strings.Cut(address, "://")
 			host, port, _ := strings.Cut(host, ":")
 			s.Env = append(append(s.Env, "ARCADE_USAGE_TRACKING=0", "ARCADE_API_KEY="), env...)
+			kept := 0 // whoami shows what the file says
+			if strings.Contains(c.says, "certificate") {
+				kept = 1 // which is no want of a network
+			}
 			commands := []struct {
 				args   []string
 				server string
 				code   int
 			}{
+				{[]string{"login", "--url", address}, host + ":" + port, 1},
 				{[]string{"login", "--no-browser", "--host", host, "--port", port}, "Arcade Cloud", 1}, // before the login is there
 				{[]string{"secret", "list", "--host", host, "--port", port, "--" + map[string]string{"http": "no-tls", "https": "tls"}[scheme]}, "the Engine", 1},
 				{[]string{"secret", "set", "A=" + sentinel, "--host", host, "--port", port, "--" + map[string]string{"http": "no-tls", "https": "tls"}[scheme]}, "the Engine", 1},
 				{[]string{"org", "list"}, "Arcade Cloud", 1},
 				{[]string{"project", "list"}, "Arcade Cloud", 1},
-				{[]string{"whoami"}, "Arcade Cloud", 0},
+				{[]string{"whoami"}, "Arcade Cloud", kept},
+				{[]string{"whoami", "--json"}, "Arcade Cloud", kept},
 			}
 			for _, command := range commands {
-				if command.args[0] == "login" && scheme == "https" && host == "localhost" {
+				if command.args[0] == "login" && command.args[1] == "--url" && strings.HasSuffix(c.says, "(HTTP 200)") {
+					continue // any page there is no installation
+				}
+				if command.args[0] == "login" && command.args[1] != "--url" && scheme == "https" && host == "localhost" {
 					s.loggedInAt(address) // login asks localhost without TLS
 					continue
 				}
@@ -107,10 +132,16 @@ func TestEveryCommandNamesWhatStandsBetweenItAndItsServer(t *testing.T) {
 				if r.Code != command.code || !strings.Contains(said, strings.ToLower(what)) || !strings.Contains(r.Stderr, detail) || !strings.Contains(r.Stderr, c.do) {
 					t.Errorf("arcade %q ends with %d and says %q; want %d, %q, %q and %q", command.args, r.Code, r.Stderr, command.code, what, detail, c.do)
 				}
+				if flag := strings.Contains(r.Stderr, "--"); flag && (command.args[0] == "whoami" || command.args[0] == "org") {
+					t.Errorf("arcade %q names a flag that does not help: %q", command.args, r.Stderr)
+				}
+				if command.args[0] == "whoami" && (!strings.Contains(r.Stdout, "ada@arcade.test") || strings.Contains(r.Stdout, "did not answer")) {
+					t.Errorf("arcade %q: %q; want what the file says, and no word that Cloud was silent", command.args, r.Stdout)
+				}
 				if strings.Contains(r.Stderr+r.Stdout, sentinel) {
 					t.Errorf("arcade %q repeats what somebody else said: %q", command.args, r.Stderr+r.Stdout)
 				}
-				if command.args[0] == "login" {
+				if command.args[0] == "login" && command.args[1] != "--url" {
 					s.loggedInAt(address)
 				}
 			}

@@ -325,6 +325,10 @@ func TestAFileThatCannotBeReadMayHaveASelfHostedContext(t *testing.T) {
 	m.says("usage status", 0, "not known, since the credentials file is damaged: events carry this home's anonymous id alone")
 	m.writeFile("credentials.yaml", "cloud: {kind: self_hosted, coordinator_url: 'https://cloud.arcade.dev', api_key: x}\n")
 	m.says("secret list", 1, "Error: ARCADE_API_KEY alone goes to Arcade Cloud, and the active context is self-hosted.\n")
+	const refuses = "ARCADE_API_KEY alone goes to Arcade Cloud, and the active context is self-hosted. Set ARCADE_URL, or give --host api.arcade.dev.\n"
+	m.says("whoami", 0, "Warning: "+refuses)
+	m.says("whoami", 0, "ARCADE_API_KEY is set, but not ARCADE_URL: commands refuse that key; it was not checked\n")
+	m.says("context", 0, "Warning: "+refuses)
 	m.Env = m.Env[:len(m.Env)-1]
 	m.says("secret list", 1, "Error: nothing is sent to arcade.dev while a self-hosted context is active.\nChoose another context with 'arcade context set'.\n")
 	m.says("whoami", 0, "Warning: Nothing is sent to arcade.dev while a self-hosted context is active.")

@@ -420,7 +420,7 @@ func engineEncounters() []encounter {
 	const whatAnswers, where = "Error: what answers there is not an Arcade Engine.", "Check --host and --port."
 	return []encounter{
 		status(400, "the Engine refuses the request", "Check --host, and whether there is a newer arcade."),
-		status(401, "the Engine does not accept the credentials", "Run 'arcade login', or check ARCADE_API_KEY."),
+		status(401, "the Engine does not accept the credentials", "Check ARCADE_API_KEY and ARCADE_URL, or unset both."),
 		status(403, "these credentials do not permit it", administrator),
 		status(404, "the Engine does not know this project", "Check --host, and that the project still exists."),
 		{name: "a proxy that asks for a password", args: "secret list", code: 1,
@@ -429,7 +429,7 @@ func engineEncounters() []encounter {
 		{name: "the Engine asks to wait too long", args: "secret list", code: 1,
 			given: engineFails(secretstest.Fault{Mode: secretstest.Status, Status: 429, RetryAfter: "600"}),
 			says:  "Error: too many requests (HTTP 429).", hint: "Try again in 10 min."},
-		status(500, "the Engine has a problem", "Try again in a while."),
+		status(500, "the Engine has trouble of its own", "Try again in a while."),
 		{name: "a redirect", args: "secret list", code: 1,
 			given: engineFails(secretstest.Fault{Mode: secretstest.Redirect, Location: "http://localhost:1/" + sentinel}),
 			says:  "Error: the Engine's address leads elsewhere (HTTP 307).",
@@ -508,7 +508,7 @@ func connectionEncounters() []encounter {
 			hint: "Check --host, --port, --tls or --no-tls and any proxy, or log in to this network with a browser."},
 		{name: "an Engine that nobody vouches for", args: "secret list --tls", given: engineOfNoAuthority, code: 1,
 			says: "Error: the certificate that is shown for the Engine is not valid (localhost:{engine}: certificate for another name).",
-			hint: "Check this machine's clock, and --host, --port, --tls or --no-tls."},
+			hint: "Check --host, --port, --tls or --no-tls and any proxy, or log in to this network with a browser."},
 		{name: "an Engine that hangs up", args: "secret list", given: engineFails(secretstest.Fault{Mode: secretstest.HangUp}), code: 1,
 			says: "Error: the connection to the Engine breaks before the answer is complete (localhost:{engine}: connection closed early).", hint: again},
 	}

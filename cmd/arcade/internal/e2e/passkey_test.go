@@ -60,9 +60,9 @@ func TestAKeyThatIsRefusedForWantOfAPasskeyIsAKeyThatIsRefused(t *testing.T) {
 	})
 	m.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 401, Challenge: challenge})
 	for command, want := range map[string]string{
-		"secret list":      "Error: the Engine does not accept the credentials (HTTP 401).\nRun 'arcade login', or check ARCADE_API_KEY.\n",
-		"secret set A=1":   "Error setting secret 'A': the Engine does not accept the credentials (HTTP 401)\nRun 'arcade login', or check ARCADE_API_KEY.\n",
-		"secret unset A":   "Error: the Engine does not accept the credentials (HTTP 401).\nRun 'arcade login', or check ARCADE_API_KEY.\n",
+		"secret list":      "Error: the Engine does not accept the credentials (HTTP 401).\nCheck ARCADE_API_KEY, or unset it.\n",
+		"secret set A=1":   "Error setting secret 'A': the Engine does not accept the credentials (HTTP 401)\nCheck ARCADE_API_KEY, or unset it.\n",
+		"secret unset A":   "Error: the Engine does not accept the credentials (HTTP 401).\nCheck ARCADE_API_KEY, or unset it.\n",
 		"whoami":           "Error: Arcade Cloud does not accept the key in ARCADE_API_KEY.\n",
 		"login --with-key": "does not accept this API key.\nCheck the key, and --host or --url.\n",
 	} {

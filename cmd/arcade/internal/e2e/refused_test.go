@@ -1,17 +1,20 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
+	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
 )
 
 // A process that is killed between the answer and the file takes the new tokens with it.
@@ -94,6 +97,72 @@ func TestAKeyIsNotKeptForACloudThatCannotBe(t *testing.T) {
 	}
 }
 
+// A server's own trouble is no matter of the network, and is named beside a key that is kept all the same.
+func TestAKeyIsKeptForACloudInTrouble(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]string{
+		500: "Warning: Arcade Cloud has trouble of its own (HTTP 500). Try again in a while.\n",
+		503: "Warning: Arcade Cloud has trouble of its own (HTTP 503). Try again in a while.\n",
+		404: "Warning: Arcade Cloud answered with HTTP status 404. Check --host, then run the command again.\n",
+	} {
+		m := newMachine(t)
+		cloud := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		defer cloud.Close()
+		r := m.RunWith("arc_x", "login", "--with-key", "--host", "localhost", "--port", testbed.PortOf(t, cloud.URL))
+		if r.Code != 0 || !strings.Contains(r.Stderr, want) || !strings.Contains(r.Stderr, "unchecked") {
+			t.Errorf("with HTTP %d: %+v; want the key to be kept, and %q", status, r, want)
+		}
+	}
+}
+
+// A login does not help where the key beats it; what was named for this command may be wrong, too.
+func TestAKeyThatTheEngineRefusesIsAdvisedAsAKey(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		url  string
+		args []string
+		want string
+	}{
+		"alone":           {"", nil, "Check ARCADE_API_KEY, or unset it.\n"},
+		"with --host":     {"", []string{"--host", "localhost", "--port"}, "Check ARCADE_API_KEY and --host, or unset the key.\n"},
+		"with ARCADE_URL": {"ARCADE_URL=", nil, "Check ARCADE_API_KEY and ARCADE_URL, or unset both.\n"},
+	} {
+		m := newMachine(t)
+		m.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 401})
+		env := []string{"ARCADE_API_KEY=arc_x", "ARCADE_URL=", testbed.TestProduction + "=api.arcade.dev=" + m.Engine.URL}
+		if c.url != "" {
+			env[1] = c.url + m.Engine.URL
+		}
+		args := append([]string{"secret", "list"}, c.args...)
+		if c.args != nil {
+			args = append(args, m.EnginePort())
+		}
+		r := m.With(env...).Run(args...)
+		if r.Code != 1 || !strings.Contains(r.Stderr, c.want) || strings.Contains(r.Stderr, "login") {
+			t.Errorf("%s: %+v; want %q", name, r, c.want)
+		}
+	}
+}
+
+// The commands that read only the login are not told of the key that they do not read alone.
+func TestALoginFileOfAnotherUserHasAWayOutForEveryCommand(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.loggedInAt("http://localhost:1")
+	if os.Getuid() == 0 {
+		m.Require(os.Chown(m.Path("credentials.yaml"), 12345, 12345))
+	} else {
+		m.Require(errors.Join(os.Remove(m.Path("credentials.yaml")), os.Symlink("/etc/passwd", m.Path("credentials.yaml"))))
+	}
+	const want = "Set ARCADE_WORK_DIR to a directory of your own and run 'arcade login'; 'arcade secret' also takes ARCADE_API_KEY.\n"
+	for _, command := range []string{"org", "org list", "project list", "secret list", "whoami"} {
+		r := m.With("ARCADE_API_KEY=", "ARCADE_URL=").Run(strings.Fields(command)...)
+		if r.Code != 1 || !strings.Contains(r.Stderr, "is not yours alone") || !strings.Contains(r.Stderr, want) {
+			t.Errorf("arcade %s: %+v; want %q", command, r, want)
+		}
+	}
+}
+
 func TestWhoamiSaysWhatIsInForceAndWhetherThatWorks(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -108,11 +177,11 @@ func TestWhoamiSaysWhatIsInForceAndWhetherThatWorks(t *testing.T) {
 		stdout      string
 		stderr      string
 	}{
-		"a key that nobody can be asked about": {"", []string{"ARCADE_API_KEY=arc_x"}, nil, 0, "it was not checked, since Arcade Cloud did not answer\n", behindProxy},
+		"a key that nobody can be asked about": {"", []string{"ARCADE_API_KEY=arc_x"}, nil, 0, "it was not checked, since Arcade Cloud gave no usable answer\n", behindProxy},
 		"a key without a home":                 {"", []string{"ARCADE_API_KEY=arc_x", "HOME="}, nil, 0, "ARCADE_API_KEY is set", behindProxy},
 		"a key beside a damaged login":         {"[", []string{"ARCADE_API_KEY=arc_x"}, nil, 0, "ARCADE_API_KEY is set", "Warning: the credentials file is damaged."},
 		"a login that nobody can be asked about": {"cloud: {api: {key: arc_x}, coordinator_url: 'http://127.0.0.1:1'}\n", nil, nil, 0,
-			"was not checked, since Arcade Cloud did not answer (an API key)\n", "Warning: Arcade Cloud cannot be reached (connection refused)."},
+			"was not checked, since Arcade Cloud gave no usable answer (an API key)\n", "Warning: Arcade Cloud cannot be reached (connection refused)."},
 		"a login that nobody was to be asked about": {"cloud: {api: {key: arc_x}, coordinator_url: 'http://127.0.0.1:1'}\n", nil, []string{"--offline"}, 0,
 			"was not checked (an API key)\n", ""},
 	} {

@@ -192,7 +192,7 @@ func TestAPasteIsReadToItsEndAndSeveralLinesAreRefused(t *testing.T) {
 
 func TestFailuresAreRedOnATerminalThatWantsColour(t *testing.T) {
 	t.Parallel()
-	const line = "Error setting secret 'A': the Engine has a problem (HTTP 500)"
+	const line = "Error setting secret 'A': the Engine has trouble of its own (HTTP 500)"
 	const hint = "Try again in a while.\n"
 	const red = "\x1b[31m" + line + "\x1b[0m\n" + hint
 	tests := []struct {
