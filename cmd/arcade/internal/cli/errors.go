@@ -286,7 +286,7 @@ func adviceFailure(line advice.Line, before string) *failure {
 
 // networkLine is the table's line for a call that a network, a proxy or a page kept from its server, or that
 // met a server in trouble. It is false for any other answer of the server itself, and for any other error. The
-// flag says where Arcade Cloud is; a command without one goes by the login.
+// flag is the one that names Arcade Cloud, "" for a command that goes by the login.
 func networkLine(err error, flag string) (advice.Line, bool) {
 	engine := advice.Server{
 		Name: "the Engine", Option: "--host, --port, --tls or --no-tls", Again: "Check --host, --port and the network, then run the command again.",
@@ -313,7 +313,9 @@ func networkLine(err error, flag string) (advice.Line, bool) {
 	case errors.As(err, &asked) && asked.Status == 0 && asked.Unwrap() != nil:
 		return cloud.Of(httpsend.CauseOf(context.Background(), asked.Unwrap()), ""), true
 	case errors.As(err, &asked):
-		cloud.Again = "Try again in a while."
+		if cloud.Again = "Try again in a while."; asked.Status == http.StatusTooManyRequests {
+			return cloud.Of(httpsend.Cause{Code: outbox.CodeRetryAfter, Reason: "HTTP 429"}, ""), true
+		}
 		return answered(cloud, asked.Status, asked.Page)
 	}
 	return advice.Line{}, false

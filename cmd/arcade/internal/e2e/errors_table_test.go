@@ -420,7 +420,7 @@ func engineEncounters() []encounter {
 	const whatAnswers, where = "Error: what answers there is not an Arcade Engine.", "Check --host and --port."
 	return []encounter{
 		status(400, "the Engine refuses the request", "Check --host, and whether there is a newer arcade."),
-		status(401, "the Engine does not accept the credentials", "Check ARCADE_API_KEY and ARCADE_URL, or unset both."),
+		status(401, "the Engine does not accept the credentials", "Check ARCADE_API_KEY and --host, or unset the key."),
 		status(403, "these credentials do not permit it", administrator),
 		status(404, "the Engine does not know this project", "Check --host, and that the project still exists."),
 		{name: "a proxy that asks for a password", args: "secret list", code: 1,

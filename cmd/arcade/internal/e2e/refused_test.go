@@ -103,6 +103,7 @@ func TestAKeyIsKeptForACloudInTrouble(t *testing.T) {
 	for status, want := range map[int]string{
 		500: "Warning: Arcade Cloud has trouble of its own (HTTP 500). Try again in a while.\n",
 		503: "Warning: Arcade Cloud has trouble of its own (HTTP 503). Try again in a while.\n",
+		429: "Warning: Arcade Cloud asks to be left alone for a while (HTTP 429). Try again in a while.\n",
 		404: "Warning: Arcade Cloud answered with HTTP status 404. Check --host, then run the command again.\n",
 	} {
 		m := newMachine(t)
