@@ -151,14 +151,22 @@ func loginAt(login identity.Credentials) string {
 	case err == nil && u.Host != "" && !login.SelfHosted() && login.CloudURL() != identity.DefaultCloudURL:
 		command += " --host " + asciiHost(u)
 	}
-	name := cmp.Or(login.Name, identity.DefaultContext)
-	switch {
-	case name == identity.DefaultContext:
-		return command
-	case !validContext(name): // another program made it: quote it for the shell
-		name = "'" + strings.ReplaceAll(secrets.Printable(name), "'", `'\''`) + "'"
+	if name := cmp.Or(login.Name, identity.DefaultContext); name != identity.DefaultContext {
+		command += " --context " + shellWord(name)
 	}
-	return command + " --context " + name
+	return command
+}
+
+// shellWord is a text as a shell reads it as one word.
+func shellWord(text string) string {
+	text = secrets.Printable(text)
+	special := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.:/", r)
+	}
+	if !strings.ContainsFunc(text, special) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 // homeOf says in a sentence where a login belongs.

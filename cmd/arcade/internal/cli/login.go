@@ -118,14 +118,14 @@ func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) err
 	switch {
 	case errors.Is(err, identity.ErrNoOAuth):
 		return failed("no login in the browser", bareAddress(base)+" has no login in the browser",
-			"Log in with an API key: "+loginAt(target)+" --with-key")
+			"Log in with an API key: "+a.loginAgain(target)+" --with-key")
 	case err != nil:
 		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err),
 			a.remedy(err, "Check "+a.cloudFlag+" and the network, then run the command again."))
 	}
 	if !cmd.Flags().Changed("no-browser") && !cmd.Flags().Changed("timeout") && a.isUnattended() {
 		return failed("nobody to log in", "there is no browser here, and no terminal to show the login page's address on",
-			"Set ARCADE_API_KEY, or log in with an API key: "+loginAt(target)+" --with-key < key.txt; --no-browser waits for a browser elsewhere.")
+			"Set ARCADE_API_KEY, or log in with an API key: "+a.loginAgain(target)+" --with-key < key.txt; --no-browser waits for a browser elsewhere.")
 	}
 	if !cmd.Flags().Changed("timeout") {
 		a.setTimeout(&o.timeout)
@@ -195,6 +195,10 @@ func (a *App) discovered(ctx context.Context, o loginOptions) (identity.Credenti
 	if err != nil {
 		return target, err
 	}
+	a.again = "arcade login --url " + shellWord(o.url)
+	if o.context != "" {
+		a.again += " --context " + shellWord(o.context)
+	}
 	target.Name = cmp.Or(o.context, strings.ToLower((&url.URL{Host: asciiHost(engine)}).Hostname()))
 	return target, nil
 }
@@ -260,7 +264,7 @@ func (a *App) loginInBrowser(ctx context.Context, target identity.Credentials, o
 	state, verifier := rand.Text(), identity.NewVerifier()
 	server, err := identity.ListenCallback(state, a.Callback)
 	if err != nil {
-		return callbackFailure(err, target)
+		return a.callbackFailure(err, target)
 	}
 	defer server.Close()
 	oauth = oauth.At(server.RedirectURI())
@@ -291,7 +295,7 @@ func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page st
 	timeout := time.Duration(o.timeout)
 	lines := []string{begins, "", "  " + page, ""}
 	if remote {
-		lines = append(lines, otherWays(server, target), "")
+		lines = append(lines, a.otherWays(server, target), "")
 	}
 	lines = append(lines, fmt.Sprintf("Waiting for the login, for %s at most; Ctrl-C ends it.", inWords(timeout)))
 	if err := a.print(strings.Join(lines, "\n")); err != nil {
@@ -304,7 +308,7 @@ func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page st
 		case <-server.Answered():
 		case <-ctx.Done():
 		case <-time.After(a.Patience):
-			a.note("Nothing has come from the browser yet. If it shows no login page, open the address above. " + otherWays(server, target))
+			a.note("Nothing has come from the browser yet. If it shows no login page, open the address above. " + a.otherWays(server, target))
 		}
 	}
 	code, err := server.Wait(ctx)
@@ -312,7 +316,7 @@ func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page st
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return code, failed("login timed out", "the login was not completed within "+inWords(timeout),
-			"Run the command again. "+otherWays(server, target))
+			"Run the command again. "+a.otherWays(server, target))
 	case errors.Is(err, context.Canceled):
 		return code, errInterrupted
 	case errors.As(err, &refused):
@@ -349,14 +353,17 @@ func (a *App) hasDisplay() bool {
 	return env("DISPLAY") != "" || env("WAYLAND_DISPLAY") != "" || env("WSL_DISTRO_NAME") != ""
 }
 
+// loginAgain is the command for this login once more, whose context may not be in the file yet.
+func (a *App) loginAgain(target identity.Credentials) string { return cmp.Or(a.again, loginAt(target)) }
+
 // otherWays are the two that work when the browser runs on another machine.
-func otherWays(server *identity.Callback, target identity.Credentials) string {
+func (a *App) otherWays(server *identity.Callback, target identity.Credentials) string {
 	port := server.Port()
 	return fmt.Sprintf("If your browser runs on another machine, run 'ssh -L %d:127.0.0.1:%d' from there to here first, "+
-		"or log in with an API key: %s --with-key", port, port, loginAt(target))
+		"or log in with an API key: %s --with-key", port, port, a.loginAgain(target))
 }
 
-func callbackFailure(err error, target identity.Credentials) *failure {
+func (a *App) callbackFailure(err error, target identity.Credentials) *failure {
 	var taken *identity.PortTakenError
 	if errors.As(err, &taken) {
 		return failed("callback port taken",
@@ -364,7 +371,7 @@ func callbackFailure(err error, target identity.Credentials) *failure {
 			"End the other 'arcade login', or the program that listens there, and try again.")
 	}
 	return failed("no callback server", "this machine's loopback addresses cannot be listened on",
-		"Log in with an API key: "+loginAt(target)+" --with-key")
+		"Log in with an API key: "+a.loginAgain(target)+" --with-key")
 }
 
 // keepOAuth turns the code into a login, checks it and keeps it. Nothing is kept of a login that
@@ -394,7 +401,7 @@ func (a *App) keepOAuth(ctx context.Context, target identity.Credentials, oauth 
 	if errors.Is(err, identity.ErrStrongerLogin) {
 		refused = errStrongerLogin
 	}
-	unchecked := "this login; it is kept unchecked, and without a project. Run '" + loginAt(target) + "' again later."
+	unchecked := "this login; it is kept unchecked, and without a project. Run '" + a.loginAgain(target) + "' again later."
 	if err := a.vetted(ctx, err, refused, target.Server()+" could not be asked about "+unchecked); err != nil {
 		return err
 	}
@@ -506,7 +513,7 @@ func (a *App) readKey(ctx context.Context, target identity.Credentials) (string,
 	default:
 		return key, nil
 	}
-	return "", failed(words, what, "Pipe the key in, and nothing else: "+loginAt(target)+" --with-key < key.txt")
+	return "", failed(words, what, "Pipe the key in, and nothing else: "+a.loginAgain(target)+" --with-key < key.txt")
 }
 
 func (a *App) readHidden(ctx context.Context) (string, error) {

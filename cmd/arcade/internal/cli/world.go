@@ -44,6 +44,7 @@ type App struct {
 	personal   bool           // the Engine belongs to the login that is shown to it, a person's
 	traced     bool           // --debug: requests are printed on stderr
 	showedHelp bool           // so it is not recorded
+	again      string         // the command for the login that --url began, "" for any other
 	cloudFlag  string         // the flag of this command that names Arcade Cloud, "" for none
 	untrusted  error          // Arcade Cloud's certificate was refused
 	warned     string         // what of the network was warned of last

@@ -197,6 +197,19 @@ func TestTheLogoutOfASelfHostedContextSaysNothingOfTheNextLogin(t *testing.T) {
 	}
 }
 
+// A key of the installation would go to arcade.dev by a command without its address.
+func TestTheAdviceOfALoginAtAnInstallationNamesIt(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	onprem := m.onprem()
+	for _, name := range []string{"", " --context corp"} {
+		r := m.Run(strings.Fields("login --no-browser --timeout 50ms --url " + onprem.URL + name)...)
+		if want := "arcade login --url " + onprem.URL + name + " --with-key"; r.Code != 1 || !strings.Contains(r.Stderr, want) {
+			t.Errorf("%+v; want %q", r, want)
+		}
+	}
+}
+
 func TestALoginMakesAContextWhereNoneHasItsName(t *testing.T) {
 	t.Parallel()
 	for _, contexts := range []string{"{}", "", "{prod: {kind: cloud, coordinator_url: 'https://cloud.arcade.dev'}}"} {
