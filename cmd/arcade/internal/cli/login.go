@@ -243,7 +243,7 @@ func (a *App) alreadyLoggedIn(ctx context.Context, o loginOptions, target identi
 	}
 	defer a.noteKey(keyBeatsLogin)
 	if state == loginUnknown {
-		return true, a.print(line + ", but " + login.Server() + " cannot be asked whether that still works. 'arcade logout' logs you out.")
+		return true, a.print(line + ", but " + login.Server() + " does not say whether that still works. 'arcade logout' logs you out.")
 	}
 	return true, a.print(line + ". 'arcade logout' logs you out" + more)
 }
