@@ -354,26 +354,6 @@ func (a *App) keyInForce() (key identity.Credentials, apart bool, err error) {
 
 const keyBeatsLogin = "ARCADE_API_KEY is set: commands use that key and not this login."
 
-// noteKey prints a line about the key in ARCADE_API_KEY if commands use it, or what keeps them from that.
-func (a *App) noteKey(line string) {
-	switch key, apart, err := a.keyInForce(); {
-	case err != nil:
-		a.warnOf(err)
-	case key.Present():
-		if unused := a.unusedKey(key, apart); unused != nil {
-			a.warnOf(unused)
-			return
-		}
-		a.note(line)
-	}
-}
-
-// unusedKey is why commands refuse the key in ARCADE_API_KEY, nil if they use it.
-func (a *App) unusedKey(key identity.Credentials, apart bool) error {
-	_, err := a.engineOf(identity.Using{Login: key, Apart: apart}, secrets.Options{})
-	return err
-}
-
 // needsContext refuses a login that works in no project of its own choice.
 func needsContext(login identity.Credentials) error {
 	switch {

@@ -124,6 +124,26 @@ func (a *App) engineOf(used identity.Using, at secrets.Options) (*url.URL, error
 	return base, nil
 }
 
+// noteKey prints a line about the key in ARCADE_API_KEY if commands use it, or what keeps them from that.
+func (a *App) noteKey(line string) {
+	switch key, apart, err := a.keyInForce(); {
+	case err != nil:
+		a.warnOf(err)
+	case key.Present():
+		if unused := a.unusedKey(key, apart); unused != nil {
+			a.warnOf(unused)
+			return
+		}
+		a.note(line)
+	}
+}
+
+// unusedKey is why commands refuse the key in ARCADE_API_KEY, nil if they use it.
+func (a *App) unusedKey(key identity.Credentials, apart bool) error {
+	_, err := a.engineOf(identity.Using{Login: key, Apart: apart}, secrets.Options{})
+	return err
+}
+
 // authenticate gives the client the credential in force, and returns it. A key from the environment has a project
 // of its own: the context in the credentials file belongs to the file's login.
 func (a *App) authenticate(ctx context.Context, client *secrets.Client, at engineOptions) (identity.Using, error) {

@@ -91,7 +91,7 @@ func (a *App) warnOfBundle() {
 			continue
 		}
 		if _, err := os.Stat(bundle); err != nil {
-			a.warn("Warning: the file that " + name + " names cannot be used: " + cause(err))
+			a.warn("Warning: the file that " + name + " names cannot be used: " + err.Error())
 		}
 		return
 	}
