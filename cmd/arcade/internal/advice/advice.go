@@ -5,8 +5,11 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
+	"net/http"
 	"strings"
 
+	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
 )
 
@@ -44,6 +47,30 @@ func (s Server) Fill(text string) string {
 // Of is what the table has to say of a cause; host, which may be "", is where the server is.
 func (s Server) Of(cause httpsend.Cause, host string) Line {
 	return s.line(cause.Code, nil, host, cause.Reason)
+}
+
+// The reasons of a server that has answered and may do better in a while.
+const (
+	Trouble = outbox.CodeServer
+	Busy    = outbox.CodeRetryAfter
+)
+
+// Answer is what the table has to say of an answer that came in the server's place, or of one that is in trouble. It is false
+// for any other answer.
+func (s Server) Answer(status int, page bool) (line Line, known bool) {
+	cause, known := httpsend.CauseOfAnswer(status, page)
+	switch {
+	case known:
+		return s.Of(cause, ""), true
+	case status == http.StatusTooManyRequests:
+		cause.Code = Busy
+	case status >= http.StatusInternalServerError:
+		cause.Code = Trouble
+	default:
+		return line, false
+	}
+	cause.Reason = fmt.Sprintf("HTTP %d", status)
+	return s.Of(cause, ""), true
 }
 
 // line fills in the line of a code, or of an error. The two of seen that the table wants to show stand

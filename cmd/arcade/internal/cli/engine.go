@@ -15,9 +15,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/advice"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/identity"
-	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
@@ -199,7 +199,7 @@ func (a *App) engineFailure(err error) *failure {
 		f.words, f.what, f.hint = "engine not reached: "+strings.ReplaceAll(line.Reason, "_", " "), line.What, line.Do
 	}
 	switch {
-	case known && line.Reason != outbox.CodeServer:
+	case known && line.Reason != advice.Trouble && line.Reason != advice.Busy:
 	case errors.As(err, &status) && status.Stronger && a.personal:
 		return errStrongerLogin
 	case errors.As(err, &status):

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"regexp"
 	"strings"
 	"syscall"
@@ -18,7 +17,6 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/identity"
-	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
@@ -309,25 +307,14 @@ func networkLine(err error, flag string) (advice.Line, bool) {
 		return engine.Of(httpsend.CauseOf(context.Background(), connection.Cause), secrets.Printable(connection.Host)), true
 	case errors.As(err, &refused) && errors.As(err, &problem):
 		engine.Again = problem.Do
-		return answered(engine, refused.Status, refused.Page)
+		return engine.Answer(refused.Status, refused.Page)
 	case errors.As(err, &asked) && asked.Status == 0 && asked.Unwrap() != nil:
 		return cloud.Of(httpsend.CauseOf(context.Background(), asked.Unwrap()), ""), true
 	case errors.As(err, &asked):
-		if cloud.Again = "Try again in a while."; asked.Status == http.StatusTooManyRequests {
-			return cloud.Of(httpsend.Cause{Code: outbox.CodeRetryAfter, Reason: "HTTP 429"}, ""), true
-		}
-		return answered(cloud, asked.Status, asked.Page)
+		cloud.Again = "Try again in a while."
+		return cloud.Answer(asked.Status, asked.Page)
 	}
 	return advice.Line{}, false
-}
-
-// answered is the table's line for an answer in the server's place, or of a server in trouble.
-func answered(server advice.Server, status int, page bool) (advice.Line, bool) {
-	cause, known := httpsend.CauseOfAnswer(status, page)
-	if !known && status >= http.StatusInternalServerError {
-		cause, known = httpsend.Cause{Code: outbox.CodeServer, Reason: fmt.Sprintf("HTTP %d", status)}, true
-	}
-	return server.Of(cause, ""), known
 }
 
 // remedy is what to do about a call that failed: what the table says, if it knows the cause.

@@ -428,7 +428,7 @@ func engineEncounters() []encounter {
 			says:  "Error: the proxy asks for a password.", hint: "Set HTTPS_PROXY to http://user:password@proxy:port."},
 		{name: "the Engine asks to wait too long", args: "secret list", code: 1,
 			given: engineFails(secretstest.Fault{Mode: secretstest.Status, Status: 429, RetryAfter: "600"}),
-			says:  "Error: too many requests (HTTP 429).", hint: "Try again in 10 min."},
+			says:  "Error: the Engine asks to be left alone for a while (HTTP 429).", hint: "Try again in 10 min."},
 		status(500, "the Engine has trouble of its own", "Try again in a while."),
 		{name: "a redirect", args: "secret list", code: 1,
 			given: engineFails(secretstest.Fault{Mode: secretstest.Redirect, Location: "http://localhost:1/" + sentinel}),
