@@ -111,7 +111,6 @@ func (a *App) engineOf(used identity.Using, at secrets.Options) (*url.URL, error
 	if err != nil {
 		return nil, err
 	}
-	base.Host = asciiHost(base)
 	if at.Port != "" {
 		base.Host = net.JoinHostPort(base.Hostname(), at.Port)
 	}

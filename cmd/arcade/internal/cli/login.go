@@ -199,7 +199,7 @@ func (a *App) discovered(ctx context.Context, o loginOptions) (identity.Credenti
 	if o.context != "" {
 		a.again += " --context " + shellWord(o.context)
 	}
-	target.Name = cmp.Or(o.context, strings.ToLower((&url.URL{Host: asciiHost(engine)}).Hostname()))
+	target.Name = cmp.Or(o.context, strings.ToLower(engine.Hostname()))
 	return target, nil
 }
 
