@@ -74,7 +74,7 @@ bench-process: build ## whole processes, RUNS of each, beside what a user would 
 
 cost: ## what a program gets by embedding the outbox: go.mod lines, megabytes, milliseconds
 	CGO_ENABLED=0 $(GO) build -o bin/ ./.ci/bench/meter
-	$(GO) run ./.ci/bench -cost -n $(RUNS)
+	GO="$(GO)" RUNS=$(RUNS) .ci/cost
 
 FUZZTIME ?= 30s
 fuzz: ## each fuzz target for FUZZTIME
@@ -102,7 +102,7 @@ man: ## manual pages, in bin/man/, from what the commands say of themselves
 
 notices: ## docs/THIRD_PARTY_NOTICES.txt, the licences of all modules that are linked
 	@mkdir -p bin
-	$(GO) run ./.ci/notices > bin/notices && mv bin/notices docs/THIRD_PARTY_NOTICES.txt
+	GO="$(GO)" .ci/notices > bin/notices && mv bin/notices docs/THIRD_PARTY_NOTICES.txt
 
 completions: build ## completion scripts, in bin/completions/
 	@mkdir -p bin/completions

@@ -1,13 +1,11 @@
-// Command bench measures whole processes and prints a table of docs/performance.md: bin/arcade beside what a user
-// would pick instead or, with -cost, what a program gets that embeds the outbox. `make bench-process` and `make cost`
-// build what it needs and run it.
+// Command bench measures whole processes: bin/arcade beside what a user would pick instead. `make bench-process` builds
+// them and runs it; docs/performance.md has the result.
 //
 // All programs of a table run in turn, because a machine's speed changes while it is measured: read what is added
 // to the floor, and its ratio. CPU counts detached processes, too, which only Linux lends to the program that measures.
 package main
 
 import (
-	"cmp"
 	"flag"
 	"fmt"
 	"io"
@@ -45,28 +43,20 @@ func rivals() []*contender {
 
 func main() {
 	runs := flag.Int("n", 300, "how often each program runs")
-	embedders := flag.Bool("cost", false, "what a program gets that embeds the outbox")
 	flag.Parse()
-	var err error
-	if *embedders {
-		err = cost(*runs)
-	} else {
-		err = compare(*runs)
+	for _, server := range []string{"healthy", "refused", "hanging"} {
+		check(printRivals(server, 1, *runs))
+		if server != "hanging" { // some wait for a server that does not answer
+			check(printRivals(server, 50, max(*runs/40, 3)))
+		}
 	}
+}
+
+func check(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
-}
-
-func compare(runs int) (err error) {
-	for _, server := range []string{"healthy", "refused", "hanging"} {
-		err = cmp.Or(err, printRivals(server, 1, runs))
-		if server != "hanging" { // some wait for a server that does not answer
-			err = cmp.Or(err, printRivals(server, 50, max(runs/40, 3)))
-		}
-	}
-	return err
 }
 
 func printRivals(server string, inRow, rounds int) error {
@@ -128,8 +118,7 @@ func (c *contender) measure(host string, inRow int) error {
 	event := `{"uuid":"01a21308-b607-73e6-98c2-000000000000","event":"CLI execution succeeded","properties":{"text":"` +
 		strings.Repeat("x", 450) + `"}}`
 	cmd.Env = append([]string{"HOME=" + c.home, "PATH=" + bin + ":" + os.Getenv("PATH"), "ARCADE_USAGE_HOST=" + host,
-		"ARCADE_USAGE_KEY=phc_bench", "BENCH_HOST=" + host, "BENCH_EVENT=" + event,
-		"HELLO_HOME=" + c.home, "HELLO_USAGE_URL=" + host}, c.env...)
+		"ARCADE_USAGE_KEY=phc_bench", "BENCH_HOST=" + host, "BENCH_EVENT=" + event}, c.env...)
 	cmd.Stderr = os.Stderr
 	printed, err := cmd.Output()
 	var wall, cpu, peak time.Duration

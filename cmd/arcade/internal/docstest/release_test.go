@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -148,7 +149,10 @@ func TestTheDocumentsInstallWhatAReleaseHas(t *testing.T) {
 
 // Every artefact of a release has them: the licences ask for it.
 func TestTheNoticesHaveTheLicencesOfAllThatIsLinked(t *testing.T) {
-	cmd := exec.Command("go", "run", "./.ci/notices")
+	if runtime.GOOS == "windows" {
+		t.Skip("the list is made by a shell script")
+	}
+	cmd := exec.Command(".ci/notices")
 	cmd.Dir = repository
 	if want, err := cmd.Output(); err != nil || readText(t, "docs/THIRD_PARTY_NOTICES.txt") != string(want) {
 		t.Errorf("docs/THIRD_PARTY_NOTICES.txt is not what the linked modules say (%v): run `make notices`", err)
