@@ -140,11 +140,9 @@ func New(cfg Config) (*Outbox, error) {
 	cfg.Path = path
 	cfg = withDefaults(cfg)
 	o := &Outbox{cfg: cfg}
-	schemas := []store.Schema{{
-		Name: "queue", Migrations: migrations.Queue(), Before: map[int]func(context.Context, *sql.Tx) error{3: o.keepSwitch},
-	}}
+	schemas := []store.Schema{{Migrations: migrations.Queue(), Before: map[int]func(context.Context, *sql.Tx) error{3: o.keepSwitch}}}
 	if cfg.Tables != nil {
-		tables := store.Schema{Name: "tables", Migrations: cfg.Tables}
+		tables := store.Schema{Migrations: cfg.Tables}
 		if err := tables.Check(); err != nil {
 			return nil, fmt.Errorf("outbox: Config.Tables: %w", err)
 		}

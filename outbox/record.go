@@ -222,13 +222,12 @@ func (o *Outbox) sendable(ctx context.Context) (some, held bool, err error) {
 
 // Check tries what Record needs, and undoes it: the directory, the write lock, the database, room on the
 // disk, the flusher's lock, the file of this program. Its error says what is missing; it can be any of this
-// package but ErrNone, ErrOff and ErrBusy. Files that an Update makes beside the database have to find room, too. It creates no
-// database.
-func (o *Outbox) Check(ctx context.Context, beside ...string) error {
+// package but ErrNone, ErrOff and ErrBusy. It creates no database.
+func (o *Outbox) Check(ctx context.Context) error {
 	if err := CheckDescriptors(); err != nil {
 		return err
 	}
-	if err := o.store.CheckWrite(ctx, append(beside, o.flusherLock())...); err != nil {
+	if err := o.store.CheckWrite(ctx); err != nil {
 		return err
 	}
 	lock, err := os.OpenFile(o.flusherLock(), os.O_RDWR, 0)

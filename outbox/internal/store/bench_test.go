@@ -23,13 +23,13 @@ import (
 // The tables of the tests: notes, as a queue would have it, and a table with one row of a migration.
 func schemas() []store.Schema {
 	return []store.Schema{
-		{Name: "notes", Migrations: fstest.MapFS{
+		{Migrations: fstest.MapFS{
 			"0001_notes.sql": file(`CREATE TABLE notes (seq INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL UNIQUE) STRICT;
 				CREATE TABLE counter (id INTEGER PRIMARY KEY CHECK (id = 1), n INTEGER NOT NULL) STRICT;
 				INSERT INTO counter (id, n) VALUES (1, 0);`),
 			"0002_index.sql": file(`CREATE INDEX notes_text ON notes (text, seq);`),
 		}},
-		{Name: "tags", Migrations: fstest.MapFS{
+		{Migrations: fstest.MapFS{
 			"0001_tags.sql": file(`CREATE TABLE tags (name TEXT PRIMARY KEY) WITHOUT ROWID;`),
 		}},
 	}
@@ -256,7 +256,7 @@ func (b *bench) isWhole() {
 	b.Helper()
 	b.isSound()
 	for _, name := range b.beside("") {
-		if !slices.Contains([]string{"notes.db", "notes.db-wal", "notes.db-shm", "notes.db.lock"}, name) && !strings.HasPrefix(name, "notes.db.damaged-") {
+		if !slices.Contains([]string{"notes.db", "notes.db-wal", "notes.db-shm", "notes.db.lock"}, name) && !strings.HasPrefix(name, "notes.db.damaged") {
 			b.Errorf("%s is left", name)
 		}
 	}

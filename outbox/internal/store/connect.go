@@ -20,40 +20,27 @@ type querier interface {
 // connect opens an existing file when it is first used. The settings of a connection are in its address: run once as pragmas they
 // would be lost with the connection. synchronous = NORMAL leaves the sync of a commit to Sync.
 func connect(path string, busy time.Duration) (*sql.DB, error) {
-	pragmas := []string{"cache_size(-400)"} // kB; a batch fits, and a flusher's peak is 3 MB lower
-	if runtime.GOOS == "darwin" {           // where a plain fsync does not empty the drive's cache
+	pragmas := []string{"synchronous(NORMAL)", "cache_size(-400)"} // kB; a batch fits, and a flusher's peak is 3 MB lower
+	if runtime.GOOS == "darwin" {                                  // where a plain fsync does not empty the drive's cache
 		pragmas = append(pragmas, "checkpoint_fullfsync(1)")
 	}
-	return connectWith(path, busy, url.Values{
-		"mode":    {"rw"}, // never creates: begin does, with the right mode
-		"_txlock": {"immediate"}, "_synchronous": {"NORMAL"}, "_pragma": pragmas,
-	})
+	return connectTo(path, busy, url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_pragma": pragmas})
 }
 
-// connectAlone opens a file that no other process may use meanwhile, and so needs no shared memory, and runs the statements. The
-// driver sorts the pragmas of an address, and the locking mode counts only before the first access to the file.
-func connectAlone(ctx context.Context, path string, busy time.Duration, statements ...string) (*sql.DB, error) {
-	db, err := connectWith(path, busy, url.Values{"mode": {"rw"}, "_txlock": {"immediate"}})
-	if err != nil {
-		return nil, err
-	}
-	for _, statement := range append([]string{"PRAGMA locking_mode = EXCLUSIVE"}, statements...) {
-		if _, err := db.ExecContext(ctx, statement); err != nil {
-			db.Close()
-			return nil, err
-		}
-	}
-	return db, nil
+// connectAlone opens a file that no other process may use meanwhile, and so needs no shared memory.
+func connectAlone(path string, busy time.Duration) (*sql.DB, error) {
+	return connectTo(path, busy, url.Values{"mode": {"rw"}, "_pragma": {"locking_mode(EXCLUSIVE)"}})
 }
 
 // connectToRead opens a file only to read it. As an immutable one it is read without its WAL and without shared memory, which a
 // read-only disk cannot hold.
 func connectToRead(path string, busy time.Duration, immutable bool, pragmas ...string) (*sql.DB, error) {
-	return connectWith(path, busy, url.Values{"mode": {"ro"}, "immutable": {strconv.FormatBool(immutable)}, "_pragma": pragmas})
+	return connectTo(path, busy, url.Values{"mode": {"ro"}, "immutable": {strconv.FormatBool(immutable)}, "_pragma": pragmas})
 }
 
-// connectWith escapes all of the path, also its separators: ? # and %, a volume and a share mean something else in a file URI.
-func connectWith(path string, busy time.Duration, options url.Values) (*sql.DB, error) {
+// connectTo never creates a file: begin does, with the right mode. It escapes all of the path, also its separators: ? # and %, a
+// volume and a share mean something else in a file URI.
+func connectTo(path string, busy time.Duration, options url.Values) (*sql.DB, error) {
 	options.Set("_busy_timeout", milliseconds(busy))
 	db, err := sql.Open("sqlite", "file:"+url.PathEscape(path)+"?"+options.Encode())
 	if err == nil {

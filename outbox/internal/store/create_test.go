@@ -86,22 +86,13 @@ func TestAFunctionIsRunOnWhatIsThereBeforeItsMigration(t *testing.T) {
 	if got := seen(b); len(got) != 0 {
 		t.Errorf("in a complete database it saw %q, want not to be run", got)
 	}
-	for _, damaged := range []bool{false, true} {
-		b := newBench(t)
-		older := schemas()
-		older[0].Migrations = fstest.MapFS{"0001_notes.sql": older[0].Migrations.(fstest.MapFS)["0001_notes.sql"]}
-		b.s = b.open(store.Config{Schemas: older})
-		b.fill(50)
-		if damaged {
-			b.damage(25) // which the second migration meets
-		}
-		got := seen(b)
-		if len(got) == 0 || !strings.Contains(got[len(got)-1], "<49>") {
-			t.Errorf("an older database, damaged %t: it saw %.10q, want the notes that were in it at last", damaged, got)
-		}
-		if copies := b.copies(); damaged != (len(copies) == 1) {
-			t.Errorf("an older database, damaged %t: the copies are %v", damaged, copies)
-		}
+	older := schemas()
+	older[0].Migrations = fstest.MapFS{"0001_notes.sql": older[0].Migrations.(fstest.MapFS)["0001_notes.sql"]}
+	b = newBench(t)
+	b.s = b.open(store.Config{Schemas: older})
+	b.fill(50)
+	if got := seen(b); len(got) != 1 || !strings.Contains(got[0], "<49>") {
+		t.Errorf("in an older database it saw %.10q, want the notes that are in it", got)
 	}
 }
 
@@ -169,12 +160,6 @@ func TestWhatEarlierVersionsHaveLeftIsAdoptedOrRemoved(t *testing.T) {
 			}
 		}
 	}
-	t.Run("in the making", func(t *testing.T) {
-		b := newBench(t)
-		leave(b, ".making-123", ".making-123-journal")
-		b.write(note("a"))
-		b.isWhole()
-	})
 	t.Run("a whole one without its database", func(t *testing.T) {
 		b := newBench(t)
 		b.fill(10)
@@ -188,7 +173,8 @@ func TestWhatEarlierVersionsHaveLeftIsAdoptedOrRemoved(t *testing.T) {
 	})
 	for name, do := range map[string]func(b *bench){
 		"beside its database":               func(b *bench) { b.shrink() },
-		"beside a database that is damaged": func(b *bench) { b.damage(50); b.write(readAll) },
+		"beside a database that is damaged": func(b *bench) { b.damage(50); b.write(readAll); b.shrink() },
+		"in a new home":                     func(b *bench) { b.leave(); os.Remove(b.path); os.Remove(b.path + ".new"); b.write(readAll); b.shrink() },
 		"beside one that is erased":         func(b *bench) { b.erase() },
 	} {
 		t.Run(name, func(t *testing.T) {

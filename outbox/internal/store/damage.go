@@ -40,24 +40,22 @@ func isUnsound(ctx context.Context, path string, busy time.Duration) bool {
 // process that finds none, but damagedSuffix, goes on here (see begin). It is not open anywhere, and the lock is held.
 func setAside(path string) error {
 	found, err := copies(path)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if exists(path + damagedSuffix) { // of a process that died after it had carried all over
+	case len(found) >= maxCopies:
+		return ErrCopies
+	case exists(path + damagedSuffix): // of a process that died after it had carried all over
 		if err := keepCopy(path); err != nil {
 			return err
 		}
-		found = append(found, "")
-	}
-	if len(found) >= maxCopies {
-		return ErrCopies
 	}
 	return move(path, path+damagedSuffix, append([]string{""}, sideSuffixes()...)...)
 }
 
 // copies returns the paths of the copies, without their side files, oldest first.
 func copies(path string) ([]string, error) {
-	found, err := beside(path, oldCopyInfix, copyInfix)
+	found, err := beside(path, oldCopyInfix, damagedSuffix)
 	return slices.DeleteFunc(found, func(name string) bool {
 		return slices.ContainsFunc(sideSuffixes(), func(suffix string) bool { return strings.HasSuffix(name, suffix) })
 	}), err
@@ -90,30 +88,27 @@ func keepCopy(path string) error {
 
 const copyTime = "20060102T150405.000"
 
-// carryOver copies the readable rows of the set-aside database into the tables of a new one, by the names of their columns, and
-// returns its head, if that can be read. An error is one of the new database, or says that the old one cannot be read now.
-func carryOver(ctx context.Context, tx *sql.Tx, path string, busy time.Duration) (found head, err error) {
+// carryOver copies the readable rows of the set-aside database into the tables of a new one, by the names of their columns. An error
+// is one of the new database, or says that the old one cannot be read now.
+func carryOver(ctx context.Context, tx *sql.Tx, path string, busy time.Duration) error {
 	old, err := openDamaged(ctx, path+damagedSuffix, busy)
 	if isDamage(err) { // nothing can be read
-		return found, nil
+		return nil
 	}
 	if err != nil {
-		return found, err
+		return err
 	}
 	defer old.Close()
-	if found, err = readHead(ctx, old); err != nil {
-		found = head{}
-	}
 	tables, err := texts(ctx, tx, `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
 	if err != nil {
-		return found, err
+		return err
 	}
 	for _, table := range tables {
 		if err := carryTable(ctx, old, tx, table); err != nil {
-			return found, fmt.Errorf("carry over %s: %w", table, err)
+			return fmt.Errorf("carry over %s: %w", table, err)
 		}
 	}
-	return found, carrySequences(ctx, old, tx)
+	return carrySequences(ctx, old, tx)
 }
 
 // openDamaged opens a database as far as it can be read. With writable_schema SQLite does not give up on a schema of which it

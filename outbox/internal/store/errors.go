@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"modernc.org/sqlite"
 )
@@ -46,7 +47,7 @@ var (
 	ErrCopies = fmt.Errorf("three copies of earlier damage are kept: %w", ErrDamaged)
 )
 
-// sign is an error of the system, and the cause that it means.
+// sign is an error, such as one of the system, and the cause that it means.
 type sign struct{ err, cause error }
 
 // PermissionError names what this user may not use, and its owner. It is an ErrPermission.
@@ -142,4 +143,11 @@ func isFull(err error) bool { return isCode(err, codeFull) || isCode(err, codeSh
 // isOfTheFile reports whether the file, and not the statement, is at fault.
 func isOfTheFile(err error) bool {
 	return isDamage(err) || isCode(err, codeReadOnly) || isCode(err, codeCantOpen) || isCode(err, codeIO)
+}
+
+// mayPass reports whether an error is met twice before it is believed: those of the file and of the system, and a full disk, on which
+// the close of the database gives the WAL's room back.
+func mayPass(err error) bool {
+	_, system := errors.AsType[*fs.PathError](err)
+	return system || isOfTheFile(err) || isFull(err)
 }

@@ -1,13 +1,11 @@
 package store
 
 import (
-	"cmp"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -23,24 +21,22 @@ func sideSuffixes() []string { return []string{walSuffix, shmSuffix, journalSuff
 // would never answer.
 func look(path string) (os.FileInfo, error) {
 	info, err := os.Stat(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // met twice, like every error of the file
-		info, err = os.Stat(path)
+	if err == nil {
+		if !info.Mode().IsRegular() {
+			return nil, ErrNotFile
+		}
+		return info, nil
+	}
+	if _, above := ground(path); above != nil {
+		return nil, above
 	}
 	switch {
-	case err == nil && info.Mode().IsRegular():
-		return info, nil
-	case err == nil:
-		return nil, ErrNotFile
-	case errors.Is(err, syscall.ELOOP): // of links: the file's own, or those of a directory above
-		_, above := ground(path)
-		return nil, cmp.Or(above, err)
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	case exists(path):
 		return nil, ErrDangling
 	}
-	_, err = ground(path)
-	return nil, err
+	return nil, nil
 }
 
 // ground returns the first existing directory above a path. Anything else in the way is a *fs.PathError with ErrNotDirectory or
@@ -86,49 +82,26 @@ func CreateFile(path string) error {
 func createFile(path string) error {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return refusal(err, path)
+		return err
 	}
 	return errors.Join(file.Close(), giveToOwner(path))
 }
 
-// missing counts what is not there of a database's directories and files, and of others that lie beside it.
-func missing(path string, others []string) (n int) {
-	for dir := filepath.Dir(path); !exists(dir) && filepath.Dir(dir) != dir; dir = filepath.Dir(dir) {
-		n++
-	}
-	for _, file := range append(others, path, path+walSuffix, path+shmSuffix, path+lockSuffix) {
-		if !exists(file) {
-			n++
-		}
-	}
-	return n
-}
-
 // makeDirectory is MkdirAll (0700). What it makes belongs to the owner of the directory above.
 func makeDirectory(path string) error {
-	parent := filepath.Dir(path)
-	if exists(path) || parent == path {
+	if exists(path) {
 		return nil
 	}
-	if err := makeDirectory(parent); err != nil {
+	if err := makeDirectory(filepath.Dir(path)); err != nil {
 		return err
 	}
 	switch err := os.Mkdir(path, 0o700); {
 	case errors.Is(err, fs.ErrExist): // another process was faster
 		return nil
 	case err != nil:
-		return refusal(err, path)
+		return err
 	}
 	return giveToOwner(path)
-}
-
-// refusal is the error of making path. A directory such as /proc that takes nothing says that it is missing.
-func refusal(err error, path string) error {
-	dir := filepath.Dir(path)
-	if _, there := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && there == nil {
-		return &PermissionError{Path: dir}
-	}
-	return err
 }
 
 // noteLimit bounds a file of notes, in bytes: a disk that stays full is not filled by them.
@@ -138,15 +111,12 @@ const (
 	// recordDescriptors is what a command opens at once at most to record and to start a flusher: 16 were seen, those of Go's poller
 	// counted. A flusher inherits the limit, and all but three streams are closed in it: it has more left.
 	recordDescriptors = 20
-	openDescriptors   = 8 // those of a database, its lock, its directory and the poller
 	noteDescriptors   = 3 // the file's, and the poller's
 )
 
 // CheckDescriptors returns ErrDescriptors where a command that records would run out of them.
-func CheckDescriptors() error { return checkDescriptors(recordDescriptors) }
-
-func checkDescriptors(n int) error {
-	if !hasDescriptors(n) {
+func CheckDescriptors() error {
+	if !hasDescriptors(recordDescriptors) {
 		return ErrDescriptors
 	}
 	return nil

@@ -28,6 +28,8 @@ func Lock(ctx context.Context, path string, wait time.Duration) (*FileLock, erro
 	file := flock.New(path, flock.SetFlag(os.O_RDWR))
 	took, err := uninterrupted(file.TryLock)
 	switch {
+	case errors.Is(err, errors.ErrUnsupported): // the file system has no locks, so no process has any
+		return &FileLock{}, nil
 	case err != nil:
 		return nil, err
 	case took:

@@ -42,11 +42,11 @@ func (d *database) isCurrent(path string) bool {
 	return err == nil && os.SameFile(file, d.file)
 }
 
-// checkpoint moves the WAL into the database, truncates it, and reports whether that was done.
-func (d *database) checkpoint(ctx context.Context) bool {
-	var busy, frames, moved int
-	err := d.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &moved)
-	return err == nil && busy == 0
+// checkpoint moves the WAL into the database and truncates it, unless another process reads it for longer than wait.
+func (d *database) checkpoint(ctx context.Context, wait time.Duration) error {
+	_, err := d.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = %d",
+		wait.Milliseconds(), d.busy.Milliseconds()))
+	return err
 }
 
 // openDatabase opens the database, and creates or migrates it first if need be. Without the lock it opens only one that is complete:
@@ -61,24 +61,14 @@ func openDatabase(ctx context.Context, cfg Config, busy time.Duration, locked bo
 	if err != nil {
 		return nil, err
 	}
-	db, found, err := connectAndRead(ctx, cfg, busy, locked)
-	if err != nil {
-		return nil, err
-	}
-	d := &database{DB: db, file: file, busy: busy}
-	if found != complete(cfg.Schemas) || exists(cfg.Path+damagedSuffix) {
-		err = d.finish(ctx, cfg, found, locked)
-	}
-	switch {
-	case err != nil:
-	case !exists(cfg.Path + walSuffix): // a commit without a WAL has to sync itself, Sync cannot
-		d.isNew = false
-		_, err = d.ExecContext(ctx, "PRAGMA synchronous = FULL")
-	case d.isNew:
-		_, err = d.ExecContext(ctx, "PRAGMA synchronous = OFF")
+	d := &database{file: file, busy: busy}
+	err = d.open(ctx, cfg, locked, "WAL")
+	if locked && isCode(err, codeShmMap) {
+		if err = abandonWAL(ctx, cfg, busy); err == nil {
+			err = d.open(ctx, cfg, locked, "DELETE")
+		}
 	}
 	if err != nil {
-		d.Close()
 		return nil, err
 	}
 	return d, nil
@@ -86,58 +76,35 @@ func openDatabase(ctx context.Context, cfg Config, busy time.Duration, locked bo
 
 // begin makes an empty file, which is an empty database to SQLite, or adopts the whole one that an earlier version has left. Side
 // files without their database belong to the one that was set aside last, or to none: SQLite would take them for the new one's.
-func begin(cfg Config, locked bool) error {
+func begin(cfg Config, locked bool) (err error) {
+	path, aside := cfg.Path, exists(cfg.Path+damagedSuffix)
 	switch {
-	case cfg.Existing:
+	case cfg.Existing && !aside:
 		return ErrNone
 	case !locked:
 		return errBeingMade
+	case aside:
+		err = move(path, path+damagedSuffix, sideSuffixes()...)
+	default:
+		err = remove(path, sideSuffixes()...)
 	}
-	path, aside := cfg.Path, exists(cfg.Path+damagedSuffix)
-	for _, suffix := range sideSuffixes() {
-		if aside && !exists(path+damagedSuffix+suffix) {
-			if err := move(path, path+damagedSuffix, suffix); err != nil {
-				return err
-			}
-		}
+	switch {
+	case err != nil:
+	case !aside && exists(path+newSuffix):
+		err = errors.Join(os.Rename(path+newSuffix, path), syncDirectory(filepath.Dir(path)))
+	default:
+		err = createFile(path)
+		cfg.Point("created")
 	}
-	if err := remove(path, sideSuffixes()...); err != nil {
-		return err
-	}
-	if !aside && exists(path+newSuffix) {
-		return errors.Join(os.Rename(path+newSuffix, path), syncDirectory(filepath.Dir(path)))
-	}
-	err := errors.Join(removeBeside(path, newSuffix, makingInfix), createFile(path))
-	cfg.Point("created")
 	return err
 }
 
 var errBeingMade = fmt.Errorf("the database is being made: %w", ErrLocked)
 
-// connectAndRead connects to a database and reads its head. On a file system that cannot map files shared, the database is first
-// turned to a journal that needs no shared memory.
-func connectAndRead(ctx context.Context, cfg Config, busy time.Duration, locked bool) (db *sql.DB, found head, err error) {
-	for again := locked; ; again = false {
-		if db, err = connect(cfg.Path, busy); err != nil {
-			return nil, found, err
-		}
-		if found, err = readHead(ctx, db); err == nil {
-			return db, found, nil
-		}
-		db.Close()
-		if !again || !isCode(err, codeShmMap) {
-			return nil, found, err
-		}
-		if err = abandonWAL(ctx, cfg, busy); err != nil {
-			return nil, found, err
-		}
-	}
-}
-
 // abandonWAL turns the database to a rollback journal: some file systems cannot map a file shared (FUSE with direct_io, some network
 // homes). The file itself remembers that. A connection that is alone with the database keeps the WAL's index to itself.
 func abandonWAL(ctx context.Context, cfg Config, busy time.Duration) error {
-	db, err := connectAlone(ctx, cfg.Path, busy, "PRAGMA synchronous = FULL")
+	db, err := connectAlone(cfg.Path, busy)
 	if err != nil {
 		return err
 	}
@@ -153,74 +120,70 @@ func abandonWAL(ctx context.Context, cfg Config, busy time.Duration) error {
 	return db.Close()
 }
 
-// finish completes a database that is empty or of an earlier version. Only the lock makes sure that no other process does the same.
-func (d *database) finish(ctx context.Context, cfg Config, found head, locked bool) error {
-	if _, err := accept(ctx, d, found, cfg.Schemas); err != nil {
+// open connects to the database and brings an empty or an older one to the known version; journal is the mode of an empty one. Only
+// the lock makes sure that no other process does the same.
+func (d *database) open(ctx context.Context, cfg Config, locked bool, journal string) (err error) {
+	if d.DB, err = connect(cfg.Path, d.busy); err != nil {
 		return err
 	}
+	found, err := readProgress(ctx, d, cfg.Schemas)
 	switch {
-	case !locked && found != complete(cfg.Schemas):
-		return errBeingMade
+	case err != nil || found.isComplete:
 	case !locked:
-		return nil
-	case found == head{}:
-		return d.fill(ctx, cfg)
-	case found != complete(cfg.Schemas):
-		err := inTransaction(ctx, d.DB, func(tx *sql.Tx) error {
+		err = errBeingMade
+	case found.isNew:
+		if err = d.fill(ctx, cfg, journal); err == nil {
+			return d.open(ctx, cfg, locked, journal)
+		}
+	default:
+		err = inTransaction(ctx, d.DB, func(tx *sql.Tx) error {
 			defer cfg.Point("migrating")
 			return migrate(ctx, tx, cfg.Schemas)
 		})
-		if err != nil {
-			return err
-		}
 		cfg.Point("migrated")
 	}
-	if exists(cfg.Path + damagedSuffix) { // its maker died after it had carried all over
-		return keepCopy(cfg.Path)
+	switch {
+	case err != nil:
+	case !exists(cfg.Path + walSuffix): // a commit without a WAL has to sync itself, Sync cannot
+		d.isNew = false
+		_, err = d.ExecContext(ctx, "PRAGMA synchronous = FULL")
+	case d.isNew:
+		_, err = d.ExecContext(ctx, "PRAGMA synchronous = OFF")
 	}
-	return nil
+	if err != nil {
+		d.Close()
+	}
+	return err
 }
 
-// fill makes the tables in an empty database, and carries over the rows of the one that was set aside. SQLite syncs nothing
+// fill makes the tables in an empty database, carries over the rows of the one that was set aside, and closes it. SQLite syncs nothing
 // meanwhile: until the transaction commits the database is empty to everyone; closing it moves all into the file, which is synced
 // once. A process that dies in here leaves an empty database again.
-func (d *database) fill(ctx context.Context, cfg Config) error {
-	d.Close() // nothing was written
-	aside := exists(cfg.Path + damagedSuffix)
-	db, err := connectAlone(ctx, cfg.Path, d.busy, "PRAGMA synchronous = OFF", "PRAGMA journal_mode = MEMORY",
-		"PRAGMA auto_vacuum = incremental", "PRAGMA journal_mode = WAL", "PRAGMA cache_size = -16000") // kB, for what is carried over
-	if err != nil {
+func (d *database) fill(ctx context.Context, cfg Config, journal string) error {
+	setUp := "PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;" // kB, for what is carried over
+	if !exists(cfg.Path + walSuffix) {                               // else a process has died, and others may read
+		setUp += "PRAGMA journal_mode = MEMORY; PRAGMA auto_vacuum = incremental; PRAGMA journal_mode = " + journal
+	}
+	if _, err := d.ExecContext(ctx, setUp); err != nil {
 		return err
 	}
 	cfg.Point("initialized")
-	err = inTransaction(ctx, db, func(tx *sql.Tx) error {
+	aside := exists(cfg.Path + damagedSuffix)
+	err := inTransaction(ctx, d.DB, func(tx *sql.Tx) error {
 		defer cfg.Point("filling")
 		if err := migrate(ctx, tx, cfg.Schemas); err != nil || !aside {
 			return err
 		}
-		found, err := carryOver(ctx, tx, cfg.Path, d.busy)
-		if err != nil {
-			return err
-		}
-		return runMissed(ctx, tx, cfg.Schemas, found)
+		return carryOver(ctx, tx, cfg.Path, d.busy)
 	})
-	if err = errors.Join(err, db.Close()); err != nil {
+	if err = errors.Join(err, d.Close()); err != nil {
 		return err
 	}
 	cfg.Point("filled")
-	if _, err = SyncFile(cfg.Path); err != nil {
-		return err
-	}
-	if aside {
-		if err := keepCopy(cfg.Path); err != nil {
-			return err
-		}
+	if _, err = SyncFile(cfg.Path); err == nil && aside {
+		err = keepCopy(cfg.Path)
 	}
 	cfg.Point("synced")
-	filled, _, err := connectAndRead(ctx, cfg, d.busy, true)
-	if err != nil {
-		return err
-	}
-	d.DB, d.isNew = filled, true
-	return nil
+	d.isNew = true
+	return err
 }

@@ -14,8 +14,8 @@ const (
 	// spareRoom has to be left on the disk, in bytes, beside what the WAL needs: an event's pages in the WAL and then in the
 	// database, and what settling it will write.
 	spareRoom = 128 << 10
-	// plenty is room for any WAL.
-	plenty = 64 << 20
+	plenty    = 64 << 20 // room for any WAL
+	pageSize  = 4096     // SQLite's default, in bytes
 )
 
 // free is the room left on the disk, in bytes.
@@ -41,29 +41,28 @@ func (s *Store) EnsureRoom(ctx context.Context) error {
 	}
 	if file, err := look(s.cfg.Path); file != nil && err == nil {
 		err := s.Locked(ctx, func() error {
-			return s.use(ctx, "move the WAL", func(db *database) error { db.checkpoint(ctx); return nil })
+			return s.use(ctx, "move the WAL", func(db *database) error { return db.checkpoint(ctx, db.busy) })
 		})
 		if err != nil {
 			return err
 		}
 	}
 	if s.IsAlmostFull() {
-		return explain(s.cfg.Path, "look for room", ErrFull)
+		return s.explain("look for room", ErrFull)
 	}
 	return nil
 }
 
 // CheckWrite returns the error that a Write would meet: it writes, and rolls that back. Without a database, or with one that the
-// next Write has to migrate, it checks whether one can be made. Files beside the database which the caller will make are checked, too.
-// It leaves nothing behind.
-func (s *Store) CheckWrite(ctx context.Context, beside ...string) error {
+// next Write has to migrate, it checks whether one can be made. It leaves nothing behind.
+func (s *Store) CheckWrite(ctx context.Context) error {
 	err := s.View(ctx, func(*sql.Tx) error { return nil })
 	if errors.Is(err, ErrNone) {
 		dir, err := ground(s.cfg.Path)
 		if err == nil {
-			err = tryWriting(filepath.Join(dir, filepath.Base(s.cfg.Path)), missing(s.cfg.Path, beside), pageSize)
+			err = tryWriting(filepath.Join(dir, filepath.Base(s.cfg.Path)))
 		}
-		return explain(s.cfg.Path, "make a database", err)
+		return s.explain("make a database", err)
 	}
 	if err == nil {
 		err = s.EnsureRoom(ctx)
@@ -78,7 +77,7 @@ func (s *Store) CheckWrite(ctx context.Context, beside ...string) error {
 				return err
 			}
 			defer tx.Rollback()
-			return errors.Join(complete(s.cfg.Schemas).write(ctx, tx), tryWriting(s.cfg.Path, missing(s.cfg.Path, beside), spareRoom))
+			return errors.Join(mark(ctx, tx, s.cfg.Schemas), tryWriting(s.cfg.Path))
 		})
 	})
 }
@@ -93,28 +92,24 @@ func (s *Store) shrink(ctx context.Context, pages int, wait time.Duration) error
 			_ = removeBeside(s.cfg.Path, newSuffix, makingInfix) // or next time
 		}
 		return s.use(ctx, "shrink the database", func(db *database) error {
-			if s.IsAlmostFull() && db.checkpoint(ctx) { // pages move through the WAL
-				pages = int(max(s.free()/(2*pageSize), 1))
-			}
-			for _, statement := range []string{
-				fmt.Sprintf("PRAGMA incremental_vacuum(%d)", pages),
-				"PRAGMA busy_timeout = " + milliseconds(wait),
-				"PRAGMA wal_checkpoint(TRUNCATE)",
-				"PRAGMA busy_timeout = " + milliseconds(db.busy),
-			} {
-				s.cfg.Point("before-shrink")
-				if err := runToEnd(ctx, db, statement); err != nil {
+			if s.IsAlmostFull() { // pages move through the WAL
+				if err := db.checkpoint(ctx, wait); err != nil {
 					return err
 				}
+				pages = int(max(s.free()/(2*pageSize), 1))
 			}
-			return nil
+			s.cfg.Point("before-shrink")
+			if err := vacuum(ctx, db, pages); err != nil {
+				return err
+			}
+			return db.checkpoint(ctx, wait)
 		})
 	})
 }
 
-// runToEnd reads all rows of a statement: incremental_vacuum yields one per page, and works only as far as they are read.
-func runToEnd(ctx context.Context, db *database, statement string) error {
-	rows, err := db.QueryContext(ctx, statement)
+// vacuum reads all rows of its statement, which yields one per page and works only as far as they are read.
+func vacuum(ctx context.Context, db *database, pages int) error {
+	rows, err := db.QueryContext(ctx, fmt.Sprintf("PRAGMA incremental_vacuum(%d)", pages))
 	if err != nil {
 		return err
 	}
@@ -149,11 +144,11 @@ func (s *Store) Erase(ctx context.Context, change func(tx *sql.Tx) error, commit
 
 func (s *Store) removeCopies() error {
 	err := removeBeside(s.cfg.Path, oldCopyInfix, damagedSuffix, newSuffix, makingInfix)
-	return explain(s.cfg.Path, "remove copies of damaged databases", err)
+	return s.explain("remove copies of damaged databases", err)
 }
 
 // Copies returns the paths of the damaged databases that were set aside, oldest first. They stay until they are erased.
 func (s *Store) Copies() ([]string, error) {
 	found, err := copies(s.cfg.Path)
-	return found, explain(s.cfg.Path, "look for copies of damaged databases", err)
+	return found, s.explain("look for copies of damaged databases", err)
 }

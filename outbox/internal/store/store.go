@@ -6,6 +6,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -46,7 +47,7 @@ func (s *Store) lockPath() string { return s.cfg.Path + lockSuffix }
 // Locked runs fn with the write lock held, so that what fn does outside the database, such as exporting a file, is as exclusive as
 // its transactions. Those do not take the lock again. When the lock cannot be had in time fn runs all the same: SQLite's own locking
 // still guards a database that is complete. When ctx ends while the lock is waited for, its error is returned.
-func (s *Store) Locked(ctx context.Context, fn func() error) (err error) {
+func (s *Store) Locked(ctx context.Context, fn func() error) error {
 	end, nested, err := s.turn.take(ctx)
 	if err != nil {
 		return err
@@ -55,25 +56,19 @@ func (s *Store) Locked(ctx context.Context, fn func() error) (err error) {
 	if nested {
 		return fn()
 	}
-	if s.db == nil {
-		if err := checkDescriptors(openDescriptors); err != nil {
-			return err
-		}
-	}
 	lock, err := s.lock(ctx)
-	if err != nil && !errors.Is(err, ErrLocked) {
-		return explain(s.cfg.Path, "lock the database", err)
-	}
-	if s.locked = lock != nil; s.locked {
+	s.locked = err == nil
+	if s.locked {
 		defer lock.Release()
+	} else if !errors.Is(err, ErrLocked) {
+		return s.explain("lock the database", err)
 	}
-	defer func() {
-		if !s.locked || errors.Is(err, ErrLocked) {
-			noteVain(s.lockPath())
-		}
-		s.locked = false
-	}()
-	return fn()
+	err = fn()
+	if !s.locked || errors.Is(err, ErrLocked) {
+		noteVain(s.lockPath())
+	}
+	s.locked = false
+	return err
 }
 
 // lock takes the write lock. A process waits for it in vain only once: a flusher, which has ten seconds for many transactions, would
@@ -100,9 +95,6 @@ func (s *Store) lock(ctx context.Context) (*FileLock, error) {
 			rest += s.cfg.LockWait
 		}
 		lock, err = Lock(ctx, s.lockPath(), rest)
-	}
-	if errors.Is(err, errors.ErrUnsupported) { // the file system has no locks, so no process has any
-		return &FileLock{}, nil
 	}
 	s.vain = errors.Is(err, ErrLocked)
 	return lock, err
@@ -166,42 +158,32 @@ func (s *Store) transact(ctx context.Context, db *database, change func(tx *sql.
 	return err
 }
 
-// use runs fn on the open database, and again where that may help: with the room that the WAL gives back, or on a fresh connection.
-// If SQLite then still calls the file damaged, also after a look at all of it, that is set aside, and fn runs on a new one. Called
-// within Locked.
+// use runs fn on the open database, and on a fresh connection if it fails for the file's sake. If SQLite then still calls the file
+// damaged, also after a look at all of it, that is set aside, and fn runs on a new one. The replacement does not end with ctx: that
+// of a full queue takes seconds, and the next command would have to start it anew. Called within Locked.
 func (s *Store) use(ctx context.Context, doing string, fn func(db *database) error) error {
 	err := s.openAnd(ctx, fn)
-	switch {
-	case isFull(err):
-		if s.db != nil && s.db.checkpoint(ctx) {
-			err = s.openAnd(ctx, fn)
-		}
-	case isOfTheFile(err):
+	if mayPass(err) {
 		s.drop()
 		err = s.openAnd(ctx, fn)
 	}
 	if isDamage(err) && s.locked {
 		s.drop()
 		if isUnsound(ctx, s.cfg.Path, s.cfg.BusyWait) {
-			if err = s.beginAgain(ctx); err == nil {
-				err = fn(s.db)
+			if err = setAside(s.cfg.Path); err == nil {
+				s.cfg.Point("set-aside")
+				s.last = nil
+				err = s.openAnd(context.WithoutCancel(ctx), fn)
 			}
 		}
 	}
 	return s.explain(doing, err)
 }
 
+// openAnd runs fn on the database at the path, which it opens unless it is open.
 func (s *Store) openAnd(ctx context.Context, fn func(db *database) error) error {
-	if err := s.open(ctx); err != nil {
-		return err
-	}
-	return fn(s.db)
-}
-
-// open opens the database at the path, unless it is open.
-func (s *Store) open(ctx context.Context) error {
 	if s.db != nil && s.db.isCurrent(s.cfg.Path) {
-		return nil
+		return fn(s.db)
 	}
 	s.drop()
 	busy := s.cfg.BusyWait
@@ -209,9 +191,6 @@ func (s *Store) open(ctx context.Context) error {
 		busy = min(busy, shortWait)
 	}
 	db, err := openDatabase(ctx, s.cfg, busy, s.locked)
-	if _, system := errors.AsType[*fs.PathError](err); system { // met twice as well
-		db, err = openDatabase(ctx, s.cfg, busy, s.locked)
-	}
 	if err != nil {
 		return err
 	}
@@ -220,24 +199,7 @@ func (s *Store) open(ctx context.Context) error {
 		return fmt.Errorf("the database was removed or replaced: %w", ErrNone)
 	}
 	s.db, s.last = db, db.file
-	return nil
-}
-
-// beginAgain sets the damaged database aside and makes a new one. It does not end with ctx: the replacement of a full queue takes
-// seconds, and the next command would have to start it anew.
-func (s *Store) beginAgain(ctx context.Context) error {
-	if err := setAside(s.cfg.Path); err != nil {
-		return err
-	}
-	s.cfg.Point("set-aside")
-	cfg := s.cfg
-	cfg.Existing = false
-	db, err := openDatabase(context.WithoutCancel(ctx), cfg, cfg.BusyWait, true)
-	if err != nil {
-		return err
-	}
-	s.db, s.last = db, db.file
-	return nil
+	return fn(db)
 }
 
 // drop closes a connection that is given up; its error no longer matters.
@@ -248,14 +210,32 @@ func (s *Store) drop() {
 	}
 }
 
-// explain is explain, with the connection closed because the system may have to be asked. View, too, waits its turn for that.
+// explain says what was being done and why it failed. An error without a cause stays as it is. For one that SQLite does not know, the
+// system is asked: with the connection closed, see askSystem, for which View has to wait its turn as well.
 func (s *Store) explain(doing string, err error) error {
-	if _, own := err.(callerError); !own && Cause(err) != nil {
+	if own, ok := err.(callerError); ok {
+		return own.error
+	}
+	cause := Cause(err)
+	if errors.Is(cause, ErrUnreadable) {
 		end, _, _ := s.turn.take(context.Background())
 		defer end()
 		s.drop()
+		if found := askSystem(s.cfg.Path); Cause(found) != nil {
+			cause, err = Cause(found), errors.Join(found, err)
+		}
 	}
-	return explain(s.cfg.Path, doing, err)
+	switch cause {
+	case nil:
+		return err
+	case ErrPermission:
+		cause = FileTrouble(s.cfg.Path, err)
+	case ErrDamaged:
+		if found, _ := copies(s.cfg.Path); len(found) >= maxCopies {
+			cause = ErrCopies
+		}
+	}
+	return &causedError{doing: doing, cause: cause, err: err}
 }
 
 // View runs read in a transaction that cannot write, without the write lock: it changes nothing, waits for no other process and
@@ -263,17 +243,8 @@ func (s *Store) explain(doing string, err error) error {
 // has to migrate it first. Like Write's, the function runs up to three times.
 func (s *Store) View(ctx context.Context, read func(tx *sql.Tx) error) error {
 	const doing = "look at the database"
-	if err := checkDescriptors(openDescriptors); err != nil {
-		return err
-	}
-	file, err := look(s.cfg.Path)
-	if err == nil && file == nil {
-		return ErrNone
-	}
-	if err == nil {
-		err = s.view(ctx, false, read)
-	}
-	if isOfTheFile(err) {
+	err := s.view(ctx, false, read)
+	if mayPass(err) {
 		err = s.view(ctx, false, read)
 	}
 	explained := s.explain(doing, err)
@@ -287,13 +258,23 @@ func (s *Store) View(ctx context.Context, read func(tx *sql.Tx) error) error {
 }
 
 func (s *Store) view(ctx context.Context, immutable bool, read func(tx *sql.Tx) error) error {
+	file, err := look(s.cfg.Path)
+	if err != nil || file == nil {
+		return cmp.Or(err, ErrNone)
+	}
 	db, err := connectToRead(s.cfg.Path, s.cfg.BusyWait, immutable)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	if err := viewable(ctx, db, s.cfg.Schemas); err != nil {
+	found, err := readProgress(ctx, db, s.cfg.Schemas)
+	switch {
+	case err != nil:
 		return err
+	case found.isNew:
+		return ErrNone
+	case !found.isComplete:
+		return ErrOlder
 	}
 	return inTransaction(ctx, db, func(tx *sql.Tx) error { return fromCaller(read(tx)) })
 }
@@ -311,7 +292,7 @@ func (s *Store) Sync() error {
 		return nil
 	}
 	s.unsynced = false
-	size, err := s.syncWAL()
+	size, err := SyncFile(s.cfg.Path + walSuffix)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && s.unnamed { // without a WAL a commit ends with the removal of its journal
 		s.unnamed, err = false, syncDirectory(filepath.Dir(s.cfg.Path))
 	}
@@ -319,16 +300,6 @@ func (s *Store) Sync() error {
 		err = s.Close()
 	}
 	return s.explain("sync the database", err)
-}
-
-func (s *Store) syncWAL() (size int64, err error) {
-	size, err = SyncFile(s.cfg.Path + walSuffix)
-	if errors.Is(err, fs.ErrNotExist) { // it may lie beside the target of a link
-		if target, linkErr := filepath.EvalSymlinks(s.cfg.Path); linkErr == nil {
-			return SyncFile(target + walSuffix)
-		}
-	}
-	return size, err
 }
 
 // Close closes the database. The last process to close it moves the WAL into it.

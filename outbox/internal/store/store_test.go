@@ -250,7 +250,7 @@ func TestADatabaseOfSchema1IsMigratedWithNothingLost(t *testing.T) {
 	}
 	b := newBench(t)
 	b.overwrite(content)
-	all := []store.Schema{{Name: "queue", Migrations: migrations.Queue()}, {Name: "identity", Migrations: migrations.Identity()}}
+	all := []store.Schema{{Migrations: migrations.Queue()}, {Migrations: migrations.Identity()}}
 	b.s = b.open(store.Config{Schemas: all})
 	if err := b.s.View(context.Background(), readAll); !errors.Is(err, store.ErrOlder) || !errors.Is(err, store.ErrNone) {
 		t.Errorf("looking gives %v, want ErrOlder", err)

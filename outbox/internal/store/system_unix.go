@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -33,39 +34,25 @@ func giveToOwner(path string) error {
 	return os.Lchown(path, int(stat.Uid), int(stat.Gid))
 }
 
-// access returns why this user may not read and write a file or a directory.
-func access(path string) error {
-	if err := unix.Access(path, unix.R_OK|unix.W_OK); err != nil {
-		return &fs.PathError{Op: "access", Path: path, Err: err}
-	}
-	return nil
-}
-
 // permissionError names the path, or the first directory above it that can be looked at. It adds the owner, and how to get dir
 // back, only when dir exists in a directory of this user's: under `sudo -u`, with a home that is root's, that command would give
 // another user's files away.
 func permissionError(path, dir string) error {
 	info, err := os.Lstat(path)
-	for at := path; (errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist)) && filepath.Dir(at) != at; {
-		at = filepath.Dir(at)
-		if info, err = os.Lstat(at); err == nil {
-			path = at
-		}
+	for err != nil && filepath.Dir(path) != path {
+		path = filepath.Dir(path)
+		info, err = os.Lstat(path)
 	}
-	e := &PermissionError{Path: path}
-	if err != nil || ownerOf(info) == os.Geteuid() {
-		return e
+	_, missing := os.Lstat(dir)
+	home, unknown := os.Stat(filepath.Dir(dir))
+	me := os.Geteuid()
+	if errors.Join(err, missing, unknown) != nil || ownerOf(info) == me || ownerOf(home) != me {
+		return &PermissionError{Path: path}
 	}
-	home, err := os.Stat(filepath.Dir(dir))
-	if err != nil || ownerOf(home) != os.Geteuid() {
-		return e
+	return &PermissionError{
+		Path: path, Owner: userName(ownerOf(info)),
+		Remedy: fmt.Sprintf("sudo chown -R %s %s", userName(me), shellQuote(dir)),
 	}
-	if _, err := os.Lstat(dir); err != nil {
-		return e
-	}
-	e.Owner = userName(ownerOf(info))
-	e.Remedy = fmt.Sprintf("sudo chown -R %s %s", userName(os.Geteuid()), shellQuote(dir))
-	return e
 }
 
 func ownerOf(info os.FileInfo) (id int) { return int(info.Sys().(*syscall.Stat_t).Uid) }
@@ -79,43 +66,32 @@ func userName(id int) string {
 }
 
 func shellQuote(path string) string {
-	if strings.ContainsFunc(path, func(r rune) bool {
-		return !strings.ContainsRune("/._-+,:@%", r) && (r < '0' || r > '9' && r < 'A' || r > 'Z' && r < 'a' || r > 'z')
-	}) {
-		return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	if regexp.MustCompile(`^[\w/.,:@%+-]*$`).MatchString(path) {
+		return path
 	}
-	return path
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
 // hasDescriptors reports whether n more files can be opened. It asks the system and not package os: Go's poller, which the first file or
 // timer of a process starts, takes two descriptors, and where there are none left it ends the process.
 func hasDescriptors(n int) bool {
-	// One call answers for nearly every process. It fails where the limit is lower than the number of descriptors in it.
-	low := make([]unix.PollFd, 64)
+	low := make([]unix.PollFd, 256) // macOS's usual limit
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err == nil && limit.Cur < 256 {
+		low = low[:limit.Cur]
+	}
 	for fd := range low {
 		low[fd].Fd = int32(fd)
 	}
-	unused := 0
-	if _, err := unix.Poll(low, 0); err == nil {
-		for _, descriptor := range low {
-			if descriptor.Revents&unix.POLLNVAL != 0 {
-				unused++
-			}
-		}
-	}
-	if unused >= n {
+	if _, err := unix.Poll(low, 0); err != nil {
 		return true
 	}
-	for range n {
-		fd, err := unix.Open("/", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
-			return false
-		}
-		if err == nil {
-			defer unix.Close(fd)
+	for _, descriptor := range low {
+		if descriptor.Revents&unix.POLLNVAL != 0 {
+			n--
 		}
 	}
-	return true
+	return n <= 0
 }
 
 // hasOtherNames reports whether a file has hard links elsewhere.

@@ -10,18 +10,6 @@ import (
 // giveToOwner has nothing to do: files inherit the directory's access list.
 func giveToOwner(string) error { return nil }
 
-// access returns why this user may not read and write a file. A directory gives no answer before something is made in it.
-func access(path string) error {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return nil
-	}
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	return file.Close()
-}
-
 func permissionError(path, _ string) error { return &PermissionError{Path: path} }
 
 // syncDirectory has nothing to do: a directory cannot be synced there.

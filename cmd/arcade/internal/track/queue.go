@@ -212,12 +212,12 @@ func (q *Queue) look(ctx context.Context, filter Filter, show ShowFunc) func(*ou
 
 // Check tries what the next command would need to record and to deliver, and undoes it.
 func (q *Queue) Check(ctx context.Context) error {
-	home, box, err := q.t.open(checkWait)
+	_, box, err := q.t.open(checkWait)
 	if err != nil {
 		return err
 	}
 	defer box.Close()
-	return box.Check(ctx, home.mirror())
+	return box.Check(ctx)
 }
 
 // checkWait is how long Check waits for each lock: commands hold them for milliseconds.
