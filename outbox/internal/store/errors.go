@@ -8,43 +8,34 @@ import (
 	"modernc.org/sqlite"
 )
 
+// What a database can be, beside usable.
 var (
-	// ErrNone means that there is no database: nothing was ever written here.
+	// ErrNone means that there is none: nothing was ever written here.
 	ErrNone = errors.New("nothing has been recorded yet")
-	// ErrOlder is an ErrNone: the database has to be migrated before it can be read.
+	// ErrOlder is an ErrNone: it has to be migrated before it can be read.
 	ErrOlder = fmt.Errorf("the database is of an older version: %w", ErrNone)
-	// ErrNewer means that a newer program has migrated the database. It is left alone.
+	// ErrNewer means that a newer program has migrated it. It is left alone.
 	ErrNewer = errors.New("the database was written by a newer version")
-	// ErrNested means that a transaction was begun within another one.
-	ErrNested = errors.New("a transaction is begun within another one")
-	// ErrForeign means that the file is another program's database, or the embedder's own. It is left alone.
+	// ErrForeign means that it is another program's, or the embedder's own. It is left alone.
 	ErrForeign = errors.New("this is another database; the outbox needs a file of its own, which takes your tables: see Config.Tables")
 )
 
+// ErrNested means that a transaction was begun within another one.
+var ErrNested = errors.New("a transaction is begun within another one")
+
 // Causes, for errors.Is and Cause.
 var (
-	// ErrLocked means that another process held the lock until the wait was over.
-	ErrLocked = errors.New("locked by another process")
-	// ErrFull means that the disk or the quota has no room, not even for an empty file.
-	ErrFull = errors.New("the disk is full")
-	// ErrDescriptors means that this process, or the system, cannot open as many files as are needed.
-	ErrDescriptors = errors.New("too few files can be opened")
-	// ErrReadOnly means that the file system is read-only.
-	ErrReadOnly = errors.New("the disk is read-only")
-	// ErrPermission means that this user may not do it; see PermissionError.
-	ErrPermission = errors.New("permission denied")
-	// ErrNotDirectory means that something other than a directory is in the way.
-	ErrNotDirectory = errors.New("not a directory")
-	// ErrNotFile means that something other than a file is in the database's place.
-	ErrNotFile = errors.New("not a file")
-	// ErrDangling is an ErrNotFile: a link that leads nowhere is in the database's place.
-	ErrDangling = fmt.Errorf("a link that leads nowhere: %w", ErrNotFile)
-	// ErrUnreadable means that the system cannot read or write the file and gives no reason.
-	ErrUnreadable = errors.New("the database could not be read")
-	// ErrDamaged means that SQLite calls the database's content damaged.
-	ErrDamaged = errors.New("the database is damaged")
-	// ErrCopies is an ErrDamaged: the limit of copies is reached, see Store.Copies.
-	ErrCopies = fmt.Errorf("three copies of earlier damage are kept: %w", ErrDamaged)
+	ErrLocked       = errors.New("locked by another process") // until the wait was over
+	ErrFull         = errors.New("the disk is full")          // or a quota is used up, or no file can be made
+	ErrDescriptors  = errors.New("too few files can be opened")
+	ErrReadOnly     = errors.New("the disk is read-only")
+	ErrPermission   = errors.New("permission denied")                                       // see PermissionError
+	ErrNotDirectory = errors.New("not a directory")                                         // what is above the database
+	ErrNotFile      = errors.New("not a file")                                              // what is in its place
+	ErrDangling     = fmt.Errorf("a link that leads nowhere: %w", ErrNotFile)               // in its place, or above
+	ErrUnreadable   = errors.New("the database could not be read")                          // and the system gives no reason
+	ErrDamaged      = errors.New("the database is damaged")                                 // in SQLite's own word
+	ErrCopies       = fmt.Errorf("three copies of earlier damage are kept: %w", ErrDamaged) // see Store.Copies
 )
 
 // sign is an error, such as one of the system, and the cause that it means.
@@ -58,14 +49,10 @@ type PermissionError struct {
 }
 
 func (e *PermissionError) Error() string {
-	text := "you may not use " + e.Path
-	if e.Owner != "" {
-		text = fmt.Sprintf("%s belongs to %s", e.Path, e.Owner)
+	if e.Owner == "" {
+		return "you may not use " + e.Path
 	}
-	if e.Remedy != "" {
-		text += ": run '" + e.Remedy + "'"
-	}
-	return text
+	return fmt.Sprintf("%s belongs to %s: run '%s'", e.Path, e.Owner, e.Remedy)
 }
 
 // Is makes it an ErrPermission.

@@ -62,10 +62,10 @@ func openDatabase(ctx context.Context, cfg Config, busy time.Duration, locked bo
 		return nil, err
 	}
 	d := &database{file: file, busy: busy}
-	err = d.open(ctx, cfg, locked, "WAL")
+	err = d.open(ctx, cfg, locked)
 	if locked && isCode(err, codeShmMap) {
 		if err = abandonWAL(ctx, cfg, busy); err == nil {
-			err = d.open(ctx, cfg, locked, "DELETE")
+			err = d.open(ctx, cfg, locked)
 		}
 	}
 	if err != nil {
@@ -120,9 +120,9 @@ func abandonWAL(ctx context.Context, cfg Config, busy time.Duration) error {
 	return db.Close()
 }
 
-// open connects to the database and brings an empty or an older one to the known version; journal is the mode of an empty one. Only
-// the lock makes sure that no other process does the same.
-func (d *database) open(ctx context.Context, cfg Config, locked bool, journal string) (err error) {
+// open connects to the database and brings an empty or an older one to the known version. Only the lock makes sure that no other
+// process does the same.
+func (d *database) open(ctx context.Context, cfg Config, locked bool) (err error) {
 	if d.DB, err = connect(cfg.Path, d.busy); err != nil {
 		return err
 	}
@@ -132,8 +132,8 @@ func (d *database) open(ctx context.Context, cfg Config, locked bool, journal st
 	case !locked:
 		err = errBeingMade
 	case found.isNew:
-		if err = d.fill(ctx, cfg, journal); err == nil {
-			return d.open(ctx, cfg, locked, journal)
+		if err = d.fill(ctx, cfg); err == nil {
+			return d.open(ctx, cfg, locked)
 		}
 	default:
 		err = inTransaction(ctx, d.DB, func(tx *sql.Tx) error {
@@ -159,10 +159,11 @@ func (d *database) open(ctx context.Context, cfg Config, locked bool, journal st
 // fill makes the tables in an empty database, carries over the rows of the one that was set aside, and closes it. SQLite syncs nothing
 // meanwhile: until the transaction commits the database is empty to everyone; closing it moves all into the file, which is synced
 // once. A process that dies in here leaves an empty database again.
-func (d *database) fill(ctx context.Context, cfg Config, journal string) error {
+func (d *database) fill(ctx context.Context, cfg Config) error {
 	setUp := "PRAGMA synchronous = OFF; PRAGMA cache_size = -16000;" // kB, for what is carried over
 	if !exists(cfg.Path + walSuffix) {                               // else a process has died, and others may read
-		setUp += "PRAGMA journal_mode = MEMORY; PRAGMA auto_vacuum = incremental; PRAGMA journal_mode = " + journal
+		setUp += `PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; PRAGMA auto_vacuum = incremental;
+			PRAGMA journal_mode = WAL`
 	}
 	if _, err := d.ExecContext(ctx, setUp); err != nil {
 		return err
