@@ -77,16 +77,13 @@ func keepCopy(path string) error {
 	if err != nil {
 		return err
 	}
-	at := info.ModTime().UTC()
-	name := path + copyInfix + at.Format(copyTime)
-	for exists(name) {
-		at = at.Add(time.Millisecond)
-		name = path + copyInfix + at.Format(copyTime)
+	for at := info.ModTime().UTC(); ; at = at.Add(time.Millisecond) {
+		name := path + copyInfix + at.Format("20060102T150405.000")
+		if !exists(name) {
+			return move(path+damagedSuffix, name, append(sideSuffixes(), "")...)
+		}
 	}
-	return move(path+damagedSuffix, name, append(sideSuffixes(), "")...)
 }
-
-const copyTime = "20060102T150405.000"
 
 // carryOver copies the readable rows of the set-aside database into the tables of a new one, by the names of their columns. An error
 // is one of the new database, or says that the old one cannot be read now.
@@ -113,22 +110,20 @@ func carryOver(ctx context.Context, tx *sql.Tx, path string, busy time.Duration)
 
 // openDamaged opens a database as far as it can be read. With writable_schema SQLite does not give up on a schema of which it
 // understands only a part; without the WAL more may be readable than with it.
-func openDamaged(ctx context.Context, path string, busy time.Duration) (db *sql.DB, err error) {
-	for _, immutable := range []bool{false, true} {
-		db, err = connectToRead(path, busy, immutable, "writable_schema(1)")
+func openDamaged(ctx context.Context, path string, busy time.Duration) (*sql.DB, error) {
+	for immutable := false; ; immutable = true {
+		db, err := connectToRead(path, busy, immutable, "writable_schema(1)")
 		if err != nil {
 			return nil, err
 		}
-		var n int
-		if err = db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n); err == nil {
+		if _, err = texts(ctx, db, "SELECT 1 FROM sqlite_schema"); err == nil {
 			return db, nil
 		}
 		db.Close()
-		if !isDamage(err) {
-			break
+		if immutable || !isDamage(err) {
+			return nil, err
 		}
 	}
-	return nil, err
 }
 
 // carryTable copies the rows from the front to the first damaged page and, if there is one, from the back to the last: pending

@@ -131,15 +131,15 @@ func AddNote(path, line string) {
 	if info, err := os.Lstat(path); err == nil && (!info.Mode().IsRegular() || hasOtherNames(info)) && os.Remove(path) != nil {
 		return
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
-	if errors.Is(err, fs.ErrNotExist) && CreateFile(path) == nil {
-		file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if CreateFile(path) != nil {
+		return
 	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err == nil && info.Mode().IsRegular() && info.Size() < noteLimit {
+	if info, err := file.Stat(); err == nil && info.Size() < noteLimit {
 		_, _ = file.WriteString(line + "\n")
 	}
 }

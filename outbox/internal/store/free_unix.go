@@ -2,13 +2,16 @@
 
 package store
 
-import "syscall"
+import (
+	"math"
+	"syscall"
+)
 
 // freeRoom returns how many bytes this user may still write to the disk that dir is on.
-func freeRoom(dir string) (bytes int64, known bool) {
+func freeRoom(dir string) int64 {
 	var disk syscall.Statfs_t
 	if err := syscall.Statfs(dir, &disk); err != nil {
-		return 0, false
+		return math.MaxInt64
 	}
-	return int64(disk.Bavail) * int64(disk.Bsize), true
+	return int64(disk.Bavail) * int64(disk.Bsize)
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math"
 	"path/filepath"
 	"time"
 )
@@ -18,17 +17,9 @@ const (
 	pageSize  = 4096     // SQLite's default, in bytes
 )
 
-// free is the room left on the disk, in bytes.
-func (s *Store) free() int64 {
-	if free, known := freeRoom(filepath.Dir(s.cfg.Path)); known {
-		return free
-	}
-	return math.MaxInt64
-}
-
 // IsAlmostFull reports whether the room left on the disk could not take the WAL into the database and 128 kB.
 func (s *Store) IsAlmostFull() bool {
-	free := s.free()
+	free := freeRoom(filepath.Dir(s.cfg.Path))
 	return free < plenty && free < s.WALSize()+spareRoom
 }
 
@@ -96,7 +87,7 @@ func (s *Store) shrink(ctx context.Context, pages int, wait time.Duration) error
 				if err := db.checkpoint(ctx, wait); err != nil {
 					return err
 				}
-				pages = int(max(s.free()/(2*pageSize), 1))
+				pages = int(max(freeRoom(filepath.Dir(s.cfg.Path))/(2*pageSize), 1))
 			}
 			s.cfg.Point("before-shrink")
 			if err := vacuum(ctx, db, pages); err != nil {

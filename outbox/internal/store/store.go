@@ -102,19 +102,17 @@ func (s *Store) lock(ctx context.Context) (*FileLock, error) {
 
 // makeLockFile makes the directory (0700) as well when it is missing; an existing one stays as it is.
 func (s *Store) makeLockFile() error {
-	if s.cfg.Existing {
-		if file, _ := look(s.cfg.Path); file == nil {
-			return ErrNone
-		}
-		return ErrLocked // SQLite's own locking has to do
+	file, err := look(s.cfg.Path)
+	if err == nil && file == nil && s.cfg.Existing {
+		err = ErrNone
 	}
-	if _, err := ground(s.cfg.Path); err != nil {
-		return err
+	if err == nil {
+		err = makeDirectory(filepath.Dir(s.cfg.Path))
 	}
-	if err := makeDirectory(filepath.Dir(s.cfg.Path)); err != nil {
-		return err
+	if err == nil {
+		err = CreateFile(s.lockPath())
 	}
-	return CreateFile(s.lockPath())
+	return err
 }
 
 // Write runs change in one immediate transaction under the write lock and commits it when change returns nil; committed, if it is

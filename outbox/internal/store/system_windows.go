@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math"
 	"os"
 	"syscall"
 
@@ -33,14 +34,11 @@ func systemSigns() []sign {
 }
 
 // freeRoom returns how many bytes this user may still write to the disk that dir is on.
-func freeRoom(dir string) (bytes int64, known bool) {
+func freeRoom(dir string) int64 {
 	path, err := windows.UTF16PtrFromString(dir)
-	if err != nil {
-		return 0, false
+	free := uint64(math.MaxInt64)
+	if err == nil {
+		_ = windows.GetDiskFreeSpaceEx(path, &free, nil, nil) // which leaves it when it fails
 	}
-	var free uint64
-	if err := windows.GetDiskFreeSpaceEx(path, &free, nil, nil); err != nil {
-		return 0, false
-	}
-	return int64(min(free, 1<<62)), true
+	return int64(min(free, math.MaxInt64))
 }
