@@ -41,15 +41,13 @@ func connectToRead(path string, busy time.Duration, immutable bool, pragmas ...s
 // connectTo never creates a file: begin does, with the right mode. It escapes all of the path, also its separators: ? # and %, a
 // volume and a share mean something else in a file URI.
 func connectTo(path string, busy time.Duration, options url.Values) (*sql.DB, error) {
-	options.Set("_busy_timeout", milliseconds(busy))
+	options.Set("_busy_timeout", strconv.FormatInt(busy.Milliseconds(), 10))
 	db, err := sql.Open("sqlite", "file:"+url.PathEscape(path)+"?"+options.Encode())
 	if err == nil {
 		db.SetMaxOpenConns(1)
 	}
 	return db, err
 }
-
-func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // inTransaction commits what fn does, unless it returns an error.
 func inTransaction(ctx context.Context, db *sql.DB, fn func(tx *sql.Tx) error) error {

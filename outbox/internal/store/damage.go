@@ -185,11 +185,10 @@ func carryRows(ctx context.Context, old *sql.DB, query string, columns int, inse
 	return rows.Err() == nil, passing(ctx, rows.Err())
 }
 
-// carrySequences keeps the numbers that were given once from being given again: every table goes on behind the largest one. A torn
-// page can hold any number; behind the largest possible one nothing could be recorded.
+// carrySequences keeps the numbers that were given once from being given again: every table goes on behind the largest one.
 func carrySequences(ctx context.Context, old *sql.DB, tx *sql.Tx) error {
 	var last sql.NullInt64
-	err := old.QueryRowContext(ctx, `SELECT max(seq) FROM sqlite_sequence WHERE seq BETWEEN 1 AND 1 << 40`).Scan(&last)
+	err := old.QueryRowContext(ctx, `SELECT max(seq) FROM sqlite_sequence`).Scan(&last)
 	if err != nil || !last.Valid {
 		return passing(ctx, err)
 	}

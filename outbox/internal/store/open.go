@@ -105,19 +105,12 @@ var errBeingMade = fmt.Errorf("the database is being made: %w", ErrLocked)
 // homes). The file itself remembers that. A connection that is alone with the database keeps the WAL's index to itself.
 func abandonWAL(ctx context.Context, cfg Config, busy time.Duration) error {
 	db, err := connectAlone(cfg.Path, busy)
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = db.ExecContext(ctx, "PRAGMA journal_mode = DELETE")
+		cfg.Point("wal-abandoned")
+		err = errors.Join(err, db.Close())
 	}
-	defer db.Close()
-	var mode string
-	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = DELETE").Scan(&mode); err != nil {
-		return err
-	}
-	if mode != "delete" {
-		return fmt.Errorf("the database needs shared memory, which this file system lacks (journal mode %s)", mode)
-	}
-	cfg.Point("wal-abandoned")
-	return db.Close()
+	return err
 }
 
 // open connects to the database and brings an empty or an older one to the known version. Only the lock makes sure that no other

@@ -200,12 +200,13 @@ func (s *Store) openAnd(ctx context.Context, fn func(db *database) error) error 
 	return fn(db)
 }
 
-// drop closes a connection that is given up; its error no longer matters.
-func (s *Store) drop() {
+// drop closes the connection, if there is one.
+func (s *Store) drop() (err error) {
 	if s.db != nil {
-		s.db.Close()
+		err = s.db.Close()
 		s.db = nil
 	}
+	return err
 }
 
 // explain says what was being done and why it failed. An error without a cause stays as it is. For one that SQLite does not know, the
@@ -304,12 +305,7 @@ func (s *Store) Sync() error {
 func (s *Store) Close() error {
 	end, _, _ := s.turn.take(context.Background())
 	defer end()
-	if s.db == nil {
-		return nil
-	}
-	err := s.db.Close()
-	s.db = nil
-	return s.explain("close the database", err)
+	return s.explain("close the database", s.drop())
 }
 
 // WALSize returns the size of the WAL in bytes, 0 without one.
