@@ -35,6 +35,13 @@ func schemas() []store.Schema {
 	}
 }
 
+// older is without the last migration.
+func older() []store.Schema {
+	all := schemas()
+	delete(all[0].Migrations.(fstest.MapFS), "0002_index.sql")
+	return all
+}
+
 func file(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
 
 const (
@@ -58,12 +65,9 @@ func TestMain(m *testing.M) {
 			panic(fmt.Sprint("not killed: ", err))
 		}
 	}})
-	err := s.Write(context.Background(), func(tx *sql.Tx) error {
-		if err := readAll(tx); err != nil {
-			return err
-		}
-		return note("the child's " + strconv.Itoa(os.Getpid()))(tx)
-	}, nil)
+	err := write(s, func(tx *sql.Tx) error {
+		return errors.Join(readAll(tx), note("the child's "+strconv.Itoa(os.Getpid()))(tx))
+	})
 	if err := errors.Join(err, s.Sync()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -111,9 +115,11 @@ func (b *bench) child(killAt string) error {
 	return nil
 }
 
-func note(text string) func(tx *sql.Tx) error {
+func note(text string) func(tx *sql.Tx) error { return do(`INSERT INTO notes (text) VALUES (?)`, text) }
+
+func do(statements string, args ...any) func(tx *sql.Tx) error {
 	return func(tx *sql.Tx) error {
-		_, err := tx.Exec(`INSERT INTO notes (text) VALUES (?)`, text)
+		_, err := tx.Exec(statements, args...)
 		return err
 	}
 }
@@ -136,21 +142,49 @@ func readAll(tx *sql.Tx) error {
 
 func (b *bench) write(fn func(tx *sql.Tx) error) {
 	b.Helper()
-	if err := b.s.Write(context.Background(), fn, nil); err != nil {
+	b.must(write(b.s, fn))
+}
+
+func (b *bench) must(err error) {
+	b.Helper()
+	if err != nil {
 		b.Fatal(err)
 	}
+}
+
+func write(s *store.Store, fn func(tx *sql.Tx) error) error {
+	return s.Write(context.Background(), fn, nil)
+}
+
+func look(s *store.Store) error { return s.View(context.Background(), readAll) }
+
+// hold takes the write lock, as another process does.
+func (b *bench) hold() *store.FileLock {
+	b.Helper()
+	lock, err := store.Lock(context.Background(), b.path+".lock", 0)
+	b.must(err)
+	return lock
+}
+
+// begin begins a transaction in the database, as a SQLite shell does.
+func (b *bench) begin() *sql.DB {
+	b.Helper()
+	db, err := sql.Open("sqlite", b.path)
+	b.must(err)
+	b.Cleanup(func() { db.Close() })
+	_, err = db.Exec(`BEGIN IMMEDIATE`)
+	b.must(err)
+	return db
 }
 
 // fill writes n notes, ten to a page, and moves them all into the database.
 func (b *bench) fill(n int) {
 	b.Helper()
-	b.write(func(tx *sql.Tx) error {
+	b.write(func(tx *sql.Tx) (err error) {
 		for i := range n {
-			if err := note(numbered(i))(tx); err != nil {
-				return err
-			}
+			err = errors.Join(err, note(numbered(i))(tx))
 		}
-		return nil
+		return err
 	})
 	b.leave()
 }
@@ -160,9 +194,7 @@ func numbered(i int) string { return fmt.Sprintf("<%d>%s", i, strings.Repeat("x"
 // leave ends the process: everything is in the database then.
 func (b *bench) leave() {
 	b.Helper()
-	if err := b.s.Close(); err != nil {
-		b.Fatal(err)
-	}
+	b.must(b.s.Close())
 }
 
 func (b *bench) one(query string) (value string) {
@@ -179,25 +211,19 @@ func (b *bench) exec(statements string) {
 		_, err = db.Exec(statements)
 		err = errors.Join(err, db.Close())
 	}
-	if err != nil {
-		b.Fatal(err)
-	}
+	b.must(err)
 }
 
 func (b *bench) content() []byte {
 	b.Helper()
 	content, err := os.ReadFile(b.path)
-	if err != nil {
-		b.Fatal(err)
-	}
+	b.must(err)
 	return content
 }
 
 func (b *bench) overwrite(content []byte) {
 	b.Helper()
-	if err := os.WriteFile(b.path, content, 0o600); err != nil {
-		b.Fatal(err)
-	}
+	b.must(os.WriteFile(b.path, content, 0o600))
 }
 
 // damage overwrites the table's page that holds the n-th note, which whoever reads all of them meets; -1 is the root page of its
@@ -226,9 +252,7 @@ func (b *bench) damage(n int) {
 func (b *bench) beside(part string) (names []string) {
 	b.Helper()
 	entries, err := os.ReadDir(filepath.Dir(b.path))
-	if err != nil {
-		b.Fatal(err)
-	}
+	b.must(err)
 	for _, e := range entries {
 		if strings.Contains(e.Name(), part) {
 			names = append(names, e.Name())
@@ -242,9 +266,7 @@ func (b *bench) beside(part string) (names []string) {
 func (b *bench) copies() (names []string) {
 	b.Helper()
 	paths, err := b.s.Copies()
-	if err != nil {
-		b.Fatal(err)
-	}
+	b.must(err)
 	for _, path := range paths {
 		names = append(names, filepath.Base(path))
 	}

@@ -5,29 +5,38 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/migrations"
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
 
+// What the caller does beside the database may fail for the same reasons, and with the same errors.
 func TestTheCallersErrorIsTheCallersAndLeavesNothing(t *testing.T) {
-	for name, boom := range map[string]error{"its own": errors.New("boom"), "no row": sql.ErrNoRows, "no database of its own": store.ErrNone} {
+	for name, own := range map[string]error{
+		"its own": errors.New("boom"), "no row": sql.ErrNoRows, "no database of its own": store.ErrNone,
+		"a file that it may not open": &os.PathError{Op: "open", Path: "usage.json", Err: os.ErrPermission},
+		"damage of its own":           fmt.Errorf("mine: %w", store.ErrDamaged),
+	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			runs := 0
-			err := b.s.Write(context.Background(), func(tx *sql.Tx) error {
+			err := write(b.s, func(tx *sql.Tx) error {
 				runs++
-				return errors.Join(note("a")(tx), boom)
-			}, nil)
-			if !errors.Is(err, boom) || runs != 1 {
+				b.must(note("a")(tx))
+				return own
+			})
+			if err != own || runs != 1 {
 				t.Errorf("the error is %v after %d runs, want the caller's own after one", err, runs)
+			}
+			if err := b.s.View(context.Background(), func(*sql.Tx) error { return own }); err != own {
+				t.Errorf("looking gives %v, want the caller's error as it is", err)
 			}
 			if n := b.one(`SELECT count(*) FROM notes`); n != "0" {
 				t.Errorf("%s notes of a failed transaction are there", n)
@@ -74,8 +83,7 @@ func TestPathsMayHoldWhatAURIUsesForItself(t *testing.T) {
 
 func TestLookingCreatesAndChangesNothing(t *testing.T) {
 	b := newBench(t)
-	look := func() error { return b.open(store.Config{}).View(context.Background(), readAll) }
-	if err := look(); !errors.Is(err, store.ErrNone) {
+	if err := look(b.s); !errors.Is(err, store.ErrNone) {
 		t.Errorf("looking at nothing gives %v, want ErrNone", err)
 	}
 	if entries := b.beside(""); len(entries) != 0 {
@@ -83,10 +91,8 @@ func TestLookingCreatesAndChangesNothing(t *testing.T) {
 	}
 	b.fill(1)
 	before := b.content()
-	if err := look(); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.open(store.Config{}).View(context.Background(), note("b")); err == nil {
+	b.must(look(b.s))
+	if err := b.s.View(context.Background(), note("b")); err == nil {
 		t.Error("a look was able to write")
 	}
 	if !bytes.Equal(before, b.content()) {
@@ -98,13 +104,13 @@ func TestOnlyWhatExistsIsUsedWhenNothingMayBeMade(t *testing.T) {
 	b := newBench(t)
 	b.path = filepath.Join(filepath.Dir(b.path), "home", "notes.db")
 	existing := b.open(store.Config{Existing: true})
-	for name, do := range map[string]func() error{
-		"write":  func() error { return existing.Write(context.Background(), note("a"), nil) },
-		"lock":   func() error { return existing.Locked(context.Background(), func() error { return nil }) },
-		"shrink": func() error { return existing.Shrink(context.Background(), 0) },
-		"erase":  func() error { return existing.Erase(context.Background(), note("a"), nil) },
+	for name, err := range map[string]error{
+		"write":  write(existing, note("a")),
+		"lock":   existing.Locked(context.Background(), func() error { return nil }),
+		"shrink": existing.Shrink(context.Background(), 0),
+		"erase":  existing.Erase(context.Background(), note("a"), nil),
 	} {
-		if err := do(); !errors.Is(err, store.ErrNone) {
+		if !errors.Is(err, store.ErrNone) {
 			t.Errorf("%s without a database gives %v, want ErrNone", name, err)
 		}
 	}
@@ -113,38 +119,31 @@ func TestOnlyWhatExistsIsUsedWhenNothingMayBeMade(t *testing.T) {
 	}
 	b.s = b.open(store.Config{})
 	b.write(note("a"))
-	if err := existing.Write(context.Background(), note("b"), nil); err != nil {
-		t.Errorf("an existing database cannot be written: %v", err)
-	}
+	b.must(write(existing, note("b")))
 }
 
 func TestADatabaseThatIsGoneEndsTheWork(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("a database that is open cannot be removed there")
 	}
-	for name, change := range map[string]func(b *bench){
-		"removed": func(b *bench) { os.RemoveAll(filepath.Dir(b.path)) },
-		"another one in its place": func(b *bench) {
-			os.RemoveAll(filepath.Dir(b.path))
-			b.s = b.open(store.Config{})
-			b.write(note("new"))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
+	for _, replaced := range []bool{false, true} {
+		t.Run(fmt.Sprintf("replaced %t", replaced), func(t *testing.T) {
 			b := newBench(t)
 			b.write(note("a"))
 			existing := b.open(store.Config{Existing: true})
-			if err := existing.Write(context.Background(), note("b"), nil); err != nil {
-				t.Fatal(err)
+			b.must(write(existing, note("b")))
+			b.must(os.RemoveAll(filepath.Dir(b.path)))
+			if replaced {
+				b.s = b.open(store.Config{})
+				b.write(note("new"))
 			}
-			change(b)
 			for range 2 {
-				if err := existing.Write(context.Background(), note("c"), nil); !errors.Is(err, store.ErrNone) {
+				if err := write(existing, note("c")); !errors.Is(err, store.ErrNone) {
 					t.Errorf("the work goes on with %v, want ErrNone", err)
 				}
 			}
 			existing.Close()
-			if _, err := os.Stat(filepath.Dir(b.path)); name == "removed" && err == nil {
+			if _, err := os.Stat(filepath.Dir(b.path)); !replaced && err == nil {
 				t.Errorf("the home came back with %v", b.beside(""))
 			}
 		})
@@ -158,12 +157,7 @@ func TestADatabaseThatWasReplacedOrRemovedIsNotWrittenTo(t *testing.T) {
 	for name, change := range map[string]func(b *bench){
 		"replaced": func(b *bench) {
 			b.damage(50)
-			if err := b.open(store.Config{}).Write(context.Background(), readAll, nil); err != nil {
-				b.Fatal(err)
-			}
-			if len(b.copies()) != 1 {
-				b.Fatal("it was not replaced")
-			}
+			b.must(write(b.open(store.Config{}), readAll))
 		},
 		"removed": func(b *bench) {
 			for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -175,18 +169,12 @@ func TestADatabaseThatWasReplacedOrRemovedIsNotWrittenTo(t *testing.T) {
 			b := newBench(t)
 			b.fill(100)
 			leaving, staying := b.open(store.Config{}), b.open(store.Config{})
-			for _, s := range []*store.Store{leaving, staying} {
-				if err := s.Write(context.Background(), readAll, nil); err != nil {
-					b.Fatal(err)
-				}
-			}
+			b.must(errors.Join(write(leaving, readAll), write(staying, readAll)))
 			change(b)
 			b.s = b.open(store.Config{})
 			b.write(note("first"))
 			leaving.Close() // SQLite removes a WAL by its name
-			if err := staying.Write(context.Background(), note("last"), nil); err != nil {
-				t.Fatal(err)
-			}
+			b.must(write(staying, note("last")))
 			b.s = b.open(store.Config{})
 			if n := b.one(`SELECT count(*) FROM notes WHERE text IN ('first', 'last')`); n != "2" {
 				t.Errorf("%s of 2 notes are in the database at the path: nobody will ever find the others", n)
@@ -202,12 +190,10 @@ func TestANewerDatabaseIsLeftAlone(t *testing.T) {
 			b.fill(1)
 			b.exec(`PRAGMA user_version = ` + versions)
 			before := b.content()
-			other := b.open(store.Config{})
-			if err := other.Write(context.Background(), note("b"), nil); !errors.Is(err, store.ErrNewer) {
-				t.Errorf("writing gives %v, want ErrNewer", err)
-			}
-			if err := other.View(context.Background(), readAll); !errors.Is(err, store.ErrNewer) {
-				t.Errorf("looking gives %v, want ErrNewer", err)
+			for what, err := range map[string]error{"writing": write(b.s, note("b")), "looking": look(b.s)} {
+				if !errors.Is(err, store.ErrNewer) {
+					t.Errorf("%s gives %v, want ErrNewer", what, err)
+				}
 			}
 			if !bytes.Equal(before, b.content()) {
 				t.Error("an older program changed a newer database")
@@ -230,7 +216,7 @@ func TestSomebodyElsesDatabaseIsLeftAlone(t *testing.T) {
 			b.exec(statements)
 			before := b.content()
 			for range 2 {
-				if err := b.s.Write(context.Background(), note("a"), nil); !errors.Is(err, store.ErrForeign) || !strings.Contains(err.Error(), "Config.Tables") {
+				if err := write(b.s, note("a")); !errors.Is(err, store.ErrForeign) || !strings.Contains(err.Error(), "Config.Tables") {
 					t.Errorf("writing gives %v, want ErrForeign, and where an embedder's tables belong", err)
 				}
 				b.leave()
@@ -244,15 +230,13 @@ func TestSomebodyElsesDatabaseIsLeftAlone(t *testing.T) {
 
 // The file was written by the last program that knew schema 1.
 func TestADatabaseOfSchema1IsMigratedWithNothingLost(t *testing.T) {
-	content, err := os.ReadFile("../../testdata/schema1.db")
-	if err != nil {
-		t.Fatal(err)
-	}
 	b := newBench(t)
+	content, err := os.ReadFile("../../testdata/schema1.db")
+	b.must(err)
 	b.overwrite(content)
 	all := []store.Schema{{Migrations: migrations.Queue()}, {Migrations: migrations.Identity()}}
 	b.s = b.open(store.Config{Schemas: all})
-	if err := b.s.View(context.Background(), readAll); !errors.Is(err, store.ErrOlder) || !errors.Is(err, store.ErrNone) {
+	if err := look(b.s); !errors.Is(err, store.ErrOlder) || !errors.Is(err, store.ErrNone) {
 		t.Errorf("looking gives %v, want ErrOlder", err)
 	}
 	for query, want := range map[string]string{
@@ -275,28 +259,23 @@ func TestADatabaseOfSchema1IsMigratedWithNothingLost(t *testing.T) {
 			t.Errorf("%s gives %q, want %q", query, got.String, want)
 		}
 	}
-	if err := b.s.View(context.Background(), func(tx *sql.Tx) error { return nil }); err != nil {
-		t.Errorf("the migrated database cannot be looked at: %v", err)
-	}
+	b.must(b.s.View(context.Background(), func(tx *sql.Tx) error { return nil }))
 }
 
 // Schemas grow apart: an embedder's version must not meet the queue's.
 func TestEachSchemaIsMigratedByItself(t *testing.T) {
 	b := newBench(t)
-	older := schemas()
-	older[0].Migrations = fstest.MapFS{"0001_notes.sql": older[0].Migrations.(fstest.MapFS)["0001_notes.sql"]}
-	b.s = b.open(store.Config{Schemas: older})
-	b.write(note("a"))
-	if v := b.one(`PRAGMA user_version`); v != "1001" {
-		t.Fatalf("the version is %s, want 1001", v)
+	b.s = b.open(store.Config{Schemas: older()})
+	for _, version := range []string{"1001", "1002"} {
+		if got := b.one(`PRAGMA user_version`); got != version {
+			t.Errorf("the version is %s, want %s", got, version)
+		}
+		b.write(note(version))
+		b.leave()
+		b.s = b.open(store.Config{}) // the first schema's second migration
 	}
-	b.leave()
-	b.s = b.open(store.Config{})
-	if v := b.one(`PRAGMA user_version`); v != "1002" {
-		t.Errorf("the version is %s after the first schema's second migration, want 1002", v)
-	}
-	if n := b.one(`SELECT count(*) FROM notes`); n != "1" {
-		t.Errorf("%s notes are left, want the one that was written before", n)
+	if n := b.one(`SELECT count(*) FROM notes`); n != "2" {
+		t.Errorf("%s notes are left, want the one that was written before, too", n)
 	}
 }
 
@@ -304,12 +283,7 @@ func TestAStrayWALOfAnotherDatabaseIsNotTakenUp(t *testing.T) {
 	b, other := newBench(t), newBench(t)
 	b.write(note("theirs"))
 	wal, err := os.ReadFile(b.path + "-wal")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(other.path+"-wal", wal, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	b.must(errors.Join(err, os.WriteFile(other.path+"-wal", wal, 0o600)))
 	other.write(note("own"))
 	if n := other.one(`SELECT group_concat(text) FROM notes`); n != "own" {
 		t.Errorf("the notes are %s, want only its own one", n)
@@ -318,16 +292,12 @@ func TestAStrayWALOfAnotherDatabaseIsNotTakenUp(t *testing.T) {
 
 func TestLeavingSyncsWithoutClosingAndALinkedDatabaseToo(t *testing.T) {
 	b, elsewhere := newBench(t), t.TempDir()
-	if err := os.WriteFile(filepath.Join(elsewhere, "real.db"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	b.must(os.WriteFile(filepath.Join(elsewhere, "real.db"), nil, 0o600))
 	if err := os.Symlink(filepath.Join(elsewhere, "real.db"), b.path); err != nil {
 		t.Skip("no links here")
 	}
 	b.write(note("a"))
-	if err := b.s.Sync(); err != nil {
-		t.Errorf("leave: %v", err)
-	}
+	b.must(b.s.Sync())
 	wal := filepath.Join(elsewhere, "real.db-wal")
 	if runtime.GOOS == "windows" { // where SQLite does not follow links to find it
 		wal = b.path + "-wal"
@@ -353,44 +323,23 @@ func TestOnlyTheFirstCommitOfANewDatabaseIsWithoutSQLitesSyncs(t *testing.T) {
 
 // A command that is not served in time must end all the same.
 func TestAContextEndsEveryWaitAtOnce(t *testing.T) {
-	b := newBench(t)
-	b.write(note("a"))
-	b.leave()
-	lock, err := store.Lock(context.Background(), b.path+".lock", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := sql.Open("sqlite", b.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	for _, name := range []string{"the write lock", "SQLite's own"} {
-		if name == "SQLite's own" {
-			lock.Release()
-			if _, err := db.Exec(`BEGIN IMMEDIATE`); err != nil {
-				t.Fatal(err)
-			}
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-		ends(t, "a person who pressed Ctrl-C waits for "+name, func() {
-			if err := b.open(store.Config{LockWait: time.Hour, BusyWait: time.Hour}).Write(ctx, note("b"), nil); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("waiting for %s ends with %v, want the context's error", name, err)
-			}
+	for name, block := range map[string]func(b *bench){
+		"the write lock": func(b *bench) { b.hold() },
+		"SQLite's own":   func(b *bench) { b.begin() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.write(note("a"))
+			b.leave()
+			block(b)
+			ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+			defer cancel()
+			ends(t, "a person who pressed Ctrl-C waits", func() {
+				err := b.open(store.Config{LockWait: time.Hour, BusyWait: time.Hour}).Write(ctx, note("b"), nil)
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("the wait ends with %v, want the context's error", err)
+				}
+			})
 		})
-		cancel()
-	}
-}
-
-// What the caller does beside the database may fail for the same reasons.
-func TestTheCallersOwnTroubleIsNotTheDatabases(t *testing.T) {
-	b := newBench(t)
-	refused := &os.PathError{Op: "open", Path: "usage.json", Err: os.ErrPermission}
-	fail := func(*sql.Tx) error { return refused }
-	b.write(note("a"))
-	for what, err := range map[string]error{"writing": b.s.Write(context.Background(), fail, nil), "looking": b.s.View(context.Background(), fail)} {
-		if err != error(refused) {
-			t.Errorf("%s gives %v, want the caller's error as it is", what, err)
-		}
 	}
 }
