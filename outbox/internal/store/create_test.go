@@ -5,11 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
@@ -66,33 +66,32 @@ func TestAMigrationThatIsKilledIsDoneByTheNextProcess(t *testing.T) {
 
 // What a migration takes out of the database has to be somewhere else first.
 func TestAFunctionIsRunOnWhatIsThereBeforeItsMigration(t *testing.T) {
-	seen := func(b *bench) (texts []string) {
-		all := schemas()
-		all[0].Before = map[int]func(context.Context, *sql.Tx) error{2: func(ctx context.Context, tx *sql.Tx) error {
-			var found sql.NullString
-			err := tx.QueryRowContext(ctx, `SELECT group_concat(text) FROM notes`).Scan(&found)
-			texts = append(texts, found.String)
-			return err
-		}}
-		b.s = b.open(store.Config{Schemas: all})
-		b.write(readAll)
-		b.leave()
-		return texts
-	}
-	b := newBench(t)
-	if got := seen(b); len(got) != 1 || got[0] != "" {
-		t.Errorf("in a new database it saw %q, want empty tables", got)
-	}
-	if got := seen(b); len(got) != 0 {
-		t.Errorf("in a complete database it saw %q, want not to be run", got)
-	}
-	older := schemas()
-	older[0].Migrations = fstest.MapFS{"0001_notes.sql": older[0].Migrations.(fstest.MapFS)["0001_notes.sql"]}
-	b = newBench(t)
-	b.s = b.open(store.Config{Schemas: older})
-	b.fill(50)
-	if got := seen(b); len(got) != 1 || !strings.Contains(got[0], "<49>") {
-		t.Errorf("in an older database it saw %.10q, want the notes that are in it", got)
+	var seen []string
+	all := schemas()
+	all[0].Before = map[int]func(context.Context, *sql.Tx) error{2: func(ctx context.Context, tx *sql.Tx) error {
+		var found sql.NullString
+		err := tx.QueryRowContext(ctx, `SELECT group_concat(text) FROM notes`).Scan(&found)
+		seen = append(seen, found.String)
+		return err
+	}}
+	for name, test := range map[string]struct {
+		prepare func(b *bench)
+		want    []string
+	}{
+		"a new database": {func(*bench) {}, []string{""}},
+		"a complete one": {func(b *bench) { b.write(note("a")) }, nil},
+		"one without it": {func(b *bench) { b.s = b.open(store.Config{Schemas: older()}); b.write(note("a")) }, []string{"a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seen = nil
+			b := newBench(t)
+			test.prepare(b)
+			b.s.Close()
+			b.must(write(b.open(store.Config{Schemas: all}), readAll))
+			if !slices.Equal(seen, test.want) {
+				t.Errorf("it saw %q, want %q", seen, test.want)
+			}
+		})
 	}
 }
 
@@ -139,7 +138,7 @@ func TestACrowdsFirstCommandsAreAllKept(t *testing.T) {
 		crowd.Go(func() {
 			s := store.New(store.Config{Path: b.path, Schemas: schemas(), Point: func(string) {}})
 			defer s.Close()
-			if err := s.Write(context.Background(), note(strconv.Itoa(i)), nil); err != nil {
+			if err := write(s, note(strconv.Itoa(i))); err != nil {
 				t.Error(err)
 			}
 		})
@@ -153,19 +152,10 @@ func TestACrowdsFirstCommandsAreAllKept(t *testing.T) {
 
 // Earlier versions made a database beside its place, and replaced one by another.
 func TestWhatEarlierVersionsHaveLeftIsAdoptedOrRemoved(t *testing.T) {
-	leave := func(b *bench, names ...string) {
-		for _, name := range names {
-			if err := os.WriteFile(b.path+name, []byte("unfinished"), 0o600); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
 	t.Run("a whole one without its database", func(t *testing.T) {
 		b := newBench(t)
 		b.fill(10)
-		if err := os.Rename(b.path, b.path+".new"); err != nil {
-			t.Fatal(err)
-		}
+		b.must(os.Rename(b.path, b.path+".new"))
 		if n := b.one(`SELECT count(*) FROM notes`); n != "10" {
 			t.Errorf("%s of 10 notes are there", n)
 		}
@@ -174,13 +164,14 @@ func TestWhatEarlierVersionsHaveLeftIsAdoptedOrRemoved(t *testing.T) {
 	for name, do := range map[string]func(b *bench){
 		"beside its database":               func(b *bench) { b.shrink() },
 		"beside a database that is damaged": func(b *bench) { b.damage(50); b.write(readAll); b.shrink() },
-		"in a new home":                     func(b *bench) { b.leave(); os.Remove(b.path); os.Remove(b.path + ".new"); b.write(readAll); b.shrink() },
 		"beside one that is erased":         func(b *bench) { b.erase() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.fill(100)
-			leave(b, ".new", ".new-wal", ".making-123")
+			for _, name := range []string{".new", ".new-wal", ".making-123", ".making-123-journal"} {
+				b.must(os.WriteFile(b.path+name, []byte("unfinished"), 0o600))
+			}
 			do(b)
 			b.write(note("a"))
 			b.isWhole()
@@ -190,25 +181,20 @@ func TestWhatEarlierVersionsHaveLeftIsAdoptedOrRemoved(t *testing.T) {
 
 func (b *bench) shrink() {
 	b.Helper()
-	if err := b.s.Shrink(context.Background(), 0); err != nil {
-		b.Fatal(err)
-	}
+	b.must(b.s.Shrink(context.Background(), 0))
 }
 
 func (b *bench) erase() {
 	b.Helper()
-	err := b.s.Erase(context.Background(), func(tx *sql.Tx) error { _, err := tx.Exec(`DELETE FROM notes`); return err }, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
+	b.must(b.s.Erase(context.Background(), do(`DELETE FROM notes`), nil))
 }
 
 func TestTheDatabaseShrinksAndSomebodyWhoReadsIsNotWaitedFor(t *testing.T) {
 	b := newBench(t)
 	b.fill(2000)
 	grown := len(b.content())
-	b.write(func(tx *sql.Tx) error { _, err := tx.Exec(`DELETE FROM notes`); return err })
-	err := b.open(store.Config{}).View(context.Background(), func(tx *sql.Tx) error {
+	b.write(do(`DELETE FROM notes`))
+	b.must(b.open(store.Config{}).View(context.Background(), func(tx *sql.Tx) error {
 		if err := readAll(tx); err != nil { // from here on it reads
 			return err
 		}
@@ -218,16 +204,13 @@ func TestTheDatabaseShrinksAndSomebodyWhoReadsIsNotWaitedFor(t *testing.T) {
 			}
 		})
 		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}))
 	b.shrink()
 	if now := len(b.content()); now > grown/4 {
 		t.Errorf("the database has %d bytes after %d were erased", now, grown)
 	}
 	if info, err := os.Stat(b.path + "-wal"); err != nil || info.Size() != 0 {
-		t.Errorf("the WAL has %d bytes, want it truncated (%v)", info.Size(), err)
+		t.Errorf("the WAL is %v (%v), want it truncated", info, err)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -57,19 +56,15 @@ func TestADamagedDatabaseIsSetAsideAndWhatIsReadableGoesOn(t *testing.T) {
 func TestWhatWaitsBehindDestroyedPagesGoesOn(t *testing.T) {
 	b := newBench(t)
 	b.fill(540)
-	b.leave()
 	content := b.content()
 	const size = 4096
-	destroyed := 0
-	for at := len(content) / 4 / size * size; at < len(content)/2; at += size { // all pages of a quarter
-		copy(content[at:], bytes.Repeat([]byte{0xAB}, size))
-		destroyed++
-	}
+	from, to := len(content)/4/size*size, len(content)/2/size*size
+	copy(content[from:to], bytes.Repeat([]byte{0xAB}, to-from))
 	b.overwrite(content)
 	b.write(readAll)
 	n, _ := strconv.Atoi(b.one(`SELECT count(*) FROM notes WHERE seq > 500`))
-	if n < 39 || destroyed < 10 {
-		t.Errorf("%d of the last 40 notes went on behind %d destroyed pages, want all but those of one page", n, destroyed)
+	if n < 39 || to-from < 10*size {
+		t.Errorf("%d of the last 40 notes went on behind %d destroyed bytes, want all but those of one page", n, to-from)
 	}
 }
 
@@ -121,20 +116,11 @@ func TestTheSideFilesOfADatabaseThatWasSetAsideFollowIt(t *testing.T) {
 	b := newBench(t)
 	b.fill(5)
 	b.write(note("in the WAL"))
-	b.s.Sync()
+	b.must(b.s.Sync())
 	other := newBench(t) // where nobody has anything open
-	for _, suffix := range []string{"", "-wal"} {
-		content, err := os.ReadFile(b.path + suffix)
-		if err != nil {
-			t.Fatal(err)
-		}
-		to := other.path + suffix
-		if suffix == "" {
-			to = other.path + ".damaged"
-		}
-		if err := os.WriteFile(to, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	for from, to := range map[string]string{"": ".damaged", "-wal": "-wal"} {
+		content, err := os.ReadFile(b.path + from)
+		b.must(errors.Join(err, os.WriteFile(other.path+to, content, 0o600)))
 	}
 	if n := other.one(`SELECT count(*) FROM notes WHERE text = 'in the WAL'`); n != "1" {
 		t.Error("the note is lost: the WAL was not taken along")
@@ -144,9 +130,7 @@ func TestTheSideFilesOfADatabaseThatWasSetAsideFollowIt(t *testing.T) {
 
 func TestThreeCopiesStayUntilTheyAreErasedAndNothingMoreIsSetAside(t *testing.T) {
 	b := newBench(t)
-	if err := os.WriteFile(b.path+".corrupt-20260101T000000.000", nil, 0o600); err != nil { // of an earlier version
-		t.Fatal(err)
-	}
+	b.must(os.WriteFile(b.path+".corrupt-20260101T000000.000", nil, 0o600)) // of an earlier version
 	b.fill(300)
 	for i, page := range []int{70, 140} {
 		b.damage(page)
@@ -157,7 +141,7 @@ func TestThreeCopiesStayUntilTheyAreErasedAndNothingMoreIsSetAside(t *testing.T)
 	}
 	b.damage(210)
 	before := b.content()
-	err := b.s.Write(context.Background(), readAll, nil)
+	err := write(b.s, readAll)
 	if !errors.Is(err, store.ErrCopies) || !errors.Is(err, store.ErrDamaged) || len(b.copies()) != 3 || !bytes.Equal(before, b.content()) {
 		t.Errorf("a fourth one: %v, copies %v; want ErrCopies and the file where it is", err, b.copies())
 	}
@@ -180,24 +164,22 @@ func TestAHealthyDatabaseIsNeverSetAside(t *testing.T) {
 		"a format of the future": func(b *bench) { b.patch(18, 3) },
 		"a mark that is another": func(b *bench) { b.patch(68, 1) },
 		"a statement with a mistake": func(b *bench) {
-			if b.s.Write(context.Background(), func(tx *sql.Tx) error { _, err := tx.Exec(`SELECT nothing FROM nowhere`); return err }, nil) == nil {
+			if write(b.s, do(`SELECT nothing FROM nowhere`)) == nil {
 				b.Error("it gives no error")
 			}
-		},
-		"a caller that says so": func(b *bench) {
-			_ = b.s.Write(context.Background(), func(*sql.Tx) error { return fmt.Errorf("mine: %w", store.ErrDamaged) }, nil)
 		},
 		"damage that is gone when it is looked at again": func(b *bench) {
 			content := b.content()
 			b.damage(25)
 			runs := 0
-			if err := b.s.Write(context.Background(), func(tx *sql.Tx) error {
+			err := write(b.s, func(tx *sql.Tx) error {
 				err := readAll(tx)
 				if runs++; runs == 2 {
 					b.overwrite(content)
 				}
 				return err
-			}, nil); err == nil || runs != 2 {
+			})
+			if err == nil || runs != 2 {
 				b.Errorf("%d runs and %v, want two and that it is damaged", runs, err)
 			}
 		},
@@ -206,10 +188,7 @@ func TestAHealthyDatabaseIsNeverSetAside(t *testing.T) {
 			b := newBench(t)
 			b.fill(50)
 			change(b)
-			_ = b.s.Write(context.Background(), func(tx *sql.Tx) error {
-				_, err := tx.Exec(`INSERT INTO tags VALUES ('red')`)
-				return errors.Join(err, readAll(tx))
-			}, nil)
+			_ = write(b.s, func(tx *sql.Tx) error { return errors.Join(do(`INSERT INTO tags VALUES ('red')`)(tx), readAll(tx)) })
 			b.s.Close()
 			if copies := b.beside(".damaged"); len(copies) != 0 {
 				t.Errorf("%v is set aside", copies)
@@ -221,7 +200,6 @@ func TestAHealthyDatabaseIsNeverSetAside(t *testing.T) {
 // patch changes a byte of the database.
 func (b *bench) patch(at int, value byte) {
 	b.Helper()
-	b.leave()
 	content := b.content()
 	content[at] = value
 	b.overwrite(content)
@@ -256,42 +234,35 @@ func TestADamagedDatabaseIsNotSetAsideWithoutTheLock(t *testing.T) {
 	b := newBench(t)
 	b.fill(50)
 	b.damage(25)
-	lock, err := store.Lock(context.Background(), b.path+".lock", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Release()
-	hasty := b.open(store.Config{LockWait: 1})
-	if err := hasty.Write(context.Background(), readAll, nil); !errors.Is(err, store.ErrDamaged) || len(b.copies()) != 0 {
+	defer b.hold().Release()
+	err := write(b.open(store.Config{LockWait: 1}), readAll)
+	if !errors.Is(err, store.ErrDamaged) || len(b.copies()) != 0 {
 		t.Errorf("%v, copies %v; want it only to say that it is damaged", err, b.copies())
 	}
 }
 
-func TestLookingAtDamageSaysSo(t *testing.T) {
+func TestWhoLooksOrTriesIsToldOfDamage(t *testing.T) {
 	b := newBench(t)
 	b.fill(3)
 	b.overwrite(bytes.Repeat([]byte{0xAB}, 8192))
-	if err := b.s.View(context.Background(), readAll); !errors.Is(err, store.ErrDamaged) {
-		t.Errorf("looking at a damaged database gives %v, want ErrDamaged", err)
+	for what, err := range map[string]error{"looking": look(b.s), "trying": b.s.CheckWrite(context.Background())} {
+		if !errors.Is(err, store.ErrDamaged) || len(b.copies()) != 0 {
+			t.Errorf("%s at a damaged database gives %v and the copies %v, want it only to be said", what, err, b.copies())
+		}
 	}
 }
 
 func TestADiskThatIsFullOnlyFails(t *testing.T) {
 	b := newBench(t)
 	b.fill(3)
-	err := b.s.Write(context.Background(), func(tx *sql.Tx) error {
+	err := write(b.s, func(tx *sql.Tx) error {
 		var pages int
-		if err := tx.QueryRow(`PRAGMA max_page_count = 1`).Scan(&pages); err != nil {
-			return err
+		err := tx.QueryRow(`PRAGMA max_page_count = 1`).Scan(&pages)
+		for i := 0; err == nil && i < 1000; i++ {
+			err = note(strings.Repeat("y", 4000) + strconv.Itoa(i))(tx)
 		}
-		for range 1000 {
-			if err := note(strings.Repeat("y", 4000) + strconv.Itoa(pages))(tx); err != nil {
-				return err
-			}
-			pages++
-		}
-		return nil
-	}, nil)
+		return err
+	})
 	if store.Cause(err) != store.ErrFull {
 		t.Errorf("the error is %v, want one whose cause is ErrFull", err)
 	}
