@@ -2,14 +2,12 @@ package store_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
@@ -42,8 +40,8 @@ func TestWhatIsInTheDatabasesPlaceIsToldAndLeftAlone(t *testing.T) {
 			}
 			ends(t, "whoever asks who they are waits for ever", func() {
 				for what, err := range map[string]error{
-					"writing": b.open(store.Config{}).Write(context.Background(), note("a"), nil),
-					"looking": b.open(store.Config{}).View(context.Background(), readAll),
+					"writing": write(b.open(store.Config{}), note("a")),
+					"looking": look(b.open(store.Config{})),
 					"trying":  b.open(store.Config{}).CheckWrite(context.Background()),
 					"erasing": b.open(store.Config{}).Erase(context.Background(), note("a"), nil),
 				} {
@@ -62,48 +60,12 @@ func TestWhatIsInTheDatabasesPlaceIsToldAndLeftAlone(t *testing.T) {
 	}
 }
 
-func TestAProgramThatKeepsTheDatabaseLockedIsToldAndWaitedForOnce(t *testing.T) {
-	b := newBench(t)
-	b.write(note("a"))
-	b.leave()
-	db, err := sql.Open("sqlite", b.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.Exec(`BEGIN IMMEDIATE`); err != nil {
-		t.Fatal(err)
-	}
-	const wait = time.Second
-	began := time.Now()
-	if err := b.open(store.Config{BusyWait: wait}).Write(context.Background(), note("b"), nil); !errors.Is(err, store.ErrLocked) {
-		t.Errorf("it says %v, want ErrLocked", err)
-	}
-	if took := time.Since(began); took < wait-100*time.Millisecond {
-		t.Errorf("it was waited for %s, want %s: most programs let go of it", took, wait)
-	}
-	ends(t, "each command pays for a program that keeps the database", func() {
-		for range 3 {
-			if err := b.open(store.Config{BusyWait: time.Hour}).Write(context.Background(), note("b"), nil); !errors.Is(err, store.ErrLocked) {
-				t.Errorf("it says %v, want ErrLocked", err)
-			}
-		}
-	})
-	if _, err := db.Exec(`ROLLBACK`); err != nil {
-		t.Fatal(err)
-	}
-	b.write(note("b"))
-}
-
 // A new home, a database and one that must be migrated: nothing is made, and nothing else is said than by a Write.
 func TestTryingChangesNothing(t *testing.T) {
 	for name, prepare := range map[string]func(b *bench){
-		"a new home": func(b *bench) {},
-		"a database": func(b *bench) { b.fill(3) },
-		"an older one": func(b *bench) {
-			b.fill(3)
-			b.exec(`DROP INDEX notes_text; PRAGMA user_version = 1001`)
-		},
+		"a new home":   func(b *bench) {},
+		"a database":   func(b *bench) { b.fill(3) },
+		"an older one": func(b *bench) { b.s = b.open(store.Config{Schemas: older()}); b.fill(3) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
@@ -118,80 +80,10 @@ func TestTryingChangesNothing(t *testing.T) {
 				return content
 			}
 			before := read()
-			if err := b.open(store.Config{}).CheckWrite(context.Background()); err != nil {
-				t.Errorf("it says %v", err)
-			}
+			b.must(b.open(store.Config{}).CheckWrite(context.Background()))
 			if read() != before {
 				t.Errorf("it has left %v, or changed something", b.beside(""))
 			}
 		})
-	}
-	b := newBench(t)
-	b.fill(3)
-	b.overwrite(make([]byte, 8192))
-	if err := b.open(store.Config{}).CheckWrite(context.Background()); !errors.Is(err, store.ErrDamaged) || len(b.copies()) != 0 {
-		t.Errorf("a damaged database: it says %v and the copies are %v, want it only to be said", err, b.copies())
-	}
-}
-
-func TestAStoppedProcessIsWaitedForOnce(t *testing.T) {
-	b := newBench(t)
-	b.write(note("a"))
-	lock, err := store.Lock(context.Background(), b.path+".lock", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Release()
-	const first = time.Second
-	began := time.Now()
-	ends(t, "each command pays for the one that is stopped", func() {
-		for i := range 8 {
-			wait := time.Hour
-			if i == 0 {
-				wait = first
-			}
-			s := b.open(store.Config{LockWait: wait})
-			for j := range 3 { // nor does a process that has waited once
-				if err := s.Write(context.Background(), note(string(rune('b'+3*i+j))), nil); err != nil {
-					t.Error(err)
-				}
-			}
-		}
-	})
-	if took := time.Since(began); took < first {
-		t.Errorf("nobody has waited: %s", took)
-	}
-	if n := b.one(`SELECT count(*) FROM notes`); n != "25" {
-		t.Errorf("%s of 25 notes are there: SQLite's own locking would have done", n)
-	}
-}
-
-// Once somebody has written with the lock, it is worth waiting for again.
-func TestAWaitThatWasInVainIsForgottenWithTheNextCommit(t *testing.T) {
-	b := newBench(t)
-	b.write(note("a"))
-	lock, err := store.Lock(context.Background(), b.path+".lock", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.open(store.Config{LockWait: 10 * time.Millisecond}).Write(context.Background(), note("b"), nil); err != nil {
-		t.Fatal(err)
-	}
-	lock.Release()
-	time.Sleep(20 * time.Millisecond) // the file system's clock ticks more slowly
-	b.write(note("c"))
-	if lock, err = store.Lock(context.Background(), b.path+".lock", 0); err != nil {
-		t.Fatal(err)
-	}
-	time.AfterFunc(600*time.Millisecond, lock.Release)
-	patient := b.open(store.Config{LockWait: time.Hour})
-	err = patient.Locked(context.Background(), func() error {
-		if !store.IsLocked(b.path + ".lock") {
-			t.Error("it did not wait for the lock, though somebody has committed since")
-		}
-		return nil
-	})
-	if err != nil {
-		t.Error(err)
 	}
 }

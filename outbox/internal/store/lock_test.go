@@ -2,45 +2,34 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
 
-func hold(t *testing.T) (path string, lock *store.FileLock) {
-	t.Helper()
-	path = filepath.Join(t.TempDir(), "lock")
-	if err := store.CreateFile(path); err != nil {
-		t.Fatal(err)
-	}
-	lock, err := store.Lock(context.Background(), path, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path, lock
-}
-
 func TestALockIsOnePersonsAtATime(t *testing.T) {
-	path, lock := hold(t)
-	if _, err := store.Lock(context.Background(), path, 0); !errors.Is(err, store.ErrLocked) {
-		t.Errorf("a second owner got %v, want ErrLocked", err)
+	b := newBench(t)
+	b.must(store.CreateFile(b.path + ".lock"))
+	for range 2 {
+		lock := b.hold()
+		if _, err := store.Lock(context.Background(), b.path+".lock", 0); !errors.Is(err, store.ErrLocked) {
+			t.Errorf("a second owner got %v, want ErrLocked", err)
+		}
+		if !store.IsLocked(b.path + ".lock") {
+			t.Error("a lock that is held looks free")
+		}
+		lock.Release()
+		if store.IsLocked(b.path + ".lock") {
+			t.Error("a lock that was released looks held")
+		}
 	}
-	if !store.IsLocked(path) {
-		t.Error("a lock that is held looks free")
-	}
-	lock.Release()
-	if store.IsLocked(path) {
-		t.Error("a lock that was released looks held")
-	}
-	again, err := store.Lock(context.Background(), path, 0)
-	if err != nil {
-		t.Fatalf("a released lock cannot be had: %v", err)
-	}
-	again.Release()
 }
 
 func TestAskingForALockMakesNoFile(t *testing.T) {
@@ -54,26 +43,26 @@ func TestAskingForALockMakesNoFile(t *testing.T) {
 }
 
 func TestAWaitThatIsGivenUpTakesNothing(t *testing.T) {
-	canceled, cancel := context.WithCancel(context.Background())
-	time.AfterFunc(20*time.Millisecond, cancel)
-	for name, wait := range map[string]func(path string) error{
-		"when its time is over": func(path string) error {
-			_, err := store.Lock(context.Background(), path, 20*time.Millisecond)
-			return err
-		},
-		"when its context ends": func(path string) error {
-			_, err := store.Lock(canceled, path, time.Hour)
-			return err
-		},
+	for name, test := range map[string]struct {
+		wait, cancel time.Duration
+		want         error
+	}{
+		"when its time is over":  {20 * time.Millisecond, time.Hour, store.ErrLocked},
+		"when its context ends":  {time.Hour, 20 * time.Millisecond, context.DeadlineExceeded},
+		"when it is over before": {time.Hour, 0, context.DeadlineExceeded},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path, lock := hold(t)
-			if err := wait(path); !errors.Is(err, store.ErrLocked) && !errors.Is(err, context.Canceled) {
-				t.Errorf("behind a holder that does nothing the wait ended with %v", err)
+			b := newBench(t)
+			b.must(store.CreateFile(b.path + ".lock"))
+			lock := b.hold()
+			ctx, cancel := context.WithTimeout(context.Background(), test.cancel)
+			defer cancel()
+			if _, err := store.Lock(ctx, b.path+".lock", test.wait); !errors.Is(err, test.want) {
+				t.Errorf("behind a holder that does nothing the wait ended with %v, want %v", err, test.want)
 			}
 			lock.Release()
 			// The wait that was given up may still be granted the lock; it must give it back at once.
-			again, err := store.Lock(context.Background(), path, 5*time.Second)
+			again, err := store.Lock(context.Background(), b.path+".lock", time.Minute)
 			if err != nil {
 				t.Fatalf("the lock was kept by somebody who had given up: %v", err)
 			}
@@ -90,7 +79,7 @@ func TestATransactionWithinTheLockTakesItOnce(t *testing.T) {
 			if !store.IsLocked(b.path + ".lock") {
 				t.Error("the lock is not held")
 			}
-			return b.s.Write(context.Background(), note("a"), nil)
+			return write(b.s, note("a"))
 		})
 		if err != nil {
 			t.Error(err)
@@ -99,4 +88,97 @@ func TestATransactionWithinTheLockTakesItOnce(t *testing.T) {
 	if store.IsLocked(b.path + ".lock") {
 		t.Error("the lock is held for ever")
 	}
+}
+
+// What the embedder does outside the database happens in the order of the commits.
+func TestWhatFollowsACommitRunsUnderTheLockAndOnlyThen(t *testing.T) {
+	b := newBench(t)
+	ran := 0
+	committed := func() {
+		ran++
+		if !store.IsLocked(b.path + ".lock") {
+			t.Error("the lock is not held")
+		}
+	}
+	if err := b.s.Write(context.Background(), note("a"), committed); err != nil || ran != 1 {
+		t.Errorf("after a commit it ran %d times (%v), want once", ran, err)
+	}
+	boom := errors.New("boom")
+	if err := b.s.Write(context.Background(), func(*sql.Tx) error { return boom }, committed); !errors.Is(err, boom) || ran != 1 {
+		t.Errorf("after a transaction that failed (%v) it ran", err)
+	}
+}
+
+func TestAProgramThatKeepsTheDatabaseLockedIsToldAndWaitedForOnce(t *testing.T) {
+	b := newBench(t)
+	b.write(note("a"))
+	b.leave()
+	shell := b.begin()
+	try := func(wait time.Duration) {
+		if err := write(b.open(store.Config{BusyWait: wait}), note("b")); !errors.Is(err, store.ErrLocked) {
+			t.Errorf("it says %v, want ErrLocked", err)
+		}
+	}
+	const wait = time.Second
+	began := time.Now()
+	try(wait)
+	if took := time.Since(began); took < wait-100*time.Millisecond {
+		t.Errorf("it was waited for %s, want %s: most programs let go of it", took, wait)
+	}
+	ends(t, "each command pays for a program that keeps the database", func() {
+		for range 3 {
+			try(time.Hour)
+		}
+	})
+	_, err := shell.Exec(`ROLLBACK`)
+	b.must(err)
+	b.write(note("b"))
+}
+
+func TestAStoppedProcessIsWaitedForOnce(t *testing.T) {
+	b := newBench(t)
+	b.write(note("a"))
+	defer b.hold().Release()
+	const first = time.Second
+	began := time.Now()
+	ends(t, "each command pays for the one that is stopped", func() {
+		for i, wait := range []time.Duration{first, time.Hour, time.Hour} {
+			s := b.open(store.Config{LockWait: wait})
+			for j := range 3 { // nor does a process that has waited once
+				if err := write(s, note(strconv.Itoa(3*i+j))); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+	if took := time.Since(began); took < first {
+		t.Errorf("nobody has waited: %s", took)
+	}
+	if n := b.one(`SELECT count(*) FROM notes`); n != "10" {
+		t.Errorf("%s of 10 notes are there: SQLite's own locking would have done", n)
+	}
+}
+
+// Once somebody has written with the lock, it is worth waiting for again.
+func TestAWaitThatWasInVainIsForgottenWithTheNextCommit(t *testing.T) {
+	b := newBench(t)
+	b.write(note("a"))
+	lock := b.hold()
+	b.must(write(b.open(store.Config{LockWait: 10 * time.Millisecond}), note("b")))
+	lock.Release()
+	b.write(note("c"))
+	earlier := time.Now().Add(50 * time.Second) // the note of the vain wait counts for a minute: make it ten seconds old
+	b.must(os.Chtimes(b.path+".lock", earlier, earlier))
+	lock = b.hold()
+	var released atomic.Bool
+	time.AfterFunc(600*time.Millisecond, func() {
+		released.Store(true)
+		lock.Release()
+	})
+	b.must(b.open(store.Config{LockWait: time.Hour}).Locked(context.Background(), func() error {
+		if !released.Load() {
+			t.Error("it did not wait for the lock, though somebody has committed since")
+		}
+		return nil
+	}))
 }
