@@ -3,7 +3,6 @@ package store_test
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -135,24 +134,19 @@ func TestRootLeavesTheOwnersFilesInAHomeThatIsSomebodyElses(t *testing.T) {
 	asRoot(t)
 	b := newBench(t)
 	home := filepath.Dir(b.path)
-	if err := os.Chown(home, somebody, somebody); err != nil {
-		t.Fatal(err)
-	}
+	b.must(os.Chown(home, somebody, somebody))
 	b.path = filepath.Join(home, "a", "b", "notes.db")
 	b.s = b.open(store.Config{})
 	b.write(note("a"))
 	b.leave()
 	b.overwrite(bytes.Repeat([]byte{0xAB}, 8192))
 	b.write(readAll)
-	err := filepath.Walk(home, func(path string, info os.FileInfo, err error) error {
+	b.must(filepath.Walk(home, func(path string, info os.FileInfo, err error) error {
 		if err == nil && info.Sys().(*syscall.Stat_t).Uid != somebody {
 			t.Errorf("%s is root's: its owner cannot use it", path)
 		}
 		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}))
 }
 
 func TestWhoMayNotUseAFileIsToldWhoseItIs(t *testing.T) {
@@ -160,29 +154,14 @@ func TestWhoMayNotUseAFileIsToldWhoseItIs(t *testing.T) {
 	for _, name := range []string{"notes.db", "notes.db.lock", "."} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			if err := os.Chown(filepath.Dir(b.path), somebody, somebody); err != nil {
-				t.Fatal(err)
-			}
-			b.path = filepath.Join(filepath.Dir(b.path), "home", "notes.db")
+			home := filepath.Join(filepath.Dir(b.path), "home")
+			b.must(os.Chown(filepath.Dir(home), somebody, somebody))
+			b.path = filepath.Join(home, "notes.db")
 			b.s = b.open(store.Config{})
 			b.write(note("a"))
 			b.leave()
-			home := filepath.Dir(b.path)
-			for dir := home; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-				if err := os.Chmod(dir, 0o755); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for _, path := range append(b.beside(""), ".") {
-				owner := somebody
-				if path == name {
-					owner = 0
-				}
-				if err := os.Chown(filepath.Join(home, path), owner, owner); err != nil {
-					t.Fatal(err)
-				}
-			}
-			said := asSomebody(b)
+			b.must(os.Lchown(filepath.Join(home, name), 0, 0))
+			said := b.asSomebody()
 			for _, want := range []string{"belongs to root", "sudo chown -R " + fmt.Sprint(somebody) + " " + home} {
 				if !strings.Contains(said, want) {
 					t.Errorf("it says %q, want %q in it", said, want)
@@ -195,112 +174,50 @@ func TestWhoMayNotUseAFileIsToldWhoseItIs(t *testing.T) {
 // The command would give root's files away, or name a directory that is not there.
 func TestNobodyIsToldToTakeAHomeThatIsNotTheirs(t *testing.T) {
 	asRoot(t)
-	for name, prepare := range map[string]func(b *bench, home string) error{
-		"a home that is root's, as under sudo -u": func(b *bench, home string) error {
-			b.path = filepath.Join(home, ".notes", "notes.db")
-			b.s = b.open(store.Config{})
-			b.write(note("a"))
-			b.leave()
-			return nil
-		},
-		"a home that cannot be made": func(b *bench, home string) error {
-			b.path = filepath.Join(home, "somebody", ".notes", "notes.db")
-			return nil
-		},
-		"a home of somebody's that is root's, without files": func(b *bench, home string) error {
-			b.path = filepath.Join(home, "somebody", ".notes", "notes.db")
-			return os.Mkdir(filepath.Join(home, "somebody"), 0o755)
-		},
+	for name, test := range map[string]struct {
+		dir     string
+		prepare func(b *bench) error
+	}{
+		"a home that is root's, as under sudo -u": {".notes", func(b *bench) error {
+			return errors.Join(write(b.s, note("a")), b.s.Close())
+		}},
+		"a home that cannot be made": {"somebody/.notes", func(b *bench) error { return nil }},
+		"a home of somebody's that is root's, without files": {"somebody/.notes", func(b *bench) error {
+			return os.Mkdir(filepath.Dir(filepath.Dir(b.path)), 0o755)
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			home := filepath.Dir(b.path)
-			if err := prepare(b, home); err != nil {
-				t.Fatal(err)
-			}
-			for dir := home; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-				if err := os.Chmod(dir, 0o755); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if said := asSomebody(b); !strings.Contains(said, "you may not use "+home) || strings.Contains(said, "chown") {
+			b.path = filepath.Join(home, test.dir, "notes.db")
+			b.s = b.open(store.Config{})
+			b.must(test.prepare(b))
+			if said := b.asSomebody(); !strings.Contains(said, "you may not use "+home) || strings.Contains(said, "chown") {
 				t.Errorf("it says %q, want which directory may not be used, and no command that would take it", said)
 			}
 		})
 	}
 }
 
-// Looking at such a home is not enough: only who makes something in it learns that nothing can be made.
-func TestTryingTellsOfAHomeInWhichNothingCanBeMade(t *testing.T) {
-	for name, test := range map[string]struct {
-		home func(b *bench) string
-		want error
-	}{
-		"a directory that is a link that leads nowhere": {func(b *bench) string {
-			home := b.TempDir()
-			if err := os.Symlink("nowhere", filepath.Join(home, ".notes")); err != nil {
-				b.Fatal(err)
-			}
-			return home
-		}, store.ErrDangling},
-		"a directory that is a link to itself": {func(b *bench) string {
-			home := b.TempDir()
-			if err := os.Symlink(".notes", filepath.Join(home, ".notes")); err != nil {
-				b.Fatal(err)
-			}
-			return home
-		}, store.ErrDangling},
-		"no inode left": {func(b *bench) string {
-			small(b, 1<<20, "nr_inodes=2")
-			home := filepath.Dir(b.path)
-			if err := os.WriteFile(filepath.Join(home, "filler"), nil, 0o600); err != nil {
-				b.Fatal(err)
-			}
-			return home
-		}, store.ErrFull},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			home := test.home(b)
-			b.path = filepath.Join(home, ".notes", "notes.db")
-			err := b.open(store.Config{}).CheckWrite(context.Background())
-			if !errors.Is(err, test.want) {
-				t.Errorf("trying says %v, want %v", err, test.want)
-			}
-			var at *fs.PathError
-			if errors.Is(test.want, store.ErrDangling) && (!errors.As(err, &at) || at.Path != filepath.Join(home, ".notes")) {
-				t.Errorf("it says %v of %v, want the path of the link", err, at)
-			}
-			if _, err := os.Lstat(filepath.Join(home, ".notes.try")); err == nil {
-				t.Error("trying has left its directory")
-			}
-			if err := b.open(store.Config{}).Write(context.Background(), note("a"), nil); !errors.Is(err, test.want) {
-				t.Errorf("writing says %v, want what trying says: %v", err, test.want)
-			}
-		})
+// openUp lets everyone look into the directories above a path.
+func openUp(path string) {
+	for dir := filepath.Dir(path); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		_ = os.Chmod(dir, 0o755)
 	}
 }
 
-func asSomebody(b *bench) string {
+// asSomebody runs a process of another user that cannot write, and returns what it says.
+func (b *bench) asSomebody() string {
 	b.Helper()
 	binary := filepath.Join(b.TempDir(), "test")
-	if err := os.Link(os.Args[0], binary); err != nil {
-		content, err := os.ReadFile(os.Args[0])
-		if err == nil {
-			syscall.ForkLock.RLock() // a child made meanwhile would hold the file open: "text file busy"
-			err = os.WriteFile(binary, content, 0o755)
-			syscall.ForkLock.RUnlock()
-		}
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
-	if err := os.Chmod(binary, 0o755); err != nil { // whatever the umask
-		b.Fatal(err)
-	}
-	for dir := filepath.Dir(binary); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-		os.Chmod(dir, 0o755)
-	}
+	content, err := os.ReadFile(os.Args[0])
+	b.must(err)
+	syscall.ForkLock.RLock() // a child made meanwhile would hold the file open: "text file busy"
+	err = os.WriteFile(binary, content, 0o700)
+	syscall.ForkLock.RUnlock()
+	b.must(errors.Join(err, os.Chmod(binary, 0o755))) // whatever the umask
+	openUp(binary)
+	openUp(b.path)
 	cmd := exec.Command(binary)
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), childVariable+"="+b.path)
@@ -312,62 +229,94 @@ func asSomebody(b *bench) string {
 	return string(said)
 }
 
-// small mounts a disk of its own, of so many bytes.
-func small(b *bench, size int, options ...string) {
+// Looking at such a home is not enough: only who makes something in it learns that nothing can be made.
+func TestTryingTellsOfAHomeInWhichNothingCanBeMade(t *testing.T) {
+	for name, test := range map[string]struct {
+		prepare func(b *bench, dir string) error
+		want    error
+	}{
+		"a directory that is a link that leads nowhere": {
+			func(b *bench, dir string) error { return os.Symlink("nowhere", dir) }, store.ErrDangling},
+		"a directory that is a link to itself": {
+			func(b *bench, dir string) error { return os.Symlink(".notes", dir) }, store.ErrDangling},
+		"no inode left": {func(b *bench, dir string) error {
+			b.mount(filepath.Dir(dir), 1<<20, "nr_inodes=2")
+			return os.WriteFile(filepath.Join(filepath.Dir(dir), "filler"), nil, 0o600)
+		}, store.ErrFull},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			dir := filepath.Join(filepath.Dir(b.path), ".notes")
+			b.path = filepath.Join(dir, "notes.db")
+			b.must(test.prepare(b, dir))
+			tried, written := b.open(store.Config{}).CheckWrite(context.Background()), write(b.open(store.Config{}), note("a"))
+			for what, err := range map[string]error{"trying": tried, "writing": written} {
+				if !errors.Is(err, test.want) {
+					t.Errorf("%s says %v, want %v", what, err, test.want)
+				}
+			}
+			var at *fs.PathError
+			if errors.Is(test.want, store.ErrDangling) && (!errors.As(tried, &at) || at.Path != dir) {
+				t.Errorf("it says %v of %v, want the path of the link", tried, at)
+			}
+			if left, _ := filepath.Glob(filepath.Join(filepath.Dir(dir), "*.try")); len(left) > 0 {
+				t.Errorf("trying has left %v", left)
+			}
+		})
+	}
+}
+
+// mount puts a disk of so many bytes at a directory.
+func (b *bench) mount(dir string, size int, options ...string) {
 	b.Helper()
 	asRoot(b.T)
-	dir := b.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, strings.Join(append(options, fmt.Sprintf("size=%d", size)), ",")); err != nil {
 		b.Skipf("no mounting here: %v", err)
 	}
 	b.Cleanup(func() {
 		b.s.Close()
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			b.Error(err)
-		}
+		b.must(syscall.Unmount(dir, syscall.MNT_DETACH))
 	})
-	b.path = filepath.Join(dir, "notes.db")
-	b.s = b.open(store.Config{})
+}
+
+// small has its database on a disk of so many bytes.
+func small(t *testing.T, size int) *bench {
+	b := newBench(t)
+	b.mount(filepath.Dir(b.path), size)
+	return b
 }
 
 // fillDisk leaves no room.
 func fillDisk(b *bench) {
 	b.Helper()
 	f, err := os.Create(filepath.Join(filepath.Dir(b.path), "filler"))
-	if err != nil {
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
 		b.Fatal(err)
 	}
-	defer f.Close()
-	for {
-		if _, err := f.Write(make([]byte, 4096)); err != nil {
-			if !errors.Is(err, syscall.ENOSPC) {
-				b.Fatal(err)
-			}
-			return
-		}
-	}
+	f.Close()
 }
 
 func TestAFullDiskLosesWhatIsNewAndNothingElse(t *testing.T) {
-	b := newBench(t)
-	small(b, 1<<20)
+	b := small(t, 1<<20)
 	for i := range 20 {
 		b.write(note(numbered(i)))
 	}
-	if err := b.s.EnsureRoom(context.Background()); err != nil {
-		t.Errorf("with room left: %v", err)
-	}
+	b.must(b.s.EnsureRoom(context.Background()))
 	fillDisk(b)
-	if err := b.s.EnsureRoom(context.Background()); !errors.Is(err, store.ErrFull) {
-		t.Errorf("asked for room it says %v, want ErrFull: what is left is for what waits", err)
-	}
-	if err := b.s.CheckWrite(context.Background()); !errors.Is(err, store.ErrFull) {
-		t.Errorf("tried it says %v, want ErrFull", err)
+	for what, err := range map[string]error{
+		"asked for room": b.s.EnsureRoom(context.Background()), "tried": b.s.CheckWrite(context.Background()),
+	} {
+		if !errors.Is(err, store.ErrFull) {
+			t.Errorf("%s it says %v, want ErrFull: what is left is for what waits", what, err)
+		}
 	}
 	other := b.open(store.Config{})
 	var full error
 	for i := 0; full == nil && i < 1000; i++ {
-		full = other.Write(context.Background(), note("new"+numbered(i)), nil)
+		full = write(other, note("new"+numbered(i)))
 	}
 	if !errors.Is(full, store.ErrFull) {
 		t.Errorf("writing to a full disk gives %v, want ErrFull", full)
@@ -380,14 +329,10 @@ func TestAFullDiskLosesWhatIsNewAndNothingElse(t *testing.T) {
 
 // The next command finds the room that this one's WAL takes.
 func TestTheWALIsMovedBeforeADiskCountsAsFull(t *testing.T) {
-	b := newBench(t)
-	small(b, 1<<20)
+	b := small(t, 1<<20)
 	b.write(note("a"))
 	for i := 0; !b.s.IsAlmostFull(); i++ {
-		b.write(func(tx *sql.Tx) error {
-			_, err := tx.Exec(`INSERT INTO tags VALUES (?) ON CONFLICT DO NOTHING; UPDATE counter SET n = n + 1`, i%8)
-			return err
-		})
+		b.write(do(`INSERT INTO tags VALUES (?) ON CONFLICT DO NOTHING; UPDATE counter SET n = n + 1`, i%8))
 	}
 	before := b.s.WALSize()
 	if err := b.s.EnsureRoom(context.Background()); err != nil || b.s.WALSize() != 0 {
@@ -396,18 +341,15 @@ func TestTheWALIsMovedBeforeADiskCountsAsFull(t *testing.T) {
 }
 
 func TestADamagedDatabaseIsNotCarriedOverWithoutRoomForIt(t *testing.T) {
-	b := newBench(t)
-	small(b, 5<<19)
+	b := small(t, 5<<19)
 	b.fill(1000) // with its indexes, more than a third of it
 	b.damage(500)
 	for range 2 { // not each time after a second's work
-		if err := b.s.Write(context.Background(), readAll, nil); !errors.Is(err, store.ErrFull) {
+		if err := write(b.s, readAll); !errors.Is(err, store.ErrFull) {
 			t.Errorf("it says %v, want ErrFull", err)
 		}
 	}
-	if err := syscall.Mount("tmpfs", filepath.Dir(b.path), "tmpfs", syscall.MS_REMOUNT, "size=8m"); err != nil {
-		t.Fatal(err)
-	}
+	b.must(syscall.Mount("tmpfs", filepath.Dir(b.path), "tmpfs", syscall.MS_REMOUNT, "size=8m"))
 	if n, _ := strconv.Atoi(b.one(`SELECT count(*) FROM notes`)); n < 980 {
 		t.Errorf("%d of 1000 notes are there when there is room, want all but those of the damaged page", n)
 	}
