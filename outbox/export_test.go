@@ -9,7 +9,12 @@ import (
 
 // Deliver runs a flusher as its own process would, but in this one.
 func (o *Outbox) Deliver(ctx context.Context, patience time.Duration, progress func(Result)) (Result, error) {
-	return (&delivery{outbox: o, lockWait: lockPatience, patience: patience, progress: progress, unblock: func() {}}).run(ctx)
+	d := o.newDelivery()
+	d.patience = o.cfg.Now().Add(patience)
+	if progress != nil {
+		d.progress = progress
+	}
+	return d.run(ctx)
 }
 
 // HasMachineID reports whether this system can tell machines apart.
@@ -17,5 +22,7 @@ func HasMachineID() bool { return machine.ID() != "" }
 
 // DeliverAndLinger is Deliver with what a detached flusher does when all is delivered.
 func (o *Outbox) DeliverAndLinger(ctx context.Context) (Result, error) {
-	return (&delivery{outbox: o, lockWait: lockPatience, lingers: true, unblock: func() {}}).run(ctx)
+	d := o.newDelivery()
+	d.lingers = true
+	return d.run(ctx)
 }

@@ -1,6 +1,6 @@
-// Package outbox is a durable queue of usage events for command lines. A command records its
-// event in one transaction with whatever else it changes, and ends; a detached process of the
-// same program delivers the queue, now or when the network is back.
+// Package outbox is a durable queue of usage events for command lines. A command records its event in one
+// transaction with whatever else it changes, and ends; a detached process of the same program delivers the
+// queue, now or when the network is back.
 //
 //	func main() {
 //		outbox.Main(config) // in the flusher's process this delivers and does not return
@@ -11,16 +11,13 @@
 //		box.Record(ctx, func(tx *outbox.Tx) error { return tx.Add(ctx, outbox.Message{...}) })
 //	}
 //
-// A committed message is sent at least once, and always with the same uuid, event, distinct id,
-// timestamp and properties, by which a server can fold repeats into one. (A sink may add
-// properties of its own when it sends.) Messages leave in the order in which they were added,
-// one request in flight; one that the server tells to come again, or that was retried, comes later.
+// A committed message is sent at least once, in the order of recording, and always with the same uuid, event,
+// distinct id, timestamp and properties, by which a server can fold repeats into one. It leaves the queue when
+// the sink has a receipt for it, when the server has refused it for good (it then stays visible as dead), by a
+// cap (it is then counted), or by the user's hand.
 //
-// A message leaves the queue when the sink has a receipt for it, when the server has refused it for good (it
-// then stays visible as dead), by a cap (it is then counted), or by the user's hand.
-//
-// Package initialisation runs in the flusher's process, too, before Main: with the ordinary variables (see
-// [detach.Ordinary]) in its environment and without the others, which Main takes from a pipe.
+// Package initialisation runs in the flusher's process, too, before Main: with the variables of [detach.Ordinary]
+// in its environment and without the others, which Main takes from a pipe.
 package outbox
 
 import (
@@ -34,6 +31,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -138,8 +136,7 @@ func New(cfg Config) (*Outbox, error) {
 		return nil, fmt.Errorf("outbox: a relative path without a working directory: %w", err)
 	}
 	cfg.Path = path
-	cfg = withDefaults(cfg)
-	o := &Outbox{cfg: cfg}
+	o := &Outbox{cfg: withDefaults(cfg)}
 	schemas := []store.Schema{{
 		Name: "queue", Migrations: migrations.Queue(), Before: map[int]func(context.Context, *sql.Tx) error{3: o.keepSwitch},
 	}}
@@ -151,8 +148,8 @@ func New(cfg Config) (*Outbox, error) {
 		schemas = append(schemas, tables)
 	}
 	o.store = store.New(store.Config{
-		Path: cfg.Path, Schemas: schemas, Existing: cfg.existing,
-		LockWait: cfg.LockWait, BusyWait: cfg.BusyWait, Point: cfg.Point,
+		Path: path, Schemas: schemas, Existing: cfg.existing,
+		LockWait: cfg.LockWait, BusyWait: cfg.BusyWait, Point: o.cfg.Point,
 	})
 	return o, nil
 }
@@ -189,20 +186,12 @@ func withDefaults(cfg Config) Config {
 	if cfg.Point == nil {
 		cfg.Point = func(string) {}
 	}
-	if cfg.Consent == NoOverride && asksNotToTrack(os.Getenv("DO_NOT_TRACK")) {
+	// Any value but a word for no asks not to be tracked, https://consoledonottrack.com.
+	ask := strings.ToLower(strings.TrimSpace(os.Getenv("DO_NOT_TRACK")))
+	if cfg.Consent == NoOverride && !slices.Contains([]string{"", "0", "false", "no", "off"}, ask) {
 		cfg.Consent = ForceOff
 	}
 	return cfg
-}
-
-// asksNotToTrack reads DO_NOT_TRACK: any value but a word for no asks not to be tracked,
-// https://consoledonottrack.com.
-func asksNotToTrack(value string) bool {
-	switch strings.ToLower(strings.TrimSpace(value)) {
-	case "", "0", "false", "no", "off":
-		return false
-	}
-	return true
 }
 
 // Path returns the absolute path of the database.

@@ -10,7 +10,7 @@ import (
 // Enable switches tracking on.
 func (o *Outbox) Enable(ctx context.Context) error {
 	return o.store.Locked(ctx, func() error {
-		if err := os.Remove(o.offPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(o.offPath()); !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		return nil
@@ -38,30 +38,26 @@ func (o *Outbox) Disable(ctx context.Context) (erased int, err error) {
 // that the messages are gone from the disk as far as SQLite can ensure. Damaged databases that were set
 // aside are deleted, too.
 func (o *Outbox) Clear(ctx context.Context, also func(tx *Tx) error) (erased int, err error) {
-	_, trouble, err := o.write(ctx, o.store.Erase, func(tx *Tx) (err error) {
+	return o.erase(ctx, also, false)
+}
+
+// Forget is Clear, and InstallID makes a new id afterwards.
+func (o *Outbox) Forget(ctx context.Context, also func(tx *Tx) error) (erased int, err error) {
+	return o.erase(ctx, also, true)
+}
+
+func (o *Outbox) erase(ctx context.Context, also func(tx *Tx) error, installID bool) (erased int, err error) {
+	_, trouble, err := o.transact(ctx, o.store.Erase, func(tx *Tx) (err error) {
 		if also != nil {
 			if err := also(tx); err != nil {
 				return err
 			}
 		}
-		erased, err = tx.eraseAll(ctx)
+		erased, err = tx.eraseAll(ctx, installID)
 		return err
 	})
 	if err == nil {
 		o.forgetNotes()
 	}
 	return erased, errors.Join(err, trouble)
-}
-
-// Forget is Clear, and InstallID makes a new id afterwards.
-func (o *Outbox) Forget(ctx context.Context, also func(tx *Tx) error) (erased int, err error) {
-	return o.Clear(ctx, func(tx *Tx) error {
-		if _, err := tx.ExecContext(ctx, `UPDATE delivery SET install_id = NULL`); err != nil {
-			return err
-		}
-		if also == nil {
-			return nil
-		}
-		return also(tx)
-	})
 }
