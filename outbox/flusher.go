@@ -97,13 +97,11 @@ func (o *Outbox) Run(ctx context.Context) error {
 	pause := time.NewTicker(runPause)
 	defer pause.Stop()
 	for {
-		if !own.isOff() {
-			done, err := own.deliverOnce(ctx)
-			if err == nil || err.Error() != told {
-				_ = own.log(done, err)
-			}
-			told = fmt.Sprint(err)
+		done, err := own.deliverOnce(ctx)
+		if err == nil || err.Error() != told {
+			_ = own.log(done, err)
 		}
+		told = fmt.Sprint(err)
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
@@ -113,15 +111,18 @@ func (o *Outbox) Run(ctx context.Context) error {
 }
 
 // deliverOnce delivers what waits, and does nothing where there is nothing.
-func (o *Outbox) deliverOnce(ctx context.Context) (Result, error) {
+func (o *Outbox) deliverOnce(ctx context.Context) (done Result, err error) {
+	if o.isOff() {
+		return done, nil
+	}
 	some, _, err := o.sendable(ctx)
-	if errors.Is(err, ErrNone) || err == nil && !some {
-		return Result{}, nil
+	switch {
+	case errors.Is(err, ErrNone):
+		return done, nil
+	case some:
+		return o.newDelivery().run(ctx)
 	}
-	if err != nil {
-		return Result{}, err
-	}
-	return o.newDelivery().run(ctx)
+	return done, err
 }
 
 // log writes to Config.Log how a delivery has ended, and returns its error. A back-off is told when it begins.

@@ -61,12 +61,12 @@ func (m Message) held() bool {
 
 // complete fills what was left out and checks the rest: what no sink could send must not wait
 // in the queue, only to be found dead there.
-func (m Message) complete(now time.Time, newUUID func() string) (Message, error) {
+func (m Message) complete(now time.Time) (Message, error) {
 	if m.Kind == "" {
 		m.Kind = Capture
 	}
 	if m.UUID == "" {
-		m.UUID = newUUID()
+		m.UUID = uuid.Must(uuid.NewV7()).String() // whose order in time keeps the index small
 	}
 	if len(m.Properties) == 0 {
 		m.Properties = json.RawMessage(`{}`)

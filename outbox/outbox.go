@@ -36,8 +36,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/ArcadeAI/arcade-cli/migrations"
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
@@ -79,21 +77,16 @@ type Config struct {
 	// Log, when not nil, is told how each delivery in the background has ended.
 	Log *slog.Logger
 
-	// Now is the clock. Nil means time.Now.
-	Now func() time.Time
-	// NewUUID makes the uuid of a message that has none. Nil means version 7, whose order in
-	// time keeps the index small.
-	NewUUID func() string
-	// Jitter returns a random number in [0, 1), by which back-offs differ between machines. Nil means
-	// math/rand.
+	// Now is the clock, and Jitter a random number in [0, 1), by which back-offs differ between machines. Nil
+	// means time.Now and math/rand.
+	Now    func() time.Time
 	Jitter func() float64
-	// LockWait bounds the wait for the write lock, BusyWait that for SQLite's own. Zero means five seconds
-	// and one.
-	LockWait, BusyWait time.Duration
+	// LockWait bounds the wait for the write lock and that for SQLite's own. Zero means five seconds and one.
+	LockWait time.Duration
 	// Start starts the flusher's process: the variable marker tells it what it is, environment is
 	// what it needs. Nil means detach.Start, and where the end of this process would take the flusher
 	// along (it is a container's first process, or a child of it) a wait for its first round, one
-	// second at most. A process that has not called Main, such as a test's, starts none.
+	// second at most. A process that has not called Main, or runs tests, starts none.
 	Start func(marker string, environment []string) error
 	// Point, for testing, is called at the named points of the package's work, where a test stops or kills
 	// the process.
@@ -131,12 +124,12 @@ func New(cfg Config) (*Outbox, error) {
 	if cfg.Path == "" {
 		return nil, errors.New("outbox: no path for the database: set Config.Path")
 	}
-	path, err := filepath.Abs(cfg.Path)
-	if err != nil {
+	cfg = withDefaults(cfg)
+	var err error
+	if cfg.Path, err = filepath.Abs(cfg.Path); err != nil {
 		return nil, fmt.Errorf("outbox: a relative path without a working directory: %w", err)
 	}
-	cfg.Path = path
-	o := &Outbox{cfg: withDefaults(cfg)}
+	o := &Outbox{cfg: cfg}
 	schemas := []store.Schema{{
 		Name: "queue", Migrations: migrations.Queue(), Before: map[int]func(context.Context, *sql.Tx) error{3: o.keepSwitch},
 	}}
@@ -148,8 +141,8 @@ func New(cfg Config) (*Outbox, error) {
 		schemas = append(schemas, tables)
 	}
 	o.store = store.New(store.Config{
-		Path: path, Schemas: schemas, Existing: cfg.existing,
-		LockWait: cfg.LockWait, BusyWait: cfg.BusyWait, Point: o.cfg.Point,
+		Path: cfg.Path, Schemas: schemas, Existing: cfg.existing,
+		LockWait: cfg.LockWait, BusyWait: cfg.LockWait, Point: cfg.Point,
 	})
 	return o, nil
 }
@@ -158,27 +151,24 @@ func New(cfg Config) (*Outbox, error) {
 func (o *Outbox) keepSwitch(ctx context.Context, tx *sql.Tx) error {
 	var off bool
 	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM consent WHERE NOT tracking)`).Scan(&off)
-	if err != nil || !off {
-		return err
+	if off {
+		err = o.markOff()
 	}
-	return o.markOff()
+	return err
 }
 
 // markOff makes the file that is the switch, and syncs it before what waits is erased.
 func (o *Outbox) markOff() error {
-	if err := store.CreateFile(o.offPath()); err != nil {
-		return err
+	err := store.CreateFile(o.offPath())
+	if err == nil {
+		_, err = store.SyncFile(o.offPath())
 	}
-	_, err := store.SyncFile(o.offPath())
 	return err
 }
 
 func withDefaults(cfg Config) Config {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
-	}
-	if cfg.NewUUID == nil {
-		cfg.NewUUID = func() string { return uuid.Must(uuid.NewV7()).String() }
 	}
 	if cfg.Jitter == nil {
 		cfg.Jitter = rand.Float64

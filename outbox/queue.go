@@ -40,7 +40,7 @@ func (tx *Tx) Add(ctx context.Context, m Message) error {
 	if !tx.mayAdd {
 		return ErrOff
 	}
-	m, err := m.complete(tx.now, tx.newUUID)
+	m, err := m.complete(tx.now)
 	if err == nil && tx.sink != nil && len(m.Event)+len(m.Properties) > longMessage {
 		_, err = wire(tx.sink, m)
 	}
@@ -122,17 +122,6 @@ func (tx *Tx) Retry(ctx context.Context, ids []string) (retried int, err error) 
 			OR uuid IN (SELECT lower(value) FROM json_each(?2)) OR CAST(seq AS TEXT) IN (SELECT value FROM json_each(?2)))
 			ORDER BY seq LIMIT max(0, ?3 - (SELECT count(*) FROM messages WHERE state = 'pending')))`,
 		len(ids), string(list), maxPending)
-}
-
-// sendable reports whether anything could be sent now, and whether some of it is held.
-func (tx *Tx) sendable(ctx context.Context) (some, held bool, err error) {
-	err = tx.QueryRowContext(ctx, `
-		SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'pending' AND (distinct_id IS NOT NULL OR kind = 'capture')),
-		       EXISTS (SELECT 1 FROM messages WHERE distinct_id IS NULL AND kind = 'capture')`).Scan(&some, &held)
-	if err != nil {
-		return false, false, fmt.Errorf("look for messages: %w", err)
-	}
-	return some, held, nil
 }
 
 // dropOverflow makes room for the message that was just added as seq. While the oldest pending one is fewer

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -135,8 +136,63 @@ func (o *Outbox) transact(
 // beside Disable is not delivered after Enable.
 func (o *Outbox) begin(ctx context.Context, sqlTx *sql.Tx) (*Tx, error) {
 	consent := o.ConsentBeside()
-	tx := &Tx{Tx: sqlTx, now: o.cfg.Now(), newUUID: o.cfg.NewUUID, sink: o.cfg.Sink, mayAdd: o.isOn(consent), consent: consent}
+	tx := &Tx{Tx: sqlTx, now: o.cfg.Now(), sink: o.cfg.Sink, mayAdd: o.isOn(consent), consent: consent}
 	return tx, tx.read(ctx)
+}
+
+// Enable switches tracking on.
+func (o *Outbox) Enable(ctx context.Context) error {
+	return o.store.Locked(ctx, func() error {
+		if err := os.Remove(o.offPath()); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	})
+}
+
+// Disable switches tracking off and erases every message, so that pending ones are never delivered, not
+// even after Enable. It returns how many were pending. After an error, tracking is off if the switch's file
+// could be made: that needs no database.
+func (o *Outbox) Disable(ctx context.Context) (erased int, err error) {
+	err = o.store.Locked(ctx, func() error {
+		if err := o.markOff(); err != nil {
+			return err
+		}
+		erased, err = o.Clear(ctx, nil)
+		return err
+	})
+	return erased, err
+}
+
+// Clear erases every message and returns how many were pending. also, when not nil, changes tables of the
+// caller's in the same transaction.
+//
+// It overwrites what it deletes with zeros (secure_delete), returns all free pages and truncates the WAL, so
+// that the messages are gone from the disk as far as SQLite can ensure. Damaged databases that were set
+// aside are deleted, too.
+func (o *Outbox) Clear(ctx context.Context, also func(tx *Tx) error) (erased int, err error) {
+	return o.erase(ctx, also, false)
+}
+
+// Forget is Clear, and InstallID makes a new id afterwards.
+func (o *Outbox) Forget(ctx context.Context, also func(tx *Tx) error) (erased int, err error) {
+	return o.erase(ctx, also, true)
+}
+
+func (o *Outbox) erase(ctx context.Context, also func(tx *Tx) error, installID bool) (erased int, err error) {
+	_, trouble, err := o.transact(ctx, o.store.Erase, func(tx *Tx) (err error) {
+		if also != nil {
+			if err := also(tx); err != nil {
+				return err
+			}
+		}
+		erased, err = tx.eraseAll(ctx, installID)
+		return err
+	})
+	if err == nil {
+		o.forgetNotes()
+	}
+	return erased, errors.Join(err, trouble)
 }
 
 // View runs look in a transaction that cannot write, without the lock: it changes nothing and does not
@@ -163,11 +219,12 @@ func (o *Outbox) View(ctx context.Context, look func(tx *Tx) error) error {
 	})
 }
 
-// sendable is Tx.sendable, without the lock.
+// sendable reports whether anything could be sent now, and whether some of it is held.
 func (o *Outbox) sendable(ctx context.Context) (some, held bool, err error) {
-	err = o.View(ctx, func(tx *Tx) (err error) {
-		some, held, err = tx.sendable(ctx)
-		return err
+	err = o.View(ctx, func(tx *Tx) error {
+		return tx.QueryRowContext(ctx, `
+			SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'pending' AND (distinct_id IS NOT NULL OR kind = 'capture')),
+			       EXISTS (SELECT 1 FROM messages WHERE distinct_id IS NULL AND kind = 'capture')`).Scan(&some, &held)
 	})
 	return some, held, err
 }
@@ -190,7 +247,7 @@ func (o *Outbox) Check(ctx context.Context, beside ...string) error {
 	lock, err := os.OpenFile(o.flusherLock(), os.O_RDWR, 0)
 	if err == nil {
 		lock.Close()
-	} else if !errors.Is(err, os.ErrNotExist) {
+	} else if !errors.Is(err, fs.ErrNotExist) {
 		return o.flusherLockError(err)
 	}
 	if err := detach.Check(); err != nil {

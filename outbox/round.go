@@ -20,6 +20,9 @@ const (
 func (d *delivery) drain(ctx context.Context) error {
 	batch, err := d.round(ctx, reply{})
 	for err == nil && len(batch) > 0 {
+		if ctx.Err() != nil {
+			return timeUp(ctx)
+		}
 		d.cfg.Point("claimed")
 		came, sendErr := d.send(ctx, batch)
 		d.cfg.Point("answered")
@@ -52,10 +55,10 @@ func (d *delivery) round(ctx context.Context, came reply) (next []Message, err e
 		if settled, stop, err = d.settle(lasting, tx, came); err != nil || stop != nil {
 			return err
 		}
-		if stop, err = d.mayContinue(ctx, tx); err != nil || stop != nil {
+		if stop, err = d.mayBegin(lasting, tx); err != nil || stop != nil {
 			return err
 		}
-		next, ask, err = d.take(lasting, tx)
+		next, ask, err = d.take(ctx, tx)
 		return err
 	})
 	switch {
@@ -171,10 +174,21 @@ func (d *delivery) learn(ctx context.Context, tx *Tx, came reply) (Verdict, erro
 	return v, nil
 }
 
-// postpone stores the back-off that a message which has to wait begins, and returns it. A flusher that has sat out one
+// postpone begins the back-off for a message that has to wait, and returns it. A flusher that has sat out one
 // sits out the next as well, if its patience lasts: no command has to come for the next try.
 func (d *delivery) postpone(ctx context.Context, tx *Tx, waits Verdict, retryAfter time.Duration) (stop, err error) {
-	next, err := tx.postpone(ctx, waits, retryAfter, d.cfg.Jitter())
+	failures := tx.schedule.Failures + 1
+	next, retry := tx.now.Add(backOff(failures, d.cfg.Jitter())), time.Time{}
+	if retryAfter > 0 {
+		retry = tx.now.Add(min(retryAfter, longestWait))
+	}
+	_, err = tx.exec(ctx, "note the back-off", `
+		UPDATE delivery SET failures = ?, failing_since = coalesce(failing_since, ?), not_before = ?,
+			retry_after = coalesce(?, 0), last_error = ?, last_code = ?`,
+		failures, moment(tx.now), moment(next), moment(retry), waits.Reason, waits.Code)
+	if retry.After(next) {
+		next = retry
+	}
 	if err == nil && d.satOut {
 		err = d.stay(ctx, tx, next)
 	}
@@ -194,18 +208,12 @@ func (d *delivery) stay(ctx context.Context, tx *Tx, until time.Time) error {
 	return tx.setWaiting(ctx, until)
 }
 
-// mayContinue returns why the run has to stop before it takes messages, or nil. At its start that may be a back-off.
-func (d *delivery) mayContinue(ctx context.Context, tx *Tx) (stop, err error) {
-	switch {
-	case !tx.mayAdd:
+// mayBegin returns why no messages may be taken, or nil. At the beginning of a run that may be a back-off.
+func (d *delivery) mayBegin(ctx context.Context, tx *Tx) (stop, err error) {
+	if !tx.mayAdd {
 		return ErrOff, nil
-	case ctx.Err() != nil:
-		some, _, err := tx.sendable(context.WithoutCancel(ctx))
-		if err == nil && some {
-			stop = timeUp(ctx)
-		}
-		return stop, err
-	case d.started:
+	}
+	if d.started {
 		return nil, nil
 	}
 	s := tx.schedule
@@ -230,6 +238,8 @@ func (d *delivery) mayContinue(ctx context.Context, tx *Tx) (stop, err error) {
 // take returns the messages that go next, oldest first, each with its distinct id; or the names that
 // messages are held under and that Resolve has to be asked about first.
 func (d *delivery) take(ctx context.Context, tx *Tx) (batch []Message, ask []string, err error) {
+	isOver := ctx.Err() != nil // then they are only looked for
+	ctx = context.WithoutCancel(ctx)
 	resolves := d.cfg.Resolve != nil
 	if resolves && !d.started {
 		if ask, err = d.unasked(ctx, tx); err != nil || len(ask) > 0 {
@@ -258,6 +268,9 @@ func (d *delivery) take(ctx context.Context, tx *Tx) (batch []Message, ask []str
 		if m.Kind == Alias { // its principal's events must not be accepted before it
 			break
 		}
+	}
+	if isOver {
+		return batch, nil, nil
 	}
 	return batch, nil, d.release(ctx, tx, held)
 }

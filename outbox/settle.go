@@ -125,24 +125,6 @@ func (tx *Tx) countRefusal(ctx context.Context, m Message, reason string) (enoug
 	return runs >= aloneRuns && tx.now.Sub(time.Time(first)) >= alonePeriod, nil
 }
 
-// postpone stores the back-off before the next run, and returns when that may begin.
-func (tx *Tx) postpone(ctx context.Context, v Verdict, retryAfter time.Duration, jitter float64) (next time.Time, err error) {
-	var retry time.Time
-	if retryAfter > 0 {
-		retry = tx.now.Add(min(retryAfter, longestWait))
-	}
-	failures := tx.schedule.Failures + 1
-	next = tx.now.Add(backOff(failures, jitter))
-	_, err = tx.exec(ctx, "note the back-off", `
-		UPDATE delivery SET failures = ?, failing_since = coalesce(failing_since, ?), not_before = ?,
-			retry_after = coalesce(?, 0), last_error = ?, last_code = ?`,
-		failures, moment(tx.now), moment(next), moment(retry), v.Reason, v.Code)
-	if retry.After(next) {
-		next = retry
-	}
-	return next, err
-}
-
 // The back-off after a run that left messages pending: 5 s, doubling to 15 min, half of it random, so
 // that after an outage the machines do not all come back at the same moment.
 const (
@@ -164,9 +146,6 @@ func numbers(messages []Message) string {
 	for i, m := range messages {
 		seqs[i] = m.Seq
 	}
-	list, err := json.Marshal(seqs)
-	if err != nil { // integers always encode
-		panic(err)
-	}
+	list, _ := json.Marshal(seqs) // integers always encode
 	return string(list)
 }

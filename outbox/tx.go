@@ -14,9 +14,8 @@ import (
 type Tx struct {
 	*sql.Tx
 	now      time.Time // one for the whole transaction
-	newUUID  func() string
-	sink     Sink // or nil
-	mayAdd   bool // by the environment and the switch
+	sink     Sink      // or nil
+	mayAdd   bool      // by the environment and the switch
 	consent  Consent
 	schedule Schedule
 	machines string // those that the database knows, see arrive
