@@ -255,12 +255,13 @@ func (d *delivery) take(ctx context.Context, tx *Tx) (batch []Message, ask []str
 	// index messages_state.
 	for m, err := range tx.where(ctx, `state = 'pending' AND (distinct_id IS NOT NULL OR kind = 'capture')
 		ORDER BY seq LIMIT ?`, most) {
-		// A message that is held under a name that came later is left, with all behind it, to the flusher that its
-		// command has started.
-		if err != nil || m.DistinctID == "" && resolves && !d.asked[m.Hold] {
-			return batch, nil, err
+		if err != nil {
+			return nil, nil, err
 		}
 		if m.DistinctID == "" {
+			if resolves && !d.asked[m.Hold] { // it came later, and is left to the flusher that its command has started
+				break
+			}
 			m.DistinctID, m.Hold = m.AnonID, ""
 			held = append(held, m)
 		}
