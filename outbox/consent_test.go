@@ -22,9 +22,8 @@ func (b *bench) consent() (c outbox.Consent) {
 
 func (b *bench) disable() {
 	b.Helper()
-	if _, err := b.box.Disable(context.Background()); err != nil {
-		b.Fatal(err)
-	}
+	_, err := b.box.Disable(context.Background())
+	b.must(err)
 }
 
 // Each of these takes the consent's row away, or replaces it by an older one.
@@ -42,14 +41,9 @@ func TestWhateverHappensToTheDatabaseOffStaysOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.addEvents(1)
-			if err := b.box.Enable(context.Background()); err != nil {
-				t.Fatal(err)
-			}
 			b.box.Close()
 			before, err := os.ReadFile(b.path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			b.must(err)
 			b.disable()
 			b.box.Close()
 			harm(b, before)
@@ -69,23 +63,13 @@ func TestWhateverHappensToTheDatabaseOffStaysOff(t *testing.T) {
 	}
 }
 
-func (b *bench) exec(statement string, args ...any) {
-	b.Helper()
-	b.tx(func(tx *outbox.Tx) error {
-		_, err := tx.Exec(statement, args...)
-		return err
-	})
-}
-
 func TestEnableSwitchesOnAgainAndLeavesNoMark(t *testing.T) {
 	b := newBench(t)
 	b.disable()
 	if b.box.ConsentBeside().On {
 		t.Error("off is not seen without the database")
 	}
-	if err := b.box.Enable(context.Background()); err != nil {
-		t.Fatal(err)
-	}
+	b.must(b.box.Enable(context.Background()))
 	if c := b.consent(); !c.On || !b.box.ConsentBeside().On {
 		t.Errorf("after Enable the consent is %+v", c)
 	}
@@ -93,16 +77,24 @@ func TestEnableSwitchesOnAgainAndLeavesNoMark(t *testing.T) {
 
 func TestDisableHoldsAlsoWhenTheDatabaseCannotBeUsed(t *testing.T) {
 	b := newBench(t)
-	if err := os.Mkdir(b.path, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	b.must(os.Mkdir(b.path, 0o700))
 	if _, err := b.box.Disable(context.Background()); err == nil {
 		t.Error("Disable does not say that it could not erase")
 	}
-	if err := os.Remove(b.path); err != nil {
-		t.Fatal(err)
-	}
+	b.must(os.Remove(b.path))
 	if c := b.consent(); c.On {
 		t.Error("what the user asked for was forgotten")
+	}
+}
+
+func TestWhatTheEnvironmentGrantsIsNotStoppedByDisable(t *testing.T) {
+	b := newBench(t)
+	b.disable()
+	granted := func(cfg *outbox.Config) { cfg.Consent = outbox.ForceOn }
+	_, err := b.open(granted).Record(context.Background(), adding(b.event(1)))
+	b.must(err)
+	b.mustFlush(granted)
+	if n := len(b.server.Events()); n != 1 {
+		t.Errorf("PostHog has %d events, want one: the environment has the last word", n)
 	}
 }

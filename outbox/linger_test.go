@@ -29,16 +29,6 @@ func (b *bench) lingering(meanwhile func()) (delivered int) {
 	return result.Delivered
 }
 
-// record records as a command does, and tells whether it started a flusher.
-func (b *bench) record(m outbox.Message) (started bool) {
-	b.Helper()
-	r, err := b.box.Record(context.Background(), adding(m))
-	if err != nil || r.Trouble != nil {
-		b.Fatal(err, r.Trouble)
-	}
-	return r.Started
-}
-
 func TestAScriptsNextCommandNeedsNoFlusherOfItsOwn(t *testing.T) {
 	b := newBench(t)
 	delivered := b.lingering(func() {
@@ -55,10 +45,8 @@ func TestAScriptsNextCommandNeedsNoFlusherOfItsOwn(t *testing.T) {
 func TestAFlusherThatLingersDoesNotCountWhereAnotherOneMayDoBetter(t *testing.T) {
 	t.Run("for a message that is held", func(t *testing.T) {
 		b := newBench(t)
-		held := b.event(2)
-		held.DistinctID, held.Hold = "", "a key"
 		delivered := b.lingering(func() {
-			if !b.record(held) {
+			if !b.record(b.held("a key")) {
 				t.Error("no flusher was started; the one that lingers may lack the key that the message waits for")
 			}
 		})
