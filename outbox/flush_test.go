@@ -421,6 +421,8 @@ func TestADamagedRowDoesNotHoldUpItsNeighbours(t *testing.T) {
 		"no valid uuid":                 `uuid = 'x'`,
 		"no event":                      `event = ''`,
 		"no distinct id":                `distinct_id = '', anon_id = ''`,
+		"a time of no calendar":         `recorded_at = 4611686018427387904`,
+		"no text":                       `event = CAST(x'ff00' AS TEXT), anon_id = CAST(x'fe' AS TEXT), distinct_id = 'x'`,
 		"too large":                     `properties = '{"x":"' || hex(zeroblob(300000)) || '"}'`,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -147,31 +147,51 @@ func (b *bench) batchSize() (size int) {
 	return size
 }
 
-func TestTheBatchSizeFollowsWhatTheServerTakes(t *testing.T) {
-	limit := func(most int) func(outbox.Request) outbox.Answer { // a server that takes no more at once
-		return func(r outbox.Request) outbox.Answer {
-			if len(r.Messages) > most {
-				return fewer(outbox.CodeRefused)
-			}
-			return all(accepted)
+// stalls is a server that never answers to more than most messages, and a sink that gives it so much time.
+func (b *bench) stalls(most int, time time.Duration) func(outbox.Request) outbox.Answer {
+	return func(r outbox.Request) outbox.Answer {
+		if len(r.Messages) > most {
+			b.clock.Advance(time)
+			return fewer(outbox.CodeTimeout)
 		}
+		return all(accepted)
 	}
+}
+
+func TestTheBatchSizeFollowsWhatTheServerTakes(t *testing.T) {
 	for name, test := range map[string]struct {
-		waiting int
-		sink    *scripted
-		want    []int
+		waiting, takes int  // of the server, at once
+		stalls         bool // on more; else it refuses
+		encodes        int  // of the sink; 0: all
+		known          string
+		want           []int
 	}{
-		"a server that takes all":            {8000, &scripted{answer: limit(9000)}, []int{500, 1000, 2000, 2000, 2000, 500}},
-		"a server that takes 300":            {700, &scripted{answer: limit(300)}, []int{500, 250, 450, 225, 225}},
-		"a sink that encodes fewer":          {900, &scripted{answer: limit(9000), most: 400}, []int{400, 400, 100}},
-		"what waits is less than the number": {499, &scripted{answer: limit(9000)}, []int{499}},
+		"a server that takes all":            {waiting: 8000, takes: 9000, want: []int{500, 1000, 2000, 2000, 2000, 500}},
+		"a server that takes 300":            {waiting: 700, takes: 300, want: []int{500, 250, 450, 225, 225}},
+		"a server that stalls on 101":        {waiting: 300, takes: 100, stalls: true, want: []int{300, 150, 75, 75, 75, 75}},
+		"a server that has stalled":          {waiting: 150, takes: 9000, known: "last_code = 'timeout'", want: []int{50, 50, 50}},
+		"a server that has refused":          {waiting: 150, takes: 9000, known: "last_code = 'server'", want: []int{50, 100}},
+		"a sink that encodes fewer":          {waiting: 900, takes: 9000, encodes: 400, want: []int{400, 400, 100}},
+		"what waits is less than the number": {waiting: 499, takes: 9000, want: []int{499}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.addEvents(test.waiting)
-			b.mustFlush(through(test.sink))
-			if !slices.Equal(test.sink.sizes(), test.want) {
-				t.Errorf("requests of %v messages, want %v", test.sink.sizes(), test.want)
+			if test.known != "" {
+				b.exec(`UPDATE delivery SET endpoint = '', batch_size = 50, failures = 1, ` + test.known)
+			}
+			s := &scripted{most: test.encodes, answer: func(r outbox.Request) outbox.Answer {
+				if len(r.Messages) > test.takes {
+					return fewer(outbox.CodeRefused)
+				}
+				return all(accepted)
+			}}
+			if test.stalls {
+				s.answer = b.stalls(test.takes, 8*time.Second)
+			}
+			b.mustFlush(through(s))
+			if !slices.Equal(s.sizes(), test.want) {
+				t.Errorf("requests of %v messages, want %v: only a run that did not halve for a timeout grows", s.sizes(), test.want)
 			}
 		})
 	}
@@ -198,28 +218,6 @@ func TestTheBatchSizeIsKeptForTheNextFlusherAndForItsEndpointAlone(t *testing.T)
 	b.flush(through(elsewhere))
 	if want := []int{400}; !slices.Equal(elsewhere.sizes(), want) {
 		t.Errorf("requests of %v messages to another server, want %v: nothing is known of it", elsewhere.sizes(), want)
-	}
-}
-
-// stalls is a server that never answers to more than most messages, and a sink that gives it so much time.
-func (b *bench) stalls(most int, time time.Duration) func(outbox.Request) outbox.Answer {
-	return func(r outbox.Request) outbox.Answer {
-		if len(r.Messages) > most {
-			b.clock.Advance(time)
-			return fewer(outbox.CodeTimeout)
-		}
-		return all(accepted)
-	}
-}
-
-func TestAServerThatStallsOnManyIsPassed(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(3000)
-	s := &scripted{}
-	s.answer = b.stalls(100, 8*time.Second)
-	b.mustFlush(through(s))
-	if n := len(s.requests); n > 54 {
-		t.Errorf("%d requests, want 54 at most: a run that halved for a timeout does not grow again: %v", n, s.sizes())
 	}
 }
 
@@ -280,17 +278,6 @@ func TestATimeoutMakesNoMessageDead(t *testing.T) {
 		b.clock.Advance(time.Hour)
 	}
 	b.wants(1, 0, "its line may be slow")
-}
-
-func TestARunAfterATimeoutDoesNotGrow(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(200)
-	b.exec(`UPDATE delivery SET batch_size = 50, endpoint = 'here', failures = 1, last_code = 'timeout'`)
-	s := always(accepted)
-	b.mustFlush(through(s))
-	if want := []int{50, 50, 50, 50}; !slices.Equal(s.sizes(), want) {
-		t.Errorf("requests of %v messages, want %v: each larger one would cost a whole flusher's time", s.sizes(), want)
-	}
 }
 
 func TestASinksMemoIsKeptForAWeekAndForItsEndpointAlone(t *testing.T) {
