@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,14 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
+
+// A flusher that is started by mistake must not run the tests once more.
+func TestMain(m *testing.M) {
+	if os.Getenv("OUTBOX_FLUSHER") != "" {
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
 
 // lockedBuffer is a writer that a goroutine fills and a test reads.
 type lockedBuffer struct {
