@@ -20,10 +20,10 @@ const (
 	// flusherWork is when it stops by itself, so that it can still settle what it knows.
 	flusherWork = 9 * time.Second
 	// A flusher that has delivered everything lingers, so that the commands of a script need one
-	// process and not one each.
-	lingerTime  = 400 * time.Millisecond // since the last delivery
-	lingerMost  = 2 * time.Second        // in all
-	lingerPause = 200 * time.Millisecond // between two looks at the database
+	// process and not one each: for so many looks at the database since the last delivery, 2 s in all.
+	lingerLooks = 2
+	lingerPause = 200 * time.Millisecond // before each
+	lingerMost  = 2 * time.Second
 	// runPause is how often Run looks for messages.
 	runPause = time.Second
 )
@@ -129,7 +129,7 @@ func (o *Outbox) deliverOnce(ctx context.Context) (done Result, err error) {
 func (o *Outbox) log(done Result, err error) error {
 	early, _ := errors.AsType[*Delay](err)
 	switch {
-	case o.cfg.Log == nil || early != nil && !early.Until.IsZero():
+	case early != nil && !early.Until.IsZero():
 	case err != nil:
 		o.cfg.Log.Warn("delivery ended early", "delivered", done.Delivered, "dead", done.Dead, "error", err)
 	case done != Result{}:
@@ -148,7 +148,8 @@ type FlushOptions struct {
 
 // Flush delivers what is pending now, in order, without regard to our own back-off; a Retry-After
 // is respected. It returns when nothing is left, when the server did not accept a message or the time is up
-// (a *Delay), when another flusher is at work (ErrBusy), when tracking is off (ErrOff) or when ctx ends.
+// (a *Delay), when the sink cannot send (an *Unusable), when another flusher is at work (ErrBusy) or when tracking is off
+// (ErrOff).
 // With nothing pending it does not wait for a flusher at work.
 func (o *Outbox) Flush(ctx context.Context, options FlushOptions) (Result, error) {
 	if o.isOff() {
@@ -225,10 +226,8 @@ func (d *delivery) sitOut(ctx context.Context) bool {
 	d.staysUntil, d.satOut = time.Time{}, true
 	d.unblock()
 	d.cfg.Point("waiting")
-	timer := time.NewTimer(until.Sub(d.cfg.Now()))
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(until.Sub(d.cfg.Now())):
 		return true
 	case <-ctx.Done():
 		return false
@@ -241,18 +240,15 @@ func (d *delivery) sitOut(ctx context.Context) bool {
 func (d *delivery) linger(ctx context.Context) (more bool) {
 	d.unblock()
 	d.cfg.Point("lingering")
-	until := time.Now().Add(lingerTime)
 	if d.lingerUntil.IsZero() {
-		d.lingerUntil = until.Add(lingerMost - lingerTime)
+		d.lingerUntil = time.Now().Add(lingerMost)
 	}
-	if until.After(d.lingerUntil) {
-		until = d.lingerUntil
-	}
-	pause := time.NewTicker(lingerPause)
-	defer pause.Stop()
-	for time.Now().Before(until) && hasTime(ctx) {
+	for range lingerLooks {
+		if !hasTime(ctx) || time.Now().After(d.lingerUntil) {
+			return false
+		}
 		select {
-		case <-pause.C:
+		case <-time.After(lingerPause):
 		case <-ctx.Done():
 			return false
 		}

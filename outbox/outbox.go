@@ -4,10 +4,8 @@
 //
 //	func main() {
 //		outbox.Main(config) // in the flusher's process this delivers and does not return
-//		cfg, err := config()
 //		...
 //		box, err := outbox.New(cfg)
-//		...
 //		box.Record(ctx, func(tx *outbox.Tx) error { return tx.Add(ctx, outbox.Message{...}) })
 //	}
 //
@@ -74,7 +72,7 @@ type Config struct {
 	// is decided by then.
 	Moved func(ctx context.Context, tx *Tx) error
 
-	// Log, when not nil, is told how each delivery in the background has ended.
+	// Log is told how each delivery in the background has ended. Nil means nobody.
 	Log *slog.Logger
 
 	// Now is the clock, and Jitter a random number in [0, 1), by which back-offs differ between machines. Nil
@@ -175,6 +173,9 @@ func withDefaults(cfg Config) Config {
 	}
 	if cfg.Point == nil {
 		cfg.Point = func(string) {}
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	// Any value but a word for no asks not to be tracked, https://consoledonottrack.com.
 	ask := strings.ToLower(strings.TrimSpace(os.Getenv("DO_NOT_TRACK")))

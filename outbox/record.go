@@ -96,11 +96,9 @@ func (o *Outbox) finish(ctx context.Context, secrets bool, r *Recorded) {
 	if heard == nil {
 		return
 	}
-	timer := time.NewTimer(firstRound)
-	defer timer.Stop()
 	select {
 	case <-heard:
-	case <-timer.C:
+	case <-time.After(firstRound):
 	case <-ctx.Done():
 	}
 }

@@ -47,19 +47,12 @@ var networkVariables = [...]string{
 	"SSL_CERT_FILE", "SSL_CERT_DIR",
 }
 
-// checkSink returns a *Delay when nothing can be sent, whatever the queue holds.
+// checkSink returns an *Unusable when nothing can be sent, whatever the queue holds.
 func (o *Outbox) checkSink() error {
 	if o.cfg.Sink == nil {
-		return &Delay{Reason: "no sink takes the messages", Code: CodeNoKey}
+		return &Unusable{Code: CodeNoKey, Reason: "no sink takes the messages"}
 	}
-	err := o.cfg.Sink.Check()
-	if err == nil {
-		return nil
-	}
-	if unusable, ok := errors.AsType[*Unusable](err); ok {
-		return &Delay{Code: unusable.Code, Reason: unusable.Reason}
-	}
-	return &Delay{Code: CodeAddress, Reason: err.Error()}
+	return o.cfg.Sink.Check()
 }
 
 // isDue reports whether a flusher that is started now would find something to do soon. Beside Run it would not.
