@@ -235,11 +235,21 @@ func (b *bench) counts() (c outbox.Counts) {
 	return c
 }
 
-// wants fails the test unless so many messages wait and are dead.
-func (b *bench) wants(pending, dead int, why string) {
+// holds fails the test unless the queue has so many messages, receipts and held aliases aside.
+func (b *bench) holds(want outbox.Counts, why string) {
 	b.Helper()
-	if c := b.counts(); c.Pending != pending || c.Dead != dead {
-		b.Errorf("%d pending and %d dead, want %d and %d: %s", c.Pending, c.Dead, pending, dead, why)
+	is := b.counts()
+	is.Delivered, is.HeldAliases = 0, 0
+	if is != want {
+		b.Errorf("the queue has %+v, want %+v: %s", is, want, why)
+	}
+}
+
+// arrived fails the test unless PostHog has so many events.
+func (b *bench) arrived(want int, why string) {
+	b.Helper()
+	if n := len(b.server.Events()); n != want {
+		b.Errorf("%d events have arrived, want %d: %s", n, want, why)
 	}
 }
 

@@ -82,7 +82,7 @@ func TestATransactionEndsWithItsFunctionAlone(t *testing.T) {
 		return nil
 	})
 	b.must(err)
-	b.wants(1, 0, "a habit must not lose it")
+	b.holds(outbox.Counts{Pending: 1}, "a habit must not lose it")
 }
 
 func TestNoFunctionIsNoPanic(t *testing.T) {
@@ -102,7 +102,7 @@ func TestNoFunctionIsNoPanic(t *testing.T) {
 	if err != nil || r.Trouble != nil {
 		t.Errorf("AfterCommit: %v, %v; want nothing done", err, r.Trouble)
 	}
-	b.wants(1, 0, "only the last one had something to do")
+	b.holds(outbox.Counts{Pending: 1}, "only the last one had something to do")
 }
 
 func TestAWriteInAViewSaysThatAViewOnlyReads(t *testing.T) {
@@ -135,7 +135,7 @@ func TestAUUIDIsGivenOnce(t *testing.T) {
 			t.Errorf("a second %s with one uuid: %v, want an error in words; a server would fold the two", second.Kind, err)
 		}
 	}
-	b.wants(0, 0, "the error undoes all")
+	b.holds(outbox.Counts{}, "the error undoes all")
 }
 
 func TestDoNotTrackIsHeededUnlessTheProgramsOwnSwitchIsOn(t *testing.T) {
@@ -335,5 +335,5 @@ func TestAMessageThatTheSinkCanNeverSendIsRefusedWhenItIsAdded(t *testing.T) {
 			t.Errorf("%s: %v; refused as an Unsendable: want %t", name, err, test.isRefused)
 		}
 	}
-	b.wants(2, 0, "those that were taken")
+	b.holds(outbox.Counts{Pending: 2}, "those that were taken")
 }

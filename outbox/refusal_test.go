@@ -29,21 +29,22 @@ func (b *bench) proved() {
 }
 
 func TestWhatAProvenServerRefusesAloneIsDeadAndItsNeighboursArrive(t *testing.T) {
-	for name, prepare := range map[string]func(b *bench){
-		"it accepted something before": func(b *bench) { b.proved() },
-		"it did so in another process": func(b *bench) { b.add(b.event(1000)); b.mustFlush() },
-		"it accepts a neighbour now":   func(b *bench) { b.add(b.event(1000)) },
+	for name, test := range map[string]struct {
+		prepare    func(b *bench)
+		neighbours int
+	}{
+		"it accepted something before": {func(b *bench) { b.proved() }, 19},
+		"it did so in another process": {func(b *bench) { b.add(b.event(1000)); b.mustFlush() }, 20},
+		"it accepts a neighbour now":   {func(b *bench) { b.add(b.event(1000)) }, 20},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.old(func(m outboxtest.Message) bool { return m.Properties()["n"] == 7.0 })
-			prepare(b)
+			test.prepare(b)
 			b.addEvents(20)
 			b.mustFlush()
-			b.wants(0, 1, "only the bad message is dead")
-			if n := len(b.server.Events()); n < 19 {
-				t.Errorf("%d neighbours arrived, want all", n)
-			}
+			b.holds(outbox.Counts{Dead: 1}, "only the bad message is dead")
+			b.arrived(test.neighbours, "a bad message does not hold them up")
 			b.noViolations()
 		})
 	}
@@ -59,16 +60,14 @@ func TestAServerThatHasNeverAcceptedAnythingCannotKill(t *testing.T) {
 	if _, err := b.flush(); delayOf(err).Code != outbox.CodeForeign {
 		t.Errorf("the run ended with %v, want a delay that says that the server is somebody else", err)
 	}
-	b.wants(60, 0, "all wait")
+	b.holds(outbox.Counts{Pending: 60}, "all wait")
 	if s := b.schedule(); s.Failures != 1 || s.Next(b.clock.Now()).IsZero() {
 		t.Errorf("the schedule is %+v, want a back-off", s)
 	}
 	b.old(func(outboxtest.Message) bool { return false })
 	b.clock.Advance(time.Hour)
 	b.mustFlush()
-	if n := len(b.server.Events()); n != 60 {
-		t.Errorf("%d of 60 arrived when the right server was back", n)
-	}
+	b.arrived(60, "the right server is back")
 }
 
 func TestAMessageThatIsRefusedAloneAgainAndAgainIsSetAside(t *testing.T) {
@@ -90,7 +89,7 @@ func TestAMessageThatIsRefusedAloneAgainAndAgainIsSetAside(t *testing.T) {
 				b.flush()
 				b.clock.Advance(test.pause)
 			}
-			b.wants(1-test.dead, test.dead, test.why)
+			b.holds(outbox.Counts{Pending: 1 - test.dead, Dead: test.dead}, test.why)
 		})
 	}
 }
@@ -137,9 +136,7 @@ func TestNoEventOfAPrincipalGoesBeforeItsAliasWhichIsRefusedWithoutProof(t *test
 	if _, err := b.flush(); err == nil {
 		t.Error("the run says that all is delivered")
 	}
-	if n := len(b.server.Events()); n != 0 {
-		t.Errorf("%d events went before the alias of their principal", n)
-	}
+	b.arrived(0, "an alias goes before the events of its principal")
 }
 
 func TestAPageIsNobodysRefusal(t *testing.T) {
@@ -151,7 +148,7 @@ func TestAPageIsNobodysRefusal(t *testing.T) {
 	if _, err := b.flush(); err == nil {
 		t.Error("the run says that all is delivered")
 	}
-	b.wants(60, 0, "all wait")
+	b.holds(outbox.Counts{Pending: 60}, "all wait")
 	for _, m := range b.messages(outbox.Filter{}) {
 		if m.Attempts != 0 {
 			t.Fatalf("message %d has an attempt used up by a page", m.Seq)

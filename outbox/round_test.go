@@ -277,7 +277,7 @@ func TestATimeoutMakesNoMessageDead(t *testing.T) {
 		b.flush(through(s))
 		b.clock.Advance(time.Hour)
 	}
-	b.wants(1, 0, "its line may be slow")
+	b.holds(outbox.Counts{Pending: 1}, "its line may be slow")
 }
 
 func TestASinksMemoIsKeptForAWeekAndForItsEndpointAlone(t *testing.T) {
@@ -386,7 +386,7 @@ func wantNamed(t *testing.T, b *bench, err error) {
 	if delayOf(err).Code != outbox.CodeSink || !strings.Contains(err.Error(), "outbox_test.") {
 		t.Errorf("the run ended with %v, want an error that names the sink", err)
 	}
-	b.wants(2, 0, "nothing is delivered")
+	b.holds(outbox.Counts{Pending: 2}, "nothing is delivered")
 	if b.schedule().Failures != 1 {
 		t.Error("no back-off is noted: each command would start a flusher in vain")
 	}
