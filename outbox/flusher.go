@@ -140,8 +140,6 @@ func (o *Outbox) log(done Result, err error) error {
 
 // FlushOptions are the options of Flush.
 type FlushOptions struct {
-	// Wait is how long to wait for another flusher to finish. Zero means ten seconds, a flusher's life.
-	Wait time.Duration
 	// Progress, when not nil, is called after each request with what was settled so far.
 	Progress func(Result)
 }
@@ -150,7 +148,7 @@ type FlushOptions struct {
 // is respected. It returns when nothing is left, when the server did not accept a message or the time is up
 // (a *Delay), when the sink cannot send (an *Unusable), when another flusher is at work (ErrBusy) or when tracking is off
 // (ErrOff).
-// With nothing pending it does not wait for a flusher at work.
+// It waits for a flusher at work for as long as one lives, ten seconds, and with nothing pending not at all.
 func (o *Outbox) Flush(ctx context.Context, options FlushOptions) (Result, error) {
 	if o.isOff() {
 		return Result{}, ErrOff
@@ -161,7 +159,7 @@ func (o *Outbox) Flush(ctx context.Context, options FlushOptions) (Result, error
 		return Result{}, nil
 	}
 	d := o.newDelivery()
-	d.manual, d.lockWait = true, cmp.Or(options.Wait, flusherLife)
+	d.manual, d.lockWait = true, flusherLife
 	if options.Progress != nil {
 		d.progress = options.Progress
 	}

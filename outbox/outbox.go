@@ -194,11 +194,8 @@ func (o *Outbox) Close() error { return o.store.Close() }
 // ConsentBeside is what Enable or Disable left, read from the file beside the database: off since Disable, or
 // on. It holds also when the database is lost.
 func (o *Outbox) ConsentBeside() Consent {
-	info, err := os.Lstat(o.offPath())
-	if err != nil {
-		return Consent{On: true}
-	}
-	return Consent{Since: info.ModTime().UTC()}
+	_, err := os.Lstat(o.offPath())
+	return Consent{On: err != nil}
 }
 
 func (o *Outbox) offPath() string { return o.cfg.Path + ".off" }

@@ -51,13 +51,6 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 			if !tx.mayAdd {
 				return ErrOff
 			}
-			if tx.consent.Since.IsZero() {
-				_, err := tx.exec(ctx, "note the first message",
-					`INSERT OR REPLACE INTO consent (id, tracking, since) VALUES (1, TRUE, ?)`, moment(tx.now))
-				if err != nil {
-					return err
-				}
-			}
 			if changed = change(tx); changed != nil {
 				return changed
 			}
@@ -73,7 +66,7 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 		}
 		return Recorded{}, err
 	}
-	r.First = tx.consent.Since.IsZero()
+	r.First = tx.isFirst
 	// For a held message a flusher is started even beside the one at work: only it has the message's secrets.
 	if !due || !tx.addedHeld && !detach.TakesAlong() && o.Flushing() {
 		r.Trouble = errors.Join(r.Trouble, o.store.Sync())

@@ -19,6 +19,7 @@ type Tx struct {
 	consent  Consent
 	schedule Schedule
 	machines string // those that the database knows, see arrive
+	isFirst  bool   // no message was ever added
 	// steadySince is since when the clock has advanced without a jump, see housekeep.
 	steadySince time.Time
 
@@ -28,10 +29,7 @@ type Tx struct {
 }
 
 // Consent is whether usage may be recorded and sent, by what Enable and Disable left.
-type Consent struct {
-	On    bool
-	Since time.Time // of Disable, or of the first message; zero while nothing was recorded
-}
+type Consent struct{ On bool }
 
 // Schedule is when the next delivery may begin, and why not earlier.
 type Schedule struct {
@@ -72,19 +70,16 @@ func ahead(until, now time.Time) time.Time {
 // read reads in one statement what every transaction needs.
 func (tx *Tx) read(ctx context.Context) error {
 	s := &tx.schedule
-	var since moment
 	err := tx.QueryRowContext(ctx, `
 		SELECT failures, failing_since, not_before, retry_after, waiting_until, coalesce(last_error, ''),
-		       coalesce(last_code, ''), last_success_at, housekept_at, since,
+		       coalesce(last_code, ''), last_success_at, housekept_at,
+		       NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'messages'),
 		       (SELECT coalesce(group_concat(mark || ' ' || seen_at, ' '), '') FROM machines)
-		FROM delivery LEFT JOIN consent`).
+		FROM delivery`).
 		Scan(&s.Failures, (*moment)(&s.FailingSince), (*moment)(&s.NotBefore), (*moment)(&s.RetryAfter), (*moment)(&s.WaitingUntil),
-			&s.LastError, &s.LastCode, (*moment)(&s.LastSuccess), (*moment)(&tx.steadySince), &since, &tx.machines)
+			&s.LastError, &s.LastCode, (*moment)(&s.LastSuccess), (*moment)(&tx.steadySince), &tx.isFirst, &tx.machines)
 	if err != nil {
 		return fmt.Errorf("read schedule: %w", err)
-	}
-	if tx.consent.On {
-		tx.consent.Since = time.Time(since)
 	}
 	return nil
 }
