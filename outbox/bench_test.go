@@ -147,7 +147,7 @@ func newLeanEndpoint(tb testing.TB, latency time.Duration) *leanEndpoint {
 
 func flushAll(tb testing.TB, box *outbox.Outbox, e *leanEndpoint, want int) {
 	tb.Helper()
-	result, err := box.Deliver(context.Background(), 0, nil)
+	result, err := box.Deliver(context.Background(), 0)
 	if err != nil || result.Delivered != want || int(e.messages.Load()) != want {
 		tb.Fatalf("delivered %d, arrived %d, want %d: %v", result.Delivered, e.messages.Load(), want, err)
 	}

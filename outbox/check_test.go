@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -20,7 +21,7 @@ func TestCheckTriesAndLeavesNothingBehind(t *testing.T) {
 	if entries, err := os.ReadDir(filepath.Dir(b.path)); err != nil || len(entries) > 0 {
 		t.Errorf("it has made %v, %v; whoever looks makes nothing", entries, err)
 	}
-	b.recordOne()
+	b.record(b.event(1))
 	before := names(t, b.path)
 	if err := b.open().Check(context.Background()); err != nil {
 		t.Errorf("with a database that works: %v", err)
@@ -54,11 +55,9 @@ func TestCheckSaysWhatIsInTheWay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			b.recordOne()
+			b.record(b.event(1))
 			b.box.Close()
-			if err := test.spoil(b.path); err != nil {
-				t.Fatal(err)
-			}
+			b.must(test.spoil(b.path))
 			if err := b.open().Check(context.Background()); !errors.Is(err, test.want) {
 				t.Errorf("it says %v, want %v", err, test.want)
 			}
@@ -68,14 +67,12 @@ func TestCheckSaysWhatIsInTheWay(t *testing.T) {
 
 func TestARecordThatFailedIsCountedForAWeek(t *testing.T) {
 	b := newBench(t)
-	b.recordOne()
+	b.record(b.event(1))
 	if given := b.box.GivenUp(); given.Up != 0 {
 		t.Errorf("all is well, and there is a note: %+v", given)
 	}
 	lock := b.path + ".lock"
-	if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)); err != nil {
-		t.Fatal(err)
-	}
+	b.must(errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)))
 	first := b.clock.Now()
 	for range 2 {
 		if _, err := b.open().Record(context.Background(), func(*outbox.Tx) error { return nil }); err == nil {
@@ -87,9 +84,7 @@ func TestARecordThatFailedIsCountedForAWeek(t *testing.T) {
 	if given.Up != 2 || given.NotStarted != 0 || given.Reason != outbox.ErrNotFile.Error() || !given.Since.Equal(first) || !given.Last.After(first) {
 		t.Errorf("%+v was given up, want both events, the reason and since when", given)
 	}
-	if err := os.Remove(lock); err != nil {
-		t.Fatal(err)
-	}
+	b.must(os.Remove(lock))
 	b.mustFlush()
 	if given := b.box.GivenUp(); given.Up != 2 {
 		t.Errorf("%+v was given up, after a delivery; want it told all the same", given)
@@ -113,21 +108,52 @@ func TestARecordThatTheCallerTakesBackLeavesNoNote(t *testing.T) {
 
 func TestAFlusherThatCannotBeStartedLeavesANote(t *testing.T) {
 	b := newBench(t)
-	b.box = b.open(func(cfg *outbox.Config) {
-		cfg.Start = func(string, []string) error { return fs.ErrNotExist }
-	})
-	b.recordOne()
+	box := b.open(func(cfg *outbox.Config) { cfg.Start = func(string, []string) error { return fs.ErrNotExist } })
+	if r, err := box.Record(t.Context(), adding(b.event(1))); err != nil || r.Started || r.Trouble == nil {
+		t.Errorf("recorded %+v, %v; want the trouble told", r, err)
+	}
 	if given := b.box.GivenUp(); given.Up != 1 || given.NotStarted != 1 {
 		t.Errorf("%+v was given up, want one start: the message was recorded", given)
 	}
 }
 
-func (b *bench) recordOne() {
-	b.Helper()
-	if _, err := b.box.Record(context.Background(), adding(b.event(1))); err != nil {
-		b.Fatal(err)
+// A flusher's output goes nowhere.
+func TestAFlusherThatFailsBeforeItDeliversLeavesANote(t *testing.T) {
+	panics := func() { panic("/home/ada/secret") }
+	for name, test := range map[string]struct {
+		spoil  func(cfg *outbox.Config) error // what config, the function given to Main, does
+		reason string
+	}{
+		"its configuration fails":  {func(*outbox.Config) error { return errors.New("/home/ada/secret") }, "the flusher's configuration failed"},
+		"its configuration panics": {func(*outbox.Config) error { panics(); return nil }, "the flusher panicked"},
+		"its sink panics":          {func(cfg *outbox.Config) error { cfg.Sink = panicking{}; return nil }, "the flusher panicked"},
+		"its Resolve panics": {func(cfg *outbox.Config) error {
+			cfg.Resolve = func(context.Context, *outbox.Outbox, []string) error { panics(); return nil }
+			return nil
+		}, "the flusher panicked"},
+		"it cannot be made":    {func(cfg *outbox.Config) error { cfg.Tables = os.DirFS(t.TempDir()); return nil }, "the flusher's configuration failed"},
+		"it finds no database": {func(cfg *outbox.Config) error { return os.Remove(os.Getenv(outbox.PathVariable)) }, outbox.ErrNone.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.record(b.held("key"))
+			b.box.Close()
+			t.Setenv(outbox.PathVariable, b.path)
+			err := outbox.DeliverDetached(func() (outbox.Config, error) {
+				cfg := outbox.Config{Path: b.path, Sink: b.sink(), Consent: outbox.ForceOn}
+				return cfg, test.spoil(&cfg)
+			})
+			content, _ := os.ReadFile(b.path + ".notes")
+			given := b.box.GivenUp()
+			if err == nil || given.NotStarted != 1 || given.Reason != test.reason || bytes.Contains(content, []byte("ada")) {
+				t.Errorf("the flusher ended with %v, and %+v was given up (%q); want the reason %q", err, given, content, test.reason)
+			}
+		})
 	}
 }
+
+// panicking is a sink whose methods panic.
+type panicking struct{ outbox.Sink }
 
 func names(t *testing.T, path string) (list []string) {
 	t.Helper()

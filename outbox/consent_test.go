@@ -22,19 +22,17 @@ func (b *bench) consent() (c outbox.Consent) {
 
 func (b *bench) disable() {
 	b.Helper()
-	if _, err := b.box.Disable(context.Background()); err != nil {
-		b.Fatal(err)
-	}
+	_, err := b.box.Disable(context.Background())
+	b.must(err)
 }
 
-// Each of these takes the consent's row away, or replaces it by an older one.
+// The switch is a file of its own.
 func TestWhateverHappensToTheDatabaseOffStaysOff(t *testing.T) {
 	for name, harm := range map[string]func(b *bench, before []byte){
 		"removed":              func(b *bench, _ []byte) { os.Remove(b.path) },
 		"emptied":              func(b *bench, _ []byte) { os.Truncate(b.path, 0) },
 		"garbage":              func(b *bench, _ []byte) { os.WriteFile(b.path, make([]byte, 10_000), 0o600) },
 		"restored from before": func(b *bench, before []byte) { os.WriteFile(b.path, before, 0o600) },
-		"its row removed":      func(b *bench, _ []byte) { b.exec(`DELETE FROM consent`) },
 		"corrupt, on before it was": func(b *bench, before []byte) {
 			os.WriteFile(b.path, slices.Concat(before[:5000], bytes.Repeat([]byte{0xa5}, 4096), before[5000+4096:]), 0o600)
 		},
@@ -42,18 +40,13 @@ func TestWhateverHappensToTheDatabaseOffStaysOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.addEvents(1)
-			if err := b.box.Enable(context.Background()); err != nil {
-				t.Fatal(err)
-			}
 			b.box.Close()
 			before, err := os.ReadFile(b.path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			b.must(err)
 			b.disable()
 			b.box.Close()
 			harm(b, before)
-			if c := b.consent(); c.On || c.Since.IsZero() {
+			if c := b.consent(); c.On {
 				t.Errorf("the consent is %+v: usage would silently be recorded again", c)
 			}
 			if _, err := b.box.Record(context.Background(), adding(b.event(1))); !errors.Is(err, outbox.ErrOff) {
@@ -69,23 +62,13 @@ func TestWhateverHappensToTheDatabaseOffStaysOff(t *testing.T) {
 	}
 }
 
-func (b *bench) exec(statement string, args ...any) {
-	b.Helper()
-	b.tx(func(tx *outbox.Tx) error {
-		_, err := tx.Exec(statement, args...)
-		return err
-	})
-}
-
 func TestEnableSwitchesOnAgainAndLeavesNoMark(t *testing.T) {
 	b := newBench(t)
 	b.disable()
 	if b.box.ConsentBeside().On {
 		t.Error("off is not seen without the database")
 	}
-	if err := b.box.Enable(context.Background()); err != nil {
-		t.Fatal(err)
-	}
+	b.must(b.box.Enable(context.Background()))
 	if c := b.consent(); !c.On || !b.box.ConsentBeside().On {
 		t.Errorf("after Enable the consent is %+v", c)
 	}
@@ -93,16 +76,22 @@ func TestEnableSwitchesOnAgainAndLeavesNoMark(t *testing.T) {
 
 func TestDisableHoldsAlsoWhenTheDatabaseCannotBeUsed(t *testing.T) {
 	b := newBench(t)
-	if err := os.Mkdir(b.path, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	b.must(os.Mkdir(b.path, 0o700))
 	if _, err := b.box.Disable(context.Background()); err == nil {
 		t.Error("Disable does not say that it could not erase")
 	}
-	if err := os.Remove(b.path); err != nil {
-		t.Fatal(err)
-	}
+	b.must(os.Remove(b.path))
 	if c := b.consent(); c.On {
 		t.Error("what the user asked for was forgotten")
 	}
+}
+
+func TestWhatTheEnvironmentGrantsIsNotStoppedByDisable(t *testing.T) {
+	b := newBench(t)
+	b.disable()
+	granted := func(cfg *outbox.Config) { cfg.Consent = outbox.ForceOn }
+	_, err := b.open(granted).Record(context.Background(), adding(b.event(1)))
+	b.must(err)
+	b.mustFlush(granted)
+	b.arrived(1, "the environment has the last word")
 }

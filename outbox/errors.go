@@ -20,8 +20,8 @@ var (
 	// ErrNoProcess means that no flusher can be started: nothing is delivered but by Flush.
 	ErrNoProcess = errors.New("no process can be started")
 
-	// ErrNoMain means that Main was not called: a copy of this program would do the program's work once
-	// more instead of delivering, so none is started. A test binary does not call Main.
+	// ErrNoMain means that Main was not called, or by a test: a copy of this program would do the program's work,
+	// or run the tests, once more instead of delivering, so none is started.
 	ErrNoMain = errors.New("no flusher is started: call outbox.Main first in main")
 
 	ErrNested = store.ErrNested // Record within Record, or another transaction within one
@@ -56,6 +56,8 @@ func (d *Delay) Error() string { return d.Code + ": " + d.Reason }
 
 var (
 	errNothing  = errors.New("outbox: give it a function, not nil")
+	errLooks    = errors.New("a View only reads: use Record or Update")
 	errConfig   = errors.New("the flusher's configuration failed")
+	errPanicked = errors.New("the flusher panicked")
 	errNotYours = errors.New("a transaction of the queue ends when its function returns")
 )

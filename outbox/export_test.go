@@ -8,14 +8,24 @@ import (
 )
 
 // Deliver runs a flusher as its own process would, but in this one.
-func (o *Outbox) Deliver(ctx context.Context, patience time.Duration, progress func(Result)) (Result, error) {
-	return (&delivery{outbox: o, lockWait: lockPatience, patience: patience, progress: progress, unblock: func() {}}).run(ctx)
+func (o *Outbox) Deliver(ctx context.Context, patience time.Duration) (Result, error) {
+	d := o.newDelivery()
+	d.patience = o.cfg.Now().Add(patience)
+	return d.run(ctx)
 }
-
-// HasMachineID reports whether this system can tell machines apart.
-func HasMachineID() bool { return machine.ID() != "" }
 
 // DeliverAndLinger is Deliver with what a detached flusher does when all is delivered.
 func (o *Outbox) DeliverAndLinger(ctx context.Context) (Result, error) {
-	return (&delivery{outbox: o, lockWait: lockPatience, lingers: true, unblock: func() {}}).run(ctx)
+	d := o.newDelivery()
+	d.lingers = true
+	return d.run(ctx)
 }
+
+// DeliverDetached is the whole life of a flusher's process.
+func DeliverDetached(config func() (Config, error)) error { return deliverDetached(config) }
+
+// PathVariable tells a flusher where the database is.
+const PathVariable = pathVariable
+
+// HasMachineID reports whether this system can tell machines apart.
+func HasMachineID() bool { return machine.ID() != "" }

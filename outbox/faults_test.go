@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -60,29 +59,21 @@ var faulty = sync.OnceValue(func() *faults {
 // swallowed would deliver twice, or lose a message. A transaction is undone whole.
 func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
 	fault := faulty()
-	record := func(change func(tx *outbox.Tx) error) func(context.Context, *outbox.Outbox) error {
+	record := func(change func(ctx context.Context, tx *outbox.Tx) error) func(context.Context, *outbox.Outbox) error {
 		return func(ctx context.Context, box *outbox.Outbox) error {
-			_, err := box.Record(ctx, change)
+			_, err := box.Record(ctx, func(tx *outbox.Tx) error { return change(ctx, tx) })
 			return err
 		}
 	}
+	clearing := func(clear func(*outbox.Outbox, context.Context, func(*outbox.Tx) error) (int, error)) func(context.Context, *outbox.Outbox) error {
+		return func(ctx context.Context, box *outbox.Outbox) error { _, err := clear(box, ctx, nil); return err }
+	}
+	ran := outbox.Message{UUID: fixedUUID, Event: "ran", AnonID: anonA}
 	deliver := func(ctx context.Context, box *outbox.Outbox) error {
-		_, err := box.Deliver(ctx, 0, nil)
+		_, err := box.Deliver(ctx, 0)
 		return err
 	}
-	answers := func(answer func(outbox.Request) outbox.Answer) func(*outbox.Config) {
-		return func(cfg *outbox.Config) { cfg.Sink = &scripted{endpoint: "here", answer: answer} }
-	}
-	always := func(a outbox.Answer) func(*outbox.Config) {
-		return answers(func(outbox.Request) outbox.Answer { return a })
-	}
-	held := func(b *bench) {
-		alias := b.alias()
-		alias.DistinctID = ""
-		event := b.event(1)
-		event.DistinctID, event.Hold = "", "key"
-		b.add(alias, event, b.event(2))
-	}
+	held := func(b *bench) { b.add(b.alias(""), b.held("key"), b.event(2)) }
 	old := func(state string) func(*bench) {
 		return func(b *bench) {
 			b.addEvents(1100)
@@ -96,28 +87,27 @@ func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
 		run    func(ctx context.Context, box *outbox.Outbox) error
 		rounds bool // several transactions: each is undone, not all of them
 	}{
-		"recording": {run: record(func(tx *outbox.Tx) error {
-			_, err := tx.InstallID(context.Background())
-			return errors.Join(err, tx.Add(context.Background(), outbox.Message{UUID: fixedUUID, Event: "ran", AnonID: anonA, Hold: "key"}))
+		"recording": {run: record(func(ctx context.Context, tx *outbox.Tx) error {
+			_, err := tx.InstallID(ctx)
+			held := ran
+			held.Hold = "key"
+			return errors.Join(err, tx.Add(ctx, held))
 		})},
 		"recording behind a full queue": {
 			before: func(b *bench) {
 				b.exec(`INSERT INTO sqlite_sequence VALUES ('messages', 200000)`)
 				b.fill(100_001, b.clock.Now())
 			},
-			run: record(func(tx *outbox.Tx) error {
-				return tx.Add(context.Background(), outbox.Message{UUID: fixedUUID, Event: "ran", AnonID: anonA})
-			}),
+			run: record(func(ctx context.Context, tx *outbox.Tx) error { return tx.Add(ctx, ran) }),
 		},
-		"a decision and a withdrawal": {before: held, run: record(func(tx *outbox.Tx) error {
-			ctx := context.Background()
+		"a decision and a withdrawal": {before: held, run: record(func(ctx context.Context, tx *outbox.Tx) error {
 			if err := tx.Decide(ctx, outbox.Held{Kind: outbox.Capture}, "ada"); err != nil {
 				return err
 			}
 			return tx.Withdraw(ctx, outbox.Held{Kind: outbox.Alias})
 		})},
-		"a retry": {before: old("dead"), run: record(func(tx *outbox.Tx) error {
-			_, err := tx.Retry(context.Background(), nil)
+		"a retry": {before: old("dead"), run: record(func(ctx context.Context, tx *outbox.Tx) error {
+			_, err := tx.Retry(ctx, nil)
 			return err
 		})},
 		"a look": {before: held, run: func(ctx context.Context, box *outbox.Outbox) error {
@@ -133,41 +123,35 @@ func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
 				return nil
 			})
 		}},
-		"clearing": {before: held, run: func(ctx context.Context, box *outbox.Outbox) error {
-			_, err := box.Clear(ctx, nil)
-			return err
-		}, rounds: true},
-		"forgetting": {before: held, run: func(ctx context.Context, box *outbox.Outbox) error {
-			_, err := box.Forget(ctx, nil)
-			return err
-		}, rounds: true},
-		"receipts over their cap": {before: old("delivered"), config: always(all(accepted)), run: deliver, rounds: true},
+		"clearing":                {before: held, run: clearing((*outbox.Outbox).Clear), rounds: true},
+		"forgetting":              {before: held, run: clearing((*outbox.Outbox).Forget), rounds: true},
+		"receipts over their cap": {before: old("delivered"), config: through(always(accepted)), run: deliver, rounds: true},
 		"dead ones over their cap": {
-			before: old("dead"), config: answers(each(func(int) outbox.Verdict { return refused })), run: deliver, rounds: true,
+			before: old("dead"), config: through(&scripted{answer: each(func(int) outbox.Verdict { return refused })}), run: deliver, rounds: true,
 		},
 		"held messages": {before: held, run: deliver, rounds: true, config: func(cfg *outbox.Config) {
-			always(all(accepted))(cfg)
+			cfg.Sink = always(accepted)
 			cfg.Resolve = func(context.Context, *outbox.Outbox, []string) error { return nil }
 			cfg.Released = func(ctx context.Context, tx *outbox.Tx, _ string) error {
 				_, err := tx.ExecContext(ctx, `UPDATE delivery SET erased = 7`)
 				return err
 			}
 		}},
-		"a back-off":      {before: func(b *bench) { b.addEvents(2) }, config: always(all(again)), run: deliver, rounds: true},
-		"a smaller batch": {before: func(b *bench) { b.addEvents(2) }, config: always(fewer(outbox.CodeRefused)), run: deliver, rounds: true},
+		"a back-off":      {before: func(b *bench) { b.addEvents(2) }, config: through(always(again)), run: deliver, rounds: true},
+		"a smaller batch": {before: func(b *bench) { b.addEvents(2) }, config: through(always(fewer(outbox.CodeRefused).Verdict)), run: deliver, rounds: true},
 		"a flush that has to wait": {
 			before: func(b *bench) {
 				b.addEvents(2)
 				b.exec(`UPDATE delivery SET not_before = ?, failures = 1`, b.clock.Now().Add(time.Second).UnixMilli())
 			},
-			config: always(all(accepted)), run: deliver,
+			config: through(always(accepted)), run: deliver,
 		},
 		"housekeeping": {
 			before: func(b *bench) {
 				b.fill(3, b.clock.Now().Add(-100*24*time.Hour))
 				b.exec(`UPDATE delivery SET housekept_at = ?`, b.clock.Now().Add(-48*time.Hour).UnixMilli())
 			},
-			config: always(all(again)), run: deliver, rounds: true,
+			config: through(always(again)), run: deliver, rounds: true,
 		},
 	}
 	for name, test := range tests {
@@ -178,19 +162,13 @@ func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
 			if test.before != nil {
 				test.before(template)
 			}
-			if err := template.box.Close(); err != nil { // moves the WAL into the file
-				t.Fatal(err)
-			}
+			template.must(template.box.Close()) // moves the WAL into the file
 			content, err := os.ReadFile(template.path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			template.must(err)
 			// once returns what is in a copy of the database before and after, and how many statements there were.
 			once := func(failAt int) (before, after string, statements int, err error) {
 				b := &bench{T: t, clock: template.clock, path: filepath.Join(t.TempDir(), "usage.db"), server: template.server}
-				if err := os.WriteFile(b.path, content, 0o600); err != nil {
-					t.Fatal(err)
-				}
+				b.must(os.WriteFile(b.path, content, 0o600))
 				before = b.dump()
 				fault.path = b.path
 				defer func() { fault.path = "" }()
@@ -200,9 +178,7 @@ func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
 					}
 				})
 				fault.arm(0)
-				if err := box.Update(t.Context(), func(*outbox.Tx) error { return nil }); err != nil { // opens it
-					t.Fatal(err)
-				}
+				b.must(box.Update(t.Context(), func(*outbox.Tx) error { return nil })) // opens it
 				fault.arm(failAt)
 				err = test.run(t.Context(), box)
 				statements = fault.count
@@ -232,38 +208,24 @@ const fixedUUID = "33333333-3333-4333-8333-333333333333"
 func (b *bench) dump() string {
 	b.Helper()
 	db, err := sql.Open("sqlite", b.path)
-	if err != nil {
-		b.Fatal(err)
-	}
+	b.must(err)
 	defer db.Close()
 	var lines []string
 	for _, query := range []string{
-		`SELECT 'messages', count(*), min(seq), max(seq) FROM messages`,
-		`SELECT state, kind, count(*), count(distinct_id), count(hold), sum(attempts), sum(refused_alone), count(settled_at) FROM messages GROUP BY state, kind`,
-		`SELECT failures, not_before > 0, last_code, dropped, erased, endpoint, accepted_at > 0, batch_size, waiting_until > 0, install_id <> '', housekept_at FROM delivery`,
+		`SELECT json_array(count(*), min(seq), max(seq)) FROM messages`,
+		`SELECT json_array(state, kind, count(*), count(distinct_id), count(hold), sum(attempts), sum(refused_alone), count(settled_at))
+			FROM messages GROUP BY state, kind ORDER BY state, kind`,
+		`SELECT json_array(failures, not_before > 0, last_code, dropped, erased, endpoint, accepted_at > 0, batch_size, waiting_until > 0,
+			install_id <> '', housekept_at) FROM delivery`,
 	} {
 		rows, err := db.Query(query)
-		if err != nil {
-			b.Fatal(err)
-		}
-		columns, _ := rows.Columns()
+		b.must(err)
 		for rows.Next() {
-			values := make([]any, len(columns))
-			for i := range values {
-				values[i] = new(any)
-			}
-			if err := rows.Scan(values...); err != nil {
-				b.Fatal(err)
-			}
-			var line []string
-			for _, value := range values {
-				line = append(line, fmt.Sprint(*value.(*any)))
-			}
-			lines = append(lines, strings.Join(line, " "))
+			var line string
+			b.must(rows.Scan(&line))
+			lines = append(lines, line)
 		}
-		if err := rows.Err(); err != nil {
-			b.Fatal(err)
-		}
+		b.must(rows.Err())
 	}
-	return strings.Join(slices.Sorted(slices.Values(lines)), "\n")
+	return strings.Join(lines, "\n")
 }

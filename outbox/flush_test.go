@@ -12,11 +12,13 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
-func TestEverythingIsDeliveredInOrderAndOnce(t *testing.T) {
+func TestEverythingIsDeliveredInOrderAndOnceAsItWasRecorded(t *testing.T) {
 	for _, n := range []int{1, 500, 501} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			b := newBench(t)
 			b.addEvents(n)
+			recorded := b.messages(outbox.Filter{})
+			b.clock.Advance(30 * 24 * time.Hour)
 			if got := b.mustFlush(); got.Delivered != n {
 				t.Errorf("delivered %d of %d", got.Delivered, n)
 			}
@@ -28,8 +30,8 @@ func TestEverythingIsDeliveredInOrderAndOnce(t *testing.T) {
 				t.Fatalf("PostHog has %d messages, want each of the %d once", len(commits), n)
 			}
 			for i, c := range commits {
-				if got := c.Properties()["n"]; got != float64(i) {
-					t.Fatalf("message %d arrived in place %d", int(got.(float64)), i)
+				if m := recorded[i]; c.UUID != m.UUID || !c.Timestamp.Equal(m.RecordedAt) {
+					t.Fatalf("in place %d came %s of %s, want %s of %s", i, c.UUID, c.Timestamp, m.UUID, m.RecordedAt)
 				}
 			}
 			if want := (n + 499) / 500; len(b.server.Requests()) != want {
@@ -37,19 +39,6 @@ func TestEverythingIsDeliveredInOrderAndOnce(t *testing.T) {
 			}
 			b.noViolations()
 		})
-	}
-}
-
-func TestAMessageKeepsItsTimestampAndUUID(t *testing.T) {
-	b := newBench(t)
-	m := b.event(1)
-	b.add(m)
-	b.clock.Advance(30 * 24 * time.Hour)
-	b.mustFlush()
-	got := b.server.Commits()[0]
-	if !got.Timestamp.Equal(m.RecordedAt) || got.UUID != m.UUID {
-		t.Errorf("sent as %s at %s, recorded as %s at %s: PostHog could not fold repeats",
-			got.UUID, got.Timestamp, m.UUID, m.RecordedAt)
 	}
 }
 
@@ -65,21 +54,35 @@ func TestNothingIsLostOrDoubledByAnyFault(t *testing.T) {
 			// Two seconds for what hangs, where a flusher has nine.
 			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 			defer cancel()
-			var delay *outbox.Delay
-			if _, err := b.box.Deliver(ctx, 0, nil); err != nil && !errors.As(err, &delay) && ctx.Err() == nil {
+			if _, err := b.box.Deliver(ctx, 0); err != nil && delayOf(err).Code == "" && ctx.Err() == nil {
 				t.Fatalf("the run ended with %v, want a delay", err)
 			}
 			b.clock.Advance(2 * time.Hour) // past every back-off and Retry-After
 			b.mustFlush()
-			if n := len(b.server.Events()); n+b.counts().Dead != 3 {
-				t.Errorf("PostHog has %d messages and %d are dead, want 3 together", n, b.counts().Dead)
-			}
-			if c := b.counts(); c.Pending != 0 || c.Dead != 0 {
-				t.Errorf("%d pending and %d dead after the fault", c.Pending, c.Dead)
-			}
+			b.holds(outbox.Counts{}, "the fault is over")
+			b.arrived(3, "nothing is lost")
 			b.noViolations()
 		})
 	}
+}
+
+func TestTheSameBytesAreSentAfterALostAnswer(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(5)
+	b.server.SetFaults(outboxtest.MustFault("commit+reset-after-body"))
+	b.flush()
+	b.clock.Advance(time.Hour)
+	b.mustFlush()
+	commits := b.server.Commits()
+	if len(commits) != 10 {
+		t.Fatalf("%d messages were committed, want the five twice", len(commits))
+	}
+	for i := range 5 {
+		if string(commits[i].Raw) != string(commits[i+5].Raw) {
+			t.Errorf("message %d changed between two attempts:\n%s\n%s", i, commits[i].Raw, commits[i+5].Raw)
+		}
+	}
+	b.arrived(5, "PostHog folds repeats")
 }
 
 func TestBackOffIsKeptAcrossProcessesAndDoubles(t *testing.T) {
@@ -102,86 +105,42 @@ func TestBackOffIsKeptAcrossProcessesAndDoubles(t *testing.T) {
 }
 
 func TestARetryAfterHoldsAlsoForAPersonAndABackOffDoesNot(t *testing.T) {
-	tests := []struct {
-		fault string
-		want  time.Duration // until a person may try again
-	}{
-		{"503", 0},
-		{"503:retry-after=30", 30 * time.Second},
-		{"429:retry-after=120", 2 * time.Minute},
-		{"429:retry-after=99999999", time.Hour},
-		{"429:retry-after=99999999999999999999999999", time.Hour},
-		{"429:retry-after=Mon, 23 Nov 2020 10:05:00 GMT", 0},
-		{"429:retry-after=-5", 0},
-		{"429:retry-after=nonsense", 0},
-	}
-	for _, test := range tests {
-		t.Run(test.fault, func(t *testing.T) {
+	for fault, want := range map[string]time.Duration{ // until a person may try again
+		"503":                      0,
+		"503:retry-after=30":       30 * time.Second,
+		"429:retry-after=120":      2 * time.Minute,
+		"429:retry-after=99999999": time.Hour,
+		"429:retry-after=99999999999999999999999999":    time.Hour,
+		"429:retry-after=Mon, 23 Nov 2020 10:05:00 GMT": 0,
+		"429:retry-after=-5":                            0,
+		"429:retry-after=nonsense":                      0,
+	} {
+		t.Run(fault, func(t *testing.T) {
 			b := newBench(t)
 			b.addEvents(1)
-			b.server.SetFaults(outboxtest.MustFault(test.fault))
+			b.server.SetFaults(outboxtest.MustFault(fault))
 			_, first := b.flushByHand()
-			_, err := b.flushByHand()
-			if test.want == 0 {
-				if err != nil {
-					t.Errorf("a person's flush ended with %v, want our own back-off to be ignored", err)
+			_, second := b.flushByHand()
+			if want == 0 {
+				if second != nil {
+					t.Errorf("a person's flush ended with %v, want our own back-off to be ignored", second)
 				}
 				return
 			}
-			for run, err := range []error{first, err} {
-				var delay *outbox.Delay
-				if !errors.As(err, &delay) {
-					t.Fatalf("run %d of a person ended with %v, want the server's wish respected", run+1, err)
-				}
-				if got := delay.Until.Sub(b.clock.Now()).Round(time.Second); got != test.want {
-					t.Errorf("run %d says a hold of %s, want %s", run+1, got, test.want)
+			for run, err := range []error{first, second} {
+				if got := delayOf(err).Until.Sub(b.clock.Now()).Round(time.Second); got != want {
+					t.Errorf("run %d of a person ended with %v, a hold of %s; want one of %s", run+1, err, got, want)
 				}
 			}
 		})
 	}
 }
 
-func TestAClockThatJumpedDoesNotHoldDeliveryForever(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(1)
-	b.clock.Advance(365 * 24 * time.Hour)
-	b.server.SetFaults(outboxtest.MustFault("503"))
-	b.flush()
-	b.clock.Advance(-365 * 24 * time.Hour)
-	b.mustFlush()
-	if n := len(b.server.Events()); n != 1 {
-		t.Errorf("PostHog has %d messages, want 1: a back-off from a clock a year ahead is over", n)
-	}
-}
-
-func TestTheSameBytesAreSentAfterALostAnswer(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(5)
-	b.server.SetFaults(outboxtest.MustFault("commit+reset-after-body"))
-	b.flush()
-	b.clock.Advance(time.Hour)
-	b.mustFlush()
-	commits := b.server.Commits()
-	if len(commits) != 10 {
-		t.Fatalf("%d messages were committed, want the five twice", len(commits))
-	}
-	for i := range 5 {
-		if string(commits[i].Raw) != string(commits[i+5].Raw) {
-			t.Errorf("message %d changed between two attempts:\n%s\n%s", i, commits[i].Raw, commits[i+5].Raw)
-		}
-	}
-	if n := len(b.server.Events()); n != 5 {
-		t.Errorf("PostHog folds them into %d events, want 5", n)
-	}
-}
-
 func TestAnUndecidedEventGoesOutAnonymouslyOnlyWhenItIsAboutToBeSent(t *testing.T) {
 	b := newBench(t)
-	m := b.event(0)
-	m.DistinctID, m.Hold = "", "fingerprint"
-	b.add(m)
+	b.add(b.held("fingerprint"))
 	var asked, told []string
-	_, err := b.flush(func(cfg *outbox.Config) {
+	b.mustFlush(func(cfg *outbox.Config) {
 		cfg.Resolve = func(_ context.Context, _ *outbox.Outbox, names []string) error {
 			asked = append(asked, names...)
 			if b.messages(outbox.Filter{})[0].DistinctID != "" {
@@ -194,9 +153,6 @@ func TestAnUndecidedEventGoesOutAnonymouslyOnlyWhenItIsAboutToBeSent(t *testing.
 			return nil
 		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	if !slices.Equal(asked, []string{"fingerprint"}) || !slices.Equal(told, []string{anonA}) {
 		t.Errorf("asked about %v, told %v; want once each", asked, told)
 	}
@@ -207,27 +163,19 @@ func TestAnUndecidedEventGoesOutAnonymouslyOnlyWhenItIsAboutToBeSent(t *testing.
 
 func TestADecisionComesBeforeTheFirstAttempt(t *testing.T) {
 	b := newBench(t)
-	alias := b.alias()
-	alias.DistinctID = ""
-	m := b.event(0)
-	m.DistinctID, m.Hold = "", "fingerprint"
-	b.add(alias, m)
-	_, err := b.flush(func(cfg *outbox.Config) {
+	b.add(b.alias(""), b.held("fingerprint"))
+	b.mustFlush(func(cfg *outbox.Config) {
 		cfg.Resolve = func(ctx context.Context, o *outbox.Outbox, _ []string) error {
 			return o.Update(ctx, func(tx *outbox.Tx) error {
-				if err := tx.Decide(ctx, outbox.Held{Kind: outbox.Alias, AnonID: anonA}, "person"); err != nil {
-					return err
-				}
-				return tx.Decide(ctx, outbox.Held{Kind: outbox.Capture, Hold: "fingerprint"}, "person")
+				return errors.Join(
+					tx.Decide(ctx, outbox.Held{Kind: outbox.Alias, AnonID: anonA}, "person"),
+					tx.Decide(ctx, outbox.Held{Kind: outbox.Capture, Hold: "fingerprint"}, "person"))
 			})
 		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	commits := b.server.Commits()
 	if len(commits) != 2 || !commits[0].IsAlias() || commits[1].DistinctID != "person" {
-		t.Errorf("PostHog has %v, want the alias and then the person's event", commits)
+		t.Fatalf("PostHog has %v, want the alias and then the person's event", commits)
 	}
 	if _, ok := commits[1].Properties()["$process_person_profile"]; ok {
 		t.Error("a person's event says $process_person_profile: no profile would be made of it")
@@ -235,66 +183,108 @@ func TestADecisionComesBeforeTheFirstAttempt(t *testing.T) {
 	b.noViolations()
 }
 
+// The command of the later name has started a flusher with its secrets.
+func TestWhatIsHeldUnderALaterNameIsLeftAndWhatComesBeforeIsDecided(t *testing.T) {
+	b := newBench(t)
+	b.add(b.held("early"))
+	_, err := b.flush(func(cfg *outbox.Config) {
+		cfg.Resolve = func(context.Context, *outbox.Outbox, []string) error {
+			b.add(b.held("late"), b.event(2))
+			return nil
+		}
+	})
+	var ids []string
+	for _, m := range b.messages(outbox.Filter{}) {
+		ids = append(ids, m.DistinctID)
+	}
+	if want := []string{anonA, "", anonA}; err != nil || !slices.Equal(ids, want) {
+		t.Errorf("%v; the messages belong to %q, want %q: what was sent never changes, and the rest waits", err, ids, want)
+	}
+	b.holds(outbox.Counts{Pending: 2}, "the later name was not asked about")
+}
+
+func TestASteadyStreamOfHeldMessagesHoldsUpNothing(t *testing.T) {
+	b := newBench(t)
+	b.add(b.held("credential"))
+	asked := 0
+	b.points = func(name string) { // with each request another one comes
+		if name == "claimed" && len(b.messages(outbox.Filter{})) < 20 {
+			b.add(b.held("credential"))
+		}
+	}
+	b.mustFlush(func(cfg *outbox.Config) {
+		cfg.Resolve = func(context.Context, *outbox.Outbox, []string) error { asked++; return nil }
+	})
+	b.arrived(20, "nothing is held up")
+	if asked != 1 {
+		t.Errorf("it was asked %d times; want once in a run", asked)
+	}
+}
+
 func TestAWaitingAliasHoldsUpNothingAndIsNotSettledWithItsNeighbours(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(2)
-	alias := b.alias()
-	alias.DistinctID = ""
-	b.add(alias)
+	b.add(b.alias(""))
 	b.addEvents(2)
-	// The alias is decided while the request with its neighbours is under way.
-	b.points = func(name string) {
-		if name == "answered" {
-			b.points = nil
-			b.tx(func(tx *outbox.Tx) error {
-				return tx.Decide(context.Background(), outbox.Held{Kind: outbox.Alias, AnonID: anonA}, "person")
-			})
-		}
-	}
+	b.once("answered", func() { // it is decided while the request with its neighbours is under way
+		b.tx(func(tx *outbox.Tx) error {
+			return tx.Decide(context.Background(), outbox.Held{Kind: outbox.Alias, AnonID: anonA}, "person")
+		})
+	})
 	b.mustFlush()
-	commits := b.server.Commits()
-	if len(commits) != 5 || !commits[4].IsAlias() {
+	if commits := b.server.Commits(); len(commits) != 5 || !commits[4].IsAlias() {
 		t.Errorf("PostHog has %v, want the four events and then the alias", commits)
 	}
 }
 
-func TestNothingIsSentOnceTrackingIsOff(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(2)
-	b.points = func(name string) {
-		if name == "answered" { // after the first request, before the next one
-			b.points = nil
-			b.addEvents(1)
-			if _, err := b.open().Disable(context.Background()); err != nil {
-				t.Error(err)
+// The user's word counts until the request leaves, also when the flusher has its batch in hand
+// already, and even if it was stopped there for so long that tracking is on again.
+func TestWhatTheUserTakesBackIsNotSent(t *testing.T) {
+	ctx := context.Background()
+	disable := func(box *outbox.Outbox) error { _, err := box.Disable(ctx); return err }
+	backOn := func(box *outbox.Outbox) error { return errors.Join(disable(box), box.Enable(ctx)) }
+	eraseAndGoOn := func(box *outbox.Outbox) error {
+		_, err := box.Clear(ctx, nil)
+		return errors.Join(err, box.Update(ctx, adding(outbox.Message{Event: "ran", AnonID: anonA})))
+	}
+	for name, test := range map[string]struct {
+		point string
+		say   func(box *outbox.Outbox) error
+		sent  int
+		want  error // of the run
+	}{
+		"off, when the batch is taken":                     {"claimed", disable, 0, outbox.ErrOff},
+		"off and on, when the batch is taken":              {"claimed", backOn, 0, nil},
+		"erase, and record again, when the batch is taken": {"claimed", eraseAndGoOn, 1, nil},
+		"off, between two requests":                        {"answered", disable, 2, outbox.ErrOff},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.addEvents(2)
+			b.once(test.point, func() {
+				b.addEvents(1)
+				b.must(test.say(b.open()))
+			})
+			if _, err := b.flush(); !errors.Is(err, test.want) {
+				t.Errorf("the run ended with %v, want %v", err, test.want)
 			}
-		}
-	}
-	if _, err := b.flush(); !errors.Is(err, outbox.ErrOff) {
-		t.Errorf("the run ended with %v, want ErrOff", err)
-	}
-	if err := b.box.Enable(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	b.mustFlush()
-	if n := len(b.server.Commits()); n != 2 {
-		t.Errorf("PostHog has %d messages, want the 2 sent before: what waited must be erased for ever", n)
+			if b.schedule().Failures != 0 {
+				t.Error("it counts as a failure of the server's")
+			}
+			b.must(b.box.Enable(ctx))
+			b.addEvents(1)
+			b.mustFlush()
+			b.arrived(test.sent+1, "one was recorded afterwards")
+		})
 	}
 }
 
 func TestAnEventCommittedWhileTheFlusherLeavesIsDelivered(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(1)
-	b.points = func(name string) {
-		if name == "flushed" {
-			b.points = nil
-			b.addEvents(1)
-		}
-	}
+	b.once("flushed", func() { b.addEvents(1) })
 	b.mustFlush()
-	if n := len(b.server.Commits()); n != 2 {
-		t.Errorf("PostHog has %d messages, want 2: the command saw the flusher's lock and started none", n)
-	}
+	b.arrived(2, "the command saw the flusher's lock and started none")
 }
 
 func TestOneFlusherAtATime(t *testing.T) {
@@ -302,18 +292,15 @@ func TestOneFlusherAtATime(t *testing.T) {
 	b.addEvents(1)
 	second := b.open()
 	checked := false
-	b.points = func(name string) {
-		if name != "claimed" || checked {
-			return
-		}
+	b.once("claimed", func() {
 		checked = true
 		if !b.box.Flushing() {
 			t.Error("a flusher is at work and nobody can see it")
 		}
-		if _, err := second.Deliver(context.Background(), 0, nil); !errors.Is(err, outbox.ErrBusy) {
+		if _, err := second.Deliver(context.Background(), 0); !errors.Is(err, outbox.ErrBusy) {
 			t.Errorf("a second flusher got %v, want ErrBusy", err)
 		}
-	}
+	})
 	b.mustFlush()
 	if !checked {
 		t.Fatal("the flusher never came to its first batch")
@@ -321,6 +308,30 @@ func TestOneFlusherAtATime(t *testing.T) {
 	// The second one, which gave up, has stood in the kernel's queue for the lock and is given it yet.
 	if !b.box.AwaitFlusher(t.Context(), time.Minute) {
 		t.Error("the flusher is gone and its lock is not")
+	}
+}
+
+func TestTheEndOfADeliveryUnderWayCanBeWaitedFor(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(1)
+	at := b.server.PauseNext(outboxtest.AfterRead)
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.flush()
+		done <- err
+	}()
+	<-at.Reached()
+	b.disable()
+	if b.box.AwaitFlusher(context.Background(), 10*time.Millisecond) {
+		t.Error("the wait ended while a request was under way")
+	}
+	at.Release()
+	if !b.box.AwaitFlusher(context.Background(), time.Minute) {
+		t.Error("the wait did not end with the flusher")
+	}
+	b.arrived(1, "it was under way")
+	if err := <-done; err != nil && !errors.Is(err, outbox.ErrOff) {
+		t.Error(err)
 	}
 }
 
@@ -338,7 +349,7 @@ func TestAPersonGoesAheadOfAFlusherThatSitsOutABackOff(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	patient := b.open()
 	go func() {
-		_, err := patient.Deliver(ctx, 8*time.Second, nil)
+		_, err := patient.Deliver(ctx, 8*time.Second)
 		ended <- err
 	}()
 	<-waiting
@@ -355,50 +366,38 @@ func TestAPersonGoesAheadOfAFlusherThatSitsOutABackOff(t *testing.T) {
 	b.noViolations()
 }
 
-func TestAPatientFlusherDeliversWhenTheBackOffIsOver(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(1)
-	b.server.SetFaults(outboxtest.MustFault("503"))
-	b.flush()
-	b.clock.Advance(2400 * time.Millisecond) // of 2.5 s
-	b.points = func(name string) {
-		if name == "waiting" {
-			b.clock.Advance(time.Second)
-		}
-	}
-	if result, err := b.open().Deliver(context.Background(), time.Second, nil); err != nil || result.Delivered != 1 {
-		t.Errorf("delivered %d: %v; the last command of an outage must not need another one", result.Delivered, err)
-	}
-}
-
-// Its own second failure is no reason to leave, if the time suffices.
-func TestAPatientFlusherSitsOutTheNextBackOffToo(t *testing.T) {
+// The last command of an outage must not need another one.
+func TestAPatientFlusherSitsOutTheBackOffsThatItsTimeSufficesFor(t *testing.T) {
 	for name, test := range map[string]struct {
-		passes    time.Duration // before the second flusher begins; the first back-off has 2.5 s
+		failures  int           // its own
+		passes    time.Duration // before it begins; the first back-off has 2.5 s
 		delivered int
 		waits     []time.Duration
 	}{
-		"time for both": {2400 * time.Millisecond, 1, []time.Duration{100 * time.Millisecond, 5 * time.Second}},
-		"for one":       {0, 0, []time.Duration{2500 * time.Millisecond}},
+		"one":                               {0, 2400 * time.Millisecond, 1, []time.Duration{100 * time.Millisecond}},
+		"two, of which the last is its own": {1, 2400 * time.Millisecond, 1, []time.Duration{100 * time.Millisecond, 5 * time.Second}},
+		"one of two":                        {1, 0, 0, []time.Duration{2500 * time.Millisecond}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.addEvents(1)
-			b.server.SetFaults(outboxtest.MustFault("503"), outboxtest.MustFault("503"))
+			fault := outboxtest.MustFault("503")
+			b.server.SetFaults(slices.Repeat([]outboxtest.Fault{fault}, 1+test.failures)...)
 			b.flush()
 			b.clock.Advance(test.passes)
 			var waits []time.Duration
 			b.points = func(name string) {
-				if name == "waiting" {
-					s := b.schedule()
-					if !s.Waiting(b.clock.Now()) {
-						t.Error("commands do not see that it waits, and start another")
-					}
-					waits = append(waits, s.WaitingUntil.Sub(b.clock.Now()))
-					b.clock.Advance(waits[len(waits)-1] + time.Millisecond)
+				if name != "waiting" {
+					return
 				}
+				s := b.schedule()
+				if !s.Waiting(b.clock.Now()) {
+					t.Error("commands do not see that it waits, and start another")
+				}
+				waits = append(waits, s.WaitingUntil.Sub(b.clock.Now()))
+				b.clock.Advance(waits[len(waits)-1] + time.Millisecond)
 			}
-			result, err := b.open().Deliver(context.Background(), 7*time.Second, nil)
+			result, err := b.open().Deliver(context.Background(), 7*time.Second)
 			if result.Delivered != test.delivered || (err == nil) != (test.delivered == 1) || !slices.Equal(waits, test.waits) {
 				t.Errorf("delivered %d after waits of %v, %v; want %d after %v", result.Delivered, waits, err, test.delivered, test.waits)
 			}
@@ -408,21 +407,22 @@ func TestAPatientFlusherSitsOutTheNextBackOffToo(t *testing.T) {
 
 func TestADamagedRowDoesNotHoldUpItsNeighbours(t *testing.T) {
 	for name, damage := range map[string]string{
-		"properties that are no object": `UPDATE messages SET properties = '[1]' WHERE seq = 2`,
-		"properties that are no JSON":   `UPDATE messages SET properties = 'x' WHERE seq = 2`,
-		"no valid uuid":                 `UPDATE messages SET uuid = 'x' WHERE seq = 2`,
-		"no event":                      `UPDATE messages SET event = '' WHERE seq = 2`,
-		"no distinct id":                `UPDATE messages SET distinct_id = '', anon_id = '' WHERE seq = 2`,
-		"too large":                     `UPDATE messages SET properties = '{"x":"' || hex(zeroblob(300000)) || '"}' WHERE seq = 2`,
+		"properties that are no object": `properties = '[1]'`,
+		"properties that are no JSON":   `properties = 'x'`,
+		"no valid uuid":                 `uuid = 'x'`,
+		"no event":                      `event = ''`,
+		"no distinct id":                `distinct_id = '', anon_id = ''`,
+		"a time of no calendar":         `recorded_at = 4611686018427387904`,
+		"no text":                       `event = CAST(x'ff00' AS TEXT), anon_id = CAST(x'fe' AS TEXT), distinct_id = 'x'`,
+		"too large":                     `properties = '{"x":"' || hex(zeroblob(300000)) || '"}'`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.addEvents(3)
-			b.exec(damage)
+			b.exec(`UPDATE messages SET ` + damage + ` WHERE seq = 2`)
 			b.mustFlush()
-			if c := b.counts(); c.Dead != 1 || c.Delivered != 2 || len(b.server.Events()) != 2 {
-				t.Errorf("%+v and %d at PostHog, want the damaged one dead and two delivered", c, len(b.server.Events()))
-			}
+			b.holds(outbox.Counts{Dead: 1}, "the damaged one is dead")
+			b.arrived(2, "they are its neighbours")
 		})
 	}
 }

@@ -20,10 +20,12 @@ const (
 	// flusherWork is when it stops by itself, so that it can still settle what it knows.
 	flusherWork = 9 * time.Second
 	// A flusher that has delivered everything lingers, so that the commands of a script need one
-	// process and not one each.
-	lingerTime  = 400 * time.Millisecond // since the last delivery
-	lingerMost  = 2 * time.Second        // in all
-	lingerPause = 200 * time.Millisecond // between two looks at the database
+	// process and not one each: for so many looks at the database since the last delivery, 2 s in all.
+	lingerLooks = 2
+	lingerPause = 200 * time.Millisecond // before each
+	lingerMost  = 2 * time.Second
+	// runPause is how often Run looks for messages.
+	runPause = time.Second
 )
 
 // Main has to be called first in main. In a flusher's process it delivers and ends the process;
@@ -32,7 +34,7 @@ const (
 func Main(config func() (Config, error)) {
 	child, err := detach.Child(marker)
 	if !child {
-		hasMain.Store(true)
+		hasMain.Store(!runsTests())
 		return
 	}
 	detach.Watchdog(flusherLife)
@@ -47,17 +49,26 @@ func Main(config func() (Config, error)) {
 
 // deliverDetached is the life of a flusher. Its output goes nowhere; that its stdout is closed tells the
 // command that waits for the first round, see detach.StartHeard.
-func deliverDetached(config func() (Config, error)) error {
+func deliverDetached(config func() (Config, error)) (err error) {
+	notes := &Outbox{cfg: Config{Path: os.Getenv(pathVariable), Now: time.Now}}
+	defer func() {
+		if recover() != nil {
+			err = errPanicked
+		}
+		notes.note(notStarted, causeOfFlusher(err))
+	}()
 	cfg, err := config()
-	path := cmp.Or(os.Getenv(pathVariable), cfg.Path)
-	if err != nil {
-		(&Outbox{cfg: Config{Path: path, Now: time.Now}}).note(notStarted, fmt.Errorf("%w: %w", errConfig, err))
-		return err
+	notes.cfg.Path = cmp.Or(notes.cfg.Path, cfg.Path)
+	cfg.existing, cfg.Path = true, notes.cfg.Path
+	var o *Outbox
+	if err == nil {
+		o, err = New(cfg)
 	}
-	cfg.existing, cfg.Path = true, path
-	o, err := New(cfg)
-	if err != nil || o.cfg.Consent == ForceOff {
-		return err
+	if err != nil {
+		return fmt.Errorf("%w: %w", errConfig, err)
+	}
+	if o.cfg.Consent == ForceOff {
+		return nil
 	}
 	// A machine that shuts down sends SIGTERM first: an answer that has come is still stored.
 	told, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -65,19 +76,12 @@ func deliverDetached(config func() (Config, error)) error {
 	ctx, cancel := context.WithTimeout(told, flusherWork)
 	defer cancel()
 	defer o.store.Sync() // a last close would delete the WAL, and the next command pay for a new one
-	d := &delivery{
-		outbox: o, lockWait: lockPatience, patience: flusherPatience,
-		lingers: os.Getenv(aloneVariable) == "", unblock: func() { os.Stdout.Close() },
-	}
-	err = o.log(d.run(ctx))
-	if errors.Is(err, ErrNone) {
-		o.note(notStarted, err)
-	}
-	return err
+	d := o.newDelivery()
+	d.patience = o.cfg.Now().Add(flusherPatience)
+	d.lingers = os.Getenv(aloneVariable) == ""
+	d.unblock = func() { os.Stdout.Close() }
+	return o.log(d.run(ctx))
 }
-
-// runPause is how often Run looks for messages.
-const runPause = time.Second
 
 // Run delivers until ctx ends, for a program that runs for long. Meanwhile Record on this Outbox starts no flusher. Run opens
 // the database for itself, so that recording does not wait for it. It returns ctx's error, or one of New.
@@ -93,13 +97,11 @@ func (o *Outbox) Run(ctx context.Context) error {
 	pause := time.NewTicker(runPause)
 	defer pause.Stop()
 	for {
-		if !own.isOff() {
-			done, err := own.deliverOnce(ctx)
-			if err == nil || err.Error() != told {
-				_ = own.log(done, err)
-			}
-			told = fmt.Sprint(err)
+		done, err := own.deliverOnce(ctx)
+		if err == nil || err.Error() != told {
+			_ = own.log(done, err)
 		}
+		told = fmt.Sprint(err)
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
@@ -109,23 +111,25 @@ func (o *Outbox) Run(ctx context.Context) error {
 }
 
 // deliverOnce delivers what waits, and does nothing where there is nothing.
-func (o *Outbox) deliverOnce(ctx context.Context) (Result, error) {
+func (o *Outbox) deliverOnce(ctx context.Context) (done Result, err error) {
+	if o.isOff() {
+		return done, nil
+	}
 	some, _, err := o.sendable(ctx)
-	if errors.Is(err, ErrNone) || err == nil && !some {
-		return Result{}, nil
+	switch {
+	case errors.Is(err, ErrNone):
+		return done, nil
+	case some:
+		return o.newDelivery().run(ctx)
 	}
-	if err != nil {
-		return Result{}, err
-	}
-	d := &delivery{outbox: o, lockWait: lockPatience, unblock: func() {}}
-	return d.run(ctx)
+	return done, err
 }
 
 // log writes to Config.Log how a delivery has ended, and returns its error. A back-off is told when it begins.
 func (o *Outbox) log(done Result, err error) error {
 	early, _ := errors.AsType[*Delay](err)
 	switch {
-	case o.cfg.Log == nil || early != nil && !early.Until.IsZero():
+	case early != nil && !early.Until.IsZero():
 	case err != nil:
 		o.cfg.Log.Warn("delivery ended early", "delivered", done.Delivered, "dead", done.Dead, "error", err)
 	case done != Result{}:
@@ -136,16 +140,15 @@ func (o *Outbox) log(done Result, err error) error {
 
 // FlushOptions are the options of Flush.
 type FlushOptions struct {
-	// Wait is how long to wait for another flusher to finish. Zero means ten seconds, a flusher's life.
-	Wait time.Duration
 	// Progress, when not nil, is called after each request with what was settled so far.
 	Progress func(Result)
 }
 
 // Flush delivers what is pending now, in order, without regard to our own back-off; a Retry-After
 // is respected. It returns when nothing is left, when the server did not accept a message or the time is up
-// (a *Delay), when another flusher is at work (ErrBusy), when tracking is off (ErrOff) or when ctx ends.
-// With nothing pending it does not wait for a flusher at work.
+// (a *Delay), when the sink cannot send (an *Unusable), when another flusher is at work (ErrBusy) or when tracking is off
+// (ErrOff).
+// It waits for a flusher at work for as long as one lives, ten seconds, and with nothing pending not at all.
 func (o *Outbox) Flush(ctx context.Context, options FlushOptions) (Result, error) {
 	if o.isOff() {
 		return Result{}, ErrOff
@@ -155,8 +158,10 @@ func (o *Outbox) Flush(ctx context.Context, options FlushOptions) (Result, error
 	if err == nil && c.Pending == 0 {
 		return Result{}, nil
 	}
-	d := &delivery{
-		outbox: o, manual: true, lockWait: cmp.Or(options.Wait, flusherLife), progress: options.Progress, unblock: func() {},
+	d := o.newDelivery()
+	d.manual, d.lockWait = true, flusherLife
+	if options.Progress != nil {
+		d.progress = options.Progress
 	}
 	return d.run(ctx)
 }
@@ -164,16 +169,15 @@ func (o *Outbox) Flush(ctx context.Context, options FlushOptions) (Result, error
 // run delivers, and looks once more after it has released the lock: a message that was committed by a
 // command which saw the lock held, and so started no flusher, would otherwise wait for the next command.
 func (d *delivery) run(ctx context.Context) (Result, error) {
-	d.asked = map[string]bool{}
 	for {
 		err := d.runLocked(ctx)
-		if early, ok := errors.AsType[*Delay](err); ok && d.sitOut(ctx, early) {
+		if !d.staysUntil.IsZero() && d.sitOut(ctx) {
 			continue
 		}
 		if err != nil {
 			return d.total, err
 		}
-		some, held, err := d.outbox.sendable(ctx)
+		some, held, err := d.sendable(ctx)
 		if err != nil || !some || held && !d.manual { // the command of a held message has started a flusher with its secrets
 			return d.total, err
 		}
@@ -181,18 +185,24 @@ func (d *delivery) run(ctx context.Context) (Result, error) {
 }
 
 // runLocked delivers and lingers with the flusher's lock held.
-func (d *delivery) runLocked(ctx context.Context) error {
-	lock, err := d.lock(ctx)
+func (d *delivery) runLocked(ctx context.Context) (err error) {
+	if !d.cfg.existing { // a detached flusher would bring back a home that was removed meanwhile, or break its removal
+		err = store.CreateFile(d.flusherLock())
+	}
+	var lock *store.FileLock
+	if err == nil {
+		lock, err = store.Lock(ctx, d.flusherLock(), d.lockWait)
+	}
 	if errors.Is(err, store.ErrLocked) || errors.Is(err, context.DeadlineExceeded) {
 		return ErrBusy
 	}
 	if err != nil {
-		return d.outbox.flusherLockError(err)
+		return d.flusherLockError(err)
 	}
 	defer lock.Release()
-	d.outbox.cfg.Point("flushing")
-	defer d.outbox.cfg.Point("flushed")
-	if err := d.outbox.checkSink(); err != nil {
+	d.cfg.Point("flushing")
+	defer d.cfg.Point("flushed")
+	if err := d.checkSink(); err != nil {
 		return err
 	}
 	d.started = false
@@ -207,33 +217,15 @@ func (d *delivery) runLocked(ctx context.Context) error {
 	}
 }
 
-// lock takes the flusher's lock. A detached flusher never creates its file, which its command has made: that
-// would bring back a home that was removed meanwhile, or break its removal.
-func (d *delivery) lock(ctx context.Context) (*store.FileLock, error) {
-	path := d.outbox.flusherLock()
-	if !d.outbox.cfg.existing {
-		if err := store.CreateFile(path); err != nil {
-			return nil, err
-		}
-	}
-	return store.Lock(ctx, path, d.lockWait)
-}
-
-// sitOut waits for the back-off to end, without the lock, so that Flush can go ahead. It returns false when
-// patience does not allow it.
-func (d *delivery) sitOut(ctx context.Context, early *Delay) bool {
-	wait := early.Until.Sub(d.outbox.cfg.Now())
-	if early.Until.IsZero() || d.patience <= 0 || wait > d.patience {
-		return false
-	}
-	d.patience -= max(wait, 0)
-	d.satOut = true
+// sitOut waits for the back-off to end, without the lock, so that Flush can go ahead. It returns false when ctx
+// ends before.
+func (d *delivery) sitOut(ctx context.Context) bool {
+	until := d.staysUntil
+	d.staysUntil, d.satOut = time.Time{}, true
 	d.unblock()
-	d.outbox.cfg.Point("waiting")
-	timer := time.NewTimer(early.Until.Sub(d.outbox.cfg.Now()))
-	defer timer.Stop()
+	d.cfg.Point("waiting")
 	select {
-	case <-timer.C:
+	case <-time.After(until.Sub(d.cfg.Now())):
 		return true
 	case <-ctx.Done():
 		return false
@@ -245,27 +237,23 @@ func (d *delivery) sitOut(ctx context.Context, early *Delay) bool {
 // left of the process's life is too short for another request.
 func (d *delivery) linger(ctx context.Context) (more bool) {
 	d.unblock()
-	d.outbox.cfg.Point("lingering")
-	now := time.Now()
+	d.cfg.Point("lingering")
 	if d.lingerUntil.IsZero() {
-		d.lingerUntil = now.Add(lingerMost)
+		d.lingerUntil = time.Now().Add(lingerMost)
 	}
-	until := now.Add(lingerTime)
-	if until.After(d.lingerUntil) {
-		until = d.lingerUntil
-	}
-	pause := time.NewTicker(lingerPause)
-	defer pause.Stop()
-	for time.Now().Before(until) && hasTime(ctx) {
+	for range lingerLooks {
+		if !hasTime(ctx) || time.Now().After(d.lingerUntil) {
+			return false
+		}
 		select {
-		case <-pause.C:
+		case <-time.After(lingerPause):
 		case <-ctx.Done():
 			return false
 		}
-		if d.outbox.isOff() {
+		if d.isOff() {
 			return false
 		}
-		if some, held, err := d.outbox.sendable(ctx); some || err != nil {
+		if some, held, err := d.sendable(ctx); some || err != nil {
 			return err == nil && !held
 		}
 	}

@@ -23,33 +23,32 @@ const (
 // write goes into the empty WAL: SQLite syncs the first write of a WAL twice, and the next command would
 // otherwise wait for that.
 func (d *delivery) housekeep(ctx context.Context) error {
-	o := d.outbox
-	steady := o.cfg.Now().Sub(d.steadySince)
+	steady := d.cfg.Now().Sub(d.steadySince)
 	jumped := steady < 0 || steady > maxPause
 	aged := !jumped && steady >= steadyClock
-	if !jumped && !aged && o.store.WALSize() <= shortWAL && !o.store.IsAlmostFull() {
+	if !jumped && !aged && d.store.WALSize() <= shortWAL && !d.store.IsAlmostFull() {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx) // it is local and bounded
-	err := o.store.Locked(ctx, func() error {
-		o.cfg.Point("housekeeping")
+	err := d.store.Locked(ctx, func() error {
+		d.cfg.Point("housekeeping")
 		if aged {
-			if o.GivenUp().Up == 0 { // or it was too long ago
-				o.forgetNotes()
+			if d.GivenUp().Up == 0 { // or it was too long ago
+				d.forgetNotes()
 			}
-			if err := o.Update(ctx, func(tx *Tx) error { return tx.dropOld(ctx) }); err != nil {
+			if err := d.Update(ctx, func(tx *Tx) error { return tx.dropOld(ctx) }); err != nil {
 				return err
 			}
 		}
-		if err := o.store.Shrink(ctx, pagesAtOnce); err != nil {
+		if err := d.store.Shrink(ctx, pagesAtOnce); err != nil {
 			return err
 		}
-		return o.Update(ctx, func(tx *Tx) error {
+		return d.Update(ctx, func(tx *Tx) error {
 			since := d.steadySince
 			if jumped || aged {
 				since = tx.now
 			}
-			_, err := tx.ExecContext(ctx, `UPDATE delivery SET housekept_at = ?`, moment(since))
+			_, err := tx.exec(ctx, "note the time", `UPDATE delivery SET housekept_at = ?`, moment(since))
 			return err
 		})
 	})

@@ -7,10 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/ArcadeAI/arcade-cli/outbox"
-	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
 // fill makes a backlog of n pending events with one statement.
@@ -23,26 +20,15 @@ func (b *bench) fill(n int, at time.Time) {
 		n, anonA, at.UnixMilli())
 }
 
-func (b *bench) alias() outbox.Message {
-	return outbox.Message{
-		UUID: uuid.NewString(), Kind: outbox.Alias, Event: "$create_alias", AnonID: anonA, DistinctID: "person",
-		Properties: []byte(`{}`), RecordedAt: b.clock.Now(),
-	}
-}
-
 func TestAFullQueueDropsTheOldestEventsNeverAliasesAndCounts(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.add(b.alias())
+	b.add(b.alias("person"))
 	b.fill(100_000-2, b.clock.Now())
 	b.addEvents(1)
-	if c := b.counts(); c.Pending != 100_000 || c.Dropped != 0 {
-		t.Errorf("%d pending and %d dropped, want all 100,000: the queue is full, and nothing is too many", c.Pending, c.Dropped)
-	}
+	b.holds(outbox.Counts{Pending: 100_000}, "the queue is full, and nothing is too many")
 	b.addEvents(3)
-	if c := b.counts(); c.Pending != 100_003-200 || c.Dropped != 200 {
-		t.Errorf("%d pending and %d dropped, want 200 dropped at once, so that the next ones find room", c.Pending, c.Dropped)
-	}
+	b.holds(outbox.Counts{Pending: 100_003 - 200, Dropped: 200}, "many are dropped at once, so that the next ones find room")
 	var oldest int
 	b.tx(func(tx *outbox.Tx) error {
 		return tx.QueryRow(`SELECT min(seq) FROM messages WHERE kind = 'capture'`).Scan(&oldest)
@@ -60,26 +46,50 @@ func TestAFullQueueDropsTheOldestEventsNeverAliasesAndCounts(t *testing.T) {
 // number given is a row like any other, which may be damaged.
 func TestAFewOldEventsAreNoFullQueue(t *testing.T) {
 	b := newBench(t)
-	b.add(b.alias())
+	b.add(b.alias("person"))
 	b.fill(10, b.clock.Now())
 	b.exec(`UPDATE sqlite_sequence SET seq = 1000001 WHERE name = 'messages'`)
 	b.addEvents(3)
-	if c := b.counts(); c.Pending != 1+10+3 || c.Dropped != 0 {
-		t.Errorf("%d pending and %d dropped, want all 14: a million was delivered meanwhile, few wait", c.Pending, c.Dropped)
+	b.holds(outbox.Counts{Pending: 1 + 10 + 3}, "a million was delivered meanwhile, few wait")
+}
+
+func TestRetryDoesNotPassTheCapOfPendingMessages(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(10)
+	b.exec(`UPDATE messages SET state = 'dead'`)
+	b.fill(99_996, b.clock.Now())
+	b.tx(func(tx *outbox.Tx) error {
+		n, err := tx.Retry(context.Background(), nil)
+		if n != 4 {
+			t.Errorf("%d messages are pending again, want the 4 for which there is room", n)
+		}
+		return err
+	})
+	b.holds(outbox.Counts{Pending: 100_000, Dead: 6}, "the newest stay dead")
+}
+
+func TestDeadMessagesHaveACap(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(1100)
+	b.flush(through(&scripted{answer: each(func(int) outbox.Verdict { return refused })}))
+	b.holds(outbox.Counts{Dead: 1000, Dropped: 100}, "the newest are kept and the others counted")
+	if first := b.messages(outbox.Filter{})[0]; first.Seq != 101 {
+		t.Errorf("the oldest dead message is number %d, want 101", first.Seq)
 	}
 }
 
 func TestReceiptsAreKeptForSevenDaysAndAtMostFiveHundred(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(600)
-	b.mustFlush()
-	if c := b.counts(); c.Delivered != 500 || c.Dropped != 0 {
-		t.Errorf("%d receipts, want 500; %d dropped, but a receipt is no loss", c.Delivered, c.Dropped)
+	b.mustFlush(through(always(accepted)))
+	b.holds(outbox.Counts{}, "a receipt that is dropped is no loss")
+	if n := b.counts().Delivered; n != 500 {
+		t.Errorf("%d receipts, want 500", n)
 	}
 	for range 8 {
 		b.clock.Advance(24 * time.Hour)
 		b.addEvents(1)
-		b.mustFlush()
+		b.mustFlush(through(always(accepted)))
 	}
 	if c := b.counts(); c.Delivered != 7 && c.Delivered != 8 {
 		t.Errorf("%d receipts after eight days, want those of the last seven", c.Delivered)
@@ -88,47 +98,39 @@ func TestReceiptsAreKeptForSevenDaysAndAtMostFiveHundred(t *testing.T) {
 
 func TestEventsOlderThanNinetyDaysAreDroppedAndCounted(t *testing.T) {
 	b := newBench(t)
-	b.add(b.alias())
+	b.add(b.alias("person"))
 	b.addEvents(2)
-	b.server.SetFault(outboxtest.MustFault("503"))
-	for range 16 {
-		b.flush()
+	for range 17 {
+		b.flush(through(always(again)))
 		b.clock.Advance(6 * 24 * time.Hour)
 	}
-	b.flush()
-	if c := b.counts(); c.Pending != 1 || c.Dropped != 2 {
-		t.Errorf("%d pending and %d dropped after 96 days, want the alias pending and 2 dropped", c.Pending, c.Dropped)
-	}
+	b.holds(outbox.Counts{Pending: 1, Dropped: 2}, "an alias is never dropped")
 }
 
 func TestAClockAYearAheadDropsNothing(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(2)
-	b.server.SetFault(outboxtest.MustFault("503"))
-	b.flush()
+	silent := through(always(again))
+	b.flush(silent)
 	for range 3 { // many commands may run until somebody sets the clock right
 		b.clock.Advance(365 * 24 * time.Hour)
 		for range 20 {
-			b.flush()
+			b.flush(silent)
 			b.clock.Advance(time.Hour)
 		}
 		b.clock.Advance(-365 * 24 * time.Hour)
-		b.flush()
+		b.flush(silent)
 	}
-	if c := b.counts(); c.Pending != 2 || c.Dropped != 0 {
-		t.Errorf("%d pending and %d dropped, want both kept: the clock was wrong, the events are new", c.Pending, c.Dropped)
-	}
+	b.holds(outbox.Counts{Pending: 2}, "the clock was wrong, the events are new")
 }
 
 func TestTheDatabaseShrinksAfterADrainedBacklog(t *testing.T) {
 	b := newBench(t)
 	b.fill(4_000, b.clock.Now())
 	grown := fileSize(t, b.path) + fileSize(t, b.path+"-wal")
-	b.mustFlush()
-	b.addEvents(1)
 	for range 20 { // each run gives a bounded number of pages back
 		b.addEvents(1)
-		b.mustFlush()
+		b.mustFlush(through(always(accepted)))
 	}
 	if wal := fileSize(t, b.path+"-wal"); wal > 128<<10 {
 		t.Errorf("the WAL has %d bytes after a flusher, want at most 128 kB: each command reads all of it", wal)
@@ -172,9 +174,7 @@ func TestErasingLeavesNoTraceInTheFiles(t *testing.T) {
 					t.Errorf("usage.db%s still holds the erased message", suffix)
 				}
 			}
-			if c := b.counts(); c.Pending != 0 || c.Erased != 1 {
-				t.Errorf("%+v, want nothing pending and one erased", c)
-			}
+			b.holds(outbox.Counts{Erased: 1}, "what was erased is counted")
 		})
 	}
 }

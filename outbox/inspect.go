@@ -1,9 +1,8 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
-	"database/sql"
-	"encoding/json"
 	"fmt"
 	"iter"
 )
@@ -51,24 +50,13 @@ func (tx *Tx) Messages(ctx context.Context, f Filter) iter.Seq2[Message, error] 
 		limit = -1 // SQLite's word for no limit
 	}
 	// The numbers are selected from the index, newest first; only they are sorted again.
-	return tx.iterate(ctx, `seq IN (SELECT seq FROM messages
+	return tx.where(ctx, `seq IN (SELECT seq FROM messages
 		WHERE (?1 = '' OR state = ?1) AND (?2 = '' OR uuid = lower(?2) OR CAST(seq AS TEXT) = ?2) AND seq > ?3
 		ORDER BY seq DESC LIMIT ?4) ORDER BY seq`, f.State, f.ID, f.After, limit)
 }
 
-// selectMessages collects the messages that match condition, which may go on with ORDER BY and
-// LIMIT.
-func (tx *Tx) selectMessages(ctx context.Context, condition string, args ...any) (messages []Message, err error) {
-	for m, err := range tx.iterate(ctx, condition, args...) {
-		if err != nil {
-			return nil, err
-		}
-		messages = append(messages, m)
-	}
-	return messages, nil
-}
-
-func (tx *Tx) iterate(ctx context.Context, condition string, args ...any) iter.Seq2[Message, error] {
+// where yields the messages that meet a condition, which may go on with ORDER BY and LIMIT.
+func (tx *Tx) where(ctx context.Context, condition string, args ...any) iter.Seq2[Message, error] {
 	return func(yield func(Message, error) bool) {
 		rows, err := tx.QueryContext(ctx, `
 			SELECT seq, uuid, kind, event, anon_id, coalesce(distinct_id, ''), coalesce(hold, ''),
@@ -79,26 +67,16 @@ func (tx *Tx) iterate(ctx context.Context, condition string, args ...any) iter.S
 			return
 		}
 		defer rows.Close()
-		for rows.Next() {
-			m, err := scanMessage(rows)
-			if err != nil {
-				yield(Message{}, fmt.Errorf("read messages: %w", err))
-				return
-			}
-			if !yield(m, nil) {
+		for err == nil && rows.Next() {
+			var m Message
+			err = rows.Scan(&m.Seq, &m.UUID, &m.Kind, &m.Event, &m.AnonID, &m.DistinctID, &m.Hold,
+				(*[]byte)(&m.Properties), (*moment)(&m.RecordedAt), &m.State, &m.Attempts, &m.LastError, (*moment)(&m.SettledAt))
+			if err == nil && !yield(m, nil) {
 				return
 			}
 		}
-		if err := rows.Err(); err != nil {
+		if err = cmp.Or(err, rows.Err()); err != nil {
 			yield(Message{}, fmt.Errorf("read messages: %w", err))
 		}
 	}
-}
-
-func scanMessage(rows *sql.Rows) (m Message, err error) {
-	var properties []byte
-	err = rows.Scan(&m.Seq, &m.UUID, &m.Kind, &m.Event, &m.AnonID, &m.DistinctID, &m.Hold,
-		&properties, (*moment)(&m.RecordedAt), &m.State, &m.Attempts, &m.LastError, (*moment)(&m.SettledAt))
-	m.Properties = json.RawMessage(properties)
-	return m, err
 }

@@ -10,7 +10,7 @@ import (
 
 // lingering runs a flusher that has delivered one event and lingers, and calls meanwhile. It returns
 // when that flusher has ended.
-func (b *bench) lingering(meanwhile func()) (delivered int) {
+func (b *bench) lingering(meanwhile func()) {
 	b.Helper()
 	b.addEvents(1)
 	var began bool
@@ -22,49 +22,31 @@ func (b *bench) lingering(meanwhile func()) (delivered int) {
 			}
 		}
 	})
-	result, err := box.DeliverAndLinger(context.Background())
-	if err != nil || !began {
+	if _, err := box.DeliverAndLinger(context.Background()); err != nil || !began {
 		b.Fatalf("the flusher ended with %v, and lingered: %t", err, began)
 	}
-	return result.Delivered
-}
-
-// record records as a command does, and tells whether it started a flusher.
-func (b *bench) record(m outbox.Message) (started bool) {
-	b.Helper()
-	r, err := b.box.Record(context.Background(), adding(m))
-	if err != nil || r.Trouble != nil {
-		b.Fatal(err, r.Trouble)
-	}
-	return r.Started
 }
 
 func TestAScriptsNextCommandNeedsNoFlusherOfItsOwn(t *testing.T) {
 	b := newBench(t)
-	delivered := b.lingering(func() {
+	b.lingering(func() {
 		if b.record(b.event(2)) {
 			t.Error("a flusher was started beside one that lingers; a script would start one for each command")
 		}
 	})
-	if delivered != 2 || b.counts().Pending != 0 {
-		t.Errorf("%d delivered, %d pending; want both events delivered by the one flusher", delivered, b.counts().Pending)
-	}
+	b.arrived(2, "the one flusher delivers both")
 	b.noViolations()
 }
 
 func TestAFlusherThatLingersDoesNotCountWhereAnotherOneMayDoBetter(t *testing.T) {
 	t.Run("for a message that is held", func(t *testing.T) {
 		b := newBench(t)
-		held := b.event(2)
-		held.DistinctID, held.Hold = "", "a key"
-		delivered := b.lingering(func() {
-			if !b.record(held) {
+		b.lingering(func() {
+			if !b.record(b.held("a key")) {
 				t.Error("no flusher was started; the one that lingers may lack the key that the message waits for")
 			}
 		})
-		if delivered != 1 || b.counts().Pending != 1 {
-			t.Errorf("%d delivered, %d pending; want the held one left to the flusher that has its key", delivered, b.counts().Pending)
-		}
+		b.holds(outbox.Counts{Pending: 1}, "the held one is left to the flusher that has its key")
 	})
 	t.Run("for a command that comes when it is gone", func(t *testing.T) {
 		b := newBench(t)

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,25 +62,19 @@ func (m Message) held() bool {
 
 // complete fills what was left out and checks the rest: what no sink could send must not wait
 // in the queue, only to be found dead there.
-func (m Message) complete(now time.Time, newUUID func() string) (Message, error) {
-	if m.Kind == "" {
-		m.Kind = Capture
-	}
-	if m.UUID == "" {
-		m.UUID = newUUID()
-	}
+func (m Message) complete(now time.Time) (Message, error) {
+	m.Kind = cmp.Or(m.Kind, Capture)
+	m.UUID = cmp.Or(m.UUID, uuid.Must(uuid.NewV7()).String()) // whose order in time keeps the index small
 	if len(m.Properties) == 0 {
 		m.Properties = json.RawMessage(`{}`)
 	}
 	if m.RecordedAt.IsZero() {
 		m.RecordedAt = now
 	}
-	if m.DistinctID == "" && !m.held() {
-		m.DistinctID = m.AnonID
+	if !m.held() {
+		m.DistinctID = cmp.Or(m.DistinctID, m.AnonID)
 	}
-	if m.AnonID == "" {
-		m.AnonID = m.DistinctID
-	}
+	m.AnonID = cmp.Or(m.AnonID, m.DistinctID)
 	return m, m.check()
 }
 

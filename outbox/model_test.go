@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -54,8 +55,7 @@ func TestRandomOperationsAgreeWithAModel(t *testing.T) {
 	t.Logf("%d operations, %d kills", operations, kills)
 }
 
-// model is what a queue must hold. After each operation the queue is read, and every difference to the rows
-// before must be one that the operation may make.
+// model is what a queue must hold. Each operation is done to both, and then the two are compared.
 type model struct {
 	*testing.T
 	rng    *rand.Rand
@@ -73,9 +73,7 @@ type model struct {
 func newModel(t *testing.T, rng *rand.Rand) *model {
 	m := &model{T: t, rng: rng, dir: t.TempDir(), rows: map[string]outbox.Message{}, bytes: map[string]string{}}
 	box, err := openModel(m.dir, rand.New(rand.NewPCG(rng.Uint64(), 0)), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m.must(err)
 	m.box = box
 	t.Cleanup(func() { box.Close() })
 	return m
@@ -90,65 +88,87 @@ func openModel(dir string, rng *rand.Rand, point func(string)) (*outbox.Outbox, 
 	})
 }
 
-// expected is what an operation may do beside leaving everything as it is.
-type expected struct {
-	adds      []outbox.Message
-	certainly bool                            // it adds them; else all of them or none
-	delivers  bool                            // messages may be sent and settled
-	killed    bool                            // and what was settled last may not be noted
-	decides   func(was outbox.Message) string // the distinct id that a held message gets
-	withdraws func(was outbox.Message) bool   // held messages that are deleted
-	retries   bool                            // dead messages wait again
-}
+// may is what can happen to messages beside what is done to them.
+type may int
+
+const (
+	nothing   may = iota
+	beSent        // and settled
+	beKilled      // the same, and what was settled last may not be noted
+	beMissing     // all that were to be added, or none
+)
 
 func (m *model) operate() {
 	m.operations++
 	ctx := m.Context()
+	held := outbox.Held{Hold: m.name()}
 	switch m.rng.IntN(10) {
 	case 0, 1, 2:
-		adds := m.messages()
-		_, err := m.box.Record(ctx, adding(adds...))
-		m.must(err)
-		m.check("record", expected{adds: adds, certainly: true})
+		m.record(m.messages())
+		m.check("record", nothing, nil)
 	case 3:
-		person, name := fmt.Sprint("person ", m.serial), m.name()
-		h := outbox.Held{Hold: name}
-		m.must(m.box.Update(ctx, func(tx *outbox.Tx) error { return tx.Decide(ctx, h, person) }))
-		m.check("decide", expected{decides: func(was outbox.Message) string {
-			if was.Hold == name {
-				return person
-			}
-			return ""
-		}})
+		m.decide(m.box, held, fmt.Sprint("person ", m.serial))
+		m.check("decide", nothing, nil)
 	case 4:
-		h := outbox.Held{Kind: outbox.Alias, Hold: m.name()}
-		m.must(m.box.Update(ctx, func(tx *outbox.Tx) error { return tx.Withdraw(ctx, h) }))
-		m.check("withdraw", expected{withdraws: func(was outbox.Message) bool {
-			return was.Kind == outbox.Alias && was.Hold == h.Hold && was.DistinctID == ""
-		}})
+		held.Kind = outbox.Alias
+		m.must(m.box.Update(ctx, func(tx *outbox.Tx) error { return tx.Withdraw(ctx, held) }))
+		maps.DeleteFunc(m.rows, func(_ string, row outbox.Message) bool {
+			return row.Kind == outbox.Alias && row.Hold == held.Hold && row.DistinctID == ""
+		})
+		m.check("withdraw", nothing, nil)
 	case 5:
 		_, err := m.box.Flush(ctx, outbox.FlushOptions{})
-		if early := (*outbox.Delay)(nil); err != nil && !errors.As(err, &early) {
+		if err != nil && delayOf(err).Code == "" {
 			m.Fatalf("deliver: %v", err)
 		}
-		m.check("deliver", expected{delivers: true})
+		m.check("deliver", beSent, nil)
 	case 6:
 		m.must(m.box.Update(ctx, func(tx *outbox.Tx) error { _, err := tx.Retry(ctx, nil); return err }))
-		m.check("retry", expected{retries: true})
+		for id, row := range m.rows {
+			if row.State == outbox.Dead {
+				row.State = outbox.Pending
+				m.rows[id] = row
+			}
+		}
+		m.check("retry", nothing, nil)
 	case 7:
 		adds := m.messages()
 		m.kill(modelPlan{Adds: adds}, func() {})
-		m.check("record, killed", expected{adds: adds})
+		m.check("record, killed", beMissing, adds)
 	case 8:
 		m.kill(modelPlan{}, func() {})
-		m.check("deliver, killed", expected{delivers: true, killed: true})
+		m.check("deliver, killed", beKilled, nil)
 	case 9:
-		adds := m.messages()
-		m.kill(modelPlan{}, func() {
-			_, err := m.box.Record(ctx, adding(adds...))
-			m.must(err)
-		})
-		m.check("record beside a delivery, killed", expected{adds: adds, certainly: true, delivers: true, killed: true})
+		m.kill(modelPlan{}, func() { m.record(m.messages()) })
+		m.check("record beside a delivery, killed", beKilled, nil)
+	}
+}
+
+func (m *model) record(adds []outbox.Message) {
+	m.Helper()
+	_, err := m.box.Record(m.Context(), adding(adds...))
+	m.must(err)
+	m.add(adds)
+}
+
+func (m *model) add(adds []outbox.Message) {
+	for _, message := range adds {
+		message.State = outbox.Pending
+		if message.Hold == "" {
+			message.DistinctID = message.AnonID
+		}
+		m.rows[message.UUID] = message
+	}
+}
+
+func (m *model) decide(box *outbox.Outbox, held outbox.Held, person string) {
+	m.Helper()
+	m.must(box.Update(m.Context(), func(tx *outbox.Tx) error { return tx.Decide(m.Context(), held, person) }))
+	for id, row := range m.rows {
+		if row.DistinctID == "" && (held.Hold == "" || row.Hold == held.Hold) {
+			row.DistinctID, row.Hold = cmp.Or(person, row.AnonID), ""
+			m.rows[id] = row
+		}
 	}
 }
 
@@ -157,22 +177,18 @@ func (m *model) end() {
 	box, err := openModel(m.dir, nil, nil)
 	m.must(err)
 	defer box.Close()
-	m.must(box.Update(m.Context(), func(tx *outbox.Tx) error { return tx.Decide(m.Context(), outbox.Held{}, "") }))
-	m.check("decide the rest", expected{decides: func(was outbox.Message) string { return was.AnonID }})
+	m.decide(box, outbox.Held{}, "")
+	m.check("decide the rest", nothing, nil)
 	_, err = box.Flush(m.Context(), outbox.FlushOptions{})
 	m.must(err)
-	m.check("deliver the rest", expected{delivers: true})
+	m.check("deliver the rest", beSent, nil)
 	for id, row := range m.rows {
 		if row.State == outbox.Pending {
 			m.Errorf("%s %s still waits", row.Event, id)
 		}
 	}
-	place := map[string]int64{}
-	for id, row := range m.rows {
-		place[id] = row.Seq
-	}
-	first := slices.DeleteFunc(slices.Clone(m.sent), func(id string) bool { return m.rows[id].Kind == outbox.Alias }) // which wait
-	if !slices.IsSortedFunc(first, func(a, b string) int { return cmp.Compare(place[a], place[b]) }) {
+	events := slices.DeleteFunc(m.sent, func(id string) bool { return m.rows[id].Kind == outbox.Alias }) // which wait
+	if !slices.IsSortedFunc(events, func(a, b string) int { return cmp.Compare(m.rows[a].Seq, m.rows[b].Seq) }) {
 		m.Errorf("events were first sent out of the order of recording")
 	}
 }
@@ -208,118 +224,70 @@ func (m *model) messages() (list []outbox.Message) {
 	return list
 }
 
-// check reads the queue and the server's journal and compares them with the rows before.
-func (m *model) check(operation string, may expected) {
+// check compares the queue and what its server was sent with the model; adds are those that may be missing.
+func (m *model) check(operation string, may may, adds []outbox.Message) {
 	m.Helper()
-	after := m.list()
-	fates := m.journal()
-	for id, was := range m.rows {
-		now, there := after[id]
-		delete(after, id)
-		if !there {
-			if may.withdraws == nil || !may.withdraws(was) {
-				m.Errorf("%s: %s %s is lost", operation, was.Event, id)
+	var is []outbox.Message
+	m.must(m.box.Update(m.Context(), func(tx *outbox.Tx) error {
+		is = nil
+		for row, err := range tx.Messages(m.Context(), outbox.Filter{}) {
+			if err != nil {
+				return err
 			}
-			delete(m.rows, id)
-			continue
+			is = append(is, row)
 		}
-		m.compare(operation, may, was, now, fates[id])
-		m.rows[id] = now
+		return nil
+	}))
+	if may == beMissing && len(is) > len(m.rows) {
+		m.add(adds)
 	}
-	if len(after) != 0 && len(after) != len(may.adds) || may.certainly && len(after) != len(may.adds) {
-		m.Errorf("%s: %d of its %d messages were added; want all of them or none", operation, len(after), len(may.adds))
+	if len(is) != len(m.rows) {
+		m.Errorf("%s: there are %d messages, want %d", operation, len(is), len(m.rows))
 	}
-	for _, want := range may.adds {
-		now, there := after[want.UUID]
-		if !there {
-			continue
+	said := m.journal()
+	for _, row := range is {
+		want, known := m.rows[row.UUID]
+		last, wasSent := said[row.UUID]
+		isSettled := last == outbox.Accepted || last == outbox.Refused
+		switch {
+		case !known || wasSent && (may == nothing || may == beMissing || want.State != outbox.Pending):
+			m.Errorf("%s: %s came from nowhere, or was sent when it must not be", operation, row.Event)
+		case isSettled && !(may == beKilled && row.State == outbox.Pending):
+			want.State = map[outbox.Outcome]outbox.State{outbox.Accepted: outbox.Delivered, outbox.Refused: outbox.Dead}[last]
+		case want.Event == never && want.State == outbox.Pending && may != nothing:
+			want.State = row.State
 		}
-		want.Seq, want.State = now.Seq, outbox.Pending
-		if want.Hold == "" {
-			want.DistinctID = want.AnonID
+		if want.DistinctID == "" && want.Kind == outbox.Capture && row.DistinctID == row.AnonID && may != nothing {
+			want.DistinctID, want.Hold = row.AnonID, "" // as late as possible
 		}
-		m.compare(operation, may, want, now, fates[want.UUID])
-		m.rows[want.UUID] = now
-		delete(after, want.UUID)
-	}
-	for id, row := range after {
-		m.Errorf("%s: %s %s came from nowhere", operation, row.Event, id)
+		want.Attempts, want.LastError, want.SettledAt = row.Attempts, row.LastError, row.SettledAt
+		if want.Seq == 0 {
+			want.Seq = row.Seq
+		}
+		if !reflect.DeepEqual(want, row) {
+			m.Errorf("%s, and the server said %d last:\nwant %+v\nis   %+v", operation, last, want, row)
+		}
+		m.rows[row.UUID] = row
 	}
 	if m.Failed() {
 		m.FailNow()
 	}
 }
 
-// compare looks at one message.
-func (m *model) compare(operation string, may expected, was, now outbox.Message, fate []outbox.Outcome) {
-	m.Helper()
-	wrong := func(what string) {
-		m.Errorf("%s: %s\nbefore %+v\nnow    %+v\nthe server said %v", operation, what, was, now, fate)
-	}
-	fixed := was
-	fixed.DistinctID, fixed.Hold, fixed.State, fixed.Attempts = now.DistinctID, now.Hold, now.State, now.Attempts
-	fixed.LastError, fixed.SettledAt = now.LastError, now.SettledAt
-	if !reflect.DeepEqual(fixed, now) {
-		wrong("a message has changed")
-	}
-	switch {
-	case was.DistinctID == now.DistinctID:
-	case was.DistinctID != "":
-		wrong("a decided message has changed hands")
-	case may.decides != nil && now.DistinctID == may.decides(was):
-	case may.delivers && was.Kind == outbox.Capture && now.DistinctID == was.AnonID:
-	default:
-		wrong("it belongs to somebody else")
-	}
-	last := outbox.Outcome(0)
-	if len(fate) > 0 {
-		last = fate[len(fate)-1]
-	}
-	settled := last == outbox.Accepted || last == outbox.Refused
-	switch {
-	case was.State != outbox.Pending && len(fate) > 0 || !may.delivers && len(fate) > 0:
-		wrong("it was sent")
-	case was.State == now.State:
-		if was.State == outbox.Pending && settled && !may.killed {
-			wrong("what the server said is not noted")
-		}
-	case was.State == outbox.Dead && now.State == outbox.Pending && may.retries:
-	case was.State == outbox.Pending && now.State == outbox.Delivered && last == outbox.Accepted:
-	case was.State == outbox.Pending && now.State == outbox.Dead && (last == outbox.Refused || may.delivers && was.Event == never):
-	default:
-		wrong("it has another state")
-	}
-}
-
-func (m *model) list() map[string]outbox.Message {
-	m.Helper()
-	rows := map[string]outbox.Message{}
-	m.must(m.box.Update(m.Context(), func(tx *outbox.Tx) error {
-		for row, err := range tx.Messages(m.Context(), outbox.Filter{}) {
-			if err != nil {
-				return err
-			}
-			rows[row.UUID] = row
-		}
-		return nil
-	}))
-	return rows
-}
-
-// journal returns what the server has said of each message since the last time, and looks at what it got.
-func (m *model) journal() map[string][]outbox.Outcome {
+// journal returns what the server has said last of each message since the last time, and looks at what it got.
+func (m *model) journal() map[string]outbox.Outcome {
 	m.Helper()
 	content, err := os.ReadFile(filepath.Join(m.dir, "journal"))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		m.Fatal(err)
+	if !errors.Is(err, os.ErrNotExist) {
+		m.must(err)
 	}
-	fates := map[string][]outbox.Outcome{}
+	said := map[string]outbox.Outcome{}
 	for line := range bytes.Lines(content[m.read:]) {
 		var e entry
 		if json.Unmarshal(line, &e) != nil { // a process was killed before all of it was written
 			continue
 		}
-		fates[e.UUID] = append(fates[e.UUID], e.Outcome)
+		said[e.UUID] = e.Outcome
 		if before, known := m.bytes[e.UUID]; known && before != e.Wire {
 			m.Errorf("a message came again with other content: %s, %s", before, e.Wire)
 		} else if !known {
@@ -328,7 +296,7 @@ func (m *model) journal() map[string][]outbox.Outcome {
 		m.bytes[e.UUID] = e.Wire
 	}
 	m.read = len(content)
-	return fates
+	return said
 }
 
 // modelPlan is what a process does until it is killed: it adds messages, or delivers when there are none.
@@ -383,8 +351,7 @@ func runModelProcess(text string) {
 	} else if err == nil {
 		_, err = box.Flush(context.Background(), outbox.FlushOptions{})
 	}
-	if early := (*outbox.Delay)(nil); err != nil && !errors.As(err, &early) {
-		fmt.Fprintln(os.Stderr, err)
+	if err != nil && delayOf(err).Code == "" {
 		os.Exit(modelFailure)
 	}
 	os.Exit(0)

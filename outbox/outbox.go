@@ -1,26 +1,21 @@
-// Package outbox is a durable queue of usage events for command lines. A command records its
-// event in one transaction with whatever else it changes, and ends; a detached process of the
-// same program delivers the queue, now or when the network is back.
+// Package outbox is a durable queue of usage events for command lines. A command records its event in one
+// transaction with whatever else it changes, and ends; a detached process of the same program delivers the
+// queue, now or when the network is back.
 //
 //	func main() {
 //		outbox.Main(config) // in the flusher's process this delivers and does not return
-//		cfg, err := config()
 //		...
 //		box, err := outbox.New(cfg)
-//		...
 //		box.Record(ctx, func(tx *outbox.Tx) error { return tx.Add(ctx, outbox.Message{...}) })
 //	}
 //
-// A committed message is sent at least once, and always with the same uuid, event, distinct id,
-// timestamp and properties, by which a server can fold repeats into one. (A sink may add
-// properties of its own when it sends.) Messages leave in the order in which they were added,
-// one request in flight; one that the server tells to come again, or that was retried, comes later.
+// A committed message is sent at least once, in the order of recording, and always with the same uuid, event,
+// distinct id, timestamp and properties, by which a server can fold repeats into one. It leaves the queue when
+// the sink has a receipt for it, when the server has refused it for good (it then stays visible as dead), by a
+// cap (it is then counted), or by the user's hand.
 //
-// A message leaves the queue when the sink has a receipt for it, when the server has refused it for good (it
-// then stays visible as dead), by a cap (it is then counted), or by the user's hand.
-//
-// Package initialisation runs in the flusher's process, too, before Main: with the ordinary variables (see
-// [detach.Ordinary]) in its environment and without the others, which Main takes from a pipe.
+// Package initialisation runs in the flusher's process, too, before Main: with the variables of [detach.Ordinary]
+// in its environment and without the others, which Main takes from a pipe.
 package outbox
 
 import (
@@ -34,11 +29,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/ArcadeAI/arcade-cli/migrations"
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
@@ -78,24 +72,19 @@ type Config struct {
 	// is decided by then.
 	Moved func(ctx context.Context, tx *Tx) error
 
-	// Log, when not nil, is told how each delivery in the background has ended.
+	// Log is told how each delivery in the background has ended. Nil means nobody.
 	Log *slog.Logger
 
-	// Now is the clock. Nil means time.Now.
-	Now func() time.Time
-	// NewUUID makes the uuid of a message that has none. Nil means version 7, whose order in
-	// time keeps the index small.
-	NewUUID func() string
-	// Jitter returns a random number in [0, 1), by which back-offs differ between machines. Nil means
-	// math/rand.
+	// Now is the clock, and Jitter a random number in [0, 1), by which back-offs differ between machines. Nil
+	// means time.Now and math/rand.
+	Now    func() time.Time
 	Jitter func() float64
-	// LockWait bounds the wait for the write lock, BusyWait that for SQLite's own. Zero means five seconds
-	// and one.
-	LockWait, BusyWait time.Duration
+	// LockWait bounds the wait for the write lock and that for SQLite's own. Zero means five seconds and one.
+	LockWait time.Duration
 	// Start starts the flusher's process: the variable marker tells it what it is, environment is
 	// what it needs. Nil means detach.Start, and where the end of this process would take the flusher
 	// along (it is a container's first process, or a child of it) a wait for its first round, one
-	// second at most. A process that has not called Main, such as a test's, starts none.
+	// second at most. A process that has not called Main, or runs tests, starts none.
 	Start func(marker string, environment []string) error
 	// Point, for testing, is called at the named points of the package's work, where a test stops or kills
 	// the process.
@@ -133,12 +122,11 @@ func New(cfg Config) (*Outbox, error) {
 	if cfg.Path == "" {
 		return nil, errors.New("outbox: no path for the database: set Config.Path")
 	}
-	path, err := filepath.Abs(cfg.Path)
-	if err != nil {
+	cfg = withDefaults(cfg)
+	var err error
+	if cfg.Path, err = filepath.Abs(cfg.Path); err != nil {
 		return nil, fmt.Errorf("outbox: a relative path without a working directory: %w", err)
 	}
-	cfg.Path = path
-	cfg = withDefaults(cfg)
 	o := &Outbox{cfg: cfg}
 	schemas := []store.Schema{{Migrations: migrations.Queue(), Before: map[int]func(context.Context, *sql.Tx) error{3: o.keepSwitch}}}
 	if cfg.Tables != nil {
@@ -150,7 +138,7 @@ func New(cfg Config) (*Outbox, error) {
 	}
 	o.store = store.New(store.Config{
 		Path: cfg.Path, Schemas: schemas, Existing: cfg.existing,
-		LockWait: cfg.LockWait, BusyWait: cfg.BusyWait, Point: cfg.Point,
+		LockWait: cfg.LockWait, BusyWait: cfg.LockWait, Point: cfg.Point,
 	})
 	return o, nil
 }
@@ -159,18 +147,18 @@ func New(cfg Config) (*Outbox, error) {
 func (o *Outbox) keepSwitch(ctx context.Context, tx *sql.Tx) error {
 	var off bool
 	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM consent WHERE NOT tracking)`).Scan(&off)
-	if err != nil || !off {
-		return err
+	if off {
+		err = o.markOff()
 	}
-	return o.markOff()
+	return err
 }
 
 // markOff makes the file that is the switch, and syncs it before what waits is erased.
 func (o *Outbox) markOff() error {
-	if err := store.CreateFile(o.offPath()); err != nil {
-		return err
+	err := store.CreateFile(o.offPath())
+	if err == nil {
+		_, err = store.SyncFile(o.offPath())
 	}
-	_, err := store.SyncFile(o.offPath())
 	return err
 }
 
@@ -178,29 +166,21 @@ func withDefaults(cfg Config) Config {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.NewUUID == nil {
-		cfg.NewUUID = func() string { return uuid.Must(uuid.NewV7()).String() }
-	}
 	if cfg.Jitter == nil {
 		cfg.Jitter = rand.Float64
 	}
 	if cfg.Point == nil {
 		cfg.Point = func(string) {}
 	}
-	if cfg.Consent == NoOverride && asksNotToTrack(os.Getenv("DO_NOT_TRACK")) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	// Any value but a word for no asks not to be tracked, https://consoledonottrack.com.
+	ask := strings.ToLower(strings.TrimSpace(os.Getenv("DO_NOT_TRACK")))
+	if cfg.Consent == NoOverride && !slices.Contains([]string{"", "0", "false", "no", "off"}, ask) {
 		cfg.Consent = ForceOff
 	}
 	return cfg
-}
-
-// asksNotToTrack reads DO_NOT_TRACK: any value but a word for no asks not to be tracked,
-// https://consoledonottrack.com.
-func asksNotToTrack(value string) bool {
-	switch strings.ToLower(strings.TrimSpace(value)) {
-	case "", "0", "false", "no", "off":
-		return false
-	}
-	return true
 }
 
 // Path returns the absolute path of the database.
@@ -212,11 +192,8 @@ func (o *Outbox) Close() error { return o.store.Close() }
 // ConsentBeside is what Enable or Disable left, read from the file beside the database: off since Disable, or
 // on. It holds also when the database is lost.
 func (o *Outbox) ConsentBeside() Consent {
-	info, err := os.Lstat(o.offPath())
-	if err != nil {
-		return Consent{On: true}
-	}
-	return Consent{Since: info.ModTime().UTC()}
+	_, err := os.Lstat(o.offPath())
+	return Consent{On: err != nil}
 }
 
 func (o *Outbox) offPath() string { return o.cfg.Path + ".off" }

@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -22,8 +23,6 @@ type clock struct {
 	now time.Time
 }
 
-func newClock() *clock { return &clock{now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)} }
-
 func (c *clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -36,7 +35,7 @@ func (c *clock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// bench is an outbox on a real disk with a real posthog-go and a fake PostHog.
+// bench is an outbox on a real disk with the real sink and a fake PostHog.
 type bench struct {
 	*testing.T
 	clock  *clock
@@ -48,7 +47,10 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{T: t, clock: newClock(), path: filepath.Join(t.TempDir(), "usage.db"), server: outboxtest.Start(t)}
+	b := &bench{
+		T: t, clock: &clock{now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)},
+		path: filepath.Join(t.TempDir(), "usage.db"), server: outboxtest.Start(t),
+	}
 	b.box = b.open()
 	return b
 }
@@ -69,9 +71,7 @@ func (b *bench) open(changes ...func(cfg *outbox.Config)) *outbox.Outbox {
 		change(&cfg)
 	}
 	box, err := outbox.New(cfg)
-	if err != nil {
-		b.Fatal(err)
-	}
+	b.must(err)
 	b.Cleanup(func() {
 		if err := box.Close(); err != nil {
 			b.Errorf("close: %v", err)
@@ -79,6 +79,35 @@ func (b *bench) open(changes ...func(cfg *outbox.Config)) *outbox.Outbox {
 	})
 	return box
 }
+
+func (b *bench) must(err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// sink is the real one.
+func (b *bench) sink() outbox.Sink {
+	return posthog.New(posthog.Config{
+		Host: b.server.URL(), Key: "phc_test", Now: b.clock.Now, Transport: &http.Transport{DisableKeepAlives: true},
+	})
+}
+
+// once does something when a point is reached for the first time.
+func (b *bench) once(point string, do func()) {
+	b.points = func(name string) {
+		if name == point {
+			b.points = nil
+			do()
+		}
+	}
+}
+
+const (
+	anonA = "11111111-1111-4111-8111-111111111111"
+	anonB = "22222222-2222-4222-8222-222222222222"
+)
 
 // event returns the n-th event of an anonymous machine.
 func (b *bench) event(n int) outbox.Message {
@@ -88,16 +117,29 @@ func (b *bench) event(n int) outbox.Message {
 	}
 }
 
-const (
-	anonA = "11111111-1111-4111-8111-111111111111"
-	anonB = "22222222-2222-4222-8222-222222222222"
-)
+// held returns an event that waits under a name.
+func (b *bench) held(name string) outbox.Message {
+	m := b.event(1)
+	m.DistinctID, m.Hold = "", name
+	return m
+}
+
+// alias returns one of the machine's, with "" one that is held.
+func (b *bench) alias(person string) outbox.Message {
+	return outbox.Message{Kind: outbox.Alias, Event: "$create_alias", AnonID: anonA, DistinctID: person, RecordedAt: b.clock.Now()}
+}
 
 func (b *bench) tx(fn func(tx *outbox.Tx) error) {
 	b.Helper()
-	if err := b.box.Update(context.Background(), fn); err != nil {
-		b.Fatal(err)
-	}
+	b.must(b.box.Update(context.Background(), fn))
+}
+
+func (b *bench) exec(statement string, args ...any) {
+	b.Helper()
+	b.tx(func(tx *outbox.Tx) error {
+		_, err := tx.Exec(statement, args...)
+		return err
+	})
 }
 
 func (b *bench) add(messages ...outbox.Message) {
@@ -127,12 +169,30 @@ func (b *bench) addEvents(n int) {
 	b.add(list...)
 }
 
+// record records as a command does, and reports whether it started a flusher.
+func (b *bench) record(m outbox.Message) (started bool) {
+	b.Helper()
+	r, err := b.box.Record(context.Background(), adding(m))
+	b.must(errors.Join(err, r.Trouble))
+	return r.Started
+}
+
 // flush delivers as a flusher's process does.
 func (b *bench) flush(changes ...func(cfg *outbox.Config)) (outbox.Result, error) {
 	b.Helper()
 	box := b.open(changes...)
 	defer box.Close() // a process that has ended keeps no file open, and Windows renames none that is
-	return box.Deliver(context.Background(), 0, nil)
+	return box.Deliver(context.Background(), 0)
+}
+
+// mustFlush delivers everything, or fails the test.
+func (b *bench) mustFlush(changes ...func(cfg *outbox.Config)) outbox.Result {
+	b.Helper()
+	result, err := b.flush(changes...)
+	if err != nil {
+		b.Fatalf("flush: %v", err)
+	}
+	return result
 }
 
 // flushByHand delivers as a person does who waits for it.
@@ -143,27 +203,12 @@ func (b *bench) flushByHand() (outbox.Result, error) {
 	return box.Flush(context.Background(), outbox.FlushOptions{})
 }
 
-// proved makes the server one that has accepted something before, as one in use has.
-func (b *bench) proved() {
-	b.Helper()
-	b.exec(`UPDATE delivery SET endpoint = ?, accepted_at = 1`, b.sink().Endpoint())
-}
-
-// sink is the real one, of posthog-go's wire form.
-func (b *bench) sink() outbox.Sink {
-	return posthog.New(posthog.Config{
-		Host: b.server.URL(), Key: "phc_test", Now: b.clock.Now, Transport: &http.Transport{DisableKeepAlives: true},
-	})
-}
-
-// mustFlush delivers everything, or fails the test.
-func (b *bench) mustFlush() outbox.Result {
-	b.Helper()
-	result, err := b.flush()
-	if err != nil {
-		b.Fatalf("flush: %v", err)
+// delayOf returns the delay that a run ended with, an empty one for another end.
+func delayOf(err error) outbox.Delay {
+	if delay, ok := errors.AsType[*outbox.Delay](err); ok {
+		return *delay
 	}
-	return result
+	return outbox.Delay{}
 }
 
 func (b *bench) messages(f outbox.Filter) (list []outbox.Message) {
@@ -190,6 +235,24 @@ func (b *bench) counts() (c outbox.Counts) {
 	return c
 }
 
+// holds fails the test unless the queue has so many messages, receipts and held aliases aside.
+func (b *bench) holds(want outbox.Counts, why string) {
+	b.Helper()
+	is := b.counts()
+	is.Delivered, is.HeldAliases = 0, 0
+	if is != want {
+		b.Errorf("the queue has %+v, want %+v: %s", is, want, why)
+	}
+}
+
+// arrived fails the test unless PostHog has so many events.
+func (b *bench) arrived(want int, why string) {
+	b.Helper()
+	if n := len(b.server.Events()); n != want {
+		b.Errorf("%d events have arrived, want %d: %s", n, want, why)
+	}
+}
+
 func (b *bench) schedule() (s outbox.Schedule) {
 	b.Helper()
 	b.tx(func(tx *outbox.Tx) error {
@@ -204,5 +267,15 @@ func (b *bench) noViolations() {
 	b.Helper()
 	for _, v := range b.server.Violations() {
 		b.Errorf("PostHog saw: %s", v)
+	}
+}
+
+// eventually waits for a condition.
+func (b *bench) eventually(what string, condition func() bool) {
+	b.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			b.Fatalf("it did not come true that %s", what)
+		}
 	}
 }

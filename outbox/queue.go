@@ -6,10 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/ArcadeAI/arcade-cli/outbox/internal/machine"
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
 
@@ -37,7 +40,7 @@ func (tx *Tx) Add(ctx context.Context, m Message) error {
 	if !tx.mayAdd {
 		return ErrOff
 	}
-	m, err := m.complete(tx.now, tx.newUUID)
+	m, err := m.complete(tx.now)
 	if err == nil && tx.sink != nil && len(m.Event)+len(m.Properties) > longMessage {
 		_, err = wire(tx.sink, m)
 	}
@@ -55,12 +58,12 @@ func (tx *Tx) Add(ctx context.Context, m Message) error {
 	if err != nil {
 		return fmt.Errorf("add message: %w", err)
 	}
+	tx.added++
+	tx.addedHeld = tx.addedHeld || m.held()
 	seq, err := result.LastInsertId()
 	if err != nil {
 		return fmt.Errorf("add message: %w", err)
 	}
-	tx.added++
-	tx.addedHeld = tx.addedHeld || m.held()
 	return tx.dropOverflow(ctx, seq)
 }
 
@@ -72,10 +75,8 @@ func (tx *Tx) InstallID(ctx context.Context) (id string, err error) {
 		return id, err
 	}
 	id = uuid.NewString()
-	if _, err := tx.ExecContext(ctx, `UPDATE delivery SET install_id = ?`, id); err != nil {
-		return "", fmt.Errorf("keep the installation's id: %w", err)
-	}
-	return id, nil
+	_, err = tx.exec(ctx, "keep the installation's id", `UPDATE delivery SET install_id = ?`, id)
+	return id, err
 }
 
 // Held selects held messages: those whose distinct id is not known yet. Empty fields match all.
@@ -85,8 +86,8 @@ type Held struct {
 	Hold   string
 }
 
-// where is served by the index messages_undecided, however many messages are decided.
-const where = ` WHERE distinct_id IS NULL AND (@kind = '' OR kind = @kind)
+// selected is served by the index messages_undecided, however many messages are decided.
+const selected = ` WHERE distinct_id IS NULL AND (@kind = '' OR kind = @kind)
 	AND (@anon = '' OR anon_id = @anon) AND (@hold = '' OR hold = @hold)`
 
 func (h Held) args() []any {
@@ -95,20 +96,16 @@ func (h Held) args() []any {
 
 // Decide gives the selected messages their distinct id for ever, or with an empty one each its anon id.
 func (tx *Tx) Decide(ctx context.Context, h Held, distinctID string) error {
-	_, err := tx.ExecContext(ctx, `UPDATE messages SET distinct_id = coalesce(nullif(@distinct, ''), anon_id), hold = NULL`+where,
+	_, err := tx.exec(ctx, "decide messages",
+		`UPDATE messages SET distinct_id = coalesce(nullif(@distinct, ''), anon_id), hold = NULL`+selected,
 		append(h.args(), sql.Named("distinct", distinctID))...)
-	if err != nil {
-		return fmt.Errorf("decide messages: %w", err)
-	}
-	return nil
+	return err
 }
 
 // Withdraw deletes the selected messages, none of which was ever sent.
 func (tx *Tx) Withdraw(ctx context.Context, h Held) error {
-	if _, err := tx.ExecContext(ctx, `DELETE FROM messages`+where, h.args()...); err != nil {
-		return fmt.Errorf("withdraw messages: %w", err)
-	}
-	return nil
+	_, err := tx.exec(ctx, "withdraw messages", `DELETE FROM messages`+selected, h.args()...)
+	return err
 }
 
 // Retry makes dead messages pending again, all of them or those with the given numbers or uuids,
@@ -119,16 +116,12 @@ func (tx *Tx) Retry(ctx context.Context, ids []string) (retried int, err error) 
 	if err != nil {
 		return 0, err
 	}
-	n, err := tx.change(ctx, `
+	return tx.exec(ctx, "retry messages", `
 		UPDATE messages SET state = 'pending', attempts = 0, last_error = NULL, settled_at = NULL, refused_alone = 0, refused_at = NULL
 		WHERE seq IN (SELECT seq FROM messages WHERE state = 'dead' AND (?1 = 0
 			OR uuid IN (SELECT lower(value) FROM json_each(?2)) OR CAST(seq AS TEXT) IN (SELECT value FROM json_each(?2)))
 			ORDER BY seq LIMIT max(0, ?3 - (SELECT count(*) FROM messages WHERE state = 'pending')))`,
 		len(ids), string(list), maxPending)
-	if err != nil {
-		return 0, fmt.Errorf("retry messages: %w", err)
-	}
-	return int(n), nil
 }
 
 // dropOverflow makes room for the message that was just added as seq. While the oldest pending one is fewer
@@ -155,48 +148,81 @@ func (tx *Tx) dropOverflow(ctx context.Context, seq int64) error {
 
 // drop deletes and counts the events that meet the condition.
 func (tx *Tx) drop(ctx context.Context, condition string, args ...any) error {
-	dropped, err := tx.change(ctx, `DELETE FROM messages WHERE kind = 'capture' AND `+condition, args...)
-	if err != nil {
-		return fmt.Errorf("drop messages: %w", err)
+	dropped, err := tx.exec(ctx, "drop messages", `DELETE FROM messages WHERE kind = 'capture' AND `+condition, args...)
+	if err != nil || dropped == 0 {
+		return err
 	}
-	if dropped == 0 {
-		return nil
-	}
-	if _, err = tx.ExecContext(ctx, `UPDATE delivery SET dropped = dropped + ?`, dropped); err != nil {
-		return fmt.Errorf("count what was dropped: %w", err)
-	}
-	return nil
+	_, err = tx.exec(ctx, "count what was dropped", `UPDATE delivery SET dropped = dropped + ?`, dropped)
+	return err
 }
 
 // dropOld drops what is older than it may get, a bounded number at a time.
 func (tx *Tx) dropOld(ctx context.Context) error {
-	_, err := tx.ExecContext(ctx, `DELETE FROM messages WHERE state = 'delivered' AND settled_at < ?`,
-		tx.now.Add(-receiptAge).UnixMilli())
-	if err != nil {
-		return fmt.Errorf("drop receipts: %w", err)
-	}
+	_, err := tx.exec(ctx, "drop receipts", `DELETE FROM messages WHERE state = 'delivered' AND settled_at < ?`,
+		moment(tx.now.Add(-receiptAge)))
 	for _, state := range []State{Pending, Dead} {
-		err := tx.drop(ctx, `recorded_at < ? AND seq IN
-			(SELECT seq FROM messages WHERE state = ? ORDER BY seq LIMIT ?)`,
-			tx.now.Add(-maxAge).UnixMilli(), state, agedAtOnce)
-		if err != nil {
-			return err
+		if err == nil {
+			err = tx.drop(ctx, `recorded_at < ? AND seq IN (SELECT seq FROM messages WHERE state = ? ORDER BY seq LIMIT ?)`,
+				moment(tx.now.Add(-maxAge)), state, agedAtOnce)
 		}
 	}
-	return nil
+	return err
 }
 
-// eraseAll deletes every message and counts those that were waiting.
-func (tx *Tx) eraseAll(ctx context.Context) (waiting int, err error) {
-	err = tx.QueryRowContext(ctx, `SELECT count(*) FROM messages WHERE state = 'pending'`).Scan(&waiting)
+// eraseAll deletes every message and counts those that were waiting. With installID it forgets that id, too.
+func (tx *Tx) eraseAll(ctx context.Context, installID bool) (waiting int, err error) {
+	err = tx.QueryRowContext(ctx, `
+		UPDATE delivery SET install_id = CASE WHEN NOT ? THEN install_id END,
+			erased = erased + (SELECT count(*) FROM messages WHERE state = 'pending')
+		RETURNING (SELECT count(*) FROM messages WHERE state = 'pending')`, installID).Scan(&waiting)
 	if err != nil {
-		return 0, fmt.Errorf("count messages: %w", err)
+		return 0, fmt.Errorf("count what is erased: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM messages`); err != nil {
-		return 0, fmt.Errorf("erase messages: %w", err)
+	_, err = tx.exec(ctx, "erase messages", `DELETE FROM messages`)
+	return waiting, err
+}
+
+const (
+	maxMachines = 50
+	// seenAgain is for how long a machine is not stored again: most transactions write nothing here.
+	seenAgain = 24 * time.Hour
+)
+
+// arrive adds this machine to those that the database knows. A database that comes from another one, in a copied
+// home, exists twice, and what both hold may be decided differently: it is the other machine's to decide. Here held
+// aliases are deleted, held events go out as their anon id, and moved is called unless it is nil. Machines that
+// share a home are all known. A home that was copied onto a machine that it knows looks like a shared one.
+func (tx *Tx) arrive(ctx context.Context, moved func(context.Context, *Tx) error) error {
+	id := machine.ID()
+	if id == "" {
+		return nil
 	}
-	if _, err = tx.ExecContext(ctx, `UPDATE delivery SET erased = erased + ?`, waiting); err != nil {
-		return 0, fmt.Errorf("count what was erased: %w", err)
+	mark, known := "", strings.Fields(tx.machines) // mark, time, mark, time ...
+	for i := 0; i+1 < len(known); i += 2 {
+		if !machine.IsMark(known[i], id) {
+			continue
+		}
+		if seen, _ := strconv.ParseInt(known[i+1], 10, 64); tx.now.Sub(time.UnixMilli(seen)).Abs() < seenAgain {
+			return nil
+		}
+		mark = known[i]
 	}
-	return waiting, nil
+	hasMoved := mark == "" && len(known) > 0
+	if mark == "" {
+		mark = machine.NewMark(id)
+	}
+	_, err := tx.exec(ctx, "note the machine", `
+		INSERT INTO machines (mark, seen_at) VALUES (?1, ?2) ON CONFLICT (mark) DO UPDATE SET seen_at = ?2;
+		DELETE FROM machines WHERE mark NOT IN (SELECT mark FROM machines ORDER BY seen_at DESC LIMIT ?3)`,
+		mark, tx.now.UnixMilli(), maxMachines)
+	if err != nil || !hasMoved {
+		return err
+	}
+	if err := tx.Withdraw(ctx, Held{Kind: Alias}); err != nil {
+		return err
+	}
+	if err := tx.Decide(ctx, Held{Kind: Capture}, ""); err != nil || moved == nil {
+		return err
+	}
+	return moved(ctx, tx)
 }

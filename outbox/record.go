@@ -5,8 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox/detach"
@@ -34,34 +34,30 @@ type Recorded struct {
 //
 // GivenUp counts what failed, but for errors of change and a cancelled ctx.
 func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recorded, err error) {
-	if change == nil {
+	switch {
+	case change == nil:
 		return r, errNothing
-	}
-	if o.isOff() {
+	case o.isOff():
 		return r, ErrOff
 	}
+	var tx *Tx
 	var due bool
 	var changed error
-	tx := &Tx{}
-	err = o.checkRoom(ctx)
+	if err = CheckDescriptors(); err == nil {
+		err = o.store.EnsureRoom(ctx)
+	}
 	if err == nil {
-		tx, r.Trouble, err = o.write(ctx, o.store.Write, func(tx *Tx) error {
+		tx, r.Trouble, err = o.transact(ctx, o.store.Write, func(tx *Tx) error {
 			if !tx.mayAdd {
 				return ErrOff
-			}
-			if err := tx.noteFirst(ctx); err != nil {
-				return err
 			}
 			if changed = change(tx); changed != nil {
 				return changed
 			}
-			due = tx.added > 0 && o.isDue(tx)
-			if !due || !tx.addedHeld {
-				return nil
+			if due = o.isDue(tx); due && tx.addedHeld { // it may wait for the flusher at work: of a crowd, one starts one
+				return tx.setWaiting(ctx, tx.now.Add(lockPatience))
 			}
-			// A flusher that waits for the one at work is noted, so that a crowd of commands does not start a
-			// crowd of flushers.
-			return tx.setWaiting(ctx, tx.now.Add(lockPatience))
+			return nil
 		})
 	}
 	if err != nil {
@@ -70,60 +66,56 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 		}
 		return Recorded{}, err
 	}
-	r.First = tx.consent.Since.IsZero()
-	o.finish(ctx, tx, due, &r)
+	r.First = tx.isFirst
+	// For a held message a flusher is started even beside the one at work: only it has the message's secrets.
+	if !due || !tx.addedHeld && !detach.TakesAlong() && o.Flushing() {
+		r.Trouble = errors.Join(r.Trouble, o.store.Sync())
+		return r, nil
+	}
+	o.finish(ctx, tx.addedHeld, &r)
 	return r, nil
 }
 
-// checkRoom returns why nothing more can be recorded. Where the disk has no room, delivering makes some: a flusher is started.
-func (o *Outbox) checkRoom(ctx context.Context) error {
-	if err := CheckDescriptors(); err != nil {
-		return err
-	}
-	full := o.store.EnsureRoom(ctx)
-	if full == nil || o.Flushing() {
-		return full
-	}
-	var due, held bool
-	err := o.View(ctx, func(tx *Tx) (err error) {
-		due, held, err = tx.sendable(ctx)
-		due = due && o.isDue(tx)
-		return err
-	})
-	if err == nil && due {
-		_, err = o.startFlusher(held)
-	}
-	return errors.Join(full, err)
-}
-
-// finish syncs what was committed, without the lock, so that other commands do not wait for the disk, and
-// starts a flusher meanwhile: an event that is sent before it is durable has happened all the same. For a
-// held message one is started even beside the one at work, because only it has the message's secrets.
-func (o *Outbox) finish(ctx context.Context, tx *Tx, due bool, r *Recorded) {
-	if !due || !tx.addedHeld && !detach.TakesAlong() && o.Flushing() {
-		r.Trouble = errors.Join(r.Trouble, o.store.Sync())
-		return
-	}
+// finish starts a flusher and meanwhile syncs what was committed, without the lock, so that other commands do not
+// wait for the disk: an event that is sent before it is durable has happened all the same. Where the end of this
+// process would kill the flusher, it waits for the first round.
+func (o *Outbox) finish(ctx context.Context, secrets bool, r *Recorded) {
 	o.cfg.Point("before-spawn")
 	synced := make(chan error, 1)
 	go func() { synced <- o.store.Sync() }()
-	wait, err := o.startFlusher(tx.addedHeld)
-	r.Trouble = errors.Join(r.Trouble, <-synced, err)
-	if r.Started = err == nil; r.Started {
-		wait(ctx)
-	}
+	heard, err := o.startFlusher(secrets)
+	r.Started, r.Trouble = err == nil, errors.Join(r.Trouble, <-synced, err)
 	o.note(notStarted, err)
+	if heard == nil {
+		return
+	}
+	select {
+	case <-heard:
+	case <-time.After(firstRound):
+	case <-ctx.Done():
+	}
 }
 
-// write runs change in a transaction of the queue; in is Write or Erase of the store. trouble is what AfterCommit's functions returned.
-func (o *Outbox) write(
+// Update runs change in one transaction, and neither syncs it nor starts a flusher. It works with tracking
+// off, when Add returns ErrOff. Change may be run up to three times, as by Record.
+func (o *Outbox) Update(ctx context.Context, change func(tx *Tx) error) error {
+	if change == nil {
+		return errNothing
+	}
+	_, trouble, err := o.transact(ctx, o.store.Write, change)
+	return errors.Join(err, trouble)
+}
+
+// transact runs change in a transaction of the queue; in is Write or Erase of the store. trouble is what AfterCommit's
+// functions returned.
+func (o *Outbox) transact(
 	ctx context.Context, in func(context.Context, func(*sql.Tx) error, func()) error, change func(tx *Tx) error,
 ) (tx *Tx, trouble, err error) {
 	err = in(ctx, func(sqlTx *sql.Tx) (err error) {
 		if tx, err = o.begin(ctx, sqlTx); err != nil {
 			return err
 		}
-		if err := o.arrive(ctx, tx); err != nil {
+		if err := tx.arrive(ctx, o.cfg.Moved); err != nil {
 			return err
 		}
 		return change(tx)
@@ -135,54 +127,64 @@ func (o *Outbox) write(
 // beside Disable is not delivered after Enable.
 func (o *Outbox) begin(ctx context.Context, sqlTx *sql.Tx) (*Tx, error) {
 	consent := o.ConsentBeside()
-	tx := &Tx{Tx: sqlTx, now: o.cfg.Now(), newUUID: o.cfg.NewUUID, sink: o.cfg.Sink, mayAdd: o.isOn(consent), consent: consent}
+	tx := &Tx{Tx: sqlTx, now: o.cfg.Now(), sink: o.cfg.Sink, mayAdd: o.isOn(consent), consent: consent}
 	return tx, tx.read(ctx)
 }
 
-// arrive notes the machine. If the home was copied from another one, what is held is that machine's to
-// decide: here held aliases are deleted, and held events go out as their anon id.
-func (o *Outbox) arrive(ctx context.Context, tx *Tx) error {
-	moved, err := tx.noteMachine(ctx)
-	if err != nil || !moved {
-		return err
-	}
-	if err := tx.Withdraw(ctx, Held{Kind: Alias}); err != nil {
-		return err
-	}
-	if err := tx.Decide(ctx, Held{Kind: Capture}, ""); err != nil {
-		return err
-	}
-	if o.cfg.Moved == nil {
+// Enable switches tracking on.
+func (o *Outbox) Enable(ctx context.Context) error {
+	return o.store.Locked(ctx, func() error {
+		if err := os.Remove(o.offPath()); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 		return nil
-	}
-	return o.cfg.Moved(ctx, tx)
+	})
 }
 
-// noteFirst stores the time of the first message.
-func (tx *Tx) noteFirst(ctx context.Context) error {
-	if !tx.consent.Since.IsZero() {
-		return nil
-	}
-	_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO consent (id, tracking, since) VALUES (1, TRUE, ?)`, tx.now.UnixMilli())
-	if err != nil {
-		return fmt.Errorf("note the first message: %w", err)
-	}
-	return nil
+// Disable switches tracking off and erases every message, so that pending ones are never delivered, not
+// even after Enable. It returns how many were pending. After an error, tracking is off if the switch's file
+// could be made: that needs no database.
+func (o *Outbox) Disable(ctx context.Context) (erased int, err error) {
+	err = o.store.Locked(ctx, func() error {
+		if err := o.markOff(); err != nil {
+			return err
+		}
+		erased, err = o.Clear(ctx, nil)
+		return err
+	})
+	return erased, err
 }
 
-// Update runs change in one transaction, and neither syncs it nor starts a flusher. It works with tracking
-// off, when Add returns ErrOff. Change may be run up to three times, as by Record.
-func (o *Outbox) Update(ctx context.Context, change func(tx *Tx) error) error {
-	if change == nil {
-		return errNothing
-	}
-	_, trouble, err := o.write(ctx, o.store.Write, change)
-	return errors.Join(err, trouble)
+// Clear erases every message and returns how many were pending. also, when not nil, changes tables of the
+// caller's in the same transaction.
+//
+// It overwrites what it deletes with zeros (secure_delete), returns all free pages and truncates the WAL, so
+// that the messages are gone from the disk as far as SQLite can ensure. Damaged databases that were set
+// aside are deleted, too.
+func (o *Outbox) Clear(ctx context.Context, also func(tx *Tx) error) (erased int, err error) {
+	return o.erase(ctx, also, false)
 }
 
-// Copies returns the paths of the damaged databases that were set aside, oldest first. They stay until
-// Clear, Disable or Forget erases them.
-func (o *Outbox) Copies() ([]string, error) { return o.store.Copies() }
+// Forget is Clear, and InstallID makes a new id afterwards.
+func (o *Outbox) Forget(ctx context.Context, also func(tx *Tx) error) (erased int, err error) {
+	return o.erase(ctx, also, true)
+}
+
+func (o *Outbox) erase(ctx context.Context, also func(tx *Tx) error, installID bool) (erased int, err error) {
+	_, trouble, err := o.transact(ctx, o.store.Erase, func(tx *Tx) (err error) {
+		if also != nil {
+			if err := also(tx); err != nil {
+				return err
+			}
+		}
+		erased, err = tx.eraseAll(ctx, installID)
+		return err
+	})
+	if err == nil {
+		o.forgetNotes()
+	}
+	return erased, errors.Join(err, trouble)
+}
 
 // View runs look in a transaction that cannot write, without the lock: it changes nothing and does not
 // wait. It returns ErrNone when there is no database, and ErrOlder, an ErrNone too, when there is one that
@@ -196,29 +198,31 @@ func (o *Outbox) View(ctx context.Context, look func(tx *Tx) error) error {
 		if err != nil {
 			return err
 		}
-		return look(tx)
+		err = look(tx)
+		const readOnly = 8 // SQLite's code for a write on a connection that only reads, https://www.sqlite.org/rescode.html
+		if code, ok := errors.AsType[interface {
+			error
+			Code() int
+		}](err); ok && code.Code() == readOnly {
+			return errLooks
+		}
+		return err
 	})
 }
 
 // sendable reports whether anything could be sent now, and whether some of it is held.
-func (tx *Tx) sendable(ctx context.Context) (some, held bool, err error) {
-	err = tx.QueryRowContext(ctx, `
-		SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'pending' AND (distinct_id IS NOT NULL OR kind = 'capture')),
-		       EXISTS (SELECT 1 FROM messages WHERE distinct_id IS NULL AND kind = 'capture')`).Scan(&some, &held)
-	if err != nil {
-		return false, false, fmt.Errorf("look for messages: %w", err)
-	}
-	return some, held, nil
-}
-
-// sendable is Tx.sendable, without the lock.
 func (o *Outbox) sendable(ctx context.Context) (some, held bool, err error) {
-	err = o.View(ctx, func(tx *Tx) (err error) {
-		some, held, err = tx.sendable(ctx)
-		return err
+	err = o.View(ctx, func(tx *Tx) error {
+		return tx.QueryRowContext(ctx, `
+			SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'pending' AND (distinct_id IS NOT NULL OR kind = 'capture')),
+			       EXISTS (SELECT 1 FROM messages WHERE distinct_id IS NULL AND kind = 'capture')`).Scan(&some, &held)
 	})
 	return some, held, err
 }
+
+// Copies returns the paths of the damaged databases that were set aside, oldest first. They stay until
+// Clear, Disable or Forget erases them.
+func (o *Outbox) Copies() ([]string, error) { return o.store.Copies() }
 
 // Check tries what Record needs, and undoes it: the directory, the write lock, the database, room on the
 // disk, the flusher's lock, the file of this program. Its error says what is missing; it can be any of this
@@ -233,7 +237,7 @@ func (o *Outbox) Check(ctx context.Context) error {
 	lock, err := os.OpenFile(o.flusherLock(), os.O_RDWR, 0)
 	if err == nil {
 		lock.Close()
-	} else if !errors.Is(err, os.ErrNotExist) {
+	} else if !errors.Is(err, fs.ErrNotExist) {
 		return o.flusherLockError(err)
 	}
 	if err := detach.Check(); err != nil {
@@ -249,76 +253,3 @@ func CheckDescriptors() error { return store.CheckDescriptors() }
 // FileTrouble returns why a file of the embedder's, beside the database, cannot be used, given the system's
 // error: ErrFull, ErrReadOnly, ErrNotDirectory, ErrNotFile, a *PermissionError, or nil when it is none of these.
 func FileTrouble(path string, err error) error { return store.FileTrouble(path, err) }
-
-// Given counts the commands whose messages were not recorded, and those for which no flusher could be
-// started or a started one failed before it could deliver.
-type Given struct {
-	Up          int // both; 1 where the disk had no room for more than an empty file
-	NotStarted  int // of these, those that were recorded
-	Since, Last time.Time
-	// Reason is that of the last one in fixed words, or "" when it is not known.
-	Reason string
-}
-
-// GivenUp returns what was given up within the last week. Clear, Disable and Forget erase it.
-func (o *Outbox) GivenUp() (g Given) {
-	info, err := os.Lstat(o.notePath())
-	if err != nil || o.cfg.Now().Sub(info.ModTime()) > noteAge {
-		return g
-	}
-	g = Given{Up: 1, Since: info.ModTime().UTC(), Last: info.ModTime().UTC()}
-	content, err := os.ReadFile(o.notePath())
-	if err != nil || len(content) == 0 {
-		return g
-	}
-	g.Up = 0
-	for line := range strings.Lines(string(content)) {
-		var at int64
-		var kind string
-		if _, err := fmt.Sscan(line, &at, &kind); err != nil { // cut off by a full disk
-			continue
-		}
-		if g.Last = time.UnixMilli(at).UTC(); g.Up == 0 {
-			g.Since = g.Last
-		}
-		g.Up++
-		if kind == notStarted {
-			g.NotStarted++
-		}
-		_, g.Reason, _ = strings.Cut(strings.TrimSpace(line), kind+" ")
-	}
-	return g
-}
-
-const (
-	noteAge     = 7 * 24 * time.Hour
-	notRecorded = "not-recorded"
-	notStarted  = "not-started"
-)
-
-// note adds a line to the notes of what was given up. It is best effort: the cause may prevent that, too.
-func (o *Outbox) note(kind string, err error) {
-	if err == nil || errors.Is(err, ErrOff) || errors.Is(err, ErrNoMain) {
-		return
-	}
-	line := fmt.Sprintf("%d %s ", o.cfg.Now().UnixMilli(), kind)
-	cause := store.Cause(err)
-	for _, flushers := range []error{errConfig, ErrNone} { // that only a flusher meets
-		if cause == nil && errors.Is(err, flushers) {
-			cause = flushers
-		}
-	}
-	if cause != nil {
-		line += cause.Error()
-	}
-	store.AddNote(o.notePath(), line)
-}
-
-func (o *Outbox) notePath() string { return o.cfg.Path + ".notes" }
-
-// forgetNotes deletes the notes, and the two files in which earlier versions kept them.
-func (o *Outbox) forgetNotes() {
-	for _, suffix := range []string{".notes", ".not-recorded", ".not-started"} {
-		os.Remove(o.cfg.Path + suffix)
-	}
-}

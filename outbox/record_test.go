@@ -26,13 +26,11 @@ func TestAConfigurationThatNamesOnlyThePathRecords(t *testing.T) {
 	if !filepath.IsAbs(box.Path()) {
 		t.Errorf("the path is %q: a flusher works in another directory", box.Path())
 	}
-	r, err := box.Record(context.Background(), adding(outbox.Message{Event: "ran", AnonID: "somebody"}))
-	if err != nil || !r.First || r.Started || r.Trouble != nil {
-		t.Errorf("recorded %+v, %v; want the first event, and nobody to send it", r, err)
-	}
-	r, err = box.Record(context.Background(), adding(outbox.Message{Event: "ran", AnonID: "somebody"}))
-	if err != nil || r.First {
-		t.Errorf("recorded %+v, %v; want another event", r, err)
+	for n := range 2 {
+		r, err := box.Record(context.Background(), adding(outbox.Message{Event: "ran", AnonID: "somebody"}))
+		if want := (outbox.Recorded{First: n == 0}); err != nil || r != want {
+			t.Errorf("recorded %+v, %v; want %+v, as nobody can send it", r, err, want)
+		}
 	}
 	var uuids []string
 	err = box.View(context.Background(), func(tx *outbox.Tx) error {
@@ -49,13 +47,10 @@ func TestAConfigurationThatNamesOnlyThePathRecords(t *testing.T) {
 	}
 }
 
-func TestAConfigurationWithoutAPathIsAnErrorBeforeAnythingIsTouched(t *testing.T) {
+func TestAWrongConfigurationIsAnErrorBeforeAnythingIsTouched(t *testing.T) {
 	if _, err := outbox.New(outbox.Config{}); err == nil || !strings.Contains(err.Error(), "Path") {
 		t.Errorf("the error is %v, want one that names what is missing", err)
 	}
-}
-
-func TestTablesThatCannotBeNumberedAreAnErrorBeforeAnythingIsTouched(t *testing.T) {
 	file := &fstest.MapFile{Data: []byte(`CREATE TABLE greetings (name TEXT)`)}
 	for name, tables := range map[string]fstest.MapFS{
 		"none at the top, as without fs.Sub": {"migrations/0001_greetings.sql": file},
@@ -86,14 +81,12 @@ func TestATransactionEndsWithItsFunctionAlone(t *testing.T) {
 		}
 		return nil
 	})
-	if n := b.counts().Pending; err != nil || n != 1 {
-		t.Errorf("Record returns %v, %d events wait; want the one, which a habit must not lose", err, n)
-	}
+	b.must(err)
+	b.holds(outbox.Counts{Pending: 1}, "a habit must not lose it")
 }
 
-func TestNoFunctionIsAnErrorAndNoPanic(t *testing.T) {
+func TestNoFunctionIsNoPanic(t *testing.T) {
 	b := newBench(t)
-	b.recordOne()
 	_, recorded := b.box.Record(t.Context(), nil)
 	for name, err := range map[string]error{
 		"Record": recorded, "Update": b.box.Update(t.Context(), nil), "View": b.box.View(t.Context(), nil),
@@ -102,8 +95,32 @@ func TestNoFunctionIsAnErrorAndNoPanic(t *testing.T) {
 			t.Errorf("%s returns %v, want an error that says what to do", name, err)
 		}
 	}
-	if n := b.counts().Pending; n != 1 {
-		t.Errorf("%d events wait, want the one from before", n)
+	r, err := b.box.Record(t.Context(), func(tx *outbox.Tx) error {
+		tx.AfterCommit(nil)
+		return tx.Add(t.Context(), b.event(1))
+	})
+	if err != nil || r.Trouble != nil {
+		t.Errorf("AfterCommit: %v, %v; want nothing done", err, r.Trouble)
+	}
+	b.holds(outbox.Counts{Pending: 1}, "only the last one had something to do")
+}
+
+func TestAWriteInAViewSaysThatAViewOnlyReads(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(1)
+	ctx := t.Context()
+	for name, write := range map[string]func(tx *outbox.Tx) error{
+		"Add":       func(tx *outbox.Tx) error { return tx.Add(ctx, b.event(2)) },
+		"InstallID": func(tx *outbox.Tx) error { _, err := tx.InstallID(ctx); return err },
+		"Retry":     func(tx *outbox.Tx) error { _, err := tx.Retry(ctx, nil); return err },
+		"a statement of the program's own": func(tx *outbox.Tx) error {
+			_, err := tx.ExecContext(ctx, `CREATE TABLE greetings (name TEXT)`)
+			return fmt.Errorf("greet: %w", err)
+		},
+	} {
+		if err := b.box.View(ctx, write); err == nil || err.Error() != "a View only reads: use Record or Update" {
+			t.Errorf("%s: %v; want the error to say what to do", name, err)
+		}
 	}
 }
 
@@ -113,16 +130,12 @@ func TestAUUIDIsGivenOnce(t *testing.T) {
 	for _, second := range []outbox.Message{
 		{UUID: id, Event: "ran", AnonID: "other"}, {UUID: id, Kind: outbox.Alias, Event: "alias", AnonID: "anon", DistinctID: "person"},
 	} {
-		_, err := b.box.Record(t.Context(), func(tx *outbox.Tx) error {
-			return errors.Join(tx.Add(t.Context(), outbox.Message{UUID: id, Event: "ran", AnonID: "anon"}), tx.Add(t.Context(), second))
-		})
+		_, err := b.box.Record(t.Context(), adding(outbox.Message{UUID: id, Event: "ran", AnonID: "anon"}, second))
 		if err == nil || !strings.Contains(err.Error(), "the queue has a message with its uuid") {
 			t.Errorf("a second %s with one uuid: %v, want an error in words; a server would fold the two", second.Kind, err)
 		}
 	}
-	if n := b.counts().Pending; n != 0 {
-		t.Errorf("%d messages wait, want none: the error undoes all", n)
-	}
+	b.holds(outbox.Counts{}, "the error undoes all")
 }
 
 func TestDoNotTrackIsHeededUnlessTheProgramsOwnSwitchIsOn(t *testing.T) {
@@ -157,31 +170,23 @@ func TestDoNotTrackIsHeededUnlessTheProgramsOwnSwitchIsOn(t *testing.T) {
 	}
 }
 
-// greetings is the table of an embedder.
-func greetings(cfg *outbox.Config) {
-	cfg.Tables = fstest.MapFS{"0001_greetings.sql": {Data: []byte(`CREATE TABLE greetings (name TEXT NOT NULL) STRICT;`)}}
-}
-
 func TestAMessageAndTheEmbeddersChangeAreCommittedTogetherOrNotAtAll(t *testing.T) {
 	b := newBench(t)
-	box := b.open(greetings)
-	greet := func(fail error) func(tx *outbox.Tx) error {
-		return func(tx *outbox.Tx) error {
-			if _, err := tx.Exec(`INSERT INTO greetings (name) VALUES ('Ada')`); err != nil {
-				return err
-			}
-			if err := tx.Add(context.Background(), b.event(1)); err != nil {
-				return err
-			}
-			return fail
-		}
-	}
+	box := b.open(func(cfg *outbox.Config) {
+		cfg.Tables = fstest.MapFS{"0001_greetings.sql": {Data: []byte(`CREATE TABLE greetings (name TEXT NOT NULL) STRICT;`)}}
+	})
 	boom := errors.New("boom")
-	if _, err := box.Record(context.Background(), greet(boom)); !errors.Is(err, boom) {
-		t.Errorf("the error is %v, want the caller's own", err)
-	}
-	if _, err := box.Record(context.Background(), greet(nil)); err != nil {
-		t.Fatal(err)
+	for _, want := range []error{boom, nil} {
+		_, err := box.Record(context.Background(), func(tx *outbox.Tx) error {
+			_, err := tx.Exec(`INSERT INTO greetings (name) VALUES ('Ada')`)
+			if err = errors.Join(err, tx.Add(context.Background(), b.event(1))); err != nil {
+				return err
+			}
+			return want
+		})
+		if err != want {
+			t.Errorf("the error is %v, want the caller's own, %v", err, want)
+		}
 	}
 	var greeted, waiting int
 	err := box.View(context.Background(), func(tx *outbox.Tx) error {
@@ -196,19 +201,15 @@ func TestAMessageAndTheEmbeddersChangeAreCommittedTogetherOrNotAtAll(t *testing.
 func TestWhatOthersAddToTheDatabaseSurvivesADelivery(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(2)
-	b.exec(`CREATE TABLE notes (text TEXT)`)
-	b.exec(`INSERT INTO notes VALUES ('kept')`)
-	b.exec(`CREATE INDEX by_hand ON messages (event)`)
-	b.exec(`ANALYZE`)
+	b.exec(`CREATE TABLE notes (text TEXT); INSERT INTO notes VALUES ('kept'); CREATE INDEX by_hand ON messages (event); ANALYZE`)
 	b.mustFlush()
-	b.exec(`INSERT INTO notes SELECT text FROM notes WHERE EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'by_hand')`)
+	var n int
 	b.tx(func(tx *outbox.Tx) error {
-		var n int
-		if err := tx.QueryRow(`SELECT count(*) FROM notes`).Scan(&n); err != nil || n != 2 {
-			t.Errorf("%d notes, %v; want both", n, err)
-		}
-		return nil
+		return tx.QueryRow(`SELECT (SELECT count(*) FROM notes) + (SELECT count(*) FROM sqlite_schema WHERE name = 'by_hand')`).Scan(&n)
 	})
+	if n != 2 {
+		t.Errorf("%d of a row and an index are left, want both", n)
+	}
 }
 
 func TestWhatFollowsACommitRunsUnderTheLockAndUndoesNothing(t *testing.T) {
@@ -216,28 +217,20 @@ func TestWhatFollowsACommitRunsUnderTheLockAndUndoesNothing(t *testing.T) {
 	boom := errors.New("boom")
 	r, err := b.box.Record(context.Background(), func(tx *outbox.Tx) error {
 		tx.AfterCommit(func() error {
-			if c := b.pendingSeenFromOutside(); c != 1 {
-				t.Errorf("%d messages are committed when the export runs, want 1", c)
-			}
-			return boom
+			other := b.open(func(cfg *outbox.Config) { cfg.LockWait = time.Millisecond })
+			seen := other.View(context.Background(), func(tx *outbox.Tx) error {
+				if c, err := tx.Counts(context.Background()); c.Pending != 1 {
+					t.Errorf("%d messages are committed when the export runs, %v; want 1", c.Pending, err)
+				}
+				return nil
+			})
+			return errors.Join(seen, boom)
 		})
 		return tx.Add(context.Background(), b.event(1))
 	})
 	if err != nil || !errors.Is(r.Trouble, boom) {
 		t.Errorf("%v, %v: want the event recorded, and the trouble told", r, err)
 	}
-}
-
-func (b *bench) pendingSeenFromOutside() (n int) {
-	err := b.open().View(context.Background(), func(tx *outbox.Tx) error {
-		c, err := tx.Counts(context.Background())
-		n = c.Pending
-		return err
-	})
-	if err != nil {
-		b.Error(err)
-	}
-	return n
 }
 
 func TestAContextEndsTheWaitForTheLock(t *testing.T) {
@@ -266,65 +259,29 @@ func TestAContextEndsTheWaitForTheLock(t *testing.T) {
 		cancel()
 	}
 	close(release)
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-}
-
-func TestASteadyStreamOfHeldMessagesHoldsUpNothing(t *testing.T) {
-	b := newBench(t)
-	held := b.event(1)
-	held.DistinctID, held.Hold = "", "credential"
-	b.add(held)
-	asked := 0
-	// With each request another one comes.
-	b.points = func(name string) {
-		if name == "claimed" && len(b.messages(outbox.Filter{})) < 20 {
-			next := b.event(1)
-			next.DistinctID, next.Hold = "", "credential"
-			b.add(next)
-		}
-	}
-	_, err := b.flush(func(cfg *outbox.Config) {
-		cfg.Resolve = func(context.Context, *outbox.Outbox, []string) error { asked++; return nil }
-	})
-	if err != nil || asked != 1 {
-		t.Errorf("asked %d times, %v; want once in a run", asked, err)
-	}
-	if n := len(b.server.Events()); n != 20 {
-		t.Errorf("%d of 20 messages were delivered", n)
-	}
+	b.must(<-done)
 }
 
 func TestAHomeThatComesFromAnotherMachineLeavesItsHeldMessagesToNobody(t *testing.T) {
-	b := newBench(t)
-	event, alias := b.event(1), b.alias()
-	event.DistinctID, event.Hold = "", "credential"
-	alias.DistinctID = ""
-	b.add(event, alias, b.event(2))
-	b.exec(`UPDATE machines SET mark = 'salt:another'`)
-	moved := 0
-	_, err := b.open(func(cfg *outbox.Config) {
-		cfg.Moved = func(context.Context, *outbox.Tx) error { moved++; return nil }
-	}).Record(context.Background(), adding(b.event(3)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if moved != 1 && outbox.HasMachineID() {
-		t.Errorf("the embedder was told %d times, want once", moved)
-	}
 	if !outbox.HasMachineID() {
 		t.Skip("this system has no id of its machine")
+	}
+	b := newBench(t)
+	b.add(b.held("credential"), b.alias(""), b.event(2))
+	b.exec(`UPDATE machines SET mark = 'salt:another'`)
+	moved := 0
+	box := b.open(func(cfg *outbox.Config) { cfg.Moved = func(context.Context, *outbox.Tx) error { moved++; return nil } })
+	for range 2 {
+		_, err := box.Record(context.Background(), adding(b.event(3)))
+		b.must(err)
+		if moved != 1 {
+			t.Errorf("the embedder was told %d times, want once: the database is at home here then", moved)
+		}
 	}
 	for _, m := range b.messages(outbox.Filter{}) {
 		if m.Kind == outbox.Alias || m.DistinctID == "" {
 			t.Errorf("%+v still waits: the other machine may decide it otherwise", m)
 		}
-	}
-	if _, err := b.open(func(cfg *outbox.Config) {
-		cfg.Moved = func(context.Context, *outbox.Tx) error { moved++; return nil }
-	}).Record(context.Background(), adding(b.event(4))); err != nil || moved != 1 {
-		t.Errorf("told %d times in all, %v: the database is at home here now", moved, err)
 	}
 }
 
@@ -354,33 +311,29 @@ func TestAFiftyFirstMachineTakesThePlaceOfTheOneLongestUnseen(t *testing.T) {
 	}
 }
 
+// It would wait, and be found dead later.
 func TestAMessageThatTheSinkCanNeverSendIsRefusedWhenItIsAdded(t *testing.T) {
 	b := newBench(t)
-	long := func(n int) outbox.Message {
-		return outbox.Message{Event: "ran", AnonID: "anon", Properties: fmt.Appendf(nil, `{"text":%q}`, strings.Repeat("x", n))}
-	}
-	if _, err := b.box.Record(t.Context(), adding(long(100_000))); err != nil {
-		t.Errorf("a message that PostHog takes: %v", err)
-	}
-	_, err := b.box.Record(t.Context(), adding(long(600_000)))
-	var unsendable *outbox.Unsendable
-	if !errors.As(err, &unsendable) {
-		t.Errorf("a message that no request carries: %v, want an Unsendable; it would wait, and be found dead later", err)
-	}
-	held := long(600_000)
-	held.Hold = "credential"
-	if _, err := b.box.Record(t.Context(), adding(held)); !errors.As(err, &unsendable) {
-		t.Errorf("a held one: %v, want an Unsendable", err)
-	}
-	named := outbox.Message{Event: strings.Repeat("ran", 200_000), AnonID: "anon"}
-	if _, err := b.box.Record(t.Context(), adding(named)); !errors.As(err, &unsendable) {
-		t.Errorf("one with a long name: %v, want an Unsendable", err)
-	}
-	if n := b.counts().Pending; n != 1 {
-		t.Errorf("%d messages wait, want the one that can be sent", n)
+	long := func(n int, hold string) outbox.Message {
+		text := fmt.Appendf(nil, `{"text":%q}`, strings.Repeat("x", n))
+		return outbox.Message{Event: "ran", AnonID: "anon", Hold: hold, Properties: text}
 	}
 	keeping := b.open(func(cfg *outbox.Config) { cfg.Sink = nil })
-	if _, err := keeping.Record(t.Context(), adding(long(600_000))); err != nil {
-		t.Errorf("without a sink, which could say so: %v", err)
+	for name, test := range map[string]struct {
+		box       *outbox.Outbox
+		message   outbox.Message
+		isRefused bool
+	}{
+		"one that PostHog takes":         {b.box, long(100_000, ""), false},
+		"one that no request carries":    {b.box, long(600_000, ""), true},
+		"such a one that is held":        {b.box, long(600_000, "credential"), true},
+		"one with a long name":           {b.box, outbox.Message{Event: strings.Repeat("ran", 200_000), AnonID: "anon"}, true},
+		"a long one, and no sink to ask": {keeping, long(600_000, ""), false},
+	} {
+		_, err := test.box.Record(t.Context(), adding(test.message))
+		if _, isRefused := errors.AsType[*outbox.Unsendable](err); isRefused != test.isRefused || !isRefused && err != nil {
+			t.Errorf("%s: %v; refused as an Unsendable: want %t", name, err, test.isRefused)
+		}
 	}
+	b.holds(outbox.Counts{Pending: 2}, "those that were taken")
 }

@@ -1,7 +1,6 @@
 package outbox_test
 
 import (
-	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -10,151 +9,146 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
-// old makes the server a PostHog that has /batch/ only, which refuses all for one.
-func (b *bench) old() { b.server.SetWithoutV1(true) }
-
-// refuseAll makes the server refuse everything, as a proxy does that stands in PostHog's place.
-func (b *bench) refuseAll() {
-	b.old()
-	b.server.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
-}
-
-// refuse makes the server refuse the n-th event.
-func (b *bench) refuse(n float64, tag string) {
+// old makes the server a PostHog that has /batch/ only, which refuses all messages for one that is refused.
+func (b *bench) old(isRefused func(outboxtest.Message) bool) {
+	b.server.SetWithoutV1(true)
 	b.server.SetResults(func(m outboxtest.Message) string {
-		if m.Properties()["n"] == n {
-			return "drop:" + tag
-		}
-		return ""
-	})
-}
-
-func TestAServerThatHasNeverAcceptedAnythingCannotKill(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(60)
-	b.refuseAll()
-	_, err := b.flush()
-	var delay *outbox.Delay
-	if !errors.As(err, &delay) || delay.Code != outbox.CodeForeign {
-		t.Errorf("the run ended with %v, want a delay that says that the server is somebody else", err)
-	}
-	if c := b.counts(); c.Dead != 0 || c.Pending != 60 {
-		t.Errorf("%d dead and %d pending, want all 60 to wait: anybody can refuse", c.Dead, c.Pending)
-	}
-	if s := b.schedule(); s.Failures != 1 || s.Next(b.clock.Now()).IsZero() {
-		t.Errorf("the schedule is %+v, want a back-off", s)
-	}
-	b.server.SetResults(func(outboxtest.Message) string { return "" })
-	b.clock.Advance(time.Hour)
-	b.mustFlush()
-	if n := len(b.server.Events()); n != 60 {
-		t.Errorf("%d of 60 arrived when the right server was back", n)
-	}
-}
-
-func TestWhatAProvenServerRefusesAloneIsDeadAndItsNeighboursArrive(t *testing.T) {
-	for name, prepare := range map[string]func(b *bench){
-		"it accepted something before": func(b *bench) { b.proved() },
-		"it did so in another process": func(b *bench) { b.add(b.event(1000)); b.mustFlush() },
-		"it accepts a neighbour now":   func(b *bench) { b.add(b.event(1000)) },
-	} {
-		for _, tag := range []string{"rejected", "event_too_big"} {
-			t.Run(fmt.Sprintf("%s, %s", name, tag), func(t *testing.T) {
-				b := newBench(t)
-				b.old()
-				prepare(b)
-				b.addEvents(20)
-				b.refuse(7, tag)
-				b.mustFlush()
-				if c := b.counts(); c.Dead != 1 || c.Pending != 0 {
-					t.Errorf("%d dead and %d pending, want the one bad message dead", c.Dead, c.Pending)
-				}
-				if n := len(b.server.Events()); n < 19 {
-					t.Errorf("%d neighbours arrived, want all", n)
-				}
-				b.noViolations()
-			})
-		}
-	}
-}
-
-func TestProofIsKeptForEachEndpoint(t *testing.T) {
-	b := newBench(t)
-	b.proved()
-	b.server = outboxtest.Start(t) // another address
-	b.addEvents(3)
-	b.refuseAll()
-	if _, err := b.flush(); err == nil {
-		t.Error("an endpoint counts as proven because another one is")
-	}
-	if c := b.counts(); c.Dead != 0 {
-		t.Errorf("%d messages are dead by a server that has accepted nothing", c.Dead)
-	}
-}
-
-func TestAMessageThatIsRefusedAloneAgainAndAgainIsSetAside(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(1)
-	b.refuseAll()
-	for range 2 {
-		b.flush()
-		b.clock.Advance(31 * time.Minute)
-	}
-	if c := b.counts(); c.Dead != 0 {
-		t.Fatalf("dead after two runs")
-	}
-	b.flush()
-	if c := b.counts(); c.Dead != 1 || c.Pending != 0 {
-		t.Errorf("%d dead and %d pending after three runs in an hour, want it out of the others' way", c.Dead, c.Pending)
-	}
-}
-
-func TestRefusalsInAShortTimeDoNotSetAside(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(1)
-	b.refuseAll()
-	for range 5 {
-		b.flush()
-		b.clock.Advance(10 * time.Minute)
-	}
-	if c := b.counts(); c.Dead != 0 {
-		t.Errorf("dead within an hour: a broken proxy must not cost messages")
-	}
-}
-
-func TestNoEventOfAPrincipalGoesBeforeItsAliasWhichIsRefusedWithoutProof(t *testing.T) {
-	b := newBench(t)
-	b.add(b.alias())
-	m := b.event(1)
-	m.DistinctID = "person"
-	b.add(m)
-	b.old()
-	b.server.SetResults(func(m outboxtest.Message) string {
-		if m.IsAlias() {
+		if isRefused(m) {
 			return "drop:rejected"
 		}
 		return ""
 	})
+}
+
+func everything(outboxtest.Message) bool { return true }
+
+// proved makes the server one that has accepted something before, as one in use has.
+func (b *bench) proved() {
+	b.Helper()
+	b.exec(`UPDATE delivery SET endpoint = ?, accepted_at = 1`, b.sink().Endpoint())
+}
+
+func TestWhatAProvenServerRefusesAloneIsDeadAndItsNeighboursArrive(t *testing.T) {
+	for name, test := range map[string]struct {
+		prepare    func(b *bench)
+		neighbours int
+	}{
+		"it accepted something before": {func(b *bench) { b.proved() }, 19},
+		"it did so in another process": {func(b *bench) { b.add(b.event(1000)); b.mustFlush() }, 20},
+		"it accepts a neighbour now":   {func(b *bench) { b.add(b.event(1000)) }, 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.old(func(m outboxtest.Message) bool { return m.Properties()["n"] == 7.0 })
+			test.prepare(b)
+			b.addEvents(20)
+			b.mustFlush()
+			b.holds(outbox.Counts{Dead: 1}, "only the bad message is dead")
+			b.arrived(test.neighbours, "a bad message does not hold them up")
+			b.noViolations()
+		})
+	}
+}
+
+// Anybody can refuse: a proxy, a portal, a wrong address.
+func TestAServerThatHasNeverAcceptedAnythingCannotKill(t *testing.T) {
+	b := newBench(t)
+	b.proved()
+	b.server = outboxtest.Start(t) // another address: proof is kept for each endpoint
+	b.addEvents(60)
+	b.old(everything)
+	if _, err := b.flush(); delayOf(err).Code != outbox.CodeForeign {
+		t.Errorf("the run ended with %v, want a delay that says that the server is somebody else", err)
+	}
+	b.holds(outbox.Counts{Pending: 60}, "all wait")
+	if s := b.schedule(); s.Failures != 1 || s.Next(b.clock.Now()).IsZero() {
+		t.Errorf("the schedule is %+v, want a back-off", s)
+	}
+	b.old(func(outboxtest.Message) bool { return false })
+	b.clock.Advance(time.Hour)
+	b.mustFlush()
+	b.arrived(60, "the right server is back")
+}
+
+func TestAMessageThatIsRefusedAloneAgainAndAgainIsSetAside(t *testing.T) {
+	for _, test := range []struct {
+		pause time.Duration // between runs
+		runs  int           // that refuse it
+		dead  int
+		why   string
+	}{
+		{31 * time.Minute, 2, 0, "two runs are few"},
+		{31 * time.Minute, 3, 1, "it is out of the others' way after three runs in an hour"},
+		{10 * time.Minute, 5, 0, "a proxy that is broken for less than an hour must not cost messages"},
+	} {
+		t.Run(fmt.Sprintf("%d runs, one every %s", test.runs, test.pause), func(t *testing.T) {
+			b := newBench(t)
+			b.addEvents(1)
+			b.old(everything)
+			for range test.runs {
+				b.flush()
+				b.clock.Advance(test.pause)
+			}
+			b.holds(outbox.Counts{Pending: 1 - test.dead, Dead: test.dead}, test.why)
+		})
+	}
+}
+
+// Which one it is shows by smaller requests, and that it is not the whole sink's trouble by the time that passes.
+func TestAMessageThatMakesTheEncoderFailDoesNotBlockTheOthersForEver(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(8)
+	sink := &failing{scripted{answer: func(outbox.Request) outbox.Answer { return all(accepted) }}, 5}
+	for run, want := range []outbox.Counts{{Pending: 3, Delivered: 5}, {Pending: 3, Delivered: 5}, {Delivered: 7, Dead: 1}} {
+		_, err := b.flush(func(cfg *outbox.Config) { cfg.Sink = sink })
+		if got := b.counts(); got != want {
+			t.Errorf("after run %d: %+v (%v), want %+v", run+1, got, err, want)
+		}
+		b.clock.Advance(31 * time.Minute)
+	}
+	const reason = "the sink *outbox_test.failing cannot encode a message and does not say which one and why"
+	if dead := b.messages(outbox.Filter{State: outbox.Dead}); len(dead) != 1 || dead[0].Seq != 6 || dead[0].LastError != reason {
+		t.Errorf("dead is %+v, want the sixth message with the reason %q", dead, reason)
+	}
+}
+
+// failing is a sink whose encoder has a plain error for one message.
+type failing struct {
+	scripted
+	bad int // its number
+}
+
+func (f *failing) Encode(messages []outbox.Message) ([]byte, int, error) {
+	for _, m := range messages {
+		if string(m.Properties) == fmt.Sprintf(`{"n":%d}`, f.bad) {
+			return nil, 0, fmt.Errorf("a fault of the encoder")
+		}
+	}
+	return f.scripted.Encode(messages)
+}
+
+func TestNoEventOfAPrincipalGoesBeforeItsAliasWhichIsRefusedWithoutProof(t *testing.T) {
+	b := newBench(t)
+	m := b.event(1)
+	m.DistinctID = "person"
+	b.add(b.alias("person"), m)
+	b.old(outboxtest.Message.IsAlias)
 	if _, err := b.flush(); err == nil {
 		t.Error("the run says that all is delivered")
 	}
-	if n := len(b.server.Events()); n != 0 {
-		t.Errorf("%d events went before the alias of their principal", n)
-	}
+	b.arrived(0, "an alias goes before the events of its principal")
 }
 
 func TestAPageIsNobodysRefusal(t *testing.T) {
 	b := newBench(t)
 	b.proved()
 	b.addEvents(60)
-	b.old()
+	b.server.SetWithoutV1(true)
 	b.server.SetFault(outboxtest.MustFault("page-400"))
 	if _, err := b.flush(); err == nil {
 		t.Error("the run says that all is delivered")
 	}
-	if c := b.counts(); c.Dead != 0 || c.Pending != 60 {
-		t.Errorf("%d dead and %d pending, want all to wait", c.Dead, c.Pending)
-	}
+	b.holds(outbox.Counts{Pending: 60}, "all wait")
 	for _, m := range b.messages(outbox.Filter{}) {
 		if m.Attempts != 0 {
 			t.Fatalf("message %d has an attempt used up by a page", m.Seq)

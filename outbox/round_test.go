@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -71,6 +70,11 @@ func each(verdict func(n int) outbox.Verdict) func(outbox.Request) outbox.Answer
 	}
 }
 
+// always answers so to each request.
+func always(v outbox.Verdict) *scripted {
+	return &scripted{endpoint: "here", answer: func(outbox.Request) outbox.Answer { return all(v) }}
+}
+
 // through makes the outbox send through s.
 func through(s *scripted) func(*outbox.Config) { return func(cfg *outbox.Config) { cfg.Sink = s } }
 
@@ -81,8 +85,7 @@ func TestEachMessageHasAReceiptOfItsOwn(t *testing.T) {
 		return []outbox.Verdict{accepted, refused, again, accepted, accepted}[n]
 	})}
 	result, err := b.flush(through(s))
-	var delay *outbox.Delay
-	if !errors.As(err, &delay) || delay.Code != again.Code {
+	if delayOf(err).Code != again.Code {
 		t.Errorf("the run ended with %v, want a delay: a message has to come again", err)
 	}
 	if want := (outbox.Result{Delivered: 3, Dead: 1}); result != want {
@@ -108,7 +111,7 @@ func TestEachMessageHasAReceiptOfItsOwn(t *testing.T) {
 func TestFailuresCountFromOneAfterARunThatDeliveredSomething(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(2)
-	s := &scripted{answer: func(outbox.Request) outbox.Answer { return all(again) }}
+	s := always(again)
 	for range 3 {
 		b.flush(through(s))
 		b.clock.Advance(time.Hour)
@@ -126,12 +129,10 @@ func TestFailuresCountFromOneAfterARunThatDeliveredSomething(t *testing.T) {
 func TestAnAliasEndsItsRequest(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(2)
-	b.add(b.alias())
+	b.add(b.alias("person"))
 	b.addEvents(3)
-	s := &scripted{answer: func(outbox.Request) outbox.Answer { return all(accepted) }}
-	if _, err := b.flush(through(s)); err != nil {
-		t.Fatal(err)
-	}
+	s := always(accepted)
+	b.mustFlush(through(s))
 	if want := []int{3, 3}; !slices.Equal(s.sizes(), want) {
 		t.Errorf("requests of %v messages, want %v: else a retry of the alias lets its principal's events go first", s.sizes(), want)
 	}
@@ -146,33 +147,51 @@ func (b *bench) batchSize() (size int) {
 	return size
 }
 
-func TestTheBatchSizeFollowsWhatTheServerTakes(t *testing.T) {
-	limit := func(most int) func(outbox.Request) outbox.Answer { // a server that takes no more at once
-		return func(r outbox.Request) outbox.Answer {
-			if len(r.Messages) > most {
-				return fewer(outbox.CodeRefused)
-			}
-			return all(accepted)
+// stalls is a server that never answers to more than most messages, and a sink that gives it so much time.
+func (b *bench) stalls(most int, time time.Duration) func(outbox.Request) outbox.Answer {
+	return func(r outbox.Request) outbox.Answer {
+		if len(r.Messages) > most {
+			b.clock.Advance(time)
+			return fewer(outbox.CodeTimeout)
 		}
+		return all(accepted)
 	}
+}
+
+func TestTheBatchSizeFollowsWhatTheServerTakes(t *testing.T) {
 	for name, test := range map[string]struct {
-		waiting int
-		sink    *scripted
-		want    []int
+		waiting, takes int  // of the server, at once
+		stalls         bool // on more; else it refuses
+		encodes        int  // of the sink; 0: all
+		known          string
+		want           []int
 	}{
-		"a server that takes all":            {8000, &scripted{answer: limit(9000)}, []int{500, 1000, 2000, 2000, 2000, 500}},
-		"a server that takes 300":            {700, &scripted{answer: limit(300)}, []int{500, 250, 450, 225, 225}},
-		"a sink that encodes fewer":          {900, &scripted{answer: limit(9000), most: 400}, []int{400, 400, 100}},
-		"what waits is less than the number": {499, &scripted{answer: limit(9000)}, []int{499}},
+		"a server that takes all":            {waiting: 8000, takes: 9000, want: []int{500, 1000, 2000, 2000, 2000, 500}},
+		"a server that takes 300":            {waiting: 700, takes: 300, want: []int{500, 250, 450, 225, 225}},
+		"a server that stalls on 101":        {waiting: 300, takes: 100, stalls: true, want: []int{300, 150, 75, 75, 75, 75}},
+		"a server that has stalled":          {waiting: 150, takes: 9000, known: "last_code = 'timeout'", want: []int{50, 50, 50}},
+		"a server that has refused":          {waiting: 150, takes: 9000, known: "last_code = 'server'", want: []int{50, 100}},
+		"a sink that encodes fewer":          {waiting: 900, takes: 9000, encodes: 400, want: []int{400, 400, 100}},
+		"what waits is less than the number": {waiting: 499, takes: 9000, want: []int{499}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.addEvents(test.waiting)
-			if _, err := b.flush(through(test.sink)); err != nil {
-				t.Fatal(err)
+			if test.known != "" {
+				b.exec(`UPDATE delivery SET endpoint = '', batch_size = 50, failures = 1, ` + test.known)
 			}
-			if !slices.Equal(test.sink.sizes(), test.want) {
-				t.Errorf("requests of %v messages, want %v", test.sink.sizes(), test.want)
+			s := &scripted{most: test.encodes, answer: func(r outbox.Request) outbox.Answer {
+				if len(r.Messages) > test.takes {
+					return fewer(outbox.CodeRefused)
+				}
+				return all(accepted)
+			}}
+			if test.stalls {
+				s.answer = b.stalls(test.takes, 8*time.Second)
+			}
+			b.mustFlush(through(s))
+			if !slices.Equal(s.sizes(), test.want) {
+				t.Errorf("requests of %v messages, want %v: only a run that did not halve for a timeout grows", s.sizes(), test.want)
 			}
 		})
 	}
@@ -194,34 +213,11 @@ func TestTheBatchSizeIsKeptForTheNextFlusherAndForItsEndpointAlone(t *testing.T)
 		t.Errorf("requests of %v messages, want %v: what one flusher found out the next one need not ask again", s.sizes(), want)
 	}
 	b.clock.Advance(time.Hour)
-	elsewhere := &scripted{endpoint: "elsewhere", answer: func(outbox.Request) outbox.Answer { return all(again) }}
+	elsewhere := always(again)
+	elsewhere.endpoint = "elsewhere"
 	b.flush(through(elsewhere))
 	if want := []int{400}; !slices.Equal(elsewhere.sizes(), want) {
 		t.Errorf("requests of %v messages to another server, want %v: nothing is known of it", elsewhere.sizes(), want)
-	}
-}
-
-// stalls is a server that never answers to more than most messages, and a sink that gives it so much time.
-func (b *bench) stalls(most int, time time.Duration) func(outbox.Request) outbox.Answer {
-	return func(r outbox.Request) outbox.Answer {
-		if len(r.Messages) > most {
-			b.clock.Advance(time)
-			return fewer(outbox.CodeTimeout)
-		}
-		return all(accepted)
-	}
-}
-
-func TestAServerThatStallsOnManyIsPassed(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(3000)
-	s := &scripted{}
-	s.answer = b.stalls(100, 8*time.Second)
-	if _, err := b.flush(through(s)); err != nil {
-		t.Fatal(err)
-	}
-	if n := len(s.requests); n > 54 {
-		t.Errorf("%d requests, want 54 at most: a run that halved for a timeout does not grow again: %v", n, s.sizes())
 	}
 }
 
@@ -232,7 +228,7 @@ func TestAFlusherWhoseTimeATimeoutTookLeavesTheHalfToTheNextOne(t *testing.T) {
 	s.answer = b.stalls(100, 8*time.Second)
 	for run, want := range [][]int{{300}, {300, 150}, {300, 150, 75, 75, 75, 75}} {
 		ctx := newEnding(t, 4*time.Second) // less than a server must have had
-		_, err := b.open(through(s)).Deliver(ctx, 0, nil)
+		_, err := b.open(through(s)).Deliver(ctx, 0)
 		if !slices.Equal(s.sizes(), want) {
 			t.Errorf("after run %d: requests of %v messages, want %v", run+1, s.sizes(), want)
 		}
@@ -253,8 +249,7 @@ func TestAPersonIsToldThatTheTimeWasUpAndTheHalfGoesNext(t *testing.T) {
 		b.clock.Advance(8 * time.Second)
 		return fewer(outbox.CodeTimeout)
 	}}
-	var delay *outbox.Delay
-	if _, err := b.open(through(s)).Flush(ctx, outbox.FlushOptions{}); !errors.As(err, &delay) || delay.Code != outbox.CodeTimeUp {
+	if _, err := b.open(through(s)).Flush(ctx, outbox.FlushOptions{}); delayOf(err).Code != outbox.CodeTimeUp {
 		t.Errorf("the run ended with %v, want the code %s", err, outbox.CodeTimeUp)
 	}
 	if n := b.batchSize(); n != 150 {
@@ -265,10 +260,7 @@ func TestAPersonIsToldThatTheTimeWasUpAndTheHalfGoesNext(t *testing.T) {
 func TestATimeoutThatHadNoFairTimeTeachesNothing(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(10)
-	s := &scripted{answer: b.stalls(0, 4*time.Second)}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if _, err := b.open(through(s)).Deliver(ctx, 0, nil); err == nil {
+	if _, err := b.flush(through(&scripted{answer: b.stalls(0, 4*time.Second)})); err == nil {
 		t.Error("the run says that all is delivered")
 	}
 	if n := b.batchSize(); n != 0 && n != 500 {
@@ -278,32 +270,14 @@ func TestATimeoutThatHadNoFairTimeTeachesNothing(t *testing.T) {
 
 func TestATimeoutMakesNoMessageDead(t *testing.T) {
 	b := newBench(t)
-	b.proved()
 	b.addEvents(1)
-	b.exec(`UPDATE delivery SET batch_size = 1`)
-	s := &scripted{endpoint: b.sink().Endpoint(), answer: b.stalls(0, 8*time.Second)}
+	b.exec(`UPDATE delivery SET batch_size = 1, endpoint = 'here', accepted_at = 1`)
+	s := &scripted{endpoint: "here", answer: b.stalls(0, 8*time.Second)}
 	for range 5 {
-		if _, err := b.flush(through(s)); err == nil {
-			t.Fatal("the run says that all is delivered")
-		}
+		b.flush(through(s))
 		b.clock.Advance(time.Hour)
 	}
-	if c := b.counts(); c.Pending != 1 {
-		t.Errorf("%+v, want the message to wait: its line may be slow", c)
-	}
-}
-
-func TestARunAfterATimeoutDoesNotGrow(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(200)
-	b.exec(`UPDATE delivery SET batch_size = 50, endpoint = 'here', failures = 1, last_code = 'timeout'`)
-	s := &scripted{endpoint: "here", answer: func(outbox.Request) outbox.Answer { return all(accepted) }}
-	if _, err := b.flush(through(s)); err != nil {
-		t.Fatal(err)
-	}
-	if want := []int{50, 50, 50, 50}; !slices.Equal(s.sizes(), want) {
-		t.Errorf("requests of %v messages, want %v: each larger one would cost a whole flusher's time", s.sizes(), want)
-	}
+	b.holds(outbox.Counts{Pending: 1}, "its line may be slow")
 }
 
 func TestASinksMemoIsKeptForAWeekAndForItsEndpointAlone(t *testing.T) {
@@ -378,7 +352,6 @@ func TestASinkThatEncodesWrongIsAnErrorThatNamesIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.addEvents(2)
-			sink.answer = func(outbox.Request) outbox.Answer { return all(accepted) }
 			_, err := b.flush(func(cfg *outbox.Config) { cfg.Sink = sink })
 			wantNamed(t, b, err)
 			if err != nil && strings.Contains(err.Error(), "/home") {
@@ -410,13 +383,10 @@ func (l *lying) Encode([]outbox.Message) ([]byte, int, error) { return nil, l.n,
 
 func wantNamed(t *testing.T, b *bench, err error) {
 	t.Helper()
-	var delay *outbox.Delay
-	if !errors.As(err, &delay) || delay.Code != outbox.CodeSink || !strings.Contains(err.Error(), "outbox_test.") {
+	if delayOf(err).Code != outbox.CodeSink || !strings.Contains(err.Error(), "outbox_test.") {
 		t.Errorf("the run ended with %v, want an error that names the sink", err)
 	}
-	if c := b.counts(); c.Pending != 2 {
-		t.Errorf("%+v, want both messages to wait", c)
-	}
+	b.holds(outbox.Counts{Pending: 2}, "nothing is delivered")
 	if b.schedule().Failures != 1 {
 		t.Error("no back-off is noted: each command would start a flusher in vain")
 	}
@@ -441,8 +411,7 @@ func TestTimeThatIsUpIsNotASilentServer(t *testing.T) {
 				<-ctx.Done()
 				return fewer(outbox.CodeTimeout)
 			}}
-			var delay *outbox.Delay
-			if _, err := b.open(through(s)).Deliver(ctx, 0, nil); !errors.As(err, &delay) || delay.Code != test.code {
+			if _, err := b.open(through(s)).Deliver(ctx, 0); delayOf(err).Code != test.code {
 				t.Errorf("the run ended with %v, want the code %s", err, test.code)
 			}
 			if got := b.schedule().Failures; got != 0 {
@@ -457,42 +426,8 @@ func TestWhatWasAnsweredIsSettledWhenTheTimeIsUp(t *testing.T) {
 	b.addEvents(600)
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &scripted{answer: func(outbox.Request) outbox.Answer { cancel(); return all(accepted) }}
-	result, err := b.open(through(s)).Deliver(ctx, 0, nil)
+	result, err := b.open(through(s)).Deliver(ctx, 0)
 	if err == nil || result.Delivered != 500 || b.counts().Pending != 100 {
 		t.Errorf("%+v, %v and %d pending; want the answered batch settled and the rest to wait", result, err, b.counts().Pending)
-	}
-}
-
-func TestDeadMessagesHaveACap(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(1100)
-	b.flush(through(&scripted{answer: each(func(int) outbox.Verdict { return refused })}))
-	if c := b.counts(); c.Dead != 1000 || c.Dropped != 100 {
-		t.Errorf("%d dead and %d dropped, want the newest 1000 and the others counted", c.Dead, c.Dropped)
-	}
-	if first := b.messages(outbox.Filter{})[0]; first.Seq != 101 {
-		t.Errorf("the oldest dead message is number %d, want 101", first.Seq)
-	}
-}
-
-func TestRetryDoesNotPassTheCapOfPendingMessages(t *testing.T) {
-	if testing.Short() {
-		t.Skip("fills a queue")
-	}
-	b := newBench(t)
-	b.addEvents(10)
-	b.exec(`UPDATE messages SET state = 'dead'`)
-	b.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99996)
-		INSERT INTO messages (uuid, kind, event, anon_id, distinct_id, properties, recorded_at)
-		SELECT printf('%08x-0000-4000-8000-000000000000', i), 'capture', 'ran', 'a', 'a', '{}', 0 FROM n`)
-	b.tx(func(tx *outbox.Tx) error {
-		n, err := tx.Retry(context.Background(), nil)
-		if err == nil && n != 4 {
-			err = fmt.Errorf("%d messages are pending again, want the 4 for which there is room", n)
-		}
-		return err
-	})
-	if c := b.counts(); c.Pending != 100_000 || c.Dead != 6 {
-		t.Errorf("%d pending and %d dead, want 100000 and 6", c.Pending, c.Dead)
 	}
 }

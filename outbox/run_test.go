@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,14 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
+
+// A flusher that is started by mistake must not run the tests once more.
+func TestMain(m *testing.M) {
+	if os.Getenv("OUTBOX_FLUSHER") != "" {
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
 
 // lockedBuffer is a writer that a goroutine fills and a test reads.
 type lockedBuffer struct {
@@ -71,12 +80,16 @@ func TestAnInstallationHasOneIDUntilItIsForgotten(t *testing.T) {
 	}
 }
 
-func TestAProcessThatHasNotCalledMainStartsNothingAndSaysSo(t *testing.T) {
+// A test that calls the program's main would otherwise have the test binary started, and with it all tests again.
+func TestAProcessThatHasNotCalledMainOrRunsTestsStartsNothingAndSaysSo(t *testing.T) {
 	b := newBench(t)
 	box := b.open(func(cfg *outbox.Config) { cfg.Start = nil })
-	r, err := box.Record(t.Context(), adding(b.event(1)))
-	if err != nil || r.Started || !errors.Is(r.Trouble, outbox.ErrNoMain) {
-		t.Errorf("recorded %+v, %v; want no copy of the test started, and ErrNoMain", r, err)
+	for range 2 {
+		r, err := box.Record(t.Context(), adding(b.event(1)))
+		if err != nil || r.Started || !errors.Is(r.Trouble, outbox.ErrNoMain) {
+			t.Errorf("recorded %+v, %v; want no copy of the test started, and ErrNoMain", r, err)
+		}
+		outbox.Main(func() (outbox.Config, error) { return outbox.Config{}, nil })
 	}
 }
 
@@ -88,18 +101,10 @@ func TestASecretIsHandedOnlyToTheFlusherOfAHeldMessage(t *testing.T) {
 		cfg.Secrets = []string{"HELLO_KEY"}
 		cfg.Start = func(_ string, environment []string) error { handed = environment; return nil }
 	})
-	held := b.event(2)
-	held.DistinctID, held.Hold = "", "credential"
-	for _, test := range []struct {
-		message outbox.Message
-		want    bool
-	}{{b.event(1), false}, {held, true}} {
-		r, err := box.Record(t.Context(), adding(test.message))
-		if err != nil || !r.Started {
-			t.Fatalf("recorded %+v, %v; want a flusher started", r, err)
-		}
-		if got := slices.Contains(handed, "HELLO_KEY=arc_x"); got != test.want {
-			t.Errorf("held %t: the secret is handed over: %t", test.want, got)
+	for _, m := range []outbox.Message{b.event(1), b.held("credential")} {
+		r, err := box.Record(t.Context(), adding(m))
+		if got := slices.Contains(handed, "HELLO_KEY=arc_x"); err != nil || !r.Started || got != (m.Hold != "") {
+			t.Errorf("held under %q: %+v, %v; the secret is handed over: %t", m.Hold, r, err, got)
 		}
 	}
 }
@@ -111,16 +116,6 @@ func TestWithoutASinkThereIsNoWireForm(t *testing.T) {
 	}
 	if wire, err := b.box.Wire(b.event(1)); err != nil || !strings.Contains(string(wire), "uuid") {
 		t.Errorf("%s, %v; want the message", wire, err)
-	}
-}
-
-// eventually waits for a condition.
-func (b *bench) eventually(what string, condition func() bool) {
-	b.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			b.Fatalf("it did not come true that %s", what)
-		}
 	}
 }
 
@@ -144,9 +139,7 @@ func TestAnyNumberOfGoroutinesMayUseOneOutbox(t *testing.T) {
 	})
 	all.Wait()
 	b.mustFlush()
-	if n := len(b.server.Events()); n != goroutines*events {
-		t.Errorf("%d events arrived, want %d", n, goroutines*events)
-	}
+	b.arrived(goroutines*events, "each was recorded once")
 	b.noViolations()
 }
 

@@ -51,7 +51,7 @@ func TestTheLaterOfBackOffAndRetryAfterDecides(t *testing.T) {
 			if got := test.schedule.Next(now); !got.Equal(test.next) {
 				t.Errorf("next is %s, want %s", got, test.next)
 			}
-			if got := test.schedule.ServerWait(now); !got.Equal(test.hold) {
+			if got := ahead(test.schedule.RetryAfter, now); !got.Equal(test.hold) {
 				t.Errorf("a person is held until %s, want %s", got, test.hold)
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -11,8 +12,6 @@ import (
 const (
 	firstBatch = 500  // messages
 	largest    = 2000 // messages: at 50 ms a round trip, 40,000 a second
-	// quick is how fast a batch must have been accepted for the next to be of twice its size.
-	quick = 2 * time.Second
 	// memoLife is how long a sink's memo is kept: a server is updated now and then.
 	memoLife = 7 * 24 * time.Hour
 	// aloneRuns is in how many runs, and alonePeriod over how long, a message has to be refused alone by
@@ -25,14 +24,11 @@ const (
 // endpoint is what was learned about where messages go.
 type endpoint struct {
 	name       string
-	acceptedAt moment // when it first accepted a message
+	acceptedAt moment // when it first accepted a message: it has shown then that it is the right server
 	size       int    // how many messages a request may carry
 	memo       string
 	memoUntil  moment
 }
-
-// hasAccepted reports whether it has shown to be the right server.
-func (e endpoint) hasAccepted() bool { return e.acceptedAt != moment{} }
 
 // endpoint reads what is known of the endpoint with this name: of another one nothing is.
 func (tx *Tx) endpoint(ctx context.Context, name string) (endpoint, error) {
@@ -41,7 +37,7 @@ func (tx *Tx) endpoint(ctx context.Context, name string) (endpoint, error) {
 		SELECT accepted_at, coalesce(batch_size, ?), CASE WHEN memo_until > ? THEN coalesce(memo, '') ELSE '' END, memo_until
 		FROM delivery WHERE endpoint = ?`, firstBatch, moment(tx.now), name).
 		Scan(&e.acceptedAt, &e.size, &e.memo, &e.memoUntil)
-	if err != nil && err != sql.ErrNoRows {
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return e, fmt.Errorf("read what is known of the server: %w", err)
 	}
 	e.size = min(max(e.size, 1), largest)
@@ -49,19 +45,16 @@ func (tx *Tx) endpoint(ctx context.Context, name string) (endpoint, error) {
 }
 
 func (tx *Tx) saveEndpoint(ctx context.Context, e endpoint) error {
-	_, err := tx.ExecContext(ctx, `
-		UPDATE delivery SET endpoint = ?, accepted_at = ?, batch_size = ?, memo = ?, memo_until = ?`,
+	_, err := tx.exec(ctx, "note what is known of the server",
+		`UPDATE delivery SET endpoint = ?, accepted_at = ?, batch_size = ?, memo = ?, memo_until = ?`,
 		e.name, e.acceptedAt, e.size, e.memo, e.memoUntil)
-	if err != nil {
-		return fmt.Errorf("note what is known of the server: %w", err)
-	}
-	return nil
+	return err
 }
 
 // accepted notes an acceptance. A memo is kept for a week from when it was new, so that a server that
 // has learned better since is asked in the better way again.
 func (e *endpoint) accepted(now time.Time, memo string) {
-	if !e.hasAccepted() {
+	if e.acceptedAt == (moment{}) {
 		e.acceptedAt = moment(now)
 	}
 	if memo != e.memo {
@@ -85,39 +78,33 @@ func (tx *Tx) accept(ctx context.Context, accepted []Message, tight bool) (n int
 	if err != nil {
 		return 0, fmt.Errorf("count messages: %w", err)
 	}
-	const these = ` WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?))`
-	var rows int64
+	settle, args := `UPDATE messages SET state = 'delivered', settled_at = ?2, last_error = NULL`, []any{numbers(accepted), moment(tx.now)}
 	if behind == maxReceipts || tight {
-		rows, err = tx.change(ctx, `DELETE FROM messages`+these, numbers(accepted))
-	} else {
-		rows, err = tx.change(ctx, `UPDATE messages SET state = 'delivered', settled_at = ?, last_error = NULL`+these,
-			moment(tx.now), numbers(accepted))
+		settle, args = `DELETE FROM messages`, args[:1]
 	}
+	n, err = tx.exec(ctx, "settle messages", settle+` WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?1))`, args...)
 	if err != nil {
-		return 0, fmt.Errorf("settle messages: %w", err)
+		return 0, err
 	}
-	_, err = tx.ExecContext(ctx, `
+	tx.schedule.Failures = 0
+	_, err = tx.exec(ctx, "note the delivery", `
 		DELETE FROM messages WHERE state = 'delivered' AND seq <=
 			(SELECT seq FROM messages WHERE state = 'delivered' ORDER BY seq DESC LIMIT 1 OFFSET ?1);
 		UPDATE delivery SET failures = 0, failing_since = NULL, not_before = 0, retry_after = 0,
 			last_error = NULL, last_code = NULL, last_success_at = ?2`, maxReceipts, moment(tx.now))
-	if err != nil {
-		return 0, fmt.Errorf("note the delivery: %w", err)
-	}
-	tx.schedule.Failures = 0
-	return int(rows), nil
+	return n, err
 }
 
 // bury makes a message dead, for the reason that the server has given. The oldest dead events over the
 // cap are dropped and counted.
 func (tx *Tx) bury(ctx context.Context, m Message, reason string) (n int, err error) {
-	rows, err := tx.change(ctx, `
+	n, err = tx.exec(ctx, "bury a message", `
 		UPDATE messages SET state = 'dead', attempts = attempts + 1, last_error = ?, settled_at = ?
 		WHERE state = 'pending' AND seq = ?`, reason, moment(tx.now), m.Seq)
 	if err != nil {
-		return 0, fmt.Errorf("bury a message: %w", err)
+		return 0, err
 	}
-	return int(rows), tx.drop(ctx, `state = 'dead' AND seq <=
+	return n, tx.drop(ctx, `state = 'dead' AND seq <=
 		(SELECT seq FROM messages WHERE state = 'dead' ORDER BY seq DESC LIMIT 1 OFFSET ?)`, maxDead)
 }
 
@@ -129,7 +116,7 @@ func (tx *Tx) countRefusal(ctx context.Context, m Message, reason string) (enoug
 	err = tx.QueryRowContext(ctx, `
 		UPDATE messages SET refused_alone = refused_alone + 1, refused_at = coalesce(refused_at, ?), last_error = ?
 		WHERE seq = ? RETURNING refused_alone, refused_at`, moment(tx.now), reason, m.Seq).Scan(&runs, &first)
-	if err == sql.ErrNoRows { // erased meanwhile
+	if errors.Is(err, sql.ErrNoRows) { // erased meanwhile
 		return false, nil
 	}
 	if err != nil {
@@ -138,25 +125,19 @@ func (tx *Tx) countRefusal(ctx context.Context, m Message, reason string) (enoug
 	return runs >= aloneRuns && tx.now.Sub(time.Time(first)) >= alonePeriod, nil
 }
 
-// postpone stores the back-off before the next run, and returns when that may begin.
-func (tx *Tx) postpone(ctx context.Context, v Verdict, retryAfter time.Duration, jitter float64) (next time.Time, err error) {
-	var retry time.Time
-	if retryAfter > 0 {
-		retry = tx.now.Add(min(retryAfter, longestWait))
-	}
-	failures := tx.schedule.Failures + 1
-	next = tx.now.Add(backOff(failures, jitter))
-	_, err = tx.ExecContext(ctx, `
-		UPDATE delivery SET failures = ?, failing_since = coalesce(failing_since, ?), not_before = ?,
-			retry_after = coalesce(?, 0), last_error = ?, last_code = ?`,
-		failures, moment(tx.now), moment(next), moment(retry), v.Reason, v.Code)
-	if err != nil {
-		return next, fmt.Errorf("note the back-off: %w", err)
-	}
-	if retry.After(next) {
-		next = retry
-	}
-	return next, nil
+// The back-off after a run that left messages pending: 5 s, doubling to 15 min, half of it random, so
+// that after an outage the machines do not all come back at the same moment.
+const (
+	firstBackOff = 5 * time.Second
+	lastBackOff  = 15 * time.Minute
+)
+
+// backOff returns the wait after the given number of consecutive failures. jitter is a random
+// number in [0, 1).
+func backOff(failures int, jitter float64) time.Duration {
+	doublings := min(max(failures-1, 0), 8) // 5 s << 8 is over 15 min
+	wait := min(firstBackOff<<doublings, lastBackOff)
+	return wait/2 + time.Duration(jitter*float64(wait/2))
 }
 
 // numbers returns the messages' numbers as a JSON array, one parameter for any length.
@@ -165,9 +146,6 @@ func numbers(messages []Message) string {
 	for i, m := range messages {
 		seqs[i] = m.Seq
 	}
-	list, err := json.Marshal(seqs)
-	if err != nil { // integers always encode
-		panic(err)
-	}
+	list, _ := json.Marshal(seqs) // integers always encode
 	return string(list)
 }

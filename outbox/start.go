@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -28,6 +29,10 @@ const (
 // the process, as main does.
 var hasMain atomic.Bool
 
+// runsTests reports whether this process is running Go's tests. A test binary that stands in for a program has
+// their flags, too, but has not parsed them.
+func runsTests() bool { return flag.Lookup("test.v") != nil && flag.Parsed() }
+
 const (
 	// pathVariable holds the path of the database: with it a flusher does not work it out again.
 	pathVariable = marker + "_DATABASE"
@@ -42,32 +47,18 @@ var networkVariables = [...]string{
 	"SSL_CERT_FILE", "SSL_CERT_DIR",
 }
 
-// checkSink returns a *Delay when nothing can be sent, whatever the queue holds.
+// checkSink returns an *Unusable when nothing can be sent, whatever the queue holds.
 func (o *Outbox) checkSink() error {
 	if o.cfg.Sink == nil {
-		return &Delay{Reason: "no sink takes the messages", Code: CodeNoKey}
+		return &Unusable{Code: CodeNoKey, Reason: "no sink takes the messages"}
 	}
-	err := o.cfg.Sink.Check()
-	if err == nil {
-		return nil
-	}
-	if unusable, ok := errors.AsType[*Unusable](err); ok {
-		return &Delay{Code: unusable.Code, Reason: unusable.Reason}
-	}
-	return &Delay{Code: CodeAddress, Reason: err.Error()}
+	return o.cfg.Sink.Check()
 }
 
 // isDue reports whether a flusher that is started now would find something to do soon. Beside Run it would not.
 func (o *Outbox) isDue(tx *Tx) bool {
-	return o.running.Load() == 0 && o.checkSink() == nil && !tx.schedule.Waiting(tx.now) && tx.schedule.Next(tx.now).Sub(tx.now) <= flusherPatience
-}
-
-// setWaiting stores until when a flusher that was started will have begun its work.
-func (tx *Tx) setWaiting(ctx context.Context, until time.Time) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE delivery SET waiting_until = ?`, moment(until)); err != nil {
-		return fmt.Errorf("note the flusher: %w", err)
-	}
-	return nil
+	return tx.added > 0 && o.running.Load() == 0 && o.checkSink() == nil &&
+		!tx.schedule.Waiting(tx.now) && tx.schedule.Next(tx.now).Sub(tx.now) <= flusherPatience
 }
 
 // Flushing reports whether a flusher is at work now.
@@ -95,42 +86,11 @@ func (o *Outbox) flusherLockError(err error) error {
 }
 
 // startFlusher starts a flusher with the environment that it needs; the secrets are only for a held message.
-// The function that it returns waits for the flusher's first round where this process's end would kill it.
-func (o *Outbox) startFlusher(secrets bool) (wait func(context.Context), err error) {
+// Where this process's end would kill it, heard is closed when its first round is settled; elsewhere it is nil.
+func (o *Outbox) startFlusher(secrets bool) (heard <-chan struct{}, err error) {
 	if err := store.CreateFile(o.flusherLock()); err != nil {
 		return nil, err
 	}
-	environment, err := o.environment(secrets)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case os.Getenv(marker) != "": // a user or a test that sets it wants no flusher
-		return nil, ErrNoMain
-	case o.cfg.Start != nil:
-		return func(context.Context) {}, o.cfg.Start(marker, environment)
-	case !hasMain.Load():
-		return nil, ErrNoMain
-	case detach.TakesAlong():
-		done, err := detach.StartHeard(marker, append(environment, aloneVariable+"=1"))
-		return func(ctx context.Context) { awaitFirst(ctx, done) }, err
-	default:
-		return func(context.Context) {}, detach.Start(marker, environment)
-	}
-}
-
-func awaitFirst(ctx context.Context, done <-chan struct{}) {
-	timer := time.NewTimer(firstRound)
-	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
-
-// environment returns the variables that a flusher needs and that have a value.
-func (o *Outbox) environment(secrets bool) ([]string, error) {
 	names := slices.Concat(networkVariables[:], o.cfg.Environment, o.cfg.Paths)
 	if secrets {
 		names = append(names, o.cfg.Secrets...)
@@ -141,6 +101,21 @@ func (o *Outbox) environment(secrets bool) ([]string, error) {
 			environment = append(environment, name+"="+value)
 		}
 	}
-	environment, err := detach.Resolve(environment, o.cfg.Paths...)
-	return append(environment, pathVariable+"="+o.cfg.Path), err
+	environment, err = detach.Resolve(environment, o.cfg.Paths...)
+	if err != nil {
+		return nil, err
+	}
+	environment = append(environment, pathVariable+"="+o.cfg.Path)
+	switch {
+	case os.Getenv(marker) != "": // a user or a test that sets it wants no flusher
+		return nil, ErrNoMain
+	case o.cfg.Start != nil:
+		return nil, o.cfg.Start(marker, environment)
+	case !hasMain.Load():
+		return nil, ErrNoMain
+	case detach.TakesAlong():
+		return detach.StartHeard(marker, append(environment, aloneVariable+"=1"))
+	default:
+		return nil, detach.Start(marker, environment)
+	}
 }

@@ -6,11 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
-
-	"github.com/ArcadeAI/arcade-cli/outbox/internal/machine"
 )
 
 // Tx is a transaction of the queue and of the embedder's tables. It ends when the function returns that it
@@ -18,12 +14,12 @@ import (
 type Tx struct {
 	*sql.Tx
 	now      time.Time // one for the whole transaction
-	newUUID  func() string
-	sink     Sink // or nil
-	mayAdd   bool // by the environment and the switch
+	sink     Sink      // or nil
+	mayAdd   bool      // by the environment and the switch
 	consent  Consent
 	schedule Schedule
-	machines string // those that the database knows, see noteMachine
+	machines string // those that the database knows, see arrive
+	isFirst  bool   // no message was ever added
 	// steadySince is since when the clock has advanced without a jump, see housekeep.
 	steadySince time.Time
 
@@ -33,27 +29,57 @@ type Tx struct {
 }
 
 // Consent is whether usage may be recorded and sent, by what Enable and Disable left.
-type Consent struct {
-	On    bool
-	Since time.Time // of Disable, or of the first message; zero while nothing was recorded
+type Consent struct{ On bool }
+
+// Schedule is when the next delivery may begin, and why not earlier.
+type Schedule struct {
+	Failures     int       // consecutive runs that left messages pending
+	FailingSince time.Time // when the first of them ended
+	NotBefore    time.Time // our own back-off
+	RetryAfter   time.Time // what the server asked for
+	WaitingUntil time.Time // a flusher was started that begins its work by then
+	LastError    string    // why the last run ended early, in fixed words
+	LastCode     string    // the same as an identifier, see Verdict
+	LastSuccess  time.Time // when a server last accepted a message
+}
+
+// longestWait is the longest Retry-After that is respected, and so the longest wait of all.
+const longestWait = time.Hour
+
+// Next returns the time before which no flusher starts; zero means at once.
+func (s Schedule) Next(now time.Time) time.Time {
+	next, retry := ahead(s.NotBefore, now), ahead(s.RetryAfter, now)
+	if retry.After(next) {
+		return retry
+	}
+	return next
+}
+
+// Waiting reports whether a flusher waits for a back-off to end, or for the flusher at work.
+func (s Schedule) Waiting(now time.Time) bool { return !ahead(s.WaitingUntil, now).IsZero() }
+
+// ahead returns the end of a wait, zero when it is over. A wait longer than the longest possible one was stored
+// under another clock and counts as over.
+func ahead(until, now time.Time) time.Time {
+	if !until.After(now) || until.Sub(now) > longestWait {
+		return time.Time{}
+	}
+	return until
 }
 
 // read reads in one statement what every transaction needs.
 func (tx *Tx) read(ctx context.Context) error {
 	s := &tx.schedule
-	var since moment
 	err := tx.QueryRowContext(ctx, `
 		SELECT failures, failing_since, not_before, retry_after, waiting_until, coalesce(last_error, ''),
-		       coalesce(last_code, ''), last_success_at, housekept_at, since,
+		       coalesce(last_code, ''), last_success_at, housekept_at,
+		       NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'messages'),
 		       (SELECT coalesce(group_concat(mark || ' ' || seen_at, ' '), '') FROM machines)
-		FROM delivery LEFT JOIN consent`).
+		FROM delivery`).
 		Scan(&s.Failures, (*moment)(&s.FailingSince), (*moment)(&s.NotBefore), (*moment)(&s.RetryAfter), (*moment)(&s.WaitingUntil),
-			&s.LastError, &s.LastCode, (*moment)(&s.LastSuccess), (*moment)(&tx.steadySince), &since, &tx.machines)
+			&s.LastError, &s.LastCode, (*moment)(&s.LastSuccess), (*moment)(&tx.steadySince), &tx.isFirst, &tx.machines)
 	if err != nil {
 		return fmt.Errorf("read schedule: %w", err)
-	}
-	if tx.consent.On {
-		tx.consent.Since = time.Time(since)
 	}
 	return nil
 }
@@ -74,9 +100,13 @@ func (tx *Tx) Consent() Consent { return tx.consent }
 // Schedule returns when the next delivery may begin, and why not earlier.
 func (tx *Tx) Schedule() Schedule { return tx.schedule }
 
-// AfterCommit runs fn after the commit, with the write lock still held: what fn does outside the database,
-// such as exporting a file, happens in the order of the commits. Its error undoes nothing.
-func (tx *Tx) AfterCommit(fn func() error) { tx.after = append(tx.after, fn) }
+// AfterCommit runs fn, unless it is nil, after the commit, with the write lock still held: what fn does outside
+// the database, such as exporting a file, happens in the order of the commits. Its error undoes nothing.
+func (tx *Tx) AfterCommit(fn func() error) {
+	if fn != nil {
+		tx.after = append(tx.after, fn)
+	}
+}
 
 // committed runs what AfterCommit was given.
 func (tx *Tx) committed() (err error) {
@@ -86,13 +116,20 @@ func (tx *Tx) committed() (err error) {
 	return err
 }
 
-// change executes a statement and returns how many rows it changed.
-func (tx *Tx) change(ctx context.Context, statement string, args ...any) (rows int64, err error) {
+// exec executes a statement and returns how many rows it changed. The error says what it was doing.
+func (tx *Tx) exec(ctx context.Context, doing, statement string, args ...any) (rows int, err error) {
 	result, err := tx.ExecContext(ctx, statement, args...)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%s: %w", doing, err)
 	}
-	return result.RowsAffected()
+	n, err := result.RowsAffected()
+	return int(n), err
+}
+
+// setWaiting stores until when a flusher that was started will have begun its work.
+func (tx *Tx) setWaiting(ctx context.Context, until time.Time) error {
+	_, err := tx.exec(ctx, "note the flusher", `UPDATE delivery SET waiting_until = ?`, moment(until))
+	return err
 }
 
 // moment is a time in a column: Unix milliseconds, or NULL.
@@ -113,43 +150,4 @@ func (m moment) Value() (driver.Value, error) {
 		return nil, nil
 	}
 	return time.Time(m).UnixMilli(), nil
-}
-
-const (
-	maxMachines = 50
-	// seenAgain is for how long a machine is not stored again: most transactions write nothing here.
-	seenAgain = 24 * time.Hour
-)
-
-// noteMachine adds this machine to those that the database knows, and reports whether the database
-// came from another one, in a copied home: then there are two of it, and what both hold may be decided
-// differently. Machines that share a home are all known. A home that was copied onto a machine that it
-// knows looks like a shared one.
-func (tx *Tx) noteMachine(ctx context.Context) (moved bool, err error) {
-	id := machine.ID()
-	if id == "" {
-		return false, nil
-	}
-	mark, known := "", strings.Fields(tx.machines) // mark, time, mark, time ...
-	for i := 0; i+1 < len(known); i += 2 {
-		if !machine.IsMark(known[i], id) {
-			continue
-		}
-		if seen, _ := strconv.ParseInt(known[i+1], 10, 64); tx.now.Sub(time.UnixMilli(seen)).Abs() < seenAgain {
-			return false, nil
-		}
-		mark = known[i]
-	}
-	isNew := mark == ""
-	if isNew {
-		mark = machine.NewMark(id)
-	}
-	_, err = tx.ExecContext(ctx, `
-		INSERT INTO machines (mark, seen_at) VALUES (?1, ?2) ON CONFLICT (mark) DO UPDATE SET seen_at = ?2;
-		DELETE FROM machines WHERE mark NOT IN (SELECT mark FROM machines ORDER BY seen_at DESC LIMIT ?3)`,
-		mark, tx.now.UnixMilli(), maxMachines)
-	if err != nil {
-		return false, fmt.Errorf("note the machine: %w", err)
-	}
-	return isNew && len(known) > 0, nil
 }

@@ -76,7 +76,6 @@ func (q *Queue) drain(ctx context.Context, pending int, timeout time.Duration, p
 	defer cancel()
 	progress(0, pending) // the first answer may take a while
 	return box.Flush(ctx, outbox.FlushOptions{
-		Wait:     timeout,
 		Progress: func(r outbox.Result) { progress(r.Delivered+r.Dead, pending) },
 	})
 }

@@ -29,7 +29,7 @@ func (t *Tracker) config(home Home, again bool) outbox.Config {
 		Released: t.released,
 		Moved:    t.moved,
 
-		Now: t.Now, NewUUID: t.NewUUID, Start: t.Start, Point: t.Point,
+		Now: t.Now, Start: t.Start, Point: t.Point,
 	}
 }
 
@@ -41,7 +41,7 @@ func (t *Tracker) open(wait time.Duration) (Home, *outbox.Outbox, error) {
 		return home, nil, err
 	}
 	config := t.config(home, false)
-	config.LockWait, config.BusyWait = wait, wait
+	config.LockWait = wait
 	box, err := outbox.New(config)
 	return home, box, err
 }
