@@ -1,7 +1,6 @@
 package outboxtest
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -10,6 +9,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,16 +48,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // begin gives the request its number and its fault.
 func (x *exchange) begin() {
 	x.do(func() {
-		x.told, x.closing, x.v1 = x.set, x.Server.closing, x.r.URL.Path == v1Path && !x.set.withoutV1
-		x.record = Request{Number: len(x.requests) + 1, Path: x.r.URL.Path, Fault: x.set.then}
-		if x.set.same != "" && x.r.URL.Path != v1Path {
-			x.record.Fault = x.set.same
+		asksV1, fault := x.r.URL.Path == v1Path, x.set.then
+		if x.set.same != "" && !asksV1 {
+			fault = x.set.same
 		} else if len(x.set.once) > 0 {
-			x.record.Fault, x.set.once = x.set.once[0], x.set.once[1:]
+			fault, x.set.once = x.set.once[0], x.set.once[1:]
 		}
-		if x.set.same = ""; x.r.URL.Path == v1Path {
-			x.set.same = x.record.Fault
+		if x.set.same = ""; asksV1 {
+			x.set.same = fault
 		}
+		x.told, x.closing, x.v1 = x.set, x.Server.closing, asksV1 && !x.set.withoutV1
+		x.record = Request{Number: len(x.requests) + 1, Fault: fault}
 		x.requests = append(x.requests, x.record)
 	})
 }
@@ -67,14 +68,13 @@ func (x *exchange) pass(at Point) {
 	var p *Pause
 	x.do(func() {
 		x.requests[x.record.Number-1] = x.record
-		if waiting := x.pauses[at]; len(waiting) > 0 {
-			p, x.pauses[at] = waiting[0], waiting[1:]
-		}
+		p = x.pauses[at]
+		delete(x.pauses, at)
 	})
 	if p != nil {
 		p.reached <- x.record
 		select {
-		case <-p.release:
+		case <-p.over.Done():
 		case <-x.closing:
 		}
 	}
@@ -100,19 +100,19 @@ func (x *exchange) land() {
 	x.record.ended = true
 	x.pass("")
 	if n := x.record.Number; len(x.Requests()) > n && x.wait(2*time.Second) { // in which the client is noticed that has left
-		x.violate(fmt.Sprintf("request %d began while request %d was still being served", n+1, n))
+		x.do(func() {
+			x.overlaps = append(x.overlaps, fmt.Sprintf("request %d began while request %d was still being served", n+1, n))
+		})
 	}
 }
 
 // read reads the body to its end, or to where a fault comes in between.
 func (x *exchange) read() ([]byte, error) {
-	var body bytes.Buffer
 	if x.record.Fault == "reset-in-body" {
 		_, err := io.CopyN(io.Discard, x.r.Body, max(1, x.r.ContentLength/2))
 		return nil, err
 	}
-	_, err := body.ReadFrom(io.LimitReader(x.r.Body, maxBody+1))
-	return body.Bytes(), err
+	return io.ReadAll(io.LimitReader(x.r.Body, maxBody+1))
 }
 
 // receive understands the body and keeps what is good of it, unless the fault forbids that.
@@ -123,51 +123,50 @@ func (x *exchange) receive(body []byte) (err error) {
 		err = &refusal{http.StatusNotFound, "there is nothing at " + x.r.URL.Path}
 	case x.r.Method != http.MethodPost:
 		err = &refusal{http.StatusMethodNotAllowed, x.r.Method + " is not how events are sent"}
-	case x.v1:
-		c, err = readV1(x.r.Header, body)
 	default:
-		c, err = readBatch(body)
+		c, err = read(x.v1, x.r.Header, body)
 	}
 	x.record.Events = len(c.messages)
 	x.pass(AfterRead)
-	if x.record.Fault != "" && !x.record.Fault.commits() {
+	switch {
+	case x.record.Fault != "" && !x.record.Fault.commits():
 		return nil
+	case err != nil:
+		return err
 	}
-	if err == nil {
-		err = x.keep(c)
-	}
-	return err
+	return x.keep(c)
 }
 
-// keep keeps what is good, and what a test wants to be kept, and has the results.
+// keep keeps what is good, and has the results. /batch/ knows none: it refuses all for a bad one.
 func (x *exchange) keep(c capture) (err error) {
 	var kept []Commit
 	for i, m := range c.messages {
-		word, commit := strings.CutPrefix(cmp.Or(c.results[i], x.told.results(m), "ok"), commitPrefix)
-		word, tag, _ := strings.Cut(word, ":")
-		if !x.v1 && word == "drop" {
-			if err = badRequest("message %d: %s", i+1, tag); tag == "event_too_big" {
-				err = &refusal{http.StatusRequestEntityTooLarge, err.Error()}
-				break
+		word, tag, _ := strings.Cut(cmp.Or(c.results[i], x.told.results(m), "ok"), ":")
+		if word == "drop" && !x.v1 {
+			if err = badRequest(fmt.Sprintf("message %d: %s", i+1, tag)); tag != "event_too_big" {
+				return err
 			}
-			return err
-		}
-		if !x.v1 || commit || word == "ok" || word == "warning" {
-			kept = append(kept, Commit{Message: m, Request: x.record.Number, Seq: i + 1})
+			err = &refusal{http.StatusRequestEntityTooLarge, err.Error()} // what came before is kept
+			break
 		}
 		if word == "retry" {
 			x.w.Header().Set("Retry-After", "1")
 		}
-		if word != "none" {
-			x.results[m.UUID] = map[string]string{"result": word, "details": tag}
+		if word == "ok" || word == "warning" || !x.v1 {
+			kept = append(kept, Commit{Message: m, Request: x.record.Number, Seq: i + 1})
 		}
+		x.results[m.UUID] = map[string]string{"result": word, "details": tag}
 	}
-	var wrong []string
-	x.do(func() { wrong = x.ledger.add(kept) })
+	x.do(func() {
+		for i := range kept {
+			c := &kept[i]
+			c.Repeat = slices.ContainsFunc(x.sent[c.UUID], c.folds)
+			x.commits, x.sent[c.UUID] = append(x.commits, *c), append(x.sent[c.UUID], *c)
+		}
+	})
 	for _, c := range kept {
 		x.told.watch(c)
 	}
-	x.violate(wrong...)
 	if x.record.Committed = len(kept); len(kept) > 0 {
 		x.pass(AfterCommit)
 	}
@@ -178,6 +177,10 @@ func (x *exchange) keep(c capture) (err error) {
 func (x *exchange) answer(fault Fault) {
 	mode, kind, body, missing := fault.Mode(), "application/json", `{"status": "Ok"}`, 0
 	status := cmp.Or(fault.status(), http.StatusOK)
+	said := cmp.Or(x.record.Refusal, http.StatusText(status))
+	if mode == "quota-limited" && x.v1 {
+		status, said = http.StatusTooManyRequests, "billing_limit_exceeded"
+	}
 	if results, err := json.Marshal(x.results); x.v1 && err == nil {
 		body = `{"results":` + string(results) + `}`
 	}
@@ -188,19 +191,16 @@ func (x *exchange) answer(fault Fault) {
 		missing = 10
 	case mode == "portal" || strings.HasPrefix(mode, "page-"):
 		kind, body = "text/html; charset=utf-8", page
-	case mode == "quota-limited" && x.v1:
-		status, body = http.StatusTooManyRequests, refusalBody("billing_limit_exceeded")
-	case mode == "quota-limited":
+	case mode == "quota-limited" && !x.v1:
 		body = `{"status": "Ok", "quota_limited": ["events"]}`
 	case status >= 400 && x.v1 && status != http.StatusNotFound && status != http.StatusMethodNotAllowed:
-		body = refusalBody(cmp.Or(x.record.Refusal, http.StatusText(status)))
+		body = fmt.Sprintf(`{"error":%q,"error_description":"","error_uri":"https://posthog.com/docs/api"}`, said)
 	case status >= 300:
-		kind, body = "text/plain", cmp.Or(x.record.Refusal, http.StatusText(status))
+		kind, body = "text/plain", said
 	}
 	x.record.Status = status
-	x.pass("")
-	x.told.watch(x.record)
 	x.pass(BeforeAnswer)
+	x.told.watch(x.record)
 	if mode == "hang" {
 		x.wait(math.MaxInt64)
 	}
@@ -216,16 +216,12 @@ func (x *exchange) answer(fault Fault) {
 	if status == 0 { // also a reset over TLS
 		panic(http.ErrAbortHandler) // net/http's way to close without an answer and without a log line
 	}
-	h := x.w.Header()
-	h["Content-Type"], h["Content-Length"], h["Location"] = []string{kind}, []string{strconv.Itoa(len(body) + missing)}, []string{"/elsewhere"}
+	x.w.Header().Set("Content-Type", kind)
+	x.w.Header().Set("Content-Length", strconv.Itoa(len(body)+missing))
+	x.w.Header().Set("Location", "/elsewhere")
 	if wait := fault.retryAfter(); wait != "" {
-		h["Retry-After"] = []string{wait}
+		x.w.Header().Set("Retry-After", wait)
 	}
 	x.w.WriteHeader(status)
 	io.WriteString(x.w, body) // a client that has left is no concern of the server's
-}
-
-// refusalBody is capture v1's.
-func refusalBody(tag string) string {
-	return fmt.Sprintf(`{"error":%q,"error_description":"","error_uri":"https://posthog.com/docs/api"}`, tag)
 }
