@@ -24,7 +24,7 @@ func startCloud(t *testing.T) (*identitytest.Cloud, Cloud) {
 // code.
 func browserLogin(t *testing.T, stand *identitytest.Cloud, cloud Cloud, verifier string) (OAuth, string) {
 	t.Helper()
-	server := listen(t, time.Hour)
+	server := listen(t)
 	redirect := server.RedirectURI()
 	stand.Set(func(b *identitytest.Behaviour) { b.RedirectURI = redirect })
 	oauth, err := cloud.OAuth(t.Context())
@@ -181,7 +181,7 @@ func FuzzTheTokenAnswer(f *testing.F) {
 		}
 		login := tokens.Into(Credentials{Email: "a@b.c"}, time.Now())
 		_, empty, _ := decodeLogin(nil)
-		if _, err := empty.put(login, DefaultContext); err != nil {
+		if _, err := empty.encode(empty.with(login)); err != nil {
 			t.Fatalf("what was accepted cannot be kept: %v", err)
 		}
 	})
