@@ -56,6 +56,15 @@ func setOne(t *testing.T, c *secrets.Client) error {
 	return results[0].Err
 }
 
+// wantStatus expects a *StatusError with this status, and for 0 no error.
+func wantStatus(t *testing.T, err error, status int) {
+	t.Helper()
+	var refused *secrets.StatusError
+	if errors.As(err, &refused) != (status != 0) || refused != nil && refused.Status != status || status == 0 && err != nil {
+		t.Errorf("the error is %v, want status %d (0 for none)", err, status)
+	}
+}
+
 func TestBothGenerationsAreAskedAtTheirAddresses(t *testing.T) {
 	tests := []struct{ name, organisation, project, path string }{
 		{"a plain key asks the admin address", "", "", "/v1/admin/secrets"},
@@ -74,11 +83,7 @@ func TestBothGenerationsAreAskedAtTheirAddresses(t *testing.T) {
 			if err != nil || len(list) != 1 || list[0].Key != "KEY" {
 				t.Fatalf("List gave %v and %v, want the secret that was set", list, err)
 			}
-			results, err := c.Unset(t.Context(), []string{"KEY"}, secrets.UnsetOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for r := range results {
+			for _, r := range unset(t, c, secrets.UnsetOptions{}, "KEY") {
 				if r.Err != nil {
 					t.Errorf("Unset failed: %v", r.Err)
 				}
@@ -148,15 +153,9 @@ func TestASecondAttemptIsMadeWhereItMayHelp(t *testing.T) {
 			if got := len(engine.Requests()); got != tt.requests {
 				t.Errorf("%d requests were made, want %d", got, tt.requests)
 			}
-			if tt.status == 0 {
-				if items := engine.Items(); err != nil || len(items) != 1 || items[0].Value != value {
-					t.Errorf("Set gave %v and the Engine keeps %v, want the secret once", err, items)
-				}
-				return
-			}
-			var got *secrets.StatusError
-			if !errors.As(err, &got) || got.Status != tt.status {
-				t.Errorf("Set gave %v, want status %d", err, tt.status)
+			wantStatus(t, err, tt.status)
+			if items := engine.Items(); tt.status == 0 && (len(items) != 1 || items[0].Value != value) {
+				t.Errorf("the Engine keeps %v, want the secret once", items)
 			}
 		})
 	}
@@ -257,13 +256,9 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 	engine, c := newClient(t)
 	for _, location := range []string{elsewhere.URL + "/v1/admin/secrets", "/v1/admin/secrets", engine.URL} {
 		engine.Inject(secretstest.Fault{Mode: secretstest.Redirect, Location: location, Times: 2})
-		var got *secrets.StatusError
-		if err := setOne(t, c); !errors.As(err, &got) || got.Status != 307 {
-			t.Errorf("Set gave %v, want status 307", err)
-		}
-		if _, err := c.List(t.Context()); !errors.As(err, &got) || got.Status != 307 {
-			t.Errorf("List gave %v, want status 307", err)
-		}
+		wantStatus(t, setOne(t, c), 307)
+		_, err := c.List(t.Context())
+		wantStatus(t, err, 307)
 	}
 	if got := len(elsewhere.Requests()); got != 0 {
 		t.Errorf("%d requests went to the redirect's target, with the token", got)
@@ -304,12 +299,13 @@ func TestOnlyAnEnginesAnswerIsBelieved(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			engine, c := newClient(t)
 			engine.Add(secretstest.Item{Key: "OLD"})
-			engine.Inject(secretstest.Fault{Mode: tt.fault.Mode, Method: http.MethodPut, Status: tt.fault.Status, Body: tt.fault.Body})
-			engine.Inject(secretstest.Fault{Mode: tt.fault.Mode, Method: http.MethodDelete, Status: tt.fault.Status, Body: tt.fault.Body})
+			for _, tt.fault.Method = range []string{http.MethodPut, http.MethodDelete} {
+				engine.Inject(tt.fault)
+			}
 			if err := setOne(t, c); !errors.Is(err, tt.want) {
 				t.Errorf("Set gave %v, want %v: nothing may be called done that is not", err, tt.want)
 			}
-			for _, r := range unset(t, c, "OLD") {
+			for _, r := range unset(t, c, secrets.UnsetOptions{}, "OLD") {
 				if !errors.Is(r.Err, tt.want) {
 					t.Errorf("Unset gave %v, want %v", r.Err, tt.want)
 				}
@@ -376,29 +372,29 @@ func TestNoErrorPassesOnWhatTheServerSays(t *testing.T) {
 func TestStatusErrorsSayWhatToDoInWordsThatFitTheCommand(t *testing.T) {
 	tests := []struct {
 		status int
-		action secrets.Action
+		method string
 		what   string
 		advice string
 	}{
-		{400, secrets.Setting, "this key or its value", "Check the name of the key"},
-		{400, secrets.Listing, "the request", "Check --host"},
-		{409, secrets.Deleting, "another change", "Try again"},
-		{413, secrets.Setting, "value is too large", "shorter"},
-		{413, secrets.Listing, "the request", "--host"},
-		{414, secrets.Setting, "key is too long", "shorter"},
-		{418, secrets.Setting, "refuses", "--host"},
-		{422, secrets.Setting, "this key or its value", "Check the name of the key"},
-		{422, secrets.Deleting, "the request", "Check --host"},
+		{400, http.MethodPut, "this key or its value", "Check the name of the key"},
+		{400, http.MethodGet, "the request", "Check --host"},
+		{409, http.MethodDelete, "another change", "Try again"},
+		{413, http.MethodPut, "value is too large", "shorter"},
+		{413, http.MethodGet, "the request", "--host"},
+		{414, http.MethodPut, "key is too long", "shorter"},
+		{418, http.MethodPut, "refuses", "--host"},
+		{422, http.MethodPut, "this key or its value", "Check the name of the key"},
+		{422, http.MethodDelete, "the request", "Check --host"},
 	}
 	for _, tt := range tests {
-		err := &secrets.StatusError{Status: tt.status, Action: tt.action}
+		err := &secrets.StatusError{Status: tt.status, Method: tt.method}
 		got := err.Error()
 		var problem *secrets.Problem
 		if !errors.As(err, &problem) || !strings.Contains(got, tt.what) || !strings.HasSuffix(got, fmt.Sprintf(" (HTTP %d)", tt.status)) || !strings.Contains(problem.Do, tt.advice) {
-			t.Errorf("status %d of action %d is explained as %q and %v, want %q and the advice %q", tt.status, tt.action, got, problem, tt.what, tt.advice)
+			t.Errorf("status %d of %s is explained as %q and %v, want %q and the advice %q", tt.status, tt.method, got, problem, tt.what, tt.advice)
 		}
-		if tt.action != secrets.Setting && strings.Contains(got, "key") {
-			t.Errorf("status %d of action %d is explained as %q, which is about a key that nobody has sent", tt.status, tt.action, got)
+		if tt.method != http.MethodPut && strings.Contains(got, "key") {
+			t.Errorf("status %d of %s is explained as %q, which is about a key that nobody has sent", tt.status, tt.method, got)
 		}
 	}
 	for wait, want := range map[time.Duration]string{

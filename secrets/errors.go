@@ -38,47 +38,32 @@ var (
 var ErrNoSuchSecret = errors.New("no such secret")
 
 // AmbiguousKeyError is the result for a key with several secrets.
-type AmbiguousKeyError struct {
-	Key   string
-	Types []string // of their bindings, one for each secret, as the Engine wrote them
-}
-
-func (e *AmbiguousKeyError) Error() string { return e.problem().What }
+type AmbiguousKeyError struct{ *Problem }
 
 // Unwrap is the [*Problem].
-func (e *AmbiguousKeyError) Unwrap() error { return e.problem() }
+func (e *AmbiguousKeyError) Unwrap() error { return e.Problem }
 
-func (e *AmbiguousKeyError) problem() *Problem {
+func ambiguous(found []Secret) *AmbiguousKeyError {
 	var types []string
-	for _, name := range e.Types {
-		if name = cmp.Or(Printable(name), "none"); !slices.Contains(types, name) {
+	for _, secret := range found {
+		if name := cmp.Or(Printable(secret.Type), "none"); !slices.Contains(types, name) {
 			types = append(types, name)
 		}
 	}
+	what := fmt.Sprintf("there are %d secrets with this key, ", len(found))
 	if len(types) == 1 {
-		return &Problem{fmt.Sprintf("there are %d secrets with this key, all of the type %s", len(e.Types), types[0]),
-			"Delete them with --all-types."}
+		return &AmbiguousKeyError{&Problem{what + "all of the type " + types[0], "Delete them with --all-types."}}
 	}
-	return &Problem{fmt.Sprintf("there are %d secrets with this key, of the types %s", len(e.Types), strings.Join(types, ", ")),
-		"Choose one with --type, or delete all with --all-types."}
+	return &AmbiguousKeyError{&Problem{what + "of the types " + strings.Join(types, ", "),
+		"Choose one with --type, or delete all with --all-types."}}
 }
-
-// Action is what the Engine refused to do.
-type Action int
-
-// The actions of a [StatusError].
-const (
-	Listing Action = iota
-	Setting
-	Deleting
-)
 
 // StatusError is a refusal by the Engine, or by what answers in its place. Of the server's words it holds
 // numbers alone.
 type StatusError struct {
-	Status     int  // HTTP status; 2xx only with Page
-	Page       bool // a web page came with it
-	Action     Action
+	Status     int           // HTTP status; 2xx only with Page
+	Page       bool          // a web page came with it
+	Method     string        // of the request
 	Stronger   bool          // it asks for a passkey or an authenticator app (RFC 9470)
 	RetryAfter time.Duration // the wait that the Engine asks for; 0 for none
 }
@@ -89,6 +74,7 @@ func (e *StatusError) Error() string { return fmt.Sprintf("%s (HTTP %d)", e.prob
 func (e *StatusError) Unwrap() error { return e.problem() }
 
 func (e *StatusError) problem() *Problem {
+	setting := e.Method == http.MethodPut
 	switch {
 	case e.Page && e.Status < 500:
 		return ErrNotEngine
@@ -102,16 +88,15 @@ func (e *StatusError) problem() *Problem {
 		return &Problem{"too many requests", e.later()}
 	case e.Status >= 500:
 		return &Problem{"the Engine has a problem", e.later()}
-	case e.Status == http.StatusConflict && e.Action != Setting:
-		return &Problem{"another change to it is under way", "Try again."}
-	case e.Action != Setting:
-	case e.Status == http.StatusConflict:
+	case setting && e.Status == http.StatusConflict:
 		return &Problem{"the Engine has this key in use already", "Look at 'arcade secret list', or unset it first."}
-	case e.Status == http.StatusRequestEntityTooLarge:
+	case e.Status == http.StatusConflict:
+		return &Problem{"another change to it is under way", "Try again."}
+	case setting && e.Status == http.StatusRequestEntityTooLarge:
 		return &Problem{"the value is too large for the Engine", "Give a shorter one."}
-	case e.Status == http.StatusRequestURITooLong:
+	case setting && e.Status == http.StatusRequestURITooLong:
 		return &Problem{"the key is too long for the Engine", "Give a shorter one."}
-	case e.Status == http.StatusBadRequest, e.Status == http.StatusUnprocessableEntity:
+	case setting && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity):
 		return &Problem{"the Engine refuses this key or its value", "Check the name of the key, and that the value is what you meant."}
 	}
 	return &Problem{"the Engine refuses the request", "Check --host, and whether there is a newer arcade."}
@@ -126,6 +111,11 @@ func (e *StatusError) later() string {
 		return fmt.Sprintf("Try again in %d s.", e.RetryAfter/time.Second)
 	}
 	return fmt.Sprintf("Try again in %d min.", (e.RetryAfter+time.Minute-1)/time.Minute)
+}
+
+// asksToWait reports whether the Engine wants to be asked again later.
+func (e *StatusError) asksToWait() bool {
+	return e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable
 }
 
 // ConnectionError says that no whole answer came.
@@ -146,28 +136,6 @@ func (e *ConnectionError) broke() bool {
 	return e.Reached && !errors.Is(e.Cause, context.DeadlineExceeded) && !(errors.As(e.Cause, &network) && network.Timeout())
 }
 
-// endsRun reports whether every other key would meet err, too: the fault is in the way to the Engine or in
-// the credentials, and not in the key.
-func endsRun(err error) bool {
-	var refused *StatusError
-	var connection *ConnectionError
-	switch {
-	case errors.As(err, &refused):
-		status := refused.Status
-		return status < 400 || refused.Page && status < 500 || status == http.StatusUnauthorized || status == http.StatusForbidden ||
-			status == http.StatusProxyAuthRequired || status == http.StatusNetworkAuthenticationRequired || asksToWait(err)
-	case errors.As(err, &connection):
-		return !connection.broke()
-	}
-	return errors.Is(err, ErrNotEngine) || errors.Is(err, ErrBadToken)
-}
-
-// isNotFound reports a 404.
-func isNotFound(err error) bool {
-	var refused *StatusError
-	return errors.As(err, &refused) && refused.Status == http.StatusNotFound
-}
-
 // mayRetry reports whether a second attempt may succeed at once.
 func mayRetry(err error) bool {
 	var status *StatusError
@@ -176,10 +144,4 @@ func mayRetry(err error) bool {
 	}
 	var connection *ConnectionError
 	return errors.As(err, &connection) && connection.broke()
-}
-
-// asksToWait reports whether the Engine wants to be asked again later.
-func asksToWait(err error) bool {
-	var refused *StatusError
-	return errors.As(err, &refused) && (refused.Status == http.StatusTooManyRequests || refused.Status == http.StatusServiceUnavailable)
 }
