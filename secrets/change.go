@@ -19,8 +19,6 @@ const (
 	// parallel is the number of calls at once: enough to hide the round trips of a long .env file, too few to
 	// look like an attack.
 	parallel = 4
-	// maxAnswer bounds what is read of the answer to a change, in bytes.
-	maxAnswer = 1 << 20
 )
 
 // Result is the fate of one key; Err is nil for success.
@@ -52,7 +50,7 @@ func (c *Client) Set(ctx context.Context, pairs []Pair) iter.Seq[Result] {
 			Description string `json:"description"`
 			Value       string `json:"value"`
 		}{description, pair.Value})
-		changes[i] = change{Result{Key: pair.Key}, request{method: http.MethodPut, body: body, segment: pair.Key, limit: maxAnswer}}
+		changes[i] = change{Result{Key: pair.Key}, request{method: http.MethodPut, body: body, segment: pair.Key}}
 	}
 	return c.run(ctx, changes)
 }
@@ -90,7 +88,7 @@ func (c *Client) Unset(ctx context.Context, keys []string, o UnsetOptions) (iter
 			continue
 		}
 		for _, secret := range found {
-			deletion := change{Result{Key: key}, request{method: http.MethodDelete, segment: secret.ID, limit: maxAnswer}}
+			deletion := change{Result{Key: key}, request{method: http.MethodDelete, segment: secret.ID}}
 			if len(found) > 1 {
 				deletion.Type = secret.Type
 			}

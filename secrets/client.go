@@ -24,6 +24,8 @@ const (
 	maxWaiting = time.Minute
 	// firstWait is for an Engine that does not say how long; it doubles with each wait.
 	firstWait = time.Second
+	// maxAnswer bounds what is read of an answer, in bytes.
+	maxAnswer = 64 << 20
 )
 
 // Client asks one Engine about the secrets of one project. Its methods may be called from
@@ -62,7 +64,6 @@ type request struct {
 	body    []byte
 	segment string // of the path, behind the collection
 	query   string
-	limit   int // of the answer, in bytes; a longer one is cut one byte beyond
 }
 
 // answer is the Engine's answer to a request. Its body is never shown.
@@ -84,14 +85,17 @@ func (c *Client) call(ctx context.Context, r request) (a answer, err error) {
 		a, err = c.attempt(ctx, r)
 		a.retried = tries > 0
 		var refused *StatusError
+		var connection *ConnectionError
+		mayPass := errors.As(err, &connection) && connection.broke() ||
+			errors.As(err, &refused) && (refused.Status == http.StatusBadGateway || refused.Status == http.StatusGatewayTimeout)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return a, ctx.Err()
-		case errors.As(err, &refused) && refused.asksToWait():
+		case refused != nil && refused.asksToWait():
 			if !c.wait(ctx, waits, refused.RetryAfter) {
 				return a, err
 			}
-		case mayRetry(err) && !repeated:
+		case mayPass && !repeated:
 			repeated = true
 			c.sleep(ctx, retryPause)
 		default:
@@ -150,7 +154,7 @@ func (c *Client) attempt(ctx context.Context, r request) (a answer, err error) {
 	defer resp.Body.Close()
 	a.status = resp.StatusCode
 	// Read it all, so that the connection can be used again.
-	a.body, err = io.ReadAll(io.LimitReader(resp.Body, int64(r.limit)+1))
+	a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	page := isPage(resp.Header.Get("Content-Type"), a.body) &&
 		a.status != http.StatusRequestEntityTooLarge && a.status != http.StatusRequestURITooLong // as gateways say it
 	switch {
@@ -206,9 +210,6 @@ func isPage(contentType string, body []byte) bool {
 // retryAfter reads a wait in seconds; 0 for anything else. A date, which needs the server's clock, gets the
 // usual waits.
 func retryAfter(header http.Header) time.Duration {
-	seconds, err := strconv.ParseUint(strings.TrimSpace(header.Get("Retry-After")), 10, 31)
-	if err != nil && !errors.Is(err, strconv.ErrRange) {
-		return 0
-	}
+	seconds, _ := strconv.ParseUint(strings.TrimSpace(header.Get("Retry-After")), 10, 31) // of too many, the most
 	return time.Duration(seconds) * time.Second
 }

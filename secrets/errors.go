@@ -28,8 +28,6 @@ var (
 	ErrBadToken = &Problem{"the API key has a character in it that no key has", "Run 'arcade logout', then 'arcade login'."}
 	// ErrReported is an answer with a status of success and an error in its text.
 	ErrReported = &Problem{"the Engine reports an error in an answer that says that all went well", "Try again in a while."}
-	// ErrListTooLong is a list of more than 64 MB.
-	ErrListTooLong = &Problem{"the list of secrets has no end within 64 MB", "Check --host and --port."}
 	// ErrListIncomplete is a list whose pages repeat, or end too early.
 	ErrListIncomplete = &Problem{"the Engine does not send the whole list of secrets", "Try again in a while."}
 )
@@ -134,14 +132,4 @@ func (e *ConnectionError) Error() string {
 func (e *ConnectionError) broke() bool {
 	var network net.Error
 	return e.Reached && !errors.Is(e.Cause, context.DeadlineExceeded) && !(errors.As(e.Cause, &network) && network.Timeout())
-}
-
-// mayRetry reports whether a second attempt may succeed at once.
-func mayRetry(err error) bool {
-	var status *StatusError
-	if errors.As(err, &status) {
-		return status.Status == http.StatusBadGateway || status.Status == http.StatusGatewayTimeout
-	}
-	var connection *ConnectionError
-	return errors.As(err, &connection) && connection.broke()
 }

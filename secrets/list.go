@@ -24,21 +24,15 @@ type Secret struct {
 	Raw json.RawMessage `json:"-"` // the item as received; a terminal may obey parts of it
 }
 
-// maxList bounds a list, in bytes of all its pages.
-const maxList = 64 << 20
-
 // List fetches the secrets of all pages in the Engine's order. Beside the errors of every call there are
-// [ErrNotEngine] and [ErrReported] for an answer that is no list, [ErrListTooLong] beyond 64 MB, and
-// [ErrListIncomplete] for a page that brings nothing new.
+// [ErrNotEngine] and [ErrReported] for an answer that is no list or over 64 MB, and [ErrListIncomplete] for a page that brings
+// nothing new.
 func (c *Client) List(ctx context.Context) ([]Secret, error) {
-	found, seen, room := []Secret{}, make(map[string]bool), maxList
+	found, seen := []Secret{}, make(map[string]bool)
 	for query := ""; ; query = "offset=" + strconv.Itoa(len(found)) {
-		a, err := c.call(ctx, request{method: http.MethodGet, query: query, limit: room})
+		a, err := c.call(ctx, request{method: http.MethodGet, query: query})
 		if err != nil {
 			return nil, err
-		}
-		if room -= len(a.body); room < 0 {
-			return nil, ErrListTooLong
 		}
 		page, err := readPage(a.body)
 		if err != nil {
