@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unicode"
 
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
@@ -179,56 +178,4 @@ func TestAFileThatCannotBeUsedIsNamed(t *testing.T) {
 			}
 		})
 	}
-}
-
-// quotings write a value into a .env file by the rules of docs/secrets.md, without any of the reader's code.
-// They return "" for a value that they cannot express.
-var quotings = map[string]func(value string) string{
-	"without quotes": func(v string) string {
-		odd := func(r rune) bool { return r != ' ' && (unicode.IsSpace(r) || !unicode.IsGraphic(r)) }
-		if v != strings.Trim(v, " ") || strings.ContainsFunc(v, odd) || strings.Contains(v, " #") || strings.ContainsAny(v[:1], "\"'`{[") ||
-			strings.Trim(v, "=") == "" || v == `\` || strings.HasSuffix(v, ` \`) || strings.HasPrefix(v, "<<") || strings.HasPrefix(v, "-----BEGIN") {
-			return ""
-		}
-		return v
-	},
-	"in single quotes": func(v string) string {
-		if strings.ContainsAny(v, "'\r") || strings.HasSuffix(v, `\`) || strings.HasPrefix(v, "-----BEGIN") {
-			return ""
-		}
-		return "'" + v + "'"
-	},
-	"in double quotes": func(v string) string {
-		if strings.HasSuffix(v, `\`) || strings.HasPrefix(v, "-----BEGIN") {
-			return ""
-		}
-		return `"` + strings.NewReplacer(`"`, `\"`, `\`, `\\`, "\r", `\r`, "\n", `\n`).Replace(v) + `"`
-	},
-}
-
-// FuzzEnvFileCarriesAnyValue writes a value in all quotings and expects it back unchanged.
-func FuzzEnvFileCarriesAnyValue(f *testing.F) {
-	for _, seed := range []string{
-		"a", `a\b\\`, `#a #b`, `say "hi"`, "it's", "$A${A}$(A)\\$A", "a=b==", "a\nb\r\nc\n", `\n\"\'`, " a ", "{}", "`a`", "é漢🔑ß", "a # b", "K=v\n# x\n[y]", "a \\",
-	} {
-		f.Add(seed)
-	}
-	f.Setenv("A", "expanded")
-	f.Fuzz(func(t *testing.T, value string) {
-		if strings.TrimSpace(value) == "" || strings.ToValidUTF8(value, "") != value || strings.ContainsAny(value, "\x00\ufeff") {
-			t.Skip("no such value is sent, or has its own rule")
-		}
-		for name, write := range quotings {
-			written := write(value)
-			if written == "" {
-				continue
-			}
-			for _, line := range []string{"K=" + written, "\texport K =" + written + " # it's \"one\" $A"} {
-				got, refused := parseEnv("\ufeff# x\nA=1\n" + line + "\r\n\nB=2")
-				if want := pairsOf("A", "1", "K", value, "B", "2"); refused != nil || !slices.Equal(got.Pairs(), want) {
-					t.Errorf("%q written %s as %q gives %q, refused %v", value, name, line, got.Pairs(), refused)
-				}
-			}
-		}
-	})
 }

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
@@ -188,36 +186,4 @@ func TestALoneKeyWithoutATerminalIsToldToUseADash(t *testing.T) {
 	if strings.Contains(err.Error(), "sentinel") {
 		t.Errorf("the message shows what may be a value: %q", err)
 	}
-}
-
-// FuzzPair: what is read is what was given, and no error shows a value or steers a terminal.
-func FuzzPair(f *testing.F) {
-	for _, seed := range []string{"KEY=value", " K = v ", "=", "KEY", "KEY=", "KEY=-", "K EY=v", "\xff=\xff", "a=b=c", "K\u2003=v", "K\x1b=v", "K=\u2003"} {
-		f.Add("FIRST=1", seed)
-		f.Add(seed, seed)
-	}
-	f.Fuzz(func(t *testing.T, first, second string) {
-		args := []string{first, second}
-		inputs, err := secrets.ParsePairs(args, true)
-		for i, in := range inputs {
-			key, value, found := strings.Cut(args[i], "=")
-			if !found || in.Key != strings.TrimSpace(key) || in.Position != i+1 || (in.Source == secrets.Stdin) != (value == "-") ||
-				in.Source == secrets.Argument && in.Value != value {
-				t.Errorf("argument %q gave %+v", args[i], in)
-			}
-		}
-		var wrong *secrets.PairError
-		if errors.As(err, &wrong) == (len(inputs) == len(args)) {
-			t.Fatalf("ParsePairs(%q) gave %+v and %v, want both inputs or an error", args, inputs, err)
-		}
-		if wrong == nil {
-			return
-		}
-		if key, _, found := strings.Cut(args[wrong.Position-1], "="); wrong.Key != "" && (!found || wrong.Key != strings.TrimSpace(key)) {
-			t.Errorf("the error about %q names the key %q", args[wrong.Position-1], wrong.Key)
-		}
-		if !utf8.ValidString(err.Error()) || strings.ContainsFunc(err.Error(), unicode.IsControl) {
-			t.Errorf("the error is not fit for a terminal: %q", err)
-		}
-	})
 }
