@@ -110,11 +110,3 @@ func (s *Stream) Clip(text string, n int) string {
 		return string(runes[:max(n-2, 0)]) + ".."
 	}
 }
-
-// Wrap breaks a text at blanks, indent characters before the terminal's edge. A program gets it as it is.
-func (s *Stream) Wrap(text string, indent int) string {
-	if !s.Interactive {
-		return text
-	}
-	return wrap(text, s.Width-indent)
-}
