@@ -28,8 +28,7 @@ type Result struct {
 	Err  error
 }
 
-// ErrNotTried is the result for a key that was not sent: an earlier one has met an error that it would meet,
-// too, or the context has ended.
+// ErrNotTried is the result for a key that was not sent, see [Client.Set].
 var ErrNotTried = errors.New("not tried")
 
 // change is what to do about a key, or its Result where nothing can be done.
@@ -61,10 +60,9 @@ type UnsetOptions struct {
 	AllTypes bool   // all of them
 }
 
-// Unset fetches the list once, then deletes the secrets of each distinct key, as [Client.Set] sends them, and
-// yields a result for each in the order given. A key that is not in the list gives [ErrNoSuchSecret], one that
-// the options do not choose among an [*AmbiguousKeyError]. Deleting happens while the caller listens. The error is
-// that of [Client.List].
+// Unset fetches the list once, then deletes the secrets of each distinct key, in the way of [Client.Set] and while
+// the caller listens. A key that is not in the list gives [ErrNoSuchSecret], one that the options do not choose
+// among an [*AmbiguousKeyError]. The error is that of [Client.List].
 //
 // A key that is not in the list also means the one that looks like it: nobody can type one with a byte order
 // mark.
@@ -117,9 +115,8 @@ func matching(list []Secret, key, kind string) []Secret {
 	return slices.DeleteFunc(exact, func(s Secret) bool { return kind != "" && s.Type != kind })
 }
 
-// run makes the changes and yields their results, in order, as soon as each and those before it are known. The
-// first goes alone, so that refused credentials and an Engine that hangs are met once; then up to four run at
-// once. No more are made after an error that ends the run, when ctx ends, or when the caller stops listening.
+// run makes the changes as [Client.Set] says. The first goes alone so that refused credentials and an Engine that
+// hangs are met once.
 func (c *Client) run(ctx context.Context, changes []change) iter.Seq[Result] {
 	return func(yield func(Result) bool) {
 		ctx, stop := context.WithCancel(ctx)
