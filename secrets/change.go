@@ -6,9 +6,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -30,6 +32,30 @@ type Result struct {
 
 // ErrNotTried is the result for a key that was not sent, see [Client.Set].
 var ErrNotTried = errors.New("not tried")
+
+// ErrNoSuchSecret is the result for a key without a secret.
+var ErrNoSuchSecret = errors.New("no such secret")
+
+// AmbiguousKeyError is the result for a key with several secrets.
+type AmbiguousKeyError struct{ *Problem }
+
+// Unwrap is the [*Problem].
+func (e *AmbiguousKeyError) Unwrap() error { return e.Problem }
+
+func ambiguous(found []Secret) *AmbiguousKeyError {
+	var types []string
+	for _, secret := range found {
+		if name := cmp.Or(Printable(secret.Type), "none"); !slices.Contains(types, name) {
+			types = append(types, name)
+		}
+	}
+	what := fmt.Sprintf("there are %d secrets with this key, ", len(found))
+	if len(types) == 1 {
+		return &AmbiguousKeyError{&Problem{what + "all of the type " + types[0], "Delete them with --all-types."}}
+	}
+	return &AmbiguousKeyError{&Problem{what + "of the types " + strings.Join(types, ", "),
+		"Choose one with --type, or delete all with --all-types."}}
+}
 
 // change is what to do about a key, or its Result where nothing can be done.
 type change struct {

@@ -1,12 +1,7 @@
 package secrets
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,46 +90,6 @@ func (f EnvFile) SkippedInWords(file string) string {
 		}
 	}
 	return inWords(lines, " ", " ", "; ")
-}
-
-// ReadEnvFile reads the .env file at path, at most 1 MB. docs/secrets.md has the dialect: what other readers
-// understand in the same way, a $ that is a $ everywhere, and a refusal of what they read differently.
-//
-// The errors are [EnvMissing] and its like, wrapped, and [*EnvLinesError]. One refused line shows that the file
-// is not what it was taken for, so nothing of it may be sent.
-func ReadEnvFile(path string) (EnvFile, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return EnvFile{}, unusable(path, EnvMissing)
-	}
-	if err != nil {
-		return EnvFile{}, unusable(path, EnvUnreadable)
-	}
-	defer f.Close()
-	// A pipe is fine, as in --env-file <(decrypt).
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return EnvFile{}, unusable(path, EnvDirectory)
-	}
-	return ReadEnv(f, path)
-}
-
-// ReadEnv is [ReadEnvFile] for an open file or a pipe, called name in errors.
-func ReadEnv(r io.Reader, name string) (EnvFile, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxText+1))
-	switch {
-	case err != nil:
-		return EnvFile{}, unusable(name, EnvUnreadable)
-	case len(data) > maxText:
-		return EnvFile{}, unusable(name, EnvTooLarge)
-	// A zero byte is most likely UTF-16 without its mark.
-	case !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0:
-		return EnvFile{}, unusable(name, EnvNotText)
-	}
-	return parseEnv(string(data), name)
-}
-
-func unusable(name string, problem *Problem) error {
-	return fmt.Errorf("cannot use '%s': %w", Printable(name), problem)
 }
 
 // What is wrong with a .env file as a whole.

@@ -1,14 +1,11 @@
 package secrets
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -31,30 +28,6 @@ var (
 	// ErrListIncomplete is a list whose pages repeat, or end too early.
 	ErrListIncomplete = &Problem{"the Engine does not send the whole list of secrets", "Try again in a while."}
 )
-
-// ErrNoSuchSecret is the result for a key without a secret.
-var ErrNoSuchSecret = errors.New("no such secret")
-
-// AmbiguousKeyError is the result for a key with several secrets.
-type AmbiguousKeyError struct{ *Problem }
-
-// Unwrap is the [*Problem].
-func (e *AmbiguousKeyError) Unwrap() error { return e.Problem }
-
-func ambiguous(found []Secret) *AmbiguousKeyError {
-	var types []string
-	for _, secret := range found {
-		if name := cmp.Or(Printable(secret.Type), "none"); !slices.Contains(types, name) {
-			types = append(types, name)
-		}
-	}
-	what := fmt.Sprintf("there are %d secrets with this key, ", len(found))
-	if len(types) == 1 {
-		return &AmbiguousKeyError{&Problem{what + "all of the type " + types[0], "Delete them with --all-types."}}
-	}
-	return &AmbiguousKeyError{&Problem{what + "of the types " + strings.Join(types, ", "),
-		"Choose one with --type, or delete all with --all-types."}}
-}
 
 // StatusError is a refusal by the Engine, or by what answers in its place. Of the server's words it holds
 // numbers alone.

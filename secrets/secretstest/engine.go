@@ -47,19 +47,6 @@ type Engine struct {
 	lastID   int
 }
 
-// Request is one that arrived.
-type Request struct {
-	Method        string
-	Path          string // as it stood on the wire, still escaped
-	Query         string
-	Authorization string
-	Key           string // the key of a PUT, the id of a DELETE
-	Body          string
-
-	scope string // the path of the collection, "" for another path
-	json  bool   // it says that its body is JSON
-}
-
 // collection matches the two generations' paths: the collection and, behind it, at most one segment.
 var collection = regexp.MustCompile(`^(/v1/admin/secrets|/v1/orgs/[^/]+/projects/[^/]+/secrets)(?:/([^/]+))?$`)
 

@@ -68,11 +68,6 @@ func readTyped(keyboard *os.File, hidden bool) (string, error) {
 	return strings.TrimRight(typed, "\x04"), nil // a Ctrl-D too many
 }
 
-// isPasteOpen reports whether a paste has begun and not ended.
-func isPasteOpen(typed string) bool {
-	return strings.LastIndex(typed, pasteBegins) > strings.LastIndex(typed, pasteEnds)
-}
-
 func hide(fd int) error {
 	return changeTerminal(fd, func(state *unix.Termios) {
 		state.Lflag &^= unix.ECHO

@@ -4,29 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
 	"golang.org/x/term"
 )
 
-// promptLimit is the length, in bytes, at which Linux silently cuts a line that is typed
-// or pasted (its N_TTY buffer has 4096 with the line break).
-const promptLimit = 4095
-
 var (
 	// ErrTooLongToType means that a terminal may have cut what was typed.
 	ErrTooLongToType = fmt.Errorf("a terminal passes on less than %d bytes", promptLimit)
 	// ErrSeveralLines means that more than one line was pasted.
 	ErrSeveralLines = errors.New("several lines were pasted or typed, and one is asked for")
-)
-
-// Bracketed paste: a terminal that is asked to marks where a paste begins and ends.
-// https://invisible-island.net/xterm/xterm-paste64.html
-const (
-	bracketsOn, bracketsOff = "\x1b[?2004h", "\x1b[?2004l"
-	pasteBegins, pasteEnds  = "\x1b[200~", "\x1b[201~"
 )
 
 // Keyboard reports whether standard input is a terminal, on which a user can answer.
@@ -91,13 +79,6 @@ func (s *Screen) ask(ctx context.Context, prompt string, hidden bool) (typed str
 		s.Err.bracketPastes(bracketsOff)
 	}
 	return typed, errors.Join(err, term.Restore(fd, before))
-}
-
-// bracketPastes makes a terminal mark pastes, or stop. The sequence is ours, so it is not cleaned.
-func (s *Stream) bracketPastes(sequence string) {
-	if s.Rewrites {
-		_, _ = io.WriteString(s.w, sequence) // where it fails, the question does, too
-	}
 }
 
 // Await waits until ctx ends for a read that cannot be stopped. After that the read goes on, and what it reads is
