@@ -3,6 +3,7 @@ package secrets
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -29,20 +30,12 @@ type Options struct {
 	Cloud bool
 }
 
-// localPort is the server's port on the developer's own machine.
-func (o Options) localPort() string {
+// usual is an example of the server's host, and its port on the developer's own machine.
+func (o Options) usual() (host, port string) {
 	if o.Cloud {
-		return "8000"
+		return "cloud.arcade.dev", "8000"
 	}
-	return "9099"
-}
-
-// example ends a sentence about an invalid host.
-func (o Options) example() string {
-	if o.Cloud {
-		return "such as cloud.arcade.dev"
-	}
-	return "such as " + DefaultHost
+	return DefaultHost, "9099"
 }
 
 // BaseURL is the address of the server that the options describe: scheme and host, without
@@ -50,14 +43,15 @@ func (o Options) example() string {
 // which may hold a password.
 func BaseURL(o Options) (*url.URL, error) {
 	host, port, err := o.splitHost()
-	if err == nil {
-		host, err = o.canonical(host)
-	}
 	if err != nil {
 		return nil, err
 	}
+	example, localPort := o.usual()
+	if host = o.canonical(host); host == "" {
+		return nil, errors.New("the host is neither a host name nor an IP address: give one such as " + example)
+	}
 	if port = cmp.Or(port, o.Port); port == "" && host == localhost {
-		port = o.localPort()
+		port = localPort
 	}
 	u := &url.URL{Scheme: "https", Host: host}
 	if o.NoTLS || host == localhost && !o.TLS {
@@ -76,80 +70,68 @@ func BaseURL(o Options) (*url.URL, error) {
 // MayCarryKey reports whether a key that is sent to u stays secret on the way: it travels by TLS
 // or does not leave this machine. All else needs the user's explicit --no-tls.
 func MayCarryKey(u *url.URL) bool {
-	if u.Scheme == "https" || u.Hostname() == localhost {
-		return true
-	}
 	addr, err := netip.ParseAddr(u.Hostname())
-	return err == nil && addr.IsLoopback()
+	return u.Scheme == "https" || u.Hostname() == localhost || err == nil && addr.IsLoopback()
 }
 
-// splitHost takes an IPv6 address out of its brackets and a port off the end.
+// splitHost takes a port off the end, and an IPv6 address out of its brackets. It refuses the parts of an address
+// that do not belong to a host.
 func (o Options) splitHost() (host, port string, err error) {
-	text := o.Host
-	if err := o.onlyHost(); err != nil {
-		return "", "", err
-	}
-	if addr, err := netip.ParseAddr(text); err == nil && addr.Is6() {
-		return text, "", nil
-	}
-	if inner, bracketed := strings.CutPrefix(text, "["); bracketed {
-		return o.splitBracketed(inner)
-	}
-	host, port, found := strings.Cut(text, ":")
-	if found && (port == "" || strings.Contains(port, ":")) {
-		own := o.localPort()
-		return "", "", errors.New("after a : in the host comes a port, as in localhost:" + own +
-			"; an IPv6 address stands in brackets before it, as in [::1]:" + own)
-	}
-	return host, port, nil
-}
-
-func (o Options) splitBracketed(inner string) (host, port string, err error) {
-	host, rest, closed := strings.Cut(inner, "]")
-	port, hasPort := strings.CutPrefix(rest, ":")
-	addr, err := netip.ParseAddr(host)
-	if !closed || err != nil || !addr.Is6() || (rest != "" && (!hasPort || port == "")) {
-		return "", "", errors.New("brackets in the host hold an IPv6 address, as in [::1] or [::1]:" + o.localPort())
-	}
-	return host, port, nil
-}
-
-// onlyHost refuses the parts of an address that do not belong to a host.
-func (o Options) onlyHost() error {
-	text, alone := o.Host, ": give the name alone, "+o.example()
+	example, local := o.usual()
+	wrong := ""
 	switch {
-	case text == "":
-		return errors.New("the host is empty: give a name " + o.example())
-	case strings.Contains(text, "@"):
-		return errors.New("the host must not contain a user name or password" + alone)
-	case strings.Contains(text, "://") && !o.Cloud:
-		return errors.New("the host must not contain http:// or https://" + alone + ", and choose with --tls or --no-tls")
-	case strings.Contains(text, "://"):
-		return errors.New("the host must not contain http:// or https://" + alone)
-	case strings.ContainsAny(text, `/\?#`):
-		return errors.New("the host must not contain a path" + alone)
-	case strings.ContainsFunc(text, unicode.IsSpace):
-		return errors.New("the host must not contain blanks" + alone)
+	case o.Host == "":
+		return "", "", errors.New("the host is empty: give a name such as " + example)
+	case strings.Contains(o.Host, "@"):
+		wrong = "a user name or password"
+	case strings.Contains(o.Host, "://"):
+		wrong = "http:// or https://"
+	case strings.ContainsAny(o.Host, `/\?#`):
+		wrong = "a path"
+	case strings.ContainsFunc(o.Host, unicode.IsSpace):
+		wrong = "blanks"
+	case isIPv6(o.Host):
+		return o.Host, "", nil
 	}
-	return nil
+	if wrong != "" {
+		wrong = "the host must not contain " + wrong + ": give the name alone, such as " + example
+		if strings.Contains(o.Host, "://") && !o.Cloud {
+			wrong += ", and choose with --tls or --no-tls"
+		}
+		return "", "", errors.New(wrong)
+	}
+	host, hasPort := o.Host, false
+	if colon := strings.LastIndex(host, ":"); colon > strings.LastIndex(host, "]") {
+		host, port, hasPort = host[:colon], host[colon+1:], true
+	}
+	host, opened := strings.CutPrefix(host, "[")
+	host, closed := strings.CutSuffix(host, "]")
+	if hasPort && port == "" || opened != closed || opened != strings.Contains(host, ":") {
+		return "", "", fmt.Errorf("after a : in the host comes a port, as in localhost:%s; "+
+			"an IPv6 address stands in brackets before it, as in [::1]:%s", local, local)
+	}
+	return host, port, nil
+}
+
+func isIPv6(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Is6() && !strings.ContainsFunc(addr.Zone(), notInName)
 }
 
 // canonical is a host as it goes over the wire: lower case, in ASCII, and with the one name localhost for this
-// machine.
-func (o Options) canonical(host string) (string, error) {
-	if addr, err := netip.ParseAddr(host); err == nil && addr.Is6() {
-		if strings.ContainsFunc(addr.Zone(), notInName) {
-			return "", errors.New("the zone after the % of an IPv6 address is the name of a network interface, as in fe80::1%eth0")
-		}
-		host = addr.String()
-	} else if host = asciiName(host); host == "" {
-		return "", errors.New("the host is neither a host name nor an IP address: give one " + o.example())
+// machine. "" is no host.
+func (o Options) canonical(host string) string {
+	if !isIPv6(host) {
+		host = asciiName(host)
 	}
 	addr, err := netip.ParseAddr(host)
-	if host == "127.0.0.1" || host == "0.0.0.0" || o.Cloud && err == nil && (addr.IsLoopback() || addr.IsUnspecified()) {
-		return localhost, nil
+	switch {
+	case host == "127.0.0.1", host == "0.0.0.0", o.Cloud && err == nil && (addr.IsLoopback() || addr.IsUnspecified()):
+		return localhost
+	case err == nil:
+		return addr.String()
 	}
-	return host, nil
+	return host
 }
 
 // asciiName encodes an internationalised name; "" is no name. Underscores pass, which strict host names

@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -18,8 +20,12 @@ import (
 const (
 	attemptTimeout = 30 * time.Second
 	retryPause     = 500 * time.Millisecond
-	// maxAnswer bounds what is read of an answer that is not a list, in bytes.
-	maxAnswer = 1 << 20
+	// maxWaiting is how long the calls of one client wait in all because they are asked to.
+	maxWaiting = time.Minute
+	// firstWait is for an Engine that does not say how long; it doubles with each wait.
+	firstWait = time.Second
+	// maxAnswer bounds what is read of an answer, in bytes.
+	maxAnswer = 64 << 20
 )
 
 // Client asks one Engine about the secrets of one project. Its methods may be called from
@@ -47,24 +53,24 @@ type Client struct {
 	// Sleep lets a time pass or returns early when the context ends; nil means real time.
 	Sleep func(context.Context, time.Duration)
 
-	patience patience
-}
-
-// answer is the Engine's answer to a call. Its body is never shown.
-type answer struct {
-	body    []byte
-	status  int
-	retried bool
+	waiting sync.Mutex // held during a wait, so that all calls wait
+	waits   int        // so far
+	waited  time.Duration
 }
 
 // request is a call of the Engine.
 type request struct {
-	method   string
-	action   Action
-	body     []byte
-	segments []string // of the path, behind the collection
-	query    string
-	limit    int // of the answer, in bytes; a longer one is cut one byte beyond
+	method  string
+	body    []byte
+	segment string // of the path, behind the collection
+	query   string
+}
+
+// answer is the Engine's answer to a request. Its body is never shown.
+type answer struct {
+	body    []byte
+	status  int
+	retried bool
 }
 
 // call makes one attempt, and more where that may help. The error is nil only for a status of 2xx.
@@ -73,17 +79,23 @@ func (c *Client) call(ctx context.Context, r request) (a answer, err error) {
 		if ctx.Err() != nil {
 			return answer{}, ctx.Err()
 		}
-		waits := c.patience.waits()
+		c.waiting.Lock()
+		waits := c.waits
+		c.waiting.Unlock()
 		a, err = c.attempt(ctx, r)
 		a.retried = tries > 0
+		var refused *StatusError
+		var connection *ConnectionError
+		mayPass := errors.As(err, &connection) && connection.broke() ||
+			errors.As(err, &refused) && (refused.Status == http.StatusBadGateway || refused.Status == http.StatusGatewayTimeout)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return a, ctx.Err()
-		case asksToWait(err):
-			if !c.patience.wait(waits, err, func(pause time.Duration) { c.announceAndSleep(ctx, pause) }) {
+		case refused != nil && refused.asksToWait():
+			if !c.wait(ctx, waits, refused.RetryAfter) {
 				return a, err
 			}
-		case mayRetry(err) && !repeated:
+		case mayPass && !repeated:
 			repeated = true
 			c.sleep(ctx, retryPause)
 		default:
@@ -92,76 +104,25 @@ func (c *Client) call(ctx context.Context, r request) (a answer, err error) {
 	}
 }
 
-func (c *Client) announceAndSleep(ctx context.Context, pause time.Duration) {
+// wait waits as long as a refusal asks, 0 for a time of ours, and reports whether another attempt may be made.
+// before is the number of waits when the refused attempt began: another call may have waited since.
+func (c *Client) wait(ctx context.Context, before int, pause time.Duration) bool {
+	c.waiting.Lock()
+	defer c.waiting.Unlock()
+	if c.waits != before {
+		return true
+	}
+	pause = cmp.Or(pause, firstWait<<min(c.waits, 10))
+	if c.waited+pause > maxWaiting {
+		return false
+	}
+	c.waits++
+	c.waited += pause
 	if c.Waiting != nil {
 		c.Waiting(pause)
 	}
 	c.sleep(ctx, pause)
-}
-
-func (c *Client) attempt(ctx context.Context, r request) (a answer, err error) {
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, attemptTimeout))
-	defer cancel()
-	var reached atomic.Bool // a transport may dial in a goroutine of its own
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { reached.Store(true) }})
-	req, err := c.request(ctx, r)
-	if err != nil {
-		return a, err
-	}
-	broken := func(err error) error {
-		return &ConnectionError{Host: req.URL.Host, Reached: reached.Load(), Cause: err}
-	}
-	client := *c.HTTP
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	resp, err := client.Do(req)
-	if err != nil {
-		return a, broken(err)
-	}
-	defer resp.Body.Close()
-	a.status = resp.StatusCode
-	// Read it all, so that the connection can be used again.
-	a.body, err = io.ReadAll(io.LimitReader(resp.Body, int64(r.limit)+1))
-	page := isPage(resp.Header.Get("Content-Type"), a.body) &&
-		a.status != http.StatusRequestEntityTooLarge && a.status != http.StatusRequestURITooLong // as gateways say it
-	switch {
-	case a.status < 200 || a.status > 299 || page:
-		challenges := strings.Join(resp.Header.Values("WWW-Authenticate"), ",")
-		return a, &StatusError{Status: a.status, Page: page, Action: r.action, RetryAfter: retryAfter(resp.Header),
-			Stronger: a.status == http.StatusUnauthorized && strings.Contains(challenges, "insufficient_user_authentication")}
-	case err != nil:
-		return a, broken(err)
-	}
-	return a, nil
-}
-
-// isPage recognises a web page by its type or its first character.
-func isPage(contentType string, body []byte) bool {
-	kind, _, _ := mime.ParseMediaType(contentType)
-	return kind == "text/html" || kind == "application/xhtml+xml" || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
-}
-
-// change is a call that is done only when an Engine says so.
-func (c *Client) change(ctx context.Context, r request) (a answer, err error) {
-	r.limit = maxAnswer
-	if a, err = c.call(ctx, r); err != nil {
-		return a, err
-	}
-	switch a.status {
-	case http.StatusOK, http.StatusCreated, http.StatusNoContent:
-	default:
-		return a, ErrNotEngine
-	}
-	if len(bytes.TrimSpace(a.body)) == 0 {
-		return a, nil
-	}
-	var document *struct{ Error any }
-	switch {
-	case json.Unmarshal(a.body, &document) != nil || document == nil:
-		return a, ErrNotEngine
-	case document.Error != nil:
-		return a, ErrReported
-	}
-	return a, nil
+	return true
 }
 
 func (c *Client) sleep(ctx context.Context, d time.Duration) {
@@ -175,11 +136,50 @@ func (c *Client) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
+func (c *Client) attempt(ctx context.Context, r request) (a answer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, attemptTimeout))
+	defer cancel()
+	var reached atomic.Bool // a transport may dial in a goroutine of its own
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { reached.Store(true) }})
+	req, err := c.request(ctx, r)
+	if err != nil {
+		return a, err
+	}
+	client := *c.HTTP
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, err := client.Do(req)
+	if err != nil {
+		return a, &ConnectionError{Host: req.URL.Host, Reached: reached.Load(), Cause: err}
+	}
+	defer resp.Body.Close()
+	a.status = resp.StatusCode
+	// Read it all, so that the connection can be used again.
+	a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	page := isPage(resp.Header.Get("Content-Type"), a.body) &&
+		a.status != http.StatusRequestEntityTooLarge && a.status != http.StatusRequestURITooLong // as gateways say it
+	switch {
+	case a.status < 200 || a.status > 299 || page:
+		challenges := strings.Join(resp.Header.Values("WWW-Authenticate"), ",")
+		return a, &StatusError{Status: a.status, Page: page, Method: r.method, RetryAfter: retryAfter(resp.Header),
+			Stronger: a.status == http.StatusUnauthorized && strings.Contains(challenges, "insufficient_user_authentication")}
+	case err != nil:
+		return a, &ConnectionError{Host: req.URL.Host, Reached: true, Cause: err}
+	}
+	return a, nil
+}
+
 func (c *Client) request(ctx context.Context, r request) (*http.Request, error) {
 	if strings.ContainsFunc(c.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return nil, ErrBadToken
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, c.Base.String()+c.path(r.segments), bytes.NewReader(r.body))
+	path := "/v1/admin/secrets"
+	if c.Organisation != "" && c.Project != "" {
+		path = "/v1/orgs/" + escape(c.Organisation) + "/projects/" + escape(c.Project) + "/secrets"
+	}
+	if r.segment != "" {
+		path += "/" + escape(r.segment)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, c.Base.String()+path, bytes.NewReader(r.body))
 	if err != nil {
 		return nil, &Problem{"the Engine's address is not usable", "Check --host."}
 	}
@@ -192,17 +192,6 @@ func (c *Client) request(ctx context.Context, r request) (*http.Request, error) 
 	return req, nil
 }
 
-func (c *Client) path(segments []string) string {
-	path := "/v1/admin/secrets"
-	if c.Organisation != "" && c.Project != "" {
-		path = "/v1/orgs/" + escape(c.Organisation) + "/projects/" + escape(c.Project) + "/secrets"
-	}
-	for _, segment := range segments {
-		path += "/" + escape(segment)
-	}
-	return path
-}
-
 // escape makes one path segment of any text. A segment that is only dots is escaped too:
 // servers and proxies resolve a bare one, and the call would reach another address.
 func escape(segment string) string {
@@ -210,4 +199,17 @@ func escape(segment string) string {
 		return strings.ReplaceAll(segment, ".", "%2E")
 	}
 	return url.PathEscape(segment)
+}
+
+// isPage recognises a web page by its type or its first character.
+func isPage(contentType string, body []byte) bool {
+	kind, _, _ := mime.ParseMediaType(contentType)
+	return kind == "text/html" || kind == "application/xhtml+xml" || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
+}
+
+// retryAfter reads a wait in seconds; 0 for anything else. A date, which needs the server's clock, gets the
+// usual waits.
+func retryAfter(header http.Header) time.Duration {
+	seconds, _ := strconv.ParseUint(strings.TrimSpace(header.Get("Retry-After")), 10, 31) // of too many, the most
+	return time.Duration(seconds) * time.Second
 }

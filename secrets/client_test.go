@@ -56,6 +56,15 @@ func setOne(t *testing.T, c *secrets.Client) error {
 	return results[0].Err
 }
 
+// wantStatus expects a *StatusError with this status, and for 0 no error.
+func wantStatus(t *testing.T, err error, status int) {
+	t.Helper()
+	var refused *secrets.StatusError
+	if errors.As(err, &refused) != (status != 0) || refused != nil && refused.Status != status || status == 0 && err != nil {
+		t.Errorf("the error is %v, want status %d (0 for none)", err, status)
+	}
+}
+
 func TestBothGenerationsAreAskedAtTheirAddresses(t *testing.T) {
 	tests := []struct{ name, organisation, project, path string }{
 		{"a plain key asks the admin address", "", "", "/v1/admin/secrets"},
@@ -74,11 +83,7 @@ func TestBothGenerationsAreAskedAtTheirAddresses(t *testing.T) {
 			if err != nil || len(list) != 1 || list[0].Key != "KEY" {
 				t.Fatalf("List gave %v and %v, want the secret that was set", list, err)
 			}
-			results, err := c.Unset(t.Context(), []string{"KEY"}, secrets.UnsetOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for r := range results {
+			for _, r := range unset(t, c, secrets.UnsetOptions{}, "KEY") {
 				if r.Err != nil {
 					t.Errorf("Unset failed: %v", r.Err)
 				}
@@ -148,15 +153,9 @@ func TestASecondAttemptIsMadeWhereItMayHelp(t *testing.T) {
 			if got := len(engine.Requests()); got != tt.requests {
 				t.Errorf("%d requests were made, want %d", got, tt.requests)
 			}
-			if tt.status == 0 {
-				if items := engine.Items(); err != nil || len(items) != 1 || items[0].Value != value {
-					t.Errorf("Set gave %v and the Engine keeps %v, want the secret once", err, items)
-				}
-				return
-			}
-			var got *secrets.StatusError
-			if !errors.As(err, &got) || got.Status != tt.status {
-				t.Errorf("Set gave %v, want status %d", err, tt.status)
+			wantStatus(t, err, tt.status)
+			if items := engine.Items(); tt.status == 0 && (len(items) != 1 || items[0].Value != value) {
+				t.Errorf("the Engine keeps %v, want the secret once", items)
 			}
 		})
 	}
@@ -164,51 +163,36 @@ func TestASecondAttemptIsMadeWhereItMayHelp(t *testing.T) {
 
 func TestWhetherThereWasAConnectionIsKnown(t *testing.T) {
 	closed := closedAddress(t)
-	fault := func(mode secretstest.Mode) func(*testing.T) *secrets.Client {
-		return func(t *testing.T) *secrets.Client {
-			engine, c := newClient(t)
-			engine.Inject(secretstest.Fault{Mode: mode})
-			impatient(c)
-			return c
-		}
-	}
+	inTheClear, selfSigned := secretstest.Start(token), secretstest.StartTLS(token)
+	t.Cleanup(inTheClear.Close)
+	t.Cleanup(selfSigned.Close)
 	tests := []struct {
-		reached bool
 		name    string
-		client  func(t *testing.T) *secrets.Client
+		reached bool
+		address string // "" for that of an Engine with a fault of this mode
+		mode    secretstest.Mode
 	}{
-		{false, "nothing listens", func(t *testing.T) *secrets.Client { return clientFor(t, "http://"+closed) }},
-		{false, "the name is unknown", func(t *testing.T) *secrets.Client {
-			c := clientFor(t, "http://engine.invalid")
-			c.HTTP.Transport = &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-				return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "engine.invalid", IsNotFound: true}}
-			}}
-			return c
-		}},
-		{false, "the proxy is down", func(t *testing.T) *secrets.Client {
-			c := clientFor(t, "https://engine.invalid")
-			c.HTTP.Transport = &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: closed, User: url.UserPassword("me", "sentinel-proxy")})}
-			return c
-		}},
-		{false, "the certificate is not trusted", func(t *testing.T) *secrets.Client {
-			engine := secretstest.StartTLS(token)
-			t.Cleanup(engine.Close)
-			return clientFor(t, engine.URL)
-		}},
-		{false, "TLS is spoken to plain HTTP", func(t *testing.T) *secrets.Client {
-			engine := secretstest.Start(token)
-			t.Cleanup(engine.Close)
-			return clientFor(t, strings.Replace(engine.URL, "http:", "https:", 1))
-		}},
-		{true, "no answer comes", fault(secretstest.Hang)},
-		{true, "the connection is reset", fault(secretstest.Reset)},
-		{true, "the answer is shorter than announced", fault(secretstest.ShortBody)},
-		{true, "the answer is not HTTP", fault(secretstest.NotHTTP)},
-		{true, "the redirect leads nowhere", fault(secretstest.BadRedirect)},
+		{"nothing listens", false, "http://" + closed, ""},
+		{"the proxy is down", false, "https://engine.invalid", ""},
+		{"the certificate is not trusted", false, selfSigned.URL, ""},
+		{"TLS is spoken to plain HTTP", false, strings.Replace(inTheClear.URL, "http:", "https:", 1), ""},
+		{"no answer comes", true, "", secretstest.Hang},
+		{"the connection is reset", true, "", secretstest.Reset},
+		{"the answer is shorter than announced", true, "", secretstest.ShortBody},
+		{"the answer is not HTTP", true, "", secretstest.NotHTTP},
+		{"the redirect leads nowhere", true, "", secretstest.BadRedirect},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := tt.client(t)
+			engine, c := newClient(t)
+			engine.Inject(secretstest.Fault{Mode: tt.mode})
+			impatient(c)
+			if tt.address != "" {
+				c = clientFor(t, tt.address)
+				if c.Base.Host == "engine.invalid" {
+					c.HTTP.Transport.(*http.Transport).Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: closed, User: url.UserPassword("me", "sentinel-proxy")})
+				}
+			}
 			c.Base.User = url.UserPassword("me", "sentinel-password")
 			_, err := c.List(t.Context())
 			var got *secrets.ConnectionError
@@ -257,13 +241,9 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 	engine, c := newClient(t)
 	for _, location := range []string{elsewhere.URL + "/v1/admin/secrets", "/v1/admin/secrets", engine.URL} {
 		engine.Inject(secretstest.Fault{Mode: secretstest.Redirect, Location: location, Times: 2})
-		var got *secrets.StatusError
-		if err := setOne(t, c); !errors.As(err, &got) || got.Status != 307 {
-			t.Errorf("Set gave %v, want status 307", err)
-		}
-		if _, err := c.List(t.Context()); !errors.As(err, &got) || got.Status != 307 {
-			t.Errorf("List gave %v, want status 307", err)
-		}
+		wantStatus(t, setOne(t, c), 307)
+		_, err := c.List(t.Context())
+		wantStatus(t, err, 307)
 	}
 	if got := len(elsewhere.Requests()); got != 0 {
 		t.Errorf("%d requests went to the redirect's target, with the token", got)
@@ -304,12 +284,13 @@ func TestOnlyAnEnginesAnswerIsBelieved(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			engine, c := newClient(t)
 			engine.Add(secretstest.Item{Key: "OLD"})
-			engine.Inject(secretstest.Fault{Mode: tt.fault.Mode, Method: http.MethodPut, Status: tt.fault.Status, Body: tt.fault.Body})
-			engine.Inject(secretstest.Fault{Mode: tt.fault.Mode, Method: http.MethodDelete, Status: tt.fault.Status, Body: tt.fault.Body})
+			for _, tt.fault.Method = range []string{http.MethodPut, http.MethodDelete} {
+				engine.Inject(tt.fault)
+			}
 			if err := setOne(t, c); !errors.Is(err, tt.want) {
 				t.Errorf("Set gave %v, want %v: nothing may be called done that is not", err, tt.want)
 			}
-			for _, r := range unset(t, c, "OLD") {
+			for _, r := range unset(t, c, secrets.UnsetOptions{}, "OLD") {
 				if !errors.Is(r.Err, tt.want) {
 					t.Errorf("Unset gave %v, want %v", r.Err, tt.want)
 				}
@@ -335,8 +316,8 @@ func TestAnEndlessAnswerIsReadInPart(t *testing.T) {
 		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: body, Request: r}, nil
 	})
 	c.Timeout = time.Minute
-	if _, err := c.List(t.Context()); !errors.Is(err, secrets.ErrListTooLong) {
-		t.Errorf("List gave %v, want ErrListTooLong", err)
+	if _, err := c.List(t.Context()); !errors.Is(err, secrets.ErrNotEngine) {
+		t.Errorf("List gave %v, want ErrNotEngine", err)
 	}
 	if body.read > 128<<20 {
 		t.Errorf("%d bytes of the answer were read, want hardly more than 64 MB", body.read)
@@ -360,10 +341,8 @@ func TestNoErrorPassesOnWhatTheServerSays(t *testing.T) {
 		if fault.Mode == secretstest.Hang || fault.Mode == secretstest.SlowBody {
 			c.Timeout = 50 * time.Millisecond
 		}
-		errs := []error{setOne(t, c)}
 		_, err := c.List(t.Context())
-		errs = append(errs, err)
-		for _, err := range errs {
+		for _, err := range []error{setOne(t, c), err} {
 			for _, private := range []string{value, token, "cannot PUT", "cannot GET", "sentinel"} {
 				if shown := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(shown, private) {
 					t.Errorf("after %s %d the error holds %q: %s", fault.Mode, fault.Status, private, shown)
@@ -373,41 +352,27 @@ func TestNoErrorPassesOnWhatTheServerSays(t *testing.T) {
 	}
 }
 
+// The other statuses are in the table of errors that users meet.
 func TestStatusErrorsSayWhatToDoInWordsThatFitTheCommand(t *testing.T) {
-	tests := []struct {
-		status int
-		action secrets.Action
-		what   string
-		advice string
+	for _, tt := range []struct {
+		err          secrets.StatusError
+		what, advice string
 	}{
-		{400, secrets.Setting, "this key or its value", "Check the name of the key"},
-		{400, secrets.Listing, "the request", "Check --host"},
-		{409, secrets.Deleting, "another change", "Try again"},
-		{413, secrets.Setting, "value is too large", "shorter"},
-		{413, secrets.Listing, "the request", "--host"},
-		{414, secrets.Setting, "key is too long", "shorter"},
-		{418, secrets.Setting, "refuses", "--host"},
-		{422, secrets.Setting, "this key or its value", "Check the name of the key"},
-		{422, secrets.Deleting, "the request", "Check --host"},
-	}
-	for _, tt := range tests {
-		err := &secrets.StatusError{Status: tt.status, Action: tt.action}
-		got := err.Error()
-		var problem *secrets.Problem
-		if !errors.As(err, &problem) || !strings.Contains(got, tt.what) || !strings.HasSuffix(got, fmt.Sprintf(" (HTTP %d)", tt.status)) || !strings.Contains(problem.Do, tt.advice) {
-			t.Errorf("status %d of action %d is explained as %q and %v, want %q and the advice %q", tt.status, tt.action, got, problem, tt.what, tt.advice)
-		}
-		if tt.action != secrets.Setting && strings.Contains(got, "key") {
-			t.Errorf("status %d of action %d is explained as %q, which is about a key that nobody has sent", tt.status, tt.action, got)
-		}
-	}
-	for wait, want := range map[time.Duration]string{
-		90 * time.Second: "in 90 s", 119 * time.Second: "in 119 s", 2 * time.Minute: "in 2 min", 150 * time.Second: "in 3 min",
-		121 * time.Minute: "in 121 min",
+		{secrets.StatusError{Status: 400, Method: http.MethodPut}, "this key or its value", "Check the name of the key"},
+		{secrets.StatusError{Status: 413, Method: http.MethodGet}, "the request", "--host"},
+		{secrets.StatusError{Status: 418, Method: http.MethodPut}, "refuses", "--host"},
+		{secrets.StatusError{Status: 422, Method: http.MethodDelete}, "the request", "Check --host"},
+		{secrets.StatusError{Status: 429, RetryAfter: 90 * time.Second}, "too many", "Try again in 90 s."},
+		{secrets.StatusError{Status: 429, RetryAfter: 119 * time.Second}, "too many", "Try again in 119 s."},
+		{secrets.StatusError{Status: 429, RetryAfter: 2 * time.Minute}, "too many", "Try again in 2 min."},
+		{secrets.StatusError{Status: 503, RetryAfter: 150 * time.Second}, "a problem", "Try again in 3 min."},
+		{secrets.StatusError{Status: 429, RetryAfter: 121 * time.Minute}, "too many", "Try again in 121 min."},
 	} {
 		var problem *secrets.Problem
-		if !errors.As(&secrets.StatusError{Status: 429, RetryAfter: wait}, &problem) || problem.Do != "Try again "+want+"." {
-			t.Errorf("a wait of %v is explained as %+v, want %q", wait, problem, want)
+		got := tt.err.Error()
+		if !errors.As(&tt.err, &problem) || !strings.Contains(got, tt.what) || !strings.HasSuffix(got, fmt.Sprintf(" (HTTP %d)", tt.err.Status)) ||
+			!strings.Contains(problem.Do, tt.advice) {
+			t.Errorf("%#v is explained as %q and %v, want %q and the advice %q", tt.err, got, problem, tt.what, tt.advice)
 		}
 	}
 }

@@ -77,7 +77,7 @@ var dialect = []struct {
 	{text: "[ -f x ]\nK=a", refuse: secrets.Section},
 	{text: "K=-----BEGIN KEY-----\nabc", refuse: secrets.ValueOpen},
 	{text: `K="-----BEGIN KEY-----"`, refuse: secrets.ValueOpen},
-	{text: "K=\"a\rb\"", refuse: secrets.CRInQuotes},
+	{text: "K=\"a\rb\"", refuse: secrets.LoneCR},
 	{text: "K=a\n\uFEFFB=b", refuse: secrets.BOMInside},
 	{text: "K=a\uFEFFB=b", refuse: secrets.BOMInside},
 	{text: `K B=a`, refuse: secrets.KeyNoName},
@@ -106,12 +106,12 @@ func TestEachLineOfTheDialectIsReadByTheMajorityOrRefused(t *testing.T) {
 		t.Run(tt.text, func(t *testing.T) {
 			file, refused := parseEnv(tt.text)
 			if tt.refuse != nil {
-				if len(refused) == 0 || refused[0] != (secrets.EnvLine{Line: lineOf(tt.text, tt.refuse), Problem: tt.refuse}) || len(file.Entries) > 0 {
+				if len(refused) == 0 || refused[0] != (secrets.EnvLine{Line: lineOf(tt.text, tt.refuse), Problem: tt.refuse}) || len(file.Plan) > 0 {
 					t.Fatalf("it gives %q and %v, want it refused for %q and nothing to send", file.Pairs(), refused, tt.refuse)
 				}
 				return
 			}
-			if len(refused) > 0 || len(file.Entries) != 1 || tt.want != "" && file.Entries[0].Value != tt.want {
+			if len(refused) > 0 || len(file.Plan) != 1 || tt.want != "" && file.Plan[0].Value != tt.want {
 				t.Fatalf("it gives %q, refused %v; want the value %q", file.Pairs(), refused, tt.want)
 			}
 			theirs, err := godotenv.Unmarshal(tt.text)
@@ -149,12 +149,11 @@ const (
 	standHyphen = "_ZQHYPHENZQ_"
 )
 
-// hidden is a text as godotenv gets it: it expands $, knows no - in keys, and ends a comment only
-// at LF. Lines that were skipped for having no = it would not read at all.
-func hidden(text string, skipped []secrets.Skip) string {
-	lines := strings.Split(normalised(text), "\n")
-	for _, skip := range skipped {
-		if skip.Reason == secrets.NoEquals {
+// hidden is a text as godotenv gets it: it expands $ and knows no - in keys. Lines that were skipped for having no = it would not read at all.
+func hidden(text string, plan []secrets.Planned) string {
+	lines := strings.Split(strings.ReplaceAll(strings.TrimPrefix(text, "\uFEFF"), "\r\n", "\n"), "\n")
+	for _, skip := range plan {
+		if skip.Skipped == secrets.NoEquals {
 			lines[skip.Line-1] = ""
 		}
 	}
@@ -173,17 +172,13 @@ func shown(text string) string {
 	return strings.NewReplacer(standDollar, "$", standHyphen, "-").Replace(text)
 }
 
-func normalised(text string) string {
-	return strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.TrimPrefix(text, "\uFEFF"))
-}
-
 // FuzzDotenv: a text is refused, or godotenv reads the same in it.
 func FuzzDotenv(f *testing.F) {
 	for _, tt := range dialect {
 		f.Add(tt.text)
 		f.Add("A=1\n" + tt.text + "\nB=2\n")
 	}
-	for _, seed := range []string{"", "\uFEFFA=1\r\nB=2\rC=3", "A=\nA=1\nA=2", "#\n # \n\t#", "no equals\nA=1", "A='='\n==", "A=1\nA=\nA= ", "A=\"'\n'\"", "A=''\nB=\"\"", "A=$A${A}$(A)\\$A\nB=\"\\$A\"", "A-B=1-2"} {
+	for _, seed := range []string{"", "\uFEFFA=1\r\nB=2\rC=3", "A=\nA=1\nA=2", "#\n # \n\t#", "no equals\nA=1", "A='='\n==", "A=1\nA=\nA= ", "A=\"'\n'\"", "A=''\nB=\"\"", "A=$A${A}$(A)\\$A\nB=\"\\$A\"", "A-B=1-2", "A=\n\f"} {
 		f.Add(seed)
 	}
 	f.Setenv("A", "expanded")
@@ -199,12 +194,12 @@ func FuzzDotenv(f *testing.F) {
 		}
 		file, refused := parseEnv(text)
 		if len(refused) > 0 {
-			if len(file.Entries)+len(file.Skipped) > 0 {
+			if len(file.Plan) > 0 {
 				t.Fatalf("%q is refused and something is left to send", text)
 			}
 			return
 		}
-		theirs, err := godotenv.Unmarshal(hidden(text, file.Skipped))
+		theirs, err := godotenv.Unmarshal(hidden(text, file.Plan))
 		if err != nil {
 			t.Fatalf("%q gives %q, and godotenv refuses it: %v", text, file.Pairs(), err)
 		}
@@ -215,15 +210,14 @@ func FuzzDotenv(f *testing.F) {
 // compare looks for differences in what would be sent.
 func compare(t *testing.T, text string, file secrets.EnvFile, theirs map[string]string) {
 	t.Helper()
-	empty := map[string]bool{}
-	for _, skip := range file.Skipped {
-		if skip.Reason == secrets.NothingInIt {
-			empty[skip.Key] = true
+	empty, ours := map[string]bool{}, map[string]string{}
+	for _, entry := range file.Plan {
+		switch entry.Skipped {
+		case secrets.NothingInIt:
+			empty[entry.Key] = true
+		case "":
+			ours[entry.Key] = entry.Value
 		}
-	}
-	ours := map[string]string{}
-	for _, entry := range file.Entries {
-		ours[entry.Key] = entry.Value
 	}
 	for key, value := range theirs {
 		if key = shown(key); !empty[key] && ours[key] != shown(value) {

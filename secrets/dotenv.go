@@ -1,12 +1,16 @@
 package secrets
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
-	"slices"
+	"io/fs"
+	"os"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -14,52 +18,86 @@ const (
 	maxName = 256 // bytes
 )
 
+// ReadEnvFile reads the .env file at path, at most 1 MB. docs/secrets.md has the dialect: what other readers
+// understand in the same way, a $ that is a $ everywhere, and a refusal of what they read differently.
+//
+// The errors are [EnvMissing] and its like, wrapped, and [*EnvLinesError]. One refused line shows that the file
+// is not what it was taken for, so nothing of it may be sent.
+func ReadEnvFile(path string) (EnvFile, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return EnvFile{}, unusable(path, EnvMissing)
+	}
+	if err != nil {
+		return EnvFile{}, unusable(path, EnvUnreadable)
+	}
+	defer f.Close()
+	// A pipe is fine, as in --env-file <(decrypt).
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return EnvFile{}, unusable(path, EnvDirectory)
+	}
+	return ReadEnv(f, path)
+}
+
+// ReadEnv is [ReadEnvFile] for an open file or a pipe, called name in errors.
+func ReadEnv(r io.Reader, name string) (EnvFile, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxText+1))
+	switch {
+	case err != nil:
+		return EnvFile{}, unusable(name, EnvUnreadable)
+	case len(data) > maxText:
+		return EnvFile{}, unusable(name, EnvTooLarge)
+	// A zero byte is most likely UTF-16 without its mark.
+	case !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0:
+		return EnvFile{}, unusable(name, EnvNotText)
+	}
+	return parseEnv(string(data), name)
+}
+
+func unusable(name string, problem *Problem) error {
+	return fmt.Errorf("cannot use '%s': %w", Printable(name), problem)
+}
+
 // envReader goes through the lines of a file.
 type envReader struct {
 	name    string
 	lines   []string
-	next    int  // index of the line to read
-	behind  int  // index of the line right behind the last entry, 0 for none
-	loneCR  bool // some lines end in CR alone
-	file    EnvFile
-	entries map[string]int // the index of a key's entry
+	next    int // index of the line to read
+	behind  int // index of the line right behind the last entry, 0 for none
+	plan    []Planned
 	refused []EnvLine
 }
 
 func parseEnv(text, name string) (EnvFile, error) {
 	text = strings.ReplaceAll(strings.TrimPrefix(text, byteOrderMark), "\r\n", "\n")
-	r := envReader{name: name, loneCR: strings.Contains(text, "\r"), entries: make(map[string]int)}
-	r.lines = strings.Split(strings.ReplaceAll(text, "\r", "\n"), "\n")
+	r := envReader{name: name, lines: strings.Split(text, "\n")}
 	for i, line := range r.lines {
-		if strings.Contains(line, byteOrderMark) {
+		switch {
+		case strings.Contains(line, byteOrderMark):
 			r.refuse(i+1, BOMInside)
+		case strings.Contains(line, "\r"):
+			r.refuse(i+1, LoneCR)
 		}
 	}
-	for r.next < len(r.lines) {
-		r.line()
+	if len(r.refused) == 0 {
+		for r.next < len(r.lines) {
+			r.line()
+		}
 	}
 	if len(r.refused) > 0 {
-		slices.SortStableFunc(r.refused, func(a, b EnvLine) int { return a.Line - b.Line })
 		return EnvFile{}, &EnvLinesError{name, r.refused}
 	}
-	r.file.Files = []string{name}
-	r.file.Entries = slices.DeleteFunc(r.file.Entries, func(e Entry) bool {
-		empty := strings.TrimSpace(e.Value) == ""
-		if empty {
-			r.skip(e.Line, e.Key, NothingInIt)
+	skipRepeated(r.plan)
+	for i, line := range r.plan {
+		if line.Skipped == "" && strings.TrimSpace(line.Value) == "" {
+			r.plan[i].Skipped = NothingInIt
 		}
-		return empty
-	})
-	slices.SortStableFunc(r.file.Skipped, func(a, b Skip) int { return a.Line - b.Line })
-	return r.file, nil
+	}
+	return EnvFile{Files: []string{name}, Plan: r.plan}, nil
 }
 
 func (r *envReader) refuse(number int, problem *Problem) {
 	r.refused = append(r.refused, EnvLine{number, problem})
-}
-
-func (r *envReader) skip(number int, key string, reason SkipReason) {
-	r.file.Skipped = append(r.file.Skipped, Skip{r.name, number, key, reason})
 }
 
 // line reads one line, and further ones that its value spans.
@@ -67,63 +105,53 @@ func (r *envReader) line() {
 	line := strings.TrimLeft(r.lines[r.next], blanks) // blanks at its end may be in quotes
 	r.next++
 	number := r.next
-	if line == "" || line[0] == '#' || strings.Contains(line, byteOrderMark) { // the last is refused already
+	if line == "" || line[0] == '#' {
 		return
 	}
-	key, rest, found := strings.Cut(line, "=")
+	name, rest, found := strings.Cut(line, "=")
 	if !found {
 		r.withoutEquals(number, line)
 		return
 	}
-	key = nameIn(key)
+	name = strings.Trim(withoutExport(name), blanks)
 	value, problem := r.value(rest) // also behind a bad key: its lines are no entries of their own
-	if !isName(key) {
+	switch {
+	case !isName(name):
 		r.refuse(number, KeyNoName)
 		return
-	}
-	if r.behind = r.next; problem != nil {
+	case problem != nil:
 		r.refuse(number, problem)
-	} else {
-		r.file.set(Entry{Pair{key, value}, r.name, number}, r.entries)
+	case isOpenPEM(value):
+		r.refuse(number, ValueOpen)
+	default:
+		r.plan = append(r.plan, Planned{Pair: Pair{name, value}, File: r.name, Line: number})
 	}
+	r.behind = r.next
 }
 
 // withoutEquals judges a line that is no entry. Right behind an entry it may be the rest of that value, and so
 // may the lines behind it, unless it exports, as files for shells do.
 func (r *envReader) withoutEquals(number int, line string) {
 	switch {
-	case openPEM(line), openJSON(line):
+	case isOpenPEM(line), isOpenJSON(line):
 		r.refuse(number, ValueOpen)
 	case line[0] == '[':
 		r.refuse(number, Section)
-	case r.behind == number-1 && r.behind > 0 && !exportsOnly(line):
+	case r.behind == number-1 && r.behind > 0 && withoutExport(line) == line:
 		r.refuse(number, MoreOfValue)
 		r.behind = number
 	default:
-		r.skip(number, "", NoEquals)
+		r.plan = append(r.plan, Planned{File: r.name, Line: number, Skipped: NoEquals})
 	}
 }
 
-// exportsOnly recognises `export KEY...`, by which a shell exports what was set before.
-func exportsOnly(line string) bool {
-	words := strings.Fields(line)
-	for i, word := range words {
-		if i > 0 && word[0] == '#' {
-			return i > 1
-		}
-		if (i == 0) != (word == "export") || i > 0 && !isName(word) {
-			return false
-		}
+// withoutExport takes a shell's `export` and the blank behind it off the text.
+func withoutExport(text string) string {
+	rest, found := strings.CutPrefix(text, "export")
+	if found && rest != "" && strings.IndexByte(blanks, rest[0]) >= 0 {
+		return rest[1:]
 	}
-	return len(words) > 1
-}
-
-// nameIn takes blanks and `export` off the text before an =.
-func nameIn(text string) string {
-	if name, exported := strings.CutPrefix(text, "export"); exported && strings.TrimLeft(name, blanks) != name {
-		text = name
-	}
-	return strings.Trim(text, blanks)
+	return text
 }
 
 // isName reports whether a key is one beyond doubt. Pieces of secrets, in base64 or JSON, are longer or have
@@ -142,11 +170,7 @@ func (r *envReader) value(rest string) (string, *Problem) {
 	case text == "", text[0] == '#' && text != rest:
 		return "", nil
 	case text[0] == '"', text[0] == '\'':
-		value, problem := r.quoted(text[0], text[1:])
-		if problem == nil && openPEM(value) {
-			problem = ValueOpen
-		}
-		return value, problem
+		return r.quoted(text[0], text[1:])
 	}
 	return unquoted(text)
 }
@@ -160,7 +184,7 @@ func unquoted(text string) (value string, problem *Problem) {
 	}
 	text = strings.TrimRight(text, blanks)
 	switch {
-	case openPEM(text), openJSON(text):
+	case isOpenJSON(text):
 		return "", ValueOpen
 	case text == `\`, strings.HasSuffix(text, ` \`), strings.HasSuffix(text, "\t\\"):
 		return "", Continuation
@@ -183,13 +207,13 @@ func isAmbiguousBlank(r rune) bool {
 	return unicode.IsSpace(r) && !strings.ContainsRune(blanks, r) || unicode.Is(unicode.Cf, r)
 }
 
-// openPEM reports whether text begins a PEM block and does not end it.
-func openPEM(text string) bool {
+// isOpenPEM reports whether text begins a PEM block and does not end it.
+func isOpenPEM(text string) bool {
 	return strings.HasPrefix(text, "-----BEGIN") && !strings.Contains(text, "-----END")
 }
 
-// openJSON reports whether text begins a JSON object or array and does not end it.
-func openJSON(text string) bool {
+// isOpenJSON reports whether text begins a JSON object or array and does not end it.
+func isOpenJSON(text string) bool {
 	if text[0] != '{' && text[0] != '[' {
 		return false
 	}
@@ -198,28 +222,24 @@ func openJSON(text string) bool {
 }
 
 // quoted reads a value from behind its first quote, over the following lines if need be.
-func (r *envReader) quoted(quote byte, body string) (string, *Problem) {
+func (r *envReader) quoted(quote byte, line string) (string, *Problem) {
 	var value strings.Builder
 	first := r.next
 	for {
-		rest, closed, problem := scanQuoted(&value, quote, body)
-		switch {
-		case problem != nil:
+		rest, closed, problem := scanQuoted(&value, quote, line)
+		if rest = strings.TrimLeft(rest, blanks); problem != nil {
 			return "", problem
-		case closed && endsEntry(rest):
-			if r.loneCR && r.next > first {
-				return "", CRInQuotes
-			}
+		}
+		switch {
+		case closed && (rest == "" || rest[0] == '#'):
 			return value.String(), nil
-		case closed && r.next > first: // the quote of another entry has closed it
-			return "", QuoteOpen
-		case closed:
+		case closed && r.next == first:
 			return "", TextBehind
-		case r.next == len(r.lines):
+		case closed, r.next == len(r.lines): // the quote of another entry has closed it, or none
 			return "", QuoteOpen
 		}
 		value.WriteByte('\n')
-		body = r.lines[r.next]
+		line = r.lines[r.next]
 		r.next++
 	}
 }
@@ -227,45 +247,30 @@ func (r *envReader) quoted(quote byte, body string) (string, *Problem) {
 // scanQuoted adds a line to value up to the closing quote, if there is one, and returns the rest of the line.
 func scanQuoted(value *strings.Builder, quote byte, line string) (rest string, closed bool, problem *Problem) {
 	for i := 0; i < len(line); i++ {
-		switch {
+		switch behind := line[i+1:]; {
 		case line[i] == quote:
-			return line[i+1:], true, nil
-		case line[i] != '\\':
-			value.WriteByte(line[i])
-		case quote == '"':
-			char, known := unescape(line[i+1:])
-			if !known {
+			return behind, true, nil
+		case line[i] == '\\' && quote == '"':
+			char := unescape(behind)
+			if char == 0 {
 				return "", false, OddBackslash
 			}
 			value.WriteByte(char)
 			i++
 		// Half of the programs take \' for a quote inside the value, half for its end.
-		case strings.HasPrefix(line[i+1:], "'"):
+		case line[i] == '\\' && strings.HasPrefix(behind, "'"):
 			return "", false, OddBackslash
 		default:
-			value.WriteByte('\\')
+			value.WriteByte(line[i])
 		}
 	}
 	return "", false, nil
 }
 
-// unescape is the meaning, between double quotes, of a backslash before text; known is false where programs
-// differ.
-func unescape(text string) (char byte, known bool) {
-	switch {
-	case strings.HasPrefix(text, "n"):
-		return '\n', true
-	case strings.HasPrefix(text, "r"):
-		return '\r', true
-	case strings.HasPrefix(text, `\"`): // the end of a value for some, a quote in it for others
-		return 0, false
-	case text != "" && strings.IndexByte(`\"$`, text[0]) >= 0:
-		return text[0], true
+// unescape is the meaning, between double quotes, of a backslash before text, 0 where programs differ.
+func unescape(text string) byte {
+	if text == "" || strings.HasPrefix(text, `\"`) { // the end of a value for some, a quote in it for others
+		return 0
 	}
-	return 0, false
-}
-
-func endsEntry(rest string) bool {
-	rest = strings.TrimLeft(rest, blanks)
-	return rest == "" || rest[0] == '#'
+	return map[byte]byte{'n': '\n', 'r': '\r', '\\': '\\', '"': '"', '$': '$'}[text[0]]
 }

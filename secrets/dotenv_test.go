@@ -2,9 +2,9 @@ package secrets_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,104 +13,128 @@ import (
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
-func TestEnvFileValues(t *testing.T) {
-	t.Setenv("HOME", "/home/expanded")
+// pairsOf makes pairs of keys and values in turn.
+func pairsOf(texts ...string) (pairs []secrets.Pair) {
+	for text := range slices.Chunk(texts, 2) {
+		pairs = append(pairs, secrets.Pair{Key: text[0], Value: text[1]})
+	}
+	return pairs
+}
+
+// The rows of the dialect, in dialect_test.go, are not repeated here.
+func TestAValueInAnEnvFileMeansWhatTheDocsSay(t *testing.T) {
 	t.Setenv("OTHER", "expanded")
 	tests := []struct{ name, line, want string }{
 		{"blanks around = and value go", "  KEY \t=  value\t ", `value`},
 		{"export with tabs is ignored", "\texport\t KEY = value", `value`},
-
 		{"a comment may be empty", `KEY=value #`, `value`},
 		{"a comment may hold quotes", `KEY=value # it's "one`, `value`},
-
 		{"quoted blanks stay", `KEY="  value  "`, `  value  `},
 		{"quotes in a comment close nothing", `KEY="a" # "b"`, `a`},
 		{"the other quotes stay inside", `KEY="it's"`, `it's`},
-		{"many quotes at an end stay but one", `KEY='""'`, `""`},
-
 		{"apostrophes close no quotes", `KEY=rock 'n roll # it's a comment`, `rock 'n roll`},
 		{"JSON stays JSON", `KEY={"a":"b#c","d":"\" "} # comment`, `{"a":"b#c","d":"\" "}`},
 		{"text with open brackets is no JSON", `KEY=[abc{`, `[abc{`},
 		{"a PEM block may stand on one line", `KEY="-----BEGIN KEY-----\nabc=\n-----END KEY-----\n"`, "-----BEGIN KEY-----\nabc=\n-----END KEY-----\n"},
 		{"what is invisible stays in quotes", "KEY='\u00a0a\u200b'", "\u00a0a\u200b"},
-		{"quoted JSON stays JSON", `KEY='{"a": "b # c"}'`, `{"a": "b # c"}`},
-
 		{"no form of expansion is", `KEY=${OTHER}$(id)$OTHER${OTHER:-x}`, `${OTHER}$(id)$OTHER${OTHER:-x}`},
 		{"no form of expansion is in double quotes", `KEY="${OTHER}$(id)$OTHER${OTHER:-x}"`, `${OTHER}$(id)$OTHER${OTHER:-x}`},
 		{"an escaped $ without quotes keeps its backslash", `KEY=a\$OTHER`, `a\$OTHER`},
 		{"an escaped $ in single quotes keeps its backslash", `KEY='a\$OTHER'`, `a\$OTHER`},
 		{"an escaped $ in double quotes is a $", `KEY="a\$OTHER"`, `a$OTHER`},
-
 		{"backslashes without quotes stay", `KEY=C:\new\dir\`, `C:\new\dir\`},
-		{`\r in double quotes is a carriage return`, `KEY="a\r\nb"`, "a\r\nb"},
 		{"an escaped backslash is a backslash", `KEY="a\\b\\\\c"`, `a\b\\c`},
-
 		{"other scripts stay", `KEY=пароль漢字🔑é`, `пароль漢字🔑é`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			// The neighbours show that an entry takes nothing from the next one.
 			got, refused := parseEnv("BEFORE=1\n" + tt.line + "\nAFTER=2\n")
-			want := []secrets.Pair{{Key: "BEFORE", Value: "1"}, {Key: "KEY", Value: tt.want}, {Key: "AFTER", Value: "2"}}
-			if !reflect.DeepEqual(got.Pairs(), want) {
-				t.Errorf("%s gives %q, want %q", tt.line, got.Pairs(), want)
-			}
-			if got.Skipped != nil || refused != nil {
-				t.Errorf("lines %v were skipped and %v refused, want none", got.Skipped, refused)
+			if want := pairsOf("BEFORE", "1", "KEY", tt.want, "AFTER", "2"); !slices.Equal(got.Pairs(), want) || len(got.Plan) != 3 || refused != nil {
+				t.Errorf("%s gives %v, refused %v; want %q and no line skipped", tt.line, got.Plan, refused, want)
 			}
 		})
 	}
 }
 
-func TestEnvFileValuesOverSeveralLines(t *testing.T) {
+func TestTheLinesOfAnEnvFileAreSetOrSkipped(t *testing.T) {
 	const pem = "-----BEGIN PRIVATE KEY-----\nMIIEvQ+/abc\ndef==\n-----END PRIVATE KEY-----"
-	pairs := func(kv ...string) (list []secrets.Pair) {
-		for i := 0; i < len(kv); i += 2 {
-			list = append(list, secrets.Pair{Key: kv[i], Value: kv[i+1]})
-		}
-		return list
-	}
 	tests := []struct {
 		name    string
 		text    string
 		want    []secrets.Pair
-		skipped []secrets.Skip
+		skipped string
 	}{
-		{"a PEM key in double quotes", "A=1\nPEM=\"" + pem + "\"\nB=2\n", pairs("A", "1", "PEM", pem, "B", "2"), nil},
-		{"a PEM key in single quotes", "A=1\nPEM='" + pem + "' # key\nB=2", pairs("A", "1", "PEM", pem, "B", "2"), nil},
-		{"a PEM key with a line break at its end", "PEM=\"" + pem + "\n\"\nB=2", pairs("PEM", pem+"\n", "B", "2"), nil},
-		{"a PEM key in a CRLF file", "PEM=\"" + strings.ReplaceAll(pem, "\n", "\r\n") + "\"\r\nB=2\r\n", pairs("PEM", pem, "B", "2"), nil},
-		{"what looks like entries, comments and blank lines inside", "A=\"[default]\nid = x\n# no comment\n\nkey=y\"\nB=2", pairs("A", "[default]\nid = x\n# no comment\n\nkey=y", "B", "2"), nil},
-		{"escapes work on every line", "A=\"x\\\"\n\\\"y\\\\\nz\"\nB=2", pairs("A", "x\"\n\"y\\\nz", "B", "2"), nil},
-		{"the last of two values counts, at the first one's place", "A=1\nB=2\nA=3\nA=4", pairs("A", "4", "B", "2"), []secrets.Skip{{Line: 1, Key: "A", Reason: secrets.SetAgain}, {Line: 3, Key: "A", Reason: secrets.SetAgain}}},
-		{"also if it is empty", "A=1\nA=\nB=\nB=2", pairs("B", "2"), []secrets.Skip{{Line: 1, Key: "A", Reason: secrets.SetAgain}, {Line: 2, Key: "A", Reason: secrets.NothingInIt}, {Line: 3, Key: "B", Reason: secrets.SetAgain}}},
-		{"lines without =", "A=1\n\nno equals\nKEY: value\nexport B\nC=3", pairs("A", "1", "C", "3"),
-			[]secrets.Skip{{Line: 3, Reason: secrets.NoEquals}, {Line: 4, Reason: secrets.NoEquals}, {Line: 5, Reason: secrets.NoEquals}}},
-		{"a line that exports right behind an entry", "A=1\nexport A\nB=2", pairs("A", "1", "B", "2"), []secrets.Skip{{Line: 2, Reason: secrets.NoEquals}}},
-		{"a line that exports several right behind an entry", "A=1\n\texport\tA B # both\nB=2", pairs("A", "1", "B", "2"), []secrets.Skip{{Line: 2, Reason: secrets.NoEquals}}},
-		{"empty values", "A=\nB= \nC=\"\"\nD=''\nE= # comment\nF=\"  \"\nG=1", pairs("G", "1"), []secrets.Skip{{Line: 1, Key: "A", Reason: secrets.NothingInIt}, {Line: 2, Key: "B", Reason: secrets.NothingInIt},
-			{Line: 3, Key: "C", Reason: secrets.NothingInIt}, {Line: 4, Key: "D", Reason: secrets.NothingInIt}, {Line: 5, Key: "E", Reason: secrets.NothingInIt}, {Line: 6, Key: "F", Reason: secrets.NothingInIt}}},
-		{"keys of all kinds of programs", "a.b-c_D1=1\n_x=2\n.y=3\n" + strings.Repeat("k", 256) + "=4", pairs("a.b-c_D1", "1", "_x", "2", ".y", "3", strings.Repeat("k", 256), "4"), nil},
-		{"a CRLF file", "A=1\r\n\r\nB='2'\r\nC=\"3\"\r\n", pairs("A", "1", "B", "2", "C", "3"), nil},
-		{"a file with old Mac line ends", "A=1\rB=2\r", pairs("A", "1", "B", "2"), nil},
-		{"a byte order mark", "\uFEFFA=1", pairs("A", "1"), nil},
-		{"comments and blank lines are passed over in silence", "\n# A=1\n  # B=\"\n \t\nC=3", pairs("C", "3"), nil},
-		{"an empty file", "", nil, nil},
+		{"a PEM key in double quotes", "A=1\nPEM=\"" + pem + "\"\nB=2\n", pairsOf("A", "1", "PEM", pem, "B", "2"), ""},
+		{"a PEM key in single quotes", "A=1\nPEM='" + pem + "' # key\nB=2", pairsOf("A", "1", "PEM", pem, "B", "2"), ""},
+		{"a PEM key with a line break at its end", "PEM=\"" + pem + "\n\"\nB=2", pairsOf("PEM", pem+"\n", "B", "2"), ""},
+		{"a PEM key in a CRLF file", "PEM=\"" + strings.ReplaceAll(pem, "\n", "\r\n") + "\"\r\nB=2\r\n", pairsOf("PEM", pem, "B", "2"), ""},
+		{"what looks like entries, comments and blank lines inside", "A=\"[default]\nid = x\n# no comment\n\nkey=y\"\nB=2", pairsOf("A", "[default]\nid = x\n# no comment\n\nkey=y", "B", "2"), ""},
+		{"escapes work on every line", "A=\"x\\\"\n\\\"y\\\\\nz\"\nB=2", pairsOf("A", "x\"\n\"y\\\nz", "B", "2"), ""},
+		{"the last of several values counts", "A=1\nB=2\nA=3\nA=4", pairsOf("B", "2", "A", "4"), "lines 1, 3 set again further down"},
+		{"also if it is empty", "A=1\nA=\nB=\nB=2", pairsOf("B", "2"), "lines 1, 3 set again further down; line 2 without a value"},
+		{"lines without =", "A=1\n\nno equals\nKEY: value\nexport B\nC=3", pairsOf("A", "1", "C", "3"), "lines 3, 4, 5 without ="},
+		{"a line that exports right behind an entry", "A=1\nexport A\nB=2", pairsOf("A", "1", "B", "2"), "line 2 without ="},
+		{"a line that exports several right behind an entry", "A=1\n\texport\tA B # both\nB=2", pairsOf("A", "1", "B", "2"), "line 2 without ="},
+		{"empty values", "A=\nB= \nC=\"\"\nD=''\nE= # comment\nF=\"  \"\nG=1", pairsOf("G", "1"), "lines 1, 2, 3, 4, 5 and 1 more without a value"},
+		{"keys of all kinds of programs", "a.b-c_D1=1\n_x=2\n.y=3\n" + strings.Repeat("k", 256) + "=4", pairsOf("a.b-c_D1", "1", "_x", "2", ".y", "3", strings.Repeat("k", 256), "4"), ""},
+		{"a CRLF file", "A=1\r\n\r\nB='2'\r\nC=\"3\"\r\n", pairsOf("A", "1", "B", "2", "C", "3"), ""},
+		{"a byte order mark", "\uFEFFA=1", pairsOf("A", "1"), ""},
+		{"comments and blank lines are passed over in silence", "\n# A=1\n  # B=\"\n \t\nC=3", pairsOf("C", "3"), ""},
+		{"an empty file", "", nil, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got, refused := parseEnv(tt.text)
-			if refused != nil || !slices.Equal(got.Pairs(), tt.want) {
-				t.Errorf("the text gives %q, refused %v; want %q", got.Pairs(), refused, tt.want)
-			}
-			if !reflect.DeepEqual(got.Skipped, tt.skipped) {
-				t.Errorf("lines %v were skipped, want %v", got.Skipped, tt.skipped)
+			if refused != nil || !slices.Equal(got.Pairs(), tt.want) || got.SkippedInWords("") != tt.skipped {
+				t.Errorf("the text gives %q, skipped %q, refused %v; want %q and %q", got.Pairs(), got.SkippedInWords(""), refused, tt.want, tt.skipped)
 			}
 		})
 	}
 }
 
-func TestReadEnvFile(t *testing.T) {
+func TestOfSeveralFilesTheLastValueOfAKeyCounts(t *testing.T) {
+	var files []secrets.EnvFile
+	for i, text := range []string{"A=1\nB=1\nB=2\nC=1", "B=3\nC=", "D=4\nB=5"} {
+		file, err := secrets.ReadEnv(strings.NewReader(text), fmt.Sprint("f", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+	}
+	all := secrets.Join(files...)
+	if want := pairsOf("A", "1", "C", "1", "D", "4", "B", "5"); !slices.Equal(all.Pairs(), want) {
+		t.Errorf("they give %q, want %q", all.Pairs(), want)
+	}
+	for i, want := range []string{
+		"line 2 set again further down; line 3 set again in 'f1'", "line 1 set again in 'f2'; line 2 without a value", "",
+	} {
+		if got := all.SkippedInWords(all.Files[i]); got != want {
+			t.Errorf("of the file %s is skipped: %q, want %q", all.Files[i], got, want)
+		}
+	}
+}
+
+// A file of many lines that are no secrets names the first few of each kind, and none of their text.
+func TestARefusedFileNamesItsLinesByTheirNumbers(t *testing.T) {
+	bad := strings.Repeat("sentinel/=x\n", 7)
+	for content, want := range map[string]string{
+		strings.Repeat("k", 257) + "=x":    "line 1 has a key that is no name",
+		"A=\"x\" sentinel\n":               "line 1 has text behind a closing quote",
+		strings.Repeat("sentinel/=x\n", 2): "lines 1, 2 have a key that is no name",
+		strings.Repeat("sentinel/=x\n", 5): "lines 1, 2, 3, 4, 5 have a key that is no name",
+		strings.Repeat("sentinel/=x\n", 6): "lines 1, 2, 3, 4, 5 and 1 more have a key that is no name",
+		bad + "\nA=\"x\" sentinel":         "lines 1, 2, 3, 4, 5 and 2 more have a key that is no name, line 9 has text behind a closing quote",
+		"A=1\rB=2\nC=\"x\ry\"":             "lines 1, 2 have a line break that programs read differently",
+	} {
+		_, err := secrets.ReadEnv(strings.NewReader(content), "file.env")
+		if got := fmt.Sprint(err); got != "'file.env' is refused and nothing is sent: "+want {
+			t.Errorf("%q is refused with %q, want %q", content, got, want)
+		}
+	}
+}
+
+func TestAFileThatCannotBeUsedIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, content string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
@@ -120,13 +144,9 @@ func TestReadEnvFile(t *testing.T) {
 		return path
 	}
 	full := "KEY=sentinel\n" + strings.Repeat("#", 1<<20-13)
-
-	t.Run("a file of 1 MB is read", func(t *testing.T) {
-		got, err := secrets.ReadEnvFile(write("full", full, 0o600))
-		if err != nil || !slices.Equal(got.Pairs(), []secrets.Pair{{Key: "KEY", Value: "sentinel"}}) {
-			t.Errorf("it gives %v and %v, want its one secret", got, err)
-		}
-	})
+	if got, err := secrets.ReadEnvFile(write("full", full, 0o600)); err != nil || !slices.Equal(got.Pairs(), pairsOf("KEY", "sentinel")) {
+		t.Errorf("a file of 1 MB gives %v and %v, want its one secret", got, err)
+	}
 	tests := []struct {
 		name string
 		path string
@@ -142,7 +162,7 @@ func TestReadEnvFile(t *testing.T) {
 		{"a file without permission", write("locked", "KEY=sentinel\n", 0), secrets.EnvUnreadable},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name+" is refused", func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			if tt.want == secrets.EnvUnreadable && runtime.GOOS == "windows" {
 				t.Skip("Windows calls it a missing file, and has no mode 0")
 			}
@@ -150,11 +170,8 @@ func TestReadEnvFile(t *testing.T) {
 				t.Skip("root may read every file")
 			}
 			file, err := secrets.ReadEnvFile(tt.path)
-			if !errors.Is(err, tt.want) {
-				t.Fatalf("ReadEnvFile returned %v, want the problem %q", err, tt.want)
-			}
-			if file.Entries != nil {
-				t.Error("secrets came with the error: nothing may be sent")
+			if !errors.Is(err, tt.want) || file.Plan != nil {
+				t.Fatalf("ReadEnvFile returned %v and %v, want the problem %q and nothing to send", file.Plan, err, tt.want)
 			}
 			if !strings.Contains(err.Error(), filepath.Base(tt.path)) || strings.Contains(err.Error(), "sentinel") {
 				t.Errorf("the message %q must name the file and none of its content", err)

@@ -2,93 +2,94 @@ package secrets
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // EnvFile is the content of a .env file, or of several one after the other.
 type EnvFile struct {
-	Files []string // as errors call them, in order
-	// Entries are in the order in which their keys first appear. The last value of a key counts, as in a shell.
-	Entries []Entry
-	// Skipped are the lines without a secret to send, in the order of the files.
-	Skipped []Skip
+	Files []string  // as errors call them, in order
+	Plan  []Planned // what becomes of their lines, in order; comments and empty lines are left out
 }
 
-// Entry is one secret of a .env file.
-type Entry struct {
+// Planned is a secret to set, from an argument or a line of a file, or a line that is passed over.
+type Planned struct {
 	Pair
-	File string
-	Line int // where it begins, from 1
+	File    string     // "" for an argument
+	Line    int        // of the file, from 1; 0 for an argument
+	Skipped SkipReason // "" for a secret to set
 }
 
-// Skip is a line of a .env file that is passed over.
-type Skip struct {
-	File   string
-	Line   int    // from 1
-	Key    string // "" where the line has none
-	Reason SkipReason
-}
+// Length is that of the value, in characters.
+func (p Planned) Length() int { return utf8.RuneCountInString(p.Value) }
 
 // SkipReason says why a line is passed over, in fixed words and the name of a file.
 type SkipReason string
 
-// The reasons of a [Skip]; the other one is [SetAgainIn].
+// The reasons to skip a line; the other one is that a later file sets the key again, and names it.
 const (
 	NoEquals    SkipReason = "without ="
 	NothingInIt SkipReason = "without a value"
 	SetAgain    SkipReason = "set again further down"
 )
 
-// SetAgainIn is the reason for a line whose key a later file sets.
-func SetAgainIn(file string) SkipReason { return SkipReason("set again in '" + Printable(file) + "'") }
-
 // Join puts files one after the other: the last value of a key counts.
 func Join(files ...EnvFile) (all EnvFile) {
-	entries := make(map[string]int)
 	for _, file := range files {
-		all.Files, all.Skipped = append(all.Files, file.Files...), append(all.Skipped, file.Skipped...)
-		for _, entry := range file.Entries {
-			all.set(entry, entries)
-		}
+		all.Files, all.Plan = append(all.Files, file.Files...), append(all.Plan, file.Plan...)
 	}
+	skipRepeated(all.Plan)
 	return all
 }
 
-// set adds an entry, or puts it in the place of an earlier one with its key; entries has their indexes.
-func (f *EnvFile) set(entry Entry, entries map[string]int) {
-	i, again := entries[entry.Key]
-	if !again {
-		entries[entry.Key] = len(f.Entries)
-		f.Entries = append(f.Entries, entry)
-		return
+// skipRepeated skips each entry whose key is set again behind it, as in a shell.
+func skipRepeated(plan []Planned) {
+	later := make(map[string]string) // the file that sets a key next
+	for i, entry := range slices.Backward(plan) {
+		if entry.Skipped != "" {
+			continue
+		}
+		file, again := later[entry.Key]
+		switch later[entry.Key] = entry.File; {
+		case again && file == entry.File:
+			plan[i].Skipped = SetAgain
+		case again:
+			plan[i].Skipped = SkipReason("set again in '" + Printable(file) + "'")
+		}
 	}
-	earlier, reason := f.Entries[i], SetAgain
-	if earlier.File != entry.File {
-		reason = SetAgainIn(entry.File)
-	}
-	f.Skipped = append(f.Skipped, Skip{earlier.File, earlier.Line, earlier.Key, reason})
-	f.Entries[i] = entry
 }
 
-// Pairs are the entries' keys and values, in order.
+// PlanOf is the plan for arguments, in their order.
+func PlanOf(pairs []Pair) []Planned {
+	plan := make([]Planned, len(pairs))
+	for i, pair := range pairs {
+		plan[i].Pair = pair
+	}
+	return plan
+}
+
+// Pairs are the keys and values to set, in order.
 func (f EnvFile) Pairs() []Pair {
-	pairs := make([]Pair, len(f.Entries))
-	for i, entry := range f.Entries {
-		pairs[i] = entry.Pair
+	var pairs []Pair
+	for _, entry := range f.Plan {
+		if entry.Skipped == "" {
+			pairs = append(pairs, entry.Pair)
+		}
 	}
 	return pairs
 }
 
 // SkippedInWords names the skipped lines of a file by their numbers and reasons, "" for none.
 func (f EnvFile) SkippedInWords(file string) string {
-	var remarks []remark
-	for _, skip := range f.Skipped {
-		if skip.File == file {
-			remarks = append(remarks, remark{skip.Line, string(skip.Reason)})
+	var lines []EnvLine
+	for _, entry := range f.Plan {
+		if entry.Skipped != "" && entry.File == file {
+			lines = append(lines, EnvLine{entry.Line, &Problem{What: string(entry.Skipped)}})
 		}
 	}
-	return inWords(remarks, " ", " ", "; ")
+	return inWords(lines, " ", " ", "; ")
 }
 
 // What is wrong with a .env file as a whole.
@@ -124,7 +125,7 @@ var (
 		"Type the line anew, or put the value in quotes if it belongs there."}
 	BOMInside = &Problem{"a byte order mark, as between two files that were joined",
 		"Remove it, or name the files one after the other: -f FILE -f FILE"}
-	CRInQuotes = &Problem{"a line break that programs read differently", "Save the file with LF or CRLF line ends."}
+	LoneCR = &Problem{"a line break that programs read differently", "Save the file with LF or CRLF line ends."}
 )
 
 // EnvLine is a line for which a file is refused.
@@ -140,47 +141,38 @@ type EnvLinesError struct {
 }
 
 func (e *EnvLinesError) Error() string {
-	remarks := make([]remark, len(e.Lines))
-	for i, line := range e.Lines {
-		remarks[i] = remark{line.Line, line.Problem.What}
-	}
-	return fmt.Sprintf("'%s' is refused and nothing is sent: %s", Printable(e.Path), inWords(remarks, " has ", " have ", ", "))
+	return fmt.Sprintf("'%s' is refused and nothing is sent: %s", Printable(e.Path), inWords(e.Lines, " has ", " have ", ", "))
 }
 
 // Unwrap is the [*Problem] of the first line.
 func (e *EnvLinesError) Unwrap() error { return e.Lines[0].Problem }
 
-// remark is what there is to say of one line.
-type remark struct {
-	line int
-	what string
-}
-
-// maxNumbers is how many lines with the same remark are named.
+// maxNumbers is how many lines with the same problem are named.
 const maxNumbers = 5
 
-// inWords joins remarks by separator, the same one of several lines once: "line 1", is and it, or "lines 1, 2",
-// are and it.
-func inWords(remarks []remark, is, are, separator string) string {
-	var order []string
+// inWords joins what there is to say of lines by separator, the same of several lines once: "line 1", is and
+// it, or "lines 1, 2", are and it.
+func inWords(lines []EnvLine, is, are, separator string) string {
+	var remarks []string
 	numbers := make(map[string][]string)
-	for _, r := range remarks {
-		if numbers[r.what] == nil {
-			order = append(order, r.what)
+	for _, line := range lines {
+		what := line.Problem.What
+		if numbers[what] == nil {
+			remarks = append(remarks, what)
 		}
-		numbers[r.what] = append(numbers[r.what], strconv.Itoa(r.line))
+		numbers[what] = append(numbers[what], strconv.Itoa(line.Line))
 	}
-	for i, what := range order {
-		lines := numbers[what]
-		named := strings.Join(lines[:min(len(lines), maxNumbers)], ", ")
-		switch more := len(lines) - maxNumbers; {
+	for i, what := range remarks {
+		all := numbers[what]
+		named := strings.Join(all[:min(len(all), maxNumbers)], ", ")
+		switch more := len(all) - maxNumbers; {
+		case len(all) == 1:
+			remarks[i] = "line " + named + is + what
 		case more > 0:
-			order[i] = fmt.Sprintf("lines %s and %d more", named, more) + are + what
-		case len(lines) > 1:
-			order[i] = "lines " + named + are + what
+			remarks[i] = fmt.Sprintf("lines %s and %d more%s%s", named, more, are, what)
 		default:
-			order[i] = "line " + named + is + what
+			remarks[i] = "lines " + named + are + what
 		}
 	}
-	return strings.Join(order, separator)
+	return strings.Join(remarks, separator)
 }

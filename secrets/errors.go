@@ -1,14 +1,11 @@
 package secrets
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -28,57 +25,16 @@ var (
 	ErrBadToken = &Problem{"the API key has a character in it that no key has", "Run 'arcade logout', then 'arcade login'."}
 	// ErrReported is an answer with a status of success and an error in its text.
 	ErrReported = &Problem{"the Engine reports an error in an answer that says that all went well", "Try again in a while."}
-	// ErrListTooLong is a list of more than 64 MB.
-	ErrListTooLong = &Problem{"the list of secrets has no end within 64 MB", "Check --host and --port."}
 	// ErrListIncomplete is a list whose pages repeat, or end too early.
 	ErrListIncomplete = &Problem{"the Engine does not send the whole list of secrets", "Try again in a while."}
-)
-
-// ErrNoSuchSecret is the result for a key without a secret.
-var ErrNoSuchSecret = errors.New("no such secret")
-
-// AmbiguousKeyError is the result for a key with several secrets.
-type AmbiguousKeyError struct {
-	Key   string
-	Types []string // of their bindings, one for each secret, as the Engine wrote them
-}
-
-func (e *AmbiguousKeyError) Error() string { return e.problem().What }
-
-// Unwrap is the [*Problem].
-func (e *AmbiguousKeyError) Unwrap() error { return e.problem() }
-
-func (e *AmbiguousKeyError) problem() *Problem {
-	var types []string
-	for _, name := range e.Types {
-		if name = cmp.Or(Printable(name), "none"); !slices.Contains(types, name) {
-			types = append(types, name)
-		}
-	}
-	if len(types) == 1 {
-		return &Problem{fmt.Sprintf("there are %d secrets with this key, all of the type %s", len(e.Types), types[0]),
-			"Delete them with --all-types."}
-	}
-	return &Problem{fmt.Sprintf("there are %d secrets with this key, of the types %s", len(e.Types), strings.Join(types, ", ")),
-		"Choose one with --type, or delete all with --all-types."}
-}
-
-// Action is what the Engine refused to do.
-type Action int
-
-// The actions of a [StatusError].
-const (
-	Listing Action = iota
-	Setting
-	Deleting
 )
 
 // StatusError is a refusal by the Engine, or by what answers in its place. Of the server's words it holds
 // numbers alone.
 type StatusError struct {
-	Status     int  // HTTP status; 2xx only with Page
-	Page       bool // a web page came with it
-	Action     Action
+	Status     int           // HTTP status; 2xx only with Page
+	Page       bool          // a web page came with it
+	Method     string        // of the request
 	Stronger   bool          // it asks for a passkey or an authenticator app (RFC 9470)
 	RetryAfter time.Duration // the wait that the Engine asks for; 0 for none
 }
@@ -89,6 +45,7 @@ func (e *StatusError) Error() string { return fmt.Sprintf("%s (HTTP %d)", e.prob
 func (e *StatusError) Unwrap() error { return e.problem() }
 
 func (e *StatusError) problem() *Problem {
+	setting := e.Method == http.MethodPut
 	switch {
 	case e.Page && e.Status < 500:
 		return ErrNotEngine
@@ -102,16 +59,15 @@ func (e *StatusError) problem() *Problem {
 		return &Problem{"too many requests", e.later()}
 	case e.Status >= 500:
 		return &Problem{"the Engine has a problem", e.later()}
-	case e.Status == http.StatusConflict && e.Action != Setting:
-		return &Problem{"another change to it is under way", "Try again."}
-	case e.Action != Setting:
-	case e.Status == http.StatusConflict:
+	case setting && e.Status == http.StatusConflict:
 		return &Problem{"the Engine has this key in use already", "Look at 'arcade secret list', or unset it first."}
-	case e.Status == http.StatusRequestEntityTooLarge:
+	case e.Status == http.StatusConflict:
+		return &Problem{"another change to it is under way", "Try again."}
+	case setting && e.Status == http.StatusRequestEntityTooLarge:
 		return &Problem{"the value is too large for the Engine", "Give a shorter one."}
-	case e.Status == http.StatusRequestURITooLong:
+	case setting && e.Status == http.StatusRequestURITooLong:
 		return &Problem{"the key is too long for the Engine", "Give a shorter one."}
-	case e.Status == http.StatusBadRequest, e.Status == http.StatusUnprocessableEntity:
+	case setting && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity):
 		return &Problem{"the Engine refuses this key or its value", "Check the name of the key, and that the value is what you meant."}
 	}
 	return &Problem{"the Engine refuses the request", "Check --host, and whether there is a newer arcade."}
@@ -126,6 +82,11 @@ func (e *StatusError) later() string {
 		return fmt.Sprintf("Try again in %d s.", e.RetryAfter/time.Second)
 	}
 	return fmt.Sprintf("Try again in %d min.", (e.RetryAfter+time.Minute-1)/time.Minute)
+}
+
+// asksToWait reports whether the Engine wants to be asked again later.
+func (e *StatusError) asksToWait() bool {
+	return e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable
 }
 
 // ConnectionError says that no whole answer came.
@@ -144,42 +105,4 @@ func (e *ConnectionError) Error() string {
 func (e *ConnectionError) broke() bool {
 	var network net.Error
 	return e.Reached && !errors.Is(e.Cause, context.DeadlineExceeded) && !(errors.As(e.Cause, &network) && network.Timeout())
-}
-
-// endsRun reports whether every other key would meet err, too: the fault is in the way to the Engine or in
-// the credentials, and not in the key.
-func endsRun(err error) bool {
-	var refused *StatusError
-	var connection *ConnectionError
-	switch {
-	case errors.As(err, &refused):
-		status := refused.Status
-		return status < 400 || refused.Page && status < 500 || status == http.StatusUnauthorized || status == http.StatusForbidden ||
-			status == http.StatusProxyAuthRequired || status == http.StatusNetworkAuthenticationRequired || asksToWait(err)
-	case errors.As(err, &connection):
-		return !connection.broke()
-	}
-	return errors.Is(err, ErrNotEngine) || errors.Is(err, ErrBadToken)
-}
-
-// isNotFound reports a 404.
-func isNotFound(err error) bool {
-	var refused *StatusError
-	return errors.As(err, &refused) && refused.Status == http.StatusNotFound
-}
-
-// mayRetry reports whether a second attempt may succeed at once.
-func mayRetry(err error) bool {
-	var status *StatusError
-	if errors.As(err, &status) {
-		return status.Status == http.StatusBadGateway || status.Status == http.StatusGatewayTimeout
-	}
-	var connection *ConnectionError
-	return errors.As(err, &connection) && connection.broke()
-}
-
-// asksToWait reports whether the Engine wants to be asked again later.
-func asksToWait(err error) bool {
-	var refused *StatusError
-	return errors.As(err, &refused) && (refused.Status == http.StatusTooManyRequests || refused.Status == http.StatusServiceUnavailable)
 }

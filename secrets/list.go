@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -25,53 +24,44 @@ type Secret struct {
 	Raw json.RawMessage `json:"-"` // the item as received; a terminal may obey parts of it
 }
 
-// maxList bounds a list, in bytes of all its pages.
-const maxList = 64 << 20
-
 // List fetches the secrets of all pages in the Engine's order. Beside the errors of every call there are
-// [ErrNotEngine] and [ErrReported] for an answer that is no list, [ErrListTooLong] beyond 64 MB, and
-// [ErrListIncomplete] for a page that brings nothing new.
+// [ErrNotEngine] and [ErrReported] for an answer that is no list or over 64 MB, and [ErrListIncomplete] for a page that brings
+// nothing new.
 func (c *Client) List(ctx context.Context) ([]Secret, error) {
-	found, seen, room := []Secret{}, make(map[string]bool), maxList
-	for query := ""; ; {
-		a, err := c.call(ctx, request{method: http.MethodGet, action: Listing, query: query, limit: room})
+	found, seen := []Secret{}, make(map[string]bool)
+	for query := ""; ; query = "offset=" + strconv.Itoa(len(found)) {
+		a, err := c.call(ctx, request{method: http.MethodGet, query: query})
 		if err != nil {
 			return nil, err
-		}
-		if room -= len(a.body); room < 0 {
-			return nil, ErrListTooLong
 		}
 		page, err := readPage(a.body)
 		if err != nil {
 			return nil, err
 		}
-		news := false
+		before := len(seen)
 		for _, item := range page.Items {
 			secret := readSecret(item)
-			if secret.ID == "" || !seen[secret.ID] {
+			if !seen[secret.ID] {
 				found = append(found, secret)
 			}
-			news = news || secret.ID != "" && !seen[secret.ID]
-			seen[secret.ID] = true
+			if secret.ID != "" {
+				seen[secret.ID] = true
+			}
 		}
 		switch {
-		case page.isLast(len(found)):
+		case page.Total == nil || len(found) >= int(*page.Total):
 			return found, nil
-		case !news:
+		case len(seen) == before:
 			return nil, ErrListIncomplete
 		}
-		query = page.next(len(found))
 	}
 }
 
-// page is one answer to a call for the list. A number that it lacks is nil.
+// page is one answer to a call for the list.
 type page struct {
-	Items     []json.RawMessage `json:"items"`
-	Total     *uint             `json:"total_count"`
-	PageCount *uint             `json:"page_count"`
-	Limit     *uint             `json:"limit"`
-	Offset    *uint             `json:"offset"`
-	Error     any               `json:"error"`
+	Items []json.RawMessage `json:"items"`
+	Total *uint             `json:"total_count"` // of all pages; nil where there is only this one
+	Error any               `json:"error"`
 }
 
 func readPage(body []byte) (p page, err error) {
@@ -90,38 +80,6 @@ func readPage(body []byte) (p page, err error) {
 	return p, nil
 }
 
-// isLast reports whether this page ends the list, of which found secrets are known with it. Without a total,
-// a page that is empty or not full ends it.
-func (p page) isLast(found int) bool {
-	switch {
-	case p.Total != nil:
-		return found >= int(*p.Total)
-	case p.Limit != nil:
-		return len(p.Items) < int(*p.Limit) || len(p.Items) == 0
-	case p.Offset != nil, p.PageCount != nil:
-		return len(p.Items) == 0
-	}
-	return true
-}
-
-// next is the query for the page behind the first found secrets.
-func (p page) next(found int) string {
-	query := url.Values{"offset": {strconv.Itoa(found)}}
-	if p.Limit != nil && *p.Limit > 0 {
-		query.Set("limit", strconv.Itoa(int(*p.Limit)))
-	}
-	return query.Encode()
-}
-
-// ParseTime reads a time of the Engine: RFC 3339, or the same without a zone, which is UTC.
-func ParseTime(text string) (time.Time, error) {
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		t, err = time.Parse("2006-01-02T15:04:05", text)
-	}
-	return t, err
-}
-
 func readSecret(item json.RawMessage) Secret {
 	var read struct {
 		Secret
@@ -132,4 +90,13 @@ func readSecret(item json.RawMessage) Secret {
 	_ = json.Unmarshal(item, &read) // leaves out fields of an unexpected type
 	read.Type, read.Raw = read.Binding.Type, item
 	return read.Secret
+}
+
+// ParseTime reads a time of the Engine: RFC 3339, or the same without a zone, which is UTC.
+func ParseTime(text string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t, err = time.Parse("2006-01-02T15:04:05", text)
+	}
+	return t, err
 }

@@ -76,33 +76,35 @@ func (e *PairError) Error() string {
 // value that was not quoted. The error, a [*PairError], is about the first wrong argument.
 func ParsePairs(args []string, terminal bool) ([]Input, error) {
 	inputs := make([]Input, 0, len(args))
-	seen := make(map[string]bool)
-	stdin := false
+	seen, stdin := make(map[string]bool), 0
 	for i, arg := range args {
 		key, value, found := strings.Cut(arg, "=")
 		in := Input{Pair: Pair{strings.TrimSpace(key), value}, Position: i + 1}
-		if !found {
-			in.Source = Prompt
-		} else if value == "-" {
-			in.Value, in.Source = "", Stdin
-		}
-		problem := in.problem()
 		switch {
-		case !found && len(args) > 1:
+		case !found:
+			in.Source = Prompt
+		case value == "-":
+			in.Value, in.Source = "", Stdin
+			stdin++
+		}
+		problem := keyProblem(in.Key)
+		switch {
+		case !found && (problem != nil || len(args) > 1):
 			problem = NoValue
 		case problem != nil:
 		case !found && !terminal:
 			problem = NoTerminal
+		case in.Source == Argument && valueProblem(value) != nil:
+			problem = valueProblem(value)
 		case seen[in.Key]:
 			problem = DuplicateKey
-		case in.Source == Stdin && stdin:
+		case in.Source == Stdin && stdin > 1:
 			problem = SecondStdinKey
 		}
 		if problem != nil {
 			return nil, in.wrong(problem)
 		}
 		seen[in.Key] = true
-		stdin = stdin || in.Source == Stdin
 		inputs = append(inputs, in)
 	}
 	return inputs, nil
@@ -112,26 +114,24 @@ func ParsePairs(args []string, terminal bool) ([]Input, error) {
 // start and one line break at the end, and from prompt. Wrong usage is a [*PairError]; an error of stdin or
 // prompt is wrapped.
 func Resolve(inputs []Input, stdin io.Reader, prompt func(key string) (string, error)) ([]Pair, error) {
-	pairs := make([]Pair, 0, len(inputs))
-	for _, in := range inputs {
-		if err := in.fetch(stdin, prompt); err != nil {
-			return nil, err
+	pairs := make([]Pair, len(inputs))
+	for i, in := range inputs {
+		var err error
+		switch in.Source {
+		case Stdin:
+			in.Value, err = readValue(stdin)
+		case Prompt:
+			in.Value, err = prompt(in.Key)
 		}
-		pairs = append(pairs, in.Pair)
+		if err != nil {
+			return nil, fmt.Errorf("the value of '%s' cannot be read: %w", Printable(in.Key), err)
+		}
+		if problem := valueProblem(in.Value); problem != nil {
+			return nil, in.wrong(problem)
+		}
+		pairs[i] = in.Pair
 	}
 	return pairs, nil
-}
-
-// problem is what is wrong with the argument on its own, nil for nothing.
-func (in Input) problem() *Problem {
-	problem := keyProblem(in.Key)
-	switch {
-	case problem != nil && in.Source == Prompt:
-		return NoValue
-	case problem == nil && in.Source == Argument:
-		return valueProblem(in.Value)
-	}
-	return problem
 }
 
 func (in Input) wrong(problem *Problem) error {
@@ -139,22 +139,6 @@ func (in Input) wrong(problem *Problem) error {
 		in.Key = ""
 	}
 	return &PairError{Position: in.Position, Key: in.Key, Problem: problem}
-}
-
-func (in *Input) fetch(stdin io.Reader, prompt func(key string) (string, error)) (err error) {
-	switch in.Source {
-	case Stdin:
-		in.Value, err = readValue(stdin)
-	case Prompt:
-		in.Value, err = prompt(in.Key)
-	}
-	if err != nil {
-		return fmt.Errorf("the value of '%s' cannot be read: %w", Printable(in.Key), err)
-	}
-	if problem := valueProblem(in.Value); problem != nil {
-		return in.wrong(problem)
-	}
-	return nil
 }
 
 // readValue removes what editors and shells add: a byte order mark, and one line break at the end.

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -28,6 +27,8 @@ type Item struct {
 	Type        string // of its binding
 	Value       string
 	Description string
+
+	scope string // the path of its collection
 }
 
 // Engine is a running stand-in. Its methods may be called while requests are under way.
@@ -35,20 +36,19 @@ type Engine struct {
 	URL string // without a path
 
 	server   *httptest.Server
-	token    string
 	released chan struct{}
 
 	mu       sync.Mutex
-	trusts   func(token string) bool // beside that token; nil trusts no other
-	scopes   map[string][]Item       // by path prefix
-	list     string                  // a document that GET answers instead of the items
+	trusts   func(token string) bool
+	items    []Item
+	list     string // a document that GET answers instead of the items
 	faults   []*Fault
 	requests []Request
 	lastID   int
 }
 
-// adminScope is the path prefix of the API-key generation.
-const adminScope = "v1/admin/secrets"
+// collection matches the two generations' paths: the collection and, behind it, at most one segment.
+var collection = regexp.MustCompile(`^(/v1/admin/secrets|/v1/orgs/[^/]+/projects/[^/]+/secrets)(?:/([^/]+))?$`)
 
 // Start starts an Engine that accepts one bearer token, by plain HTTP.
 func Start(token string) *Engine { return start(token, (*httptest.Server).Start) }
@@ -57,7 +57,7 @@ func Start(token string) *Engine { return start(token, (*httptest.Server).Start)
 func StartTLS(token string) *Engine { return start(token, (*httptest.Server).StartTLS) }
 
 func start(token string, begin func(*httptest.Server)) *Engine {
-	e := &Engine{token: token, released: make(chan struct{}), scopes: make(map[string][]Item)}
+	e := &Engine{released: make(chan struct{}), trusts: func(given string) bool { return given == token }}
 	e.server = httptest.NewUnstartedServer(http.HandlerFunc(e.serve))
 	e.server.Config.ErrorLog = log.New(io.Discard, "", 0) // faults and refused handshakes are meant
 	begin(e.server)
@@ -95,32 +95,30 @@ func (e *Engine) Inject(f Fault) {
 func (e *Engine) Trust(trusts func(token string) bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.trusts = trusts
-}
-
-func (e *Engine) accepts(authorization string) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	token, bearer := strings.CutPrefix(authorization, "Bearer ")
-	return bearer && (token == e.token || e.trusts != nil && e.trusts(token))
+	before := e.trusts
+	e.trusts = func(token string) bool { return before(token) || trusts(token) }
 }
 
 // Add stores a secret of the API-key generation as no PUT can: beside one with the same key.
 func (e *Engine) Add(item Item) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.scopes[adminScope] = append(e.scopes[adminScope], e.numbered(item))
+	item.scope = "/v1/admin/secrets"
+	e.add(item)
+}
+
+// add is called with the lock held.
+func (e *Engine) add(item Item) {
+	e.lastID++
+	item.ID = fmt.Sprintf("sec_%04d", e.lastID)
+	e.items = append(e.items, item)
 }
 
 // Items are the stored secrets of all projects, in the order in which they were created.
 func (e *Engine) Items() []Item {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var all []Item
-	for _, scope := range slices.Sorted(maps.Keys(e.scopes)) {
-		all = append(all, e.scopes[scope]...)
-	}
-	return all
+	return slices.Clone(e.items)
 }
 
 // Requests are those that arrived so far, in order of arrival.
@@ -133,106 +131,23 @@ func (e *Engine) Requests() []Request {
 func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	req := Request{Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery,
-		Authorization: r.Header.Get("Authorization"), Body: string(body)}
-	scope, segment, routed := route(req.Path)
-	req.Key = segment
-	var put struct {
-		Description string `json:"description"`
-		Value       string `json:"value"`
+		Authorization: r.Header.Get("Authorization"), Body: string(body), json: r.Header.Get("Content-Type") == "application/json"}
+	if found := collection.FindStringSubmatch(req.Path); found != nil {
+		req.scope = found[1]
+		req.Key, _ = url.PathUnescape(found[2]) // net/http has unescaped it already
 	}
-	malformed := r.Method == http.MethodPut && (json.Unmarshal(body, &put) != nil || r.Header.Get("Content-Type") != "application/json")
-	req.Value = put.Value
-
 	fault := e.arrive(req)
-	if fault != nil && !fault.Commit {
-		fault.play(w, r, e.released, req)
+	if fault == nil {
+		e.answer(w, req)
 		return
 	}
-	answer := w
-	if fault != nil {
-		answer = httptest.NewRecorder() // committed, but the answer is the fault's
-		defer fault.play(w, r, e.released, req)
+	if fault.Commit {
+		e.answer(httptest.NewRecorder(), req)
 	}
-	switch {
-	case !e.accepts(req.Authorization):
-		refuse(answer, http.StatusUnauthorized, req)
-	case !routed:
-		refuse(answer, http.StatusNotFound, req)
-	case malformed || (r.Method == http.MethodPut && put.Value == ""):
-		refuse(answer, http.StatusBadRequest, req)
-	default:
-		e.handle(answer, scope, req, put.Description)
-	}
+	fault.play(w, r, e.released, req)
 }
 
-// route takes the two generations' paths apart: the collection and, behind it, at most one
-// segment, unescaped.
-func route(path string) (scope, segment string, ok bool) {
-	found := regexp.MustCompile(`^/(v1/admin/secrets|v1/orgs/[^/]+/projects/[^/]+/secrets)(?:/([^/]+))?$`).FindStringSubmatch(path)
-	if found == nil {
-		return "", "", false
-	}
-	segment, err := url.PathUnescape(found[2])
-	return found[1], segment, err == nil
-}
-
-func (e *Engine) handle(w http.ResponseWriter, scope string, req Request, description string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	items := e.scopes[scope]
-	switch {
-	case req.Method == http.MethodGet && req.Key == "":
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(w, cmp.Or(e.list, listing(items)))
-	case req.Method == http.MethodPut && req.Key != "":
-		e.scopes[scope] = e.upsert(items, Item{Key: req.Key, Value: req.Value, Description: description})
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"key": %q}`, req.Key)
-	case req.Method == http.MethodDelete && req.Key != "":
-		at := slices.IndexFunc(items, func(i Item) bool { return i.ID == req.Key })
-		if at < 0 {
-			refuse(w, http.StatusNotFound, req)
-			return
-		}
-		e.scopes[scope] = slices.Delete(slices.Clone(items), at, at+1)
-		w.WriteHeader(http.StatusNoContent)
-	default:
-		refuse(w, http.StatusMethodNotAllowed, req)
-	}
-}
-
-// numbered is a new item with its id. Called with the lock held.
-func (e *Engine) numbered(item Item) Item {
-	e.lastID++
-	item.ID = fmt.Sprintf("sec_%04d", e.lastID)
-	return item
-}
-
-// upsert is called with the lock held.
-func (e *Engine) upsert(items []Item, item Item) []Item {
-	at := slices.IndexFunc(items, func(i Item) bool { return i.Key == item.Key })
-	if at < 0 {
-		return append(items, e.numbered(item))
-	}
-	item.ID = items[at].ID
-	items[at] = item
-	return items
-}
-
-func listing(items []Item) string {
-	entries := []map[string]any{}
-	for _, i := range items {
-		shown := map[string]any{"id": i.ID, "key": i.Key, "binding": map[string]string{"type": cmp.Or(i.Type, "project")},
-			"description": i.Description, "hint": nil, "last_accessed_at": nil, "created_at": "2026-01-02T03:04:05Z"}
-		if runes := []rune(i.Value); len(runes) >= 16 {
-			shown["hint"] = string(runes[len(runes)-4:])
-		}
-		entries = append(entries, shown)
-	}
-	text, _ := json.Marshal(map[string]any{"items": entries})
-	return string(text)
-}
-
+// arrive notes a request, and returns the fault that is due.
 func (e *Engine) arrive(req Request) *Fault {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -243,4 +158,60 @@ func (e *Engine) arrive(req Request) *Fault {
 		}
 	}
 	return nil
+}
+
+func (e *Engine) answer(w http.ResponseWriter, req Request) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var put struct{ Description, Value string }
+	token, bearer := strings.CutPrefix(req.Authorization, "Bearer ")
+	at := slices.IndexFunc(e.items, func(i Item) bool {
+		return i.scope == req.scope && (req.Method == http.MethodPut && i.Key == req.Key || req.Method == http.MethodDelete && i.ID == req.Key)
+	})
+	switch {
+	case !bearer || !e.trusts(token):
+		refuse(w, http.StatusUnauthorized, req)
+	case req.scope == "":
+		refuse(w, http.StatusNotFound, req)
+	case req.Method == http.MethodGet && req.Key == "":
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, cmp.Or(e.list, e.listing(req.scope)))
+	case req.Method == http.MethodPut && req.Key != "":
+		if !req.json || json.Unmarshal([]byte(req.Body), &put) != nil || put.Value == "" {
+			refuse(w, http.StatusBadRequest, req)
+			return
+		}
+		if at >= 0 {
+			e.items[at].Value, e.items[at].Description = put.Value, put.Description
+		} else {
+			e.add(Item{Key: req.Key, Value: put.Value, Description: put.Description, scope: req.scope})
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"key": %q}`, req.Key)
+	case req.Method == http.MethodDelete && at >= 0:
+		e.items = slices.Delete(e.items, at, at+1)
+		w.WriteHeader(http.StatusNoContent)
+	case req.Method == http.MethodDelete && req.Key != "":
+		refuse(w, http.StatusNotFound, req)
+	default:
+		refuse(w, http.StatusMethodNotAllowed, req)
+	}
+}
+
+// listing is called with the lock held.
+func (e *Engine) listing(scope string) string {
+	entries := []map[string]any{}
+	for _, i := range e.items {
+		if i.scope != scope {
+			continue
+		}
+		shown := map[string]any{"id": i.ID, "key": i.Key, "binding": map[string]string{"type": cmp.Or(i.Type, "project")},
+			"description": i.Description, "hint": nil, "last_accessed_at": nil, "created_at": "2026-01-02T03:04:05Z"}
+		if runes := []rune(i.Value); len(runes) >= 16 {
+			shown["hint"] = string(runes[len(runes)-4:])
+		}
+		entries = append(entries, shown)
+	}
+	text, _ := json.Marshal(map[string]any{"items": entries})
+	return string(text)
 }

@@ -16,8 +16,10 @@ type Request struct {
 	Query         string
 	Authorization string
 	Key           string // the key of a PUT, the id of a DELETE
-	Value         string // of a PUT
 	Body          string
+
+	scope string // the path of the collection, "" for another path
+	json  bool   // it says that its body is JSON
 }
 
 // Mode is the way in which a [Fault] goes wrong.
@@ -67,11 +69,10 @@ func (f *Fault) take(req Request) bool {
 
 func (f *Fault) play(w http.ResponseWriter, r *http.Request, released <-chan struct{}, req Request) {
 	words := strings.NewReplacer("\r", " ", "\n", " ").Replace(echo(req))
-	if f.RetryAfter != "" {
-		w.Header().Set("Retry-After", f.RetryAfter)
-	}
-	if f.Challenge != "" {
-		w.Header().Set("WWW-Authenticate", f.Challenge)
+	for name, value := range map[string]string{"Retry-After": f.RetryAfter, "WWW-Authenticate": f.Challenge, "Location": f.Location} {
+		if value != "" {
+			w.Header().Set(name, value)
+		}
 	}
 	switch f.Mode {
 	case Status:
@@ -80,18 +81,20 @@ func (f *Fault) play(w http.ResponseWriter, r *http.Request, released <-chan str
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(cmp.Or(f.Status, http.StatusOK))
 		fmt.Fprint(w, f.Body)
-	case Hang:
-		hold(r, released)
 	case Redirect:
-		w.Header().Set("Location", f.Location)
 		w.WriteHeader(http.StatusTemporaryRedirect)
 	case Page:
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprintf(w, "<html><body>Please sign in. %s</body></html>", words)
-	case SlowBody:
-		fmt.Fprint(w, `{"items": [`)
-		_ = http.NewResponseController(w).Flush()
-		hold(r, released)
+	case SlowBody, Hang:
+		if f.Mode == SlowBody {
+			fmt.Fprint(w, `{"items": [`)
+			_ = http.NewResponseController(w).Flush()
+		}
+		select {
+		case <-r.Context().Done():
+		case <-released:
+		}
 	default:
 		f.playRaw(w, words)
 	}
@@ -118,13 +121,6 @@ func (f *Fault) playRaw(w http.ResponseWriter, words string) {
 	}
 }
 
-func hold(r *http.Request, released <-chan struct{}) {
-	select {
-	case <-r.Context().Done():
-	case <-released:
-	}
-}
-
 // refuse answers with an error that repeats all that was sent.
 func refuse(w http.ResponseWriter, status int, req Request) {
 	w.Header().Set("Content-Type", "application/json")
@@ -135,5 +131,5 @@ func refuse(w http.ResponseWriter, status int, req Request) {
 
 // echo is everything a careless server might put into its words.
 func echo(req Request) string {
-	return fmt.Sprintf("cannot %s %s with %s: %s %s", req.Method, req.Path, req.Authorization, req.Value, req.Body)
+	return fmt.Sprintf("cannot %s %s with %s: %s", req.Method, req.Path, req.Authorization, req.Body)
 }

@@ -210,7 +210,7 @@ func (a *App) engineFailure(err error) *failure {
 		f.words = "several secrets with one key"
 	case errors.Is(err, secrets.ErrReported):
 		f.words = "engine reported an error"
-	case errors.Is(err, secrets.ErrListTooLong), errors.Is(err, secrets.ErrListIncomplete):
+	case errors.Is(err, secrets.ErrListIncomplete):
 		f.words = "list of secrets without an end"
 	case errors.Is(err, secrets.ErrNotEngine):
 		f.words = "no engine answered"

@@ -167,10 +167,11 @@ func (a *App) secretSet(cmd *cobra.Command, at engineOptions, o setOptions, args
 		case err != nil:
 			return err
 		case o.dryRun:
-			return a.printPlan(file.Plan())
+			return a.printPlan(file.Plan)
 		}
 		a.warnOfSkipped(file)
-		return a.sendPairs(ctx, client, file.Pairs(), len(file.Skipped))
+		pairs := file.Pairs()
+		return a.sendPairs(ctx, client, pairs, len(file.Plan)-len(pairs))
 	}
 	pairs, err := a.readValues(ctx, inputs)
 	switch {
@@ -222,7 +223,7 @@ func (a *App) readEnvFiles(ctx context.Context, paths []string) (secrets.EnvFile
 		}
 	}
 	all := secrets.Join(files...)
-	if len(all.Entries) > 0 {
+	if len(all.Pairs()) > 0 {
 		return all, nil
 	}
 	a.warnOfSkipped(all)
@@ -301,7 +302,7 @@ func (a *App) printPlan(plan []secrets.Planned) error {
 			rows[i][0] = strconv.Itoa(p.Line)
 		}
 		if p.Skipped == "" {
-			rows[i][2] = strconv.Itoa(p.Length)
+			rows[i][2] = strconv.Itoa(p.Length())
 			sent++
 		}
 		if several {

@@ -1,6 +1,7 @@
 package term
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,9 +18,7 @@ import (
 // a file or a server. A character and a colour have to come in one Write.
 func (s *Stream) Write(p []byte) (int, error) {
 	if _, err := io.WriteString(s.w, s.clean(string(p))); err != nil {
-		if s.failed == nil {
-			s.failed = &WriteError{err}
-		}
+		s.failed = cmp.Or[error](s.failed, &WriteError{err})
 		return 0, &WriteError{err}
 	}
 	return len(p), nil
@@ -50,24 +49,20 @@ func (s *Stream) clean(text string) string {
 		if i > 0 && s.Colour && isPaint(part) {
 			out.WriteByte('\x1b')
 		}
-		out.WriteString(strings.Map(visible, part))
+		for _, r := range part {
+			if !isHidden(r) {
+				out.WriteRune(r)
+			}
+		}
 	}
 	return out.String()
 }
 
 // isPaint recognises, behind its escape character, a sequence that Paint makes.
 func isPaint(text string) bool {
-	return slices.ContainsFunc([]string{reset, Bold.begin(), Red.begin(), Green.begin(), Yellow.begin()}, func(sequence string) bool {
-		return strings.HasPrefix("\x1b"+text, sequence)
+	return slices.ContainsFunc([]Colour{reset, Bold, Red, Green, Yellow}, func(c Colour) bool {
+		return strings.HasPrefix("\x1b"+text, c.sequence())
 	})
-}
-
-// visible is r, or -1 for a character to drop.
-func visible(r rune) rune {
-	if isHidden(r) {
-		return -1
-	}
-	return r
 }
 
 // isHidden reports a character that a terminal may obey. A carriage return passes: it begins a line of progress
@@ -76,28 +71,7 @@ func isHidden(r rune) bool {
 	return !unicode.IsPrint(r) && r != '\n' && r != '\t' && r != '\r'
 }
 
-// escaped writes as \u escapes what a terminal would obey. The JSON means the same.
-func escaped(document string) string {
-	if !strings.ContainsFunc(document, isHidden) {
-		return document
-	}
-	var out strings.Builder
-	for _, r := range document {
-		switch {
-		case !isHidden(r):
-			out.WriteRune(r)
-		case r > 0xFFFF:
-			high, low := utf16.EncodeRune(r)
-			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
-		default:
-			fmt.Fprintf(&out, `\u%04x`, r)
-		}
-	}
-	return out.String()
-}
-
-// JSON prints a value as one indented JSON document. What a terminal would obey is escaped,
-// which means the same to a reader of JSON.
+// JSON prints a value as one indented JSON document.
 func (s *Stream) JSON(value any) error {
 	document, err := Indented("", value)
 	if err != nil {
@@ -116,8 +90,18 @@ func Indented(prefix string, value any) (string, error) {
 	return strings.TrimSuffix(document.String(), "\n"), err
 }
 
-// Document prints a JSON document, escaped as JSON does.
+// Document prints a JSON document. What a terminal would obey is escaped, which means the same to a reader of JSON.
 func (s *Stream) Document(document string) error {
-	_, err := io.WriteString(s, escaped(document))
+	var out strings.Builder
+	for _, r := range document {
+		if !isHidden(r) {
+			out.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&out, `\u%04x`, unit)
+		}
+	}
+	_, err := io.WriteString(s, out.String())
 	return err
 }

@@ -32,33 +32,32 @@ func isClosedPipe(err error) bool {
 // readTyped reads a line, which is not shown if it is hidden, and those that come right behind it. The
 // console drops what a read that is still waiting has got when the process ends.
 func readTyped(keyboard *os.File, hidden bool) (string, error) {
-	lines, failed := make(chan string), make(chan error, 1)
 	shown := bufio.NewReader(keyboard)
-	read := func() (string, error) { return shown.ReadString('\n') }
-	if hidden {
-		read = func() (string, error) {
-			line, err := term.ReadPassword(int(keyboard.Fd()))
-			return string(line) + "\n", err
-		}
+	type reading struct {
+		line string
+		err  error
 	}
+	lines := make(chan reading)
 	go func() {
-		for {
-			line, err := read()
-			if err != nil {
-				failed <- err
-				return
+		for r := (reading{}); r.err == nil; lines <- r {
+			if hidden {
+				var line []byte
+				line, r.err = term.ReadPassword(int(keyboard.Fd()))
+				r.line = string(line) + "\n"
+			} else {
+				r.line, r.err = shown.ReadString('\n')
 			}
-			lines <- line
 		}
 	}()
 	var typed string
 	var silent <-chan time.Time
 	for {
 		select {
-		case line := <-lines:
-			typed, silent = typed+line, time.After(300*time.Millisecond)
-		case err := <-failed:
-			return typed, err
+		case r := <-lines:
+			if r.err != nil {
+				return typed, r.err
+			}
+			typed, silent = typed+r.line, time.After(300*time.Millisecond)
 		case <-silent:
 			return typed, nil
 		}

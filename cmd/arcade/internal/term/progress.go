@@ -5,25 +5,23 @@ import (
 	"strings"
 )
 
-// Progress is a line that is written over. On anything but a terminal it stays silent.
+// Progress is a line that is written over; nil is silent.
 type Progress struct {
-	out   *Stream // nil for silence
-	total int
-	width int
+	out          *Stream
+	total, width int
 }
 
-// Progress begins to count to total. Nothing is shown where shown is false.
+// Progress begins to count to total. It is silent where shown is false, and on anything but a terminal.
 func (s *Stream) Progress(total int, shown bool) *Progress {
-	p := &Progress{total: total, width: min(s.Width, 80)}
-	if shown && s.Rewrites {
-		p.out = s
+	if !shown || !s.Rewrites {
+		return nil
 	}
-	return p
+	return &Progress{s, total, min(s.Width, 80)}
 }
 
 // Show says how many are done.
 func (p *Progress) Show(done int) {
-	if p.out == nil {
+	if p == nil {
 		return
 	}
 	done = min(done, p.total)
@@ -35,7 +33,7 @@ func (p *Progress) Show(done int) {
 
 // Wipe takes the line away.
 func (p *Progress) Wipe() {
-	if p != nil && p.out != nil {
+	if p != nil {
 		fmt.Fprintf(p.out, "\r%s\r", strings.Repeat(" ", p.width-1))
 	}
 }

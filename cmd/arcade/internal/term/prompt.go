@@ -1,15 +1,20 @@
 package term
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
 	"golang.org/x/term"
+)
+
+var (
+	// ErrTooLongToType means that a terminal may have cut what was typed.
+	ErrTooLongToType = fmt.Errorf("a terminal passes on less than %d bytes", promptLimit)
+	// ErrSeveralLines means that more than one line was pasted.
+	ErrSeveralLines = errors.New("several lines were pasted or typed, and one is asked for")
 )
 
 // Keyboard reports whether standard input is a terminal, on which a user can answer.
@@ -26,58 +31,53 @@ func (s *Screen) keyboard() *os.File {
 // AskHidden asks at the keyboard for one line and does not show it. Ctrl-D ends the line, too. A paste is read to
 // its end, so that the shell gets no line of it. The error can be ErrSeveralLines or ErrTooLongToType.
 func (s *Screen) AskHidden(ctx context.Context, prompt string) (string, error) {
-	typed, err := s.ask(ctx, s.keyboard(), prompt, true)
-	s.Err.bracketPastes(bracketsOff)
+	typed, err := s.ask(ctx, prompt, true)
 	fmt.Fprintln(s.Err) // the user's own line break was not shown either
-	if err != nil {
+	line := strings.TrimRight(strings.NewReplacer(pasteBegins, "", pasteEnds, "").Replace(typed), "\r\n")
+	switch {
+	case err != nil:
 		return "", err
+	case strings.ContainsAny(line, "\r\n"):
+		return "", ErrSeveralLines
+	case len(line) >= promptLimit:
+		return "", ErrTooLongToType
 	}
-	return oneLine(typed)
+	return line, nil
 }
 
-// Confirm asks a yes-or-no question. Anything but a clear yes is a no, also a paste of several lines, of which
-// the shell gets none. The error is that of ctx.
+// Confirm asks a yes-or-no question at the keyboard. Anything but a clear yes is a no, also a paste of several
+// lines, of which the shell gets none. The error is that of ctx.
 func (s *Screen) Confirm(ctx context.Context, question string) (bool, error) {
-	question = s.Err.Wrap(question+" [y/N]", 0) + " "
-	var answer string
-	var err error
-	if keyboard := s.keyboard(); keyboard != nil {
-		answer, err = s.ask(ctx, keyboard, question, false)
-	} else {
-		fmt.Fprint(s.Err, question)
-		answer, err = Await(ctx, func() (string, error) {
-			answer, err := bufio.NewReader(s.In).ReadString('\n')
-			if err == io.EOF {
-				err = nil
-			}
-			return answer, err
-		})
-	}
+	typed, err := s.ask(ctx, s.Err.Wrap(question+" [y/N]", 0)+" ", false)
 	if ctx.Err() != nil {
 		fmt.Fprintln(s.Err) // what follows begins a line
 	}
-	answer = strings.ToLower(strings.TrimSpace(answer))
+	answer := strings.ToLower(strings.TrimSpace(typed))
 	return err == nil && (answer == "y" || answer == "yes"), ctx.Err()
 }
 
 // ask reads a line at the keyboard, and whatever was pasted behind it, then restores the terminal, also when ctx
 // ends. After Ctrl-Z and fg it asks again, at the beginning of a line: the terminal has dropped what was typed.
-func (s *Screen) ask(ctx context.Context, keyboard *os.File, prompt string, hidden bool) (typed string, err error) {
-	show := func(prompt string) {
-		if hidden {
-			s.Err.bracketPastes(bracketsOn)
-		}
-		fmt.Fprint(s.Err, prompt)
-	}
+func (s *Screen) ask(ctx context.Context, prompt string, hidden bool) (typed string, err error) {
+	keyboard := s.keyboard()
 	fd := int(keyboard.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {
 		return "", err
 	}
-	stop := onContinue(fd, hidden, func() { show("\r" + prompt) })
-	show(prompt)
+	show := func(before string) {
+		if hidden {
+			s.Err.bracketPastes(bracketsOn)
+		}
+		fmt.Fprint(s.Err, before, prompt)
+	}
+	stop := onContinue(fd, hidden, func() { show("\r") })
+	show("")
 	typed, err = Await(ctx, func() (string, error) { return readTyped(keyboard, hidden) })
 	stop() // before the terminal is restored: the process may have gone on after the answer
+	if hidden {
+		s.Err.bracketPastes(bracketsOff)
+	}
 	return typed, errors.Join(err, term.Restore(fd, before))
 }
 

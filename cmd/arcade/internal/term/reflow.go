@@ -1,86 +1,95 @@
 package term
 
-import "strings"
+import (
+	"strings"
 
-// Reflow breaks a plain text at blanks to fit into width, in characters. Paragraphs are filled. Indented text
-// keeps its lines; a line in two columns, two blanks or more apart, continues below its second one, an item of a
-// list below its text.
-func Reflow(text string, width int) string {
+	"github.com/jedib0t/go-pretty/v6/text"
+)
+
+// Wrap breaks a text at blanks, indent characters before the terminal's edge. A program gets it as it is.
+func (s *Stream) Wrap(text string, indent int) string {
+	if !s.Interactive {
+		return text
+	}
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = wrapLine(line, s.Width-indent, 0)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// wrapLine breaks a line at blanks to fit into width; what follows begins hang characters further in. A wider word
+// stays whole, to be copied; go-pretty would cut it and join the lines behind it.
+func wrapLine(line string, width, hang int) string {
 	var out strings.Builder
-	lines := strings.Split(strings.ReplaceAll(text, "\t", "  "), "\n")
-	for i := 0; i < len(lines); i++ {
-		b := newBlock(lines[i])
-		for b.includes(lines, i+1) {
-			i++
-			b.words = append(b.words, strings.Fields(lines[i])...)
-		}
-		b.print(&out, width)
-		if i < len(lines)-1 {
-			out.WriteByte('\n')
-		}
-	}
-	return out.String()
-}
-
-// block is a line and those that continue it.
-type block struct {
-	first   string // the indentation, and the first of two columns
-	hang    int    // where further lines begin
-	words   []string
-	columns bool // there are two
-}
-
-func newBlock(line string) block {
-	content := strings.TrimLeft(line, " ")
-	indent := len(line) - len(content)
-	b := block{first: line[:indent], hang: indent, words: strings.Fields(content)}
-	column := strings.Index(content, "  ")
-	switch {
-	case strings.HasPrefix(content, "- "):
-		b.first, b.hang, b.words = b.first+"- ", indent+2, b.words[1:]
-	case indent > 0 && column > 0:
-		second := strings.TrimLeft(content[column:], " ")
-		b.hang = len(line) - len(second)
-		b.first, b.words, b.columns = line[:b.hang], strings.Fields(second), true
-	case indent > 0:
-		b.hang = indent + 2
-	}
-	return b
-}
-
-// includes reports whether the next line belongs to this block.
-func (b block) includes(lines []string, next int) bool {
-	if next == len(lines) || len(b.words) == 0 {
-		return false
-	}
-	content := strings.TrimLeft(lines[next], " ")
-	indent := len(lines[next]) - len(content)
-	hangs := b.hang == 0 || len(b.first) == b.hang
-	return content != "" && hangs && indent == b.hang
-}
-
-// In a second column less than narrow wide hardly a word fits: its text begins on the next line, at below.
-const narrow, below = 20, 10
-
-func (b block) print(out *strings.Builder, width int) {
-	used := len(b.first)
-	if b.columns && width-b.hang < narrow {
-		b.hang = below
-		b.first = strings.TrimRight(b.first, " ") + "\n" + strings.Repeat(" ", b.hang)
-		used = b.hang
-	}
-	out.WriteString(b.first)
-	for i, word := range b.words {
+	used, begun := 0, false // blanks at the start stay with the word behind them
+	for i, word := range strings.Split(line, " ") {
+		wide := text.StringWidthWithoutEscSequences(word)
 		switch {
 		case i == 0:
-		case used+1+len(word) > width:
-			out.WriteString("\n" + strings.Repeat(" ", b.hang))
-			used = b.hang
+		case begun && used+1+wide > width:
+			out.WriteString("\n" + strings.Repeat(" ", hang))
+			used = hang
 		default:
 			out.WriteByte(' ')
 			used++
 		}
 		out.WriteString(word)
-		used += len(word)
+		used += wide
+		begun = begun || word != ""
 	}
+	return out.String()
 }
+
+// In a second column less than narrow wide hardly a word fits: its text begins on the next line, at below.
+const narrow, below = 20, 10
+
+// Reflow breaks a plain text at blanks to fit into width, in characters. Paragraphs and the items of lists are
+// filled. Other indented text keeps its lines; a line in two columns, two blanks or more apart, continues below its
+// second one.
+func Reflow(text string, width int) string {
+	var lines []string
+	for line := range strings.SplitSeq(strings.ReplaceAll(text, "\t", "  "), "\n") {
+		if last := len(lines) - 1; last >= 0 && continues(lines[last], line) {
+			lines[last] += " " + strings.TrimLeft(line, " ")
+		} else {
+			lines = append(lines, line)
+		}
+	}
+	for i, line := range lines {
+		content := strings.TrimLeft(line, " ")
+		indent := len(line) - len(content)
+		column := strings.Index(content, "  ")
+		switch {
+		case isItem(content):
+			lines[i] = wrapLine(line, width, indent+2)
+		case indent > 0 && column > 0:
+			second := strings.TrimLeft(content[column:], " ")
+			if hang := len(line) - len(second); width-hang >= narrow {
+				lines[i] = wrapLine(line, width, hang)
+			} else {
+				lines[i] = line[:indent+column] + "\n" + wrapLine(strings.Repeat(" ", below)+second, width, below)
+			}
+		case indent > 0:
+			lines[i] = wrapLine(line, width, indent+2)
+		default:
+			lines[i] = wrapLine(line, width, 0)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// continues reports whether a line goes on with the paragraph or the item of a list before it.
+func continues(before, line string) bool {
+	content := strings.TrimLeft(before, " ")
+	indent := len(before) - len(content)
+	if isItem(content) {
+		indent += 2
+	} else if indent > 0 {
+		return false
+	}
+	rest := strings.TrimLeft(line, " ")
+	return content != "" && rest != "" && len(line)-len(rest) == indent && !isItem(rest)
+}
+
+func isItem(content string) bool { return strings.HasPrefix(content, "- ") }

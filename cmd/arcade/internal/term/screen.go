@@ -83,6 +83,8 @@ const (
 	Red    Colour = 31
 	Green  Colour = 32
 	Yellow Colour = 33
+
+	reset Colour = 0
 )
 
 // Paint colours a text where colours are wanted.
@@ -90,13 +92,10 @@ func (s *Stream) Paint(c Colour, text string) string {
 	if !s.Colour {
 		return text
 	}
-	return c.begin() + text + reset
+	return c.sequence() + text + reset.sequence()
 }
 
-// reset ends a colour.
-const reset = "\x1b[0m"
-
-func (c Colour) begin() string { return "\x1b[" + strconv.Itoa(int(c)) + "m" }
+func (c Colour) sequence() string { return "\x1b[" + strconv.Itoa(int(c)) + "m" }
 
 // Clip shortens a text to n characters.
 func (s *Stream) Clip(text string, n int) string {
@@ -109,12 +108,4 @@ func (s *Stream) Clip(text string, n int) string {
 	default:
 		return string(runes[:max(n-2, 0)]) + ".."
 	}
-}
-
-// Wrap breaks a text at blanks, indent characters before the terminal's edge. A program gets it as it is.
-func (s *Stream) Wrap(text string, indent int) string {
-	if !s.Interactive {
-		return text
-	}
-	return wrap(text, s.Width-indent)
 }

@@ -1,8 +1,10 @@
 package term
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -23,29 +25,39 @@ const minCell = 12
 
 // Table prints rows as a table that fits the terminal. Columns that say nothing are left out.
 func (s *Stream) Table(title string, columns []Column, rows [][]string) error {
-	configs := make([]table.ColumnConfig, len(columns))
+	configs, widths, order := make([]table.ColumnConfig, len(columns)), make([]int, len(columns)), []int(nil)
 	for i, c := range columns {
-		configs[i] = table.ColumnConfig{Number: i + 1}
+		configs[i].Number = i + 1
 		if c.Right {
 			configs[i].Align, configs[i].AlignHeader = text.AlignRight, text.AlignRight
 		}
+		widths[i] = text.StringWidthWithoutEscSequences(c.Title)
+		for _, row := range rows {
+			widths[i] = max(widths[i], text.StringWidthWithoutEscSequences(row[i]))
+		}
+		if c.Drop > 0 || c.Shrink {
+			order = append(order, i)
+		}
 	}
+	slices.SortFunc(order, func(i, j int) int { // in which they give way
+		return cmp.Or(columns[j].Drop-columns[i].Drop, widths[j]-widths[i])
+	})
 	w := filled(columns, rows)
 	w.SetStyle(s.style())
 	w.SuppressEmptyColumns()
 	w.SuppressTrailingSpaces()
 	w.SetColumnConfigs(configs)
 	rendered := w.Render()
-	for over := text.LongestLineLen(rendered) - s.Width; over > 0; over = text.LongestLineLen(rendered) - s.Width {
-		i := mostDispensable(columns, rows, configs)
-		if i < 0 {
+	for _, i := range order {
+		over := text.LongestLineLen(rendered) - s.Width
+		if over <= 0 {
 			break
 		}
-		room := cellWidth(columns, rows, i) - over
+		room := widths[i] - over
 		if columns[i].Drop == 0 {
 			room = max(room, minCell)
 		}
-		if columns[i].Shrink && configs[i].WidthMax == 0 && room >= minCell {
+		if columns[i].Shrink && room >= minCell {
 			configs[i].WidthMax, configs[i].WidthMaxEnforcer = room, s.Clip
 		} else {
 			configs[i].Hidden = true
@@ -100,27 +112,4 @@ func (s *Stream) style() table.Style {
 	style.Box.MiddleVertical, style.Box.MiddleSeparator = "  ", rule+rule
 	style.Format.Header = text.FormatDefault
 	return style
-}
-
-// mostDispensable returns the index of the column to drop first, else of the widest that can be cut, else -1.
-func mostDispensable(columns []Column, rows [][]string, configs []table.ColumnConfig) int {
-	found := -1
-	for i, c := range columns {
-		if c.Drop == 0 && (!c.Shrink || configs[i].WidthMax > 0) || configs[i].Hidden {
-			continue
-		}
-		if found < 0 || c.Drop > columns[found].Drop ||
-			c.Drop == 0 && columns[found].Drop == 0 && cellWidth(columns, rows, i) >= cellWidth(columns, rows, found) {
-			found = i
-		}
-	}
-	return found
-}
-
-func cellWidth(columns []Column, rows [][]string, i int) int {
-	width := text.StringWidthWithoutEscSequences(columns[i].Title)
-	for _, row := range rows {
-		width = max(width, text.StringWidthWithoutEscSequences(row[i]))
-	}
-	return width
 }

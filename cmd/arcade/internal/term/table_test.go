@@ -78,7 +78,7 @@ func TestATextIsBrokenAtBlanksAndNowhereElse(t *testing.T) {
 		"colours":                 {"\x1b[1m012345678\x1b[0m a", "\x1b[1m012345678\x1b[0m\na"},
 		"signs beyond ASCII":      {"○○○○ ✓✓✓✓✓", "○○○○ ✓✓✓✓✓"},
 	} {
-		if got := wrap(test.text, 10); got != test.want {
+		if got := (&Stream{Interactive: true, Width: 12}).Wrap(test.text, 2); got != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
 	}

@@ -3,10 +3,7 @@ package term
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/jedib0t/go-pretty/v6/text"
 )
 
 // Count is a number and its noun.
@@ -83,32 +80,4 @@ func Size(bytes int64) string {
 		return fmt.Sprintf("%d kB", (bytes+1023)/1024)
 	}
 	return fmt.Sprintf("%.1f MB", float64(bytes)/(1<<20))
-}
-
-// wrap breaks each line of a text at blanks to fit into width. A wider word stays whole, to be copied; go-pretty
-// would cut it and join the lines behind it.
-func wrap(s string, width int) string {
-	var out strings.Builder
-	for i, line := range strings.Split(s, "\n") {
-		if i > 0 {
-			out.WriteByte('\n')
-		}
-		used, begun := 0, false // blanks at the start stay with the word behind them
-		for j, word := range strings.Split(line, " ") {
-			wide := text.StringWidthWithoutEscSequences(word)
-			switch {
-			case j == 0:
-			case begun && used+1+wide > width:
-				out.WriteByte('\n')
-				used = 0
-			default:
-				out.WriteByte(' ')
-				used++
-			}
-			out.WriteString(word)
-			used += wide
-			begun = begun || word != ""
-		}
-	}
-	return out.String()
 }

@@ -1,0 +1,491 @@
+package secrets_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ArcadeAI/arcade-cli/secrets"
+	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
+)
+
+func manyPairs(n int) []secrets.Pair {
+	pairs := make([]secrets.Pair, n)
+	for i := range pairs {
+		pairs[i] = secrets.Pair{Key: fmt.Sprintf("KEY_%02d", i), Value: value}
+	}
+	return pairs
+}
+
+// seeded is an Engine that keeps these keys, whose ids are sec_0001 and so on.
+func seeded(t *testing.T, keys ...string) (*secretstest.Engine, *secrets.Client) {
+	t.Helper()
+	engine, c := newClient(t)
+	for _, key := range keys {
+		engine.Add(secretstest.Item{Key: key})
+	}
+	return engine, c
+}
+
+// unset runs Unset to its end.
+func unset(t *testing.T, c *secrets.Client, o secrets.UnsetOptions, keys ...string) []secrets.Result {
+	t.Helper()
+	results, err := c.Unset(t.Context(), keys, o)
+	if err != nil {
+		t.Fatalf("Unset failed: %v", err)
+	}
+	return slices.Collect(results)
+}
+
+// before lets act hold a request, by the last segment of its path: the key of a PUT, the id of a DELETE.
+func before(c *secrets.Client, act func(segment string)) {
+	next := c.HTTP.Transport
+	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		act(path.Base(r.URL.Path))
+		return next.RoundTrip(r)
+	})
+}
+
+// requestsOf returns the keys or ids of the requests with this method.
+func requestsOf(engine *secretstest.Engine, method string) (segments []string) {
+	for _, r := range engine.Requests() {
+		if r.Method == method {
+			segments = append(segments, r.Key)
+		}
+	}
+	return segments
+}
+
+// fourAtOnce holds the changes behind the first, whose path ends in first, until four of them are under way.
+func fourAtOnce(t *testing.T, next http.RoundTripper, first string) http.RoundTripper {
+	var mu sync.Mutex
+	arrived, under := 0, 0
+	four := make(chan struct{})
+	return roundTrip(func(r *http.Request) (*http.Response, error) {
+		if path.Base(r.URL.Path) == first || r.Method == http.MethodGet {
+			return next.RoundTrip(r)
+		}
+		mu.Lock()
+		arrived++
+		if under++; under > 4 {
+			t.Error("more than four requests are under way")
+		}
+		if arrived == 4 {
+			close(four)
+		}
+		mu.Unlock()
+		<-four // with fewer at once this would wait for ever
+		resp, err := next.RoundTrip(r)
+		mu.Lock()
+		under--
+		mu.Unlock()
+		return resp, err
+	})
+}
+
+func TestFourChangesAreMadeAtOnce(t *testing.T) {
+	engine, c := newClient(t)
+	direct := c.HTTP.Transport
+	c.HTTP.Transport = fourAtOnce(t, direct, "KEY_00")
+	var keys []string
+	for r := range c.Set(t.Context(), manyPairs(40)) {
+		if keys = append(keys, r.Key); r.Err != nil {
+			t.Errorf("%s failed: %v", r.Key, r.Err)
+		}
+	}
+	if kept, sent := len(engine.Items()), len(engine.Requests()); kept != 40 || sent != 40 {
+		t.Errorf("the Engine keeps %d secrets after %d requests, want 40 after one for each", kept, sent)
+	}
+	c.HTTP.Transport = fourAtOnce(t, direct, "sec_0001")
+	for _, r := range unset(t, c, secrets.UnsetOptions{}, keys...) {
+		if r.Err != nil {
+			t.Errorf("%s was not deleted: %v", r.Key, r.Err)
+		}
+	}
+	if left := len(engine.Items()); left != 0 {
+		t.Errorf("the Engine keeps %d secrets, want none", left)
+	}
+}
+
+func TestSetYieldsResultsInTheOrderGiven(t *testing.T) {
+	_, c := newClient(t)
+	next := c.HTTP.Transport
+	overtaken := make(chan struct{})
+	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		resp, err := next.RoundTrip(r)
+		switch path.Base(r.URL.Path) {
+		case "KEY_01":
+			<-overtaken // the second answer comes after the fourth
+		case "KEY_03":
+			close(overtaken)
+		}
+		return resp, err
+	})
+	var got []secrets.Result
+	for r := range c.Set(t.Context(), manyPairs(9)) {
+		got = append(got, r)
+	}
+	want := make([]secrets.Result, 9)
+	for i, pair := range manyPairs(9) {
+		want[i].Key = pair.Key
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the results are %v, want %v", got, want)
+	}
+	if none := slices.Collect(c.Set(t.Context(), nil)); none != nil {
+		t.Errorf("results came for nothing: %v", none)
+	}
+}
+
+func TestOneFailureDoesNotStopTheOthers(t *testing.T) {
+	engine, c := newClient(t)
+	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 422, Key: "KEY_01"})
+	engine.Inject(secretstest.Fault{Mode: secretstest.Reset, Key: "KEY_03"})
+	var failed []string
+	for r := range c.Set(t.Context(), manyPairs(6)) {
+		if r.Err != nil {
+			failed = append(failed, r.Key)
+		}
+	}
+	if want := []string{"KEY_01", "KEY_03"}; !slices.Equal(failed, want) || len(engine.Items()) != 4 {
+		t.Errorf("%v failed and %d are kept, want %v and the other 4", failed, len(engine.Items()), want)
+	}
+}
+
+func TestSetEndsWithItsContext(t *testing.T) {
+	engine, c := newClient(t)
+	engine.Inject(secretstest.Fault{Mode: secretstest.Hang, Key: "KEY_01"})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	hanging := make(chan struct{})
+	before(c, func(key string) {
+		switch {
+		case key == "KEY_01":
+			close(hanging)
+		case key == "KEY_07":
+			<-hanging
+			cancel()
+		case key > "KEY_07":
+			<-ctx.Done() // so that the others do not run on
+		}
+	})
+	results := slices.Collect(c.Set(ctx, manyPairs(200)))
+	if len(results) != 200 {
+		t.Fatalf("%d results came, want one for each key", len(results))
+	}
+	for i, want := range map[int]error{0: nil, 1: context.Canceled, 7: context.Canceled, 199: secrets.ErrNotTried} {
+		if !errors.Is(results[i].Err, want) {
+			t.Errorf("%s gave %v, want %v", results[i].Key, results[i].Err, want)
+		}
+	}
+	if got := len(engine.Requests()); got > 20 {
+		t.Errorf("%d requests were made although the command was interrupted at the eighth", got)
+	}
+}
+
+func TestSetEndsWhenNobodyListens(t *testing.T) {
+	engine, c := newClient(t)
+	next := c.HTTP.Transport
+	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		if path.Base(r.URL.Path) > "KEY_04" {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}
+		return next.RoundTrip(r)
+	})
+	for r := range c.Set(t.Context(), manyPairs(90)) {
+		if r.Key == "KEY_04" {
+			break // returns although the others hang: their requests are given up
+		}
+	}
+	if got := len(engine.Requests()); got != 5 {
+		t.Errorf("%d requests were made for a caller that left after the fifth", got)
+	}
+}
+
+func TestWhatTheKeysShareEndsTheRun(t *testing.T) {
+	status := func(code int) secretstest.Fault { return secretstest.Fault{Mode: secretstest.Status, Status: code} }
+	for name, fault := range map[string]secretstest.Fault{
+		"401": status(401), "403": status(403), "404": status(404), "407": status(407), "511": status(511),
+		"a redirect": {Mode: secretstest.Redirect, Location: "/"}, "an Engine that hangs": {Mode: secretstest.Hang},
+		"a page": {Mode: secretstest.Page}, "an answer of no Engine": {Mode: secretstest.Body, Body: "[]"},
+		"a wait that is too long": {Mode: secretstest.Status, Status: 429, RetryAfter: "3600"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			engine, c := newClient(t)
+			engine.Inject(fault)
+			if fault.Mode == secretstest.Hang {
+				impatient(c)
+			}
+			for i, r := range slices.Collect(c.Set(t.Context(), manyPairs(50))) {
+				if errors.Is(r.Err, secrets.ErrNotTried) != (i > 0) || r.Err == nil {
+					t.Errorf("%s gave %v, want the first to fail and the others not to be tried", r.Key, r.Err)
+				}
+			}
+			if got := len(engine.Requests()); got > 1 {
+				t.Errorf("%d requests were made, want the first alone", got)
+			}
+		})
+	}
+	t.Run("but not a 404 for a key that may lead elsewhere", func(t *testing.T) {
+		engine, c := newClient(t)
+		engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 404, Key: "A/B"})
+		results := slices.Collect(c.Set(t.Context(), pairsOf("A/B", value, "C", value)))
+		if results[0].Err == nil || results[1].Err != nil {
+			t.Errorf("the results are %v, want the second key to be set", results)
+		}
+	})
+	t.Run("also in the middle", func(t *testing.T) {
+		engine, c := newClient(t)
+		engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 403, Key: "KEY_10"})
+		known := make(chan struct{})
+		before(c, func(key string) {
+			if key > "KEY_10" {
+				<-known // so that the others do not run on while the refusal is on its way
+			}
+		})
+		var refused, untried int
+		for r := range c.Set(t.Context(), manyPairs(90)) {
+			var status *secrets.StatusError
+			switch {
+			case errors.As(r.Err, &status):
+				refused++
+				close(known)
+			case errors.Is(r.Err, secrets.ErrNotTried):
+				untried++
+			}
+		}
+		if refused != 1 || untried < 90-11-3 {
+			t.Errorf("%d were refused and %d not tried, want 1 and all but the three that were on their way", refused, untried)
+		}
+	})
+	t.Run("also of an unset", func(t *testing.T) {
+		engine, c := seeded(t, "A", "B", "C")
+		engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 403, Method: http.MethodDelete})
+		for i, r := range unset(t, c, secrets.UnsetOptions{}, "A", "B", "C") {
+			if errors.Is(r.Err, secrets.ErrNotTried) != (i > 0) || r.Err == nil {
+				t.Errorf("%s gave %v, want the first to be refused and the others not to be tried", r.Key, r.Err)
+			}
+		}
+	})
+}
+
+// announced returns the waits that a client announces.
+func announced(c *secrets.Client) *[]time.Duration {
+	waits := new([]time.Duration)
+	c.Waiting = func(d time.Duration) { *waits = append(*waits, d) } // never twice at once
+	return waits
+}
+
+func TestAWaitThatTheEngineAsksForIsHonoured(t *testing.T) {
+	const s = time.Second
+	tests := []struct {
+		name   string
+		fault  secretstest.Fault
+		waits  []time.Duration
+		status int // of the error; 0 means success
+	}{
+		{"429 says how long", secretstest.Fault{Status: 429, RetryAfter: "7", Times: 2}, []time.Duration{7 * s, 7 * s}, 0},
+		{"503 says how long", secretstest.Fault{Status: 503, RetryAfter: "7", Times: 1}, []time.Duration{7 * s}, 0},
+		{"429 does not say", secretstest.Fault{Status: 429, Times: 3}, []time.Duration{1 * s, 2 * s, 4 * s}, 0},
+		{"429 says nothing that makes sense", secretstest.Fault{Status: 429, RetryAfter: "soon", Times: 1}, []time.Duration{1 * s}, 0},
+		{"429 with a date", secretstest.Fault{Status: 429, RetryAfter: "Wed, 21 Oct 2099 07:28:00 GMT", Times: 1}, []time.Duration{1 * s}, 0},
+		{"a minute is not exceeded", secretstest.Fault{Status: 429}, []time.Duration{1 * s, 2 * s, 4 * s, 8 * s, 16 * s}, 429},
+		{"a minute in all", secretstest.Fault{Status: 503, RetryAfter: "25"}, []time.Duration{25 * s, 25 * s}, 503},
+		{"a wait of a minute is begun", secretstest.Fault{Status: 429, RetryAfter: "60", Times: 1}, []time.Duration{60 * s}, 0},
+		{"a wait of more is not", secretstest.Fault{Status: 429, RetryAfter: "61"}, nil, 429},
+		{"503 does not say", secretstest.Fault{Status: 503, Times: 2}, []time.Duration{1 * s, 2 * s}, 0},
+		{"429 says more seconds than a number holds", secretstest.Fault{Status: 429, RetryAfter: "99999999999999999999"}, nil, 429},
+		{"429 says less than nothing", secretstest.Fault{Status: 429, RetryAfter: "-5", Times: 1}, []time.Duration{1 * s}, 0},
+		{"500 asks for nothing", secretstest.Fault{Status: 500, RetryAfter: "1", Times: 1}, nil, 500},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			engine, c := newClient(t)
+			waits := announced(c)
+			tt.fault.Mode = secretstest.Status
+			engine.Inject(tt.fault)
+			wantStatus(t, setOne(t, c), tt.status)
+			if !slices.Equal(*waits, tt.waits) {
+				t.Errorf("the waits were %v, want %v", *waits, tt.waits)
+			}
+		})
+	}
+}
+
+func TestTheCallsOfARunWaitTogether(t *testing.T) {
+	engine, c := newClient(t)
+	waits := announced(c)
+	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 429, RetryAfter: "20", Key: "KEY_03", Times: 2})
+	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 429, RetryAfter: "20", Key: "KEY_20"})
+	set, known := make(chan struct{}), make(chan struct{})
+	next := c.HTTP.Transport
+	var asked atomic.Int32 // for KEY_03
+	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		switch key := path.Base(r.URL.Path); {
+		case key == "KEY_03" && asked.Add(1) == 3:
+			defer close(set)
+		case key == "KEY_20":
+			<-set // so that KEY_03 has its two waits
+		case key > "KEY_20":
+			<-known // so that the others do not run on
+		}
+		return next.RoundTrip(r)
+	})
+	var failed, untried []string
+	for r := range c.Set(t.Context(), manyPairs(90)) {
+		switch {
+		case errors.Is(r.Err, secrets.ErrNotTried):
+			untried = append(untried, r.Key)
+		case r.Err != nil:
+			failed = append(failed, r.Key)
+			close(known)
+		}
+	}
+	if len(*waits) != 3 {
+		t.Errorf("the waits were %v, want three: a minute for all keys together", *waits)
+	}
+	if !slices.Equal(failed, []string{"KEY_20"}) || len(untried) == 0 {
+		t.Errorf("%q failed and %d were not tried, want KEY_20 to end the run", failed, len(untried))
+	}
+}
+
+func TestAWaitEndsWithItsContext(t *testing.T) {
+	engine, c := newClient(t)
+	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 429, RetryAfter: "50"})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c.Sleep = nil // the wait would take 50 seconds
+	c.Waiting = func(time.Duration) { cancel() }
+	for r := range c.Set(ctx, manyPairs(3)) {
+		if r.Err == nil {
+			t.Errorf("%s was set although it was refused", r.Key)
+		}
+	}
+	if got := len(engine.Requests()); got != 1 {
+		t.Errorf("%d requests were made, want none after Ctrl-C", got)
+	}
+}
+
+func TestUnsetDeletesEachDistinctKeyOnceAndAnswersInTheOrderGiven(t *testing.T) {
+	engine, c := seeded(t, "A", "B", "C", "D")
+	got := unset(t, c, secrets.UnsetOptions{}, "C", "A", "missing", "C", "B", "missing")
+	if want := []secrets.Result{{Key: "C"}, {Key: "A"}, {Key: "missing", Err: secrets.ErrNoSuchSecret}, {Key: "B"}}; !slices.Equal(got, want) {
+		t.Errorf("the results are %v, want %v", got, want)
+	}
+	deleted := requestsOf(engine, http.MethodDelete)
+	if len(deleted) == 0 || deleted[0] != "sec_0003" {
+		t.Errorf("the ids %v were deleted, want the first key's, sec_0003, before the others", deleted)
+	}
+	// Those behind the first travel together and may arrive in any order.
+	if want := []string{"sec_0001", "sec_0002", "sec_0003"}; !slices.Equal(slices.Sorted(slices.Values(deleted)), want) {
+		t.Errorf("the ids %v were deleted, want each of %v once", deleted, want)
+	}
+	if got := len(requestsOf(engine, http.MethodGet)); got != 1 {
+		t.Errorf("the list was fetched %d times, want once", got)
+	}
+}
+
+func TestUnsetTellsALostAnswerFromASecretThatIsGone(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fault    secretstest.Fault
+		want     error
+		requests int
+	}{
+		"the answer to the deletion is lost":  {secretstest.Fault{Mode: secretstest.Reset, Commit: true, Times: 1}, nil, 2},
+		"somebody else has deleted it":        {secretstest.Fault{Mode: secretstest.Status, Status: 404}, secrets.ErrNoSuchSecret, 1},
+		"the Engine knows that it once was":   {secretstest.Fault{Mode: secretstest.Status, Status: 410}, secrets.ErrNoSuchSecret, 1},
+		"the answer is lost before it counts": {secretstest.Fault{Mode: secretstest.Reset, Times: 1}, nil, 2},
+	} {
+		engine, c := seeded(t, "A")
+		tt.fault.Method = http.MethodDelete
+		engine.Inject(tt.fault)
+		got := unset(t, c, secrets.UnsetOptions{}, "A")[0].Err
+		if asked := len(requestsOf(engine, http.MethodDelete)); !errors.Is(got, tt.want) || asked != tt.requests {
+			t.Errorf("%s: %v after %d requests, want %v after %d", name, got, asked, tt.want, tt.requests)
+		}
+	}
+}
+
+func TestUnsetNeverDeletesWithoutAnID(t *testing.T) {
+	engine, c := newClient(t)
+	engine.Answer(`{"items": [{"key": "A"}, {"key": "B", "id": ""}, {"key": "C", "id": 3}, {"id": "sec_1"}]}`)
+	for _, r := range unset(t, c, secrets.UnsetOptions{}, "A", "B", "C") {
+		if !errors.Is(r.Err, secrets.ErrNoSuchSecret) {
+			t.Errorf("%s gave %v, want ErrNoSuchSecret", r.Key, r.Err)
+		}
+	}
+	if got := requestsOf(engine, http.MethodDelete); got != nil {
+		t.Errorf("deletions of %q were asked for: without an id that is the whole collection", got)
+	}
+}
+
+func TestWithoutAListNothingIsDeleted(t *testing.T) {
+	engine, c := newClient(t)
+	engine.Answer("null")
+	if _, err := c.Unset(t.Context(), []string{"A"}, secrets.UnsetOptions{}); !errors.Is(err, secrets.ErrNotEngine) {
+		t.Errorf("Unset gave %v, want the error of the list", err)
+	}
+}
+
+func TestSeveralSecretsWithOneKeyAreChosenAmong(t *testing.T) {
+	one := &secrets.Problem{What: "there are 3 secrets with this key, of the types project, none", Do: "Choose one with --type, or delete all with --all-types."}
+	same := &secrets.Problem{What: "there are 2 secrets with this key, all of the type project", Do: "Delete them with --all-types."}
+	mixed, alike := []string{"project", "\x1b[31m", "project"}, []string{"project", "project"}
+	tests := []struct {
+		name     string
+		types    []string
+		options  secrets.UnsetOptions
+		deleted  []string
+		problem  *secrets.Problem
+		notFound bool
+	}{
+		{"not without a choice", mixed, secrets.UnsetOptions{}, nil, one, false},
+		{"not without a choice where all are alike", alike, secrets.UnsetOptions{}, nil, same, false},
+		{"by their type", mixed, secrets.UnsetOptions{Type: "\x1b[31m"}, []string{"sec_0002"}, nil, false},
+		{"by a type that two have", mixed, secrets.UnsetOptions{Type: "project"}, []string{"sec_0001", "sec_0003"}, nil, false},
+		{"by a type that none has", mixed, secrets.UnsetOptions{Type: "tenant"}, nil, nil, true},
+		{"all of them", mixed, secrets.UnsetOptions{AllTypes: true}, []string{"sec_0001", "sec_0002", "sec_0003"}, nil, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			engine, c := newClient(t)
+			for _, kind := range tt.types {
+				engine.Add(secretstest.Item{Key: "KEY", Type: kind})
+			}
+			engine.Add(secretstest.Item{Key: "OTHER", Type: "user"})
+			for i, r := range unset(t, c, tt.options, "KEY") {
+				var problem *secrets.Problem
+				if errors.As(r.Err, &problem) != (tt.problem != nil) || problem != nil && *problem != *tt.problem ||
+					errors.Is(r.Err, secrets.ErrNoSuchSecret) != tt.notFound || tt.deleted == nil && r.Err == nil {
+					t.Errorf("KEY gave %v, want the problem %v", r.Err, tt.problem)
+				}
+				if len(tt.deleted) > 1 && (r.Type == "" || tt.options.AllTypes && r.Type != tt.types[i]) {
+					t.Errorf("result %d is of the type %q, want that of its secret", i, r.Type)
+				}
+			}
+			if got := slices.Sorted(slices.Values(requestsOf(engine, http.MethodDelete))); !slices.Equal(got, tt.deleted) {
+				t.Errorf("%q were deleted, want %q", got, tt.deleted)
+			}
+		})
+	}
+}
+
+func TestAKeyWithSomethingInvisibleInItCanBeUnset(t *testing.T) {
+	engine, c := seeded(t, "\ufeffSTRIPE", "\ufeffTWICE", "TWI\u200bCE", "EXACT\u200b", "EXACT")
+	for _, r := range unset(t, c, secrets.UnsetOptions{}, "STRIPE", "TWICE", "EXACT") {
+		if errors.Is(r.Err, secrets.ErrNoSuchSecret) != (r.Key == "TWICE") {
+			t.Errorf("%s gave %v", r.Key, r.Err)
+		}
+	}
+	if got, want := requestsOf(engine, http.MethodDelete), []string{"sec_0001", "sec_0005"}; !slices.Equal(got, want) {
+		t.Errorf("%q were deleted, want %q: the one that looks like it, and the exact one", got, want)
+	}
+}
