@@ -252,7 +252,7 @@ func (a *App) erase(ctx context.Context, q *track.Queue, e erasure, yes bool) er
 	}
 	a.noteLate(late)
 	said := e.done + ": " + contents(hasID, erased, receipts, damaged) + "."
-	switch off := a.Track.Off(s); {
+	switch off := a.Track.Off(s.Consent); {
 	case e.id && off != nil:
 		said += " Usage stays switched off (" + off.By + ")."
 	case e.id:

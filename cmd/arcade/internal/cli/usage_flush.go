@@ -49,8 +49,8 @@ type FlushResult struct {
 }
 
 func (a *App) flush(ctx context.Context, timeout time.Duration, asJSON bool) error {
-	if !a.Track.Switches().On {
-		return a.reportOff(a.Track.Off(track.Snapshot{}), asJSON)
+	if off := a.Track.Off(track.Consent{On: true}); off != nil { // by a variable: nothing is read
+		return a.reportOff(off, asJSON)
 	}
 	began := a.Track.Now()
 	return a.withQueue(func(q *track.Queue) error {

@@ -66,7 +66,7 @@ func (a *App) page(ctx context.Context, q *track.Queue) ([]byte, error) {
 func (a *App) reportData(s track.Snapshot, messages iter.Seq2[track.Message, error], q *track.Queue) report.Data {
 	now := a.Track.Now()
 	recording := "on"
-	if off := a.Track.Off(s); off != nil {
+	if off := a.Track.Off(s.Consent); off != nil {
 		recording = "off (" + off.By + ")"
 	}
 	return report.Data{

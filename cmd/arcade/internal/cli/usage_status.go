@@ -87,7 +87,7 @@ func (a *App) status(ctx context.Context, asJSON bool) error {
 	}
 	defer q.Close()
 	s, err := q.Snapshot(ctx, track.Filter{Limit: 1})
-	if err == nil && a.Track.Off(s) == nil {
+	if err == nil && a.Track.Off(s.Consent) == nil {
 		err = q.Check(ctx)
 	}
 	if ctx.Err() != nil {
@@ -232,11 +232,10 @@ func messagesInWords(st Status) string {
 }
 
 func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status {
-	file, bytes := q.File()
 	missed := q.Missed(s)
 	copies, _ := q.Copies() // a directory that cannot be read is the problem already
 	st := Status{
-		Tracking: a.Track.Off(s) == nil, DecidedBy: a.decidedBy(s),
+		Tracking: a.Track.Off(s.Consent) == nil, DecidedBy: a.decidedBy(s),
 		AnonID: s.AnonID, PrincipalID: orNull(s.PrincipalID),
 		Context: orNull(a.Track.ContextName()), SelfHosted: a.selfHosted(),
 		Pending: s.Counts.Pending, Delivered: s.Counts.Delivered, Dead: s.Counts.Dead,
@@ -244,7 +243,7 @@ func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status 
 		Host: a.sentTo(), KeySet: a.Track.HasKey(),
 		LastDelivery: orNull(term.RFC3339(s.Schedule.LastSuccess)), NextAttempt: orNull(term.RFC3339(s.Schedule.Next(a.Track.Now()))),
 		Failures: s.Schedule.Failures, LastError: orNull(s.Schedule.LastError),
-		Flusher: q.Flushing(), Waiting: s.Schedule.Waiting(a.Track.Now()), File: file, SizeBytes: bytes, Schema: s.Schema,
+		Flusher: q.Flushing(), Waiting: s.Schedule.Waiting(a.Track.Now()), File: q.Path(), SizeBytes: q.Bytes(), Schema: s.Schema,
 		Deaths: append([]track.Death{}, s.Deaths...), LoginRefused: s.Refused,
 		FileProblems: []FileProblem{}, Copies: append([]string{}, copies...),
 		LastMissed: orNull(term.RFC3339(missed.Last)), NotRecorded: missed.Up - missed.NotStarted, NotStarted: missed.NotStarted, missed: missed,

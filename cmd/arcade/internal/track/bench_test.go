@@ -26,8 +26,8 @@ func BenchmarkRecord(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if _, _, err := t.record(context.Background(), command, 0); err != nil {
-			b.Fatal(err)
+		if r := t.record(context.Background(), command, 0); r.err != nil {
+			b.Fatal(r.err)
 		}
 	}
 }

@@ -25,19 +25,17 @@ func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(
 	if err != nil {
 		return done, err
 	}
-	if off := q.t.Off(before); off != nil {
-		return done, off
+	var total outbox.Result
+	var why error
+	if pending := before.Counts.Pending; pending > 0 {
+		total, why = q.drain(ctx, pending, timeout, progress)
 	}
-	total, why := q.drain(ctx, before.Counts.Pending, timeout, progress)
 	if ctx.Err() != nil {
 		return done, ctx.Err()
 	}
 	after, err := q.mended(ctx)
 	if err != nil {
 		return done, err
-	}
-	if off := q.t.Off(after); off != nil { // since a moment ago
-		return done, off
 	}
 	done = Flushed{
 		Delivered: total.Delivered, Dead: total.Dead, Pending: after.Counts.Pending,
@@ -50,13 +48,16 @@ func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(
 }
 
 // mended is a snapshot that has a damaged database mended first, which one that only looks does not. What
-// it reads may lie where no delivery looks.
+// it reads may lie where no delivery looks. The error can be an *OffError.
 func (q *Queue) mended(ctx context.Context) (Snapshot, error) {
 	newest := Filter{Limit: 1}
 	s, err := q.Snapshot(ctx, newest)
-	if errors.Is(err, outbox.ErrDamaged) && q.t.Off(s) == nil {
+	if errors.Is(err, outbox.ErrDamaged) && q.t.Off(s.Consent) == nil {
 		// What meets the damage in a transaction that may write gets the replacement to read.
-		err = q.box.Update(ctx, q.look(ctx, newest, s.take))
+		err = q.Update(ctx, q.look(ctx, newest, s.take))
+	}
+	if off := q.t.Off(s.Consent); err == nil && off != nil {
+		return s, off
 	}
 	return s, err
 }
@@ -64,9 +65,6 @@ func (q *Queue) mended(ctx context.Context) (Snapshot, error) {
 // drain runs a flusher in the foreground. A person asks again about credentials that were refused
 // lately.
 func (q *Queue) drain(ctx context.Context, pending int, timeout time.Duration, progress func(settled, total int)) (outbox.Result, error) {
-	if pending == 0 {
-		return outbox.Result{}, nil
-	}
 	box, err := outbox.New(q.t.config(q.home, true))
 	if err != nil {
 		return outbox.Result{}, err

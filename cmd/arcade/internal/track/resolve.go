@@ -18,7 +18,7 @@ const CloudTimeout = 2 * time.Second
 type resolver struct {
 	t     *Tracker
 	home  Home
-	again bool // ask about credentials that were refused lately, too
+	again bool // ask about credentials that were refused lately, too: a person waits
 }
 
 // resolve asks Arcade Cloud about the credentials that messages wait for and that are at hand,
@@ -34,16 +34,24 @@ func (r resolver) resolve(ctx context.Context, box *outbox.Outbox, names []strin
 		if !wanted {
 			continue
 		}
-		cloud := c.Cloud(&http.Client{Transport: r.t.ToArcade()})
-		account, err := cloud.WhoAmI(asking, c)
-		switch {
-		case err == nil:
-			err = r.learn(ctx, box, c.Fingerprint(), account.PrincipalID)
-		case errors.Is(err, identity.ErrNotAuthenticated):
-			err = box.Update(ctx, func(tx *outbox.Tx) error { return identity.Refuse(ctx, tx.Tx, c, tx.Now()) })
-		default: // slow or unreachable: the next run asks again
-			err = nil
+		account, err := c.Cloud(&http.Client{Transport: r.t.ToArcade()}).WhoAmI(asking, c)
+		refused := errors.Is(err, identity.ErrNotAuthenticated)
+		if err != nil && !refused { // slow or unreachable: the next run asks again
+			continue
 		}
+		err = box.Update(ctx, func(tx *outbox.Tx) error {
+			if refused {
+				return identity.Refuse(ctx, tx.Tx, c, tx.Now())
+			}
+			if err := identity.Remember(ctx, tx.Tx, c.Fingerprint(), account.PrincipalID, tx.Now()); err != nil {
+				return err
+			}
+			now, _ := r.home.Credentials().Read() // it may have changed while Cloud was asked
+			learned := identity.Learned{
+				Credential: c.Fingerprint(), Principal: account.PrincipalID, InFile: now.Fingerprint() == c.Fingerprint(),
+			}
+			return r.t.change(ctx, tx, box, r.home, learned, outbox.Message{})
+		})
 		if err != nil {
 			return err
 		}
@@ -54,10 +62,8 @@ func (r resolver) resolve(ctx context.Context, box *outbox.Outbox, names []strin
 // available returns the credentials that this process can present: the logins of the file and the key of the
 // environment. A flusher never renews a token, and never asks with one that has expired. While a
 // self-hosted installation is in use, or the file cannot be read, Arcade Cloud is asked nothing.
-func (r resolver) available() []identity.Credentials {
-	var list []identity.Credentials
-	file := readCredentials(r.home)
-	if !file.unreadable && !file.SelfHosted() {
+func (r resolver) available() (list []identity.Credentials) {
+	if file, _ := r.home.Credentials().Using("", ""); !file.Apart {
 		logins, _ := r.home.Credentials().Logins()
 		for _, c := range logins.Contexts {
 			if c.Present() && !c.SelfHosted() && !c.Expired(r.t.Now()) {
@@ -72,18 +78,14 @@ func (r resolver) available() []identity.Credentials {
 }
 
 // isWanted reports whether messages wait for these credentials: events by their own name, a waiting
-// alias, which has none, by that of the home's state. Credentials that Arcade Cloud has refused
-// within the last hour are asked about only again if a person waits.
+// alias, which has none, by that of the home's state.
 func (r resolver) isWanted(ctx context.Context, box *outbox.Outbox, names []string, c identity.Credentials) (wanted bool, err error) {
 	err = box.Update(ctx, func(tx *outbox.Tx) error {
-		wanted = slices.Contains(names, c.Fingerprint())
-		if !wanted && slices.Contains(names, "") {
-			state, _, err := identity.Load(ctx, tx.Tx)
-			if err != nil {
-				return err
-			}
-			wanted = state.Credential == c.Fingerprint()
+		state, _, err := identity.Load(ctx, tx.Tx)
+		if err != nil {
+			return err
 		}
+		wanted = slices.Contains(names, c.Fingerprint()) || slices.Contains(names, "") && state.Credential == c.Fingerprint()
 		if !wanted || r.again {
 			return nil
 		}
@@ -92,28 +94,4 @@ func (r resolver) isWanted(ctx context.Context, box *outbox.Outbox, names []stri
 		return err
 	})
 	return wanted, err
-}
-
-// learn looks at the credentials file again: it may have changed while Cloud was asked.
-func (r resolver) learn(ctx context.Context, box *outbox.Outbox, fingerprint, principal string) error {
-	return box.Update(ctx, func(tx *outbox.Tx) error {
-		now, err := readIdentity(ctx, tx.Tx, r.home)
-		if err != nil {
-			return err
-		}
-		if err := identity.Remember(ctx, tx.Tx, fingerprint, principal, tx.Now()); err != nil {
-			return err
-		}
-		next, steps := decide(now, identity.Learned{
-			Credential: fingerprint, Principal: principal, InFile: fingerprint == readCredentials(r.home).fingerprint,
-		}, r.t.NewAnon)
-		if err := r.t.add(ctx, tx, steps, outbox.Message{}); err != nil {
-			return err
-		}
-		if err := save(ctx, tx, now, next); err != nil {
-			return err
-		}
-		tx.AfterCommit(func() error { return r.t.export(ctx, box, r.home, now.mirror, next[len(next)-1]) })
-		return nil
-	})
 }
