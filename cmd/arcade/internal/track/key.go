@@ -92,7 +92,7 @@ func (t *Tracker) KeyInForce() (key identity.Credentials, apart bool, err error)
 	return used.Login, used.Apart, err
 }
 
-// ContextName is that of the login that commands use, "" where the file has only one or cannot be read.
+// ContextName is that of the login that commands use, "" where the file has only one, or not this one, or cannot be read.
 // ARCADE_URL with ARCADE_API_KEY is a context, too.
 func (t *Tracker) ContextName() string {
 	if key, _, err := t.KeyInForce(); err == nil && key.Name != "" {
@@ -103,10 +103,11 @@ func (t *Tracker) ContextName() string {
 		return ""
 	}
 	logins, err := home.Credentials().Logins()
+	login, _ := logins.Find(cmp.Or(home.Credentials().Context, logins.Active))
 	if err != nil || len(logins.Contexts) < 2 {
 		return ""
 	}
-	return cmp.Or(home.Credentials().Context, logins.Active)
+	return login.Name
 }
 
 // used is what a command used, or could have used, of the credentials.
