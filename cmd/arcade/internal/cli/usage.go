@@ -224,7 +224,15 @@ func (a *App) confirmed(cmd *cobra.Command, e erasure) *cobra.Command {
 }
 
 func (a *App) erase(ctx context.Context, q *track.Queue, e erasure, yes bool) error {
-	s, damaged, err := erasable(ctx, q)
+	copies, err := q.Copies()
+	if err != nil {
+		return err
+	}
+	damaged := len(copies)
+	s, err := q.Erasable(ctx)
+	if errors.Is(err, track.ErrDamaged) { // the database in use: what is in it cannot be read
+		damaged, err = damaged+1, nil
+	}
 	if err != nil {
 		return err
 	}
@@ -259,21 +267,6 @@ func (a *App) erase(ctx context.Context, q *track.Queue, e erasure, yes bool) er
 		said += " The next command gets a new id."
 	}
 	return errors.Join(a.print(said), ctx.Err()) // the wait may have been cut short
-}
-
-// erasable is what there is to erase, with the number of damaged databases. The one in use may be damaged,
-// and cannot be read then.
-func erasable(ctx context.Context, q *track.Queue) (s track.Snapshot, damaged int, err error) {
-	copies, err := q.Copies()
-	if err != nil {
-		return s, 0, err
-	}
-	damaged = len(copies)
-	s, err = q.Erasable(ctx)
-	if errors.Is(err, track.ErrDamaged) {
-		return s, damaged + 1, nil
-	}
-	return s, damaged, err
 }
 
 // contents words what there is to erase, "" for nothing.

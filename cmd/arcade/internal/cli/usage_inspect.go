@@ -100,22 +100,28 @@ func (a *App) inspectOne(ctx context.Context, q *track.Queue, id string) error {
 
 func (a *App) inspect(ctx context.Context, q *track.Queue, filter track.Filter, asJSON bool) error {
 	return q.Show(ctx, filter, func(s track.Snapshot, messages iter.Seq2[track.Message, error]) error {
-		switch {
-		case asJSON:
-			return a.streamJSON(a.newInspection(s, filter), messages)
-		case !a.Out.Interactive:
-			return a.streamTSV(total(s, filter), messages)
+		all := total(s, filter)
+		if asJSON {
+			return a.streamJSON(a.newInspection(s, all), messages)
 		}
-		if err := a.printHeader(s, q); err != nil {
+		var err error
+		if a.Out.Interactive {
+			err = a.printHeader(s, q)
+		} else {
+			err = a.Out.TSV(inspectColumns(), nil)
+		}
+		if err != nil {
 			return err
 		}
-		shown, err := printRows(messages, a.rowForPeople, func(rows [][]string) error { return a.Out.Table("", inspectColumns(), rows) })
-		switch all := total(s, filter); {
+		shown, err := a.printMessages(messages)
+		switch {
 		case err != nil:
 			return err
-		case all == 0 && filter.State != "":
+		case !a.Out.Interactive && shown < all:
+			a.note(fmt.Sprintf("Note: %d of %d messages; '--limit 0' gives all.", shown, all))
+		case a.Out.Interactive && all == 0 && filter.State != "":
 			return a.print(fmt.Sprintf("No message is %s.", filter.State))
-		case shown < all:
+		case a.Out.Interactive && shown < all:
 			return a.print(fmt.Sprintf("%d of %d; '--limit 0' shows all.", shown, all))
 		}
 		return nil
@@ -124,50 +130,40 @@ func (a *App) inspect(ctx context.Context, q *track.Queue, filter track.Filter, 
 
 // total counts the messages that the filter selects without its limit.
 func total(s track.Snapshot, filter track.Filter) int {
-	switch filter.State {
-	case track.Pending:
-		return s.Counts.Pending
-	case track.Delivered:
-		return s.Counts.Delivered
-	case track.Dead:
-		return s.Counts.Dead
-	default:
-		return s.Counts.Pending + s.Counts.Delivered + s.Counts.Dead
-	}
+	pending, delivered, dead := s.Counts.Pending, s.Counts.Delivered, s.Counts.Dead
+	return map[track.State]int{
+		track.Pending: pending, track.Delivered: delivered, track.Dead: dead, "": pending + delivered + dead,
+	}[filter.State]
 }
 
-// printRows prints messages in portions, so that a long queue takes no more memory than a short one.
-func printRows(
-	messages iter.Seq2[track.Message, error], row func(track.Message) []string, print func(rows [][]string) error,
-) (shown int, err error) {
-	var portion [][]string
+// printMessages prints rows in portions, so that a long queue takes no more memory than a short one.
+func (a *App) printMessages(messages iter.Seq2[track.Message, error]) (shown int, err error) {
+	const most = 500
+	var rows [][]string
 	for m, err := range messages {
 		if err != nil {
 			return shown, err
 		}
-		shown++
-		if portion = append(portion, row(m)); len(portion) == 500 {
-			if err := print(portion); err != nil {
-				return shown, err
-			}
-			portion = portion[:0]
+		rows = append(rows, a.row(m))
+		if shown++; len(rows) < most {
+			continue
 		}
+		if err := a.printRows(rows); err != nil {
+			return shown, err
+		}
+		rows = rows[:0]
 	}
-	if len(portion) > 0 {
-		err = print(portion)
+	if len(rows) > 0 {
+		err = a.printRows(rows)
 	}
 	return shown, err
 }
 
-func (a *App) streamTSV(total int, messages iter.Seq2[track.Message, error]) error {
-	if err := a.Out.TSV(inspectColumns(), nil); err != nil {
-		return err
+func (a *App) printRows(rows [][]string) error {
+	if a.Out.Interactive {
+		return a.Out.Table("", inspectColumns(), rows)
 	}
-	shown, err := printRows(messages, rowForPrograms, func(rows [][]string) error { return a.Out.TSV(nil, rows) })
-	if err == nil && shown < total {
-		a.note(fmt.Sprintf("Note: %d of %d messages; '--limit 0' gives all.", shown, total))
-	}
-	return err
+	return a.Out.TSV(nil, rows)
 }
 
 // streamJSON prints the document as Stream.JSON would, one message at a time.
@@ -241,12 +237,12 @@ type InspectedMessage struct {
 }
 
 // newInspection makes it without the messages.
-func (a *App) newInspection(s track.Snapshot, filter track.Filter) (out Inspection) {
+func (a *App) newInspection(s track.Snapshot, all int) (out Inspection) {
 	if reason := a.Track.Standstill(s); reason != nil {
 		why := a.words().Of(reason)
 		out.Reason, out.Advice = &why.Reason, &why.Advice
 	}
-	out.Total = total(s, filter)
+	out.Total = all
 	out.Identity.AnonID = s.AnonID
 	out.Identity.LinkedPrincipalID = orNull(s.PrincipalID)
 	out.Counts.Pending, out.Counts.Delivered = s.Counts.Pending, s.Counts.Delivered
@@ -256,20 +252,15 @@ func (a *App) newInspection(s track.Snapshot, filter track.Filter) (out Inspecti
 }
 
 func newInspected(m track.Message) InspectedMessage {
+	if !json.Valid(m.Properties) { // a damaged row must not break the whole document
+		m.Properties = json.RawMessage(`{}`)
+	}
 	return InspectedMessage{
 		Seq: m.Seq, UUID: m.UUID, Kind: m.Kind, Event: m.Event,
 		DistinctID: orNull(m.DistinctID), Anonymous: m.Anonymous(), RecordedAt: term.RFC3339(m.RecordedAt),
 		State: m.State, Attempts: m.Attempts, LastError: orNull(m.LastError), SettledAt: orNull(term.RFC3339(m.SettledAt)),
-		Properties: orEmptyObject(m.Properties),
+		Properties: m.Properties,
 	}
-}
-
-// orEmptyObject keeps a damaged row from breaking the whole document.
-func orEmptyObject(raw json.RawMessage) json.RawMessage {
-	if !json.Valid(raw) {
-		return json.RawMessage(`{}`)
-	}
-	return raw
 }
 
 func inspectColumns() []term.Column {
@@ -279,17 +270,16 @@ func inspectColumns() []term.Column {
 	}
 }
 
-func (a *App) rowForPeople(m track.Message) []string {
+// row is one for a table, or for programs.
+func (a *App) row(m track.Message) []string {
 	command, result, note := summary(m)
-	return []string{
-		strconv.FormatInt(m.Seq, 10), term.Ago(m.RecordedAt, a.Track.Now()), a.stateLabel(m.State), a.Out.Clip(command, 24),
-		result, a.sender(m), note, m.UUID,
+	seq := strconv.FormatInt(m.Seq, 10)
+	if !a.Out.Interactive {
+		return []string{seq, term.RFC3339(m.RecordedAt), string(m.State), command, result, m.DistinctID, note, m.UUID}
 	}
-}
-
-func rowForPrograms(m track.Message) []string {
-	command, result, note := summary(m)
-	return []string{strconv.FormatInt(m.Seq, 10), term.RFC3339(m.RecordedAt), string(m.State), command, result, m.DistinctID, note, m.UUID}
+	return []string{
+		seq, term.Ago(m.RecordedAt, a.Track.Now()), a.stateLabel(m.State), a.Out.Clip(command, 24), result, a.sender(m), note, m.UUID,
+	}
 }
 
 // summary says in words what a message is about: note is why the command failed, and why the message was not
@@ -326,17 +316,17 @@ func (a *App) sender(m track.Message) string {
 
 // stateLabel tells states apart by symbol and word, and by colour where there is any.
 func (a *App) stateLabel(s track.State) string {
-	colour, symbol := term.Yellow, [2]string{"o", "○"}
+	colour, symbol, plain := term.Yellow, "○", "o"
 	switch s {
 	case track.Delivered:
-		colour, symbol = term.Green, [2]string{"+", "✓"}
+		colour, symbol, plain = term.Green, "✓", "+"
 	case track.Dead:
-		colour, symbol = term.Red, [2]string{"x", "✗"}
+		colour, symbol, plain = term.Red, "✗", "x"
 	}
-	if a.Out.Unicode {
-		return a.Out.Paint(colour, symbol[1]+" "+string(s))
+	if !a.Out.Unicode {
+		symbol = plain
 	}
-	return a.Out.Paint(colour, symbol[0]+" "+string(s))
+	return a.Out.Paint(colour, symbol+" "+string(s))
 }
 
 // followInterval is how often the queue is looked at: often enough to look live, and a look takes a
@@ -391,27 +381,25 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter track.Filter) e
 }
 
 // printChanges prints the messages that have newly come into a state, "" for any, without the first few
-// of them, and notes all as seen.
+// of them, and notes for all what may change about them.
 func (a *App) printChanges(seen map[int64]string, state track.State, left int, messages iter.Seq2[track.Message, error]) error {
 	for m, err := range messages {
 		if err != nil {
 			return err
 		}
+		now := string(m.State) + m.LastError
 		if state == "" || m.State == state {
 			left--
-			if left < 0 && seen[m.Seq] != condition(m) {
+			if left < 0 && seen[m.Seq] != now {
 				if err := a.printChange(m); err != nil {
 					return err
 				}
 			}
 		}
-		seen[m.Seq] = condition(m)
+		seen[m.Seq] = now
 	}
 	return nil
 }
-
-// condition is what may change about a message.
-func condition(m track.Message) string { return string(m.State) + m.LastError }
 
 // oldestOpen returns the number from which on messages are looked at again: of the oldest one seen
 // that may still change, or after the newest one. What is before it is forgotten.
@@ -432,7 +420,7 @@ func oldestOpen(seen map[int64]string) int64 {
 
 func (a *App) printChange(m track.Message) error {
 	if !a.Out.Interactive {
-		return a.Out.TSV(nil, [][]string{rowForPrograms(m)})
+		return a.printRows([][]string{a.row(m)})
 	}
 	command, result, note := summary(m)
 	if note != "" {
