@@ -4,6 +4,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -92,10 +93,6 @@ const Limit = 200_000
 // reserve is what the page needs behind the messages, and for the words above them, in bytes.
 const reserve = 4000
 
-// wireLimit is how much is shown of one message, in characters: ours have a thousand, and one
-// of ten thousand must not take the place of ten.
-const wireLimit = 4000
-
 // messages shows as many messages as fit, the newest first.
 func (p *page) messages(s *sums, wire func(track.Message) json.RawMessage) {
 	if len(s.points) == 0 {
@@ -148,22 +145,14 @@ func (p *page) message(m track.Message, wire json.RawMessage) {
 	if m.LastError != "" {
 		p.add(" · ", foreign(m.LastError, 200))
 	}
-	p.add("</p><pre>", document(m.Seq, wire), "</pre></details>\n")
+	p.add("</p><pre>", document(wire), "</pre></details>\n")
 }
 
 // document is what goes over the wire, indented with tabs: the style makes them narrow.
-func document(seq int64, wire json.RawMessage) string {
-	if len(wire) == 0 {
-		return "This message is damaged and cannot be put on the wire."
-	}
+func document(wire json.RawMessage) string {
 	var indented bytes.Buffer
 	if json.Indent(&indented, wire, "", "\t") != nil {
 		indented.Write(wire)
 	}
-	shown := text(clip(indented.String(), wireLimit))
-	if indented.Len() > wireLimit {
-		shown += "\n<i>cut here, after " + number(wireLimit) + " characters: arcade usage inspect " +
-			strconv.FormatInt(seq, 10) + " shows it whole</i>"
-	}
-	return shown
+	return cmp.Or(text(indented.String()), "This message is damaged and cannot be put on the wire.")
 }

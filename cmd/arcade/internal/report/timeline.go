@@ -205,12 +205,8 @@ func (p *page) gaps(gaps []gap) {
 		", or wait now: no network, or no command that would have delivered them.",
 		cut(len(shown), len(gaps), "latest", "stretches"), "</p>\n<ul class=gaps>\n")
 	for _, g := range slices.Backward(shown) {
-		until := p.clock(g.until)
-		if g.until.Equal(p.now) {
-			until = "now"
-		}
-		p.add("<li><b>", term.Span(g.until.Sub(g.from)), "</b> ", p.clock(g.from), " – ", until,
-			" · ", counted(g.messages, "message", "messages"))
+		p.add("<li><b>", term.Span(g.until.Sub(g.from)), "</b> ", p.stretch(g.from, g.until), " · ",
+			counted(g.messages, "message", "messages"))
 		if g.reason != "" {
 			p.add(" · ", foreign(g.reason, 200))
 		}
