@@ -1,12 +1,14 @@
 package track
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/identity"
@@ -97,20 +99,20 @@ type Death struct {
 }
 
 func deaths(ctx context.Context, tx *outbox.Tx) (list []Death, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT coalesce(last_error, ''), count(*) FROM messages
-		WHERE state = 'dead' GROUP BY 1 ORDER BY 2 DESC, 1`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var d Death
-		if err := rows.Scan(&d.Reason, &d.Messages); err != nil {
+	count := map[string]int{}
+	for m, err := range tx.Messages(ctx, Filter{State: Dead}) {
+		if err != nil {
 			return nil, err
 		}
-		list = append(list, d)
+		count[m.LastError]++
 	}
-	return list, rows.Err()
+	for reason, messages := range count {
+		list = append(list, Death{reason, messages})
+	}
+	slices.SortFunc(list, func(a, b Death) int {
+		return cmp.Or(cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Reason, b.Reason))
+	})
+	return list, nil
 }
 
 // Snapshot changes nothing. A database that does not exist yet reads as empty. Of one that cannot be
@@ -187,7 +189,7 @@ func (q *Queue) look(ctx context.Context, filter Filter, show ShowFunc) func(*ou
 		if s.Counts, err = tx.Counts(ctx); err != nil {
 			return err
 		}
-		if s.Counts.Dead > 0 {
+		if s.Counts.Dead > 0 { // else a long queue is read for nothing
 			if s.Deaths, err = deaths(ctx, tx); err != nil {
 				return err
 			}

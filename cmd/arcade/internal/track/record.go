@@ -125,7 +125,9 @@ func (t *Tracker) config(home Home, again bool) outbox.Config {
 		Secrets:     []string{"ARCADE_API_KEY", "ARCADE_URL"}, // an address may hold a password
 		Consent:     t.Switches().consent(),
 
-		Resolve:  resolver{t, home, again}.resolve,
+		Resolve: func(ctx context.Context, box *outbox.Outbox, names []string) error {
+			return t.resolve(ctx, box, home, names, again)
+		},
 		Released: t.released,
 		Moved:    t.moved,
 
