@@ -38,10 +38,7 @@ machine disappears.`,
 
 // FlushResult is what `usage flush --json` prints.
 type FlushResult struct {
-	Delivered int    `json:"delivered"` // by this run
-	Pending   int    `json:"pending"`   // left
-	Dead      int    `json:"dead"`      // refused for good in this run
-	Held      int    `json:"held"`      // of Pending, aliases that wait for Arcade Cloud's word on who you are
+	track.Flushed
 	ElapsedMS int64  `json:"elapsed_ms"`
 	Error     string `json:"error"`  // why something is left that could be sent, "" when nothing is
 	Reason    string `json:"reason"` // the same as one of AdviceTable; also why something is held
@@ -72,12 +69,11 @@ func (a *App) flush(ctx context.Context, timeout time.Duration, asJSON bool) err
 			why = a.flushAdvice(err, timeout, done.Pending)
 		case done.Refused:
 			why = a.words().Of(track.ErrLoginRefused)
-		case done.Waiting > 0:
+		case done.Held > 0:
 			why = a.words().Of(track.ErrLoginUnknown)
 		}
 		result := FlushResult{
-			Delivered: done.Delivered, Pending: done.Pending, Dead: done.Dead, Held: done.Waiting,
-			ElapsedMS: a.Track.Now().Sub(began).Milliseconds(), Reason: why.Reason, Advice: why.Advice,
+			Flushed: done, ElapsedMS: a.Track.Now().Sub(began).Milliseconds(), Reason: why.Reason, Advice: why.Advice,
 		}
 		if err != nil {
 			result.Error = why.What

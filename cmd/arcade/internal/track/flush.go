@@ -8,13 +8,13 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// Flushed is what Flush has done.
+// Flushed is what Flush has done, as `usage flush --json` has it.
 type Flushed struct {
-	// Delivered and Dead were settled by this run. Pending are left, of which Waiting are aliases
-	// that wait for Arcade Cloud's word on the credentials, and for no network.
-	Delivered, Dead, Pending, Waiting int
-	// Refused says that Arcade Cloud does not take the credentials.
-	Refused bool
+	Delivered int  `json:"delivered"` // by this run
+	Pending   int  `json:"pending"`   // left
+	Dead      int  `json:"dead"`      // refused for good in this run
+	Held      int  `json:"held"`      // of Pending, aliases that wait for Arcade Cloud's word on who you are, and for no network
+	Refused   bool `json:"-"`         // Arcade Cloud does not take the credentials
 }
 
 // Flush delivers what waits and returns when nothing is left that could be sent, or why something
@@ -39,9 +39,9 @@ func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(
 	}
 	done = Flushed{
 		Delivered: total.Delivered, Dead: total.Dead, Pending: after.Counts.Pending,
-		Waiting: after.Counts.HeldAliases, Refused: after.Refused,
+		Held: after.Counts.HeldAliases, Refused: after.Refused,
 	}
-	if done.Pending == done.Waiting {
+	if done.Pending == done.Held {
 		return done, nil
 	}
 	return done, why
