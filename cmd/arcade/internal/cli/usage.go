@@ -11,6 +11,7 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 // newUsage makes the group of commands that look at the outbox and move it along. They are not
@@ -113,7 +114,7 @@ given numbers or uuids. The next delivery sends them, unchanged.`,
 		Example:           "  arcade usage retry\n  arcade usage retry 7 12",
 		Args:              cobra.ArbitraryArgs,
 		RunE:              a.onQueue(a.retry),
-		ValidArgsFunction: a.completeMessages(track.Dead, offered),
+		ValidArgsFunction: a.completeMessages(outbox.Dead, offered),
 	}
 }
 
@@ -155,7 +156,7 @@ wire: one JSON document a line, the oldest first. Nothing is sent.`,
 const exportChunk = 64 << 10
 
 func (a *App) export(ctx context.Context, q *track.Queue, _ []string) error {
-	return q.Show(ctx, track.Filter{}, func(_ track.Snapshot, messages iter.Seq2[track.Message, error]) error {
+	return q.Show(ctx, outbox.Filter{}, func(_ track.Snapshot, messages iter.Seq2[outbox.Message, error]) error {
 		var chunk strings.Builder
 		for m, err := range messages {
 			if err != nil {
@@ -230,7 +231,7 @@ func (a *App) erase(ctx context.Context, q *track.Queue, e erasure, yes bool) er
 	}
 	damaged := len(copies)
 	s, err := q.Erasable(ctx)
-	if errors.Is(err, track.ErrDamaged) { // the database in use: what is in it cannot be read
+	if errors.Is(err, outbox.ErrDamaged) { // the database in use: what is in it cannot be read
 		damaged, err = damaged+1, nil
 	}
 	if err != nil {

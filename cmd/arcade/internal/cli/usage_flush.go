@@ -11,6 +11,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/advice"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 func (a *App) newUsageFlush() *cobra.Command {
@@ -46,7 +47,7 @@ type FlushResult struct {
 }
 
 func (a *App) flush(ctx context.Context, timeout time.Duration, asJSON bool) error {
-	if off := a.Track.Off(track.Consent{On: true}); off != nil { // by a variable: nothing is read
+	if off := a.Track.Off(outbox.Consent{On: true}); off != nil { // by a variable: nothing is read
 		return a.reportOff(off, asJSON)
 	}
 	began := a.Track.Now()
@@ -101,12 +102,12 @@ func (a *App) reportOff(reason error, asJSON bool) error {
 // flushAdvice says why a run ended with messages left over that could be sent.
 func (a *App) flushAdvice(err error, timeout time.Duration, left int) advice.Line {
 	why := a.words().Of(err)
-	var delay *track.Delay
+	var delay *outbox.Delay
 	if errors.As(err, &delay) && !delay.Until.IsZero() {
 		wait := term.Span(max(delay.Until.Sub(a.Track.Now()), time.Second))
 		why = a.words().OfDelay(err, "The first command after "+wait+" tries again.")
 	}
-	if why.Reason == track.TimeUp {
+	if why.Reason == outbox.CodeTimeUp {
 		why.What = fmt.Sprintf("%s were not enough: %s left", term.Span(timeout), term.Count(left, "message is", "messages are"))
 		why.Do = fmt.Sprintf("Run 'arcade usage flush --timeout %ds'.", int(max(6*timeout, time.Minute).Seconds()))
 	}

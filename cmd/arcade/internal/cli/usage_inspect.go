@@ -15,6 +15,7 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
@@ -25,7 +26,7 @@ func (a *App) newUsageInspect() *cobra.Command {
 	var state string
 	var limit int
 	var asJSON, follow bool
-	states := []string{string(track.Pending), string(track.Delivered), string(track.Dead), "all"}
+	states := []string{string(outbox.Pending), string(outbox.Delivered), string(outbox.Dead), "all"}
 	cmd := &cobra.Command{
 		Use:   "inspect [SEQ|UUID]",
 		Short: "Show what was recorded and what became of it",
@@ -52,7 +53,7 @@ UTC.`,
 			case len(args) == 1:
 				return a.withQueue(func(q *track.Queue) error { return a.inspectOne(cmd.Context(), q, args[0]) })
 			}
-			filter := track.Filter{State: track.State(state), Limit: limit}
+			filter := outbox.Filter{State: outbox.State(state), Limit: limit}
 			if state == "all" {
 				filter.State = ""
 			}
@@ -76,7 +77,7 @@ UTC.`,
 
 // inspectOne prints a message as it goes over the wire.
 func (a *App) inspectOne(ctx context.Context, q *track.Queue, id string) error {
-	s, err := q.Snapshot(ctx, track.Filter{ID: id})
+	s, err := q.Snapshot(ctx, outbox.Filter{ID: id})
 	if err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (a *App) inspectOne(ctx context.Context, q *track.Queue, id string) error {
 		return failed("damaged message", "this message is damaged and cannot be put on the wire",
 			"It is settled as dead when it is its turn; 'arcade usage inspect --json' shows what is left of it.")
 	}
-	if m := s.Messages[0]; m.DistinctID == "" && m.Kind == track.Alias {
+	if m := s.Messages[0]; m.DistinctID == "" && m.Kind == outbox.Alias {
 		return failed("undecided alias", "this alias waits until Arcade Cloud says who you are",
 			"The next delivery asks: run 'arcade usage flush'.")
 	} else if m.DistinctID == "" {
@@ -98,8 +99,8 @@ func (a *App) inspectOne(ctx context.Context, q *track.Queue, id string) error {
 	return a.Out.JSON(wire)
 }
 
-func (a *App) inspect(ctx context.Context, q *track.Queue, filter track.Filter, asJSON bool) error {
-	return q.Show(ctx, filter, func(s track.Snapshot, messages iter.Seq2[track.Message, error]) error {
+func (a *App) inspect(ctx context.Context, q *track.Queue, filter outbox.Filter, asJSON bool) error {
+	return q.Show(ctx, filter, func(s track.Snapshot, messages iter.Seq2[outbox.Message, error]) error {
 		all := total(s, filter)
 		if asJSON {
 			return a.streamJSON(a.newInspection(s, all), messages)
@@ -129,15 +130,15 @@ func (a *App) inspect(ctx context.Context, q *track.Queue, filter track.Filter, 
 }
 
 // total counts the messages that the filter selects without its limit.
-func total(s track.Snapshot, filter track.Filter) int {
+func total(s track.Snapshot, filter outbox.Filter) int {
 	pending, delivered, dead := s.Counts.Pending, s.Counts.Delivered, s.Counts.Dead
-	return map[track.State]int{
-		track.Pending: pending, track.Delivered: delivered, track.Dead: dead, "": pending + delivered + dead,
+	return map[outbox.State]int{
+		outbox.Pending: pending, outbox.Delivered: delivered, outbox.Dead: dead, "": pending + delivered + dead,
 	}[filter.State]
 }
 
 // printMessages prints rows in portions, so that a long queue takes no more memory than a short one.
-func (a *App) printMessages(messages iter.Seq2[track.Message, error]) (shown int, err error) {
+func (a *App) printMessages(messages iter.Seq2[outbox.Message, error]) (shown int, err error) {
 	const most = 500
 	var rows [][]string
 	for m, err := range messages {
@@ -167,7 +168,7 @@ func (a *App) printRows(rows [][]string) error {
 }
 
 // streamJSON prints the document as Stream.JSON would, one message at a time.
-func (a *App) streamJSON(head Inspection, messages iter.Seq2[track.Message, error]) error {
+func (a *App) streamJSON(head Inspection, messages iter.Seq2[outbox.Message, error]) error {
 	document, err := term.Indented("", head)
 	if err != nil {
 		return err
@@ -224,12 +225,12 @@ type Inspection struct {
 type InspectedMessage struct {
 	Seq        int64           `json:"seq"`
 	UUID       string          `json:"uuid"`
-	Kind       track.Kind      `json:"kind"`
+	Kind       outbox.Kind     `json:"kind"`
 	Event      string          `json:"event"`
 	DistinctID *string         `json:"distinct_id"` // null while undecided
 	Anonymous  bool            `json:"anonymous"`
 	RecordedAt string          `json:"recorded_at"`
-	State      track.State     `json:"state"`
+	State      outbox.State    `json:"state"`
 	Attempts   int             `json:"attempts"`
 	LastError  *string         `json:"last_error"`
 	SettledAt  *string         `json:"settled_at"`
@@ -251,7 +252,7 @@ func (a *App) newInspection(s track.Snapshot, all int) (out Inspection) {
 	return out
 }
 
-func newInspected(m track.Message) InspectedMessage {
+func newInspected(m outbox.Message) InspectedMessage {
 	if !json.Valid(m.Properties) { // a damaged row must not break the whole document
 		m.Properties = json.RawMessage(`{}`)
 	}
@@ -271,7 +272,7 @@ func inspectColumns() []term.Column {
 }
 
 // row is one for a table, or for programs.
-func (a *App) row(m track.Message) []string {
+func (a *App) row(m outbox.Message) []string {
 	command, result, note := summary(m)
 	seq := strconv.FormatInt(m.Seq, 10)
 	if !a.Out.Interactive {
@@ -284,8 +285,8 @@ func (a *App) row(m track.Message) []string {
 
 // summary says in words what a message is about: note is why the command failed, and why the message was not
 // delivered.
-func summary(m track.Message) (command, result, note string) {
-	if m.Kind == track.Alias {
+func summary(m outbox.Message) (command, result, note string) {
+	if m.Kind == outbox.Alias {
 		return "alias", "who you are", m.LastError
 	}
 	var p track.Properties
@@ -303,7 +304,7 @@ func summary(m track.Message) (command, result, note string) {
 }
 
 // sender is whose event a message is for PostHog. Ids are shortened to what tells two apart.
-func (a *App) sender(m track.Message) string {
+func (a *App) sender(m outbox.Message) string {
 	switch {
 	case m.DistinctID == "":
 		return "undecided"
@@ -315,12 +316,12 @@ func (a *App) sender(m track.Message) string {
 }
 
 // stateLabel tells states apart by symbol and word, and by colour where there is any.
-func (a *App) stateLabel(s track.State) string {
+func (a *App) stateLabel(s outbox.State) string {
 	colour, symbol, plain := term.Yellow, "○", "o"
 	switch s {
-	case track.Delivered:
+	case outbox.Delivered:
 		colour, symbol, plain = term.Green, "✓", "+"
-	case track.Dead:
+	case outbox.Dead:
 		colour, symbol, plain = term.Red, "✗", "x"
 	}
 	if !a.Out.Unicode {
@@ -339,16 +340,16 @@ const (
 
 // follow prints the newest messages, then each one that is recorded and each change of state, until it is
 // interrupted or its output is closed.
-func (a *App) follow(ctx context.Context, q *track.Queue, filter track.Filter) error {
+func (a *App) follow(ctx context.Context, q *track.Queue, filter outbox.Filter) error {
 	seen := map[int64]string{}
 	headed := !a.Out.Interactive
 	look := filter
 	if filter.State != "" { // a message comes into this state out of another one
-		look = track.Filter{}
+		look = outbox.Filter{}
 	}
 	for first := true; ; first = false {
 		began := time.Now()
-		err := q.Show(ctx, look, func(s track.Snapshot, messages iter.Seq2[track.Message, error]) error {
+		err := q.Show(ctx, look, func(s track.Snapshot, messages iter.Seq2[outbox.Message, error]) error {
 			if !headed {
 				headed = true
 				if err := a.printHeader(s, q); err != nil {
@@ -368,7 +369,7 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter track.Filter) e
 			return err
 		}
 		// From the oldest that may still change, without a limit: a burst is longer than what is shown at first.
-		look = track.Filter{After: max(look.After, oldestOpen(seen)-1)}
+		look = outbox.Filter{After: max(look.After, oldestOpen(seen)-1)}
 		select {
 		case <-ctx.Done():
 			return errLeft
@@ -382,7 +383,7 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter track.Filter) e
 
 // printChanges prints the messages that have newly come into a state, "" for any, without the first few
 // of them, and notes for all what may change about them.
-func (a *App) printChanges(seen map[int64]string, state track.State, left int, messages iter.Seq2[track.Message, error]) error {
+func (a *App) printChanges(seen map[int64]string, state outbox.State, left int, messages iter.Seq2[outbox.Message, error]) error {
 	for m, err := range messages {
 		if err != nil {
 			return err
@@ -407,7 +408,7 @@ func oldestOpen(seen map[int64]string) int64 {
 	var newest, oldest int64
 	for seq, state := range seen {
 		newest = max(newest, seq)
-		if isOpen := !strings.HasPrefix(state, string(track.Delivered)); isOpen && (oldest == 0 || seq < oldest) {
+		if isOpen := !strings.HasPrefix(state, string(outbox.Delivered)); isOpen && (oldest == 0 || seq < oldest) {
 			oldest = seq
 		}
 	}
@@ -418,7 +419,7 @@ func oldestOpen(seen map[int64]string) int64 {
 	return oldest
 }
 
-func (a *App) printChange(m track.Message) error {
+func (a *App) printChange(m outbox.Message) error {
 	if !a.Out.Interactive {
 		return a.printRows([][]string{a.row(m)})
 	}
@@ -431,7 +432,7 @@ func (a *App) printChange(m track.Message) error {
 		clock = m.SettledAt
 	}
 	// The state is padded before it is painted: colours have no width.
-	state := a.stateLabel(m.State) + strings.Repeat(" ", len(track.Delivered)-len(m.State))
+	state := a.stateLabel(m.State) + strings.Repeat(" ", len(outbox.Delivered)-len(m.State))
 	return a.print(fmt.Sprintf("%s  %4d  %s  %s", clock.Local().Format(time.TimeOnly), m.Seq, state,
 		a.Out.Clip(command+": "+result+note, max(a.Out.Width-30, 10))))
 }
@@ -440,7 +441,7 @@ func (a *App) printChange(m track.Message) error {
 const offered = 20
 
 // completeMessages offers the numbers of messages in a state, "" for any, with their commands.
-func (a *App) completeMessages(state track.State, most int) cobra.CompletionFunc {
+func (a *App) completeMessages(state outbox.State, most int) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) (list []cobra.Completion, _ cobra.ShellCompDirective) {
 		const directive = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 		if len(args) >= most {
@@ -451,7 +452,7 @@ func (a *App) completeMessages(state track.State, most int) cobra.CompletionFunc
 			return nil, directive
 		}
 		defer q.Close()
-		s, err := q.Snapshot(cmd.Context(), track.Filter{State: state, Limit: offered})
+		s, err := q.Snapshot(cmd.Context(), outbox.Filter{State: state, Limit: offered})
 		if err != nil {
 			return nil, directive
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
@@ -84,7 +85,7 @@ func (a *App) status(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	defer q.Close()
-	s, err := q.Snapshot(ctx, track.Filter{Limit: 1})
+	s, err := q.Snapshot(ctx, outbox.Filter{Limit: 1})
 	if err == nil && a.Track.Off(s.Consent) == nil {
 		err = q.Check(ctx)
 	}
@@ -140,7 +141,7 @@ func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status 
 	case problem != nil:
 		reason = problem
 	case reason == nil && missed.NotStarted > 0 && missed.NotStarted == missed.Up:
-		reason = track.ErrNoProcess
+		reason = outbox.ErrNoProcess
 	}
 	if reason != nil {
 		why := a.words().Of(reason)
@@ -229,7 +230,7 @@ func (a *App) next(s track.Snapshot, q *track.Queue) string {
 }
 
 // missed says what commands gave up, why, and since when.
-func (a *App) missed(given track.Given) string {
+func (a *App) missed(given outbox.Given) string {
 	var parts []string
 	if n := given.Up - given.NotStarted; n > 0 {
 		parts = append(parts, term.Count(n, "event was not recorded", "events were not recorded"))
@@ -243,7 +244,7 @@ func (a *App) missed(given track.Given) string {
 	}
 	what += "; first " + term.Ago(given.Since, a.Track.Now()) + ", last " + term.Ago(given.Last, a.Track.Now()) + "."
 	if given.NotStarted > 0 {
-		what += " " + a.words().Of(track.ErrNoProcess).Do
+		what += " " + a.words().Of(outbox.ErrNoProcess).Do
 	}
 	return what
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 //go:embed style.css
@@ -28,11 +29,11 @@ type Data struct {
 	Now      time.Time // when the page is made; its location is the one that times are shown in
 	Version  string    // of the program
 	Snapshot track.Snapshot
-	Status   [][2]string                     // what `usage status` says, in its words: labels and texts
-	Messages iter.Seq2[track.Message, error] // in the order of recording
+	Status   [][2]string                      // what `usage status` says, in its words: labels and texts
+	Messages iter.Seq2[outbox.Message, error] // in the order of recording
 	// Wire returns a message as it goes over the wire, nil for a damaged one. It is called for
 	// messages that are shown only.
-	Wire func(track.Message) json.RawMessage
+	Wire func(outbox.Message) json.RawMessage
 }
 
 // Write writes the page. It returns an error of the messages or of w, in which case what was
@@ -94,7 +95,7 @@ const Limit = 200_000
 const reserve = 4000
 
 // messages shows as many messages as fit, the newest first.
-func (p *page) messages(s *sums, wire func(track.Message) json.RawMessage) {
+func (p *page) messages(s *sums, wire func(outbox.Message) json.RawMessage) {
 	if len(s.points) == 0 {
 		return
 	}
@@ -118,7 +119,7 @@ func (p *page) messages(s *sums, wire func(track.Message) json.RawMessage) {
 	p.add("</section>\n")
 }
 
-func (p *page) message(m track.Message, wire json.RawMessage) {
+func (p *page) message(m outbox.Message, wire json.RawMessage) {
 	run := properties(m)
 	subject, outcome, owner := run.CommandName, "ok", "as "+code(m.DistinctID)
 	if m.Event == track.Failed {
@@ -128,7 +129,7 @@ func (p *page) message(m track.Message, wire json.RawMessage) {
 	if run.ErrorMessage != "" {
 		outcome += ": " + foreign(run.ErrorMessage, 120)
 	}
-	if m.Kind == track.Alias {
+	if m.Kind == outbox.Alias {
 		subject, outcome = "alias", "says that two ids are one person"
 	}
 	if m.DistinctID == "" {

@@ -35,7 +35,7 @@ func everyPage(t *testing.T) map[string]string {
 }
 
 func one() report.Data {
-	list := []track.Message{event(1, now.Add(-time.Minute), "whoami", time.Second)}
+	list := []outbox.Message{event(1, now.Add(-time.Minute), "whoami", time.Second)}
 	return report.Data{
 		Now: now, Messages: all(list), Wire: wire,
 		Snapshot: track.Snapshot{AnonID: firstID, Counts: count(list, 0)},
@@ -175,7 +175,7 @@ func TestAListThatIsCutSaysSo(t *testing.T) {
 }
 
 func TestDurationsAreThoseOfRealRuns(t *testing.T) {
-	var list []track.Message
+	var list []outbox.Message
 	for i := range 10 {
 		m := event(i+1, now.Add(-time.Hour), "whoami", time.Second)
 		p := track.Properties{CommandName: "whoami", Duration: float64(10-i) * 100}
@@ -195,14 +195,14 @@ func TestDurationsAreThoseOfRealRuns(t *testing.T) {
 
 func TestAnOutageIsAStretchInWhichEventsWaited(t *testing.T) {
 	at := func(minutes int) time.Time { return now.Add(time.Duration(minutes) * time.Minute) }
-	list := []track.Message{
+	list := []outbox.Message{
 		event(1, at(-300), "whoami", time.Second), // at once
 		event(2, at(-240), "whoami", 2*time.Hour), // offline for two hours
 		event(3, at(-180), "whoami", time.Hour),   // delivered together with the one before
 		event(4, at(-60), "whoami", time.Minute),  // a back-off
 	}
 	alias := event(5, at(-300), "", 4*time.Hour) // waits for Arcade Cloud, not for the network
-	alias.Kind = track.Alias
+	alias.Kind = outbox.Alias
 	page := written(t, report.Data{Now: now, Messages: all(append(list, alias)), Wire: wire})
 	gaps := between(t, page, "<ul class=gaps>", "</ul>")
 	if strings.Count(gaps, "<li>") != 1 || !strings.Contains(gaps, "<b>2 h</b>") || !strings.Contains(gaps, "2 messages</li>") {
@@ -221,7 +221,7 @@ func TestThePresentOutageHasItsReason(t *testing.T) {
 
 func TestAnErrorOfTheOutboxOrTheDiskIsReturned(t *testing.T) {
 	broken := errors.New("disk I/O error")
-	data := report.Data{Now: now, Messages: func(yield func(track.Message, error) bool) { yield(track.Message{}, broken) }}
+	data := report.Data{Now: now, Messages: func(yield func(outbox.Message, error) bool) { yield(outbox.Message{}, broken) }}
 	if err := report.Write(io.Discard, data); !errors.Is(err, broken) {
 		t.Errorf("the error of the messages is %v, want %v", err, broken)
 	}
@@ -276,7 +276,7 @@ func attributes(e *html.Node) map[string]string {
 }
 
 func TestTheReasonsOfFailuresAreCounted(t *testing.T) {
-	var list []track.Message
+	var list []outbox.Message
 	for i, why := range []string{"not logged in", "network", "not logged in", ""} {
 		m := says(event(i+1, now.Add(time.Duration(i)*time.Minute), "", 0), track.Properties{CommandName: fmt.Sprint("c", i), ErrorMessage: why})
 		m.Event = track.Failed
@@ -302,7 +302,7 @@ func TestTheReasonsOfFailuresAreCounted(t *testing.T) {
 // A clock may have been wrong: the first event of a machine without a battery is of 1970.
 func TestAWrongClockDoesNotBreakTheTimeline(t *testing.T) {
 	for _, years := range []int{-400, -56, 1, 300} {
-		list := []track.Message{event(1, now.AddDate(years, 0, 0), "whoami", 0), event(2, now, "whoami", time.Second)}
+		list := []outbox.Message{event(1, now.AddDate(years, 0, 0), "whoami", 0), event(2, now, "whoami", time.Second)}
 		page := written(t, report.Data{Now: now, Messages: all(list), Wire: wire})
 		if bars := strings.Count(page, "<rect class=delivered"); bars != 2 {
 			t.Errorf("an event %d years away leaves %d bars, want 2", years, bars)
@@ -322,8 +322,8 @@ func FuzzForeignText(f *testing.F) {
 			m := says(event(1, now, "", 0), track.Properties{CommandName: word, ErrorMessage: word})
 			m.DistinctID, m.LastError = word, word
 			data := one()
-			data.Messages, data.Status = all([]track.Message{m}), [][2]string{{word, word}}
-			data.Wire = func(track.Message) json.RawMessage { return json.RawMessage(word) }
+			data.Messages, data.Status = all([]outbox.Message{m}), [][2]string{{word, word}}
+			data.Wire = func(outbox.Message) json.RawMessage { return json.RawMessage(word) }
 			return data
 		}
 		data, same := saying(word), saying("x")

@@ -10,7 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 // page is the file in the making.
@@ -104,8 +104,8 @@ func counted(n int, one, many string) string {
 }
 
 // label is the page's word for a state: "pending" says little to people.
-func label(s track.State) string {
-	if s == track.Pending {
+func label(s outbox.State) string {
+	if s == outbox.Pending {
 		return "waiting"
 	}
 	return string(s)

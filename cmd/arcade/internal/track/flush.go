@@ -18,7 +18,7 @@ type Flushed struct {
 }
 
 // Flush delivers what waits and returns when nothing is left that could be sent, or why something
-// is: ErrBusy, a *Delay, an *OffError, or what is wrong with the database. Progress is told how many of how many
+// is: outbox.ErrBusy, an *outbox.Delay, an *OffError, or what is wrong with the database. Progress is told how many of how many
 // are settled.
 func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(settled, total int)) (done Flushed, err error) {
 	before, err := q.mended(ctx)
@@ -50,7 +50,7 @@ func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(
 // mended is a snapshot that has a damaged database mended first, which one that only looks does not. What
 // it reads may lie where no delivery looks. The error can be an *OffError.
 func (q *Queue) mended(ctx context.Context) (Snapshot, error) {
-	newest := Filter{Limit: 1}
+	newest := outbox.Filter{Limit: 1}
 	s, err := q.Snapshot(ctx, newest)
 	if errors.Is(err, outbox.ErrDamaged) && q.t.Off(s.Consent) == nil {
 		// What meets the damage in a transaction that may write gets the replacement to read.

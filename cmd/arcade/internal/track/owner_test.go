@@ -11,6 +11,7 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 // A home that is linked to Ada. Her account is believed to be the command's only while nothing says that it may not be:
@@ -82,7 +83,7 @@ func TestALinkedHomesEventIsTheAccountsUnlessTheCommandMayHaveUsedAnother(t *tes
 				t.Fatal(err)
 			}
 			defer q.Close()
-			s, err := q.Snapshot(context.Background(), track.Filter{Limit: 1})
+			s, err := q.Snapshot(context.Background(), outbox.Filter{Limit: 1})
 			if err != nil || s.PrincipalID != ada {
 				t.Fatalf("the home is linked to %q, error %v: want it linked to Ada as before", s.PrincipalID, err)
 			}

@@ -15,39 +15,6 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// The outbox's types that a Queue takes and returns.
-type (
-	Message  = outbox.Message  // an event or an alias in the queue, and what became of it
-	Filter   = outbox.Filter   // selects messages; the zero Filter selects all
-	State    = outbox.State    // what became of a message
-	Kind     = outbox.Kind     // how a message travels
-	Consent  = outbox.Consent  // what Enable and Disable have left
-	Schedule = outbox.Schedule // when the next delivery may begin, and why not earlier
-	Given    = outbox.Given    // what commands gave up in silence
-	Delay    = outbox.Delay    // the error of a delivery without an answer of PostHog's
-)
-
-// Alias is the kind of a message that merges two ids; all others are events.
-const Alias = outbox.Alias
-
-// The states of a message.
-const (
-	Pending   = outbox.Pending
-	Delivered = outbox.Delivered
-	Dead      = outbox.Dead
-)
-
-// TimeUp is the code of a Delay because Flush's own time was up.
-const TimeUp = outbox.CodeTimeUp
-
-// The outbox's errors.
-var (
-	ErrDamaged   = outbox.ErrDamaged   // the content of the database cannot be read
-	ErrBusy      = outbox.ErrBusy      // another flusher was at work all the time
-	ErrOff       = outbox.ErrOff       // tracking was switched off
-	ErrNoProcess = outbox.ErrNoProcess // no flusher can be started
-)
-
 // flusherLife is how long a flusher in the background can be at work, see outbox.Main.
 const flusherLife = 10 * time.Second
 
@@ -78,8 +45,8 @@ type Snapshot struct {
 	PrincipalID string
 	Asks        bool
 	Counts      outbox.Counts
-	Schedule    Schedule
-	Messages    []Message
+	Schedule    outbox.Schedule
+	Messages    []outbox.Message
 	// Refused says that Arcade Cloud has refused the credentials file's key lately.
 	Refused bool
 	// Deaths are the reasons of dead messages, the most frequent first.
@@ -100,7 +67,7 @@ type Death struct {
 
 func deaths(ctx context.Context, tx *outbox.Tx) (list []Death, err error) {
 	count := map[string]int{}
-	for m, err := range tx.Messages(ctx, Filter{State: Dead}) {
+	for m, err := range tx.Messages(ctx, outbox.Filter{State: outbox.Dead}) {
 		if err != nil {
 			return nil, err
 		}
@@ -117,14 +84,14 @@ func deaths(ctx context.Context, tx *outbox.Tx) (list []Death, err error) {
 
 // Snapshot changes nothing. A database that does not exist yet reads as empty. Of one that cannot be
 // read it says what lies beside it.
-func (q *Queue) Snapshot(ctx context.Context, filter Filter) (s Snapshot, err error) {
+func (q *Queue) Snapshot(ctx context.Context, filter outbox.Filter) (s Snapshot, err error) {
 	s.Consent = q.ConsentBeside()
 	err = q.Show(ctx, filter, s.take)
 	return s, err
 }
 
 // take makes s what the database says now, with the messages.
-func (s *Snapshot) take(now Snapshot, messages iter.Seq2[Message, error]) error {
+func (s *Snapshot) take(now Snapshot, messages iter.Seq2[outbox.Message, error]) error {
 	*s = now
 	for m, err := range messages {
 		if err != nil {
@@ -136,12 +103,12 @@ func (s *Snapshot) take(now Snapshot, messages iter.Seq2[Message, error]) error 
 }
 
 // ShowFunc is told what the database says, without the messages, and gets those one at a time.
-type ShowFunc = func(s Snapshot, messages iter.Seq2[Message, error]) error
+type ShowFunc = func(s Snapshot, messages iter.Seq2[outbox.Message, error]) error
 
 // Show gives show what the database says at one moment, without the messages, and those one at a
 // time: a long queue takes no more memory than a short one. A database of an earlier version is migrated
 // first, unless tracking is off: then it stays untouched, and reads as empty.
-func (q *Queue) Show(ctx context.Context, filter Filter, show ShowFunc) error {
+func (q *Queue) Show(ctx context.Context, filter outbox.Filter, show ShowFunc) error {
 	look := q.look(ctx, filter, show)
 	err := q.View(ctx, look)
 	if errors.Is(err, outbox.ErrOlder) && q.t.Off(q.ConsentBeside()) == nil {
@@ -150,7 +117,7 @@ func (q *Queue) Show(ctx context.Context, filter Filter, show ShowFunc) error {
 		}
 	}
 	if errors.Is(err, outbox.ErrNone) {
-		return show(Snapshot{Consent: q.ConsentBeside()}, func(func(Message, error) bool) {})
+		return show(Snapshot{Consent: q.ConsentBeside()}, func(func(outbox.Message, error) bool) {})
 	}
 	return err
 }
@@ -164,11 +131,11 @@ func (q *Queue) Erasable(ctx context.Context) (s Snapshot, err error) {
 			return s, err
 		}
 	}
-	return q.Snapshot(ctx, Filter{Limit: 1})
+	return q.Snapshot(ctx, outbox.Filter{Limit: 1})
 }
 
 // look reads for show what Show promises.
-func (q *Queue) look(ctx context.Context, filter Filter, show ShowFunc) func(*outbox.Tx) error {
+func (q *Queue) look(ctx context.Context, filter outbox.Filter, show ShowFunc) func(*outbox.Tx) error {
 	return func(tx *outbox.Tx) error {
 		state, _, err := identity.Load(ctx, tx.Tx)
 		if err != nil {
@@ -221,10 +188,10 @@ func (q *Queue) Check(ctx context.Context) error {
 
 // Missed is what was given up within the last week. A flusher that could not be started is history once
 // nothing waits for it.
-func (q *Queue) Missed(s Snapshot) Given {
+func (q *Queue) Missed(s Snapshot) outbox.Given {
 	given := q.GivenUp()
 	if given.Up == given.NotStarted && (s.Counts.Pending == 0 || s.Schedule.LastSuccess.After(given.Last)) {
-		return Given{}
+		return outbox.Given{}
 	}
 	return given
 }

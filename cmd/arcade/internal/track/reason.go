@@ -10,7 +10,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// Why recording or delivery stands still, beside the outbox's own errors and a *Delay.
+// Why recording or delivery stands still, beside the outbox's own errors, such as an *outbox.Delay.
 var (
 	ErrLoginRefused = errors.New("the credentials are not taken by Arcade Cloud")
 	ErrLoginUnknown = errors.New("whose the credentials are is not said by Arcade Cloud yet")
@@ -103,7 +103,7 @@ func (t *Tracker) Standstill(s Snapshot) error {
 	case s.Counts.Pending == s.Counts.HeldAliases:
 		return ErrLoginUnknown
 	case s.Schedule.Failures > 0:
-		return &Delay{Code: s.Schedule.LastCode, Reason: s.Schedule.LastError}
+		return &outbox.Delay{Code: s.Schedule.LastCode, Reason: s.Schedule.LastError}
 	}
 	return nil
 }
