@@ -47,9 +47,7 @@ func TestThePageKeepsToItsLimitAndSaysWhatItCannotShow(t *testing.T) {
 		if len(page) > report.Limit {
 			t.Errorf("%s: the page has %d bytes, more than %d", name, len(page), report.Limit)
 		}
-		if !strings.Contains(page, "kept for 7 days, the newest 500 at most: older ones are gone.") {
-			t.Errorf("%s: the page does not say that older receipts are gone", name)
-		}
+		says(t, page, "kept for 7 days, the newest 500 at most: older ones are gone.")
 	}
 }
 
@@ -115,13 +113,16 @@ func TestThePolicyAllowsTheStyleOfThePageAndNothingElse(t *testing.T) {
 func TestTheNumbersAreThoseOfUsageInspect(t *testing.T) {
 	data := weeks()
 	data.Snapshot.Counts = outbox.Counts{Pending: 12_345, Delivered: 500, Dead: 1_000_000, Dropped: 0}
-	page := written(t, data)
-	for _, want := range []string{
-		"Waiting</b><data value=12345>12,345</data>", "Delivered</b><data value=500>500</data>",
-		"Dead</b><data value=1000000>1,000,000</data>", "Dropped</b><data value=0>0</data>",
-	} {
+	says(t, written(t, data), "Waiting</b><data value=12345>12,345</data>", "Delivered</b><data value=500>500</data>",
+		"Dead</b><data value=1000000>1,000,000</data>", "Dropped</b><data value=0>0</data>")
+}
+
+// says checks that all of this is on a page, or on a part of it.
+func says(t *testing.T, page string, wanted ...string) {
+	t.Helper()
+	for _, want := range wanted {
 		if !strings.Contains(page, want) {
-			t.Errorf("the page does not say %s", want)
+			t.Errorf("%s is not there, in\n%.3000s", want, page)
 		}
 	}
 }
@@ -133,11 +134,7 @@ func TestForeignTextStaysTextAndIsSeen(t *testing.T) {
 			t.Errorf("the page has %q in it", bad)
 		}
 	}
-	for _, want := range []string{"&lt;script&gt;", "<i>U+202E</i>gnp.exe<i>U+2066</i>", "<i>U+0000</i>", "<i>U+001B</i>", "<i>U+FFFD</i>", "שלום עולם"} {
-		if !strings.Contains(page, want) {
-			t.Errorf("the page does not show %s", want)
-		}
-	}
+	says(t, page, "&lt;script&gt;", "<i>U+202E</i>gnp.exe<i>U+2066</i>", "<i>U+0000</i>", "<i>U+001B</i>", "<i>U+FFFD</i>", "שלום עולם")
 	if strings.Contains(page, strings.Repeat("\u0310\u0323", 3)) {
 		t.Error("marks pile up on a letter and run into the lines above")
 	}
@@ -161,11 +158,8 @@ func TestEachMessageIsThereAsItGoesOverTheWire(t *testing.T) {
 
 func TestAListThatIsCutSaysSo(t *testing.T) {
 	page := written(t, many())
-	for _, want := range []string{"of 4,000, as many as fit", "most frequent 30 of 4,000 commands", "most frequent 20 of 4,000 reasons", "latest 20 of 4,000 stretches"} {
-		if !strings.Contains(page, want) {
-			t.Errorf("the page does not say %q", want)
-		}
-	}
+	says(t, page, "of 4,000, as many as fit", "most frequent 30 of 4,000 commands", "most frequent 20 of 4,000 reasons",
+		"latest 20 of 4,000 stretches")
 	if shown := strings.Count(page, "<details class=m>"); shown < 100 {
 		t.Errorf("only %d messages are shown; there is room for more", shown)
 	}
@@ -182,15 +176,10 @@ func TestDurationsAreThoseOfRealRuns(t *testing.T) {
 		if i < 3 {
 			p.ErrorMessage = "network"
 		}
-		list = append(list, says(m, p))
+		list = append(list, saying(m, p))
 	}
-	page := written(t, report.Data{Now: now, Messages: all(list), Wire: wire})
-	row := between(t, page, "<tbody>", "</tbody>")
-	for _, want := range []string{">10<", `>3 <span class=off>30&nbsp;%<`, ">500 ms<", ">900 ms\n"} {
-		if !strings.Contains(row, want) {
-			t.Errorf("the row of ten runs of 100 to 1000 ms, three of them failed, lacks %s:\n%s", want, row)
-		}
-	}
+	row := between(t, written(t, report.Data{Now: now, Messages: all(list), Wire: wire}), "<tbody>", "</tbody>")
+	says(t, row, ">10<", `>3 <span class=off>30&nbsp;%<`, ">500 ms<", ">900 ms\n") // of 100 to 1000 ms, three failed
 }
 
 func TestAnOutageIsAStretchInWhichEventsWaited(t *testing.T) {
@@ -278,7 +267,7 @@ func attributes(e *html.Node) map[string]string {
 func TestTheReasonsOfFailuresAreCounted(t *testing.T) {
 	var list []outbox.Message
 	for i, why := range []string{"not logged in", "network", "not logged in", ""} {
-		m := says(event(i+1, now.Add(time.Duration(i)*time.Minute), "", 0), track.Properties{CommandName: fmt.Sprint("c", i), ErrorMessage: why})
+		m := saying(event(i+1, now.Add(time.Duration(i)*time.Minute), "", 0), track.Properties{CommandName: fmt.Sprint("c", i), ErrorMessage: why})
 		m.Event = track.Failed
 		list = append(list, m)
 	}
@@ -318,15 +307,15 @@ func FuzzForeignText(f *testing.F) {
 		if word == "" { // has a meaning: not known
 			return
 		}
-		saying := func(word string) report.Data {
-			m := says(event(1, now, "", 0), track.Properties{CommandName: word, ErrorMessage: word})
+		about := func(word string) report.Data {
+			m := saying(event(1, now, "", 0), track.Properties{CommandName: word, ErrorMessage: word})
 			m.DistinctID, m.LastError = word, word
 			data := one()
 			data.Messages, data.Status = all([]outbox.Message{m}), [][2]string{{word, word}}
 			data.Wire = func(outbox.Message) json.RawMessage { return json.RawMessage(word) }
 			return data
 		}
-		data, same := saying(word), saying("x")
+		data, same := about(word), about("x")
 		if got, want := tags(t, written(t, data)), tags(t, written(t, same)); got != want {
 			t.Errorf("%q changes the elements of the page from\n%s to\n%s", word, want, got)
 		}

@@ -39,11 +39,11 @@ func event(seq int, at time.Time, command string, wait time.Duration) outbox.Mes
 		Seq: int64(seq), UUID: fmt.Sprintf("01a208f6-33d4-72d6-ad7a-%012x", seq), Kind: outbox.Capture, Event: track.Succeeded,
 		State: outbox.Delivered, AnonID: firstID, DistinctID: ada, RecordedAt: at, SettledAt: at.Add(wait),
 	}
-	return says(m, track.Properties{CommandName: command, Duration: float64(20 + seq*37%400)})
+	return saying(m, track.Properties{CommandName: command, Duration: float64(20 + seq*37%400)})
 }
 
-// says gives a message its properties; an error message makes it one of a failure.
-func says(m outbox.Message, p track.Properties) outbox.Message {
+// saying gives a message its properties; an error message makes it one of a failure.
+func saying(m outbox.Message, p track.Properties) outbox.Message {
 	if p.ErrorMessage != "" {
 		m.Event = track.Failed
 	}
@@ -80,7 +80,7 @@ func weeks() report.Data {
 		}
 		m := event(len(list)+1, at, commands[i*i%len(commands)], 900*time.Millisecond)
 		if i%11 == 5 {
-			m = says(m, track.Properties{CommandName: "secret.list", Duration: 12, ErrorMessage: []string{"not logged in", "network"}[i%2]})
+			m = saying(m, track.Properties{CommandName: "secret.list", Duration: 12, ErrorMessage: []string{"not logged in", "network"}[i%2]})
 		}
 		switch {
 		case at.After(failing):
@@ -155,7 +155,7 @@ func hostile() report.Data {
 	var list []outbox.Message
 	for i, word := range words {
 		m := event(i+1, now.Add(time.Duration(i-30)*time.Minute), word, time.Second)
-		m = says(m, track.Properties{CommandName: word, ErrorMessage: word})
+		m = saying(m, track.Properties{CommandName: word, ErrorMessage: word})
 		m.DistinctID, m.LastError, m.State = word, word, outbox.State(word)
 		list = append(list, m)
 	}
@@ -179,7 +179,7 @@ func many() report.Data {
 		Messages: func(yield func(outbox.Message, error) bool) {
 			for i := range messages {
 				m := event(i+1, now.Add(time.Duration(i-messages)*time.Minute), "", 0)
-				m = says(m, track.Properties{CommandName: fmt.Sprint("command.", i), ErrorMessage: fmt.Sprint("reason ", i)})
+				m = saying(m, track.Properties{CommandName: fmt.Sprint("command.", i), ErrorMessage: fmt.Sprint("reason ", i)})
 				m.State, m.SettledAt, m.DistinctID = outbox.Pending, time.Time{}, fmt.Sprint("user_", i)
 				if !yield(m, nil) {
 					return
