@@ -332,11 +332,8 @@ func (a *App) stateLabel(s outbox.State) string {
 
 // followInterval is how often the queue is looked at: often enough to look live, and a look takes a
 // fraction of a millisecond. Where thousands of messages may still change it takes longer, and so does the
-// pause, up to longestPause.
-const (
-	followInterval = 200 * time.Millisecond
-	longestPause   = 2 * time.Second
-)
+// pause.
+const followInterval = 200 * time.Millisecond
 
 // follow prints the newest messages, then each one that is recorded and each change of state, until it is
 // interrupted or its output is closed.
@@ -348,8 +345,8 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter outbox.Filter) 
 		look = outbox.Filter{}
 	}
 	for first := true; ; first = false {
-		began := time.Now()
-		err := q.Show(ctx, look, func(s track.Snapshot, messages iter.Seq2[outbox.Message, error]) error {
+		began, open := time.Now(), int64(0)
+		err := q.Show(ctx, look, func(s track.Snapshot, messages iter.Seq2[outbox.Message, error]) (err error) {
 			if !headed {
 				headed = true
 				if err := a.printHeader(s, q); err != nil {
@@ -360,7 +357,8 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter outbox.Filter) 
 			if first && filter.State != "" && filter.Limit > 0 {
 				left = total(s, filter) - filter.Limit
 			}
-			return a.printChanges(seen, filter.State, left, messages)
+			open, err = a.printChanges(seen, filter.State, left, messages)
+			return err
 		})
 		if ctx.Err() != nil {
 			return errLeft
@@ -369,11 +367,12 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter outbox.Filter) 
 			return err
 		}
 		// From the oldest that may still change, without a limit: a burst is longer than what is shown at first.
-		look = outbox.Filter{After: max(look.After, oldestOpen(seen)-1)}
+		look = outbox.Filter{After: max(look.After, open-1)}
+		maps.DeleteFunc(seen, func(seq int64, _ string) bool { return seq <= look.After })
 		select {
 		case <-ctx.Done():
 			return errLeft
-		case <-time.After(min(max(followInterval, 4*time.Since(began)), longestPause)):
+		case <-time.After(max(followInterval, 4*time.Since(began))):
 		}
 		if a.Out.Unread() {
 			return errOutputClosed
@@ -382,41 +381,33 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter outbox.Filter) 
 }
 
 // printChanges prints the messages that have newly come into a state, "" for any, without the first few
-// of them, and notes for all what may change about them.
-func (a *App) printChanges(seen map[int64]string, state outbox.State, left int, messages iter.Seq2[outbox.Message, error]) error {
+// of them, and notes for all what may change about them. Open is the first that may still change, or behind the last.
+func (a *App) printChanges(
+	seen map[int64]string, state outbox.State, left int, messages iter.Seq2[outbox.Message, error],
+) (open int64, err error) {
+	settled := true
 	for m, err := range messages {
 		if err != nil {
-			return err
+			return open, err
 		}
 		now := string(m.State) + m.LastError
 		if state == "" || m.State == state {
-			left--
-			if left < 0 && seen[m.Seq] != now {
+			if left--; left < 0 && seen[m.Seq] != now {
 				if err := a.printChange(m); err != nil {
-					return err
+					return open, err
 				}
 			}
 		}
 		seen[m.Seq] = now
-	}
-	return nil
-}
-
-// oldestOpen returns the number from which on messages are looked at again: of the oldest one seen
-// that may still change, or after the newest one. What is before it is forgotten.
-func oldestOpen(seen map[int64]string) int64 {
-	var newest, oldest int64
-	for seq, state := range seen {
-		newest = max(newest, seq)
-		if isOpen := !strings.HasPrefix(state, string(outbox.Delivered)); isOpen && (oldest == 0 || seq < oldest) {
-			oldest = seq
+		if settled {
+			settled = m.State == outbox.Delivered
+			open = m.Seq
 		}
 	}
-	if oldest == 0 {
-		oldest = newest + 1
+	if settled {
+		open++
 	}
-	maps.DeleteFunc(seen, func(seq int64, _ string) bool { return seq < oldest })
-	return oldest
+	return open, nil
 }
 
 func (a *App) printChange(m outbox.Message) error {
