@@ -70,27 +70,25 @@ func (w *walk) newID() string {
 
 // act lets one thing happen.
 func (w *walk) act() {
-	switch w.pick(14) {
+	switch w.pick(13) {
 	case 0, 1, 2:
 		w.command(Command{})
 	case 3:
 		key := walkKeys[w.pick(len(walkKeys))]
 		w.command(Command{Key: key, KeyPrincipal: w.memory[key]})
 	case 4:
-		w.command(Command{Unreadable: true})
-	case 5:
 		w.file = append(walkFiles, "")[w.pick(len(walkFiles)+1)]
-	case 6:
+	case 5:
 		w.login(walkFiles[w.pick(len(walkFiles))], w.pick(2) == 0)
-	case 7:
+	case 6:
 		w.logout()
-	case 8, 9:
+	case 7, 8:
 		w.flush()
-	case 10, 11:
+	case 9, 10:
 		w.otherProgram()
-	case 12:
+	case 11:
 		w.moveHouse()
-	case 13:
+	case 12:
 		w.apart()
 	}
 }
@@ -131,9 +129,7 @@ func (w *walk) moveHouse() {
 }
 
 func (w *walk) command(in Command) {
-	if !in.Unreadable {
-		in.Credential, in.Principal = w.file, w.memory[w.file]
-	}
+	in.Credential, in.Principal = w.file, w.memory[w.file]
 	if in.Key != "" {
 		bare := in
 		bare.Key, bare.KeyPrincipal = "", ""
@@ -347,7 +343,7 @@ func (w *walk) carryOut(s Step) {
 // its credentials belong to.
 func (w *walk) checkOwner(s Step) {
 	in, command := w.in.(Command)
-	if command && !in.Unreadable && in.Credential != "" && !w.byKey() && s.DistinctID != "" && s.DistinctID != ownerOf(in.Credential) {
+	if command && in.Credential != "" && !w.byKey() && s.DistinctID != "" && s.DistinctID != ownerOf(in.Credential) {
 		w.failf("a command with %s's credentials is %s's", ownerOf(in.Credential), s.DistinctID)
 	}
 }

@@ -96,7 +96,7 @@ func (w Words) Outlook(s track.Snapshot, q *track.Queue) string {
 	now, reason := w.Track.Now(), w.Track.Standstill(s)
 	waiting := term.Count(s.Counts.Pending, "message waits", "messages wait")
 	switch isDead := errors.Is(reason, track.ErrDead); {
-	case errors.Is(reason, track.ErrOff), errors.Is(reason, track.ErrVariable):
+	case errors.Is(reason, outbox.ErrOff), errors.Is(reason, track.ErrVariable):
 		return w.Of(reason).Sentence()
 	case s.Counts.Pending == 0 && reason != nil && !isDead:
 		return "Nothing waits. " + w.Of(reason).Sentence()
@@ -108,7 +108,7 @@ func (w Words) Outlook(s track.Snapshot, q *track.Queue) string {
 		return waiting + "; a flusher is delivering now."
 	case reason == nil:
 		return waiting + "; the next command delivers, or 'arcade usage flush' now."
-	case errors.As(reason, new(*track.Delay)):
+	case errors.As(reason, new(*outbox.Delay)):
 		why := w.OfDelay(reason, w.nextTry(s.Schedule, q))
 		return waiting + ", since " + term.Clock(s.Schedule.FailingSince, now) + ": " + why.What + ". " + why.Do
 	}
@@ -117,7 +117,7 @@ func (w Words) Outlook(s track.Snapshot, q *track.Queue) string {
 }
 
 // nextTry says when delivery is tried again, and by whom.
-func (w Words) nextTry(schedule track.Schedule, q *track.Queue) string {
+func (w Words) nextTry(schedule outbox.Schedule, q *track.Queue) string {
 	now := w.Track.Now()
 	next := schedule.Next(now)
 	left := term.Span(max(next.Sub(now), time.Second))

@@ -75,7 +75,7 @@ func Table() []Family {
 		}},
 		{"take_longer", "Run 'arcade usage flush --timeout 60s'.", []Reason{
 			{outbox.CodeTimeUp, "the time was not enough", plain, nil},
-			{"flusher_busy", "another flusher was at work until the time was up", plain, track.ErrBusy},
+			{"flusher_busy", "another flusher was at work until the time was up", plain, outbox.ErrBusy},
 		}},
 		{"log_in", "Run '{login}'.", []Reason{
 			{"login_refused", "this key is not valid any more", plain, track.ErrLoginRefused},
@@ -87,7 +87,7 @@ func Table() []Family {
 			{"dead", "PostHog has refused messages for good", plain, track.ErrDead},
 		}},
 		{"enable", "'arcade usage enable' switches it on.", []Reason{
-			{"disabled", "tracking is off ({switch}): nothing is recorded or sent", plain, track.ErrOff},
+			{"disabled", "tracking is off ({switch}): nothing is recorded or sent", plain, outbox.ErrOff},
 		}},
 		{"unset_variable", "Without {switch} it is on, unless 'arcade usage disable' was run.", []Reason{
 			{"variable", "tracking is off ({switch}): nothing is recorded or sent", plain, track.ErrVariable},

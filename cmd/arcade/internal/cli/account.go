@@ -412,7 +412,7 @@ func validContext(name string) bool {
 // selfHosted reports whether events keep to the anonymous id.
 func (a *App) selfHosted() bool {
 	used, err := a.Track.Credential()
-	return err == nil && used.Apart
+	return used.Apart && (used.FromFile || err == nil)
 }
 
 // unnamedContext words the active context where it has no name and events keep to the anonymous id.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 // newUsage makes the group of commands that look at the outbox and move it along. They are not
@@ -113,7 +114,7 @@ given numbers or uuids. The next delivery sends them, unchanged.`,
 		Example:           "  arcade usage retry\n  arcade usage retry 7 12",
 		Args:              cobra.ArbitraryArgs,
 		RunE:              a.onQueue(a.retry),
-		ValidArgsFunction: a.completeMessages(track.Dead, offered),
+		ValidArgsFunction: a.completeMessages(outbox.Dead, offered),
 	}
 }
 
@@ -155,7 +156,7 @@ wire: one JSON document a line, the oldest first. Nothing is sent.`,
 const exportChunk = 64 << 10
 
 func (a *App) export(ctx context.Context, q *track.Queue, _ []string) error {
-	return q.Show(ctx, track.Filter{}, func(_ track.Snapshot, messages iter.Seq2[track.Message, error]) error {
+	return q.Show(ctx, outbox.Filter{}, func(_ track.Snapshot, messages iter.Seq2[outbox.Message, error]) error {
 		var chunk strings.Builder
 		for m, err := range messages {
 			if err != nil {
@@ -224,7 +225,15 @@ func (a *App) confirmed(cmd *cobra.Command, e erasure) *cobra.Command {
 }
 
 func (a *App) erase(ctx context.Context, q *track.Queue, e erasure, yes bool) error {
-	s, damaged, err := erasable(ctx, q)
+	copies, err := q.Copies()
+	if err != nil {
+		return err
+	}
+	damaged := len(copies)
+	s, err := q.Erasable(ctx)
+	if errors.Is(err, outbox.ErrDamaged) { // the database in use: what is in it cannot be read
+		damaged, err = damaged+1, nil
+	}
 	if err != nil {
 		return err
 	}
@@ -252,28 +261,13 @@ func (a *App) erase(ctx context.Context, q *track.Queue, e erasure, yes bool) er
 	}
 	a.noteLate(late)
 	said := e.done + ": " + contents(hasID, erased, receipts, damaged) + "."
-	switch off := a.Track.Off(s); {
+	switch off := a.Track.Off(s.Consent); {
 	case e.id && off != nil:
 		said += " Usage stays switched off (" + off.By + ")."
 	case e.id:
 		said += " The next command gets a new id."
 	}
 	return errors.Join(a.print(said), ctx.Err()) // the wait may have been cut short
-}
-
-// erasable is what there is to erase, with the number of damaged databases. The one in use may be damaged,
-// and cannot be read then.
-func erasable(ctx context.Context, q *track.Queue) (s track.Snapshot, damaged int, err error) {
-	copies, err := q.Copies()
-	if err != nil {
-		return s, 0, err
-	}
-	damaged = len(copies)
-	s, err = q.Erasable(ctx)
-	if errors.Is(err, track.ErrDamaged) {
-		return s, damaged + 1, nil
-	}
-	return s, damaged, err
 }
 
 // contents words what there is to erase, "" for nothing.

@@ -11,6 +11,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/advice"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 func (a *App) newUsageFlush() *cobra.Command {
@@ -38,10 +39,7 @@ machine disappears.`,
 
 // FlushResult is what `usage flush --json` prints.
 type FlushResult struct {
-	Delivered int    `json:"delivered"` // by this run
-	Pending   int    `json:"pending"`   // left
-	Dead      int    `json:"dead"`      // refused for good in this run
-	Held      int    `json:"held"`      // of Pending, aliases that wait for Arcade Cloud's word on who you are
+	track.Flushed
 	ElapsedMS int64  `json:"elapsed_ms"`
 	Error     string `json:"error"`  // why something is left that could be sent, "" when nothing is
 	Reason    string `json:"reason"` // the same as one of AdviceTable; also why something is held
@@ -49,50 +47,44 @@ type FlushResult struct {
 }
 
 func (a *App) flush(ctx context.Context, timeout time.Duration, asJSON bool) error {
-	if !a.Track.Switches().On {
-		return a.reportOff(a.Track.Off(track.Snapshot{}), asJSON)
+	if off := a.Track.Off(outbox.Consent{On: true}); off != nil { // by a variable: nothing is read
+		return a.reportOff(off, asJSON)
 	}
 	began := a.Track.Now()
 	return a.withQueue(func(q *track.Queue) error {
-		done, err := a.drain(ctx, q, timeout)
-		if off := (*track.OffError)(nil); errors.As(err, &off) {
+		var progress *term.Progress
+		done, err := q.Flush(ctx, timeout, func(settled, total int) {
+			if progress == nil {
+				progress = a.Err.Progress(total, true)
+			}
+			progress.Show(settled)
+		})
+		progress.Wipe()
+		var why advice.Line
+		switch off := (*track.OffError)(nil); {
+		case errors.As(err, &off):
 			return a.reportOff(off, asJSON)
-		}
-		if err != nil && done.Pending == 0 { // the database could not even be read
+		case err != nil && done.Pending == 0: // the database could not even be read
 			return err
+		case err != nil:
+			why = a.flushAdvice(err, timeout, done.Pending)
+		case done.Refused:
+			why = a.words().Of(track.ErrLoginRefused)
+		case done.Held > 0:
+			why = a.words().Of(track.ErrLoginUnknown)
 		}
 		result := FlushResult{
-			Delivered: done.Delivered, Pending: done.Pending, Dead: done.Dead, Held: done.Waiting,
-			ElapsedMS: a.Track.Now().Sub(began).Milliseconds(),
+			Flushed: done, ElapsedMS: a.Track.Now().Sub(began).Milliseconds(), Reason: why.Reason, Advice: why.Advice,
 		}
 		if err != nil {
-			why := a.flushAdvice(err)
-			if why.Reason == track.TimeUp {
-				why.What = fmt.Sprintf("%s were not enough: %s left", term.Span(timeout), term.Count(done.Pending, "message is", "messages are"))
-				why.Do = fmt.Sprintf("Run 'arcade usage flush --timeout %ds'.", int(max(6*timeout, time.Minute).Seconds()))
-			}
-			result.Error, result.Reason, result.Advice = why.What, why.Reason, why.Advice
+			result.Error = why.What
 			return errors.Join(a.reportFlush(result, asJSON), adviceFailure(why, ""))
 		}
-		why := a.heldAdvice(done)
-		result.Reason, result.Advice = why.Reason, why.Advice
-		if err := a.reportFlush(result, asJSON); err != nil || why.Reason == "" {
-			return err
+		err = a.reportFlush(result, asJSON)
+		if err == nil && why.Reason != "" {
+			a.note("Note: " + why.What + ". " + why.Do)
 		}
-		a.note("Note: " + why.What + ". " + why.Do)
-		return nil
-	})
-}
-
-// drain delivers with progress on a terminal.
-func (a *App) drain(ctx context.Context, q *track.Queue, timeout time.Duration) (track.Flushed, error) {
-	var line *term.Progress
-	defer func() { line.Wipe() }()
-	return q.Flush(ctx, timeout, func(settled, total int) {
-		if line == nil {
-			line = a.Err.Progress(total, true)
-		}
-		line.Show(settled)
+		return err
 	})
 }
 
@@ -105,6 +97,21 @@ func (a *App) reportOff(reason error, asJSON bool) error {
 	}
 	a.note("Note: " + why.What + ". " + why.Do)
 	return nil
+}
+
+// flushAdvice says why a run ended with messages left over that could be sent.
+func (a *App) flushAdvice(err error, timeout time.Duration, left int) advice.Line {
+	why := a.words().Of(err)
+	var delay *outbox.Delay
+	if errors.As(err, &delay) && !delay.Until.IsZero() {
+		wait := term.Span(max(delay.Until.Sub(a.Track.Now()), time.Second))
+		why = a.words().OfDelay(err, "The first command after "+wait+" tries again.")
+	}
+	if why.Reason == outbox.CodeTimeUp {
+		why.What = fmt.Sprintf("%s were not enough: %s left", term.Span(timeout), term.Count(left, "message is", "messages are"))
+		why.Do = fmt.Sprintf("Run 'arcade usage flush --timeout %ds'.", int(max(6*timeout, time.Minute).Seconds()))
+	}
+	return why
 }
 
 func (a *App) reportFlush(result FlushResult, asJSON bool) error {
@@ -120,26 +127,4 @@ func (a *App) reportFlush(result FlushResult, asJSON bool) error {
 		line += fmt.Sprintf(", %d refused for good", result.Dead)
 	}
 	return a.print(line + ".")
-}
-
-// heldAdvice says why an alias waits, and what to do about refused credentials in any case.
-func (a *App) heldAdvice(done track.Flushed) advice.Line {
-	switch {
-	case done.Refused:
-		return a.words().Of(track.ErrLoginRefused)
-	case done.Waiting > 0:
-		return a.words().Of(track.ErrLoginUnknown)
-	default:
-		return advice.Line{}
-	}
-}
-
-// flushAdvice says why a run ended with messages left over that could be sent.
-func (a *App) flushAdvice(err error) advice.Line {
-	var delay *track.Delay
-	if errors.As(err, &delay) && !delay.Until.IsZero() {
-		left := term.Span(max(delay.Until.Sub(a.Track.Now()), time.Second))
-		return a.words().OfDelay(err, "The first command after "+left+" tries again.")
-	}
-	return a.words().Of(err)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
@@ -25,7 +26,7 @@ func (a *App) newUsageInspect() *cobra.Command {
 	var state string
 	var limit int
 	var asJSON, follow bool
-	states := []string{string(track.Pending), string(track.Delivered), string(track.Dead), "all"}
+	states := []string{string(outbox.Pending), string(outbox.Delivered), string(outbox.Dead), "all"}
 	cmd := &cobra.Command{
 		Use:   "inspect [SEQ|UUID]",
 		Short: "Show what was recorded and what became of it",
@@ -52,7 +53,7 @@ UTC.`,
 			case len(args) == 1:
 				return a.withQueue(func(q *track.Queue) error { return a.inspectOne(cmd.Context(), q, args[0]) })
 			}
-			filter := track.Filter{State: track.State(state), Limit: limit}
+			filter := outbox.Filter{State: outbox.State(state), Limit: limit}
 			if state == "all" {
 				filter.State = ""
 			}
@@ -76,7 +77,7 @@ UTC.`,
 
 // inspectOne prints a message as it goes over the wire.
 func (a *App) inspectOne(ctx context.Context, q *track.Queue, id string) error {
-	s, err := q.Snapshot(ctx, track.Filter{ID: id})
+	s, err := q.Snapshot(ctx, outbox.Filter{ID: id})
 	if err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (a *App) inspectOne(ctx context.Context, q *track.Queue, id string) error {
 		return failed("damaged message", "this message is damaged and cannot be put on the wire",
 			"It is settled as dead when it is its turn; 'arcade usage inspect --json' shows what is left of it.")
 	}
-	if m := s.Messages[0]; m.DistinctID == "" && m.Kind == track.Alias {
+	if m := s.Messages[0]; m.DistinctID == "" && m.Kind == outbox.Alias {
 		return failed("undecided alias", "this alias waits until Arcade Cloud says who you are",
 			"The next delivery asks: run 'arcade usage flush'.")
 	} else if m.DistinctID == "" {
@@ -98,24 +99,30 @@ func (a *App) inspectOne(ctx context.Context, q *track.Queue, id string) error {
 	return a.Out.JSON(wire)
 }
 
-func (a *App) inspect(ctx context.Context, q *track.Queue, filter track.Filter, asJSON bool) error {
-	return q.Show(ctx, filter, func(s track.Snapshot, messages iter.Seq2[track.Message, error]) error {
-		switch {
-		case asJSON:
-			return a.streamJSON(a.newInspection(s, filter), messages)
-		case !a.Out.Interactive:
-			return a.streamTSV(total(s, filter), messages)
+func (a *App) inspect(ctx context.Context, q *track.Queue, filter outbox.Filter, asJSON bool) error {
+	return q.Show(ctx, filter, func(s track.Snapshot, messages iter.Seq2[outbox.Message, error]) error {
+		all := total(s, filter)
+		if asJSON {
+			return a.streamJSON(a.newInspection(s, all), messages)
 		}
-		if err := a.printHeader(s, q); err != nil {
+		var err error
+		if a.Out.Interactive {
+			err = a.printHeader(s, q)
+		} else {
+			err = a.Out.TSV(inspectColumns(), nil)
+		}
+		if err != nil {
 			return err
 		}
-		shown, err := printRows(messages, a.rowForPeople, func(rows [][]string) error { return a.Out.Table("", inspectColumns(), rows) })
-		switch all := total(s, filter); {
+		shown, err := a.printMessages(messages)
+		switch {
 		case err != nil:
 			return err
-		case all == 0 && filter.State != "":
+		case !a.Out.Interactive && shown < all:
+			a.note(fmt.Sprintf("Note: %d of %d messages; '--limit 0' gives all.", shown, all))
+		case a.Out.Interactive && all == 0 && filter.State != "":
 			return a.print(fmt.Sprintf("No message is %s.", filter.State))
-		case shown < all:
+		case a.Out.Interactive && shown < all:
 			return a.print(fmt.Sprintf("%d of %d; '--limit 0' shows all.", shown, all))
 		}
 		return nil
@@ -123,55 +130,45 @@ func (a *App) inspect(ctx context.Context, q *track.Queue, filter track.Filter, 
 }
 
 // total counts the messages that the filter selects without its limit.
-func total(s track.Snapshot, filter track.Filter) int {
-	switch filter.State {
-	case track.Pending:
-		return s.Counts.Pending
-	case track.Delivered:
-		return s.Counts.Delivered
-	case track.Dead:
-		return s.Counts.Dead
-	default:
-		return s.Counts.Pending + s.Counts.Delivered + s.Counts.Dead
-	}
+func total(s track.Snapshot, filter outbox.Filter) int {
+	pending, delivered, dead := s.Counts.Pending, s.Counts.Delivered, s.Counts.Dead
+	return map[outbox.State]int{
+		outbox.Pending: pending, outbox.Delivered: delivered, outbox.Dead: dead, "": pending + delivered + dead,
+	}[filter.State]
 }
 
-// printRows prints messages in portions, so that a long queue takes no more memory than a short one.
-func printRows(
-	messages iter.Seq2[track.Message, error], row func(track.Message) []string, print func(rows [][]string) error,
-) (shown int, err error) {
-	var portion [][]string
+// printMessages prints rows in portions, so that a long queue takes no more memory than a short one.
+func (a *App) printMessages(messages iter.Seq2[outbox.Message, error]) (shown int, err error) {
+	const most = 500
+	var rows [][]string
 	for m, err := range messages {
 		if err != nil {
 			return shown, err
 		}
-		shown++
-		if portion = append(portion, row(m)); len(portion) == 500 {
-			if err := print(portion); err != nil {
-				return shown, err
-			}
-			portion = portion[:0]
+		rows = append(rows, a.row(m))
+		if shown++; len(rows) < most {
+			continue
 		}
+		if err := a.printRows(rows); err != nil {
+			return shown, err
+		}
+		rows = rows[:0]
 	}
-	if len(portion) > 0 {
-		err = print(portion)
+	if len(rows) > 0 {
+		err = a.printRows(rows)
 	}
 	return shown, err
 }
 
-func (a *App) streamTSV(total int, messages iter.Seq2[track.Message, error]) error {
-	if err := a.Out.TSV(inspectColumns(), nil); err != nil {
-		return err
+func (a *App) printRows(rows [][]string) error {
+	if a.Out.Interactive {
+		return a.Out.Table("", inspectColumns(), rows)
 	}
-	shown, err := printRows(messages, rowForPrograms, func(rows [][]string) error { return a.Out.TSV(nil, rows) })
-	if err == nil && shown < total {
-		a.note(fmt.Sprintf("Note: %d of %d messages; '--limit 0' gives all.", shown, total))
-	}
-	return err
+	return a.Out.TSV(nil, rows)
 }
 
 // streamJSON prints the document as Stream.JSON would, one message at a time.
-func (a *App) streamJSON(head Inspection, messages iter.Seq2[track.Message, error]) error {
+func (a *App) streamJSON(head Inspection, messages iter.Seq2[outbox.Message, error]) error {
 	document, err := term.Indented("", head)
 	if err != nil {
 		return err
@@ -228,12 +225,12 @@ type Inspection struct {
 type InspectedMessage struct {
 	Seq        int64           `json:"seq"`
 	UUID       string          `json:"uuid"`
-	Kind       track.Kind      `json:"kind"`
+	Kind       outbox.Kind     `json:"kind"`
 	Event      string          `json:"event"`
 	DistinctID *string         `json:"distinct_id"` // null while undecided
 	Anonymous  bool            `json:"anonymous"`
 	RecordedAt string          `json:"recorded_at"`
-	State      track.State     `json:"state"`
+	State      outbox.State    `json:"state"`
 	Attempts   int             `json:"attempts"`
 	LastError  *string         `json:"last_error"`
 	SettledAt  *string         `json:"settled_at"`
@@ -241,12 +238,12 @@ type InspectedMessage struct {
 }
 
 // newInspection makes it without the messages.
-func (a *App) newInspection(s track.Snapshot, filter track.Filter) (out Inspection) {
+func (a *App) newInspection(s track.Snapshot, all int) (out Inspection) {
 	if reason := a.Track.Standstill(s); reason != nil {
 		why := a.words().Of(reason)
 		out.Reason, out.Advice = &why.Reason, &why.Advice
 	}
-	out.Total = total(s, filter)
+	out.Total = all
 	out.Identity.AnonID = s.AnonID
 	out.Identity.LinkedPrincipalID = orNull(s.PrincipalID)
 	out.Counts.Pending, out.Counts.Delivered = s.Counts.Pending, s.Counts.Delivered
@@ -255,21 +252,16 @@ func (a *App) newInspection(s track.Snapshot, filter track.Filter) (out Inspecti
 	return out
 }
 
-func newInspected(m track.Message) InspectedMessage {
+func newInspected(m outbox.Message) InspectedMessage {
+	if !json.Valid(m.Properties) { // a damaged row must not break the whole document
+		m.Properties = json.RawMessage(`{}`)
+	}
 	return InspectedMessage{
 		Seq: m.Seq, UUID: m.UUID, Kind: m.Kind, Event: m.Event,
 		DistinctID: orNull(m.DistinctID), Anonymous: m.Anonymous(), RecordedAt: term.RFC3339(m.RecordedAt),
 		State: m.State, Attempts: m.Attempts, LastError: orNull(m.LastError), SettledAt: orNull(term.RFC3339(m.SettledAt)),
-		Properties: orEmptyObject(m.Properties),
+		Properties: m.Properties,
 	}
-}
-
-// orEmptyObject keeps a damaged row from breaking the whole document.
-func orEmptyObject(raw json.RawMessage) json.RawMessage {
-	if !json.Valid(raw) {
-		return json.RawMessage(`{}`)
-	}
-	return raw
 }
 
 func inspectColumns() []term.Column {
@@ -279,23 +271,22 @@ func inspectColumns() []term.Column {
 	}
 }
 
-func (a *App) rowForPeople(m track.Message) []string {
+// row is one for a table, or for programs.
+func (a *App) row(m outbox.Message) []string {
 	command, result, note := summary(m)
-	return []string{
-		strconv.FormatInt(m.Seq, 10), term.Ago(m.RecordedAt, a.Track.Now()), a.stateLabel(m.State), a.Out.Clip(command, 24),
-		result, a.sender(m), note, m.UUID,
+	seq := strconv.FormatInt(m.Seq, 10)
+	if !a.Out.Interactive {
+		return []string{seq, term.RFC3339(m.RecordedAt), string(m.State), command, result, m.DistinctID, note, m.UUID}
 	}
-}
-
-func rowForPrograms(m track.Message) []string {
-	command, result, note := summary(m)
-	return []string{strconv.FormatInt(m.Seq, 10), term.RFC3339(m.RecordedAt), string(m.State), command, result, m.DistinctID, note, m.UUID}
+	return []string{
+		seq, term.Ago(m.RecordedAt, a.Track.Now()), a.stateLabel(m.State), a.Out.Clip(command, 24), result, a.sender(m), note, m.UUID,
+	}
 }
 
 // summary says in words what a message is about: note is why the command failed, and why the message was not
 // delivered.
-func summary(m track.Message) (command, result, note string) {
-	if m.Kind == track.Alias {
+func summary(m outbox.Message) (command, result, note string) {
+	if m.Kind == outbox.Alias {
 		return "alias", "who you are", m.LastError
 	}
 	var p track.Properties
@@ -313,7 +304,7 @@ func summary(m track.Message) (command, result, note string) {
 }
 
 // sender is whose event a message is for PostHog. Ids are shortened to what tells two apart.
-func (a *App) sender(m track.Message) string {
+func (a *App) sender(m outbox.Message) string {
 	switch {
 	case m.DistinctID == "":
 		return "undecided"
@@ -325,40 +316,37 @@ func (a *App) sender(m track.Message) string {
 }
 
 // stateLabel tells states apart by symbol and word, and by colour where there is any.
-func (a *App) stateLabel(s track.State) string {
-	colour, symbol := term.Yellow, [2]string{"o", "○"}
+func (a *App) stateLabel(s outbox.State) string {
+	colour, symbol, plain := term.Yellow, "○", "o"
 	switch s {
-	case track.Delivered:
-		colour, symbol = term.Green, [2]string{"+", "✓"}
-	case track.Dead:
-		colour, symbol = term.Red, [2]string{"x", "✗"}
+	case outbox.Delivered:
+		colour, symbol, plain = term.Green, "✓", "+"
+	case outbox.Dead:
+		colour, symbol, plain = term.Red, "✗", "x"
 	}
-	if a.Out.Unicode {
-		return a.Out.Paint(colour, symbol[1]+" "+string(s))
+	if !a.Out.Unicode {
+		symbol = plain
 	}
-	return a.Out.Paint(colour, symbol[0]+" "+string(s))
+	return a.Out.Paint(colour, symbol+" "+string(s))
 }
 
 // followInterval is how often the queue is looked at: often enough to look live, and a look takes a
 // fraction of a millisecond. Where thousands of messages may still change it takes longer, and so does the
-// pause, up to longestPause.
-const (
-	followInterval = 200 * time.Millisecond
-	longestPause   = 2 * time.Second
-)
+// pause.
+const followInterval = 200 * time.Millisecond
 
 // follow prints the newest messages, then each one that is recorded and each change of state, until it is
 // interrupted or its output is closed.
-func (a *App) follow(ctx context.Context, q *track.Queue, filter track.Filter) error {
+func (a *App) follow(ctx context.Context, q *track.Queue, filter outbox.Filter) error {
 	seen := map[int64]string{}
 	headed := !a.Out.Interactive
 	look := filter
 	if filter.State != "" { // a message comes into this state out of another one
-		look = track.Filter{}
+		look = outbox.Filter{}
 	}
 	for first := true; ; first = false {
-		began := time.Now()
-		err := q.Show(ctx, look, func(s track.Snapshot, messages iter.Seq2[track.Message, error]) error {
+		began, open := time.Now(), int64(0)
+		err := q.Show(ctx, look, func(s track.Snapshot, messages iter.Seq2[outbox.Message, error]) (err error) {
 			if !headed {
 				headed = true
 				if err := a.printHeader(s, q); err != nil {
@@ -369,7 +357,8 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter track.Filter) e
 			if first && filter.State != "" && filter.Limit > 0 {
 				left = total(s, filter) - filter.Limit
 			}
-			return a.printChanges(seen, filter.State, left, messages)
+			open, err = a.printChanges(seen, filter.State, left, messages)
+			return err
 		})
 		if ctx.Err() != nil {
 			return errLeft
@@ -378,11 +367,12 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter track.Filter) e
 			return err
 		}
 		// From the oldest that may still change, without a limit: a burst is longer than what is shown at first.
-		look = track.Filter{After: max(look.After, oldestOpen(seen)-1)}
+		look = outbox.Filter{After: max(look.After, open-1)}
+		maps.DeleteFunc(seen, func(seq int64, _ string) bool { return seq <= look.After })
 		select {
 		case <-ctx.Done():
 			return errLeft
-		case <-time.After(min(max(followInterval, 4*time.Since(began)), longestPause)):
+		case <-time.After(max(followInterval, 4*time.Since(began))):
 		}
 		if a.Out.Unread() {
 			return errOutputClosed
@@ -391,48 +381,38 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter track.Filter) e
 }
 
 // printChanges prints the messages that have newly come into a state, "" for any, without the first few
-// of them, and notes all as seen.
-func (a *App) printChanges(seen map[int64]string, state track.State, left int, messages iter.Seq2[track.Message, error]) error {
+// of them, and notes for all what may change about them. Open is the first that may still change, or behind the last.
+func (a *App) printChanges(
+	seen map[int64]string, state outbox.State, left int, messages iter.Seq2[outbox.Message, error],
+) (open int64, err error) {
+	settled := true
 	for m, err := range messages {
 		if err != nil {
-			return err
+			return open, err
 		}
+		now := string(m.State) + m.LastError
 		if state == "" || m.State == state {
-			left--
-			if left < 0 && seen[m.Seq] != condition(m) {
+			if left--; left < 0 && seen[m.Seq] != now {
 				if err := a.printChange(m); err != nil {
-					return err
+					return open, err
 				}
 			}
 		}
-		seen[m.Seq] = condition(m)
-	}
-	return nil
-}
-
-// condition is what may change about a message.
-func condition(m track.Message) string { return string(m.State) + m.LastError }
-
-// oldestOpen returns the number from which on messages are looked at again: of the oldest one seen
-// that may still change, or after the newest one. What is before it is forgotten.
-func oldestOpen(seen map[int64]string) int64 {
-	var newest, oldest int64
-	for seq, state := range seen {
-		newest = max(newest, seq)
-		if isOpen := !strings.HasPrefix(state, string(track.Delivered)); isOpen && (oldest == 0 || seq < oldest) {
-			oldest = seq
+		seen[m.Seq] = now
+		if settled {
+			settled = m.State == outbox.Delivered
+			open = m.Seq
 		}
 	}
-	if oldest == 0 {
-		oldest = newest + 1
+	if settled {
+		open++
 	}
-	maps.DeleteFunc(seen, func(seq int64, _ string) bool { return seq < oldest })
-	return oldest
+	return open, nil
 }
 
-func (a *App) printChange(m track.Message) error {
+func (a *App) printChange(m outbox.Message) error {
 	if !a.Out.Interactive {
-		return a.Out.TSV(nil, [][]string{rowForPrograms(m)})
+		return a.printRows([][]string{a.row(m)})
 	}
 	command, result, note := summary(m)
 	if note != "" {
@@ -443,7 +423,7 @@ func (a *App) printChange(m track.Message) error {
 		clock = m.SettledAt
 	}
 	// The state is padded before it is painted: colours have no width.
-	state := a.stateLabel(m.State) + strings.Repeat(" ", len(track.Delivered)-len(m.State))
+	state := a.stateLabel(m.State) + strings.Repeat(" ", len(outbox.Delivered)-len(m.State))
 	return a.print(fmt.Sprintf("%s  %4d  %s  %s", clock.Local().Format(time.TimeOnly), m.Seq, state,
 		a.Out.Clip(command+": "+result+note, max(a.Out.Width-30, 10))))
 }
@@ -452,7 +432,7 @@ func (a *App) printChange(m track.Message) error {
 const offered = 20
 
 // completeMessages offers the numbers of messages in a state, "" for any, with their commands.
-func (a *App) completeMessages(state track.State, most int) cobra.CompletionFunc {
+func (a *App) completeMessages(state outbox.State, most int) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) (list []cobra.Completion, _ cobra.ShellCompDirective) {
 		const directive = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 		if len(args) >= most {
@@ -463,7 +443,7 @@ func (a *App) completeMessages(state track.State, most int) cobra.CompletionFunc
 			return nil, directive
 		}
 		defer q.Close()
-		s, err := q.Snapshot(cmd.Context(), track.Filter{State: state, Limit: offered})
+		s, err := q.Snapshot(cmd.Context(), outbox.Filter{State: state, Limit: offered})
 		if err != nil {
 			return nil, directive
 		}

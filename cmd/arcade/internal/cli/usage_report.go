@@ -18,6 +18,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 func (a *App) newUsageReport() *cobra.Command {
@@ -56,17 +57,17 @@ you say and is not opened.`,
 // page is the whole file: it has a limit, and half a page is worse than none.
 func (a *App) page(ctx context.Context, q *track.Queue) ([]byte, error) {
 	var page bytes.Buffer
-	err := q.Show(ctx, track.Filter{}, func(s track.Snapshot, messages iter.Seq2[track.Message, error]) error {
+	err := q.Show(ctx, outbox.Filter{}, func(s track.Snapshot, messages iter.Seq2[outbox.Message, error]) error {
 		page.Reset()
 		return report.Write(&page, a.reportData(s, messages, q))
 	})
 	return page.Bytes(), err
 }
 
-func (a *App) reportData(s track.Snapshot, messages iter.Seq2[track.Message, error], q *track.Queue) report.Data {
+func (a *App) reportData(s track.Snapshot, messages iter.Seq2[outbox.Message, error], q *track.Queue) report.Data {
 	now := a.Track.Now()
 	recording := "on"
-	if off := a.Track.Off(s); off != nil {
+	if off := a.Track.Off(s.Consent); off != nil {
 		recording = "off (" + off.By + ")"
 	}
 	return report.Data{
@@ -77,7 +78,7 @@ func (a *App) reportData(s track.Snapshot, messages iter.Seq2[track.Message, err
 			{"Last delivery", term.Ago(s.Schedule.LastSuccess, now)},
 			{"Next", a.words().Outlook(s, q)},
 		},
-		Wire: func(m track.Message) json.RawMessage {
+		Wire: func(m outbox.Message) json.RawMessage {
 			document, _ := q.Wire(m) // nil with an error: the message is damaged
 			return document
 		},

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/advice"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
@@ -67,10 +68,6 @@ type Status struct {
 	Copies        []string      `json:"copies"`         // of damaged databases, oldest first: paths
 	// FileProblems are files shared with the Python CLI that cannot be read.
 	FileProblems []FileProblem `json:"file_problems"`
-
-	missed  track.Given   // of LastMissed
-	problem string        // the same as DatabaseError with what to do, for a person
-	files   []advice.Line // of FileProblems
 }
 
 // FileProblem is why a file cannot be read, in words of AdviceTable.
@@ -78,6 +75,8 @@ type FileProblem struct {
 	File   string `json:"file"`
 	Reason string `json:"reason"`
 	Advice string `json:"advice"`
+
+	sentence string // for a person
 }
 
 func (a *App) status(ctx context.Context, asJSON bool) error {
@@ -86,20 +85,21 @@ func (a *App) status(ctx context.Context, asJSON bool) error {
 		return err
 	}
 	defer q.Close()
-	s, err := q.Snapshot(ctx, track.Filter{Limit: 1})
-	if err == nil && a.Track.Off(s) == nil {
+	s, err := q.Snapshot(ctx, outbox.Filter{Limit: 1})
+	if err == nil && a.Track.Off(s.Consent) == nil {
 		err = q.Check(ctx)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	st := a.newStatus(s, q, err)
+	problem := err
+	st := a.newStatus(s, q, problem)
 	if asJSON {
 		err = a.Out.JSON(st)
 	} else {
-		err = a.printStatus(a.statusLines(s, st, q))
+		err = a.printStatus(a.statusLines(s, st, q, problem))
 	}
-	if err == nil && st.Tracking && st.DatabaseError != nil {
+	if err == nil && st.Tracking && problem != nil {
 		err = failed("would not record", "", "") // it has been said
 	}
 	return err
@@ -115,79 +115,109 @@ func (a *App) printStatus(lines [][2]string) error {
 	return nil
 }
 
-// statusLines are the labels and values for people.
-func (a *App) statusLines(s track.Snapshot, st Status, q *track.Queue) [][2]string {
-	tracking, key, flusher := "off", "not set: events are kept, not sent", "not running"
-	if st.Tracking {
-		tracking = "on"
+// newStatus makes what programs are told; problem is what the next command could not record for.
+func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status {
+	now, missed, off := a.Track.Now(), q.Missed(s), a.Track.Off(s.Consent)
+	copies, _ := q.Copies() // a directory that cannot be read is the problem already
+	st := Status{
+		Tracking: off == nil, DecidedBy: cmp.Or(a.Track.Switches().By, "default"),
+		AnonID: s.AnonID, PrincipalID: orNull(s.PrincipalID),
+		Context: orNull(a.Track.ContextName()), SelfHosted: a.selfHosted(),
+		Pending: s.Counts.Pending, Delivered: s.Counts.Delivered, Dead: s.Counts.Dead,
+		Dropped: s.Counts.Dropped, Erased: s.Counts.Erased,
+		Host: a.sentTo(), KeySet: a.Track.HasKey(),
+		LastDelivery: orNull(term.RFC3339(s.Schedule.LastSuccess)), NextAttempt: orNull(term.RFC3339(s.Schedule.Next(now))),
+		Failures: s.Schedule.Failures, LastError: orNull(s.Schedule.LastError),
+		Deaths: append([]track.Death{}, s.Deaths...), LoginRefused: s.Refused,
+		Flusher: q.Flushing(), Waiting: s.Schedule.Waiting(now), File: q.Path(), SizeBytes: q.Bytes(), Schema: s.Schema,
+		LastMissed: orNull(term.RFC3339(missed.Last)), NotRecorded: missed.Up - missed.NotStarted, NotStarted: missed.NotStarted,
+		Copies: append([]string{}, copies...), FileProblems: []FileProblem{},
 	}
-	if st.KeySet {
-		key = "set"
+	if off != nil {
+		st.DecidedBy = off.By
 	}
+	reason := a.Track.Standstill(s)
 	switch {
-	case st.Flusher:
-		flusher = "running"
-	case st.Waiting:
-		flusher = "waiting for the next try"
+	case problem != nil:
+		reason = problem
+	case reason == nil && missed.NotStarted > 0 && missed.NotStarted == missed.Up:
+		reason = outbox.ErrNoProcess
 	}
-	tracking += " (" + st.DecidedBy + ")"
-	lines := [][2]string{{"Tracking", tracking}}
-	if st.DatabaseError != nil {
-		lines = append([][2]string{{"Problem", st.problem}}, lines...)
-	} else if st.Tracking && st.missed.Up > 0 {
-		lines = append(lines, [2]string{"Missed", a.missed(st.missed)})
+	if reason != nil {
+		why := a.words().Of(reason)
+		st.Reason, st.Advice = &why.Reason, &why.Advice
+		if problem != nil {
+			st.DatabaseError = &why.What
+		}
 	}
-	for _, why := range st.files {
-		lines = append(lines, [2]string{"Problem", why.Sentence()})
+	if problem == nil && st.Tracking {
+		for _, trouble := range q.FileTroubles() {
+			why := a.words().Of(trouble)
+			st.FileProblems = append(st.FileProblems, FileProblem{a.Track.FileOf(trouble), why.Reason, why.Advice, why.Sentence()})
+		}
 	}
-	file := a.words().Path(st.File) + " (not there yet)"
-	if st.SizeBytes > 0 {
-		file = fmt.Sprintf("%s (%s)", a.words().Path(st.File), term.Size(st.SizeBytes))
+	return st
+}
+
+// statusLines are the labels and values for people.
+func (a *App) statusLines(s track.Snapshot, st Status, q *track.Queue, problem error) (lines [][2]string) {
+	add := func(label, value string) { lines = append(lines, [2]string{label, value}) }
+	if problem != nil {
+		add("Problem", a.words().Of(problem).Sentence())
 	}
+	add("Tracking", either(st.Tracking, "on", "off")+" ("+st.DecidedBy+")")
+	if given := q.Missed(s); problem == nil && st.Tracking && given.Up > 0 {
+		add("Missed", a.missed(given))
+	}
+	for _, file := range st.FileProblems {
+		add("Problem", file.sentence)
+	}
+	path := a.words().Path(st.File)
 	if len(st.Copies) > 0 {
-		lines = append(lines, [2]string{"Copies", a.copies(st.Copies)})
+		var shown []string
+		for _, copy := range st.Copies {
+			shown = append(shown, a.words().Path(copy))
+		}
+		add("Copies", term.Count(len(shown), "damaged database is kept", "damaged databases are kept")+": "+strings.Join(shown, ", ")+
+			". 'arcade usage clear' erases them, and all messages.")
 	}
-	if st.DatabaseError != nil && st.Schema == 0 { // nothing could be read
-		return append(lines, [2]string{"File", a.words().Path(st.File)})
+	if problem != nil && st.Schema == 0 { // nothing could be read
+		add("File", path)
+		return lines
 	}
-	lines = append(lines,
-		[2]string{"Identity", a.words().Headline(s, s.PrincipalID)},
-		[2]string{"Messages", messagesInWords(st)})
-	if st.Context != nil || st.SelfHosted {
-		lines = append(lines, [2]string{"Context", a.contextInWords(st)})
+	add("Identity", a.words().Headline(s, s.PrincipalID))
+	messages := fmt.Sprintf("%d pending, %d delivered lately, %d dead", st.Pending, st.Delivered, st.Dead)
+	if st.Dropped > 0 { // almost always 0, as the next
+		messages += fmt.Sprintf(", %d dropped by caps", st.Dropped)
+	}
+	if st.Erased > 0 {
+		messages += fmt.Sprintf(", %d erased", st.Erased)
+	}
+	add("Messages", messages)
+	if name := secrets.Printable(valueOr(st.Context, a.unnamedContext())); st.SelfHosted {
+		add("Context", name+either(st.Context != nil, ", self-hosted", "")+
+			": events carry this home's anonymous id alone, and arcade.dev is asked nothing")
+	} else if st.Context != nil {
+		add("Context", name)
 	}
 	if dead := a.words().Deaths(s); dead != "" {
-		lines = append(lines, [2]string{"Dead", dead})
+		add("Dead", dead)
 	}
-	return append(lines,
-		[2]string{"Sent to", st.Host},
-		[2]string{"Key", key},
-		[2]string{"Last delivery", term.Ago(s.Schedule.LastSuccess, a.Track.Now())},
-		[2]string{"Next", a.next(s, q)},
-		[2]string{"Flusher", flusher},
-		[2]string{"File", file})
+	flusher := either(st.Waiting, "waiting for the next try", "not running")
+	add("Sent to", st.Host)
+	add("Key", either(st.KeySet, "set", "not set: events are kept, not sent"))
+	add("Last delivery", term.Ago(s.Schedule.LastSuccess, a.Track.Now()))
+	add("Next", a.next(s, q))
+	add("Flusher", either(st.Flusher, "running", flusher))
+	add("File", path+" ("+either(st.SizeBytes > 0, term.Size(st.SizeBytes), "not there yet")+")")
+	return lines
 }
 
-// contextInWords also says what a self-hosted context means for events.
-func (a *App) contextInWords(st Status) string {
-	name := secrets.Printable(valueOr(st.Context, a.unnamedContext()))
-	if !st.SelfHosted {
-		return name
+func either(first bool, yes, no string) string {
+	if first {
+		return yes
 	}
-	if st.Context != nil {
-		name += ", self-hosted"
-	}
-	return name + ": events carry this home's anonymous id alone, and arcade.dev is asked nothing"
-}
-
-// copies names the copies of damaged databases, and what erases them.
-func (a *App) copies(paths []string) string {
-	shown := make([]string, len(paths))
-	for i, path := range paths {
-		shown[i] = a.words().Path(path)
-	}
-	return term.Count(len(paths), "damaged database is kept", "damaged databases are kept") + ": " + strings.Join(shown, ", ") +
-		". 'arcade usage clear' erases them, and all messages."
+	return no
 }
 
 // next is the outlook, with what to do about a refused login if that is not what it is about.
@@ -200,7 +230,7 @@ func (a *App) next(s track.Snapshot, q *track.Queue) string {
 }
 
 // missed says what commands gave up, why, and since when.
-func (a *App) missed(given track.Given) string {
+func (a *App) missed(given outbox.Given) string {
 	var parts []string
 	if n := given.Up - given.NotStarted; n > 0 {
 		parts = append(parts, term.Count(n, "event was not recorded", "events were not recorded"))
@@ -214,72 +244,7 @@ func (a *App) missed(given track.Given) string {
 	}
 	what += "; first " + term.Ago(given.Since, a.Track.Now()) + ", last " + term.Ago(given.Last, a.Track.Now()) + "."
 	if given.NotStarted > 0 {
-		what += " " + a.words().Of(track.ErrNoProcess).Do
+		what += " " + a.words().Of(outbox.ErrNoProcess).Do
 	}
 	return what
-}
-
-// messagesInWords leaves out counts that are almost always 0.
-func messagesInWords(st Status) string {
-	text := fmt.Sprintf("%d pending, %d delivered lately, %d dead", st.Pending, st.Delivered, st.Dead)
-	if st.Dropped > 0 {
-		text += fmt.Sprintf(", %d dropped by caps", st.Dropped)
-	}
-	if st.Erased > 0 {
-		text += fmt.Sprintf(", %d erased", st.Erased)
-	}
-	return text
-}
-
-func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status {
-	file, bytes := q.File()
-	missed := q.Missed(s)
-	copies, _ := q.Copies() // a directory that cannot be read is the problem already
-	st := Status{
-		Tracking: a.Track.Off(s) == nil, DecidedBy: a.decidedBy(s),
-		AnonID: s.AnonID, PrincipalID: orNull(s.PrincipalID),
-		Context: orNull(a.Track.ContextName()), SelfHosted: a.selfHosted(),
-		Pending: s.Counts.Pending, Delivered: s.Counts.Delivered, Dead: s.Counts.Dead,
-		Dropped: s.Counts.Dropped, Erased: s.Counts.Erased,
-		Host: a.sentTo(), KeySet: a.Track.HasKey(),
-		LastDelivery: orNull(term.RFC3339(s.Schedule.LastSuccess)), NextAttempt: orNull(term.RFC3339(s.Schedule.Next(a.Track.Now()))),
-		Failures: s.Schedule.Failures, LastError: orNull(s.Schedule.LastError),
-		Flusher: q.Flushing(), Waiting: s.Schedule.Waiting(a.Track.Now()), File: file, SizeBytes: bytes, Schema: s.Schema,
-		Deaths: append([]track.Death{}, s.Deaths...), LoginRefused: s.Refused,
-		FileProblems: []FileProblem{}, Copies: append([]string{}, copies...),
-		LastMissed: orNull(term.RFC3339(missed.Last)), NotRecorded: missed.Up - missed.NotStarted, NotStarted: missed.NotStarted, missed: missed,
-	}
-	if problem == nil && st.Tracking {
-		for _, trouble := range q.FileTroubles() {
-			why := a.words().Of(trouble)
-			st.files = append(st.files, why)
-			st.FileProblems = append(st.FileProblems, FileProblem{a.Track.FileOf(trouble), why.Reason, why.Advice})
-		}
-	}
-	reason := a.Track.Standstill(s)
-	switch {
-	case problem != nil:
-		reason = problem
-	case reason == nil && missed.NotStarted > 0 && missed.NotStarted == missed.Up:
-		reason = track.ErrNoProcess
-	}
-	if reason != nil {
-		why := a.words().Of(reason)
-		st.Reason, st.Advice = &why.Reason, &why.Advice
-		if problem != nil {
-			st.DatabaseError, st.problem = &why.What, why.Sentence()
-		}
-	}
-	return st
-}
-
-func (a *App) decidedBy(s track.Snapshot) string {
-	switch by := a.Track.Switches().By; {
-	case by != "":
-		return by
-	case s.Consent.On:
-		return "default"
-	default:
-		return "arcade usage disable"
-	}
 }

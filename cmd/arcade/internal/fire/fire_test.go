@@ -153,13 +153,24 @@ func (m *machine) startStopping(point string, cmd *exec.Cmd) *stopped {
 	return s
 }
 
-// resume lets the process go on, to its end.
+// resume lets the process go on, to its end. It says that it has stopped a moment before it does, so one signal
+// may come too early and be lost.
 func (s *stopped) resume() {
 	s.Helper()
-	if err := s.cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		s.Fatal(err)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.cmd.Wait() // its exit code is no matter here
+	}()
+	for again := time.NewTicker(10 * time.Millisecond); ; {
+		_ = s.cmd.Process.Signal(syscall.SIGCONT) // an error means that it has ended
+		select {
+		case <-ended:
+			again.Stop()
+			return
+		case <-again.C:
+		}
 	}
-	s.cmd.Wait() // its exit code is no matter here
 }
 
 func (s *stopped) kill() {

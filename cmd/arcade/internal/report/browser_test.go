@@ -32,7 +32,7 @@ func browser(t *testing.T) string {
 // browse opens a file without a screen and returns what Chromium prints, and what it complains of.
 func browse(t *testing.T, file string, flags ...string) (out, complaints string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // for one that hangs: a busy machine needs a minute
 	defer cancel()
 	home, err := os.MkdirTemp("", "chromium")
 	if err != nil {

@@ -4,6 +4,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 //go:embed style.css
@@ -27,11 +29,11 @@ type Data struct {
 	Now      time.Time // when the page is made; its location is the one that times are shown in
 	Version  string    // of the program
 	Snapshot track.Snapshot
-	Status   [][2]string                     // what `usage status` says, in its words: labels and texts
-	Messages iter.Seq2[track.Message, error] // in the order of recording
+	Status   [][2]string                      // what `usage status` says, in its words: labels and texts
+	Messages iter.Seq2[outbox.Message, error] // in the order of recording
 	// Wire returns a message as it goes over the wire, nil for a damaged one. It is called for
 	// messages that are shown only.
-	Wire func(track.Message) json.RawMessage
+	Wire func(outbox.Message) json.RawMessage
 }
 
 // Write writes the page. It returns an error of the messages or of w, in which case what was
@@ -92,12 +94,8 @@ const Limit = 200_000
 // reserve is what the page needs behind the messages, and for the words above them, in bytes.
 const reserve = 4000
 
-// wireLimit is how much is shown of one message, in characters: ours have a thousand, and one
-// of ten thousand must not take the place of ten.
-const wireLimit = 4000
-
 // messages shows as many messages as fit, the newest first.
-func (p *page) messages(s *sums, wire func(track.Message) json.RawMessage) {
+func (p *page) messages(s *sums, wire func(outbox.Message) json.RawMessage) {
 	if len(s.points) == 0 {
 		return
 	}
@@ -121,7 +119,7 @@ func (p *page) messages(s *sums, wire func(track.Message) json.RawMessage) {
 	p.add("</section>\n")
 }
 
-func (p *page) message(m track.Message, wire json.RawMessage) {
+func (p *page) message(m outbox.Message, wire json.RawMessage) {
 	run := properties(m)
 	subject, outcome, owner := run.CommandName, "ok", "as "+code(m.DistinctID)
 	if m.Event == track.Failed {
@@ -131,7 +129,7 @@ func (p *page) message(m track.Message, wire json.RawMessage) {
 	if run.ErrorMessage != "" {
 		outcome += ": " + foreign(run.ErrorMessage, 120)
 	}
-	if m.Kind == track.Alias {
+	if m.Kind == outbox.Alias {
 		subject, outcome = "alias", "says that two ids are one person"
 	}
 	if m.DistinctID == "" {
@@ -148,22 +146,14 @@ func (p *page) message(m track.Message, wire json.RawMessage) {
 	if m.LastError != "" {
 		p.add(" · ", foreign(m.LastError, 200))
 	}
-	p.add("</p><pre>", document(m.Seq, wire), "</pre></details>\n")
+	p.add("</p><pre>", document(wire), "</pre></details>\n")
 }
 
 // document is what goes over the wire, indented with tabs: the style makes them narrow.
-func document(seq int64, wire json.RawMessage) string {
-	if len(wire) == 0 {
-		return "This message is damaged and cannot be put on the wire."
-	}
+func document(wire json.RawMessage) string {
 	var indented bytes.Buffer
 	if json.Indent(&indented, wire, "", "\t") != nil {
 		indented.Write(wire)
 	}
-	shown := text(clip(indented.String(), wireLimit))
-	if indented.Len() > wireLimit {
-		shown += "\n<i>cut here, after " + number(wireLimit) + " characters: arcade usage inspect " +
-			strconv.FormatInt(seq, 10) + " shows it whole</i>"
-	}
-	return shown
+	return cmp.Or(text(indented.String()), "This message is damaged and cannot be put on the wire.")
 }

@@ -23,8 +23,8 @@ const (
 )
 
 // all gives out a list as the outbox does.
-func all(list []track.Message) iter.Seq2[track.Message, error] {
-	return func(yield func(track.Message, error) bool) {
+func all(list []outbox.Message) iter.Seq2[outbox.Message, error] {
+	return func(yield func(outbox.Message, error) bool) {
 		for _, m := range list {
 			if !yield(m, nil) {
 				return
@@ -34,16 +34,16 @@ func all(list []track.Message) iter.Seq2[track.Message, error] {
 }
 
 // event is a command's message, delivered after the given wait.
-func event(seq int, at time.Time, command string, wait time.Duration) track.Message {
-	m := track.Message{
+func event(seq int, at time.Time, command string, wait time.Duration) outbox.Message {
+	m := outbox.Message{
 		Seq: int64(seq), UUID: fmt.Sprintf("01a208f6-33d4-72d6-ad7a-%012x", seq), Kind: outbox.Capture, Event: track.Succeeded,
-		State: track.Delivered, AnonID: firstID, DistinctID: ada, RecordedAt: at, SettledAt: at.Add(wait),
+		State: outbox.Delivered, AnonID: firstID, DistinctID: ada, RecordedAt: at, SettledAt: at.Add(wait),
 	}
-	return says(m, track.Properties{CommandName: command, Duration: float64(20 + seq*37%400)})
+	return saying(m, track.Properties{CommandName: command, Duration: float64(20 + seq*37%400)})
 }
 
-// says gives a message its properties; an error message makes it one of a failure.
-func says(m track.Message, p track.Properties) track.Message {
+// saying gives a message its properties; an error message makes it one of a failure.
+func saying(m outbox.Message, p track.Properties) outbox.Message {
 	if p.ErrorMessage != "" {
 		m.Event = track.Failed
 	}
@@ -56,7 +56,7 @@ func says(m track.Message, p track.Properties) track.Message {
 }
 
 // wire is the message as a sink sends it.
-func wire(m track.Message) json.RawMessage {
+func wire(m outbox.Message) json.RawMessage {
 	document, err := json.Marshal(map[string]any{
 		"uuid": m.UUID, "timestamp": m.RecordedAt, "distinct_id": m.DistinctID, "event": m.Event, "properties": m.Properties,
 	})
@@ -68,7 +68,7 @@ func wire(m track.Message) json.RawMessage {
 
 // weeks is what a laptop records in six days, with two outages, a login and two dead messages.
 func weeks() report.Data {
-	var list []track.Message
+	var list []outbox.Message
 	start := now.Add(-6*24*time.Hour + 3*time.Hour)
 	commands := []string{"whoami", "secret.list", "secret.set", "secret.list", "org.list", "secret.set", "login", "secret.unset", "project.set"}
 	outage, end := now.Add(-70*time.Hour), now.Add(-51*time.Hour)
@@ -80,15 +80,15 @@ func weeks() report.Data {
 		}
 		m := event(len(list)+1, at, commands[i*i%len(commands)], 900*time.Millisecond)
 		if i%11 == 5 {
-			m = says(m, track.Properties{CommandName: "secret.list", Duration: 12, ErrorMessage: []string{"not logged in", "network"}[i%2]})
+			m = saying(m, track.Properties{CommandName: "secret.list", Duration: 12, ErrorMessage: []string{"not logged in", "network"}[i%2]})
 		}
 		switch {
 		case at.After(failing):
-			m.State, m.SettledAt = track.Pending, time.Time{}
+			m.State, m.SettledAt = outbox.Pending, time.Time{}
 		case at.After(outage) && at.Before(end):
 			m.SettledAt = end
 		case i%97 == 40:
-			m.State, m.LastError = track.Dead, "refused with HTTP 400"
+			m.State, m.LastError = outbox.Dead, "refused with HTTP 400"
 		}
 		if at.Before(start.Add(30 * time.Hour)) {
 			m.DistinctID = firstID
@@ -103,7 +103,7 @@ func weeks() report.Data {
 		},
 		Snapshot: track.Snapshot{
 			AnonID: firstID, PrincipalID: ada, Counts: count(list, 3),
-			Schedule: track.Schedule{FailingSince: failing, LastError: "name not found"},
+			Schedule: outbox.Schedule{FailingSince: failing, LastError: "name not found"},
 			Identities: []identity.Period{
 				{AnonID: secondID, From: start.Add(-900 * time.Hour), Until: start},
 				{AnonID: firstID, PrincipalID: ada, From: start},
@@ -112,15 +112,15 @@ func weeks() report.Data {
 	}
 }
 
-func count(list []track.Message, dropped int) outbox.Counts {
+func count(list []outbox.Message, dropped int) outbox.Counts {
 	c := outbox.Counts{Dropped: dropped}
 	for _, m := range list {
 		switch m.State {
-		case track.Pending:
+		case outbox.Pending:
 			c.Pending++
-		case track.Delivered:
+		case outbox.Delivered:
 			c.Delivered++
-		case track.Dead:
+		case outbox.Dead:
 			c.Dead++
 		}
 	}
@@ -130,7 +130,7 @@ func count(list []track.Message, dropped int) outbox.Counts {
 // setBack is a machine whose clock was an hour ahead until a time server put it right: twelve messages
 // waited, and were settled "before" they were recorded.
 func setBack() report.Data {
-	var list []track.Message
+	var list []outbox.Message
 	for i := range 30 {
 		at := now.Add(time.Duration(i-40) * time.Minute)
 		wait := time.Second
@@ -152,20 +152,20 @@ func hostile() report.Data {
 		`</pre></details><script>document.title="owned"</script><img src=x onerror=alert(1)>`, `"><style>*{display:none}</style>`,
 		"\u202egnp.exe\u2066 \u200b\x00\x1b[31m\r", "Z" + strings.Repeat("\u0310\u0323", 300), strings.Repeat("W", 10_000), "\xff\xfe", "שלום עולם (1)",
 	}
-	var list []track.Message
+	var list []outbox.Message
 	for i, word := range words {
 		m := event(i+1, now.Add(time.Duration(i-30)*time.Minute), word, time.Second)
-		m = says(m, track.Properties{CommandName: word, ErrorMessage: word})
-		m.DistinctID, m.LastError, m.State = word, word, track.State(word)
+		m = saying(m, track.Properties{CommandName: word, ErrorMessage: word})
+		m.DistinctID, m.LastError, m.State = word, word, outbox.State(word)
 		list = append(list, m)
 	}
 	word := strings.Join(words, "")
 	return report.Data{
 		Now: now, Version: word, Messages: all(list), Status: [][2]string{{word, word}},
-		Wire: func(m track.Message) json.RawMessage { return json.RawMessage(m.DistinctID) },
+		Wire: func(m outbox.Message) json.RawMessage { return json.RawMessage(m.DistinctID) },
 		Snapshot: track.Snapshot{
 			AnonID: word, PrincipalID: word, Counts: outbox.Counts{Pending: 1 << 40},
-			Schedule:   track.Schedule{FailingSince: now.Add(-time.Hour), LastError: word},
+			Schedule:   outbox.Schedule{FailingSince: now.Add(-time.Hour), LastError: word},
 			Identities: []identity.Period{{AnonID: word, PrincipalID: word}},
 		},
 	}
@@ -176,11 +176,11 @@ func many() report.Data {
 	const messages = 4000
 	return report.Data{
 		Now: now, Wire: wire, Snapshot: track.Snapshot{Counts: outbox.Counts{Pending: messages}},
-		Messages: func(yield func(track.Message, error) bool) {
+		Messages: func(yield func(outbox.Message, error) bool) {
 			for i := range messages {
 				m := event(i+1, now.Add(time.Duration(i-messages)*time.Minute), "", 0)
-				m = says(m, track.Properties{CommandName: fmt.Sprint("command.", i), ErrorMessage: fmt.Sprint("reason ", i)})
-				m.State, m.SettledAt, m.DistinctID = track.Pending, time.Time{}, fmt.Sprint("user_", i)
+				m = saying(m, track.Properties{CommandName: fmt.Sprint("command.", i), ErrorMessage: fmt.Sprint("reason ", i)})
+				m.State, m.SettledAt, m.DistinctID = outbox.Pending, time.Time{}, fmt.Sprint("user_", i)
 				if !yield(m, nil) {
 					return
 				}

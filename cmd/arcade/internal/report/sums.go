@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 // kept is how many of the newest messages are remembered to be shown: more than fit on the page.
@@ -21,14 +22,14 @@ type sums struct {
 	commands map[string]command
 	reasons  map[string]reason
 	stints   []stint
-	newest   []track.Message // in the order of recording, at least the last kept ones
+	newest   []outbox.Message // in the order of recording, at least the last kept ones
 }
 
 // point is when a message was recorded and settled, in Unix milliseconds. Settled is 0 where no such time
 // is known, and never before recorded.
 type point struct {
 	recorded, settled int64
-	state             track.State
+	state             outbox.State
 	alias             bool
 }
 
@@ -58,7 +59,7 @@ type stint struct {
 	events      int
 }
 
-func sum(messages iter.Seq2[track.Message, error]) (*sums, error) {
+func sum(messages iter.Seq2[outbox.Message, error]) (*sums, error) {
 	s := &sums{commands: map[string]command{}, reasons: map[string]reason{}}
 	for m, err := range messages {
 		if err != nil {
@@ -72,11 +73,11 @@ func sum(messages iter.Seq2[track.Message, error]) (*sums, error) {
 	return s, nil
 }
 
-func (s *sums) add(m track.Message) {
-	if m.State != track.Delivered && m.State != track.Dead { // a damaged row may say anything
-		m.State = track.Pending
+func (s *sums) add(m outbox.Message) {
+	if m.State != outbox.Delivered && m.State != outbox.Dead { // a damaged row may say anything
+		m.State = outbox.Pending
 	}
-	p := point{recorded: m.RecordedAt.UnixMilli(), state: m.State, alias: m.Kind == track.Alias}
+	p := point{recorded: m.RecordedAt.UnixMilli(), state: m.State, alias: m.Kind == outbox.Alias}
 	if !m.SettledAt.IsZero() {
 		p.settled = max(m.SettledAt.UnixMilli(), p.recorded) // the clock may have been put back in between
 	}
@@ -106,7 +107,7 @@ func (s *sums) add(m track.Message) {
 }
 
 // properties are what an event says of its command; of a damaged one, as far as it goes.
-func properties(m track.Message) track.Properties {
+func properties(m outbox.Message) track.Properties {
 	p := track.Properties{CommandName: "?"}
 	_ = json.Unmarshal(m.Properties, &p)
 	return p
@@ -136,7 +137,7 @@ const patience = 5 * time.Minute
 func (s *sums) gaps(now track.Snapshot, at time.Time) (list []gap) {
 	first, events := map[int64]int64{}, map[int64]int{} // of each delivery, by its time
 	for _, p := range s.points {
-		if p.state == track.Delivered && !p.alias && p.settled != 0 {
+		if p.state == outbox.Delivered && !p.alias && p.settled != 0 {
 			if events[p.settled]++; events[p.settled] == 1 || p.recorded < first[p.settled] {
 				first[p.settled] = p.recorded
 			}

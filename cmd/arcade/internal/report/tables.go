@@ -104,14 +104,11 @@ func (p *page) identities(now track.Snapshot) {
 	p.add("<details class=numbers><summary>", counted(len(list), "random id", "random ids"), " of this machine</summary>\n",
 		"<p class=note>A logout gives the machine a new one.", cut(len(shown), len(list), "latest", "ids"), "</p>\n<ol class=stints>\n")
 	for _, id := range slices.Backward(shown) {
-		until, linked := "now", "never linked"
-		if !id.Until.IsZero() {
-			until = p.clock(id.Until)
-		}
+		linked := "never linked"
 		if id.PrincipalID != "" {
 			linked = "linked to " + code(id.PrincipalID)
 		}
-		p.add("<li><span class=when>", p.clock(id.From), " – ", until, "</span> ", code(id.AnonID),
+		p.add("<li><span class=when>", p.stretch(id.From, id.Until), "</span> ", code(id.AnonID),
 			" <span class=off>", linked, "</span></li>\n")
 	}
 	p.add("</ol></details>\n")

@@ -10,7 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 // page is the file in the making.
@@ -41,18 +41,21 @@ func (p *page) moment(t time.Time) string {
 
 func (p *page) clock(t time.Time) string { return "<time>" + p.moment(t) + "</time>" }
 
-// stretch shows from when until when.
+// stretch shows from when until when; the zero time is now.
 func (p *page) stretch(from, until time.Time) string {
-	if p.moment(from) == p.moment(until) {
+	switch {
+	case until.IsZero(), until.Equal(p.now):
+		return p.clock(from) + " – now"
+	case p.moment(from) == p.moment(until):
 		return p.clock(from)
 	}
 	return p.clock(from) + " – " + p.clock(until)
 }
 
 // text makes foreign text harmless and leaves nothing of it unseen: characters that reverse the order of
-// others, or that do not show, appear as their numbers, and so do marks
-// beyond the third on one letter: more would run into other lines. It escapes no quotes, which are a quarter of a
-// message: foreign text stands between tags only, never inside one.
+// others, or that do not show, appear as their numbers, and so do marks beyond the third on one letter: more would
+// run into other lines. It escapes no quotes, which are a quarter of a message: foreign text stands between tags
+// only, never inside one.
 func text(s string) string {
 	var b strings.Builder
 	marks := 0
@@ -101,8 +104,8 @@ func counted(n int, one, many string) string {
 }
 
 // label is the page's word for a state: "pending" says little to people.
-func label(s track.State) string {
-	if s == track.Pending {
+func label(s outbox.State) string {
+	if s == outbox.Pending {
 		return "waiting"
 	}
 	return string(s)

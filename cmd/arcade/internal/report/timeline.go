@@ -8,6 +8,7 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 const (
@@ -71,9 +72,9 @@ func (c scale) part(unixMilli int64, per int) int {
 func (c scale) at(x float64) time.Time { return c.start.Add(time.Duration(x * float64(c.step))) }
 
 // tally is what was recorded in a slot, by what became of it.
-type tally map[track.State]int
+type tally map[outbox.State]int
 
-func (t tally) total() int { return t[track.Delivered] + t[track.Pending] + t[track.Dead] }
+func (t tally) total() int { return t[outbox.Delivered] + t[outbox.Pending] + t[outbox.Dead] }
 
 func (s *sums) tallies(c scale) []tally {
 	list := make([]tally, c.slots)
@@ -90,7 +91,7 @@ func (s *sums) tallies(c scale) []tally {
 func (s *sums) waiting(c scale) []int {
 	list := make([]int, c.slots*perSlot)
 	for _, p := range s.points {
-		if p.state == track.Pending {
+		if p.state == outbox.Pending {
 			list[c.part(p.recorded, perSlot)]++
 		} else if p.settled != 0 { // otherwise its wait is unknown
 			list[c.part(p.recorded, perSlot)]++
@@ -205,12 +206,8 @@ func (p *page) gaps(gaps []gap) {
 		", or wait now: no network, or no command that would have delivered them.",
 		cut(len(shown), len(gaps), "latest", "stretches"), "</p>\n<ul class=gaps>\n")
 	for _, g := range slices.Backward(shown) {
-		until := p.clock(g.until)
-		if g.until.Equal(p.now) {
-			until = "now"
-		}
-		p.add("<li><b>", term.Span(g.until.Sub(g.from)), "</b> ", p.clock(g.from), " – ", until,
-			" · ", counted(g.messages, "message", "messages"))
+		p.add("<li><b>", term.Span(g.until.Sub(g.from)), "</b> ", p.stretch(g.from, g.until), " · ",
+			counted(g.messages, "message", "messages"))
 		if g.reason != "" {
 			p.add(" · ", foreign(g.reason, 200))
 		}
@@ -220,7 +217,9 @@ func (p *page) gaps(gaps []gap) {
 }
 
 // states are in the order in which they are shown.
-func states() [3]track.State { return [...]track.State{track.Delivered, track.Pending, track.Dead} }
+func states() [3]outbox.State {
+	return [...]outbox.State{outbox.Delivered, outbox.Pending, outbox.Dead}
+}
 
 // inWords says what a bar shows.
 func (p *page) inWords(c scale, slot int, t tally) string {

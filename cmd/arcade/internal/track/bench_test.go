@@ -5,6 +5,8 @@ import (
 	"io"
 	"testing"
 	"time"
+
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 // BenchmarkRecord is what recording adds to a command on a warm database, within the process:
@@ -22,12 +24,12 @@ func BenchmarkRecord(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer other.Close()
-	if _, err := other.Snapshot(context.Background(), Filter{Limit: 1}); err != nil {
+	if _, err := other.Snapshot(context.Background(), outbox.Filter{Limit: 1}); err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if _, _, err := t.record(context.Background(), command, 0); err != nil {
-			b.Fatal(err)
+		if r := t.record(context.Background(), command, 0); r.err != nil {
+			b.Fatal(r.err)
 		}
 	}
 }

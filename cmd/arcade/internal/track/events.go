@@ -52,6 +52,20 @@ type Properties struct {
 	ErrorMessage string `json:"error_message,omitempty"`
 }
 
+// Command is a command that has ended.
+type Command struct {
+	// Name is its dotted path, `secret.set`.
+	Name string
+	// Began and Ended say when.
+	Began, Ended time.Time
+	// Failure says in fixed words why it failed, "" when it did not.
+	Failure string
+	// UsesLogin says that it used the login, or looked for one, whatever key the environment has.
+	UsesLogin bool
+	// Change is what it did to the identity, nil for nothing.
+	Change identity.Input
+}
+
 // event makes the event of a command. One that ran with a key from the environment or on an installation
 // that keeps to itself, and the logout, say nothing of the login's project.
 func (t *Tracker) event(c Command, u used) outbox.Message {
@@ -65,7 +79,10 @@ func (t *Tracker) event(c Command, u used) outbox.Message {
 		OSRelease:       osRelease(),
 		Duration:        math.Round(float64(took)/float64(time.Millisecond)*100) / 100,
 		DurationMS:      took.Round(time.Millisecond).Milliseconds(),
-		ErrorMessage:    shorten(c.Failure, errorMessageLimit),
+		ErrorMessage:    c.Failure,
+	}
+	if reason := []rune(c.Failure); len(reason) > errorMessageLimit {
+		p.ErrorMessage = string(reason[:errorMessageLimit])
 	}
 	switch c.Change.(type) {
 	case identity.Logout, identity.Apart: // the file holds the next login by now
@@ -86,26 +103,4 @@ func (t *Tracker) event(c Command, u used) outbox.Message {
 		UUID: t.NewUUID(), Kind: outbox.Capture, Event: event, Properties: encoded,
 		RecordedAt: c.Ended.Truncate(time.Millisecond),
 	}
-}
-
-// shorten cuts a text to n characters.
-func shorten(text string, n int) string {
-	if runes := []rune(text); len(runes) > n {
-		return string(runes[:n])
-	}
-	return text
-}
-
-// Command is a command that has ended.
-type Command struct {
-	// Name is its dotted path, `secret.set`.
-	Name string
-	// Began and Ended say when.
-	Began, Ended time.Time
-	// Failure says in fixed words why it failed, "" when it did not.
-	Failure string
-	// UsesLogin says that it used the login, or looked for one, whatever key the environment has.
-	UsesLogin bool
-	// Change is what it did to the identity, nil for nothing.
-	Change identity.Input
 }

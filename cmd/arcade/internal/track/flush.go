@@ -8,27 +8,28 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// Flushed is what Flush has done.
+// Flushed is what Flush has done, as `usage flush --json` has it.
 type Flushed struct {
-	// Delivered and Dead were settled by this run. Pending are left, of which Waiting are aliases
-	// that wait for Arcade Cloud's word on the credentials, and for no network.
-	Delivered, Dead, Pending, Waiting int
-	// Refused says that Arcade Cloud does not take the credentials.
-	Refused bool
+	Delivered int  `json:"delivered"` // by this run
+	Pending   int  `json:"pending"`   // left
+	Dead      int  `json:"dead"`      // refused for good in this run
+	Held      int  `json:"held"`      // of Pending, aliases that wait for Arcade Cloud's word on who you are, and for no network
+	Refused   bool `json:"-"`         // Arcade Cloud does not take the credentials
 }
 
 // Flush delivers what waits and returns when nothing is left that could be sent, or why something
-// is: ErrBusy, a *Delay, an *OffError, or what is wrong with the database. Progress is told how many of how many
+// is: outbox.ErrBusy, an *outbox.Delay, an *OffError, or what is wrong with the database. Progress is told how many of how many
 // are settled.
 func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(settled, total int)) (done Flushed, err error) {
 	before, err := q.mended(ctx)
 	if err != nil {
 		return done, err
 	}
-	if off := q.t.Off(before); off != nil {
-		return done, off
+	var total outbox.Result
+	var why error
+	if pending := before.Counts.Pending; pending > 0 {
+		total, why = q.drain(ctx, pending, timeout, progress)
 	}
-	total, why := q.drain(ctx, before.Counts.Pending, timeout, progress)
 	if ctx.Err() != nil {
 		return done, ctx.Err()
 	}
@@ -36,27 +37,27 @@ func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(
 	if err != nil {
 		return done, err
 	}
-	if off := q.t.Off(after); off != nil { // since a moment ago
-		return done, off
-	}
 	done = Flushed{
 		Delivered: total.Delivered, Dead: total.Dead, Pending: after.Counts.Pending,
-		Waiting: after.Counts.HeldAliases, Refused: after.Refused,
+		Held: after.Counts.HeldAliases, Refused: after.Refused,
 	}
-	if done.Pending == done.Waiting {
+	if done.Pending == done.Held {
 		return done, nil
 	}
 	return done, why
 }
 
 // mended is a snapshot that has a damaged database mended first, which one that only looks does not. What
-// it reads may lie where no delivery looks.
+// it reads may lie where no delivery looks. The error can be an *OffError.
 func (q *Queue) mended(ctx context.Context) (Snapshot, error) {
-	newest := Filter{Limit: 1}
+	newest := outbox.Filter{Limit: 1}
 	s, err := q.Snapshot(ctx, newest)
-	if errors.Is(err, outbox.ErrDamaged) && q.t.Off(s) == nil {
+	if errors.Is(err, outbox.ErrDamaged) && q.t.Off(s.Consent) == nil {
 		// What meets the damage in a transaction that may write gets the replacement to read.
-		err = q.box.Update(ctx, q.look(ctx, newest, s.take))
+		err = q.Update(ctx, q.look(ctx, newest, s.take))
+	}
+	if off := q.t.Off(s.Consent); err == nil && off != nil {
+		return s, off
 	}
 	return s, err
 }
@@ -64,9 +65,6 @@ func (q *Queue) mended(ctx context.Context) (Snapshot, error) {
 // drain runs a flusher in the foreground. A person asks again about credentials that were refused
 // lately.
 func (q *Queue) drain(ctx context.Context, pending int, timeout time.Duration, progress func(settled, total int)) (outbox.Result, error) {
-	if pending == 0 {
-		return outbox.Result{}, nil
-	}
 	box, err := outbox.New(q.t.config(q.home, true))
 	if err != nil {
 		return outbox.Result{}, err

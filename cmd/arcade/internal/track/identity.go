@@ -2,7 +2,6 @@ package track
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,121 +10,115 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// present is who this home is, in the database and in usage.json.
-type present struct {
-	state  identity.State
-	mirror mirrorFile
-	// adopted is what another program wrote into usage.json, nil for nothing new.
-	adopted identity.Input
+// change lets the state machine decide what usage.json, if another program has changed it, and then in make of
+// this home, and carries that out. Event is the one that a step may add. After the commit usage.json is exported.
+func (t *Tracker) change(ctx context.Context, tx *outbox.Tx, box *outbox.Outbox, home Home, in identity.Input, event outbox.Message) error {
+	state, _, err := identity.Load(ctx, tx.Tx)
+	if err != nil {
+		return err
+	}
+	file, err := readMirror(ctx, tx, home, state)
+	if err != nil {
+		return err
+	}
+	if file.adopted != nil {
+		// Even if this process dies before it exports, the older file must not count as new again.
+		if err := identity.SetMirrorDigest(ctx, tx.Tx, file.digest); err != nil {
+			return err
+		}
+		if state, err = t.step(ctx, tx, state, file.adopted, event); err != nil {
+			return err
+		}
+	}
+	if state, err = t.step(ctx, tx, state, in, event); err != nil {
+		return err
+	}
+	t.Point("inserted")
+	tx.AfterCommit(func() error { return t.export(ctx, box, home, file, state) })
+	return nil
+}
+
+// step carries out what the state machine makes of one input, and saves the state: also one that is only passed
+// through may hold what must not be forgotten, such as that an anon id belongs to a person.
+func (t *Tracker) step(ctx context.Context, tx *outbox.Tx, state identity.State, in identity.Input, event outbox.Message) (identity.State, error) {
+	next, steps := identity.Next(state, in, t.NewAnon)
+	for _, s := range steps {
+		var err error
+		switch s.Kind {
+		case identity.AddEvent:
+			event.AnonID, event.DistinctID, event.Hold = s.AnonID, s.DistinctID, s.Credential
+			err = tx.Add(ctx, event)
+		case identity.AddAlias:
+			err = tx.Add(ctx, outbox.Message{
+				Kind: outbox.Alias, Event: aliasEvent, AnonID: s.AnonID, DistinctID: s.DistinctID, RecordedAt: event.RecordedAt,
+			})
+		case identity.DecideEvents:
+			err = tx.Decide(ctx, outbox.Held{Kind: outbox.Capture, AnonID: s.AnonID, Hold: s.Credential}, s.DistinctID)
+		case identity.DecideAlias:
+			err = tx.Decide(ctx, outbox.Held{Kind: outbox.Alias, AnonID: s.AnonID}, s.DistinctID)
+		case identity.DropAlias:
+			err = tx.Withdraw(ctx, outbox.Held{Kind: outbox.Alias, AnonID: s.AnonID})
+		default:
+			err = fmt.Errorf("unknown step %v", s)
+		}
+		if err != nil {
+			return state, err
+		}
+	}
+	return next, identity.Save(ctx, tx.Tx, state, next, tx.Now())
+}
+
+// released notes that events go out as anonID, which may have to be stitched to a person later.
+func (t *Tracker) released(ctx context.Context, tx *outbox.Tx, anonID string) error {
+	return t.stepIfKnown(ctx, tx, identity.Released{AnonID: anonID})
+}
+
+// moved leaves the anon id to the machine that this home was copied from.
+func (t *Tracker) moved(ctx context.Context, tx *outbox.Tx) error {
+	return t.stepIfKnown(ctx, tx, identity.Moved{})
+}
+
+// stepIfKnown gives no identity to a home that has none.
+func (t *Tracker) stepIfKnown(ctx context.Context, tx *outbox.Tx, in identity.Input) error {
+	state, found, err := identity.Load(ctx, tx.Tx)
+	if err == nil && found {
+		_, err = t.step(ctx, tx, state, in, outbox.Message{})
+	}
+	return err
 }
 
 // mirrorFile is usage.json as it was found.
 type mirrorFile struct {
 	identity.Mirror
-	digest  string // "" when the file is missing
-	stored  string // the digest of what was exported last
-	foreign bool   // another program wrote it, and it is valid
-	skip    bool   // it cannot be read now, so it is not written either
+	digest string // "" when the file is missing
+	stored string // the digest of what was exported last
+	skip   bool   // it cannot be read now, so it is not written either
+	// adopted is what another program wrote into it, nil for nothing new.
+	adopted identity.Input
 }
 
-func readMirror(ctx context.Context, tx *sql.Tx, home Home) (file mirrorFile, err error) {
-	if file.stored, err = identity.MirrorDigest(ctx, tx); err != nil {
+// readMirror also finds out whether usage.json is to be adopted. A file of our own that differs from state is
+// older than the database, and holds an anon id that was left behind since, unless damage has
+// taken that: from everywhere, or only from the row and not from its index.
+func readMirror(ctx context.Context, tx *outbox.Tx, home Home, state identity.State) (file mirrorFile, err error) {
+	if file.stored, err = identity.MirrorDigest(ctx, tx.Tx); err != nil {
 		return file, err
 	}
-	file.Mirror, file.digest, err = identity.ReadMirror(home.mirror())
-	switch {
-	case err == nil:
-		file.foreign = file.digest != file.stored
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, identity.ErrMirrorInvalid): // exported again
-	default:
-		file.skip = true
+	var unread error
+	file.Mirror, file.digest, unread = identity.ReadMirror(home.mirror())
+	if unread != nil { // a missing or invalid file is exported again
+		file.skip = !errors.Is(unread, fs.ErrNotExist) && !errors.Is(unread, identity.ErrMirrorInvalid)
+		return file, nil
 	}
-	return file, nil
-}
-
-// readIdentity also finds out whether usage.json is to be adopted. A file of our own that differs
-// is older than the database, and holds an anon id that was left behind since, unless damage has
-// taken that: from everywhere, or only from the row and not from its index.
-func readIdentity(ctx context.Context, tx *sql.Tx, home Home) (now present, err error) {
-	if now.mirror, err = readMirror(ctx, tx, home); err != nil {
-		return now, err
+	isForeign := file.digest != file.stored
+	if !isForeign && file.AnonID == state.AnonID {
+		return file, nil
 	}
-	if now.state, _, err = identity.Load(ctx, tx); err != nil {
-		return now, err
+	known, found, err := identity.Lookup(ctx, tx.Tx, file.AnonID)
+	if isForeign || !found || state.AnonID == "" {
+		file.adopted = identity.Adopted{AnonID: file.AnonID, PrincipalID: file.PrincipalID, Known: known}
 	}
-	file := now.mirror
-	if file.AnonID == "" || !file.foreign && file.AnonID == now.state.AnonID {
-		return now, nil
-	}
-	known, found, err := identity.Lookup(ctx, tx, file.AnonID)
-	if err != nil || found && !file.foreign && now.state.AnonID != "" {
-		return now, err
-	}
-	now.adopted = identity.Adopted{AnonID: file.AnonID, PrincipalID: file.PrincipalID, Known: known}
-	return now, nil
-}
-
-// decide lets the state machine decide what usage.json and then the input make of this home. It
-// returns each state on the way, also one that is only passed through: it may hold what must not
-// be forgotten, such as that an anon id belongs to a person.
-func decide(now present, in identity.Input, newAnon func() string) (states []identity.State, steps []identity.Step) {
-	state := now.state
-	for _, in := range []identity.Input{now.adopted, in} {
-		if in == nil {
-			continue
-		}
-		var asked []identity.Step
-		state, asked = identity.Next(state, in, newAnon)
-		states, steps = append(states, state), append(steps, asked...)
-	}
-	return states, steps
-}
-
-// add carries out what the state machine asks for, with event as the one it may add.
-func (t *Tracker) add(ctx context.Context, tx *outbox.Tx, steps []identity.Step, event outbox.Message) error {
-	for _, s := range steps {
-		if err := t.addOne(ctx, tx, s, event); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (t *Tracker) addOne(ctx context.Context, tx *outbox.Tx, s identity.Step, event outbox.Message) error {
-	switch s.Kind {
-	case identity.AddEvent:
-		event.AnonID, event.DistinctID, event.Hold = s.AnonID, s.DistinctID, s.Credential
-		return tx.Add(ctx, event)
-	case identity.AddAlias:
-		return tx.Add(ctx, outbox.Message{
-			Kind: outbox.Alias, Event: aliasEvent, AnonID: s.AnonID, DistinctID: s.DistinctID, RecordedAt: event.RecordedAt,
-		})
-	case identity.DecideEvents:
-		return tx.Decide(ctx, outbox.Held{Kind: outbox.Capture, AnonID: s.AnonID, Hold: s.Credential}, s.DistinctID)
-	case identity.DecideAlias:
-		return tx.Decide(ctx, outbox.Held{Kind: outbox.Alias, AnonID: s.AnonID}, s.DistinctID)
-	case identity.DropAlias:
-		return tx.Withdraw(ctx, outbox.Held{Kind: outbox.Alias, AnonID: s.AnonID})
-	default:
-		return fmt.Errorf("unknown step %v", s.Kind)
-	}
-}
-
-func save(ctx context.Context, tx *outbox.Tx, now present, states []identity.State) error {
-	if now.adopted != nil {
-		// Even if this process dies before it exports, the older file must not count as new again.
-		if err := identity.SetMirrorDigest(ctx, tx.Tx, now.mirror.digest); err != nil {
-			return err
-		}
-	}
-	before := now.state
-	for _, state := range states {
-		if err := identity.Save(ctx, tx.Tx, before, state, tx.Now()); err != nil {
-			return err
-		}
-		before = state
-	}
-	return nil
+	return file, err
 }
 
 // export writes usage.json when its content would differ. Called with the write lock held and
@@ -155,27 +148,4 @@ func (t *Tracker) export(ctx context.Context, box *outbox.Outbox, home Home, fil
 		t.Point("after-export")
 		return identity.SetMirrorDigest(ctx, tx.Tx, digest)
 	})
-}
-
-// released notes that events go out as anonID, which may have to be stitched to a person later.
-func (t *Tracker) released(ctx context.Context, tx *outbox.Tx, anonID string) error {
-	return t.apply(ctx, tx, identity.Released{AnonID: anonID})
-}
-
-// moved leaves the anon id to the machine that this home was copied from.
-func (t *Tracker) moved(ctx context.Context, tx *outbox.Tx) error {
-	return t.apply(ctx, tx, identity.Moved{})
-}
-
-// apply lets the state machine decide, if this home has an identity, and carries that out.
-func (t *Tracker) apply(ctx context.Context, tx *outbox.Tx, in identity.Input) error {
-	state, found, err := identity.Load(ctx, tx.Tx)
-	if err != nil || !found {
-		return err
-	}
-	next, steps := identity.Next(state, in, t.NewAnon)
-	if err := t.add(ctx, tx, steps, outbox.Message{}); err != nil {
-		return err
-	}
-	return identity.Save(ctx, tx.Tx, state, next, tx.Now())
 }

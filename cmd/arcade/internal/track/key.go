@@ -3,7 +3,6 @@ package track
 import (
 	"cmp"
 	"errors"
-	"io/fs"
 	"strings"
 
 	"github.com/ArcadeAI/arcade-cli/identity"
@@ -47,23 +46,20 @@ func isAssignment(key string) bool {
 	return found && strings.Trim(value, "=") != "" && strings.Trim(strings.TrimPrefix(name, "export "), letters+strings.ToLower(letters)) == ""
 }
 
-// APIKey is the key in ARCADE_API_KEY, "" for none. The error is an UnusableKeyError.
-func (t *Tracker) APIKey() (string, error) {
-	key, err := ParseKey(t.Env("ARCADE_API_KEY"))
-	switch {
-	case errors.Is(err, ErrNoKey):
-		return "", nil
-	case err != nil:
-		return "", &UnusableKeyError{err}
-	}
-	return key, nil
-}
-
 // UnusableKeyError says why the key in ARCADE_API_KEY cannot be used.
 type UnusableKeyError struct{ err error }
 
 func (e *UnusableKeyError) Error() string {
 	return "the key in ARCADE_API_KEY cannot be used: " + e.err.Error()
+}
+
+// APIKey is the key in ARCADE_API_KEY, "" for none. The error is an UnusableKeyError.
+func (t *Tracker) APIKey() (string, error) {
+	key, err := ParseKey(t.Env("ARCADE_API_KEY"))
+	if err != nil && !errors.Is(err, ErrNoKey) {
+		return "", &UnusableKeyError{err}
+	}
+	return key, nil
 }
 
 // Credential is what a command uses of the login file and the environment. Without a home there is
@@ -82,38 +78,6 @@ func (t *Tracker) Credential() (identity.Using, error) {
 	return home.Credentials().Using(address, key)
 }
 
-// fileCredentials is what the credentials file says, as far as the identity goes.
-type fileCredentials struct {
-	identity.Credentials
-	fingerprint string // "" when there is no file
-	unreadable  bool   // there is a file, but it cannot be read now
-}
-
-func readCredentials(home Home) fileCredentials {
-	credentials, err := home.Credentials().Read()
-	if err != nil {
-		return fileCredentials{unreadable: !errors.Is(err, fs.ErrNotExist)}
-	}
-	return fileCredentials{Credentials: credentials, fingerprint: credentials.Fingerprint()}
-}
-
-// ContextName is that of the login that commands use, "" where the file has only one or cannot be read.
-// ARCADE_URL with ARCADE_API_KEY is a context, too.
-func (t *Tracker) ContextName() string {
-	if used, err := t.Credential(); err == nil && !used.FromFile && used.Login.Name != "" {
-		return used.Login.Name
-	}
-	home, err := t.Home()
-	if err != nil {
-		return ""
-	}
-	logins, err := home.Credentials().Logins()
-	if err != nil || len(logins.Contexts) < 2 {
-		return ""
-	}
-	return cmp.Or(home.Credentials().Context, logins.Active)
-}
-
 // KeyInForce is the key in the environment, if commands other than those about the login use it. Apart says
 // that Arcade Cloud may not be asked whose it is. The error is what keeps the key from use: an UnusableKeyError,
 // or identity.ErrNoEngine for a bad address.
@@ -128,18 +92,37 @@ func (t *Tracker) KeyInForce() (key identity.Credentials, apart bool, err error)
 	return used.Login, used.Apart, err
 }
 
+// ContextName is that of the login that commands use, "" where the file has only one, or not this one, or cannot be read.
+// ARCADE_URL with ARCADE_API_KEY is a context, too.
+func (t *Tracker) ContextName() string {
+	if key, _, err := t.KeyInForce(); err == nil && key.Name != "" {
+		return key.Name
+	}
+	home, err := t.Home()
+	if err != nil {
+		return ""
+	}
+	logins, err := home.Credentials().Logins()
+	login, _ := logins.Find(cmp.Or(home.Credentials().Context, logins.Active))
+	if err != nil || len(logins.Contexts) < 2 {
+		return ""
+	}
+	return login.Name
+}
+
 // used is what a command used, or could have used, of the credentials.
 type used struct {
-	file fileCredentials
+	file identity.Credentials
 	key  string // the fingerprint of the environment's, "" when it was not used
-	// apart: they belong to an installation that keeps to itself, or cannot be used.
+	// apart: they belong to an installation that keeps to itself, or cannot be used. Whose the event is, is
+	// open then, and the account that this home is linked to is not believed to be the command's.
 	apart bool
 }
 
 // uses reads what a command uses; login says that it is the login, whatever key the environment has.
 func (t *Tracker) uses(home Home, login bool) used {
-	u := used{file: readCredentials(home)}
-	u.apart = u.file.SelfHosted()
+	file, _ := home.Credentials().Using("", "")
+	u := used{file: file.Login, apart: file.Apart}
 	if key, apart, _ := t.KeyInForce(); !login && (key.Present() || apart) {
 		u.key, u.apart = key.Fingerprint(), apart
 	}

@@ -1,59 +1,29 @@
 package track
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/identity"
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// The outbox's types that a Queue takes and returns.
-type (
-	Message  = outbox.Message  // an event or an alias in the queue, and what became of it
-	Filter   = outbox.Filter   // selects messages; the zero Filter selects all
-	State    = outbox.State    // what became of a message
-	Kind     = outbox.Kind     // how a message travels
-	Schedule = outbox.Schedule // when the next delivery may begin, and why not earlier
-	Given    = outbox.Given    // what commands gave up in silence
-	Delay    = outbox.Delay    // the error of a delivery without an answer of PostHog's
-)
-
-// Alias is the kind of a message that merges two ids; all others are events.
-const Alias = outbox.Alias
-
-// The states of a message.
-const (
-	Pending   = outbox.Pending
-	Delivered = outbox.Delivered
-	Dead      = outbox.Dead
-)
-
-// TimeUp is the code of a Delay because Flush's own time was up.
-const TimeUp = outbox.CodeTimeUp
-
-// The outbox's errors.
-var (
-	ErrDamaged   = outbox.ErrDamaged   // the content of the database cannot be read
-	ErrBusy      = outbox.ErrBusy      // another flusher was at work all the time
-	ErrOff       = outbox.ErrOff       // tracking was switched off
-	ErrNoProcess = outbox.ErrNoProcess // no flusher can be started
-)
-
 // flusherLife is how long a flusher in the background can be at work, see outbox.Main.
 const flusherLife = 10 * time.Second
 
-// Queue is what was recorded in one home, to be looked at and moved along.
+// Queue is what was recorded in one home, to be looked at and moved along. What it takes from the outbox as it is,
+// is the outbox's.
 type Queue struct {
+	*outbox.Outbox
 	t    *Tracker
 	home Home
-	box  *outbox.Outbox
 }
 
 // Queue returns this home's. It touches nothing; the error can be ErrNoHome.
@@ -62,11 +32,8 @@ func (t *Tracker) Queue() (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Queue{t: t, home: home, box: box}, nil
+	return &Queue{box, t, home}, nil
 }
-
-// Close closes the database, if anything has opened it.
-func (q *Queue) Close() error { return q.box.Close() }
 
 // Snapshot is what the database says at one moment.
 type Snapshot struct {
@@ -78,8 +45,8 @@ type Snapshot struct {
 	PrincipalID string
 	Asks        bool
 	Counts      outbox.Counts
-	Schedule    Schedule
-	Messages    []Message
+	Schedule    outbox.Schedule
+	Messages    []outbox.Message
 	// Refused says that Arcade Cloud has refused the credentials file's key lately.
 	Refused bool
 	// Deaths are the reasons of dead messages, the most frequent first.
@@ -99,32 +66,32 @@ type Death struct {
 }
 
 func deaths(ctx context.Context, tx *outbox.Tx) (list []Death, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT coalesce(last_error, ''), count(*) FROM messages
-		WHERE state = 'dead' GROUP BY 1 ORDER BY 2 DESC, 1`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var d Death
-		if err := rows.Scan(&d.Reason, &d.Messages); err != nil {
+	count := map[string]int{}
+	for m, err := range tx.Messages(ctx, outbox.Filter{State: outbox.Dead}) {
+		if err != nil {
 			return nil, err
 		}
-		list = append(list, d)
+		count[m.LastError]++
 	}
-	return list, rows.Err()
+	for reason, messages := range count {
+		list = append(list, Death{reason, messages})
+	}
+	slices.SortFunc(list, func(a, b Death) int {
+		return cmp.Or(cmp.Compare(b.Messages, a.Messages), cmp.Compare(a.Reason, b.Reason))
+	})
+	return list, nil
 }
 
 // Snapshot changes nothing. A database that does not exist yet reads as empty. Of one that cannot be
 // read it says what lies beside it.
-func (q *Queue) Snapshot(ctx context.Context, filter Filter) (s Snapshot, err error) {
-	s.Consent = q.box.ConsentBeside()
+func (q *Queue) Snapshot(ctx context.Context, filter outbox.Filter) (s Snapshot, err error) {
+	s.Consent = q.ConsentBeside()
 	err = q.Show(ctx, filter, s.take)
 	return s, err
 }
 
 // take makes s what the database says now, with the messages.
-func (s *Snapshot) take(now Snapshot, messages iter.Seq2[Message, error]) error {
+func (s *Snapshot) take(now Snapshot, messages iter.Seq2[outbox.Message, error]) error {
 	*s = now
 	for m, err := range messages {
 		if err != nil {
@@ -136,43 +103,39 @@ func (s *Snapshot) take(now Snapshot, messages iter.Seq2[Message, error]) error 
 }
 
 // ShowFunc is told what the database says, without the messages, and gets those one at a time.
-type ShowFunc = func(s Snapshot, messages iter.Seq2[Message, error]) error
+type ShowFunc = func(s Snapshot, messages iter.Seq2[outbox.Message, error]) error
 
 // Show gives show what the database says at one moment, without the messages, and those one at a
 // time: a long queue takes no more memory than a short one. A database of an earlier version is migrated
 // first, unless tracking is off: then it stays untouched, and reads as empty.
-func (q *Queue) Show(ctx context.Context, filter Filter, show ShowFunc) error {
+func (q *Queue) Show(ctx context.Context, filter outbox.Filter, show ShowFunc) error {
 	look := q.look(ctx, filter, show)
-	err := q.box.View(ctx, look)
-	switches := q.t.Switches()
-	on := switches.On && (switches.Forced || !q.Disabled())
-	if errors.Is(err, outbox.ErrOlder) && on {
-		if err = q.migrate(ctx); err == nil {
-			err = q.box.View(ctx, look)
+	err := q.View(ctx, look)
+	if errors.Is(err, outbox.ErrOlder) && q.t.Off(q.ConsentBeside()) == nil {
+		if err = q.Update(ctx, nothing); err == nil { // a transaction that may write migrates first
+			err = q.View(ctx, look)
 		}
 	}
 	if errors.Is(err, outbox.ErrNone) {
-		return show(Snapshot{Consent: q.box.ConsentBeside()}, func(func(Message, error) bool) {})
+		return show(Snapshot{Consent: q.ConsentBeside()}, func(func(outbox.Message, error) bool) {})
 	}
 	return err
 }
 
-func (q *Queue) migrate(ctx context.Context) error {
-	return q.box.Update(ctx, func(*outbox.Tx) error { return nil }) // a transaction that may write does it first
-}
+func nothing(*outbox.Tx) error { return nil }
 
 // Erasable is a Snapshot before an erasure. It reads a database of an earlier version even with tracking off.
 func (q *Queue) Erasable(ctx context.Context) (s Snapshot, err error) {
-	if errors.Is(q.box.View(ctx, func(*outbox.Tx) error { return nil }), outbox.ErrOlder) {
-		if err := q.migrate(ctx); err != nil {
+	if errors.Is(q.View(ctx, nothing), outbox.ErrOlder) {
+		if err := q.Update(ctx, nothing); err != nil {
 			return s, err
 		}
 	}
-	return q.Snapshot(ctx, Filter{Limit: 1})
+	return q.Snapshot(ctx, outbox.Filter{Limit: 1})
 }
 
 // look reads for show what Show promises.
-func (q *Queue) look(ctx context.Context, filter Filter, show ShowFunc) func(*outbox.Tx) error {
+func (q *Queue) look(ctx context.Context, filter outbox.Filter, show ShowFunc) func(*outbox.Tx) error {
 	return func(tx *outbox.Tx) error {
 		state, _, err := identity.Load(ctx, tx.Tx)
 		if err != nil {
@@ -193,13 +156,13 @@ func (q *Queue) look(ctx context.Context, filter Filter, show ShowFunc) func(*ou
 		if s.Counts, err = tx.Counts(ctx); err != nil {
 			return err
 		}
-		if s.Counts.Dead > 0 {
+		if s.Counts.Dead > 0 { // else a long queue is read for nothing
 			if s.Deaths, err = deaths(ctx, tx); err != nil {
 				return err
 			}
 		}
-		if file := readCredentials(q.home); file.Present() {
-			if s.Refused, err = identity.Refused(ctx, tx.Tx, file.Credentials, tx.Now()); err != nil {
+		if login, _ := q.home.Credentials().Read(); login.Present() {
+			if s.Refused, err = identity.Refused(ctx, tx.Tx, login, tx.Now()); err != nil {
 				return err
 			}
 		}
@@ -209,6 +172,9 @@ func (q *Queue) look(ctx context.Context, filter Filter, show ShowFunc) func(*ou
 		return show(s, tx.Messages(ctx, filter))
 	}
 }
+
+// checkWait is how long Check waits for each lock: commands hold them for milliseconds.
+const checkWait = time.Second
 
 // Check tries what the next command would need to record and to deliver, and undoes it.
 func (q *Queue) Check(ctx context.Context) error {
@@ -220,62 +186,47 @@ func (q *Queue) Check(ctx context.Context) error {
 	return box.Check(ctx)
 }
 
-// checkWait is how long Check waits for each lock: commands hold them for milliseconds.
-const checkWait = time.Second
-
 // Missed is what was given up within the last week. A flusher that could not be started is history once
 // nothing waits for it.
-func (q *Queue) Missed(s Snapshot) Given {
-	given := q.box.GivenUp()
+func (q *Queue) Missed(s Snapshot) outbox.Given {
+	given := q.GivenUp()
 	if given.Up == given.NotStarted && (s.Counts.Pending == 0 || s.Schedule.LastSuccess.After(given.Last)) {
-		return Given{}
+		return outbox.Given{}
 	}
 	return given
 }
 
-// Flushing reports whether a flusher is at work now.
-func (q *Queue) Flushing() bool { return q.box.Flushing() }
-
-// File returns the path of the database and its size in bytes, with the WAL.
-func (q *Queue) File() (path string, bytes int64) {
-	for _, name := range []string{q.box.Path(), q.box.Path() + "-wal"} {
+// Bytes is the size of the database, with the WAL.
+func (q *Queue) Bytes() (size int64) {
+	for _, name := range []string{q.Path(), q.Path() + "-wal"} {
 		if info, err := os.Stat(name); err == nil {
-			bytes += info.Size()
+			size += info.Size()
 		}
 	}
-	return q.box.Path(), bytes
+	return size
 }
 
-// Copies are the paths of damaged databases that were set aside, oldest first.
-func (q *Queue) Copies() ([]string, error) { return q.box.Copies() }
-
-// Wire returns a message as it goes over the wire. An error means that it is damaged.
-func (q *Queue) Wire(m Message) (json.RawMessage, error) { return q.box.Wire(m) }
-
-// Enable switches recording on.
-func (q *Queue) Enable(ctx context.Context) error { return q.box.Enable(ctx) }
+// Disabled reports whether Disable has switched recording off.
+func (q *Queue) Disabled() bool { return !q.ConsentBeside().On }
 
 // Disable switches recording off, erases what waits and returns how much that was. Late is true
 // when a delivery is under way that could not be waited for, because it took too long or ctx ended.
 // After an error, Disabled reports whether recording is off all the same.
 func (q *Queue) Disable(ctx context.Context) (erased int, late bool, err error) {
-	erased, err = q.box.Disable(ctx)
+	erased, err = q.Outbox.Disable(ctx)
 	return q.afterErasing(ctx, erased, err)
 }
 
-// Disabled reports whether Disable has switched recording off.
-func (q *Queue) Disabled() bool { return !q.box.ConsentBeside().On }
-
 // Clear erases every message. It returns like Disable.
 func (q *Queue) Clear(ctx context.Context) (erased int, late bool, err error) {
-	erased, err = q.box.Clear(ctx, nil)
+	erased, err = q.Outbox.Clear(ctx, nil)
 	return q.afterErasing(ctx, erased, err)
 }
 
 // Forget erases every message and all that says who this home was, usage.json included, and keeps
 // what `arcade usage enable` and `disable` have left. It returns like Disable.
 func (q *Queue) Forget(ctx context.Context) (erased int, late bool, err error) {
-	erased, err = q.box.Forget(ctx, func(tx *outbox.Tx) error { return identity.Forget(ctx, tx.Tx, q.home.mirror()) })
+	erased, err = q.Outbox.Forget(ctx, func(tx *outbox.Tx) error { return identity.Forget(ctx, tx.Tx, q.home.mirror()) })
 	return q.afterErasing(ctx, erased, err)
 }
 
@@ -284,7 +235,11 @@ func (q *Queue) afterErasing(ctx context.Context, erased int, err error) (_ int,
 	if err != nil {
 		return 0, false, err
 	}
-	return erased, !q.box.AwaitFlusher(ctx, flusherLife), q.removePage()
+	late = !q.AwaitFlusher(ctx, flusherLife)
+	if err := identity.Remove(q.Page()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return erased, late, err
+	}
+	return erased, late, nil
 }
 
 // HasID reports whether there is an id to forget, in the database or for the Python CLI in usage.json.
@@ -296,20 +251,13 @@ func (q *Queue) HasID(s Snapshot) bool {
 // Page is where the page of `arcade usage report` is kept. It goes when messages are erased.
 func (q *Queue) Page() string { return filepath.Join(q.home.dir, "usage.html") }
 
-func (q *Queue) removePage() error {
-	if err := identity.Remove(q.Page()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
 // Retry makes dead messages pending again, all or those with the given numbers or uuids, and
 // returns how many. It makes no database.
 func (q *Queue) Retry(ctx context.Context, ids []string) (retried int, err error) {
-	if errors.Is(q.box.View(ctx, func(*outbox.Tx) error { return nil }), outbox.ErrNone) {
+	if errors.Is(q.View(ctx, nothing), outbox.ErrNone) {
 		return 0, nil
 	}
-	err = q.box.Update(ctx, func(tx *outbox.Tx) (err error) {
+	err = q.Update(ctx, func(tx *outbox.Tx) (err error) {
 		retried, err = tx.Retry(ctx, ids)
 		return err
 	})

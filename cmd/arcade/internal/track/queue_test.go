@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 // olderHome has the database of an earlier version, with three messages that wait and four receipts.
@@ -42,7 +43,7 @@ func olderHome(t *testing.T, env map[string]string) (q *track.Queue, database st
 // A command right after an update would otherwise read that nothing waits, and end.
 func TestWhatWaitsIsShownBeforeAnyCommandOfTheNewVersionHasRecorded(t *testing.T) {
 	q, _ := olderHome(t, nil)
-	s, err := q.Snapshot(context.Background(), track.Filter{})
+	s, err := q.Snapshot(context.Background(), outbox.Filter{})
 	if err != nil || s.Counts.Pending != 3 || len(s.Messages) != 7 || s.AnonID == "" {
 		t.Errorf("%d pending of %d messages, id %q, error %v: want 3 of 7 and this home's id",
 			s.Counts.Pending, len(s.Messages), s.AnonID, err)
@@ -55,7 +56,7 @@ func TestWithTrackingOffNobodyWhoLooksMigratesTheDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := q.Snapshot(context.Background(), track.Filter{}); err != nil {
+	if _, err := q.Snapshot(context.Background(), outbox.Filter{}); err != nil {
 		t.Errorf("looking fails with %v", err)
 	}
 	if after, err := os.ReadFile(database); err != nil || !bytes.Equal(before, after) {

@@ -10,27 +10,12 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// Why recording or delivery stands still, beside the outbox's own errors and a *Delay.
+// Why recording or delivery stands still, beside the outbox's own errors, such as an *outbox.Delay.
 var (
 	ErrLoginRefused = errors.New("the credentials are not taken by Arcade Cloud")
 	ErrLoginUnknown = errors.New("whose the credentials are is not said by Arcade Cloud yet")
 	ErrDead         = errors.New("messages were refused by PostHog for good")
-	ErrVariable     = errors.New("a variable has switched tracking off")
 )
-
-// OffError says what has switched tracking off. It is an ErrVariable, or an ErrOff after `arcade usage
-// disable`.
-type OffError struct {
-	By       string
-	variable bool
-}
-
-func (e *OffError) Error() string { return "tracking is off: " + e.By }
-
-// Is tells the two apart.
-func (e *OffError) Is(target error) bool {
-	return e.variable && target == ErrVariable || !e.variable && target == ErrOff
-}
 
 // FileError says which file of this home cannot be used, and why: one of the outbox's errors.
 type FileError struct {
@@ -102,7 +87,7 @@ func inTheWay(path string) string {
 // Standstill returns why what waits is not delivered or why nothing is recorded, nil when all is well. Check
 // says whether recording would work now.
 func (t *Tracker) Standstill(s Snapshot) error {
-	if off := t.Off(s); off != nil {
+	if off := t.Off(s.Consent); off != nil {
 		return off
 	}
 	if unusable := t.sink().Check(); unusable != nil {
@@ -118,19 +103,7 @@ func (t *Tracker) Standstill(s Snapshot) error {
 	case s.Counts.Pending == s.Counts.HeldAliases:
 		return ErrLoginUnknown
 	case s.Schedule.Failures > 0:
-		return &Delay{Code: s.Schedule.LastCode, Reason: s.Schedule.LastError}
-	}
-	return nil
-}
-
-// Off returns what has switched tracking off, nil when it is on.
-func (t *Tracker) Off(s Snapshot) *OffError {
-	switches := t.Switches()
-	switch {
-	case !switches.On:
-		return &OffError{switches.By, true}
-	case !s.Consent.On && !switches.Forced:
-		return &OffError{"arcade usage disable", false}
+		return &outbox.Delay{Code: s.Schedule.LastCode, Reason: s.Schedule.LastError}
 	}
 	return nil
 }

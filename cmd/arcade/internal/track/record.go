@@ -8,12 +8,18 @@ import (
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/migrations"
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// RecordLimit bounds what recording may cost a command when the disk hangs. It is longer than
-// the waits for the two locks together, see outbox.Config.
-const RecordLimit = 12 * time.Second
+const (
+	// RecordLimit bounds what recording may cost a command when the disk hangs. It is longer than
+	// the waits for the two locks together, see outbox.Config.
+	RecordLimit = 12 * time.Second
+	// hurriedWait is how long each lock is waited for by a command that was told to end. After the first
+	// one's, SQLite's own locking decides.
+	hurriedWait = 250 * time.Millisecond
+)
 
 // Record records the command and starts a flusher if one is due. First is true when nothing was
 // ever recorded here: the user has to be told. Whatever fails costs the event and nothing else,
@@ -26,99 +32,118 @@ func (t *Tracker) Record(ctx context.Context, c Command) (first bool) {
 	}
 	// A write to a closed stderr would end the process, with an exit code that is not the command's.
 	signal.Ignore(syscall.SIGPIPE)
-	type outcome struct {
-		outbox.Recorded
-		event outbox.Message
-		err   error
-	}
-	done := make(chan outcome, 2)
+	done := make(chan recorded, 2)
 	if outbox.CheckDescriptors() == nil { // else nothing is opened, and Go has none left for a timer
-		time.AfterFunc(RecordLimit, func() { done <- outcome{err: errors.New("the disk does not answer")} })
+		time.AfterFunc(RecordLimit, func() { done <- recorded{err: errors.New("the disk does not answer")} })
 	}
 	go func() {
-		o := outcome{err: errors.New("recording ran into a bug")}
+		r := recorded{err: errors.New("recording ran into a bug")}
 		defer func() {
 			recover()
-			done <- o
+			done <- r
 		}()
-		o.Recorded, o.event, o.err = t.record(ctx, c, 0)
-		if ctx.Err() != nil && o.err != nil {
-			o.Recorded, o.event, o.err = t.record(context.WithoutCancel(ctx), c, hurriedWait)
+		r = t.record(ctx, c, 0)
+		if ctx.Err() != nil && r.err != nil {
+			r = t.record(context.WithoutCancel(ctx), c, hurriedWait)
 		}
 	}()
-	o := <-done
+	r := <-done
 	switch {
-	case errors.Is(o.err, outbox.ErrOff):
+	case errors.Is(r.err, outbox.ErrOff):
 		t.debug("not recorded: tracking is off (arcade usage disable)")
-	case o.err != nil:
-		t.debug("not recorded: %v", o.err)
-	case o.Trouble != nil:
-		t.debug("recorded %s %s %s, but: %v", o.event.UUID, o.event.Event, o.event.Properties, o.Trouble)
+	case r.err != nil:
+		t.debug("not recorded: %v", r.err)
+	case r.Trouble != nil:
+		t.debug("recorded %s %s %s, but: %v", r.event.UUID, r.event.Event, r.event.Properties, r.Trouble)
 	default:
-		t.debug("recorded %s %s %s", o.event.UUID, o.event.Event, o.event.Properties)
+		t.debug("recorded %s %s %s", r.event.UUID, r.event.Event, r.event.Properties)
 	}
-	return o.First
+	return r.First
 }
 
-// hurriedWait is how long each lock is waited for by a command that was told to end. After the first one's,
-// SQLite's own locking decides.
-const hurriedWait = 250 * time.Millisecond
+// recorded is an event on its way, and how far it came.
+type recorded struct {
+	outbox.Recorded
+	event outbox.Message
+	err   error
+}
 
-// record is an event's way: read who this home is and what the command could have known, decide
-// whose the event is, add it, export usage.json. The outbox commits, leaves, and starts a flusher.
-func (t *Tracker) record(ctx context.Context, c Command, wait time.Duration) (done outbox.Recorded, event outbox.Message, err error) {
+// record is an event's way: read what the command could have used of the credentials, let the state machine
+// decide whose the event is, add it, export usage.json. The outbox commits, leaves, and starts a flusher.
+func (t *Tracker) record(ctx context.Context, c Command, wait time.Duration) (r recorded) {
 	home, box, err := t.open(wait)
 	if err != nil {
-		return done, event, err
+		return recorded{err: err}
 	}
-	done, err = box.Record(ctx, func(tx *outbox.Tx) error { // with tracking off nothing is read, either
+	r.Recorded, r.err = box.Record(ctx, func(tx *outbox.Tx) error { // with tracking off nothing is read, either
 		used := t.uses(home, c.UsesLogin)
-		event = t.event(c, used)
-		now, err := readIdentity(ctx, tx.Tx, home)
+		r.event = t.event(c, used)
+		input, err := used.input(ctx, tx, c.Change)
 		if err != nil {
 			return err
 		}
-		input, err := t.input(ctx, tx, c.Change, used)
-		if err != nil {
-			return err
-		}
-		next, steps := decide(now, input, t.NewAnon)
-		if err := t.add(ctx, tx, steps, event); err != nil {
-			return err
-		}
-		t.Point("inserted")
-		if err := save(ctx, tx, now, next); err != nil {
-			return err
-		}
-		tx.AfterCommit(func() error { return t.export(ctx, box, home, now.mirror, next[len(next)-1]) })
-		return nil
+		return t.change(ctx, tx, box, home, input, r.event)
 	})
-	return done, event, err
+	return r
 }
 
-// input turns what the command did, and the credentials it could have used, into the state
-// machine's terms.
-func (t *Tracker) input(ctx context.Context, tx *outbox.Tx, change identity.Input, u used) (identity.Input, error) {
-	if _, isLogout := change.(identity.Logout); u.apart && !isLogout {
+// input is what the command did to the identity in the state machine's terms.
+func (u used) input(ctx context.Context, tx *outbox.Tx, change identity.Input) (identity.Input, error) {
+	_, isLogout := change.(identity.Logout)
+	login, _ := change.(identity.Login)
+	switch {
+	case u.apart && !isLogout:
 		return identity.Apart{}, nil
-	}
-	switch change := change.(type) {
-	case identity.Login:
-		if change.Principal != "" {
-			return change, identity.Remember(ctx, tx.Tx, change.Credential, change.Principal, tx.Now())
-		}
-		return change, nil
-	case nil:
-		keyPrincipal, err := identity.Principal(ctx, tx.Tx, u.key)
-		if err != nil {
-			return nil, err
-		}
-		principal, err := identity.Principal(ctx, tx.Tx, u.file.fingerprint)
-		return identity.Command{
-			Credential: u.file.fingerprint, Principal: principal, Unreadable: u.file.unreadable,
-			Key: u.key, KeyPrincipal: keyPrincipal,
-		}, err
-	default:
+	case login.Principal != "":
+		return login, identity.Remember(ctx, tx.Tx, login.Credential, login.Principal, tx.Now())
+	case change != nil:
 		return change, nil
 	}
+	in := identity.Command{Credential: u.file.Fingerprint(), Key: u.key}
+	var err error
+	if in.KeyPrincipal, err = identity.Principal(ctx, tx.Tx, in.Key); err == nil {
+		in.Principal, err = identity.Principal(ctx, tx.Tx, in.Credential)
+	}
+	return in, err
+}
+
+// Config is the configuration of the outbox in this home. The error can be ErrNoHome.
+func (t *Tracker) Config() (outbox.Config, error) {
+	home, err := t.Home()
+	return t.config(home, false), err
+}
+
+// config takes whether Arcade Cloud is asked again about credentials that it has refused lately.
+func (t *Tracker) config(home Home, again bool) outbox.Config {
+	return outbox.Config{
+		Path:   home.database(),
+		Sink:   t.sink(),
+		Tables: migrations.Identity(),
+
+		Environment: []string{"ARCADE_USAGE_HOST", "ARCADE_USAGE_KEY", "ARCADE_USAGE_TRACKING", "ARCADE_CONTEXT"},
+		Paths:       []string{"ARCADE_WORK_DIR"},
+		Secrets:     []string{"ARCADE_API_KEY", "ARCADE_URL"}, // an address may hold a password
+		Consent:     t.Switches().consent(),
+
+		Resolve: func(ctx context.Context, box *outbox.Outbox, names []string) error {
+			return t.resolve(ctx, box, home, names, again)
+		},
+		Released: t.released,
+		Moved:    t.moved,
+
+		Now: t.Now, Start: t.Start, Point: t.Point,
+	}
+}
+
+// open returns this home's outbox, which waits so long for each lock; 0 for as long as is usual. It
+// touches nothing.
+func (t *Tracker) open(wait time.Duration) (Home, *outbox.Outbox, error) {
+	home, err := t.Home()
+	if err != nil {
+		return home, nil, err
+	}
+	config := t.config(home, false)
+	config.LockWait = wait
+	box, err := outbox.New(config)
+	return home, box, err
 }

@@ -14,36 +14,35 @@ import (
 // CloudTimeout bounds the question whose a credential is.
 const CloudTimeout = 2 * time.Second
 
-// resolver finds out whose held messages are.
-type resolver struct {
-	t     *Tracker
-	home  Home
-	again bool // ask about credentials that were refused lately, too
-}
-
-// resolve asks Arcade Cloud about the credentials that messages wait for and that are at hand,
-// within CloudTimeout. What Cloud does not tell stays undecided and goes out anonymously.
-func (r resolver) resolve(ctx context.Context, box *outbox.Outbox, names []string) error {
+// resolve asks Arcade Cloud about the credentials that messages wait for under these names and that are at hand,
+// within CloudTimeout. What Cloud does not tell stays undecided and goes out anonymously. Again asks about
+// credentials that were refused lately, too: a person waits.
+func (t *Tracker) resolve(ctx context.Context, box *outbox.Outbox, home Home, names []string, again bool) error {
+	list, err := t.wanted(ctx, box, t.available(home), names, again)
+	if err != nil {
+		return err
+	}
 	asking, cancel := context.WithTimeout(ctx, CloudTimeout)
 	defer cancel()
-	for _, c := range r.available() {
-		wanted, err := r.isWanted(ctx, box, names, c)
-		if err != nil {
-			return err
-		}
-		if !wanted {
+	for _, c := range list {
+		account, err := c.Cloud(&http.Client{Transport: t.ToArcade()}).WhoAmI(asking, c)
+		refused := errors.Is(err, identity.ErrNotAuthenticated)
+		if err != nil && !refused { // slow or unreachable: the next run asks again
 			continue
 		}
-		cloud := c.Cloud(&http.Client{Transport: r.t.ToArcade()})
-		account, err := cloud.WhoAmI(asking, c)
-		switch {
-		case err == nil:
-			err = r.learn(ctx, box, c.Fingerprint(), account.PrincipalID)
-		case errors.Is(err, identity.ErrNotAuthenticated):
-			err = box.Update(ctx, func(tx *outbox.Tx) error { return identity.Refuse(ctx, tx.Tx, c, tx.Now()) })
-		default: // slow or unreachable: the next run asks again
-			err = nil
-		}
+		err = box.Update(ctx, func(tx *outbox.Tx) error {
+			if refused {
+				return identity.Refuse(ctx, tx.Tx, c, tx.Now())
+			}
+			if err := identity.Remember(ctx, tx.Tx, c.Fingerprint(), account.PrincipalID, tx.Now()); err != nil {
+				return err
+			}
+			now, _ := home.Credentials().Read() // it may have changed while Cloud was asked
+			learned := identity.Learned{
+				Credential: c.Fingerprint(), Principal: account.PrincipalID, InFile: now.Fingerprint() == c.Fingerprint(),
+			}
+			return t.change(ctx, tx, box, home, learned, outbox.Message{})
+		})
 		if err != nil {
 			return err
 		}
@@ -54,66 +53,46 @@ func (r resolver) resolve(ctx context.Context, box *outbox.Outbox, names []strin
 // available returns the credentials that this process can present: the logins of the file and the key of the
 // environment. A flusher never renews a token, and never asks with one that has expired. While a
 // self-hosted installation is in use, or the file cannot be read, Arcade Cloud is asked nothing.
-func (r resolver) available() []identity.Credentials {
-	var list []identity.Credentials
-	file := readCredentials(r.home)
-	if !file.unreadable && !file.SelfHosted() {
-		logins, _ := r.home.Credentials().Logins()
+func (t *Tracker) available(home Home) (list []identity.Credentials) {
+	if file, _ := home.Credentials().Using("", ""); !file.Apart {
+		logins, _ := home.Credentials().Logins()
 		for _, c := range logins.Contexts {
-			if c.Present() && !c.SelfHosted() && !c.Expired(r.t.Now()) {
+			if c.Present() && !c.SelfHosted() && !c.Expired(t.Now()) {
 				list = append(list, c)
 			}
 		}
 	}
-	if key, apart, _ := r.t.KeyInForce(); key.Present() && !apart {
+	if key, apart, _ := t.KeyInForce(); key.Present() && !apart {
 		list = append(list, key)
 	}
 	return list
 }
 
-// isWanted reports whether messages wait for these credentials: events by their own name, a waiting
-// alias, which has none, by that of the home's state. Credentials that Arcade Cloud has refused
-// within the last hour are asked about only again if a person waits.
-func (r resolver) isWanted(ctx context.Context, box *outbox.Outbox, names []string, c identity.Credentials) (wanted bool, err error) {
+// wanted returns those of the credentials that messages wait for: events by their own name, a waiting
+// alias, which has none, by that of the home's state.
+func (t *Tracker) wanted(
+	ctx context.Context, box *outbox.Outbox, credentials []identity.Credentials, names []string, again bool,
+) (list []identity.Credentials, err error) {
 	err = box.Update(ctx, func(tx *outbox.Tx) error {
-		wanted = slices.Contains(names, c.Fingerprint())
-		if !wanted && slices.Contains(names, "") {
-			state, _, err := identity.Load(ctx, tx.Tx)
-			if err != nil {
-				return err
-			}
-			wanted = state.Credential == c.Fingerprint()
-		}
-		if !wanted || r.again {
-			return nil
-		}
-		refused, err := identity.Refused(ctx, tx.Tx, c, tx.Now())
-		wanted = !refused
-		return err
-	})
-	return wanted, err
-}
-
-// learn looks at the credentials file again: it may have changed while Cloud was asked.
-func (r resolver) learn(ctx context.Context, box *outbox.Outbox, fingerprint, principal string) error {
-	return box.Update(ctx, func(tx *outbox.Tx) error {
-		now, err := readIdentity(ctx, tx.Tx, r.home)
+		list = nil
+		state, _, err := identity.Load(ctx, tx.Tx)
 		if err != nil {
 			return err
 		}
-		if err := identity.Remember(ctx, tx.Tx, fingerprint, principal, tx.Now()); err != nil {
-			return err
+		for _, c := range credentials {
+			name := c.Fingerprint()
+			if !slices.Contains(names, name) && !(slices.Contains(names, "") && name == state.Credential) {
+				continue
+			}
+			refused, err := identity.Refused(ctx, tx.Tx, c, tx.Now())
+			if err != nil {
+				return err
+			}
+			if again || !refused {
+				list = append(list, c)
+			}
 		}
-		next, steps := decide(now, identity.Learned{
-			Credential: fingerprint, Principal: principal, InFile: fingerprint == readCredentials(r.home).fingerprint,
-		}, r.t.NewAnon)
-		if err := r.t.add(ctx, tx, steps, outbox.Message{}); err != nil {
-			return err
-		}
-		if err := save(ctx, tx, now, next); err != nil {
-			return err
-		}
-		tx.AfterCommit(func() error { return r.t.export(ctx, box, r.home, now.mirror, next[len(next)-1]) })
 		return nil
 	})
+	return list, err
 }

@@ -2,6 +2,7 @@ package track
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strings"
 
@@ -32,6 +33,33 @@ func (t *Tracker) Switches() Switches {
 		return Switches{By: "DO_NOT_TRACK"}
 	}
 	return Switches{On: true}
+}
+
+// ErrVariable says that a variable has switched tracking off.
+var ErrVariable = errors.New("a variable has switched tracking off")
+
+// OffError says what has switched tracking off. It is an ErrVariable, or an outbox.ErrOff after `arcade usage
+// disable`.
+type OffError struct {
+	By    string
+	cause error
+}
+
+func (e *OffError) Error() string { return "tracking is off: " + e.By }
+
+// Unwrap returns which of the two it is.
+func (e *OffError) Unwrap() error { return e.cause }
+
+// Off returns what has switched tracking off, nil when it is on. Consent is what `arcade usage enable` and
+// `disable` have left.
+func (t *Tracker) Off(consent outbox.Consent) *OffError {
+	switch s := t.Switches(); {
+	case !s.On:
+		return &OffError{s.By, ErrVariable}
+	case !consent.On && !s.Forced:
+		return &OffError{"arcade usage disable", outbox.ErrOff}
+	}
+	return nil
 }
 
 // consent is the environment's word for the outbox, which reads DO_NOT_TRACK itself.

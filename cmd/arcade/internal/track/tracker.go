@@ -98,7 +98,7 @@ func (t *Tracker) Home() (Home, error) {
 		return home, err
 	}
 	home.credentials.Named, home.credentials.Shared = true, filepath.Join(abs, "credentials.yaml")
-	if _, missing := os.Stat(home.dir); missing != nil && (home.credentials.InShared() || exists(filepath.Join(abs, "usage.db"))) {
+	if !exists(home.dir) && (home.credentials.InShared() || exists(filepath.Join(abs, "usage.db"))) {
 		home.dir = abs
 		home.credentials.Path, home.credentials.Shared = home.credentials.Shared, ""
 	}

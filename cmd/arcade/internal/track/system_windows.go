@@ -2,7 +2,10 @@ package track
 
 import (
 	"cmp"
+	"strconv"
 	"strings"
+
+	"golang.org/x/sys/windows"
 )
 
 // HomeVariable is the variable that names the home directory.
@@ -22,4 +25,15 @@ func userHome(env func(string) string) string {
 		onDrive = env("HOMEDRIVE") + onDrive
 	}
 	return cmp.Or(env("USERPROFILE"), onDrive, env("HOME"))
+}
+
+// osRelease returns the major version as Python's platform.release() has it: Windows 11 still
+// calls itself 10.0 and is told by its build number,
+// https://learn.microsoft.com/windows/release-health/windows11-release-information.
+func osRelease() string {
+	v := windows.RtlGetVersion()
+	if v.MajorVersion == 10 && v.BuildNumber >= 22000 {
+		return "11"
+	}
+	return strconv.FormatUint(uint64(v.MajorVersion), 10)
 }
