@@ -102,10 +102,12 @@ func (s *Store) lock(ctx context.Context) (*FileLock, error) {
 
 // makeLockFile makes the directory (0700) as well when it is missing; an existing one stays as it is.
 func (s *Store) makeLockFile() error {
-	file, err := look(s.cfg.Path)
-	if err == nil && file == nil && s.cfg.Existing {
-		err = ErrNone
+	if s.cfg.Existing {
+		if file, err := look(s.cfg.Path); file == nil {
+			return cmp.Or(err, ErrNone)
+		}
 	}
+	_, err := ground(s.cfg.Path) // only: the switch is made under the lock also where no database can be
 	if err == nil {
 		err = makeDirectory(filepath.Dir(s.cfg.Path))
 	}
