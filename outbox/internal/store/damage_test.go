@@ -234,7 +234,7 @@ func TestADamagedDatabaseIsNotSetAsideWithoutTheLock(t *testing.T) {
 	b := newBench(t)
 	b.fill(50)
 	b.damage(25)
-	defer b.hold().Release()
+	b.hold()
 	err := write(b.open(store.Config{LockWait: 1}), readAll)
 	if !errors.Is(err, store.ErrDamaged) || len(b.copies()) != 0 {
 		t.Errorf("%v, copies %v; want it only to say that it is damaged", err, b.copies())

@@ -33,12 +33,8 @@ type Store struct {
 
 // New returns the store at cfg.Path. It touches nothing: the file is opened, and if need be created, by the first transaction.
 func New(cfg Config) *Store {
-	if cfg.LockWait == 0 {
-		cfg.LockWait = 5 * time.Second
-	}
-	if cfg.BusyWait == 0 {
-		cfg.BusyWait = time.Second
-	}
+	cfg.LockWait = cmp.Or(cfg.LockWait, 5*time.Second)
+	cfg.BusyWait = cmp.Or(cfg.BusyWait, time.Second)
 	return &Store{cfg: cfg, turn: turn{taken: make(chan struct{}, 1)}}
 }
 
@@ -310,9 +306,8 @@ func (s *Store) Close() error {
 
 // WALSize returns the size of the WAL in bytes, 0 without one.
 func (s *Store) WALSize() int64 {
-	info, err := os.Stat(s.cfg.Path + walSuffix)
-	if err != nil {
-		return 0
+	if info, err := os.Stat(s.cfg.Path + walSuffix); err == nil {
+		return info.Size()
 	}
-	return info.Size()
+	return 0
 }
