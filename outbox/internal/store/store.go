@@ -96,12 +96,13 @@ func (s *Store) lock(ctx context.Context) (*FileLock, error) {
 	return lock, err
 }
 
-// makeLockFile makes the directory (0700) as well when it is missing; an existing one stays as it is.
+// makeLockFile makes the directory (0700) as well when it is missing; an existing one stays as it is. What is in the database's place
+// does not matter: the embedder has files of its own to make under the lock.
 func (s *Store) makeLockFile() error {
-	file, err := look(s.cfg.Path)
-	if err == nil && file == nil && s.cfg.Existing {
-		err = ErrNone
+	if file, _ := look(s.cfg.Path); file == nil && s.cfg.Existing {
+		return ErrNone
 	}
+	_, err := ground(s.cfg.Path)
 	if err == nil {
 		err = makeDirectory(filepath.Dir(s.cfg.Path))
 	}
