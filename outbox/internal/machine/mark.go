@@ -1,3 +1,4 @@
+// Package machine tells machines apart.
 package machine
 
 import (
@@ -7,14 +8,14 @@ import (
 	"strings"
 )
 
-// NewMark returns a mark of the machine with this id: a salt and a hash of it and the machine's id, so that neither the database nor its
-// copy tells which machine it was.
+// NewMark returns a mark of the machine with this id: a salt, and a hash of both, so that neither the database nor a copy of it tells
+// which machine it was.
 func NewMark(id string) string {
 	salt := rand.Text()
 	return salt + ":" + hashID(salt, id)
 }
 
-// IsMark tells whether a mark is that of the machine with this id.
+// IsMark reports whether a mark is that of the machine with this id.
 func IsMark(mark, id string) bool {
 	salt, hash, found := strings.Cut(mark, ":")
 	return found && hash == hashID(salt, id)

@@ -163,6 +163,7 @@ func (b *bench) hold() *store.FileLock {
 	b.Helper()
 	lock, err := store.Lock(context.Background(), b.path+".lock", 0)
 	b.must(err)
+	b.Cleanup(lock.Release) // also keeps it: the garbage collector would close its file
 	return lock
 }
 

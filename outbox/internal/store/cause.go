@@ -10,7 +10,12 @@ import (
 	"syscall"
 )
 
-const trialSuffix = ".try" // a file made only to see whether it can be
+const (
+	trialSuffix = ".try" // a file made only to see whether it can be
+	// spareRoom has to be left on the disk, in bytes, beside what the WAL needs: an event's pages in the WAL and then in the
+	// database, and what settling it will write.
+	spareRoom = 128 << 10
+)
 
 // Cause returns the most precise cause of an error of this package, of SQLite or of the system; nil when it has none. SQLite often
 // does not know: for errors of a Store the system has been asked as well.

@@ -53,6 +53,11 @@ func TestWhatIsInTheDatabasesPlaceIsToldAndLeftAlone(t *testing.T) {
 					}
 				}
 			})
+			ran := false
+			_ = b.open(store.Config{}).Locked(context.Background(), func() error { ran = true; return nil })
+			if ran == (test.want == store.ErrNotDirectory) {
+				t.Errorf("what has nothing to do with the database ran under the lock: %t", ran)
+			}
 			if after, _ := os.Lstat(b.path); before != nil && !os.SameFile(before, after) {
 				t.Error("it was replaced")
 			}

@@ -153,10 +153,10 @@ func SyncFile(path string) (size int64, err error) {
 	}
 	defer file.Close()
 	info, err := file.Stat()
-	if err != nil {
-		return 0, err
+	if err == nil {
+		size, err = info.Size(), fullSync(file)
 	}
-	return info.Size(), fullSync(file)
+	return size, err
 }
 
 // move renames those of a database's files that exist. The database itself must come first or last, so that a process that dies in

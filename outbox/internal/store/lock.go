@@ -22,9 +22,6 @@ type FileLock struct {
 // It waits in the kernel's queue rather than by polling: in a crowd, polling makes the unlucky wait several times as long. That
 // wait cannot be ended, so an abandoned one goes on in the background and gives the lock back as soon as it is granted.
 func Lock(ctx context.Context, path string, wait time.Duration) (*FileLock, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	file := flock.New(path, flock.SetFlag(os.O_RDWR))
 	took, err := uninterrupted(file.TryLock)
 	switch {
@@ -42,24 +39,18 @@ func Lock(ctx context.Context, path string, wait time.Duration) (*FileLock, erro
 		_, err := uninterrupted(func() (bool, error) { return true, file.Lock() })
 		granted <- err
 	}()
-	patience := time.NewTimer(wait)
-	defer patience.Stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, wait, ErrLocked)
+	defer cancel()
 	select {
 	case err := <-granted:
-		if err != nil {
-			return nil, err
-		}
-		return &FileLock{file}, nil
-	case <-patience.C:
-		err = ErrLocked
+		return &FileLock{file}, err
 	case <-ctx.Done():
-		err = ctx.Err()
+		go func() {
+			<-granted
+			file.Close()
+		}()
+		return nil, context.Cause(ctx)
 	}
-	go func() {
-		<-granted
-		file.Close()
-	}()
-	return nil, err
 }
 
 // uninterrupted begins again what a signal interrupts, as it does on some file systems.

@@ -138,7 +138,7 @@ func TestAProgramThatKeepsTheDatabaseLockedIsToldAndWaitedForOnce(t *testing.T) 
 func TestAStoppedProcessIsWaitedForOnce(t *testing.T) {
 	b := newBench(t)
 	b.write(note("a"))
-	defer b.hold().Release()
+	b.hold()
 	const first = time.Second
 	began := time.Now()
 	ends(t, "each command pays for the one that is stopped", func() {

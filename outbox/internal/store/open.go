@@ -53,13 +53,14 @@ func (d *database) checkpoint(ctx context.Context, wait time.Duration) error {
 // many first commands at once would fail now and then, in spite of SQLite's wait.
 func openDatabase(ctx context.Context, cfg Config, busy time.Duration, locked bool) (*database, error) {
 	file, err := look(cfg.Path)
-	if err == nil && file == nil {
-		if err = begin(cfg, locked); err == nil {
-			file, err = look(cfg.Path)
-		}
-	}
 	if err != nil {
 		return nil, err
+	}
+	if file == nil {
+		if err := begin(cfg, locked); err != nil {
+			return nil, err
+		}
+		return openDatabase(ctx, cfg, busy, locked)
 	}
 	d := &database{file: file, busy: busy}
 	err = d.open(ctx, cfg, locked)
@@ -68,10 +69,7 @@ func openDatabase(ctx context.Context, cfg Config, busy time.Duration, locked bo
 			err = d.open(ctx, cfg, locked)
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return d, nil
+	return d, err
 }
 
 // begin makes an empty file, which is an empty database to SQLite, or adopts the whole one that an earlier version has left. Side

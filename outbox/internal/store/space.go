@@ -10,11 +10,8 @@ import (
 )
 
 const (
-	// spareRoom has to be left on the disk, in bytes, beside what the WAL needs: an event's pages in the WAL and then in the
-	// database, and what settling it will write.
-	spareRoom = 128 << 10
-	plenty    = 64 << 20 // room for any WAL
-	pageSize  = 4096     // SQLite's default, in bytes
+	plenty   = 64 << 20 // room for any WAL, in bytes
+	pageSize = 4096     // SQLite's default, in bytes
 )
 
 // IsAlmostFull reports whether the room left on the disk could not take the WAL into the database and 128 kB.

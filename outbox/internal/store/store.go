@@ -33,12 +33,8 @@ type Store struct {
 
 // New returns the store at cfg.Path. It touches nothing: the file is opened, and if need be created, by the first transaction.
 func New(cfg Config) *Store {
-	if cfg.LockWait == 0 {
-		cfg.LockWait = 5 * time.Second
-	}
-	if cfg.BusyWait == 0 {
-		cfg.BusyWait = time.Second
-	}
+	cfg.LockWait = cmp.Or(cfg.LockWait, 5*time.Second)
+	cfg.BusyWait = cmp.Or(cfg.BusyWait, time.Second)
 	return &Store{cfg: cfg, turn: turn{taken: make(chan struct{}, 1)}}
 }
 
@@ -100,14 +96,13 @@ func (s *Store) lock(ctx context.Context) (*FileLock, error) {
 	return lock, err
 }
 
-// makeLockFile makes the directory (0700) as well when it is missing; an existing one stays as it is.
+// makeLockFile makes the directory (0700) as well when it is missing; an existing one stays as it is. What is in the database's place
+// does not matter: the embedder has files of its own to make under the lock.
 func (s *Store) makeLockFile() error {
-	if s.cfg.Existing {
-		if file, err := look(s.cfg.Path); file == nil {
-			return cmp.Or(err, ErrNone)
-		}
+	if file, _ := look(s.cfg.Path); file == nil && s.cfg.Existing {
+		return ErrNone
 	}
-	_, err := ground(s.cfg.Path) // only: the switch is made under the lock also where no database can be
+	_, err := ground(s.cfg.Path)
 	if err == nil {
 		err = makeDirectory(filepath.Dir(s.cfg.Path))
 	}
@@ -312,9 +307,8 @@ func (s *Store) Close() error {
 
 // WALSize returns the size of the WAL in bytes, 0 without one.
 func (s *Store) WALSize() int64 {
-	info, err := os.Stat(s.cfg.Path + walSuffix)
-	if err != nil {
-		return 0
+	if info, err := os.Stat(s.cfg.Path + walSuffix); err == nil {
+		return info.Size()
 	}
-	return info.Size()
+	return 0
 }

@@ -1,2 +1,0 @@
-// Package machine tells machines apart.
-package machine
