@@ -18,7 +18,8 @@ type Sink interface {
 	Check() error
 	// Encode makes the body of one request of the first messages, as many as one request may carry:
 	// at least one. It says how many those are, and the body belongs to the caller. An *Unsendable
-	// names the first of them that can never be sent; then there is no body.
+	// names the first of them that can never be sent; then there is no body. Another error is that of a message
+	// which is found by smaller requests, and dead when it has failed alone in three runs within an hour or more.
 	Encode(messages []Message) (body []byte, n int, err error)
 	// Send sends a request and judges the answer, at the latest when ctx ends. It has no time limit
 	// of its own.
