@@ -23,7 +23,7 @@ func TestCheckTriesAndLeavesNothingBehind(t *testing.T) {
 		}
 		before := files()
 		if err := b.open().Check(context.Background()); err != nil || files() > before {
-			t.Errorf("%s: %v, and %d files became %d; whoever looks makes nothing", there, err, before, files())
+			t.Errorf("%s: %v, and %d files became %d; a look makes nothing", there, err, before, files())
 		}
 		b.record(b.event(1))
 	}

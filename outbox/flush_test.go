@@ -140,7 +140,7 @@ func TestAnUndecidedEventGoesOutAnonymouslyOnlyWhenItIsAboutToBeSent(t *testing.
 		cfg.Resolve = func(_ context.Context, _ *outbox.Outbox, names []string) error {
 			asked = append(asked, names...)
 			if b.messages(outbox.Filter{})[0].DistinctID != "" {
-				t.Error("the event was decided before anybody was asked")
+				t.Error("the event was decided before Resolve was asked")
 			}
 			return nil
 		}
@@ -291,7 +291,7 @@ func TestOneFlusherAtATime(t *testing.T) {
 	b.once("claimed", func() {
 		checked = true
 		if !b.box.Flushing() {
-			t.Error("a flusher is at work and nobody can see it")
+			t.Error("a flusher is at work and commands do not see it")
 		}
 		if _, err := second.Deliver(context.Background(), 0); !errors.Is(err, outbox.ErrBusy) {
 			t.Errorf("a second flusher got %v, want ErrBusy", err)

@@ -29,7 +29,7 @@ func TestAConfigurationThatNamesOnlyThePathRecords(t *testing.T) {
 	for n := range 2 {
 		r, err := box.Record(context.Background(), adding(outbox.Message{Event: "ran", AnonID: "somebody"}))
 		if want := (outbox.Recorded{First: n == 0}); err != nil || r != want {
-			t.Errorf("recorded %+v, %v; want %+v, as nobody can send it", r, err, want)
+			t.Errorf("recorded %+v, %v; want %+v, as there is no sink", r, err, want)
 		}
 	}
 	var uuids []string
@@ -247,7 +247,7 @@ func TestAContextEndsTheWaitForTheLock(t *testing.T) {
 	b.must(<-done)
 }
 
-func TestAHomeThatComesFromAnotherMachineLeavesItsHeldMessagesToNobody(t *testing.T) {
+func TestAHomeThatComesFromAnotherMachineReleasesItsHeldMessages(t *testing.T) {
 	if !outbox.HasMachineID() {
 		t.Skip("this system has no id of its machine")
 	}

@@ -82,7 +82,7 @@ type Verdict struct {
 const (
 	CodeNoKey         = "no_key"         // no key is set
 	CodeAddress       = "address"        // the address is wrong in itself
-	CodeOffline       = "offline"        // nobody can be reached: name not found, connection refused, no route
+	CodeOffline       = "offline"        // the server cannot be reached: name not found, connection refused, no route
 	CodeTimeout       = "timeout"        // no answer in time
 	CodeBroken        = "broken"         // the connection broke before the answer was complete
 	CodeInterrupted   = "interrupted"    // the sender was told to stop
@@ -91,7 +91,7 @@ const (
 	CodeAuthority     = "authority"      // the certificate was signed by an unknown authority
 	CodeCertificate   = "certificate"    // the certificate is not valid: expired, for another name
 	CodePortal        = "portal"         // a page answered with success in the server's place
-	CodeRedirect      = "redirect"       // somebody sent the request elsewhere; it does not go there
+	CodeRedirect      = "redirect"       // the answer sends the request elsewhere; it does not go there
 	CodeForeign       = "foreign"        // an answer that the server itself never gives
 	CodeKey           = "key"            // the server does not take the key
 	CodeQuota         = "quota"          // the quota is used up
