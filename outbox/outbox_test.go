@@ -90,7 +90,7 @@ func (b *bench) must(err error) {
 // sink is the real one.
 func (b *bench) sink() outbox.Sink {
 	return posthog.New(posthog.Config{
-		Host: b.server.URL(), Key: "phc_test", Now: b.clock.Now, Transport: &http.Transport{DisableKeepAlives: true},
+		Host: b.server.URL(), Key: "phc_test", Transport: &http.Transport{DisableKeepAlives: true},
 	})
 }
 
