@@ -79,7 +79,8 @@ func TestARecordThatFailedIsCountedForAWeek(t *testing.T) {
 		b.clock.Advance(time.Minute)
 	}
 	given := b.box.GivenUp()
-	if given.Up != 2 || given.NotStarted != 0 || given.Reason != outbox.ErrNotFile.Error() || !given.Since.Equal(first) || !given.Last.After(first) {
+	if given.Up != 2 || given.NotStarted != 0 || given.Reason != outbox.ErrNotFile.Error() ||
+		!given.Since.Equal(first) || !given.Last.After(first) {
 		t.Errorf("%+v was given up, want both events, the reason and since when", given)
 	}
 	b.must(os.Remove(lock))
@@ -117,19 +118,19 @@ func TestAFlusherThatCannotBeStartedLeavesANote(t *testing.T) {
 
 // A flusher's output goes nowhere.
 func TestAFlusherThatFailsBeforeItDeliversLeavesANote(t *testing.T) {
-	panics := func() { panic("/home/ada/secret") }
+	const failed, panicked = "the flusher's configuration failed", "the flusher panicked"
 	for name, test := range map[string]struct {
 		spoil  func(cfg *outbox.Config) error // what config, the function given to Main, does
 		reason string
 	}{
-		"its configuration fails":  {func(*outbox.Config) error { return errors.New("/home/ada/secret") }, "the flusher's configuration failed"},
-		"its configuration panics": {func(*outbox.Config) error { panics(); return nil }, "the flusher panicked"},
-		"its sink panics":          {func(cfg *outbox.Config) error { cfg.Sink = panicking{}; return nil }, "the flusher panicked"},
+		"its configuration fails":  {func(*outbox.Config) error { return errors.New("/home/ada/secret") }, failed},
+		"its configuration panics": {func(*outbox.Config) error { panic("/home/ada/secret") }, panicked},
+		"its sink panics":          {func(cfg *outbox.Config) error { cfg.Sink = panicking{}; return nil }, panicked},
 		"its Resolve panics": {func(cfg *outbox.Config) error {
-			cfg.Resolve = func(context.Context, *outbox.Outbox, []string) error { panics(); return nil }
+			cfg.Resolve = func(context.Context, *outbox.Outbox, []string) error { panic("/home/ada/secret") }
 			return nil
-		}, "the flusher panicked"},
-		"it cannot be made":    {func(cfg *outbox.Config) error { cfg.Tables = os.DirFS(t.TempDir()); return nil }, "the flusher's configuration failed"},
+		}, panicked},
+		"it cannot be made":    {func(cfg *outbox.Config) error { cfg.Tables = os.DirFS(t.TempDir()); return nil }, failed},
 		"it finds no database": {func(cfg *outbox.Config) error { return os.Remove(os.Getenv(outbox.PathVariable)) }, outbox.ErrNone.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
