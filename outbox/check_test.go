@@ -15,19 +15,17 @@ import (
 
 func TestCheckTriesAndLeavesNothingBehind(t *testing.T) {
 	b := newBench(t)
-	if err := b.box.Check(context.Background()); err != nil {
-		t.Errorf("where nothing was recorded yet: %v", err)
-	}
-	if entries, err := os.ReadDir(filepath.Dir(b.path)); err != nil || len(entries) > 0 {
-		t.Errorf("it has made %v, %v; whoever looks makes nothing", entries, err)
-	}
-	b.record(b.event(1))
-	before := names(t, b.path)
-	if err := b.open().Check(context.Background()); err != nil {
-		t.Errorf("with a database that works: %v", err)
-	}
-	if after := names(t, b.path); len(after) > len(before) {
-		t.Errorf("there were %v, and now there are %v", before, after)
+	for _, there := range []string{"where nothing was recorded yet", "with a database that works"} {
+		files := func() int {
+			entries, err := os.ReadDir(filepath.Dir(b.path))
+			b.must(err)
+			return len(entries)
+		}
+		before := files()
+		if err := b.open().Check(context.Background()); err != nil || files() > before {
+			t.Errorf("%s: %v, and %d files became %d; a look makes nothing", there, err, before, files())
+		}
+		b.record(b.event(1))
 	}
 }
 
@@ -81,7 +79,8 @@ func TestARecordThatFailedIsCountedForAWeek(t *testing.T) {
 		b.clock.Advance(time.Minute)
 	}
 	given := b.box.GivenUp()
-	if given.Up != 2 || given.NotStarted != 0 || given.Reason != outbox.ErrNotFile.Error() || !given.Since.Equal(first) || !given.Last.After(first) {
+	if given.Up != 2 || given.NotStarted != 0 || given.Reason != outbox.ErrNotFile.Error() ||
+		!given.Since.Equal(first) || !given.Last.After(first) {
 		t.Errorf("%+v was given up, want both events, the reason and since when", given)
 	}
 	b.must(os.Remove(lock))
@@ -119,19 +118,19 @@ func TestAFlusherThatCannotBeStartedLeavesANote(t *testing.T) {
 
 // A flusher's output goes nowhere.
 func TestAFlusherThatFailsBeforeItDeliversLeavesANote(t *testing.T) {
-	panics := func() { panic("/home/ada/secret") }
+	const failed, panicked = "the flusher's configuration failed", "the flusher panicked"
 	for name, test := range map[string]struct {
 		spoil  func(cfg *outbox.Config) error // what config, the function given to Main, does
 		reason string
 	}{
-		"its configuration fails":  {func(*outbox.Config) error { return errors.New("/home/ada/secret") }, "the flusher's configuration failed"},
-		"its configuration panics": {func(*outbox.Config) error { panics(); return nil }, "the flusher panicked"},
-		"its sink panics":          {func(cfg *outbox.Config) error { cfg.Sink = panicking{}; return nil }, "the flusher panicked"},
+		"its configuration fails":  {func(*outbox.Config) error { return errors.New("/home/ada/secret") }, failed},
+		"its configuration panics": {func(*outbox.Config) error { panic("/home/ada/secret") }, panicked},
+		"its sink panics":          {func(cfg *outbox.Config) error { cfg.Sink = panicking{}; return nil }, panicked},
 		"its Resolve panics": {func(cfg *outbox.Config) error {
-			cfg.Resolve = func(context.Context, *outbox.Outbox, []string) error { panics(); return nil }
+			cfg.Resolve = func(context.Context, *outbox.Outbox, []string) error { panic("/home/ada/secret") }
 			return nil
-		}, "the flusher panicked"},
-		"it cannot be made":    {func(cfg *outbox.Config) error { cfg.Tables = os.DirFS(t.TempDir()); return nil }, "the flusher's configuration failed"},
+		}, panicked},
+		"it cannot be made":    {func(cfg *outbox.Config) error { cfg.Tables = os.DirFS(t.TempDir()); return nil }, failed},
 		"it finds no database": {func(cfg *outbox.Config) error { return os.Remove(os.Getenv(outbox.PathVariable)) }, outbox.ErrNone.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -154,15 +153,3 @@ func TestAFlusherThatFailsBeforeItDeliversLeavesANote(t *testing.T) {
 
 // panicking is a sink whose methods panic.
 type panicking struct{ outbox.Sink }
-
-func names(t *testing.T, path string) (list []string) {
-	t.Helper()
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, entry := range entries {
-		list = append(list, entry.Name())
-	}
-	return list
-}

@@ -65,9 +65,6 @@ func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
 			return err
 		}
 	}
-	clearing := func(clear func(*outbox.Outbox, context.Context, func(*outbox.Tx) error) (int, error)) func(context.Context, *outbox.Outbox) error {
-		return func(ctx context.Context, box *outbox.Outbox) error { _, err := clear(box, ctx, nil); return err }
-	}
 	ran := outbox.Message{UUID: fixedUUID, Event: "ran", AnonID: anonA}
 	deliver := func(ctx context.Context, box *outbox.Outbox) error {
 		_, err := box.Deliver(ctx, 0)
@@ -123,8 +120,10 @@ func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
 				return nil
 			})
 		}},
-		"clearing":                {before: held, run: clearing((*outbox.Outbox).Clear), rounds: true},
-		"forgetting":              {before: held, run: clearing((*outbox.Outbox).Forget), rounds: true},
+		"erasing": {before: held, run: func(ctx context.Context, box *outbox.Outbox) error {
+			_, err := box.Forget(ctx, nil)
+			return err
+		}, rounds: true},
 		"receipts over their cap": {before: old("delivered"), config: through(always(accepted)), run: deliver, rounds: true},
 		"dead ones over their cap": {
 			before: old("dead"), config: through(&scripted{answer: each(func(int) outbox.Verdict { return refused })}), run: deliver, rounds: true,
@@ -137,8 +136,10 @@ func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
 				return err
 			}
 		}},
-		"a back-off":      {before: func(b *bench) { b.addEvents(2) }, config: through(always(again)), run: deliver, rounds: true},
-		"a smaller batch": {before: func(b *bench) { b.addEvents(2) }, config: through(always(fewer(outbox.CodeRefused).Verdict)), run: deliver, rounds: true},
+		"a back-off": {before: func(b *bench) { b.addEvents(2) }, config: through(always(again)), run: deliver, rounds: true},
+		"a smaller batch": {
+			before: func(b *bench) { b.addEvents(2) }, config: through(always(fewer(outbox.CodeRefused).Verdict)), run: deliver, rounds: true,
+		},
 		"a flush that has to wait": {
 			before: func(b *bench) {
 				b.addEvents(2)
@@ -193,7 +194,8 @@ func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
 				before, after, _, err := once(failAt)
 				switch told := isTold(err); {
 				case !told && (after != want || fmt.Sprint(err) != fmt.Sprint(wantErr)):
-					t.Errorf("statement %d of %d fails, and the operation returns %v with\n%s\nwant the error, or\n%s", failAt, statements, err, after, want)
+					t.Errorf("statement %d of %d fails, and the operation returns %v with\n%s\nwant the error, or\n%s",
+						failAt, statements, err, after, want)
 				case told && !test.rounds && after != before:
 					t.Errorf("statement %d of %d fails, and left\n%s\nof\n%s", failAt, statements, after, before)
 				}

@@ -83,23 +83,17 @@ func deliverDetached(config func() (Config, error)) (err error) {
 	return o.log(d.run(ctx))
 }
 
-// Run delivers until ctx ends, for a program that runs for long. Meanwhile Record on this Outbox starts no flusher. Run opens
-// the database for itself, so that recording does not wait for it. It returns ctx's error, or one of New.
+// Run delivers until ctx ends, for a program that runs for long, and returns ctx's error. Meanwhile Record starts no flusher.
 func (o *Outbox) Run(ctx context.Context) error {
-	own, err := New(o.cfg)
-	if err != nil {
-		return err
-	}
-	defer own.Close()
 	o.running.Add(1)
 	defer o.running.Add(-1)
 	var told string // so that an error that stays is logged once
 	pause := time.NewTicker(runPause)
 	defer pause.Stop()
 	for {
-		done, err := own.deliverOnce(ctx)
+		done, err := o.deliverOnce(ctx)
 		if err == nil || err.Error() != told {
-			_ = own.log(done, err)
+			_ = o.log(done, err)
 		}
 		told = fmt.Sprint(err)
 		select {

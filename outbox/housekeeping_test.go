@@ -38,7 +38,7 @@ func TestAFullQueueDropsTheOldestEventsNeverAliasesAndCounts(t *testing.T) {
 	}
 	first := b.messages(outbox.Filter{ID: "1"})
 	if len(first) != 1 || first[0].Kind != outbox.Alias {
-		t.Error("the alias was dropped: what came before it would belong to nobody for ever")
+		t.Error("the alias was dropped: what came before it would never belong to a person")
 	}
 }
 
@@ -112,7 +112,7 @@ func TestAClockAYearAheadDropsNothing(t *testing.T) {
 	b.addEvents(2)
 	silent := through(always(again))
 	b.flush(silent)
-	for range 3 { // many commands may run until somebody sets the clock right
+	for range 3 { // many commands may run until the clock is set right
 		b.clock.Advance(365 * 24 * time.Hour)
 		for range 20 {
 			b.flush(silent)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Whoever asks whether a flusher is running touches its lock for a moment. A command that
+// A command that asks whether a flusher is running touches its lock for a moment. A command that
 // does so must not turn away the flusher that another command has just started.
 func TestALookAtTheFlushersLockTurnsNoFlusherAway(t *testing.T) {
 	b := newBench(t)

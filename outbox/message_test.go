@@ -41,7 +41,7 @@ func TestAMessageThatNoSinkCouldSendIsAnErrorWhenItIsAdded(t *testing.T) {
 	}
 }
 
-func TestAHeldMessageBelongsToNobodyYet(t *testing.T) {
+func TestAHeldMessageHasNoDistinctIDYet(t *testing.T) {
 	for name, m := range map[string]Message{
 		"an event under a name":   {Event: "ran", AnonID: "anon", Hold: "credential"},
 		"an alias without a name": {Kind: Alias, Event: "$create_alias", AnonID: "anon"},

@@ -72,7 +72,7 @@ type Config struct {
 	// is decided by then.
 	Moved func(ctx context.Context, tx *Tx) error
 
-	// Log is told how each delivery in the background has ended. Nil means nobody.
+	// Log is told how each delivery in the background has ended. Nil discards it.
 	Log *slog.Logger
 
 	// Now is the clock, and Jitter a random number in [0, 1), by which back-offs differ between machines. Nil

@@ -195,7 +195,7 @@ func (b *bench) mustFlush(changes ...func(cfg *outbox.Config)) outbox.Result {
 	return result
 }
 
-// flushByHand delivers as a person does who waits for it.
+// flushByHand delivers as `usage flush` does.
 func (b *bench) flushByHand() (outbox.Result, error) {
 	b.Helper()
 	box := b.open()

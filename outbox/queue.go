@@ -17,7 +17,7 @@ import (
 )
 
 // The caps of the database. Aliases are never dropped: they are few, and what was recorded
-// before one would for ever belong to nobody.
+// before one would never belong to a person.
 const (
 	maxPending  = 100_000
 	dropAtOnce  = 200 // fewer than one command in a hundred drops them

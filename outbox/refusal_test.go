@@ -50,7 +50,7 @@ func TestWhatAProvenServerRefusesAloneIsDeadAndItsNeighboursArrive(t *testing.T)
 	}
 }
 
-// Anybody can refuse: a proxy, a portal, a wrong address.
+// A proxy, a portal, a wrong address: any server can refuse.
 func TestAServerThatHasNeverAcceptedAnythingCannotKill(t *testing.T) {
 	b := newBench(t)
 	b.proved()
@@ -58,7 +58,7 @@ func TestAServerThatHasNeverAcceptedAnythingCannotKill(t *testing.T) {
 	b.addEvents(60)
 	b.old(everything)
 	if _, err := b.flush(); delayOf(err).Code != outbox.CodeForeign {
-		t.Errorf("the run ended with %v, want a delay that says that the server is somebody else", err)
+		t.Errorf("the run ended with %v, want a delay that says that this is another server", err)
 	}
 	b.holds(outbox.Counts{Pending: 60}, "all wait")
 	if s := b.schedule(); s.Failures != 1 || s.Next(b.clock.Now()).IsZero() {
@@ -139,7 +139,7 @@ func TestNoEventOfAPrincipalGoesBeforeItsAliasWhichIsRefusedWithoutProof(t *test
 	b.arrived(0, "an alias goes before the events of its principal")
 }
 
-func TestAPageIsNobodysRefusal(t *testing.T) {
+func TestAPageIsNoRefusal(t *testing.T) {
 	b := newBench(t)
 	b.proved()
 	b.addEvents(60)

@@ -398,7 +398,7 @@ func TestTimeThatIsUpIsNotASilentServer(t *testing.T) {
 		code string
 	}{
 		"the time of the run is over": {func(time *ending, _ context.CancelFunc) { time.end() }, outbox.CodeTimeUp},
-		"somebody ends the process":   {func(_ *ending, cancel context.CancelFunc) { cancel() }, outbox.CodeInterrupted},
+		"the process is told to end":  {func(_ *ending, cancel context.CancelFunc) { cancel() }, outbox.CodeInterrupted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)

@@ -18,7 +18,8 @@ type Sink interface {
 	Check() error
 	// Encode makes the body of one request of the first messages, as many as one request may carry:
 	// at least one. It says how many those are, and the body belongs to the caller. An *Unsendable
-	// names the first of them that can never be sent; then there is no body.
+	// names the first of them that can never be sent; then there is no body. Another error is that of a message
+	// which is found by smaller requests, and dead when it has failed alone in three runs within an hour or more.
 	Encode(messages []Message) (body []byte, n int, err error)
 	// Send sends a request and judges the answer, at the latest when ctx ends. It has no time limit
 	// of its own.
@@ -81,7 +82,7 @@ type Verdict struct {
 const (
 	CodeNoKey         = "no_key"         // no key is set
 	CodeAddress       = "address"        // the address is wrong in itself
-	CodeOffline       = "offline"        // nobody can be reached: name not found, connection refused, no route
+	CodeOffline       = "offline"        // the server cannot be reached: name not found, connection refused, no route
 	CodeTimeout       = "timeout"        // no answer in time
 	CodeBroken        = "broken"         // the connection broke before the answer was complete
 	CodeInterrupted   = "interrupted"    // the sender was told to stop
@@ -90,7 +91,7 @@ const (
 	CodeAuthority     = "authority"      // the certificate was signed by an unknown authority
 	CodeCertificate   = "certificate"    // the certificate is not valid: such as expired
 	CodePortal        = "portal"         // a page answered with success in the server's place
-	CodeRedirect      = "redirect"       // somebody sent the request elsewhere; it does not go there
+	CodeRedirect      = "redirect"       // the answer sends the request elsewhere; it does not go there
 	CodeForeign       = "foreign"        // an answer that the server itself never gives
 	CodeKey           = "key"            // the server does not take the key
 	CodeQuota         = "quota"          // the quota is used up

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -75,7 +76,7 @@ func (h *hello) online() {
 func (h *hello) events() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return append([]string(nil), h.arrived...)
+	return slices.Clone(h.arrived)
 }
 
 func TestThreeRunsOfflineAndOneOnlineAreFourEventsInOrder(t *testing.T) {
@@ -95,10 +96,8 @@ func TestThreeRunsOfflineAndOneOnlineAreFourEventsInOrder(t *testing.T) {
 	if len(arrived) != 4 {
 		t.Fatalf("%d events arrived, want the three of offline and the one of online: %v", len(arrived), arrived)
 	}
-	for i := 1; i < len(arrived); i++ { // uuids of version 7 are in the order of time
-		if arrived[i-1] >= arrived[i] {
-			t.Errorf("event %d arrived after a later one: %v", i, arrived)
-		}
+	if !slices.IsSorted(arrived) { // uuids of version 7 are in the order of time
+		t.Errorf("an event arrived after a later one: %v", arrived)
 	}
 	if list := h.run(nil, "usage", "inspect"); strings.Count(list, "delivered") != 4 {
 		t.Errorf("inspect says\n%s\nwant four delivered", list)
@@ -124,8 +123,7 @@ func TestTheExampleStaysShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := strings.Count(string(source), "\n")
-	if lines > 60 {
+	if lines := strings.Count(string(source), "\n"); lines > 60 {
 		t.Errorf("the example has %d lines, want at most 60: it is what a reader copies", lines)
 	}
 }
