@@ -88,7 +88,7 @@ const (
 	CodeProxy         = "proxy"          // the proxy cannot be reached, or did not let the request through
 	CodeProxyPassword = "proxy_password" // the proxy asks for a password
 	CodeAuthority     = "authority"      // the certificate was signed by an unknown authority
-	CodeCertificate   = "certificate"    // the certificate is not valid: expired, for another name
+	CodeCertificate   = "certificate"    // the certificate is not valid: such as expired
 	CodePortal        = "portal"         // a page answered with success in the server's place
 	CodeRedirect      = "redirect"       // somebody sent the request elsewhere; it does not go there
 	CodeForeign       = "foreign"        // an answer that the server itself never gives
@@ -99,6 +99,8 @@ const (
 	CodeRefused       = "refused"        // the server will never take this request
 	CodeTimeUp        = "time_up"        // the run's own time is up; no sink says so
 	CodeSink          = "sink"           // the sink breaks its own rules; no sink says so
+
+	CodeCertificateName = "certificate_name" // the certificate is for another name
 )
 
 // Unsendable is the error of a message that can never be put on the wire.

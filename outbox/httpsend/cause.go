@@ -42,7 +42,7 @@ func CauseOf(ctx context.Context, err error) Cause {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired: // or too early
 		return Cause{outbox.CodeCertificate, "certificate expired, or not valid yet"}
 	case errors.As(err, &otherName):
-		return Cause{outbox.CodeCertificate, "certificate for another name"}
+		return Cause{outbox.CodeCertificateName, "certificate for another name"}
 	case errors.As(err, &certificate):
 		return Cause{outbox.CodeCertificate, "certificate not valid"}
 	case errors.As(err, &plain), errors.Is(err, http.ErrSchemeMismatch):

@@ -115,8 +115,8 @@ func TestACertificateForAnotherNameIsNotTakenForAnUnknownAuthority(t *testing.T)
 	defer server.Close()
 	c := client(strings.Replace(server.URL, "127.0.0.1", "localhost", 1))
 	c.Transport = server.Client().Transport // knows the authority, and "localhost" is not in the certificate
-	if v, _ := c.Send(t.Context(), nil); v.Code != outbox.CodeCertificate {
-		t.Errorf("the verdict is %+v, want %s: the advice is another one", v, outbox.CodeCertificate)
+	if v, _ := c.Send(t.Context(), nil); v.Code != outbox.CodeCertificateName {
+		t.Errorf("the verdict is %+v, want %s: the advice is another one", v, outbox.CodeCertificateName)
 	}
 }
 

@@ -2,8 +2,6 @@ package advice
 
 import (
 	"cmp"
-	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -76,9 +74,6 @@ func (s Server) Answer(status int, page bool) (line Line, known bool) {
 // line fills in the line of a code, or of an error. The two of seen that the table wants to show stand
 // behind it: where it was, and what. What a later version has left in the database is shown as it is.
 func (s Server) line(code string, err error, host, seen string) Line {
-	if (httpsend.Cause{Code: code, Reason: seen}) == httpsend.CauseOf(context.Background(), x509.HostnameError{}) {
-		code = certificateName
-	}
 	found := Line{Reason: code, Advice: "wait", What: cmp.Or(seen, "nobody knows why"), Do: again}
 	for _, family := range Table() {
 		for _, reason := range family.Reasons {

@@ -95,7 +95,8 @@ func TestAdviceNamesWhatItIsAbout(t *testing.T) {
 		&outbox.PermissionError{Path: "/x"}:                                             "ou may not use /x.",
 		&track.FileError{Path: "/y", Cause: outbox.ErrNotFile}:                          "/y is not a file.",
 		&track.Delay{Code: "server", Reason: "HTTP 503"}:                                "PostHog has trouble of its own (HTTP 503). Nothing is lost.",
-		&track.Delay{Code: "certificate", Reason: "certificate for another name"}:       "is not valid (certificate for another name). Check ARCADE_USAGE_HOST and any proxy",
+		&track.Delay{Code: "certificate_name", Reason: "certificate for another name"}:  "is not valid (certificate for another name). Check ARCADE_USAGE_HOST and any proxy",
+		&track.Delay{Code: "certificate", Reason: "certificate for another name"}:       "is not valid (certificate for another name). Check this machine's clock, and ARCADE_USAGE_HOST.", // of an earlier version
 		&track.Delay{Code: "timeout", Reason: "no answer in time"}:                      "PostHog does not answer in time. Nothing",
 	} {
 		if got := words().Of(err).Sentence(); !strings.Contains(got, want) {

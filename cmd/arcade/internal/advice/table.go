@@ -28,10 +28,8 @@ type Reason struct {
 }
 
 const (
-	again = "{again}" // of a Server
-	// certificateName is a certificate for another name, about which the clock says nothing.
-	certificateName = "certificate_name"
-	shows, plain    = true, false
+	again        = "{again}" // of a Server
+	shows, plain = true, false
 )
 
 // Table is all of it. {file}, {owner}, {command}, {switch} and {login} stand for what they name, {server} and
@@ -62,7 +60,7 @@ func Table() []Family {
 			{outbox.CodePortal, "a page of this network answers in {server}'s place", shows, nil},
 		}},
 		{"check_host", "Check {option} and any proxy, or log in to this network with a browser.", []Reason{
-			{certificateName, "the certificate that is shown for {server} is not valid", shows, nil},
+			{outbox.CodeCertificateName, "the certificate that is shown for {server} is not valid", shows, nil},
 			{outbox.CodeRedirect, "{server}'s address leads elsewhere", shows, nil},
 			{outbox.CodeForeign, "what answers is not {server}", shows, nil},
 		}},
