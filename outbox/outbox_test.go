@@ -152,7 +152,7 @@ func (b *bench) proved() {
 // sink is the real one, of posthog-go's wire form.
 func (b *bench) sink() outbox.Sink {
 	return posthog.New(posthog.Config{
-		Host: b.server.URL(), Key: "phc_test", Now: b.clock.Now, Transport: &http.Transport{DisableKeepAlives: true},
+		Host: b.server.URL(), Key: "phc_test", Transport: &http.Transport{DisableKeepAlives: true},
 	})
 }
 

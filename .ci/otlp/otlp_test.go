@@ -28,7 +28,7 @@ func TestACollectorUnderstandsTheExamplesBody(t *testing.T) {
 			t.Errorf("record %d is %v, want its name and its time", i, r)
 		}
 	}
-	for i, want := range []string{"list", "log.record.uid", "n", "none", "ok", "user.id"} {
+	for i, want := range []string{"list", "log.record.uid", "n", "none", "ok", "user.anonymous_id", "user.id"} {
 		if got := records[0].GetAttributes()[i]; got.GetKey() != want || got.GetValue().GetValue() == nil {
 			t.Errorf("attribute %d is %v, want %s with a value", i, got, want)
 		}

@@ -3,10 +3,10 @@ package httpsend
 import (
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
@@ -15,6 +15,7 @@ import (
 // *outbox.Unusable with an example of a right one; it never quotes the address, which may hold a password.
 func ParseAddress(text, example string) (url.URL, error) {
 	text = strings.TrimSpace(text)
+	scheme, _, _ := strings.Cut(strings.ToLower(text), ":")
 	u, err := url.Parse(text)
 	wrong := ""
 	switch {
@@ -22,15 +23,15 @@ func ParseAddress(text, example string) (url.URL, error) {
 		wrong = "no address is set"
 	case strings.ContainsFunc(text, unicode.IsSpace):
 		wrong = "the address has a blank in it"
-	case err != nil && !startsLikeOne(text), err == nil && u.Scheme != "http" && u.Scheme != "https":
+	case scheme != "http" && scheme != "https":
 		wrong = "the address does not start with https:// or http://"
 	case err != nil:
 		wrong = "the address cannot be read"
 	case u.Hostname() == "":
 		wrong = "the address names no host"
-	case !validName(u.Hostname()):
+	case !isHost(u.Hostname()):
 		wrong = "the address names a host that cannot exist"
-	case !validPort(u.Port()) || strings.HasSuffix(u.Host, ":"):
+	case strings.HasSuffix(u.Host, ":") || u.Port() != "" && !isPort(u.Port()):
 		wrong = "the address has a port that does not exist"
 	case u.User != nil:
 		wrong = "the address holds a user name"
@@ -42,27 +43,17 @@ func ParseAddress(text, example string) (url.URL, error) {
 	return url.URL{}, &outbox.Unusable{Code: outbox.CodeAddress, Reason: wrong, Example: example}
 }
 
-func startsLikeOne(text string) bool {
-	scheme, _, found := strings.Cut(strings.ToLower(text), "://")
-	return found && (scheme == "http" || scheme == "https")
-}
-
-// validName takes what resolvers take, also names with underscores and those in other scripts. What a
-// URL may have beside that in its place is a list, a quote or a variable without its value.
-func validName(host string) bool {
-	if _, err := netip.ParseAddr(host); err == nil {
+// isHost takes what resolvers take, also names with underscores and those in other scripts. What a URL may have
+// beside that in its place is a list, a quote or a variable without its value.
+func isHost(name string) bool {
+	if _, err := netip.ParseAddr(name); err == nil {
 		return true
 	}
-	return !strings.Contains("."+strings.TrimSuffix(host, "."), "..") && host != "." &&
-		!strings.ContainsFunc(host, func(r rune) bool {
-			return r < utf8.RuneSelf && !strings.ContainsRune("-_.", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
-		})
+	labels := strings.Split(strings.TrimSuffix(name, "."), ".")
+	return !slices.Contains(labels, "") && !strings.ContainsAny(name, "!$&'()*+,;=:[]<>\"~")
 }
 
-func validPort(port string) bool {
-	if port == "" {
-		return true
-	}
-	n, err := strconv.Atoi(port)
-	return err == nil && n > 0 && n < 1<<16
+func isPort(text string) bool {
+	port, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && port > 0
 }

@@ -1,8 +1,6 @@
 package httpsend
 
 import (
-	"bytes"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -11,21 +9,23 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+const (
+	acknowledgement = `{"ok":true}`
+	page            = "\ufeff \n<!doctype html><title>Welcome</title>"
+)
 
-// judge is a client to which {"ok":true} is a success.
+// judge is a client to which the acknowledgement is a success.
 var judge = Client{
-	Success: func(a Answer) outbox.Verdict {
-		if string(a.Body) == `{"ok":true}` {
-			return outbox.Verdict{Outcome: outbox.Accepted}
+	Success: func(a Answer) (v outbox.Verdict) {
+		if string(a.Body) == acknowledgement {
+			v.Outcome = outbox.Accepted
 		}
-		return outbox.Verdict{}
+		return v
 	},
 	Refusals: []int{400, 413},
 }
 
-const page = "\ufeff \n<!doctype html><title>Welcome</title>"
-
+// answer makes an answer; header are names and values in turn.
 func answer(status int, body string, header ...string) Answer {
 	h := http.Header{}
 	for i := 0; i < len(header); i += 2 {
@@ -35,57 +35,53 @@ func answer(status int, body string, header ...string) Answer {
 }
 
 func TestWhatAnAnswerMeans(t *testing.T) {
-	type verdict struct {
-		outcome outbox.Outcome
-		code    string
-	}
-	later := func(code string) verdict { return verdict{outbox.Later, code} }
-	fewer, notAllowed := verdict{outbox.Fewer, outbox.CodeRefused}, verdict{outbox.NotAllowed, outbox.CodeKey}
+	later := func(code string) outbox.Verdict { return outbox.Verdict{Outcome: outbox.Later, Code: code} }
+	accepted := outbox.Verdict{Outcome: outbox.Accepted}
+	fewer := outbox.Verdict{Outcome: outbox.Fewer, Code: outbox.CodeRefused}
+	notAllowed := outbox.Verdict{Outcome: outbox.NotAllowed, Code: outbox.CodeKey}
 	html := []string{"Content-Type", "text/html; charset=utf-8"}
-	tests := []struct {
-		name   string
+	for name, test := range map[string]struct {
 		answer Answer
-		want   verdict
+		want   outbox.Verdict
 	}{
-		{"the acknowledgement", answer(200, `{"ok":true}`), verdict{outbox.Accepted, ""}},
-		{"another success", answer(200, `{}`), later(outbox.CodeForeign)},
-		{"a portal's page", answer(200, page), later(outbox.CodePortal)},
-		{"the acknowledgement as a page", answer(200, `{"ok":true}`, html...), later(outbox.CodePortal)},
-		{"an endless success", answer(200, `{"ok":true}`+strings.Repeat(" ", answerLimit)), later(outbox.CodePortal)},
-		{"a network that wants a log-in", answer(511, ``), later(outbox.CodePortal)},
-		{"400", answer(400, `{"detail":"no"}`), fewer},
-		{"400 without a body", answer(400, ``), fewer},
-		{"413 in plain text", answer(413, `too large`, "Content-Type", "text/plain"), fewer},
-		{"a web server's 400, such as nginx's to plain HTTP at a TLS port", answer(400, page, html...), later(outbox.CodeForeign)},
-		{"a web server's 400 that does not say it is a page", answer(400, page), later(outbox.CodeForeign)},
-		{"a proxy's 413", answer(413, ``, html...), later(outbox.CodeForeign)},
-		{"a page as XHTML", answer(400, ``, "Content-Type", "application/xhtml+xml"), later(outbox.CodeForeign)},
-		{"401", answer(401, ``), notAllowed},
-		{"403", answer(403, `{}`), notAllowed},
-		{"a web server's 401", answer(401, page), later(outbox.CodeForeign)},
-		{"a firewall's 403", answer(403, page, html...), later(outbox.CodeForeign)},
-		{"404", answer(404, ``), later(outbox.CodeForeign)},
-		{"422, which this server does not have", answer(422, ``), later(outbox.CodeForeign)},
-		{"a plain request's proxy", answer(407, ``), later(outbox.CodeProxyPassword)},
-		{"408", answer(408, ``), later(outbox.CodeServer)},
-		{"429", answer(429, ``), later(outbox.CodeRetryAfter)},
-		{"429 as a page", answer(429, page), later(outbox.CodeRetryAfter)},
-		{"500", answer(500, ``), later(outbox.CodeServer)},
-		{"502 as a page", answer(502, page), later(outbox.CodeServer)},
-		{"503", answer(503, ``), later(outbox.CodeServer)},
-		{"503 with a wish", answer(503, ``, "Retry-After", "5"), later(outbox.CodeRetryAfter)},
-		{"301", answer(301, ``, "Location", "/"), later(outbox.CodeRedirect)},
-		{"307 with a page", answer(307, page), later(outbox.CodeRedirect)},
-		{"304", answer(304, ``), later(outbox.CodeRedirect)},
-		{"101", answer(101, ``), later(outbox.CodeForeign)},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			got := judge.judge(test.answer)
-			if (verdict{got.Outcome, got.Code}) != test.want {
-				t.Errorf("the verdict is %+v, want %+v: a wrong one loses messages or blocks them", got, test.want)
-			}
-		})
+		"the acknowledgement":                            {answer(200, acknowledgement), accepted},
+		"another success":                                {answer(200, `{}`), later(outbox.CodeForeign)},
+		"a success that is no object":                    {answer(200, `[]`), later(outbox.CodePortal)},
+		"a success without a body":                       {answer(204, ``), later(outbox.CodePortal)},
+		"a portal's page":                                {answer(200, page), later(outbox.CodePortal)},
+		"the acknowledgement as a page":                  {answer(200, acknowledgement, html...), later(outbox.CodePortal)},
+		"an endless success":                             {answer(200, acknowledgement+strings.Repeat(" ", answerLimit)), later(outbox.CodePortal)},
+		"a network that wants a log-in":                  {answer(511, ``), later(outbox.CodePortal)},
+		"400":                                            {answer(400, `{"detail":"no"}`), fewer},
+		"400 without a body":                             {answer(400, ``), fewer},
+		"413 in plain text":                              {answer(413, `too large`, "Content-Type", "text/plain"), fewer},
+		"nginx's 400 to plain HTTP at a TLS port":        {answer(400, page, html...), later(outbox.CodeForeign)},
+		"a web server's 400 that does not say it a page": {answer(400, page), later(outbox.CodeForeign)},
+		"a proxy's 413":                                  {answer(413, ``, html...), later(outbox.CodeForeign)},
+		"a page as XHTML":                                {answer(400, ``, "Content-Type", "application/xhtml+xml"), later(outbox.CodeForeign)},
+		"401":                                            {answer(401, ``), notAllowed},
+		"403":                                            {answer(403, `{}`), notAllowed},
+		"a firewall's 403":                               {answer(403, page, html...), later(outbox.CodeForeign)},
+		"404":                                            {answer(404, ``), later(outbox.CodeForeign)},
+		"422, which this server does not have":           {answer(422, ``), later(outbox.CodeForeign)},
+		"a plain request's proxy":                        {answer(407, ``), later(outbox.CodeProxyPassword)},
+		"408":                                            {answer(408, ``), later(outbox.CodeServer)},
+		"408 as a page":                                  {answer(408, page), later(outbox.CodeServer)},
+		"429":                                            {answer(429, ``), later(outbox.CodeRetryAfter)},
+		"429 as a page":                                  {answer(429, page), later(outbox.CodeRetryAfter)},
+		"500":                                            {answer(500, ``), later(outbox.CodeServer)},
+		"502 as a page":                                  {answer(502, page), later(outbox.CodeServer)},
+		"503":                                            {answer(503, ``), later(outbox.CodeServer)},
+		"503 with a wish":                                {answer(503, ``, "Retry-After", "5"), later(outbox.CodeRetryAfter)},
+		"301":                                            {answer(301, ``, "Location", "/"), later(outbox.CodeRedirect)},
+		"307 with a page":                                {answer(307, page), later(outbox.CodeRedirect)},
+		"304":                                            {answer(304, ``), later(outbox.CodeRedirect)},
+		"101":                                            {answer(101, ``), later(outbox.CodeForeign)},
+	} {
+		got := judge.judge(test.answer)
+		if got.Reason = ""; got != test.want {
+			t.Errorf("%s: the verdict is %+v, want %+v: a wrong one loses messages or blocks them", name, got, test.want)
+		}
 	}
 }
 
@@ -93,26 +89,17 @@ func TestNothingOfAnAnswerIsKept(t *testing.T) {
 	for _, status := range []int{200, 302, 400, 401, 404, 407, 413, 429, 500, 503} {
 		for _, body := range []string{`{"sentinel":"sentinel"}`, "<sentinel>"} {
 			v := judge.judge(answer(status, body, "Location", "sentinel", "Retry-After", "sentinel", "Content-Type", "sentinel"))
-			if strings.Contains(v.Reason+v.Code, "sentinel") {
-				t.Errorf("the reason for HTTP %d quotes the server: %s", status, v.Reason)
+			if strings.Contains(v.Reason+v.Code, "sentinel") || v.Reason == "" && v.Outcome != outbox.Accepted {
+				t.Errorf("the reason for HTTP %d quotes the server, or is none: %q", status, v.Reason)
 			}
 		}
 	}
 }
 
-func TestAWishToBeLeftAloneIsKeptWithEveryLater(t *testing.T) {
-	for _, status := range []int{408, 429, 500, 503, 404} {
-		if v := judge.judge(answer(status, ``, "Retry-After", "30")); v.RetryAfter != 30*time.Second {
-			t.Errorf("after HTTP %d the wait is %s, want the 30 s that the server asked for", status, v.RetryAfter)
-		}
-	}
-	if v := judge.judge(answer(400, ``, "Retry-After", "30")); v.RetryAfter != 0 {
-		t.Errorf("a refusal is followed by a wait of %s: the good half of a batch would wait for the bad one", v.RetryAfter)
-	}
-}
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-func TestRetryAfterIsReadInBothForms(t *testing.T) {
-	for value, want := range map[string]time.Duration{
+func retryAfters() map[string]time.Duration {
+	return map[string]time.Duration{
 		"":                               0,
 		"0":                              0,
 		"30":                             30 * time.Second,
@@ -123,11 +110,17 @@ func TestRetryAfterIsReadInBothForms(t *testing.T) {
 		"-5":                             0,
 		"1.5":                            0,
 		"soon":                           0,
+		"١٢":                             0,
 		"Mon, 23 Nov 2026 12:00:20 GMT":  20 * time.Second,
 		"Mon, 23 Nov 2026 11:59:59 GMT":  0,
-		"Mon, 23 Nov 2027 12:00:00 GMT":  time.Hour,
+		"Mon, 01 Jan 0001 00:00:00 GMT":  0,
+		"Fri, 31 Dec 9999 23:59:59 GMT":  time.Hour,
 		"Monday, 23-Nov-26 12:00:20 GMT": 20 * time.Second,
-	} {
+	}
+}
+
+func TestRetryAfterIsReadInBothForms(t *testing.T) {
+	for value, want := range retryAfters() {
 		if got := retryAfter(value, noon); got != want {
 			t.Errorf("Retry-After %q is %s, want %s", value, got, want)
 		}
@@ -135,7 +128,7 @@ func TestRetryAfterIsReadInBothForms(t *testing.T) {
 }
 
 func FuzzRetryAfter(f *testing.F) {
-	for _, value := range []string{"", "30", "-1", "99999999999999999999", "Mon, 23 Nov 2026 12:00:20 GMT", "Mon, 01 Jan 0001 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "١٢"} {
+	for value := range retryAfters() {
 		f.Add(value)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
@@ -146,7 +139,7 @@ func FuzzRetryAfter(f *testing.F) {
 }
 
 func FuzzJudge(f *testing.F) {
-	for _, body := range []string{`{"ok":true}`, `{"status":"Ok"}`, page, ``, `{"ok":`, "\xff<", "<"} {
+	for _, body := range []string{acknowledgement, `{"status":"Ok"}`, page, ``, `{"ok":`, "\xff<", "<"} {
 		for _, status := range []int{200, 237, 302, 400, 401, 503} {
 			f.Add(status, body, "application/json", "120")
 			f.Add(status, body, "text/html;", "")
@@ -156,17 +149,12 @@ func FuzzJudge(f *testing.F) {
 		v := judge.judge(answer(status, body, "Content-Type", kind, "Retry-After", after))
 		foreign := strings.HasPrefix(strings.TrimSpace(body), "<") || strings.HasPrefix(kind, "text/html")
 		switch {
-		case v.Outcome == outbox.Accepted && (foreign || !isSuccess(status) || body != `{"ok":true}`):
-			t.Errorf("HTTP %d with %q counts as accepted: the messages would be lost", status, body)
+		case v.Outcome == outbox.Accepted && (foreign || status < 200 || status > 299 || body != acknowledgement):
+			t.Errorf("HTTP %d with %q as %q counts as accepted", status, body, kind)
 		case (v.Outcome == outbox.Fewer || v.Outcome == outbox.NotAllowed) && foreign:
-			t.Errorf("HTTP %d with the page %q counts as the server's word", status, body)
-		case v.Outcome != outbox.Accepted && (v.Reason == "" || v.Code == ""):
-			t.Errorf("a message stays without a reason: %+v", v)
-		case v.Outcome == 0, v.RetryAfter < 0, v.RetryAfter > time.Hour, v.Outcome != outbox.Later && v.RetryAfter > 0:
+			t.Errorf("a page, %q as %q, counts as a refusal", body, kind)
+		case v.Outcome == 0, v.Outcome != outbox.Accepted && (v.Code == "" || v.Reason == ""):
 			t.Errorf("the verdict is %+v", v)
-		}
-		if json.Valid([]byte(body)) && bytes.HasPrefix([]byte(body), []byte("{")) && kind == "application/json" && status == 400 && v.Outcome != outbox.Fewer {
-			t.Errorf("a refusal in JSON is %+v", v)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -17,8 +18,23 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
+const success = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n" + acknowledgement
+
 func client(url string) *Client {
 	return &Client{URL: url, Transport: Transport(nil), Success: judge.Success, Refusals: judge.Refusals}
+}
+
+// through is a client behind a proxy that has a password in its address.
+func through(t *testing.T, proxy, target string) *Client {
+	t.Helper()
+	address, err := url.Parse(proxy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address.User = url.UserPassword("hush", "hush")
+	c := client(target)
+	c.Transport.(*http.Transport).Proxy = http.ProxyURL(address)
+	return c
 }
 
 // serve answers one connection after the other with handle.
@@ -41,25 +57,21 @@ func serve(t *testing.T, handle func(net.Conn)) (url string) {
 	return "http://" + listener.Addr().String()
 }
 
-// unused is an address without a listener.
-func unused(t *testing.T) (url string) {
+// says is a server that reads a request, answers so and hangs up.
+func says(t *testing.T, answer string) (url string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return "http://" + listener.Addr().String()
+	return serve(t, func(c net.Conn) {
+		read(c)
+		io.WriteString(c, answer)
+		c.Close()
+	})
 }
 
-// request reads one request to its end.
-func request(c net.Conn) bool {
-	r, err := http.ReadRequest(bufio.NewReader(c))
-	if err != nil {
-		return false
+// read reads one request to its end.
+func read(c net.Conn) {
+	if r, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+		_, _ = io.Copy(io.Discard, r.Body)
 	}
-	_, _ = io.Copy(io.Discard, r.Body)
-	return true
 }
 
 func reset(c net.Conn) {
@@ -67,105 +79,56 @@ func reset(c net.Conn) {
 	c.Close()
 }
 
-const success = "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n" + `{"ok":true}`
-
-func TestNetworkErrorsHaveFixedWordsOnEverySystem(t *testing.T) {
-	secure := httptest.NewTLSServer(http.NotFoundHandler())
+func TestWhatStandsBetweenAClientAndItsServerHasACodeAndFixedWords(t *testing.T) {
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // of clients that refuse its certificate
+	secure.StartTLS()
 	defer secure.Close()
-	tests := map[string]struct {
-		url          string
-		handle       func(net.Conn)
-		code, reason string
-	}{
-		"no process listens":    {unused(t), nil, outbox.CodeOffline, "connection refused"},
-		"there is no such name": {"http://nothing.invalid", nil, outbox.CodeOffline, "name not found"},
-		"the peer resets":       {"", func(c net.Conn) { request(c); reset(c) }, outbox.CodeBroken, "connection reset"},
-		"the peer hangs up":     {"", func(c net.Conn) { request(c); c.Close() }, outbox.CodeBroken, "connection closed early"},
-		"the answer breaks off": {"", func(c net.Conn) {
-			request(c)
-			io.WriteString(c, strings.Replace(success, "11", "99", 1))
-			c.Close()
-		}, outbox.CodeBroken, "connection closed early"},
-		"the authority is unknown": {secure.URL, nil, outbox.CodeAuthority, "certificate signed by an unknown authority"},
-		"the peer does not speak TLS": {strings.Replace(serve(t, func(c net.Conn) {
-			io.WriteString(c, success)
-			c.Close()
-		}), "http", "https", 1), nil, outbox.CodeForeign, "something that does not speak TLS answered"},
-		"a header without an end": {"", func(c net.Conn) {
-			request(c)
-			io.WriteString(c, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", headerLimit))
-			c.Close()
-		}, outbox.CodeBroken, "network error"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			if test.handle != nil {
-				test.url = serve(t, test.handle)
-			}
-			v, _ := client(test.url).Send(t.Context(), nil)
-			if v.Outcome != outbox.Later || v.Code != test.code || v.Reason != test.reason {
-				t.Errorf("the verdict is %+v, want %s, %q: a user looks that up in the docs", v, test.code, test.reason)
-			}
-		})
-	}
-}
-
-func TestACertificateForAnotherNameIsNotTakenForAnUnknownAuthority(t *testing.T) {
-	server := httptest.NewTLSServer(http.NotFoundHandler())
-	defer server.Close()
-	c := client(strings.Replace(server.URL, "127.0.0.1", "localhost", 1))
-	c.Transport = server.Client().Transport // knows the authority, and "localhost" is not in the certificate
-	if v, _ := c.Send(t.Context(), nil); v.Code != outbox.CodeCertificateName {
-		t.Errorf("the verdict is %+v, want %s: the advice is another one", v, outbox.CodeCertificateName)
-	}
-}
-
-func TestACertificateOutOfItsTimeSaysSo(t *testing.T) {
-	server := httptest.NewTLSServer(http.NotFoundHandler())
-	defer server.Close()
-	for name, now := range map[string]time.Time{"expired": server.Certificate().NotAfter.Add(time.Hour), "not valid yet": server.Certificate().NotBefore.Add(-time.Hour)} {
-		c := client(server.URL)
-		transport := server.Client().Transport.(*http.Transport).Clone()
+	trusting := func(host string, now time.Time) *Client {
+		c := client(strings.Replace(secure.URL, "127.0.0.1", host, 1))
+		transport := secure.Client().Transport.(*http.Transport).Clone()
 		transport.TLSClientConfig.Time = func() time.Time { return now }
 		c.Transport = transport
-		if v, _ := c.Send(t.Context(), nil); v.Code != outbox.CodeCertificate || !strings.Contains(v.Reason, name) {
-			t.Errorf("%s: the verdict is %+v, want %s and the clock to be thought of", name, v, outbox.CodeCertificate)
-		}
+		return c
 	}
-}
-
-func TestAProxysTroubleIsToldFromTheServers(t *testing.T) {
 	gone := serve(t, func(c net.Conn) { c.Close() })
-	connect := func(status string) string {
-		return serve(t, func(c net.Conn) {
-			request(c)
-			io.WriteString(c, "HTTP/1.1 "+status+"\r\nContent-Length: 0\r\n\r\n")
-			c.Close()
-		})
+	resets := serve(t, func(c net.Conn) { read(c); reset(c) })
+	const nowhere, far = "http://127.0.0.1:1", "https://server.invalid"
+	connect := func(answer string) *Client {
+		return through(t, says(t, "HTTP/1.1 "+answer+"\r\nContent-Length: 0\r\n\r\n"), far)
 	}
-	tests := map[string]struct{ proxy, target, code string }{
-		"it asks for a password, with TLS":  {connect("407 Proxy Authentication Required"), "https://server.invalid", outbox.CodeProxyPassword},
-		"it asks for a password, in plain":  {connect("407 Proxy Authentication Required"), "http://server.invalid", outbox.CodeProxyPassword},
-		"it forbids":                        {connect("403 Forbidden"), "https://server.invalid", outbox.CodeProxy},
-		"it forbids in its own words":       {connect("403 Blocked by the Ministry"), "https://server.invalid", outbox.CodeProxy},
-		"it has trouble":                    {connect("500 Oops"), "https://server.invalid", outbox.CodeProxy},
-		"it wants a password, in its words": {connect("407 Who are you?"), "https://server.invalid", outbox.CodeProxyPassword},
-		"it has no way there":               {connect("502 Bad Gateway"), "https://server.invalid", outbox.CodeProxy},
-		"it is not there":                   {unused(t), "https://server.invalid", outbox.CodeProxy},
-		"it hangs up":                       {gone, "http://server.invalid", outbox.CodeBroken},
-	}
-	for name, test := range tests {
+	for name, test := range map[string]struct {
+		client       *Client
+		code, reason string
+		wait         time.Duration
+	}{
+		"no process listens":          {client(nowhere), outbox.CodeOffline, "connection refused", 0},
+		"there is no such name":       {client("http://nothing.invalid"), outbox.CodeOffline, "name not found", 0},
+		"the peer resets":             {client(resets), outbox.CodeBroken, "connection reset", 0},
+		"the peer hangs up":           {client(says(t, "")), outbox.CodeBroken, "connection closed early", 0},
+		"the answer breaks off":       {client(says(t, strings.Replace(success, "11", "99", 1))), outbox.CodeBroken, "connection closed early", 0},
+		"the answer is no HTTP":       {client(says(t, "SSH-2.0-OpenSSH_9.2\r\n")), outbox.CodeBroken, "network error", 0},
+		"the peer does not speak TLS": {client(strings.Replace(says(t, success), "http", "https", 1)), outbox.CodeForeign, "something that does not speak TLS answered", 0},
+
+		"the authority is unknown":          {client(secure.URL), outbox.CodeAuthority, "certificate signed by an unknown authority", 0},
+		"the certificate is for another":    {trusting("localhost", time.Now()), outbox.CodeCertificateName, "certificate for another name", 0},
+		"the certificate has expired":       {trusting("127.0.0.1", secure.Certificate().NotAfter.Add(time.Hour)), outbox.CodeCertificate, "certificate expired, or not valid yet", 0},
+		"the certificate is not valid yet":  {trusting("127.0.0.1", secure.Certificate().NotBefore.Add(-time.Hour)), outbox.CodeCertificate, "certificate expired, or not valid yet", 0},
+		"a proxy is not there":              {through(t, nowhere, far), outbox.CodeProxy, "the proxy cannot be reached", 0},
+		"a proxy hangs up":                  {through(t, gone, "http://server.invalid"), outbox.CodeBroken, "connection closed early", 0},
+		"a proxy wants a password":          {connect("407 Who are you?"), outbox.CodeProxyPassword, "HTTP 407", 0},
+		"a proxy wants a password in plain": {through(t, says(t, "HTTP/1.1 407 No\r\n\r\n"), "http://server.invalid"), outbox.CodeProxyPassword, "HTTP 407", 0},
+		"a proxy forbids":                   {connect("403 Blocked by the Ministry\r\nRetry-After: 7"), outbox.CodeProxy, "HTTP 403", 0},
+		"a proxy has no way there":          {connect("502 Bad Gateway"), outbox.CodeProxy, "HTTP 502", 0},
+		"a proxy asks to wait":              {connect("429 Slow down\r\nRetry-After: 7"), outbox.CodeRetryAfter, "HTTP 429", 7 * time.Second},
+		"a proxy is busy":                   {connect("503 Busy\r\nRetry-After: 7"), outbox.CodeRetryAfter, "HTTP 503", 7 * time.Second},
+		"a server asks to wait":             {client(says(t, "HTTP/1.1 500 Oops\r\nRetry-After: 30\r\n\r\n")), outbox.CodeServer, "HTTP 500", 30 * time.Second},
+		"the address is wrong in itself":    {&Client{Wrong: &outbox.Unusable{Code: outbox.CodeNoKey, Reason: "no key"}}, outbox.CodeNoKey, "no key", 0}, // a request would panic
+	} {
 		t.Run(name, func(t *testing.T) {
-			proxy, err := url.Parse(test.proxy)
-			if err != nil {
-				t.Fatal(err)
-			}
-			proxy.User = url.UserPassword("hush", "hush")
-			c := client(test.target)
-			c.Transport.(*http.Transport).Proxy = http.ProxyURL(proxy)
-			v, _ := c.Send(t.Context(), nil)
-			if v.Outcome != outbox.Later || v.Code != test.code || strings.Contains(v.Reason, "hush") {
-				t.Errorf("the verdict is %+v, want %s", v, test.code)
+			a, _ := test.client.Send(t.Context(), nil)
+			if a.Outcome != outbox.Later || a.Code != test.code || a.Reason != test.reason || a.RetryAfter != test.wait {
+				t.Errorf("the answer is %+v, want %s, %q and to wait %s: a user looks that up in the docs", a, test.code, test.reason, test.wait)
 			}
 		})
 	}
@@ -188,18 +151,17 @@ func (e expiring) Err() error {
 	}
 }
 
-func TestTheEndOfTheTimeEndsEveryWait(t *testing.T) {
+func TestTheEndOfTheTimeEndsEveryWaitAndAsksForFewer(t *testing.T) {
 	for name, partly := range map[string]string{
-		"before the answer":    "",
-		"in the header":        success[:20],
-		"in the body":          success[:len(success)-3],
-		"after the last batch": "",
+		"before the answer": "",
+		"in the header":     success[:20],
+		"in the body":       success[:len(success)-3],
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := expiring{t.Context(), make(chan struct{})}
 			var once sync.Once
 			c := client(serve(t, func(c net.Conn) {
-				request(c)
+				read(c)
 				io.WriteString(c, partly)
 				once.Do(func() { close(ctx.over) })
 			}))
@@ -230,7 +192,7 @@ func TestATimeoutBeforeThereIsAConnectionAsksForNothingSmaller(t *testing.T) {
 }
 
 func TestARequestOnADeadConnectionIsSentOnceMore(t *testing.T) {
-	tests := map[string]struct {
+	for name, test := range map[string]struct {
 		second   func(net.Conn) // what becomes of the second request on a connection
 		requests int32          // in all, of two bodies
 		want     outbox.Outcome
@@ -239,8 +201,7 @@ func TestARequestOnADeadConnectionIsSentOnceMore(t *testing.T) {
 		"the server closes it":           {func(c net.Conn) { c.Close() }, 3, outbox.Accepted},
 		"the server has begun to answer": {func(c net.Conn) { io.WriteString(c, success[:9]); reset(c) }, 2, outbox.Later},
 		"the server answers":             {func(c net.Conn) { io.WriteString(c, success) }, 2, outbox.Accepted},
-	}
-	for name, test := range tests {
+	} {
 		t.Run(name, func(t *testing.T) {
 			var requests atomic.Int32
 			c := client(serve(t, func(c net.Conn) {
@@ -250,8 +211,8 @@ func TestARequestOnADeadConnectionIsSentOnceMore(t *testing.T) {
 					if err != nil {
 						return
 					}
-					if body, _ := io.ReadAll(r.Body); string(body) != "body" {
-						t.Errorf("the body is %q", body)
+					if body, _ := io.ReadAll(r.Body); string(body) != "body" || len(r.Header["Idempotency-Key"]) > 0 {
+						t.Errorf("the body is %q, the header %v", body, r.Header)
 					}
 					requests.Add(1)
 					act(c)
@@ -269,31 +230,21 @@ func TestARequestOnADeadConnectionIsSentOnceMore(t *testing.T) {
 	}
 }
 
-func TestAFreshConnectionThatBreaksIsNotTriedAgain(t *testing.T) {
-	var connections atomic.Int32
-	c := client(serve(t, func(c net.Conn) { connections.Add(1); request(c); reset(c) }))
-	if v, _ := c.Send(t.Context(), []byte("body")); v.Code != outbox.CodeBroken || connections.Load() != 1 {
-		t.Errorf("%+v after %d connections, want one: a server that resets each request must not get two", v, connections.Load())
-	}
-}
-
-func TestNothingIsSentToAnAddressThatIsWrongInItself(t *testing.T) {
-	c := client("http://127.0.0.1:1")
-	c.Wrong = &outbox.Unusable{Code: outbox.CodeNoKey, Reason: "no key"}
-	c.Transport = nil // would panic
-	if v, _ := c.Send(t.Context(), nil); v.Outcome != outbox.Later || v.Code != outbox.CodeNoKey || v.Reason != "no key" {
-		t.Errorf("the verdict is %+v, want what Check says", v)
-	}
-}
-
-func TestRedirectsAreNotFollowed(t *testing.T) {
-	var requests atomic.Int32
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		requests.Add(1)
-		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
-	}))
-	defer server.Close()
-	if v, _ := client(server.URL).Send(t.Context(), nil); v.Code != outbox.CodeRedirect || requests.Load() != 1 {
-		t.Errorf("%+v after %d requests, want one", v, requests.Load())
+func TestNothingElseIsSentAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		act  func(net.Conn)
+		code string
+	}{
+		"a fresh connection breaks": {reset, outbox.CodeBroken},
+		"a server redirects": {func(c net.Conn) {
+			io.WriteString(c, "HTTP/1.1 307 Elsewhere\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
+			c.Close()
+		}, outbox.CodeRedirect},
+	} {
+		var connections atomic.Int32
+		c := client(serve(t, func(c net.Conn) { connections.Add(1); read(c); test.act(c) }))
+		if v, _ := c.Send(t.Context(), []byte("body")); v.Code != test.code || connections.Load() != 1 {
+			t.Errorf("%s: %+v after %d connections, want %s after one", name, v, connections.Load(), test.code)
+		}
 	}
 }

@@ -14,41 +14,37 @@ const familyPatience = time.Second
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 type dialed struct {
-	network    string
 	connection net.Conn
 	err        error
 }
 
 // dialEither dials, and after a second each address family alone beside that. The first connection is used. When
 // there is none, the error is that of the usual way.
-func (dial dialer) dialEither(ctx context.Context, network, address string) (net.Conn, error) {
+func (dial dialer) dialEither(ctx context.Context, usual, address string) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	results := make(chan dialed) // a late connection finds ctx ended
+	results := make(chan dialed)
 	try := func(network string) {
 		connection, err := dial(ctx, network, address)
+		if err != nil && network != usual {
+			return
+		}
 		select {
-		case results <- dialed{network, connection, err}:
+		case results <- dialed{connection, err}:
 		case <-ctx.Done():
-			if connection != nil {
+			if connection != nil { // it came too late
 				connection.Close()
 			}
 		}
 	}
-	go try(network)
-	patience := time.NewTimer(familyPatience)
-	defer patience.Stop()
-	for {
-		select {
-		case r := <-results:
-			if r.err == nil || r.network == network {
-				return r.connection, r.err
-			}
-		case <-patience.C:
-			go try("tcp4")
-			go try("tcp6")
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+	go try(usual)
+	for _, family := range []string{"tcp4", "tcp6"} {
+		defer time.AfterFunc(familyPatience, func() { try(family) }).Stop()
+	}
+	select {
+	case r := <-results:
+		return r.connection, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }

@@ -2,7 +2,7 @@
 // a [Client], which sends each in one POST and judges the answer:
 //
 //	address, wrong := httpsend.ParseAddress(text, "https://example.com/events")
-//	encoder := httpsend.Encoder{Open: "[", Close: "]", Append: appendMessage}
+//	encoder := httpsend.Encoder{Open: "[", Close: "]", Form: form}
 //	client := httpsend.Client{URL: address.String(), Wrong: wrong, Transport: httpsend.Transport(nil)}
 //
 // With an embedded Encoder it has Encode and Wire; Check returns wrong, Send what the Client's Send says. A sink that

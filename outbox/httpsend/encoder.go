@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"compress/gzip"
 	"encoding/json"
+	"io"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
@@ -18,77 +19,56 @@ const (
 	maxMessage = 500_000
 )
 
-// Encoder makes bodies: an opening, messages with commas between them, a closing, compressed with gzip. One
-// goroutine at a time may call Encode.
+// Encoder makes bodies: an opening, messages in JSON with commas between them, a closing, compressed with gzip.
 type Encoder struct {
 	Open, Close string
-	// Append appends a message to wire. Its error, in fixed words, says why the message can never be sent.
-	Append func(wire []byte, m outbox.Message) ([]byte, error)
+	// Form returns what package json makes a message's JSON of. Its error, in fixed words, says why the message
+	// can never be sent.
+	Form func(m outbox.Message) (any, error)
 	// MaxBody and MaxMessage are how much the server takes, in bytes before compression. Zero means 4 MiB
 	// and 500,000.
 	MaxBody, MaxMessage int
-
-	plain      []byte
-	compressed bytes.Buffer
-	gzip       *gzip.Writer
 }
 
 // Encode is [outbox.Sink].Encode.
 func (e *Encoder) Encode(messages []outbox.Message) (body []byte, n int, err error) {
-	if len(messages) == 0 {
-		return nil, 0, nil
+	var compressed bytes.Buffer
+	// The fastest level costs a third of the usual one's CPU and 3 to 25 % more bytes.
+	plain, err := gzip.NewWriterLevel(&compressed, gzip.BestSpeed)
+	if err != nil {
+		return nil, 0, err
 	}
-	e.plain = append(e.plain[:0], e.Open...)
+	size, separator := len(e.Close), e.Open
 	for n < len(messages) {
-		before := len(e.plain)
-		if n > 0 {
-			e.plain = append(e.plain, ',')
-		}
-		plain, err := e.append(e.plain, messages[n], n)
+		wire, err := e.Wire(messages[n])
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, &outbox.Unsendable{Index: n, Reason: err.Error()}
 		}
-		if e.plain = plain; n > 0 && len(e.plain)+len(e.Close) > cmp.Or(e.MaxBody, maxBody) {
-			e.plain = e.plain[:before]
+		if size += len(separator) + len(wire); n > 0 && size > cmp.Or(e.MaxBody, maxBody) {
 			break
 		}
+		_, _ = io.WriteString(plain, separator) // a buffer takes everything
+		_, _ = plain.Write(wire)
+		separator = ","
 		n++
 	}
-	e.plain = append(e.plain, e.Close...)
-	body, err = e.compress()
-	return body, n, err
-}
-
-// compress returns a body of its own: a transport may still read the last one.
-func (e *Encoder) compress() ([]byte, error) {
-	e.compressed.Reset()
-	if e.gzip == nil { // the fastest level costs a third of the usual one's CPU and 3 to 25 % more bytes
-		e.gzip, _ = gzip.NewWriterLevel(&e.compressed, gzip.BestSpeed)
-	} else {
-		e.gzip.Reset(&e.compressed)
-	}
-	if _, err := e.gzip.Write(e.plain); err != nil {
-		return nil, err
-	}
-	if err := e.gzip.Close(); err != nil {
-		return nil, err
-	}
-	return bytes.Clone(e.compressed.Bytes()), nil
-}
-
-// append appends the message that has this index.
-func (e *Encoder) append(wire []byte, m outbox.Message, index int) ([]byte, error) {
-	longer, err := e.Append(wire, m)
-	if err != nil {
-		return nil, &outbox.Unsendable{Index: index, Reason: err.Error()}
-	}
-	if len(longer)-len(wire) > cmp.Or(e.MaxMessage, maxMessage) {
-		return nil, &outbox.Unsendable{Index: index, Reason: "larger than the server takes"}
-	}
-	return longer, nil
+	_, _ = io.WriteString(plain, e.Close)
+	err = plain.Close()
+	return compressed.Bytes(), n, err
 }
 
 // Wire is [outbox.Sink].Wire.
 func (e *Encoder) Wire(m outbox.Message) (json.RawMessage, error) {
-	return e.append(nil, m, 0)
+	form, err := e.Form(m)
+	if err != nil {
+		return nil, &outbox.Unsendable{Reason: err.Error()}
+	}
+	wire, err := json.Marshal(form)
+	if err != nil {
+		return nil, &outbox.Unsendable{Reason: "not a valid message: its properties are not JSON, or it has no time"}
+	}
+	if len(wire) > cmp.Or(e.MaxMessage, maxMessage) {
+		return nil, &outbox.Unsendable{Reason: "larger than the server takes"}
+	}
+	return wire, nil
 }

@@ -2,11 +2,9 @@ package httpsink_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
@@ -14,35 +12,23 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/httpsink"
 )
 
-// appendLogRecord writes a LogRecord as OTLP/HTTP has it in JSON, https://opentelemetry.io/docs/specs/otlp/#otlphttp.
-func appendLogRecord(wire []byte, m outbox.Message) ([]byte, error) {
-	attributes := map[string]any{}
-	if json.Unmarshal(m.Properties, &attributes) != nil {
-		return nil, errors.New("its properties are not JSON")
+// logRecord is a LogRecord as OTLP/HTTP has it in JSON, https://opentelemetry.io/docs/specs/otlp/#otlphttp.
+func logRecord(m outbox.Message) (any, error) {
+	values := map[string]any{}
+	_ = json.Unmarshal(m.Properties, &values) // they are a JSON object
+	values["log.record.uid"], values["user.id"], values["user.anonymous_id"] = m.UUID, m.DistinctID, m.AnonID
+	attributes := []any{}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		attributes = append(attributes, map[string]any{"key": key, "value": anyValue(values[key])})
 	}
-	attributes["log.record.uid"], attributes["user.id"] = m.UUID, m.DistinctID
-	if m.Kind == outbox.Alias {
-		attributes["user.previous_id"] = m.AnonID
-	}
-	pairs := []any{}
-	for _, key := range slices.Sorted(maps.Keys(attributes)) {
-		pairs = append(pairs, map[string]any{"key": key, "value": anyValue(attributes[key])})
-	}
-	record, err := json.Marshal(map[string]any{
-		"timeUnixNano": strconv.FormatInt(m.RecordedAt.UnixNano(), 10), "eventName": m.Event, "attributes": pairs,
-	})
-	return append(wire, record...), err
+	return map[string]any{"timeUnixNano": fmt.Sprint(m.RecordedAt.UnixNano()), "eventName": m.Event, "attributes": attributes}, nil
 }
 
-// anyValue writes lists and objects as text.
+// anyValue has lists and objects as text.
 func anyValue(value any) map[string]any {
-	switch v := value.(type) {
-	case string:
-		return map[string]any{"stringValue": v}
-	case float64:
-		return map[string]any{"doubleValue": v}
-	case bool:
-		return map[string]any{"boolValue": v}
+	kinds := map[string]string{"string": "stringValue", "float64": "doubleValue", "bool": "boolValue"}
+	if kind, simple := kinds[fmt.Sprintf("%T", value)]; simple {
+		return map[string]any{kind: value}
 	}
 	text, _ := json.Marshal(value) // it was JSON before
 	return map[string]any{"stringValue": string(text)}
@@ -51,20 +37,19 @@ func anyValue(value any) map[string]any {
 // collector returns a sink that sends logs to an OpenTelemetry collector.
 func collector(url string) *httpsink.Sink {
 	const resource = `{"attributes":[{"key":"service.name","value":{"stringValue":"hello"}}]}`
-	return httpsink.New(httpsink.Config{URL: url, Encoder: &httpsend.Encoder{
-		Open:  `{"resourceLogs":[{"resource":` + resource + `,"scopeLogs":[{"scope":{"name":"outbox"},"logRecords":[`,
-		Close: `]}]}]}`, Append: appendLogRecord,
-	}})
+	const open = `{"resourceLogs":[{"resource":` + resource + `,"scopeLogs":[{"scope":{"name":"outbox"},"logRecords":[`
+	return httpsink.New(httpsink.Config{URL: url, Encoder: &httpsend.Encoder{Open: open, Close: `]}]}]}`, Form: logRecord}})
 }
 
-// An OpenTelemetry collector takes events as log records. It does not fold repeats; log.record.uid tells them.
+// An OpenTelemetry collector takes events as log records. It does not fold repeats; log.record.uid tells them. An alias
+// is the record $create_alias, which says whose the anonymous id is.
 func Example_openTelemetry() {
 	sink := collector("http://localhost:4318/v1/logs")
 	wire, err := sink.Wire(outbox.Message{
-		UUID: "0198c0de-0000-7000-8000-000000000001", Event: "greeted", DistinctID: "ada",
+		UUID: "0198c0de-0000-7000-8000-000000000001", Event: "greeted", AnonID: "7d0c", DistinctID: "ada",
 		RecordedAt: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), Properties: json.RawMessage(`{"name_length":5}`),
 	})
 	fmt.Println(string(wire), err)
 	// Output:
-	// {"attributes":[{"key":"log.record.uid","value":{"stringValue":"0198c0de-0000-7000-8000-000000000001"}},{"key":"name_length","value":{"doubleValue":5}},{"key":"user.id","value":{"stringValue":"ada"}}],"eventName":"greeted","timeUnixNano":"1795435200000000000"} <nil>
+	// {"attributes":[{"key":"log.record.uid","value":{"stringValue":"0198c0de-0000-7000-8000-000000000001"}},{"key":"name_length","value":{"doubleValue":5}},{"key":"user.anonymous_id","value":{"stringValue":"7d0c"}},{"key":"user.id","value":{"stringValue":"ada"}}],"eventName":"greeted","timeUnixNano":"1795435200000000000"} <nil>
 }

@@ -12,31 +12,20 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/httpsink"
 )
 
-// segmentMessage is a message of Segment's HTTP tracking API,
-// https://segment.com/docs/connections/sources/catalog/libraries/server/http-api/.
-type segmentMessage struct {
-	Type        string          `json:"type"`
-	Event       string          `json:"event,omitempty"`
-	PreviousID  string          `json:"previousId,omitempty"`
-	AnonymousID string          `json:"anonymousId,omitempty"`
-	UserID      string          `json:"userId,omitempty"`
-	MessageID   string          `json:"messageId"` // Segment folds repeats by it
-	Timestamp   time.Time       `json:"timestamp"`
-	Properties  json.RawMessage `json:"properties,omitempty"`
-}
-
-// appendSegment writes an anonymous event, an event of a user, or an alias.
-func appendSegment(wire []byte, m outbox.Message) ([]byte, error) {
-	s := segmentMessage{Type: "track", Event: m.Event, AnonymousID: m.AnonID, UserID: m.DistinctID,
-		MessageID: m.UUID, Timestamp: m.RecordedAt.UTC(), Properties: m.Properties}
-	if m.Anonymous() {
-		s.UserID = ""
+// segmentForm is an anonymous event, an event of a user, or an alias, in the form of Segment's HTTP tracking API,
+// https://segment.com/docs/connections/sources/catalog/libraries/server/http-api/. Segment folds repeats by messageId.
+func segmentForm(m outbox.Message) (any, error) {
+	form := map[string]any{"messageId": m.UUID, "timestamp": m.RecordedAt.UTC()}
+	if !m.Anonymous() {
+		form["userId"] = m.DistinctID
 	}
 	if m.Kind == outbox.Alias {
-		s.Type, s.Event, s.PreviousID, s.AnonymousID, s.Properties = "alias", "", m.AnonID, "", nil
+		form["type"], form["previousId"] = "alias", m.AnonID
+		return form, nil
 	}
-	form, err := json.Marshal(s)
-	return append(wire, form...), err
+	form["type"], form["event"], form["anonymousId"] = "track", m.Event, m.AnonID
+	form["properties"] = m.Properties
+	return form, nil
 }
 
 // segment returns a sink. Segment takes 500 kB in a request and 32 kB in a message.
@@ -44,7 +33,7 @@ func segment(url, writeKey string) *httpsink.Sink {
 	return httpsink.New(httpsink.Config{
 		URL:      url,
 		Header:   http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(writeKey+":"))}},
-		Encoder:  &httpsend.Encoder{Open: `{"batch":[`, Close: `]}`, Append: appendSegment, MaxBody: 500_000, MaxMessage: 32_000},
+		Encoder:  &httpsend.Encoder{Open: `{"batch":[`, Close: `]}`, Form: segmentForm, MaxBody: 500_000, MaxMessage: 32_000},
 		AckField: "success",
 	})
 }
@@ -58,5 +47,5 @@ func Example_segment() {
 	})
 	fmt.Println(string(wire), err)
 	// Output:
-	// {"type":"track","event":"greeted","anonymousId":"7d0c","userId":"ada","messageId":"0198c0de-0000-7000-8000-000000000001","timestamp":"2026-11-23T12:00:00Z","properties":{"name_length":5}} <nil>
+	// {"anonymousId":"7d0c","event":"greeted","messageId":"0198c0de-0000-7000-8000-000000000001","properties":{"name_length":5},"timestamp":"2026-11-23T12:00:00Z","type":"track","userId":"ada"} <nil>
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
@@ -21,14 +22,13 @@ type Config struct {
 	// Header is sent with each request. Content-Type, Content-Encoding and Content-Length are the
 	// sink's.
 	Header http.Header
-	// Encoder makes the bodies, for a server that expects another form. It belongs to this sink alone.
-	// Nil: the package's own.
+	// Encoder makes the bodies, for a server that expects another form. Nil: the package's own.
 	Encoder *httpsend.Encoder
 	// AckField is a field that an acknowledgement must have, with true or "ok" in it. "": a status
 	// from 200 to 299 is enough.
 	AckField string
 	// Transport carries the requests. It must not follow redirects; none of net/http's does. Nil: a
-	// clone of http.DefaultTransport that reads at most 64 kB of header.
+	// clone of http.DefaultTransport.
 	Transport http.RoundTripper
 }
 
@@ -48,7 +48,7 @@ func New(cfg Config) *Sink {
 	address.RawQuery = ""
 	return &Sink{
 		endpoint: address.String(),
-		encoder:  cmp.Or(cfg.Encoder, &httpsend.Encoder{Open: "[", Close: "]", Append: appendMessage}),
+		encoder:  cmp.Or(cfg.Encoder, &httpsend.Encoder{Open: "[", Close: "]", Form: form}),
 		client: httpsend.Client{
 			Wrong: wrong, URL: url, Header: cfg.Header.Clone(), Transport: httpsend.Transport(cfg.Transport),
 			Success:  acknowledgement(cfg.AckField),
@@ -79,15 +79,31 @@ func (s *Sink) Send(ctx context.Context, r outbox.Request) outbox.Answer {
 
 // acknowledgement judges a success by the field, if there is one.
 func acknowledgement(field string) func(httpsend.Answer) outbox.Verdict {
-	if field == "" {
-		return nil
-	}
 	return func(a httpsend.Answer) (v outbox.Verdict) {
 		var answer map[string]any
 		_ = json.Unmarshal(a.Body, &answer) // a body that is no object has no field
-		if value := answer[field]; value == true || value == "ok" {
+		if value := answer[field]; field == "" || value == true || value == "ok" {
 			v.Outcome = outbox.Accepted
 		}
 		return v
 	}
+}
+
+// element is a message on the wire.
+type element struct {
+	UUID       string          `json:"uuid"`
+	Kind       outbox.Kind     `json:"kind"`
+	Event      string          `json:"event"`
+	DistinctID string          `json:"distinct_id"`
+	Alias      string          `json:"alias,omitempty"` // of an alias: the anon id
+	Timestamp  time.Time       `json:"timestamp"`
+	Properties json.RawMessage `json:"properties"`
+}
+
+func form(m outbox.Message) (any, error) {
+	e := element{m.UUID, m.Kind, m.Event, m.DistinctID, "", m.RecordedAt.UTC(), m.Properties}
+	if m.Kind == outbox.Alias {
+		e.Alias, e.Properties = m.AnonID, json.RawMessage(`{}`)
+	}
+	return e, nil
 }

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
@@ -40,35 +39,28 @@ func judgeV1(a httpsend.Answer, judged outbox.Answer, messages []outbox.Message)
 	if !a.Page {
 		_ = json.Unmarshal(a.Body, &said) // what has another type, or is no JSON, is left out
 	}
-	if a.Status == http.StatusOK && said.Results != nil {
-		return judgeEach(said.Results, messages, a.RetryAfter), true
-	}
 	answer = judged
 	answer.Proven = said.ErrorURI != ""
-	switch status := a.Status; {
-	case status == http.StatusTooManyRequests && said.Error == "billing_limit_exceeded":
-		answer.Verdict = overQuota()
+	switch {
+	case a.Status == http.StatusOK && said.Results != nil:
+		answer = outbox.Answer{RetryAfter: a.RetryAfter}
+		for _, m := range messages {
+			r, named := said.Results[m.UUID]
+			answer.Each = append(answer.Each, r.verdict())
+			answer.Proven = answer.Proven || named
+		}
 		return answer, true
-	case status >= 300 && status < 400, status >= 500, status == http.StatusProxyAuthRequired,
-		status == http.StatusRequestTimeout, status == http.StatusTooManyRequests:
+	case a.Status == http.StatusTooManyRequests && said.Error == "billing_limit_exceeded":
+		answer.Verdict = later(outbox.CodeQuota, overQuota)
 		return answer, true
-	case status == http.StatusRequestEntityTooLarge && !a.Page:
-		return answer, true
-	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed,
+	case a.Status == http.StatusNotFound, a.Status == http.StatusMethodNotAllowed,
 		said.Error == "missing_required_headers", said.Error == "invalid_header_value":
 		return answer, false
+	case answer.Proven, a.Status == http.StatusRequestEntityTooLarge && !a.Page:
+		return answer, true
 	}
-	return answer, answer.Proven
-}
-
-func judgeEach(results map[string]result, messages []outbox.Message, wait time.Duration) outbox.Answer {
-	answer := outbox.Answer{Each: make([]outbox.Verdict, len(messages)), RetryAfter: wait}
-	for i, m := range messages {
-		r, named := results[m.UUID]
-		answer.Each[i] = r.verdict()
-		answer.Proven = answer.Proven || named
-	}
-	return answer
+	elsewhereToo := []int{http.StatusProxyAuthRequired, http.StatusRequestTimeout, http.StatusTooManyRequests}
+	return answer, a.Status < 200 || a.Status >= 300 && a.Status < 400 || a.Status >= 500 || slices.Contains(elsewhereToo, a.Status)
 }
 
 // verdict says what a result means. The zero result is none.
@@ -83,7 +75,7 @@ func (r result) verdict() outbox.Verdict {
 	case slices.Contains(final[:], r.Details):
 		return outbox.Verdict{Outcome: outbox.Refused, Code: r.Details, Reason: "refused (" + r.Details + ")"}
 	case strings.HasSuffix(r.Details, "over_quota"), r.Details == "billing_limit_exceeded":
-		return overQuota()
+		return later(outbox.CodeQuota, overQuota)
 	case strings.HasSuffix(r.Details, "rate_limited"):
 		return later(outbox.CodeRetryAfter, "no more at this moment")
 	default:
@@ -91,9 +83,7 @@ func (r result) verdict() outbox.Verdict {
 	}
 }
 
-func overQuota() outbox.Verdict {
-	return later(outbox.CodeQuota, "over quota")
-}
+const overQuota = "over quota"
 
 func later(code, reason string) outbox.Verdict {
 	return outbox.Verdict{Outcome: outbox.Later, Code: code, Reason: reason}
@@ -105,14 +95,12 @@ func judgeBatch(a httpsend.Answer) (v outbox.Verdict) {
 		Status       any              `json:"status"`
 		QuotaLimited *json.RawMessage `json:"quota_limited"`
 	}
-	if a.Status != http.StatusOK || json.Unmarshal(a.Body, &answer) != nil {
+	switch err := json.Unmarshal(a.Body, &answer); {
+	case a.Status != http.StatusOK || err != nil:
 		return v
-	}
-	if answer.QuotaLimited != nil {
-		return overQuota()
-	}
-	switch answer.Status {
-	case "Ok", "ok", 1.0:
+	case answer.QuotaLimited != nil:
+		return later(outbox.CodeQuota, overQuota)
+	case answer.Status == "Ok", answer.Status == "ok", answer.Status == 1.0:
 		v.Outcome = outbox.Accepted
 	}
 	return v

@@ -193,6 +193,11 @@ func TestPostHogMakesTheSameOfTheRequestAsOfTheLibrarys(t *testing.T) {
 			want := sent(t, libraryClient(t, url, "phc_<key>", len(messages), p.mode), got, messages)
 			is := ours(t, New(Config{Host: url, Key: "phc_<key>"}), got, p.memo, messages)
 			compare(t, is, want)
+			for _, m := range messages {
+				if wire, err := New(Config{Key: "k"}).Wire(m); err != nil || !strings.Contains(is.plain, string(wire)) {
+					t.Errorf("a person is shown %s, %v, and something else is sent", wire, err)
+				}
+			}
 			if n := strings.Count(is.plain, `"disable_skew_correction":true`); n != len(messages) {
 				t.Errorf("%d of %d messages keep their time", n, len(messages))
 			}
@@ -251,44 +256,3 @@ func FuzzTheLibrary(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkEncode(b *testing.B) {
-	messages := typical(500)
-	b.Run("sink", func(b *testing.B) {
-		sink := New(Config{Key: "k"})
-		for b.Loop() {
-			if _, n, err := sink.Encode(messages); n != len(messages) || err != nil {
-				b.Fatal(n, err)
-			}
-		}
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(messages)), "ns/message")
-	})
-	b.Run("library", func(b *testing.B) {
-		ready := make(chan struct{})
-		client, err := posthog.NewWithConfig("k", posthog.Config{
-			Endpoint: "http://localhost", BatchSize: len(messages), Interval: time.Hour, MaxQueueSize: len(messages), MaxEnqueuedRequests: 1,
-			Compression: posthog.CompressionGzip, MaxRetries: posthog.Ptr(0), IsServer: posthog.Ptr(false), Logger: silent{},
-			Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-				ready <- struct{}{}
-				return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
-			}),
-		})
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer client.Close()
-		for b.Loop() {
-			for _, m := range messages {
-				if err := client.Enqueue(given(b, m)); err != nil {
-					b.Fatal(err)
-				}
-			}
-			<-ready
-		}
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(messages)), "ns/message")
-	})
-}
-
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

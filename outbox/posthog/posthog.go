@@ -1,6 +1,7 @@
 package posthog
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -25,18 +26,16 @@ type Config struct {
 	Host string // "": DefaultHost
 	Key  string // the project's key
 	// Transport carries the requests. It must not follow redirects; none of net/http's does. Nil: a
-	// clone of http.DefaultTransport that reads at most 64 kB of header.
+	// clone of http.DefaultTransport.
 	Transport http.RoundTripper
-	Now       func() time.Time // the clock; nil: time.Now
 }
 
 // Sink is an [outbox.Sink] for PostHog.
 type Sink struct {
 	endpoint string
 	key      string
-	encoder  httpsend.Encoder
 	client   httpsend.Client
-	clock    func() time.Time
+	library  func() (properties, sdk string)
 	old      bool // capture v1 was found missing
 }
 
@@ -44,49 +43,27 @@ var _ outbox.Sink = (*Sink)(nil)
 
 // New returns a sink. It opens nothing; Check says what is wrong with the configuration.
 func New(cfg Config) *Sink {
-	host := cfg.Host
-	if strings.TrimSpace(host) == "" {
-		host = DefaultHost
-	}
-	s := &Sink{key: strings.TrimSpace(cfg.Key), clock: cfg.Now}
-	if s.clock == nil {
-		s.clock = time.Now
-	}
-	endpoint, wrong := parseHost(host)
-	if wrong == nil {
-		wrong = checkKey(s.key)
-	}
-	s.endpoint = endpoint
-	s.encoder = httpsend.Encoder{Close: "]}", Append: encoder{sync.OnceValue(suffix)}.append}
+	s := &Sink{key: strings.TrimSpace(cfg.Key), library: sync.OnceValues(library)}
 	s.client = httpsend.Client{
-		Wrong:     wrong,
 		Transport: httpsend.Transport(cfg.Transport),
 		Success:   judgeBatch,
 		Refusals:  []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge},
 	}
-	return s
-}
-
-func parseHost(host string) (endpoint string, err error) {
-	address, err := httpsend.ParseAddress(host, DefaultHost)
-	if err == nil && address.RawQuery != "" {
-		err = &outbox.Unusable{Code: outbox.CodeAddress, Reason: "the address has a part behind a ?", Example: DefaultHost}
-	}
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimRight(address.String(), "/"), nil
-}
-
-// checkKey refuses a key that cannot be put into a header: PostHog would blame the messages for it.
-func checkKey(key string) error {
+	address, wrong := httpsend.ParseAddress(cmp.Or(strings.TrimSpace(cfg.Host), DefaultHost), DefaultHost)
 	switch {
-	case key == "":
-		return &outbox.Unusable{Code: outbox.CodeNoKey, Reason: "no PostHog key is set"}
-	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return &outbox.Unusable{Code: outbox.CodeKey, Reason: "it has a character in it that no key has"}
+	case wrong != nil:
+		s.client.Wrong = wrong
+		return s
+	case address.RawQuery != "":
+		s.client.Wrong = &outbox.Unusable{Code: outbox.CodeAddress, Reason: "the address has a part behind a ?", Example: DefaultHost}
+		return s
+	case s.key == "":
+		s.client.Wrong = &outbox.Unusable{Code: outbox.CodeNoKey, Reason: "no PostHog key is set"}
+	case strings.ContainsFunc(s.key, func(r rune) bool { return r <= ' ' || r > '~' }): // PostHog would blame the messages for it
+		s.client.Wrong = &outbox.Unusable{Code: outbox.CodeKey, Reason: "it has a character in it that no key has"}
 	}
-	return nil
+	s.endpoint = strings.TrimRight(address.String(), "/")
+	return s
 }
 
 // Endpoint is PostHog's address.
@@ -98,23 +75,35 @@ func (s *Sink) Check() error { return s.client.Wrong }
 // Encode makes a body of at most 4 MiB before compression, which both protocols understand. A single
 // message may have 500,000 bytes.
 func (s *Sink) Encode(messages []outbox.Message) (body []byte, n int, err error) {
-	key, _ := json.Marshal(s.key) // a string always can be
-	s.encoder.Open = `{"api_key":` + string(key) + `,"created_at":"` + s.now() + `","batch":[`
-	return s.encoder.Encode(messages)
+	return s.encoder().Encode(messages)
 }
 
 // Wire returns a message as PostHog gets it.
-func (s *Sink) Wire(m outbox.Message) (json.RawMessage, error) { return s.encoder.Wire(m) }
+func (s *Sink) Wire(m outbox.Message) (json.RawMessage, error) { return s.encoder().Wire(m) }
+
+func (s *Sink) encoder() *httpsend.Encoder {
+	key, _ := json.Marshal(s.key) // a string always can be
+	return &httpsend.Encoder{Open: `{"api_key":` + string(key) + `,"created_at":"` + now() + `","batch":[`, Form: s.form, Close: "]}"}
+}
 
 // Send sends a request by capture v1 and, if the server has none, by /batch/. It then stays with /batch/, unless
 // that gives no answer either.
 func (s *Sink) Send(ctx context.Context, r outbox.Request) outbox.Answer {
+	_, sdk := s.library()
 	if r.Memo != batchMemo && !s.old {
-		if answer, here := s.sendV1(ctx, r); here {
+		judged, came := s.post(ctx, r.Body, "/i/v1/analytics/events", http.Header{
+			"Authorization":             {"Bearer " + s.key},
+			"User-Agent":                {sdk},
+			"Posthog-Sdk-Info":          {sdk},
+			"Posthog-Attempt":           {"1"},
+			"Posthog-Request-Id":        {uuid.NewString()},
+			"Posthog-Request-Timestamp": {now()},
+		})
+		if answer, here := judgeV1(came, judged, r.Messages); here {
 			return answer
 		}
 	}
-	answer, _ := s.clientFor("/batch/?compression=gzip", http.Header{}).Send(ctx, r.Body)
+	answer, _ := s.post(ctx, r.Body, "/batch/?compression=gzip", http.Header{"User-Agent": {sdk}})
 	s.old = answer.Outcome != outbox.Later
 	if answer.Outcome == outbox.Accepted {
 		answer.Memo = batchMemo
@@ -122,26 +111,10 @@ func (s *Sink) Send(ctx context.Context, r outbox.Request) outbox.Answer {
 	return answer
 }
 
-// sendV1 sends a request by capture v1. here is false if it is missing.
-func (s *Sink) sendV1(ctx context.Context, r outbox.Request) (answer outbox.Answer, here bool) {
-	judged, came := s.clientFor("/i/v1/analytics/events", http.Header{
-		"Authorization":             {"Bearer " + s.key},
-		"Posthog-Sdk-Info":          {sdk()},
-		"Posthog-Attempt":           {"1"},
-		"Posthog-Request-Id":        {uuid.NewString()},
-		"Posthog-Request-Timestamp": {s.now()},
-	}).Send(ctx, r.Body)
-	if came.Status == 0 {
-		return judged, true
-	}
-	return judgeV1(came, judged, r.Messages)
-}
-
-func (s *Sink) clientFor(path string, header http.Header) *httpsend.Client {
-	header.Set("User-Agent", sdk())
+func (s *Sink) post(ctx context.Context, body []byte, path string, header http.Header) (outbox.Answer, httpsend.Answer) {
 	client := s.client
 	client.URL, client.Header = s.endpoint+path, header
-	return &client
+	return client.Send(ctx, body)
 }
 
-func (s *Sink) now() string { return s.clock().UTC().Format(time.RFC3339) }
+func now() string { return time.Now().UTC().Format(time.RFC3339) }

@@ -14,20 +14,20 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
+const (
+	page    = "<html>Welcome</html>"
+	plainOk = `{"status": "Ok"}`
+)
+
 // reply is what a server says on one of the two paths.
 type reply struct {
 	status int
 	body   string
 }
 
-const (
-	page    = "<html>Welcome</html>"
-	plainOk = `{"status": "Ok"}`
-)
-
-// refusal is a refusal by PostHog itself.
-func refusal(tag string) string {
-	return `{"error":"` + tag + `","error_description":"sentinel","error_uri":"https://posthog.com/docs/api"}`
+// refuses is a refusal by PostHog itself.
+func refuses(status int, tag string) reply {
+	return reply{status, `{"error":"` + tag + `","error_description":"sentinel","error_uri":"https://posthog.com/docs/api"}`}
 }
 
 // script is a PostHog that answers so, and notes what it was asked.
@@ -49,6 +49,10 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (s *script) sink() *Sink { return New(Config{Key: "k", Transport: s}) }
 
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 // three messages with the uuids ...1, ...2 and ...3.
 func three() outbox.Request { return outbox.Request{Messages: tricky()[:3]} }
 
@@ -61,195 +65,130 @@ func results(each ...string) string {
 	return `{"results":{` + strings.Join(list, ",") + `}}`
 }
 
+const kept = `{"result":"ok"}`
+
 func TestEachMessageGetsTheVerdictThatItsResultGives(t *testing.T) {
-	type verdict struct {
-		outcome outbox.Outcome
-		code    string
-	}
-	ok, dropped := verdict{outbox.Accepted, ""}, func(tag string) string { return `{"result":"drop","details":"` + tag + `"}` }
-	later := func(code string) verdict { return verdict{outbox.Later, code} }
-	tests := map[string]struct {
-		result string
-		want   verdict
-	}{
-		"ok":                            {`{"result":"ok"}`, ok},
-		"warning":                       {`{"result":"warning","details":"person_processing_disabled"}`, ok},
-		"retry":                         {`{"result":"retry","details":"not_persisted"}`, later(outbox.CodeServer)},
-		"a quota":                       {dropped("survey_responses_over_quota"), later(outbox.CodeQuota)},
-		"a rate":                        {dropped("ai_byte_rate_limited"), later(outbox.CodeRetryAfter)},
-		"a deployment for imports":      {dropped("non_historical_import_drop"), later(outbox.CodeServer)},
-		"a deployment for others":       {dropped("misrouted_event"), later(outbox.CodeServer)},
-		"a drop with an unknown tag":    {dropped("sentinel"), later(outbox.CodeServer)},
-		"a drop without one":            {`{"result":"drop"}`, later(outbox.CodeServer)},
-		"an unknown word":               {`{"result":"sentinel"}`, later(outbox.CodeForeign)},
-		"the word in capitals":          {`{"result":"OK"}`, later(outbox.CodeForeign)},
-		"no word":                       {`{}`, later(outbox.CodeForeign)},
-		"null":                          {`null`, later(outbox.CodeForeign)},
-		"something that is no result":   {`"ok"`, later(outbox.CodeForeign)},
-		"a word that is a number":       {`{"result":1}`, later(outbox.CodeForeign)},
-		"ok with details that are none": {`{"result":"ok","details":7}`, ok},
+	dropped := func(tag string) string { return `{"result":"drop","details":"` + tag + `"}` }
+	tests := map[string]outbox.Verdict{
+		kept: {Outcome: outbox.Accepted},
+		`{"result":"warning","details":"person_processing_disabled"}`: {Outcome: outbox.Accepted},
+		`{"result":"ok","details":7}`:                                 {Outcome: outbox.Accepted},
+		`{"result":"retry","details":"not_persisted"}`:                {Outcome: outbox.Later, Code: outbox.CodeServer},
+		dropped("survey_responses_over_quota"):                        {Outcome: outbox.Later, Code: outbox.CodeQuota},
+		dropped("billing_limit_exceeded"):                             {Outcome: outbox.Later, Code: outbox.CodeQuota},
+		dropped("ai_byte_rate_limited"):                               {Outcome: outbox.Later, Code: outbox.CodeRetryAfter},
+		dropped("non_historical_import_drop"):                         {Outcome: outbox.Later, Code: outbox.CodeServer}, // of a deployment for imports
+		dropped("misrouted_event"):                                    {Outcome: outbox.Later, Code: outbox.CodeServer},
+		dropped("sentinel"):                                           {Outcome: outbox.Later, Code: outbox.CodeServer},
+		`{"result":"drop"}`:                                           {Outcome: outbox.Later, Code: outbox.CodeServer},
+		`{"result":"sentinel"}`:                                       {Outcome: outbox.Later, Code: outbox.CodeForeign},
+		`{"result":"OK"}`:                                             {Outcome: outbox.Later, Code: outbox.CodeForeign},
+		`{"result":1}`:                                                {Outcome: outbox.Later, Code: outbox.CodeForeign},
+		`{}`:                                                          {Outcome: outbox.Later, Code: outbox.CodeForeign},
+		`null`:                                                        {Outcome: outbox.Later, Code: outbox.CodeForeign},
+		`"ok"`:                                                        {Outcome: outbox.Later, Code: outbox.CodeForeign},
 	}
 	for _, tag := range final {
-		tests["never to be taken: "+tag] = struct {
-			result string
-			want   verdict
-		}{dropped(tag), verdict{outbox.Refused, tag}}
+		tests[dropped(tag)] = outbox.Verdict{Outcome: outbox.Refused, Code: tag}
 	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			s := &script{v1: reply{200, results(`{"result":"ok"}`, test.result, `{"result":"ok"}`)}}
-			a := s.sink().Send(t.Context(), three())
-			if len(a.Each) != 3 || a.Each[0].Outcome != outbox.Accepted || a.Each[2].Outcome != outbox.Accepted {
-				t.Fatalf("the verdicts are %+v; the neighbours were accepted", a.Each)
-			}
-			v := a.Each[1]
-			if (verdict{v.Outcome, v.Code}) != test.want || strings.Contains(v.Reason, "sentinel") {
-				t.Errorf("the verdict is %+v, want %+v in fixed words", v, test.want)
-			}
-			if v.Outcome == outbox.Refused && !strings.Contains(v.Reason, v.Code) {
-				t.Errorf("the reason %q does not name PostHog's tag", v.Reason)
-			}
-			if !a.Proven || a.Memo != "" || a.RetryAfter != 7*time.Second || !slices.Equal(s.asked, []string{"v1"}) {
-				t.Errorf("%+v after asking %v; PostHog has named the messages and asked for 7 s", a, s.asked)
-			}
-		})
+	for result, want := range tests {
+		s := &script{v1: reply{200, results(kept, result, kept)}}
+		a := s.sink().Send(t.Context(), three())
+		if len(a.Each) != 3 || a.Each[0].Outcome != outbox.Accepted || a.Each[2].Outcome != outbox.Accepted {
+			t.Fatalf("%s: the verdicts are %+v; the neighbours were accepted", result, a.Each)
+		}
+		v := a.Each[1]
+		if v.Outcome != want.Outcome || v.Code != want.Code || strings.Contains(v.Reason, "sentinel") {
+			t.Errorf("%s: the verdict is %+v, want %+v in fixed words", result, v, want)
+		}
+		if v.Outcome == outbox.Refused && !strings.Contains(v.Reason, v.Code) {
+			t.Errorf("the reason %q does not name PostHog's tag", v.Reason)
+		}
+		if !a.Proven || a.Memo != "" || a.RetryAfter != 7*time.Second || !slices.Equal(s.asked, []string{"v1"}) {
+			t.Errorf("%s: %+v after asking %v; PostHog has named the messages and asked for 7 s", result, a, s.asked)
+		}
 	}
 }
 
-func TestWhoDoesNotNameAMessageHasNotAcceptedIt(t *testing.T) {
-	uuids := []string{three().Messages[0].UUID, three().Messages[1].UUID, three().Messages[2].UUID}
+func TestAMessageThatIsNotNamedIsNotAccepted(t *testing.T) {
+	first := three().Messages[0].UUID
 	for name, body := range map[string]string{
-		"no results":             `{"results":{}}`,
-		"those of others":        `{"results":{"0190a3c0-0000-7000-8000-00000000000f":{"result":"ok"}}}`,
-		"in capitals":            strings.ToUpper(results(`{"result":"ok"}`)[:60]) + `":{"result":"ok"}}}`,
-		"without hyphens":        `{"results":{"` + strings.ReplaceAll(uuids[0], "-", "") + `":{"result":"ok"}}}`,
-		"with blanks around it":  `{"results":{" ` + uuids[0] + ` ":{"result":"ok"}}}`,
-		"as a list, by /batch/":  plainOk,
-		"a status beside nobody": `{"status":"Ok","results":{}}`,
+		"no results":            `{"results":{}}`,
+		"those of others":       `{"results":{"0190a3c0-0000-7000-8000-00000000000f":` + kept + `}}`,
+		"in capitals":           `{"results":{"` + strings.ToUpper(first) + `":` + kept + `}}`,
+		"without hyphens":       `{"results":{"` + strings.ReplaceAll(first, "-", "") + `":` + kept + `}}`,
+		"with blanks around it": `{"results":{" ` + first + ` ":` + kept + `}}`,
+		"a status beside it":    `{"status":"Ok","results":{}}`,
 	} {
-		s := &script{v1: reply{200, body}, batch: reply{500, ""}}
-		a := s.sink().Send(t.Context(), three())
-		for _, v := range append(a.Each, outbox.Verdict{Outcome: outbox.Later}) {
-			if v.Outcome != outbox.Later || a.Outcome == outbox.Accepted || a.Proven {
-				t.Errorf("%s: %+v, want all to wait and nothing proven", name, a)
-			}
+		a := (&script{v1: reply{200, body}}).sink().Send(t.Context(), three())
+		accepted := func(v outbox.Verdict) bool { return v.Outcome != outbox.Later }
+		if len(a.Each) != 3 || slices.ContainsFunc(a.Each, accepted) || a.Proven {
+			t.Errorf("%s: %+v, want all to wait and nothing proven", name, a)
 		}
 	}
-	s := &script{v1: reply{200, results(`{"result":"ok"}`)}}
-	if a := s.sink().Send(t.Context(), three()); a.Each[0].Outcome != outbox.Accepted || a.Each[1].Outcome != outbox.Later || a.Each[2].Outcome != outbox.Later {
+	a := (&script{v1: reply{200, results(kept)}}).sink().Send(t.Context(), three())
+	if a.Each[0].Outcome != outbox.Accepted || a.Each[1].Outcome != outbox.Later || a.Each[2].Outcome != outbox.Later {
 		t.Errorf("one of three is named: %+v", a.Each)
 	}
 }
 
 func TestWhatAnAnswerToTheWholeRequestMeans(t *testing.T) {
-	v1, both := []string{"v1"}, []string{"v1", "batch"}
-	tests := []struct {
+	for _, test := range []struct {
 		name    string
 		v1      reply
-		batch   reply
-		asked   []string
 		outcome outbox.Outcome
 		code    string
 		proven  bool
 	}{
-		{"one bad among all", reply{400, refusal("request_parsing_error")}, reply{}, v1, outbox.Fewer, outbox.CodeRefused, true},
-		{"too large", reply{413, refusal("payload_too_large")}, reply{}, v1, outbox.Fewer, outbox.CodeRefused, true},
-		{"too large for a proxy", reply{413, "no"}, reply{}, v1, outbox.Fewer, outbox.CodeRefused, false},
-		{"no key of a project", reply{401, refusal("invalid_api_token")}, reply{}, v1, outbox.NotAllowed, outbox.CodeKey, true},
-		{"forbidden", reply{403, refusal("forbidden")}, reply{}, v1, outbox.NotAllowed, outbox.CodeKey, true},
-		{"over quota", reply{429, refusal("billing_limit_exceeded")}, reply{}, v1, outbox.Later, outbox.CodeQuota, true},
-		{"too fast", reply{429, refusal("rate_limited")}, reply{}, v1, outbox.Later, outbox.CodeRetryAfter, true},
-		{"too fast for a proxy", reply{429, page}, reply{}, v1, outbox.Later, outbox.CodeRetryAfter, false},
-		{"too slow", reply{408, refusal("body_read_timeout")}, reply{}, v1, outbox.Later, outbox.CodeServer, true},
-		{"trouble", reply{500, refusal("internal_error")}, reply{}, v1, outbox.Later, outbox.CodeServer, true},
-		{"a gateway's trouble", reply{502, page}, reply{}, v1, outbox.Later, outbox.CodeServer, false},
-		{"a redirect", reply{307, ""}, reply{}, v1, outbox.Later, outbox.CodeRedirect, false},
-		{"a proxy without a password", reply{407, page}, reply{}, v1, outbox.Later, outbox.CodeProxyPassword, false},
-		{"a network that wants a log-in", reply{511, page}, reply{}, v1, outbox.Later, outbox.CodePortal, false},
-		{"an encoding it does not know", reply{415, refusal("unsupported_encoding")}, reply{}, v1, outbox.Later, outbox.CodeForeign, true},
-
-		{"an older PostHog", reply{404, ""}, reply{200, plainOk}, both, outbox.Accepted, "", false},
-		{"an older PostHog with a page", reply{404, page}, reply{200, plainOk}, both, outbox.Accepted, "", false},
-		{"a proxy for one path", reply{405, ""}, reply{200, plainOk}, both, outbox.Accepted, "", false},
-		{"a proxy that forbids the other", reply{403, "no"}, reply{200, plainOk}, both, outbox.Accepted, "", false},
-		{"a proxy without a page", reply{400, `{}`}, reply{200, plainOk}, both, outbox.Accepted, "", false},
-		{"a proxy that takes headers away", reply{400, refusal("missing_required_headers")}, reply{200, plainOk}, both, outbox.Accepted, "", false},
-		{"one that spoils them", reply{400, refusal("invalid_header_value")}, reply{200, plainOk}, both, outbox.Accepted, "", false},
-		{"a page", reply{200, page}, reply{200, plainOk}, both, outbox.Accepted, "", false},
-		{"no results", reply{200, plainOk}, reply{200, plainOk}, both, outbox.Accepted, "", false},
-		{"results that are none", reply{200, `{"results":[]}`}, reply{200, plainOk}, both, outbox.Accepted, "", false},
-		{"results that are null", reply{200, `{"results":null}`}, reply{200, plainOk}, both, outbox.Accepted, "", false},
-		{"another success", reply{202, results(`{"result":"ok"}`)}, reply{200, plainOk}, both, outbox.Accepted, "", false},
-		{"an endless answer", reply{200, `{"x":"` + strings.Repeat("x", 1<<20) + `",` + results(`{"result":"ok"}`)[1:]}, reply{200, plainOk}, both, outbox.Accepted, "", false},
-		{"nothing", reply{204, ``}, reply{200, plainOk}, both, outbox.Accepted, "", false},
-		{"an older one refuses", reply{404, ""}, reply{400, `{"type":"validation_error"}`}, both, outbox.Fewer, outbox.CodeRefused, false},
-		{"an older one, too large", reply{404, ""}, reply{413, ""}, both, outbox.Fewer, outbox.CodeRefused, false},
-		{"an older one, no key", reply{404, ""}, reply{401, ""}, both, outbox.NotAllowed, outbox.CodeKey, false},
-		{"an older one over quota", reply{404, ""}, reply{200, `{"status":"Ok","quota_limited":["events"]}`}, both, outbox.Later, outbox.CodeQuota, false},
-		{"a page everywhere", reply{200, page}, reply{200, page}, both, outbox.Later, outbox.CodePortal, false},
-		{"a page that refuses", reply{413, page}, reply{413, page}, both, outbox.Later, outbox.CodeForeign, false},
-		{"nobody", reply{404, ""}, reply{404, ""}, both, outbox.Later, outbox.CodeForeign, false},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			s := &script{v1: test.v1, batch: test.batch}
-			a := s.sink().Send(t.Context(), three())
-			if a.Each != nil || a.Outcome != test.outcome || a.Code != test.code || a.Proven != test.proven || strings.Contains(a.Reason, "sentinel") {
-				t.Errorf("the answer is %+v, want outcome %d, code %q and proven %v", a, test.outcome, test.code, test.proven)
-			}
-			if !slices.Equal(s.asked, test.asked) {
-				t.Errorf("it asked %v, want %v", s.asked, test.asked)
-			}
-			if memo := test.outcome == outbox.Accepted; memo != (a.Memo != "") || (a.RetryAfter > 0) != (a.Outcome == outbox.Later) {
-				t.Errorf("the answer is %+v; only an acceptance by /batch/ is remembered, and only a sender that shall come later waits", a)
-			}
-			if a.Outcome != outbox.Accepted && a.Reason == "" {
-				t.Errorf("there is no reason: %+v", a)
-			}
-		})
+		{"one bad among all", refuses(400, "request_parsing_error"), outbox.Fewer, outbox.CodeRefused, true},
+		{"too large", refuses(413, "payload_too_large"), outbox.Fewer, outbox.CodeRefused, true},
+		{"too large for a proxy", reply{413, "no"}, outbox.Fewer, outbox.CodeRefused, false},
+		{"no key of a project", refuses(401, "invalid_api_token"), outbox.NotAllowed, outbox.CodeKey, true},
+		{"forbidden", refuses(403, "forbidden"), outbox.NotAllowed, outbox.CodeKey, true},
+		{"over quota", refuses(429, "billing_limit_exceeded"), outbox.Later, outbox.CodeQuota, true},
+		{"too fast", refuses(429, "rate_limited"), outbox.Later, outbox.CodeRetryAfter, true},
+		{"too fast for a proxy", reply{429, page}, outbox.Later, outbox.CodeRetryAfter, false},
+		{"too slow", refuses(408, "body_read_timeout"), outbox.Later, outbox.CodeServer, true},
+		{"trouble", refuses(500, "internal_error"), outbox.Later, outbox.CodeServer, true},
+		{"a gateway's trouble", reply{502, page}, outbox.Later, outbox.CodeServer, false},
+		{"a redirect", reply{307, ""}, outbox.Later, outbox.CodeRedirect, false},
+		{"a proxy without a password", reply{407, page}, outbox.Later, outbox.CodeProxyPassword, false},
+		{"a network that wants a log-in", reply{511, page}, outbox.Later, outbox.CodePortal, false},
+		{"an encoding it does not know", refuses(415, "unsupported_encoding"), outbox.Later, outbox.CodeForeign, true},
+	} {
+		s := &script{v1: test.v1}
+		a := s.sink().Send(t.Context(), three())
+		if a.Each != nil || a.Outcome != test.outcome || a.Code != test.code || a.Proven != test.proven || a.Memo != "" ||
+			a.Reason == "" || strings.Contains(a.Reason, "sentinel") || a.RetryAfter != 7*time.Second || !slices.Equal(s.asked, []string{"v1"}) {
+			t.Errorf("%s: the answer is %+v from %v, want outcome %d, code %q and proven %v from capture v1", test.name, a, s.asked, test.outcome, test.code, test.proven)
+		}
 	}
 }
 
-func TestAPostHogWithoutCaptureV1IsAskedForItOnce(t *testing.T) {
-	s := &script{v1: reply{404, ""}, batch: reply{200, plainOk}}
-	sink := s.sink()
-	memo := ""
-	for range 3 {
-		memo = sink.Send(t.Context(), three()).Memo
-	}
-	if a := s.sink().Send(t.Context(), outbox.Request{Memo: memo}); a.Memo != memo || a.Outcome != outbox.Accepted {
-		t.Errorf("with the memo of a week ago: %+v", a)
-	}
-	if want := []string{"v1", "batch", "batch", "batch", "batch"}; !slices.Equal(s.asked, want) {
-		t.Errorf("it asked %v, want %v: each question in vain is a round trip", s.asked, want)
-	}
-
-	s = &script{v1: reply{404, ""}, batch: reply{400, "no"}}
-	sink = s.sink()
-	sink.Send(t.Context(), three())
-	sink.Send(t.Context(), three())
-	if want := []string{"v1", "batch", "batch"}; !slices.Equal(s.asked, want) {
-		t.Errorf("while it looks for a bad message it asked %v, want %v", s.asked, want)
-	}
-
-	s = &script{v1: reply{200, page}, batch: reply{200, page}}
-	sink = s.sink()
-	sink.Send(t.Context(), three())
-	s.v1 = reply{200, results(`{"result":"ok"}`)}
-	if a := sink.Send(t.Context(), three()); a.Each == nil || a.Each[0].Outcome != outbox.Accepted {
-		t.Errorf("behind the portal's page is a PostHog with capture v1: %+v", a)
-	}
-}
-
-func TestASilentServerIsAskedForFewer(t *testing.T) {
-	wait := roundTrip(func(r *http.Request) (*http.Response, error) {
-		<-r.Context().Done()
-		return nil, r.Context().Err()
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	if a := New(Config{Key: "k", Transport: wait}).Send(ctx, three()); a.Outcome != outbox.Fewer || a.Code != outbox.CodeTimeout || a.Proven {
-		t.Errorf("the answer is %+v, want fewer and a timeout", a)
+func TestWhatIsNoAnswerOfCaptureV1IsFollowedByBatch(t *testing.T) {
+	for name, v1 := range map[string]reply{
+		"an older PostHog":                  {404, ""},
+		"an older PostHog with a page":      {404, page},
+		"a proxy for one path":              {405, ""},
+		"a proxy that forbids the other":    {403, "no"},
+		"a proxy without a page":            {400, `{}`},
+		"a proxy with a page":               {413, page},
+		"a proxy that takes headers away":   refuses(400, "missing_required_headers"),
+		"one that spoils them":              refuses(400, "invalid_header_value"),
+		"a page":                            {200, page},
+		"no results":                        {200, plainOk},
+		"results that are none":             {200, `{"results":[]}`},
+		"results that are null":             {200, `{"results":null}`},
+		"another success":                   {202, results(kept)},
+		"an answer without an end":          {200, `{"x":"` + strings.Repeat("x", 1<<20) + `",` + results(kept)[1:]},
+		"nothing":                           {204, ``},
+		"results that are a page's by type": {200, "\ufeff<" + results(kept)},
+	} {
+		s := &script{v1: v1, batch: reply{200, plainOk}}
+		a := s.sink().Send(t.Context(), three())
+		if a.Each != nil || a.Outcome != outbox.Accepted || a.Proven || a.Memo == "" || !slices.Equal(s.asked, []string{"v1", "batch"}) {
+			t.Errorf("%s: the answer is %+v from %v, want that of /batch/, to be remembered", name, a, s.asked)
+		}
 	}
 }
 
@@ -260,7 +199,7 @@ func TestOnlyTheAcknowledgementOfBatchCounts(t *testing.T) {
 		body   string
 		code   string // "" for accepted
 	}{
-		{"Ok", 200, `{"status": "Ok"}`, ""},
+		{"Ok", 200, plainOk, ""},
 		{"ok", 200, `{"status":"ok"}`, ""},
 		{"1, as older versions say", 200, `{"status": 1}`, ""},
 		{"Ok with more fields", 200, `{"status": "Ok", "x": []}`, ""},
@@ -270,26 +209,61 @@ func TestOnlyTheAcknowledgementOfBatchCounts(t *testing.T) {
 		{"true", 200, `{"status": true}`, outbox.CodeForeign},
 		{"no status", 200, `{}`, outbox.CodeForeign},
 		{"a JSON array", 200, `[1]`, outbox.CodePortal},
-		{"a JSON string", 200, `"Ok"`, outbox.CodePortal},
-		{"no body", 200, ``, outbox.CodePortal},
 		{"cut JSON", 200, `{"status": "O`, outbox.CodePortal},
 		{"two documents", 200, `{"status": "Ok"}{}`, outbox.CodePortal},
+		{"a page", 200, page, outbox.CodePortal},
 		{"204", 204, ``, outbox.CodePortal},
-		{"202", 202, `{"status": "Ok"}`, outbox.CodeForeign},
+		{"202", 202, plainOk, outbox.CodeForeign},
+		{"400", 400, `{"type":"validation_error"}`, outbox.CodeRefused},
+		{"413", 413, ``, outbox.CodeRefused},
+		{"a page that refuses", 413, page, outbox.CodeForeign},
+		{"401", 401, ``, outbox.CodeKey},
+		{"404", 404, ``, outbox.CodeForeign},
 		{"422", 422, ``, outbox.CodeForeign},
-		{"429", 429, ``, outbox.CodeRetryAfter},
 	} {
 		s := &script{batch: reply{test.status, test.body}}
 		a := s.sink().Send(t.Context(), outbox.Request{Memo: batchMemo})
-		if a.Code != test.code || (a.Outcome == outbox.Accepted) != (test.code == "") {
-			t.Errorf("%s: the answer is %+v, want code %q", test.name, a, test.code)
+		if a.Code != test.code || (a.Outcome == outbox.Accepted) != (test.code == "") || (a.Memo == batchMemo) != (test.code == "") || len(s.asked) != 1 {
+			t.Errorf("%s: the answer is %+v from %v, want code %q", test.name, a, s.asked, test.code)
 		}
+	}
+}
+
+func TestAPostHogWithoutCaptureV1IsAskedForItOnce(t *testing.T) {
+	for name, batch := range map[string]reply{"it accepts": {200, plainOk}, "it looks for a bad message": {400, "no"}} {
+		s := &script{v1: reply{404, ""}, batch: batch}
+		sink := s.sink()
+		for range 3 {
+			sink.Send(t.Context(), three())
+		}
+		if want := []string{"v1", "batch", "batch", "batch"}; !slices.Equal(s.asked, want) {
+			t.Errorf("%s: it asked %v, want %v: each question in vain is a round trip", name, s.asked, want)
+		}
+	}
+	s := &script{v1: reply{200, page}, batch: reply{200, page}}
+	sink := s.sink()
+	sink.Send(t.Context(), three())
+	s.v1 = reply{200, results(kept)}
+	if a := sink.Send(t.Context(), three()); a.Each == nil || a.Each[0].Outcome != outbox.Accepted {
+		t.Errorf("behind the portal's page is a PostHog with capture v1: %+v", a)
+	}
+}
+
+func TestASilentServerIsAskedForFewer(t *testing.T) {
+	silent := roundTrip(func(r *http.Request) (*http.Response, error) {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if a := New(Config{Key: "k", Transport: silent}).Send(ctx, three()); a.Outcome != outbox.Fewer || a.Code != outbox.CodeTimeout || a.Proven {
+		t.Errorf("the answer is %+v, want fewer and a timeout", a)
 	}
 }
 
 func FuzzAnswers(f *testing.F) {
 	for _, body := range []string{plainOk, `{"status":"Ok","quota_limited":[]}`, page, ``, `{"status":`, `{"STATUS":"ok"}`,
-		results(`{"result":"ok"}`), `{"results":{"":{}}}`, refusal("x"), `{"error_uri":1,"results":7}`} {
+		results(kept), `{"results":{"":{}}}`, refuses(400, "x").body, `{"error_uri":1,"results":7}`} {
 		f.Add(200, body, 200, body)
 		f.Add(400, body, 404, body)
 	}
@@ -319,33 +293,25 @@ func FuzzAnswers(f *testing.F) {
 }
 
 func TestWhatIsWrongWithTheConfigurationIsToldBeforeAnythingIsSent(t *testing.T) {
-	tests := []struct {
-		name, host, key string
-		code, says      string
-	}{
-		{"no key", "", " \t", outbox.CodeNoKey, "no PostHog key"},
-		{"a key of two lines", "", "phc_hush\nphc_hush", outbox.CodeKey, "no key has"},
-		{"a key in other letters", "", "phc_ключ_hush", outbox.CodeKey, "no key has"},
-		{"no scheme", "us.i.posthog.com", "k", outbox.CodeAddress, DefaultHost},
-		{"a port alone", "127.0.0.1:9", "k", outbox.CodeAddress, DefaultHost},
-		{"another scheme", "ftp://us.i.posthog.com", "k", outbox.CodeAddress, DefaultHost},
-		{"a password", "https://hush:hush@us.i.posthog.com", "k", outbox.CodeAddress, DefaultHost},
-		{"a query", "https://us.i.posthog.com?x=hush", "k", outbox.CodeAddress, DefaultHost},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			sink := New(Config{Host: test.host, Key: test.key, Transport: roundTrip(nil)}) // a request would panic
-			var unusable *outbox.Unusable
-			err := sink.Check()
-			if !errors.As(err, &unusable) || unusable.Code != test.code || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "hush") {
-				t.Errorf("%v, want %s and %q", err, test.code, test.says)
+	for name, test := range map[string]struct{ host, key, code, says string }{
+		"no key":                 {"", " \t", outbox.CodeNoKey, "no PostHog key"},
+		"a key of two lines":     {"", "phc_hush\nphc_hush", outbox.CodeKey, "no key has"},
+		"a key in other letters": {"", "phc_ключ_hush", outbox.CodeKey, "no key has"},
+		"no scheme":              {"us.i.posthog.com", "k", outbox.CodeAddress, DefaultHost},
+		"a password":             {"https://hush:hush@us.i.posthog.com", "k", outbox.CodeAddress, DefaultHost},
+		"a query":                {"https://us.i.posthog.com?x=hush", "k", outbox.CodeAddress, DefaultHost},
+	} {
+		sink := New(Config{Host: test.host, Key: test.key, Transport: roundTrip(nil)}) // a request would panic
+		var unusable *outbox.Unusable
+		err := sink.Check()
+		if !errors.As(err, &unusable) || unusable.Code != test.code || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%s: %v, want %s and %q", name, err, test.code, test.says)
+		}
+		for _, memo := range []string{"", batchMemo} {
+			if a := sink.Send(t.Context(), outbox.Request{Memo: memo}); a.Outcome != outbox.Later || a.Code != test.code {
+				t.Errorf("%s: the answer is %+v", name, a)
 			}
-			for _, memo := range []string{"", batchMemo} {
-				if a := sink.Send(t.Context(), outbox.Request{Memo: memo}); a.Outcome != outbox.Later || a.Code != test.code {
-					t.Errorf("the answer is %+v", a)
-				}
-			}
-		})
+		}
 	}
 }
 

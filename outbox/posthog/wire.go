@@ -1,9 +1,9 @@
 package posthog
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -17,9 +17,9 @@ import (
 // in bytes.
 const maxName = 200
 
-// form is a message on the wire. /batch/ does not know options. Capture v1 appends them to the
+// event is a message on the wire. /batch/ does not know options. Capture v1 appends them to the
 // properties, and the library's name; there the same stands already, for /batch/.
-type form struct {
+type event struct {
 	UUID       string          `json:"uuid"`
 	Event      string          `json:"event"`
 	DistinctID string          `json:"distinct_id"`
@@ -33,37 +33,27 @@ type options struct {
 	DisableSkewCorrection bool  `json:"disable_skew_correction"` // a repeat with another time would not be folded
 }
 
-// encoder puts messages on the wire.
-type encoder struct {
-	suffix func() []byte // what the library adds to all properties
-}
-
-// append puts a message on the wire. An error means that it can never be sent: PostHog or its library
+// form returns the event of a message. An error means that it can never be sent: PostHog or its library
 // would replace something in it silently, or PostHog would refuse all that is sent with it.
-func (e encoder) append(wire []byte, m outbox.Message) ([]byte, error) {
+func (s *Sink) form(m outbox.Message) (any, error) {
 	if err := check(m); err != nil {
 		return nil, err
 	}
-	f := form{
+	e := event{
 		UUID: m.UUID, Event: m.Event, DistinctID: m.DistinctID, Timestamp: m.RecordedAt.UTC(),
-		Options: options{DisableSkewCorrection: true}, Properties: m.Properties,
+		Options: options{DisableSkewCorrection: true},
 	}
 	if m.Kind == outbox.Alias {
-		f.Event = "$create_alias"
-		f.Properties, _ = json.Marshal(map[string]string{"alias": m.AnonID}) // a string always can be
+		e.Event = "$create_alias"
+		m.Properties, _ = json.Marshal(map[string]string{"alias": m.AnonID}) // a string always can be
 	}
-	if m.Anonymous() {
-		f.Options.PersonProfile = new(false)
+	own, _ := s.library()
+	if m.Anonymous() { // never an alias: PostHog would drop it
+		e.Options.PersonProfile = new(false)
+		own = `"$process_person_profile":false,` + own
 	}
-	var err error
-	if f.Properties, err = extend(f.Properties, e.suffix(), m.Anonymous()); err != nil {
-		return nil, err
-	}
-	encoded, err := json.Marshal(f)
-	if err != nil {
-		return nil, errors.New("not a valid message: its properties are not JSON, or it has no time")
-	}
-	return append(wire, encoded...), nil
+	e.Properties = extend(m.Properties, own)
+	return e, nil
 }
 
 func check(m outbox.Message) error {
@@ -83,36 +73,22 @@ func check(m outbox.Message) error {
 	return nil
 }
 
-// extend returns the properties with those of the library behind them. Of two with one name the last
-// one counts.
-func extend(properties, suffix []byte, anonymous bool) ([]byte, error) {
-	const blanks = " \t\r\n"
-	inner, opened := bytes.CutPrefix(bytes.Trim(properties, blanks), []byte("{"))
-	inner, closed := bytes.CutSuffix(inner, []byte("}"))
-	if !opened || !closed {
-		return nil, errors.New("not a valid message: its properties are no JSON object")
+// extend puts more behind the properties: of two with one name the last one counts. What was no JSON object
+// is no JSON afterwards.
+func extend(properties json.RawMessage, more string) json.RawMessage {
+	inner := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(string(properties)), "{"), "}")
+	if strings.TrimSpace(inner) != "" {
+		inner += ","
 	}
-	longer := append([]byte("{"), inner...)
-	if len(bytes.Trim(inner, blanks)) > 0 {
-		longer = append(longer, ',')
-	}
-	if anonymous { // never an alias: PostHog would drop it
-		longer = append(longer, `"$process_person_profile":false,`...)
-	}
-	return append(longer, suffix...), nil
+	return json.RawMessage("{" + inner + more + "}")
 }
 
-// suffix is what the library and its client add to the properties: its name, and the system.
-func suffix() []byte {
+// library returns what posthog-go and its client add to the properties of each message: its name, and the system.
+// sdk is its name in a header. In a test it calls itself another version than its own.
+func library() (properties, sdk string) {
 	capture, _ := posthog.Capture{}.APIfy().(posthog.CaptureInApi)
 	capture.Properties["$geoip_disable"] = true  // the client's default: an address says little of a CLI's user
 	added, _ := json.Marshal(capture.Properties) // they are texts and switches
-	return bytes.TrimPrefix(added, []byte("{"))
-}
-
-// sdk is the library in a header. In a test it calls itself another version than its own.
-func sdk() string {
-	capture, _ := posthog.Capture{}.APIfy().(posthog.CaptureInApi)
 	version, _ := capture.Properties["$lib_version"].(string)
-	return posthog.SDKName + "/" + version
+	return strings.Trim(string(added), "{}"), posthog.SDKName + "/" + version
 }

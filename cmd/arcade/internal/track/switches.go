@@ -58,6 +58,6 @@ func (t *Tracker) Host() string { return t.sink().Endpoint() }
 
 func (t *Tracker) sink() *posthog.Sink {
 	return posthog.New(posthog.Config{
-		Host: t.Env("ARCADE_USAGE_HOST"), Key: t.postHogKey(), Transport: t.Network(), Now: t.Now,
+		Host: t.Env("ARCADE_USAGE_HOST"), Key: t.postHogKey(), Transport: t.Network(),
 	})
 }
