@@ -79,7 +79,8 @@ func (c *Client) post(ctx context.Context, body []byte) (Answer, error) {
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Content-Encoding", "gzip")
-	// It is not sent. Package http replaces a connection that has died since its last request for such a header only.
+	// A header without a value is not sent. With this one package http sends the request once more when a connection
+	// that was used before turns out to be dead.
 	request.Header["Idempotency-Key"] = []string{}
 	response, err := c.Transport.RoundTrip(request)
 	if refusal, ok := errors.AsType[*proxyRefusal](err); ok && refusal.asksToWait() {

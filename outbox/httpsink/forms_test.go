@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"strings"
 	"testing"
@@ -61,5 +64,24 @@ func TestACollectorGetsLogRecords(t *testing.T) {
 	}
 	if got := indented.String() + "\n"; got != strings.ReplaceAll(string(want), "\r\n", "\n") {
 		t.Errorf("the body is\n%s\nand testdata/otlp.json, which OpenTelemetry's types have read, is another", got)
+	}
+}
+
+func TestAFormOfOnesOwnIsTwentyFiveLines(t *testing.T) {
+	for _, name := range []string{"example_segment_test.go", "example_otlp_test.go"} {
+		files := token.NewFileSet()
+		file, err := parser.ParseFile(files, name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := 0
+		for _, declaration := range file.Decls[1:] { // behind the imports
+			if f, isFunc := declaration.(*ast.FuncDecl); !isFunc || !strings.HasPrefix(f.Name.Name, "Example") {
+				lines += files.Position(declaration.End()).Line - files.Position(declaration.Pos()).Line + 1
+			}
+		}
+		if lines > 25 {
+			t.Errorf("%s needs %d lines, want 25 at most: the encoder does too little for it", name, lines)
+		}
 	}
 }

@@ -7,9 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
-
-	"github.com/google/uuid"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
@@ -83,13 +80,6 @@ func TestAMessageThatCanNeverBeSentIsNamed(t *testing.T) {
 	}
 }
 
-// onWire is a message as it goes over the wire.
-type onWire struct {
-	UUID       string         `json:"uuid"`
-	Options    map[string]any `json:"options"`
-	Properties map[string]any `json:"properties"`
-}
-
 func TestTheProfileSwitchIsOffOnAnonymousEventsOnly(t *testing.T) {
 	known := event1(`{}`)
 	known.DistinctID = "person"
@@ -98,7 +88,7 @@ func TestTheProfileSwitchIsOffOnAnonymousEventsOnly(t *testing.T) {
 		off bool
 	}{"anonymous": {event1(`{"$process_person_profile":true}`), true}, "known": {known, false}, "alias": {alias1(), false}} {
 		wire, err := New(Config{Key: "k"}).Wire(test.m)
-		var sent onWire
+		var sent struct{ Options, Properties map[string]any }
 		if err != nil || json.Unmarshal(wire, &sent) != nil {
 			t.Fatal(name, err)
 		}
@@ -108,35 +98,4 @@ func TestTheProfileSwitchIsOffOnAnonymousEventsOnly(t *testing.T) {
 			t.Errorf("%s: the switch is in %s; on an alias it makes PostHog drop the alias", name, wire)
 		}
 	}
-}
-
-// Rows come from a disk: whatever they hold, they are sent or named, and never panic.
-func FuzzWire(f *testing.F) {
-	f.Add(uuid.NewString(), "capture", "ran", "anon", "anon", `{"a":1}`)
-	f.Add("x", "alias", "$create_alias", "anon", "person", `{}`)
-	f.Add(uuid.NewString(), "alias", "$create_alias", "anon", "person", `{"$process_person_profile":false}`)
-	f.Add(strings.ToUpper(uuid.NewString()), "capture", "ran", "anon", "person", `{"a":null}`)
-	f.Add("", "", "", "", "", `[`)
-	f.Add(uuid.NewString(), "capture", "ran", "anon", "anon", `{"a":"\"},{"}`)
-	sink := New(Config{Key: "k"})
-	f.Fuzz(func(t *testing.T, id, kind, event, anon, distinct, properties string) {
-		m := outbox.Message{UUID: id, Kind: outbox.Kind(kind), Event: event, AnonID: anon, DistinctID: distinct, Properties: []byte(properties)}
-		if m.DistinctID == "" {
-			m.DistinctID = anon
-		}
-		wire, err := sink.Wire(m)
-		if err != nil {
-			return
-		}
-		var sent onWire
-		if err := json.Unmarshal(wire, &sent); err != nil || !utf8.Valid(wire) {
-			t.Fatalf("on the wire is %q: %v", wire, err)
-		}
-		if sent.UUID != id || sent.Options["disable_skew_correction"] != true || sent.Properties["$lib"] != "posthog-go" {
-			t.Errorf("the message %q went out as %s: a repeat could not be folded", id, wire)
-		}
-		if off := sent.Options["process_person_profile"] == false; off != m.Anonymous() {
-			t.Errorf("the profile of %s is switched off: %v", wire, off)
-		}
-	})
 }
