@@ -21,6 +21,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,17 +50,13 @@ func StartHeard(marker string, environment []string) (heard <-chan struct{}, err
 	}
 	err = start(marker, environment, writer, patience)
 	writer.Close()
-	if err != nil {
-		reader.Close()
-		return nil, err
-	}
-	end := make(chan struct{})
+	ended := make(chan struct{})
 	go func() {
-		defer close(end)
-		defer reader.Close()
 		_, _ = reader.Read(make([]byte, 1)) // nothing is ever written: only the end counts
+		reader.Close()
+		close(ended)
 	}()
-	return end, nil
+	return ended, err
 }
 
 // TakesAlong reports whether the end of this process also ends its children: on Linux, when it is the first
@@ -69,45 +66,66 @@ func TakesAlong() bool {
 }
 
 func start(marker string, environment []string, stdout *os.File, patience time.Duration) error {
-	own, secret := split(environment)
-	content, err := encode(marker, secret)
+	self, err := program()
 	if err != nil {
 		return err
 	}
+	own, others := split(environment)
+	content, err := encode(marker, others)
+	if err != nil {
+		return err
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		return err
 	}
-	defer reader.Close()
 	defer writer.Close()
-	process, err := launch(append(own, marker+"=1"), reader, stdout)
+	// It does not inherit our output: a shell's $(hello 2>&1) waits until no process holds that. It has our name,
+	// by which a program may do different things.
+	process, err := os.StartProcess(self, []string{filepath.Base(os.Args[0])}, &os.ProcAttr{
+		Dir:   neutralDirectory(),
+		Env:   slices.Concat(systemEnvironment(), own, []string{marker + "=1"}),
+		Files: []*os.File{reader, cmp.Or(stdout, null), null},
+		Sys:   detached(),
+	})
+	reader.Close() // a child that dies leaves a broken pipe then, not one that waits for a reader
 	if err != nil {
 		return err
 	}
-	reader.Close() // a child that dies leaves a broken pipe then, not one that waits for a reader
-	err = handOver(process, writer, content, patience)
+	go process.Wait() // else it stays a zombie as long as this process lives
+	timer := time.AfterFunc(patience, func() {
+		process.Kill() // Windows has no other way to end a write
+		writer.Close()
+	})
+	_, err = io.WriteString(writer, content)
+	if !timer.Stop() {
+		err = errors.New("the process does not read it")
+	}
 	if err != nil {
 		process.Kill()
-		err = fmt.Errorf("hand the environment over: %w", err)
+		return fmt.Errorf("hand the environment over: %w", err)
 	}
-	go process.Wait() // else it stays a zombie as long as this process lives
-	return err
+	return nil
 }
 
 // Check returns why Start would not find the program. It starts nothing.
 func Check() error {
 	self, err := program()
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = exec.LookPath(self)
 	}
-	_, err = exec.LookPath(self)
 	return err
 }
 
 // program returns the path of this program. A Linux without /proc cannot say it: there it is found as by a shell.
 func program() (string, error) {
 	self, err := os.Executable()
-	if err != nil && len(os.Args) > 0 {
+	if err != nil {
 		self, err = exec.LookPath(os.Args[0])
 	}
 	if err == nil {
@@ -117,46 +135,6 @@ func program() (string, error) {
 		return "", fmt.Errorf("find this program: %w", err)
 	}
 	return self, nil
-}
-
-// launch starts the program with the environment's pipe for its standard input. It does not inherit our output:
-// a shell's $(hello 2>&1) waits until no process holds that.
-func launch(environment []string, stdin, stdout *os.File) (*os.Process, error) {
-	self, err := program()
-	if err != nil {
-		return nil, err
-	}
-	name := filepath.Base(self)
-	if len(os.Args) > 0 {
-		name = filepath.Base(os.Args[0]) // a program may do different things by its name
-	}
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer null.Close()
-	return os.StartProcess(self, []string{name}, &os.ProcAttr{
-		Dir:   neutralDirectory(),
-		Env:   slices.Concat(systemEnvironment(), environment),
-		Files: []*os.File{stdin, cmp.Or(stdout, null), null},
-		Sys:   detached(),
-	})
-}
-
-// handOver writes the environment, and kills a child that does not read it.
-func handOver(child *os.Process, pipe *os.File, content []byte, patience time.Duration) error {
-	timer := time.AfterFunc(patience, func() {
-		child.Kill() // Windows has no other way to end a write
-		pipe.Close()
-	})
-	_, err := pipe.Write(content)
-	if !timer.Stop() {
-		return errors.New("the process does not read it")
-	}
-	if err != nil {
-		return err
-	}
-	return pipe.Close()
 }
 
 // Child reports whether Start started this process with marker. It then sets the variables that it was handed,
@@ -183,21 +161,11 @@ func child(marker string, stdin *os.File, patience time.Duration) (bool, error) 
 	if err := os.Unsetenv(marker); err != nil {
 		return true, err
 	}
-	type result struct {
-		environment []string
-		err         error
-	}
-	done := make(chan result, 1)
-	go func() {
-		environment, err := decode(stdin)
-		done <- result{environment, err}
-	}()
+	done := make(chan error, 1)
+	go func() { done <- takeUp(stdin) }()
 	select {
-	case r := <-done:
-		if r.err == nil {
-			r.err = takeUp(r.environment)
-		}
-		return true, r.err
+	case err := <-done:
+		return true, err
 	case <-time.After(patience): // the parent is stopped
 		return true, errors.New("the environment does not arrive")
 	}

@@ -1,7 +1,6 @@
 package detach
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -11,17 +10,47 @@ import (
 	"strings"
 )
 
-// ordinary are the variables that are no secret: where a program finds its user's files, its language, and the race
-// detector's, which are read before main. A child has them from its start. XDG_* are ordinary, too.
-var ordinary = [...]string{
-	"HOME", "USERPROFILE", "HOMEDRIVE", "HOMEPATH", "APPDATA", "LOCALAPPDATA", "TMPDIR", "TMP", "TEMP", "PATH", "USER", "LANG", "GORACE",
+// kind is what a variable holds.
+type kind int
+
+const (
+	text kind = iota
+	path
+	pathList
+)
+
+// know says what a variable holds, and whether it is ordinary: no secret, and read before main, such as where a program
+// finds its user's files, its language, and the race detector's. A child has the ordinary ones from its start.
+func know(variable string) (holds kind, ordinary bool) {
+	switch variable {
+	case "HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "TMPDIR", "TMP", "TEMP":
+		return path, true
+	case "PATH":
+		return pathList, true
+	case "HOMEDRIVE", "HOMEPATH", "USER", "LANG", "GORACE":
+		return text, true
+	case "SSL_CERT_FILE":
+		return path, false
+	case "SSL_CERT_DIR":
+		return pathList, false
+	}
+	// https://specifications.freedesktop.org/basedir-spec/latest/ has directories. There are others, such as
+	// XDG_SESSION_TYPE.
+	switch name, isXDG := strings.CutPrefix(variable, "XDG_"); {
+	case isXDG && strings.HasSuffix(name, "_DIRS"):
+		return pathList, true
+	case isXDG && (strings.HasSuffix(name, "_HOME") || strings.HasSuffix(name, "_DIR")):
+		return path, true
+	default:
+		return text, isXDG
+	}
 }
 
 // split returns the ordinary variables and the others.
 func split(environment []string) (own, others []string) {
 	for _, entry := range environment {
 		name, _, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, "XDG_") || slices.Contains(ordinary[:], name) {
+		if _, ordinary := know(name); ordinary {
 			own = append(own, entry)
 		} else {
 			others = append(others, entry)
@@ -36,73 +65,27 @@ func Ordinary() []string {
 	return own
 }
 
-// encode puts a NUL behind each variable, and another behind the last, so that a child sees whether
-// its parent came to the end.
-func encode(marker string, environment []string) ([]byte, error) {
-	var content []byte
-	for _, entry := range environment {
-		name, _, ok := strings.Cut(entry, "=")
-		switch {
-		case !ok || name == "" || strings.Contains(entry, "\x00"):
-			return nil, fmt.Errorf("the variable %q is not of the form NAME=value", name)
-		case name == marker:
-			return nil, fmt.Errorf("the variable %q is the child's marker, and cannot be handed over", name)
-		}
-		content = append(append(content, entry...), 0)
-	}
-	return append(content, 0), nil
-}
-
-func decode(r io.Reader) (environment []string, err error) {
-	for buffered := bufio.NewReader(r); ; {
-		entry, err := buffered.ReadString(0)
-		if err != nil {
-			return nil, fmt.Errorf("the environment has no end: %w", err)
-		}
-		if entry == "\x00" {
-			return environment, nil
-		}
-		environment = append(environment, strings.TrimSuffix(entry, "\x00"))
-	}
-}
-
-// takeUp sets the process's variables: the standard library reads proxies and certificates from them.
-func takeUp(environment []string) error {
-	for _, entry := range environment {
-		name, value, ok := strings.Cut(entry, "=")
-		if !ok {
-			return errors.New("the environment is not what Start writes")
-		}
-		if err := os.Setenv(name, value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Resolve returns environment, a list of NAME=value, with its paths made absolute: a child works in another
-// directory. Paths are the variables named, those that Go's library reads itself (HOME, USERPROFILE, SSL_CERT_FILE,
-// SSL_CERT_DIR), those of the user's directories (APPDATA, LOCALAPPDATA, TMPDIR, TMP, TEMP, XDG_*) and PATH. An empty
-// value stays, and so does one that begins with ~, which has its meaning from the program. The only error is a
-// relative path without a working directory.
+// directory. Paths are the variables named, those of the user's directories (HOME, APPDATA, TMPDIR, XDG_* and the
+// like), SSL_CERT_FILE, SSL_CERT_DIR and PATH. An empty value stays, and so does one that begins with ~, which has its
+// meaning from the program. The only error is a relative path without a working directory.
 func Resolve(environment []string, names ...string) ([]string, error) {
-	names = append([]string{"HOME", "USERPROFILE", "SSL_CERT_FILE", "APPDATA", "LOCALAPPDATA", "TMPDIR", "TMP", "TEMP"}, names...)
 	resolved := slices.Clone(environment)
 	for i, entry := range resolved {
 		name, value, _ := strings.Cut(entry, "=")
+		holds, _ := know(name)
 		parts := []string{value}
 		switch {
-		case name == "SSL_CERT_DIR" || name == "PATH" || strings.HasPrefix(name, "XDG_") && strings.HasSuffix(name, "_DIRS"):
+		case holds == pathList:
 			parts = filepath.SplitList(value)
-		case strings.HasPrefix(name, "XDG_") && isDirectory(name), slices.Contains(names, name):
-		default:
+		case holds == text && !slices.Contains(names, name):
 			continue
 		}
-		for j, path := range parts {
-			if path == "" || path[0] == '~' {
+		for j, part := range parts {
+			if part == "" || part[0] == '~' {
 				continue
 			}
-			absolute, err := filepath.Abs(path)
+			absolute, err := filepath.Abs(part)
 			if err != nil {
 				return nil, fmt.Errorf("resolve %s: %w", name, err)
 			}
@@ -113,8 +96,40 @@ func Resolve(environment []string, names ...string) ([]string, error) {
 	return resolved, nil
 }
 
-// isDirectory tells the directories of the XDG specification from its other variables, such as
-// XDG_SESSION_TYPE. https://specifications.freedesktop.org/basedir-spec/latest/
-func isDirectory(name string) bool {
-	return strings.HasSuffix(name, "_HOME") || strings.HasSuffix(name, "_DIR")
+// end stands behind the last variable, so that a child sees whether its parent came to the end. A NUL stands
+// between two of them.
+const end = "\x00\x00"
+
+// encode is what goes through the pipe.
+func encode(marker string, environment []string) (string, error) {
+	for _, entry := range environment {
+		name, _, ok := strings.Cut(entry, "=")
+		if !ok || name == "" || name == marker || strings.Contains(entry, "\x00") {
+			return "", fmt.Errorf("the variable %q is the child's marker or not of the form NAME=value, and cannot be handed over", name)
+		}
+	}
+	return strings.Join(environment, "\x00") + end, nil
+}
+
+// takeUp sets the process's variables to those that come through the pipe: the standard library reads proxies
+// and certificates from them.
+func takeUp(pipe io.Reader) error {
+	content, err := io.ReadAll(pipe)
+	if err != nil {
+		return err
+	}
+	environment, complete := strings.CutSuffix(string(content), end)
+	if !complete {
+		return errors.New("the environment has no end")
+	}
+	for entry := range strings.FieldsFuncSeq(environment, func(r rune) bool { return r == 0 }) {
+		name, value, ok := strings.Cut(entry, "=")
+		if !ok {
+			return errors.New("the environment is not what Start writes")
+		}
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -3,8 +3,6 @@
 package detach
 
 import (
-	"os"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -20,23 +18,12 @@ func neutralDirectory() string { return "/" }
 func systemEnvironment() []string { return nil }
 
 // closeInherited closes the descriptors that this process inherited beyond its three streams: a shell's
-// $(hello 3>&1) would wait for them. Those that Go has opened since are the ones that an exec closes.
+// $(hello 3>&1) would wait for them. Those that Go has opened since are the ones that an exec closes. 1,024 is the
+// usual limit; /dev/fd, which would list them, is not there without /proc.
 func closeInherited() {
-	entries, err := os.ReadDir("/dev/fd")
-	if err != nil { // no /proc: the numbers that people use in a shell
-		for fd := 3; fd < 256; fd++ {
-			closeIfInherited(fd)
+	for fd := 3; fd < 1024; fd++ {
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			syscall.Close(fd)
 		}
-	}
-	for _, entry := range entries {
-		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
-			closeIfInherited(fd)
-		}
-	}
-}
-
-func closeIfInherited(fd int) {
-	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
-		syscall.Close(fd)
 	}
 }
