@@ -2,6 +2,7 @@ package detach
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,11 +46,12 @@ func TestMain(m *testing.M) {
 
 // report is what a child says of itself.
 type report struct {
-	Args, Environ []string
-	Dir           string
-	PID           int
-	Home          string // before Child was called
-	Console       bool   // it has a terminal or console, and ends with it
+	Args    []string
+	Environ [][]byte // not all of it is text
+	Dir     string
+	PID     int
+	Home    string // before Child was called
+	Console bool   // it has a terminal or console, and ends with it
 }
 
 // busy is what a child that never ends works on.
@@ -87,10 +89,11 @@ func tell(home string) {
 	if err != nil {
 		panic(err)
 	}
-	err = json.NewEncoder(connection).Encode(report{
-		Args: os.Args, Environ: os.Environ(), Dir: dir, PID: os.Getpid(), Home: home, Console: hasConsole(),
-	})
-	if err != nil {
+	r := report{Args: os.Args, Dir: dir, PID: os.Getpid(), Home: home, Console: hasConsole()}
+	for _, entry := range os.Environ() {
+		r.Environ = append(r.Environ, []byte(entry))
+	}
+	if err := json.NewEncoder(connection).Encode(r); err != nil {
 		panic(err)
 	}
 	if os.Getenv(lazyMarker) == "" {
@@ -184,15 +187,22 @@ func (l listener) start(environment ...string) {
 func TestAChildHasItsEnvironmentAndNothingElse(t *testing.T) {
 	t.Setenv("DETACH_TEST_PRIVATE", "of the parent")
 	l := newListener(t)
-	l.start("EMPTY=", "EQUALS=a=b", "LINES=one\ntwo", "TWICE=1", "TWICE=2")
+	large := "LARGE=" + strings.Repeat("x", 1<<20)
+	l.start("EMPTY=", "EQUALS=a=b", "LINES=one\ntwo", "BYTES=\xff", "TWICE=1", "TWICE=2", "HOME=/home/ada", large, "LAST=arrived")
 	child, _ := l.child()
-	for _, want := range []string{"EMPTY=", "EQUALS=a=b", "LINES=one\ntwo", "TWICE=2"} {
-		if !slices.Contains(child.Environ, want) {
-			t.Errorf("the child has no %q", want)
+	for _, want := range []string{"EMPTY=", "EQUALS=a=b", "LINES=one\ntwo", "BYTES=\xff", "TWICE=2", "HOME=/home/ada", large, "LAST=arrived"} {
+		if !slices.ContainsFunc(child.Environ, func(entry []byte) bool { return string(entry) == want }) {
+			t.Errorf("the child has no %.20q", want)
 		}
 	}
-	if all := strings.Join(child.Environ, "\n"); strings.Contains(all, "PRIVATE") || strings.Contains(all, "PATH=") {
-		t.Errorf("the child has variables that it was not given:\n%s", all)
+	all := string(bytes.Join(child.Environ, nil))
+	for _, foreign := range []string{"PRIVATE", "PATH=", marker} {
+		if strings.Contains(all, foreign) {
+			t.Errorf("the child has %s, which it was not given; with its marker, a program that it starts would take itself for a child", foreign)
+		}
+	}
+	if child.Home != "/home/ada" {
+		t.Errorf("HOME is %q before Child is called: package initialisation would make a home elsewhere", child.Home)
 	}
 	if want := []string{filepath.Base(os.Args[0])}; !slices.Equal(child.Args, want) {
 		t.Errorf("the child's arguments are %q, want the program's name: %q", child.Args, want)
@@ -200,68 +210,19 @@ func TestAChildHasItsEnvironmentAndNothingElse(t *testing.T) {
 	if child.Dir != neutralDirectory() {
 		t.Errorf("the child works in %q and keeps that busy, want %q", child.Dir, neutralDirectory())
 	}
-}
-
-// The system ends every process of a console whose window is closed.
-func TestAChildKeepsNoConsole(t *testing.T) {
-	l := newListener(t)
-	l.start()
-	if child, _ := l.child(); child.Console {
+	if child.Console { // whose processes the system ends when its window is closed
 		t.Error("the child has the console of its parent, or one of its own")
-	}
-}
-
-func TestWhatAChildStartsDoesNotTakeItselfForOne(t *testing.T) {
-	l := newListener(t)
-	l.start()
-	child, _ := l.child()
-	for _, entry := range child.Environ {
-		if strings.HasPrefix(entry, marker) {
-			t.Errorf("the child still has %s: a program that it starts would take itself for a child", entry)
-		}
-	}
-}
-
-func TestAnOrdinaryVariableIsThereBeforeTheProgramBegins(t *testing.T) {
-	l := newListener(t)
-	l.start("HOME=/home/ada")
-	if child, _ := l.child(); child.Home != "/home/ada" {
-		t.Errorf("HOME is %q before Child is called: package initialisation would make a home elsewhere", child.Home)
-	}
-}
-
-func TestAnEnvironmentMayBeOfAnySize(t *testing.T) {
-	l := newListener(t)
-	large := "LARGE=" + strings.Repeat("x", 20_000)
-	environment := []string{}
-	for range 50 {
-		environment = append(environment, large)
-	}
-	l.start(append(environment, "LAST=arrived")...)
-	child, _ := l.child()
-	if !slices.Contains(child.Environ, large) || !slices.Contains(child.Environ, "LAST=arrived") {
-		t.Error("1 MB of environment did not arrive in full")
 	}
 }
 
 func TestAChildThatDoesNotReadItsEnvironmentIsAnErrorAndNoWait(t *testing.T) {
 	environment := []string{"LARGE=" + strings.Repeat("x", 1<<20)}
-	t.Run("because it has died", func(t *testing.T) {
-		err := start(dyingMarker, environment, nil, 20*time.Second)
-		if err == nil || strings.Contains(err.Error(), "does not read") {
-			t.Errorf("error %v, want one at once: the reader is gone", err)
-		}
-	})
-	t.Run("because it hangs", func(t *testing.T) {
-		began := time.Now()
-		err := start(deafMarker, environment, nil, 50*time.Millisecond)
-		if err == nil || !strings.Contains(err.Error(), "does not read") {
-			t.Errorf("error %v, want one that says that the child does not read", err)
-		}
-		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("the parent was kept for %s, and its user with it", took)
-		}
-	})
+	if err := start(dyingMarker, environment, nil, 20*time.Second); err == nil || strings.Contains(err.Error(), "does not read") {
+		t.Errorf("a child that has died: %v, want an error at once: the reader is gone", err)
+	}
+	if err := start(deafMarker, environment, nil, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), "does not read") {
+		t.Errorf("a child that hangs: %v, want that it does not read", err)
+	}
 }
 
 func TestAVariableThatCannotBeHandedOverIsAnErrorBeforeAnythingIsStarted(t *testing.T) {
@@ -290,39 +251,35 @@ func TestOnlyAProcessWithAPipeAndTheMarkerIsAChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if is, err := child(marker, file, time.Minute); is || err != nil {
-		t.Errorf("without the marker: %v, %v; want no child", is, err)
-	}
-	t.Setenv(marker, "1")
-	if is, err := child(marker, file, time.Minute); is || err != nil {
-		t.Errorf("with a marker that a person has set: %v, %v; want no child, it would wait for input", is, err)
+	for _, value := range []string{"", "1"} { // set by a person
+		t.Setenv(marker, value)
+		if is, err := child(marker, file, time.Minute); is || err != nil {
+			t.Errorf("with the marker %q: %v, %v; want no child, it would wait for input", value, is, err)
+		}
 	}
 }
 
 func TestAChildWithHalfAnEnvironmentHasAnError(t *testing.T) {
-	for name, content := range map[string]string{
-		"nothing":                         "",
-		"the parent was killed meanwhile": "A=1\x00B=",
-		"between two variables":           "A=1\x00",
-		"written by another program":      "hello\x00\x00",
+	for name, test := range map[string]struct {
+		content  string
+		patience time.Duration
+	}{
+		"nothing":                         {"", time.Minute},
+		"the parent was killed meanwhile": {"A=1\x00B=", time.Minute},
+		"between two variables":           {"A=1\x00", time.Minute},
+		"written by another program":      {"hello" + end, time.Minute},
+		"the parent is stopped":           {"A=1", 10 * time.Millisecond},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Setenv(marker, "1")
-			reader, writer := pipe(t)
-			io.WriteString(writer, content)
-			writer.Close()
-			if is, err := child(marker, reader, time.Minute); !is || err == nil {
-				t.Errorf("%v, %v; want an error: half an environment leads to the wrong place", is, err)
-			}
-		})
-	}
-	t.Run("the parent is stopped", func(t *testing.T) {
 		t.Setenv(marker, "1")
-		reader, _ := pipe(t)
-		if is, err := child(marker, reader, 10*time.Millisecond); !is || err == nil {
-			t.Errorf("%v, %v; want an error: the child would wait as long as its parent is stopped", is, err)
+		reader, writer := pipe(t)
+		io.WriteString(writer, test.content)
+		if test.patience == time.Minute {
+			writer.Close()
 		}
-	})
+		if is, err := child(marker, reader, test.patience); !is || err == nil {
+			t.Errorf("%s: %v, %v; want an error: half an environment leads to the wrong place", name, is, err)
+		}
+	}
 }
 
 func pipe(t *testing.T) (reader, writer *os.File) {
