@@ -37,43 +37,65 @@ type options struct {
 
 // run is the program. It returns its exit code when a signal comes.
 func run(args []string, stdout, stderr io.Writer) int {
-	o, err := parse(args, stdout, stderr)
+	o, err := parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+		_, _ = fmt.Fprint(stdout, help)
 		return exitOK
 	case err != nil:
+		_, _ = fmt.Fprintf(stderr, "sink: %v\nRun sink --help for usage.\n", err)
 		return exitUsage
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return serve(ctx, o, stdout, stderr)
+	server := outboxtest.NewServer()
+	server.SetFault(o.script.then, o.script.once...)
+	server.SetLatency(o.latency)
+	server.SetWithoutV1(o.old)
+	out := newPrinter(stdout, server)
+	server.Watch(out.happened)
+	if err := out.listen(o.listen); err != nil {
+		_, _ = fmt.Fprintf(stderr, "sink: %v\nIs another sink running? --listen 127.0.0.1:0 picks a free port.\n", err)
+		return exitFailure
+	}
+	<-ctx.Done()
+	server.Close()
+	out.summary()
+	if len(server.Violations()) > 0 {
+		return exitFailure
+	}
+	return exitOK
 }
 
-// parse reads the flags. It has told the user when it returns an error.
-func parse(args []string, stdout, stderr io.Writer) (options, error) {
-	var o options
+func parse(args []string) (o options, err error) {
 	flags := flag.NewFlagSet("sink", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8377", "")
-	flags.Var(&o.script, "fault", "")
+	flags.Func("fault", "", o.script.add)
 	flags.DurationVar(&o.latency, "latency", 0, "")
 	flags.BoolVar(&o.old, "old", false, "")
-	err := flags.Parse(args)
+	err = flags.Parse(args)
 	switch {
-	case errors.Is(err, flag.ErrHelp):
-		_, _ = fmt.Fprintf(stdout, help, faultHelp)
+	case err != nil:
 		return o, err
-	case err == nil && flags.NArg() > 0:
-		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case err == nil && o.latency < 0:
-		err = errors.New("a latency cannot be negative")
-	case err == nil:
-		err = checkLoopback(o.listen)
+	case flags.NArg() > 0:
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	case o.latency < 0:
+		return o, errors.New("a latency cannot be negative")
 	}
+	return o, checkLoopback(o.listen)
+}
+
+// checkLoopback refuses addresses that other machines can reach: the sink believes every sender.
+func checkLoopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "sink: %v\nRun sink --help for usage.\n", err)
+		return fmt.Errorf("--listen %s: write an address and a port, such as 127.0.0.1:8377", address)
 	}
-	return o, err
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("--listen %s: the sink listens on loopback only, such as 127.0.0.1:8377", address)
 }
 
 const help = `sink stands in for PostHog's capture endpoint and prints what arrives.
@@ -90,43 +112,19 @@ Usage: sink [flags]
 Fault modes. The word commit+ before a mode keeps the messages first and then
 fails, for example commit+hang; the first and the two pages cannot do that.
 
-%s
+  reset-in-body      reset the connection in the middle of the body
+  reset-after-body   reset it after the body
+  close              close it after the body, without an answer
+  hang               never answer, until the client leaves
+  short-body         200 with less body than Content-Length says
+  portal             200 with the log-in page of a captive portal
+  page-400           400 with a page, as a web server answers plain HTTP
+  page-413           413 with a page, as a proxy answers a large body
+  quota-limited      the quota is used up
+  503                that status, and any other from 201 to 599. From 400 on
+                     with :retry-after=TEXT if wanted
+
 One line for each message: request and place in it, time (UTC), event, command,
 and the ends of distinct id and uuid. On Ctrl-C or SIGTERM a summary; the exit
 code is 1 if a sender did what it must never do.
 `
-
-// checkLoopback refuses addresses that other machines can reach: the sink believes every sender.
-func checkLoopback(address string) error {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("--listen %s: write an address and a port, such as 127.0.0.1:8377", address)
-	}
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
-		return nil
-	}
-	return fmt.Errorf("--listen %s: the sink listens on loopback only, such as 127.0.0.1:8377", address)
-}
-
-// serve listens until ctx is done and then sums up.
-func serve(ctx context.Context, o options, stdout, stderr io.Writer) int {
-	server := outboxtest.NewServer()
-	server.SetFault(o.script.then, o.script.once...)
-	server.SetLatency(o.latency)
-	server.SetWithoutV1(o.old)
-	out := &printer{out: stdout}
-	server.Watch(out.happened)
-	out.hold() // the address is the first line, also when a request comes before it is printed
-	if err := server.Listen(o.listen); err != nil {
-		_, _ = fmt.Fprintf(stderr, "sink: %v\nIs another sink running? --listen 127.0.0.1:0 picks a free port.\n", err)
-		return exitFailure
-	}
-	out.start(server.URL())
-	<-ctx.Done()
-	server.Close()
-	out.summary(server)
-	if len(server.Violations()) > 0 {
-		return exitFailure
-	}
-	return exitOK
-}

@@ -13,29 +13,48 @@ import (
 
 // printer writes line by line, for several goroutines. The sink serves on when its output cannot be written.
 type printer struct {
-	mu  sync.Mutex
-	out io.Writer
-	day string // the day of the last message's line, "" before the first
+	server *outboxtest.Server
+	mu     sync.Mutex // held while one event, with all its lines, is printed
+	out    io.Writer
+	day    string          // the day of the last message's line, "" before the first
+	told   map[string]bool // the violations that have been printed
 }
 
-// hold keeps every line back until start.
-func (p *printer) hold() { p.mu.Lock() }
-
-// start prints the address and lets all other lines follow.
-func (p *printer) start(url string) {
-	defer p.mu.Unlock()
-	p.line("listening on %s", url)
+func newPrinter(out io.Writer, server *outboxtest.Server) *printer {
+	return &printer{out: out, server: server, told: map[string]bool{}}
 }
 
-// line prints one line. It is called with the lock held.
+// line prints one line, without what would control the reader's terminal.
 func (p *printer) line(format string, args ...any) {
-	_, _ = fmt.Fprintf(p.out, format+"\n", args...)
+	_, _ = fmt.Fprintln(p.out, visible(fmt.Sprintf(format, args...)))
+}
+
+// listen makes the server listen, and prints the address before a request can be printed.
+func (p *printer) listen(address string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := p.server.Listen(address)
+	if err == nil {
+		p.line("listening on %s", p.server.URL())
+	}
+	return err
+}
+
+// happened prints an event of the server, and what has become a violation with it.
+func (p *printer) happened(what any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch what := what.(type) {
+	case outboxtest.Commit:
+		p.message(what)
+	case outboxtest.Request:
+		p.request(what)
+		p.violations()
+	}
 }
 
 // message prints what was kept. A repeat says so in place of its event's name.
 func (p *printer) message(c outboxtest.Commit) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if day := c.Timestamp.Format(time.DateOnly); day != p.day {
 		if p.day == "" {
 			p.line("%-7s%-13s%-24s%-13s%9s %12s", "REQ.NO", "TIME (UTC)", "EVENT", "COMMAND", "...ID", "...UUID")
@@ -57,47 +76,37 @@ func (p *printer) message(c outboxtest.Commit) {
 
 // request prints a request that was not accepted as usual.
 func (p *printer) request(r outboxtest.Request) {
-	fault := r.Fault != "" && r.Refusal == ""
-	if !fault && r.Refusal == "" {
+	why := r.Refusal
+	if why == "" && r.Fault != "" {
+		why = "fault " + string(r.Fault)
+	}
+	if why == "" {
 		return
 	}
 	said := "not answered"
 	if r.Status != 0 {
 		said = fmt.Sprintf("answered %d", r.Status)
 	}
-	why := r.Refusal
-	if fault {
-		why = "fault " + string(r.Fault)
-	}
-	p.sentence(fmt.Sprintf("request %d: %s, %d kept, %s: %s", r.Number, count(r.Events, "message"), r.Committed, said, why))
+	p.line("request %d: %s, %d kept, %s: %s", r.Number, count(r.Events, "message"), r.Committed, said, strings.TrimSpace(why))
 }
 
-// happened prints an event of the server.
-func (p *printer) happened(what any) {
-	switch what := what.(type) {
-	case outboxtest.Commit:
-		p.message(what)
-	case outboxtest.Request:
-		p.request(what)
-	case string:
-		p.sentence("VIOLATION: " + what)
+func (p *printer) violations() {
+	for _, violation := range p.server.Violations() {
+		if !p.told[violation] {
+			p.told[violation] = true
+			p.line("VIOLATION: %s", violation)
+		}
 	}
 }
 
-// sentence prints one, without what would control the terminal.
-func (p *printer) sentence(text string) {
+// summary prints what was not told yet, and the last line.
+func (p *printer) summary() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.line("%s", visible(strings.TrimSpace(text)))
-}
-
-// summary prints the last line.
-func (p *printer) summary(s *outboxtest.Server) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	events, commits := len(s.Events()), len(s.Commits())
-	p.line("%s in %s, %s, %s", count(events, "message"), count(len(s.Requests()), "request"),
-		count(commits-events, "repeat"), count(len(s.Violations()), "violation"))
+	p.violations()
+	events, commits := len(p.server.Events()), len(p.server.Commits())
+	p.line("%s in %s, %s, %s", count(events, "message"), count(len(p.server.Requests()), "request"),
+		count(commits-events, "repeat"), count(len(p.server.Violations()), "violation"))
 }
 
 func count(n int, noun string) string {
@@ -109,17 +118,16 @@ func count(n int, noun string) string {
 
 // head is text cut to so many columns at its end.
 func head(text string, columns int) string {
-	runes := []rune(visible(text))
-	if len(runes) <= columns {
-		return string(runes)
+	if runes := []rune(text); len(runes) > columns {
+		return string(runes[:columns-1]) + "…"
 	}
-	return string(runes[:columns-1]) + "…"
+	return text
 }
 
 // tail is text cut to so many columns at its start, where ids that are made from a clock are
 // all alike.
 func tail(text string, columns int) string {
-	runes := []rune(visible(text))
+	runes := []rune(text)
 	return string(runes[max(0, len(runes)-columns):])
 }
 

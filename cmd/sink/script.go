@@ -10,57 +10,37 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
-// script is a flag.Value: which fault each delivery meets, those of once one after the other, and from then
-// on then. Each use of the flag adds to it: "3x503" three times, a fault without a count from then on.
+// script is which fault each delivery meets: those of once one after the other, and from then on then.
 type script struct {
 	once []outboxtest.Fault
 	then outboxtest.Fault
 }
 
-// String is for package flag.
-func (s *script) String() string { return fmt.Sprint(s.once, s.then) }
-
-// Set adds one fault. Nothing can follow one for good.
-func (s *script) Set(word string) error {
+// add takes "3x503", that fault three times, or a fault from then on, which nothing can follow.
+func (s *script) add(word string) error {
 	if s.then != "" {
 		return fmt.Errorf("fault %q is never reached: %q goes on for ever, give it a count as in 3x%s", word, s.then, s.then)
 	}
+	times := 0
 	count, name, counted := strings.Cut(word, "x")
-	times, err := strconv.Atoi(count)
-	if !counted || err != nil {
-		s.then, err = parseFault(word)
-		return err
+	if n, err := strconv.Atoi(count); counted && err == nil {
+		times = n
+		if n < 1 || n > 100_000 {
+			return fmt.Errorf("fault %q: the count must be from 1 to 100,000", word)
+		}
+	} else {
+		name = word
 	}
-	f, err := parseFault(name)
-	if err == nil && (times < 1 || times > 100_000) {
-		err = fmt.Errorf("fault %q: the count must be from 1 to 100,000", word)
-	}
-	if err == nil {
-		s.once = append(s.once, slices.Repeat([]outboxtest.Fault{f}, times)...)
-	}
-	return err
-}
-
-func parseFault(name string) (outboxtest.Fault, error) {
-	switch f := outboxtest.Fault(name); name {
-	case "ok":
-		return "", nil
+	fault := outboxtest.Fault(name)
+	switch name {
 	case "":
-		return "", errors.New("there is no fault without a name")
-	default:
-		return f, f.Check()
+		return errors.New("there is no fault without a name")
+	case "ok":
+		fault = ""
 	}
+	if times == 0 {
+		s.then = fault
+	}
+	s.once = append(s.once, slices.Repeat([]outboxtest.Fault{fault}, times)...)
+	return fault.Check()
 }
-
-const faultHelp = `  reset-in-body      reset the connection in the middle of the body
-  reset-after-body   reset it after the body
-  close              close it after the body, without an answer
-  hang               never answer, until the client leaves
-  short-body         200 with less body than Content-Length says
-  portal             200 with the log-in page of a captive portal
-  page-400           400 with a page, as a web server answers plain HTTP
-  page-413           413 with a page, as a proxy answers a large body
-  quota-limited      the quota is used up
-  503                that status, and any other from 201 to 599. From 400 on
-                     with :retry-after=TEXT if wanted
-`

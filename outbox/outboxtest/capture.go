@@ -5,9 +5,9 @@ import (
 	"cmp"
 	"compress/gzip"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,105 +37,98 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.reason }
 
-func badRequest(format string, args ...any) error {
-	return &refusal{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+func badRequest(reason string) error { return &refusal{http.StatusBadRequest, reason} }
+
+// read reads a request as PostHog does, in its order: capture v1's header, the body's shape, the key, each event's
+// uuid, and then each event for itself.
+func read(v1 bool, header http.Header, body []byte) (c capture, err error) {
+	zipped := bytes.HasPrefix(body, []byte{0x1f, 0x8b}) // at /batch/, whatever the header says
+	if v1 {
+		zipped = header.Get("Content-Encoding") != ""
+		err = checkV1(header)
+	}
+	if err == nil {
+		err = c.unpack(body, zipped)
+	}
+	switch {
+	case err != nil:
+		return c, err
+	case !v1 && !isToken(c.Key):
+		return c, &refusal{http.StatusUnauthorized, "the api_key is missing, or not a project's"}
+	case v1 && (c.CreatedAt == nil || c.Batch == nil):
+		return c, badRequest("request_parsing_error")
+	case len(c.Batch) == 0:
+		return c, badRequest("empty_batch")
+	}
+	for _, raw := range c.Batch {
+		if err = c.add(raw, v1); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
 }
 
-// readV1 reads a request as capture v1 does, in its order: the key, the other headers, the body's shape,
-// the uuids, and then each event for itself.
-func readV1(header http.Header, body []byte) (c capture, err error) {
+func checkV1(header http.Header) error {
 	token, bearer := strings.CutPrefix(header.Get("Authorization"), "Bearer ")
 	if token == "" || bearer && !isToken(token) {
-		return c, &refusal{http.StatusUnauthorized, "invalid_api_token"}
+		return &refusal{http.StatusUnauthorized, "invalid_api_token"}
 	}
 	for _, name := range []string{
 		"Content-Type", "User-Agent", "PostHog-Sdk-Info", "PostHog-Attempt", "PostHog-Request-Id", "PostHog-Request-Timestamp",
 	} {
 		if header.Get(name) == "" {
-			return c, badRequest("missing_required_headers")
+			return badRequest("missing_required_headers")
 		}
 	}
 	attempt, _ := strconv.Atoi(header.Get("PostHog-Attempt"))
-	encoding := cmp.Or(header.Get("Content-Encoding"), "gzip")
-	switch _, err := time.Parse(time.RFC3339, header.Get("PostHog-Request-Timestamp")); {
-	case header.Get("Content-Type") != "application/json" || encoding != "gzip":
-		return c, &refusal{http.StatusUnsupportedMediaType, "unsupported_encoding"}
-	case !bearer, attempt < 1, err != nil, uuid.Validate(header.Get("PostHog-Request-Id")) != nil:
-		return c, badRequest("invalid_header_value")
+	_, badTime := time.Parse(time.RFC3339, header.Get("PostHog-Request-Timestamp"))
+	switch {
+	case header.Get("Content-Type") != "application/json", cmp.Or(header.Get("Content-Encoding"), "gzip") != "gzip":
+		return &refusal{http.StatusUnsupportedMediaType, "unsupported_encoding"}
+	case !bearer, attempt < 1, badTime != nil, uuid.Validate(header.Get("PostHog-Request-Id")) != nil:
+		return badRequest("invalid_header_value")
 	}
-	if err = c.unpack(body, header.Get("Content-Encoding") != ""); err != nil {
-		return c, err
-	}
-	if c.CreatedAt == nil || c.Batch == nil {
-		return c, badRequest("request_parsing_error")
-	}
-	seen := map[string]bool{}
-	for _, raw := range c.Batch {
-		id, isEvent := c.read(raw, true)
-		switch {
-		case !isEvent:
-			return c, badRequest("request_parsing_error")
-		case id == "":
-			return c, badRequest("invalid_event_uuid")
-		case seen[id]:
-			return c, badRequest("duplicate_event_uuid")
-		}
-		seen[id] = true
-	}
-	if len(seen) == 0 {
-		return c, badRequest("empty_batch")
-	}
-	return c, nil
+	return nil
 }
 
-// readBatch reads a request as /batch/ does.
-func readBatch(body []byte) (c capture, err error) {
-	if err = c.unpack(body, bytes.HasPrefix(body, []byte{0x1f, 0x8b})); err != nil { // whatever the header says
-		return c, err
+// add reads an event, and notes what is wrong with it alone. The error is for the whole request.
+func (c *capture) add(raw json.RawMessage, v1 bool) error {
+	e := struct {
+		UUID, Event, Timestamp *string
+		DistinctID             any `json:"distinct_id"`
+		Options, Properties    json.RawMessage
+	}{Options: json.RawMessage(`{}`), Properties: json.RawMessage(`{}`)} // which may be missing
+	if json.Unmarshal(raw, &e) != nil || e.UUID == nil || e.Event == nil || e.Timestamp == nil {
+		return badRequest("request_parsing_error")
 	}
-	if !isToken(c.Key) {
-		return c, &refusal{http.StatusUnauthorized, "the api_key is missing, or not a project's"}
+	id, err := uuid.Parse(*e.UUID)
+	switch {
+	case err != nil:
+		return badRequest("invalid_event_uuid")
+	case v1 && slices.ContainsFunc(c.messages, func(m Message) bool { return m.UUID == id.String() }):
+		return badRequest("duplicate_event_uuid")
 	}
-	for i, raw := range c.Batch {
-		if id, isEvent := c.read(raw, false); id == "" || !isEvent {
-			return c, badRequest("message %d is no event, or has no uuid", i+1)
-		}
+	var options struct {
+		Profile  *bool `json:"process_person_profile"`
+		KeepTime bool  `json:"disable_skew_correction"`
 	}
-	if len(c.messages) == 0 {
-		return c, badRequest("the batch is empty")
+	var properties map[string]any
+	badOptions, badProperties := json.Unmarshal(e.Options, &options) != nil, json.Unmarshal(e.Properties, &properties) != nil
+	at, badTime := time.Parse(time.RFC3339, *e.Timestamp)
+	distinct, _ := e.DistinctID.(string)
+	inner, _ := properties["distinct_id"].(string)
+	if v1 {
+		inner = ""
 	}
-	return c, nil
-}
-
-// read reads an event, notes what is wrong with it, and returns its uuid, which is "" if it is none.
-func (c *capture) read(raw json.RawMessage, v1 bool) (id string, isEvent bool) {
-	e := map[string]any{"options": map[string]any{}, "properties": map[string]any{}} // which may be missing
-	err := json.Unmarshal(raw, &e)
-	name, hasName := e["event"].(string)
-	stamp, hasTime := e["timestamp"].(string)
-	sent, hasUUID := e["uuid"].(string)
-	if err != nil || !hasName || !hasTime || !hasUUID {
-		return "", false
-	}
-	distinct, _ := e["distinct_id"].(string)
-	properties, hasProperties := e["properties"].(map[string]any)
-	options, hasOptions := e["options"].(map[string]any)
-	profile, hasProfile := options["process_person_profile"].(bool)
-	keep, hasKeep := options["disable_skew_correction"].(bool)
-	badOptions := !hasOptions || !hasProfile && options["process_person_profile"] != nil ||
-		!hasKeep && options["disable_skew_correction"] != nil
-	at, err := time.Parse(time.RFC3339, stamp)
-	m := Message{Event: name, DistinctID: strings.TrimSpace(distinct), Timestamp: at.UTC(), Raw: raw, timeless: v1 && !keep}
-	if id, err := uuid.Parse(sent); err == nil {
-		m.UUID = id.String()
-	}
-	if inner, _ := properties["distinct_id"].(string); !v1 {
-		m.DistinctID = cmp.Or(m.DistinctID, inner)
+	m := Message{
+		UUID: id.String(), Event: *e.Event, DistinctID: cmp.Or(strings.TrimSpace(distinct), inner), Timestamp: at.UTC(), Raw: raw,
+		personless: options.Profile != nil && !*options.Profile || options.Profile == nil && properties["$process_person_profile"] == false,
+		timeless:   v1 && !options.KeepTime,
 	}
 	if m.IsAlias() {
 		m.Alias, _ = properties["alias"].(string)
 	}
-	m.personless = hasProfile && !profile || !hasProfile && properties["$process_person_profile"] == false
+	quoted := len(raw) + bytes.Count(raw, []byte(`"`)) + bytes.Count(raw, []byte(`\`)) // as a text in its queue's record
 	wrong := ""
 	for _, rule := range []struct {
 		broken bool
@@ -143,16 +136,15 @@ func (c *capture) read(raw json.RawMessage, v1 bool) (id string, isEvent bool) {
 	}{
 		{m.Event == "", "missing_event_name"}, {len(m.Event) > 200, "event_name_too_long"},
 		{m.DistinctID == "", "missing_distinct_id"}, {len(m.DistinctID) > 200, "distinct_id_too_large"},
-		{err != nil, "invalid_event_timestamp"}, {!hasProperties, "malformed_event_properties"},
-		{v1 && badOptions, "invalid_options"},
-		{len(raw)+bytes.Count(raw, []byte(`"`))+bytes.Count(raw, []byte(`\`)) > 1_000_000, "event_too_big"}, // quoted once more
+		{badTime != nil, "invalid_event_timestamp"}, {badProperties, "malformed_event_properties"},
+		{v1 && badOptions, "invalid_options"}, {quoted > 1_000_000, "event_too_big"},
 	} {
 		if rule.broken && wrong == "" {
 			wrong = "drop:" + rule.tag
 		}
 	}
 	c.messages, c.results = append(c.messages, m), append(c.results, wrong)
-	return m.UUID, true
+	return nil
 }
 
 func (c *capture) unpack(body []byte, zipped bool) error {

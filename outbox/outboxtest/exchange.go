@@ -10,6 +10,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,16 +49,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // begin gives the request its number and its fault.
 func (x *exchange) begin() {
 	x.do(func() {
-		x.told, x.closing, x.v1 = x.set, x.Server.closing, x.r.URL.Path == v1Path && !x.set.withoutV1
-		x.record = Request{Number: len(x.requests) + 1, Path: x.r.URL.Path, Fault: x.set.then}
-		if x.set.same != "" && x.r.URL.Path != v1Path {
-			x.record.Fault = x.set.same
+		asksV1, fault := x.r.URL.Path == v1Path, x.set.then
+		if x.set.same != "" && !asksV1 {
+			fault = x.set.same
 		} else if len(x.set.once) > 0 {
-			x.record.Fault, x.set.once = x.set.once[0], x.set.once[1:]
+			fault, x.set.once = x.set.once[0], x.set.once[1:]
 		}
-		if x.set.same = ""; x.r.URL.Path == v1Path {
-			x.set.same = x.record.Fault
+		if x.set.same = ""; asksV1 {
+			x.set.same = fault
 		}
+		x.told, x.closing, x.v1 = x.set, x.Server.closing, asksV1 && !x.set.withoutV1
+		x.record = Request{Number: len(x.requests) + 1, Fault: fault}
 		x.requests = append(x.requests, x.record)
 	})
 }
@@ -74,7 +76,7 @@ func (x *exchange) pass(at Point) {
 	if p != nil {
 		p.reached <- x.record
 		select {
-		case <-p.release:
+		case <-p.over.Done():
 		case <-x.closing:
 		}
 	}
@@ -100,7 +102,9 @@ func (x *exchange) land() {
 	x.record.ended = true
 	x.pass("")
 	if n := x.record.Number; len(x.Requests()) > n && x.wait(2*time.Second) { // in which the client is noticed that has left
-		x.violate(fmt.Sprintf("request %d began while request %d was still being served", n+1, n))
+		x.do(func() {
+			x.overlaps = append(x.overlaps, fmt.Sprintf("request %d began while request %d was still being served", n+1, n))
+		})
 	}
 }
 
@@ -123,10 +127,8 @@ func (x *exchange) receive(body []byte) (err error) {
 		err = &refusal{http.StatusNotFound, "there is nothing at " + x.r.URL.Path}
 	case x.r.Method != http.MethodPost:
 		err = &refusal{http.StatusMethodNotAllowed, x.r.Method + " is not how events are sent"}
-	case x.v1:
-		c, err = readV1(x.r.Header, body)
 	default:
-		c, err = readBatch(body)
+		c, err = read(x.v1, x.r.Header, body)
 	}
 	x.record.Events = len(c.messages)
 	x.pass(AfterRead)
@@ -139,35 +141,36 @@ func (x *exchange) receive(body []byte) (err error) {
 	return err
 }
 
-// keep keeps what is good, and what a test wants to be kept, and has the results.
+// keep keeps what is good, and has the results. /batch/ knows none: it refuses all for a bad one.
 func (x *exchange) keep(c capture) (err error) {
 	var kept []Commit
 	for i, m := range c.messages {
-		word, commit := strings.CutPrefix(cmp.Or(c.results[i], x.told.results(m), "ok"), commitPrefix)
-		word, tag, _ := strings.Cut(word, ":")
-		if !x.v1 && word == "drop" {
-			if err = badRequest("message %d: %s", i+1, tag); tag == "event_too_big" {
-				err = &refusal{http.StatusRequestEntityTooLarge, err.Error()}
-				break
+		word, tag, _ := strings.Cut(cmp.Or(c.results[i], x.told.results(m), "ok"), ":")
+		if word == "drop" && !x.v1 {
+			if err = badRequest(fmt.Sprintf("message %d: %s", i+1, tag)); tag != "event_too_big" {
+				return err
 			}
-			return err
-		}
-		if !x.v1 || commit || word == "ok" || word == "warning" {
-			kept = append(kept, Commit{Message: m, Request: x.record.Number, Seq: i + 1})
+			err = &refusal{http.StatusRequestEntityTooLarge, err.Error()} // what came before is kept
+			break
 		}
 		if word == "retry" {
 			x.w.Header().Set("Retry-After", "1")
 		}
-		if word != "none" {
-			x.results[m.UUID] = map[string]string{"result": word, "details": tag}
+		if word == "ok" || word == "warning" || !x.v1 {
+			kept = append(kept, Commit{Message: m, Request: x.record.Number, Seq: i + 1})
 		}
+		x.results[m.UUID] = map[string]string{"result": word, "details": tag}
 	}
-	var wrong []string
-	x.do(func() { wrong = x.ledger.add(kept) })
+	x.do(func() {
+		for i := range kept {
+			c := &kept[i]
+			c.Repeat = slices.ContainsFunc(x.sent[c.UUID], c.folds)
+			x.commits, x.sent[c.UUID] = append(x.commits, *c), append(x.sent[c.UUID], *c)
+		}
+	})
 	for _, c := range kept {
 		x.told.watch(c)
 	}
-	x.violate(wrong...)
 	if x.record.Committed = len(kept); len(kept) > 0 {
 		x.pass(AfterCommit)
 	}
@@ -216,10 +219,11 @@ func (x *exchange) answer(fault Fault) {
 	if status == 0 { // also a reset over TLS
 		panic(http.ErrAbortHandler) // net/http's way to close without an answer and without a log line
 	}
-	h := x.w.Header()
-	h["Content-Type"], h["Content-Length"], h["Location"] = []string{kind}, []string{strconv.Itoa(len(body) + missing)}, []string{"/elsewhere"}
+	x.w.Header().Set("Content-Type", kind)
+	x.w.Header().Set("Content-Length", strconv.Itoa(len(body)+missing))
+	x.w.Header().Set("Location", "/elsewhere")
 	if wait := fault.retryAfter(); wait != "" {
-		h["Retry-After"] = []string{wait}
+		x.w.Header().Set("Retry-After", wait)
 	}
 	x.w.WriteHeader(status)
 	io.WriteString(x.w, body) // a client that has left is no concern of the server's

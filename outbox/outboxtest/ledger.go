@@ -2,10 +2,8 @@ package outboxtest
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -46,106 +44,61 @@ func (c Commit) String() string {
 	return fmt.Sprintf("%q of %s (request %d, message %d)", c.Event, c.DistinctID, c.Request, c.Seq)
 }
 
-// folds says whether PostHog takes the two, which have the same uuid, for one event.
+// folds says whether PostHog takes the two for one event.
 func (c Commit) folds(other Commit) bool {
-	return c.Event == other.Event && c.DistinctID == other.DistinctID &&
+	return c.UUID == other.UUID && c.Event == other.Event && c.DistinctID == other.DistinctID &&
 		c.Timestamp.Format(time.DateOnly) == other.Timestamp.Format(time.DateOnly)
 }
 
-// isNoAlias says whether PostHog drops an alias that it has accepted.
-func (c Commit) isNoAlias() bool { return c.personless || c.Alias == "" || c.Alias == c.DistinctID }
-
-// ledger is what the server has kept. Its commits are only ever appended.
-type ledger struct {
-	commits []Commit
-	sent    map[string][]int // by uuid, as places in commits
-	persons map[string]*person
-}
-
-// person is one distinct id.
-type person struct {
-	commits []int   // places in the ledger
-	merged  *Commit // the first alias that counts of which it is the anon id
-	head    bool    // it is the principal of such an alias
-}
-
-func (l *ledger) person(id string) *person {
-	if l.persons[id] == nil {
-		l.persons[id] = &person{}
-	}
-	return l.persons[id]
-}
-
-// add appends commits, notes which are repeats, and returns what is wrong with them, or becomes wrong by
-// them.
-func (l *ledger) add(commits []Commit) (wrong []string) {
-	for i := range commits {
-		c, at := &commits[i], len(l.commits)
-		owner, sent := l.person(c.DistinctID), l.sent[c.UUID]
-		if len(sent) > 0 && !bytes.Equal(l.commits[sent[0]].Raw, c.Raw) { // one of the two was not what had happened
-			wrong = append(wrong, fmt.Sprintf("the uuid %s came in request %d and again in request %d with other content: %s, %s",
-				c.UUID, l.commits[sent[0]].Request, c.Request, l.commits[sent[0]].Raw, c.Raw))
-		}
-		c.Repeat = slices.ContainsFunc(sent, func(i int) bool { return c.folds(l.commits[i]) })
-		switch {
-		case c.Repeat:
-		case c.IsAlias():
-			wrong = append(wrong, l.judgeAlias(l.person(c.Alias), owner, *c)...)
-		default:
-			wrong = append(wrong, judgeProfile(owner, *c)...)
+// judge returns what a sender must never do and what the commits show.
+func judge(commits []Commit) (wrong []string) {
+	blame := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
+	sent := map[string]Commit{}     // the first of each uuid
+	events := map[string][]Commit{} // by distinct id, until now
+	merged := map[string]Commit{}   // the first alias of each anon id
+	principals := map[string]bool{}
+	for _, c := range commits {
+		if first, again := sent[c.UUID]; !again {
+			sent[c.UUID] = c
+		} else if !bytes.Equal(first.Raw, c.Raw) { // one of the two was not what had happened
+			blame("the uuid %s came in request %d and again in request %d with other content: %s, %s", c.UUID, first.Request, c.Request, first.Raw, c.Raw)
 		}
 		if c.timeless {
-			wrong = append(wrong, fmt.Sprintf("%v lacks disable_skew_correction, so PostHog may give it another time", c))
+			blame("%v lacks disable_skew_correction, so PostHog may give it another time", c)
 		}
-		l.commits = append(l.commits, *c)
-		l.sent[c.UUID], owner.commits = append(sent, at), append(owner.commits, at)
-	}
-	return wrong
-}
-
-// judgeProfile compares an event's person profile with what the alias graph knows of its owner: the
-// profile is on for a principal and off for an anon id. Of an id that is in no alias nothing can be said.
-func judgeProfile(owner *person, c Commit) []string {
-	switch {
-	case owner.head && c.personless:
-		return []string{fmt.Sprintf("%v has its person profile switched off, but its owner is a principal", c)}
-	case owner.merged != nil && !owner.head && !c.personless:
-		return []string{fmt.Sprintf("%v has its person profile switched on, but its owner is an anon id", c)}
-	}
-	return nil
-}
-
-// judgeAlias enters an alias into the graph, unless PostHog drops it. The events of both that were kept
-// before are judged now: an event of the principal that happened with the alias or after it had to wait
-// for it. An older one is from an earlier login and in its place.
-func (l *ledger) judgeAlias(anon, principal *person, c Commit) (wrong []string) {
-	if c.isNoAlias() {
-		return []string{fmt.Sprintf("PostHog drops the alias of %q to %q in request %d", c.Alias, c.DistinctID, c.Request)}
-	}
-	// Merges that cannot be undone: a second alias of one anon id, and a chain.
-	if first := anon.merged; first != nil {
-		wrong = append(wrong, fmt.Sprintf("the anon id %s was aliased to %s in request %d and again, to %s, in request %d",
-			c.Alias, first.DistinctID, first.Request, c.DistinctID, c.Request))
-	}
-	if anon.head {
-		wrong = append(wrong, fmt.Sprintf("%s is a principal, and request %d aliased it to %s", c.Alias, c.Request, c.DistinctID))
-	}
-	if principal.merged != nil {
-		wrong = append(wrong, fmt.Sprintf("%s is an anon id that was aliased, and request %d made it the principal of %s",
-			c.DistinctID, c.Request, c.Alias))
-	}
-	anon.merged, principal.head = cmp.Or(anon.merged, &c), true
-	for _, owner := range []*person{anon, principal} {
-		for _, at := range owner.commits {
-			earlier := l.commits[at]
-			if earlier.IsAlias() || earlier.Repeat {
-				continue
+		switch {
+		case c.Repeat:
+		case !c.IsAlias():
+			events[c.DistinctID] = append(events[c.DistinctID], c)
+		case c.personless || c.Alias == "" || c.Alias == c.DistinctID:
+			blame("PostHog drops the alias of %q to %q in request %d", c.Alias, c.DistinctID, c.Request)
+		default:
+			first, again := merged[c.Alias]
+			if !again {
+				merged[c.Alias] = c
+			} else { // a merge that cannot be undone
+				blame("the anon id %s was aliased to %s in request %d and again, to %s, in request %d", c.Alias, first.DistinctID, first.Request, c.DistinctID, c.Request)
 			}
-			if owner == principal && !earlier.Timestamp.Before(c.Timestamp) {
-				wrong = append(wrong, fmt.Sprintf("%v was kept before the alias of %s to it (request %d, message %d)",
-					earlier, c.Alias, c.Request, c.Seq))
+			principals[c.DistinctID] = true
+			for _, e := range events[c.DistinctID] { // an older one is from an earlier login and in its place
+				if !e.Timestamp.Before(c.Timestamp) {
+					blame("%v was kept before the alias of %s to it (request %d, message %d)", e, c.Alias, c.Request, c.Seq)
+				}
 			}
-			wrong = append(wrong, judgeProfile(owner, earlier)...)
+		}
+	}
+	// What an id is may be known from a later alias only. Of an id that is in no alias nothing can be said.
+	for _, c := range commits {
+		_, isAnon := merged[c.DistinctID]
+		switch isPrincipal := principals[c.DistinctID]; {
+		case c.Repeat:
+		case c.IsAlias() && principals[c.Alias]:
+			blame("%s is a principal, and request %d aliased it to %s", c.Alias, c.Request, c.DistinctID)
+		case c.IsAlias():
+		case isPrincipal && c.personless:
+			blame("%v has its person profile switched off, but its owner is a principal", c)
+		case isAnon && !isPrincipal && !c.personless:
+			blame("%v has its person profile switched on, but its owner is an anon id", c)
 		}
 	}
 	return wrong

@@ -18,16 +18,17 @@ import (
 // Server is the fake endpoint: an http.Handler with a memory, which can also listen by itself. All
 // methods can be called at any time from any goroutine, while requests are being served, too.
 type Server struct {
-	mu         sync.Mutex
-	set        settings
-	ledger     ledger
-	requests   []Request
-	violations []string
-	pauses     map[Point][]*Pause
-	changed    chan struct{} // closed and replaced whenever something has happened
-	closing    chan struct{} // closed by Close, replaced by Listen
-	http       *httptest.Server
-	url        string
+	mu       sync.Mutex
+	set      settings
+	commits  []Commit
+	sent     map[string][]Commit // by uuid
+	requests []Request
+	overlaps []string // of requests, one sentence each
+	pauses   map[Point][]*Pause
+	changed  chan struct{} // closed and replaced whenever something has happened
+	closing  chan struct{} // closed by Close, replaced by Listen
+	http     *httptest.Server
+	url      string
 }
 
 // settings are what the server was told to do.
@@ -42,8 +43,7 @@ type settings struct {
 
 // Request is one HTTP request, whatever came of it.
 type Request struct {
-	Number            int // from 1, in the order in which requests began
-	Path              string
+	Number            int    // from 1, in the order in which requests began
 	Events, Committed int    // that it brought as far as it could be read, and that were kept, repeats included
 	Fault             Fault  // that the script had for it
 	Status            int    // of the answer, 0 without one
@@ -64,22 +64,22 @@ const (
 // Pause holds one request at a point.
 type Pause struct {
 	reached chan Request
-	release chan struct{}
-	once    sync.Once
+	over    context.Context
+	release context.CancelFunc
 }
 
 // Reached delivers the request once it waits.
 func (p *Pause) Reached() <-chan Request { return p.reached }
 
 // Release lets the request go on, or not stop at all. It can be called more than once.
-func (p *Pause) Release() { p.once.Do(func() { close(p.release) }) }
+func (p *Pause) Release() { p.release() }
 
 // NewServer returns a healthy server that does not listen yet.
 func NewServer() *Server {
 	return &Server{
-		set:    settings{watch: func(any) {}, results: func(Message) string { return "" }},
-		ledger: ledger{sent: map[string][]int{}, persons: map[string]*person{}},
-		pauses: map[Point][]*Pause{}, changed: make(chan struct{}), closing: make(chan struct{}),
+		set:  settings{watch: func(any) {}, results: func(Message) string { return "" }},
+		sent: map[string][]Commit{}, pauses: map[Point][]*Pause{},
+		changed: make(chan struct{}), closing: make(chan struct{}),
 	}
 }
 
@@ -94,20 +94,19 @@ func Start(tb testing.TB) *Server {
 	return s
 }
 
-// do runs f with the lock held and wakes up every Await.
+func locked[T any](s *Server, f func() T) T {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return f()
+}
+
+// do runs f with the lock held and wakes up every AwaitEvents.
 func (s *Server) do(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f()
 	close(s.changed)
 	s.changed = make(chan struct{})
-}
-
-// history returns lists of which only the requests' elements change.
-func (s *Server) history() ([]Commit, []Request, []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clip(s.ledger.commits), slices.Clone(s.requests), slices.Clip(s.violations)
 }
 
 // SetFaults makes each of the next deliveries fail in one of these ways, in this order, and all later ones
@@ -125,60 +124,48 @@ func (s *Server) SetLatency(d time.Duration) { s.do(func() { s.set.latency = d }
 // SetWithoutV1 makes the server an older PostHog, which has /batch/ only.
 func (s *Server) SetWithoutV1(on bool) { s.do(func() { s.set.withoutV1 = on }) }
 
-// SetResults gives a test the say what becomes of a message: "" or "ok", "warning", "retry", "drop:TAG",
-// "none" for an answer without its uuid, or any other word. Only ok and warning are kept, unless
-// "commit+" stands before the word. /batch/ refuses all for a drop, with 413 for event_too_big and else
-// with 400.
+// SetResults gives a test the say what becomes of a message: "" or "ok", "warning", "retry" or "drop:TAG".
+// /batch/ refuses all for a drop, with 413 for event_too_big and else with 400.
 func (s *Server) SetResults(of func(Message) string) { s.do(func() { s.set.results = of }) }
 
-// Watch tells f what happens while it happens: each [Commit], each [Request] before the first byte of its
-// answer or before its fault, each violation as a string, once. f is called by the goroutines that serve
-// the requests, and may call the server.
+// Watch tells f what happens while it happens: each [Commit], and each [Request] before the first byte of its
+// answer or before its fault. f is called by the goroutines that serve the requests, and may call the server.
 func (s *Server) Watch(f func(any)) { s.do(func() { s.set.watch = f }) }
 
 // PauseNext makes the next request that gets to the point wait there until it is released or the server
 // closes, also when its client has left. Called again, it is for the request after that.
 func (s *Server) PauseNext(at Point) *Pause {
-	p := &Pause{reached: make(chan Request, 1), release: make(chan struct{})}
+	p := &Pause{reached: make(chan Request, 1)}
+	p.over, p.release = context.WithCancel(context.Background())
 	s.do(func() { s.pauses[at] = append(s.pauses[at], p) })
 	return p
 }
 
 // Commits returns everything that was kept, repeats included, in order.
-func (s *Server) Commits() []Commit { c, _, _ := s.history(); return c }
+func (s *Server) Commits() []Commit {
+	return locked(s, func() []Commit { return slices.Clip(s.commits) })
+}
 
 // Requests returns every request that has begun, the unfinished ones, too.
-func (s *Server) Requests() []Request { _, r, _ := s.history(); return r }
+func (s *Server) Requests() []Request {
+	return locked(s, func() []Request { return slices.Clone(s.requests) })
+}
 
 // Violations returns what a sender must never do and has done, one sentence each.
-func (s *Server) Violations() []string { _, _, v := s.history(); return v }
+func (s *Server) Violations() []string {
+	return locked(s, func() []string { return append(judge(s.commits), s.overlaps...) })
+}
 
 // Events returns what PostHog shows after it has folded the repeats, in order, aliases included.
 func (s *Server) Events() []Commit {
 	return slices.DeleteFunc(slices.Clone(s.Commits()), func(c Commit) bool { return c.Repeat })
 }
 
-// violate reports sentences that were not reported before.
-func (s *Server) violate(sentences ...string) {
-	for _, sentence := range sentences {
-		watch := func(any) {}
-		s.do(func() {
-			if !slices.Contains(s.violations, sentence) {
-				s.violations, watch = append(s.violations, sentence), s.set.watch
-			}
-		})
-		watch(sentence)
-	}
-}
-
-// Await returns when done says so. It asks at once and after everything that happens at the server; done
-// may call the server's methods. The error is that of ctx, with what was seen.
-func (s *Server) Await(ctx context.Context, done func() bool) error {
+// AwaitEvents returns when n events, repeats folded, have been kept. The error is that of ctx, with what was seen.
+func (s *Server) AwaitEvents(ctx context.Context, n int) error {
 	for {
-		s.mu.Lock()
-		changed := s.changed
-		s.mu.Unlock()
-		if done() {
+		changed := locked(s, func() chan struct{} { return s.changed })
+		if len(s.Events()) >= n {
 			return nil
 		}
 		select {
@@ -187,11 +174,6 @@ func (s *Server) Await(ctx context.Context, done func() bool) error {
 			return fmt.Errorf("PostHog has %d events from %d requests, and more are awaited: %w", len(s.Events()), len(s.Requests()), ctx.Err())
 		}
 	}
-}
-
-// AwaitEvents returns when n events, repeats folded, have been kept.
-func (s *Server) AwaitEvents(ctx context.Context, n int) error {
-	return s.Await(ctx, func() bool { return len(s.Events()) >= n })
 }
 
 // Listen serves on a TCP address such as "127.0.0.1:0" until [Server.Close]. Afterwards the server can
@@ -221,11 +203,7 @@ func (s *Server) listen(address string, start func(*httptest.Server)) error {
 }
 
 // URL is where the server listens or has listened last, without a path: http://127.0.0.1:8377.
-func (s *Server) URL() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.url
-}
+func (s *Server) URL() string { return locked(s, func() string { return s.url }) }
 
 // CAPEM is the certificate of the authority behind [Server.ListenTLS]. No system trusts it; a test writes it to a
 // file and names that in SSL_CERT_FILE.
