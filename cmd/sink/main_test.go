@@ -139,7 +139,7 @@ func event(n int, who, at string) string {
 }
 
 func alias(n int, anon, principal, at string) string {
-	return fmt.Sprintf(`{"uuid":%q,"timestamp":%q,"event":"$create_alias","properties":{"distinct_id":%q,"alias":%q}}`, id(n), at, principal, anon)
+	return fmt.Sprintf(`{"uuid":%q,"timestamp":%q,"distinct_id":%q,"event":"$create_alias","properties":{"alias":%q}}`, id(n), at, principal, anon)
 }
 
 func (p *process) post(messages ...string) (status int) {

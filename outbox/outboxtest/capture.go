@@ -116,12 +116,8 @@ func (c *capture) add(raw json.RawMessage, v1 bool) error {
 	badOptions, badProperties := json.Unmarshal(e.Options, &options) != nil, json.Unmarshal(e.Properties, &properties) != nil
 	at, badTime := time.Parse(time.RFC3339, *e.Timestamp)
 	distinct, _ := e.DistinctID.(string)
-	inner, _ := properties["distinct_id"].(string)
-	if v1 {
-		inner = ""
-	}
 	m := Message{
-		UUID: id.String(), Event: *e.Event, DistinctID: cmp.Or(strings.TrimSpace(distinct), inner), Timestamp: at.UTC(), Raw: raw,
+		UUID: id.String(), Event: *e.Event, DistinctID: strings.TrimSpace(distinct), Timestamp: at.UTC(), Raw: raw,
 		personless: options.Profile != nil && !*options.Profile || options.Profile == nil && properties["$process_person_profile"] == false,
 		timeless:   v1 && !options.KeepTime,
 	}

@@ -12,6 +12,5 @@
 // principal, an alias that PostHog drops, a wrong person profile, a time that PostHog may change, requests that
 // overlap. Timestamps are compared: give every installation a server of its own.
 //
-// The server speaks HTTP/1.1 and gzip, and belongs to one project. Its /batch/ is as strict about an event as
-// capture v1: it makes up no uuid and no time.
+// The server speaks HTTP/1.1 and gzip, and belongs to one project. Its /batch/ makes up no uuid and no time.
 package outboxtest

@@ -23,8 +23,8 @@ func New(tb testing.TB) outbox.Config {
 	}
 }
 
-// Recorded returns the messages that box holds, in the order of recording: those that wait, and receipts. It
-// is empty before the first Record.
+// Recorded returns every message that box has recorded, in that order, whatever became of it: State tells what waits
+// from what was delivered and what is dead. Only what the outbox itself erases is missing, such as receipts of 7 days ago.
 func Recorded(tb testing.TB, box *outbox.Outbox) (list []outbox.Message) {
 	tb.Helper()
 	// Update, unlike View, finds a database that is not there yet, or of an earlier version.

@@ -1,7 +1,6 @@
 package outboxtest
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -69,9 +68,8 @@ func (x *exchange) pass(at Point) {
 	var p *Pause
 	x.do(func() {
 		x.requests[x.record.Number-1] = x.record
-		if waiting := x.pauses[at]; len(waiting) > 0 {
-			p, x.pauses[at] = waiting[0], waiting[1:]
-		}
+		p = x.pauses[at]
+		delete(x.pauses, at)
 	})
 	if p != nil {
 		p.reached <- x.record
@@ -110,13 +108,11 @@ func (x *exchange) land() {
 
 // read reads the body to its end, or to where a fault comes in between.
 func (x *exchange) read() ([]byte, error) {
-	var body bytes.Buffer
 	if x.record.Fault == "reset-in-body" {
 		_, err := io.CopyN(io.Discard, x.r.Body, max(1, x.r.ContentLength/2))
 		return nil, err
 	}
-	_, err := body.ReadFrom(io.LimitReader(x.r.Body, maxBody+1))
-	return body.Bytes(), err
+	return io.ReadAll(io.LimitReader(x.r.Body, maxBody+1))
 }
 
 // receive understands the body and keeps what is good of it, unless the fault forbids that.
@@ -132,13 +128,13 @@ func (x *exchange) receive(body []byte) (err error) {
 	}
 	x.record.Events = len(c.messages)
 	x.pass(AfterRead)
-	if x.record.Fault != "" && !x.record.Fault.commits() {
+	switch {
+	case x.record.Fault != "" && !x.record.Fault.commits():
 		return nil
+	case err != nil:
+		return err
 	}
-	if err == nil {
-		err = x.keep(c)
-	}
-	return err
+	return x.keep(c)
 }
 
 // keep keeps what is good, and has the results. /batch/ knows none: it refuses all for a bad one.
@@ -181,6 +177,10 @@ func (x *exchange) keep(c capture) (err error) {
 func (x *exchange) answer(fault Fault) {
 	mode, kind, body, missing := fault.Mode(), "application/json", `{"status": "Ok"}`, 0
 	status := cmp.Or(fault.status(), http.StatusOK)
+	said := cmp.Or(x.record.Refusal, http.StatusText(status))
+	if mode == "quota-limited" && x.v1 {
+		status, said = http.StatusTooManyRequests, "billing_limit_exceeded"
+	}
 	if results, err := json.Marshal(x.results); x.v1 && err == nil {
 		body = `{"results":` + string(results) + `}`
 	}
@@ -191,19 +191,16 @@ func (x *exchange) answer(fault Fault) {
 		missing = 10
 	case mode == "portal" || strings.HasPrefix(mode, "page-"):
 		kind, body = "text/html; charset=utf-8", page
-	case mode == "quota-limited" && x.v1:
-		status, body = http.StatusTooManyRequests, refusalBody("billing_limit_exceeded")
-	case mode == "quota-limited":
+	case mode == "quota-limited" && !x.v1:
 		body = `{"status": "Ok", "quota_limited": ["events"]}`
 	case status >= 400 && x.v1 && status != http.StatusNotFound && status != http.StatusMethodNotAllowed:
-		body = refusalBody(cmp.Or(x.record.Refusal, http.StatusText(status)))
+		body = fmt.Sprintf(`{"error":%q,"error_description":"","error_uri":"https://posthog.com/docs/api"}`, said)
 	case status >= 300:
-		kind, body = "text/plain", cmp.Or(x.record.Refusal, http.StatusText(status))
+		kind, body = "text/plain", said
 	}
 	x.record.Status = status
-	x.pass("")
-	x.told.watch(x.record)
 	x.pass(BeforeAnswer)
+	x.told.watch(x.record)
 	if mode == "hang" {
 		x.wait(math.MaxInt64)
 	}
@@ -227,9 +224,4 @@ func (x *exchange) answer(fault Fault) {
 	}
 	x.w.WriteHeader(status)
 	io.WriteString(x.w, body) // a client that has left is no concern of the server's
-}
-
-// refusalBody is capture v1's.
-func refusalBody(tag string) string {
-	return fmt.Sprintf(`{"error":%q,"error_description":"","error_uri":"https://posthog.com/docs/api"}`, tag)
 }

@@ -15,7 +15,7 @@ type Fault string
 // v1Path is capture v1's.
 const v1Path = "/i/v1/analytics/events"
 
-// commitPrefix marks a fault, or a result, of what is kept first.
+// commitPrefix marks a fault after which the events are kept.
 const commitPrefix = "commit+"
 
 // MustFault returns the fault of that name. It panics if there is none.

@@ -25,9 +25,7 @@ func (m Message) IsAlias() bool { return m.Event == "$create_alias" }
 
 // Properties returns the event's properties, decoded anew by each call, numbers as float64.
 func (m Message) Properties() map[string]any {
-	event := struct {
-		Properties map[string]any `json:"properties"`
-	}{map[string]any{}}
+	event := struct{ Properties map[string]any }{map[string]any{}}
 	_ = json.Unmarshal(m.Raw, &event) // it was read on arrival
 	return event.Properties
 }

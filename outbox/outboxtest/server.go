@@ -24,7 +24,7 @@ type Server struct {
 	sent     map[string][]Commit // by uuid
 	requests []Request
 	overlaps []string // of requests, one sentence each
-	pauses   map[Point][]*Pause
+	pauses   map[Point]*Pause
 	changed  chan struct{} // closed and replaced whenever something has happened
 	closing  chan struct{} // closed by Close, replaced by Listen
 	http     *httptest.Server
@@ -78,7 +78,7 @@ func (p *Pause) Release() { p.release() }
 func NewServer() *Server {
 	return &Server{
 		set:  settings{watch: func(any) {}, results: func(Message) string { return "" }},
-		sent: map[string][]Commit{}, pauses: map[Point][]*Pause{},
+		sent: map[string][]Commit{}, pauses: map[Point]*Pause{},
 		changed: make(chan struct{}), closing: make(chan struct{}),
 	}
 }
@@ -133,11 +133,11 @@ func (s *Server) SetResults(of func(Message) string) { s.do(func() { s.set.resul
 func (s *Server) Watch(f func(any)) { s.do(func() { s.set.watch = f }) }
 
 // PauseNext makes the next request that gets to the point wait there until it is released or the server
-// closes, also when its client has left. Called again, it is for the request after that.
+// closes, also when its client has left.
 func (s *Server) PauseNext(at Point) *Pause {
 	p := &Pause{reached: make(chan Request, 1)}
 	p.over, p.release = context.WithCancel(context.Background())
-	s.do(func() { s.pauses[at] = append(s.pauses[at], p) })
+	s.do(func() { s.pauses[at] = p })
 	return p
 }
 
@@ -192,10 +192,6 @@ func (s *Server) listen(address string, start func(*httptest.Server)) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.http != nil {
-		listener.Close()
-		return fmt.Errorf("listen on %s: the server listens on %s already", address, s.url)
-	}
 	s.http = &httptest.Server{Listener: listener, Config: &http.Server{Handler: s, ErrorLog: log.New(io.Discard, "", 0)}}
 	start(s.http)
 	s.url, s.closing = s.http.URL, make(chan struct{})
