@@ -1,5 +1,0 @@
-package outboxtest_test
-
-import "golang.org/x/sys/windows"
-
-const errReset = windows.WSAECONNRESET
