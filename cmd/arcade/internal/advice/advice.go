@@ -3,8 +3,6 @@ package advice
 import (
 	"cmp"
 	"errors"
-	"fmt"
-	"net/http"
 	"strings"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
@@ -53,47 +51,33 @@ const (
 	Busy    = outbox.CodeRetryAfter
 )
 
-// Answer is what the table has to say of an answer that came in the server's place, or of one that is in trouble. It is false
-// for any other answer.
+// Answer is what the table has to say of an answer that came in the server's place, or of one that is in trouble. It
+// is false for any other answer.
 func (s Server) Answer(status int, page bool) (line Line, known bool) {
-	cause, known := httpsend.CauseOfAnswer(status, page)
-	switch {
-	case known:
-		return s.Of(cause, ""), true
-	case status == http.StatusTooManyRequests:
-		cause.Code = Busy
-	case status >= http.StatusInternalServerError:
-		cause.Code = Trouble
-	default:
-		return line, false
+	cause, known := httpsend.Answer{Status: status, Page: page}.Cause()
+	if !known {
+		return Line{}, false
 	}
-	cause.Reason = fmt.Sprintf("HTTP %d", status)
 	return s.Of(cause, ""), true
 }
 
-// line fills in the line of a code, or of an error. The two of seen that the table wants to show stand
-// behind it: where it was, and what. What a later version has left in the database is shown as it is.
+// line fills in the line of a code, or of an error. Behind it stand the host and, where the table wants it, what was
+// seen. What a later version has left in the database is shown as it is.
 func (s Server) line(code string, err error, host, seen string) Line {
-	found := Line{Reason: code, Advice: "wait", What: cmp.Or(seen, "nobody knows why"), Do: again}
 	for _, family := range Table() {
 		for _, reason := range family.Reasons {
 			if reason.ID != code && (reason.err == nil || !errors.Is(err, reason.err)) {
 				continue
 			}
-			found = Line{reason.ID, family.Advice, reason.What, family.Do}
+			what := s.Fill(reason.What)
 			if !reason.shows {
 				seen = ""
 			}
-			if host != "" && seen != "" {
-				host += ": "
+			if both := strings.Trim(host+": "+seen, ": "); both != "" {
+				what += " (" + both + ")"
 			}
-			if host+seen != "" {
-				found.What += " (" + host + seen + ")"
-			}
-			found.What, found.Do = s.Fill(found.What), s.Fill(found.Do)
-			return found
+			return Line{reason.ID, family.Advice, what, s.Fill(family.Do)}
 		}
 	}
-	found.Do = s.Fill(found.Do)
-	return found
+	return Line{Reason: code, Advice: "wait", What: cmp.Or(seen, "nobody knows why"), Do: s.Again}
 }

@@ -35,21 +35,20 @@ func (w Words) OfDelay(err error, next string) Line {
 }
 
 func (w Words) of(err error, server Server) Line {
-	var (
-		delay      *outbox.Delay
-		unusable   *outbox.Unusable
-		unreadable interface{ Code() int } // SQLite's
-		off        = &track.OffError{By: "arcade usage disable"}
-		permission = &outbox.PermissionError{}
-		line       Line
-	)
+	off := &track.OffError{By: "arcade usage disable"}
+	permission := &outbox.PermissionError{}
+	var unreadable interface{ Code() int } // SQLite's
 	errors.As(err, &off)
+	errors.As(err, &permission)
+	delay, isDelay := errors.AsType[*outbox.Delay](err)
+	unusable, isUnusable := errors.AsType[*outbox.Unusable](err)
+	var line Line
 	switch {
-	case errors.As(err, &delay):
+	case isDelay:
 		line = server.line(delay.Code, nil, "", delay.Reason)
-	case errors.As(err, &unusable):
+	case isUnusable:
 		line = server.line(unusable.Code, nil, "", unusable.Reason)
-	case errors.As(err, &permission) && permission.Owner != "":
+	case permission.Owner != "":
 		line = server.line(foreignOwner, nil, "", "")
 	case errors.Is(err, outbox.ErrUnreadable) && errors.As(err, &unreadable):
 		line = server.line("", err, "", fmt.Sprintf("SQLite's error %d", unreadable.Code()))
