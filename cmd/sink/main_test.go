@@ -3,17 +3,14 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 	"unicode"
@@ -22,110 +19,73 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
-// asSink in the environment makes the test binary the sink itself.
-const asSink = "SINK_TEST_RUN_MAIN"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asSink) != "" {
-		main()
-	}
-	os.Exit(m.Run())
-}
-
-// process is a running sink.
-type process struct {
+// sink is a running one.
+type sink struct {
 	t       *testing.T
-	cmd     *exec.Cmd
 	lines   *bufio.Scanner
 	stderr  bytes.Buffer
+	code    chan int
 	url     string
 	printed []string
 }
 
 // launch starts a sink on a free port and reads its first line.
-func launch(t *testing.T, args ...string) *process {
+func launch(t *testing.T, args ...string) *sink {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // ends a sink that hangs
-	t.Cleanup(cancel)
-	p := &process{t: t}
-	p.cmd = exec.CommandContext(ctx, os.Args[0], append([]string{"--listen", "127.0.0.1:0"}, args...)...)
-	p.cmd.Env = append(os.Environ(), asSink+"=1")
-	p.cmd.Stderr = &p.stderr
-	out, err := p.cmd.StdoutPipe()
+	if runtime.GOOS == "windows" {
+		t.Skip("a process cannot be sent a signal here")
+	}
+	reader, writer, err := os.Pipe() // which has room for all that a test prints
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	p.lines = bufio.NewScanner(out)
-	first := p.next()
+	t.Cleanup(func() { reader.Close() })
+	s := &sink{t: t, lines: bufio.NewScanner(reader), code: make(chan int, 1)}
+	go func() {
+		s.code <- run(append([]string{"--listen", "127.0.0.1:0"}, args...), writer, &s.stderr)
+		writer.Close()
+	}()
 	var found bool
-	if p.url, found = strings.CutPrefix(first, "listening on "); !found {
-		t.Fatalf("the first line is %q, want the address", first)
+	if s.url, found = strings.CutPrefix(s.next(), "listening on "); !found {
+		t.Fatalf("the first line is %q, want the address", s.printed)
 	}
-	return p
+	return s
 }
 
-// next waits for the next line.
-func (p *process) next() string {
-	p.t.Helper()
-	if !p.lines.Scan() {
-		err := p.cmd.Wait() // before stderr can be read
-		p.t.Fatalf("the sink ended: %v; it had printed %q and %q", err, p.printed, p.stderr.String())
+// next waits for the next line, and checks what every line has to be.
+func (s *sink) next() string {
+	s.t.Helper()
+	if !s.lines.Scan() {
+		s.t.Fatalf("the sink ended with %d; it had printed %q and %q", <-s.code, s.printed, s.stderr.String())
 	}
-	return p.note(p.lines.Text())
-}
-
-// note keeps a line and checks what every line has to be.
-func (p *process) note(line string) string {
-	p.t.Helper()
+	line := s.lines.Text()
 	if strings.ContainsFunc(line, unicode.IsControl) {
-		p.t.Errorf("a line with control characters: %q", line)
+		s.t.Errorf("a line with control characters: %q", line)
 	}
-	p.printed = append(p.printed, line)
+	s.printed = append(s.printed, line)
 	return line
 }
 
 // until waits for a line that contains the text.
-func (p *process) until(text string) string {
-	p.t.Helper()
-	for {
-		if line := p.next(); strings.Contains(line, text) {
-			return line
-		}
+func (s *sink) until(text string) {
+	s.t.Helper()
+	for !strings.Contains(s.next(), text) {
 	}
 }
 
-// end sends a signal and returns the last line and the exit code.
-func (p *process) end(signal os.Signal) (last string, code int) {
-	p.t.Helper()
-	if err := p.cmd.Process.Signal(signal); err != nil {
-		p.t.Fatal(err)
+// end interrupts the sink, which has listened for that since before its first line, and waits for its summary.
+func (s *sink) end(summary string, code int) {
+	s.t.Helper()
+	self, err := os.FindProcess(os.Getpid())
+	if err == nil {
+		err = self.Signal(os.Interrupt)
 	}
-	return p.wait()
-}
-
-func (p *process) wait() (last string, code int) {
-	p.t.Helper()
-	for p.lines.Scan() {
-		p.note(p.lines.Text())
+	if err != nil {
+		s.t.Fatal(err)
 	}
-	err := p.cmd.Wait()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		p.t.Fatal(err)
-	}
-	if p.stderr.Len() > 0 {
-		p.t.Errorf("on stderr: %q, want nothing", p.stderr.String())
-	}
-	return p.printed[len(p.printed)-1], p.cmd.ProcessState.ExitCode()
-}
-
-func needsSignals(t *testing.T) {
-	t.Helper()
-	if runtime.GOOS == "windows" {
-		t.Skip("a process cannot be sent a signal here")
+	s.until(summary)
+	if got := <-s.code; got != code || s.stderr.Len() > 0 || s.lines.Scan() {
+		s.t.Errorf("exit code %d after %q and %q on stderr, want %d after %q and nothing", got, s.printed, s.stderr.String(), code, summary)
 	}
 }
 
@@ -142,11 +102,11 @@ func alias(n int, anon, principal, at string) string {
 	return fmt.Sprintf(`{"uuid":%q,"timestamp":%q,"distinct_id":%q,"event":"$create_alias","properties":{"alias":%q}}`, id(n), at, principal, anon)
 }
 
-func (p *process) post(messages ...string) (status int) {
-	p.t.Helper()
+func (s *sink) post(messages ...string) (status int) {
+	s.t.Helper()
 	body := `{"api_key":"phc_test","batch":[` + strings.Join(messages, ",") + `]}`
 	c := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := c.Post(p.url+"/batch/", "application/json", strings.NewReader(body))
+	response, err := c.Post(s.url+"/batch/", "application/json", strings.NewReader(body))
 	if err != nil {
 		return 0
 	}
@@ -155,12 +115,11 @@ func (p *process) post(messages ...string) (status int) {
 }
 
 func TestEachMessageIsALineAndTheEndASummary(t *testing.T) {
-	needsSignals(t)
 	p := launch(t)
 	p.post(alias(1, "3f2a9c1e-0000-4000-8000-00000000000a", "account-of-ada", noon), event(2, "account-of-ada", noon))
 	p.post(event(2, "account-of-ada", noon))
 	p.post(event(3, "account-of-ada", "2026-11-24T12:00:00Z"))
-	last, code := p.end(os.Interrupt)
+	p.end("3 messages in 3 requests, 1 repeat, 0 violations", exitOK)
 	want := []string{
 		"listening on " + p.url,
 		"REQ.NO TIME (UTC)   EVENT                   COMMAND          ...ID      ...UUID",
@@ -172,16 +131,12 @@ func TestEachMessageIsALineAndTheEndASummary(t *testing.T) {
 		"3.1    12:00:00.000 CLI execution succeeded secret.set   nt-of-ada 000000000003",
 		"3 messages in 3 requests, 1 repeat, 0 violations",
 	}
-	if strings.Join(p.printed, "\n") != strings.Join(want, "\n") {
+	if !slices.Equal(p.printed, want) {
 		t.Errorf("printed:\n%s\nwant:\n%s", strings.Join(p.printed, "\n"), strings.Join(want, "\n"))
-	}
-	if code != exitOK || last != want[len(want)-1] {
-		t.Errorf("exit code %d after %q, want 0", code, last)
 	}
 }
 
 func TestWhatGoesWrongIsPrintedAtOnceAndAViolationIsTheExitCode(t *testing.T) {
-	needsSignals(t)
 	wild := "\\u001b[31m" + strings.Repeat("w", 150) + "\\n\\u0000"
 	noisy := strings.NewReplacer("CLI execution succeeded", wild, "secret.set", wild).Replace(event(1, wild, noon))
 	tests := map[string]struct {
@@ -209,15 +164,12 @@ func TestWhatGoesWrongIsPrintedAtOnceAndAViolationIsTheExitCode(t *testing.T) {
 			p := launch(t)
 			p.post(test.messages...)
 			p.until(test.line)
-			if last, code := p.end(os.Interrupt); code != test.code || last != test.summary {
-				t.Errorf("exit code %d after %q, want %d after %q", code, last, test.code, test.summary)
-			}
+			p.end(test.summary, test.code)
 		})
 	}
 }
 
 func TestFaultsAreActedOutInOrderAndPrinted(t *testing.T) {
-	needsSignals(t)
 	p := launch(t, "--fault", "1x429:retry-after=3", "--fault", "1xcommit+reset-after-body", "--fault", "1xok", "--fault", "hang", "--latency", "1ms")
 	for n, want := range []struct {
 		status int
@@ -234,13 +186,10 @@ func TestFaultsAreActedOutInOrderAndPrinted(t *testing.T) {
 	}
 	done := make(chan int)
 	go func() { done <- p.post(event(4, "ada", noon)) }()
-	p.until("request 4: 1 message, 0 kept, not answered: fault hang") // while it hangs
-	last, code := p.end(syscall.SIGTERM)
+	p.until("request 4: 1 message, 0 kept, not answered: fault hang")  // while it hangs
+	p.end("2 messages in 4 requests, 0 repeats, 0 violations", exitOK) // a fault is no violation
 	if status := <-done; status != 0 {
 		t.Errorf("the request that hung was answered with %d at the end", status)
-	}
-	if want := "2 messages in 4 requests, 0 repeats, 0 violations"; last != want || code != exitOK {
-		t.Errorf("exit code %d after %q, want 0 after %q: a fault is no violation", code, last, want)
 	}
 }
 
