@@ -85,6 +85,14 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 	}
 }
 
+func TestWithoutAnAcknowledgementToLookForTheStatusIsEnough(t *testing.T) {
+	for status, want := range map[int]outbox.Outcome{204: outbox.Accepted, 302: outbox.Later, 400: outbox.Later} {
+		if v := (&Client{}).judge(answer(status, "")); v.Outcome != want {
+			t.Errorf("HTTP %d is %+v, want outcome %d", status, v, want)
+		}
+	}
+}
+
 func TestNothingOfAnAnswerIsKept(t *testing.T) {
 	for _, status := range []int{200, 302, 400, 401, 404, 407, 413, 429, 500, 503} {
 		for _, body := range []string{`{"sentinel":"sentinel"}`, "<sentinel>"} {
