@@ -22,7 +22,7 @@ type Client struct {
 	Header    http.Header       // of each request, beside Content-Type and Content-Encoding
 	Transport http.RoundTripper // from the function of that name
 	// Success judges an answer with a status from 200 to 299 that is no page: the zero Verdict means that the
-	// server's acknowledgement is missing.
+	// server's acknowledgement is missing. Nil: the status is enough.
 	Success func(Answer) outbox.Verdict
 	// Refusals are the statuses by which the server refuses a request for good, such as 400 and 413. It is
 	// then tried with fewer messages.
@@ -74,14 +74,14 @@ func (c *Client) post(ctx context.Context, body []byte) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
+	// A header without a value is not sent. With this one package http sends the request once more when a connection
+	// that was used before turns out to be dead.
+	request.Header["Idempotency-Key"] = []string{}
 	for name, values := range c.Header {
 		request.Header[http.CanonicalHeaderKey(name)] = values
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Content-Encoding", "gzip")
-	// A header without a value is not sent. With this one package http sends the request once more when a connection
-	// that was used before turns out to be dead.
-	request.Header["Idempotency-Key"] = []string{}
 	response, err := c.Transport.RoundTrip(request)
 	if refusal, ok := errors.AsType[*proxyRefusal](err); ok && refusal.asksToWait() {
 		return refusal.Answer, nil
@@ -101,6 +101,8 @@ func (c *Client) judge(a Answer) outbox.Verdict {
 		return later(cause)
 	case a.Status == http.StatusRequestTimeout:
 		return later(Cause{outbox.CodeServer, a.seen()})
+	case a.isSuccess() && c.Success == nil:
+		return outbox.Verdict{Outcome: outbox.Accepted}
 	case a.isSuccess():
 		return cmp.Or(c.Success(a), unacknowledged(a))
 	case a.Status == http.StatusUnauthorized, a.Status == http.StatusForbidden:

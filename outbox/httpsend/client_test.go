@@ -91,7 +91,12 @@ func TestWhatStandsBetweenAClientAndItsServerHasACodeAndFixedWords(t *testing.T)
 		c.Transport = transport
 		return c
 	}
-	gone := serve(t, func(c net.Conn) { c.Close() })
+	plain := serve(t, func(c net.Conn) {
+		_, _ = c.Read(make([]byte, 1<<16)) // the client's hello
+		io.WriteString(c, success)
+		_, _ = io.Copy(io.Discard, c) // until the client hangs up
+		c.Close()
+	})
 	resets := serve(t, func(c net.Conn) { read(c); reset(c) })
 	const nowhere, far = "http://127.0.0.1:1", "https://server.invalid"
 	connect := func(answer string) *Client {
@@ -108,14 +113,14 @@ func TestWhatStandsBetweenAClientAndItsServerHasACodeAndFixedWords(t *testing.T)
 		"the peer hangs up":           {client(says(t, "")), outbox.CodeBroken, "connection closed early", 0},
 		"the answer breaks off":       {client(says(t, strings.Replace(success, "11", "99", 1))), outbox.CodeBroken, "connection closed early", 0},
 		"the answer is no HTTP":       {client(says(t, "SSH-2.0-OpenSSH_9.2\r\n")), outbox.CodeBroken, "network error", 0},
-		"the peer does not speak TLS": {client(strings.Replace(says(t, success), "http", "https", 1)), outbox.CodeForeign, "something that does not speak TLS answered", 0},
+		"the peer does not speak TLS": {client(strings.Replace(plain, "http", "https", 1)), outbox.CodeForeign, "something that does not speak TLS answered", 0},
 
 		"the authority is unknown":          {client(secure.URL), outbox.CodeAuthority, "certificate signed by an unknown authority", 0},
 		"the certificate is for another":    {trusting("localhost", time.Now()), outbox.CodeCertificateName, "certificate for another name", 0},
 		"the certificate has expired":       {trusting("127.0.0.1", secure.Certificate().NotAfter.Add(time.Hour)), outbox.CodeCertificate, "certificate expired, or not valid yet", 0},
 		"the certificate is not valid yet":  {trusting("127.0.0.1", secure.Certificate().NotBefore.Add(-time.Hour)), outbox.CodeCertificate, "certificate expired, or not valid yet", 0},
 		"a proxy is not there":              {through(t, nowhere, far), outbox.CodeProxy, "the proxy cannot be reached", 0},
-		"a proxy hangs up":                  {through(t, gone, "http://server.invalid"), outbox.CodeBroken, "connection closed early", 0},
+		"a proxy hangs up":                  {through(t, says(t, ""), "http://server.invalid"), outbox.CodeBroken, "connection closed early", 0},
 		"a proxy wants a password":          {connect("407 Who are you?"), outbox.CodeProxyPassword, "HTTP 407", 0},
 		"a proxy wants a password in plain": {through(t, says(t, "HTTP/1.1 407 No\r\n\r\n"), "http://server.invalid"), outbox.CodeProxyPassword, "HTTP 407", 0},
 		"a proxy forbids":                   {connect("403 Blocked by the Ministry\r\nRetry-After: 7"), outbox.CodeProxy, "HTTP 403", 0},

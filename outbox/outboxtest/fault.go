@@ -12,7 +12,6 @@ import (
 // status from 201 to 599, or one of those that [AllFaults] names.
 type Fault string
 
-// v1Path is capture v1's.
 const v1Path = "/i/v1/analytics/events"
 
 // commitPrefix marks a fault after which the events are kept.

@@ -59,7 +59,7 @@ func judge(commits []Commit) (wrong []string) {
 		if first, again := sent[c.UUID]; !again {
 			sent[c.UUID] = c
 		} else if !bytes.Equal(first.Raw, c.Raw) { // one of the two was not what had happened
-			blame("the uuid %s came in request %d and again in request %d with other content: %s, %s", c.UUID, first.Request, c.Request, first.Raw, c.Raw)
+			blame("the uuid %s came in requests %d and %d with other content: %s, %s", c.UUID, first.Request, c.Request, first.Raw, c.Raw)
 		}
 		if c.timeless {
 			blame("%v lacks disable_skew_correction, so PostHog may give it another time", c)
@@ -75,7 +75,8 @@ func judge(commits []Commit) (wrong []string) {
 			if !again {
 				merged[c.Alias] = c
 			} else { // a merge that cannot be undone
-				blame("the anon id %s was aliased to %s in request %d and again, to %s, in request %d", c.Alias, first.DistinctID, first.Request, c.DistinctID, c.Request)
+				blame("the anon id %s was aliased to %s in request %d and again, to %s, in request %d",
+					c.Alias, first.DistinctID, first.Request, c.DistinctID, c.Request)
 			}
 			principals[c.DistinctID] = true
 			for _, e := range events[c.DistinctID] { // an older one is from an earlier login and in its place

@@ -5,9 +5,9 @@
 // at once; only a 200 with the status "Ok", "ok" or 1 and without quota_limited is its acceptance. One form of a
 // message serves both: the same switches stand beside its properties, for the one, and among them, for the other.
 //
-// The library, posthog-go, gives its name and the system ($lib, $os ...) and says what a valid message is. Its client is not used: it
-// uploads in the background, several requests at once, follows redirects, takes an unknown word for success and
-// ignores an event without a result.
+// The library, posthog-go, gives its name and the system ($lib, $os ...) and says what a valid message is. Its client
+// is not used: it uploads in the background, several requests at once, follows redirects, takes an unknown word for
+// success and ignores an event without a result.
 //
 // An event of an anon id carries $process_person_profile: false, so that it makes no person. An alias
 // never does: PostHog would drop it.

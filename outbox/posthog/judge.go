@@ -59,8 +59,9 @@ func judgeV1(a httpsend.Answer, judged outbox.Answer, messages []outbox.Message)
 	case answer.Proven, a.Status == http.StatusRequestEntityTooLarge && !a.Page:
 		return answer, true
 	}
-	elsewhereToo := []int{http.StatusProxyAuthRequired, http.StatusRequestTimeout, http.StatusTooManyRequests}
-	return answer, a.Status < 200 || a.Status >= 300 && a.Status < 400 || a.Status >= 500 || slices.Contains(elsewhereToo, a.Status)
+	// No answer, a redirect, trouble and haste are the same at the other path.
+	same := []int{http.StatusProxyAuthRequired, http.StatusRequestTimeout, http.StatusTooManyRequests}
+	return answer, a.Status < 200 || a.Status >= 300 && a.Status < 400 || a.Status >= 500 || slices.Contains(same, a.Status)
 }
 
 // verdict says what a result means. The zero result is none.

@@ -59,7 +59,7 @@ func New(cfg Config) *Sink {
 		return s
 	case s.key == "":
 		s.client.Wrong = &outbox.Unusable{Code: outbox.CodeNoKey, Reason: "no PostHog key is set"}
-	case strings.ContainsFunc(s.key, func(r rune) bool { return r <= ' ' || r > '~' }): // PostHog would blame the messages for it
+	case strings.ContainsFunc(s.key, func(r rune) bool { return r <= ' ' || r > '~' }): // PostHog would blame the messages
 		s.client.Wrong = &outbox.Unusable{Code: outbox.CodeKey, Reason: "it has a character in it that no key has"}
 	}
 	s.endpoint = strings.TrimRight(address.String(), "/")

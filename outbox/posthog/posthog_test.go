@@ -150,7 +150,7 @@ func TestWhatAnAnswerToTheWholeRequestMeans(t *testing.T) {
 		{"too fast for a proxy", reply{429, page}, outbox.Later, outbox.CodeRetryAfter, false},
 		{"too slow", refuses(408, "body_read_timeout"), outbox.Later, outbox.CodeServer, true},
 		{"trouble", refuses(500, "internal_error"), outbox.Later, outbox.CodeServer, true},
-		{"a gateway's trouble", reply{502, page}, outbox.Later, outbox.CodeServer, false},
+		{"a gateway's trouble", reply{500, page}, outbox.Later, outbox.CodeServer, false},
 		{"a redirect", reply{307, ""}, outbox.Later, outbox.CodeRedirect, false},
 		{"a proxy without a password", reply{407, page}, outbox.Later, outbox.CodeProxyPassword, false},
 		{"a network that wants a log-in", reply{511, page}, outbox.Later, outbox.CodePortal, false},

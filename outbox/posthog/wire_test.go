@@ -79,23 +79,3 @@ func TestAMessageThatCanNeverBeSentIsNamed(t *testing.T) {
 		}
 	}
 }
-
-func TestTheProfileSwitchIsOffOnAnonymousEventsOnly(t *testing.T) {
-	known := event1(`{}`)
-	known.DistinctID = "person"
-	for name, test := range map[string]struct {
-		m   outbox.Message
-		off bool
-	}{"anonymous": {event1(`{"$process_person_profile":true}`), true}, "known": {known, false}, "alias": {alias1(), false}} {
-		wire, err := New(Config{Key: "k"}).Wire(test.m)
-		var sent struct{ Options, Properties map[string]any }
-		if err != nil || json.Unmarshal(wire, &sent) != nil {
-			t.Fatal(name, err)
-		}
-		option, inOptions := sent.Options["process_person_profile"]
-		property, inProperties := sent.Properties["$process_person_profile"]
-		if inOptions != test.off || inProperties != test.off || test.off && (option != false || property != false) {
-			t.Errorf("%s: the switch is in %s; on an alias it makes PostHog drop the alias", name, wire)
-		}
-	}
-}
