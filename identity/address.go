@@ -3,7 +3,6 @@ package identity
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -59,19 +58,15 @@ func (u Using) Engine() (string, error) {
 // in force is self-hosted, or cannot be read. An unbelieved file counts here,
 // since it can only restrict.
 func (f CredentialsFile) KeepsToItself() bool {
-	login, _, err := f.read(f.inUse())
-	if errors.As(err, new(*UnknownContextError)) { // one that a login is about to make
-		f.Context = ""
-		login, _, err = f.read(f.inUse())
+	d, err := f.readDocument(f.inUse())
+	if d == nil {
+		return !isMissing(err)
 	}
-	var unbelieved *UnbelievedError
-	switch {
-	case err == nil:
-		return login.SelfHosted()
-	case errors.As(err, &unbelieved):
-		return !unbelieved.cloud
+	login, found := d.Find(cmp.Or(f.Context, d.Active))
+	if !found { // it is one that a login is about to make
+		login, _ = d.Find(d.Active)
 	}
-	return !isMissing(err)
+	return login.SelfHosted()
 }
 
 // checkedURL returns an address typed by a user without its final slash, or
@@ -103,15 +98,6 @@ func Discover(ctx context.Context, client *http.Client, address string) (Credent
 	if err != nil || u.RawQuery != "" || !isSafe(u) {
 		return Credentials{}, ErrNoEngine
 	}
-	server := Cloud{BaseURL: address, HTTP: client, Server: u.Host}
-	body, err := server.get(ctx, "/.well-known/arcade", "")
-	var refused *CloudError
-	if errors.As(err, &refused) && (refused.Status == http.StatusNotFound || refused.Status == http.StatusOK) {
-		return Credentials{}, ErrNoDiscovery
-	}
-	if err != nil {
-		return Credentials{}, err
-	}
 	type parts struct {
 		Engine      string `json:"engine"`
 		Coordinator string `json:"coordinator"`
@@ -121,20 +107,30 @@ func Discover(ctx context.Context, client *http.Client, address string) (Credent
 		parts
 		URLs parts `json:"urls"`
 	}
-	if json.Unmarshal(body, &told) != nil {
-		return Credentials{}, ErrNoDiscovery
-	}
+	server := Cloud{BaseURL: address, HTTP: client, Server: u.Host}
+	err = server.get(ctx, "/.well-known/arcade", "", &told)
 	c := Credentials{
 		EngineURL:      cmp.Or(told.Engine, told.URLs.Engine),
 		CoordinatorURL: cmp.Or(told.Coordinator, told.URLs.Coordinator),
 		DashboardURL:   cmp.Or(told.Dashboard, told.URLs.Dashboard),
 	}
-	if c.EngineURL == "" && c.CoordinatorURL == "" {
+	var refused *CloudError
+	switch {
+	case errors.As(err, &refused) && (refused.Status == http.StatusNotFound || refused.Status == http.StatusOK):
+		return Credentials{}, ErrNoDiscovery
+	case err != nil:
+		return Credentials{}, err
+	case c.EngineURL == "" && c.CoordinatorURL == "":
 		return Credentials{}, ErrNoDiscovery
 	}
 	for _, part := range []string{c.EngineURL, c.CoordinatorURL, c.DashboardURL} {
 		if part != "" && !server.mayName(part) {
 			return Credentials{}, ErrNoEngine
+		}
+	}
+	if c.EngineURL != "" { // where a login could not use it, it is not taken
+		if c.EngineURL, err = checkedURL(c.EngineURL); err != nil {
+			return Credentials{}, err
 		}
 	}
 	c.Kind = KindOf(c.EngineURL, c.CoordinatorURL)

@@ -40,7 +40,6 @@ const CallbackPort = 9905
 // Limits of the callback's values, in characters.
 const (
 	maxCodeLength   = 4096
-	maxEmailLength  = 254 // RFC 5321
 	maxReasonLength = 300
 )
 

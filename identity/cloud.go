@@ -26,6 +26,8 @@ const (
 	// maxNameLength is where the name of an organisation or project is cut, in
 	// characters: the credentials file, which keeps it, is bounded too.
 	maxNameLength = 500
+	// maxEmailLength is where an e-mail address is cut, in characters (RFC 5321).
+	maxEmailLength = 254
 )
 
 // Cloud is an Arcade Cloud to ask. Each call ends with its context, after 30 s at
@@ -56,15 +58,6 @@ func (c Credentials) Server() string {
 }
 
 const arcadeCloud = "Arcade Cloud"
-
-// named puts the server's name into an error of a call.
-func (cloud Cloud) named(err error) error {
-	var failed *CloudError
-	if errors.As(err, &failed) {
-		failed.Server = cmp.Or(cloud.Server, arcadeCloud)
-	}
-	return err
-}
 
 // Account is the person or machine that credentials belong to.
 type Account struct {
@@ -120,14 +113,15 @@ var ErrLoginEnded = errors.New("the login has ended")
 var ErrStrongerLogin = fmt.Errorf("%w: a passkey or an authenticator app is asked for", ErrLoginEnded)
 
 // CloudError is a call without a usable answer. Its text is made of fixed words
-// and the status, never of what a server or the credentials say. It is
-// [ErrNotAuthenticated] for the statuses 401 and 403, and [ErrStrongerLogin] with Stronger.
+// and the status, never of what a server or the credentials say. It can be an
+// [ErrNotAuthenticated], an [ErrLoginEnded] and an [ErrStrongerLogin].
 type CloudError struct {
-	Server   string // its name in a sentence
+	Server   string // its name in a sentence, "" for Arcade Cloud
 	Status   int    // of HTTP, 0 without an answer
 	Reason   string // what went wrong, if the status does not say it
 	Page     bool   // a web page answered, which is never Cloud's word
 	Stronger bool   // a passkey or an authenticator app is asked for
+	grant    bool   // the code or the refresh token is refused
 	cause    error  // why there was no answer; its text can hold a URL and is not shown
 }
 
@@ -144,10 +138,15 @@ func (e *CloudError) Error() string {
 
 // Is says which errors it is.
 func (e *CloudError) Is(target error) bool {
-	if e.Stronger {
-		return target == ErrStrongerLogin || target == ErrNotAuthenticated
+	switch target {
+	case ErrStrongerLogin:
+		return e.Stronger
+	case ErrLoginEnded:
+		return e.Stronger || e.grant
+	case ErrNotAuthenticated:
+		return e.Stronger || !e.Page && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden)
 	}
-	return target == ErrNotAuthenticated && !e.Page && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden)
+	return false
 }
 
 // Unwrap returns context.Canceled or context.DeadlineExceeded if one of them
@@ -161,12 +160,37 @@ func (cloud Cloud) WhoAmI(ctx context.Context, c Credentials) (Account, error) {
 	if c.APIKey != "" {
 		path = "/api/v1/auth/validate"
 	}
-	body, err := cloud.ask(ctx, path, c)
-	if err != nil {
+	var answer struct {
+		MFA  any `json:"mfa"`
+		Data struct {
+			AccountID     string   `json:"account_id"`
+			PrincipalID   string   `json:"principal_id"` // of validate, and of older versions of whoami
+			Email         string   `json:"email"`
+			Organisations []choice `json:"organizations"`
+			Projects      []choice `json:"projects"`
+			MFA           any      `json:"mfa"`
+		} `json:"data"`
+	}
+	if err := cloud.ask(ctx, path, c, &answer); err != nil {
 		return Account{}, err
 	}
-	account, err := decodeAccount(body)
-	return account, cloud.named(err)
+	data := answer.Data
+	if isUnmet(answer.MFA) || isUnmet(data.MFA) {
+		return Account{}, &CloudError{Server: cloud.Server, Status: http.StatusOK, Stronger: true}
+	}
+	organisations, known := decodeChoices(data.Organisations)
+	projects, knownToo := decodeChoices(data.Projects)
+	principal := cmp.Or(data.AccountID, data.PrincipalID)
+	if !known || !knownToo || !validPrincipalID(principal) {
+		return Account{}, cloud.nonsense()
+	}
+	return Account{PrincipalID: principal, Email: printable(data.Email, maxEmailLength), Organisations: organisations, Projects: projects}, nil
+}
+
+// isUnmet reports strong authentication that is asked for and missing.
+func isUnmet(mfa any) bool {
+	answer, _ := mfa.(map[string]any)
+	return answer["status"] == "unmet"
 }
 
 // Organisations returns those that c gives access to. The errors are those of
@@ -181,43 +205,60 @@ func (cloud Cloud) Projects(ctx context.Context, c Credentials, orgID string) ([
 }
 
 func (cloud Cloud) choices(ctx context.Context, path string, c Credentials) ([]Choice, error) {
-	body, err := cloud.ask(ctx, path, c)
-	if err != nil {
-		return nil, err
-	}
 	var answer struct {
 		Data struct {
 			Items []choice `json:"items"`
 		} `json:"data"`
 	}
-	if json.Unmarshal(body, &answer) != nil {
-		return nil, cloud.named(nonsense())
+	if err := cloud.ask(ctx, path, c, &answer); err != nil {
+		return nil, err
 	}
-	found, err := decodeChoices(answer.Data.Items)
-	return found, cloud.named(err)
+	choices, known := decodeChoices(answer.Data.Items)
+	if !known {
+		return nil, cloud.nonsense()
+	}
+	return choices, nil
 }
 
-// ask makes a call with credentials.
-func (cloud Cloud) ask(ctx context.Context, path string, c Credentials) ([]byte, error) {
+// choice is an organisation or a project on the wire.
+type choice struct {
+	OrgID     string `json:"org_id"`
+	OrgIDToo  string `json:"organization_id"`
+	ProjectID string `json:"project_id"`
+	Name      string `json:"name"`
+	Default   bool   `json:"is_default"`
+}
+
+// decodeChoices returns false if one has no usable id.
+func decodeChoices(items []choice) ([]Choice, bool) {
+	choices := make([]Choice, 0, len(items))
+	for _, item := range items {
+		id := cmp.Or(item.ProjectID, item.OrgID, item.OrgIDToo)
+		if id == "" || utf8.RuneCountInString(id) > maxIDLength || strings.ContainsFunc(id, unprintable) {
+			return nil, false
+		}
+		choices = append(choices, Choice{id, printable(item.Name, maxNameLength), item.Default})
+	}
+	return choices, true
+}
+
+// ask makes a call with credentials, which may not even be sendable.
+func (cloud Cloud) ask(ctx context.Context, path string, c Credentials, answer any) error {
 	token := c.Token()
 	if token == "" || strings.ContainsFunc(token, unsendable) {
-		return nil, ErrNotAuthenticated // it could not even be sent
+		return ErrNotAuthenticated
 	}
-	return cloud.get(ctx, path, token)
+	return cloud.get(ctx, path, token, answer)
 }
 
-// get makes one call, with a token if there is one, and returns the body of a 200.
-func (cloud Cloud) get(ctx context.Context, path, token string) ([]byte, error) {
-	body, err := cloud.request(ctx, path, token)
-	return body, cloud.named(err)
-}
-
-func (cloud Cloud) request(ctx context.Context, path, token string) ([]byte, error) {
+// get makes one call, with a token if there is one, and decodes the JSON of a 200
+// into answer. The error is a [*CloudError].
+func (cloud Cloud) get(ctx context.Context, path, token string, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(cloud.BaseURL, "/")+path, nil)
 	if err != nil || !isSafe(request.URL) {
-		return nil, &CloudError{Reason: "has an address that is no URL with https://"}
+		return &CloudError{Server: cloud.Server, Reason: "has an address that is no URL with https://"}
 	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
@@ -225,20 +266,38 @@ func (cloud Cloud) request(ctx context.Context, path, token string) ([]byte, err
 	request.Header.Set("Accept", "application/json")
 	response, err := cloud.client().Do(request)
 	if err != nil {
-		return nil, unreachable(ctx, err)
+		return cloud.unreachable(ctx, err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerSize+1))
 	page := isPage(response.Header.Get("Content-Type"), body)
 	switch {
 	case response.StatusCode != http.StatusOK:
-		return nil, &CloudError{Status: response.StatusCode, Page: page, Stronger: wantsStronger(response)}
+		return &CloudError{Server: cloud.Server, Status: response.StatusCode, Page: page, Stronger: wantsStronger(response)}
 	case err != nil:
-		return nil, unreachable(ctx, err)
-	case page || len(body) > maxAnswerSize:
-		return nil, &CloudError{Status: http.StatusOK, Page: page, Reason: senseless}
+		return cloud.unreachable(ctx, err)
+	case page || len(body) > maxAnswerSize || json.Unmarshal(body, answer) != nil:
+		return &CloudError{Server: cloud.Server, Status: http.StatusOK, Page: page, Reason: senseless}
 	}
-	return body, nil
+	return nil
+}
+
+const senseless = "gave an answer that makes no sense"
+
+// nonsense is the error for an answer of an unknown shape.
+func (cloud Cloud) nonsense() *CloudError {
+	return &CloudError{Server: cloud.Server, Status: http.StatusOK, Reason: senseless}
+}
+
+// unreachable is the error for a call that ended with err.
+func (cloud Cloud) unreachable(ctx context.Context, err error) *CloudError {
+	switch ended := ctx.Err(); {
+	case errors.Is(ended, context.DeadlineExceeded):
+		return &CloudError{Server: cloud.Server, Reason: "did not answer in time", cause: context.DeadlineExceeded}
+	case ended != nil:
+		return &CloudError{Server: cloud.Server, Reason: "was not waited for", cause: context.Canceled}
+	}
+	return &CloudError{Server: cloud.Server, Reason: "cannot be reached", cause: err}
 }
 
 // insufficient is the error of a 401 to a token of too weak a login (RFC 9470).
@@ -279,86 +338,4 @@ func (cloud Cloud) client() *http.Client {
 func isPage(contentType string, body []byte) bool {
 	kind, _, _ := mime.ParseMediaType(contentType)
 	return kind == "text/html" || kind == "application/xhtml+xml" || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
-}
-
-// unreachable is the error for a call that ended with err.
-func unreachable(ctx context.Context, err error) error {
-	switch ended := ctx.Err(); {
-	case errors.Is(ended, context.DeadlineExceeded):
-		return &CloudError{Reason: "did not answer in time", cause: context.DeadlineExceeded}
-	case ended != nil:
-		return &CloudError{Reason: "was not waited for", cause: context.Canceled}
-	}
-	return &CloudError{Reason: "cannot be reached", cause: err}
-}
-
-const senseless = "gave an answer that makes no sense"
-
-// nonsense is the error for an answer of an unknown shape.
-func nonsense() *CloudError {
-	return &CloudError{Status: http.StatusOK, Reason: senseless}
-}
-
-// decodeAccount understands both calls: validate names the principal_id, whoami
-// the account_id, and in older versions the principal_id.
-func decodeAccount(body []byte) (Account, error) {
-	var answer struct {
-		MFA  json.RawMessage `json:"mfa"`
-		Data struct {
-			AccountID     string          `json:"account_id"`
-			PrincipalID   string          `json:"principal_id"`
-			Email         string          `json:"email"`
-			Organisations []choice        `json:"organizations"`
-			Projects      []choice        `json:"projects"`
-			MFA           json.RawMessage `json:"mfa"`
-		} `json:"data"`
-	}
-	if json.Unmarshal(body, &answer) != nil {
-		return Account{}, nonsense()
-	}
-	if isUnmet(answer.MFA) || isUnmet(answer.Data.MFA) {
-		return Account{}, &CloudError{Status: http.StatusOK, Stronger: true}
-	}
-	data := answer.Data
-	account := Account{PrincipalID: cmp.Or(data.AccountID, data.PrincipalID), Email: printable(data.Email, maxEmailLength)}
-	if !validPrincipalID(account.PrincipalID) {
-		return Account{}, nonsense()
-	}
-	var err error
-	if account.Organisations, err = decodeChoices(data.Organisations); err != nil {
-		return Account{}, err
-	}
-	if account.Projects, err = decodeChoices(data.Projects); err != nil {
-		return Account{}, err
-	}
-	return account, nil
-}
-
-// isUnmet reports strong authentication that is asked for and missing.
-func isUnmet(mfa json.RawMessage) bool {
-	var answer struct {
-		Status string `json:"status"`
-	}
-	return json.Unmarshal(mfa, &answer) == nil && answer.Status == "unmet"
-}
-
-// choice is an organisation or a project on the wire.
-type choice struct {
-	OrgID     string `json:"org_id"`
-	OrgIDToo  string `json:"organization_id"`
-	ProjectID string `json:"project_id"`
-	Name      string `json:"name"`
-	Default   bool   `json:"is_default"`
-}
-
-func decodeChoices(items []choice) ([]Choice, error) {
-	choices := make([]Choice, 0, len(items))
-	for _, item := range items {
-		id := cmp.Or(item.ProjectID, item.OrgID, item.OrgIDToo)
-		if id == "" || utf8.RuneCountInString(id) > maxIDLength || strings.ContainsFunc(id, unprintable) {
-			return nil, nonsense()
-		}
-		choices = append(choices, Choice{id, printable(item.Name, maxNameLength), item.Default})
-	}
-	return choices, nil
 }

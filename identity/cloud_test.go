@@ -1,9 +1,11 @@
 package identity
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -271,7 +273,10 @@ func FuzzCloudsAnswer(f *testing.F) {
 	f.Add([]byte(`{"data": {"account_id": "\u001b", "email": "\u202e"}}`))
 	f.Add([]byte(`<html>`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		account, err := decodeAccount(body)
+		cloud := Cloud{BaseURL: "https://cloud.example", HTTP: &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(body))}, nil
+		})}}
+		account, err := cloud.WhoAmI(t.Context(), oauthLogin)
 		if err != nil {
 			return
 		}

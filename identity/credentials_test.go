@@ -308,7 +308,7 @@ func FuzzCredentials(f *testing.F) {
 			t.Fatalf("%s: present is %v, the fingerprint %q", show(c), c.Present(), c.Fingerprint())
 		}
 		login := Credentials{APIKey: apiKey, Email: email, CoordinatorURL: DefaultCloudURL}
-		written, err := d.put(login, DefaultContext)
+		written, err := d.encode(d.with(login))
 		if err != nil {
 			if len(content) == 0 && len(apiKey)+len(email) < maxTokenLength {
 				t.Fatalf("the key %q cannot be stored in a new file: %v; want any, keys are opaque", apiKey, err)

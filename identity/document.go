@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -18,10 +17,6 @@ import (
 const DefaultContext = "default"
 
 // Logins are those of credentials.yaml, one for each context.
-//
-// A CLI that knows contexts reads the map of them and nothing else; an older one
-// reads the copy of the active context beside the map. So a file with the map has
-// two copies of one login, and each change goes to both.
 type Logins struct {
 	// Active is the name of the context in force, "" when there is none.
 	Active string
@@ -50,50 +45,161 @@ func (l Logins) Find(name string) (Credentials, bool) {
 	return Credentials{}, false
 }
 
-// document is credentials.yaml. Changes are made in place, so that unknown keys,
-// comments and the order survive.
+// with returns l with login in the context of its name. In a file without the map a
+// login of another name makes one, of both.
+func (l Logins) with(login Credentials) Logins {
+	name := cmp.Or(login.Name, DefaultContext)
+	switch {
+	case !l.mapped && name == DefaultContext:
+		login.Name = ""
+		l.Contexts = []Credentials{login}
+		return l
+	case !l.mapped && l.Contexts[0].Present():
+		l.Contexts = []Credentials{l.Contexts[0].inMap(DefaultContext)}
+	case !l.mapped:
+		l.Contexts = nil
+	}
+	l.mapped, l.Contexts = true, slices.Clone(l.Contexts)
+	at := slices.IndexFunc(l.Contexts, func(c Credentials) bool { return c.Name == name })
+	if at < 0 {
+		at, l.Contexts = len(l.Contexts), append(l.Contexts, Credentials{})
+	}
+	l.Contexts[at] = login.inMap(name)
+	return l
+}
+
+// inMap returns c for the map, in which it has a name and a kind.
+func (c Credentials) inMap(name string) Credentials {
+	switch {
+	case c.Kind != "":
+	case c.SelfHosted():
+		c.Kind = SelfHosted
+	default:
+		c.Kind = ArcadeCloud
+	}
+	c.Name = name
+	return c
+}
+
+// without returns l without a context. After the active one the first in
+// alphabetical order is active.
+func (l Logins) without(name string) Logins {
+	l.Contexts = slices.DeleteFunc(slices.Clone(l.Contexts), func(c Credentials) bool { return c.Name == name })
+	if l.Active == name && len(l.Contexts) > 0 {
+		l.Active = l.Names()[0]
+	}
+	return l
+}
+
+// document is credentials.yaml.
+//
+// A CLI that knows contexts reads the map of them and nothing else; an older one
+// reads the copy of the active context beside the map. So a file with the map has
+// two copies of one login, and each change goes to both. Changes are made in place,
+// so that unknown keys, comments and the order survive.
 type document struct {
 	Logins
-	root yaml.Node
-	flat Credentials // what a CLI without contexts reads
+	root    yaml.Node
+	flat    Credentials // what a CLI without contexts reads
+	foreign bool        // the file is about something else
 }
 
 // entry is a login in the file: a context, or what lies beside the map.
 type entry struct {
-	Kind           string `yaml:"kind"`
-	EngineURL      string `yaml:"engine_url"`
-	CoordinatorURL string `yaml:"coordinator_url"`
-	DashboardURL   string `yaml:"dashboard_url"`
-	APIKey         string `yaml:"api_key"`
-	// API is that of the oldest files, and only beside the map.
-	API struct {
-		Key string `yaml:"key"`
-	} `yaml:"api"`
-	User struct {
-		Email     string `yaml:"email"`
-		AccountID string `yaml:"account_id"`
-	} `yaml:"user"`
-	Auth struct {
-		AccessToken  string `yaml:"access_token"`
-		ExpiresAt    string `yaml:"expires_at"`
-		RefreshToken string `yaml:"refresh_token"`
-	} `yaml:"auth"`
-	Context struct {
-		OrgID       string `yaml:"org_id"`
-		OrgName     string `yaml:"org_name"`
-		ProjectID   string `yaml:"project_id"`
-		ProjectName string `yaml:"project_name"`
-	} `yaml:"context"`
+	Credentials
+	// oldKey is a key where the oldest files have it, and only beside the map.
+	oldKey, version string
+	expires         string
 }
 
-// login is the entry's. Times without an offset are in local. Foreign letters in a host, which may look like others, are written as
-// they go over the wire.
-func (e entry) login(name string, local *time.Location) Credentials {
-	return Credentials{
-		Name: name, Kind: e.Kind,
-		EngineURL: asSent(e.EngineURL), CoordinatorURL: asSent(e.CoordinatorURL), DashboardURL: asSent(e.DashboardURL),
-		APIKey: cmp.Or(e.APIKey, e.API.Key), AccessToken: e.Auth.AccessToken, RefreshToken: e.Auth.RefreshToken,
-		ExpiresAt: parseExpiry(e.Auth.ExpiresAt, local), Email: e.User.Email, AccountID: e.User.AccountID, Context: Context(e.Context),
+// field is a text in an entry, in one of its parts or in none.
+type field struct {
+	part, key string
+	text      *string
+}
+
+// fields are those of e, in the order of the Python CLIs.
+func (e *entry) fields() []field {
+	return []field{
+		{"api", "key", &e.oldKey},
+		{"api", "version", &e.version},
+		{"", "api_key", &e.APIKey},
+		{"auth", "access_token", &e.AccessToken},
+		{"auth", "expires_at", &e.expires},
+		{"auth", "refresh_token", &e.RefreshToken},
+		{"context", "org_id", &e.OrgID},
+		{"context", "org_name", &e.OrgName},
+		{"context", "project_id", &e.ProjectID},
+		{"context", "project_name", &e.ProjectName},
+		{"", "coordinator_url", &e.CoordinatorURL},
+		{"", "dashboard_url", &e.DashboardURL},
+		{"", "engine_url", &e.EngineURL},
+		{"", "kind", &e.Kind},
+		{"user", "account_id", &e.AccountID},
+		{"user", "email", &e.Email},
+	}
+}
+
+// decodeEntry reads a login. Times without an offset are in local. Foreign letters in
+// a host, which may look like others, are read as they go over the wire.
+func decodeEntry(node *yaml.Node, name string, local *time.Location) (Credentials, error) {
+	var values map[string]yaml.Node
+	if err := node.Decode(&values); err != nil {
+		return Credentials{}, err
+	}
+	var e entry
+	for _, f := range e.fields() {
+		in := values
+		if part := values[f.part]; f.part != "" {
+			in = nil
+			if err := part.Decode(&in); err != nil {
+				return Credentials{}, err
+			}
+		}
+		// Any scalar is a text, as it is written.
+		if value := in[f.key]; value.Decode(f.text) != nil {
+			return Credentials{}, ErrCredentialsNewer
+		}
+	}
+	e.Name, e.APIKey, e.ExpiresAt = name, cmp.Or(e.APIKey, e.oldKey), parseExpiry(e.expires, local)
+	for _, address := range []*string{&e.EngineURL, &e.CoordinatorURL, &e.DashboardURL} {
+		*address = asSent(*address)
+	}
+	return e.Credentials, nil
+}
+
+// putEntry makes the mapping m say c, and leaves what does already as it is written.
+// A key of Arcade Cloud stands where the oldest files have it if the file has no map,
+// and so no other place that they know.
+func putEntry(m *yaml.Node, c Credentials, mapped bool) {
+	e := entry{Credentials: c, expires: c.pythonExpiry()}
+	if c.APIKey != "" {
+		e.AccessToken, e.expires, e.RefreshToken = "", "", ""
+	}
+	if c.APIKey != "" && !mapped && !c.SelfHosted() {
+		e.oldKey, e.version, e.APIKey = c.APIKey, "v1", ""
+	}
+	used := map[string]bool{"": true}
+	for _, f := range e.fields() {
+		used[f.part] = used[f.part] || *f.text != ""
+	}
+	for _, f := range e.fields() {
+		in := m
+		if !used[f.part] {
+			removeKey(m, f.part)
+			continue
+		} else if f.part != "" {
+			in = mapping(child(m, f.part))
+		}
+		// The Python CLIs want all of auth and of context or none of it.
+		if *f.text == "" && f.part != "auth" && f.part != "context" {
+			removeKey(in, f.key)
+			continue
+		}
+		value := child(in, f.key)
+		if setText(value, *f.text); f.key == "expires_at" {
+			value.Style = yaml.SingleQuotedStyle
+		}
 	}
 }
 
@@ -114,144 +220,91 @@ func asSent(address string) string {
 // decodeDocument understands content. The errors of the yaml package quote values,
 // and are not passed on.
 func decodeDocument(content []byte, local *time.Location) (*document, error) {
-	d := new(document)
+	d := &document{Logins: Logins{Active: DefaultContext, Contexts: []Credentials{{}}}}
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	if err := decoder.Decode(&d.root); errors.Is(err, io.EOF) {
-		d.Active, d.Contexts = DefaultContext, []Credentials{{}}
 		return d, nil
-	} else if err != nil {
+	} else if err != nil || !errors.Is(decoder.Decode(new(yaml.Node)), io.EOF) {
 		return nil, ErrCredentialsInvalid
 	}
-	if second := new(yaml.Node); !errors.Is(decoder.Decode(second), io.EOF) {
-		return nil, ErrCredentialsInvalid
-	}
-	// yaml gives any scalar to a string as it is written.
-	var file struct {
-		Cloud struct {
-			entry    `yaml:",inline"`
-			Active   string    `yaml:"active_context"`
-			Contexts yaml.Node `yaml:"contexts"`
-		} `yaml:"cloud"`
-	}
+	var file, cloud map[string]yaml.Node
 	if d.root.Decode(&file) != nil {
-		return nil, unknownShape(&d.root)
+		return nil, ErrCredentialsInvalid
 	}
-	d.flat = file.Cloud.login("", local)
-	if d.mapped = !file.Cloud.Contexts.IsZero(); !d.mapped {
-		d.Active, d.Contexts = DefaultContext, []Credentials{d.flat}
+	// A mapping of another shape may be what a later version writes.
+	entry, found := file["cloud"]
+	var err error
+	if d.flat, err = decodeEntry(&entry, "", local); err != nil || entry.Decode(&cloud) != nil {
+		return nil, ErrCredentialsNewer
+	}
+	d.foreign = len(file) > 0 && !found
+	d.Contexts[0] = d.flat
+	contexts, mapped := cloud["contexts"]
+	if !mapped {
 		return d, nil
 	}
-	if err := d.decodeContexts(&file.Cloud.Contexts, local); err != nil {
+	d.Logins = Logins{mapped: true}
+	if d.Contexts, err = decodeContexts(&contexts, local); err != nil {
 		return nil, err
 	}
-	if _, found := d.Find(file.Cloud.Active); found && file.Cloud.Active != "" {
-		d.Active = file.Cloud.Active
+	name, active := "", cloud["active_context"]
+	if active.Decode(&name) != nil {
+		return nil, ErrCredentialsNewer
+	}
+	if _, found := d.Find(name); found && name != "" {
+		d.Active = name
 	} else if len(d.Contexts) > 0 {
 		d.Active = d.Contexts[0].Name
 	}
 	return d, nil
 }
 
-func (d *document) decodeContexts(node *yaml.Node, local *time.Location) error {
+func decodeContexts(node *yaml.Node, local *time.Location) (contexts []Credentials, err error) {
 	for node.Kind == yaml.AliasNode {
 		node = node.Alias
 	}
-	var entries map[string]entry
+	var entries map[string]yaml.Node
 	if node.Decode(&entries) != nil {
-		return ErrCredentialsNewer
+		return nil, ErrCredentialsNewer
 	}
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		name := node.Content[i].Value
-		e, found := entries[name]
-		if !found || name == "" { // merged from elsewhere, or no name
-			return ErrCredentialsNewer
+		entry, found := entries[name]
+		c, err := decodeEntry(&entry, name, local)
+		if err != nil || !found || name == "" { // merged from elsewhere, or no name
+			return nil, ErrCredentialsNewer
 		}
-		d.Contexts = append(d.Contexts, e.login(name, local))
+		contexts = append(contexts, c)
 	}
-	return nil
+	return contexts, nil
 }
 
-// unknownShape is the error for other YAML: a mapping may be what a later version
-// writes, anything else is no such file.
-func unknownShape(root *yaml.Node) error {
-	var mapping map[string]yaml.Node
-	if root.Decode(&mapping) != nil {
-		return ErrCredentialsInvalid
-	}
-	return ErrCredentialsNewer
-}
-
-// isLogin reports whether the file is one for logins, or empty.
-func (d *document) isLogin() bool {
-	return len(d.root.Content) == 0 || d.root.Content[0].Kind != yaml.MappingNode || childOf(d.root.Content[0], "cloud") != nil
-}
-
-// put writes login to the context of its name, which is added if it is missing,
-// makes active the active one, and returns the bytes. In a file without the map a
-// login of another name makes one, of both.
+// encode returns the document's bytes with other logins, if reading them gives these.
 //
 // The error is [ErrCredentialsInvalid] where anchors and merges make that impossible.
-func (d *document) put(login Credentials, active string) ([]byte, error) {
-	if !d.mapped && cmp.Or(login.Name, DefaultContext) == DefaultContext {
-		if login.Name = ""; login.AccountID != d.flat.AccountID {
-			login.AccountID = "" // which older CLIs do not write
+func (d *document) encode(next Logins) ([]byte, error) {
+	if d.root.Kind != yaml.DocumentNode || len(d.root.Content) == 0 {
+		d.root = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{}}}
+	}
+	cloud := mapping(child(mapping(d.root.Content[0]), "cloud"))
+	if next.mapped {
+		setText(child(cloud, "active_context"), next.Active)
+		contexts := mapping(child(cloud, "contexts"))
+		for _, former := range d.Contexts {
+			if _, stays := next.Find(former.Name); !stays {
+				removeKey(contexts, former.Name)
+			}
 		}
-		setLogin(d.cloud(), d.flat, login, false)
-		d.flat, d.Contexts = login, []Credentials{login}
-		return d.encode()
+		for _, c := range next.Contexts {
+			if former, found := d.Find(c.Name); !found || !d.mapped || !sameLogin(former, c) {
+				putEntry(mapping(child(contexts, c.Name)), c, true)
+			}
+		}
 	}
-	d.beginMap()
-	login.Name = cmp.Or(login.Name, DefaultContext)
-	at := slices.IndexFunc(d.Contexts, func(c Credentials) bool { return c.Name == login.Name })
-	if at < 0 {
-		at, d.Contexts = len(d.Contexts), append(d.Contexts, Credentials{})
+	flat, _ := next.Find(next.Active)
+	if flat.Name = ""; !sameLogin(d.flat, flat) {
+		putEntry(cloud, flat, next.mapped)
 	}
-	setLogin(mapping(child(d.contexts(), login.Name)), d.Contexts[at], login, true)
-	d.Contexts[at] = login
-	if active == d.Active && active != login.Name {
-		return d.encode()
-	}
-	return d.activate(active)
-}
-
-// beginMap makes a map of contexts, in which the login beside it is the first.
-func (d *document) beginMap() {
-	if d.mapped {
-		return
-	}
-	d.Logins = Logins{mapped: true}
-	if former := d.flat; former.Present() {
-		former.Name, former.Kind = DefaultContext, cmp.Or(former.Kind, ArcadeCloud)
-		setLogin(mapping(child(d.contexts(), former.Name)), Credentials{}, former, true)
-		d.Contexts = []Credentials{former}
-	}
-}
-
-// remove takes a context out of the map, which has others. After the active one
-// the first in alphabetical order is active. The error is that of put.
-func (d *document) remove(name string) ([]byte, error) {
-	removeKey(d.contexts(), name)
-	d.Contexts = slices.DeleteFunc(d.Contexts, func(c Credentials) bool { return c.Name == name })
-	if d.Active != name {
-		return d.encode()
-	}
-	return d.activate(d.Names()[0])
-}
-
-// activate makes another context the active one. The error is that of put.
-func (d *document) activate(active string) ([]byte, error) {
-	if active != d.Active {
-		setText(child(d.cloud(), "active_context"), active)
-	}
-	login, _ := d.Find(active)
-	setLogin(d.cloud(), d.flat, login, true)
-	login.Name = ""
-	d.Active, d.flat = active, login
-	return d.encode()
-}
-
-// encode returns the document's bytes if reading them gives its logins again.
-func (d *document) encode() ([]byte, error) {
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
 	encoder.SetIndent(2) // as both CLIs lay it out
@@ -260,8 +313,8 @@ func (d *document) encode() ([]byte, error) {
 	}
 	content := out.Bytes()
 	written, err := decodeDocument(content, time.Local)
-	if err != nil || len(content) > maxCredentialsSize || written.Active != d.Active || written.mapped != d.mapped ||
-		!slices.EqualFunc(written.Contexts, d.Contexts, sameLogin) || !sameLogin(written.flat, d.flat) {
+	if err != nil || len(content) > maxCredentialsSize || written.Active != next.Active || written.mapped != next.mapped ||
+		!slices.EqualFunc(written.Contexts, next.Contexts, sameLogin) || !sameLogin(written.flat, flat) {
 		return nil, ErrCredentialsInvalid
 	}
 	return content, nil
@@ -274,63 +327,6 @@ func sameLogin(a, b Credentials) bool {
 	return same && a == b
 }
 
-// setLogin writes login to an entry that held was, and leaves what is right as it
-// is written. The Python CLIs want all of auth and of context or none of it, and
-// refuse a file with api, where the oldest ones kept a key: only a file without the
-// map gets that, since they know no other place.
-func setLogin(e *yaml.Node, was, login Credentials, mapped bool) {
-	key := login.APIKey
-	if key == "" || mapped || login.SelfHosted() || childOf(e, "api_key") != nil {
-		removeKey(e, "api")
-	} else {
-		if api := mapping(child(e, "api")); was.APIKey != key {
-			setText(child(api, "key"), key)
-			setText(child(api, "version"), "v1")
-		}
-		key = ""
-	}
-	setOrRemove(e, "api_key", key)
-	if login.AccessToken == "" || login.APIKey != "" {
-		removeKey(e, "auth")
-	} else if auth := mapping(child(e, "auth")); was.AccessToken != login.AccessToken || was.RefreshToken != login.RefreshToken ||
-		was.pythonExpiry() != login.pythonExpiry() {
-		setText(child(auth, "access_token"), login.AccessToken)
-		expires := child(auth, "expires_at")
-		setText(expires, login.pythonExpiry())
-		expires.Style = yaml.SingleQuotedStyle
-		setText(child(auth, "refresh_token"), login.RefreshToken)
-	}
-	if login.Context == (Context{}) {
-		removeKey(e, "context")
-	} else if context := mapping(child(e, "context")); was.Context != login.Context {
-		setText(child(context, "org_id"), login.OrgID)
-		setText(child(context, "org_name"), login.OrgName)
-		setText(child(context, "project_id"), login.ProjectID)
-		setText(child(context, "project_name"), login.ProjectName)
-	}
-	setOrRemove(e, "coordinator_url", login.CoordinatorURL)
-	setOrRemove(e, "dashboard_url", login.DashboardURL)
-	setOrRemove(e, "engine_url", login.EngineURL)
-	setOrRemove(e, "kind", login.Kind)
-	user := mapping(child(e, "user"))
-	setOrRemove(user, "account_id", login.AccountID)
-	setOrRemove(user, "email", login.Email)
-	if len(user.Content) == 0 {
-		removeKey(e, "user")
-	}
-}
-
-// cloud returns the document's cloud, added if it is missing.
-func (d *document) cloud() *yaml.Node {
-	if d.root.Kind != yaml.DocumentNode || len(d.root.Content) == 0 {
-		d.root = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{}}}
-	}
-	return mapping(child(mapping(d.root.Content[0]), "cloud"))
-}
-
-// contexts returns the map of contexts, added if it is missing.
-func (d *document) contexts() *yaml.Node { return mapping(child(d.cloud(), "contexts")) }
-
 // mapping returns the mapping that n is or refers to. Anything else becomes one.
 func mapping(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
@@ -342,26 +338,13 @@ func mapping(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// setOrRemove makes the value of key in the mapping m the text s; "" removes both.
-func setOrRemove(m *yaml.Node, key, s string) {
-	if s == "" {
-		removeKey(m, key)
-		return
-	}
-	setText(child(m, key), s)
-}
-
 // setText makes n the text s, unless it reads so already.
 func setText(n *yaml.Node, s string) {
-	if present := ""; n.Kind == yaml.ScalarNode && n.ShortTag() == "!!str" && n.Decode(&present) == nil && present == s {
+	if present := ""; n.ShortTag() != "!!null" && n.Decode(&present) == nil && present == s {
 		return
 	}
 	var text yaml.Node
 	text.SetString(s)
-	if strings.Contains(s, "\n") {
-		// SetString's block style loses blanks at the ends of lines.
-		text.Style = yaml.DoubleQuotedStyle
-	}
 	become(n, text)
 }
 

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 )
 
 var (
@@ -40,6 +39,16 @@ func isMissing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
+// readRegular reads a file of at most limit bytes.
+func readRegular(path string, limit int64) ([]byte, error) {
+	f, err := openRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readLimited(f, limit)
+}
+
 // readLimited reads f to its end, or fails with errTooLarge beyond limit bytes.
 func readLimited(f io.Reader, limit int64) ([]byte, error) {
 	content, err := io.ReadAll(io.LimitReader(f, limit+1))
@@ -49,24 +58,13 @@ func readLimited(f io.Reader, limit int64) ([]byte, error) {
 	return content, err
 }
 
-// waitForLock tries to take a lock until ctx ends, and fails with the context's
-// error. On a file system without locks it goes on: these files are replaced whole.
-func waitForLock(ctx context.Context, try func() (bool, error), pause time.Duration) error {
-	for {
-		locked, err := try()
-		var cannotOpen *fs.PathError
-		switch {
-		case errors.As(err, &cannotOpen):
-			return err
-		case locked, err != nil:
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause):
-		}
+// lockFailure is why a lock was not taken; err is that of waiting for it until ctx
+// ends. On a file system without locks there is none: these files are replaced whole.
+func lockFailure(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() == nil && !errors.As(err, new(*fs.PathError)) {
+		return nil
 	}
+	return err
 }
 
 // writeAtomically replaces path, also a link, by a file of mode 0600. A reader
@@ -74,13 +72,14 @@ func waitForLock(ctx context.Context, try func() (bool, error), pause time.Durat
 // exist. Windows has an access list in place of modes, see GiveToOwnerOf.
 func writeAtomically(path string, content []byte) error {
 	r, err := reserve(path, 0)
-	if err == nil {
-		err = r.fill(content)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = r.commit()
+	defer r.discard()
+	if err := r.fill(content); err != nil {
+		return err
 	}
-	return err
+	return r.commit()
 }
 
 // replacement is the next content of a file, on its way there.
@@ -91,7 +90,7 @@ type replacement struct {
 
 // reserve makes room for a replacement of target with size bytes: a disk that is
 // full or read-only shows before there is something to lose. The caller fills and
-// commits, or discards it.
+// commits it, and discards it in any case.
 func reserve(target string, size int) (*replacement, error) {
 	// CreateTemp creates with mode 0600, whatever the umask.
 	f, err := os.CreateTemp(filepath.Dir(target), temporaryPrefix(target)+"*"+temporarySuffix)
@@ -104,12 +103,13 @@ func reserve(target string, size int) (*replacement, error) {
 		err = GiveToOwnerOf(filepath.Dir(target), f.Name())
 	}
 	if err != nil {
-		return nil, errors.Join(err, r.discard())
+		r.discard()
+		return nil, err
 	}
 	return r, nil
 }
 
-// fill writes the content to the disk. After an error the replacement is gone.
+// fill writes the content to the disk.
 func (r *replacement) fill(content []byte) error {
 	_, err := r.file.WriteAt(content, 0)
 	if err == nil {
@@ -118,26 +118,21 @@ func (r *replacement) fill(content []byte) error {
 	if err == nil {
 		err = syncFile(r.file)
 	}
-	if err != nil {
-		err = errors.Join(err, r.discard())
-	}
 	return err
 }
 
-// commit puts a filled replacement in the target's place. After an error it is gone.
+// commit puts a filled replacement in the target's place.
 func (r *replacement) commit() error {
-	err := r.file.Close()
-	if err == nil {
-		err = replace(r.file.Name(), r.target)
+	if err := r.file.Close(); err != nil {
+		return err
 	}
-	if err != nil {
-		err = errors.Join(err, os.Remove(r.file.Name()))
-	}
-	return err
+	return replace(r.file.Name(), r.target)
 }
 
-func (r *replacement) discard() error {
-	return errors.Join(r.file.Close(), os.Remove(r.file.Name()))
+// discard removes what was not committed.
+func (r *replacement) discard() {
+	r.file.Close()
+	_ = os.Remove(r.file.Name())
 }
 
 // makeDirectory creates directory, of mode 0700, if it is missing.
@@ -183,45 +178,39 @@ func removeTemporaries(path string) error {
 // the user's file, or a new one in the user's directory; else path itself, so that a
 // planted link is replaced, and not its target.
 func followed(path string) string {
-	target, err := linkTarget(path)
-	if err != nil || target == path || !mayFollow(filepath.Dir(path)) {
+	if !isLink(path) || !mayFollow(filepath.Dir(path)) {
 		return path
 	}
-	info, err := os.Lstat(target)
-	fits := err == nil && info.Mode().IsRegular()
+	target, err := filepath.EvalSymlinks(path)
+	owned := target
 	if errors.Is(err, fs.ErrNotExist) {
-		info, err = os.Stat(filepath.Dir(target))
-		fits = err == nil
+		target, err = newTarget(path)
+		owned = filepath.Dir(target)
 	}
-	if fits && isOwn(info) {
-		return target
+	if err != nil {
+		return path
 	}
-	return path
+	if info, err := os.Stat(owned); err != nil || !isOwn(info) || owned == target && !info.Mode().IsRegular() {
+		return path
+	}
+	return target
 }
 
-// linkTarget follows a chain of symbolic links, whose last file need not exist.
-func linkTarget(path string) (string, error) {
-	for range 40 { // as many as Linux follows
-		to, err := os.Readlink(path)
-		if err != nil {
-			return path, nil
-		}
-		if !filepath.IsAbs(to) {
-			directory, err := filepath.EvalSymlinks(filepath.Dir(path))
-			if err != nil {
-				return "", err
-			}
-			to = filepath.Join(directory, to)
-		}
-		path = to
+// newTarget is where a link leads that leads to no file yet.
+func newTarget(link string) (string, error) {
+	to, err := os.Readlink(link)
+	if err != nil {
+		return "", err
 	}
-	return "", &fs.PathError{Op: "follow", Path: path, Err: errors.New("too many symbolic links")}
+	if !filepath.IsAbs(to) {
+		to = filepath.Dir(link) + string(filepath.Separator) + to
+	}
+	directory, name := filepath.Split(to) // not cleaned: ".." is that of the directory that a link may lead to
+	directory, err = filepath.EvalSymlinks(directory)
+	return filepath.Join(directory, name), err
 }
 
-// withoutLink removes a link at path, where a file of ours is to be made.
-func withoutLink(path string) error {
-	if info, err := os.Lstat(path); err != nil || info.Mode()&fs.ModeSymlink == 0 {
-		return nil
-	}
-	return Remove(path)
+func isLink(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode()&fs.ModeSymlink != 0
 }

@@ -69,6 +69,16 @@ type UnknownContextError struct {
 
 func (e *UnknownContextError) Error() string { return "there is no such context" }
 
+// UnbelievedError says that a login file is not used, because other users can
+// read it or could have written it.
+type UnbelievedError struct {
+	Path  string
+	Own   bool // it is the user's, and no other could write it
+	Chmod bool // the user can mend it by chmod 600
+}
+
+func (e *UnbelievedError) Error() string { return "others can read or write the credentials file" }
+
 // Read reads the login, which is empty in an empty file.
 //
 // The error is fs.ErrNotExist, [ErrCredentialsInvalid], an [*UnbelievedError], an
@@ -90,26 +100,24 @@ func (f CredentialsFile) Logins() (Logins, error) {
 // read returns the login in force, of the file at path.
 func (f CredentialsFile) read(path string) (Credentials, *document, error) {
 	d, err := f.readDocument(path)
-	if d == nil {
+	if err != nil {
 		return Credentials{}, nil, err
 	}
 	c, found := d.Find(cmp.Or(f.Context, d.Active))
-	var unbelieved *UnbelievedError
-	switch {
-	case errors.As(err, &unbelieved):
-		unbelieved.cloud = !c.SelfHosted()
-		return Credentials{}, nil, err
-	case !found && f.Context != "":
+	if !found && f.Context != "" {
 		err = &UnknownContextError{f.Context, d.Names()}
 	}
 	return c, d, err
 }
 
+// InShared reports whether the login is in the Python CLI's place.
+func (f CredentialsFile) InShared() bool { return f.isBelieved(f.Shared) == nil }
+
 // inUse is the file to read: an unbelieved one, too, if there is no other, so that
 // the user is told.
 func (f CredentialsFile) inUse() string {
 	_, missing := os.Stat(f.Path)
-	if err := f.believed(f.Shared); err == nil || errors.As(err, new(*UnbelievedError)) && errors.Is(missing, fs.ErrNotExist) {
+	if err := f.isBelieved(f.Shared); err == nil || errors.As(err, new(*UnbelievedError)) && errors.Is(missing, fs.ErrNotExist) {
 		return f.Shared
 	}
 	return f.Path
@@ -123,11 +131,8 @@ func (f CredentialsFile) toWrite() string {
 	return f.Path
 }
 
-// InShared reports whether the login is in the Python CLI's place.
-func (f CredentialsFile) InShared() bool { return f.believed(f.Shared) == nil }
-
-// believed returns nil for a file that is there and counts.
-func (f CredentialsFile) believed(path string) error {
+// isBelieved returns nil for a file that is there and counts.
+func (f CredentialsFile) isBelieved(path string) error {
 	file, err := openRegular(path)
 	if err != nil {
 		return err
@@ -135,33 +140,6 @@ func (f CredentialsFile) believed(path string) error {
 	defer file.Close()
 	return f.believe(file, path)
 }
-
-// readDocument reads path, and again while the Python CLI seems to be writing it.
-// It also returns an unbelieved document, with the [*UnbelievedError].
-func (f CredentialsFile) readDocument(path string) (*document, error) {
-	for start := time.Now(); ; time.Sleep(lockPause) {
-		content, changed, unbelieved := f.readFile(path)
-		if unbelieved != nil && !errors.As(unbelieved, new(*UnbelievedError)) {
-			return nil, unbelieved
-		}
-		d, err := decodeDocument(content, time.Local)
-		whole := err == nil && unbelieved == nil && bytes.HasSuffix(content, []byte("\n"))
-		if whole || time.Since(changed).Abs() > tornAge || time.Since(start) > tornPatience {
-			return d, cmp.Or(unbelieved, err)
-		}
-	}
-}
-
-// UnbelievedError says that a login file is not used, because other users can
-// read it or could have written it.
-type UnbelievedError struct {
-	Path  string
-	Own   bool // it is the user's, and no other could write it
-	Chmod bool // the user can mend it by chmod 600
-	cloud bool // by the file, its login is not self-hosted
-}
-
-func (e *UnbelievedError) Error() string { return "others can read or write the credentials file" }
 
 // believe returns an [*UnbelievedError] for a login file that is not the user's
 // alone, as ssh asks of a key. Path is where it was opened.
@@ -193,66 +171,53 @@ func hasNoModes(path string, info fs.FileInfo) bool {
 	return err == nil && made.Mode().Perm()&0o077 != 0 && sameOwner(made, info)
 }
 
+// readDocument reads path, and again while the Python CLI seems to be writing it.
+// It also returns an unbelieved document, with the [*UnbelievedError].
+func (f CredentialsFile) readDocument(path string) (*document, error) {
+	for start := time.Now(); ; time.Sleep(lockPause) {
+		content, changed, unbelieved := f.readFile(path)
+		if unbelieved != nil && !errors.As(unbelieved, new(*UnbelievedError)) {
+			return nil, unbelieved
+		}
+		d, err := decodeDocument(content, time.Local)
+		whole := err == nil && unbelieved == nil && bytes.HasSuffix(content, []byte("\n"))
+		if whole || time.Since(changed).Abs() > tornAge || time.Since(start) > tornPatience {
+			return d, cmp.Or(unbelieved, err)
+		}
+	}
+}
+
 func (f CredentialsFile) readFile(path string) (content []byte, changed time.Time, err error) {
 	file, err := openRegular(path)
 	if err != nil {
 		return nil, changed, fmt.Errorf("read credentials: %w", err)
 	}
 	defer file.Close()
-	content, err = readLimited(file, maxCredentialsSize)
-	if errors.Is(err, errTooLarge) {
-		return nil, changed, ErrCredentialsInvalid
+	info, err := file.Stat()
+	if err == nil {
+		content, err = readLimited(file, maxCredentialsSize)
 	}
-	info, statErr := file.Stat()
-	if err = errors.Join(err, statErr); err != nil {
+	switch {
+	case errors.Is(err, errTooLarge):
+		return nil, changed, ErrCredentialsInvalid
+	case err != nil:
 		return nil, changed, fmt.Errorf("read credentials: %w", err)
 	}
 	return content, info.ModTime(), f.believe(file, path)
 }
 
-// Forget removes the login that [CredentialsFile.Read] returned, and returns those
-// that are left. For the last one it is [CredentialsFile.Remove]. The errors are
-// those of [CredentialsFile.SetContext].
-func (f CredentialsFile) Forget(ctx context.Context, login Credentials) (left Logins, err error) {
-	err = f.change(ctx, func(d *document) ([]byte, error) {
-		if now, _ := d.Find(login.Name); now.Fingerprint() != login.Fingerprint() {
-			return nil, ErrLoginChanged
-		}
-		if !d.mapped || len(d.Contexts) < 2 {
-			return nil, f.Remove()
-		}
-		content, err := d.remove(login.Name)
-		left = d.Logins
-		return content, errors.Join(err, removeFile(f.places()))
-	})
-	return left, err
-}
-
-// Remove removes the logins from both places, and what a killed writer may have
-// left of them. It is no error if there is nothing. A symbolic link stays if its
-// target is a login of the user's, and the target goes; else the link goes.
-func (f CredentialsFile) Remove() error {
-	failure := removeFile(f.places())
-	for _, path := range []string{f.Path, f.Shared} {
-		if path == "" {
-			continue
-		}
-		target := followed(path)
-		if target != path && !f.isLogin(target) {
-			target = path
-		}
-		failure = errors.Join(failure, removeFile(target))
+// readOwn reads a file to be written. One that other users could only read is
+// accepted: nothing in it is theirs, and the new one is private.
+func (f CredentialsFile) readOwn(path string) (*document, error) {
+	d, err := f.readDocument(path)
+	var unbelieved *UnbelievedError
+	switch {
+	case !errors.As(err, &unbelieved) || !unbelieved.Own:
+		return d, err
+	case d == nil:
+		return nil, ErrCredentialsInvalid
 	}
-	if failure != nil {
-		return fmt.Errorf("remove credentials: %w", failure)
-	}
-	return nil
-}
-
-// isLogin reports whether a file holds a login of the user's, or is gone.
-func (f CredentialsFile) isLogin(path string) bool {
-	d, err := f.readOwn(path)
-	return errors.Is(err, fs.ErrNotExist) || err == nil && slices.ContainsFunc(d.Contexts, Credentials.Present)
+	return d, nil
 }
 
 // Places are where a login can work, by Arcade Cloud's last answers. They are kept
@@ -279,13 +244,8 @@ func (f CredentialsFile) places() string { return filepath.Join(filepath.Dir(f.P
 
 // Places returns what is kept for login, nothing if it cannot be read.
 func (f CredentialsFile) Places(login Credentials) Places {
-	file, err := openRegular(f.places())
-	if err != nil {
-		return Places{}
-	}
-	defer file.Close()
 	var p Places
-	content, err := readLimited(file, maxAnswerSize)
+	content, err := readRegular(f.places(), maxAnswerSize)
 	if err != nil || json.Unmarshal(content, &p) != nil || p.Login != login.Fingerprint() {
 		return Places{}
 	}
@@ -306,13 +266,14 @@ func (f CredentialsFile) KeepPlaces(p Places) error {
 func (f CredentialsFile) MakeRoom() error {
 	path := f.toWrite()
 	if err := makeDirectory(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("write credentials: %w", err)
+		return err
 	}
-	room, err := f.reserve(followed(path), maxCredentialsSize)
+	room, err := f.reserve(followed(path))
 	if err != nil {
-		return fmt.Errorf("write credentials: %w", err)
+		return err
 	}
-	return errors.Join(f.believe(room.file, room.file.Name()), room.discard())
+	defer room.discard()
+	return f.believe(room.file, room.file.Name())
 }
 
 // Write puts login into its context, which becomes the active one, in a file of
@@ -321,106 +282,123 @@ func (f CredentialsFile) MakeRoom() error {
 func (f CredentialsFile) Write(ctx context.Context, login Credentials) error {
 	path := f.toWrite()
 	if err := makeDirectory(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("write credentials: %w", err)
+		return err
 	}
 	return locked(ctx, path, nil, func() error {
 		target := followed(path)
 		d, err := f.readOwn(path)
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			d, err = decodeDocument(nil, time.Local)
-		case isLink(path) && (errors.As(err, new(*UnbelievedError)) || err == nil && !d.isLogin()):
+		case isLink(path) && (errors.As(err, new(*UnbelievedError)) || err == nil && d.foreign):
 			target = path // replaces the link: others could write what it leads to, or that is another file of the user's
 			d, err = decodeDocument(nil, time.Local)
+		case errors.Is(err, fs.ErrNotExist):
+			d, err = decodeDocument(nil, time.Local)
 		}
 		if err != nil {
 			return err
 		}
-		if name := cmp.Or(login.Name, DefaultContext); login.Kind == "" && (d.mapped || name != DefaultContext) {
-			login.Kind = ArcadeCloud
-		}
-		content, err := d.put(login, cmp.Or(login.Name, DefaultContext))
-		if err != nil {
-			return err
-		}
-		return f.writeLogin(target, content)
+		next := d.with(login)
+		next.Active = cmp.Or(login.Name, DefaultContext)
+		return f.save(target, d, next)
 	})
-}
-
-func isLink(path string) bool {
-	info, err := os.Lstat(path)
-	return err == nil && info.Mode()&os.ModeSymlink != 0
 }
 
 // SetContext makes context the project of login, which was read before. The error
 // can be [ErrLoginChanged] or one of [CredentialsFile.Write].
 func (f CredentialsFile) SetContext(ctx context.Context, login Credentials, context Context) error {
-	return f.change(ctx, func(d *document) ([]byte, error) {
-		now, _ := d.Find(login.Name)
+	return f.change(ctx, func(l Logins) (Logins, error) {
+		now, _ := l.Find(login.Name)
 		if now.Fingerprint() != login.Fingerprint() {
-			return nil, ErrLoginChanged
+			return l, ErrLoginChanged
 		}
 		now.Context = context
-		return d.put(now, d.Active)
+		return l.with(now), nil
 	})
 }
 
 // Activate makes another context the active one. The error can be an
 // [*UnknownContextError] or one of [CredentialsFile.Write].
 func (f CredentialsFile) Activate(ctx context.Context, name string) error {
-	return f.change(ctx, func(d *document) ([]byte, error) {
-		if _, found := d.Find(name); !found || name == "" {
-			return nil, &UnknownContextError{name, d.Names()}
+	return f.change(ctx, func(l Logins) (Logins, error) {
+		if _, found := l.Find(name); !found || name == "" {
+			return l, &UnknownContextError{name, l.Names()}
 		}
-		if !d.mapped {
-			return nil, nil
-		}
-		return d.activate(name)
+		l.Active = name
+		return l, nil
 	})
 }
 
-// change makes the file hold what do returns, nil for no change, under the lock.
-func (f CredentialsFile) change(ctx context.Context, do func(*document) ([]byte, error)) error {
+// Forget removes the login that [CredentialsFile.Read] returned, and returns those
+// that are left. For the last one it is [CredentialsFile.Remove]. The errors are
+// those of [CredentialsFile.SetContext].
+func (f CredentialsFile) Forget(ctx context.Context, login Credentials) (left Logins, err error) {
+	err = f.change(ctx, func(l Logins) (Logins, error) {
+		if now, _ := l.Find(login.Name); now.Fingerprint() != login.Fingerprint() {
+			return l, ErrLoginChanged
+		}
+		if left = l.without(login.Name); len(left.Contexts) == 0 {
+			return left, f.Remove()
+		}
+		return left, removeFile(f.places())
+	})
+	return left, err
+}
+
+// Remove removes the logins from both places, and what a killed writer may have
+// left of them. It is no error if there is nothing. A symbolic link stays if its
+// target is a login of the user's, and the target goes; else the link goes.
+func (f CredentialsFile) Remove() error {
+	failure := removeFile(f.places())
+	for _, path := range []string{f.Path, f.Shared} {
+		if path == "" {
+			continue
+		}
+		target := followed(path)
+		if target != path {
+			d, err := f.readOwn(target)
+			if err == nil && !slices.ContainsFunc(d.Contexts, Credentials.Present) || err != nil && !errors.Is(err, fs.ErrNotExist) {
+				target = path
+			}
+		}
+		failure = errors.Join(failure, removeFile(target))
+	}
+	return failure
+}
+
+// change makes the file hold the logins that do returns, if any, under the lock.
+func (f CredentialsFile) change(ctx context.Context, do func(Logins) (Logins, error)) error {
 	path := f.inUse()
 	return locked(ctx, path, nil, func() error {
 		d, err := f.readOwn(path)
 		if err != nil {
 			return err
 		}
-		content, err := do(d)
-		if err != nil || content == nil {
+		next, err := do(d.Logins)
+		if err != nil || len(next.Contexts) == 0 {
 			return err
 		}
-		return f.writeLogin(followed(path), content)
+		return f.save(followed(path), d, next)
 	})
 }
 
-// readOwn reads a file to be written. One that other users could only read is
-// accepted: nothing in it is theirs, and the new one is private.
-func (f CredentialsFile) readOwn(path string) (*document, error) {
-	d, err := f.readDocument(path)
-	var unbelieved *UnbelievedError
-	switch {
-	case !errors.As(err, &unbelieved) || !unbelieved.Own:
-		return d, err
-	case d == nil:
-		return nil, ErrCredentialsInvalid
-	}
-	return d, nil
-}
-
-// writeLogin is called with the lock held, and replaces path, also if that is a link.
-func (f CredentialsFile) writeLogin(path string, content []byte) error {
-	room, err := f.reserve(path, 0)
+// save makes the file at path hold other logins than d does. It is called with the
+// lock held, and replaces path, also if that is a link.
+func (f CredentialsFile) save(path string, d *document, next Logins) error {
+	content, err := d.encode(next)
 	if err != nil {
-		return fmt.Errorf("write credentials: %w", err)
+		return err
 	}
+	room, err := f.reserve(path)
+	if err != nil {
+		return err
+	}
+	defer room.discard()
 	return f.keep(room, content)
 }
 
 // reserve makes room for a change of the login at path.
-func (f CredentialsFile) reserve(path string, size int) (*replacement, error) {
-	room, err := reserve(path, size)
+func (f CredentialsFile) reserve(path string) (*replacement, error) {
+	room, err := reserve(path, maxCredentialsSize)
 	if err == nil {
 		f.point("reserved")
 	}
@@ -430,13 +408,12 @@ func (f CredentialsFile) reserve(path string, size int) (*replacement, error) {
 // keep puts content in the room made for it, and removes what killed writers have
 // left beside it. It is called with the lock held.
 func (f CredentialsFile) keep(room *replacement, content []byte) error {
-	err := room.fill(content)
-	if err == nil {
-		f.point("filled")
-		err = room.commit()
+	if err := room.fill(content); err != nil {
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("write credentials: %w", err)
+	f.point("filled")
+	if err := room.commit(); err != nil {
+		return err
 	}
 	f.point("replaced")
 	_ = removeTemporaries(room.target)
@@ -446,25 +423,28 @@ func (f CredentialsFile) keep(room *replacement, content []byte) error {
 // locked runs do under the lock of the login at path. It calls waiting, which may
 // be nil, when another process holds the lock for long.
 func locked(ctx context.Context, path string, waiting func(), do func() error) error {
-	limited, cancel := context.WithTimeout(ctx, lockPatience)
-	defer cancel()
 	name := strings.TrimSuffix(path, filepath.Ext(path)) + ".lock"
-	if err := withoutLink(name); err != nil {
-		return fmt.Errorf("lock credentials: %w", err)
+	if isLink(name) {
+		if err := Remove(name); err != nil {
+			return err
+		}
 	}
 	lock := flock.New(name, flock.SetFlag(os.O_CREATE|os.O_RDONLY|openNoFollow))
-	start, told := time.Now(), waiting == nil
-	try := func() (bool, error) {
-		if !told && time.Since(start) > lockSilence {
-			told = true
+	limited, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	silent, end := context.WithTimeout(limited, lockSilence)
+	defer end()
+	_, err := lock.TryLockContext(silent, lockPause)
+	if errors.Is(err, context.DeadlineExceeded) && limited.Err() == nil {
+		if waiting != nil {
 			waiting()
 		}
-		return lock.TryLock()
+		_, err = lock.TryLockContext(limited, lockPause)
 	}
-	if err := waitForLock(limited, try, lockPause); err != nil {
-		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-			return ErrCredentialsBusy
-		}
+	switch err := lockFailure(limited, err); {
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+		return ErrCredentialsBusy
+	case err != nil:
 		return fmt.Errorf("lock credentials: %w", err)
 	}
 	defer lock.Close()

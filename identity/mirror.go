@@ -91,23 +91,19 @@ func ReadMirror(path string) (m Mirror, digest string, err error) {
 }
 
 func readMirrorFile(path string) ([]byte, error) {
-	f, err := openRegular(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
 	// The flags create nothing: a reader must not leave an empty file.
 	lock := flock.New(path, flock.SetFlag(os.O_RDONLY|openNonBlocking))
 	ctx, cancel := context.WithTimeout(context.Background(), mirrorPatience)
 	defer cancel()
-	switch err := waitForLock(ctx, lock.TryRLock, time.Millisecond); {
+	_, err := lock.TryRLockContext(ctx, time.Millisecond)
+	switch err = lockFailure(ctx, err); {
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, ErrMirrorBusy
 	case err != nil:
 		return nil, err
 	}
 	defer lock.Close()
-	return readLimited(f, maxMirrorSize)
+	return readRegular(path, maxMirrorSize)
 }
 
 // decodeMirror is as strict about the two ids, which are sent, as PostHog is, and as

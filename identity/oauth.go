@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -49,24 +48,22 @@ func (t Tokens) Into(c Credentials, now time.Time) Credentials {
 
 // OAuth asks how to log in. The error is [ErrNoOAuth] or a [*CloudError].
 func (cloud Cloud) OAuth(ctx context.Context) (OAuth, error) {
-	body, err := cloud.get(ctx, "/api/v1/auth/cli_config", "")
-	var refused *CloudError
-	if errors.As(err, &refused) && refused.Status == http.StatusNotFound {
-		return OAuth{}, ErrNoOAuth
-	}
-	if err != nil {
-		return OAuth{}, err
-	}
 	var answer struct {
 		ClientID      string `json:"client_id"`
 		Authorization string `json:"authorization_endpoint"`
 		Token         string `json:"token_endpoint"`
 	}
-	if json.Unmarshal(body, &answer) != nil || answer.ClientID == "" || answer.Authorization == "" || answer.Token == "" {
-		return OAuth{}, cloud.named(nonsense())
-	}
-	if !cloud.mayName(answer.Authorization) || !cloud.mayName(answer.Token) {
-		return OAuth{}, cloud.named(&CloudError{Reason: "names an address for the login that is not reached by https"})
+	err := cloud.get(ctx, "/api/v1/auth/cli_config", "", &answer)
+	var refused *CloudError
+	switch {
+	case errors.As(err, &refused) && refused.Status == http.StatusNotFound:
+		return OAuth{}, ErrNoOAuth
+	case err != nil:
+		return OAuth{}, err
+	case answer.ClientID == "" || answer.Authorization == "" || answer.Token == "":
+		return OAuth{}, cloud.nonsense()
+	case !cloud.mayName(answer.Authorization) || !cloud.mayName(answer.Token):
+		return OAuth{}, &CloudError{Server: cloud.Server, Reason: "names an address for the login that is not reached by https"}
 	}
 	return OAuth{cloud, oauth2.Config{
 		ClientID: answer.ClientID,
@@ -109,43 +106,16 @@ func (o OAuth) Exchange(ctx context.Context, code, verifier string) (Tokens, err
 	ctx, cancel := o.calling(ctx)
 	defer cancel()
 	token, err := o.config.Exchange(ctx, code, oauth2.VerifierOption(verifier))
-	tokens, err := tokensOf(ctx, token, err)
-	return tokens, o.cloud.named(err)
+	return o.judge(ctx, token, err)
 }
 
 // renew turns a refresh token into new tokens; an answer without one keeps the
-// old. The error is [ErrLoginEnded] for a refused token, perhaps as an
-// [ErrStrongerLogin], or a [*CloudError].
+// old. The error is a [*CloudError], and [ErrLoginEnded] if the token is refused.
 func (o OAuth) renew(ctx context.Context, refreshToken string) (Tokens, error) {
 	ctx, cancel := o.calling(ctx)
 	defer cancel()
 	token, err := o.config.TokenSource(ctx, &oauth2.Token{RefreshToken: refreshToken}).Token()
-	switch {
-	case speaksOfStronger(err):
-		return Tokens{}, ErrStrongerLogin
-	case isInvalidGrant(err):
-		return Tokens{}, ErrLoginEnded
-	}
-	tokens, err := tokensOf(ctx, token, err)
-	return tokens, o.cloud.named(err)
-}
-
-// isInvalidGrant reports a refused code or refresh token. The word of a server in
-// trouble does not count.
-func isInvalidGrant(err error) bool {
-	var refused *oauth2.RetrieveError
-	return errors.As(err, &refused) && refused.ErrorCode == "invalid_grant" && refused.Response.StatusCode < http.StatusInternalServerError
-}
-
-// strongWords ask for a stronger login: OAuth has no error code for that.
-var strongWords = regexp.MustCompile(`(?i)passkey|authenticator|multi-?factor|(^|[^a-z])mfa([^a-z]|$)`)
-
-// speaksOfStronger reports a code or refresh token that is refused for want of a
-// stronger login.
-func speaksOfStronger(err error) bool {
-	var refused *oauth2.RetrieveError
-	return errors.As(err, &refused) && refused.Response.StatusCode == http.StatusBadRequest &&
-		strongWords.MatchString(refused.ErrorDescription+" "+refused.ErrorURI)
+	return o.judge(ctx, token, err)
 }
 
 // calling gives a call to the token endpoint its limit and its HTTP client.
@@ -154,30 +124,44 @@ func (o OAuth) calling(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithValue(ctx, oauth2.HTTPClient, o.cloud.client()), cancel
 }
 
-// tokensOf judges an answer of the token endpoint. The library's error may quote
-// the server, and is not passed on.
-func tokensOf(ctx context.Context, token *oauth2.Token, err error) (Tokens, error) {
+// judge returns the tokens that the token endpoint's answer holds. The library's
+// error may quote the server, and is not passed on.
+func (o OAuth) judge(ctx context.Context, token *oauth2.Token, err error) (Tokens, error) {
 	var refused *oauth2.RetrieveError
-	var broken *url.Error
 	switch {
-	case speaksOfStronger(err):
-		return Tokens{}, &CloudError{Status: http.StatusBadRequest, Stronger: true}
-	case isInvalidGrant(err) && errors.As(err, &refused):
-		return Tokens{}, &CloudError{Status: refused.Response.StatusCode, Reason: "does not accept the code of this login"}
 	case errors.As(err, &refused):
-		return Tokens{}, &CloudError{Status: refused.Response.StatusCode, Page: isPage(refused.Response.Header.Get("Content-Type"), refused.Body)}
-	case errors.As(err, &broken), ctx.Err() != nil:
-		return Tokens{}, unreachable(ctx, err)
+		return Tokens{}, o.refusal(refused)
+	case errors.As(err, new(*url.Error)), ctx.Err() != nil:
+		return Tokens{}, o.cloud.unreachable(ctx, err)
 	case err != nil:
-		return Tokens{}, nonsense()
+		return Tokens{}, o.cloud.nonsense()
 	}
 	life, ok := token.Extra("expires_in").(float64)
 	bearer := token.TokenType == "" || strings.EqualFold(token.TokenType, "bearer")
 	if !ok || life < 1 || life > maxLifetime || !bearer || !usableToken(token.AccessToken) ||
 		token.RefreshToken != "" && !usableToken(token.RefreshToken) {
-		return Tokens{}, nonsense()
+		return Tokens{}, o.cloud.nonsense()
 	}
 	return Tokens{token.AccessToken, token.RefreshToken, time.Duration(life) * time.Second}, nil
+}
+
+// strongWords ask for a stronger login: OAuth has no error code for that.
+var strongWords = regexp.MustCompile(`(?i)passkey|authenticator|multi-?factor|(^|[^a-z])mfa([^a-z]|$)`)
+
+// refusal is the error for a code or a refresh token that was not taken. The word
+// of a server in trouble, or of a page, says nothing about them.
+func (o OAuth) refusal(refused *oauth2.RetrieveError) *CloudError {
+	status := refused.Response.StatusCode
+	failed := &CloudError{Server: o.cloud.Server, Status: status}
+	switch {
+	case status == http.StatusBadRequest && strongWords.MatchString(refused.ErrorDescription+" "+refused.ErrorURI):
+		failed.Stronger = true
+	case refused.ErrorCode == "invalid_grant" && status < http.StatusInternalServerError:
+		failed.grant, failed.Reason = true, "does not accept the code of this login"
+	default:
+		failed.Page = isPage(refused.Response.Header.Get("Content-Type"), refused.Body)
+	}
+	return failed
 }
 
 // usableToken reports whether a token can be sent in a header and kept.

@@ -181,7 +181,7 @@ func FuzzTheTokenAnswer(f *testing.F) {
 		}
 		login := tokens.Into(Credentials{Email: "a@b.c"}, time.Now())
 		_, empty, _ := decodeLogin(nil)
-		if _, err := empty.put(login, DefaultContext); err != nil {
+		if _, err := empty.encode(empty.with(login)); err != nil {
 			t.Fatalf("what was accepted cannot be kept: %v", err)
 		}
 	})

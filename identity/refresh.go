@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -41,7 +40,12 @@ func (s Session) Credentials(ctx context.Context) (Credentials, error) {
 	if err != nil || !c.Expired(s.Now()) {
 		return c, err
 	}
-	return s.renewed(ctx, c, c.left(s.Now()) > 0)
+	renewed, err := s.renewed(ctx, c)
+	over := errors.Is(err, ErrLoginEnded) || errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil
+	if err != nil && !over && c.left(s.Now()) > 0 {
+		return c, nil
+	}
+	return renewed, err
 }
 
 // Replace returns the login with another access token than that of refused, which
@@ -51,20 +55,16 @@ func (s Session) Replace(ctx context.Context, refused Credentials) (Credentials,
 	if refused.APIKey != "" {
 		return Credentials{}, ErrLoginEnded
 	}
-	return s.renewed(ctx, refused, false)
+	return s.renewed(ctx, refused)
 }
 
-// renewed returns other tokens than those of old, or old if it is goodForNow and
-// none can be had.
-func (s Session) renewed(ctx context.Context, old Credentials, goodForNow bool) (Credentials, error) {
+// renewed returns other tokens than those of old.
+func (s Session) renewed(ctx context.Context, old Credentials) (Credentials, error) {
 	path, renewed := s.File.inUse(), Credentials{}
 	err := locked(ctx, path, s.Waiting, func() (err error) {
 		renewed, err = s.renew(ctx, path, old)
 		return err
 	})
-	if err != nil && goodForNow && !errors.Is(err, ErrLoginEnded) && !errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
-		return old, nil
-	}
 	return renewed, err
 }
 
@@ -75,38 +75,48 @@ func (s Session) renew(ctx context.Context, path string, old Credentials) (Crede
 		return c, err
 	}
 	// Before the tokens are asked for: from then on they must not be lost.
-	room, err := s.File.reserve(followed(path), maxCredentialsSize)
+	room, err := s.File.reserve(followed(path))
 	if err != nil {
-		return Credentials{}, fmt.Errorf("write credentials: %w", err)
+		return Credentials{}, err
 	}
+	defer room.discard()
 	tokens, err := s.ask(ctx, c)
 	if errors.Is(err, ErrLoginEnded) {
 		// Was the Python CLI faster?
-		now, _, readErr := s.File.read(path)
-		switch {
+		switch now, _, readErr := s.File.read(path); {
 		case readErr != nil:
-			err = errors.Join(err, readErr)
+			return Credentials{}, errors.Join(err, readErr)
 		case s.replaced(c, now):
-			return now, room.discard()
+			return now, nil
 		case now.RefreshToken != c.RefreshToken || now.Token() != c.Token():
 			c = now
 			tokens, err = s.ask(ctx, c)
 		}
 	}
-	var content []byte
-	if err == nil {
-		c, content, err = s.merge(path, c, tokens)
-	}
-	switch {
-	case err != nil:
-		return Credentials{}, errors.Join(err, room.discard())
-	case content == nil:
-		return c, room.discard()
-	}
-	if err := s.File.keep(room, content); err != nil {
+	if err != nil {
 		return Credentials{}, err
 	}
-	return c, ctx.Err()
+	s.File.point("renewed")
+	// The project may have changed meanwhile. After a logout the file stays gone, and
+	// another login stays.
+	now, d, err := s.File.read(path)
+	switch {
+	case err != nil:
+		return Credentials{}, err
+	case s.replaced(c, now):
+		return now, nil
+	case now.Fingerprint() != c.Fingerprint():
+		return Credentials{}, ErrLoginChanged
+	}
+	renewed := tokens.Into(now, s.Now())
+	content, err := d.encode(d.with(renewed))
+	if err == nil {
+		err = s.File.keep(room, content)
+	}
+	if err != nil {
+		return Credentials{}, err
+	}
+	return renewed, ctx.Err()
 }
 
 // replaced reports whether another process has put a usable token, or a key, in the
@@ -132,7 +142,7 @@ func (s Session) ask(ctx context.Context, c Credentials) (Tokens, error) {
 		return Tokens{}, err
 	}
 	if ctx.Err() != nil {
-		return Tokens{}, c.Cloud(s.HTTP).named(unreachable(ctx, ctx.Err()))
+		return Tokens{}, c.Cloud(s.HTTP).unreachable(ctx, ctx.Err())
 	}
 	patient, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -144,26 +154,6 @@ func (s Session) ask(ctx context.Context, c Credentials) (Tokens, error) {
 		_ = s.File.KeepPlaces(places) // on a failure the next command asks, too
 	}
 	return tokens, err
-}
-
-// merge returns the file as it is now, since the project may have changed, with the
-// tokens of c. Another login that was written meanwhile stays, and the content is nil.
-func (s Session) merge(path string, c Credentials, tokens Tokens) (Credentials, []byte, error) {
-	s.File.point("renewed")
-	// After a logout the file stays gone.
-	now, document, err := s.File.read(path)
-	if err != nil {
-		return Credentials{}, nil, err
-	}
-	if s.replaced(c, now) {
-		return now, nil, nil
-	}
-	if now.Fingerprint() != c.Fingerprint() {
-		return Credentials{}, nil, ErrLoginChanged
-	}
-	renewed := tokens.Into(now, s.Now())
-	content, err := document.put(renewed, document.Active)
-	return renewed, content, err
 }
 
 // Transport sends requests with a login's token. It answers the first 401 by a

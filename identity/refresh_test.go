@@ -460,7 +460,7 @@ func TestACommandThatWaitedForARenewalUsesItEvenIfItsTokenHardlyLasts(t *testing
 	if err != nil {
 		t.Fatal(err)
 	}
-	if second, err := w.session.renewed(t.Context(), w.login, false); err != nil || second.AccessToken != first.AccessToken || w.cloud.Count(identitytest.TokenPath) != 1 {
+	if second, err := w.session.renewed(t.Context(), w.login); err != nil || second.AccessToken != first.AccessToken || w.cloud.Count(identitytest.TokenPath) != 1 {
 		t.Errorf("the one that waited got %s, %v after %d renewals; want what the first got", show(second), err, w.cloud.Count(identitytest.TokenPath))
 	}
 }
