@@ -21,8 +21,11 @@ import (
 )
 
 const (
-	// callbackPatience bounds one browser request, from the first byte to the
-	// last; the one that brings the code waits for the login.
+	// CallbackPort is the port of the callback server that Arcade Cloud knows.
+	CallbackPort = 9905
+	// callbackPath is the only one that Arcade Cloud knows.
+	callbackPath = "/callback"
+	// callbackPatience is how long a browser has for the lines of its request.
 	callbackPatience = 3 * time.Second
 	// maxCallbackHeader leaves room for the cookies of every server that ever
 	// ran on this machine, whatever its port, in bytes.
@@ -30,33 +33,19 @@ const (
 	// pagePatience is how long a finished login waits for the browser to fetch
 	// its last page.
 	pagePatience = time.Second
-	// callbackPath is the only one that Arcade Cloud knows.
-	callbackPath = "/callback"
-)
-
-// CallbackPort is the port of the callback server that Arcade Cloud knows.
-const CallbackPort = 9905
-
-// Limits of the callback's values, in characters.
-const (
+	// maxCodeLength and maxReasonLength are in characters.
 	maxCodeLength   = 4096
 	maxReasonLength = 300
 )
 
-// ErrLoginRefused says that the browser came back without a code.
-var ErrLoginRefused = errors.New("the login was not completed in the browser")
-
-// RefusedError is an [ErrLoginRefused] that has a reason.
+// RefusedError says why the browser came back without a code.
 type RefusedError struct {
 	// Reason is Arcade Cloud's: a word such as access_denied, and perhaps a
 	// sentence. It can be printed on a terminal.
 	Reason string
 }
 
-func (e *RefusedError) Error() string { return ErrLoginRefused.Error() + ": " + e.Reason }
-
-// Is makes it an [ErrLoginRefused].
-func (e *RefusedError) Is(target error) bool { return target == ErrLoginRefused }
+func (e *RefusedError) Error() string { return "the login was refused: " + e.Reason }
 
 // PortTakenError says that another program listens on the callback's port.
 type PortTakenError struct{ Port int }
@@ -84,71 +73,38 @@ type Callback struct {
 // [CallbackPort], or 0 for a free one. The caller must close it. The error can
 // be a [*PortTakenError].
 func ListenCallback(state string, port int) (*Callback, error) {
-	return listenCallback(state, port, callbackPatience)
-}
-
-func listenCallback(state string, port int, patience time.Duration) (*Callback, error) {
-	if state == "" {
-		return nil, errors.New("listen for the browser: needs a state")
+	c := &Callback{state: state, answered: make(chan struct{}), finished: make(chan struct{})}
+	c.server = &http.Server{
+		Handler:           http.HandlerFunc(c.handle),
+		ReadHeaderTimeout: callbackPatience,
+		MaxHeaderBytes:    maxCallbackHeader,
+		// The log would quote requests, and one of them holds the code.
+		ErrorLog: log.New(io.Discard, "", 0),
 	}
-	listeners, err := listenLoopback(port)
-	if err != nil {
-		return nil, err
-	}
-	c := &Callback{
-		state:     state,
-		listeners: listeners,
-		answered:  make(chan struct{}),
-		finished:  make(chan struct{}),
-	}
-	c.serve(patience)
-	return c, nil
-}
-
-// listenLoopback listens on both loopback addresses: "localhost" may mean either,
-// and a program that listens on the other could get the code. A machine without
-// IPv6 has one.
-func listenLoopback(port int) ([]net.Listener, error) {
-	var listeners []net.Listener
+	c.server.SetKeepAlivesEnabled(false)
+	// "localhost" may mean either, and a program that listens on the other could get
+	// the code. A machine without IPv6 has one.
 	var failure error
 	for _, host := range []string{"127.0.0.1", "::1"} {
 		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 		if isPortTaken(err) {
-			closeAll(listeners)
+			c.Close()
 			return nil, &PortTakenError{Port: port}
 		}
 		if err != nil {
 			failure = err
 			continue
 		}
-		port = l.Addr().(*net.TCPAddr).Port
-		listeners = append(listeners, l)
+		c.listeners = append(c.listeners, l)
+		port = c.Port()
 	}
-	if len(listeners) == 0 {
+	if len(c.listeners) == 0 {
 		return nil, fmt.Errorf("listen for the browser: %w", failure)
 	}
-	return listeners, nil
-}
-
-func closeAll(listeners []net.Listener) {
-	for _, l := range listeners {
-		l.Close()
-	}
-}
-
-func (c *Callback) serve(patience time.Duration) {
-	c.server = &http.Server{
-		Handler:        http.HandlerFunc(c.handle),
-		ReadTimeout:    patience,
-		WriteTimeout:   patience,
-		MaxHeaderBytes: maxCallbackHeader,
-		// The log would quote requests, and one of them holds the code.
-		ErrorLog: log.New(io.Discard, "", 0),
-	}
-	c.server.SetKeepAlivesEnabled(false)
 	for _, l := range c.listeners {
 		go c.server.Serve(l) // ends when Close closes l
 	}
+	return c, nil
 }
 
 // Port is the same for all addresses.
@@ -164,8 +120,8 @@ func (c *Callback) RedirectURI() string {
 func (c *Callback) Answered() <-chan struct{} { return c.answered }
 
 // Wait returns the code for [OAuth.Exchange] that the browser brings; the browser
-// then waits for [Callback.Finish]. The error is [ErrLoginRefused], perhaps as a
-// [*RefusedError], or wraps the context's.
+// then waits for [Callback.Finish]. The error is a [*RefusedError], wraps the
+// context's, or says that there is no code.
 func (c *Callback) Wait(ctx context.Context) (string, error) {
 	select {
 	case <-c.answered:
@@ -193,41 +149,36 @@ func (c *Callback) Finish(failure string) {
 
 // Close ends the server and every connection at once.
 func (c *Callback) Close() error {
-	// The server does not close listeners that Serve has not seen yet.
-	closeAll(c.listeners)
+	for _, l := range c.listeners { // the server does not know those that Serve has not seen yet
+		l.Close()
+	}
 	return c.server.Close()
 }
 
 // handle answers the browser. Only a request with the right state has an effect.
 func (c *Callback) handle(w http.ResponseWriter, r *http.Request) {
+	name := strings.ToLower((&url.URL{Host: r.Host}).Hostname())
 	state := r.URL.Query()["state"]
+	refused, page := 0, notFoundPage
 	switch {
-	case !sentToUs(r.Host):
-		// A foreign name that resolves to this machine (DNS rebinding).
-		writePage(w, http.StatusMisdirectedRequest, notFoundPage)
+	case !slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, name):
+		refused = http.StatusMisdirectedRequest // a foreign name that resolves to this machine (DNS rebinding)
 	case r.URL.Path != callbackPath:
-		writePage(w, http.StatusNotFound, notFoundPage)
+		refused = http.StatusNotFound
 	case r.Method != http.MethodGet:
 		w.Header().Set("Allow", http.MethodGet)
-		writePage(w, http.StatusMethodNotAllowed, notFoundPage)
+		refused = http.StatusMethodNotAllowed
 	case len(state) != 1 || subtle.ConstantTimeCompare([]byte(state[0]), []byte(c.state)) != 1:
-		writePage(w, http.StatusBadRequest, stalePage)
-	default:
-		c.first.Do(func() { // the browser may come twice
-			c.code, c.err = codeFrom(r.URL.Query())
-			close(c.answered)
-		})
-		c.showOutcome(w, r)
+		refused, page = http.StatusBadRequest, stalePage
 	}
-}
-
-// showOutcome answers once the login is over.
-func (c *Callback) showOutcome(w http.ResponseWriter, r *http.Request) {
-	// The limits of a request are for slow clients; this one waits for the login.
-	control := http.NewResponseController(w)
-	if errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Time{})) != nil {
+	if refused != 0 {
+		writePage(w, refused, page)
 		return
 	}
+	c.first.Do(func() { // the browser may come twice
+		c.code, c.err = codeFrom(r.URL.Query())
+		close(c.answered)
+	})
 	select {
 	case <-r.Context().Done():
 		return
@@ -240,12 +191,7 @@ func (c *Callback) showOutcome(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func sentToUs(host string) bool {
-	name := (&url.URL{Host: host}).Hostname()
-	return slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, strings.ToLower(name))
-}
-
-// codeFrom returns an [ErrLoginRefused] unless there is one usable code.
+// codeFrom returns an error unless there is one usable code.
 func codeFrom(query url.Values) (string, error) {
 	if reason := printable(query.Get("error"), maxReasonLength); reason != "" {
 		if more := printable(query.Get("error_description"), maxReasonLength); more != "" {
@@ -255,7 +201,7 @@ func codeFrom(query url.Values) (string, error) {
 	}
 	codes := query["code"]
 	if len(codes) != 1 || codes[0] == "" || len(codes[0]) > maxCodeLength || strings.ContainsFunc(codes[0], unsendable) {
-		return "", ErrLoginRefused
+		return "", errors.New("the browser brought no code")
 	}
 	return codes[0], nil
 }
@@ -266,13 +212,7 @@ func unsendable(r rune) bool { return r <= ' ' || r > '~' }
 // printable returns s on one line, without control characters that a terminal
 // would obey, and cut to limit characters.
 func printable(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if unprintable(r) {
-			return ' '
-		}
-		return r
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || unprintable(r) }), " ")
 	if runes := []rune(s); len(runes) > limit {
 		return string(runes[:limit])
 	}
@@ -298,7 +238,7 @@ func failurePage(reason string) string {
 }
 
 // writePage sends the whole page before it returns, so that the server can be
-// closed right after.
+// closed right after. A browser that went away does not undo the login.
 func writePage(w http.ResponseWriter, status int, page string) {
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
@@ -310,7 +250,6 @@ func writePage(w http.ResponseWriter, status int, page string) {
 	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	header.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	// A browser that went away does not undo the login.
 	_, _ = io.WriteString(w, page)
 	_ = http.NewResponseController(w).Flush()
 }

@@ -111,6 +111,14 @@ func (c Credentials) SelfHosted() bool {
 	return c.Kind != "" && c.Kind != ArcadeCloud
 }
 
+// kind is Kind, also where the file does not say it.
+func (c Credentials) kind() string {
+	if c.Kind == "" && c.SelfHosted() {
+		return SelfHosted
+	}
+	return cmp.Or(c.Kind, ArcadeCloud)
+}
+
 // The kinds of installations, as credentials.yaml has them.
 const (
 	ArcadeCloud = "cloud"

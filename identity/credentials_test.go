@@ -32,6 +32,9 @@ func decodeLogin(content []byte) (Credentials, *document, error) {
 		return Credentials{}, nil, err
 	}
 	c, _ := d.Find(d.Active)
+	if !d.mapped {
+		c.Name = ""
+	}
 	return c, d, nil
 }
 

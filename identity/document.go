@@ -22,7 +22,6 @@ type Logins struct {
 	Active string
 	// Contexts are in the order of the file. Without the map there is one, without a name.
 	Contexts []Credentials
-	mapped   bool // the file has the map
 }
 
 // Names are in alphabetical order.
@@ -45,45 +44,22 @@ func (l Logins) Find(name string) (Credentials, bool) {
 	return Credentials{}, false
 }
 
-// with returns l with login in the context of its name. In a file without the map a
-// login of another name makes one, of both.
+// with returns l with login in the context of its name.
 func (l Logins) with(login Credentials) Logins {
-	name := cmp.Or(login.Name, DefaultContext)
-	switch {
-	case !l.mapped && name == DefaultContext:
-		login.Name = ""
-		l.Contexts = []Credentials{login}
-		return l
-	case !l.mapped && l.Contexts[0].Present():
-		l.Contexts = []Credentials{l.Contexts[0].inMap(DefaultContext)}
-	case !l.mapped:
-		l.Contexts = nil
+	login.Name = cmp.Or(login.Name, DefaultContext)
+	at := slices.IndexFunc(l.Contexts, func(c Credentials) bool { return c.Name == login.Name })
+	if l.Contexts = slices.Clone(l.Contexts); at < 0 {
+		l.Contexts = append(l.Contexts, login)
+	} else {
+		l.Contexts[at] = login
 	}
-	l.mapped, l.Contexts = true, slices.Clone(l.Contexts)
-	at := slices.IndexFunc(l.Contexts, func(c Credentials) bool { return c.Name == name })
-	if at < 0 {
-		at, l.Contexts = len(l.Contexts), append(l.Contexts, Credentials{})
-	}
-	l.Contexts[at] = login.inMap(name)
 	return l
-}
-
-// inMap returns c for the map, in which it has a name and a kind.
-func (c Credentials) inMap(name string) Credentials {
-	switch {
-	case c.Kind != "":
-	case c.SelfHosted():
-		c.Kind = SelfHosted
-	default:
-		c.Kind = ArcadeCloud
-	}
-	c.Name = name
-	return c
 }
 
 // without returns l without a context. After the active one the first in
 // alphabetical order is active.
 func (l Logins) without(name string) Logins {
+	name = cmp.Or(name, DefaultContext)
 	l.Contexts = slices.DeleteFunc(slices.Clone(l.Contexts), func(c Credentials) bool { return c.Name == name })
 	if l.Active == name && len(l.Contexts) > 0 {
 		l.Active = l.Names()[0]
@@ -100,6 +76,7 @@ func (l Logins) without(name string) Logins {
 type document struct {
 	Logins
 	root    yaml.Node
+	mapped  bool        // the file has the map
 	flat    Credentials // what a CLI without contexts reads
 	foreign bool        // the file is about something else
 }
@@ -220,10 +197,10 @@ func asSent(address string) string {
 // decodeDocument understands content. The errors of the yaml package quote values,
 // and are not passed on.
 func decodeDocument(content []byte, local *time.Location) (*document, error) {
-	d := &document{Logins: Logins{Active: DefaultContext, Contexts: []Credentials{{}}}}
+	d := new(document)
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	if err := decoder.Decode(&d.root); errors.Is(err, io.EOF) {
-		return d, nil
+		d.root = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{}}}
 	} else if err != nil || !errors.Is(decoder.Decode(new(yaml.Node)), io.EOF) {
 		return nil, ErrCredentialsInvalid
 	}
@@ -232,23 +209,19 @@ func decodeDocument(content []byte, local *time.Location) (*document, error) {
 		return nil, ErrCredentialsInvalid
 	}
 	// A mapping of another shape may be what a later version writes.
-	entry, found := file["cloud"]
+	node, found := file["cloud"]
 	var err error
-	if d.flat, err = decodeEntry(&entry, "", local); err != nil || entry.Decode(&cloud) != nil {
+	if d.flat, err = decodeEntry(&node, DefaultContext, local); err != nil || node.Decode(&cloud) != nil {
 		return nil, ErrCredentialsNewer
 	}
 	d.foreign = len(file) > 0 && !found
-	d.Contexts[0] = d.flat
-	contexts, mapped := cloud["contexts"]
-	if !mapped {
+	contexts, active := cloud["contexts"], cloud["active_context"]
+	if d.mapped = !contexts.IsZero(); !d.mapped {
+		d.Logins = Logins{DefaultContext, []Credentials{d.flat}}
 		return d, nil
 	}
-	d.Logins = Logins{mapped: true}
-	if d.Contexts, err = decodeContexts(&contexts, local); err != nil {
-		return nil, err
-	}
-	name, active := "", cloud["active_context"]
-	if active.Decode(&name) != nil {
+	name := ""
+	if d.Contexts, err = decodeContexts(&contexts, local); err != nil || active.Decode(&name) != nil {
 		return nil, ErrCredentialsNewer
 	}
 	if _, found := d.Find(name); found && name != "" {
@@ -264,15 +237,18 @@ func decodeContexts(node *yaml.Node, local *time.Location) (contexts []Credentia
 		node = node.Alias
 	}
 	var entries map[string]yaml.Node
-	if node.Decode(&entries) != nil {
-		return nil, ErrCredentialsNewer
+	if err := node.Decode(&entries); err != nil {
+		return nil, err
 	}
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		name := node.Content[i].Value
 		entry, found := entries[name]
+		if !found || name == "" {
+			return nil, errors.New("a context is merged from elsewhere, or has no name")
+		}
 		c, err := decodeEntry(&entry, name, local)
-		if err != nil || !found || name == "" { // merged from elsewhere, or no name
-			return nil, ErrCredentialsNewer
+		if err != nil {
+			return nil, err
 		}
 		contexts = append(contexts, c)
 	}
@@ -280,30 +256,34 @@ func decodeContexts(node *yaml.Node, local *time.Location) (contexts []Credentia
 }
 
 // encode returns the document's bytes with other logins, if reading them gives these.
+// In a file without the map a second context makes one.
 //
 // The error is [ErrCredentialsInvalid] where anchors and merges make that impossible.
 func (d *document) encode(next Logins) ([]byte, error) {
-	if d.root.Kind != yaml.DocumentNode || len(d.root.Content) == 0 {
-		d.root = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{}}}
-	}
 	cloud := mapping(child(mapping(d.root.Content[0]), "cloud"))
-	if next.mapped {
+	contexts, mapped := slices.Clone(next.Contexts), d.mapped || next.Active != DefaultContext
+	if mapped && !d.mapped {
+		contexts = slices.DeleteFunc(contexts, func(c Credentials) bool { return !c.Present() })
+	}
+	if mapped {
 		setText(child(cloud, "active_context"), next.Active)
-		contexts := mapping(child(cloud, "contexts"))
+		entries := mapping(child(cloud, "contexts"))
 		for _, former := range d.Contexts {
 			if _, stays := next.Find(former.Name); !stays {
-				removeKey(contexts, former.Name)
+				removeKey(entries, former.Name)
 			}
 		}
-		for _, c := range next.Contexts {
-			if former, found := d.Find(c.Name); !found || !d.mapped || !sameLogin(former, c) {
-				putEntry(mapping(child(contexts, c.Name)), c, true)
+		for i, c := range contexts {
+			if former, found := d.Find(c.Name); !d.mapped || !found || !sameLogin(former, c) {
+				contexts[i].Kind = c.kind()
+				putEntry(mapping(child(entries, c.Name)), contexts[i], mapped)
 			}
 		}
 	}
+	next.Contexts = contexts
 	flat, _ := next.Find(next.Active)
-	if flat.Name = ""; !sameLogin(d.flat, flat) {
-		putEntry(cloud, flat, next.mapped)
+	if flat.Name = DefaultContext; !sameLogin(d.flat, flat) {
+		putEntry(cloud, flat, mapped)
 	}
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
@@ -311,13 +291,12 @@ func (d *document) encode(next Logins) ([]byte, error) {
 	if encoder.Encode(&d.root) != nil || encoder.Close() != nil {
 		return nil, ErrCredentialsInvalid // the encoder's error may quote a value
 	}
-	content := out.Bytes()
-	written, err := decodeDocument(content, time.Local)
-	if err != nil || len(content) > maxCredentialsSize || written.Active != next.Active || written.mapped != next.mapped ||
-		!slices.EqualFunc(written.Contexts, next.Contexts, sameLogin) || !sameLogin(written.flat, flat) {
+	written, err := decodeDocument(out.Bytes(), time.Local)
+	if err != nil || out.Len() > maxCredentialsSize || written.mapped != mapped || written.Active != next.Active ||
+		!slices.EqualFunc(written.Contexts, contexts, sameLogin) || !sameLogin(written.flat, flat) {
 		return nil, ErrCredentialsInvalid
 	}
-	return content, nil
+	return out.Bytes(), nil
 }
 
 // sameLogin compares expiries to the microsecond, as they are written.
@@ -357,8 +336,8 @@ func become(n *yaml.Node, value yaml.Node) {
 
 // child returns the value of key in the mapping m, an empty one if it is new.
 func child(m *yaml.Node, key string) *yaml.Node {
-	if found := childOf(m, key); found != nil {
-		return found
+	if at := indexOf(m, key); at >= 0 {
+		return m.Content[at+1]
 	}
 	name, value := new(yaml.Node), new(yaml.Node)
 	name.SetString(key)
@@ -366,22 +345,18 @@ func child(m *yaml.Node, key string) *yaml.Node {
 	return value
 }
 
-// childOf returns the value of key in the mapping m, nil if there is none.
-func childOf(m *yaml.Node, key string) *yaml.Node {
-	for i := 0; i+1 < len(m.Content); i += 2 {
-		if m.Content[i].Value == key {
-			return m.Content[i+1]
-		}
+func removeKey(m *yaml.Node, key string) {
+	if at := indexOf(m, key); at >= 0 {
+		m.Content = slices.Delete(m.Content, at, at+2)
 	}
-	return nil
 }
 
-// removeKey removes key and its value from the mapping m.
-func removeKey(m *yaml.Node, key string) {
+// indexOf is where key stands in the mapping m, before its value; -1 for nowhere.
+func indexOf(m *yaml.Node, key string) int {
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		if m.Content[i].Value == key {
-			m.Content = append(m.Content[:i], m.Content[i+2:]...)
-			return
+			return i
 		}
 	}
+	return -1
 }

@@ -94,6 +94,9 @@ func (f CredentialsFile) Logins() (Logins, error) {
 	if err != nil {
 		return Logins{}, err
 	}
+	if !d.mapped {
+		d.Contexts[0].Name = ""
+	}
 	return d.Logins, nil
 }
 
@@ -107,17 +110,28 @@ func (f CredentialsFile) read(path string) (Credentials, *document, error) {
 	if !found && f.Context != "" {
 		err = &UnknownContextError{f.Context, d.Names()}
 	}
+	if !d.mapped {
+		c.Name = ""
+	}
 	return c, d, err
 }
 
 // InShared reports whether the login is in the Python CLI's place.
-func (f CredentialsFile) InShared() bool { return f.isBelieved(f.Shared) == nil }
+func (f CredentialsFile) InShared() bool {
+	file, err := openRegular(f.Shared)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	return f.believe(file, f.Shared) == nil
+}
 
 // inUse is the file to read: an unbelieved one, too, if there is no other, so that
 // the user is told.
 func (f CredentialsFile) inUse() string {
 	_, missing := os.Stat(f.Path)
-	if err := f.isBelieved(f.Shared); err == nil || errors.As(err, new(*UnbelievedError)) && errors.Is(missing, fs.ErrNotExist) {
+	_, missingToo := os.Stat(f.Shared)
+	if f.InShared() || missing != nil && missingToo == nil {
 		return f.Shared
 	}
 	return f.Path
@@ -129,16 +143,6 @@ func (f CredentialsFile) toWrite() string {
 		return f.Shared
 	}
 	return f.Path
-}
-
-// isBelieved returns nil for a file that is there and counts.
-func (f CredentialsFile) isBelieved(path string) error {
-	file, err := openRegular(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	return f.believe(file, path)
 }
 
 // believe returns an [*UnbelievedError] for a login file that is not the user's

@@ -37,9 +37,8 @@ var (
 type Mirror struct {
 	AnonID      string // a UUID
 	PrincipalID string // the linked principal, "" for none (null in the file)
-	// unknown holds the other members of the object as they were written, each
-	// behind a comma.
-	unknown string
+	// unknown are the other members of the object.
+	unknown map[string]json.RawMessage
 }
 
 // Mirror returns what usage.json has to say about s.
@@ -55,13 +54,33 @@ func (m Mirror) Keeping(found Mirror) Mirror {
 }
 
 // Encode returns the bytes that Python's json.dump(indent=2) writes: two blanks,
-// pure ASCII, no newline at the end. Unknown members follow as they were.
+// pure ASCII, no newline at the end.
 func (m Mirror) Encode() []byte {
-	linked := "null"
+	members := map[string]any{"anon_id": m.AnonID, "linked_principal_id": nil}
 	if m.PrincipalID != "" {
-		linked = pythonString(m.PrincipalID)
+		members["linked_principal_id"] = m.PrincipalID
 	}
-	return fmt.Appendf(nil, "{\n  \"anon_id\": %s,\n  \"linked_principal_id\": %s%s\n}", pythonString(m.AnonID), linked, m.unknown)
+	for name, value := range m.unknown {
+		members[name] = value
+	}
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(members) // texts, and what was decoded
+	var ascii []byte
+	for _, r := range strings.TrimSuffix(out.String(), "\n") {
+		switch { // what is not ASCII is in strings
+		case r <= '~':
+			ascii = append(ascii, byte(r))
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			ascii = fmt.Appendf(ascii, `\u%04x\u%04x`, high, low)
+		default:
+			ascii = fmt.Appendf(ascii, `\u%04x`, r)
+		}
+	}
+	return ascii
 }
 
 // Digest returns the hex SHA-256 of the file's content.
@@ -108,41 +127,22 @@ func readMirrorFile(path string) ([]byte, error) {
 
 // decodeMirror is as strict about the two ids, which are sent, as PostHog is, and as
 // lenient about the rest as Python.
-func decodeMirror(content []byte) (Mirror, error) {
+func decodeMirror(content []byte) (m Mirror, err error) {
 	// A map, because a struct would also match "Anon_ID".
-	var fields map[string]json.RawMessage
-	if !utf8.Valid(content) || json.Unmarshal(content, &fields) != nil {
+	if !utf8.Valid(content) || json.Unmarshal(content, &m.unknown) != nil {
 		return Mirror{}, ErrMirrorInvalid
 	}
-	m := Mirror{unknown: unknownMembers(content)}
-	linked, found := fields["linked_principal_id"]
-	if json.Unmarshal(fields["anon_id"], &m.AnonID) != nil || found && json.Unmarshal(linked, &m.PrincipalID) != nil {
+	linked, found := m.unknown["linked_principal_id"]
+	if json.Unmarshal(m.unknown["anon_id"], &m.AnonID) != nil || found && json.Unmarshal(linked, &m.PrincipalID) != nil {
 		return Mirror{}, ErrMirrorInvalid
 	}
 	// Python takes an empty principal, like null, for "not linked".
 	if !validAnonID(m.AnonID) || m.PrincipalID != "" && !validPrincipalID(m.PrincipalID) {
 		return Mirror{}, ErrMirrorInvalid
 	}
+	delete(m.unknown, "anon_id")
+	delete(m.unknown, "linked_principal_id")
 	return m, nil
-}
-
-// unknownMembers returns the other members of the object in content, as [Mirror]
-// keeps them.
-func unknownMembers(content []byte) string {
-	var members strings.Builder
-	decoder := json.NewDecoder(bytes.NewReader(content))
-	_, _ = decoder.Token() // the brace
-	for decoder.More() {
-		name, err := decoder.Token()
-		var value json.RawMessage
-		if err != nil || decoder.Decode(&value) != nil {
-			break
-		}
-		if name != "anon_id" && name != "linked_principal_id" {
-			fmt.Fprintf(&members, ",\n  %s: %s", pythonString(name.(string)), asciiJSON(value))
-		}
-	}
-	return members.String()
 }
 
 // WriteMirror makes usage.json say m, unless it does already, and returns the
@@ -162,30 +162,4 @@ func WriteMirror(path string, m Mirror) (digest string, err error) {
 		_ = removeTemporaries(path) // of a writer killed in here; the next one comes this way, too
 	}
 	return contentDigest(content), nil
-}
-
-// pythonString quotes s as Python's json module does with ensure_ascii.
-func pythonString(s string) string {
-	var quoted bytes.Buffer
-	encoder := json.NewEncoder(&quoted)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(s) // any string can be
-	return string(asciiJSON(bytes.TrimSuffix(quoted.Bytes(), []byte("\n"))))
-}
-
-// asciiJSON escapes what of a JSON value is not ASCII: it can only be in strings.
-func asciiJSON(value []byte) []byte {
-	var ascii []byte
-	for _, r := range string(value) {
-		switch {
-		case r <= '~':
-			ascii = append(ascii, byte(r))
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			ascii = fmt.Appendf(ascii, `\u%04x\u%04x`, high, low)
-		default:
-			ascii = fmt.Appendf(ascii, `\u%04x`, r)
-		}
-	}
-	return ascii
 }

@@ -51,7 +51,7 @@ func TestReadingTheMirror(t *testing.T) {
 		{"accepts null", `{"anon_id": "` + someUUID + `", "linked_principal_id": null}`, anonymous},
 		{"accepts a missing principal", `{"anon_id": "` + someUUID + `"}`, anonymous},
 		{"takes an empty principal for none, like Python", linked(""), anonymous},
-		{"accepts keys of other versions", `{"v": [1], "anon_id": "` + someUUID + `"}`, Mirror{AnonID: someUUID, unknown: ",\n  \"v\": [1]"}},
+		{"accepts keys of other versions", `{"v": [1], "anon_id": "` + someUUID + `"}`, Mirror{AnonID: someUUID, unknown: map[string]json.RawMessage{"v": json.RawMessage("[1]")}}},
 		{"accepts an id of 200 characters, not bytes", linked(strings.Repeat("ë", 200)), Mirror{AnonID: someUUID, PrincipalID: strings.Repeat("ë", 200)}},
 		{"accepts an e-mail address", linked("a@b.c"), Mirror{AnonID: someUUID, PrincipalID: "a@b.c"}},
 
@@ -86,10 +86,10 @@ func TestReadingTheMirror(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "usage.json")
 			put(t, path, c.content)
 			got, _, err := ReadMirror(path)
-			if got != c.want {
+			if string(got.Encode()) != string(c.want.Encode()) {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
-			if valid := c.want != (Mirror{}); (err == nil) != valid || !valid && !errors.Is(err, ErrMirrorInvalid) {
+			if valid := c.want.AnonID != ""; (err == nil) != valid || !valid && !errors.Is(err, ErrMirrorInvalid) {
 				t.Errorf("got error %v; want ErrMirrorInvalid exactly for what is no identity", err)
 			}
 		})
@@ -158,7 +158,7 @@ func TestUnknownKeysStayWhileTheAnonIDDoes(t *testing.T) {
 	put(t, path, before)
 	digest, err := WriteMirror(path, Mirror{AnonID: someUUID, PrincipalID: "acc_1"})
 	const want = "{\n  \"anon_id\": \"" + someUUID + "\",\n  \"linked_principal_id\": \"acc_1\"," +
-		"\n  \"v\": {\"a\": [\"\\u00eb\", null]},\n  \"x\": 1,\n  \"\\u00e9\": \"\\u00e9\"\n}"
+		"\n  \"v\": {\n    \"a\": [\n      \"\\u00eb\",\n      null\n    ]\n  },\n  \"x\": 1,\n  \"\\u00e9\": \"\\u00e9\"\n}"
 	if got, _ := os.ReadFile(path); err != nil || string(got) != want {
 		t.Errorf("the file is\n%s (%v)\nwant what another program noted about this anon id kept:\n%s", got, err, want)
 	}
@@ -228,7 +228,7 @@ func FuzzTheMirror(f *testing.F) {
 			t.Fatalf("accepted %+v", m)
 		}
 		again, err := decodeMirror(m.Encode())
-		if err != nil || again != m {
+		if err != nil || string(again.Encode()) != string(m.Encode()) {
 			t.Fatalf("%+v does not survive being written: %+v, %v", m, again, err)
 		}
 		for _, b := range m.Encode() {

@@ -24,7 +24,7 @@ func startCloud(t *testing.T) (*identitytest.Cloud, Cloud) {
 // code.
 func browserLogin(t *testing.T, stand *identitytest.Cloud, cloud Cloud, verifier string) (OAuth, string) {
 	t.Helper()
-	server := listen(t, time.Hour)
+	server := listen(t)
 	redirect := server.RedirectURI()
 	stand.Set(func(b *identitytest.Behaviour) { b.RedirectURI = redirect })
 	oauth, err := cloud.OAuth(t.Context())

@@ -43,8 +43,8 @@ func Save(ctx context.Context, tx *sql.Tx, before, after State, now time.Time) e
 		// First, because only one row may be current. Another program may alias an
 		// anon id that is left behind here: ours never will, should it come back.
 		const retire = `UPDATE identities SET retired_at = ?, aliased = 1 WHERE anon_id = ?`
-		if _, err := tx.ExecContext(ctx, retire, now.UnixMilli(), before.AnonID); err != nil {
-			return fmt.Errorf("retire the identity: %w", err)
+		if err := exec(ctx, tx, retire, now.UnixMilli(), before.AnonID); err != nil {
+			return err
 		}
 	}
 	// An anon id that comes back keeps what it can never lose.
@@ -54,9 +54,12 @@ VALUES (?, nullif(?, ''), nullif(?, ''), ?, ?, ?)
 ON CONFLICT (anon_id) DO UPDATE SET
   principal_id = excluded.principal_id, credential = excluded.credential, retired_at = NULL,
   spoke = max(spoke, excluded.spoke), aliased = max(aliased, excluded.aliased)`
-	if _, err := tx.ExecContext(ctx, put, after.AnonID, after.PrincipalID, after.Credential,
-		after.Spoke, after.Aliased, now.UnixMilli()); err != nil {
-		return fmt.Errorf("save the identity: %w", err)
+	return exec(ctx, tx, put, after.AnonID, after.PrincipalID, after.Credential, after.Spoke, after.Aliased, now.UnixMilli())
+}
+
+func exec(ctx context.Context, tx *sql.Tx, statement string, args ...any) error {
+	if _, err := tx.ExecContext(ctx, statement, args...); err != nil {
+		return fmt.Errorf("write the identity: %w", err)
 	}
 	return nil
 }
@@ -73,10 +76,7 @@ func Principal(ctx context.Context, tx *sql.Tx, fingerprint string) (string, err
 // Remember stores the principal of a credential, for which Cloud is asked once.
 func Remember(ctx context.Context, tx *sql.Tx, fingerprint, principal string, now time.Time) error {
 	const put = `INSERT OR REPLACE INTO principals (credential, principal_id, learned_at) VALUES (?, ?, ?)`
-	if _, err := tx.ExecContext(ctx, put, fingerprint, principal, now.UnixMilli()); err != nil {
-		return fmt.Errorf("remember the principal: %w", err)
-	}
-	return nil
+	return exec(ctx, tx, put, fingerprint, principal, now.UnixMilli())
 }
 
 // refusalLasts is how long a refusal is believed: Arcade Cloud may have been wrong.
@@ -85,10 +85,7 @@ const refusalLasts = time.Hour
 // Refuse remembers that Arcade Cloud did not accept these credentials.
 func Refuse(ctx context.Context, tx *sql.Tx, c Credentials, now time.Time) error {
 	const put = `INSERT OR REPLACE INTO refused (credential, token, refused_at) VALUES (?, ?, ?)`
-	if _, err := tx.ExecContext(ctx, put, c.Fingerprint(), fingerprint("refused", c.Token()), now.UnixMilli()); err != nil {
-		return fmt.Errorf("remember the refusal: %w", err)
-	}
-	return nil
+	return exec(ctx, tx, put, c.Fingerprint(), fingerprint("refused", c.Token()), now.UnixMilli())
 }
 
 // Refused reports whether Arcade Cloud refused these credentials, and this token,
@@ -113,10 +110,7 @@ func MirrorDigest(ctx context.Context, tx *sql.Tx) (string, error) {
 
 // SetMirrorDigest stores the digest of the usage.json that agrees with the database.
 func SetMirrorDigest(ctx context.Context, tx *sql.Tx, digest string) error {
-	if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO mirror (id, digest) VALUES (1, ?)`, digest); err != nil {
-		return fmt.Errorf("save the digest of usage.json: %w", err)
-	}
-	return nil
+	return exec(ctx, tx, `INSERT OR REPLACE INTO mirror (id, digest) VALUES (1, ?)`, digest)
 }
 
 // selectText returns the one text a query yields, "" for no row.
@@ -169,8 +163,8 @@ SELECT anon_id, coalesce(principal_id, ''), created_at, retired_at FROM identiti
 // one that went too early is written again from the database.
 func Forget(ctx context.Context, tx *sql.Tx, mirror string) error {
 	for _, table := range []string{"identities", "principals", "refused", "mirror"} {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM `+table); err != nil {
-			return fmt.Errorf("forget the identity: %w", err)
+		if err := exec(ctx, tx, `DELETE FROM `+table); err != nil {
+			return err
 		}
 	}
 	if err := Remove(mirror); err != nil && !errors.Is(err, fs.ErrNotExist) {
