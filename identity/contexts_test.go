@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,88 +19,45 @@ import (
 	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
 )
 
-// seen is what a Python CLI reads of a login, each part as a whole.
-type seen struct {
-	Kind, Engine, Coordinator, Dashboard, Key string
-	Auth, Project                             map[string]string
-	User                                      map[string]string
-}
-
-// nextCLI reads as the CLI that knows contexts does: the map, if it is there, and nothing else.
-func nextCLI(t *testing.T, content string) (active string, contexts map[string]seen) {
+// pythonReads is what the Python CLIs read: the next one the map of contexts, if it is there, and nothing else; today's
+// what lies beside that. Both want all of auth and of context or none of it, and today's refuses an api beside auth: the
+// tests compare each login as a whole.
+func pythonReads(t *testing.T, content string) (active string, contexts map[string]any, today map[string]any) {
 	t.Helper()
-	cloud := cloudIn(t, content)
-	contexts = map[string]seen{}
-	node, mapped := cloud["contexts"]
-	if !mapped {
-		return "default", map[string]seen{"default": seeLogin(t, cloud, true)}
-	}
-	var names []string
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		names = append(names, node.Content[i].Value)
-	}
-	var entries map[string]map[string]yaml.Node
-	if err := node.Decode(&entries); err != nil {
-		t.Fatal(err)
-	}
-	for name, entry := range entries {
-		contexts[name] = seeLogin(t, entry, false)
-	}
-	name := cloud["active_context"]
-	if active = name.Value; !slices.Contains(names, active) && len(names) > 0 {
-		active = names[0]
-	}
-	return active, contexts
-}
-
-// todaysCLI reads what lies beside the map, which it does not know.
-func todaysCLI(t *testing.T, content string) seen {
-	t.Helper()
-	return seeLogin(t, cloudIn(t, content), true)
-}
-
-func cloudIn(t *testing.T, content string) map[string]yaml.Node {
-	t.Helper()
-	var file struct{ Cloud map[string]yaml.Node }
+	var file struct{ Cloud map[string]any }
 	if err := yaml.Unmarshal([]byte(content), &file); err != nil {
 		t.Fatalf("%v:\n%s", err, content)
 	}
-	return file.Cloud
+	today = maps.Clone(file.Cloud)
+	for _, other := range []string{"region", "active_context", "contexts"} {
+		delete(today, other)
+	}
+	contexts, mapped := file.Cloud["contexts"].(map[string]any)
+	if !mapped {
+		return DefaultContext, map[string]any{DefaultContext: today}, today
+	}
+	active, _ = file.Cloud["active_context"].(string)
+	if _, found := contexts[active]; !found {
+		active = slices.Sorted(maps.Keys(contexts))[0] // the first in these files
+	}
+	return active, contexts, today
 }
 
-func seeLogin(t *testing.T, entry map[string]yaml.Node, flat bool) (s seen) {
-	t.Helper()
-	get := func(key string, into any) {
-		if node, found := entry[key]; found {
-			if err := node.Decode(into); err != nil {
-				t.Fatal(err)
-			}
-		}
+// pythonLogin is a login as a Python CLI should read it.
+func pythonLogin(c Credentials) map[string]any {
+	login := map[string]any{"kind": c.Kind, "engine_url": c.EngineURL, "coordinator_url": c.CoordinatorURL, "dashboard_url": c.DashboardURL,
+		"api_key": c.APIKey}
+	if c.AccessToken != "" {
+		login["auth"] = map[string]any{"access_token": c.AccessToken, "expires_at": c.pythonExpiry(), "refresh_token": c.RefreshToken}
 	}
-	var api map[string]string
-	get("api", &api)
-	get("kind", &s.Kind)
-	get("engine_url", &s.Engine)
-	get("coordinator_url", &s.Coordinator)
-	get("dashboard_url", &s.Dashboard)
-	get("api_key", &s.Key)
-	get("auth", &s.Auth)
-	get("context", &s.Project)
-	get("user", &s.User)
-	delete(s.User, "note")
-	for part, keys := range map[string][]string{"auth": {"access_token", "expires_at", "refresh_token"}, "context": {"org_id", "org_name", "project_id", "project_name"}} {
-		got := map[string]map[string]string{"auth": s.Auth, "context": s.Project}[part]
-		if have := slices.Sorted(maps.Keys(got)); got != nil && !slices.Equal(have, keys) {
-			t.Errorf("%s holds %v; want all of %v, or the Python CLI refuses the file", part, have, keys)
-		}
+	if c.Context != (Context{}) {
+		login["context"] = map[string]any{"org_id": c.OrgID, "org_name": c.OrgName, "project_id": c.ProjectID, "project_name": c.ProjectName}
 	}
-	if api != nil && (!flat || s.Auth != nil) {
-		t.Error("there is an api beside auth or in a context; want none, the Python CLI refuses the file")
+	if c.Email != "" {
+		login["user"] = map[string]any{"email": c.Email, "account_id": c.AccountID}
 	}
-	if len(s.User) == 0 {
-		s.User = nil
-	}
-	return s
+	maps.DeleteFunc(login, func(_ string, value any) bool { return value == "" })
+	return login
 }
 
 const onpremEntry = `
@@ -108,9 +66,8 @@ const onpremEntry = `
       engine_url: https://engine.corp.example
       coordinator_url: https://cloud.corp.example/api/v1
       dashboard_url: https://arcade.corp.example
-      note: n1
       auth: {access_token: on_access, expires_at: '2030-01-01T00:00:00.000000', refresh_token: on_refresh}
-      user: {email: ada@corp.example, account_id: acc_on, note: n2}
+      user: {email: ada@corp.example, account_id: acc_on}
       context: {org_id: org_o, org_name: O, project_id: proj_o, project_name: P}
 `
 
@@ -149,39 +106,16 @@ func contextFiles() map[string]string {
 	}
 }
 
-// see is what a Python CLI should read of a login.
-func see(c Credentials) seen {
-	s := seen{Kind: c.Kind, Engine: c.EngineURL, Coordinator: c.CoordinatorURL, Dashboard: c.DashboardURL, Key: c.APIKey}
-	if c.AccessToken != "" {
-		s.Auth = map[string]string{"access_token": c.AccessToken, "expires_at": c.pythonExpiry(), "refresh_token": c.RefreshToken}
-	}
-	if c.Context != (Context{}) {
-		s.Project = map[string]string{"org_id": c.OrgID, "org_name": c.OrgName, "project_id": c.ProjectID, "project_name": c.ProjectName}
-	}
-	user := map[string]string{"email": c.Email, "account_id": c.AccountID}
-	maps.DeleteFunc(user, func(_, value string) bool { return value == "" })
-	if len(user) > 0 {
-		s.User = user
-	}
-	return s
-}
-
 // contextWrites are all changes of the file. Each returns the login that it has written, and the
 // context that is active then; "" for the one that was.
-func contextWrites(cloud *identitytest.Cloud) map[string]func(*testing.T, CredentialsFile) (Credentials, string) {
-	bob := Tokens{Access: "bob_access", Refresh: "bob_refresh", Life: time.Hour}.Into(Credentials{
-		Email: "bob@arcade.test", AccountID: "acc_bob", CoordinatorURL: "https://cloud.example", Context: Context{"org_b", "B", "proj_b", "Bee"}}, time.Now())
+func contextWrites() map[string]func(*testing.T, CredentialsFile) (Credentials, string) {
 	login := func(name, kind, engine string) func(*testing.T, CredentialsFile) (Credentials, string) {
 		return func(t *testing.T, f CredentialsFile) (Credentials, string) {
-			c := bob
-			c.Name, c.Kind, c.EngineURL = name, kind, engine
-			if err := f.Write(t.Context(), c); err != nil {
-				t.Fatal(err)
-			}
-			return c, name
+			c := oauthCredentials(time.Now())
+			c.Name, c.Kind, c.EngineURL, c.AccountID = name, kind, engine, "acc_bob"
+			return c, or(t, name, f.Write(t.Context(), c))
 		}
 	}
-	// change makes the active login, or that of name, one that Cloud knows and whose token is about to expire.
 	renew := func(name string) func(*testing.T, CredentialsFile) (Credentials, string) {
 		return func(t *testing.T, f CredentialsFile) (Credentials, string) {
 			f.Context = name
@@ -189,18 +123,11 @@ func contextWrites(cloud *identitytest.Cloud) map[string]func(*testing.T, Creden
 			if err != nil || before.AccessToken == "" {
 				t.Skip("there is nothing to renew")
 			}
-			access, refresh := cloud.Login(ada.Email)
-			for _, other := range []string{"def_", "on_", "stale_"} {
-				put(t, f.Path, strings.NewReplacer(other+"access", access, other+"refresh", refresh).Replace(contentOf(t, f.Path)))
+			after, err := Session{File: f, HTTP: http.DefaultClient, Now: time.Now}.Replace(t.Context(), before)
+			if after.AccessToken == before.AccessToken {
+				t.Errorf("the tokens stay; want others")
 			}
-			put(t, f.Path, strings.NewReplacer("https://cloud.example", cloud.URL, "https://cloud.corp.example", cloud.URL).Replace(contentOf(t, f.Path)))
-			s := Session{File: f, HTTP: http.DefaultClient, Now: time.Now}
-			before, _ = f.Read()
-			after, err := s.Replace(t.Context(), before)
-			if err != nil || after.AccessToken == before.AccessToken {
-				t.Fatalf("got %s, %v; want other tokens", show(after), err)
-			}
-			return after, ""
+			return after, or(t, "", err)
 		}
 	}
 	return map[string]func(*testing.T, CredentialsFile) (Credentials, string){
@@ -211,76 +138,58 @@ func contextWrites(cloud *identitytest.Cloud) map[string]func(*testing.T, Creden
 		"a renewal of another login": renew("default"),
 		"another organization and project": func(t *testing.T, f CredentialsFile) (Credentials, string) {
 			c, err := f.Read()
-			if err != nil {
-				t.Fatal(err)
-			}
 			c.Context = Context{"org_2", "Zwei", "proj_2", "null"}
-			if err := f.SetContext(t.Context(), c, c.Context); err != nil {
-				t.Fatal(err)
-			}
-			return c, ""
+			return c, or(t, "", errors.Join(err, f.SetContext(t.Context(), c, c.Context)))
 		},
 		"another active context": func(t *testing.T, f CredentialsFile) (Credentials, string) {
 			f.Context = "default"
 			c, err := f.Read()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := f.Activate(t.Context(), "default"); err != nil {
-				t.Fatal(err)
-			}
-			return c, "default"
+			return c, or(t, "default", errors.Join(err, f.Activate(t.Context(), "default")))
 		},
 	}
+}
+
+// or returns value without an error.
+func or(t *testing.T, value string, err error) string {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
 }
 
 func TestEachWriteGoesToWhatBothPythonCLIsRead(t *testing.T) {
 	cloud := identitytest.Start(ada)
 	t.Cleanup(cloud.Close)
 	for file, content := range contextFiles() {
-		for name, write := range contextWrites(cloud) {
+		for name, write := range contextWrites() {
 			t.Run(file+"/"+name, func(t *testing.T) {
+				access, refresh := cloud.Login(ada.Email)
+				onAccess, onRefresh := cloud.Login(ada.Email)
+				content := strings.NewReplacer("def_access", access, "def_refresh", refresh, "on_access", onAccess, "on_refresh", onRefresh,
+					"https://cloud.example", cloud.URL, "https://cloud.corp.example", cloud.URL).Replace(content)
 				f := credentialsAt(t, content)
-				active, want := nextCLI(t, content)
-				_, mapped := cloudIn(t, content)["contexts"]
+				active, want, _ := pythonReads(t, content)
 				login, now := write(t, f)
-				if now != "" {
-					active = now
+				active, login.Name = cmp.Or(now, active), cmp.Or(login.Name, DefaultContext)
+				mapped := strings.Contains(content, "contexts:") || login.Name != DefaultContext
+				if former, found := want[DefaultContext].(map[string]any); mapped && found {
+					former["kind"] = "cloud" // a map says so
 				}
+				want[login.Name] = pythonLogin(login)
+
 				got := contentOf(t, f.Path)
-				if strings.Contains(got, cloud.URL) { // a renewal has moved the world
-					_, want = nextCLI(t, strings.NewReplacer("https://cloud.example", cloud.URL, "https://cloud.corp.example", cloud.URL).Replace(content))
-				}
-				if login.Name == "" {
-					login.Name = "default"
-				}
-				mapped = mapped || login.Name != "default"
-				if def, found := want["default"]; mapped && found && def.Kind == "" {
-					def.Kind = "cloud" // a map says so
-					want["default"] = def
-				}
-				want[login.Name] = see(login)
-				gotActive, contexts := nextCLI(t, got)
-				for other := range want {
-					if other != login.Name && strings.HasPrefix(name, "a renewal") {
-						want[other] = contexts[other] // its tokens were replaced to make the renewal possible
-					}
-				}
+				gotActive, contexts, today := pythonReads(t, got)
 				if gotActive != active || !reflect.DeepEqual(contexts, want) {
 					t.Errorf("the next CLI reads\n%s: %+v\nwant\n%s: %+v\nin\n%s", gotActive, contexts, active, want, got)
 				}
-				if login.Name == active {
-					if copied := todaysCLI(t, got); !reflect.DeepEqual(copied, want[active]) {
-						t.Errorf("today's CLI reads\n%+v\nwant the active context\n%+v\nin\n%s", copied, want[active], got)
-					}
+				if !reflect.DeepEqual(any(today), contexts[active]) {
+					t.Errorf("today's CLI reads\n%+v\nwant the active context\n%+v\nin\n%s", today, contexts[active], got)
 				}
 				if hasMap := strings.Contains(got, "contexts:"); hasMap != mapped {
 					t.Errorf("the file has a map: %v; want %v, none is added without need:\n%s", hasMap, mapped, got)
 				}
 				checkKept(t, content, got)
-				if again, err := f.Read(); err != nil || !again.Present() {
-					t.Errorf("read back %s, %v", show(again), err)
-				}
 			})
 		}
 	}
@@ -290,7 +199,7 @@ func TestEachWriteGoesToWhatBothPythonCLIsRead(t *testing.T) {
 func checkKept(t *testing.T, before, after string) {
 	t.Helper()
 	at := 0
-	for _, kept := range []string{"# mine\n", "theme: dark\n", "region: eu # here\n", "# on our own machines\n", "note: n1\n", "note: n2"} {
+	for _, kept := range []string{"# mine\n", "theme: dark\n", "region: eu # here\n", "# on our own machines\n"} {
 		if !strings.Contains(before, kept) {
 			continue
 		}
@@ -303,52 +212,59 @@ func checkKept(t *testing.T, before, after string) {
 	}
 }
 
+func TestUnknownKeysOfALoginStay(t *testing.T) {
+	f := credentialsAt(t, "cloud:\n  contexts: {a: {note: n1, user: {email: e, note: n2, kind: n3}, api_key: k}}\n")
+	login := oauthCredentials(time.Now())
+	login.Name, login.Kind = "a", ArcadeCloud
+	if err := f.Write(t.Context(), login); err != nil {
+		t.Fatal(err)
+	}
+	_, contexts, _ := pythonReads(t, contentOf(t, f.Path))
+	want := pythonLogin(login)
+	want["note"], want["user"] = "n1", map[string]any{"email": login.Email, "account_id": login.AccountID, "note": "n2", "kind": "n3"}
+	delete(want["user"].(map[string]any), "account_id")
+	if !reflect.DeepEqual(contexts["a"], any(want)) {
+		t.Errorf("the context is\n%v\nwant the login, and the notes\n%v", contexts["a"], want)
+	}
+}
+
 func TestALogoutLeavesTheOtherContexts(t *testing.T) {
 	for file, content := range contextFiles() {
-		for _, all := range []string{"", "default"} {
-			t.Run(fmt.Sprintf("%s, %q", file, all), func(t *testing.T) {
+		for _, context := range []string{"", "default"} {
+			t.Run(fmt.Sprintf("%s, %q", file, context), func(t *testing.T) {
 				f := credentialsAt(t, content)
-				f.Context = all
+				f.Context = context
 				login, err := f.Read()
 				if err != nil {
 					t.Fatal(err)
 				}
-				active, want := nextCLI(t, content)
+				name := cmp.Or(login.Name, DefaultContext)
+				active, want, _ := pythonReads(t, content)
 				left, err := f.Forget(t.Context(), login)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if delete(want, cmpName(login)); len(want) == 0 {
+				if delete(want, name); len(want) == 0 {
 					if _, err := f.Read(); !errors.Is(err, fs.ErrNotExist) || len(left.Names()) != 0 {
 						t.Errorf("after the last logout: %v, %v left; want no file", err, left.Names())
 					}
 					checkFiles(t, f.Path, "credentials.lock")
 					return
 				}
-				if active == cmpName(login) {
-					active = slices.Sorted(maps.Keys(want))[0]
+				names := slices.Sorted(maps.Keys(want))
+				if active == name {
+					active = names[0]
 				}
-				got := contentOf(t, f.Path)
-				gotActive, contexts := nextCLI(t, got)
-				if gotActive != active || !reflect.DeepEqual(contexts, want) || !slices.Equal(left.Names(), slices.Sorted(maps.Keys(want))) || left.Active != active {
+				gotActive, contexts, today := pythonReads(t, contentOf(t, f.Path))
+				if gotActive != active || !reflect.DeepEqual(contexts, want) || !slices.Equal(left.Names(), names) || left.Active != active {
 					t.Errorf("the next CLI reads\n%s: %+v\nwant\n%s: %+v\nleft are %v, and %s is active", gotActive, contexts, active, want, left.Names(), left.Active)
 				}
-				if cmpName(login) != "onprem" {
-					checkKept(t, content, got)
-				}
-				if copied := todaysCLI(t, got); login.Name != active && active == gotActive && cmpName(login) != active && f.Context == "" && !reflect.DeepEqual(copied, want[active]) {
-					t.Errorf("today's CLI reads %+v; want the context that is active now: %+v", copied, want[active])
+				if !reflect.DeepEqual(any(today), want[active]) {
+					t.Errorf("today's CLI reads %+v; want the context that is active now: %+v", today, want[active])
 				}
 			})
 		}
 	}
-}
-
-func cmpName(c Credentials) string {
-	if c.Name == "" {
-		return DefaultContext
-	}
-	return c.Name
 }
 
 func TestTheMapIsReadFirst(t *testing.T) {
