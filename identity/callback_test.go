@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,28 +28,23 @@ func listen(t *testing.T) *Callback {
 	return c
 }
 
-// answer is what the browser brought.
-type answer struct {
-	code string
-	err  error
-}
-
-// finish lets a login end well as soon as it has its answer, which outcome returns.
+// finish lets a login end as soon as it has its answer, which outcome returns.
 func finish(t *testing.T, c *Callback) (outcome func() (string, error)) {
 	t.Helper()
-	done := make(chan answer, 1)
+	var code string
+	var err error
+	done := make(chan struct{})
 	go func() {
-		code, err := c.Wait(t.Context())
-		if err == nil {
+		defer close(done)
+		if code, err = c.Wait(t.Context()); err == nil {
 			c.Finish("")
 		} else {
-			c.Finish("It was refused.")
+			c.Finish("it was <refused>")
 		}
-		done <- answer{code, err}
 	}()
 	return func() (string, error) {
-		a := <-done
-		return a.code, a.err
+		<-done
+		return code, err
 	}
 }
 
@@ -65,6 +59,9 @@ func visit(t *testing.T, c *Callback, method, path, host string, query url.Value
 		t.Fatal(err)
 	}
 	request.Host = host
+	if query.Get("state") == someState { // a browser sends the cookies of all servers of this machine, whatever their port
+		request.Header.Set("Cookie", strings.Repeat("name=value; ", 1<<20/12))
+	}
 	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
 	if err != nil {
 		t.Fatal(err)
@@ -81,21 +78,10 @@ func callback(code string) url.Values {
 	return url.Values{"state": {someState}, "code": {code}}
 }
 
-// checkStillWaiting checks that nothing so far has used the login up.
-func checkStillWaiting(t *testing.T, c *Callback) {
-	t.Helper()
-	outcome := finish(t, c)
-	response, _ := visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("code_1"))
-	if code, err := outcome(); response.StatusCode != http.StatusOK || err != nil || code != "code_1" {
-		t.Errorf("the browser's own callback then gave status %d, code %q, %v; want it to succeed", response.StatusCode, code, err)
-	}
-}
-
 func TestTheBrowserBringsTheCode(t *testing.T) {
 	c := listen(t)
 	outcome := finish(t, c)
 	response, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("code_1"))
-
 	if response.StatusCode != http.StatusOK || page != successPage {
 		t.Errorf("the person sees status %d, %q; want the success page", response.StatusCode, page)
 	}
@@ -112,16 +98,67 @@ func TestTheBrowserBringsTheCode(t *testing.T) {
 	}
 }
 
+func TestARequestThatIsNotThisLoginsHasNoEffect(t *testing.T) {
+	c := listen(t)
+	type request struct {
+		name, method, path, host string
+		states                   []string
+		status                   int
+		page                     string
+	}
+	var requests []request
+	for _, path := range []string{"/", "/favicon.ico", "/callback/", "/callback/x", "/CALLBACK", "//callback", "/x/callback", "/%63allback/.."} {
+		requests = append(requests, request{"another path", "GET", path, "localhost:9905", []string{someState}, http.StatusNotFound, notFoundPage})
+	}
+	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"} {
+		requests = append(requests, request{"another method", method, "/callback", "127.0.0.1:9905", []string{someState}, http.StatusMethodNotAllowed, notFoundPage})
+	}
+	for _, host := range []string{"evil.example", "evil.example:9905", "localhost.evil.example", "127.0.0.1.evil.example", "[::2]:9905", "10.0.0.1"} {
+		requests = append(requests, request{"a name of DNS rebinding", "GET", "/callback", host, []string{someState}, http.StatusMisdirectedRequest, notFoundPage})
+	}
+	for _, host := range []string{"localhost", "localhost:9905", "LocalHost:9905", "127.0.0.1:9905", "127.0.0.1", "[::1]:9905"} {
+		for _, states := range [][]string{
+			nil, {""}, {"state-5d0e1a52-7c54-4d0f"}, {"state-5d"}, {someState + "x"}, {someState, someState}, {"x", someState}, {"<script>SENTINEL"},
+		} {
+			requests = append(requests, request{"another state", "GET", "/callback", host, states, http.StatusBadRequest, stalePage})
+		}
+	}
+	for _, r := range requests {
+		query := url.Values{"state": r.states, "code": {"code_SENTINEL"}, "error_description": {"<script>SENTINEL"}}
+		response, page := visit(t, c, r.method, r.path, r.host, query)
+		if response.StatusCode != r.status || page != r.page || strings.Contains(fmt.Sprint(response.Header), "SENTINEL") {
+			t.Errorf("%+v gave status %d, %v, %q; want a fixed page and nothing of the request", r, response.StatusCode, response.Header, page)
+		}
+		if allow := response.Header.Get("Allow"); r.status == http.StatusMethodNotAllowed && allow != "GET" {
+			t.Errorf("%s is answered with Allow %q; want GET", r.method, allow)
+		}
+	}
+	outcome := finish(t, c)
+	visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("code_1"))
+	if code, err := outcome(); err != nil || code != "code_1" {
+		t.Errorf("the browser's own callback then gave %q, %v; want it to succeed", code, err)
+	}
+}
+
+func TestThePagesLoadNothing(t *testing.T) {
+	for _, page := range []string{successPage, stalePage, notFoundPage, failurePage("x")} {
+		if strings.Contains(page, "<script") || strings.Contains(page, "http") {
+			t.Errorf("the page %q runs or loads something", page)
+		}
+	}
+}
+
 func TestTheServerIsGoneAfterwards(t *testing.T) {
 	c := listen(t)
-	addresses := c.listeners
 	idle, err := net.Dial("tcp", c.address()) // browsers open connections they may never use
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer idle.Close()
-	checkStillWaiting(t, c)
-	for _, l := range addresses {
+	outcome := finish(t, c)
+	visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("code_1"))
+	_, _ = outcome()
+	for _, l := range c.listeners {
 		if conn, err := net.Dial("tcp", l.Addr().String()); err == nil {
 			conn.Close()
 			t.Errorf("%v still accepts connections", l.Addr())
@@ -138,12 +175,9 @@ func TestTheServerIsGoneAfterwards(t *testing.T) {
 func TestOnlyThisMachineCanConnect(t *testing.T) {
 	c := listen(t)
 	for _, l := range c.listeners {
-		if ip := l.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() {
-			t.Errorf("listens on %v; want loopback addresses only", ip)
+		if at := l.Addr().(*net.TCPAddr); !at.IP.IsLoopback() || at.Port != c.Port() {
+			t.Errorf("listens on %v; want loopback addresses only, and one port: the browser may use either", at)
 		}
-	}
-	if len(c.listeners) == 2 && c.listeners[0].Addr().(*net.TCPAddr).Port != c.listeners[1].Addr().(*net.TCPAddr).Port {
-		t.Error("the two addresses have different ports; the browser may use either")
 	}
 }
 
@@ -152,70 +186,46 @@ func TestALoginWithoutAUsableCodeFails(t *testing.T) {
 		"no code": nil, "an empty code": {""}, "two codes": {"code_1", "code_2"}, "a code with a newline": {"code\n1"},
 		"a code with a blank": {"code 1"}, "a code beyond ASCII": {"cöde"}, "a huge code": {strings.Repeat("c", 5000)},
 	} {
-		t.Run(name, func(t *testing.T) {
-			c := listen(t)
-			outcome := finish(t, c)
-			query := callback("")
-			query["code"] = codes
-			response, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", query)
-			if response.StatusCode != http.StatusBadRequest || page != failurePage("It was refused.") {
-				t.Errorf("the person sees status %d, %q; want the failure page", response.StatusCode, page)
-			}
-			if code, err := outcome(); err == nil || code != "" {
-				t.Errorf("got %q, %v; want an error at once", code, err)
-			}
-		})
+		if code, err := codeFrom(url.Values{"code": codes}); err == nil || code != "" {
+			t.Errorf("%s gave %q, %v; want an error", name, code, err)
+		}
 	}
 }
 
-func TestARequestWithoutTheStateChangesNothing(t *testing.T) {
-	for name, states := range map[string][]string{
-		"no state": nil, "an empty state": {""}, "another state": {"state-5d0e1a52-7c54-4d0f"}, "half the state": {"state-5d"},
-		"more than the state": {someState + "x"}, "the state twice": {someState, someState}, "one of two right": {"x", someState},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := listen(t)
-			query := callback("code_evil")
-			query["state"] = states
-			response, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", query)
-			if response.StatusCode != http.StatusBadRequest || page != stalePage {
-				t.Errorf("got status %d, %q; want to be told that the link is not the current one", response.StatusCode, page)
-			}
-			checkStillWaiting(t, c)
-		})
-	}
-}
-
-func TestOtherPathsAndMethodsAreIgnored(t *testing.T) {
+func TestALoginThatIsDeniedSaysWhy(t *testing.T) {
 	c := listen(t)
-	for _, path := range []string{"/", "/favicon.ico", "/callback/", "/callback/x", "/CALLBACK", "//callback", "/x/callback", "/%63allback/.."} {
-		if response, page := visit(t, c, http.MethodGet, path, "localhost:9905", callback("code_evil")); response.StatusCode != http.StatusNotFound || page != notFoundPage {
-			t.Errorf("%s gave status %d, %q; want 404", path, response.StatusCode, page)
-		}
+	outcome := finish(t, c)
+	response, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", url.Values{"state": {someState},
+		"error": {"access_denied"}, "error_description": {"You said\x1b[31m no\u202e."}, "code": {"code_1"}})
+	code, err := outcome()
+	var refused *RefusedError
+	if !errors.As(err, &refused) || code != "" || refused.Reason != "access_denied: You said [31m no ." {
+		t.Errorf("got %q, %v; want no code, and error and description on one plain line", code, err)
 	}
-	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "PATCH", "HEAD", "TRACE"} {
-		response, _ := visit(t, c, method, "/callback", "localhost:9905", callback("code_evil"))
-		if response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != "GET" {
-			t.Errorf("%s gave status %d, Allow %q; want 405 and GET", method, response.StatusCode, response.Header.Get("Allow"))
-		}
+	if response.StatusCode != http.StatusBadRequest || !strings.Contains(page, "<p>It was &lt;refused&gt;.</p>") || strings.Contains(page, "logged in") {
+		t.Errorf("the person sees status %d, %q; want what failed, as a sentence", response.StatusCode, page)
 	}
-	checkStillWaiting(t, c)
 }
 
-func TestOnlyThisMachinesOwnNamesAreAnswered(t *testing.T) {
+func TestTheBrowserIsToldOnlyWhenTheLoginIsOver(t *testing.T) {
 	c := listen(t)
-	for _, host := range []string{"evil.example", "evil.example:9905", "localhost.evil.example", "127.0.0.1.evil.example", "[::2]:9905", "10.0.0.1"} {
-		response, _ := visit(t, c, http.MethodGet, "/callback", host, callback("code_evil"))
-		if response.StatusCode != http.StatusMisdirectedRequest {
-			t.Errorf("Host %q gave status %d; want 421, a page of that host could read the answer (DNS rebinding)", host, response.StatusCode)
-		}
+	pages := make(chan string, 1)
+	go func() {
+		_, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("code_1"))
+		pages <- page
+	}()
+	if _, err := c.Wait(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	for _, host := range []string{"localhost", "localhost:9905", "LocalHost:9905", "127.0.0.1:9905", "127.0.0.1", "[::1]:9905"} {
-		if response, _ := visit(t, c, http.MethodGet, "/callback", host, nil); response.StatusCode != http.StatusBadRequest {
-			t.Errorf("Host %q gave status %d; want it to get as far as the state, which is missing", host, response.StatusCode)
-		}
+	select {
+	case page := <-pages:
+		t.Fatalf("the page %q came before the login was over", page)
+	default:
 	}
-	checkStillWaiting(t, c)
+	c.Finish("")
+	if page := <-pages; page != successPage {
+		t.Errorf("the page is %q; want the success page", page)
+	}
 }
 
 func TestTheFirstCallbackCounts(t *testing.T) {
@@ -230,32 +240,8 @@ func TestTheFirstCallbackCounts(t *testing.T) {
 	}
 }
 
-func TestNothingOfARequestIsShown(t *testing.T) {
-	c := listen(t)
-	const sentinel = "<script>SENTINEL</script>"
-	evil := url.Values{"state": {sentinel}, "code": {sentinel}, "error": {sentinel}, "error_description": {sentinel}}
-	right := url.Values{"state": {someState}, "code": {"code_SENTINEL"}, "error_description": {sentinel}}
-	finish(t, c)
-	pages := []string{successPage, stalePage, notFoundPage}
-	for _, request := range []struct {
-		path  string
-		query url.Values
-	}{{"/callback", evil}, {"/SENTINEL", evil}, {"/callback", right}} {
-		response, page := visit(t, c, http.MethodGet, request.path, "localhost:9905", request.query)
-		if !slices.Contains(pages, page) || strings.Contains(fmt.Sprint(response.Header), "SENTINEL") {
-			t.Errorf("%s shows %q with %v; want one of the fixed pages", request.path, page, response.Header)
-		}
-	}
-	for _, page := range pages {
-		if strings.Contains(page, "<script") || strings.Contains(page, "http") {
-			t.Errorf("the page %q runs or loads something", page)
-		}
-	}
-}
-
 func TestSlowClientsAreCutOff(t *testing.T) {
 	t.Parallel()
-	c := listen(t)
 	for name, text := range map[string]string{
 		"silence":        "",
 		"half a line":    "GET /callb",
@@ -264,7 +250,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			conn, err := net.Dial("tcp", c.address())
+			conn, err := net.Dial("tcp", listen(t).address())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -279,41 +265,14 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	}
 }
 
-// A browser sends the cookies of all servers of this machine, whatever their port.
-func TestAMegabyteOfCookiesIsNoReasonToTurnTheBrowserAway(t *testing.T) {
-	c := listen(t)
-	outcome := finish(t, c)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+c.address()+"/callback?"+callback("code_1").Encode(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Host = "localhost:9905"
-	request.Header.Set("Cookie", strings.Repeat("name=value; ", 1<<20/12))
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	if code, err := outcome(); err != nil || code != "code_1" || response.StatusCode != http.StatusOK {
-		t.Errorf("got %q, %v, and status %d; want the code", code, err, response.StatusCode)
-	}
-}
-
-func TestAFailureIsShownAsASentence(t *testing.T) {
-	if page := failurePage("the disk is full"); !strings.Contains(page, "<p>The disk is full.</p>") {
-		t.Errorf("the page is %q", page)
-	}
-}
-
 func TestWaitingEndsWithTheContext(t *testing.T) {
 	c := listen(t)
-	address := c.address()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := c.Wait(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v; want context.Canceled", err)
 	}
-	if conn, err := net.Dial("tcp", address); err == nil {
+	if conn, err := net.Dial("tcp", c.address()); err == nil {
 		conn.Close()
 		t.Error("the server outlives the wait")
 	}
@@ -333,11 +292,8 @@ func TestAPortThatIsTakenIsSaidSo(t *testing.T) {
 				c.Close()
 			}
 			var taken *PortTakenError
-			if !errors.As(err, &taken) || taken.Port != port {
-				t.Fatalf("got %v; want a PortTakenError, the other program could get the code", err)
-			}
-			if !strings.Contains(err.Error(), fmt.Sprint(port)) {
-				t.Errorf("%q does not say which port", err)
+			if !errors.As(err, &taken) || taken.Port != port || !strings.Contains(err.Error(), fmt.Sprint(port)) {
+				t.Fatalf("got %v; want a PortTakenError that says which: the other program could get the code", err)
 			}
 			other.Close()
 			again, err := ListenCallback(someState, port)
@@ -373,40 +329,4 @@ func FuzzTheCallbacksQuery(f *testing.F) {
 			t.Fatalf("%q was let through", query)
 		}
 	})
-}
-
-func TestTheBrowserIsToldHowTheLoginEnded(t *testing.T) {
-	c := listen(t)
-	pages := make(chan string, 1)
-	go func() {
-		_, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("code_1"))
-		pages <- page
-	}()
-	if _, err := c.Wait(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case page := <-pages:
-		t.Fatalf("the page %q came before the login was over", page)
-	default:
-	}
-	c.Finish("The disk is <full>.")
-	if page := <-pages; !strings.Contains(page, "The disk is &lt;full&gt;.") || strings.Contains(page, "logged in") {
-		t.Errorf("the page is %q; want what failed, as text", page)
-	}
-}
-
-func TestALoginThatIsDeniedSaysWhy(t *testing.T) {
-	c := listen(t)
-	outcome := finish(t, c)
-	visit(t, c, http.MethodGet, "/callback", "localhost:9905", url.Values{"state": {someState},
-		"error": {"access_denied"}, "error_description": {"You said\x1b[31m no\u202e."}, "code": {"code_1"}})
-	code, err := outcome()
-	var refused *RefusedError
-	if !errors.As(err, &refused) || code != "" {
-		t.Fatalf("got %q, %v; want a refusal and no code", code, err)
-	}
-	if refused.Reason != "access_denied: You said [31m no ." {
-		t.Errorf("the reason is %q; want error and description on one plain line", refused.Reason)
-	}
 }

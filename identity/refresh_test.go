@@ -70,11 +70,8 @@ func (w *world) checkUntouched(t *testing.T, before string) {
 
 func TestAGoodTokenIsUsedAsItIs(t *testing.T) {
 	w := newWorld(t, 301*time.Second)
-	if c, err := w.session.Credentials(t.Context()); err != nil || c.AccessToken != w.login.AccessToken {
-		t.Errorf("got %s, %v; want the token that is good for 301 s", show(c), err)
-	}
-	if n := w.cloud.Count(identitytest.ConfigPath); n != 0 {
-		t.Errorf("Cloud was asked %d times; want nothing to ask", n)
+	if c, err := w.session.Credentials(t.Context()); err != nil || c.AccessToken != w.login.AccessToken || w.cloud.Count(identitytest.ConfigPath) != 0 {
+		t.Errorf("got %s, %v after %d questions; want the token that is good for 301 s, and none", show(c), err, w.cloud.Count(identitytest.ConfigPath))
 	}
 }
 
@@ -136,10 +133,30 @@ func TestATokenThatIsRefusedIsReplacedOnce(t *testing.T) {
 func TestARequestThatStaysRefusedGetsTheServersAnswer(t *testing.T) {
 	w := newWorld(t, time.Hour)
 	w.cloud.EndLogins()
-	client := &http.Client{Transport: &Transport{Session: w.session, Login: w.login, Next: http.DefaultTransport}}
-	if _, err := (Cloud{BaseURL: w.cloud.URL, HTTP: client}).WhoAmI(t.Context(), w.login); !errors.Is(err, ErrNotAuthenticated) {
+	if _, err := (Cloud{BaseURL: w.cloud.URL, HTTP: w.client(http.DefaultTransport)}).WhoAmI(t.Context(), w.login); !errors.Is(err, ErrNotAuthenticated) {
 		t.Errorf("got %v; want the server's refusal", err)
 	}
+}
+
+// client sends requests with the login's token.
+func (w *world) client(network http.RoundTripper) *http.Client {
+	return &http.Client{Transport: &Transport{Session: w.session, Login: w.login, Next: network}}
+}
+
+// put sends a value to an address with the login's first token, and returns the status of the answer.
+func (w *world) put(t *testing.T, client *http.Client, address string) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, address, strings.NewReader("value"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+w.login.AccessToken)
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	return response.StatusCode
 }
 
 // Each request after the first shows the token that works, on the connections that are there.
@@ -161,18 +178,11 @@ func TestARenewedTokenIsShownFromThenOn(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	client := &http.Client{Transport: &Transport{Session: w.session, Login: w.login, Next: &http.Transport{}}}
+	client := w.client(&http.Transport{})
 	for range 10 {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.URL, strings.NewReader("value"))
-		if err != nil {
-			t.Fatal(err)
+		if status := w.put(t, client, server.URL); status != http.StatusOK {
+			t.Fatalf("got status %d; want the renewed token to be accepted", status)
 		}
-		request.Header.Set("Authorization", "Bearer "+w.login.AccessToken)
-		response, err := client.Do(request)
-		if err != nil || response.StatusCode != http.StatusOK {
-			t.Fatalf("got %+v, %v; want the renewed token to be accepted", response, err)
-		}
-		response.Body.Close()
 	}
 	if asked != 11 || len(connections) != 1 {
 		t.Errorf("%d requests on %d connections; want 11 on 1: the refused token is shown once", asked, len(connections))
@@ -182,21 +192,14 @@ func TestARenewedTokenIsShownFromThenOn(t *testing.T) {
 // Anybody can answer 401: only what belongs to the login is worth a refresh token.
 func TestAStrangersRefusalRenewsNothing(t *testing.T) {
 	w := newWorld(t, time.Hour)
-	refused := 0
-	client := &http.Client{Transport: &Transport{Session: w.session, Login: w.login, Next: roundTripper(func(*http.Request) (*http.Response, error) {
-		refused++
+	asked := 0
+	client := w.client(roundTripper(func(*http.Request) (*http.Response, error) {
+		asked++
 		return &http.Response{StatusCode: http.StatusUnauthorized, Body: http.NoBody}, nil
-	})}}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.stranger.example/", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Authorization", "Bearer "+w.login.AccessToken)
-	if response, err := client.Do(request); err != nil || response.StatusCode != http.StatusUnauthorized || refused != 1 {
-		t.Errorf("got %+v, %v after %d requests; want the refusal of the only one", response, err, refused)
-	}
-	if n := w.cloud.Count(identitytest.TokenPath); n != 0 {
-		t.Errorf("%d renewals; want none for a server that the login does not own", n)
+	}))
+	status := w.put(t, client, "https://api.stranger.example/")
+	if n := w.cloud.Count(identitytest.TokenPath); status != http.StatusUnauthorized || asked != 1 || n != 0 {
+		t.Errorf("got status %d after %d requests and %d renewals; want the refusal of the only one, and none", status, asked, n)
 	}
 }
 
@@ -252,8 +255,10 @@ func TestWhoeverWaitsForAnothersRenewalIsToldWhy(t *testing.T) {
 
 func TestALoginThatHasEndedIsSaidSoAndStays(t *testing.T) {
 	for name, end := range map[string]func(w *world){
-		"at the server":      func(w *world) { w.cloud.EndLogins() },
-		"by no longer token": func(w *world) { w.withoutRefreshToken(t) },
+		"at the server": func(w *world) { w.cloud.EndLogins() },
+		"by no longer token": func(w *world) {
+			put(t, w.session.File.Path, strings.ReplaceAll(contentOf(t, w.session.File.Path), w.login.RefreshToken, "''"))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, -time.Second)
@@ -268,50 +273,47 @@ func TestALoginThatHasEndedIsSaidSoAndStays(t *testing.T) {
 	}
 }
 
-func (w *world) withoutRefreshToken(t *testing.T) {
-	put(t, w.session.File.Path, strings.ReplaceAll(contentOf(t, w.session.File.Path), w.login.RefreshToken, "''"))
-}
-
 func TestACloudInTroubleDoesNotEndTheLogin(t *testing.T) {
-	page := func(status int, kind, body string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", kind)
-			w.WriteHeader(status)
-			fmt.Fprint(w, body)
-		}
-	}
-	token := func(rest string) http.HandlerFunc {
-		return page(200, "application/json", `{"access_token": "SENTINEL", "refresh_token": "r", "token_type": "Bearer"`+rest+`}`)
+	const html, text, object = "text/html", "text/plain", "application/json"
+	token := func(rest string) string {
+		return `{"access_token": "SENTINEL", "refresh_token": "r", "token_type": "Bearer"` + rest + `}`
 	}
 	for name, c := range map[string]struct {
-		path   string
-		answer http.HandlerFunc
+		path       string
+		status     int
+		kind, body string
 	}{
-		"cli_config 500":          {identitytest.ConfigPath, page(500, "text/plain", "SENTINEL")},
-		"cli_config HTML":         {identitytest.ConfigPath, page(200, "text/html", "<html>SENTINEL")},
-		"cli_config without":      {identitytest.ConfigPath, page(200, "application/json", "{}")},
-		"an http token endpoint":  {identitytest.ConfigPath, page(200, "application/json", `{"client_id": "c", "authorization_endpoint": "https://x.example/a", "token_endpoint": "http://x.example/SENTINEL"}`)},
-		"token 503":               {identitytest.TokenPath, page(503, "text/plain", "SENTINEL")},
-		"cli_config not there":    {identitytest.ConfigPath, page(404, "text/plain", "SENTINEL")},
-		"token 500 that guesses":  {identitytest.TokenPath, page(500, "application/json", `{"error": "invalid_grant"}`)},
-		"token 429":               {identitytest.TokenPath, page(429, "application/json", `{"error": "slow_down"}`)},
-		"token 400 of a proxy":    {identitytest.TokenPath, page(400, "text/html", "<html>SENTINEL")},
-		"token HTML":              {identitytest.TokenPath, page(200, "text/html", "<html>SENTINEL")},
-		"token empty":             {identitytest.TokenPath, page(200, "application/json", "{}")},
-		"no expiry":               {identitytest.TokenPath, token("")},
-		"expiry 0":                {identitytest.TokenPath, token(`, "expires_in": 0`)},
-		"expiry negative":         {identitytest.TokenPath, token(`, "expires_in": -5`)},
-		"expiry a string":         {identitytest.TokenPath, token(`, "expires_in": "3600"`)},
-		"expiry beyond reason":    {identitytest.TokenPath, token(`, "expires_in": 1e18`)},
-		"another type":            {identitytest.TokenPath, page(200, "application/json", `{"access_token": "SENTINEL", "expires_in": 5, "token_type": "mac"}`)},
-		"a token no header bears": {identitytest.TokenPath, page(200, "application/json", `{"access_token": "SENTI\nNEL", "expires_in": 5, "token_type": "bearer"}`)},
-		"a redirect": {identitytest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "/stolen", http.StatusTemporaryRedirect)
-		}},
+		"cli_config 500":       {identitytest.ConfigPath, 500, text, "SENTINEL"},
+		"cli_config HTML":      {identitytest.ConfigPath, 200, html, "<html>SENTINEL"},
+		"cli_config without":   {identitytest.ConfigPath, 200, object, "{}"},
+		"cli_config not there": {identitytest.ConfigPath, 404, text, "SENTINEL"},
+		"an http token endpoint": {identitytest.ConfigPath, 200, object,
+			`{"client_id": "c", "authorization_endpoint": "https://x.example/a", "token_endpoint": "http://x.example/SENTINEL"}`},
+		"token 503":               {identitytest.TokenPath, 503, text, "SENTINEL"},
+		"token 500 that guesses":  {identitytest.TokenPath, 500, object, `{"error": "invalid_grant"}`},
+		"token 429":               {identitytest.TokenPath, 429, object, `{"error": "slow_down"}`},
+		"token 400 of ours":       {identitytest.TokenPath, 400, object, `{"error": "invalid_request"}`},
+		"token 400 of a proxy":    {identitytest.TokenPath, 400, html, "<html>SENTINEL"},
+		"token HTML":              {identitytest.TokenPath, 200, html, "<html>SENTINEL"},
+		"token empty":             {identitytest.TokenPath, 200, object, "{}"},
+		"no expiry":               {identitytest.TokenPath, 200, object, token("")},
+		"expiry 0":                {identitytest.TokenPath, 200, object, token(`, "expires_in": 0`)},
+		"expiry negative":         {identitytest.TokenPath, 200, object, token(`, "expires_in": -5`)},
+		"expiry a string":         {identitytest.TokenPath, 200, object, token(`, "expires_in": "3600"`)},
+		"expiry beyond reason":    {identitytest.TokenPath, 200, object, token(`, "expires_in": 1e18`)},
+		"another type":            {identitytest.TokenPath, 200, object, `{"access_token": "SENTINEL", "expires_in": 5, "token_type": "mac"}`},
+		"a token no header bears": {identitytest.TokenPath, 200, object, `{"access_token": "SENTI\nNEL", "expires_in": 5, "token_type": "bearer"}`},
+		"a redirect":              {identitytest.TokenPath, 307, text, "SENTINEL"},
 	} {
+		answer := func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", c.kind)
+			w.Header().Set("Location", "/stolen")
+			w.WriteHeader(c.status)
+			fmt.Fprint(w, c.body)
+		}
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, -time.Second)
-			w.cloud.Override(c.path, c.answer)
+			w.cloud.Override(c.path, answer)
 			before := contentOf(t, w.session.File.Path)
 			got, err := w.session.Credentials(t.Context())
 			var cloudErr *CloudError
@@ -327,7 +329,7 @@ func TestACloudInTroubleDoesNotEndTheLogin(t *testing.T) {
 			}
 
 			soon := newWorld(t, 100*time.Second)
-			soon.cloud.Override(c.path, c.answer)
+			soon.cloud.Override(c.path, answer)
 			if got, err := soon.session.Credentials(t.Context()); err != nil || got.AccessToken != soon.login.AccessToken {
 				t.Errorf("with 100 s left, got %s, %v; want the token that is still good", show(got), err)
 			}
