@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -77,15 +78,11 @@ type Choice struct {
 
 // Preferred returns the default choice, else the first, and false without any.
 func Preferred(choices []Choice) (Choice, bool) {
-	for _, c := range choices {
-		if c.Default {
-			return c, true
-		}
-	}
 	if len(choices) == 0 {
 		return Choice{}, false
 	}
-	return choices[0], true
+	at := slices.IndexFunc(choices, func(c Choice) bool { return c.Default })
+	return choices[max(at, 0)], true
 }
 
 // Find returns the choice with this id, else all with this name.

@@ -63,8 +63,7 @@ func (f CredentialsFile) point(name string) {
 
 // UnknownContextError says that no context has this name.
 type UnknownContextError struct {
-	Name  string
-	Names []string // of the contexts, in alphabetical order
+	Names []string // of those that there are, in alphabetical order
 }
 
 func (e *UnknownContextError) Error() string { return "there is no such context" }
@@ -108,7 +107,7 @@ func (f CredentialsFile) read(path string) (Credentials, *document, error) {
 	}
 	c, found := d.Find(cmp.Or(f.Context, d.Active))
 	if !found && f.Context != "" {
-		err = &UnknownContextError{f.Context, d.Names()}
+		err = &UnknownContextError{d.Names()}
 	}
 	if !d.mapped {
 		c.Name = ""
@@ -132,14 +131,6 @@ func (f CredentialsFile) inUse() string {
 	_, missing := os.Stat(f.Path)
 	_, missingToo := os.Stat(f.Shared)
 	if f.InShared() || missing != nil && missingToo == nil {
-		return f.Shared
-	}
-	return f.Path
-}
-
-// toWrite is where a login goes.
-func (f CredentialsFile) toWrite() string {
-	if f.InShared() {
 		return f.Shared
 	}
 	return f.Path
@@ -265,11 +256,20 @@ func (f CredentialsFile) KeepPlaces(p Places) error {
 	return writeAtomically(f.places(), content)
 }
 
+// toWrite is where a login goes, in a directory that is made if it is missing.
+func (f CredentialsFile) toWrite() (string, error) {
+	path := f.Path
+	if f.InShared() {
+		path = f.Shared
+	}
+	return path, makeDirectory(filepath.Dir(path))
+}
+
 // MakeRoom returns why a login could not be written, before the user makes one. It
 // creates the file's directory if it is missing, and leaves nothing else.
 func (f CredentialsFile) MakeRoom() error {
-	path := f.toWrite()
-	if err := makeDirectory(filepath.Dir(path)); err != nil {
+	path, err := f.toWrite()
+	if err != nil {
 		return err
 	}
 	room, err := f.reserve(followed(path))
@@ -284,8 +284,8 @@ func (f CredentialsFile) MakeRoom() error {
 // mode 0600 and a directory of mode 0700. The rest of the file stays. The error can
 // be [ErrCredentialsInvalid], [ErrCredentialsBusy] or the context's.
 func (f CredentialsFile) Write(ctx context.Context, login Credentials) error {
-	path := f.toWrite()
-	if err := makeDirectory(filepath.Dir(path)); err != nil {
+	path, err := f.toWrite()
+	if err != nil {
 		return err
 	}
 	return locked(ctx, path, nil, func() error {
@@ -325,7 +325,7 @@ func (f CredentialsFile) SetContext(ctx context.Context, login Credentials, cont
 func (f CredentialsFile) Activate(ctx context.Context, name string) error {
 	return f.change(ctx, func(l Logins) (Logins, error) {
 		if _, found := l.Find(name); !found || name == "" {
-			return l, &UnknownContextError{name, l.Names()}
+			return l, &UnknownContextError{l.Names()}
 		}
 		l.Active = name
 		return l, nil

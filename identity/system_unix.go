@@ -18,10 +18,11 @@ const openNonBlocking = unix.O_NONBLOCK
 const openNoFollow = unix.O_NOFOLLOW
 
 // isOwn reports whether a file is this user's.
-func isOwn(info os.FileInfo) bool {
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	return ok && int(owner.Uid) == os.Geteuid()
-}
+func isOwn(info os.FileInfo) bool { return statOf(info).Uid == uint32(os.Geteuid()) }
+
+func sameOwner(a, b os.FileInfo) bool { return statOf(a).Uid == statOf(b).Uid }
+
+func statOf(info os.FileInfo) *syscall.Stat_t { return info.Sys().(*syscall.Stat_t) }
 
 // mayFollow reports whether a link in a directory may be followed: not by root in
 // another user's home, where it can lead anywhere.
@@ -29,6 +30,22 @@ func mayFollow(directory string) bool {
 	info, err := os.Stat(directory)
 	return err == nil && isOwn(info)
 }
+
+// isMine reports whether a file belongs to the user, and whether others can neither
+// read nor write it. For root in a user's home the user is the directory's owner, and
+// no link counts.
+func isMine(_ *os.File, info os.FileInfo, path string) (mine, private bool) {
+	mine = isOwn(info)
+	if home := filepath.Dir(path); os.Geteuid() == 0 && !mayFollow(home) {
+		owner, err := os.Stat(home)
+		at, errAt := os.Lstat(path)
+		mine = err == nil && errAt == nil && sameOwner(info, owner) && at.Mode().IsRegular()
+	}
+	return mine, info.Mode().Perm()&0o077 == 0
+}
+
+// isWritable is false on a read-only file system, for root, too.
+func isWritable(path string) bool { return !errors.Is(unix.Access(path, unix.W_OK), unix.EROFS) }
 
 // isPortTaken reports that another program listens there.
 func isPortTaken(err error) bool { return errors.Is(err, unix.EADDRINUSE) }
@@ -52,43 +69,12 @@ func syncFile(f *os.File) error {
 // GiveToOwnerOf gives path, if root made it, to the owner of directory: `sudo arcade`
 // in a user's home must not lock the user out.
 func GiveToOwnerOf(directory, path string) error {
-	if os.Geteuid() != 0 {
-		return nil
-	}
 	info, err := os.Stat(directory)
 	if err != nil {
 		return err
 	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || owner.Uid == 0 {
-		return nil
+	if owner := statOf(info); os.Geteuid() == 0 && owner.Uid != 0 {
+		return os.Lchown(path, int(owner.Uid), int(owner.Gid))
 	}
-	return os.Lchown(path, int(owner.Uid), int(owner.Gid))
+	return nil
 }
-
-// isMine reports whether a file belongs to the user, and whether others can neither
-// read nor write it. For root in a user's home the user is the directory's owner, and
-// no link counts.
-func isMine(_ *os.File, info os.FileInfo, path string) (mine, private bool) {
-	private = info.Mode().Perm()&0o077 == 0
-	person := uint32(os.Geteuid())
-	if person == 0 {
-		home, err := os.Stat(filepath.Dir(path))
-		if err != nil {
-			return false, private
-		}
-		if person = uidOf(home); person != 0 {
-			if link, err := os.Lstat(path); err != nil || link.Mode()&os.ModeSymlink != 0 {
-				return false, private
-			}
-		}
-	}
-	return uidOf(info) == person, private
-}
-
-func uidOf(info os.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
-
-func sameOwner(a, b os.FileInfo) bool { return uidOf(a) == uidOf(b) }
-
-// isWritable is false on a read-only file system, for root, too.
-func isWritable(path string) bool { return !errors.Is(unix.Access(path, unix.W_OK), unix.EROFS) }
