@@ -7,6 +7,7 @@ package identitytest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -83,30 +84,30 @@ type Cloud struct {
 	people     []Person
 	keys       map[string]string // API key -> principal
 	codes      map[string]*code
-	sessions   []*session
-	overrides  map[string]http.HandlerFunc
-	delays     map[string]time.Duration
-	counts     map[string]int
-	headers    map[string]http.Header
+	access     map[string]*session
+	refresh    map[string]*refreshToken
+	calls      map[string]*call // by path
 	violations []string
 	last       int
 }
 
-// code is what the login page hands out.
-type code struct {
-	challenge   string
-	redirectURI string
-	email       string
-	used        bool
-	session     *session // that was made of it
+// call is what is known of the requests to a path, and what was ordered for them.
+type call struct {
+	count    int
+	header   http.Header // of the last one
+	override http.HandlerFunc
+	delay    time.Duration
 }
 
-// session is one login: its tokens belong together, and end together.
-type session struct {
-	email   string
-	ended   bool
-	access  map[string]bool
-	refresh map[string]bool // false once it was replaced
+// Start starts a Cloud with these people, on this machine.
+func Start(people ...Person) *Cloud {
+	c := &Cloud{
+		released: make(chan struct{}), people: people, keys: map[string]string{}, codes: map[string]*code{},
+		access: map[string]*session{}, refresh: map[string]*refreshToken{}, calls: map[string]*call{},
+	}
+	c.server = httptest.NewServer(http.HandlerFunc(c.serve))
+	c.URL = c.server.URL
+	return c
 }
 
 // Close ends it, and every call that hangs.
@@ -143,14 +144,14 @@ func (c *Cloud) Knows(token string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_, found := c.keys[token]
-	return found || slices.ContainsFunc(c.sessions, func(s *session) bool { return !s.ended && s.access[token] })
+	return found || c.access[token].isGood()
 }
 
 // Override answers a path by handler, nil for the usual answer.
 func (c *Cloud) Override(path string, handler http.HandlerFunc) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.overrides[path] = handler
+	c.call(path).override = handler
 }
 
 // Hang lets a path never answer.
@@ -167,21 +168,21 @@ func (c *Cloud) Hang(path string) {
 func (c *Cloud) Delay(path string, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.delays[path] = d
+	c.call(path).delay = d
 }
 
 // Count is how often a path was asked.
 func (c *Cloud) Count(path string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.counts[path]
+	return c.call(path).count
 }
 
 // Header is that of the last request to a path.
 func (c *Cloud) Header(path string) http.Header {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.headers[path]
+	return c.call(path).header
 }
 
 // Violations are breaches of the rules by a client, such as a code shown twice.
@@ -191,15 +192,67 @@ func (c *Cloud) Violations() []string {
 	return slices.Clone(c.violations)
 }
 
-// violation is called with the mutex held.
+// call returns what is known of a path. It is called with the mutex held, as are all below but serve.
+func (c *Cloud) call(path string) *call {
+	if c.calls[path] == nil {
+		c.calls[path] = &call{}
+	}
+	return c.calls[path]
+}
+
 func (c *Cloud) violation(format string, args ...any) {
 	c.violations = append(c.violations, fmt.Sprintf(format, args...))
 }
 
-// next makes a new name. It is called with the mutex held.
+// next makes a new name.
 func (c *Cloud) next(kind string) string {
 	c.last++
 	return fmt.Sprintf("%s_SENTINEL_%d", kind, c.last)
+}
+
+func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	asked := c.call(r.URL.Path)
+	asked.count++
+	asked.header = r.Header.Clone()
+	override, delay := asked.override, asked.delay
+	answer := httptest.NewRecorder()
+	if override == nil {
+		c.route(answer, r)
+	}
+	c.mu.Unlock()
+	if override != nil {
+		override(w, r)
+		return
+	}
+	select {
+	case <-time.After(delay):
+	case <-c.released:
+	}
+	maps.Copy(w.Header(), answer.Header())
+	w.WriteHeader(answer.Code)
+	_, _ = w.Write(answer.Body.Bytes())
+}
+
+func (c *Cloud) route(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.URL.Path == ConfigPath && !c.behaviour.KeysOnly:
+		c.config(w)
+	case r.URL.Path == DiscoveryPath && c.behaviour.Engine != "":
+		c.discovery(w)
+	case r.URL.Path == AuthorizePath:
+		c.authorize(w, r)
+	case r.URL.Path == TokenPath:
+		c.token(w, r)
+	case r.URL.Path == ValidatePath:
+		c.validate(w, r)
+	case r.URL.Path == WhoAmIPath:
+		c.whoAmI(w, r)
+	case strings.HasPrefix(r.URL.Path, OrgsPath):
+		c.organisations(w, r)
+	default:
+		http.NotFound(w, r)
+	}
 }
 
 func writeJSON(w http.ResponseWriter, status int, value any) {
@@ -249,15 +302,13 @@ func (c *Cloud) organisations(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if r.URL.Path == OrgsPath {
-		writeJSON(w, http.StatusOK, object{"data": object{"items": orgsOf(p)}})
-		return
-	}
+	lists := map[string][]object{OrgsPath: orgsOf(p)}
 	for _, org := range p.Orgs {
-		if r.URL.Path == OrgsPath+"/"+org.ID+"/projects" {
-			writeJSON(w, http.StatusOK, object{"data": object{"items": projectsOf(org)}})
-			return
-		}
+		lists[OrgsPath+"/"+org.ID+"/projects"] = projectsOf(org)
+	}
+	if items, found := lists[r.URL.Path]; found {
+		writeJSON(w, http.StatusOK, object{"data": object{"items": items}})
+		return
 	}
 	writeJSON(w, http.StatusNotFound, object{"detail": "no such organisation: " + r.URL.Path})
 }
@@ -287,10 +338,8 @@ func (c *Cloud) authenticated(w http.ResponseWriter, r *http.Request) (Person, b
 		writeJSON(w, http.StatusUnauthorized, object{"detail": "too weak: " + bearer(r)})
 		return Person{}, false
 	}
-	for _, s := range c.sessions {
-		if !s.ended && s.access[bearer(r)] {
-			return c.person(s.email)
-		}
+	if s := c.access[bearer(r)]; s.isGood() {
+		return c.person(s.email)
 	}
 	writeJSON(w, http.StatusUnauthorized, object{"detail": "not a token: " + bearer(r)})
 	return Person{}, false

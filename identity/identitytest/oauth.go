@@ -10,11 +10,31 @@ import (
 	"net/url"
 )
 
+// session is one login: its tokens end together.
+type session struct {
+	email string
+	ended bool
+}
+
+func (s *session) isGood() bool { return s != nil && !s.ended }
+
+type refreshToken struct {
+	session  *session
+	replaced bool // a second use is a theft
+}
+
+// code is what the login page hands out.
+type code struct {
+	challenge, redirectURI, email string
+	used                          bool
+	session                       *session // that was made of it
+}
+
 // Login makes a login without a browser, and returns its tokens.
 func (c *Cloud) Login(email string) (access, refresh string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := c.newSession(email)
+	s := &session{email: email}
 	return c.newAccess(s), c.newRefresh(s)
 }
 
@@ -22,35 +42,27 @@ func (c *Cloud) Login(email string) (access, refresh string) {
 func (c *Cloud) Revoke() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, s := range c.sessions {
-		clear(s.access)
-	}
+	clear(c.access)
 }
 
 // EndLogins ends every login.
 func (c *Cloud) EndLogins() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, s := range c.sessions {
-		s.ended = true
+	for _, token := range c.refresh {
+		token.session.ended = true
 	}
-}
-
-func (c *Cloud) newSession(email string) *session {
-	s := &session{email: email, access: map[string]bool{}, refresh: map[string]bool{}}
-	c.sessions = append(c.sessions, s)
-	return s
 }
 
 func (c *Cloud) newAccess(s *session) string {
 	token := c.next("access")
-	s.access[token] = true
+	c.access[token] = s
 	return token
 }
 
 func (c *Cloud) newRefresh(s *session) string {
 	token := c.next("refresh")
-	s.refresh[token] = true
+	c.refresh[token] = &refreshToken{session: s}
 	return token
 }
 
@@ -134,7 +146,7 @@ func (c *Cloud) exchange(w http.ResponseWriter, r *http.Request) {
 		c.violation("a code was shown with the redirect URI %q, or a verifier that does not fit the challenge", form.Get("redirect_uri"))
 		refuse(w, "invalid_grant", r)
 	default:
-		known.used, known.session = true, c.newSession(known.email)
+		known.used, known.session = true, &session{email: known.email}
 		answer := c.answer(known.session)
 		answer["refresh_token"] = c.newRefresh(known.session)
 		writeJSON(w, http.StatusOK, answer)
@@ -142,28 +154,21 @@ func (c *Cloud) exchange(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Cloud) renew(w http.ResponseWriter, r *http.Request) {
-	token := r.PostForm.Get("refresh_token")
-	for _, s := range c.sessions {
-		good, known := s.refresh[token]
-		if !known {
-			continue
-		}
-		if !good && !c.behaviour.ForgiveReuse {
-			c.violation("a refresh token was shown twice")
-			s.ended = true
-		}
-		if s.ended {
-			break
-		}
-		answer := c.answer(s)
-		if !c.behaviour.KeepRefreshToken {
-			s.refresh[token] = false
-			answer["refresh_token"] = c.newRefresh(s)
-		}
-		writeJSON(w, http.StatusOK, answer)
+	known := c.refresh[r.PostForm.Get("refresh_token")]
+	if known != nil && known.replaced && !c.behaviour.ForgiveReuse {
+		c.violation("a refresh token was shown twice")
+		known.session.ended = true
+	}
+	if known == nil || known.session.ended {
+		refuse(w, "invalid_grant", r)
 		return
 	}
-	refuse(w, "invalid_grant", r)
+	answer := c.answer(known.session)
+	if !c.behaviour.KeepRefreshToken {
+		known.replaced = true
+		answer["refresh_token"] = c.newRefresh(known.session)
+	}
+	writeJSON(w, http.StatusOK, answer)
 }
 
 func (c *Cloud) answer(s *session) object {
