@@ -2,10 +2,12 @@ package identity
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,11 +72,10 @@ func checkLookup(t *testing.T, tx *sql.Tx, want State) {
 
 func TestANewDatabaseHasNoIdentity(t *testing.T) {
 	tx := inTx(t)
-	if s, ok, err := Load(t.Context(), tx); s != (State{}) || ok || err != nil {
-		t.Errorf("got %+v, %v, %v; want nothing", s, ok, err)
-	}
-	if s, ok, err := Lookup(t.Context(), tx, a); s != (State{}) || ok || err != nil {
-		t.Errorf("got %+v, %v, %v; want nothing", s, ok, err)
+	s, found, err := Load(t.Context(), tx)
+	s2, found2, err2 := Lookup(t.Context(), tx, a)
+	if found || found2 || err != nil || err2 != nil || s != (State{}) || s2 != (State{}) {
+		t.Errorf("got %+v, %v and %+v, %v; want nothing", s, err, s2, err2)
 	}
 }
 
@@ -139,35 +140,20 @@ func TestAWrongIdeaOfTheCurrentIdentityIsRefused(t *testing.T) {
 	}
 }
 
-func TestAPrincipalIsRememberedByFingerprint(t *testing.T) {
+func TestPrincipalsAndTheMirrorsDigestAreKept(t *testing.T) {
 	tx := inTx(t)
-	check := func(fingerprint, want string) {
-		t.Helper()
-		if got, err := Principal(t.Context(), tx, fingerprint); err != nil || got != want {
-			t.Errorf("%q is %q's, %v; want %q", fingerprint, got, err, want)
-		}
-	}
-	check(f1, "")
-	check("", "")
-	for _, principal := range []string{p, q} {
-		if err := Remember(t.Context(), tx, f1, principal, noon); err != nil {
-			t.Fatal(err)
-		}
-		check(f1, principal)
-	}
-	check(f2, "")
-}
-
-func TestTheMirrorsDigestIsKept(t *testing.T) {
-	tx := inTx(t)
-	for _, want := range []string{"", "one", "two"} {
+	for _, want := range []string{"", p, q} {
 		if want != "" {
-			if err := SetMirrorDigest(t.Context(), tx, want); err != nil {
+			if err := errors.Join(Remember(t.Context(), tx, f1, want, noon), SetMirrorDigest(t.Context(), tx, "digest of "+want)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if got, err := MirrorDigest(t.Context(), tx); err != nil || got != want {
-			t.Errorf("got %q, %v; want %q", got, err, want)
+		got, err := Principal(t.Context(), tx, f1)
+		other, otherErr := Principal(t.Context(), tx, f2)
+		nothing, nothingErr := Principal(t.Context(), tx, "")
+		digest, digestErr := MirrorDigest(t.Context(), tx)
+		if errors.Join(err, otherErr, nothingErr, digestErr) != nil || got != want || other+nothing != "" || strings.TrimPrefix(digest, "digest of ") != want {
+			t.Errorf("f1 is %q's, f2 %q's, no credential %q's, and the digest is %q; want %q for the first and the last", got, other, nothing, digest, want)
 		}
 	}
 }
