@@ -261,7 +261,7 @@ func TestALoginThatCannotBeReadBackIsNotWritten(t *testing.T) {
 func TestRemovingCredentials(t *testing.T) {
 	f := credentialsAt(t, apiKeyFile)
 	// What a login leaves behind that is killed before the rename.
-	put(t, filepath.Join(filepath.Dir(f.Path), temporaryPrefix(f.Path)+"1"+temporarySuffix), apiKeyFile)
+	put(t, temporaryOf(f.Path), apiKeyFile)
 	put(t, f.Path+".mine", "")
 	for range 2 {
 		if err := f.Remove(); err != nil {

@@ -156,7 +156,7 @@ func (f CredentialsFile) believe(file *os.File, path string) error {
 // hasNoModes reports a file system without permissions (a drive of Windows, an
 // exFAT stick, a share), on which no file can be private, by making one there.
 func hasNoModes(path string, info fs.FileInfo) bool {
-	probe, err := os.CreateTemp(filepath.Dir(path), temporaryPrefix(path)+"*"+temporarySuffix)
+	probe, err := os.CreateTemp(filepath.Dir(path), temporaryPattern(path))
 	if err != nil {
 		return false
 	}

@@ -186,13 +186,17 @@ func TestAMirrorThatCannotBeWrittenLeavesNothingBehind(t *testing.T) {
 
 func TestAnExportClearsAwayWhatKilledOnesHaveLeft(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "usage.json")
-	for _, name := range []string{temporaryPrefix(path) + "1" + temporarySuffix, ".usage_abc.tmp"} {
-		put(t, filepath.Join(filepath.Dir(path), name), "{")
-	}
+	put(t, temporaryOf(path), "{")
+	put(t, filepath.Join(filepath.Dir(path), ".usage_abc.tmp"), "{")
 	if _, err := WriteMirror(path, Mirror{AnonID: someUUID}); err != nil {
 		t.Fatal(err)
 	}
 	checkFiles(t, path, ".usage_abc.tmp", "usage.json") // the Python CLI may be writing its own
+}
+
+// temporaryOf is what a killed writer of path leaves.
+func temporaryOf(path string) string {
+	return filepath.Join(filepath.Dir(path), strings.Replace(temporaryPattern(path), "*", "1", 1))
 }
 
 // checkFiles checks what the directory of path holds.
