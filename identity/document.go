@@ -215,13 +215,12 @@ func decodeDocument(content []byte, local *time.Location) (*document, error) {
 		return nil, ErrCredentialsNewer
 	}
 	d.foreign = len(file) > 0 && !found
-	contexts, active := cloud["contexts"], cloud["active_context"]
+	contexts, active, name := cloud["contexts"], cloud["active_context"], ""
 	if d.mapped = !contexts.IsZero(); !d.mapped {
 		d.Logins = Logins{DefaultContext, []Credentials{d.flat}}
 		return d, nil
 	}
-	name := ""
-	if d.Contexts, err = decodeContexts(&contexts, local); err != nil || active.Decode(&name) != nil {
+	if d.decodeContexts(&contexts, local) != nil || active.Decode(&name) != nil {
 		return nil, ErrCredentialsNewer
 	}
 	if _, found := d.Find(name); found && name != "" {
@@ -232,27 +231,22 @@ func decodeDocument(content []byte, local *time.Location) (*document, error) {
 	return d, nil
 }
 
-func decodeContexts(node *yaml.Node, local *time.Location) (contexts []Credentials, err error) {
+func (d *document) decodeContexts(node *yaml.Node, local *time.Location) error {
 	for node.Kind == yaml.AliasNode {
 		node = node.Alias
 	}
-	var entries map[string]yaml.Node
-	if err := node.Decode(&entries); err != nil {
-		return nil, err
+	if node.Kind != yaml.MappingNode && node.ShortTag() != "!!null" {
+		return ErrCredentialsNewer
 	}
 	for i := 0; i+1 < len(node.Content); i += 2 {
-		name := node.Content[i].Value
-		entry, found := entries[name]
-		if !found || name == "" {
-			return nil, errors.New("a context is merged from elsewhere, or has no name")
+		name := node.Content[i]
+		c, err := decodeEntry(node.Content[i+1], name.Value, local)
+		if _, twice := d.Find(name.Value); err != nil || twice || name.Value == "" || name.ShortTag() == "!!merge" {
+			return ErrCredentialsNewer
 		}
-		c, err := decodeEntry(&entry, name, local)
-		if err != nil {
-			return nil, err
-		}
-		contexts = append(contexts, c)
+		d.Contexts = append(d.Contexts, c)
 	}
-	return contexts, nil
+	return nil
 }
 
 // encode returns the document's bytes with other logins, if reading them gives these.
