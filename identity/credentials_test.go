@@ -27,7 +27,7 @@ cloud:
 
 // decodeLogin returns the active login, too.
 func decodeLogin(content []byte) (Credentials, *document, error) {
-	d, err := decodeDocument(content, zone)
+	d, err := decodeDocument(content)
 	if err != nil {
 		return Credentials{}, nil, err
 	}
@@ -42,7 +42,7 @@ func decodeLogin(content []byte) (Credentials, *document, error) {
 var zone = time.FixedZone("test", 2*60*60)
 
 func TestReadingCredentials(t *testing.T) {
-	expires := time.Date(2026, 11, 23, 10, 0, 0, 123456000, zone)
+	expires := time.Date(2026, 11, 23, 10, 0, 0, 123456000, time.Local)
 	for _, c := range []struct {
 		name, content string
 		want          Credentials

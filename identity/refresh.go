@@ -81,30 +81,22 @@ func (s Session) renew(ctx context.Context, path string, old Credentials) (Crede
 	}
 	defer room.discard()
 	tokens, err := s.ask(ctx, c)
-	if errors.Is(err, ErrLoginEnded) {
-		// Was the Python CLI faster?
-		switch now, _, readErr := s.File.read(path); {
-		case readErr != nil:
-			return Credentials{}, errors.Join(err, readErr)
-		case s.replaced(c, now):
-			return now, nil
-		case now.RefreshToken != c.RefreshToken || now.Token() != c.Token():
-			c = now
-			tokens, err = s.ask(ctx, c)
-		}
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrLoginEnded) {
 		return Credentials{}, err
 	}
 	s.File.point("renewed")
-	// The project may have changed meanwhile. After a logout the file stays gone, and
-	// another login stays.
-	now, d, err := s.File.read(path)
+	// Another program may have been faster, or have changed the project. After a logout
+	// the file stays gone.
+	now, d, readErr := s.File.read(path)
 	switch {
-	case err != nil:
-		return Credentials{}, err
+	case readErr != nil:
+		return Credentials{}, readErr
 	case s.replaced(c, now):
 		return now, nil
+	case err != nil && now.RefreshToken != c.RefreshToken:
+		return s.renew(ctx, path, old)
+	case err != nil:
+		return Credentials{}, err
 	case now.Fingerprint() != c.Fingerprint():
 		return Credentials{}, ErrLoginChanged
 	}
