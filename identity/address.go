@@ -128,12 +128,11 @@ func Discover(ctx context.Context, client *http.Client, address string) (Credent
 			return Credentials{}, ErrNoEngine
 		}
 	}
-	if c.EngineURL != "" { // where a login could not use it, it is not taken
-		if c.EngineURL, err = checkedURL(c.EngineURL); err != nil {
-			return Credentials{}, err
-		}
+	engine, err := checkedURL(c.EngineURL)
+	if c.EngineURL != "" && err != nil { // a login could not use it
+		return Credentials{}, err
 	}
-	c.Kind = KindOf(c.EngineURL, c.CoordinatorURL)
+	c.EngineURL, c.Kind = engine, KindOf(c.EngineURL, c.CoordinatorURL)
 	return c, nil
 }
 

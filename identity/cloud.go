@@ -300,13 +300,10 @@ func wantsStronger(response *http.Response) bool {
 
 // isSafe reports whether u is an address on the way to which a secret cannot be read.
 func isSafe(u *url.URL) bool {
-	return canBeHost(u) && u.User == nil && u.Fragment == "" && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u))
-}
-
-func canBeHost(u *url.URL) bool {
 	port, err := strconv.ParseUint(cmp.Or(u.Port(), "443"), 10, 16)
-	return err == nil && port > 0 && u.Hostname() != "" && !strings.ContainsFunc(u.Host, unsendable) &&
-		!strings.Contains("."+u.Hostname(), "..")
+	isHost := u.Hostname() != "" && !strings.ContainsFunc(u.Host, unsendable) && !strings.Contains("."+u.Hostname(), "..")
+	private := u.Scheme == "https" || u.Scheme == "http" && isLoopback(u)
+	return err == nil && port > 0 && isHost && private && u.User == nil && u.Fragment == ""
 }
 
 // isLoopback reports whether u is on this machine.
