@@ -98,13 +98,13 @@ func TestAnInstallationIsDescribedByAddressesThatALoginCanUse(t *testing.T) {
 		want                error
 	}{
 		`{"engine": "https://e.example/", "coordinator": "https://c.example/api/v1", "dashboard": "https://d.example/x"}`: {"https://e.example", "https://c.example", SelfHosted, nil},
-		`{"urls": {"engine": "https://e.example/api/v1"}, "deployments": {"enabled": false}}`:                            {"https://e.example", "", SelfHosted, nil},
-		`{"coordinator": "https://cloud.arcade.dev"}`:                                                                    {"", "https://cloud.arcade.dev", ArcadeCloud, nil},
-		`{"engine": "http://127.0.0.1:9099"}`:                                                                            {"http://127.0.0.1:9099", "", SelfHosted, nil},
-		`{"engine": "https://e.example/engine"}`:                                                                         {want: ErrNoEngine},
-		`{"engine": "http://e.example"}`:                                                                                 {want: ErrNoEngine},
-		`{"engine": "https://e.example", "coordinator": "http://c.example"}`:                                             {want: ErrNoEngine},
-		`{"engine": "https://e.example", "dashboard": "javascript:alert(1)"}`:                                            {want: ErrNoEngine},
+		`{"urls": {"engine": "https://e.example/api/v1"}, "deployments": {"enabled": false}}`:                             {"https://e.example", "", SelfHosted, nil},
+		`{"coordinator": "https://cloud.arcade.dev"}`:                                                                     {"", "https://cloud.arcade.dev", ArcadeCloud, nil},
+		`{"engine": "http://127.0.0.1:9099"}`:                                                                             {"http://127.0.0.1:9099", "", SelfHosted, nil},
+		`{"engine": "https://e.example/engine"}`:                                                                          {want: ErrNoEngine},
+		`{"engine": "http://e.example"}`:                                                                                  {want: ErrNoEngine},
+		`{"engine": "https://e.example", "coordinator": "http://c.example"}`:                                              {want: ErrNoEngine},
+		`{"engine": "https://e.example", "dashboard": "javascript:alert(1)"}`:                                             {want: ErrNoEngine},
 		`{"version": "1.0"}`: {want: ErrNoDiscovery},
 		`<html>`:             {want: ErrNoDiscovery},
 	} {
