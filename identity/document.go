@@ -232,9 +232,6 @@ func decodeDocument(content []byte) (*document, error) {
 }
 
 func (d *document) decodeContexts(node *yaml.Node) error {
-	for node.Kind == yaml.AliasNode {
-		node = node.Alias
-	}
 	if node.Kind != yaml.MappingNode && node.ShortTag() != "!!null" {
 		return ErrCredentialsNewer
 	}

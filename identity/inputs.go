@@ -168,26 +168,13 @@ func (in Adopted) apply(t *transition) {
 	if t.unlinked() {
 		t.step(DropAlias, "", "")
 	}
-	t.State = in.state(t.State)
-}
-
-// state is what the file says, and that an anon id belongs to a principal, which must
-// never be forgotten. One that was ever linked does, even if no alias was needed: no
-// two principals share an anon id.
-//
-// The Python CLI keeps a principal although another user has logged in. So a
-// principal from the file is without credentials, and those that are present wait for
-// Arcade Cloud's word, once.
-func (in Adopted) state(before State) State {
-	taken := in.Known.Aliased || in.Known.linked()
-	if in.AnonID == before.AnonID {
-		taken = taken || before.Aliased || before.linked()
-	}
-	next := State{AnonID: in.AnonID, PrincipalID: in.PrincipalID, Spoke: true, Aliased: taken}
-	if next.linked() {
-		next.Aliased = true
-	}
-	return next
+	// An anon id that was ever linked belongs to a principal, even if no alias was needed:
+	// no two principals share one. That must never be forgotten.
+	taken := in.PrincipalID != "" || in.Known.Aliased || in.Known.linked() || in.AnonID == t.AnonID && (t.Aliased || t.linked())
+	// The Python CLI keeps a principal although another user has logged in. So a
+	// principal from the file is without credentials, and those that are present wait
+	// for Arcade Cloud's word, once.
+	t.State = State{AnonID: in.AnonID, PrincipalID: in.PrincipalID, Spoke: true, Aliased: taken}
 }
 
 // Moved is a database that was carried to another machine, in a copied home or an
