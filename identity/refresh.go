@@ -84,7 +84,7 @@ func (s Session) renew(ctx context.Context, path string, old Credentials) (Crede
 	if err != nil && !errors.Is(err, ErrLoginEnded) {
 		return Credentials{}, err
 	}
-	s.File.point("renewed")
+	s.File.point("answered")
 	// Another program may have been faster, or have changed the project. After a logout
 	// the file stays gone.
 	now, d, readErr := s.File.read(path)

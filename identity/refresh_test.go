@@ -350,45 +350,35 @@ func TestAnotherProgramThatWasFasterIsNoticed(t *testing.T) {
 		}
 	}
 	for name, test := range map[string]struct {
-		when     string // it does it
+		refused  bool // our refresh token
 		do       func(t *testing.T, w *world)
 		email    string // of the login that is used then, "" for none
 		project  string
 		renewals int
 	}{
-		"before the lock was had":                {"before", login(ada.Email, time.Hour), ada.Email, "proj_1", 0},
-		"while the server refused ours":          {"refused", login(ada.Email, time.Hour), ada.Email, "proj_1", 1},
-		"while the server refused ours, expired": {"refused", login(ada.Email, -time.Second), ada.Email, "proj_1", 2},
-		"with another project": {"renewed", func(t *testing.T, w *world) {
+		"while the server refused ours":          {true, login(ada.Email, time.Hour), ada.Email, "proj_1", 1},
+		"while the server refused ours, expired": {true, login(ada.Email, -time.Second), ada.Email, "proj_1", 2},
+		"with another project": {false, func(t *testing.T, w *world) {
 			put(t, w.session.File.Path, strings.ReplaceAll(contentOf(t, w.session.File.Path), "proj_1", "proj_2"))
 		}, ada.Email, "proj_2", 1},
-		"with a logout":               {"renewed", func(_ *testing.T, w *world) { _ = os.Remove(w.session.File.Path) }, "", "", 1},
-		"with another person's login": {"renewed", login(bob.Email, time.Hour), bob.Email, "proj_1", 1},
+		"with a logout":               {false, func(_ *testing.T, w *world) { _ = os.Remove(w.session.File.Path) }, "", "", 1},
+		"with another person's login": {false, login(bob.Email, time.Hour), bob.Email, "proj_1", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, 0)
-			w.session.File.Point = atRenewal(func() {
-				if test.when == "renewed" {
-					test.do(t, w)
-				}
-			})
-			renewals := 0
-			w.session.HTTP = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-				response, err := http.DefaultTransport.RoundTrip(r)
-				if r.URL.Path == identitytest.TokenPath {
-					if renewals++; renewals == 1 && test.when == "refused" {
+			if test.refused {
+				w.cloud.EndLogins()
+			}
+			answered := 0
+			w.session.File.Point = func(point string) {
+				if point == "answered" {
+					if answered++; answered == 1 {
 						test.do(t, w)
 					}
 				}
-				return response, err
-			})}
-			switch test.when {
-			case "before":
-				test.do(t, w)
-			case "refused":
-				w.cloud.EndLogins()
 			}
-			c, err := w.session.Replace(t.Context(), w.login)
+			c, err := w.session.Credentials(t.Context())
+			renewals := w.cloud.Count(identitytest.TokenPath)
 			if c.Email != test.email || c.ProjectID != test.project || renewals != test.renewals || test.email != "" && (err != nil || c.left(time.Now()) <= 0) {
 				t.Errorf("got %s, %v after %d renewals; want the login as it is now, after %d", show(c), err, renewals, test.renewals)
 			}
@@ -396,6 +386,11 @@ func TestAnotherProgramThatWasFasterIsNoticed(t *testing.T) {
 				t.Errorf("on disk is %s, %v; want what is used: %s, %v", show(onDisk), readErr, show(c), err)
 			}
 		})
+	}
+	w := newWorld(t, 0)
+	login(ada.Email, time.Hour)(t, w)
+	if c, err := w.session.Replace(t.Context(), w.login); err != nil || c.AccessToken == w.login.AccessToken || w.cloud.Count(identitytest.TokenPath) != 0 {
+		t.Errorf("before the lock was had: got %s, %v; want the other program's token, without a renewal", show(c), err)
 	}
 }
 
@@ -446,14 +441,5 @@ func TestACommandThatWaitedForARenewalUsesItEvenIfItsTokenHardlyLasts(t *testing
 	}
 	if second, err := w.session.renewed(t.Context(), w.login); err != nil || second.AccessToken != first.AccessToken || w.cloud.Count(identitytest.TokenPath) != 1 {
 		t.Errorf("the one that waited got %s, %v after %d renewals; want what the first got", show(second), err, w.cloud.Count(identitytest.TokenPath))
-	}
-}
-
-// atRenewal does something when new tokens are known and not yet in the file.
-func atRenewal(do func()) func(string) {
-	return func(point string) {
-		if point == "renewed" {
-			do()
-		}
 	}
 }
