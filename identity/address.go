@@ -18,8 +18,7 @@ type Using struct {
 	Login    Credentials // of the file, or a key from the environment
 	FromFile bool
 	// Apart keeps the credential from arcade.dev: it belongs to a self-hosted
-	// installation, or is used while one is active, or while the file cannot be read
-	// and may say so.
+	// installation, or is used while one is active.
 	Apart bool
 }
 
@@ -38,7 +37,7 @@ func (f CredentialsFile) Using(address, key string) (Using, error) {
 		return Using{Login: Credentials{APIKey: key}, Apart: f.KeepsToItself()}, nil
 	}
 	login, err := f.Read()
-	return Using{Login: login, FromFile: true, Apart: login.SelfHosted() || err != nil && !isMissing(err)}, err
+	return Using{Login: login, FromFile: true, Apart: login.SelfHosted()}, err
 }
 
 // Engine returns the base URL of the Engine that the credential goes to unless
@@ -129,12 +128,11 @@ func Discover(ctx context.Context, client *http.Client, address string) (Credent
 			return Credentials{}, ErrNoEngine
 		}
 	}
-	if c.EngineURL != "" { // where a login could not use it, it is not taken
-		if c.EngineURL, err = checkedURL(c.EngineURL); err != nil {
-			return Credentials{}, err
-		}
+	engine, err := checkedURL(c.EngineURL)
+	if c.EngineURL != "" && err != nil { // a login could not use it
+		return Credentials{}, err
 	}
-	c.Kind = KindOf(c.EngineURL, c.CoordinatorURL)
+	c.EngineURL, c.Kind = engine, KindOf(c.EngineURL, c.CoordinatorURL)
 	return c, nil
 }
 

@@ -91,3 +91,31 @@ func TestAKeyGoesOnlyToWhatCanBeAnAddress(t *testing.T) {
 		}
 	}
 }
+
+func TestAnInstallationIsDescribedByAddressesThatALoginCanUse(t *testing.T) {
+	for answer, c := range map[string]struct {
+		engine, cloud, kind string
+		want                error
+	}{
+		`{"engine": "https://e.example/", "coordinator": "https://c.example/api/v1", "dashboard": "https://d.example/x"}`: {"https://e.example", "https://c.example", SelfHosted, nil},
+		`{"urls": {"engine": "https://e.example/api/v1"}, "deployments": {"enabled": false}}`:                             {"https://e.example", "", SelfHosted, nil},
+		`{"coordinator": "https://cloud.arcade.dev"}`:                                                                     {"", "https://cloud.arcade.dev", ArcadeCloud, nil},
+		`{"engine": "http://127.0.0.1:9099"}`:                                                                             {"http://127.0.0.1:9099", "", SelfHosted, nil},
+		`{"engine": "https://e.example/engine"}`:                                                                          {want: ErrNoEngine},
+		`{"engine": "http://e.example"}`:                                                                                  {want: ErrNoEngine},
+		`{"engine": "https://e.example", "coordinator": "http://c.example"}`:                                              {want: ErrNoEngine},
+		`{"engine": "https://e.example", "dashboard": "javascript:alert(1)"}`:                                             {want: ErrNoEngine},
+		`{"version": "1.0"}`: {want: ErrNoDiscovery},
+		`<html>`:             {want: ErrNoDiscovery},
+	} {
+		server := answering(t, 200, answer)
+		got, err := Discover(t.Context(), server.HTTP, server.BaseURL+"/")
+		if !errors.Is(err, c.want) || got.EngineURL != c.engine || got.CloudURL() != c.cloud && err == nil || got.Kind != c.kind {
+			t.Errorf("%s gave %s, %v; want the Engine %q, the Cloud %q, %v", answer, show(got), err, c.engine, c.cloud, c.want)
+		}
+	}
+	missing := answering(t, 404, "")
+	if _, err := Discover(t.Context(), missing.HTTP, missing.BaseURL); !errors.Is(err, ErrNoDiscovery) {
+		t.Errorf("a server without a description gave %v; want ErrNoDiscovery", err)
+	}
+}

@@ -13,13 +13,19 @@ import (
 	"time"
 )
 
+// setMode gives a file a mode, long enough ago that it is not taken for one that is being written.
+func setMode(t *testing.T, path string, mode fs.FileMode) {
+	t.Helper()
+	old := time.Now().Add(-time.Hour)
+	if err := errors.Join(os.Chmod(path, mode), os.Chtimes(path, old, old)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestALoginFileIsBelievedWhenItIsMineAlone(t *testing.T) {
 	for mode, want := range map[fs.FileMode]bool{0o600: true, 0o400: true, 0o700: true, 0o640: false, 0o604: false, 0o660: false, 0o606: false, 0o644: false, 0o666: false} {
 		f := credentialsAt(t, oauthFile)
-		old := time.Now().Add(-time.Hour) // so that nobody takes it for one that is being written
-		if err := errors.Join(os.Chmod(f.Path, mode), os.Chtimes(f.Path, old, old)); err != nil {
-			t.Fatal(err)
-		}
+		setMode(t, f.Path, mode)
 		got, err := f.Read()
 		var unbelieved *UnbelievedError
 		if refused := errors.As(err, &unbelieved); refused == want || got.Present() != want {
@@ -34,10 +40,8 @@ func TestALoginFileIsBelievedWhenItIsMineAlone(t *testing.T) {
 func TestAFileThatPythonIsWritingIsReadableForAMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := credentialsAt(t, "")
-		if err := os.WriteFile(f.Path, []byte(oauthFile), 0o644); err != nil { // written, not yet chmod-ed
-			t.Fatal(err)
-		}
-		if err := os.Chmod(f.Path, 0o644); err != nil {
+		put(t, f.Path, oauthFile)
+		if err := os.Chmod(f.Path, 0o644); err != nil { // as it is written
 			t.Fatal(err)
 		}
 		touch(t, f.Path)
@@ -76,21 +80,19 @@ func TestSomebodyElsesFileIsNotBelieved(t *testing.T) {
 	}
 	const nobody, ada = 65534, 1000
 	f := credentialsAt(t, oauthFile)
+	setMode(t, f.Path, 0o600)
 	chown := func(path string, to int) {
 		t.Helper()
 		if err := os.Lchown(path, to, to); err != nil {
 			t.Fatal(err)
 		}
 	}
-	old := time.Now().Add(-time.Hour)
-	_ = os.Chtimes(f.Path, old, old)
 	chown(f.Path, nobody)
 	var unbelieved *UnbelievedError
 	if got, err := f.Read(); !errors.As(err, &unbelieved) || unbelieved.Chmod || unbelieved.Own || got.Present() {
 		t.Errorf("got %s, %v; want another user's file refused, and no advice to run chmod", show(got), err)
 	}
-	// As root in a person's home.
-	chown(filepath.Dir(f.Path), ada)
+	chown(filepath.Dir(f.Path), ada) // as root in a person's home
 	if _, err := f.Read(); !errors.As(err, &unbelieved) {
 		t.Errorf("got %v; want the file of a third one refused", err)
 	}
@@ -119,14 +121,9 @@ func TestAFileThatIsNotBelievedMakesUsMoreCarefulOnly(t *testing.T) {
 		"":                                                       false,
 	} {
 		f := credentialsAt(t, "")
-		if err := os.WriteFile(f.Path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		old := time.Now().Add(-time.Hour)
+		put(t, f.Path, content)
 		for _, mode := range []fs.FileMode{0o600, 0o666} {
-			if err := errors.Join(os.Chmod(f.Path, mode), os.Chtimes(f.Path, old, old)); err != nil {
-				t.Fatal(err)
-			}
+			setMode(t, f.Path, mode)
 			used, err := f.Using("", "arc_x")
 			engine, refused := used.Engine()
 			if err != nil || used.Apart != want || (refused != nil) != want || !want && engine != "https://api.arcade.dev" {
@@ -152,15 +149,12 @@ func TestTheLoginInAWorkDirectory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			work := t.TempDir()
 			f := CredentialsFile{Path: filepath.Join(work, ".arcade", "credentials.yaml"), Shared: filepath.Join(work, "credentials.yaml"), Named: true}
-			old := time.Now().Add(-time.Hour)
 			for path, mode := range map[string]fs.FileMode{f.Shared: c.shared, f.Path: c.own} {
 				if mode != 0 {
 					token := map[string]string{f.Shared: "shared", f.Path: "own"}[path]
 					_ = os.MkdirAll(filepath.Dir(path), 0o700)
 					put(t, path, strings.ReplaceAll(oauthFile, "tok_SENTINEL", token))
-					if err := errors.Join(os.Chmod(path, mode), os.Chtimes(path, old, old)); err != nil {
-						t.Fatal(err)
-					}
+					setMode(t, path, mode)
 				}
 			}
 			got, err := f.Read()

@@ -71,9 +71,31 @@ type Account struct {
 // Choice is an organisation or a project to work in. Its texts can be printed on
 // a terminal.
 type Choice struct {
-	ID      string
-	Name    string // can be "", and need not be unique
-	Default bool
+	ID      string `json:"id"`
+	Name    string `json:"name"` // can be "", and need not be unique
+	Default bool   `json:"is_default"`
+}
+
+// UnmarshalJSON reads one of Arcade Cloud's, or one that was kept. It fails without
+// a usable id.
+func (c *Choice) UnmarshalJSON(text []byte) error {
+	var told struct {
+		ID           string `json:"id"`
+		Org          string `json:"org_id"`
+		Organization string `json:"organization_id"`
+		Project      string `json:"project_id"`
+		Name         string `json:"name"`
+		Default      bool   `json:"is_default"`
+	}
+	if err := json.Unmarshal(text, &told); err != nil {
+		return err
+	}
+	id := cmp.Or(told.Project, told.Org, told.Organization, told.ID)
+	if id == "" || utf8.RuneCountInString(id) > maxIDLength || strings.ContainsFunc(id, unprintable) {
+		return errors.New("no usable id")
+	}
+	*c = Choice{id, printable(told.Name, maxNameLength), told.Default}
+	return nil
 }
 
 // Preferred returns the default choice, else the first, and false without any.
@@ -163,8 +185,8 @@ func (cloud Cloud) WhoAmI(ctx context.Context, c Credentials) (Account, error) {
 			AccountID     string   `json:"account_id"`
 			PrincipalID   string   `json:"principal_id"` // of validate, and of older versions of whoami
 			Email         string   `json:"email"`
-			Organisations []choice `json:"organizations"`
-			Projects      []choice `json:"projects"`
+			Organisations []Choice `json:"organizations"`
+			Projects      []Choice `json:"projects"`
 			MFA           any      `json:"mfa"`
 		} `json:"data"`
 	}
@@ -172,16 +194,14 @@ func (cloud Cloud) WhoAmI(ctx context.Context, c Credentials) (Account, error) {
 		return Account{}, err
 	}
 	data := answer.Data
-	if isUnmet(answer.MFA) || isUnmet(data.MFA) {
-		return Account{}, &CloudError{Server: cloud.Server, Status: http.StatusOK, Stronger: true}
-	}
-	organisations, known := decodeChoices(data.Organisations)
-	projects, knownToo := decodeChoices(data.Projects)
 	principal := cmp.Or(data.AccountID, data.PrincipalID)
-	if !known || !knownToo || !validPrincipalID(principal) {
+	switch {
+	case isUnmet(answer.MFA) || isUnmet(data.MFA):
+		return Account{}, &CloudError{Server: cloud.Server, Status: http.StatusOK, Stronger: true}
+	case !validPrincipalID(principal):
 		return Account{}, cloud.nonsense()
 	}
-	return Account{PrincipalID: principal, Email: printable(data.Email, maxEmailLength), Organisations: organisations, Projects: projects}, nil
+	return Account{principal, printable(data.Email, maxEmailLength), data.Organisations, data.Projects}, nil
 }
 
 // isUnmet reports strong authentication that is asked for and missing.
@@ -204,39 +224,11 @@ func (cloud Cloud) Projects(ctx context.Context, c Credentials, orgID string) ([
 func (cloud Cloud) choices(ctx context.Context, path string, c Credentials) ([]Choice, error) {
 	var answer struct {
 		Data struct {
-			Items []choice `json:"items"`
+			Items []Choice `json:"items"`
 		} `json:"data"`
 	}
-	if err := cloud.ask(ctx, path, c, &answer); err != nil {
-		return nil, err
-	}
-	choices, known := decodeChoices(answer.Data.Items)
-	if !known {
-		return nil, cloud.nonsense()
-	}
-	return choices, nil
-}
-
-// choice is an organisation or a project on the wire.
-type choice struct {
-	OrgID     string `json:"org_id"`
-	OrgIDToo  string `json:"organization_id"`
-	ProjectID string `json:"project_id"`
-	Name      string `json:"name"`
-	Default   bool   `json:"is_default"`
-}
-
-// decodeChoices returns false if one has no usable id.
-func decodeChoices(items []choice) ([]Choice, bool) {
-	choices := make([]Choice, 0, len(items))
-	for _, item := range items {
-		id := cmp.Or(item.ProjectID, item.OrgID, item.OrgIDToo)
-		if id == "" || utf8.RuneCountInString(id) > maxIDLength || strings.ContainsFunc(id, unprintable) {
-			return nil, false
-		}
-		choices = append(choices, Choice{id, printable(item.Name, maxNameLength), item.Default})
-	}
-	return choices, true
+	err := cloud.ask(ctx, path, c, &answer)
+	return answer.Data.Items, err
 }
 
 // ask makes a call with credentials, which may not even be sendable.
@@ -308,13 +300,10 @@ func wantsStronger(response *http.Response) bool {
 
 // isSafe reports whether u is an address on the way to which a secret cannot be read.
 func isSafe(u *url.URL) bool {
-	return canBeHost(u) && u.User == nil && u.Fragment == "" && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u))
-}
-
-func canBeHost(u *url.URL) bool {
 	port, err := strconv.ParseUint(cmp.Or(u.Port(), "443"), 10, 16)
-	return err == nil && port > 0 && u.Hostname() != "" && !strings.ContainsFunc(u.Host, unsendable) &&
-		!strings.Contains("."+u.Hostname(), "..")
+	isHost := u.Hostname() != "" && !strings.ContainsFunc(u.Host, unsendable) && !strings.Contains("."+u.Hostname(), "..")
+	private := u.Scheme == "https" || u.Scheme == "http" && isLoopback(u)
+	return err == nil && port > 0 && isHost && private && u.User == nil && u.Fragment == ""
 }
 
 // isLoopback reports whether u is on this machine.

@@ -27,7 +27,7 @@ cloud:
 
 // decodeLogin returns the active login, too.
 func decodeLogin(content []byte) (Credentials, *document, error) {
-	d, err := decodeDocument(content, zone)
+	d, err := decodeDocument(content)
 	if err != nil {
 		return Credentials{}, nil, err
 	}
@@ -42,7 +42,7 @@ func decodeLogin(content []byte) (Credentials, *document, error) {
 var zone = time.FixedZone("test", 2*60*60)
 
 func TestReadingCredentials(t *testing.T) {
-	expires := time.Date(2026, 11, 23, 10, 0, 0, 123456000, zone)
+	expires := time.Date(2026, 11, 23, 10, 0, 0, 123456000, time.Local)
 	for _, c := range []struct {
 		name, content string
 		want          Credentials
@@ -261,7 +261,7 @@ func TestALoginThatCannotBeReadBackIsNotWritten(t *testing.T) {
 func TestRemovingCredentials(t *testing.T) {
 	f := credentialsAt(t, apiKeyFile)
 	// What a login leaves behind that is killed before the rename.
-	put(t, filepath.Join(filepath.Dir(f.Path), temporaryPrefix(f.Path)+"1"+temporarySuffix), apiKeyFile)
+	put(t, temporaryOf(f.Path), apiKeyFile)
 	put(t, f.Path+".mine", "")
 	for range 2 {
 		if err := f.Remove(); err != nil {

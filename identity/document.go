@@ -117,9 +117,9 @@ func (e *entry) fields() []field {
 	}
 }
 
-// decodeEntry reads a login. Times without an offset are in local. Foreign letters in
-// a host, which may look like others, are read as they go over the wire.
-func decodeEntry(node *yaml.Node, name string, local *time.Location) (Credentials, error) {
+// decodeEntry reads a login. Foreign letters in a host, which may look like others,
+// are read as they go over the wire.
+func decodeEntry(node *yaml.Node, name string) (Credentials, error) {
 	var values map[string]yaml.Node
 	if err := node.Decode(&values); err != nil {
 		return Credentials{}, err
@@ -138,7 +138,7 @@ func decodeEntry(node *yaml.Node, name string, local *time.Location) (Credential
 			return Credentials{}, ErrCredentialsNewer
 		}
 	}
-	e.Name, e.APIKey, e.ExpiresAt = name, cmp.Or(e.APIKey, e.oldKey), parseExpiry(e.expires, local)
+	e.Name, e.APIKey, e.ExpiresAt = name, cmp.Or(e.APIKey, e.oldKey), parseExpiry(e.expires, time.Local)
 	for _, address := range []*string{&e.EngineURL, &e.CoordinatorURL, &e.DashboardURL} {
 		*address = asSent(*address)
 	}
@@ -196,7 +196,7 @@ func asSent(address string) string {
 
 // decodeDocument understands content. The errors of the yaml package quote values,
 // and are not passed on.
-func decodeDocument(content []byte, local *time.Location) (*document, error) {
+func decodeDocument(content []byte) (*document, error) {
 	d := new(document)
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	if err := decoder.Decode(&d.root); errors.Is(err, io.EOF) {
@@ -211,17 +211,16 @@ func decodeDocument(content []byte, local *time.Location) (*document, error) {
 	// A mapping of another shape may be what a later version writes.
 	node, found := file["cloud"]
 	var err error
-	if d.flat, err = decodeEntry(&node, DefaultContext, local); err != nil || node.Decode(&cloud) != nil {
+	if d.flat, err = decodeEntry(&node, DefaultContext); err != nil || node.Decode(&cloud) != nil {
 		return nil, ErrCredentialsNewer
 	}
 	d.foreign = len(file) > 0 && !found
-	contexts, active := cloud["contexts"], cloud["active_context"]
+	contexts, active, name := cloud["contexts"], cloud["active_context"], ""
 	if d.mapped = !contexts.IsZero(); !d.mapped {
 		d.Logins = Logins{DefaultContext, []Credentials{d.flat}}
 		return d, nil
 	}
-	name := ""
-	if d.Contexts, err = decodeContexts(&contexts, local); err != nil || active.Decode(&name) != nil {
+	if d.decodeContexts(&contexts) != nil || active.Decode(&name) != nil {
 		return nil, ErrCredentialsNewer
 	}
 	if _, found := d.Find(name); found && name != "" {
@@ -232,27 +231,19 @@ func decodeDocument(content []byte, local *time.Location) (*document, error) {
 	return d, nil
 }
 
-func decodeContexts(node *yaml.Node, local *time.Location) (contexts []Credentials, err error) {
-	for node.Kind == yaml.AliasNode {
-		node = node.Alias
-	}
-	var entries map[string]yaml.Node
-	if err := node.Decode(&entries); err != nil {
-		return nil, err
+func (d *document) decodeContexts(node *yaml.Node) error {
+	if node.Kind != yaml.MappingNode && node.ShortTag() != "!!null" {
+		return ErrCredentialsNewer
 	}
 	for i := 0; i+1 < len(node.Content); i += 2 {
-		name := node.Content[i].Value
-		entry, found := entries[name]
-		if !found || name == "" {
-			return nil, errors.New("a context is merged from elsewhere, or has no name")
+		name := node.Content[i]
+		c, err := decodeEntry(node.Content[i+1], name.Value)
+		if _, twice := d.Find(name.Value); err != nil || twice || name.Value == "" || name.ShortTag() == "!!merge" {
+			return ErrCredentialsNewer
 		}
-		c, err := decodeEntry(&entry, name, local)
-		if err != nil {
-			return nil, err
-		}
-		contexts = append(contexts, c)
+		d.Contexts = append(d.Contexts, c)
 	}
-	return contexts, nil
+	return nil
 }
 
 // encode returns the document's bytes with other logins, if reading them gives these.
@@ -291,7 +282,7 @@ func (d *document) encode(next Logins) ([]byte, error) {
 	if encoder.Encode(&d.root) != nil || encoder.Close() != nil {
 		return nil, ErrCredentialsInvalid // the encoder's error may quote a value
 	}
-	written, err := decodeDocument(out.Bytes(), time.Local)
+	written, err := decodeDocument(out.Bytes())
 	if err != nil || out.Len() > maxCredentialsSize || written.mapped != mapped || written.Active != next.Active ||
 		!slices.EqualFunc(written.Contexts, contexts, sameLogin) || !sameLogin(written.flat, flat) {
 		return nil, ErrCredentialsInvalid

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 )
 
@@ -93,7 +92,7 @@ type replacement struct {
 // commits it, and discards it in any case.
 func reserve(target string, size int) (*replacement, error) {
 	// CreateTemp creates with mode 0600, whatever the umask.
-	f, err := os.CreateTemp(filepath.Dir(target), temporaryPrefix(target)+"*"+temporarySuffix)
+	f, err := os.CreateTemp(filepath.Dir(target), temporaryPattern(target))
 	if err != nil {
 		return nil, err
 	}
@@ -146,9 +145,8 @@ func makeDirectory(directory string) error {
 	return GiveToOwnerOf(filepath.Dir(directory), directory)
 }
 
-const temporarySuffix = ".tmp"
-
-func temporaryPrefix(path string) string { return "." + filepath.Base(path) + "." }
+// temporaryPattern is that of the names beside path under which its next content is written.
+func temporaryPattern(path string) string { return "." + filepath.Base(path) + ".*.tmp" }
 
 // removeFile removes path, also a link, and what killed writers have left beside it.
 func removeFile(path string) error {
@@ -160,16 +158,11 @@ func removeFile(path string) error {
 }
 
 // removeTemporaries removes what killed writers of path have left beside it.
-func removeTemporaries(path string) error {
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	for _, entry := range entries {
-		name := entry.Name()
-		if strings.HasPrefix(name, temporaryPrefix(path)) && strings.HasSuffix(name, temporarySuffix) {
-			err = errors.Join(err, Remove(filepath.Join(filepath.Dir(path), name)))
-		}
+func removeTemporaries(path string) (err error) {
+	directory := filepath.Dir(path)
+	names, _ := fs.Glob(os.DirFS(directory), temporaryPattern(path))
+	for _, name := range names {
+		err = errors.Join(err, Remove(filepath.Join(directory, name)))
 	}
 	return err
 }

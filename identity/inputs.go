@@ -17,16 +17,24 @@ type Command struct {
 	// Key and KeyPrincipal are the same for the key in the environment, which owns
 	// this one event and never changes the state.
 	Key, KeyPrincipal string
+	// Unreadable says that the credentials file cannot be read now, which counts as
+	// no change.
+	Unreadable bool
 }
 
 func (in Command) apply(t *transition) {
 	t.begin()
-	t.see(in.Credential, in.Principal)
-	t.record(in.Credential, in.Key, in.KeyPrincipal)
+	file := in.Credential
+	if in.Unreadable {
+		file = ""
+	} else {
+		t.see(in.Credential, in.Principal)
+	}
+	t.record(file, in.Key, in.KeyPrincipal)
 }
 
-// Apart is a command or a login with a self-hosted installation, or with credentials
-// that could not be read: its event is the anon id's, and the identity stays as it is.
+// Apart is a command or a login with a self-hosted installation: its event is the
+// anon id's, and the identity stays as it is.
 type Apart struct{}
 
 func (Apart) apply(t *transition) {
@@ -160,26 +168,13 @@ func (in Adopted) apply(t *transition) {
 	if t.unlinked() {
 		t.step(DropAlias, "", "")
 	}
-	t.State = in.state(t.State)
-}
-
-// state is what the file says, and that an anon id belongs to a principal, which must
-// never be forgotten. One that was ever linked does, even if no alias was needed: no
-// two principals share an anon id.
-//
-// The Python CLI keeps a principal although another user has logged in. So a
-// principal from the file is without credentials, and those that are present wait for
-// Arcade Cloud's word, once.
-func (in Adopted) state(before State) State {
-	taken := in.Known.Aliased || in.Known.linked()
-	if in.AnonID == before.AnonID {
-		taken = taken || before.Aliased || before.linked()
-	}
-	next := State{AnonID: in.AnonID, PrincipalID: in.PrincipalID, Spoke: true, Aliased: taken}
-	if next.linked() {
-		next.Aliased = true
-	}
-	return next
+	// An anon id that was ever linked belongs to a principal, even if no alias was needed:
+	// no two principals share one. That must never be forgotten.
+	taken := in.PrincipalID != "" || in.Known.Aliased || in.Known.linked() || in.AnonID == t.AnonID && (t.Aliased || t.linked())
+	// The Python CLI keeps a principal although another user has logged in. So a
+	// principal from the file is without credentials, and those that are present wait
+	// for Arcade Cloud's word, once.
+	t.State = State{AnonID: in.AnonID, PrincipalID: in.PrincipalID, Spoke: true, Aliased: taken}
 }
 
 // Moved is a database that was carried to another machine, in a copied home or an

@@ -101,58 +101,39 @@ func TestALockIsNotMadeWhereALinkLeadsTo(t *testing.T) {
 }
 
 // Root works for a person who cannot be trusted with root's files.
-func TestRootFollowsNoLinkInAHomeThatIsNotRoots(t *testing.T) {
+func TestALoginThroughALinkTouchesNoOtherUsersFile(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can have the home of somebody else")
+		t.Skip("only root can make files of somebody else")
 	}
-	home, roots := t.TempDir(), t.TempDir()
-	f := CredentialsFile{Path: filepath.Join(home, "credentials.yaml")}
-	roots = filepath.Join(roots, "credentials.yaml")
-	login := oauthCredentials(time.Now())
-	err := errors.Join((CredentialsFile{Path: roots}).Write(t.Context(), login), os.Symlink(roots, f.Path), os.Chown(home, 1000, 1000))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Remove(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(roots, f.Path); err != nil {
-		t.Fatal(err)
-	}
-	other := login
-	other.AccessToken = "other"
-	if err := f.Write(t.Context(), other); err != nil {
-		t.Fatal(err)
-	}
-	if now, err := (CredentialsFile{Path: roots}).Read(); err != nil || now != login {
-		t.Errorf("root's login is %s, %v; want it untouched", show(now), err)
-	}
-	if info, err := os.Lstat(f.Path); err != nil || !info.Mode().IsRegular() || isOwn(info) {
-		t.Errorf("the person's login is %v, %v; want a file of theirs", info, err)
-	}
-}
-
-func TestALoginGoesToAFileOfThisPersonAlone(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can make a file of somebody else")
-	}
-	target := filepath.Join(t.TempDir(), "credentials.yaml")
-	f := CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml")}
-	login := oauthCredentials(time.Now())
-	err := errors.Join((CredentialsFile{Path: target}).Write(t.Context(), login), os.Chown(target, 1000, 1000), os.Symlink(target, f.Path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	other := login
-	other.AccessToken = "other"
-	if err := f.Write(t.Context(), other); err != nil {
-		t.Fatal(err)
-	}
-	if info, err := os.Lstat(f.Path); err != nil || !info.Mode().IsRegular() {
-		t.Errorf("the login is %v, %v; want a file in the link's place", info, err)
-	}
-	if now, _, err := decodeLogin([]byte(contentOf(t, target))); err != nil || now.AccessToken != login.AccessToken {
-		t.Errorf("somebody else's file holds %s, %v; want it untouched", show(now), err)
+	for name, whose := range map[string]func(home, target string) string{
+		"root in another's home":    func(home, _ string) string { return home },
+		"a link to another's login": func(_, target string) string { return target },
+	} {
+		t.Run(name, func(t *testing.T) {
+			home, target := t.TempDir(), CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml")}
+			f := CredentialsFile{Path: filepath.Join(home, "credentials.yaml")}
+			login := oauthCredentials(time.Now())
+			err := errors.Join(target.Write(t.Context(), login), os.Symlink(target.Path, f.Path), os.Chown(whose(home, target.Path), 1000, 1000))
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := contentOf(t, target.Path)
+			other := login
+			other.AccessToken = "other"
+			if err := f.Write(t.Context(), other); err != nil {
+				t.Fatal(err)
+			}
+			info, err := os.Lstat(f.Path)
+			if err != nil || !info.Mode().IsRegular() || isOwn(info) != (whose(home, target.Path) != home) {
+				t.Errorf("the login is %v, %v; want a file of the home's owner in the link's place", info, err)
+			}
+			if err := errors.Join(os.Remove(f.Path), os.Symlink(target.Path, f.Path), f.Remove()); err != nil {
+				t.Fatal(err)
+			}
+			if now := contentOf(t, target.Path); now != before {
+				t.Errorf("what the link led to holds\n%s\nwant it untouched by a login and a logout", now)
+			}
+		})
 	}
 }
 

@@ -156,7 +156,7 @@ func (f CredentialsFile) believe(file *os.File, path string) error {
 // hasNoModes reports a file system without permissions (a drive of Windows, an
 // exFAT stick, a share), on which no file can be private, by making one there.
 func hasNoModes(path string, info fs.FileInfo) bool {
-	probe, err := os.CreateTemp(filepath.Dir(path), temporaryPrefix(path)+"*"+temporarySuffix)
+	probe, err := os.CreateTemp(filepath.Dir(path), temporaryPattern(path))
 	if err != nil {
 		return false
 	}
@@ -174,7 +174,7 @@ func (f CredentialsFile) readDocument(path string) (*document, error) {
 		if unbelieved != nil && !errors.As(unbelieved, new(*UnbelievedError)) {
 			return nil, unbelieved
 		}
-		d, err := decodeDocument(content, time.Local)
+		d, err := decodeDocument(content)
 		whole := err == nil && unbelieved == nil && bytes.HasSuffix(content, []byte("\n"))
 		if whole || time.Since(changed).Abs() > tornAge || time.Since(start) > tornPatience {
 			return d, cmp.Or(unbelieved, err)
@@ -294,9 +294,9 @@ func (f CredentialsFile) Write(ctx context.Context, login Credentials) error {
 		switch {
 		case isLink(path) && (errors.As(err, new(*UnbelievedError)) || err == nil && d.foreign):
 			target = path // replaces the link: others could write what it leads to, or that is another file of the user's
-			d, err = decodeDocument(nil, time.Local)
+			d, err = decodeDocument(nil)
 		case errors.Is(err, fs.ErrNotExist):
-			d, err = decodeDocument(nil, time.Local)
+			d, err = decodeDocument(nil)
 		}
 		if err != nil {
 			return err

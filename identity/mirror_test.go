@@ -120,30 +120,24 @@ func TestTheDigestTellsWhoWroteTheFile(t *testing.T) {
 	}
 }
 
-func TestWritingTheMirror(t *testing.T) {
+func TestTheMirrorIsReplacedWhenItWouldDiffer(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "usage.json")
-	write := func(m Mirror) os.FileInfo {
-		t.Helper()
-		if _, err := WriteMirror(path, m); err != nil {
-			t.Fatal(err)
+	put(t, temporaryOf(path), "{")                                   // of an export that was killed
+	put(t, filepath.Join(filepath.Dir(path), ".usage_abc.tmp"), "{") // of the Python CLI, which may be writing it
+	var files []os.FileInfo
+	for _, principal := range []string{"", "", "acc_1"} {
+		_, err := WriteMirror(path, Mirror{AnonID: someUUID, PrincipalID: principal})
+		info, statErr := os.Stat(path)
+		if errors.Join(err, statErr) != nil {
+			t.Fatal(err, statErr)
 		}
-		info, err := os.Stat(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return info
+		files = append(files, info)
 	}
-	first := write(Mirror{AnonID: someUUID})
-	again := write(Mirror{AnonID: someUUID})
-	if !os.SameFile(first, again) {
-		t.Error("the same identity was written twice; the file may only be replaced when it would differ")
-	}
-	other := write(Mirror{AnonID: someUUID, PrincipalID: "acc_1"})
-	if os.SameFile(again, other) {
-		t.Error("another identity was written into the same file; a reader could see half of it")
+	if !os.SameFile(files[0], files[1]) || os.SameFile(files[1], files[2]) {
+		t.Error("want another file for another identity, of which a reader sees no half, and none for the same")
 	}
 	checkPrivate(t, path)
-	checkFiles(t, path, "usage.json")
+	checkFiles(t, path, ".usage_abc.tmp", "usage.json")
 }
 
 func TestUnknownKeysStayWhileTheAnonIDDoes(t *testing.T) {
@@ -184,15 +178,9 @@ func TestAMirrorThatCannotBeWrittenLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-func TestAnExportClearsAwayWhatKilledOnesHaveLeft(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "usage.json")
-	for _, name := range []string{temporaryPrefix(path) + "1" + temporarySuffix, ".usage_abc.tmp"} {
-		put(t, filepath.Join(filepath.Dir(path), name), "{")
-	}
-	if _, err := WriteMirror(path, Mirror{AnonID: someUUID}); err != nil {
-		t.Fatal(err)
-	}
-	checkFiles(t, path, ".usage_abc.tmp", "usage.json") // the Python CLI may be writing its own
+// temporaryOf is what a killed writer of path leaves.
+func temporaryOf(path string) string {
+	return filepath.Join(filepath.Dir(path), strings.Replace(temporaryPattern(path), "*", "1", 1))
 }
 
 // checkFiles checks what the directory of path holds.

@@ -81,30 +81,22 @@ func (s Session) renew(ctx context.Context, path string, old Credentials) (Crede
 	}
 	defer room.discard()
 	tokens, err := s.ask(ctx, c)
-	if errors.Is(err, ErrLoginEnded) {
-		// Was the Python CLI faster?
-		switch now, _, readErr := s.File.read(path); {
-		case readErr != nil:
-			return Credentials{}, errors.Join(err, readErr)
-		case s.replaced(c, now):
-			return now, nil
-		case now.RefreshToken != c.RefreshToken || now.Token() != c.Token():
-			c = now
-			tokens, err = s.ask(ctx, c)
-		}
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrLoginEnded) {
 		return Credentials{}, err
 	}
-	s.File.point("renewed")
-	// The project may have changed meanwhile. After a logout the file stays gone, and
-	// another login stays.
-	now, d, err := s.File.read(path)
+	s.File.point("answered")
+	// Another program may have been faster, or have changed the project. After a logout
+	// the file stays gone.
+	now, d, readErr := s.File.read(path)
 	switch {
-	case err != nil:
-		return Credentials{}, err
+	case readErr != nil:
+		return Credentials{}, readErr
 	case s.replaced(c, now):
 		return now, nil
+	case err != nil && now.RefreshToken != c.RefreshToken:
+		return s.renew(ctx, path, old)
+	case err != nil:
+		return Credentials{}, err
 	case now.Fingerprint() != c.Fingerprint():
 		return Credentials{}, ErrLoginChanged
 	}
@@ -127,11 +119,12 @@ func (s Session) replaced(old, now Credentials) bool {
 
 // ask has the tokens of c renewed, unless its refresh token was refused before.
 func (s Session) ask(ctx context.Context, c Credentials) (Tokens, error) {
-	shown := fingerprint("refresh token", c.RefreshToken)
-	if places := s.File.Places(c); c.RefreshToken == "" || places.Refused == shown {
-		if places.Stronger {
-			return Tokens{}, ErrStrongerLogin
-		}
+	shown, places := fingerprint("refresh token", c.RefreshToken), s.File.Places(c)
+	switch {
+	case c.RefreshToken != "" && places.Refused != shown:
+	case places.Stronger:
+		return Tokens{}, ErrStrongerLogin
+	default:
 		return Tokens{}, ErrLoginEnded
 	}
 	oauth, err := c.Cloud(s.HTTP).OAuth(ctx)
@@ -141,15 +134,11 @@ func (s Session) ask(ctx context.Context, c Credentials) (Tokens, error) {
 	if err != nil {
 		return Tokens{}, err
 	}
-	if ctx.Err() != nil {
-		return Tokens{}, c.Cloud(s.HTTP).unreachable(ctx, ctx.Err())
-	}
 	patient, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(interruptedPatience, cancel) })()
 	tokens, err := oauth.renew(patient, c.RefreshToken)
 	if errors.Is(err, ErrLoginEnded) {
-		places := s.File.Places(c)
 		places.Login, places.Refused, places.Stronger = c.Fingerprint(), shown, errors.Is(err, ErrStrongerLogin)
 		_ = s.File.KeepPlaces(places) // on a failure the next command asks, too
 	}
@@ -168,7 +157,7 @@ type Transport struct {
 	Next    http.RoundTripper // sends
 
 	mu      sync.Mutex
-	renewed Credentials // once there is such a login
+	current Credentials // to show, once there was a request
 }
 
 // RoundTrip implements [http.RoundTripper]. If the token cannot be renewed the
@@ -177,23 +166,24 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if t.Login.APIKey != "" || r.Header.Get("Authorization") != "Bearer "+t.Login.AccessToken || !t.Login.Owns(r.URL) {
 		return t.Next.RoundTrip(r)
 	}
-	shown := t.latest()
+	shown, err := t.login(r.Context(), "")
+	if err != nil {
+		return nil, err
+	}
 	response, err := t.Next.RoundTrip(showing(shown, r, r.Body))
 	if err != nil || response.StatusCode != http.StatusUnauthorized || wantsStronger(response) {
 		return response, err
 	}
-	login, err := t.replace(r.Context(), shown)
+	login, err := t.login(r.Context(), shown.Token())
 	if errors.Is(err, ErrStrongerLogin) {
 		response.Header.Set("WWW-Authenticate", `Bearer error="`+insufficient+`"`)
 	}
+	body := r.Body
+	if err == nil && r.GetBody != nil {
+		body, err = r.GetBody()
+	}
 	if err != nil {
 		return response, nil
-	}
-	body := r.Body
-	if r.GetBody != nil {
-		if body, err = r.GetBody(); err != nil {
-			return response, nil
-		}
 	}
 	// Read it to its end, so that the connection can be used again.
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswerSize))
@@ -201,27 +191,20 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.Next.RoundTrip(showing(login, r, body))
 }
 
-// latest is the login to show.
-func (t *Transport) latest() Credentials {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.renewed.Present() {
-		return t.renewed
-	}
-	return t.Login
-}
-
-// replace returns a login with another token than refused's. Of several requests
+// login is the one to show after a token was refused, "" for none. Of several requests
 // that are refused at once the first renews.
-func (t *Transport) replace(ctx context.Context, refused Credentials) (Credentials, error) {
+func (t *Transport) login(ctx context.Context, refused string) (Credentials, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.renewed.Present() && t.renewed.Token() != refused.Token() {
-		return t.renewed, nil
+	if !t.current.Present() {
+		t.current = t.Login
 	}
-	login, err := t.Session.Replace(ctx, refused)
+	if t.current.Token() != refused {
+		return t.current, nil
+	}
+	login, err := t.Session.Replace(ctx, t.current)
 	if err == nil {
-		t.renewed = login
+		t.current = login
 	}
 	return login, err
 }

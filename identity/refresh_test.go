@@ -47,24 +47,26 @@ func newWorld(t *testing.T, left time.Duration) *world {
 	return &world{cloud, Session{File: f, HTTP: http.DefaultClient, Now: time.Now}, login}
 }
 
-// checkWorks checks that Cloud accepts the login in the file.
+// checkWorks checks that Cloud accepts the login in the file, and that its rules were kept.
 func (w *world) checkWorks(t *testing.T) {
 	t.Helper()
 	c, err := w.session.File.Read()
-	if err != nil {
-		t.Fatal(err)
+	account, askErr := c.Cloud(http.DefaultClient).WhoAmI(t.Context(), c)
+	if errors.Join(err, askErr) != nil || account.PrincipalID != ada.PrincipalID {
+		t.Errorf("Cloud says %+v, %v to the login in the file, %v; want Ada", account, askErr, err)
 	}
-	if account, err := (Cloud{BaseURL: c.CloudURL(), HTTP: http.DefaultClient}).WhoAmI(t.Context(), c); err != nil || account.PrincipalID != ada.PrincipalID {
-		t.Errorf("Cloud says %+v, %v to the login in the file; want Ada", account, err)
+	if v := w.cloud.Violations(); len(v) != 0 {
+		t.Error(v)
 	}
 }
 
-// checkUntouched checks that the file is as it was.
+// checkUntouched checks that the file is as it was, but for a note of a refusal.
 func (w *world) checkUntouched(t *testing.T, before string) {
 	t.Helper()
 	if now := contentOf(t, w.session.File.Path); now != before {
 		t.Errorf("the file was changed to\n%s\nwant\n%s", now, before)
 	}
+	_ = os.Remove(w.session.File.places())
 	checkFiles(t, w.session.File.Path, "credentials.lock", "credentials.yaml")
 }
 
@@ -79,7 +81,7 @@ func TestAnExpiredTokenIsRenewed(t *testing.T) {
 	for _, left := range []time.Duration{299 * time.Second, 0, -time.Hour} {
 		t.Run(left.String(), func(t *testing.T) {
 			w := newWorld(t, left)
-			put(t, filepath.Join(filepath.Dir(w.session.File.Path), temporaryPrefix(w.session.File.Path)+"1"+temporarySuffix), "of one that was killed")
+			put(t, temporaryOf(w.session.File.Path), "of one that was killed")
 			c, err := w.session.Credentials(t.Context())
 			if err != nil || c.AccessToken == w.login.AccessToken || c.RefreshToken == w.login.RefreshToken || c.Expired(time.Now()) {
 				t.Fatalf("got %s, %v; want new tokens", show(c), err)
@@ -94,15 +96,12 @@ func TestAnExpiredTokenIsRenewed(t *testing.T) {
 			if !strings.HasPrefix(content, "# mine\n") || !strings.HasSuffix(content, "other: 1 # too\n") {
 				t.Errorf("what is not ours was lost:\n%s", content)
 			}
-			w.checkWorks(t)
 			checkPrivate(t, w.session.File.Path)
 			checkFiles(t, w.session.File.Path, "credentials.lock", "credentials.yaml")
 			if again, err := w.session.Credentials(t.Context()); err != nil || again != c || w.cloud.Count(identitytest.TokenPath) != 1 {
 				t.Errorf("the next command got %s, %v after %d renewals; want 1", show(again), err, w.cloud.Count(identitytest.TokenPath))
 			}
-			if v := w.cloud.Violations(); len(v) != 0 {
-				t.Error(v)
-			}
+			w.checkWorks(t)
 		})
 	}
 }
@@ -267,7 +266,6 @@ func TestALoginThatHasEndedIsSaidSoAndStays(t *testing.T) {
 			if c, err := w.session.Credentials(t.Context()); !errors.Is(err, ErrLoginEnded) || c.Present() {
 				t.Errorf("got %s, %v; want ErrLoginEnded and nothing to use", show(c), err)
 			}
-			_ = os.Remove(w.session.File.places()) // of the refusal
 			w.checkUntouched(t, before)
 		})
 	}
@@ -338,83 +336,62 @@ func TestACloudInTroubleDoesNotEndTheLogin(t *testing.T) {
 }
 
 func TestAnotherProgramThatWasFasterIsNoticed(t *testing.T) {
-	python := func(t *testing.T, w *world, email string, left time.Duration) Credentials {
-		t.Helper()
-		access, refresh := w.cloud.Login(email)
-		c := Tokens{access, refresh, left}.Into(w.login, time.Now())
-		c.Email = email
-		put(t, w.session.File.Path, anew(t, c))
-		return c
-	}
-	t.Run("before the lock was had", func(t *testing.T) {
-		w := newWorld(t, 0)
-		want := python(t, w, ada.Email, time.Hour)
-		if c, err := w.session.Replace(t.Context(), w.login); err != nil || c.AccessToken != want.AccessToken || w.cloud.Count(identitytest.TokenPath) != 0 {
-			t.Errorf("got %s, %v; want the other program's token, without a renewal", show(c), err)
+	// login is one that the Python CLI makes, and writes without a lock.
+	login := func(email string, left time.Duration) func(t *testing.T, w *world) {
+		return func(t *testing.T, w *world) {
+			access, refresh := w.cloud.Login(email)
+			c := Tokens{access, refresh, left}.Into(w.login, time.Now())
+			c.Email = email
+			other := credentialsAt(t, "")
+			if err := other.Write(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			put(t, w.session.File.Path, contentOf(t, other.Path))
 		}
-	})
-	for _, left := range []time.Duration{time.Hour, -time.Second} {
-		t.Run(fmt.Sprintf("while the server refused ours, %v left", left), func(t *testing.T) {
+	}
+	for name, test := range map[string]struct {
+		refused  bool // our refresh token
+		do       func(t *testing.T, w *world)
+		email    string // of the login that is used then, "" for none
+		project  string
+		renewals int
+	}{
+		"while the server refused ours":          {true, login(ada.Email, time.Hour), ada.Email, "proj_1", 1},
+		"while the server refused ours, expired": {true, login(ada.Email, -time.Second), ada.Email, "proj_1", 2},
+		"with another project": {false, func(t *testing.T, w *world) {
+			put(t, w.session.File.Path, strings.ReplaceAll(contentOf(t, w.session.File.Path), "proj_1", "proj_2"))
+		}, ada.Email, "proj_2", 1},
+		"with a logout":               {false, func(_ *testing.T, w *world) { _ = os.Remove(w.session.File.Path) }, "", "", 1},
+		"with another person's login": {false, login(bob.Email, time.Hour), bob.Email, "proj_1", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, 0)
-			w.cloud.EndLogins()
-			asked := 0
-			w.session.HTTP = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-				response, err := http.DefaultTransport.RoundTrip(r)
-				if r.URL.Path == identitytest.TokenPath {
-					if asked++; asked == 1 {
-						python(t, w, ada.Email, left)
+			if test.refused {
+				w.cloud.EndLogins()
+			}
+			answered := 0
+			w.session.File.Point = func(point string) {
+				if point == "answered" {
+					if answered++; answered == 1 {
+						test.do(t, w)
 					}
 				}
-				return response, err
-			})}
+			}
 			c, err := w.session.Credentials(t.Context())
-			if err != nil || c.left(time.Now()) <= 0 {
-				t.Fatalf("got %s, %v; want the other program's login used", show(c), err)
+			renewals := w.cloud.Count(identitytest.TokenPath)
+			if c.Email != test.email || c.ProjectID != test.project || renewals != test.renewals || test.email != "" && (err != nil || c.left(time.Now()) <= 0) {
+				t.Errorf("got %s, %v after %d renewals; want the login as it is now, after %d", show(c), err, renewals, test.renewals)
 			}
-			if want := 1 + map[bool]int{true: 0, false: 1}[left > 0]; asked != want {
-				t.Errorf("%d renewals; want %d", asked, want)
+			if onDisk, readErr := w.session.File.Read(); onDisk != c || test.email == "" && !(errors.Is(err, fs.ErrNotExist) && errors.Is(readErr, fs.ErrNotExist)) {
+				t.Errorf("on disk is %s, %v; want what is used: %s, %v", show(onDisk), readErr, show(c), err)
 			}
-			w.checkWorks(t)
 		})
 	}
-	t.Run("while ours was under way", func(t *testing.T) {
-		w := newWorld(t, 0)
-		w.session.File.Point = atRenewal(func() {
-			put(t, w.session.File.Path, strings.ReplaceAll(contentOf(t, w.session.File.Path), "proj_1", "proj_2"))
-		})
-		if c, err := w.session.Credentials(t.Context()); err != nil || c.ProjectID != "proj_2" {
-			t.Errorf("got %s, %v; want the project that was chosen meanwhile kept", show(c), err)
-		}
-		w.checkWorks(t)
-	})
-	t.Run("with a logout", func(t *testing.T) {
-		w := newWorld(t, 0)
-		w.session.File.Point = atRenewal(func() { _ = os.Remove(w.session.File.Path) })
-		if _, err := w.session.Credentials(t.Context()); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("got %v; want fs.ErrNotExist", err)
-		}
-		checkFiles(t, w.session.File.Path, "credentials.lock") // nobody is logged in again
-	})
-	t.Run("with another person's login", func(t *testing.T) {
-		w := newWorld(t, 0)
-		w.session.File.Point = atRenewal(func() { python(t, w, bob.Email, time.Hour) })
-		if c, err := w.session.Credentials(t.Context()); err != nil || c.Email != bob.Email {
-			t.Errorf("got %s, %v; want the login as it is now", show(c), err)
-		}
-		if c, _ := w.session.File.Read(); c.Email != bob.Email {
-			t.Errorf("the file holds %s; want Bob's login kept", show(c))
-		}
-	})
-}
-
-// anew returns a file with login and nothing else.
-func anew(t *testing.T, login Credentials) string {
-	t.Helper()
-	f := CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml")}
-	if err := f.Write(t.Context(), login); err != nil {
-		t.Fatal(err)
+	w := newWorld(t, 0)
+	login(ada.Email, time.Hour)(t, w)
+	if c, err := w.session.Replace(t.Context(), w.login); err != nil || c.AccessToken == w.login.AccessToken || w.cloud.Count(identitytest.TokenPath) != 0 {
+		t.Errorf("before the lock was had: got %s, %v; want the other program's token, without a renewal", show(c), err)
 	}
-	return contentOf(t, f.Path)
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -464,14 +441,5 @@ func TestACommandThatWaitedForARenewalUsesItEvenIfItsTokenHardlyLasts(t *testing
 	}
 	if second, err := w.session.renewed(t.Context(), w.login); err != nil || second.AccessToken != first.AccessToken || w.cloud.Count(identitytest.TokenPath) != 1 {
 		t.Errorf("the one that waited got %s, %v after %d renewals; want what the first got", show(second), err, w.cloud.Count(identitytest.TokenPath))
-	}
-}
-
-// atRenewal does something when new tokens are known and not yet in the file.
-func atRenewal(do func()) func(string) {
-	return func(point string) {
-		if point == "renewed" {
-			do()
-		}
 	}
 }

@@ -90,34 +90,21 @@ func TestAnIdentityIsSavedAsItIs(t *testing.T) {
 	}
 }
 
-func TestAChangedIdentityReplacesItself(t *testing.T) {
+func TestAnAnonIDIsRetiredAndForgetsNothing(t *testing.T) {
 	tx := inTx(t)
-	mustSave(t, tx, State{}, anonymous, noon)
-	mustSave(t, tx, anonymous, linked, noon.Add(time.Hour))
+	hour := func(n int) time.Time { return noon.Add(time.Duration(n) * time.Hour) }
+	next := State{AnonID: n1}
+	mustSave(t, tx, State{}, anonymous, hour(0))
+	mustSave(t, tx, anonymous, linked, hour(1))
 	checkLoad(t, tx, linked)
-	mustSave(t, tx, linked, withCredential(linked, ""), noon.Add(time.Hour))
-	checkLoad(t, tx, linkedNoF)
-	if created, _ := times(t, tx, a); created != noon.UnixMilli() {
-		t.Errorf("created at %d ms; want %d, when the anon id was first used", created, noon.UnixMilli())
-	}
-}
-
-func TestANewAnonIDRetiresTheOldOne(t *testing.T) {
-	tx := inTx(t)
-	mustSave(t, tx, State{}, linked, noon)
-	mustSave(t, tx, linked, State{AnonID: n1}, noon.Add(time.Hour))
-	checkLoad(t, tx, State{AnonID: n1})
+	mustSave(t, tx, linked, next, hour(2))
+	checkLoad(t, tx, next)
 	checkLookup(t, tx, linked)
-	if _, retired := times(t, tx, a); retired.Int64 != noon.Add(time.Hour).UnixMilli() {
-		t.Errorf("retired at %v; want an hour after noon, in milliseconds", retired)
+	want := []Period{{AnonID: a, PrincipalID: p, From: hour(0), Until: hour(2)}, {AnonID: n1, From: hour(2)}}
+	if got, err := History(t.Context(), tx); err != nil || !slices.Equal(got, want) {
+		t.Errorf("the history is %+v, %v; want when each anon id was first and last used: %+v", got, err, want)
 	}
-}
-
-func TestAnAnonIDThatComesBackHasForgottenNothing(t *testing.T) {
-	tx := inTx(t)
-	mustSave(t, tx, State{}, linked, noon)
-	mustSave(t, tx, linked, State{AnonID: n1}, noon)
-	mustSave(t, tx, State{AnonID: n1}, State{AnonID: a}, noon)
+	mustSave(t, tx, next, State{AnonID: a}, hour(3))
 	checkLoad(t, tx, State{AnonID: a, Spoke: true, Aliased: true})
 	checkLookup(t, tx, State{AnonID: n1, Aliased: true}) // somebody else may go on with it
 }
@@ -180,15 +167,6 @@ func TestABrokenDatabaseIsAnErrorAndNotANewIdentity(t *testing.T) {
 	}
 }
 
-func times(t *testing.T, tx *sql.Tx, anonID string) (created int64, retired sql.NullInt64) {
-	t.Helper()
-	const query = `SELECT created_at, retired_at FROM identities WHERE anon_id = ?`
-	if err := tx.QueryRowContext(t.Context(), query, anonID).Scan(&created, &retired); err != nil {
-		t.Fatal(err)
-	}
-	return created, retired
-}
-
 func totalChanges(t *testing.T, tx *sql.Tx) (n int) {
 	t.Helper()
 	if err := tx.QueryRowContext(t.Context(), `SELECT total_changes()`).Scan(&n); err != nil {
@@ -227,22 +205,15 @@ func TestARefusalIsBelievedForAnHour(t *testing.T) {
 	}
 }
 
-func TestTheHistoryHasEveryIDAndForgetLeavesNone(t *testing.T) {
+func TestForgetLeavesNothing(t *testing.T) {
 	tx := inTx(t)
-	first, second := State{AnonID: "a", PrincipalID: "ada"}, State{AnonID: "b"}
-	began, changed := time.UnixMilli(1_000).UTC(), time.UnixMilli(2_000).UTC()
-	mustSave(t, tx, State{}, first, began)
-	mustSave(t, tx, first, second, changed)
-	want := []Period{{AnonID: "a", PrincipalID: "ada", From: began, Until: changed}, {AnonID: "b", From: changed}}
-	if got, err := History(t.Context(), tx); err != nil || !slices.Equal(got, want) {
-		t.Errorf("the history is %+v, %v; want %+v", got, err, want)
-	}
-
+	mustSave(t, tx, State{}, linked, noon)
+	mustSave(t, tx, linked, State{AnonID: n1}, noon)
 	mirror := filepath.Join(t.TempDir(), "usage.json")
 	for _, name := range []string{mirror, mirror + ".other"} {
 		put(t, name, "{}")
 	}
-	if err := Remember(t.Context(), tx, "f", "ada", began); err != nil {
+	if err := Remember(t.Context(), tx, "f", "ada", noon); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // the second time there is nothing to forget

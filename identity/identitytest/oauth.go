@@ -10,26 +10,6 @@ import (
 	"net/url"
 )
 
-// session is one login: its tokens end together.
-type session struct {
-	email string
-	ended bool
-}
-
-func (s *session) isGood() bool { return s != nil && !s.ended }
-
-type refreshToken struct {
-	session  *session
-	replaced bool // a second use is a theft
-}
-
-// code is what the login page hands out.
-type code struct {
-	challenge, redirectURI, email string
-	used                          bool
-	session                       *session // that was made of it
-}
-
 // Login makes a login without a browser, and returns its tokens.
 func (c *Cloud) Login(email string) (access, refresh string) {
 	c.mu.Lock()
