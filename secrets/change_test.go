@@ -190,7 +190,7 @@ func TestSetEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestSetEndsWhenNobodyListens(t *testing.T) {
+func TestSetEndsWhenItsCallerStopsListening(t *testing.T) {
 	engine, c := newClient(t)
 	next := c.HTTP.Transport
 	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
@@ -400,7 +400,7 @@ func TestUnsetTellsALostAnswerFromASecretThatIsGone(t *testing.T) {
 		requests int
 	}{
 		"the answer to the deletion is lost":  {secretstest.Fault{Mode: secretstest.Reset, Commit: true, Times: 1}, nil, 2},
-		"somebody else has deleted it":        {secretstest.Fault{Mode: secretstest.Status, Status: 404}, secrets.ErrNoSuchSecret, 1},
+		"another process has deleted it":      {secretstest.Fault{Mode: secretstest.Status, Status: 404}, secrets.ErrNoSuchSecret, 1},
 		"the Engine knows that it once was":   {secretstest.Fault{Mode: secretstest.Status, Status: 410}, secrets.ErrNoSuchSecret, 1},
 		"the answer is lost before it counts": {secretstest.Fault{Mode: secretstest.Reset, Times: 1}, nil, 2},
 	} {

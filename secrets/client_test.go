@@ -19,7 +19,7 @@ import (
 
 const (
 	token = "arc_sentinel-token"
-	value = "sentinel-value-that-nobody-may-see"
+	value = "sentinel-value-that-stays-hidden"
 )
 
 // newClient starts an Engine and a client for it, for which waiting takes no time.
