@@ -90,7 +90,7 @@ type UnsetOptions struct {
 // the caller listens. A key that is not in the list gives [ErrNoSuchSecret], one that the options do not choose
 // among an [*AmbiguousKeyError]. The error is that of [Client.List].
 //
-// A key that is not in the list also means the one that looks like it: nobody can type one with a byte order
+// A key that is not in the list also means the one that looks like it: a user cannot type a byte order
 // mark.
 func (c *Client) Unset(ctx context.Context, keys []string, o UnsetOptions) (iter.Seq[Result], error) {
 	list, err := c.List(ctx)

@@ -190,7 +190,7 @@ func TestSetEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestSetEndsWhenNobodyListens(t *testing.T) {
+func TestSetEndsWhenItsCallerStopsListening(t *testing.T) {
 	engine, c := newClient(t)
 	next := c.HTTP.Transport
 	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
@@ -295,7 +295,6 @@ func TestAWaitThatTheEngineAsksForIsHonoured(t *testing.T) {
 		{"429 says how long", secretstest.Fault{Status: 429, RetryAfter: "7", Times: 2}, []time.Duration{7 * s, 7 * s}, 0},
 		{"503 says how long", secretstest.Fault{Status: 503, RetryAfter: "7", Times: 1}, []time.Duration{7 * s}, 0},
 		{"429 does not say", secretstest.Fault{Status: 429, Times: 3}, []time.Duration{1 * s, 2 * s, 4 * s}, 0},
-		{"429 says nothing that makes sense", secretstest.Fault{Status: 429, RetryAfter: "soon", Times: 1}, []time.Duration{1 * s}, 0},
 		{"429 with a date", secretstest.Fault{Status: 429, RetryAfter: "Wed, 21 Oct 2099 07:28:00 GMT", Times: 1}, []time.Duration{1 * s}, 0},
 		{"a minute is not exceeded", secretstest.Fault{Status: 429}, []time.Duration{1 * s, 2 * s, 4 * s, 8 * s, 16 * s}, 429},
 		{"a minute in all", secretstest.Fault{Status: 503, RetryAfter: "25"}, []time.Duration{25 * s, 25 * s}, 503},
@@ -400,8 +399,9 @@ func TestUnsetTellsALostAnswerFromASecretThatIsGone(t *testing.T) {
 		requests int
 	}{
 		"the answer to the deletion is lost":  {secretstest.Fault{Mode: secretstest.Reset, Commit: true, Times: 1}, nil, 2},
-		"somebody else has deleted it":        {secretstest.Fault{Mode: secretstest.Status, Status: 404}, secrets.ErrNoSuchSecret, 1},
+		"another process has deleted it":      {secretstest.Fault{Mode: secretstest.Status, Status: 404}, secrets.ErrNoSuchSecret, 1},
 		"the Engine knows that it once was":   {secretstest.Fault{Mode: secretstest.Status, Status: 410}, secrets.ErrNoSuchSecret, 1},
+		"another program answers":             {secretstest.Fault{Mode: secretstest.Body, Body: "[]"}, secrets.ErrNotEngine, 1},
 		"the answer is lost before it counts": {secretstest.Fault{Mode: secretstest.Reset, Times: 1}, nil, 2},
 	} {
 		engine, c := seeded(t, "A")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -19,7 +20,7 @@ import (
 
 const (
 	token = "arc_sentinel-token"
-	value = "sentinel-value-that-nobody-may-see"
+	value = "sentinel-value-that-stays-hidden"
 )
 
 // newClient starts an Engine and a client for it, for which waiting takes no time.
@@ -283,17 +284,9 @@ func TestOnlyAnEnginesAnswerIsBelieved(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			engine, c := newClient(t)
-			engine.Add(secretstest.Item{Key: "OLD"})
-			for _, tt.fault.Method = range []string{http.MethodPut, http.MethodDelete} {
-				engine.Inject(tt.fault)
-			}
+			engine.Inject(tt.fault)
 			if err := setOne(t, c); !errors.Is(err, tt.want) {
 				t.Errorf("Set gave %v, want %v: nothing may be called done that is not", err, tt.want)
-			}
-			for _, r := range unset(t, c, secrets.UnsetOptions{}, "OLD") {
-				if !errors.Is(r.Err, tt.want) {
-					t.Errorf("Unset gave %v, want %v", r.Err, tt.want)
-				}
 			}
 		})
 	}
@@ -307,13 +300,11 @@ func (e *endless) Read(p []byte) (int, error) {
 	return copy(p, bytes.Repeat([]byte{' '}, len(p))), nil
 }
 
-func (*endless) Close() error { return nil }
-
 func TestAnEndlessAnswerIsReadInPart(t *testing.T) {
 	_, c := newClient(t)
 	body := &endless{}
 	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: body, Request: r}, nil
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(body), Request: r}, nil
 	})
 	c.Timeout = time.Minute
 	if _, err := c.List(t.Context()); !errors.Is(err, secrets.ErrNotEngine) {

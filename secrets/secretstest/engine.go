@@ -53,7 +53,7 @@ var collection = regexp.MustCompile(`^(/v1/admin/secrets|/v1/orgs/[^/]+/projects
 // Start starts an Engine that accepts one bearer token, by plain HTTP.
 func Start(token string) *Engine { return start(token, (*httptest.Server).Start) }
 
-// StartTLS is Start with a certificate of an authority that nobody trusts.
+// StartTLS is Start with a certificate of an unknown authority.
 func StartTLS(token string) *Engine { return start(token, (*httptest.Server).StartTLS) }
 
 func start(token string, begin func(*httptest.Server)) *Engine {

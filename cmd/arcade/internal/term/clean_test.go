@@ -46,7 +46,7 @@ func TestOurOwnColoursPassWhereTheyAreWanted(t *testing.T) {
 	}
 }
 
-func TestAnyValueIsTheSameAsJSONAndObeyedByNobody(t *testing.T) {
+func TestAnyValueIsTheSameAsJSONAndNoTerminalObeysIt(t *testing.T) {
 	const value = "a\x1b[31m\u202e\u009b\U000e0001\n\"<>&é"
 	var out bytes.Buffer
 	if err := (&Stream{w: &out, Colour: true}).JSON(value); err != nil {
