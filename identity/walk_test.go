@@ -70,25 +70,25 @@ func (w *walk) newID() string {
 
 // act lets one thing happen.
 func (w *walk) act() {
-	switch w.pick(13) {
-	case 0, 1, 2:
+	switch w.pick(14) {
+	case 0, 1, 2, 4:
 		w.command(Command{})
 	case 3:
 		key := walkKeys[w.pick(len(walkKeys))]
 		w.command(Command{Key: key, KeyPrincipal: w.memory[key]})
-	case 4:
-		w.file = append(walkFiles, "")[w.pick(len(walkFiles)+1)]
 	case 5:
-		w.login(walkFiles[w.pick(len(walkFiles))], w.pick(2) == 0)
+		w.file = append(walkFiles, "")[w.pick(len(walkFiles)+1)]
 	case 6:
+		w.login(walkFiles[w.pick(len(walkFiles))], w.pick(2) == 0)
+	case 7:
 		w.logout()
-	case 7, 8:
+	case 8, 9:
 		w.flush()
-	case 9, 10:
+	case 10, 11:
 		w.otherProgram()
-	case 11:
-		w.moveHouse()
 	case 12:
+		w.moveHouse()
+	case 13:
 		w.apart()
 	}
 }
