@@ -17,9 +17,8 @@ type Flushed struct {
 	Refused   bool `json:"-"`         // Arcade Cloud does not take the credentials
 }
 
-// Flush delivers what waits and returns when nothing is left that could be sent, or why something
-// is: outbox.ErrBusy, an *outbox.Delay, an *OffError, or what is wrong with the database. Progress is told how many of how many
-// are settled.
+// Flush delivers what waits and returns when nothing is left that could be sent, or why something is: outbox.ErrBusy,
+// an *outbox.Delay, an *OffError, or what is wrong with the database. Progress is told how many of how many are settled.
 func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(settled, total int)) (done Flushed, err error) {
 	before, err := q.mended(ctx)
 	if err != nil {

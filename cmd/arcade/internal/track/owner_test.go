@@ -58,7 +58,8 @@ func TestALinkedHomesEventIsTheAccountsUnlessTheCommandMayHaveUsedAnother(t *tes
 			directory := filepath.Join(home, ".arcade")
 			file := identity.CredentialsFile{Path: filepath.Join(directory, "credentials.yaml")}
 			write := func(content string, mode os.FileMode) {
-				if err := errors.Join(os.RemoveAll(file.Path), os.MkdirAll(directory, 0o700), os.WriteFile(file.Path, []byte(content), mode)); err != nil {
+				err := errors.Join(os.RemoveAll(file.Path), os.MkdirAll(directory, 0o700), os.WriteFile(file.Path, []byte(content), mode))
+				if err != nil {
 					t.Fatal(err)
 				}
 			}
