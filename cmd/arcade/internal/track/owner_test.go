@@ -58,7 +58,9 @@ func TestALinkedHomesEventIsTheAccountsUnlessTheCommandMayHaveUsedAnother(t *tes
 			directory := filepath.Join(home, ".arcade")
 			file := identity.CredentialsFile{Path: filepath.Join(directory, "credentials.yaml")}
 			write := func(content string, mode os.FileMode) {
-				err := errors.Join(os.RemoveAll(file.Path), os.MkdirAll(directory, 0o700), os.WriteFile(file.Path, []byte(content), mode))
+				err := errors.Join(
+					os.RemoveAll(file.Path), os.MkdirAll(directory, 0o700), os.WriteFile(file.Path, []byte(content), mode), os.Chmod(file.Path, mode),
+				)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -85,8 +87,8 @@ func TestALinkedHomesEventIsTheAccountsUnlessTheCommandMayHaveUsedAnother(t *tes
 			}
 			defer q.Close()
 			s, err := q.Snapshot(context.Background(), outbox.Filter{Limit: 1})
-			if err != nil || s.PrincipalID != ada {
-				t.Fatalf("the home is linked to %q, error %v: want it linked to Ada as before", s.PrincipalID, err)
+			if err != nil || s.PrincipalID != ada || s.Counts.Pending < 2 {
+				t.Fatalf("%d messages, the home linked to %q (%v): want it linked to Ada as before", s.Counts.Pending, s.PrincipalID, err)
 			}
 			got := s.Messages[0].DistinctID
 			if got == s.AnonID {
