@@ -109,18 +109,11 @@ func weeks() report.Data {
 }
 
 func count(list []outbox.Message, dropped int) outbox.Counts {
-	c := outbox.Counts{Dropped: dropped}
+	n := map[outbox.State]int{}
 	for _, m := range list {
-		switch m.State {
-		case outbox.Pending:
-			c.Pending++
-		case outbox.Delivered:
-			c.Delivered++
-		case outbox.Dead:
-			c.Dead++
-		}
+		n[m.State]++
 	}
-	return c
+	return outbox.Counts{Pending: n[outbox.Pending], Delivered: n[outbox.Delivered], Dead: n[outbox.Dead], Dropped: dropped}
 }
 
 // setBack is a machine whose clock was an hour ahead until a time server put it right: twelve messages
