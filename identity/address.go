@@ -18,7 +18,8 @@ type Using struct {
 	Login    Credentials // of the file, or a key from the environment
 	FromFile bool
 	// Apart keeps the credential from arcade.dev: it belongs to a self-hosted
-	// installation, or is used while one is active.
+	// installation, or is used while one is active, or while the file cannot be read
+	// and may say so.
 	Apart bool
 }
 
@@ -37,7 +38,7 @@ func (f CredentialsFile) Using(address, key string) (Using, error) {
 		return Using{Login: Credentials{APIKey: key}, Apart: f.KeepsToItself()}, nil
 	}
 	login, err := f.Read()
-	return Using{Login: login, FromFile: true, Apart: login.SelfHosted()}, err
+	return Using{Login: login, FromFile: true, Apart: login.SelfHosted() || err != nil && !isMissing(err)}, err
 }
 
 // Engine returns the base URL of the Engine that the credential goes to unless

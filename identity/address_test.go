@@ -3,6 +3,7 @@ package identity
 import (
 	"errors"
 	"net/url"
+	"os"
 	"path/filepath"
 	"testing"
 )
@@ -117,5 +118,30 @@ func TestAnInstallationIsDescribedByAddressesThatALoginCanUse(t *testing.T) {
 	missing := answering(t, 404, "")
 	if _, err := Discover(t.Context(), missing.HTTP, missing.BaseURL); !errors.Is(err, ErrNoDiscovery) {
 		t.Errorf("a server without a description gave %v; want ErrNoDiscovery", err)
+	}
+}
+
+// It may be that of an installation which keeps to itself.
+func TestALoginThatCannotBeReadIsKeptApartAndNoneIsNot(t *testing.T) {
+	const cloud = "cloud:\n  auth: {access_token: t, refresh_token: r}\n  user: {email: ada@example.com}\n"
+	for name, test := range map[string]struct {
+		content, context string
+		apart            bool
+	}{
+		"no file":                          {},
+		"a login at Arcade Cloud":          {content: cloud},
+		"a damaged file":                   {content: "[", apart: true},
+		"a context that is not in it":      {content: cloud, context: "nowhere", apart: true},
+		"a context where there is no file": {context: "nowhere"},
+	} {
+		f := CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml"), Context: test.context}
+		if test.content != "" {
+			if err := os.WriteFile(f.Path, []byte(test.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if used, err := f.Using("", ""); used.Apart != test.apart || !used.FromFile {
+			t.Errorf("%s: apart is %v (%v), want %v", name, used.Apart, err, test.apart)
+		}
 	}
 }

@@ -17,24 +17,16 @@ type Command struct {
 	// Key and KeyPrincipal are the same for the key in the environment, which owns
 	// this one event and never changes the state.
 	Key, KeyPrincipal string
-	// Unreadable says that the credentials file cannot be read now, which counts as
-	// no change.
-	Unreadable bool
 }
 
 func (in Command) apply(t *transition) {
 	t.begin()
-	file := in.Credential
-	if in.Unreadable {
-		file = ""
-	} else {
-		t.see(in.Credential, in.Principal)
-	}
-	t.record(file, in.Key, in.KeyPrincipal)
+	t.see(in.Credential, in.Principal)
+	t.record(in.Credential, in.Key, in.KeyPrincipal)
 }
 
-// Apart is a command or a login with a self-hosted installation: its event is the
-// anon id's, and the identity stays as it is.
+// Apart is a command or a login with a self-hosted installation, or with credentials
+// that could not be read: its event is the anon id's, and the identity stays as it is.
 type Apart struct{}
 
 func (Apart) apply(t *transition) {

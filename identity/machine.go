@@ -196,8 +196,7 @@ func (t *transition) settleAsAnon(credential string) {
 }
 
 // record adds the event of a command that saw the file's fingerprint file ("" for
-// none or unreadable), and key in the environment, whose principal is keyPrincipal if
-// it is known.
+// none), and key in the environment, whose principal is keyPrincipal if it is known.
 func (t *transition) record(file, key, keyPrincipal string) {
 	credential := cmp.Or(key, file)
 	switch {

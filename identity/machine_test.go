@@ -110,13 +110,6 @@ func TestACommand(t *testing.T) {
 			[]Step{decide("", f2, q), event(n1, q)}},
 		{"with the old credentials again is the principal's, whatever waits on others",
 			linked, Command{Credential: f1, Principal: p}, linked, []Step{event(a, p)}},
-
-		{"that cannot read the credentials just now changes nothing, anonymous",
-			anonymous, Command{Unreadable: true}, anonymous, []Step{event(a, a)}},
-		{"that cannot read the credentials just now changes nothing, unlinked",
-			unlinked, Command{Unreadable: true}, unlinked, []Step{waiting(a, f1)}},
-		{"that cannot read the credentials just now changes nothing, linked",
-			linked, Command{Unreadable: true}, linked, []Step{event(a, p)}},
 	})
 }
 

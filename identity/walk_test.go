@@ -71,13 +71,11 @@ func (w *walk) newID() string {
 // act lets one thing happen.
 func (w *walk) act() {
 	switch w.pick(14) {
-	case 0, 1, 2:
+	case 0, 1, 2, 4:
 		w.command(Command{})
 	case 3:
 		key := walkKeys[w.pick(len(walkKeys))]
 		w.command(Command{Key: key, KeyPrincipal: w.memory[key]})
-	case 4:
-		w.command(Command{Unreadable: true})
 	case 5:
 		w.file = append(walkFiles, "")[w.pick(len(walkFiles)+1)]
 	case 6:
@@ -91,7 +89,20 @@ func (w *walk) act() {
 	case 12:
 		w.moveHouse()
 	case 13:
-		w.apply(Apart{})
+		w.apart()
+	}
+}
+
+// apart runs a command under a context that keeps to itself.
+func (w *walk) apart() {
+	before := w.state
+	w.apply(Apart{})
+	after := w.state
+	if after.Spoke = before.Spoke; before.AnonID != "" && after != before {
+		w.failf("a self-hosted context changed the state from %+v to %+v", before, w.state)
+	}
+	if last := w.outbox[len(w.outbox)-1]; last.distinct != w.state.AnonID {
+		w.failf("an event under a self-hosted context is %s's; want the anon id's", last.distinct)
 	}
 }
 
@@ -117,9 +128,7 @@ func (w *walk) moveHouse() {
 }
 
 func (w *walk) command(in Command) {
-	if !in.Unreadable {
-		in.Credential, in.Principal = w.file, w.memory[w.file]
-	}
+	in.Credential, in.Principal = w.file, w.memory[w.file]
 	w.apply(in)
 }
 
@@ -289,7 +298,7 @@ func (w *walk) carryOut(s Step) {
 // its credentials belong to.
 func (w *walk) checkOwner(s Step) {
 	in, command := w.in.(Command)
-	if command && !in.Unreadable && in.Credential != "" && !w.byKey() && s.DistinctID != "" && s.DistinctID != ownerOf(in.Credential) {
+	if command && in.Credential != "" && !w.byKey() && s.DistinctID != "" && s.DistinctID != ownerOf(in.Credential) {
 		w.failf("a command with %s's credentials is %s's", ownerOf(in.Credential), s.DistinctID)
 	}
 }

@@ -85,15 +85,16 @@ func (a *App) inspectOne(ctx context.Context, q *track.Queue, id string) error {
 		return failed("no such message", "there is no message with that number or uuid",
 			"'arcade usage inspect --limit 0' lists all; receipts of delivered ones are kept for 7 days.")
 	}
-	wire, err := q.Wire(s.Messages[0])
-	if err != nil {
+	m := s.Messages[0]
+	wire, err := q.Wire(m)
+	switch {
+	case err != nil:
 		return failed("damaged message", "this message is damaged and cannot be put on the wire",
 			"It is settled as dead when it is its turn; 'arcade usage inspect --json' shows what is left of it.")
-	}
-	if m := s.Messages[0]; m.DistinctID == "" && m.Kind == outbox.Alias {
+	case m.DistinctID == "" && m.Kind == outbox.Alias:
 		return failed("undecided alias", "this alias waits until Arcade Cloud says who you are",
 			"The next delivery asks: run 'arcade usage flush'.")
-	} else if m.DistinctID == "" {
+	case m.DistinctID == "":
 		a.note("Whose message this is has not been decided; this is how it would go out anonymously.")
 	}
 	return a.Out.JSON(wire)

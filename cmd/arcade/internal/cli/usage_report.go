@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"iter"
@@ -71,16 +70,12 @@ func (a *App) reportData(s track.Snapshot, messages iter.Seq2[outbox.Message, er
 		recording = "off (" + off.By + ")"
 	}
 	return report.Data{
-		Now: now, Version: a.Track.Version, Snapshot: s, Messages: messages,
+		Now: now, Version: a.Track.Version, Snapshot: s, Messages: messages, Wire: q.Wire,
 		Status: [][2]string{
 			{"Tracking", recording},
 			{"Sent to", a.sentTo()},
 			{"Last delivery", term.Ago(s.Schedule.LastSuccess, now)},
 			{"Next", a.words().Outlook(s, q)},
-		},
-		Wire: func(m outbox.Message) json.RawMessage {
-			document, _ := q.Wire(m) // nil with an error: the message is damaged
-			return document
 		},
 	}
 }

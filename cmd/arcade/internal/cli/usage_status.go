@@ -194,11 +194,14 @@ func (a *App) statusLines(s track.Snapshot, st Status, q *track.Queue, problem e
 		messages += fmt.Sprintf(", %d erased", st.Erased)
 	}
 	add("Messages", messages)
-	if name := secrets.Printable(valueOr(st.Context, a.unnamedContext())); st.SelfHosted {
-		add("Context", name+either(st.Context != nil, ", self-hosted", "")+
-			": events carry this home's anonymous id alone, and arcade.dev is asked nothing")
-	} else if st.Context != nil {
-		add("Context", name)
+	const apart = ": events carry this home's anonymous id alone, and arcade.dev is asked nothing"
+	switch {
+	case st.SelfHosted && st.Context != nil:
+		add("Context", secrets.Printable(*st.Context)+", self-hosted"+apart)
+	case st.SelfHosted:
+		add("Context", secrets.Printable(a.unnamedContext())+apart)
+	case st.Context != nil:
+		add("Context", secrets.Printable(*st.Context))
 	}
 	if dead := a.words().Deaths(s); dead != "" {
 		add("Dead", dead)

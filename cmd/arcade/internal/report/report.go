@@ -31,9 +31,9 @@ type Data struct {
 	Snapshot track.Snapshot
 	Status   [][2]string                      // what `usage status` says, in its words: labels and texts
 	Messages iter.Seq2[outbox.Message, error] // in the order of recording
-	// Wire returns a message as it goes over the wire, nil for a damaged one. It is called for
+	// Wire returns a message as it goes over the wire; an error means that it is damaged. It is called for
 	// messages that are shown only.
-	Wire func(outbox.Message) json.RawMessage
+	Wire func(outbox.Message) (json.RawMessage, error)
 }
 
 // Write writes the page. It returns an error of the messages or of w, in which case what was
@@ -95,7 +95,7 @@ const Limit = 200_000
 const reserve = 4000
 
 // messages shows as many messages as fit, the newest first.
-func (p *page) messages(s *sums, wire func(outbox.Message) json.RawMessage) {
+func (p *page) messages(s *sums, wire func(outbox.Message) (json.RawMessage, error)) {
 	if len(s.points) == 0 {
 		return
 	}
@@ -103,7 +103,8 @@ func (p *page) messages(s *sums, wire func(outbox.Message) json.RawMessage) {
 	shown, one := 0, &page{now: p.now}
 	for _, m := range slices.Backward(s.newest) {
 		one.Reset()
-		one.message(m, wire(m))
+		document, _ := wire(m) // none of a damaged one
+		one.message(m, document)
 		if p.Len()+len(list)+one.Len() > Limit-reserve {
 			break
 		}

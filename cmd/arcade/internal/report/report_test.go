@@ -149,9 +149,10 @@ func TestEachMessageIsThereAsItGoesOverTheWire(t *testing.T) {
 		}
 	}
 	for m := range data.Messages {
+		want, err := wire(m)
 		var compact bytes.Buffer
-		if len(shown) != 1 || json.Compact(&compact, []byte(shown[0])) != nil || compact.String() != string(wire(m)) {
-			t.Errorf("the page shows %q, want %s", shown, wire(m))
+		if err != nil || len(shown) != 1 || json.Compact(&compact, []byte(shown[0])) != nil || compact.String() != string(want) {
+			t.Errorf("the page shows %q, want %s (%v)", shown, want, err)
 		}
 	}
 }
@@ -312,7 +313,7 @@ func FuzzForeignText(f *testing.F) {
 			m.DistinctID, m.LastError = word, word
 			data := one()
 			data.Messages, data.Status = all([]outbox.Message{m}), [][2]string{{word, word}}
-			data.Wire = func(outbox.Message) json.RawMessage { return json.RawMessage(word) }
+			data.Wire = func(outbox.Message) (json.RawMessage, error) { return json.RawMessage(word), nil }
 			return data
 		}
 		data, same := about(word), about("x")

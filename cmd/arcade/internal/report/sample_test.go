@@ -56,14 +56,10 @@ func saying(m outbox.Message, p track.Properties) outbox.Message {
 }
 
 // wire is the message as a sink sends it.
-func wire(m outbox.Message) json.RawMessage {
-	document, err := json.Marshal(map[string]any{
+func wire(m outbox.Message) (json.RawMessage, error) {
+	return json.Marshal(map[string]any{
 		"uuid": m.UUID, "timestamp": m.RecordedAt, "distinct_id": m.DistinctID, "event": m.Event, "properties": m.Properties,
 	})
-	if err != nil {
-		panic(err)
-	}
-	return document
 }
 
 // weeks is what a laptop records in six days, with two outages, a login and two dead messages.
@@ -113,18 +109,11 @@ func weeks() report.Data {
 }
 
 func count(list []outbox.Message, dropped int) outbox.Counts {
-	c := outbox.Counts{Dropped: dropped}
+	n := map[outbox.State]int{}
 	for _, m := range list {
-		switch m.State {
-		case outbox.Pending:
-			c.Pending++
-		case outbox.Delivered:
-			c.Delivered++
-		case outbox.Dead:
-			c.Dead++
-		}
+		n[m.State]++
 	}
-	return c
+	return outbox.Counts{Pending: n[outbox.Pending], Delivered: n[outbox.Delivered], Dead: n[outbox.Dead], Dropped: dropped}
 }
 
 // setBack is a machine whose clock was an hour ahead until a time server put it right: twelve messages
@@ -162,7 +151,7 @@ func hostile() report.Data {
 	word := strings.Join(words, "")
 	return report.Data{
 		Now: now, Version: word, Messages: all(list), Status: [][2]string{{word, word}},
-		Wire: func(m outbox.Message) json.RawMessage { return json.RawMessage(m.DistinctID) },
+		Wire: func(m outbox.Message) (json.RawMessage, error) { return json.RawMessage(m.DistinctID), nil },
 		Snapshot: track.Snapshot{
 			AnonID: word, PrincipalID: word, Counts: outbox.Counts{Pending: 1 << 40},
 			Schedule:   outbox.Schedule{FailingSince: now.Add(-time.Hour), LastError: word},

@@ -17,9 +17,8 @@ type Flushed struct {
 	Refused   bool `json:"-"`         // Arcade Cloud does not take the credentials
 }
 
-// Flush delivers what waits and returns when nothing is left that could be sent, or why something
-// is: outbox.ErrBusy, an *outbox.Delay, an *OffError, or what is wrong with the database. Progress is told how many of how many
-// are settled.
+// Flush delivers what waits and returns when nothing is left that could be sent, or why something is: outbox.ErrBusy,
+// an *outbox.Delay, an *OffError, or what is wrong with the database. Progress is told how many of how many are settled.
 func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(settled, total int)) (done Flushed, err error) {
 	before, err := q.mended(ctx)
 	if err != nil {
@@ -28,7 +27,12 @@ func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(
 	var total outbox.Result
 	var why error
 	if pending := before.Counts.Pending; pending > 0 {
-		total, why = q.drain(ctx, pending, timeout, progress)
+		progress(0, pending) // the first answer may take a while
+		limited, cancel := context.WithTimeout(ctx, timeout)
+		total, why = q.Outbox.Flush(limited, outbox.FlushOptions{
+			Progress: func(r outbox.Result) { progress(r.Delivered+r.Dead, pending) },
+		})
+		cancel()
 	}
 	if ctx.Err() != nil {
 		return done, ctx.Err()
@@ -60,20 +64,4 @@ func (q *Queue) mended(ctx context.Context) (Snapshot, error) {
 		return s, off
 	}
 	return s, err
-}
-
-// drain runs a flusher in the foreground. A person asks again about credentials that were refused
-// lately.
-func (q *Queue) drain(ctx context.Context, pending int, timeout time.Duration, progress func(settled, total int)) (outbox.Result, error) {
-	box, err := outbox.New(q.t.config(q.home, true))
-	if err != nil {
-		return outbox.Result{}, err
-	}
-	defer box.Close()
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	progress(0, pending) // the first answer may take a while
-	return box.Flush(ctx, outbox.FlushOptions{
-		Progress: func(r outbox.Result) { progress(r.Delivered+r.Dead, pending) },
-	})
 }

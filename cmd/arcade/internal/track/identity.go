@@ -40,7 +40,9 @@ func (t *Tracker) change(ctx context.Context, tx *outbox.Tx, box *outbox.Outbox,
 
 // step carries out what the state machine makes of one input, and saves the state: also one that is only passed
 // through may hold what must not be forgotten, such as that an anon id belongs to a person.
-func (t *Tracker) step(ctx context.Context, tx *outbox.Tx, state identity.State, in identity.Input, event outbox.Message) (identity.State, error) {
+func (t *Tracker) step(
+	ctx context.Context, tx *outbox.Tx, state identity.State, in identity.Input, event outbox.Message,
+) (identity.State, error) {
 	next, steps := identity.Next(state, in, t.NewAnon)
 	for _, s := range steps {
 		var err error

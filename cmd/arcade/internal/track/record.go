@@ -107,7 +107,7 @@ func (u used) input(ctx context.Context, tx *outbox.Tx, change identity.Input) (
 	return in, err
 }
 
-// Config is the configuration of the outbox in this home. The error can be ErrNoHome.
+// Config is the configuration of a flusher in the background. The error can be ErrNoHome.
 func (t *Tracker) Config() (outbox.Config, error) {
 	home, err := t.Home()
 	return t.config(home, false), err
@@ -142,7 +142,7 @@ func (t *Tracker) open(wait time.Duration) (Home, *outbox.Outbox, error) {
 	if err != nil {
 		return home, nil, err
 	}
-	config := t.config(home, false)
+	config := t.config(home, true) // what delivers here is `usage flush`, and a person waits
 	config.LockWait = wait
 	box, err := outbox.New(config)
 	return home, box, err
