@@ -42,6 +42,14 @@ func (tx *Tx) Counts(ctx context.Context) (c Counts, err error) {
 	return c, nil
 }
 
+// sendable reports whether anything could be sent now, and whether some of it is held.
+func (tx *Tx) sendable(ctx context.Context) (some, held bool, err error) {
+	err = tx.QueryRowContext(ctx, `
+		SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'pending' AND (distinct_id IS NOT NULL OR kind = 'capture')),
+		       EXISTS (SELECT 1 FROM messages WHERE distinct_id IS NULL AND kind = 'capture')`).Scan(&some, &held)
+	return some, held, err
+}
+
 // Messages yields the selected messages in the order of recording, one at a time, so that a long
 // queue takes no more memory than a short one. After an error it ends.
 func (tx *Tx) Messages(ctx context.Context, f Filter) iter.Seq2[Message, error] {

@@ -44,7 +44,9 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 	var due bool
 	var changed error
 	if err = CheckDescriptors(); err == nil {
-		err = o.store.EnsureRoom(ctx)
+		if err = o.store.EnsureRoom(ctx); errors.Is(err, ErrFull) {
+			err = errors.Join(err, o.makeRoom(ctx))
+		}
 	}
 	if err == nil {
 		tx, r.Trouble, err = o.transact(ctx, o.store.Write, func(tx *Tx) error {
@@ -54,7 +56,7 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 			if changed = change(tx); changed != nil {
 				return changed
 			}
-			if due = o.isDue(tx); due && tx.addedHeld { // it may wait for the flusher at work: of a crowd, one starts one
+			if due = tx.added > 0 && o.isDue(tx); due && tx.addedHeld { // it may wait for the flusher at work: of a crowd, one starts one
 				return tx.setWaiting(ctx, tx.now.Add(lockPatience))
 			}
 			return nil
@@ -74,6 +76,21 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 	}
 	o.finish(ctx, tx.addedHeld, &r)
 	return r, nil
+}
+
+// makeRoom starts a flusher, if one is due: only delivering makes room on a disk that this queue has filled.
+func (o *Outbox) makeRoom(ctx context.Context) error {
+	var due, held bool
+	err := o.View(ctx, func(tx *Tx) (err error) {
+		due, held, err = tx.sendable(ctx)
+		due = due && o.isDue(tx)
+		return err
+	})
+	if err != nil || !due || o.Flushing() {
+		return nil
+	}
+	_, err = o.startFlusher(held)
+	return err
 }
 
 // finish starts a flusher and meanwhile syncs what was committed, without the lock, so that other commands do not
@@ -210,12 +227,11 @@ func (o *Outbox) View(ctx context.Context, look func(tx *Tx) error) error {
 	})
 }
 
-// sendable reports whether anything could be sent now, and whether some of it is held.
+// sendable is the transaction's, in one of its own.
 func (o *Outbox) sendable(ctx context.Context) (some, held bool, err error) {
-	err = o.View(ctx, func(tx *Tx) error {
-		return tx.QueryRowContext(ctx, `
-			SELECT EXISTS (SELECT 1 FROM messages WHERE state = 'pending' AND (distinct_id IS NOT NULL OR kind = 'capture')),
-			       EXISTS (SELECT 1 FROM messages WHERE distinct_id IS NULL AND kind = 'capture')`).Scan(&some, &held)
+	err = o.View(ctx, func(tx *Tx) (err error) {
+		some, held, err = tx.sendable(ctx)
+		return err
 	})
 	return some, held, err
 }

@@ -57,7 +57,7 @@ func (o *Outbox) checkSink() error {
 
 // isDue reports whether a flusher that is started now would find something to do soon. Beside Run it would not.
 func (o *Outbox) isDue(tx *Tx) bool {
-	return tx.added > 0 && o.running.Load() == 0 && o.checkSink() == nil &&
+	return o.running.Load() == 0 && o.checkSink() == nil &&
 		!tx.schedule.Waiting(tx.now) && tx.schedule.Next(tx.now).Sub(tx.now) <= flusherPatience
 }
 
