@@ -216,7 +216,8 @@ func TestARequestOnADeadConnectionIsSentOnceMore(t *testing.T) {
 					if err != nil {
 						return
 					}
-					if body, _ := io.ReadAll(r.Body); string(body) != "body" || len(r.Header["Idempotency-Key"]) > 0 {
+					kind, encoding, keys := r.Header.Get("Content-Type"), r.Header.Get("Content-Encoding"), r.Header["Idempotency-Key"]
+					if body, _ := io.ReadAll(r.Body); string(body) != "body" || kind != "application/json" || encoding != "gzip" || keys != nil {
 						t.Errorf("the body is %q, the header %v", body, r.Header)
 					}
 					requests.Add(1)
