@@ -128,6 +128,7 @@ func TestWhatStandsBetweenAClientAndItsServerHasACodeAndFixedWords(t *testing.T)
 		"a proxy asks to wait":              {connect("429 Slow down\r\nRetry-After: 7"), outbox.CodeRetryAfter, "HTTP 429", 7 * time.Second},
 		"a proxy is busy":                   {connect("503 Busy\r\nRetry-After: 7"), outbox.CodeRetryAfter, "HTTP 503", 7 * time.Second},
 		"a server asks to wait":             {client(says(t, "HTTP/1.1 500 Oops\r\nRetry-After: 30\r\n\r\n")), outbox.CodeServer, "HTTP 500", 30 * time.Second},
+		"an answer has no end":              {client(says(t, "HTTP/1.1 200 OK\r\n\r\n"+acknowledgement+strings.Repeat(" ", answerLimit))), outbox.CodePortal, "HTTP 200", 0},
 		"the address is wrong in itself":    {&Client{Wrong: &outbox.Unusable{Code: outbox.CodeNoKey, Reason: "no key"}}, outbox.CodeNoKey, "no key", 0}, // a request would panic
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -216,7 +217,8 @@ func TestARequestOnADeadConnectionIsSentOnceMore(t *testing.T) {
 					if err != nil {
 						return
 					}
-					if body, _ := io.ReadAll(r.Body); string(body) != "body" || len(r.Header["Idempotency-Key"]) > 0 {
+					kind, encoding, keys := r.Header.Get("Content-Type"), r.Header.Get("Content-Encoding"), r.Header["Idempotency-Key"]
+					if body, _ := io.ReadAll(r.Body); string(body) != "body" || kind != "application/json" || encoding != "gzip" || keys != nil {
 						t.Errorf("the body is %q, the header %v", body, r.Header)
 					}
 					requests.Add(1)

@@ -99,7 +99,7 @@ func (x *exchange) land() {
 	}
 	x.record.ended = true
 	x.pass("")
-	if n := x.record.Number; len(x.Requests()) > n && x.wait(2*time.Second) { // in which the client is noticed that has left
+	if n := x.record.Number; len(x.Requests()) > n && x.wait(5*time.Second) { // in which the client is noticed that has left
 		x.do(func() {
 			x.overlaps = append(x.overlaps, fmt.Sprintf("request %d began while request %d was still being served", n+1, n))
 		})

@@ -83,7 +83,12 @@ func (s *Sink) Wire(m outbox.Message) (json.RawMessage, error) { return s.encode
 
 func (s *Sink) encoder() *httpsend.Encoder {
 	key, _ := json.Marshal(s.key) // a string always can be
-	return &httpsend.Encoder{Open: `{"api_key":` + string(key) + `,"created_at":"` + now() + `","batch":[`, Form: s.form, Close: "]}"}
+	own, _ := s.library()
+	return &httpsend.Encoder{
+		Open:  `{"api_key":` + string(key) + `,"created_at":"` + now() + `","batch":[`,
+		Close: "]}",
+		Form:  func(m outbox.Message) (any, error) { return form(m, own) },
+	}
 }
 
 // Send sends a request by capture v1 and, if the server has none, by /batch/. It then stays with /batch/, unless

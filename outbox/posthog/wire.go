@@ -33,9 +33,9 @@ type options struct {
 	DisableSkewCorrection bool  `json:"disable_skew_correction"` // a repeat with another time would not be folded
 }
 
-// form returns the event of a message. An error means that it can never be sent: PostHog or its library
-// would replace something in it silently, or PostHog would refuse all that is sent with it.
-func (s *Sink) form(m outbox.Message) (any, error) {
+// form returns the event of a message, with own behind its properties. An error means that it can never be sent:
+// PostHog or its library would replace something in it silently, or PostHog would refuse all that is sent with it.
+func form(m outbox.Message, own string) (any, error) {
 	if err := check(m); err != nil {
 		return nil, err
 	}
@@ -47,7 +47,6 @@ func (s *Sink) form(m outbox.Message) (any, error) {
 		e.Event = "$create_alias"
 		m.Properties, _ = json.Marshal(map[string]string{"alias": m.AnonID}) // a string always can be
 	}
-	own, _ := s.library()
 	if m.Anonymous() { // never an alias: PostHog would drop it
 		e.Options.PersonProfile = new(false)
 		own = `"$process_person_profile":false,` + own
