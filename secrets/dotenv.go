@@ -227,10 +227,10 @@ func (r *envReader) quoted(quote byte, line string) (string, *Problem) {
 	first := r.next
 	for {
 		rest, closed, problem := scanQuoted(&value, quote, line)
-		if rest = strings.TrimLeft(rest, blanks); problem != nil {
-			return "", problem
-		}
+		rest = strings.TrimLeft(rest, blanks)
 		switch {
+		case problem != nil:
+			return "", problem
 		case closed && (rest == "" || rest[0] == '#'):
 			return value.String(), nil
 		case closed && r.next == first:

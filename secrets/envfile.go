@@ -52,7 +52,8 @@ func skipRepeated(plan []Planned) {
 			continue
 		}
 		file, again := later[entry.Key]
-		switch later[entry.Key] = entry.File; {
+		later[entry.Key] = entry.File
+		switch {
 		case again && file == entry.File:
 			plan[i].Skipped = SetAgain
 		case again:

@@ -39,7 +39,8 @@ func readTyped(keyboard *os.File, hidden bool) (string, error) {
 	}
 	lines := make(chan reading)
 	go func() {
-		for r := (reading{}); r.err == nil; lines <- r {
+		var r reading
+		for r.err == nil {
 			if hidden {
 				var line []byte
 				line, r.err = term.ReadPassword(int(keyboard.Fd()))
@@ -47,6 +48,7 @@ func readTyped(keyboard *os.File, hidden bool) (string, error) {
 			} else {
 				r.line, r.err = shown.ReadString('\n')
 			}
+			lines <- r
 		}
 	}()
 	var typed string
