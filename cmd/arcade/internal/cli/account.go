@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,22 +36,20 @@ func (a *App) session() (identity.Session, error) {
 }
 
 // loggedIn returns the login as the file has it. The error is worded.
-func (a *App) loggedIn() (identity.Credentials, error) {
+func (a *App) loggedIn() (login identity.Credentials, err error) {
 	s, err := a.session()
-	if err != nil {
-		return identity.Credentials{}, err
+	if err == nil {
+		login, err = s.File.Read()
 	}
-	login, err := s.File.Read()
 	return login, a.unusable(login, err)
 }
 
 // renewedLogin is loggedIn with a token that is still good.
-func (a *App) renewedLogin(ctx context.Context) (identity.Credentials, error) {
+func (a *App) renewedLogin(ctx context.Context) (login identity.Credentials, err error) {
 	s, err := a.session()
-	if err != nil {
-		return identity.Credentials{}, err
+	if err == nil {
+		login, err = s.Credentials(ctx)
 	}
-	login, err := s.Credentials(ctx)
 	return login, a.unusable(login, err)
 }
 
@@ -73,18 +72,15 @@ func (a *App) unusable(login identity.Credentials, err error) error {
 // loginFailure words an error of the credentials file, and that of a call to Arcade Cloud that the command
 // depends on.
 func (a *App) loginFailure(err error) error {
-	var cloud *identity.CloudError
 	var unbelieved *identity.UnbelievedError
 	var unknown *identity.UnknownContextError
 	switch {
-	case errors.Is(err, context.Canceled):
-		return errInterrupted
 	case errors.Is(err, identity.ErrStrongerLogin):
 		return errStrongerLogin
 	case errors.Is(err, identity.ErrLoginEnded), errors.Is(err, identity.ErrNotAuthenticated):
-		return a.loginEnded()
-	case errors.As(err, &cloud):
-		return failed("cloud not asked", cause(err), a.remedy(err, "Check Arcade Cloud's address, then run the command again."))
+		return failed("login ended", "your login has ended", "Run '"+a.loginCommand()+"'.")
+	case errors.As(err, new(*identity.CloudError)):
+		return cloudFailure("cloud not asked", "", err, "", "Check Arcade Cloud's address, then run the command again.")
 	case errors.Is(err, fs.ErrNotExist):
 		return errNotLoggedIn
 	case errors.As(err, &unbelieved) && !unbelieved.Chmod:
@@ -125,12 +121,179 @@ func (a *App) fileFailure(words, before string, err error) error {
 	return f
 }
 
-// loginEnded is the failure of a login that Arcade Cloud does not accept.
-func (a *App) loginEnded() *failure {
-	if a.stronger {
-		return errStrongerLogin
+// contextFailure is the failure of a name that no context has.
+func contextFailure(names []string) error {
+	if len(names) == 0 {
+		return errNotLoggedIn
 	}
-	return failed("login ended", "your login has ended", "Run '"+a.loginCommand()+"'.")
+	return failed("unknown context", "there is no context of this name", "There are: "+secrets.Printable(strings.Join(names, ", "))+".")
+}
+
+// needsContext refuses a login that works in no project of its own choice.
+func needsContext(login identity.Credentials) error {
+	switch {
+	case login.APIKey != "":
+		return failed("login with an API key", "this login is an API key, which belongs to one project and knows no other",
+			"Run 'arcade logout', then 'arcade login', to log in as a person.")
+	case login.OrgID == "" || login.ProjectID == "":
+		return failed("no active project", "this login has no organization and project to work in", "Run '"+loginAt(login)+"'.")
+	}
+	return nil
+}
+
+// loginState is what Arcade Cloud says of a login.
+type loginState string
+
+const (
+	loginWorks   loginState = "works"
+	loginRefused loginState = "refused" // it ended, or Cloud does not accept it
+	loginUnknown loginState = "unknown" // Cloud cannot be asked
+)
+
+// check asks Arcade Cloud whose the login is, renewing it first if it has expired. The error is an interrupt, says
+// what to do about a login that is refused, or why it cannot be renewed on this machine.
+func (a *App) check(ctx context.Context, limit time.Duration, flag string) (identity.Account, loginState, error) {
+	asking, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var account identity.Account
+	s, err := a.session()
+	if err != nil {
+		return account, loginUnknown, err
+	}
+	login, err := s.Credentials(asking)
+	if err == nil {
+		account, err = whose(asking, a.asLogin(login), login)
+	}
+	state, known := a.stateBy(ctx, err, flag)
+	switch {
+	case state == loginRefused && login.APIKey != "":
+		return account, state, adviceFailure(a.words().Of(track.ErrLoginRefused), "")
+	case state == loginRefused || !known:
+		return account, state, a.loginFailure(err)
+	}
+	return account, state, nil
+}
+
+// whose asks the Arcade Cloud of credentials whose they are. An installation without one gives no usable answer.
+func whose(ctx context.Context, client *http.Client, c identity.Credentials) (identity.Account, error) {
+	if c.CloudURL() == "" {
+		return identity.Account{}, &identity.CloudError{}
+	}
+	return c.Cloud(client).WhoAmI(ctx, c)
+}
+
+// stateBy is what Arcade Cloud says of credentials, by the error of asking it about them; false for an error that
+// is not of the asking, and an interrupt. It warns of an answer that is missing, if the network is why.
+func (a *App) stateBy(ctx context.Context, err error, flag string) (loginState, bool) {
+	switch {
+	case err == nil:
+		return loginWorks, true
+	case ctx.Err() != nil:
+		return loginUnknown, false
+	case errors.Is(err, identity.ErrNotAuthenticated), errors.Is(err, identity.ErrLoginEnded):
+		return loginRefused, true
+	case errors.As(err, new(*identity.CloudError)), errors.Is(err, context.DeadlineExceeded):
+		a.warnOfNetwork(err, flag)
+		return loginUnknown, true
+	}
+	return loginUnknown, false
+}
+
+// warnOfNetwork warns of a call without a usable answer, when the command can do without it. It leaves the
+// failure in untrusted where a certificate was refused: that is never for want of a network.
+func (a *App) warnOfNetwork(err error, flag string) {
+	var cloud *identity.CloudError
+	line, known := networkLine(err, flag)
+	switch {
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		a.untrusted = failed("cloud not asked", line.What, line.Do)
+		return
+	case !known && errors.As(err, &cloud) && cloud.Status != 0:
+		line = advice.Line{What: cause(err), Do: "Check " + cmp.Or(flag, "Arcade Cloud's address") + ", then run the command again."}
+	case !known:
+		return
+	}
+	if line.Sentence() != a.warned {
+		a.warned = line.Sentence()
+		a.warn("Warning: " + a.warned)
+	}
+}
+
+// warnOf warns of an error that the command can do without.
+func (a *App) warnOf(err error) {
+	f := asFailure(err)
+	a.warn("Warning: " + f.what + ". " + f.hint)
+}
+
+// httpClient makes the client of commands that talk to Arcade.
+func (a *App) httpClient() *http.Client {
+	return &http.Client{Transport: toArcade{a.Track.ToArcade(), a}}
+}
+
+// asLogin makes a client whose calls carry a login that was read before. When a server refuses a token that
+// looked good, because it was revoked or a clock is wrong, the client renews it and asks once more.
+func (a *App) asLogin(login identity.Credentials) *http.Client {
+	s, _ := a.session() // there is a home: the login is from there
+	client := a.httpClient()
+	client.Transport = &identity.Transport{Session: s, Login: login, Next: client.Transport}
+	return client
+}
+
+// toArcade carries requests to Arcade, and prints them for --debug: method, address, status and duration. Headers,
+// bodies, queries and user names hold secrets and are left out.
+type toArcade struct {
+	network http.RoundTripper
+	app     *App
+}
+
+// RoundTrip carries the request out, unless it would tell Arcade of an installation of the user's own: nothing goes
+// to arcade.dev while a self-hosted context is active, or may be.
+func (t toArcade) RoundTrip(request *http.Request) (*http.Response, error) {
+	if identity.AtArcade(request.URL.Hostname()) && !t.app.mayAsk {
+		if s, err := t.app.session(); err == nil && s.File.KeepsToItself() {
+			return nil, errKeptApart
+		}
+	}
+	began := t.app.Track.Now()
+	response, err := t.network.RoundTrip(request)
+	if t.app.traced {
+		outcome := "no answer"
+		if err == nil {
+			outcome = strconv.Itoa(response.StatusCode)
+		}
+		t.app.note("debug: " + request.Method + " " + bareAddress(request.URL.String()) + ": " + outcome +
+			" in " + strconv.FormatInt(t.app.Track.Now().Sub(began).Milliseconds(), 10) + " ms")
+	}
+	if errors.As(err, new(x509.UnknownAuthorityError)) {
+		t.app.warnOfBundle()
+	}
+	return response, err
+}
+
+// serverAddress is the address of the server that the flags name. The error is wrong usage.
+func serverAddress(cmd *cobra.Command, o secrets.Options) (*url.URL, error) {
+	switch base, err := secrets.BaseURL(o); {
+	case strings.HasPrefix(o.Host, "-"): // -h has taken the next flag for its value
+		return nil, wrongUsage(cmd, "no value for --host", "--host needs a value")
+	case o.TLS && o.NoTLS:
+		return nil, wrongUsage(cmd, "--tls with --no-tls", "--tls and --no-tls exclude each other")
+	case err != nil:
+		return nil, wrongUsage(cmd, "invalid value for --host or --port", err.Error())
+	default:
+		return base, nil
+	}
+}
+
+// cloudAt is the address of the Arcade Cloud that the flags name, the default one without --host.
+func cloudAt(cmd *cobra.Command, o secrets.Options) (string, error) {
+	if o.Cloud = true; !cmd.Flags().Changed("host") {
+		o.Host = identity.DefaultCloudHost
+	}
+	base, err := serverAddress(cmd, o)
+	if err != nil {
+		return "", err
+	}
+	return base.String(), nil
 }
 
 // loginCommand is the command that logs in where this home is logged in, else at the default Cloud.
@@ -160,116 +323,29 @@ func loginAt(login identity.Credentials) string {
 // shellWord is a text as a shell reads it as one word.
 func shellWord(text string) string {
 	text = secrets.Printable(text)
-	special := func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.:/", r)
-	}
-	if !strings.ContainsFunc(text, special) {
+	if regexp.MustCompile(`^[A-Za-z0-9_.:/-]*$`).MatchString(text) {
 		return text
 	}
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
+// validContext reports whether a word can name a new context: YAML has to read it as text, a shell as one word.
+func validContext(name string) bool {
+	return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`).MatchString(name) &&
+		!slices.Contains([]string{"null", "true", "false", "yes", "no", "on", "off", "y", "n"}, strings.ToLower(name))
+}
+
+// cloudAddress is the address of the login's Arcade Cloud, nil for an installation without one.
+func cloudAddress(login identity.Credentials) *string {
+	if login.CloudURL() == "" {
+		return nil
+	}
+	return orNull(bareAddress(login.CloudURL()))
+}
+
 // homeOf says in a sentence where a login belongs.
 func homeOf(login identity.Credentials) string {
-	if login.CloudURL() == "" {
-		return "an installation without an Arcade Cloud"
-	}
-	return bareAddress(login.CloudURL())
-}
-
-// asLogin makes a client whose calls carry a login that was read before. When a server refuses a token that
-// looked good, because it was revoked or a clock is wrong, the client renews it and asks once more.
-func (a *App) asLogin(login identity.Credentials) *http.Client {
-	s, _ := a.session() // there is a home: the login is from there
-	client := a.httpClient()
-	client.Transport = &identity.Transport{Session: s, Login: login, Next: client.Transport}
-	return client
-}
-
-// cloudOf is the Arcade Cloud of a login, asked with that login.
-func (a *App) cloudOf(login identity.Credentials) identity.Cloud {
-	return login.Cloud(a.asLogin(login))
-}
-
-// places are those where a login can work, by the last answers of Arcade Cloud.
-func (a *App) places(login identity.Credentials) identity.Places {
-	s, _ := a.session()
-	return s.File.Places(login)
-}
-
-// keepPlaces keeps answers of Arcade Cloud. It may fail: then Cloud is asked again.
-func (a *App) keepPlaces(login identity.Credentials, p identity.Places) {
-	s, _ := a.session()
-	p.Login, p.At = login.Fingerprint(), a.Track.Now()
-	_ = s.File.KeepPlaces(p)
-}
-
-// loginState is what Arcade Cloud says of a login.
-type loginState string
-
-const (
-	loginWorks   loginState = "works"
-	loginRefused loginState = "refused" // it ended, or Cloud does not accept it
-	loginUnknown loginState = "unknown" // Cloud cannot be asked
-)
-
-// check asks Arcade Cloud whose the login is, renewing it first if it has expired. The error is an interrupt, or
-// says why the login cannot be renewed on this machine.
-func (a *App) check(ctx context.Context, limit time.Duration) (identity.Account, loginState, error) {
-	asking, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	s, err := a.session()
-	if err != nil {
-		return identity.Account{}, loginUnknown, err
-	}
-	var account identity.Account
-	login, err := s.Credentials(asking)
-	switch {
-	case err == nil && login.CloudURL() == "": // an installation without one
-		return account, loginUnknown, nil
-	case err == nil:
-		account, err = a.cloudOf(login).WhoAmI(asking, login)
-	}
-	switch {
-	case err == nil:
-		return account, loginWorks, nil
-	case ctx.Err() != nil:
-		return account, loginUnknown, errInterrupted
-	case errors.Is(err, identity.ErrNotAuthenticated), errors.Is(err, identity.ErrLoginEnded):
-		a.stronger = errors.Is(err, identity.ErrStrongerLogin)
-		return account, loginRefused, nil
-	case errors.As(err, new(*identity.CloudError)), errors.Is(err, context.DeadlineExceeded):
-		a.warnOfNetwork(err)
-		return account, loginUnknown, nil
-	default:
-		return account, loginUnknown, a.loginFailure(err)
-	}
-}
-
-// warnOfNetwork warns of a call without a usable answer, when the command can do without it. It leaves the
-// failure in untrusted where a certificate was refused: that is never for want of a network.
-func (a *App) warnOfNetwork(err error) {
-	var cloud *identity.CloudError
-	line, known := networkLine(err, a.cloudFlag)
-	switch {
-	case errors.As(err, new(*tls.CertificateVerificationError)):
-		a.untrusted = failed("cloud not asked", line.What, line.Do)
-		return
-	case !known && errors.As(err, &cloud) && cloud.Status != 0:
-		line = advice.Line{What: cause(err), Do: "Check " + cmp.Or(a.cloudFlag, "Arcade Cloud's address") + ", then run the command again."}
-	case !known:
-		return
-	}
-	if line.Sentence() != a.warned {
-		a.warned = line.Sentence()
-		a.warn("Warning: " + a.warned)
-	}
-}
-
-// warnOf warns of an error that the command can do without.
-func (a *App) warnOf(err error) {
-	f := asFailure(err)
-	a.warn("Warning: " + f.what + ". " + f.hint)
+	return valueOr(cloudAddress(login), "an installation without an Arcade Cloud")
 }
 
 // byEmail is a preposition and the e-mail of a login, and nothing for a login without one.
@@ -280,133 +356,12 @@ func byEmail(preposition string, login identity.Credentials) string {
 	return " " + preposition + " " + secrets.Printable(login.Email)
 }
 
-// isAt reports whether a login belongs to the Arcade Cloud at base.
-func isAt(base string, login identity.Credentials) bool {
-	return strings.EqualFold(strings.TrimSuffix(base, ":443"), login.CloudURL())
-}
-
-// serverAddress is the address of the server that the flags name. The error is wrong usage.
-func serverAddress(cmd *cobra.Command, o secrets.Options) (*url.URL, error) {
-	switch base, err := secrets.BaseURL(o); {
-	case strings.HasPrefix(o.Host, "-"): // -h has taken the next flag for its value
-		return nil, wrongUsage(cmd, "no value for --host", "--host needs a value")
-	case o.TLS && o.NoTLS:
-		return nil, wrongUsage(cmd, "--tls with --no-tls", "--tls and --no-tls exclude each other")
-	case err != nil:
-		return nil, wrongUsage(cmd, "invalid value for --host or --port", err.Error())
-	default:
-		return base, nil
+// inItsContext is " in the context NAME" where there are several.
+func (a *App) inItsContext() string {
+	if name := a.Track.ContextName(); name != "" {
+		return " in the context " + secrets.Printable(cmp.Or(a.context, name))
 	}
-}
-
-// cloudAt is the address of the Arcade Cloud that the flags name, the default one without --host.
-func cloudAt(cmd *cobra.Command, o secrets.Options) (string, error) {
-	if o.Cloud = true; !cmd.Flags().Changed("host") {
-		o.Host = identity.DefaultCloudHost
-	}
-	base, err := serverAddress(cmd, o)
-	if err != nil {
-		return "", err
-	}
-	return base.String(), nil
-}
-
-// contextOf is where a login works in an organization: its default project, else the first.
-func contextOf(org identity.Choice, projects []identity.Choice) (identity.Context, error) {
-	project, ok := identity.Preferred(projects)
-	if !ok {
-		return identity.Context{}, failed("no project", "the organization "+nameOf(org)+" has no project",
-			"Make one in Arcade's dashboard, then try again.")
-	}
-	return identity.Context{OrgID: org.ID, OrgName: org.Name, ProjectID: project.ID, ProjectName: project.Name}, nil
-}
-
-func nameOf(c identity.Choice) string { return secrets.Printable(nameAndID(named{c.ID, c.Name})) }
-
-func nameOr(name, id string) string { return secrets.Printable(cmp.Or(name, id)) }
-
-type named struct {
-	ID   string `json:"id"`
-	Name string `json:"name"`
-}
-
-func nameAndID(n named) string {
-	if n.Name == "" {
-		return n.ID
-	}
-	return n.Name + " (" + n.ID + ")"
-}
-
-// keyInForce is the key in ARCADE_API_KEY if commands use it; apart means that Arcade Cloud must not be asked
-// whose it is.
-func (a *App) keyInForce() (key identity.Credentials, apart bool, err error) {
-	key, apart, err = a.Track.KeyInForce()
-	switch {
-	case errors.As(err, new(*track.UnusableKeyError)):
-		return key, false, failed("unusable ARCADE_API_KEY", err.Error(), "Correct the variable, or unset it.")
-	case errors.Is(err, identity.ErrNoEngine):
-		return key, false, failed("ARCADE_URL not usable",
-			"ARCADE_URL is not the address of an Engine: https:// and a host, without a path or a password",
-			"Set it to one such as https://engine.example.com.")
-	}
-	return key, apart, nil
-}
-
-const keyBeatsLogin = "ARCADE_API_KEY is set: commands use that key and not this login."
-
-// needsContext refuses a login that works in no project of its own choice.
-func needsContext(login identity.Credentials) error {
-	switch {
-	case login.APIKey != "":
-		return failed("login with an API key", "this login is an API key, which belongs to one project and knows no other",
-			"Run 'arcade logout', then 'arcade login', to log in as a person.")
-	case login.OrgID == "" || login.ProjectID == "":
-		return failed("no active project", "this login has no organization and project to work in", "Run '"+loginAt(login)+"'.")
-	}
-	return nil
-}
-
-// httpClient makes the client of commands that talk to Arcade.
-func (a *App) httpClient() *http.Client {
-	network := http.RoundTripper(selfHostedGuard{a.Track.ToArcade(), a})
-	if a.traced {
-		network = tracer{network, a}
-	}
-	return &http.Client{Transport: network}
-}
-
-// selfHostedGuard refuses requests to arcade.dev while a self-hosted context is active, or may be.
-type selfHostedGuard struct {
-	network http.RoundTripper
-	app     *App
-}
-
-// RoundTrip carries the request out, unless it would tell Arcade of an installation of the user's own.
-func (g selfHostedGuard) RoundTrip(request *http.Request) (*http.Response, error) {
-	if identity.AtArcade(request.URL.Hostname()) && !g.app.mayAsk {
-		if s, err := g.app.session(); err == nil && s.File.KeepsToItself() {
-			return nil, errKeptApart
-		}
-	}
-	response, err := g.network.RoundTrip(request)
-	if errors.As(err, new(x509.UnknownAuthorityError)) {
-		g.app.warnOfBundle()
-	}
-	return response, err
-}
-
-// contextFailure is the failure of a name that no context has.
-func contextFailure(names []string) error {
-	if len(names) == 0 {
-		return errNotLoggedIn
-	}
-	return failed("unknown context", "there is no context of this name", "There are: "+secrets.Printable(strings.Join(names, ", "))+".")
-}
-
-// validContext reports whether a word can name a new context: YAML has to read it as text, a shell as one word.
-func validContext(name string) bool {
-	return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`).MatchString(name) &&
-		!slices.Contains([]string{"null", "true", "false", "yes", "no", "on", "off", "y", "n"}, strings.ToLower(name))
+	return ""
 }
 
 // selfHosted reports whether events keep to the anonymous id.
@@ -423,27 +378,39 @@ func (a *App) unnamedContext() string {
 	return "self-hosted"
 }
 
-// inItsContext is " in the context NAME" where there are several.
-func (a *App) inItsContext() string {
-	if name := a.Track.ContextName(); name != "" {
-		return " in the context " + secrets.Printable(cmp.Or(a.context, name))
-	}
-	return ""
+// named is an organization or a project.
+type named struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
 }
 
-// cloudAddress is the address of the login's Arcade Cloud, nil for an installation without one.
-func cloudAddress(login identity.Credentials) *string {
-	if login.CloudURL() == "" {
-		return nil
+func (n named) String() string {
+	if n.Name == "" {
+		return secrets.Printable(n.ID)
 	}
-	return orNull(bareAddress(login.CloudURL()))
+	return secrets.Printable(n.Name + " (" + n.ID + ")")
 }
 
-func valueOr(value *string, otherwise string) string {
-	if value == nil {
-		return otherwise
+// workplace is where a login works, in a sentence.
+func workplace(c identity.Context) string {
+	return secrets.Printable(cmp.Or(c.OrgName, c.OrgID)) + " / " + secrets.Printable(cmp.Or(c.ProjectName, c.ProjectID))
+}
+
+// contextOf is where a login works in an organization: its default project, else the first.
+func contextOf(org identity.Choice, projects []identity.Choice) (identity.Context, error) {
+	project, ok := identity.Preferred(projects)
+	if !ok {
+		return identity.Context{}, failed("no project", "the organization "+named{org.ID, org.Name}.String()+" has no project",
+			"Make one in Arcade's dashboard, then try again.")
 	}
-	return *value
+	return identity.Context{OrgID: org.ID, OrgName: org.Name, ProjectID: project.ID, ProjectName: project.Name}, nil
+}
+
+// keepPlaces keeps answers of Arcade Cloud about where a login can work. It may fail: then Cloud is asked again.
+func (a *App) keepPlaces(login identity.Credentials, p identity.Places) {
+	s, _ := a.session()
+	p.Login, p.At = login.Fingerprint(), a.Track.Now()
+	_ = s.File.KeepPlaces(p)
 }
 
 // withQueue opens the queue of this user's home for fn, closes it and words the errors.
@@ -454,8 +421,7 @@ func (a *App) withQueue(fn func(q *track.Queue) error) error {
 	}
 	defer q.Close()
 	err = fn(q)
-	var worded *failure
-	if err == nil || errors.As(err, &worded) || isOutput(err) || errors.Is(err, context.Canceled) {
+	if err == nil || errors.As(err, new(*failure)) || isOutput(err) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	return adviceFailure(a.words().Of(err), "")
