@@ -209,9 +209,7 @@ func (a *App) newLogout() *cobra.Command {
 			"credentials.",
 		Example: "  arcade logout\n  arcade logout --all",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.logout(cmd.Context(), all)
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.logout(cmd.Context(), all) },
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "log out of all contexts")
 	a.allowTracing(cmd)

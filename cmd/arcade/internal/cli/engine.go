@@ -30,10 +30,10 @@ type engineOptions struct {
 // engine is the Engine that a command asks, and what to say of it.
 type engine struct {
 	*secrets.Client
-	app      *App
-	project  string // that the secrets belong to, "" for the login's default one
-	refused  string // what to do when the credentials are not accepted
-	personal bool   // it belongs to the login that is shown to it, a person's
+	app       *App
+	inProject string // " in project 'NAME'", "" for the login's default one
+	refused   string // what to do when the credentials are not accepted
+	personal  bool   // it belongs to the login that is shown to it, a person's
 }
 
 // engine makes the client for the Engine that --host names, else for that of the credential in force. It reports
@@ -58,7 +58,7 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*engine, error) {
 	}
 	a.mayAsk = named
 	e := &engine{Client: &secrets.Client{HTTP: a.httpClient(), Base: base, Organisation: at.org, Project: at.project}, app: a}
-	e.Waiting = e.warnOfWait
+	e.Waiting = func(d time.Duration) { a.warn("The Engine is busy: going on in " + term.Span(d) + ".") }
 	if used.FromFile {
 		used.Login, err = e.useLogin(cmd.Context(), at)
 	} else {
@@ -101,7 +101,7 @@ func (e *engine) useLogin(ctx context.Context, at engineOptions) (identity.Crede
 		return login, err
 	}
 	if s, _ := e.app.session(); at.project != "" || !s.File.Places(login).Default(login.Context) {
-		e.project = cmp.Or(at.project, login.ProjectName, login.ProjectID)
+		e.inProject = " in project '" + secrets.Printable(cmp.Or(at.project, login.ProjectName, login.ProjectID)) + "'"
 	}
 	e.Organisation, e.Project = cmp.Or(at.org, login.OrgID), cmp.Or(at.project, login.ProjectID)
 	e.Token, e.HTTP, e.refused = login.Token(), e.app.asLogin(login), "Run '"+loginAt(login)+"'."
@@ -180,19 +180,6 @@ func (a *App) noteKey(line string) {
 
 const keyBeatsLogin = "ARCADE_API_KEY is set: commands use that key and not this login."
 
-// warnOfWait explains a pause.
-func (e *engine) warnOfWait(d time.Duration) {
-	e.app.warn(fmt.Sprintf("The Engine is busy: going on in %s.", term.Span(d)))
-}
-
-// inProject is " in project 'NAME'", and nothing for the login's default project.
-func (e *engine) inProject() string {
-	if e.project == "" {
-		return ""
-	}
-	return " in project '" + secrets.Printable(e.project) + "'"
-}
-
 // failure words an error of package secrets.
 func (e *engine) failure(err error) *failure {
 	var problem *secrets.Problem
@@ -248,12 +235,12 @@ const progressFrom = 10
 func (o *outcomes) printEach(results iter.Seq[secrets.Result], print func(i int, result secrets.Result)) {
 	progress := o.app.Err.Progress(o.total, o.total >= progressFrom && !o.app.traced)
 	var screen sync.Mutex // the client's goroutines print, too
-	printed := 0
+	printed, warn := 0, o.Waiting
 	o.Waiting = func(d time.Duration) {
 		screen.Lock()
 		defer screen.Unlock()
 		progress.Wipe()
-		o.warnOfWait(d)
+		warn(d)
 		progress.Show(printed)
 	}
 	progress.Show(0)

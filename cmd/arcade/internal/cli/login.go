@@ -97,13 +97,13 @@ func (l *login) run(cmd *cobra.Command, _ []string) error {
 	}
 	address := bareAddress(l.target.CloudURL())
 	oauth, err := l.target.Cloud(l.httpClient()).OAuth(ctx)
-	switch {
+	switch _, unattended := l.browser(); {
 	case errors.Is(err, identity.ErrNoOAuth):
 		return failed("no login in the browser", address+" has no login in the browser", "Log in with an API key: "+l.again+" --with-key")
 	case err != nil:
 		return cloudFailure("cloud not asked", "cannot log in at "+address+": ", err, l.flag,
 			"Check "+l.flag+" and the network, then run the command again.")
-	case !given("no-browser") && !given("timeout") && l.isUnattended():
+	case unattended && !given("no-browser") && !given("timeout"):
 		return failed("nobody to log in", "there is no browser here, and no terminal to show the login page's address on",
 			"Set ARCADE_API_KEY, or log in with an API key: "+l.again+" --with-key < key.txt; --no-browser waits for a browser elsewhere.")
 	case !given("timeout"):
@@ -280,12 +280,12 @@ func (l *login) askBrowser(ctx context.Context, server *identity.Callback, page 
 	// These work when the browser runs on another machine.
 	otherWays := fmt.Sprintf("If your browser runs on another machine, run 'ssh -L %d:127.0.0.1:%[1]d' from there to here first, "+
 		"or log in with an API key: %s --with-key", server.Port(), l.again)
-	remote := l.browserIsElsewhere()
+	elsewhere, _ := l.browser()
 	begins := "Log in at this address:"
 	switch {
-	case l.noBrowser || remote:
+	case l.noBrowser || elsewhere:
 	case l.Browse(page) != nil:
-		begins, remote = "The browser could not be opened. "+begins, true
+		begins, elsewhere = "The browser could not be opened. "+begins, true
 	default:
 		begins = "The browser opens Arcade's login page. If it does not, log in at this address:"
 	}
@@ -294,7 +294,7 @@ func (l *login) askBrowser(ctx context.Context, server *identity.Callback, page 
 		within = l.timeout.String()
 	}
 	begins += "\n\n  " + page + "\n\n"
-	if remote {
+	if elsewhere {
 		begins += otherWays + "\n\n"
 	}
 	if err := l.print(begins + "Waiting for the login, for " + within + " at most; Ctrl-C ends it."); err != nil {
@@ -302,7 +302,7 @@ func (l *login) askBrowser(ctx context.Context, server *identity.Callback, page 
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(l.timeout))
 	defer cancel()
-	if !remote && !l.noBrowser {
+	if !elsewhere && !l.noBrowser {
 		select {
 		case <-server.Answered():
 		case <-ctx.Done():
@@ -314,33 +314,27 @@ func (l *login) askBrowser(ctx context.Context, server *identity.Callback, page 
 	var refused *identity.RefusedError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return code, failed("login timed out", "the login was not completed within "+within, "Run the command again. "+otherWays)
-	case errors.Is(err, context.Canceled):
-		return code, errInterrupted
+		err = failed("login timed out", "the login was not completed within "+within, "Run the command again. "+otherWays)
 	case errors.As(err, &refused):
-		return code, failed("login refused", "the login was refused: "+secrets.Printable(refused.Reason), "Run the command again.")
-	case err != nil:
-		return code, failed("login refused", "the login was not completed in the browser", "Run the command again.")
+		err = failed("login refused", "the login was refused: "+secrets.Printable(refused.Reason), "Run the command again.")
+	case errors.Is(err, identity.ErrLoginRefused):
+		err = failed("login refused", "the login was not completed in the browser", "Run the command again.")
 	}
-	return code, nil
+	return code, err
 }
 
-// browserIsElsewhere reports whether a browser started here would open on another screen than the user's, or none.
-func (l *login) browserIsElsewhere() bool {
-	return l.Track.Env("BROWSER") == "" && (l.Track.Env("SSH_CONNECTION") != "" || !l.hasDisplay())
-}
-
-// isUnattended reports whether no user can see a browser, or what is printed.
-func (l *login) isUnattended() bool {
-	return l.Track.Env("BROWSER") == "" && !l.hasDisplay() && !l.Keyboard() && !l.Out.Interactive && !l.Err.Interactive
-}
-
-func (l *login) hasDisplay() bool {
-	env := l.Track.Env
-	if runtime.GOOS != "linux" {
-		return env("SSH_CONNECTION") == ""
+// browser reports whether one that was started here would open on another screen than the user's, or none; and
+// whether no user can see that, or what is printed.
+func (l *login) browser() (elsewhere, unattended bool) {
+	env, remote := l.Track.Env, l.Track.Env("SSH_CONNECTION") != ""
+	display := !remote
+	if runtime.GOOS == "linux" {
+		display = env("DISPLAY")+env("WAYLAND_DISPLAY")+env("WSL_DISTRO_NAME") != ""
 	}
-	return env("DISPLAY")+env("WAYLAND_DISPLAY")+env("WSL_DISTRO_NAME") != ""
+	if env("BROWSER") != "" {
+		return false, false
+	}
+	return remote || !display, !display && !l.Keyboard() && !l.Out.Interactive && !l.Err.Interactive
 }
 
 // keepOAuth turns the code into a login, checks it and keeps it. Nothing is kept of a login that
@@ -505,9 +499,6 @@ func (l *login) keep(ctx context.Context, made identity.Credentials, principal s
 	if made.ProjectID != "" {
 		line += "\nActive project: " + workplace(made.Context) + "\n'arcade org list' and 'arcade project list' show where else you can work."
 	}
-	if err := l.print(line); err != nil {
-		return err
-	}
-	l.noteKey(keyBeatsLogin)
-	return nil
+	defer l.noteKey(keyBeatsLogin)
+	return l.print(line)
 }

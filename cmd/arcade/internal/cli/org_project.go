@@ -49,10 +49,7 @@ func newPlace(p *place) *cobra.Command {
 				return err
 			}
 			login, err := p.loggedIn()
-			if err == nil {
-				err = p.accepts(login)
-			}
-			if err != nil {
+			if err = cmp.Or(err, p.accepts(login)); err != nil {
 				return err
 			}
 			return p.print(p.active(login).String())
@@ -103,8 +100,10 @@ func (p *place) accepts(login identity.Credentials) error {
 }
 
 // choices asks Arcade Cloud for those of the login that it returns.
-func (p *place) choices(ctx context.Context) (identity.Credentials, []identity.Choice, error) {
-	login, err := p.renewedLogin(ctx)
+func (p *place) choices(ctx context.Context, cmd *cobra.Command) (login identity.Credentials, choices []identity.Choice, err error) {
+	if _, err = cloudAt(cmd, p.at); err == nil {
+		login, err = p.renewedLogin(ctx)
+	}
 	if err == nil {
 		err = p.accepts(login)
 	}
@@ -119,7 +118,7 @@ func (p *place) choices(ctx context.Context) (identity.Credentials, []identity.C
 	if p.isOrg() {
 		org = ""
 	}
-	choices, err := p.placesIn(ctx, login, org)
+	choices, err = p.placesIn(ctx, login, org)
 	return login, choices, err
 }
 
@@ -163,19 +162,14 @@ func (p *place) newList() *cobra.Command {
 		Aliases: []string{"ls"},
 		Example: fmt.Sprintf("  arcade %s list\n  arcade %s list --json", p.name, p.name),
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := cloudAt(cmd, p.at); err != nil {
-				return err
-			}
-			return p.list(cmd.Context(), asJSON)
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return p.list(cmd, asJSON) },
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print them as a JSON array")
 	return cmd
 }
 
-func (p *place) list(ctx context.Context, asJSON bool) error {
-	login, choices, err := p.choices(ctx)
+func (p *place) list(cmd *cobra.Command, asJSON bool) error {
+	login, choices, err := p.choices(cmd.Context(), cmd)
 	if err != nil {
 		return err
 	}
@@ -195,28 +189,24 @@ func (p *place) list(ctx context.Context, asJSON bool) error {
 
 func (p *place) newSet() *cobra.Command {
 	return &cobra.Command{
-		Use:     "set NAME|ID",
-		Short:   "Work in another " + p.noun,
-		Example: fmt.Sprintf("  arcade %s set NAME", p.name),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return wrongUsage(cmd, "not one argument", "give a name or an id, and only one")
-			}
-			if _, err := cloudAt(cmd, p.at); err != nil {
-				return err
-			}
-			return p.set(cmd.Context(), args[0])
-		},
+		Use:               "set NAME|ID",
+		Short:             "Work in another " + p.noun,
+		Example:           fmt.Sprintf("  arcade %s set NAME", p.name),
+		RunE:              p.set,
 		ValidArgsFunction: p.complete,
 	}
 }
 
-func (p *place) set(ctx context.Context, word string) error {
-	login, choices, err := p.choices(ctx)
+func (p *place) set(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return wrongUsage(cmd, "not one argument", "give a name or an id, and only one")
+	}
+	ctx := cmd.Context()
+	login, choices, err := p.choices(ctx, cmd)
 	if err != nil {
 		return err
 	}
-	choice, err := p.choose(choices, word)
+	choice, err := p.choose(choices, args[0])
 	if err != nil {
 		return err
 	}
@@ -285,7 +275,7 @@ func (p *place) complete(cmd *cobra.Command, args []string, begun string) ([]str
 	if age := p.Track.Now().Sub(places.At); len(choices) == 0 || age < 0 || age > placesLast {
 		ctx, cancel := context.WithTimeout(cmd.Context(), track.CloudTimeout)
 		defer cancel()
-		if _, asked, err := p.choices(ctx); err == nil {
+		if _, asked, err := p.choices(ctx, cmd); err == nil {
 			choices = asked
 		}
 	}

@@ -173,7 +173,7 @@ func (a *App) secretSet(cmd *cobra.Command, at engineOptions, o setOptions, args
 			ending = "with value ending in ..." + ending + " "
 		}
 		results.done++
-		a.print(fmt.Sprintf("Secret '%s' %sset successfully%s", key, ending, e.inProject()))
+		a.print(fmt.Sprintf("Secret '%s' %sset successfully%s", key, ending, e.inProject))
 	})
 	return results.end(ctx)
 }
@@ -206,47 +206,34 @@ func (a *App) readValues(ctx context.Context, inputs []secrets.Input) ([]secrets
 }
 
 // readEnvFiles reads all files before it returns anything of them.
-func (a *App) readEnvFiles(ctx context.Context, paths []string) (secrets.EnvFile, error) {
+func (a *App) readEnvFiles(ctx context.Context, paths []string) (all secrets.EnvFile, err error) {
+	hint := "Name another file with --env-file."
 	files := make([]secrets.EnvFile, len(paths))
 	for i, path := range paths {
-		var err error
-		if files[i], err = a.readEnvFile(ctx, path); err != nil {
-			return secrets.EnvFile{}, err
+		read := func() (secrets.EnvFile, error) { return secrets.ReadEnvFile(path) }
+		if path == "-" {
+			read = func() (secrets.EnvFile, error) { return secrets.ReadEnv(a.In, "standard input") }
+			hint = "Check the program that writes it."
+		}
+		if path == "-" && a.Keyboard() { // it would show what is typed
+			return all, failed("env file: standard input is a terminal", "standard input is a terminal and no file",
+				"Pipe the file in: arcade secret set --from-env -f - < .env")
+		}
+		// In its own goroutine, because the file may be a pipe: --env-file <(decrypt .env).
+		files[i], err = term.Await(ctx, read)
+		var problem *secrets.Problem
+		if errors.As(err, &problem) {
+			return all, failed("env file: "+problem.What, err.Error(), problem.Do)
+		} else if err != nil {
+			return all, err
 		}
 	}
-	all := secrets.Join(files...)
-	if len(all.Pairs()) > 0 {
+	if all = secrets.Join(files...); len(all.Entries) > 0 {
 		return all, nil
 	}
 	a.warnOfSkipped(all)
-	names := make([]string, len(paths))
-	for i, name := range all.Files {
-		names[i] = "'" + secrets.Printable(name) + "'"
-	}
-	hint := "Name another file with --env-file."
-	if slices.Contains(paths, "-") {
-		hint = "Check the program that writes it."
-	}
-	return all, failed("env file: no secrets in it", "there is no KEY=VALUE in "+strings.Join(names, " or "), hint)
-}
-
-func (a *App) readEnvFile(ctx context.Context, path string) (secrets.EnvFile, error) {
-	if path == "-" && a.Keyboard() { // it would show what is typed
-		return secrets.EnvFile{}, failed("env file: standard input is a terminal", "standard input is a terminal and no file",
-			"Pipe the file in: arcade secret set --from-env -f - < .env")
-	}
-	// In its own goroutine, because the file may be a pipe: --env-file <(decrypt .env).
-	file, err := term.Await(ctx, func() (secrets.EnvFile, error) {
-		if path == "-" {
-			return secrets.ReadEnv(a.In, "standard input")
-		}
-		return secrets.ReadEnvFile(path)
-	})
-	var problem *secrets.Problem
-	if errors.As(err, &problem) {
-		return file, failed("env file: "+problem.What, err.Error(), problem.Do)
-	}
-	return file, err
+	names := secrets.Printable(strings.Join(all.Files, "' or '"))
+	return all, failed("env file: no secrets in it", "there is no KEY=VALUE in '"+names+"'", hint)
 }
 
 func (a *App) warnOfSkipped(file secrets.EnvFile) {
@@ -319,7 +306,7 @@ func (a *App) printSecrets(e *engine, found []secrets.Secret, asJSON bool) error
 	}
 	items, hinted := make([]json.RawMessage, len(found)), false
 	const hints = 3
-	l := list{title: "Tool Secrets" + e.inProject(), none: "There are no tool secrets. 'arcade secret set KEY' adds one.",
+	l := list{title: "Tool Secrets" + e.inProject, none: "There are no tool secrets. 'arcade secret set KEY' adds one.",
 		columns: []term.Column{
 			{Title: "KEY", Shrink: true}, {Title: "TYPE", Drop: 3}, {Title: "DESCRIPTION", Drop: 4, Shrink: true}, {Title: "HINT"},
 			{Title: "LAST ACCESSED", Drop: 1}, {Title: "CREATED AT", Drop: 2},
@@ -413,7 +400,7 @@ func (a *App) secretUnset(ctx context.Context, e *engine, keys []string, o secre
 		switch {
 		case result.Err == nil:
 			results.done++
-			a.print(fmt.Sprintf("Secret '%s' deleted successfully%s", key, e.inProject()))
+			a.print(fmt.Sprintf("Secret '%s' deleted successfully%s", key, e.inProject))
 		case errors.Is(result.Err, secrets.ErrNoSuchSecret):
 			if results.missing++; results.total > 1 { // else it is the failure of the command
 				a.warn(fmt.Sprintf("Warning: Secret with key '%s' not found, skipping", key))

@@ -22,9 +22,7 @@ accepts it; Cloud has 2 seconds to answer. With ARCADE_API_KEY set, commands use
 that key and not the login.`,
 		Example: "  arcade whoami\n  arcade whoami --json\n  arcade whoami --offline",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.whoami(cmd.Context(), asJSON, offline)
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.whoami(cmd.Context(), asJSON, offline) },
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
 	cmd.Flags().BoolVar(&offline, "offline", false, "ask no server; show what the credentials file says")
@@ -85,14 +83,12 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 		err = a.print(a.whoamiText(result))
 	}
 	switch {
-	case err != nil:
-		return err
 	case a.untrusted != nil:
 		return a.untrusted
 	case result.APIKey != nil && result.APIKey.State == loginRefused:
 		return failed("key refused", "Arcade Cloud does not accept the key in ARCADE_API_KEY", "Correct ARCADE_API_KEY, or remove it.")
 	}
-	return refused
+	return cmp.Or(refused, err)
 }
 
 // describeLogin asks Arcade Cloud about the login if ask says so, and shows it as it is after that. It returns what

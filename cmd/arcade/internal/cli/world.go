@@ -137,9 +137,7 @@ func (a *App) printList(asJSON bool, l list) error {
 	case len(l.rows) == 0:
 		return a.print(l.none)
 	}
-	if err := a.Out.Table(l.title, l.columns, l.rows); err != nil {
-		return err
-	}
+	a.Out.Table(l.title, l.columns, l.rows) // a write that fails, fails the command at its end
 	return a.print(l.below)
 }
 
@@ -222,10 +220,10 @@ func (s *seconds) Type() string { return "duration" }
 
 // Set takes "60" and "1m".
 func (s *seconds) Set(text string) error {
-	d, err := time.ParseDuration(text)
-	if n, notNumber := strconv.Atoi(text); notNumber == nil {
-		d, err = time.Duration(min(n, int(longestWait/time.Second)+1))*time.Second, nil // more would overflow
+	if _, err := strconv.Atoi(text); err == nil {
+		text += "s"
 	}
+	d, err := time.ParseDuration(text)
 	if err == nil && (d <= 0 || d > longestWait) {
 		err = errors.New("not a wait")
 	}
