@@ -62,8 +62,7 @@ func (a *App) unusable(login identity.Credentials, err error) error {
 	case !login.Present():
 		return errNotLoggedIn
 	case address != "" && wrong != nil:
-		return failed("credentials with an unusable address",
-			"the credentials file has an address of Arcade Cloud that cannot be right",
+		return failed("credentials with an unusable address", "the credentials file has an address of Arcade Cloud that cannot be right",
 			"Run 'arcade logout', then 'arcade login'.")
 	}
 	return nil
@@ -83,13 +82,13 @@ func (a *App) loginFailure(err error) error {
 		return cloudFailure("cloud not asked", "", err, "", "Check Arcade Cloud's address, then run the command again.")
 	case errors.Is(err, fs.ErrNotExist):
 		return errNotLoggedIn
-	case errors.As(err, &unbelieved) && !unbelieved.Chmod:
-		return failed("credentials not private", a.words().Path(unbelieved.Path)+" is not yours alone, so its login is not used",
-			"Set ARCADE_WORK_DIR to a directory of your own and run 'arcade login'; 'arcade secret' also takes ARCADE_API_KEY.")
 	case errors.As(err, &unbelieved):
 		path := a.words().Path(unbelieved.Path)
-		return failed("credentials not private", "others can read or change "+path+", so its login is not used",
-			"Run 'chmod 600 "+path+"'.")
+		if unbelieved.Chmod {
+			return failed("credentials not private", "others can read or change "+path+", so its login is not used", "Run 'chmod 600 "+path+"'.")
+		}
+		return failed("credentials not private", path+" is not yours alone, so its login is not used",
+			"Set ARCADE_WORK_DIR to a directory of your own and run 'arcade login'; 'arcade secret' also takes ARCADE_API_KEY.")
 	case errors.As(err, &unknown):
 		return contextFailure(unknown.Names)
 	case errors.Is(err, identity.ErrLoginChanged):
@@ -166,12 +165,12 @@ func (a *App) check(ctx context.Context, limit time.Duration, flag string) (iden
 	}
 	state, known := a.stateBy(ctx, err, flag)
 	switch {
-	case state == loginRefused && login.APIKey != "":
+	case known && state != loginRefused:
+		return account, state, nil
+	case known && login.APIKey != "":
 		return account, state, adviceFailure(a.words().Of(track.ErrLoginRefused), "")
-	case state == loginRefused || !known:
-		return account, state, a.loginFailure(err)
 	}
-	return account, state, nil
+	return account, state, a.loginFailure(err)
 }
 
 // whose asks the Arcade Cloud of credentials whose they are. An installation without one gives no usable answer.
