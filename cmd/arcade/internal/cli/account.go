@@ -35,6 +35,12 @@ func (a *App) session() (identity.Session, error) {
 	}, err
 }
 
+// file is the session's file, for a command that has read the login: then there is a home.
+func (a *App) file() identity.CredentialsFile {
+	s, _ := a.session()
+	return s.File
+}
+
 // loggedIn returns the login as the file has it. The error is worded.
 func (a *App) loggedIn() (login identity.Credentials, err error) {
 	s, err := a.session()
@@ -154,11 +160,8 @@ const (
 func (a *App) check(ctx context.Context, limit time.Duration, flag string) (identity.Account, loginState, error) {
 	asking, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	s, _ := a.session() // the caller has read the login
 	var account identity.Account
-	s, err := a.session()
-	if err != nil {
-		return account, loginUnknown, err
-	}
 	login, err := s.Credentials(asking)
 	if err == nil {
 		account, err = whose(asking, a.asLogin(login), login)
@@ -297,10 +300,7 @@ func cloudAt(cmd *cobra.Command, o secrets.Options) (string, error) {
 
 // loginCommand is the command that logs in where this home is logged in, else at the default Cloud.
 func (a *App) loginCommand() string {
-	var login identity.Credentials
-	if s, err := a.session(); err == nil {
-		login, _ = s.File.Read()
-	}
+	login, _ := a.file().Read()
 	return loginAt(login)
 }
 
@@ -407,9 +407,8 @@ func contextOf(org identity.Choice, projects []identity.Choice) (identity.Contex
 
 // keepPlaces keeps answers of Arcade Cloud about where a login can work. It may fail: then Cloud is asked again.
 func (a *App) keepPlaces(login identity.Credentials, p identity.Places) {
-	s, _ := a.session()
 	p.Login, p.At = login.Fingerprint(), a.Track.Now()
-	_ = s.File.KeepPlaces(p)
+	_ = a.file().KeepPlaces(p)
 }
 
 // withQueue opens the queue of this user's home for fn, closes it and words the errors.

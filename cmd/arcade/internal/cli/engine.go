@@ -100,7 +100,7 @@ func (e *engine) useLogin(ctx context.Context, at engineOptions) (identity.Crede
 	if err != nil {
 		return login, err
 	}
-	if s, _ := e.app.session(); at.project != "" || !s.File.Places(login).Default(login.Context) {
+	if at.project != "" || !e.app.file().Places(login).Default(login.Context) {
 		e.inProject = " in project '" + secrets.Printable(cmp.Or(at.project, login.ProjectName, login.ProjectID)) + "'"
 	}
 	e.Organisation, e.Project = cmp.Or(at.org, login.OrgID), cmp.Or(at.project, login.ProjectID)

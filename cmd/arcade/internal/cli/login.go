@@ -85,14 +85,10 @@ func (l *login) run(cmd *cobra.Command, _ []string) error {
 			return err
 		}
 	}
-	s, err := l.session()
-	if err == nil {
-		err = s.File.MakeRoom() // before the user logs in for nothing
-	}
-	switch {
-	case err != nil:
+	if err := l.file().MakeRoom(); err != nil { // before the user logs in for nothing
 		return l.notKept(err)
-	case l.withKey:
+	}
+	if l.withKey {
 		return l.withAPIKey(ctx)
 	}
 	address := bareAddress(l.target.CloudURL())
@@ -361,9 +357,6 @@ func (l *login) keepOAuth(ctx context.Context, oauth identity.OAuth, code, verif
 		made.Context, places, err = firstContext(asking, cloud, made, account)
 	}
 	refused := failed("login refused", made.Server()+" does not accept the login that it has just made", "Run the command again.")
-	if errors.Is(err, identity.ErrStrongerLogin) {
-		refused = errStrongerLogin
-	}
 	if err := l.vet(ctx, err, refused, "about this login; it is kept unchecked, and without a project. Run '"+l.again+"' again later."); err != nil {
 		return err
 	}
@@ -468,6 +461,8 @@ func (l *login) vet(ctx context.Context, err error, refused *failure, unchecked 
 	switch isCloud := errors.As(err, &cloud); {
 	case ctx.Err() != nil:
 		return errInterrupted
+	case errors.Is(err, identity.ErrStrongerLogin) && !l.withKey: // which is a person's
+		return errStrongerLogin
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		return refused
 	case isCloud && cloud.Status != http.StatusOK && !wrongAddress:
@@ -487,11 +482,7 @@ func (l *login) notKept(err error) error {
 
 // keep writes the login and says so.
 func (l *login) keep(ctx context.Context, made identity.Credentials, principal string) error {
-	s, err := l.session()
-	if err != nil {
-		return err
-	}
-	if err := s.File.Write(ctx, made); err != nil {
+	if err := l.file().Write(ctx, made); err != nil {
 		return l.notKept(err)
 	}
 	l.change = identity.Login{Credential: made.Fingerprint(), Principal: principal}

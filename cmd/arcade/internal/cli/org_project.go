@@ -124,11 +124,7 @@ func (p *place) choices(ctx context.Context, cmd *cobra.Command) (login identity
 
 // placesIn asks Arcade Cloud for the projects of an organization, for "" the organizations, and keeps the answer.
 func (p *place) placesIn(ctx context.Context, login identity.Credentials, org string) (choices []identity.Choice, err error) {
-	s, err := p.session()
-	if err != nil {
-		return nil, err
-	}
-	cloud, places := login.Cloud(p.asLogin(login)), s.File.Places(login)
+	cloud, places := login.Cloud(p.asLogin(login)), p.file().Places(login)
 	if org == "" {
 		choices, err = cloud.Organisations(ctx, login)
 		places.Organisations = choices
@@ -222,8 +218,7 @@ func (p *place) set(cmd *cobra.Command, args []string) error {
 	} else {
 		entered.ProjectID, entered.ProjectName = choice.ID, choice.Name
 	}
-	s, _ := p.session()
-	if err := s.File.SetContext(ctx, login, entered); err != nil {
+	if err := p.file().SetContext(ctx, login, entered); err != nil {
 		return p.loginFailure(err)
 	}
 	return p.print("You work in " + workplace(entered) + " now.")
@@ -266,8 +261,7 @@ func (p *place) complete(cmd *cobra.Command, args []string, begun string) ([]str
 	if err != nil || len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	s, _ := p.session()
-	places := s.File.Places(login)
+	places := p.file().Places(login)
 	choices := places.Organisations
 	if !p.isOrg() {
 		choices = places.Projects[login.OrgID]
