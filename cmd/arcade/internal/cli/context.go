@@ -16,6 +16,7 @@ import (
 )
 
 func (a *App) newContext() *cobra.Command {
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "context",
 		Short: "Show or change the installation that you work with",
@@ -35,8 +36,33 @@ another for one command; 'arcade login --url' makes one.`,
 			return a.print(secrets.Printable(cmp.Or(login.Name, identity.DefaultContext)))
 		},
 	}
+	list := &cobra.Command{
+		Use:     "list",
+		Short:   "List the contexts that you are logged in to",
+		Aliases: []string{"ls"},
+		Example: "  arcade context list\n  arcade context list --json",
+		Args:    noArgs,
+		RunE:    func(*cobra.Command, []string) error { return a.listContexts(asJSON) },
+	}
+	list.Flags().BoolVar(&asJSON, "json", false, "print them as a JSON array")
+	set := &cobra.Command{
+		Use:               "set NAME",
+		Short:             "Work with another context",
+		Aliases:           []string{"use"},
+		Example:           "  arcade context set NAME",
+		RunE:              a.setContext,
+		ValidArgsFunction: a.completeContexts,
+	}
+	show := &cobra.Command{
+		Use:               "show [NAME]",
+		Short:             "Show a context, the active one if none is named",
+		Example:           "  arcade context show\n  arcade context show NAME --json",
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.showContext(cmd, args, asJSON) },
+		ValidArgsFunction: a.completeContexts,
+	}
+	show.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
 	a.allowTracing(cmd)
-	cmd.AddCommand(a.newContextList(), a.newContextSet(), a.newContextShow())
+	cmd.AddCommand(list, set, show)
 	return cmd
 }
 
@@ -90,82 +116,47 @@ func (a *App) contexts() (items []ListedContext, err error) {
 	return items, nil
 }
 
-func (a *App) newContextList() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:     "list",
-		Short:   "List the contexts that you are logged in to",
-		Aliases: []string{"ls"},
-		Example: "  arcade context list\n  arcade context list --json",
-		Args:    noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			items, err := a.contexts()
-			if err != nil {
-				return err
-			}
-			l := list{
-				columns: []term.Column{{Title: "NAME"}, {Title: "KIND", Drop: 2}, {Title: "ENGINE", Shrink: true, Drop: 1}, {Title: "ACTIVE"}},
-				items:   items,
-				none:    "There are no contexts: you are not logged in.",
-				below:   term.Count(len(items), "context", "contexts") + ". 'arcade context set NAME' changes the active one.",
-			}
-			for _, c := range items {
-				l.rows = append(l.rows, []string{c.Name, c.kindInWords(), valueOr(c.EngineURL, ""), a.tick(c.Active)})
-			}
-			return a.printList(asJSON, l)
-		},
+func (a *App) listContexts(asJSON bool) error {
+	items, err := a.contexts()
+	if err != nil {
+		return err
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print them as a JSON array")
-	return cmd
+	l := listing{
+		columns: []term.Column{{Title: "NAME"}, {Title: "KIND", Drop: 2}, {Title: "ENGINE", Shrink: true, Drop: 1}, {Title: "ACTIVE"}},
+		items:   items,
+		none:    "There are no contexts: you are not logged in.",
+		below:   term.Count(len(items), "context", "contexts") + ". 'arcade context set NAME' changes the active one.",
+	}
+	for _, c := range items {
+		l.rows = append(l.rows, []string{c.Name, c.kindInWords(), valueOr(c.EngineURL, ""), a.tick(c.Active)})
+	}
+	return a.printList(asJSON, l)
 }
 
-func (a *App) newContextSet() *cobra.Command {
-	return &cobra.Command{
-		Use:     "set NAME",
-		Short:   "Work with another context",
-		Aliases: []string{"use"},
-		Example: "  arcade context set NAME",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return wrongUsage(cmd, "not one argument", "give the name of a context, and only one")
-			}
-			name := args[0]
-			s, err := a.session()
-			if err != nil {
-				return err
-			}
-			if err := s.File.Activate(cmd.Context(), name); err != nil {
-				return a.loginFailure(err)
-			}
-			if other := a.Track.Env("ARCADE_CONTEXT"); other != "" && other != name {
-				a.note("ARCADE_CONTEXT is set, too: commands go on using the context that it names.")
-			}
-			a.noteKey(keyBeatsLogin)
-			return a.print("The context " + secrets.Printable(name) + " is active now.")
-		},
-		ValidArgsFunction: a.completeContexts,
+func (a *App) setContext(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return wrongUsage(cmd, "not one argument", "give the name of a context, and only one")
 	}
+	name := args[0]
+	s, err := a.session()
+	if err != nil {
+		return err
+	}
+	if err := s.File.Activate(cmd.Context(), name); err != nil {
+		return a.loginFailure(err)
+	}
+	if other := a.Track.Env("ARCADE_CONTEXT"); other != "" && other != name {
+		a.note("ARCADE_CONTEXT is set, too: commands go on using the context that it names.")
+	}
+	a.noteKey(keyBeatsLogin)
+	return a.print("The context " + secrets.Printable(name) + " is active now.")
 }
 
-func (a *App) newContextShow() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:     "show [NAME]",
-		Short:   "Show a context, the active one if none is named",
-		Example: "  arcade context show\n  arcade context show NAME --json",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return wrongUsage(cmd, "not one argument", "give the name of a context, and only one")
-			}
-			return a.showContext(strings.Join(args, ""), asJSON)
-		},
-		ValidArgsFunction: a.completeContexts,
+func (a *App) showContext(cmd *cobra.Command, args []string, asJSON bool) error {
+	if len(args) > 1 {
+		return wrongUsage(cmd, "not one argument", "give the name of a context, and only one")
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
-	return cmd
-}
-
-func (a *App) showContext(name string, asJSON bool) error {
+	name := strings.Join(args, "")
 	items, err := a.contexts()
 	if err != nil {
 		return err

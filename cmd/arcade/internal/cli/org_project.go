@@ -35,25 +35,30 @@ func (a *App) newProject() *cobra.Command {
 func (p *place) isOrg() bool { return p.name == "org" }
 
 func newPlace(p *place) *cobra.Command {
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   p.name,
 		Short: "Show or change the " + p.noun + " that you work in",
 		Long: "Without a command, show the " + p.noun + " that you work in. Secrets belong to a\n" +
 			"project, and projects to an organization. The Python CLI uses the same ones.",
-		Example: fmt.Sprintf("  arcade %s\n  arcade %s list\n  arcade %s set NAME", p.name, p.name, p.name),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return unknownCommand(cmd, args[0])
-			}
-			if _, err := cloudAt(cmd, p.at); err != nil {
-				return err
-			}
-			login, err := p.loggedIn()
-			if err = cmp.Or(err, p.accepts(login)); err != nil {
-				return err
-			}
-			return p.print(p.active(login).String())
-		},
+		Example: fmt.Sprintf("  arcade %s\n  arcade %[1]s list\n  arcade %[1]s set NAME", p.name),
+		RunE:    p.show,
+	}
+	list := &cobra.Command{
+		Use:     "list",
+		Short:   "List the " + p.plural + " that you can work in",
+		Aliases: []string{"ls"},
+		Example: fmt.Sprintf("  arcade %s list\n  arcade %[1]s list --json", p.name),
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return p.list(cmd, asJSON) },
+	}
+	list.Flags().BoolVar(&asJSON, "json", false, "print them as a JSON array")
+	set := &cobra.Command{
+		Use:               "set NAME|ID",
+		Short:             "Work in another " + p.noun,
+		Example:           fmt.Sprintf("  arcade %s set NAME", p.name),
+		RunE:              p.set,
+		ValidArgsFunction: p.complete,
 	}
 	flags := cmd.PersistentFlags()
 	flags.StringVarP(&p.at.Host, "host", "h", "", "Arcade Cloud's host; it has to be the login's")
@@ -62,8 +67,22 @@ func newPlace(p *place) *cobra.Command {
 	flags.BoolVar(&p.at.NoTLS, "no-tls", false, "do not use TLS; the login may not use it either")
 	p.allowTracing(cmd)
 	hostHasTheLetterH(cmd)
-	cmd.AddCommand(p.newList(), p.newSet())
+	cmd.AddCommand(list, set)
 	return cmd
+}
+
+func (p *place) show(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return unknownCommand(cmd, args[0])
+	}
+	if _, err := cloudAt(cmd, p.at); err != nil {
+		return err
+	}
+	login, err := p.loggedIn()
+	if err = cmp.Or(err, p.accepts(login)); err != nil {
+		return err
+	}
+	return p.print(p.active(login).String())
 }
 
 func (p *place) active(login identity.Credentials) named {
@@ -150,27 +169,13 @@ type ListedPlace struct {
 	Active  bool   `json:"active"`
 }
 
-func (p *place) newList() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:     "list",
-		Short:   "List the " + p.plural + " that you can work in",
-		Aliases: []string{"ls"},
-		Example: fmt.Sprintf("  arcade %s list\n  arcade %s list --json", p.name, p.name),
-		Args:    noArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return p.list(cmd, asJSON) },
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print them as a JSON array")
-	return cmd
-}
-
 func (p *place) list(cmd *cobra.Command, asJSON bool) error {
 	login, choices, err := p.choices(cmd.Context(), cmd)
 	if err != nil {
 		return err
 	}
 	items := make([]ListedPlace, len(choices))
-	l := list{
+	l := listing{
 		columns: []term.Column{{Title: "NAME", Shrink: true, Drop: 1}, {Title: "ID"}, {Title: "DEFAULT"}, {Title: "ACTIVE"}},
 		items:   items,
 		none:    "There are no " + p.plural + ".",
@@ -181,16 +186,6 @@ func (p *place) list(cmd *cobra.Command, asJSON bool) error {
 		l.rows = append(l.rows, []string{c.Name, c.ID, p.tick(c.Default), p.tick(items[i].Active)})
 	}
 	return p.printList(asJSON, l)
-}
-
-func (p *place) newSet() *cobra.Command {
-	return &cobra.Command{
-		Use:               "set NAME|ID",
-		Short:             "Work in another " + p.noun,
-		Example:           fmt.Sprintf("  arcade %s set NAME", p.name),
-		RunE:              p.set,
-		ValidArgsFunction: p.complete,
-	}
 }
 
 func (p *place) set(cmd *cobra.Command, args []string) error {

@@ -247,7 +247,7 @@ func (a *App) warnOfSkipped(file secrets.EnvFile) {
 // printPlan shows what would be set and skipped, and no value.
 func (a *App) printPlan(plan []secrets.Planned) error {
 	sent, files := 0, map[string]bool{}
-	l := list{columns: []term.Column{
+	l := listing{columns: []term.Column{
 		{Title: "LINE", Right: true}, {Title: "KEY", Shrink: true}, {Title: "LENGTH", Right: true}, {Title: "SKIPPED", Shrink: true},
 		{Title: "FILE", Shrink: true},
 	}}
@@ -306,7 +306,7 @@ func (a *App) printSecrets(e *engine, found []secrets.Secret, asJSON bool) error
 	}
 	items, hinted := make([]json.RawMessage, len(found)), false
 	const hints = 3
-	l := list{title: "Tool Secrets" + e.inProject, none: "There are no tool secrets. 'arcade secret set KEY' adds one.",
+	l := listing{title: "Tool Secrets" + e.inProject, none: "There are no tool secrets. 'arcade secret set KEY' adds one.",
 		columns: []term.Column{
 			{Title: "KEY", Shrink: true}, {Title: "TYPE", Drop: 3}, {Title: "DESCRIPTION", Drop: 4, Shrink: true}, {Title: "HINT"},
 			{Title: "LAST ACCESSED", Drop: 1}, {Title: "CREATED AT", Drop: 2},

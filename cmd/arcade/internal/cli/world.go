@@ -110,8 +110,8 @@ func (a *App) print(line string) error {
 	return err
 }
 
-// list is what a command lists: for people a table below a title, for programs its items or its rows.
-type list struct {
+// listing is what a command lists: for people a table below a title, for programs its items or its rows.
+type listing struct {
 	title   string
 	columns []term.Column
 	rows    [][]string
@@ -121,14 +121,14 @@ type list struct {
 }
 
 // dropColumn takes a column away that would say nothing.
-func (l *list) dropColumn(i int) {
+func (l *listing) dropColumn(i int) {
 	l.columns = slices.Delete(l.columns, i, i+1)
 	for at, row := range l.rows {
 		l.rows[at] = slices.Delete(row, i, i+1)
 	}
 }
 
-func (a *App) printList(asJSON bool, l list) error {
+func (a *App) printList(asJSON bool, l listing) error {
 	switch {
 	case asJSON:
 		return a.Out.JSON(l.items)
