@@ -357,14 +357,12 @@ func (l *login) keepOAuth(ctx context.Context, oauth identity.OAuth, code, verif
 		made.Context, places, err = firstContext(asking, cloud, made, account)
 	}
 	refused := failed("login refused", made.Server()+" does not accept the login that it has just made", "Run the command again.")
-	if err := l.vet(ctx, err, refused, "about this login; it is kept unchecked, and without a project. Run '"+l.again+"' again later."); err != nil {
+	unchecked := "about this login; it is kept unchecked, and without a project. Run '" + l.again + "' again later."
+	if err := l.keep(ctx, made, account.PrincipalID, err, refused, unchecked); err != nil {
 		return err
 	}
 	if tokens.Refresh == "" {
 		l.warn(fmt.Sprintf("Warning: this login cannot be renewed; it ends in %s.", term.Span(tokens.Life)))
-	}
-	if err := l.keep(ctx, made, account.PrincipalID); err != nil {
-		return err
 	}
 	l.keepPlaces(made, places)
 	return nil
@@ -409,12 +407,9 @@ func (l *login) withAPIKey(ctx context.Context) (err error) {
 	asking, cancel := context.WithTimeout(ctx, loginCheck)
 	defer cancel()
 	account, err := whose(asking, l.httpClient(), made)
-	refused := failed("key refused", made.Server()+" does not accept this API key", "Check the key, and --host or --url.")
-	if err := l.vet(ctx, err, refused, "about the key; it is kept unchecked."); err != nil {
-		return err
-	}
 	made.Email = account.Email
-	if err := l.keep(ctx, made, account.PrincipalID); err != nil {
+	refused := failed("key refused", made.Server()+" does not accept this API key", "Check the key, and --host or --url.")
+	if err := l.keep(ctx, made, account.PrincipalID, err, refused, "about the key; it is kept unchecked."); err != nil {
 		return err
 	}
 	if before.Present() && before.Token() != made.APIKey {
@@ -425,16 +420,15 @@ func (l *login) withAPIKey(ctx context.Context) (err error) {
 
 // readKey reads the key from standard input, hidden on a terminal.
 func (l *login) readKey(ctx context.Context) (string, error) {
-	read := func() (string, error) {
-		content, err := io.ReadAll(io.LimitReader(l.In, 64<<10))
-		return string(content), err
-	}
 	var content string
 	var err error
 	if l.Keyboard() {
 		content, err = l.AskHidden(ctx, "API key (not shown): ")
 	} else {
-		content, err = term.Await(ctx, read)
+		content, err = term.Await(ctx, func() (string, error) {
+			input, err := io.ReadAll(io.LimitReader(l.In, 64<<10))
+			return string(input), err
+		})
 	}
 	key, wrong := track.ParseKey(content)
 	words, what := "no usable key", ""
@@ -453,35 +447,27 @@ func (l *login) readKey(ctx context.Context) (string, error) {
 	return "", failed(words, what, "Pipe the key in, and nothing else: "+l.again+" --with-key < key.txt")
 }
 
-// vet decides whether new credentials are kept, by the error of asking Arcade Cloud about them: if Cloud has
-// accepted them or, with a warning, if it cannot answer now.
-func (l *login) vet(ctx context.Context, err error, refused *failure, unchecked string) error {
+// keep writes new credentials and says so, unless the error of asking Arcade Cloud about them speaks against that: it
+// has to have accepted them or, with a warning, not to be able to answer now.
+func (l *login) keep(ctx context.Context, made identity.Credentials, principal string, err error, refused *failure, unchecked string) error {
 	var cloud *identity.CloudError
 	wrongAddress := errors.As(err, new(*net.DNSError)) || errors.As(err, new(*tls.CertificateVerificationError))
 	switch isCloud := errors.As(err, &cloud); {
 	case ctx.Err() != nil:
 		return errInterrupted
-	case errors.Is(err, identity.ErrStrongerLogin) && !l.withKey: // which is a person's
+	case err == nil:
+	case errors.Is(err, identity.ErrStrongerLogin) && made.APIKey == "": // which is a person's
 		return errStrongerLogin
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		return refused
 	case isCloud && cloud.Status != http.StatusOK && !wrongAddress:
 		l.warnOfNetwork(err, l.flag)
-		l.warn("Warning: " + l.target.Server() + " could not be asked " + unchecked)
-		return nil
+		l.warn("Warning: " + made.Server() + " could not be asked " + unchecked)
 	case isCloud: // an answer that makes no sense, or an address that cannot be right
 		return cloudFailure("cloud not understood", "", err, l.flag, "Check "+l.flag+" and the network, then run the command again.")
+	default:
+		return err
 	}
-	return err
-}
-
-// notKept words why the credentials file cannot be written.
-func (l *login) notKept(err error) error {
-	return l.fileFailure("credentials not written", "the credentials cannot be kept: ", err)
-}
-
-// keep writes the login and says so.
-func (l *login) keep(ctx context.Context, made identity.Credentials, principal string) error {
 	if err := l.file().Write(ctx, made); err != nil {
 		return l.notKept(err)
 	}
@@ -492,4 +478,9 @@ func (l *login) keep(ctx context.Context, made identity.Credentials, principal s
 	}
 	defer l.noteKey(keyBeatsLogin)
 	return l.print(line)
+}
+
+// notKept words why the credentials file cannot be written.
+func (l *login) notKept(err error) error {
+	return l.fileFailure("credentials not written", "the credentials cannot be kept: ", err)
 }
