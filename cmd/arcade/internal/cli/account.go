@@ -91,7 +91,8 @@ func (a *App) loginFailure(err error) error {
 	case errors.As(err, &unbelieved):
 		path := a.words().Path(unbelieved.Path)
 		if unbelieved.Chmod {
-			return failed("credentials not private", "others can read or change "+path+", so its login is not used", "Run 'chmod 600 "+path+"'.")
+			return failed("credentials not private", "others can read or change "+path+", so its login is not used",
+				"Run 'chmod 600 "+path+"'.")
 		}
 		return failed("credentials not private", path+" is not yours alone, so its login is not used",
 			"Set ARCADE_WORK_DIR to a directory of your own and run 'arcade login'; 'arcade secret' also takes ARCADE_API_KEY.")

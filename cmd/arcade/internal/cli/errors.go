@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -206,10 +207,11 @@ func isCommandWord(word string) bool {
 	return word != "" && len(word) <= 24 && strings.Trim(word, "abcdefghijklmnopqrstuvwxyz-") == ""
 }
 
-// inPython are the commands of the Python CLI that this one does not have.
-const inPython = " chat configure connect dashboard deploy display docs evals logs mcp new serve server show toolkit toolkits update upgrade worker workerup "
-
-func isInPython(word string) bool { return strings.Contains(inPython, " "+word+" ") }
+// isInPython recognises the commands of the Python CLI that this one does not have.
+func isInPython(word string) bool {
+	return slices.Contains(strings.Fields("chat configure connect dashboard deploy display docs evals logs mcp new serve server show "+
+		"toolkit toolkits update upgrade worker workerup"), word)
+}
 
 func unknownCommand(cmd *cobra.Command, word string) *failure {
 	what := fmt.Sprintf("unknown command for '%s'", cmd.CommandPath())
@@ -311,7 +313,8 @@ func flagError(cmd *cobra.Command, err error) error {
 		kinds := map[string]string{
 			"int": "a whole number", "bool": "true or false", "duration": "a time to wait: seconds, or a duration such as 5m",
 		}
-		return wrongUsage(cmd, "invalid value for --"+flag.Name, fmt.Sprintf("the value of --%s is not %s", flag.Name, kinds[flag.Value.Type()]))
+		what := fmt.Sprintf("the value of --%s is not %s", flag.Name, kinds[flag.Value.Type()])
+		return wrongUsage(cmd, "invalid value for --"+flag.Name, what)
 	}
 	return wrongUsage(cmd, "flags", "the flags cannot be understood")
 }

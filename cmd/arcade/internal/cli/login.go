@@ -449,7 +449,9 @@ func (l *login) readKey(ctx context.Context) (string, error) {
 
 // keep writes new credentials and says so, unless the error of asking Arcade Cloud about them speaks against that: it
 // has to have accepted them or, with a warning, not to be able to answer now.
-func (l *login) keep(ctx context.Context, made identity.Credentials, principal string, err error, refused *failure, unchecked string) error {
+func (l *login) keep(
+	ctx context.Context, made identity.Credentials, principal string, err error, refused *failure, unchecked string,
+) error {
 	var cloud *identity.CloudError
 	wrongAddress := errors.As(err, new(*net.DNSError)) || errors.As(err, new(*tls.CertificateVerificationError))
 	switch isCloud := errors.As(err, &cloud); {
@@ -474,7 +476,8 @@ func (l *login) keep(ctx context.Context, made identity.Credentials, principal s
 	l.change = identity.Login{Credential: made.Fingerprint(), Principal: principal}
 	line := "You are logged in" + byEmail("as", made) + l.inItsContext() + "."
 	if made.ProjectID != "" {
-		line += "\nActive project: " + workplace(made.Context) + "\n'arcade org list' and 'arcade project list' show where else you can work."
+		line += "\nActive project: " + workplace(made.Context) +
+			"\n'arcade org list' and 'arcade project list' show where else you can work."
 	}
 	defer l.noteKey(keyBeatsLogin)
 	return l.print(line)
