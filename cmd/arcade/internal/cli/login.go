@@ -28,8 +28,8 @@ import (
 // loginCheck bounds the question whether a new login works, and a present one. A person waits.
 const loginCheck = 5 * time.Second
 
-// login is one run of `arcade login`: its flags, and what they come to.
-type login struct {
+// loginRun is one run of `arcade login`: its flags, and what they come to.
+type loginRun struct {
 	*App
 	at        secrets.Options // of Arcade Cloud
 	url       string
@@ -46,7 +46,7 @@ type login struct {
 }
 
 func (a *App) newLogin() *cobra.Command {
-	l := login{App: a, timeout: seconds(10 * time.Minute)}
+	l := loginRun{App: a, timeout: seconds(10 * time.Minute)}
 	cmd := &cobra.Command{
 		Use:   "login",
 		Short: "Log in to Arcade in the browser",
@@ -74,7 +74,7 @@ The Python CLI and this one share the login.`,
 	return cmd
 }
 
-func (l *login) run(cmd *cobra.Command, _ []string) error {
+func (l *loginRun) run(cmd *cobra.Command, _ []string) error {
 	ctx, given := cmd.Context(), cmd.Flags().Changed
 	l.named = given("host") || given("port")
 	if err := l.choose(cmd); err != nil {
@@ -109,7 +109,7 @@ func (l *login) run(cmd *cobra.Command, _ []string) error {
 }
 
 // setTimeout takes the Python CLI's variable for it, a number of seconds.
-func (l *login) setTimeout() {
+func (l *loginRun) setTimeout() {
 	const variable = "ARCADE_LOGIN_TIMEOUT_SECONDS"
 	text, timeout := strings.TrimSpace(l.Track.Env(variable)), l.timeout
 	if text == "" {
@@ -124,7 +124,7 @@ func (l *login) setTimeout() {
 }
 
 // choose sets where to log in, and in which context.
-func (l *login) choose(cmd *cobra.Command) error {
+func (l *loginRun) choose(cmd *cobra.Command) error {
 	cloud, err := cloudAt(cmd, l.at)
 	if err != nil {
 		return err
@@ -175,7 +175,7 @@ func (l *login) choose(cmd *cobra.Command) error {
 
 // discover takes the target that the installation at --url describes. Its context is named after its Engine's host,
 // as in the Python CLI.
-func (l *login) discover(ctx context.Context) (err error) {
+func (l *loginRun) discover(ctx context.Context) (err error) {
 	l.target, err = identity.Discover(ctx, l.httpClient(), l.url)
 	switch {
 	case errors.Is(err, identity.ErrNoEngine):
@@ -203,7 +203,7 @@ func (l *login) discover(ctx context.Context) (err error) {
 // alreadyLoggedIn prints whose the login is, if it works. A login that Arcade Cloud refuses, that cannot be
 // renewed, or that was kept without a project, is replaced without a logout. Flags that name another Arcade
 // Cloud than the login's are an error.
-func (l *login) alreadyLoggedIn(ctx context.Context) (bool, error) {
+func (l *loginRun) alreadyLoggedIn(ctx context.Context) (bool, error) {
 	present, err := l.loggedIn()
 	switch {
 	case errors.Is(err, errNotLoggedIn), err == nil && present.APIKey == "" && needsContext(present) != nil:
@@ -244,7 +244,7 @@ func (l *login) alreadyLoggedIn(ctx context.Context) (bool, error) {
 }
 
 // inBrowser keeps what the login page sends back, and tells the browser how that went.
-func (l *login) inBrowser(ctx context.Context, oauth identity.OAuth) error {
+func (l *loginRun) inBrowser(ctx context.Context, oauth identity.OAuth) error {
 	state, verifier := rand.Text(), identity.NewVerifier()
 	server, err := identity.ListenCallback(state, l.Callback)
 	var taken *identity.PortTakenError
@@ -272,7 +272,7 @@ func (l *login) inBrowser(ctx context.Context, oauth identity.OAuth) error {
 }
 
 // askBrowser sends the user to the login page and waits for the code that the page sends back.
-func (l *login) askBrowser(ctx context.Context, server *identity.Callback, page string) (string, error) {
+func (l *loginRun) askBrowser(ctx context.Context, server *identity.Callback, page string) (string, error) {
 	// These work when the browser runs on another machine.
 	otherWays := fmt.Sprintf("If your browser runs on another machine, run 'ssh -L %d:127.0.0.1:%[1]d' from there to here first, "+
 		"or log in with an API key: %s --with-key", server.Port(), l.again)
@@ -321,7 +321,7 @@ func (l *login) askBrowser(ctx context.Context, server *identity.Callback, page 
 
 // browser reports whether one that was started here would open on another screen than the user's, or none; and
 // whether no user can see that, or what is printed.
-func (l *login) browser() (elsewhere, unattended bool) {
+func (l *loginRun) browser() (elsewhere, unattended bool) {
 	env, remote := l.Track.Env, l.Track.Env("SSH_CONNECTION") != ""
 	display := !remote
 	if runtime.GOOS == "linux" {
@@ -336,7 +336,7 @@ func (l *login) browser() (elsewhere, unattended bool) {
 // keepOAuth turns the code into a login, checks it and keeps it. Nothing is kept of a login that
 // Arcade Cloud refuses or answers nonsense about; one that it cannot be asked about is kept without
 // a project.
-func (l *login) keepOAuth(ctx context.Context, oauth identity.OAuth, code, verifier string) error {
+func (l *loginRun) keepOAuth(ctx context.Context, oauth identity.OAuth, code, verifier string) error {
 	tokens, err := oauth.Exchange(ctx, code, verifier)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -395,7 +395,7 @@ func firstContext(ctx context.Context, cloud identity.Cloud, made identity.Crede
 
 // withAPIKey keeps an API key in the place of any login, also when Arcade Cloud cannot be asked about it. A
 // key that Cloud refuses changes nothing.
-func (l *login) withAPIKey(ctx context.Context) (err error) {
+func (l *loginRun) withAPIKey(ctx context.Context) (err error) {
 	made := l.target
 	if made.APIKey, err = l.readKey(ctx); err != nil {
 		return err
@@ -419,7 +419,7 @@ func (l *login) withAPIKey(ctx context.Context) (err error) {
 }
 
 // readKey reads the key from standard input, hidden on a terminal.
-func (l *login) readKey(ctx context.Context) (string, error) {
+func (l *loginRun) readKey(ctx context.Context) (string, error) {
 	var content string
 	var err error
 	if l.Keyboard() {
@@ -449,7 +449,7 @@ func (l *login) readKey(ctx context.Context) (string, error) {
 
 // keep writes new credentials and says so, unless the error of asking Arcade Cloud about them speaks against that: it
 // has to have accepted them or, with a warning, not to be able to answer now.
-func (l *login) keep(
+func (l *loginRun) keep(
 	ctx context.Context, made identity.Credentials, principal string, err error, refused *failure, unchecked string,
 ) error {
 	var cloud *identity.CloudError
@@ -484,6 +484,6 @@ func (l *login) keep(
 }
 
 // notKept words why the credentials file cannot be written.
-func (l *login) notKept(err error) error {
+func (l *loginRun) notKept(err error) error {
 	return l.fileFailure("credentials not written", "the credentials cannot be kept: ", err)
 }
