@@ -119,10 +119,10 @@ func (a *App) describeLogin(ctx context.Context, login identity.Credentials, res
 	if login.ProjectID != "" {
 		result.Organization, result.Project = &named{login.OrgID, login.OrgName}, &named{login.ProjectID, login.ProjectName}
 	}
-	words, now, end := map[loginState]string{
+	words := map[loginState]string{
 		loginWorks: "works", loginRefused: "is not accepted any more", loginUnknown: notChecked(login.Server(), ask),
-	}[state], a.Track.Now(), login.ExpiresAt
-	switch {
+	}[state]
+	switch now, end := a.Track.Now(), login.ExpiresAt; {
 	case login.APIKey != "":
 		words += " (an API key)"
 	case end.IsZero() || state == loginRefused:
@@ -134,7 +134,7 @@ func (a *App) describeLogin(ctx context.Context, login identity.Credentials, res
 		words += "; its token lives until " + term.Clock(end, now) + " and is renewed by itself"
 	}
 	if result.loginWords = words; login.APIKey == "" {
-		result.ExpiresAt = orNull(term.RFC3339(end))
+		result.ExpiresAt = orNull(term.RFC3339(login.ExpiresAt))
 	}
 	return refused, nil
 }
