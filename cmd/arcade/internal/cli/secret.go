@@ -18,8 +18,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
-// newSecret makes the group of commands for tool secrets. Its -h is the host, as in the Python CLI, so --help has
-// no short form here.
+// newSecret makes the group of commands for tool secrets.
 func (a *App) newSecret() *cobra.Command {
 	var at engineOptions
 	cmd := &cobra.Command{
