@@ -303,20 +303,28 @@ func (a *App) printSecrets(e *engine, found []secrets.Secret, asJSON bool) error
 		now := a.Track.Now()
 		absent, never, word = "-", "Never", func(at time.Time) string { return term.Ago(at, now) }
 	}
-	items, hinted := make([]json.RawMessage, len(found)), false
-	const hints = 3
 	l := listing{title: "Tool Secrets" + e.inProject, none: "There are no tool secrets. 'arcade secret set KEY' adds one.",
 		columns: []term.Column{
 			{Title: "KEY", Shrink: true}, {Title: "TYPE", Drop: 3}, {Title: "DESCRIPTION", Drop: 4, Shrink: true}, {Title: "HINT"},
 			{Title: "LAST ACCESSED", Drop: 1}, {Title: "CREATED AT", Drop: 2},
 		}}
+	const hints = 3
+	items, hinted := make([]json.RawMessage, len(found)), false
 	for i, s := range found {
 		items[i] = s.Raw
 		hinted = hinted || s.Hint != ""
-		l.rows = append(l.rows, []string{
-			textCell(s.Key, absent), textCell(s.Type, absent), textCell(s.Description, absent), hintCell(s.Hint, absent),
-			timeCell(s.LastAccessedAt, never, word), timeCell(s.CreatedAt, absent, word),
-		})
+		hint := []rune(textCell(s.Hint)) // which may be the whole value
+		if len(hint) > 0 {
+			hint = append([]rune("..."), hint[max(len(hint)-4, 0):]...)
+		}
+		row := []string{
+			textCell(s.Key), textCell(s.Type), textCell(s.Description), string(hint),
+			cmp.Or(timeCell(s.LastAccessedAt, word), never), timeCell(s.CreatedAt, word),
+		}
+		for at, cell := range row {
+			row[at] = cmp.Or(cell, absent)
+		}
+		l.rows = append(l.rows, row)
 	}
 	if !hinted {
 		l.dropColumn(hints)
@@ -325,29 +333,16 @@ func (a *App) printSecrets(e *engine, found []secrets.Secret, asJSON bool) error
 	return a.printList(asJSON, l)
 }
 
-// hintCell shows the last four characters of a hint, should that be the whole value.
-func hintCell(hint, absent string) string {
-	runes := []rune(strings.TrimSpace(secrets.Printable(hint)))
-	if len(runes) == 0 {
-		return absent
-	}
-	return "..." + string(runes[max(len(runes)-4, 0):])
-}
-
-func textCell(text, absent string) string {
-	return cmp.Or(strings.TrimSpace(secrets.Printable(text)), absent)
-}
+func textCell(text string) string { return strings.TrimSpace(secrets.Printable(text)) }
 
 // timeCell words a time; one that it cannot read it shows as the server wrote it.
-func timeCell(text, absent string, word func(time.Time) string) string {
+func timeCell(text string, word func(time.Time) string) string {
 	at, err := secrets.ParseTime(text)
 	switch {
-	case text == "":
-		return absent
+	case text == "", err == nil && at.IsZero(): // what Go programs write for none
+		return ""
 	case err != nil:
-		return textCell(text, absent)
-	case at.IsZero(): // what Go programs write for none
-		return absent
+		return textCell(text)
 	}
 	return word(at)
 }
