@@ -185,9 +185,8 @@ func (e *engine) failure(err error) *failure {
 	var problem *secrets.Problem
 	f := failed("engine not asked", err.Error(), "")
 	if errors.As(err, &problem) {
-		const endless = "list of secrets without an end"
 		words := map[*secrets.Problem]string{
-			secrets.ErrReported: "engine reported an error", secrets.ErrListTooLong: endless, secrets.ErrListIncomplete: endless,
+			secrets.ErrReported: "engine reported an error", secrets.ErrListIncomplete: "list of secrets without an end",
 			secrets.ErrNotEngine: "no engine answered", secrets.ErrBadToken: "unusable API key",
 		}
 		f.words, f.hint = cmp.Or(words[problem], f.words), problem.Do

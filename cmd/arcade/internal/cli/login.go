@@ -313,7 +313,7 @@ func (l *loginRun) askBrowser(ctx context.Context, server *identity.Callback, pa
 		err = failed("login timed out", "the login was not completed within "+within, "Run the command again. "+otherWays)
 	case errors.As(err, &refused):
 		err = failed("login refused", "the login was refused: "+secrets.Printable(refused.Reason), "Run the command again.")
-	case errors.Is(err, identity.ErrLoginRefused):
+	case err != nil && !errors.Is(err, context.Canceled):
 		err = failed("login refused", "the login was not completed in the browser", "Run the command again.")
 	}
 	return code, err

@@ -153,15 +153,14 @@ func (a *App) secretSet(cmd *cobra.Command, at engineOptions, o setOptions, args
 		pairs = file.Pairs()
 	} else if pairs, err = a.readValues(ctx, inputs); err != nil {
 		return wrongPair(cmd, err)
+	} else {
+		file.Plan = secrets.PlanOf(pairs)
 	}
-	switch {
-	case o.dryRun && o.fromEnv:
-		return a.printPlan(file.Plan())
-	case o.dryRun:
-		return a.printPlan(secrets.PlanOf(pairs))
+	if o.dryRun {
+		return a.printPlan(file.Plan)
 	}
 	a.warnOfSkipped(file)
-	results := outcomes{engine: e, total: len(pairs), verb: "set", skipped: len(file.Skipped)}
+	results := outcomes{engine: e, total: len(pairs), verb: "set", skipped: len(file.Plan) - len(pairs)}
 	results.printEach(e.Set(ctx, pairs), func(i int, result secrets.Result) {
 		key, ending := secrets.Printable(result.Key), secrets.Ending(pairs[i].Value)
 		if result.Err != nil {
@@ -227,7 +226,7 @@ func (a *App) readEnvFiles(ctx context.Context, paths []string) (all secrets.Env
 			return all, err
 		}
 	}
-	if all = secrets.Join(files...); len(all.Entries) > 0 {
+	if all = secrets.Join(files...); len(all.Pairs()) > 0 {
 		return all, nil
 	}
 	a.warnOfSkipped(all)
@@ -256,7 +255,7 @@ func (a *App) printPlan(plan []secrets.Planned) error {
 			line = strconv.Itoa(p.Line)
 		}
 		if p.Skipped == "" {
-			length = strconv.Itoa(p.Length)
+			length = strconv.Itoa(p.Length())
 			sent++
 		}
 		files[p.File] = true
