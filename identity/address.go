@@ -33,7 +33,8 @@ func (f CredentialsFile) Using(address, key string) (Using, error) {
 	switch {
 	case address != "" && key != "":
 		engine, err := checkedURL(address)
-		return Using{Login: Credentials{Name: "env", Kind: KindOf(engine), EngineURL: engine, APIKey: key}, Apart: true}, err
+		production, _ := EngineURL(DefaultCloudURL)
+		return Using{Login: Credentials{Name: "env", Kind: KindOf(engine), EngineURL: engine, APIKey: key}, Apart: engine != production}, err
 	case key != "" && f.Context == "":
 		return Using{Login: Credentials{APIKey: key}, Apart: f.KeepsToItself()}, nil
 	}

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,23 +35,27 @@ func (a *App) session() (identity.Session, error) {
 	}, err
 }
 
+// file is the session's file, for a command that has read the login: then there is a home.
+func (a *App) file() identity.CredentialsFile {
+	s, _ := a.session()
+	return s.File
+}
+
 // loggedIn returns the login as the file has it. The error is worded.
-func (a *App) loggedIn() (identity.Credentials, error) {
+func (a *App) loggedIn() (login identity.Credentials, err error) {
 	s, err := a.session()
-	if err != nil {
-		return identity.Credentials{}, err
+	if err == nil {
+		login, err = s.File.Read()
 	}
-	login, err := s.File.Read()
 	return login, a.unusable(login, err)
 }
 
 // renewedLogin is loggedIn with a token that is still good.
-func (a *App) renewedLogin(ctx context.Context) (identity.Credentials, error) {
+func (a *App) renewedLogin(ctx context.Context) (login identity.Credentials, err error) {
 	s, err := a.session()
-	if err != nil {
-		return identity.Credentials{}, err
+	if err == nil {
+		login, err = s.Credentials(ctx)
 	}
-	login, err := s.Credentials(ctx)
 	return login, a.unusable(login, err)
 }
 
@@ -63,8 +68,7 @@ func (a *App) unusable(login identity.Credentials, err error) error {
 	case !login.Present():
 		return errNotLoggedIn
 	case address != "" && wrong != nil:
-		return failed("credentials with an unusable address",
-			"the credentials file has an address of Arcade Cloud that cannot be right",
+		return failed("credentials with an unusable address", "the credentials file has an address of Arcade Cloud that cannot be right",
 			"Run 'arcade logout', then 'arcade login'.")
 	}
 	return nil
@@ -73,27 +77,25 @@ func (a *App) unusable(login identity.Credentials, err error) error {
 // loginFailure words an error of the credentials file, and that of a call to Arcade Cloud that the command
 // depends on.
 func (a *App) loginFailure(err error) error {
-	var cloud *identity.CloudError
 	var unbelieved *identity.UnbelievedError
 	var unknown *identity.UnknownContextError
 	switch {
-	case errors.Is(err, context.Canceled):
-		return errInterrupted
 	case errors.Is(err, identity.ErrStrongerLogin):
 		return errStrongerLogin
 	case errors.Is(err, identity.ErrLoginEnded), errors.Is(err, identity.ErrNotAuthenticated):
-		return a.loginEnded()
-	case errors.As(err, &cloud):
-		return failed("cloud not asked", cause(err), a.remedy(err, "Check Arcade Cloud's address, then run the command again."))
+		return failed("login ended", "your login has ended", "Run '"+a.loginCommand()+"'.")
+	case errors.As(err, new(*identity.CloudError)):
+		return cloudFailure("cloud not asked", "", err, "", "Check Arcade Cloud's address, then run the command again.")
 	case errors.Is(err, fs.ErrNotExist):
 		return errNotLoggedIn
-	case errors.As(err, &unbelieved) && !unbelieved.Chmod:
-		return failed("credentials not private", a.words().Path(unbelieved.Path)+" is not yours alone, so its login is not used",
-			"Set ARCADE_WORK_DIR to a directory of your own and run 'arcade login'; 'arcade secret' also takes ARCADE_API_KEY.")
 	case errors.As(err, &unbelieved):
 		path := a.words().Path(unbelieved.Path)
-		return failed("credentials not private", "others can read or change "+path+", so its login is not used",
-			"Run 'chmod 600 "+path+"'.")
+		if unbelieved.Chmod {
+			return failed("credentials not private", "others can read or change "+path+", so its login is not used",
+				"Run 'chmod 600 "+path+"'.")
+		}
+		return failed("credentials not private", path+" is not yours alone, so its login is not used",
+			"Set ARCADE_WORK_DIR to a directory of your own and run 'arcade login'; 'arcade secret' also takes ARCADE_API_KEY.")
 	case errors.As(err, &unknown):
 		return contextFailure(unknown.Names)
 	case errors.Is(err, identity.ErrLoginChanged):
@@ -125,83 +127,24 @@ func (a *App) fileFailure(words, before string, err error) error {
 	return f
 }
 
-// loginEnded is the failure of a login that Arcade Cloud does not accept.
-func (a *App) loginEnded() *failure {
-	if a.stronger {
-		return errStrongerLogin
+// contextFailure is the failure of a name that no context has.
+func contextFailure(names []string) error {
+	if len(names) == 0 {
+		return errNotLoggedIn
 	}
-	return failed("login ended", "your login has ended", "Run '"+a.loginCommand()+"'.")
+	return failed("unknown context", "there is no context of this name", "There are: "+secrets.Printable(strings.Join(names, ", "))+".")
 }
 
-// loginCommand is the command that logs in where this home is logged in, else at the default Cloud.
-func (a *App) loginCommand() string {
-	var login identity.Credentials
-	if s, err := a.session(); err == nil {
-		login, _ = s.File.Read()
+// needsContext refuses a login that works in no project of its own choice.
+func needsContext(login identity.Credentials) error {
+	switch {
+	case login.APIKey != "":
+		return failed("login with an API key", "this login is an API key, which belongs to one project and knows no other",
+			"Run 'arcade logout', then 'arcade login', to log in as a person.")
+	case login.OrgID == "" || login.ProjectID == "":
+		return failed("no active project", "this login has no organization and project to work in", "Run '"+loginAt(login)+"'.")
 	}
-	return loginAt(login)
-}
-
-// loginAt is the command that makes a login anew, at the same Cloud and in the same context.
-func loginAt(login identity.Credentials) string {
-	command := "arcade login"
-	switch u, err := url.Parse(login.CloudURL()); {
-	case login.CloudURL() == "":
-		command += " --with-key"
-	case err == nil && u.Host != "" && !login.SelfHosted() && login.CloudURL() != identity.DefaultCloudURL:
-		command += " --host " + asciiHost(u)
-	}
-	if name := cmp.Or(login.Name, identity.DefaultContext); name != identity.DefaultContext {
-		command += " --context " + shellWord(name)
-	}
-	return command
-}
-
-// shellWord is a text as a shell reads it as one word.
-func shellWord(text string) string {
-	text = secrets.Printable(text)
-	special := func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.:/", r)
-	}
-	if !strings.ContainsFunc(text, special) {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-}
-
-// homeOf says in a sentence where a login belongs.
-func homeOf(login identity.Credentials) string {
-	if login.CloudURL() == "" {
-		return "an installation without an Arcade Cloud"
-	}
-	return bareAddress(login.CloudURL())
-}
-
-// asLogin makes a client whose calls carry a login that was read before. When a server refuses a token that
-// looked good, because it was revoked or a clock is wrong, the client renews it and asks once more.
-func (a *App) asLogin(login identity.Credentials) *http.Client {
-	s, _ := a.session() // there is a home: the login is from there
-	client := a.httpClient()
-	client.Transport = &identity.Transport{Session: s, Login: login, Next: client.Transport}
-	return client
-}
-
-// cloudOf is the Arcade Cloud of a login, asked with that login.
-func (a *App) cloudOf(login identity.Credentials) identity.Cloud {
-	return login.Cloud(a.asLogin(login))
-}
-
-// places are those where a login can work, by the last answers of Arcade Cloud.
-func (a *App) places(login identity.Credentials) identity.Places {
-	s, _ := a.session()
-	return s.File.Places(login)
-}
-
-// keepPlaces keeps answers of Arcade Cloud. It may fail: then Cloud is asked again.
-func (a *App) keepPlaces(login identity.Credentials, p identity.Places) {
-	s, _ := a.session()
-	p.Login, p.At = login.Fingerprint(), a.Track.Now()
-	_ = s.File.KeepPlaces(p)
+	return nil
 }
 
 // loginState is what Arcade Cloud says of a login.
@@ -213,50 +156,63 @@ const (
 	loginUnknown loginState = "unknown" // Cloud cannot be asked
 )
 
-// check asks Arcade Cloud whose the login is, renewing it first if it has expired. The error is an interrupt, or
-// says why the login cannot be renewed on this machine.
-func (a *App) check(ctx context.Context, limit time.Duration) (identity.Account, loginState, error) {
+// check asks Arcade Cloud whose the login is, renewing it first if it has expired. The error is an interrupt, says
+// what to do about a login that is refused, or why it cannot be renewed on this machine.
+func (a *App) check(ctx context.Context, limit time.Duration, flag string) (identity.Account, loginState, error) {
 	asking, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	s, err := a.session()
-	if err != nil {
-		return identity.Account{}, loginUnknown, err
-	}
+	s, _ := a.session() // the caller has read the login
 	var account identity.Account
 	login, err := s.Credentials(asking)
-	switch {
-	case err == nil && login.CloudURL() == "": // an installation without one
-		return account, loginUnknown, nil
-	case err == nil:
-		account, err = a.cloudOf(login).WhoAmI(asking, login)
+	if err == nil {
+		account, err = whose(asking, a.asLogin(login), login)
 	}
+	state, known := a.stateBy(ctx, err, flag)
+	switch {
+	case known && state != loginRefused:
+		return account, state, nil
+	case known && login.APIKey != "":
+		return account, state, adviceFailure(a.words().Of(track.ErrLoginRefused), "")
+	}
+	return account, state, a.loginFailure(err)
+}
+
+// whose asks the Arcade Cloud of credentials whose they are. An installation without one gives no usable answer.
+func whose(ctx context.Context, client *http.Client, c identity.Credentials) (identity.Account, error) {
+	if c.CloudURL() == "" {
+		return identity.Account{}, &identity.CloudError{}
+	}
+	return c.Cloud(client).WhoAmI(ctx, c)
+}
+
+// stateBy is what Arcade Cloud says of credentials, by the error of asking it about them; false for an error that
+// is not of the asking, and an interrupt. It warns of an answer that is missing, if the network is why.
+func (a *App) stateBy(ctx context.Context, err error, flag string) (loginState, bool) {
 	switch {
 	case err == nil:
-		return account, loginWorks, nil
+		return loginWorks, true
 	case ctx.Err() != nil:
-		return account, loginUnknown, errInterrupted
+		return loginUnknown, false
 	case errors.Is(err, identity.ErrNotAuthenticated), errors.Is(err, identity.ErrLoginEnded):
-		a.stronger = errors.Is(err, identity.ErrStrongerLogin)
-		return account, loginRefused, nil
+		return loginRefused, true
 	case errors.As(err, new(*identity.CloudError)), errors.Is(err, context.DeadlineExceeded):
-		a.warnOfNetwork(err)
-		return account, loginUnknown, nil
-	default:
-		return account, loginUnknown, a.loginFailure(err)
+		a.warnOfNetwork(err, flag)
+		return loginUnknown, true
 	}
+	return loginUnknown, false
 }
 
 // warnOfNetwork warns of a call without a usable answer, when the command can do without it. It leaves the
 // failure in untrusted where a certificate was refused: that is never for want of a network.
-func (a *App) warnOfNetwork(err error) {
+func (a *App) warnOfNetwork(err error, flag string) {
 	var cloud *identity.CloudError
-	line, known := networkLine(err, a.cloudFlag)
+	line, known := networkLine(err, flag)
 	switch {
 	case errors.As(err, new(*tls.CertificateVerificationError)):
 		a.untrusted = failed("cloud not asked", line.What, line.Do)
 		return
 	case !known && errors.As(err, &cloud) && cloud.Status != 0:
-		line = advice.Line{What: cause(err), Do: "Check " + cmp.Or(a.cloudFlag, "Arcade Cloud's address") + ", then run the command again."}
+		line = advice.Line{What: cause(err), Do: "Check " + cmp.Or(flag, "Arcade Cloud's address") + ", then run the command again."}
 	case !known:
 		return
 	}
@@ -272,17 +228,49 @@ func (a *App) warnOf(err error) {
 	a.warn("Warning: " + f.what + ". " + f.hint)
 }
 
-// byEmail is a preposition and the e-mail of a login, and nothing for a login without one.
-func byEmail(preposition string, login identity.Credentials) string {
-	if login.Email == "" {
-		return ""
-	}
-	return " " + preposition + " " + secrets.Printable(login.Email)
+// httpClient makes the client of commands that talk to Arcade.
+func (a *App) httpClient() *http.Client {
+	return &http.Client{Transport: toArcade{a.Track.ToArcade(), a}}
 }
 
-// isAt reports whether a login belongs to the Arcade Cloud at base.
-func isAt(base string, login identity.Credentials) bool {
-	return strings.EqualFold(strings.TrimSuffix(base, ":443"), login.CloudURL())
+// asLogin makes a client whose calls carry a login that was read before. When a server refuses a token that
+// looked good, because it was revoked or a clock is wrong, the client renews it and asks once more.
+func (a *App) asLogin(login identity.Credentials) *http.Client {
+	s, _ := a.session() // there is a home: the login is from there
+	client := a.httpClient()
+	client.Transport = &identity.Transport{Session: s, Login: login, Next: client.Transport}
+	return client
+}
+
+// toArcade carries requests to Arcade, and prints them for --debug: method, address, status and duration. Headers,
+// bodies, queries and user names hold secrets and are left out.
+type toArcade struct {
+	network http.RoundTripper
+	app     *App
+}
+
+// RoundTrip carries the request out, unless it would tell Arcade of an installation of the user's own: nothing goes
+// to arcade.dev while a self-hosted context is active, or may be.
+func (t toArcade) RoundTrip(request *http.Request) (*http.Response, error) {
+	if identity.AtArcade(request.URL.Hostname()) && !t.app.mayAsk {
+		if s, err := t.app.session(); err == nil && s.File.KeepsToItself() {
+			return nil, errKeptApart
+		}
+	}
+	began := t.app.Track.Now()
+	response, err := t.network.RoundTrip(request)
+	if t.app.traced {
+		outcome := "no answer"
+		if err == nil {
+			outcome = strconv.Itoa(response.StatusCode)
+		}
+		t.app.note("debug: " + request.Method + " " + bareAddress(request.URL.String()) + ": " + outcome +
+			" in " + strconv.FormatInt(t.app.Track.Now().Sub(began).Milliseconds(), 10) + " ms")
+	}
+	if errors.As(err, new(x509.UnknownAuthorityError)) {
+		t.app.warnOfBundle()
+	}
+	return response, err
 }
 
 // serverAddress is the address of the server that the flags name. The error is wrong usage.
@@ -311,102 +299,69 @@ func cloudAt(cmd *cobra.Command, o secrets.Options) (string, error) {
 	return base.String(), nil
 }
 
-// contextOf is where a login works in an organization: its default project, else the first.
-func contextOf(org identity.Choice, projects []identity.Choice) (identity.Context, error) {
-	project, ok := identity.Preferred(projects)
-	if !ok {
-		return identity.Context{}, failed("no project", "the organization "+nameOf(org)+" has no project",
-			"Make one in Arcade's dashboard, then try again.")
-	}
-	return identity.Context{OrgID: org.ID, OrgName: org.Name, ProjectID: project.ID, ProjectName: project.Name}, nil
+// loginCommand is the command that logs in where this home is logged in, else at the default Cloud.
+func (a *App) loginCommand() string {
+	login, _ := a.file().Read()
+	return loginAt(login)
 }
 
-func nameOf(c identity.Choice) string { return secrets.Printable(nameAndID(named{c.ID, c.Name})) }
-
-func nameOr(name, id string) string { return secrets.Printable(cmp.Or(name, id)) }
-
-type named struct {
-	ID   string `json:"id"`
-	Name string `json:"name"`
+// loginAt is the command that makes a login anew, at the same Cloud and in the same context.
+func loginAt(login identity.Credentials) string {
+	command := "arcade login"
+	switch u, err := url.Parse(login.CloudURL()); {
+	case login.CloudURL() == "":
+		command += " --with-key"
+	case err == nil && u.Host != "" && !login.SelfHosted() && login.CloudURL() != identity.DefaultCloudURL:
+		command += " --host " + asciiHost(u)
+	}
+	if name := cmp.Or(login.Name, identity.DefaultContext); name != identity.DefaultContext {
+		command += " --context " + shellWord(name)
+	}
+	return command
 }
 
-func nameAndID(n named) string {
-	if n.Name == "" {
-		return n.ID
+// shellWord is a text as a shell reads it as one word.
+func shellWord(text string) string {
+	text = secrets.Printable(text)
+	if regexp.MustCompile(`^[A-Za-z0-9_.:/-]*$`).MatchString(text) {
+		return text
 	}
-	return n.Name + " (" + n.ID + ")"
-}
-
-// keyInForce is the key in ARCADE_API_KEY if commands use it; apart means that Arcade Cloud must not be asked
-// whose it is.
-func (a *App) keyInForce() (key identity.Credentials, apart bool, err error) {
-	key, apart, err = a.Track.KeyInForce()
-	switch {
-	case errors.As(err, new(*track.UnusableKeyError)):
-		return key, false, failed("unusable ARCADE_API_KEY", err.Error(), "Correct the variable, or unset it.")
-	case errors.Is(err, identity.ErrNoEngine):
-		return key, false, failed("ARCADE_URL not usable",
-			"ARCADE_URL is not the address of an Engine: https:// and a host, without a path or a password",
-			"Set it to one such as https://engine.example.com.")
-	}
-	return key, apart, nil
-}
-
-const keyBeatsLogin = "ARCADE_API_KEY is set: commands use that key and not this login."
-
-// needsContext refuses a login that works in no project of its own choice.
-func needsContext(login identity.Credentials) error {
-	switch {
-	case login.APIKey != "":
-		return failed("login with an API key", "this login is an API key, which belongs to one project and knows no other",
-			"Run 'arcade logout', then 'arcade login', to log in as a person.")
-	case login.OrgID == "" || login.ProjectID == "":
-		return failed("no active project", "this login has no organization and project to work in", "Run '"+loginAt(login)+"'.")
-	}
-	return nil
-}
-
-// httpClient makes the client of commands that talk to Arcade.
-func (a *App) httpClient() *http.Client {
-	network := http.RoundTripper(selfHostedGuard{a.Track.ToArcade(), a})
-	if a.traced {
-		network = tracer{network, a}
-	}
-	return &http.Client{Transport: network}
-}
-
-// selfHostedGuard refuses requests to arcade.dev while a self-hosted context is active, or may be.
-type selfHostedGuard struct {
-	network http.RoundTripper
-	app     *App
-}
-
-// RoundTrip carries the request out, unless it would tell Arcade of an installation of the user's own.
-func (g selfHostedGuard) RoundTrip(request *http.Request) (*http.Response, error) {
-	if identity.AtArcade(request.URL.Hostname()) && !g.app.mayAsk {
-		if s, err := g.app.session(); err == nil && s.File.KeepsToItself() {
-			return nil, errKeptApart
-		}
-	}
-	response, err := g.network.RoundTrip(request)
-	if errors.As(err, new(x509.UnknownAuthorityError)) {
-		g.app.warnOfBundle()
-	}
-	return response, err
-}
-
-// contextFailure is the failure of a name that no context has.
-func contextFailure(names []string) error {
-	if len(names) == 0 {
-		return errNotLoggedIn
-	}
-	return failed("unknown context", "there is no context of this name", "There are: "+secrets.Printable(strings.Join(names, ", "))+".")
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 // validContext reports whether a word can name a new context: YAML has to read it as text, a shell as one word.
 func validContext(name string) bool {
 	return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`).MatchString(name) &&
 		!slices.Contains([]string{"null", "true", "false", "yes", "no", "on", "off", "y", "n"}, strings.ToLower(name))
+}
+
+// cloudAddress is the address of the login's Arcade Cloud, nil for an installation without one.
+func cloudAddress(login identity.Credentials) *string {
+	if login.CloudURL() == "" {
+		return nil
+	}
+	return orNull(bareAddress(login.CloudURL()))
+}
+
+// homeOf says in a sentence where a login belongs.
+func homeOf(login identity.Credentials) string {
+	return valueOr(cloudAddress(login), "an installation without an Arcade Cloud")
+}
+
+// byEmail is a preposition and the e-mail of a login, and nothing for a login without one.
+func byEmail(preposition string, login identity.Credentials) string {
+	if login.Email == "" {
+		return ""
+	}
+	return " " + preposition + " " + secrets.Printable(login.Email)
+}
+
+// inItsContext is " in the context NAME" where there are several.
+func (a *App) inItsContext() string {
+	if name := a.Track.ContextName(); name != "" {
+		return " in the context " + secrets.Printable(cmp.Or(a.context, name))
+	}
+	return ""
 }
 
 // selfHosted reports whether events keep to the anonymous id.
@@ -423,27 +378,38 @@ func (a *App) unnamedContext() string {
 	return "self-hosted"
 }
 
-// inItsContext is " in the context NAME" where there are several.
-func (a *App) inItsContext() string {
-	if name := a.Track.ContextName(); name != "" {
-		return " in the context " + secrets.Printable(cmp.Or(a.context, name))
-	}
-	return ""
+// named is an organization or a project.
+type named struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
 }
 
-// cloudAddress is the address of the login's Arcade Cloud, nil for an installation without one.
-func cloudAddress(login identity.Credentials) *string {
-	if login.CloudURL() == "" {
-		return nil
+func (n named) String() string {
+	if n.Name == "" {
+		return secrets.Printable(n.ID)
 	}
-	return orNull(bareAddress(login.CloudURL()))
+	return secrets.Printable(n.Name + " (" + n.ID + ")")
 }
 
-func valueOr(value *string, otherwise string) string {
-	if value == nil {
-		return otherwise
+// workplace is where a login works, in a sentence.
+func workplace(c identity.Context) string {
+	return secrets.Printable(cmp.Or(c.OrgName, c.OrgID)) + " / " + secrets.Printable(cmp.Or(c.ProjectName, c.ProjectID))
+}
+
+// contextOf is where a login works in an organization: its default project, else the first.
+func contextOf(org identity.Choice, projects []identity.Choice) (identity.Context, error) {
+	project, ok := identity.Preferred(projects)
+	if !ok {
+		return identity.Context{}, failed("no project", "the organization "+named{org.ID, org.Name}.String()+" has no project",
+			"Make one in Arcade's dashboard, then try again.")
 	}
-	return *value
+	return identity.Context{OrgID: org.ID, OrgName: org.Name, ProjectID: project.ID, ProjectName: project.Name}, nil
+}
+
+// keepPlaces keeps answers of Arcade Cloud about where a login can work. It may fail: then Cloud is asked again.
+func (a *App) keepPlaces(login identity.Credentials, p identity.Places) {
+	p.Login, p.At = login.Fingerprint(), a.Track.Now()
+	_ = a.file().KeepPlaces(p)
 }
 
 // withQueue opens the queue of this user's home for fn, closes it and words the errors.
@@ -454,8 +420,7 @@ func (a *App) withQueue(fn func(q *track.Queue) error) error {
 	}
 	defer q.Close()
 	err = fn(q)
-	var worded *failure
-	if err == nil || errors.As(err, &worded) || isOutput(err) || errors.Is(err, context.Canceled) {
+	if err == nil || errors.As(err, new(*failure)) || isOutput(err) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	return adviceFailure(a.words().Of(err), "")

@@ -59,15 +59,25 @@ func (a *App) Run(ctx context.Context, args []string) int {
 		cmd, _, _ = a.Root().Find(args)
 		err = interruption(ctx, errLeft)
 	}
-	code := a.report(err)
-	if a.showedHelp || !isRecorded(cmd) {
+	code := 0
+	if err != nil {
+		f := asFailure(err)
+		a.report(f)
+		code, command.Failure = f.code, f.words
+	}
+	top, asked := "", cmd.Flags().Lookup("version")
+	command.Name = "root"
+	if path := strings.Fields(cmd.CommandPath())[1:]; len(path) > 0 { // below the program's name
+		top, command.Name = path[0], strings.Join(path, ".")
+	}
+	// Looking at the queue must not change what is looked at.
+	unrecorded := []string{"usage", "help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}
+	if a.showedHelp || asked != nil && asked.Changed || slices.Contains(unrecorded, top) {
 		return code
 	}
-	command.Name, command.Ended, command.Change = commandName(cmd), a.Track.Now(), a.change
-	command.UsesLogin = isAboutLogin(cmd) && !a.keyOnly
-	if err != nil {
-		command.Failure = asFailure(err).words
-	}
+	aboutLogin := []string{"login", "logout", "whoami", "org", "project", "context"} // whatever key the environment has
+	command.UsesLogin = slices.Contains(aboutLogin, top) && !a.keyOnly
+	command.Ended, command.Change = a.Track.Now(), a.change
 	if a.Track.Record(ctx, command) {
 		a.printNotice()
 	}
@@ -151,8 +161,7 @@ func refuseUnknown(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
 		switch cmd.Name() {
 		case "help":
-			cmd.Run = nil
-			cmd.RunE = func(_ *cobra.Command, args []string) error {
+			cmd.Run, cmd.RunE = nil, func(_ *cobra.Command, args []string) error {
 				topic, rest, err := root.Find(args)
 				if err != nil || len(rest) > 0 {
 					return unknownCommand(topic, rest[0])
@@ -168,38 +177,6 @@ func refuseUnknown(root *cobra.Command) {
 	}
 }
 
-// isRecorded excludes what asks for help and what looks at the queue: looking must not change
-// what is looked at.
-func isRecorded(cmd *cobra.Command) bool {
-	if versionFlag := cmd.Flags().Lookup("version"); versionFlag != nil && versionFlag.Changed {
-		return false
-	}
-	unrecorded := []string{"usage", "help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}
-	return !slices.Contains(unrecorded, topName(cmd))
-}
-
-// isAboutLogin reports whether a command uses the login, whatever key the environment has.
-func isAboutLogin(cmd *cobra.Command) bool {
-	return slices.Contains([]string{"login", "logout", "whoami", "org", "project", "context"}, topName(cmd))
-}
-
-// topName is the first word of the command's path below the program's name.
-func topName(cmd *cobra.Command) string {
-	for cmd.HasParent() && cmd.Parent().HasParent() {
-		cmd = cmd.Parent()
-	}
-	return cmd.Name()
-}
-
-// commandName is the dotted path below the program's name, `root` for the program itself.
-func commandName(cmd *cobra.Command) string {
-	_, path, found := strings.Cut(cmd.CommandPath(), " ")
-	if !found {
-		return "root"
-	}
-	return strings.ReplaceAll(path, " ", ".")
-}
-
 // printNotice keeps its lines where there is room for them.
 func (a *App) printNotice() {
 	destination := ""
@@ -213,19 +190,14 @@ func (a *App) printNotice() {
 	a.note(text)
 }
 
-// report prints an error with its advice, and returns the exit code.
-func (a *App) report(err error) int {
-	if err == nil {
-		return 0
-	}
-	f := asFailure(err)
+// report prints a failure with its advice.
+func (a *App) report(f *failure) {
 	if f.what != "" {
 		a.note("Error: " + strings.TrimSuffix(f.what, ".") + ".")
 	}
 	if f.hint != "" {
 		a.note(f.hint)
 	}
-	return f.code
 }
 
 // Lines of help are easy to read up to helpWidth, and columns stay columns from narrowHelp on, in

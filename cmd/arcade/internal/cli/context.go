@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 )
 
 func (a *App) newContext() *cobra.Command {
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "context",
 		Short: "Show or change the installation that you work with",
@@ -24,7 +24,6 @@ func (a *App) newContext() *cobra.Command {
 own. Without a command, show the name of the active one. ARCADE_CONTEXT names
 another for one command; 'arcade login --url' makes one.`,
 		Example: "  arcade context\n  arcade context list\n  arcade context set NAME",
-		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return unknownCommand(cmd, args[0])
@@ -37,8 +36,33 @@ another for one command; 'arcade login --url' makes one.`,
 			return a.print(secrets.Printable(cmp.Or(login.Name, identity.DefaultContext)))
 		},
 	}
+	list := &cobra.Command{
+		Use:     "list",
+		Short:   "List the contexts that you are logged in to",
+		Aliases: []string{"ls"},
+		Example: "  arcade context list\n  arcade context list --json",
+		Args:    noArgs,
+		RunE:    func(*cobra.Command, []string) error { return a.listContexts(asJSON) },
+	}
+	list.Flags().BoolVar(&asJSON, "json", false, "print them as a JSON array")
+	set := &cobra.Command{
+		Use:               "set NAME",
+		Short:             "Work with another context",
+		Aliases:           []string{"use"},
+		Example:           "  arcade context set NAME",
+		RunE:              a.setContext,
+		ValidArgsFunction: a.completeContexts,
+	}
+	show := &cobra.Command{
+		Use:               "show [NAME]",
+		Short:             "Show a context, the active one if none is named",
+		Example:           "  arcade context show\n  arcade context show NAME --json",
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.showContext(cmd, args, asJSON) },
+		ValidArgsFunction: a.completeContexts,
+	}
+	show.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
 	a.allowTracing(cmd)
-	cmd.AddCommand(a.newContextList(), a.newContextSet(), a.newContextShow())
+	cmd.AddCommand(list, set, show)
 	return cmd
 }
 
@@ -53,6 +77,8 @@ type ListedContext struct {
 	Active       bool    `json:"active"`
 }
 
+func (c ListedContext) kindInWords() string { return strings.ReplaceAll(c.Kind, "_", "-") }
+
 // contexts are those of the file, with the name of the one in force. Without a file there are none.
 func (a *App) contexts() (items []ListedContext, err error) {
 	s, err := a.session()
@@ -60,14 +86,11 @@ func (a *App) contexts() (items []ListedContext, err error) {
 		return nil, err
 	}
 	logins, err := s.File.Logins()
-	if errors.Is(err, fs.ErrNotExist) {
-		return []ListedContext{}, nil
-	}
-	if err == nil && s.File.Context != "" {
-		_, err = s.File.Read()
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, a.loginFailure(err)
+	}
+	if _, found := logins.Find(s.File.Context); err == nil && s.File.Context != "" && !found {
+		return nil, contextFailure(logins.Names())
 	}
 	active := cmp.Or(s.File.Context, logins.Active)
 	items = []ListedContext{}
@@ -93,59 +116,33 @@ func (a *App) contexts() (items []ListedContext, err error) {
 	return items, nil
 }
 
-func (a *App) newContextList() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:     "list",
-		Short:   "List the contexts that you are logged in to",
-		Aliases: []string{"ls"},
-		Example: "  arcade context list\n  arcade context list --json",
-		Args:    noArgs,
-		RunE:    func(*cobra.Command, []string) error { return a.listContexts(asJSON) },
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print them as a JSON array")
-	return cmd
-}
-
 func (a *App) listContexts(asJSON bool) error {
 	items, err := a.contexts()
 	if err != nil {
 		return err
 	}
-	var rows [][]string
+	l := listing{
+		columns: []term.Column{{Title: "NAME"}, {Title: "KIND", Drop: 2}, {Title: "ENGINE", Shrink: true, Drop: 1}, {Title: "ACTIVE"}},
+		items:   items,
+		none:    "There are no contexts: you are not logged in.",
+		below:   term.Count(len(items), "context", "contexts") + ". 'arcade context set NAME' changes the active one.",
+	}
 	for _, c := range items {
-		rows = append(rows, []string{c.Name, kindInWords(c.Kind), valueOr(c.EngineURL, ""), a.tick(c.Active)})
+		l.rows = append(l.rows, []string{c.Name, c.kindInWords(), valueOr(c.EngineURL, ""), a.tick(c.Active)})
 	}
-	columns := []term.Column{{Title: "NAME"}, {Title: "KIND", Drop: 2}, {Title: "ENGINE", Shrink: true, Drop: 1}, {Title: "ACTIVE"}}
-	return a.printList(asJSON, items, columns, rows, "There are no contexts: you are not logged in.",
-		term.Count(len(items), "context", "contexts")+". 'arcade context set NAME' changes the active one.")
+	return a.printList(asJSON, l)
 }
 
-func kindInWords(kind string) string { return strings.ReplaceAll(kind, "_", "-") }
-
-func (a *App) newContextSet() *cobra.Command {
-	return &cobra.Command{
-		Use:     "set NAME",
-		Short:   "Work with another context",
-		Aliases: []string{"use"},
-		Example: "  arcade context set NAME",
-		Args:    cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return wrongUsage(cmd, "not one argument", "give the name of a context, and only one")
-			}
-			return a.setContext(cmd.Context(), args[0])
-		},
-		ValidArgsFunction: a.completeContexts,
+func (a *App) setContext(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return wrongUsage(cmd, "not one argument", "give the name of a context, and only one")
 	}
-}
-
-func (a *App) setContext(ctx context.Context, name string) error {
+	name := args[0]
 	s, err := a.session()
 	if err != nil {
 		return err
 	}
-	if err := s.File.Activate(ctx, name); err != nil {
+	if err := s.File.Activate(cmd.Context(), name); err != nil {
 		return a.loginFailure(err)
 	}
 	if other := a.Track.Env("ARCADE_CONTEXT"); other != "" && other != name {
@@ -155,53 +152,31 @@ func (a *App) setContext(ctx context.Context, name string) error {
 	return a.print("The context " + secrets.Printable(name) + " is active now.")
 }
 
-func (a *App) newContextShow() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:     "show [NAME]",
-		Short:   "Show a context, the active one if none is named",
-		Example: "  arcade context show\n  arcade context show NAME --json",
-		Args:    cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return wrongUsage(cmd, "not one argument", "give the name of a context, and only one")
-			}
-			return a.showContext(strings.Join(args, ""), asJSON)
-		},
-		ValidArgsFunction: a.completeContexts,
+func (a *App) showContext(cmd *cobra.Command, args []string, asJSON bool) error {
+	if len(args) > 1 {
+		return wrongUsage(cmd, "not one argument", "give the name of a context, and only one")
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
-	return cmd
-}
-
-func (a *App) showContext(name string, asJSON bool) error {
+	name := strings.Join(args, "")
 	items, err := a.contexts()
 	if err != nil {
 		return err
 	}
-	at := slices.IndexFunc(items, func(c ListedContext) bool { return c.Name == name || name == "" && c.Active })
-	switch {
-	case len(items) == 0:
-		return errNotLoggedIn
-	case at < 0:
-		var names []string
-		for _, c := range items {
-			names = append(names, c.Name)
+	var names []string
+	for _, c := range items {
+		names = append(names, c.Name)
+		if c.Name != name && (name != "" || !c.Active) {
+			continue
 		}
-		return contextFailure(names)
-	case asJSON:
-		return a.Out.JSON(items[at])
+		if asJSON {
+			return a.Out.JSON(c)
+		}
+		return a.print(a.labelledLines([][2]string{
+			{"Name", c.Name}, {"Kind", c.kindInWords()}, {"E-mail", valueOr(c.Email, "unknown")},
+			{"Engine", valueOr(c.EngineURL, "not known")}, {"Cloud", valueOr(c.CloudURL, "none")},
+			{"Dashboard", valueOr(c.DashboardURL, "not known")}, {"Active", map[bool]string{true: "yes", false: "no"}[c.Active]},
+		}, 12))
 	}
-	c := items[at]
-	lines := [][2]string{{"Name", c.Name}, {"Kind", kindInWords(c.Kind)}, {"E-mail", valueOr(c.Email, "unknown")},
-		{"Engine", valueOr(c.EngineURL, "not known")}, {"Cloud", valueOr(c.CloudURL, "none")},
-		{"Dashboard", valueOr(c.DashboardURL, "not known")},
-		{"Active", map[bool]string{true: "yes", false: "no"}[c.Active]}}
-	var text []string
-	for _, line := range lines {
-		text = append(text, a.labelled(line[0], secrets.Printable(line[1]), 12))
-	}
-	return a.print(strings.Join(text, "\n"))
+	return contextFailure(names)
 }
 
 func (a *App) completeContexts(_ *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
@@ -209,7 +184,7 @@ func (a *App) completeContexts(_ *cobra.Command, args []string, begun string) ([
 	if items, err := a.contexts(); err == nil && len(args) == 0 {
 		for _, c := range items {
 			if strings.HasPrefix(c.Name, begun) {
-				words = append(words, cobra.CompletionWithDesc(c.Name, valueOr(c.EngineURL, kindInWords(c.Kind))))
+				words = append(words, cobra.CompletionWithDesc(c.Name, valueOr(c.EngineURL, c.kindInWords())))
 			}
 		}
 	}
@@ -225,9 +200,7 @@ func (a *App) newLogout() *cobra.Command {
 			"credentials.",
 		Example: "  arcade logout\n  arcade logout --all",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.logout(cmd.Context(), all)
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.logout(cmd.Context(), all) },
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "log out of all contexts")
 	a.allowTracing(cmd)
@@ -248,47 +221,36 @@ func (a *App) logout(ctx context.Context, all bool) error {
 	case errors.Is(err, identity.ErrCredentialsNewer) && !all:
 		return a.loginFailure(err)
 	}
-	login, _ := logins.Find(cmp.Or(s.File.Context, logins.Active))
-	if err == nil && s.File.Context != "" {
-		if _, err := s.File.Read(); err != nil {
-			return a.loginFailure(err)
-		}
+	login, found := logins.Find(cmp.Or(s.File.Context, logins.Active))
+	if err == nil && s.File.Context != "" && !found {
+		return contextFailure(logins.Names())
 	}
-	if all || len(logins.Contexts) < 2 { // an unreadable file is removed all the same
+	said, gone := "You are logged out.", logins.Contexts
+	if all || len(gone) < 2 { // an unreadable file is removed all the same
 		if err := s.File.Remove(); err != nil {
 			return a.fileFailure("credentials not removed", "the credentials file cannot be removed: ", err)
 		}
-		a.change = leaving(login, logins.Contexts)
-		return a.print("You are logged out." + livesOn(login))
+	} else {
+		left, err := s.File.Forget(ctx, login)
+		if err != nil {
+			return a.loginFailure(err)
+		}
+		gone = []identity.Credentials{login}
+		said = "You are logged out of the context " + secrets.Printable(login.Name) + ". Left: " +
+			secrets.Printable(strings.Join(left.Names(), ", ")) + "; " + secrets.Printable(left.Active) + " is active now."
 	}
-	left, err := s.File.Forget(ctx, login)
-	if err != nil {
-		return a.loginFailure(err)
+	switch ofCloud := func(c identity.Credentials) bool { return !c.SelfHosted() }; {
+	case len(gone) > 0 && !slices.ContainsFunc(gone, ofCloud):
+		a.change = identity.Apart{}
+	case login.SelfHosted():
+		a.change = identity.Logout{Apart: true}
+	default:
+		a.change = identity.Logout{Credential: login.Fingerprint()}
 	}
-	a.change = leaving(login, []identity.Credentials{login})
-	return a.print(fmt.Sprintf("You are logged out of the context %s. Left: %s; %s is active now.",
-		secrets.Printable(login.Name), secrets.Printable(strings.Join(left.Names(), ", ")), secrets.Printable(left.Active)) + livesOn(login))
-}
-
-// livesOn says what a logout here does not end.
-func livesOn(login identity.Credentials) string {
-	switch {
-	case login.APIKey != "":
-		return "\nThe API key itself stays valid."
-	case login.Present():
-		return "\nThe session at " + login.Server() + " lives on until it ends by itself."
+	if login.APIKey != "" {
+		said += "\nThe API key itself stays valid."
+	} else if login.Present() {
+		said += "\nThe session at " + login.Server() + " lives on until it ends by itself."
 	}
-	return ""
-}
-
-// leaving is what a logout of the active login and of all in gone does to the identity: nothing, if all of them
-// are self-hosted.
-func leaving(active identity.Credentials, gone []identity.Credentials) identity.Input {
-	if len(gone) > 0 && !slices.ContainsFunc(gone, func(c identity.Credentials) bool { return !c.SelfHosted() }) {
-		return identity.Apart{}
-	}
-	if active.SelfHosted() {
-		return identity.Logout{Apart: true}
-	}
-	return identity.Logout{Credential: active.Fingerprint()}
+	return a.print(said)
 }

@@ -28,20 +28,25 @@ import (
 // loginCheck bounds the question whether a new login works, and a present one. A person waits.
 const loginCheck = 5 * time.Second
 
-// loginOptions are the flags of `arcade login`.
-type loginOptions struct {
-	secrets.Options
-	named     bool   // --host or --port is given
-	cloud     string // the address that they name
+// loginRun is one run of `arcade login`: its flags, and what they come to.
+type loginRun struct {
+	*App
+	at        secrets.Options // of Arcade Cloud
 	url       string
-	context   string
+	name      string // of the context
 	timeout   seconds
 	noBrowser bool
 	withKey   bool
+
+	named  bool                 // --host or --port is given
+	flag   string               // the one that names Arcade Cloud
+	target identity.Credentials // the login to make, without its credentials
+	again  string               // the command for this login once more
+	found  bool                 // the target's context is in the file, or may be: the file cannot be read
 }
 
 func (a *App) newLogin() *cobra.Command {
-	o := loginOptions{timeout: seconds(10 * time.Minute)}
+	l := loginRun{App: a, timeout: seconds(10 * time.Minute)}
 	cmd := &cobra.Command{
 		Use:   "login",
 		Short: "Log in to Arcade in the browser",
@@ -53,331 +58,285 @@ replaces the login with it.
 The Python CLI and this one share the login.`,
 		Example: "  arcade login\n  arcade login --no-browser\n  arcade login --with-key < key.txt",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
-			o.named = cmd.Flags().Changed("host") || cmd.Flags().Changed("port")
-			if o.cloud, err = cloudAt(cmd, o.Options); err != nil {
-				return err
-			}
-			return a.login(cmd.Context(), cmd, o)
-		},
+		RunE:    l.run,
 	}
-	cmd.Flags().StringVarP(&o.Host, "host", "h", identity.DefaultCloudHost, "Arcade Cloud's host")
-	cmd.Flags().StringVarP(&o.Port, "port", "p", "", "Arcade Cloud's port (default 8000 on this machine, else 443)")
-	cmd.Flags().StringVar(&o.url, "url", "", "log in at your own installation of Arcade, at this address")
-	cmd.Flags().StringVar(&o.context, "context", "", "name this login, to keep it beside others")
+	flags := cmd.Flags()
+	flags.StringVarP(&l.at.Host, "host", "h", identity.DefaultCloudHost, "Arcade Cloud's host")
+	flags.StringVarP(&l.at.Port, "port", "p", "", "Arcade Cloud's port (default 8000 on this machine, else 443)")
+	flags.StringVar(&l.url, "url", "", "log in at your own installation of Arcade, at this address")
+	flags.StringVar(&l.name, "context", "", "name this login, to keep it beside others")
 	_ = cmd.RegisterFlagCompletionFunc("context", a.completeContexts)
-	cmd.Flags().Var(&o.timeout, "timeout", timeoutHelp)
-	cmd.Flags().BoolVar(&o.noBrowser, "no-browser", false, "print the address and open no browser")
-	cmd.Flags().BoolVar(&o.withKey, "with-key", false, "read an API key from standard input")
+	flags.Var(&l.timeout, "timeout", timeoutHelp)
+	flags.BoolVar(&l.noBrowser, "no-browser", false, "print the address and open no browser")
+	flags.BoolVar(&l.withKey, "with-key", false, "read an API key from standard input")
 	a.allowTracing(cmd)
 	hostHasTheLetterH(cmd)
 	return cmd
 }
 
-// setTimeout takes the Python CLI's variable for it, a number of seconds.
-func (a *App) setTimeout(timeout *seconds) {
-	const variable = "ARCADE_LOGIN_TIMEOUT_SECONDS"
-	text := strings.TrimSpace(a.Track.Env(variable))
-	if text == "" {
-		return
-	}
-	otherwise := *timeout
-	if _, err := strconv.Atoi(text); err != nil || timeout.Set(text) != nil {
-		*timeout = otherwise
-		a.warn(fmt.Sprintf("Warning: %s is no number of seconds from 1 to %d; %s is taken.",
-			variable, longestWait/time.Second, term.Span(time.Duration(otherwise))))
-	}
-}
-
-func (a *App) login(ctx context.Context, cmd *cobra.Command, o loginOptions) error {
-	target, err := a.target(ctx, cmd, o)
-	if err != nil {
+func (l *loginRun) run(cmd *cobra.Command, _ []string) error {
+	ctx, given := cmd.Context(), cmd.Flags().Changed
+	l.named = given("host") || given("port")
+	if err := l.choose(cmd); err != nil {
 		return err
 	}
-	a.context = target.Name
-	if !o.withKey {
-		if done, err := a.alreadyLoggedIn(ctx, o, target); done || err != nil {
+	if !l.withKey && l.found {
+		if done, err := l.alreadyLoggedIn(ctx); done || err != nil {
 			return err
 		}
 	}
-	s, err := a.session()
-	if err == nil {
-		err = s.File.MakeRoom() // before the user logs in for nothing
+	if err := l.file().MakeRoom(); err != nil { // before the user logs in for nothing
+		return l.notKept(err)
 	}
-	if err != nil {
-		return a.notKept(err)
+	if l.withKey {
+		return l.withAPIKey(ctx)
 	}
-	if o.withKey {
-		return a.loginWithKey(ctx, target)
-	}
-	base := target.CloudURL()
-	asking, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	oauth, err := target.Cloud(a.httpClient()).OAuth(asking)
-	switch {
+	address := bareAddress(l.target.CloudURL())
+	oauth, err := l.target.Cloud(l.httpClient()).OAuth(ctx)
+	switch _, unattended := l.browser(); {
 	case errors.Is(err, identity.ErrNoOAuth):
-		return failed("no login in the browser", bareAddress(base)+" has no login in the browser",
-			"Log in with an API key: "+a.loginAgain(target)+" --with-key")
+		return failed("no login in the browser", address+" has no login in the browser", "Log in with an API key: "+l.again+" --with-key")
 	case err != nil:
-		return failed("cloud not asked", "cannot log in at "+bareAddress(base)+": "+cause(err),
-			a.remedy(err, "Check "+a.cloudFlag+" and the network, then run the command again."))
-	}
-	if !cmd.Flags().Changed("no-browser") && !cmd.Flags().Changed("timeout") && a.isUnattended() {
+		return cloudFailure("cloud not asked", "cannot log in at "+address+": ", err, l.flag,
+			"Check "+l.flag+" and the network, then run the command again.")
+	case unattended && !given("no-browser") && !given("timeout"):
 		return failed("nobody to log in", "there is no browser here, and no terminal to show the login page's address on",
-			"Set ARCADE_API_KEY, or log in with an API key: "+a.loginAgain(target)+" --with-key < key.txt; --no-browser waits for a browser elsewhere.")
+			"Set ARCADE_API_KEY, or log in with an API key: "+l.again+" --with-key < key.txt; --no-browser waits for a browser elsewhere.")
+	case !given("timeout"):
+		l.setTimeout()
 	}
-	if !cmd.Flags().Changed("timeout") {
-		a.setTimeout(&o.timeout)
-	}
-	return a.loginInBrowser(ctx, target, oauth, o)
+	return l.inBrowser(ctx, oauth)
 }
 
-// target is the login that `arcade login` is to make, without its credentials: where, and in which context.
-func (a *App) target(ctx context.Context, cmd *cobra.Command, o loginOptions) (identity.Credentials, error) {
-	if a.cloudFlag = "--host"; o.url != "" {
-		a.cloudFlag = "--url"
+// setTimeout takes the Python CLI's variable for it, a number of seconds.
+func (l *loginRun) setTimeout() {
+	const variable = "ARCADE_LOGIN_TIMEOUT_SECONDS"
+	text, timeout := strings.TrimSpace(l.Track.Env(variable)), l.timeout
+	if text == "" {
+		return
 	}
-	s, err := a.session()
+	if _, err := strconv.Atoi(text); err != nil || timeout.Set(text) != nil {
+		l.warn(fmt.Sprintf("Warning: %s is no number of seconds from 1 to %d; %s is taken.",
+			variable, longestWait/time.Second, term.Span(time.Duration(l.timeout))))
+		return
+	}
+	l.timeout = timeout
+}
+
+// choose sets where to log in, and in which context.
+func (l *loginRun) choose(cmd *cobra.Command) error {
+	cloud, err := cloudAt(cmd, l.at)
 	if err != nil {
-		return identity.Credentials{}, err
+		return err
 	}
-	logins, err := s.File.Logins()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.As(err, new(*identity.UnbelievedError)) {
-		return identity.Credentials{}, a.loginFailure(err)
+	s, err := l.session()
+	if err != nil {
+		return err
 	}
-	a.mayAsk = o.named || o.url != "" || o.context != ""
-	name := cmp.Or(o.context, a.Track.Env("ARCADE_CONTEXT"))
+	logins, unread := s.File.Logins()
+	if unread != nil && !errors.Is(unread, fs.ErrNotExist) && !errors.As(unread, new(*identity.UnbelievedError)) {
+		return l.loginFailure(unread)
+	}
+	l.flag, l.mayAsk = "--host", l.named || l.url != "" || l.name != ""
+	name := cmp.Or(l.name, l.Track.Env("ARCADE_CONTEXT"))
 	known, found := logins.Find(cmp.Or(name, logins.Active))
-	if o.context != "" && !found && !validContext(o.context) {
+	switch onceMore := !l.named && found && known.SelfHosted(); {
+	case l.name != "" && !found && !validContext(l.name):
 		f := wrongUsage(cmd, "invalid value for --context",
 			"a context's name is a word of letters, digits, - and _, of 64 characters at most, and begins with a letter")
 		f.code = exitFailure
-		return identity.Credentials{}, f
+		return f
+	case l.url != "" && l.named:
+		return wrongUsage(cmd, "--url with --host", "--url and --host exclude each other")
+	case l.url != "":
+		l.flag = "--url"
+		err = l.discover(cmd.Context())
+	case l.name == "" && name != "" && !found:
+		return contextFailure(logins.Names())
+	case onceMore:
+		l.target = identity.Credentials{Name: known.Name, Kind: known.Kind, EngineURL: known.EngineURL,
+			CoordinatorURL: known.CoordinatorURL, DashboardURL: known.DashboardURL}
+	default:
+		l.target = identity.Credentials{Name: cmp.Or(name, identity.DefaultContext), CoordinatorURL: cloud}
 	}
 	switch {
-	case o.url != "" && o.named:
-		return identity.Credentials{}, wrongUsage(cmd, "--url with --host", "--url and --host exclude each other")
-	case o.url != "":
-		return a.discovered(ctx, o)
-	case o.context == "" && name != "" && !found:
-		return identity.Credentials{}, contextFailure(logins.Names())
-	case !o.named && found && known.SelfHosted() && known.CloudURL() == "" && !o.withKey:
-		return identity.Credentials{}, withoutCloud()
-	case !o.named && found && known.SelfHosted(): // this login once more
-		return identity.Credentials{Name: known.Name, Kind: known.Kind, EngineURL: known.EngineURL,
-			CoordinatorURL: known.CoordinatorURL, DashboardURL: known.DashboardURL}, nil
+	case err != nil:
+		return err
+	case l.target.CloudURL() == "" && !l.withKey:
+		return failed("installation without a login",
+			"this installation has no Arcade Cloud to log in at", "Log in with an API key: add --with-key.")
 	}
-	return identity.Credentials{Name: cmp.Or(name, identity.DefaultContext), CoordinatorURL: o.cloud}, nil
+	l.again = cmp.Or(l.again, loginAt(l.target))
+	l.context = l.target.Name
+	_, found = logins.Find(l.context)
+	l.found = found || unread != nil
+	return nil
 }
 
-// discovered is the target that an installation describes. Its context is named after its Engine's host,
+// discover takes the target that the installation at --url describes. Its context is named after its Engine's host,
 // as in the Python CLI.
-func (a *App) discovered(ctx context.Context, o loginOptions) (identity.Credentials, error) {
-	target, err := identity.Discover(ctx, a.httpClient(), o.url)
+func (l *loginRun) discover(ctx context.Context) (err error) {
+	l.target, err = identity.Discover(ctx, l.httpClient(), l.url)
 	switch {
 	case errors.Is(err, identity.ErrNoEngine):
-		return target, failed("installation without TLS",
+		return failed("installation without TLS",
 			"--url, and what is found there, have to be addresses with https://, without a password or a query",
 			"Give one such as https://arcade.example.com.")
 	case errors.Is(err, identity.ErrNoDiscovery):
-		return target, failed("no discovery", "this server does not tell where its Arcade is: it predates that, or is no Arcade",
+		return failed("no discovery", "this server does not tell where its Arcade is: it predates that, or is no Arcade",
 			"Check --url; or log in with --host HOST, which names its Arcade Cloud.")
-	case ctx.Err() != nil:
-		return target, errInterrupted
 	case err != nil:
-		return target, failed("installation not asked",
-			"the installation was not found at --url: "+cause(err), a.remedy(err, "Check --url."))
-	case target.CloudURL() == "" && !o.withKey:
-		return target, withoutCloud()
+		return cloudFailure("installation not asked", "the installation was not found at --url: ", err, l.flag, "Check --url.")
 	}
-	engine, err := url.Parse(cmp.Or(target.EngineURL, target.CoordinatorURL))
+	engine, err := url.Parse(cmp.Or(l.target.EngineURL, l.target.CoordinatorURL))
 	if err != nil {
-		return target, err
+		return err
 	}
-	a.again = "arcade login --url " + shellWord(o.url)
-	if o.context != "" {
-		a.again += " --context " + shellWord(o.context)
+	l.target.Name = cmp.Or(l.name, strings.ToLower(engine.Hostname()))
+	l.again = "arcade login --url " + shellWord(l.url) // its context may not be in the file yet
+	if l.name != "" {
+		l.again += " --context " + shellWord(l.name)
 	}
-	target.Name = cmp.Or(o.context, strings.ToLower(engine.Hostname()))
-	return target, nil
-}
-
-func withoutCloud() error {
-	return failed("installation without a login",
-		"this installation has no Arcade Cloud to log in at", "Log in with an API key: add --with-key.")
+	return nil
 }
 
 // alreadyLoggedIn prints whose the login is, if it works. A login that Arcade Cloud refuses, that cannot be
 // renewed, or that was kept without a project, is replaced without a logout. Flags that name another Arcade
 // Cloud than the login's are an error.
-func (a *App) alreadyLoggedIn(ctx context.Context, o loginOptions, target identity.Credentials) (bool, error) {
-	if !a.hasContext(target.Name) {
-		return false, nil
-	}
-	login, err := a.loggedIn()
+func (l *loginRun) alreadyLoggedIn(ctx context.Context) (bool, error) {
+	present, err := l.loggedIn()
 	switch {
-	case errors.Is(err, errNotLoggedIn):
+	case errors.Is(err, errNotLoggedIn), err == nil && present.APIKey == "" && needsContext(present) != nil:
 		return false, nil
 	case err != nil:
 		return false, err
-	case login.APIKey == "" && needsContext(login) != nil:
-		return false, nil
 	}
-	_, state, err := a.check(ctx, loginCheck)
-	if err = cmp.Or(err, a.untrusted); err != nil || state == loginRefused {
+	_, state, err := l.check(ctx, loginCheck, l.flag)
+	switch err = cmp.Or(err, l.untrusted); {
+	case state == loginRefused:
+		return false, nil
+	case err != nil:
 		return false, err
 	}
-	whom := byEmail("as", login)
-	if !isAt(target.CloudURL(), login) {
-		whom += " at " + homeOf(login)
-		if o.named || o.url != "" {
+	whom := byEmail("as", present)
+	if !strings.EqualFold(strings.TrimSuffix(l.target.CloudURL(), ":443"), present.CloudURL()) {
+		whom += " at " + homeOf(present)
+		if l.named || l.url != "" {
 			return false, failed("logged in elsewhere", "you are logged in"+whom+", and there is one login in a context",
 				"Add --context NAME to have both; or run 'arcade logout', then this command again.")
 		}
 	}
-	whom += a.inItsContext()
-	line, more := "You are logged in"+whom+" already", "; 'arcade org' and 'arcade project' change where you work."
-	if login.APIKey != "" {
-		line, more = line+", by an API key", "."
+	const logsOut = " 'arcade logout' logs you out"
+	line := "You are logged in" + whom + l.inItsContext() + " already"
+	if present.APIKey != "" {
+		line += ", by an API key"
 	}
-	defer a.noteKey(keyBeatsLogin)
-	if state == loginUnknown {
-		return true, a.print(line + ", but " + login.Server() + " does not say whether that still works. 'arcade logout' logs you out.")
+	switch {
+	case state == loginUnknown:
+		line += ", but " + present.Server() + " does not say whether that still works." + logsOut + "."
+	case present.APIKey != "":
+		line += "." + logsOut + "."
+	default:
+		line += "." + logsOut + "; 'arcade org' and 'arcade project' change where you work."
 	}
-	return true, a.print(line + ". 'arcade logout' logs you out" + more)
+	defer l.noteKey(keyBeatsLogin)
+	return true, l.print(line)
 }
 
-// hasContext reports whether the file has a context of this name. A file that cannot be read may have it.
-func (a *App) hasContext(name string) bool {
-	s, err := a.session()
-	if err != nil {
-		return false
-	}
-	logins, err := s.File.Logins()
-	_, found := logins.Find(name)
-	return found || err != nil
-}
-
-// loginInBrowser keeps what the login page sends back, and tells the browser how that went.
-func (a *App) loginInBrowser(ctx context.Context, target identity.Credentials, oauth identity.OAuth, o loginOptions) error {
+// inBrowser keeps what the login page sends back, and tells the browser how that went.
+func (l *loginRun) inBrowser(ctx context.Context, oauth identity.OAuth) error {
 	state, verifier := rand.Text(), identity.NewVerifier()
-	server, err := identity.ListenCallback(state, a.Callback)
-	if err != nil {
-		return a.callbackFailure(err, target)
+	server, err := identity.ListenCallback(state, l.Callback)
+	var taken *identity.PortTakenError
+	switch {
+	case errors.As(err, &taken):
+		return failed("callback port taken",
+			fmt.Sprintf("port %d, where the browser is to report the login, is in use", taken.Port),
+			"End the other 'arcade login', or the program that listens there, and try again.")
+	case err != nil:
+		return failed("no callback server", "this machine's loopback addresses cannot be listened on",
+			"Log in with an API key: "+l.again+" --with-key")
 	}
 	defer server.Close()
 	oauth = oauth.At(server.RedirectURI())
-	code, err := a.askBrowser(ctx, server, oauth.LoginURL(state, verifier), target, o)
+	code, err := l.askBrowser(ctx, server, oauth.LoginURL(state, verifier))
 	if err == nil {
-		err = a.keepOAuth(ctx, target, oauth, code, verifier)
+		err = l.keepOAuth(ctx, oauth, code, verifier)
 	}
 	told := ""
-	if err != nil && a.change == nil { // a login that is kept counts, also when its output is lost
+	if err != nil && l.change == nil { // a login that is kept counts, also when its output is lost
 		told = asFailure(err).what
 	}
 	server.Finish(told)
 	return err
 }
 
-// askBrowser sends the user to the login page and waits for what the page sends back.
-func (a *App) askBrowser(ctx context.Context, server *identity.Callback, page string, target identity.Credentials, o loginOptions) (
-	string, error) {
-	remote := a.browserIsElsewhere()
+// askBrowser sends the user to the login page and waits for the code that the page sends back.
+func (l *loginRun) askBrowser(ctx context.Context, server *identity.Callback, page string) (string, error) {
+	// These work when the browser runs on another machine.
+	otherWays := fmt.Sprintf("If your browser runs on another machine, run 'ssh -L %d:127.0.0.1:%[1]d' from there to here first, "+
+		"or log in with an API key: %s --with-key", server.Port(), l.again)
+	elsewhere, _ := l.browser()
 	begins := "Log in at this address:"
 	switch {
-	case o.noBrowser || remote:
-	case a.Browse(page) != nil:
-		begins, remote = "The browser could not be opened. "+begins, true
+	case l.noBrowser || elsewhere:
+	case l.Browse(page) != nil:
+		begins, elsewhere = "The browser could not be opened. "+begins, true
 	default:
 		begins = "The browser opens Arcade's login page. If it does not, log in at this address:"
 	}
-	timeout := time.Duration(o.timeout)
-	lines := []string{begins, "", "  " + page, ""}
-	if remote {
-		lines = append(lines, a.otherWays(server, target), "")
+	within := term.Span(time.Duration(l.timeout))
+	if l.timeout < seconds(time.Second) { // in a test
+		within = l.timeout.String()
 	}
-	lines = append(lines, fmt.Sprintf("Waiting for the login, for %s at most; Ctrl-C ends it.", inWords(timeout)))
-	if err := a.print(strings.Join(lines, "\n")); err != nil {
+	begins += "\n\n  " + page + "\n\n"
+	if elsewhere {
+		begins += otherWays + "\n\n"
+	}
+	if err := l.print(begins + "Waiting for the login, for " + within + " at most; Ctrl-C ends it."); err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(l.timeout))
 	defer cancel()
-	if !remote && !o.noBrowser {
+	if !elsewhere && !l.noBrowser {
 		select {
 		case <-server.Answered():
 		case <-ctx.Done():
-		case <-time.After(a.Patience):
-			a.note("Nothing has come from the browser yet. If it shows no login page, open the address above. " + a.otherWays(server, target))
+		case <-time.After(l.Patience):
+			l.note("Nothing has come from the browser yet. If it shows no login page, open the address above. " + otherWays)
 		}
 	}
 	code, err := server.Wait(ctx)
 	var refused *identity.RefusedError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return code, failed("login timed out", "the login was not completed within "+inWords(timeout),
-			"Run the command again. "+a.otherWays(server, target))
-	case errors.Is(err, context.Canceled):
-		return code, errInterrupted
+		err = failed("login timed out", "the login was not completed within "+within, "Run the command again. "+otherWays)
 	case errors.As(err, &refused):
-		return code, failed("login refused", "the login was refused: "+secrets.Printable(refused.Reason), "Run the command again.")
-	case err != nil:
-		return code, failed("login refused", "the login was not completed in the browser", "Run the command again.")
+		err = failed("login refused", "the login was refused: "+secrets.Printable(refused.Reason), "Run the command again.")
+	case err != nil && !errors.Is(err, context.Canceled):
+		err = failed("login refused", "the login was not completed in the browser", "Run the command again.")
 	}
-	return code, nil
+	return code, err
 }
 
-// inWords words a time to wait, which may be short in a test.
-func inWords(d time.Duration) string {
-	if d < time.Second {
-		return d.String()
+// browser reports whether one that was started here would open on another screen than the user's, or none; and
+// whether no user can see that, or what is printed.
+func (l *loginRun) browser() (elsewhere, unattended bool) {
+	env, remote := l.Track.Env, l.Track.Env("SSH_CONNECTION") != ""
+	display := !remote
+	if runtime.GOOS == "linux" {
+		display = env("DISPLAY")+env("WAYLAND_DISPLAY")+env("WSL_DISTRO_NAME") != ""
 	}
-	return term.Span(d)
-}
-
-// browserIsElsewhere reports whether a browser started here would open on another screen than the user's, or none.
-func (a *App) browserIsElsewhere() bool {
-	return a.Track.Env("BROWSER") == "" && (a.Track.Env("SSH_CONNECTION") != "" || !a.hasDisplay())
-}
-
-// isUnattended reports whether no user can see a browser, or what is printed.
-func (a *App) isUnattended() bool {
-	return a.Track.Env("BROWSER") == "" && !a.hasDisplay() && !a.Keyboard() && !a.Out.Interactive && !a.Err.Interactive
-}
-
-func (a *App) hasDisplay() bool {
-	env := a.Track.Env
-	if runtime.GOOS != "linux" {
-		return env("SSH_CONNECTION") == ""
+	if env("BROWSER") != "" {
+		return false, false
 	}
-	return env("DISPLAY") != "" || env("WAYLAND_DISPLAY") != "" || env("WSL_DISTRO_NAME") != ""
-}
-
-// loginAgain is the command for this login once more, whose context may not be in the file yet.
-func (a *App) loginAgain(target identity.Credentials) string { return cmp.Or(a.again, loginAt(target)) }
-
-// otherWays are the two that work when the browser runs on another machine.
-func (a *App) otherWays(server *identity.Callback, target identity.Credentials) string {
-	port := server.Port()
-	return fmt.Sprintf("If your browser runs on another machine, run 'ssh -L %d:127.0.0.1:%d' from there to here first, "+
-		"or log in with an API key: %s --with-key", port, port, a.loginAgain(target))
-}
-
-func (a *App) callbackFailure(err error, target identity.Credentials) *failure {
-	var taken *identity.PortTakenError
-	if errors.As(err, &taken) {
-		return failed("callback port taken",
-			fmt.Sprintf("port %d, where the browser is to report the login, is in use", taken.Port),
-			"End the other 'arcade login', or the program that listens there, and try again.")
-	}
-	return failed("no callback server", "this machine's loopback addresses cannot be listened on",
-		"Log in with an API key: "+a.loginAgain(target)+" --with-key")
+	return remote || !display, !display && !l.Keyboard() && !l.Out.Interactive && !l.Err.Interactive
 }
 
 // keepOAuth turns the code into a login, checks it and keeps it. Nothing is kept of a login that
 // Arcade Cloud refuses or answers nonsense about; one that it cannot be asked about is kept without
 // a project.
-func (a *App) keepOAuth(ctx context.Context, target identity.Credentials, oauth identity.OAuth, code, verifier string) error {
+func (l *loginRun) keepOAuth(ctx context.Context, oauth identity.OAuth, code, verifier string) error {
 	tokens, err := oauth.Exchange(ctx, code, verifier)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -385,42 +344,36 @@ func (a *App) keepOAuth(ctx context.Context, target identity.Credentials, oauth 
 	case errors.Is(err, identity.ErrStrongerLogin):
 		return errStrongerLogin
 	case err != nil:
-		return failed("code not taken", cause(err), a.remedy(err, "Run the command again."))
+		return cloudFailure("code not taken", "", err, l.flag, "Run the command again.")
 	}
-	login := tokens.Into(target, a.Track.Now())
+	made := tokens.Into(l.target, l.Track.Now())
 	asking, cancel := context.WithTimeout(ctx, loginCheck)
 	defer cancel()
-	cloud := target.Cloud(a.httpClient())
-	account, err := cloud.WhoAmI(asking, login)
+	cloud := made.Cloud(l.httpClient())
+	account, err := cloud.WhoAmI(asking, made)
 	var places identity.Places
 	if err == nil {
-		login.Email, login.AccountID = account.Email, account.PrincipalID
-		login.Context, places, err = firstContext(asking, cloud, login, account)
+		made.Email, made.AccountID = account.Email, account.PrincipalID
+		made.Context, places, err = firstContext(asking, cloud, made, account)
 	}
-	refused := failed("login refused", target.Server()+" does not accept the login that it has just made", "Run the command again.")
-	if errors.Is(err, identity.ErrStrongerLogin) {
-		refused = errStrongerLogin
-	}
-	unchecked := "this login; it is kept unchecked, and without a project. Run '" + a.loginAgain(target) + "' again later."
-	if err := a.vetted(ctx, err, refused, target.Server()+" could not be asked about "+unchecked); err != nil {
+	refused := failed("login refused", made.Server()+" does not accept the login that it has just made", "Run the command again.")
+	unchecked := "about this login; it is kept unchecked, and without a project. Run '" + l.again + "' again later."
+	if err := l.keep(ctx, made, account.PrincipalID, err, refused, unchecked); err != nil {
 		return err
 	}
 	if tokens.Refresh == "" {
-		a.warn(fmt.Sprintf("Warning: this login cannot be renewed; it ends in %s.", term.Span(tokens.Life)))
+		l.warn(fmt.Sprintf("Warning: this login cannot be renewed; it ends in %s.", term.Span(tokens.Life)))
 	}
-	if err := a.keep(ctx, login, account.PrincipalID); err != nil {
-		return err
-	}
-	a.keepPlaces(login, places)
+	l.keepPlaces(made, places)
 	return nil
 }
 
 // firstContext is where a new login works: the default organization and project, else the first.
-func firstContext(ctx context.Context, cloud identity.Cloud, login identity.Credentials, account identity.Account) (
+func firstContext(ctx context.Context, cloud identity.Cloud, made identity.Credentials, account identity.Account) (
 	_ identity.Context, p identity.Places, err error) {
 	p.Organisations = account.Organisations
 	if len(p.Organisations) == 0 { // whoami may leave them out
-		if p.Organisations, err = cloud.Organisations(ctx, login); err != nil {
+		if p.Organisations, err = cloud.Organisations(ctx, made); err != nil {
 			return identity.Context{}, p, err
 		}
 	}
@@ -431,7 +384,7 @@ func firstContext(ctx context.Context, cloud identity.Cloud, login identity.Cred
 	}
 	projects := account.Projects
 	if len(p.Organisations) > 1 || len(projects) == 0 { // whoami lists those of all
-		if projects, err = cloud.Projects(ctx, login, org.ID); err != nil {
+		if projects, err = cloud.Projects(ctx, made, org.ID); err != nil {
 			return identity.Context{}, p, err
 		}
 	}
@@ -440,64 +393,42 @@ func firstContext(ctx context.Context, cloud identity.Cloud, login identity.Cred
 	return first, p, err
 }
 
-// loginWithKey keeps an API key in the place of any login, also when Arcade Cloud cannot be asked about it. A
+// withAPIKey keeps an API key in the place of any login, also when Arcade Cloud cannot be asked about it. A
 // key that Cloud refuses changes nothing.
-func (a *App) loginWithKey(ctx context.Context, login identity.Credentials) error {
-	key, err := a.readKey(ctx, login)
-	if err != nil {
+func (l *loginRun) withAPIKey(ctx context.Context) (err error) {
+	made := l.target
+	if made.APIKey, err = l.readKey(ctx); err != nil {
 		return err
 	}
 	var before identity.Credentials
-	if a.hasContext(login.Name) {
-		before, _ = a.loggedIn()
+	if l.found {
+		before, _ = l.loggedIn()
 	}
-	login.APIKey = key
 	asking, cancel := context.WithTimeout(ctx, loginCheck)
 	defer cancel()
-	var account identity.Account
-	err = &identity.CloudError{} // an installation without a Cloud cannot be asked
-	if login.CloudURL() != "" {
-		account, err = login.Cloud(a.httpClient()).WhoAmI(asking, login)
-	}
-	refused := failed("key refused", login.Server()+" does not accept this API key", "Check the key, and --host or --url.")
-	if err := a.vetted(ctx, err, refused, login.Server()+" could not be asked about the key; it is kept unchecked."); err != nil {
+	account, err := whose(asking, l.httpClient(), made)
+	made.Email = account.Email
+	refused := failed("key refused", made.Server()+" does not accept this API key", "Check the key, and --host or --url.")
+	if err := l.keep(ctx, made, account.PrincipalID, err, refused, "about the key; it is kept unchecked."); err != nil {
 		return err
 	}
-	login.Email = account.Email
-	if err := a.keep(ctx, login, account.PrincipalID); err != nil {
-		return err
-	}
-	if before.Present() && before.Token() != key {
-		a.note("The login" + byEmail("as", before) + " was replaced.")
+	if before.Present() && before.Token() != made.APIKey {
+		l.note("The login" + byEmail("as", before) + " was replaced.")
 	}
 	return nil
 }
 
-// vetted decides whether new credentials are kept, by the error of asking Arcade Cloud about them: if Cloud has
-// accepted them or, with a warning, if it cannot answer now.
-func (a *App) vetted(ctx context.Context, err error, refused *failure, unchecked string) error {
-	var cloud *identity.CloudError
-	wrongAddress := errors.As(err, new(*net.DNSError)) || errors.As(err, new(*tls.CertificateVerificationError))
-	switch isCloud := errors.As(err, &cloud); {
-	case ctx.Err() != nil:
-		return errInterrupted
-	case errors.Is(err, identity.ErrNotAuthenticated):
-		return refused
-	case isCloud && cloud.Status != http.StatusOK && !wrongAddress:
-		a.warnOfNetwork(err)
-		a.warn("Warning: " + unchecked)
-		return nil
-	case isCloud: // an answer that makes no sense, or an address that cannot be right
-		return failed("cloud not understood", cause(err), a.remedy(err, "Check "+a.cloudFlag+" and the network, then run the command again."))
-	}
-	return err
-}
-
 // readKey reads the key from standard input, hidden on a terminal.
-func (a *App) readKey(ctx context.Context, target identity.Credentials) (string, error) {
-	content, err := a.readHidden(ctx)
-	if ctx.Err() != nil {
-		return "", errInterrupted
+func (l *loginRun) readKey(ctx context.Context) (string, error) {
+	var content string
+	var err error
+	if l.Keyboard() {
+		content, err = l.AskHidden(ctx, "API key (not shown): ")
+	} else {
+		content, err = term.Await(ctx, func() (string, error) {
+			input, err := io.ReadAll(io.LimitReader(l.In, 64<<10))
+			return string(input), err
+		})
 	}
 	key, wrong := track.ParseKey(content)
 	words, what := "no usable key", ""
@@ -513,42 +444,46 @@ func (a *App) readKey(ctx context.Context, target identity.Credentials) (string,
 	default:
 		return key, nil
 	}
-	return "", failed(words, what, "Pipe the key in, and nothing else: "+a.loginAgain(target)+" --with-key < key.txt")
+	return "", failed(words, what, "Pipe the key in, and nothing else: "+l.again+" --with-key < key.txt")
 }
 
-func (a *App) readHidden(ctx context.Context) (string, error) {
-	if a.Keyboard() {
-		return a.AskHidden(ctx, "API key (not shown): ")
+// keep writes new credentials and says so, unless the error of asking Arcade Cloud about them speaks against that: it
+// has to have accepted them or, with a warning, not to be able to answer now.
+func (l *loginRun) keep(
+	ctx context.Context, made identity.Credentials, principal string, err error, refused *failure, unchecked string,
+) error {
+	var cloud *identity.CloudError
+	wrongAddress := errors.As(err, new(*net.DNSError)) || errors.As(err, new(*tls.CertificateVerificationError))
+	switch isCloud := errors.As(err, &cloud); {
+	case ctx.Err() != nil:
+		return errInterrupted
+	case err == nil:
+	case errors.Is(err, identity.ErrStrongerLogin) && made.APIKey == "": // which is a person's
+		return errStrongerLogin
+	case errors.Is(err, identity.ErrNotAuthenticated):
+		return refused
+	case isCloud && cloud.Status != http.StatusOK && !wrongAddress:
+		l.warnOfNetwork(err, l.flag)
+		l.warn("Warning: " + made.Server() + " could not be asked " + unchecked)
+	case isCloud: // an answer that makes no sense, or an address that cannot be right
+		return cloudFailure("cloud not understood", "", err, l.flag, "Check "+l.flag+" and the network, then run the command again.")
+	default:
+		return err
 	}
-	content, err := term.Await(ctx, func() ([]byte, error) { return io.ReadAll(io.LimitReader(a.In, 64<<10)) })
-	return string(content), err
+	if err := l.file().Write(ctx, made); err != nil {
+		return l.notKept(err)
+	}
+	l.change = identity.Login{Credential: made.Fingerprint(), Principal: principal}
+	line := "You are logged in" + byEmail("as", made) + l.inItsContext() + "."
+	if made.ProjectID != "" {
+		line += "\nActive project: " + workplace(made.Context) +
+			"\n'arcade org list' and 'arcade project list' show where else you can work."
+	}
+	defer l.noteKey(keyBeatsLogin)
+	return l.print(line)
 }
 
 // notKept words why the credentials file cannot be written.
-func (a *App) notKept(err error) error {
-	return a.fileFailure("credentials not written", "the credentials cannot be kept: ", err)
-}
-
-// keep writes the login and says so.
-func (a *App) keep(ctx context.Context, login identity.Credentials, principal string) error {
-	s, err := a.session()
-	if err != nil {
-		return err
-	}
-	if err := s.File.Write(ctx, login); errors.Is(err, context.Canceled) {
-		return errInterrupted
-	} else if err != nil {
-		return a.notKept(err)
-	}
-	a.change = identity.Login{Credential: login.Fingerprint(), Principal: principal}
-	line := "You are logged in" + byEmail("as", login) + a.inItsContext() + "."
-	if login.ProjectID != "" {
-		line += fmt.Sprintf("\nActive project: %s / %s\n'arcade org list' and 'arcade project list' show where else you can work.",
-			nameOr(login.OrgName, login.OrgID), nameOr(login.ProjectName, login.ProjectID))
-	}
-	if err := a.print(line); err != nil {
-		return err
-	}
-	a.noteKey(keyBeatsLogin)
-	return nil
+func (l *loginRun) notKept(err error) error {
+	return l.fileFailure("credentials not written", "the credentials cannot be kept: ", err)
 }

@@ -18,8 +18,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
-// newSecret makes the group of commands for tool secrets. Its -h is the host, as in the Python CLI, so --help has
-// no short form here.
+// newSecret makes the group of commands for tool secrets.
 func (a *App) newSecret() *cobra.Command {
 	var at engineOptions
 	cmd := &cobra.Command{
@@ -32,7 +31,6 @@ no more than its last characters is shown.
 The credentials are the API key in ARCADE_API_KEY, or those of 'arcade login'.
 HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are honoured.`,
 		Example: "  arcade secret set MY_KEY\n  arcade secret list\n  arcade secret unset MY_KEY",
-		Args:    cobra.ArbitraryArgs,
 		RunE:    group,
 	}
 	flags := cmd.PersistentFlags()
@@ -56,7 +54,6 @@ func newSecretGet() *cobra.Command {
 		Short:              "Say why values cannot be read",
 		Example:            "  arcade secret list",
 		Hidden:             true,
-		Args:               cobra.ArbitraryArgs,
 		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
 		RunE: func(*cobra.Command, []string) error {
 			return failed("values cannot be read", "values cannot be read: the Engine gives them to your tools only, when they run",
@@ -103,17 +100,17 @@ is sent. --dry-run shows what would be.
 
 The exit code is 1 if any secret could not be set. The others are set all the
 same, unless they would fail for the same reason.`,
-		Example: "  arcade secret set MY_KEY\n  arcade secret set MY_KEY=- < key.pem\n  arcade secret set --from-env -f .env.production\n  decrypt .env.enc | arcade secret set --from-env -f - --dry-run",
-		Args:    cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.check(cmd, args); err != nil {
-				return err
-			}
-			return a.secretSet(cmd, *at, o, args)
-		},
+		Example: "  arcade secret set MY_KEY\n  arcade secret set MY_KEY=- < key.pem\n" +
+			"  arcade secret set --from-env -f .env.production\n  decrypt .env.enc | arcade secret set --from-env -f - --dry-run",
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.secretSet(cmd, *at, o, args) },
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	cmd.SetFlagErrorFunc(setFlagError)
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if errors.As(err, new(*pflag.NotExistError)) { // its name may be a value that lost its key to a blank
+			return wrongUsage(cmd, "unknown flag", "there is no such flag; a value that starts with - is written KEY=-value")
+		}
+		return cmd.Parent().FlagErrorFunc()(cmd, err)
+	})
 	cmd.Flags().BoolVar(&o.fromEnv, "from-env", false, "set the secrets in a .env file")
 	cmd.Flags().StringArrayVarP(&o.envFiles, "env-file", "f", []string{".env"},
 		"the file for --from-env, - for standard input; of several, the last one that sets a key counts")
@@ -123,18 +120,9 @@ same, unless they would fail for the same reason.`,
 	return cmd
 }
 
-// setFlagError is the group's, without the name of an unknown flag: that may be a value that lost its key to a
-// blank.
-func setFlagError(cmd *cobra.Command, err error) error {
-	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) {
-		return wrongUsage(cmd, "unknown flag", "there is no such flag; a value that starts with - is written KEY=-value")
-	}
-	return cmd.Parent().FlagErrorFunc()(cmd, err)
-}
-
-func (o setOptions) check(cmd *cobra.Command, args []string) error {
-	switch {
+func (a *App) secretSet(cmd *cobra.Command, at engineOptions, o setOptions, args []string) error {
+	ctx := cmd.Context()
+	switch stdin := slices.Index(o.envFiles, "-"); {
 	case !o.fromEnv && cmd.Flags().Changed("env-file"):
 		return wrongUsage(cmd, "--env-file without --from-env", "--env-file needs --from-env")
 	case len(args) == 0 && !o.fromEnv:
@@ -143,56 +131,58 @@ func (o setOptions) check(cmd *cobra.Command, args []string) error {
 	case len(args) > 0 && o.fromEnv:
 		return wrongUsage(cmd, "both pairs and --from-env",
 			"cannot use both KEY=VALUE pairs and --from-env at the same time.")
-	case len(slices.DeleteFunc(slices.Clone(o.envFiles), func(path string) bool { return path != "-" })) > 1:
+	case slices.Contains(o.envFiles[stdin+1:], "-"):
 		return wrongUsage(cmd, "standard input twice", "standard input can be read once: give - to --env-file once")
 	}
-	return nil
-}
-
-func (a *App) secretSet(cmd *cobra.Command, at engineOptions, o setOptions, args []string) error {
-	ctx := cmd.Context()
 	inputs, err := secrets.ParsePairs(args, a.Keyboard())
 	if err != nil {
 		return wrongPair(cmd, err)
 	}
-	var client *secrets.Client
+	var e *engine
 	if !o.dryRun {
-		if client, err = a.engine(cmd, at); err != nil { // before the user types a secret that cannot be sent
+		if e, err = a.engine(cmd, at); err != nil { // before the user types a secret that cannot be sent
 			return err
 		}
 	}
+	var file secrets.EnvFile
+	var pairs []secrets.Pair
 	if o.fromEnv {
-		file, err := a.readEnvFiles(ctx, o.envFiles)
-		switch {
-		case err != nil:
+		if file, err = a.readEnvFiles(ctx, o.envFiles); err != nil {
 			return err
-		case o.dryRun:
-			return a.printPlan(file.Plan)
 		}
-		a.warnOfSkipped(file)
-		pairs := file.Pairs()
-		return a.sendPairs(ctx, client, pairs, len(file.Plan)-len(pairs))
-	}
-	pairs, err := a.readValues(ctx, inputs)
-	switch {
-	case err != nil:
+		pairs = file.Pairs()
+	} else if pairs, err = a.readValues(ctx, inputs); err != nil {
 		return wrongPair(cmd, err)
-	case o.dryRun:
-		return a.printPlan(secrets.PlanOf(pairs))
+	} else {
+		file.Plan = secrets.PlanOf(pairs)
 	}
-	return a.sendPairs(ctx, client, pairs, 0)
+	if o.dryRun {
+		return a.printPlan(file.Plan)
+	}
+	a.warnOfSkipped(file)
+	results := outcomes{engine: e, total: len(pairs), verb: "set", skipped: len(file.Plan) - len(pairs)}
+	results.printEach(e.Set(ctx, pairs), func(i int, result secrets.Result) {
+		key, ending := secrets.Printable(result.Key), secrets.Ending(pairs[i].Value)
+		if result.Err != nil {
+			results.fail(result.Err, fmt.Sprintf("Error setting secret '%s': ", key))
+			return
+		}
+		if ending != "" {
+			ending = "with value ending in ..." + ending + " "
+		}
+		results.done++
+		a.print(fmt.Sprintf("Secret '%s' %sset successfully%s", key, ending, e.inProject))
+	})
+	return results.end(ctx)
 }
 
 // wrongPair words an error about an argument or its value.
 func wrongPair(cmd *cobra.Command, err error) error {
 	var wrong *secrets.PairError
-	switch {
-	case errors.As(err, &wrong):
+	if errors.As(err, &wrong) {
 		f := wrongUsage(cmd, wrong.Problem.What, wrong.Error())
 		f.hint = wrong.Problem.Do
 		return f
-	case errors.Is(err, context.Canceled):
-		return err
 	}
 	return failed("value not read", err.Error(), "Pipe it in: arcade secret set KEY=- < file")
 }
@@ -214,47 +204,34 @@ func (a *App) readValues(ctx context.Context, inputs []secrets.Input) ([]secrets
 }
 
 // readEnvFiles reads all files before it returns anything of them.
-func (a *App) readEnvFiles(ctx context.Context, paths []string) (secrets.EnvFile, error) {
+func (a *App) readEnvFiles(ctx context.Context, paths []string) (all secrets.EnvFile, err error) {
+	hint := "Name another file with --env-file."
 	files := make([]secrets.EnvFile, len(paths))
 	for i, path := range paths {
-		var err error
-		if files[i], err = a.readEnvFile(ctx, path); err != nil {
-			return secrets.EnvFile{}, err
+		read := func() (secrets.EnvFile, error) { return secrets.ReadEnvFile(path) }
+		if path == "-" {
+			read = func() (secrets.EnvFile, error) { return secrets.ReadEnv(a.In, "standard input") }
+			hint = "Check the program that writes it."
+		}
+		if path == "-" && a.Keyboard() { // it would show what is typed
+			return all, failed("env file: standard input is a terminal", "standard input is a terminal and no file",
+				"Pipe the file in: arcade secret set --from-env -f - < .env")
+		}
+		// In its own goroutine, because the file may be a pipe: --env-file <(decrypt .env).
+		files[i], err = term.Await(ctx, read)
+		var problem *secrets.Problem
+		if errors.As(err, &problem) {
+			return all, failed("env file: "+problem.What, err.Error(), problem.Do)
+		} else if err != nil {
+			return all, err
 		}
 	}
-	all := secrets.Join(files...)
-	if len(all.Pairs()) > 0 {
+	if all = secrets.Join(files...); len(all.Pairs()) > 0 {
 		return all, nil
 	}
 	a.warnOfSkipped(all)
-	names := make([]string, len(paths))
-	for i, name := range all.Files {
-		names[i] = "'" + secrets.Printable(name) + "'"
-	}
-	hint := "Name another file with --env-file."
-	if slices.Contains(paths, "-") {
-		hint = "Check the program that writes it."
-	}
-	return all, failed("env file: no secrets in it", "there is no KEY=VALUE in "+strings.Join(names, " or "), hint)
-}
-
-func (a *App) readEnvFile(ctx context.Context, path string) (secrets.EnvFile, error) {
-	if path == "-" && a.Keyboard() { // it would show what is typed
-		return secrets.EnvFile{}, failed("env file: standard input is a terminal", "standard input is a terminal and no file",
-			"Pipe the file in: arcade secret set --from-env -f - < .env")
-	}
-	// In its own goroutine, because the file may be a pipe: --env-file <(decrypt .env).
-	file, err := term.Await(ctx, func() (secrets.EnvFile, error) {
-		if path == "-" {
-			return secrets.ReadEnv(a.In, "standard input")
-		}
-		return secrets.ReadEnvFile(path)
-	})
-	var problem *secrets.Problem
-	if errors.As(err, &problem) {
-		return file, failed("env file: "+problem.What, err.Error(), problem.Do)
-	}
-	return file, err
+	names := secrets.Printable(strings.Join(all.Files, "' or '"))
+	return all, failed("env file: no secrets in it", "there is no KEY=VALUE in '"+names+"'", hint)
 }
 
 func (a *App) warnOfSkipped(file secrets.EnvFile) {
@@ -265,57 +242,30 @@ func (a *App) warnOfSkipped(file secrets.EnvFile) {
 	}
 }
 
-func (a *App) sendPairs(ctx context.Context, client *secrets.Client, pairs []secrets.Pair, skipped int) error {
-	results := outcomes{app: a, total: len(pairs), done: "set", counts: outcomeCounts{skipped: skipped}}
-	results.printEach(client, client.Set(ctx, pairs), func(i int, result secrets.Result) {
-		key := secrets.Printable(result.Key)
-		if result.Err != nil {
-			results.fail(result.Err, fmt.Sprintf("Error setting secret '%s': ", key))
-			return
-		}
-		results.counts.done++
-		a.print(fmt.Sprintf("Secret '%s' %sset successfully%s", key, endingWords(pairs[i].Value), a.inProject()))
-	})
-	return results.err(ctx)
-}
-
-func endingWords(value string) string {
-	if ending := secrets.Ending(value); ending != "" {
-		return "with value ending in ..." + ending + " "
-	}
-	return ""
-}
-
 // printPlan shows what would be set and skipped, and no value.
 func (a *App) printPlan(plan []secrets.Planned) error {
-	columns := []term.Column{
+	sent, files := 0, map[string]bool{}
+	l := listing{columns: []term.Column{
 		{Title: "LINE", Right: true}, {Title: "KEY", Shrink: true}, {Title: "LENGTH", Right: true}, {Title: "SKIPPED", Shrink: true},
-	}
-	several := slices.ContainsFunc(plan, func(p secrets.Planned) bool { return p.File != plan[0].File })
-	if several {
-		columns = append(columns, term.Column{Title: "FILE", Shrink: true})
-	}
-	rows, sent := make([][]string, len(plan)), 0
-	for i, p := range plan {
-		rows[i] = []string{"", secrets.Printable(p.Key), "", string(p.Skipped)}
+		{Title: "FILE", Shrink: true},
+	}}
+	for _, p := range plan {
+		line, length := "", ""
 		if p.Line > 0 {
-			rows[i][0] = strconv.Itoa(p.Line)
+			line = strconv.Itoa(p.Line)
 		}
 		if p.Skipped == "" {
-			rows[i][2] = strconv.Itoa(p.Length())
+			length = strconv.Itoa(p.Length())
 			sent++
 		}
-		if several {
-			rows[i] = append(rows[i], secrets.Printable(p.File))
-		}
+		files[p.File] = true
+		l.rows = append(l.rows, []string{line, secrets.Printable(p.Key), length, string(p.Skipped), secrets.Printable(p.File)})
 	}
-	if !a.Out.Interactive {
-		return a.Out.TSV(columns, rows)
+	if len(files) < 2 {
+		l.dropColumn(4)
 	}
-	if err := a.Out.Table("", columns, rows); err != nil {
-		return err
-	}
-	return a.print(term.Count(sent, "secret", "secrets") + " would be set. Nothing was sent.")
+	l.below = term.Count(sent, "secret", "secrets") + " would be set. Nothing was sent."
+	return a.printList(false, l)
 }
 
 func (a *App) newSecretList(at *engineOptions) *cobra.Command {
@@ -331,98 +281,67 @@ what is absent is an empty field.`,
 		Example: "  arcade secret list\n  arcade secret list --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := a.engine(cmd, *at)
+			e, err := a.engine(cmd, *at)
 			if err != nil {
 				return err
 			}
-			return a.secretList(cmd.Context(), client, asJSON)
+			found, err := e.List(cmd.Context())
+			if err != nil {
+				return e.failure(err)
+			}
+			return a.printSecrets(e, found, asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the Engine's items as a JSON array")
 	return cmd
 }
 
-func (a *App) secretList(ctx context.Context, client *secrets.Client, asJSON bool) error {
-	list, err := client.List(ctx)
-	if err != nil {
-		return a.engineFailure(err)
+func (a *App) printSecrets(e *engine, found []secrets.Secret, asJSON bool) error {
+	absent, never, word := "", "", term.RFC3339
+	if a.Out.Interactive {
+		now := a.Track.Now()
+		absent, never, word = "-", "Never", func(at time.Time) string { return term.Ago(at, now) }
 	}
-	switch {
-	case asJSON:
-		items := make([]json.RawMessage, len(list))
-		for i, secret := range list {
-			items[i] = secret.Raw
+	l := listing{title: "Tool Secrets" + e.inProject, none: "There are no tool secrets. 'arcade secret set KEY' adds one.",
+		columns: []term.Column{
+			{Title: "KEY", Shrink: true}, {Title: "TYPE", Drop: 3}, {Title: "DESCRIPTION", Drop: 4, Shrink: true}, {Title: "HINT"},
+			{Title: "LAST ACCESSED", Drop: 1}, {Title: "CREATED AT", Drop: 2},
+		}}
+	const hints = 3
+	items, hinted := make([]json.RawMessage, len(found)), false
+	for i, s := range found {
+		items[i] = s.Raw
+		hinted = hinted || s.Hint != ""
+		hint := []rune(textCell(s.Hint)) // which may be the whole value
+		if len(hint) > 0 {
+			hint = append([]rune("..."), hint[max(len(hint)-4, 0):]...)
 		}
-		return a.Out.JSON(items)
-	case !a.Out.Interactive:
-		return a.Out.TSV(secretColumns(list), secretRows(list, "", "", term.RFC3339))
-	case len(list) == 0:
-		return a.print("There are no tool secrets. 'arcade secret set KEY' adds one.")
-	}
-	now := a.Track.Now()
-	rows := secretRows(list, "-", "Never", func(at time.Time) string { return term.Ago(at, now) })
-	if err := a.Out.Table("Tool Secrets"+a.inProject(), secretColumns(list), rows); err != nil {
-		return err
-	}
-	return a.print(term.Count(len(list), "secret", "secrets"))
-}
-
-func secretColumns(list []secrets.Secret) []term.Column {
-	columns := []term.Column{
-		{Title: "KEY", Shrink: true}, {Title: "TYPE", Drop: 3}, {Title: "DESCRIPTION", Drop: 4, Shrink: true},
-		{Title: "LAST ACCESSED", Drop: 1}, {Title: "CREATED AT", Drop: 2},
-	}
-	if hasHints(list) {
-		columns = slices.Insert(columns, hintColumn, term.Column{Title: "HINT"})
-	}
-	return columns
-}
-
-// hintColumn is the index of the hints, if the Engine sends any.
-const hintColumn = 3
-
-func hasHints(list []secrets.Secret) bool {
-	return slices.ContainsFunc(list, func(s secrets.Secret) bool { return s.Hint != "" })
-}
-
-// secretRows is a row for each secret. word words a time; absent and never stand for what is missing.
-func secretRows(list []secrets.Secret, absent, never string, word func(time.Time) string) [][]string {
-	rows, hints := make([][]string, len(list)), hasHints(list)
-	for i, s := range list {
-		rows[i] = []string{
-			textCell(s.Key, absent), textCell(s.Type, absent), textCell(s.Description, absent),
-			timeCell(s.LastAccessedAt, never, word), timeCell(s.CreatedAt, absent, word),
+		row := []string{
+			textCell(s.Key), textCell(s.Type), textCell(s.Description), string(hint),
+			cmp.Or(timeCell(s.LastAccessedAt, word), never), timeCell(s.CreatedAt, word),
 		}
-		if hints {
-			rows[i] = slices.Insert(rows[i], hintColumn, hintCell(s.Hint, absent))
+		for at, cell := range row {
+			row[at] = cmp.Or(cell, absent)
 		}
+		l.rows = append(l.rows, row)
 	}
-	return rows
+	if !hinted {
+		l.dropColumn(hints)
+	}
+	l.items, l.below = items, term.Count(len(found), "secret", "secrets")
+	return a.printList(asJSON, l)
 }
 
-// hintCell shows the last four characters of a hint, should that be the whole value.
-func hintCell(hint, absent string) string {
-	runes := []rune(strings.TrimSpace(secrets.Printable(hint)))
-	if len(runes) == 0 {
-		return absent
-	}
-	return "..." + string(runes[max(len(runes)-4, 0):])
-}
-
-func textCell(text, absent string) string {
-	return cmp.Or(strings.TrimSpace(secrets.Printable(text)), absent)
-}
+func textCell(text string) string { return strings.TrimSpace(secrets.Printable(text)) }
 
 // timeCell words a time; one that it cannot read it shows as the server wrote it.
-func timeCell(text, absent string, word func(time.Time) string) string {
+func timeCell(text string, word func(time.Time) string) string {
 	at, err := secrets.ParseTime(text)
 	switch {
-	case text == "":
-		return absent
+	case text == "", err == nil && at.IsZero(): // what Go programs write for none
+		return ""
 	case err != nil:
-		return textCell(text, absent)
-	case at.IsZero(): // what Go programs write for none
-		return absent
+		return textCell(text)
 	}
 	return word(at)
 }
@@ -439,7 +358,6 @@ that do not exist are an error. Of several secrets with one key, --type chooses
 one and --all-types all of them. The exit code is 1 if any secret could not be
 deleted; the others are deleted all the same.`,
 		Example: "  arcade secret unset MY_KEY OTHER_KEY\n  arcade secret unset MY_KEY --type project",
-		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, keys []string) error {
 			switch {
 			case len(keys) == 0:
@@ -447,11 +365,11 @@ deleted; the others are deleted all the same.`,
 			case o.AllTypes && o.Type != "":
 				return wrongUsage(cmd, "both --type and --all-types", "--type and --all-types exclude each other")
 			}
-			client, err := a.engine(cmd, *at)
+			e, err := a.engine(cmd, *at)
 			if err != nil {
 				return err
 			}
-			return a.secretUnset(cmd.Context(), client, keys, o)
+			return a.secretUnset(cmd.Context(), e, keys, o)
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
@@ -460,45 +378,38 @@ deleted; the others are deleted all the same.`,
 	return cmd
 }
 
-func (a *App) secretUnset(ctx context.Context, client *secrets.Client, keys []string, o secrets.UnsetOptions) error {
-	deletions, err := client.Unset(ctx, keys, o)
+func (a *App) secretUnset(ctx context.Context, e *engine, keys []string, o secrets.UnsetOptions) error {
+	deletions, err := e.Unset(ctx, keys, o)
 	if err != nil {
-		return a.engineFailure(err)
+		return e.failure(err)
 	}
 	distinct := slices.Compact(slices.Sorted(slices.Values(keys)))
-	results := outcomes{app: a, total: len(distinct), done: "deleted"}
-	results.printEach(client, deletions, func(_ int, result secrets.Result) { a.unsetResult(&results, result) })
-	if c := results.counts; c.missing > 0 && c.missing == results.total {
-		return nothingUnset(results.total, o.Type)
-	}
-	return results.err(ctx)
-}
-
-func (a *App) unsetResult(results *outcomes, result secrets.Result) {
-	key := secrets.Printable(result.Key)
-	if result.Type != "" {
-		key += "' of type '" + secrets.Printable(result.Type)
-	}
-	switch {
-	case result.Err == nil:
-		results.counts.done++
-		a.print(fmt.Sprintf("Secret '%s' deleted successfully%s", key, a.inProject()))
-	case errors.Is(result.Err, secrets.ErrNoSuchSecret):
-		if results.counts.missing++; results.total > 1 { // else it is the failure of the command
-			a.warn(fmt.Sprintf("Warning: Secret with key '%s' not found, skipping", key))
+	results := outcomes{engine: e, total: len(distinct), verb: "deleted"}
+	results.printEach(deletions, func(_ int, result secrets.Result) {
+		key := secrets.Printable(result.Key)
+		if result.Type != "" {
+			key += "' of type '" + secrets.Printable(result.Type)
 		}
-	default:
-		results.fail(result.Err, fmt.Sprintf("Failed to delete secret '%s': ", key))
+		switch {
+		case result.Err == nil:
+			results.done++
+			a.print(fmt.Sprintf("Secret '%s' deleted successfully%s", key, e.inProject))
+		case errors.Is(result.Err, secrets.ErrNoSuchSecret):
+			if results.missing++; results.total > 1 { // else it is the failure of the command
+				a.warn(fmt.Sprintf("Warning: Secret with key '%s' not found, skipping", key))
+			}
+		default:
+			results.fail(result.Err, fmt.Sprintf("Failed to delete secret '%s': ", key))
+		}
+	})
+	if results.missing == 0 || results.missing < results.total {
+		return results.end(ctx)
 	}
-}
-
-// nothingUnset is the failure to find any of the keys: most likely they are mistyped, or the project is wrong.
-func nothingUnset(keys int, ofType string) error {
-	what := "there is no secret with this key"
-	if keys > 1 {
+	what := "there is no secret with this key" // most likely it is mistyped, or the project is wrong
+	if results.total > 1 {
 		what = "there is no secret with any of these keys"
 	}
-	if ofType != "" {
+	if o.Type != "" {
 		what += " and this type"
 	}
 	return failed("no such secret", what, "'arcade secret list' shows what there is.")

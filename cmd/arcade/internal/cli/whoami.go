@@ -4,14 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/identity"
-	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
 func (a *App) newWhoami() *cobra.Command {
@@ -24,9 +22,7 @@ accepts it; Cloud has 2 seconds to answer. With ARCADE_API_KEY set, commands use
 that key and not the login.`,
 		Example: "  arcade whoami\n  arcade whoami --json\n  arcade whoami --offline",
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.whoami(cmd.Context(), asJSON, offline)
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.whoami(cmd.Context(), asJSON, offline) },
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
 	cmd.Flags().BoolVar(&offline, "offline", false, "ask no server; show what the credentials file says")
@@ -45,6 +41,8 @@ type WhoamiResult struct {
 	Login        *loginState `json:"login"`      // works, refused or unknown; null without a login
 	ExpiresAt    *string     `json:"expires_at"` // of the token; null for an API key
 	APIKey       *keyInForce `json:"api_key"`    // from ARCADE_API_KEY, null when that is not set
+
+	loginWords, engine, keyWords string // for people
 }
 
 type keyInForce struct {
@@ -53,157 +51,125 @@ type keyInForce struct {
 }
 
 func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
-	key, apart, err := a.keyInForce()
+	key, apart, err := a.Track.KeyInForce()
 	if err != nil {
 		return err
 	}
-	login, err := a.loggedIn()
+	login, unreadable := a.loggedIn()
 	if key.Name != "" { // ARCADE_URL makes it a context of its own
-		login, err = identity.Credentials{}, errNotLoggedIn
+		unreadable = errNotLoggedIn
 	}
-	a.keyOnly = err != nil && key.Present()
-	result := WhoamiResult{Context: orNull(a.Track.ContextName())}
-	asked := !offline
+	a.keyOnly = unreadable != nil && key.Present()
+	result := WhoamiResult{Context: orNull(a.Track.ContextName()), engine: key.EngineURL}
+	var refused error
 	switch {
-	case err == nil:
-		if asked, err = a.describeLogin(ctx, &login, &result, asked); err != nil {
-			return err
-		}
+	case unreadable == nil:
+		refused, err = a.describeLogin(ctx, login, &result, !offline)
 	case !key.Present():
-		return err
-	case !errors.Is(err, errNotLoggedIn) && !errors.Is(err, track.ErrNoHome): // the key is in force
-		a.warnOf(err)
+		return unreadable
+	case !errors.Is(unreadable, errNotLoggedIn) && !errors.Is(unreadable, track.ErrNoHome): // the key is in force
+		a.warnOf(unreadable)
 	}
-	var unused error
-	if key.Present() {
-		if unused = a.unusedKey(key, apart); unused != nil {
-			a.warnOf(unused)
-		}
-		if result.APIKey, err = a.describeKey(ctx, key, offline || apart); err != nil {
-			return err
-		}
-	}
-	if asJSON {
-		err = a.Out.JSON(result)
-	} else {
-		err = a.print(a.whoamiText(result, login, asked, key, unused == nil, !offline && !apart))
+	if err == nil && key.Present() {
+		refused = nil // it is not the login that commands use
+		err = a.describeKey(ctx, key, apart, &result, !offline && !apart)
 	}
 	switch {
 	case err != nil:
 		return err
+	case asJSON:
+		err = a.Out.JSON(result)
+	default:
+		err = a.print(a.whoamiText(result))
+	}
+	switch {
 	case a.untrusted != nil:
 		return a.untrusted
-	case result.APIKey != nil: // and not the login
-		if result.APIKey.State == loginRefused {
-			return failed("key refused", "Arcade Cloud does not accept the key in ARCADE_API_KEY", "Correct ARCADE_API_KEY, or remove it.")
-		}
-	case *result.Login == loginRefused && login.APIKey != "":
-		return adviceFailure(a.words().Of(track.ErrLoginRefused), "")
-	case *result.Login == loginRefused:
-		return a.loginEnded()
+	case result.APIKey != nil && result.APIKey.State == loginRefused:
+		return failed("key refused", "Arcade Cloud does not accept the key in ARCADE_API_KEY", "Correct ARCADE_API_KEY, or remove it.")
 	}
-	return nil
+	return cmp.Or(refused, err)
 }
 
-// describeLogin asks Arcade Cloud about the login if ask says so, and updates it when that renews its token. It
-// returns whether Cloud was asked.
-func (a *App) describeLogin(ctx context.Context, login *identity.Credentials, result *WhoamiResult, ask bool) (asked bool, _ error) {
+// describeLogin asks Arcade Cloud about the login if ask says so, and shows it as it is after that. It returns what
+// to do if the login is refused; the error is an interrupt.
+func (a *App) describeLogin(ctx context.Context, login identity.Credentials, result *WhoamiResult, ask bool) (refused, _ error) {
 	state := loginUnknown
 	var account identity.Account
-	if asked = ask && login.CloudURL() != ""; asked {
+	if ask = ask && login.CloudURL() != ""; ask {
 		var err error
-		account, state, err = a.check(ctx, track.CloudTimeout)
+		account, state, err = a.check(ctx, track.CloudTimeout, "")
 		switch {
 		case ctx.Err() != nil:
-			return false, err
+			return nil, err
+		case state == loginRefused:
+			refused = err
 		case err != nil: // a renewal that cannot be kept is not asked for
 			f := asFailure(err)
-			asked = false
+			ask = false
 			a.warn("Warning: the login's token has ended and is not renewed: " + f.what + ". " + f.hint)
 		}
 		if renewed, err := a.loggedIn(); err == nil {
-			*login = renewed
+			login = renewed
 		}
 	}
 	result.Email = orNull(cmp.Or(account.Email, login.Email))
-	result.PrincipalID = orNull(cmp.Or(account.PrincipalID, a.Track.Principal(ctx, *login)))
-	result.CloudURL, result.Login = cloudAddress(*login), &state
+	result.PrincipalID = orNull(cmp.Or(account.PrincipalID, a.Track.Principal(ctx, login)))
+	result.CloudURL, result.Login = cloudAddress(login), &state
 	if login.ProjectID != "" {
 		result.Organization, result.Project = &named{login.OrgID, login.OrgName}, &named{login.ProjectID, login.ProjectName}
 	}
-	if login.APIKey == "" {
+	words := map[loginState]string{
+		loginWorks: "works", loginRefused: "is not accepted any more", loginUnknown: notChecked(login.Server(), ask),
+	}[state]
+	switch now, end := a.Track.Now(), login.ExpiresAt; {
+	case login.APIKey != "":
+		words += " (an API key)"
+	case end.IsZero() || state == loginRefused:
+	case end.Before(now):
+		words += "; its token ended at " + term.Clock(end, now)
+	case login.RefreshToken == "", login.CloudURL() == "":
+		words += "; its token ends at " + term.Clock(end, now)
+	default:
+		words += "; its token lives until " + term.Clock(end, now) + " and is renewed by itself"
+	}
+	if result.loginWords = words; login.APIKey == "" {
 		result.ExpiresAt = orNull(term.RFC3339(login.ExpiresAt))
 	}
-	return asked, nil
+	return refused, nil
 }
 
-func (a *App) describeKey(ctx context.Context, key identity.Credentials, offline bool) (*keyInForce, error) {
+// describeKey shows the key in force, and asks Arcade Cloud about it if ask says so. The error is an interrupt.
+func (a *App) describeKey(ctx context.Context, key identity.Credentials, apart bool, result *WhoamiResult, ask bool) error {
 	found := &keyInForce{PrincipalID: orNull(a.Track.Principal(ctx, key)), State: loginUnknown}
-	if offline {
-		return found, nil
+	words := "ARCADE_API_KEY is set: commands use that key and not the login"
+	if unused := a.unusedKey(key, apart); unused != nil {
+		a.warnOf(unused)
+		words = "ARCADE_API_KEY is set, but not ARCADE_URL: commands refuse that key"
 	}
-	asking, cancel := context.WithTimeout(ctx, track.CloudTimeout)
-	defer cancel()
-	account, err := key.Cloud(a.httpClient()).WhoAmI(asking, key)
-	switch {
-	case ctx.Err() != nil:
-		return nil, errInterrupted
-	case err == nil:
-		found.PrincipalID, found.State = &account.PrincipalID, loginWorks
-	case errors.Is(err, identity.ErrNotAuthenticated):
-		found.State = loginRefused
-	default:
-		a.warnOfNetwork(err)
-	}
-	return found, nil
-}
-
-// whoamiText is the result as text for a person.
-func (a *App) whoamiText(r WhoamiResult, login identity.Credentials, asked bool, key identity.Credentials, used, askedOfKey bool) string {
-	var lines []string
-	add := func(label, value string) {
-		lines = append(lines, a.labelled(label, secrets.Printable(value), 14))
-	}
-	if r.Login != nil {
-		add("E-mail", valueOr(r.Email, "unknown"))
-		add("Principal", valueOr(r.PrincipalID, "not known yet"))
-		if r.Project != nil {
-			add("Organization", nameAndID(*r.Organization))
-			add("Project", nameAndID(*r.Project))
+	if ask {
+		asking, cancel := context.WithTimeout(ctx, track.CloudTimeout)
+		defer cancel()
+		account, err := whose(asking, a.httpClient(), key)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if found.State, _ = a.stateBy(ctx, err, ""); err == nil {
+			found.PrincipalID = &account.PrincipalID
 		}
 	}
-	if r.Context != nil {
-		add("Context", *r.Context)
+	if result.APIKey = found; found.State == loginRefused {
+		result.keyWords = words + ", but Arcade Cloud does not accept it"
+		return nil
 	}
-	if r.Login != nil {
-		add("Cloud", valueOr(r.CloudURL, "none"))
-		add("Login", a.loginInWords(*r.Login, login, asked))
+	if found.PrincipalID != nil {
+		words += "; it belongs to " + *found.PrincipalID
 	}
-	if key.Name != "" {
-		add("Engine", key.EngineURL)
+	if found.State == loginUnknown {
+		words += "; it " + notChecked("Arcade Cloud", ask)
 	}
-	if r.APIKey != nil {
-		add("API key", keyInWords(*r.APIKey, used, askedOfKey))
-	}
-	return strings.Join(lines, "\n")
-}
-
-func (a *App) loginInWords(state loginState, login identity.Credentials, asked bool) string {
-	words := map[loginState]string{
-		loginWorks: "works", loginRefused: "is not accepted any more", loginUnknown: notChecked(login.Server(), asked),
-	}[state]
-	end := term.Clock(login.ExpiresAt, a.Track.Now())
-	switch {
-	case login.APIKey != "":
-		return words + " (an API key)"
-	case login.ExpiresAt.IsZero() || state == loginRefused:
-		return words
-	case login.ExpiresAt.Before(a.Track.Now()):
-		return words + "; its token ended at " + end
-	case login.RefreshToken == "", login.CloudURL() == "":
-		return words + "; its token ends at " + end
-	}
-	return words + "; its token lives until " + end + " and is renewed by itself"
+	result.keyWords = words
+	return nil
 }
 
 // notChecked says why it is not known whether a login works.
@@ -214,19 +180,19 @@ func notChecked(server string, asked bool) string {
 	return "was not checked"
 }
 
-func keyInWords(k keyInForce, used, asked bool) string {
-	words := "ARCADE_API_KEY is set: commands use that key and not the login"
-	if !used {
-		words = "ARCADE_API_KEY is set, but not ARCADE_URL: commands refuse that key"
+// whoamiText is the result as text for a person.
+func (a *App) whoamiText(r WhoamiResult) string {
+	context, key := valueOr(r.Context, ""), r.keyWords
+	if r.Login == nil {
+		return a.labelledLines([][2]string{{"Context", context}, {"Engine", r.engine}, {"API key", key}}, 14)
 	}
-	if k.State == loginRefused {
-		return words + ", but Arcade Cloud does not accept it"
+	org, project := "", ""
+	if r.Project != nil {
+		org, project = r.Organization.String(), r.Project.String()
 	}
-	if k.PrincipalID != nil {
-		words += "; it belongs to " + *k.PrincipalID
-	}
-	if k.State == loginUnknown {
-		words += "; it " + notChecked("Arcade Cloud", asked)
-	}
-	return words
+	return a.labelledLines([][2]string{
+		{"E-mail", valueOr(r.Email, "unknown")}, {"Principal", valueOr(r.PrincipalID, "not known yet")},
+		{"Organization", org}, {"Project", project}, {"Context", context},
+		{"Cloud", valueOr(r.CloudURL, "none")}, {"Login", r.loginWords}, {"API key", key},
+	}, 14)
 }

@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,6 +20,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/identity"
+	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
 // App is what the commands use of the world around them. One App runs one command line.
@@ -39,16 +40,10 @@ type App struct {
 
 	context    string         // whose login is used, "" for the one in force
 	mayAsk     bool           // the user has named where to go, also beside a self-hosted context
-	project    string         // that secrets belong to, "" for the default one
-	refused    string         // what to do when the Engine does not accept the login; "" for a key's
-	personal   bool           // the Engine belongs to the login that is shown to it, a person's
 	traced     bool           // --debug: requests are printed on stderr
 	showedHelp bool           // so it is not recorded
-	again      string         // the command for the login that --url began, "" for any other
-	cloudFlag  string         // the flag of this command that names Arcade Cloud, "" for none
 	untrusted  error          // Arcade Cloud's certificate was refused
 	warned     string         // what of the network was warned of last
-	stronger   bool           // Arcade Cloud has asked for a passkey
 	keyOnly    bool           // the command is one about the login, and there was only a key
 	change     identity.Input // what the command did to the identity; nil: nothing
 }
@@ -115,20 +110,48 @@ func (a *App) print(line string) error {
 	return err
 }
 
-// printList prints items as JSON, and rows as a table with a line below it, or for a program without one.
-func (a *App) printList(asJSON bool, items any, columns []term.Column, rows [][]string, none, below string) error {
+// listing is what a command lists: for people a table below a title, for programs its items or its rows.
+type listing struct {
+	title   string
+	columns []term.Column
+	rows    [][]string
+	items   any    // for --json
+	none    string // instead of a table without rows
+	below   string // the last line
+}
+
+// dropColumn takes a column away that would say nothing.
+func (l *listing) dropColumn(i int) {
+	l.columns = slices.Delete(l.columns, i, i+1)
+	for at, row := range l.rows {
+		l.rows[at] = slices.Delete(row, i, i+1)
+	}
+}
+
+func (a *App) printList(asJSON bool, l listing) error {
 	switch {
 	case asJSON:
-		return a.Out.JSON(items)
+		return a.Out.JSON(l.items)
 	case !a.Out.Interactive:
-		return a.Out.TSV(columns, rows)
-	case len(rows) == 0:
-		return a.print(none)
+		return a.Out.TSV(l.columns, l.rows)
+	case len(l.rows) == 0:
+		return a.print(l.none)
 	}
-	if err := a.Out.Table("", columns, rows); err != nil {
-		return err
+	a.Out.Table(l.title, l.columns, l.rows) // a write that fails, fails the command at its end
+	return a.print(l.below)
+}
+
+// tick marks a row; a program gets a word.
+func (a *App) tick(yes bool) string {
+	switch {
+	case !yes:
+		return ""
+	case !a.Out.Interactive:
+		return "yes"
+	case a.Out.Unicode:
+		return "✓"
 	}
-	return a.print(below)
+	return "x"
 }
 
 func (a *App) note(line string) { fmt.Fprintln(a.Err, a.Err.Wrap(line, 0)) }
@@ -137,6 +160,17 @@ func (a *App) note(line string) { fmt.Fprintln(a.Err, a.Err.Wrap(line, 0)) }
 func (a *App) labelled(label, value string, indent int) string {
 	value = strings.ReplaceAll(a.Out.Wrap(value, indent), "\n", "\n"+strings.Repeat(" ", indent))
 	return fmt.Sprintf("%-*s%s", indent, label+":", value)
+}
+
+// labelledLines is a whole list, without the lines that have no value.
+func (a *App) labelledLines(lines [][2]string, indent int) string {
+	var text []string
+	for _, line := range lines {
+		if line[1] != "" {
+			text = append(text, a.labelled(line[0], secrets.Printable(line[1]), indent))
+		}
+	}
+	return strings.Join(text, "\n")
 }
 
 // printError and warn are notes in the colours of an error and a warning.
@@ -149,10 +183,11 @@ func (a *App) sentTo() string { return cmp.Or(a.Track.Host(), noAddress) }
 
 const noAddress = "not a valid address"
 
-// bareAddress is an address without what may hold a secret: user name, password, query.
+// bareAddress is an address without its query, which may hold a secret. One with a user name leads elsewhere than
+// it looks.
 func bareAddress(address string) string {
 	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
+	if err != nil || u.Host == "" || u.User != nil {
 		return noAddress
 	}
 	return (&url.URL{Scheme: u.Scheme, Host: asciiHost(u), Path: u.Path}).String()
@@ -167,10 +202,8 @@ func asciiHost(u *url.URL) string {
 		return u.Host
 	case err != nil:
 		return "invalid"
-	case u.Port() != "":
-		name += ":" + u.Port()
 	}
-	return name
+	return strings.Replace(u.Host, u.Hostname(), name, 1)
 }
 
 // seconds is a flag's duration: a number of seconds, as the Python CLI takes it, or one like 5m.
@@ -187,10 +220,10 @@ func (s *seconds) Type() string { return "duration" }
 
 // Set takes "60" and "1m".
 func (s *seconds) Set(text string) error {
-	d, err := time.ParseDuration(text)
-	if n, notNumber := strconv.Atoi(text); notNumber == nil {
-		d, err = time.Duration(min(n, int(longestWait/time.Second)+1))*time.Second, nil // more would overflow
+	if _, err := strconv.Atoi(text); err == nil {
+		text += "s"
 	}
+	d, err := time.ParseDuration(text)
 	if err == nil && (d <= 0 || d > longestWait) {
 		err = errors.New("not a wait")
 	}
@@ -205,27 +238,15 @@ func orNull(s string) *string {
 	return &s
 }
 
+// valueOr is the text of orNull.
+func valueOr(value *string, otherwise string) string {
+	if value == nil {
+		return otherwise
+	}
+	return *value
+}
+
 // allowTracing adds the flag that prints requests.
 func (a *App) allowTracing(cmd *cobra.Command) {
 	cmd.PersistentFlags().BoolVarP(&a.traced, "debug", "d", false, "print requests: method, address, status and time")
-}
-
-// tracer prints method, address, status and duration of a request. Headers, bodies, queries and user names
-// hold secrets and are left out.
-type tracer struct {
-	network http.RoundTripper
-	app     *App
-}
-
-// RoundTrip carries the request out and prints how it ended.
-func (t tracer) RoundTrip(request *http.Request) (*http.Response, error) {
-	start := t.app.Track.Now()
-	response, err := t.network.RoundTrip(request)
-	outcome := "no answer"
-	if err == nil {
-		outcome = strconv.Itoa(response.StatusCode)
-	}
-	t.app.note(fmt.Sprintf("debug: %s %s: %s in %d ms", request.Method, bareAddress(request.URL.String()), outcome,
-		t.app.Track.Now().Sub(start)/time.Millisecond))
-	return response, err
 }
