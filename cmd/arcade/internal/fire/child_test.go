@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 )
@@ -32,8 +31,7 @@ func TestAFlusherFindsWhatItsCommandFound(t *testing.T) {
 		"a private authority behind a proxy that wants a password": func(m *machine) []string {
 			front := httptest.NewTLSServer(m.Posthog) // its certificate is for example.com
 			m.Cleanup(front.Close)
-			rules := testbed.ProxyRules{Host: "example.com:443", Auth: "Basic YWRhOnNlc2FtZQ=="}
-			proxy := testbed.NewProxy(m, front.URL, rules)
+			proxy := testbed.NewProxy(m, front.URL, "Basic YWRhOnNlc2FtZQ==")
 			m.PosthogAt = "https://example.com"
 			authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw})
 			return []string{"SSL_CERT_FILE=" + m.pemFile(authority), "HTTPS_PROXY=" + strings.Replace(proxy.URL, "://", "://ada:sesame@", 1)}
@@ -50,7 +48,7 @@ func TestAFlusherFindsWhatItsCommandFound(t *testing.T) {
 				t.Fatal(err)
 			}
 			m.with(given(m)...).Must("succeed")
-			m.AwaitEvents(1, time.Minute)
+			m.AwaitEvents(1)
 			m.AwaitNoFlusher()
 			m.NoViolations()
 		})
@@ -111,7 +109,7 @@ func tryDescriptorLimits(t *testing.T, inherited int) {
 	if recorded != 2 || missed == 0 {
 		t.Fatalf("%d events are recorded and %d missed up to a limit of %d; want one, and some missed", recorded-1, missed, mostLimits)
 	}
-	i.AwaitEvents(2, time.Minute) // where it is recorded it is delivered, too: a flusher inherits the limit
+	i.AwaitEvents(2) // where it is recorded it is delivered, too: a flusher inherits the limit
 }
 
 func TestStatusSaysThatTooFewDescriptorsAreLeft(t *testing.T) {

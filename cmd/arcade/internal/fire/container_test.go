@@ -5,7 +5,6 @@ package fire
 import (
 	"os/exec"
 	"testing"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
@@ -67,7 +66,7 @@ func TestACommandOfAContainerDoesNotWaitForAServerThatHangs(t *testing.T) {
 			}
 			i.Posthog.SetFaults()
 			i.Must(flushing...)
-			i.AwaitEvents(1, time.Minute)
+			i.AwaitEvents(1)
 			i.NoViolations()
 		})
 	}

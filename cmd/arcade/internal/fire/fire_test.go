@@ -180,7 +180,7 @@ func (s *stopped) kill() {
 
 // loginArgs is a login that needs no browser and no port; the key goes to its standard input.
 func (m *machine) loginArgs() []string {
-	return []string{"login", "--with-key", "--host", "localhost", "--port", m.Cloud.Port()}
+	return []string{"login", "--with-key", "--host", "localhost", "--port", testbed.PortOf(m.Cloud.URL)}
 }
 
 // kept is a message as it lies in the outbox.

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
@@ -136,7 +135,7 @@ func TestTortureTheFlusherInheritsNothing(t *testing.T) {
 		}
 	}
 	pause.Release()
-	i.AwaitEvents(1, time.Minute)
+	i.AwaitEvents(1)
 }
 
 // isOrdinary tells the variables that say where a user's files are, and how a program speaks.

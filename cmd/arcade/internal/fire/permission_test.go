@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 )
@@ -125,7 +124,7 @@ func TestTortureAnOutboxThatCannotBeWrittenCostsNoCommand(t *testing.T) {
 			want := 1
 			if test.recorded {
 				want += 2
-				g.AwaitEvents(want, time.Minute) // delivered, too
+				g.AwaitEvents(want) // delivered, too
 			}
 			g.quiet()
 			all := append(g.files(), g.Path(""))
@@ -133,7 +132,7 @@ func TestTortureAnOutboxThatCannotBeWrittenCostsNoCommand(t *testing.T) {
 				t.Fatal(err)
 			}
 			g.unnoticed(succeeding)
-			g.AwaitEvents(want+1, time.Minute)
+			g.AwaitEvents(want + 1)
 			g.quiet()
 			g.soundAs(anonID)
 			g.NoViolations()
@@ -187,7 +186,7 @@ func TestRootLeavesTheOwnersFilesInAUsersHome(t *testing.T) {
 	g.Cloud.Meet("ada")
 	asRoot("succeed")
 	asRoot(g.loginArgs()...)
-	g.AwaitEvents(3, time.Minute)
+	g.AwaitEvents(3)
 	g.Eventually("the flushers are gone", func() bool { return len(g.children()) == 0 })
 	asRoot("succeed")
 	for _, path := range append(g.files(), g.Path("")) {

@@ -154,7 +154,7 @@ func TestTortureSecretsStayWhereTheyWere(t *testing.T) {
 func (c *confidant) every() {
 	c.Helper()
 	c.answers.Store(loudAnswers()["401"])
-	engine := []string{"-h", "localhost", "-p", c.EnginePort()}
+	engine := []string{"-h", "localhost", "-p", testbed.PortOf(c.Engine.URL)}
 	for _, args := range [][]string{
 		{"succeed", secretWord, "--value", secretWord},
 		{"succeed", "--value=" + secretWord, "--", secretWord},
@@ -200,7 +200,7 @@ func (c *confidant) every() {
 	// Logged out, for the logins that ask somebody.
 	c.Must("logout")
 	c.answers.Store(loudAnswers()["503"])
-	c.says(secretWord+"-key\n", "login", "--with-key", "--debug", "--host", "localhost", "--port", testbed.PortOf(c, c.loud.URL))
+	c.says(secretWord+"-key\n", "login", "--with-key", "--debug", "--host", "localhost", "--port", testbed.PortOf(c.loud.URL))
 	c.Must("logout")
 	c.says("", "login", "--no-browser", "--timeout", "10ms", "--host", "user:"+secretWord+"@localhost")
 	c.says("", "login", "--no-browser", "--timeout", "10ms", "--host", secretWord+"@localhost")
@@ -216,7 +216,7 @@ func (c *confidant) toTheEngine() {
 	c.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 422, Key: "REFUSED"})
 	c.Engine.Inject(secretstest.Fault{Mode: secretstest.NotHTTP, Key: "GARBLED"})
 	c.Engine.Inject(secretstest.Fault{Mode: secretstest.BadRedirect, Key: "REDIRECTED"})
-	at := []string{"secret", "set", "-h", "localhost", "-p", c.EnginePort()}
+	at := []string{"secret", "set", "-h", "localhost", "-p", testbed.PortOf(c.Engine.URL)}
 	for _, args := range [][]string{
 		{"ARGUMENT=" + secretWord, "REFUSED=" + secretWord, "GARBLED=" + secretWord, "REDIRECTED=" + secretWord},
 		{"STDIN=-"},
