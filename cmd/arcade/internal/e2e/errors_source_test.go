@@ -18,17 +18,16 @@ const repository = "../../../.."
 // A new sentence of the program stands in testdata/errors, too, or here with the reason why not.
 func TestNoErrorIsMissingFromTheTable(t *testing.T) {
 	excused := map[string]string{
-		"another program has logged in or out meanwhile":                   "the tests of package identity let one do so",
-		"the credentials file was made by a newer program, or is damaged":  "the tests of contexts have such files",
-		"another process has been renewing the login for too long":         "it takes longer than a renewal may",
-		"it is not known which Engine belongs to this login: it is one at": "the table names the Engine with --host",
-		"this installation has no Arcade Cloud that knows its":             "the tests of contexts have one",
-		"does not accept the login that it has just made":                  "the stand-in of Arcade Cloud does",
-		"no Engine that this credential may go to":                         "the commands word it, by what was named",
-		"no description of an installation":                                "likewise",
-		"is not yours alone, so its login is not used":                     "the tests of package identity give a file to somebody else",
-		"your organization asks for a passkey or an authenticator app":     "the tests of passkeys have such an organization",
-		"set it up in your Arcade account, then run 'arcade login' again":  "likewise",
+		"another program has logged in or out meanwhile":                  "the tests of package identity let one do so",
+		"the credentials file was made by a newer program, or is damaged": "the tests of contexts have such files",
+		"another process has been renewing the login for too long":        "it takes longer than a renewal may",
+		"this installation has no Arcade Cloud that knows its":            "the tests of contexts have one",
+		"does not accept the login that it has just made":                 "the stand-in of Arcade Cloud does",
+		"no Engine that this credential may go to":                        "the commands word it, by what was named",
+		"no description of an installation":                               "likewise",
+		"is not yours alone, so its login is not used":                    "the tests of package identity give a file to somebody else",
+		"your organization asks for a passkey or an authenticator app":    "the tests of passkeys have such an organization",
+		"set it up in your Arcade account, then run 'arcade login' again": "likewise",
 		"interrupted": "Ctrl-C explains itself, and there is nothing to do about it",
 		"standard input is a terminal and no file": "the tests of terminals have one",
 	}
