@@ -46,7 +46,8 @@ func states() map[string]state {
 	}
 	// A directory in the place of a file, and a file that another user owns.
 	instead := func(name string) state {
-		return state{given: recorded(func(m *machine) { m.directoryAt(name) }), reason: "not_file", code: 1, says: "Problem: ~/.arcade/" + name + " is not a file." + moveAway}
+		return state{given: recorded(func(m *machine) { m.directoryAt(name) }), reason: "not_file", code: 1,
+			says: "Problem: ~/.arcade/" + name + " is not a file." + moveAway}
 	}
 	roots := func(name string) state {
 		return state{given: recorded(func(m *machine) {

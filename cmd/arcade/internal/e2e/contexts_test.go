@@ -153,7 +153,8 @@ func TestAKeyThatCannotBeUsedIsNobodys(t *testing.T) {
 		if c.context != "" {
 			continue
 		}
-		if r := untracked(t).with("ARCADE_API_KEY=" + c.key).Run("logout"); r.Code != 0 || !strings.HasPrefix(r.Stderr, c.notes) || (c.notes == "") != (r.Stderr == "") {
+		r := untracked(t).with("ARCADE_API_KEY=" + c.key).Run("logout")
+		if r.Code != 0 || !strings.HasPrefix(r.Stderr, c.notes) || (c.notes == "") != (r.Stderr == "") {
 			t.Errorf("%s: logout says %q; want %q", name, r.Stderr, c.notes)
 		}
 	}

@@ -135,7 +135,8 @@ func (e encounter) happen(t *testing.T) {
 
 // fill puts what only the machine knows, or what a line cannot hold, into a text.
 func (s *machine) fill(text string) string {
-	return strings.NewReplacer("{home}", s.Home, "{cloud}", testbed.PortOf(s.Cloud.URL), "{engine}", testbed.PortOf(s.Engine.URL), "{callback}", strconv.Itoa(s.Callback),
+	return strings.NewReplacer("{home}", s.Home, "{cloud}", testbed.PortOf(s.Cloud.URL), "{engine}", testbed.PortOf(s.Engine.URL),
+		"{callback}", strconv.Itoa(s.Callback),
 		"{sentinel}", sentinel, "{endless}", strings.Repeat("x", 10_000), "{bom}", "\ufeff", "{HOME}", track.HomeVariable,
 		"{tokens}", "auth: {access_token: t, refresh_token: r, expires_at: 2090-01-01T00:00:00.123456}",
 		"{project}", "context: {org_id: o, org_name: O, project_id: p, project_name: P}").Replace(text)
@@ -177,7 +178,8 @@ func givens() map[string]given {
 			s.Require(os.Symlink(filepath.Join(s.Home, "gone", "away"), s.Path("")))
 		},
 		"a self-hosted context": func(s *machine, _ *exec.Cmd, _ string) {
-			s.writeFile("credentials.yaml", s.fill("cloud: {contexts: {onprem: {kind: self_hosted, engine_url: 'https://engine.corp.example', {tokens}, {project}}}}\n"))
+			const context = "{kind: self_hosted, engine_url: 'https://engine.corp.example', {tokens}, {project}}"
+			s.writeFile("credentials.yaml", s.fill("cloud: {contexts: {onprem: "+context+"}}\n"))
 		},
 		"no --host": func(_ *machine, cmd *exec.Cmd, _ string) {
 			at := slices.Index(cmd.Args, "--host")

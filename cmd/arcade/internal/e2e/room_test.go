@@ -106,7 +106,9 @@ func (m *machine) meet(name string) {
 	account := testbed.Account(name)
 	switch name {
 	case "ada":
-		account.Orgs[0].Projects = append(account.Orgs[0].Projects, identitytest.Project{ID: "proj_4", Name: "Twin"}, identitytest.Project{ID: "proj_5", Name: "Twin"})
+		for _, id := range []string{"proj_4", "proj_5"} {
+			account.Orgs[0].Projects = append(account.Orgs[0].Projects, identitytest.Project{ID: id, Name: "Twin"})
+		}
 	case "without an organization":
 		account.Orgs = nil
 	case "without a project":

@@ -52,7 +52,8 @@ func TestCertificatesComeFromTheEnvironment(t *testing.T) {
 	m.writeAt("authorities/one.pem", string(engine.CertificatePEM()))
 	m.writeAt("none.pem", "") // no authority is in it
 	list := func(env string) testbed.Result {
-		names := strings.NewReplacer("ONE", filepath.Join(m.Home, "authorities", "one.pem"), "ALL", filepath.Join(m.Home, "authorities"), "NOT", filepath.Join(m.Home, "none.pem"))
+		all := filepath.Join(m.Home, "authorities")
+		names := strings.NewReplacer("ONE", filepath.Join(all, "one.pem"), "ALL", all, "NOT", filepath.Join(m.Home, "none.pem"))
 		return m.with(strings.Fields(names.Replace(env))...).secret("list", "-h", "[::ffff:127.0.0.1]", "-p", testbed.PortOf(engine.URL))
 	}
 	for env, code := range map[string]int{

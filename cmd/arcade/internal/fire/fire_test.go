@@ -101,12 +101,12 @@ func (m *machine) trace() (lines []traceLine) {
 		m.Fatal(err)
 	}
 	for line := range strings.Lines(string(content)) {
-		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 4)
+		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 3)
 		pid, err := strconv.Atoi(fields[0])
-		if len(fields) != 4 || err != nil {
+		if len(fields) != 3 || err != nil {
 			m.Fatalf("a line of the trace is %q", line)
 		}
-		lines = append(lines, traceLine{pid, fields[1], fields[3]})
+		lines = append(lines, traceLine{pid, fields[1], fields[2]})
 	}
 	return lines
 }

@@ -97,11 +97,6 @@ func (m *Machine) endFlushers() {
 func (m *Machine) Deliverer() *exec.Cmd {
 	m.Helper()
 	cmd := m.Command()
-	values := map[string]string{}
-	for _, entry := range cmd.Env {
-		name, value, _ := strings.Cut(entry, "=")
-		values[name] = value
-	}
 	lease, err := newLease(m.Home)
 	m.Require(err)
 	lock, err := os.OpenFile(m.Path("usage.db.flusher.lock"), os.O_WRONLY|os.O_CREATE, 0o600) // a flusher only finds it
@@ -109,8 +104,7 @@ func (m *Machine) Deliverer() *exec.Cmd {
 		m.Fatal(err)
 	}
 	lock.Close()
-	lookup := func(name string) (string, bool) { value, set := values[name]; return value, set }
-	environment := append(cmd.Env, childTestEnvironment(lookup, lease)...)
+	environment := append(cmd.Env, childTestEnvironment(cmd.Env, lease)...)
 	cmd.Stdin = strings.NewReader(strings.Join(environment, "\x00") + "\x00\x00") // as package detach writes it
 	cmd.Env = []string{Flusher, "GORACE=atexit_sleep_ms=0", "PATH=" + os.Getenv("PATH")}
 	return cmd
