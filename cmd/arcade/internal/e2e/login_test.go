@@ -127,7 +127,9 @@ func TestTwentyBehindOneThatWasKilledShowTheUsedTokenOnce(t *testing.T) {
 	m.meet("ada")
 	m.Login()
 	m.expire()
-	m.with(testbed.TestKillAt+"=renewed").Run("org", "list")
+	if r := m.with(testbed.TestKillAt+"=answered").Run("org", "list"); r.Code == 0 {
+		t.Fatalf("the process that renews was not killed: %+v", r)
+	}
 	renewals := m.Cloud.Count(identitytest.TokenPath)
 	atOnce(20, func() {
 		if r := m.Run("org", "list"); r.Code != 1 || !strings.Contains(r.Stderr, "your login has ended.\nRun 'arcade login --host localhost:") {
