@@ -3,7 +3,7 @@ package e2e
 import (
 	"database/sql"
 	"encoding/json"
-	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,126 +14,109 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/advice"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
-	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
 // state is a home in which something stands still, and what status says about it.
 type state struct {
-	given func(s *machine)
-	// as is the id of the user that looks, 0 for the test's own.
-	as     int
+	given  func(m *machine)
+	as     int // the id of the user that looks, 0 for the test's own
 	reason string
 	code   int
-	says   string // {home} is the home
+	says   string // see fill
 }
 
 // nobody is a user without any rights: root ignores modes, and may run the tests.
 const nobody = 65534
 
 func states() map[string]state {
+	const moveAway = " Move it away, or set ARCADE_WORK_DIR to another directory."
+	flushed := func(change func(m *machine)) func(m *machine) {
+		return func(m *machine) {
+			change(m)
+			m.Run("succeed")
+			m.Run("usage", "flush")
+		}
+	}
+	recorded := func(change func(m *machine)) func(m *machine) {
+		return func(m *machine) {
+			m.Must("succeed")
+			m.Must("usage", "flush")
+			change(m)
+		}
+	}
+	// A directory in the place of a file, and a file that another user owns.
+	instead := func(name string) state {
+		return state{given: recorded(func(m *machine) { m.directoryAt(name) }), reason: "not_file", code: 1,
+			says: "Problem: ~/.arcade/" + name + " is not a file." + moveAway}
+	}
+	roots := func(name string) state {
+		return state{given: recorded(func(m *machine) {
+			m.openTo(nobody)
+			m.Require(os.Lchown(m.Path(name), 0, 0))
+		}), as: nobody, reason: "foreign_owner", code: 1, says: name + " belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."}
+	}
 	return map[string]state{
-		"offline": {given: func(s *machine) { offlineEvent(s, nil); s.Run("usage", "flush") }, reason: "offline",
-			says: "PostHog cannot be reached (connection refused). Nothing is lost. "},
-		"behind a proxy that is gone": {given: func(s *machine) {
-			s.Env = append(s.Env, "HTTP_PROXY=http://127.0.0.1:1", "ARCADE_USAGE_HOST=http://posthog.example")
-			s.Run("succeed")
-			s.Run("usage", "flush")
-		}, reason: "proxy", says: "the proxy lets nothing through to PostHog (the proxy cannot be reached). Check HTTPS_PROXY and NO_PROXY."},
-		"an unknown authority": {given: func(s *machine) {
-			s.Posthog.Close()
-			s.Require(s.Posthog.ListenTLS("127.0.0.1:0"))
-			s.PosthogAt = s.Posthog.URL()
-			s.Run("succeed")
-			s.Run("usage", "flush")
-		}, reason: "authority", says: "PostHog's certificate was signed by an unknown authority. If a proxy opens TLS,"},
-		"a key that Cloud refuses": {given: func(s *machine) {
-			s.WriteCredentials(sentinel)
-			s.Must("succeed")
-			s.Must("usage", "flush")
-			s.Must("succeed")
-			s.Must("usage", "flush")
+		"offline": {given: flushed((*machine).Offline), reason: "offline", says: "PostHog cannot be reached (connection refused). Nothing is lost. "},
+		"behind a proxy that is gone": {given: flushed(func(m *machine) {
+			m.Env = append(m.Env, "HTTP_PROXY=http://127.0.0.1:1", "ARCADE_USAGE_HOST=http://posthog.example")
+		}), reason: "proxy", says: "the proxy lets nothing through to PostHog (the proxy cannot be reached). Check HTTPS_PROXY and NO_PROXY."},
+		"an unknown authority": {given: flushed(func(m *machine) {
+			m.Posthog.Close()
+			m.Require(m.Posthog.ListenTLS("127.0.0.1:0"))
+			m.PosthogAt = m.Posthog.URL()
+		}), reason: "authority", says: "PostHog's certificate was signed by an unknown authority. If a proxy opens TLS,"},
+		"a key that Cloud refuses": {given: func(m *machine) {
+			flushed(func(m *machine) { m.WriteCredentials(sentinel) })(m)
+			flushed(func(*machine) {})(m)
 		}, reason: "login_refused", says: "this key is not valid any more. Run 'arcade login --host 127.0.0.1:{cloud}'."},
-		"a Cloud that says nothing": {given: func(s *machine) {
-			s.Cloud.Hang(true)
-			s.Must("succeed")
-			s.WriteCredentials(sentinel)
-			s.Must("succeed")
-			s.Must("usage", "flush")
+		"a Cloud that says nothing": {given: func(m *machine) {
+			m.Cloud.Hang(true)
+			m.Must("succeed")
+			flushed(func(m *machine) { m.WriteCredentials(sentinel) })(m)
 		}, reason: "login_unknown", says: "Arcade Cloud has not said yet who you are. The next delivery asks again."},
-		"dead messages": {given: func(s *machine) {
-			s.Must("succeed")
-			s.Must("usage", "flush") // PostHog shows that it is one
-			s.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
-			s.Must("succeed")
-			s.Must("usage", "flush")
-		}, reason: "dead", says: "1 message is dead: refused (rejected). 'arcade usage inspect --state dead' shows them, 'arcade usage retry' sends them once more."},
-		"disabled": {given: func(s *machine) { s.Must("usage", "disable") }, reason: "disabled",
+		"dead messages": {given: recorded(func(m *machine) { m.refusing(func() { flushed(func(*machine) {})(m) }) }), reason: "dead",
+			says: "1 message is dead: refused (rejected). 'arcade usage inspect --state dead' shows them, 'arcade usage retry' sends them once more."},
+		"disabled": {given: func(m *machine) { m.Must("usage", "disable") }, reason: "disabled",
 			says: "Tracking is off (arcade usage disable): nothing is recorded or sent. 'arcade usage enable' switches it on."},
-		"a variable": {given: func(s *machine) { s.Env = append(s.Env, "DO_NOT_TRACK=1") }, reason: "variable",
+		"a variable": {given: func(m *machine) { m.Env = append(m.Env, "DO_NOT_TRACK=1") }, reason: "variable",
 			says: "Tracking is off (DO_NOT_TRACK): nothing is recorded or sent. Without DO_NOT_TRACK it is on"},
-		"a full disk": {given: func(s *machine) {
-			smallDisk(s, 0)
-			s.Must("succeed")
-			fillDisk(s)
+		"a full disk": {given: func(m *machine) {
+			m.smallDisk(0)
+			m.Must("succeed")
+			m.fillDisk()
 		}, reason: "disk_full", code: 1, says: "Problem: The disk is full. Free some space: until then nothing is recorded or delivered. What waits is kept."},
-		"a read-only disk": {given: func(s *machine) {
-			smallDisk(s, 0)
-			s.Must("succeed")
-			smallDisk(s, syscall.MS_REMOUNT|syscall.MS_RDONLY)
+		"a read-only disk": {given: func(m *machine) {
+			m.smallDisk(0)
+			m.Must("succeed")
+			m.smallDisk(syscall.MS_REMOUNT | syscall.MS_RDONLY)
 		}, reason: "read_only", code: 1, says: "Problem: The disk is read-only. Make it writable, or set ARCADE_WORK_DIR to a directory that is."},
-		"files of root's": {given: func(s *machine) {
-			s.Must("succeed")
-			openTo(s, nobody)
-			chownAll(s, 0)
-			s.Require(os.Lchown(s.Home, nobody, nobody)) // in a home of root's it would be another advice
-		}, as: nobody, reason: "foreign_owner", code: 1, says: "belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."},
-		"a lock of root's": {given: func(s *machine) {
-			s.Must("succeed")
-			openTo(s, nobody)
-			s.Require(os.Lchown(s.Path("usage.db.lock"), 0, 0))
-		}, as: nobody, reason: "foreign_owner", code: 1, says: "usage.db.lock belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."},
-		"a flusher's lock of root's": {given: func(s *machine) {
-			s.Must("succeed")
-			s.Must("usage", "flush")
-			openTo(s, nobody)
-			s.Require(os.Lchown(s.Path("usage.db.flusher.lock"), 0, 0))
-		}, as: nobody, reason: "foreign_owner", code: 1, says: "usage.db.flusher.lock belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."},
+		"a database of root's":                     roots("usage.db"),
+		"a lock of root's":                         roots("usage.db.lock"),
+		"a flusher's lock of root's":               roots("usage.db.flusher.lock"),
 		"a directory in a lock's place":            instead("usage.db.lock"),
 		"a directory in the flusher's lock's":      instead("usage.db.flusher.lock"),
 		"a directory in the place of the database": instead("usage.db"),
-		"a directory without permission": {given: func(s *machine) {
-			s.Must("succeed")
-			openTo(s, nobody)
-			s.Require(os.Chmod(s.Path("usage.db"), 0))
-		}, as: nobody, reason: "permission", code: 1, says: "You may not use ~/.arcade/usage.db. Make it readable and writable for you, or set ARCADE_WORK_DIR to another directory."},
-		"a link that leads nowhere in the place of the database": {given: func(s *machine) {
-			s.Must("succeed")
-			s.Require(errors.Join(os.Remove(s.Path("usage.db")), os.Symlink("nowhere/usage.db", s.Path("usage.db"))))
-		}, reason: "dangling_link", code: 1, says: "Problem: ~/.arcade/usage.db is a link that leads nowhere. Move it away, or set ARCADE_WORK_DIR to another directory."},
-		"three copies of damage": {given: func(s *machine) {
+		"a database without permission": {given: recorded(func(m *machine) {
+			m.openTo(nobody)
+			m.Require(os.Chmod(m.Path("usage.db"), 0))
+		}), as: nobody, reason: "permission", code: 1, says: "You may not use ~/.arcade/usage.db. Make it readable and writable for you, or set ARCADE_WORK_DIR to another directory."},
+		"a link that leads nowhere in the place of the database": {given: recorded(func(m *machine) {
+			m.Require(os.Remove(m.Path("usage.db")))
+			m.Require(os.Symlink("nowhere/usage.db", m.Path("usage.db")))
+		}), reason: "dangling_link", code: 1, says: "Problem: ~/.arcade/usage.db is a link that leads nowhere." + moveAway},
+		"damage": {given: (*machine).damage, reason: "damaged_database", code: 1,
+			says: "Problem: The usage database is damaged. The next recorded command replaces it, and keeps what can be read."},
+		"three copies of damage": {given: func(m *machine) {
 			for range 4 {
-				s.Must("succeed")
-				s.damage()
+				m.damage()
+				m.Must("succeed")
 			}
-			s.Must("succeed")
-		}, reason: "damaged_copies", code: 1,
-			says: "three copies of earlier damage are kept, so nothing is recorded. 'arcade usage clear' erases them"},
-		"a database with an unforeseen fault": {given: func(s *machine) { s.Must("succeed"); change(s, "DELETE FROM delivery") }, reason: "database", code: 1,
+		}, reason: "damaged_copies", code: 1, says: "three copies of earlier damage are kept, so nothing is recorded. 'arcade usage clear' erases them"},
+		"a database with an unforeseen fault": {given: recorded(func(m *machine) { m.change("DELETE FROM delivery") }), reason: "database", code: 1,
 			says: "Problem: The usage database cannot be used (read schedule: sql: no rows in result set). Please report it at https://github.com/ArcadeAI/arcade-cli/issues."},
-		"a database that another process holds": {given: func(s *machine) {
-			s.Must("succeed")
-			holdDatabase(s)
-		}, reason: "locked_database", code: 1, says: "Another process holds the usage database. Try again;"},
+		"a database that another process holds": {given: recorded((*machine).holdDatabase), reason: "locked_database", code: 1,
+			says: "Another process holds the usage database. Try again;"},
 	}
-}
-
-// instead has a directory in a file's place.
-func instead(name string) state {
-	return state{given: func(s *machine) {
-		s.Must("succeed")
-		err := errors.Join(os.RemoveAll(s.Path(name)), os.Mkdir(s.Path(name), 0o700))
-		s.Require(err)
-	}, reason: "not_file", code: 1, says: "Problem: ~/.arcade/" + name + " is not a file. Move it away, or set ARCADE_WORK_DIR to another directory."}
 }
 
 // Status says what holds things up and what to do, in the words of every other command.
@@ -142,32 +125,24 @@ func TestStatusTellsEveryReason(t *testing.T) {
 	for name, test := range states() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if test.as != 0 && os.Geteuid() != 0 {
-				t.Skip("only root can become another user")
-			}
-			s := newMachine(t)
-			s.Env = append(s.Env, testbed.Flusher)
-			test.given(s)
+			m := unflushed(t)
+			test.given(m)
 			look := func(args ...string) testbed.Result {
-				cmd := s.Command(args...)
+				cmd := m.Command(args...)
 				if test.as != 0 {
-					becomes(s, cmd, test.as)
+					m.becomes(cmd, test.as)
 				}
-				return s.Finish(cmd)
-			}
-			refill := func() {
-				if test.reason == "disk_full" { // the last process to close the database frees its WAL
-					fillDisk(s)
-				}
+				return m.Finish(cmd)
 			}
 			r := look("usage", "status")
-			refill()
-			text := strings.Join(strings.Fields(r.Stdout), " ")
-			if want := s.fill(test.says); r.Code != test.code || !strings.Contains(text, want) {
+			if want := m.fill(test.says); r.Code != test.code || r.Stderr != "" || !strings.Contains(inOneLine(r.Stdout), want) {
 				t.Errorf("status ends with %d and says\n%s%s\nwant %d and %q", r.Code, r.Stdout, r.Stderr, test.code, want)
 			}
+			if test.reason == "disk_full" { // the last process to close the database frees its WAL
+				m.fillDisk()
+			}
 			var st cli.Status
-			s.Require(json.Unmarshal([]byte(look("usage", "status", "--json").Stdout), &st))
+			m.Require(json.Unmarshal([]byte(look("usage", "status", "--json").Stdout), &st))
 			if st.Reason == nil || *st.Reason != test.reason || st.Advice == nil || *st.Advice == "" {
 				t.Errorf("as JSON the reason is %v, want %s and an advice", st.Reason, test.reason)
 			}
@@ -191,48 +166,38 @@ func TestEveryAdviceIsMetSomewhere(t *testing.T) {
 	for _, s := range states() {
 		met[s.reason] = true
 	}
+	errors := encounters(t)
 	for _, family := range advice.Table() {
 		for _, reason := range family.Reasons {
 			what := strings.TrimSpace(strings.ReplaceAll(advice.PostHog().Fill(reason.What), "{file}", ""))
-			for _, e := range encounters() {
+			for _, e := range errors {
 				met[reason.ID] = met[reason.ID] || strings.Contains(e.says, what)
 			}
-			if _, ok := excused[reason.ID]; !met[reason.ID] && !ok {
+			if !met[reason.ID] && excused[reason.ID] == "" {
 				t.Errorf("no test meets %q (%s)", reason.ID, what)
 			}
 		}
 	}
 }
 
-// damage makes the database one that SQLite calls damaged.
-func (s *machine) damage() {
-	s.Helper()
-	for _, side := range []string{"-wal", "-shm"} {
-		os.Remove(s.Path("usage.db" + side))
-	}
-	s.Require(os.WriteFile(s.Path("usage.db"), []byte(strings.Repeat("no database ", 1000)), 0o600))
-}
-
 // The circle that a refused key once led round: each command says the same.
 func TestARefusedKeyIsCalledSoByEveryCommand(t *testing.T) {
 	t.Parallel()
-	s := newMachine(t)
-	s.Env = append(s.Env, testbed.Flusher)
-	states()["a key that Cloud refuses"].given(s)
+	m := unflushed(t)
+	states()["a key that Cloud refuses"].given(m)
 	const says = "this key is not valid any more"
-	for _, args := range [][]string{{"usage", "status"}, {"usage", "flush"}, {"whoami"}} {
-		code := len(args) % 2 // a login that does not work is whoami's failure alone
-		if r := s.Run(args...); r.Code != code || !strings.Contains(r.Stdout+r.Stderr, says) || !strings.Contains(r.Stdout+r.Stderr, "Run 'arcade login --host 127.0.0.1:") {
-			t.Errorf("arcade %v ends with %d and says %q, want %d, %q and what to do", args, r.Code, r.Stdout+r.Stderr, code, says)
+	for line, code := range map[string]int{"usage status": 0, "usage flush": 0, "whoami": 1} {
+		r := m.Run(strings.Fields(line)...)
+		if said := r.Stdout + r.Stderr; r.Code != code || !strings.Contains(said, says) || !strings.Contains(said, "Run 'arcade login --host 127.0.0.1:") {
+			t.Errorf("arcade %s ends with %d and says %q, want %d, %q and what to do", line, r.Code, said, code, says)
 		}
 	}
 	var result cli.FlushResult
-	s.Require(json.Unmarshal([]byte(s.Must("usage", "flush", "--json").Stdout), &result))
-	if result.Held != 1 || result.Pending != 1 || result.Reason != "login_refused" || result.Advice != "log_in" || result.Error != "" {
-		t.Errorf("flush --json says %+v, want one held message and why, and no error", result)
+	m.Require(json.Unmarshal([]byte(m.Must("usage", "flush", "--json").Stdout), &result))
+	if result.Held == 0 || result.Held != result.Pending || result.Reason != "login_refused" || result.Advice != "log_in" || result.Error != "" {
+		t.Errorf("flush --json says %+v, want what is held and why, and no error", result)
 	}
-	shown := s.shown(120, "", "usage", "inspect")
-	if !strings.Contains(shown, says) {
+	if shown := m.shown(120, "", "usage", "inspect"); !strings.Contains(shown, says) {
 		t.Errorf("inspect shows\n%s\nwant %q in its header", shown, says)
 	}
 }
@@ -240,22 +205,17 @@ func TestARefusedKeyIsCalledSoByEveryCommand(t *testing.T) {
 // What a command could not record is told by the next status, until something was recorded.
 func TestStatusTellsOfACommandThatCouldNotRecord(t *testing.T) {
 	t.Parallel()
-	s := newMachine(t)
-	s.Env = append(s.Env, testbed.Flusher)
-	s.Must("succeed")
-	lock := s.Path("usage.db.lock")
-	s.Require(errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)))
-	s.Must("succeed")
-	if r := s.Run("usage", "status"); r.Code != 1 || !strings.Contains(r.Stdout, "Problem:") {
-		t.Errorf("meanwhile status ends with %d and says\n%s\nwant 1 and the problem", r.Code, r.Stdout)
-	}
-	s.Require(os.Remove(lock))
-	r := s.Run("usage", "status")
+	m := unflushed(t)
+	m.Must("succeed")
+	m.directoryAt("usage.db.lock")
+	m.Must("succeed")
+	m.Require(os.Remove(m.Path("usage.db.lock")))
+	r := m.Run("usage", "status")
 	if r.Code != 0 || !strings.Contains(r.Stdout, "1 event was not recorded: not a file") {
 		t.Errorf("status ends with %d and says\n%s\nwant that one was not recorded, and why", r.Code, r.Stdout)
 	}
-	s.Must("succeed")
-	if st := s.Status(); st.LastMissed == nil || st.NotRecorded != 1 {
+	m.Must("succeed")
+	if st := m.Status(); st.LastMissed == nil || st.NotRecorded != 1 {
 		t.Errorf("as JSON status knows of %d missed events, last %v; want one, also when others were recorded since", st.NotRecorded, st.LastMissed)
 	}
 }
@@ -263,131 +223,37 @@ func TestStatusTellsOfACommandThatCouldNotRecord(t *testing.T) {
 // An update may take the program away from a command that is under way.
 func TestStatusTellsOfAFlusherThatCouldNotBeStarted(t *testing.T) {
 	t.Parallel()
-	s := newMachine(t)
-	s.Env = append(s.Env, testbed.TestAsIs+"=1")
-	cmd := s.Command("wait")
-	linkProgram(s, cmd)
-	awaitFirstByte(s, cmd)
-	s.Require(os.Remove(cmd.Path))
+	m := newMachine(t).with(testbed.TestAsIs + "=1")
+	cmd := m.Command("wait")
+	m.linkProgram(cmd)
+	m.underWay(cmd)
+	m.Require(os.Remove(cmd.Path))
 	cmd.Process.Signal(syscall.SIGTERM)
 	cmd.Wait()
-	r := s.Run("usage", "status")
-	if st := s.Status(); r.Code != 0 || !strings.Contains(r.Stdout, "1 time no flusher could be started") || st.Reason == nil || *st.Reason != "no_process" {
+	r := m.Run("usage", "status")
+	if st := m.Status(); r.Code != 0 || !strings.Contains(r.Stdout, "1 time no flusher could be started") || st.Reason == nil || *st.Reason != "no_process" {
 		t.Errorf("status ends with %d and says\n%s\nwant 0, and that no flusher could be started", r.Code, r.Stdout)
 	}
-	s.Must("usage", "flush")
-	if out := s.Must("usage", "status").Stdout; strings.Contains(out, "could be started") {
+	m.Must("usage", "flush")
+	if out := m.Must("usage", "status").Stdout; strings.Contains(out, "could be started") {
 		t.Errorf("after a delivery status still says\n%s", out)
-	}
-}
-
-// Looking must not make what it looks for.
-func TestStatusOfAnEmptyHomeCreatesNothing(t *testing.T) {
-	t.Parallel()
-	s := newMachine(t)
-	out := s.Must("usage", "status").Stdout
-	for _, want := range []string{"(not there yet)", "Nothing waits, and nothing was delivered yet."} {
-		if !strings.Contains(out, want) {
-			t.Errorf("status says\n%s\nwant %q", out, want)
-		}
-	}
-	if _, err := os.Lstat(s.Path("")); !os.IsNotExist(err) {
-		t.Errorf("status has made %s: %v", s.Path(""), err)
 	}
 }
 
 // Off needs no room, and erasing does.
 func TestDisableOnAFullDiskSaysThatRecordingIsOff(t *testing.T) {
-	s := newMachine(t)
-	s.Offline()
-	smallDisk(s, 0)
-	s.Must("succeed")
-	s.AwaitNoFlusher()
-	fillDisk(s)
-	r := s.Run("usage", "disable")
+	t.Parallel()
+	m := newMachine(t)
+	m.smallDisk(0)
+	m.offlineEvent()
+	m.fillDisk()
+	r := m.Run("usage", "disable")
 	if r.Code != 1 || r.Stdout != "Usage is no longer recorded.\n" || !strings.Contains(r.Stderr, "what waits could not be erased: the disk is full") {
 		t.Errorf("%+v; want that it is off, and that what waits is still there", r)
 	}
-	if st := s.Status(); st.Tracking {
+	if st := m.Status(); st.Tracking {
 		t.Error("it says that recording is off, and it is on")
 	}
-}
-
-// smallDisk makes the home a small disk, or changes the one it is.
-func smallDisk(s *machine, flags uintptr) {
-	testbed.MountTmpfs(s.TB.(*testing.T), s.Home, testbed.Roomy, flags)
-	if flags != 0 {
-		s.Cleanup(func() { testbed.MountTmpfs(s.TB.(*testing.T), s.Home, testbed.Roomy, syscall.MS_REMOUNT) })
-	}
-}
-
-func fillDisk(s *machine) {
-	s.Helper()
-	f, err := os.OpenFile(filepath.Join(s.Home, "filler"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
-	s.Require(err)
-	defer f.Close()
-	for portion := make([]byte, 4096); err == nil; {
-		_, err = f.Write(portion)
-	}
-}
-
-// openTo gives the home to another user, and a way to it.
-func openTo(s *machine, uid int) {
-	s.Helper()
-	if os.Geteuid() != 0 {
-		s.Skip("only root can give files away")
-	}
-	chownAll(s, uid)
-	letIn(s, s.Home)
-}
-
-// letIn lets everybody into a directory of a test.
-func letIn(s *machine, directory string) {
-	s.Helper()
-	for ; len(directory) > len(os.TempDir()); directory = filepath.Dir(directory) {
-		s.Require(os.Chmod(directory, 0o755))
-	}
-}
-
-func chownAll(s *machine, uid int) {
-	s.Helper()
-	err := filepath.Walk(s.Home, func(path string, _ os.FileInfo, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Lchown(path, uid, uid)
-	})
-	s.Require(err)
-}
-
-// becomes runs a command as another user.
-func becomes(s *machine, cmd *exec.Cmd, uid int) {
-	s.Helper()
-	linkProgram(s, cmd)
-	letIn(s, filepath.Dir(cmd.Path))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
-}
-
-// linkProgram gives a command a name of its program in a directory of its own.
-func linkProgram(s *machine, cmd *exec.Cmd) {
-	s.Helper()
-	name := filepath.Join(s.TempDir(), "arcade")
-	program, err := filepath.EvalSymlinks(cmd.Path)
-	s.Require(err)
-	s.Require(os.Chmod(program, 0o755))
-	s.Require(os.Link(program, name))
-	cmd.Path = name
-}
-
-// holdDatabase writes to the database and does not finish: a lock of SQLite's.
-func holdDatabase(s *machine) {
-	s.Helper()
-	db, err := sql.Open("sqlite", "file:"+s.Path("usage.db"))
-	s.Require(err)
-	s.Cleanup(func() { db.Close() })
-	db.SetMaxOpenConns(1)
-	_, err = db.Exec("BEGIN IMMEDIATE")
-	s.Require(err)
 }
 
 // Which of root's files is in the way is said by whatever meets it, and not that another one is. A file that only says whose
@@ -404,30 +270,112 @@ func TestEveryCommandNamesTheFileOfRootsThatIsInItsWay(t *testing.T) {
 		{"credentials.yaml", "usage status", 0},
 		{"usage.json", "usage status", 0},
 		{"usage.db.flusher.lock", "usage flush", 1},
-		{"usage.db.flusher.lock", "usage status", 1},
 		{"", "logout", 1},
 	} {
 		t.Run(test.command+" and "+test.file, func(t *testing.T) {
 			t.Parallel()
-			s := newMachine(t)
-			s.Env = append(s.Env, testbed.Flusher)
-			s.WriteCredentials("arc_ada")
-			s.Must("succeed")
-			for _, lock := range []string{"credentials.lock", "usage.db.flusher.lock"} {
-				s.Require(os.WriteFile(s.Path(lock), nil, 0o600))
-			}
-			openTo(s, nobody)
-			s.Require(os.Lchown(s.Path(test.file), 0, 0))
-			s.Cloud.Meet("ada")
-			cmd := s.Command(strings.Fields(s.fill(test.command))...)
+			m := unflushed(t)
+			m.WriteCredentials("arc_ada")
+			m.Must("succeed")
+			m.writeFile("credentials.lock", "")
+			m.writeFile("usage.db.flusher.lock", "")
+			m.openTo(nobody)
+			m.Require(os.Lchown(m.Path(test.file), 0, 0))
+			m.Cloud.Meet("ada")
+			cmd := m.Command(strings.Fields(m.fill(test.command))...)
 			cmd.Stdin, cmd.Env = strings.NewReader("arc_ada"), append(cmd.Env, "OUTBOX_FLUSHER=")
-			becomes(s, cmd, nobody)
-			r := s.Finish(cmd)
-			said := strings.Join(strings.Fields(r.Stdout+r.Stderr), " ")
-			want := filepath.Join("~/.arcade", test.file) + " belongs to root. " + s.fill("Run 'sudo chown -R nobody {home}/.arcade'.")
-			if r.Code != test.code || !strings.Contains(said, want) {
+			m.becomes(cmd, nobody)
+			r := m.Finish(cmd)
+			want := filepath.Join("~/.arcade", test.file) + " belongs to root. " + m.fill("Run 'sudo chown -R nobody {home}/.arcade'.")
+			if said := inOneLine(r.Stdout + r.Stderr); r.Code != test.code || !strings.Contains(said, want) {
 				t.Errorf("it ends with %d and says %q, want %d and %q", r.Code, said, test.code, want)
 			}
 		})
 	}
+}
+
+// directoryAt puts a directory in the place of a file.
+func (m *machine) directoryAt(name string) {
+	m.Helper()
+	m.Require(os.RemoveAll(m.Path(name)))
+	m.Require(os.Mkdir(m.Path(name), 0o700))
+}
+
+// damage makes the database one that SQLite calls damaged.
+func (m *machine) damage() {
+	m.Helper()
+	for _, side := range []string{"-wal", "-shm"} {
+		os.Remove(m.Path("usage.db" + side))
+	}
+	m.writeFile("usage.db", strings.Repeat("no database ", 1000))
+}
+
+// holdDatabase writes to the database and does not finish: a lock of SQLite's.
+func (m *machine) holdDatabase() {
+	m.Helper()
+	db, err := sql.Open("sqlite", "file:"+m.Path("usage.db"))
+	m.Require(err)
+	m.Cleanup(func() { db.Close() })
+	db.SetMaxOpenConns(1)
+	_, err = db.Exec("BEGIN IMMEDIATE")
+	m.Require(err)
+}
+
+// smallDisk makes the home a small disk, or changes the one it is.
+func (m *machine) smallDisk(flags uintptr) {
+	testbed.MountTmpfs(m, m.Home, testbed.Roomy, flags)
+	if flags != 0 {
+		m.Cleanup(func() { testbed.MountTmpfs(m, m.Home, testbed.Roomy, syscall.MS_REMOUNT) })
+	}
+}
+
+func (m *machine) fillDisk() {
+	m.Helper()
+	filler := m.opened(filepath.Join(m.Home, "filler"), os.O_WRONLY|os.O_APPEND|os.O_CREATE)
+	var err error
+	for portion := make([]byte, 4096); err == nil; {
+		_, err = filler.Write(portion)
+	}
+}
+
+// openTo gives the home to another user, and a way to it.
+func (m *machine) openTo(uid int) {
+	m.Helper()
+	if os.Geteuid() != 0 {
+		m.Skip("only root can give files away, and become another user")
+	}
+	m.Require(filepath.WalkDir(m.Home, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, uid, uid)
+	}))
+	m.letIn(m.Home)
+}
+
+// letIn lets everybody into a directory of a test.
+func (m *machine) letIn(directory string) {
+	m.Helper()
+	for ; len(directory) > len(os.TempDir()); directory = filepath.Dir(directory) {
+		m.Require(os.Chmod(directory, 0o755))
+	}
+}
+
+// becomes runs a command as another user.
+func (m *machine) becomes(cmd *exec.Cmd, uid int) {
+	m.Helper()
+	m.linkProgram(cmd)
+	m.letIn(filepath.Dir(cmd.Path))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
+}
+
+// linkProgram gives a command a name of its program in a directory of its own.
+func (m *machine) linkProgram(cmd *exec.Cmd) {
+	m.Helper()
+	name := filepath.Join(m.TempDir(), "arcade")
+	program, err := filepath.EvalSymlinks(cmd.Path)
+	m.Require(err)
+	m.Require(os.Chmod(program, 0o755))
+	m.Require(os.Link(program, name))
+	cmd.Path = name
 }

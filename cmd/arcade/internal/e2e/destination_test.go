@@ -1,6 +1,10 @@
 package e2e
 
 import (
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,56 +15,41 @@ import (
 	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
 )
 
-// evil counts what comes to a server that nobody has named but a file.
-func (m *machine) evil() (*secretstest.Engine, string) {
-	m.Helper()
-	engine := secretstest.Start(testbed.EngineKey)
-	m.Cleanup(engine.Close)
-	return engine, engine.URL
-}
-
 // Where a key goes is never a file's word: neither a secret's value nor the question whose key it is.
 func TestAKeyGoesNowhereBecauseAFileSaysSo(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string]string{
-		"an address of Arcade Cloud":          "cloud: {coordinator_url: EVIL}\n",
-		"an address of an Engine":             "cloud: {engine_url: EVIL, coordinator_url: https://cloud.arcade.dev}\n",
-		"a login there":                       "cloud: {coordinator_url: EVIL, auth: {access_token: t, refresh_token: r, expires_at: 2090-01-01T00:00:00}, user: {email: e}, context: {org_id: o, org_name: o, project_id: p, project_name: p}}\n",
-		"a context":                           "cloud: {active_context: a, contexts: {a: {kind: cloud, engine_url: EVIL, coordinator_url: EVIL}}}\n",
-		"a context with a key":                "cloud: {contexts: {a: {kind: cloud, engine_url: EVIL, api_key: k}}}\n",
-		"a self-hosted context":               "cloud: {contexts: {a: {kind: self_hosted, engine_url: EVIL, coordinator_url: EVIL, api_key: k}}}\n",
-		"a file of a newer program":           "cloud: {contexts: [{engine_url: EVIL}], coordinator_url: EVIL}\n",
-		"a self-hosted context without a map": "cloud: {kind: self_hosted, engine_url: EVIL, coordinator_url: EVIL}\n",
+		"an address of Arcade Cloud":          "{coordinator_url: EVIL}",
+		"an address of an Engine":             "{engine_url: EVIL, coordinator_url: https://cloud.arcade.dev}",
+		"a login there":                       "{coordinator_url: EVIL, {tokens}, {project}, user: {email: e}}",
+		"a context":                           "{active_context: a, contexts: {a: {kind: cloud, engine_url: EVIL, coordinator_url: EVIL}}}",
+		"a context with a key":                "{contexts: {a: {kind: cloud, engine_url: EVIL, api_key: k}}}",
+		"a self-hosted context":               "{contexts: {a: {kind: self_hosted, engine_url: EVIL, coordinator_url: EVIL, api_key: k}}}",
+		"a file of a newer program":           "{contexts: [{engine_url: EVIL}], coordinator_url: EVIL}",
+		"a self-hosted context without a map": "{kind: self_hosted, engine_url: EVIL, coordinator_url: EVIL}",
 	} {
 		for _, mode := range []os.FileMode{0o600, 0o666} {
 			t.Run(name+" "+mode.String(), func(t *testing.T) {
 				t.Parallel()
 				m := newMachine(t)
 				m.Machine = m.Production()
-				evil, address := m.evil()
-				content := strings.ReplaceAll(content, "EVIL", address)
-				old := time.Now().Add(-time.Hour)
-				for _, name := range []string{"credentials.yaml", ".arcade/credentials.yaml"} {
-					path := filepath.Join(m.Home, filepath.FromSlash(name))
-					file(name, content)(m, nil)
-					if err := os.Chmod(path, mode); err != nil {
-						t.Fatal(err)
-					}
-					if err := os.Chtimes(path, old, old); err != nil {
-						t.Fatal(err)
-					}
+				evil := m.anEngine(testbed.EngineKey) // which nobody has named but a file
+				for _, file := range []string{"credentials.yaml", ".arcade/credentials.yaml"} {
+					m.writeAt(file, m.fill("cloud: "+strings.ReplaceAll(content, "EVIL", evil.URL)+"\n"))
+					path := filepath.Join(m.Home, filepath.FromSlash(file))
+					m.Require(os.Chmod(path, mode))
+					m.Require(os.Chtimes(path, time.Time{}, time.Now().Add(-time.Hour)))
 				}
+				withKey := m.with("ARCADE_API_KEY=" + testbed.EngineKey)
 				for _, home := range []string{"", "ARCADE_WORK_DIR=" + m.Home} {
-					there := m.With("ARCADE_API_KEY="+testbed.EngineKey, home)
-					r := there.Run("secret", "set", "DB=hushhush")
+					r := withKey.with(home).Run("secret", "set", "DB=hushhush")
 					apart := strings.Contains(content, "self_hosted") || strings.Contains(content, "[{")
 					if wrong := r.Code != 0; wrong != apart || apart && !strings.Contains(r.Stderr, "Set ARCADE_URL, or give --host api.arcade.dev.") {
 						t.Errorf("%s: %+v; want production, and nothing at all beside a self-hosted context", home, r)
 					}
 				}
-				there := m.With("ARCADE_API_KEY=" + testbed.EngineKey)
-				there.Run("whoami")
-				there.Run("usage", "flush")         // asks whose the key is
+				withKey.Run("whoami")
+				withKey.Run("usage", "flush")       // asks whose the key is
 				for _, r := range evil.Requests() { // the file's own login is the file's matter
 					if strings.Contains(r.Authorization, testbed.EngineKey) || r.Method == "PUT" {
 						t.Errorf("the server that a file named got %+v", r)
@@ -76,35 +65,32 @@ func TestWhereACredentialGoes(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
 	m.Machine = m.Production()
-	named, env, corp, other := secretstest.Start(testbed.EngineKey), secretstest.Start(testbed.EngineKey), secretstest.Start("arc_corp"), secretstest.Start("arc_other")
-	for _, e := range []*secretstest.Engine{named, env, corp, other} {
-		t.Cleanup(e.Close)
-	}
+	named, env, corp, other := m.anEngine(testbed.EngineKey), m.anEngine(testbed.EngineKey), m.anEngine("arc_corp"), m.anEngine("arc_other")
 	contexts := "cloud:\n  active_context: ACTIVE\n  contexts:\n" +
 		"    corp: {kind: self_hosted, engine_url: '" + corp.URL + "', api_key: arc_corp}\n" +
 		"    other: {kind: cloud, engine_url: '" + other.URL + "/', api_key: arc_other}\n"
-	host := []string{"--host", "localhost", "--port", testbed.PortOf(t, named.URL)}
+	const key = "ARCADE_API_KEY=" + testbed.EngineKey
+	host := strings.Join(testbed.At(named.URL), " ")
 	for _, c := range []struct {
 		name, active string
-		env          []string
-		args         []string
+		env, args    string
 		want         *secretstest.Engine // nil for a refusal
 		says         string
 	}{
-		{"the active context", "corp", nil, nil, corp, "This login's Engine is " + corp.URL},
-		{"another active context", "other", nil, nil, other, "This login's Engine is " + other.URL},
-		{"a context for one command", "corp", []string{"ARCADE_CONTEXT=other"}, nil, other, "This login's Engine is"},
-		{"a context for one command beats a key", "corp", []string{"ARCADE_CONTEXT=other", "ARCADE_API_KEY=" + testbed.EngineKey}, nil, other, ""},
-		{"a context for one command beats an address alone", "corp", []string{"ARCADE_CONTEXT=other", "ARCADE_URL=" + env.URL}, nil, other, ""},
-		{"a context that there is not", "corp", []string{"ARCADE_CONTEXT=nowhere"}, nil, nil, "There are: corp, other."},
-		{"a key alone", "other", []string{"ARCADE_API_KEY=" + testbed.EngineKey}, nil, m.Engine, "The key in ARCADE_API_KEY is used, and not the login."},
-		{"a key alone beside a self-hosted context", "corp", []string{"ARCADE_API_KEY=" + testbed.EngineKey}, nil, nil, "Set ARCADE_URL, or give --host"},
-		{"a key with its address", "corp", []string{"ARCADE_API_KEY=" + testbed.EngineKey, "ARCADE_URL=" + env.URL + "/"}, nil, env, "The key in ARCADE_API_KEY is used"},
-		{"a key with its address beats a context", "corp", []string{"ARCADE_CONTEXT=other", "ARCADE_API_KEY=" + testbed.EngineKey, "ARCADE_URL=" + env.URL}, nil, env, ""},
-		{"an address alone", "other", []string{"ARCADE_URL=" + env.URL}, nil, nil, "Set both or neither"},
-		{"a host beats an address", "corp", []string{"ARCADE_API_KEY=" + testbed.EngineKey, "ARCADE_URL=" + env.URL}, host, named, ""},
-		{"a host for a key beside a self-hosted context", "corp", []string{"ARCADE_API_KEY=" + testbed.EngineKey}, host, named, ""},
-		{"production by name for a key beside a self-hosted context", "corp", []string{"ARCADE_API_KEY=" + testbed.EngineKey}, []string{"--host", "api.arcade.dev"}, m.Engine, ""},
+		{"the active context", "corp", "", "", corp, "This login's Engine is " + corp.URL},
+		{"another active context", "other", "", "", other, "This login's Engine is " + other.URL},
+		{"a context for one command", "corp", "ARCADE_CONTEXT=other", "", other, "This login's Engine is"},
+		{"a context for one command beats a key", "corp", "ARCADE_CONTEXT=other " + key, "", other, ""},
+		{"a context for one command beats an address alone", "corp", "ARCADE_CONTEXT=other ARCADE_URL=" + env.URL, "", other, ""},
+		{"a context that there is not", "corp", "ARCADE_CONTEXT=nowhere", "", nil, "There are: corp, other."},
+		{"a key alone", "other", key, "", m.Engine, "The key in ARCADE_API_KEY is used, and not the login."},
+		{"a key alone beside a self-hosted context", "corp", key, "", nil, "Set ARCADE_URL, or give --host"},
+		{"a key with its address", "corp", key + " ARCADE_URL=" + env.URL + "/", "", env, "The key in ARCADE_API_KEY is used"},
+		{"a key with its address beats a context", "corp", "ARCADE_CONTEXT=other " + key + " ARCADE_URL=" + env.URL, "", env, ""},
+		{"an address alone", "other", "ARCADE_URL=" + env.URL, "", nil, "Set both or neither"},
+		{"a host beats an address", "corp", key + " ARCADE_URL=" + env.URL, host, named, ""},
+		{"a host for a key beside a self-hosted context", "corp", key, host, named, ""},
+		{"production by name for a key beside a self-hosted context", "corp", key, "--host api.arcade.dev", m.Engine, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m.writeFile("credentials.yaml", strings.ReplaceAll(contexts, "ACTIVE", c.active))
@@ -112,8 +98,8 @@ func TestWhereACredentialGoes(t *testing.T) {
 			for _, e := range []*secretstest.Engine{named, env, corp, other, m.Engine} {
 				engines[e] = len(e.Requests())
 			}
-			there := m.With(append([]string{"ARCADE_USAGE_TRACKING=0"}, c.env...)...)
-			r := there.Run(append([]string{"secret", "set", "DB=x"}, c.args...)...)
+			there := m.with("ARCADE_USAGE_TRACKING=0").with(strings.Fields(c.env)...)
+			r := there.Run(append([]string{"secret", "set", "DB=x"}, strings.Fields(c.args)...)...)
 			if (r.Code == 0) != (c.want != nil) || !strings.Contains(r.Stderr, c.says) {
 				t.Errorf("%+v; want it to say %q", r, c.says)
 			}
@@ -123,5 +109,87 @@ func TestWhereACredentialGoes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestSecretsArePresentedWithTheFirstCredentialsFound(t *testing.T) {
+	t.Parallel()
+	const (
+		key     = "api: {key: arc_file}"
+		oauth   = "auth: {access_token: token-of-the-file, refresh_token: r, expires_at: 2999-01-01T00:00:00}"
+		expired = "auth: {access_token: token-of-the-file, refresh_token: r, expires_at: 2020-01-01T00:00:00.123456}"
+		project = "context: {org_id: org-1, project_id: proj/2}"
+	)
+	const admin, scoped = "/v1/admin/secrets", "/v1/orgs/org-1/projects/proj%2F2/secrets"
+	for name, c := range map[string]struct{ key, file, token, path string }{
+		"the key in the environment comes first, and asks about its own project": {"arc_env", key + ", " + oauth + ", " + project, "arc_env", admin},
+		"the file's key comes second":                                            {"", key + ", " + expired, "arc_file", admin},
+		"the file's token comes third, and its context selects its project":      {"", oauth + ", " + project, "token-of-the-file", scoped},
+		"a context beside a key does, too":                                       {"", key + ", " + project, "arc_file", scoped},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := untracked(t)
+			m.writeFile("credentials.yaml", "cloud: {"+c.file+"}\n")
+			m.with("ARCADE_API_KEY=" + c.key).Run(append([]string{"secret", "list"}, testbed.At(m.Engine.URL)...)...)
+			got := m.Engine.Requests()
+			if len(got) != 1 || got[0].Authorization != "Bearer "+c.token || got[0].Path != c.path {
+				t.Errorf("the Engine got %+v, want one request with %s for %s", got, c.token, c.path)
+			}
+		})
+	}
+}
+
+// strangeServer has a certificate that nobody trusts. The handshakes that commands refuse are meant.
+func strangeServer(t testing.TB) *httptest.Server {
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server
+}
+
+// What cannot be right is no reason to keep a key unchecked.
+func TestAKeyIsNotKeptForACloudThatCannotBe(t *testing.T) {
+	t.Parallel()
+	for name, at := range map[string][]string{
+		"a name that nobody has":           {"--host", "cloud.invalid"},
+		"a certificate that nobody trusts": {"--host", thisMachine, "--port", testbed.PortOf(strangeServer(t).URL)},
+	} {
+		m := newMachine(t)
+		r := m.RunWith("arc_x", append([]string{"login", "--with-key"}, at...)...)
+		if r.Code != 1 || !strings.Contains(r.Stderr, "--host") || strings.Contains(r.Stderr, "unchecked") {
+			t.Errorf("%s: %+v; want an error", name, r)
+		}
+		if r := m.Run("whoami"); r.Code != 1 || !strings.Contains(r.Stderr, "not logged in") {
+			t.Errorf("%s: afterwards whoami says %+v; want nothing to be kept", name, r)
+		}
+	}
+}
+
+// A name in foreign letters can look like another.
+func TestForeignLettersInAnAddressAreShownAsTheyGoOverTheWire(t *testing.T) {
+	t.Parallel()
+	m := untracked(t).with("HTTPS_PROXY=http://127.0.0.1:1", "HTTP_PROXY=http://127.0.0.1:1")
+	for _, credentials := range []string{
+		"cloud: {{tokens}, user: {email: e}, {project}, coordinator_url: 'https://cloud.аrcade.dev:8443'}\n",
+		"cloud: {contexts: {x: {kind: self_hosted, api_key: arc_x, engine_url: 'https://api.аrcade.dev:8443', " +
+			"coordinator_url: 'https://cloud.аrcade.dev:8443', dashboard_url: 'https://аrcade.dev'}}}\n",
+	} {
+		m.writeFile("credentials.yaml", m.fill(credentials))
+		shown := ""
+		for _, command := range []string{"whoami", "whoami --json", "context list", "context list --json", "context show", "org list",
+			"secret list", "secret set A=1", "secret list --no-tls --debug", "secret list --host api.аrcade.dev", "login --timeout 1", "login --host cloud.аrcade.dev",
+			"login --url https://cloud.аrcade.dev", "logout"} {
+			r := m.Run(strings.Fields(command)...)
+			if strings.ContainsFunc(r.Stdout+r.Stderr, func(c rune) bool { return c > '~' }) {
+				t.Errorf("arcade %s shows %q; want no foreign letters", command, r.Stdout+r.Stderr)
+			}
+			shown += r.Stdout + r.Stderr
+		}
+		for _, want := range []string{"https://cloud.xn--rcade-3ve.dev:8443", "api.xn--rcade-3ve.dev:8443"} {
+			if !strings.Contains(shown, want) {
+				t.Errorf("nothing shows %s", want)
+			}
+		}
 	}
 }

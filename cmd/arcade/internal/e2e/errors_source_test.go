@@ -15,36 +15,33 @@ import (
 // repository is its top directory, as seen from here.
 const repository = "../../../.."
 
-// unprovoked are sentences that the table leaves out, and why.
-var unprovoked = map[string]string{
-	"another program has logged in or out meanwhile":                   "the tests of package identity let one do so",
-	"the credentials file was made by a newer program, or is damaged":  "the tests of contexts have such files",
-	"another process has been renewing the login for too long":         "it takes longer than a renewal may",
-	"it is not known which Engine belongs to this login: it is one at": "the table names the Engine with --host",
-	"this installation has no Arcade Cloud that knows its":             "the tests of contexts have one",
-	"does not accept the login that it has just made":                  "the stand-in of Arcade Cloud does",
-	"no Engine that this credential may go to":                         "the commands word it, by what was named",
-	"no description of an installation":                                "likewise",
-	"is not yours alone, so its login is not used":                     "the tests of package identity give a file to somebody else",
-	"your organization asks for a passkey or an authenticator app":     "the tests of passkeys have such an organization",
-	"set it up in your Arcade account, then run 'arcade login' again":  "likewise",
-	"interrupted": "Ctrl-C explains itself, and there is nothing to do about it",
-	"standard input is a terminal and no file": "the tests of terminals have one",
-}
-
-// A new sentence of the program stands in the table, too, or above with the reason why not.
+// A new sentence of the program stands in testdata/errors, too, or here with the reason why not.
 func TestNoErrorIsMissingFromTheTable(t *testing.T) {
-	var all strings.Builder
-	for _, e := range encounters() {
-		all.WriteString(e.says + "\n" + e.hint + "\n")
+	excused := map[string]string{
+		"another program has logged in or out meanwhile":                  "the tests of package identity let one do so",
+		"the credentials file was made by a newer program, or is damaged": "the tests of contexts have such files",
+		"another process has been renewing the login for too long":        "it takes longer than a renewal may",
+		"this installation has no Arcade Cloud that knows its":            "the tests of contexts have one",
+		"does not accept the login that it has just made":                 "the stand-in of Arcade Cloud does",
+		"no Engine that this credential may go to":                        "the commands word it, by what was named",
+		"no description of an installation":                               "likewise",
+		"is not yours alone, so its login is not used":                    "the tests of package identity give a file to somebody else",
+		"your organization asks for a passkey or an authenticator app":    "the tests of passkeys have such an organization",
+		"set it up in your Arcade account, then run 'arcade login' again": "likewise",
+		"interrupted": "Ctrl-C explains itself, and there is nothing to do about it",
+		"standard input is a terminal and no file": "the tests of terminals have one",
+	}
+	var met strings.Builder
+	for _, e := range encounters(t) {
+		met.WriteString(e.says)
 	}
 	sentences := errorSentences(t)
 	for _, sentence := range sentences {
-		if _, excused := unprovoked[sentence]; !excused && !strings.Contains(all.String(), sentence) {
+		if excused[sentence] == "" && !strings.Contains(met.String(), sentence) {
 			t.Errorf("the program can say %q, and no user meets that in the table of errors", sentence)
 		}
 	}
-	for sentence := range unprovoked {
+	for sentence := range excused {
 		if !slices.Contains(sentences, sentence) {
 			t.Errorf("the program never says %q, so it needs no excuse", sentence)
 		}
@@ -60,61 +57,56 @@ func errorSentences(t *testing.T) (sentences []string) {
 	t.Helper()
 	collect := func(node ast.Node) bool {
 		if literal, ok := node.(*ast.BasicLit); ok && literal.Kind == token.STRING {
-			if text, err := strconv.Unquote(literal.Value); err == nil {
-				sentences = append(sentences, fixedParts(text)...)
+			text, err := strconv.Unquote(literal.Value)
+			if err != nil {
+				t.Fatal(err)
 			}
+			sentences = append(sentences, fixedParts(text)...)
 		}
 		return true
 	}
-	for _, file := range parsed(t, "cmd/arcade/internal/cli/*.go") {
-		ast.Inspect(file, func(node ast.Node) bool {
-			for _, says := range whatOfFailure(node) {
-				ast.Inspect(says, collect)
+	for _, pattern := range []string{"cmd/arcade/internal/cli/*.go", "identity/address.go", "cmd/arcade/internal/track/key.go"} {
+		paths, err := filepath.Glob(filepath.Join(repository, pattern))
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%s: %q, %v; want files", pattern, paths, err)
+		}
+		for _, path := range paths {
+			if strings.HasSuffix(path, "_test.go") {
+				continue
 			}
-			return true
-		})
-	}
-	for _, file := range slices.Concat(parsed(t, "identity/address.go"), parsed(t, "cmd/arcade/internal/track/key.go")) {
-		ast.Inspect(file, collect)
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasSuffix(pattern, "*.go") {
+				ast.Inspect(file, collect)
+				continue
+			}
+			ast.Inspect(file, func(node ast.Node) bool {
+				if says := whatOfFailure(node); says != nil {
+					ast.Inspect(says, collect)
+				}
+				return true
+			})
+		}
 	}
 	return sentences
 }
 
-// parsed returns the files of the repository that a pattern matches, without tests.
-func parsed(t *testing.T, pattern string) (files []*ast.File) {
-	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(repository, pattern))
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("%s: %q, %v; want files", pattern, paths, err)
-	}
-	for _, path := range paths {
-		if strings.HasSuffix(path, "_test.go") {
-			continue
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files = append(files, file)
-	}
-	return files
-}
-
 // whatOfFailure returns the expression of what happened in a failure, if node makes one.
-func whatOfFailure(node ast.Node) []ast.Expr {
+func whatOfFailure(node ast.Node) ast.Expr {
 	switch n := node.(type) {
 	case *ast.CallExpr:
 		name, _ := n.Fun.(*ast.Ident)
-		switch {
-		case name == nil:
-		case name.Name == "failed":
-			return n.Args[1:2]
-		case name.Name == "wrongUsage":
-			return n.Args[2:3]
+		if name != nil && name.Name == "failed" {
+			return n.Args[1]
+		}
+		if name != nil && name.Name == "wrongUsage" {
+			return n.Args[2]
 		}
 	case *ast.CompositeLit:
 		if name, _ := n.Type.(*ast.Ident); name != nil && name.Name == "failure" {
-			return n.Elts[2:3]
+			return n.Elts[2]
 		}
 	}
 	return nil

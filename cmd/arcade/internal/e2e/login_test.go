@@ -2,8 +2,16 @@ package e2e
 
 import (
 	"bufio"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
 	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
@@ -13,23 +21,15 @@ import (
 func TestTheBrowserIsToldOfALoginThatIsKeptWhoeverReads(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
-	cloud := m.OAuth(testbed.Ada())
-	cmd := m.Command(append([]string{"login", "--no-browser"}, testbed.At(cloud)...)...)
+	m.meet("ada")
+	cmd := m.Command(append([]string{"login", "--no-browser"}, testbed.At(m.Cloud.URL)...)...)
 	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	m.Require(err)
+	m.Require(cmd.Start())
 	var address string
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
+	for lines := bufio.NewScanner(out); lines.Scan() && !strings.HasPrefix(lines.Text(), "Waiting"); {
 		if line := strings.TrimSpace(lines.Text()); strings.HasPrefix(line, "http") {
 			address = line
-		}
-		if strings.HasPrefix(lines.Text(), "Waiting") {
-			break
 		}
 	}
 	out.Close()
@@ -42,56 +42,223 @@ func TestTheBrowserIsToldOfALoginThatIsKeptWhoeverReads(t *testing.T) {
 	}
 }
 
+// The hint comes before the login gives up, however busy the machine is.
 func TestABrowserThatShowsNothingLeadsToTheOtherWays(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
-	cloud := m.OAuth(testbed.Ada())
-	m.Env = append(m.Env, "BROWSER=true", testbed.TestPatience+"=1ms")
-	r := m.Run(append([]string{"login", "--timeout", "1s"}, testbed.At(cloud)...)...)
-	said := strings.Join(strings.Fields(r.Stderr), " ")
-	if !strings.HasPrefix(said, "Nothing has come from the browser yet.") || !strings.Contains(said, "ssh -L") {
-		t.Errorf("login: %+v; want the other ways before it gives up", r)
+	m := newMachine(t).with("BROWSER=true", testbed.TestPatience+"=1ms")
+	m.meet("ada")
+	cmd := testbed.Interruptible(t, m.Command(append([]string{"login"}, testbed.At(m.Cloud.URL)...)...))
+	said, err := cmd.StderrPipe()
+	m.Require(err)
+	m.Require(cmd.Start())
+	text := ""
+	for lines := bufio.NewScanner(said); !strings.Contains(text, "ssh -L") && lines.Scan(); {
+		text += lines.Text() + " "
+	}
+	m.Require(testbed.Interrupt(cmd.Process))
+	cmd.Wait()
+	if !strings.HasPrefix(text, "Nothing has come from the browser yet.") || !strings.Contains(text, "ssh -L") {
+		t.Errorf("login says %q; want the other ways before it gives up", text)
 	}
 }
 
-func TestALoginTimeoutThatIsNoneIsSaidAndTheDefaultTaken(t *testing.T) {
+// loginsIn are the logins of a credentials file by context, and by "" what CLIs without contexts read.
+type loginsIn map[string]map[string]any
+
+// logins returns those of the file. CLIs with contexts read the map, and the others the copy beside it:
+// where there are both, they must agree, or a CLI shows a refresh token that was used.
+func (m *machine) logins() (found loginsIn, active string) {
+	m.Helper()
+	content := m.ReadFile("credentials.yaml")
+	var file struct {
+		Cloud map[string]any `yaml:"cloud"`
+	}
+	m.Require(yaml.Unmarshal([]byte(content), &file))
+	found = loginsIn{}
+	contexts, mapped := file.Cloud["contexts"].(map[string]any)
+	for name, login := range contexts {
+		found[name] = login.(map[string]any)
+	}
+	active, _ = file.Cloud["active_context"].(string)
+	delete(file.Cloud, "contexts")
+	delete(file.Cloud, "active_context")
+	if mapped && !reflect.DeepEqual(found[active], file.Cloud) {
+		m.Errorf("the context %q and the copy beside the map differ in\n%s", active, content)
+	}
+	return found, active
+}
+
+func TestOneOfManyProcessesRenewsAndAllSucceed(t *testing.T) {
 	t.Parallel()
-	for _, value := range []string{"soon", "0", "-5", "1.5", "5m", "86401", "9223372036854775807", "99999999999999999999"} {
-		m := newMachine(t)
-		cloud := m.OAuth(testbed.Ada())
-		m.Env = append(m.Env, "ARCADE_LOGIN_TIMEOUT_SECONDS="+value)
-		r := loginAt(m, cloud)
-		if want := "Warning: ARCADE_LOGIN_TIMEOUT_SECONDS is no number of seconds from 1 to 86400; 10 min is taken."; r.Code != 0 || !strings.Contains(r.Stderr, want) ||
-			!strings.Contains(r.Stdout, "for 10 min at most") {
-			t.Errorf("%s: login: %+v; want %q", value, r, want)
+	m, onprem := both(t)
+	m.expire()
+	onprem.Delay(identitytest.TokenPath, 300*time.Millisecond)
+	before, _ := m.logins()
+	old, renewals := m.ReadFile("credentials.yaml"), onprem.Count(identitytest.TokenPath)
+	atOnce(20, func() {
+		if r := m.Run("project", "list"); r.Code != 0 {
+			t.Errorf("project list: exit code %d\n%s", r.Code, r.Stderr)
 		}
-		if r := m.Run("login", "--timeout", value); value != "5m" && r.Code != 2 {
-			t.Errorf("--timeout %s: %+v; want wrong usage", value, r)
+	})
+	if n := onprem.Count(identitytest.TokenPath) - renewals; n != 1 {
+		t.Errorf("%d renewals, want exactly one: a second use of a refresh token ends the login", n)
+	}
+	if m.ReadFile("credentials.yaml") == old {
+		t.Error("the file has the old tokens")
+	}
+	after, _ := m.logins()
+	if other := "default"; !reflect.DeepEqual(after[other], before[other]) {
+		t.Errorf("the context %s became %v; want what it was, %v: its login was not used", other, after[other], before[other])
+	}
+}
+
+func atOnce(n int, do func()) {
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(do)
+	}
+	wg.Wait()
+}
+
+// A process that is killed between the answer and the file takes the new tokens with it.
+func TestTwentyBehindOneThatWasKilledShowTheUsedTokenOnce(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.meet("ada")
+	m.Login()
+	m.expire()
+	if r := m.with(testbed.TestKillAt+"=answered").Run("org", "list"); r.Code == 0 {
+		t.Fatalf("the process that renews was not killed: %+v", r)
+	}
+	renewals := m.Cloud.Count(identitytest.TokenPath)
+	atOnce(20, func() {
+		if r := m.Run("org", "list"); r.Code != 1 || !strings.Contains(r.Stderr, "your login has ended.\nRun 'arcade login --host localhost:") {
+			t.Errorf("org list: %+v; want to be told to log in, and where", r)
+		}
+	})
+	if n := m.Cloud.Count(identitytest.TokenPath) - renewals; n != 1 {
+		t.Errorf("the used refresh token was shown %d times more, want once", n)
+	}
+	m.Login()
+	m.expire()
+	m.Must("org", "list")
+}
+
+// The file is what it was, or says all of the change in both copies, wherever the process dies.
+func TestAWriteThatIsKilledLeavesOneOfTheTwoStates(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string]string{
+		"a login":              "login --context third --url ",
+		"a renewal":            "whoami",
+		"another organization": "org set org_2",
+		"another project":      "project set proj_2",
+		"another context":      "context set default",
+		"a logout":             "logout",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, point := range []string{"reserved", "filled", "replaced"} {
+				m, onprem := both(t)
+				onprem.Set(func(b *identitytest.Behaviour) { b.ForgiveReuse = true })
+				at, command := point, strings.Fields(args)
+				switch name {
+				case "a renewal":
+					m.expire()
+				case "a login":
+					command = append(command, onprem.URL)
+					if point == "reserved" { // it makes room once before it asks
+						at += "#2"
+					}
+				}
+				before := m.ReadFile("credentials.yaml")
+				if r := m.with(testbed.TestKillAt + "=" + at).Run(command...); r.Code == 0 {
+					t.Fatalf("at %q the process was not killed: %+v", point, r)
+				}
+				m.logins()
+				if changed := m.ReadFile("credentials.yaml") != before; changed != (point == "replaced") {
+					t.Errorf("killed at %q: the file was changed: %v; want the old one until the new one is whole and in its place", point, changed)
+				}
+				m.Must("whoami")
+				m.Must("context", "set", "default") // under the lock, which died with its process
+				m.logins()
+				if left, _ := filepath.Glob(m.Path(".credentials.yaml.*")); len(left) > 0 {
+					t.Errorf("killed at %q: the next write leaves %v", point, left)
+				}
+			}
+		})
+	}
+}
+
+func TestAnEventSaysWhereTheLoginWorksUnlessItBelongsToAnotherKey(t *testing.T) {
+	t.Parallel()
+	m := loggedIn(t)
+	m.Cloud.AddKey("arc_other", "principal-other")
+	m.Must("succeed")
+	m.with("ARCADE_API_KEY=arc_other").Must("succeed")
+	m.Must("logout")
+	m.AwaitNoFlusher()
+	var places []string
+	for _, message := range m.Inspect().Messages {
+		var p struct {
+			Command string `json:"command_name"`
+			Org     string `json:"org_id"`
+			Project string `json:"project_id"`
+		}
+		if m.Require(json.Unmarshal(message.Properties, &p)); p.Command != "" {
+			places = append(places, p.Command+" "+p.Org+" "+p.Project)
+		}
+	}
+	if want := "login org_1 proj_1|succeed org_1 proj_1|succeed  |logout  "; strings.Join(places, "|") != want {
+		t.Errorf("the events are %q, want %q", strings.Join(places, "|"), want)
+	}
+	m.NoViolations()
+}
+
+// A flusher asks with a token that is good, or not at all.
+func TestAFlusherNeverRenewsAndNeverAsksWithADeadToken(t *testing.T) {
+	t.Parallel()
+	m := loggedIn(t)
+	m.AwaitNoFlusher()
+	m.expire()
+	m.edit("ada@example.com", "bob@example.com") // as the Python CLI would: nothing is known of this login here
+	tokens, whoami := m.Cloud.Count(identitytest.TokenPath), m.Cloud.Count(identitytest.WhoAmIPath)
+	for range 3 {
+		m.Must("succeed")
+		m.AwaitNoFlusher()
+	}
+	tokens, whoami = m.Cloud.Count(identitytest.TokenPath)-tokens, m.Cloud.Count(identitytest.WhoAmIPath)-whoami
+	if tokens+whoami != 0 {
+		t.Errorf("%d renewals and %d questions by flushers, want none", tokens, whoami)
+	}
+}
+
+// The commands that read only the login are not told of the key that they do not read alone.
+func TestALoginFileOfAnotherUserHasAWayOutForEveryCommand(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.loggedInAt("http://localhost:1")
+	if os.Getuid() == 0 {
+		m.Require(os.Chown(m.Path("credentials.yaml"), 12345, 12345))
+	} else {
+		m.Require(os.Remove(m.Path("credentials.yaml")))
+		m.Require(os.Symlink("/etc/passwd", m.Path("credentials.yaml")))
+	}
+	const want = "Set ARCADE_WORK_DIR to a directory of your own and run 'arcade login'; 'arcade secret' also takes ARCADE_API_KEY.\n"
+	for _, command := range []string{"org", "org list", "project list", "secret list", "whoami"} {
+		r := m.Run(strings.Fields(command)...)
+		if r.Code != 1 || !strings.Contains(r.Stderr, "is not yours alone") || !strings.Contains(r.Stderr, want) {
+			t.Errorf("arcade %s: %+v; want %q", command, r, want)
 		}
 	}
 }
 
-func TestWhatBeatsALoginAndOutlivesALogoutIsSaid(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	cloud := m.OAuth(testbed.Ada())
-	cloud.AddKey("arc_x", "principal-x")
-	with := m.With("ARCADE_API_KEY=arc_x")
-	const beaten = "ARCADE_API_KEY is set: commands use that key and not this login."
-	for _, which := range []string{"a new login", "a second one"} {
-		if r := with.Run(append([]string{"login"}, testbed.At(cloud)...)...); r.Code != 0 || !strings.Contains(r.Stderr, beaten) {
-			t.Errorf("%s: %+v; want %q", which, r, beaten)
-		}
-	}
-	if r := m.Must("logout"); !strings.Contains(r.Stdout, "The session at Arcade Cloud lives on until it ends by itself.") {
-		t.Errorf("logout: %+v", r)
-	}
-	key := m.Command(append([]string{"login", "--with-key"}, testbed.At(cloud)...)...)
-	key.Stdin = strings.NewReader("arc_x\n")
-	if r := m.Finish(key); r.Code != 0 || strings.Contains(r.Stderr, beaten) {
-		t.Errorf("login --with-key: %+v", r)
-	}
-	if r := m.Must("logout"); !strings.Contains(r.Stdout, "The API key itself stays valid.") {
-		t.Errorf("logout: %+v", r)
-	}
+// loggedInAt leaves a login of the Arcade Cloud at address.
+func (m *machine) loggedInAt(address string) {
+	m.Helper()
+	m.writeFile("credentials.yaml", `cloud:
+  auth: {access_token: tok, expires_at: '2099-11-25T12:00:01.787976', refresh_token: ref}
+  context: {org_id: o, org_name: O, project_id: p, project_name: P}
+  coordinator_url: `+address+`
+  user: {email: ada@arcade.test}
+`)
 }

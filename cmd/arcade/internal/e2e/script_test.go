@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -14,17 +16,17 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
 )
 
-// TestScripts runs the scripts in testdata/script. Each has a machine of its own, with a
-// PostHog, an Arcade Cloud and an Engine, and finds in its environment
+// TestScripts runs the scripts in testdata/script. Each has a machine of its own, whose browser logs in by itself, and
+// finds in its environment, beside what the machine's commands get,
 //
-//	HOME USERPROFILE                           a home without files
-//	ARCADE_USAGE_HOST ARCADE_USAGE_KEY         PostHog
-//	CLOUD_PORT                                 Arcade Cloud, on localhost
-//	ENGINE_PORT ENGINE_KEY                     the Engine, on localhost, and the key it accepts,
-//	                                           which is that of "cloud meet engineer"
+//	CLOUD_URL CLOUD_PORT                       Arcade Cloud, on localhost
+//	ENGINE_URL ENGINE_PORT ENGINE_KEY          the Engine, on localhost, and the key it accepts, which is that of
+//	                                           "cloud meet engineer"; it accepts what Cloud knows, too
 //
 // and, beside testscript's own commands, those of scriptCommands. A script that has a key and
 // no credentials file switches tracking off: its flusher would ask the real Arcade Cloud.
@@ -38,23 +40,35 @@ func TestScripts(t *testing.T) {
 	})
 }
 
+// stage is a script's machine, and what its commands print to.
+type stage struct {
+	*machine
+	*testscript.TestScript
+}
+
 // scriptCommands are what the scripts can do with the stage.
 //
 //	exits CODE PROGRAM [ARG...]     run a program that has to end with this exit code
-//	engine fault MODE [NAME=VALUE...]   go wrong, see secretstest.Fault; method=, key=, times=, status=
+//	engine fault MODE [NAME=VALUE...]   go wrong, see secretstest.Fault
 //	engine answer FILE              answer a list with the file, whatever is stored
 //	engine secrets                  print what is stored by key, "KEY=value" with Go's quotes
 //	engine requests                 print what has arrived, "METHOD path"
 //	posthog offline, posthog online stop and start to listen
+//	posthog refuse, posthog accept  refuse each message for good, and no longer
 //	posthog await N                 wait until N events have been kept
 //	posthog events                  print them: event, command and error message
 //	cloud meet NAME                 put a person in front of the browser; their key is arc_NAME
 //	cloud credentials KEY           write credentials.yaml with an API key
+//	cloud fail PATH STATUS          answer a path with a status; 0 ends that
+//	cloud count PATH                print how often a path was asked
+//	cloud passkey WHERE             ask for one: calls, whoami, or the JSON of a refused code; "" ends that
+//	login expired, login spoiled    make the token of the login one that has ended, its refresh token one that never was
+//	installation [without-cloud]    set ONPREM to the address of one in which Ada has an account, or which knows keys only
 //	settle                          wait until no flusher is at work
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
-	commands := map[string]func(*machine, *testscript.TestScript, []string) error{
-		"exits": (*machine).exits, "engine": (*machine).engineCommand, "posthog": (*machine).posthogCommand,
-		"cloud": (*machine).cloudCommand, "settle": (*machine).settle,
+	commands := map[string]func(stage, []string) error{
+		"exits": stage.exits, "engine": stage.engine, "posthog": stage.posthog, "cloud": stage.cloud, "login": stage.login,
+		"installation": stage.installation, "settle": stage.settle,
 	}
 	adapted := make(map[string]func(*testscript.TestScript, bool, []string), len(commands))
 	for name, run := range commands {
@@ -62,7 +76,8 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 			if neg {
 				ts.Fatalf("%s cannot be negated", name)
 			}
-			if err := run(ts.Value(stageKey{}).(*machine), ts, args); err != nil {
+			args = append(args, "", "", "") // for those that are missing
+			if err := run(stage{ts.Value(stageKey{}).(*machine), ts}, args); err != nil {
 				ts.Fatalf("%s: %v", name, err)
 			}
 		}
@@ -70,7 +85,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return adapted
 }
 
-// stageKey is where a script's commands find its stage.
+// stageKey is where a script's commands find its machine.
 type stageKey struct{}
 
 func setTheStage(env *testscript.Env) error {
@@ -78,21 +93,21 @@ func setTheStage(env *testscript.Env) error {
 	if !ok {
 		return errors.New("scripts need a testing.TB")
 	}
-	s := newMachine(t)
-	env.Values[stageKey{}] = s
-	env.Vars = append(env.Vars,
-		"HOME="+s.Home, "USERPROFILE="+s.Home, "GORACE=atexit_sleep_ms=0", testbed.TestMachine+"="+s.Home,
-		"ARCADE_USAGE_HOST="+s.PosthogAt, "ARCADE_USAGE_KEY=phc_test",
-		"CLOUD_PORT="+s.Cloud.Port(), "ENGINE_PORT="+s.EnginePort(), "ENGINE_KEY="+testbed.EngineKey)
+	m := newMachine(t)
+	m.Engine.Trust(m.Cloud.Knows)
+	env.Values[stageKey{}] = m
+	path := env.Getenv("PATH") // with the program
+	env.Vars = append(env.Vars, m.Environment()...)
+	env.Vars = append(env.Vars, "PATH="+path, "USERPROFILE="+m.Home,
+		"CLOUD_URL="+m.Cloud.URL, "CLOUD_PORT="+testbed.PortOf(m.Cloud.URL),
+		"ENGINE_URL="+m.Engine.URL, "ENGINE_PORT="+testbed.PortOf(m.Engine.URL), "ENGINE_KEY="+testbed.EngineKey)
 	return nil
 }
 
-func (s *machine) exits(ts *testscript.TestScript, args []string) error {
-	if len(args) < 2 {
-		return errors.New("usage: exits CODE PROGRAM [ARG...]")
-	}
+func (s stage) exits(args []string) error {
 	code := 0
-	if err := ts.Exec(args[1], args[2:]...); err != nil {
+	args = args[:len(args)-3]
+	if err := s.Exec(args[1], args[2:]...); err != nil {
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) {
 			return err
@@ -105,33 +120,23 @@ func (s *machine) exits(ts *testscript.TestScript, args []string) error {
 	return nil
 }
 
-// word returns a command's argument, "" if it is missing.
-func word(args []string, at int) string {
-	if at < len(args) {
-		return args[at]
-	}
-	return ""
-}
-
-func (s *machine) engineCommand(ts *testscript.TestScript, args []string) error {
-	switch word(args, 0) {
+func (s stage) engine(args []string) error {
+	switch args[0] {
 	case "fault":
 		fault, err := engineFault(args[1:])
-		if err == nil {
-			s.Engine.Inject(fault)
-		}
+		s.Engine.Inject(fault)
 		return err
 	case "answer":
-		s.Engine.Answer(ts.ReadFile(word(args, 1)))
+		s.Engine.Answer(s.TestScript.ReadFile(args[1]))
 	case "secrets":
 		items := s.Engine.Items()
 		slices.SortFunc(items, func(a, b secretstest.Item) int { return strings.Compare(a.Key, b.Key) })
 		for _, item := range items {
-			fmt.Fprintf(ts.Stdout(), "%s=%q\n", item.Key, item.Value)
+			fmt.Fprintf(s.Stdout(), "%s=%q\n", item.Key, item.Value)
 		}
 	case "requests":
 		for _, request := range s.Engine.Requests() {
-			fmt.Fprintln(ts.Stdout(), request.Method, request.Path)
+			fmt.Fprintln(s.Stdout(), request.Method, request.Path)
 		}
 	default:
 		return fmt.Errorf("unknown: %q", args)
@@ -139,40 +144,38 @@ func (s *machine) engineCommand(ts *testscript.TestScript, args []string) error 
 	return nil
 }
 
-func engineFault(args []string) (f secretstest.Fault, err error) {
-	modes := []secretstest.Mode{secretstest.Status, secretstest.Reset, secretstest.NotHTTP, secretstest.Page}
-	if f.Mode = secretstest.Mode(word(args, 0)); !slices.Contains(modes, f.Mode) {
-		return f, fmt.Errorf("unknown mode %q", f.Mode)
-	}
-	for _, arg := range args[1:] {
-		name, value, _ := strings.Cut(arg, "=")
-		switch name {
-		case "method":
-			f.Method = value
-		case "key":
-			f.Key = value
-		case "times":
-			f.Times, err = strconv.Atoi(value)
-		case "status":
-			f.Status, err = strconv.Atoi(value)
-		default:
-			err = fmt.Errorf("unknown: %q", arg)
-		}
-		if err != nil {
-			return f, err
+// engineFault reads a mode and the fields of a fault, such as "status status=403 method=DELETE".
+func engineFault(words []string) (fault secretstest.Fault, err error) {
+	fields := map[string]any{"mode": words[0]}
+	for _, word := range words[1:] {
+		if name, value, found := strings.Cut(word, "="); found {
+			fields[name] = value
+			if name == "status" || name == "times" {
+				fields[name] = json.Number(value)
+			}
 		}
 	}
-	return f, nil
+	encoded, err := json.Marshal(fields)
+	if err == nil {
+		decoder := json.NewDecoder(strings.NewReader(string(encoded)))
+		decoder.DisallowUnknownFields()
+		err = decoder.Decode(&fault)
+	}
+	return fault, err
 }
 
-func (s *machine) posthogCommand(ts *testscript.TestScript, args []string) error {
-	switch word(args, 0) {
+func (s stage) posthog(args []string) error {
+	switch args[0] {
 	case "offline":
 		s.Offline()
 	case "online":
 		s.Online()
+	case "refuse":
+		s.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
+	case "accept":
+		s.Posthog.SetResults(func(outboxtest.Message) string { return "" })
 	case "await":
-		n, err := strconv.Atoi(word(args, 1))
+		n, err := strconv.Atoi(args[1])
 		if err != nil {
 			return err
 		}
@@ -181,11 +184,11 @@ func (s *machine) posthogCommand(ts *testscript.TestScript, args []string) error
 		return s.Posthog.AwaitEvents(ctx, n)
 	case "events":
 		for _, e := range s.Posthog.Events() {
-			line := fmt.Sprint(e.Event, " ", e.Properties()["command_name"])
+			line := fmt.Sprint(e.Event, " ", commandOf(e))
 			if message := e.Properties()["error_message"]; message != nil {
 				line += fmt.Sprint(" ", message)
 			}
-			fmt.Fprintln(ts.Stdout(), line)
+			fmt.Fprintln(s.Stdout(), line)
 		}
 	default:
 		return fmt.Errorf("unknown: %q", args)
@@ -193,19 +196,67 @@ func (s *machine) posthogCommand(ts *testscript.TestScript, args []string) error
 	return nil
 }
 
-func (s *machine) cloudCommand(_ *testscript.TestScript, args []string) error {
-	switch word(args, 0) {
+func (s stage) cloud(args []string) error {
+	switch args[0] {
 	case "meet":
-		s.Cloud.Meet(word(args, 1))
+		s.meet(args[1])
 	case "credentials":
-		s.WriteCredentials(word(args, 1))
+		s.WriteCredentials(args[1])
+	case "fail":
+		status, err := strconv.Atoi(args[2])
+		answer := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
+		if status == 0 {
+			answer = nil
+		}
+		s.Cloud.Override(args[1], answer)
+		return err
+	case "count":
+		fmt.Fprintln(s.Stdout(), s.Cloud.Count(args[1]))
+	case "passkey":
+		return s.passkey(args[1])
 	default:
 		return fmt.Errorf("unknown: %q", args)
 	}
 	return nil
 }
 
-func (s *machine) settle(*testscript.TestScript, []string) error {
+func (s stage) passkey(where string) (err error) {
+	s.Cloud.Set(func(b *identitytest.Behaviour) {
+		b.Insufficient, b.MFA, b.CodeRefusal = where == "calls", "met", nil
+		switch where {
+		case "calls", "":
+		case "whoami":
+			b.MFA = "unmet"
+		default:
+			err = json.Unmarshal([]byte(where), &b.CodeRefusal)
+		}
+	})
+	return err
+}
+
+func (s stage) login(args []string) error {
+	switch args[0] {
+	case "expired":
+		s.expire()
+	case "spoiled":
+		s.spoilRefreshToken()
+	default:
+		return fmt.Errorf("unknown: %q", args)
+	}
+	return nil
+}
+
+func (s stage) installation(args []string) error {
+	cloud := s.onprem()
+	cloud.Set(func(b *identitytest.Behaviour) {
+		b.NoCoordinator = args[0] == "without-cloud"
+		b.Nested = b.NoCoordinator
+	})
+	s.Setenv("ONPREM", cloud.URL)
+	return nil
+}
+
+func (s stage) settle([]string) error {
 	s.AwaitNoFlusher()
 	return nil
 }

@@ -7,31 +7,23 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 )
 
 // Its event needs the database, which another process may hold for long.
 func TestASignalLeavesItsEventBesideALockThatIsHeld(t *testing.T) {
-	m := newMachine(t)
-	m.Env = append(m.Env, testbed.Flusher)
+	m := unflushed(t)
 	m.Must("succeed")
-	lock, err := os.Open(m.Path("usage.db.lock"))
-	if err == nil {
-		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
-	}
-	m.Require(err)
-	defer lock.Close()
+	m.lock("usage.db.lock")
 	runs := 0
 	quick := func(name string) bool { // the lock is waited for for 5 s otherwise, each time, and the machine may be busy with some
 		for range 5 {
 			cmd := m.Command(name)
 			if runs++; name == "wait" {
-				awaitFirstByte(m, cmd)
+				m.underWay(cmd)
 			} else {
 				m.Require(cmd.Start())
+				m.Eventually("it waits", func() bool { return waitsForLock(cmd.Process.Pid) })
 			}
-			m.Eventually("it waits", func() bool { return name == "wait" || waitsForLock(cmd.Process.Pid) })
 			began := time.Now()
 			cmd.Process.Signal(os.Interrupt)
 			cmd.Wait()
@@ -56,12 +48,8 @@ func TestASignalLeavesItsEventBesideALockThatIsHeld(t *testing.T) {
 
 // A write to a pipe that is full does not know that the command was told to end.
 func TestASignalEndsACommandThatNobodyReads(t *testing.T) {
-	m := newMachine(t)
-	m.Env = append(m.Env, testbed.Flusher)
-	reader, writer, err := os.Pipe()
-	m.Require(err)
-	defer reader.Close()
-	defer writer.Close()
+	m := unflushed(t)
+	_, writer := m.pipe()
 	cmd := m.Command("fill")
 	cmd.Stdout, cmd.Stderr = writer, writer
 	m.Require(cmd.Start())
@@ -70,12 +58,7 @@ func TestASignalEndsACommandThatNobodyReads(t *testing.T) {
 		return n == 0 && err == nil
 	})
 	cmd.Process.Signal(syscall.SIGTERM)
-	patience := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
-	cmd.Wait()
-	patience.Stop()
-	if code := cmd.ProcessState.ExitCode(); code != 143 {
-		t.Errorf("it ends with %d, want 143 (-1: it went on, and had to be killed)", code)
-	}
+	m.endsWith(cmd, 143)
 	if event := m.Query(`SELECT properties ->> 'command_name' || ' ' || (properties ->> 'error_message') FROM messages`); event != "fill terminated" {
 		t.Errorf("the event says %q, want that it was terminated", event)
 	}

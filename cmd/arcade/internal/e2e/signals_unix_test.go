@@ -7,11 +7,9 @@ import (
 	"os"
 	"os/exec"
 	signaling "os/signal"
+	"strings"
 	"syscall"
 	"testing"
-	"time"
-
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 )
 
 // A command that is ended from outside has a duration and a failure like every other.
@@ -32,7 +30,7 @@ func TestEverySignalEndsACommandWithItsCodeAndItsEvent(t *testing.T) {
 			}
 			t.Parallel()
 			m := newMachine(t)
-			cmd := m.started("wait")
+			cmd := m.underWay(m.Command("wait"))
 			cmd.Process.Signal(signal)
 			if signal == syscall.SIGHUP { // from the shell, after the system's
 				cmd.Process.Signal(signal)
@@ -41,7 +39,7 @@ func TestEverySignalEndsACommandWithItsCodeAndItsEvent(t *testing.T) {
 			if code := cmd.ProcessState.ExitCode(); code != want.code {
 				t.Errorf("the exit code is %d, want %d", code, want.code)
 			}
-			if got := m.AwaitEvents(1, time.Minute)[0].Properties()["error_message"]; got != want.words {
+			if got := m.AwaitEvents(1)[0].Properties()["error_message"]; got != want.words {
 				t.Errorf("the event says %v, want %s", got, want.words)
 			}
 		})
@@ -53,9 +51,8 @@ func TestAHangUpThatIsToBeIgnoredIsIgnored(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
 	cmd := m.Command("wait")
-	program := cmd.Path
-	cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", `trap "" HUP; exec "$0" wait`, program}
-	awaitFirstByte(m, cmd)
+	cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", `trap "" HUP; exec "$0" wait`, cmd.Path}
+	m.underWay(cmd)
 	cmd.Process.Signal(syscall.SIGHUP)
 	cmd.Process.Signal(syscall.SIGTERM)
 	cmd.Wait()
@@ -66,20 +63,17 @@ func TestAHangUpThatIsToBeIgnoredIsIgnored(t *testing.T) {
 
 func TestAPipeThatNobodyReadsEndsACommandQuietlyAndWithItsEvent(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
+	m := unflushed(t)
 	m.WriteCredentials("arc_ada")
-	for _, args := range [][]string{{"whoami"}, {"usage", "status"}, {"usage", "inspect", "--json"}, {"help"}} {
-		reader, writer, err := os.Pipe()
-		m.Require(err)
+	for _, line := range []string{"whoami", "usage status", "usage inspect --json", "help"} {
+		reader, writer := m.pipe()
 		reader.Close()
-		cmd := m.Command(args...)
+		cmd := m.Command(strings.Fields(line)...)
 		var stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = writer, &stderr
-		cmd.Env = append(cmd.Env, testbed.Flusher)
 		cmd.Run()
-		writer.Close()
 		if code := cmd.ProcessState.ExitCode(); code != 141 || bytes.Contains(stderr.Bytes(), []byte("Error")) {
-			t.Errorf("arcade %v ends with %d and says %q, want 141 and no error", args, code, stderr.String())
+			t.Errorf("arcade %s ends with %d and says %q, want 141 and no error", line, code, stderr.String())
 		}
 	}
 	messages := m.Inspect().Messages
@@ -91,11 +85,9 @@ func TestAPipeThatNobodyReadsEndsACommandQuietlyAndWithItsEvent(t *testing.T) {
 // Following may have nothing to write for days.
 func TestFollowingEndsWithItsReader(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
-	m.Env = append(m.Env, testbed.Flusher)
+	m := unflushed(t)
 	m.Must("succeed")
-	reader, writer, err := os.Pipe()
-	m.Require(err)
+	reader, writer := m.pipe()
 	cmd := m.Command("usage", "inspect", "--follow")
 	cmd.Stdout = writer
 	m.Require(cmd.Start())
@@ -103,30 +95,45 @@ func TestFollowingEndsWithItsReader(t *testing.T) {
 	writer.Close()
 	reader.Read(make([]byte, 1))
 	reader.Close()
-	time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
-	cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != 141 {
-		t.Errorf("it ends with %d, want 141 (-1: it went on, and had to be killed)", code)
+	m.endsWith(cmd, 141)
+}
+
+func (m *machine) pipe() (reader, writer *os.File) {
+	m.Helper()
+	reader, writer, err := os.Pipe()
+	m.Require(err)
+	m.Cleanup(func() { reader.Close(); writer.Close() })
+	return reader, writer
+}
+
+// endsWith waits for the end of a command that may go on for ever.
+func (m *machine) endsWith(cmd *exec.Cmd, code int) {
+	m.Helper()
+	ended := make(chan struct{})
+	go func() { defer close(ended); cmd.Wait() }()
+	m.Eventually("it ends", func() bool {
+		select {
+		case <-ended:
+			return true
+		default:
+			return false
+		}
+	})
+	cmd.Process.Kill()
+	<-ended
+	if got := cmd.ProcessState.ExitCode(); got != code {
+		m.Errorf("it ends with %d, want %d (-1: it went on, and had to be killed)", got, code)
 	}
 }
 
-// started starts a command that says when it is under way.
-func (m *machine) started(args ...string) *exec.Cmd {
-	m.Helper()
-	cmd := m.Command(args...)
-	awaitFirstByte(m, cmd)
-	return cmd
-}
-
-func awaitFirstByte(m *machine, cmd *exec.Cmd) {
+// underWay starts a command, and waits for what it writes first.
+func (m *machine) underWay(cmd *exec.Cmd) *exec.Cmd {
 	m.Helper()
 	stdout, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
 	m.Require(err)
+	m.Require(cmd.Start())
 	m.Cleanup(func() { cmd.Process.Kill() })
-	if _, err := stdout.Read(make([]byte, 1)); err != nil {
-		m.Fatal(err)
-	}
+	_, err = stdout.Read(make([]byte, 1))
+	m.Require(err)
+	return cmd
 }

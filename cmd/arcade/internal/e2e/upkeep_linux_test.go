@@ -10,24 +10,21 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 )
 
 // crowd is a machine whose queue holds n messages.
 func crowd(t *testing.T, n int) *machine {
 	t.Helper()
-	s := newMachine(t)
-	s.Env = append(s.Env, testbed.Flusher)
-	offlineEvent(s, nil)
-	multiply(s, 2, n)
-	return s
+	m := unflushed(t)
+	m.offlineEvent()
+	m.multiply(2, n)
+	return m
 }
 
 // multiply adds copies of the first message under the given numbers, all at once.
-func multiply(s *machine, from, to int) {
-	s.Helper()
-	change(s, fmt.Sprintf(`WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+func (m *machine) multiply(from, to int) {
+	m.Helper()
+	m.change(fmt.Sprintf(`WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 		INSERT INTO messages (uuid, kind, event, anon_id, distinct_id, properties, recorded_at)
 		SELECT printf('01a21308-b607-73e6-98c2-%%012x', i), kind, event, anon_id, distinct_id, properties, recorded_at
 		FROM messages, n WHERE seq = 1`, from, to))
@@ -36,28 +33,24 @@ func multiply(s *machine, from, to int) {
 // A whole queue in memory would be seen: the messages alone have more than is allowed.
 func TestALongQueueTakesNoMoreMemoryThanAShortOne(t *testing.T) {
 	t.Parallel()
-	if testbed.RaceDetector {
-		t.Skip("the race detector takes memory of its own")
-	}
 	const messages, most = 10_000, 4 // MB; the messages have 5
-	s := crowd(t, messages)
-	s.Env = append(s.Env, "GODEBUG=gctrace=1", "GOGC=50")
+	m := crowd(t, messages).with("GODEBUG=gctrace=1", "GOGC=50")
 	limited := func(what, trace string) {
 		t.Helper()
 		if took := live(trace); took > most || took < 0 { // -1: no garbage collection is told of
 			t.Errorf("%s takes %d MB for %d messages, want %d at most", what, took, messages, most)
 		}
 	}
-	for _, args := range []string{"usage inspect --limit 0 --json", "usage inspect --limit 0", "usage export"} {
-		r := s.Must(strings.Fields(args)...)
-		limited("arcade "+args, r.Stderr)
+	for _, line := range []string{"usage inspect --limit 0 --json", "usage inspect --limit 0", "usage export"} {
+		r := m.Must(strings.Fields(line)...)
+		limited("arcade "+line, r.Stderr)
 		if n := strings.Count(r.Stdout, "01a21308-b607-73e6-98c2-"); n != messages-1 {
-			t.Errorf("arcade %s shows %d messages, want all %d", args, n, messages-1)
+			t.Errorf("arcade %s shows %d messages, want all %d", line, n, messages-1)
 		}
 	}
-	limited("the report", s.Must("usage", "report", "--output", filepath.Join(t.TempDir(), "page")).Stderr)
-	limited("a list on a terminal", s.shown(120, "", "usage", "inspect", "--limit", "0"))
-	following := testbed.OnTerminal(t, 120, s.onModernTerminal("", "usage", "inspect", "--limit", "0", "--follow"))
+	limited("the report", m.Must("usage", "report", "--output", filepath.Join(t.TempDir(), "page")).Stderr)
+	limited("a list on a terminal", m.shown(120, "", "usage", "inspect", "--limit", "0"))
+	following := m.onTerminal(120, "", "usage", "inspect", "--limit", "0", "--follow")
 	following.Await(fmt.Sprintf(" %d  ", messages))
 	following.Typed("\x03")
 	_, output := following.End()
@@ -77,17 +70,17 @@ func live(trace string) (most int) {
 
 func TestAListSaysThatItIsCut(t *testing.T) {
 	t.Parallel()
-	s := crowd(t, 60)
-	if r := s.Must("usage", "inspect", "--limit", "7"); r.Stderr != "Note: 7 of 60 messages; '--limit 0' gives all.\n" || strings.Count(r.Stdout, "\n") != 8 {
+	m := crowd(t, 60)
+	if r := m.Must("usage", "inspect", "--limit", "7"); r.Stderr != "Note: 7 of 60 messages; '--limit 0' gives all.\n" || strings.Count(r.Stdout, "\n") != 8 {
 		t.Errorf("in a pipe it prints %d lines and says %q", strings.Count(r.Stdout, "\n"), r.Stderr)
 	}
-	if shown := s.shown(100, "", "usage", "inspect"); !strings.HasSuffix(shown, "50 of 60; '--limit 0' shows all.\n") {
+	if shown := m.shown(100, "", "usage", "inspect"); !strings.HasSuffix(shown, "50 of 60; '--limit 0' shows all.\n") {
 		t.Errorf("a terminal shows\n%s\nwant how many of how many at the end", shown)
 	}
-	if r := s.Must("usage", "inspect", "--limit", "0"); r.Stderr != "" {
+	if r := m.Must("usage", "inspect", "--limit", "0"); r.Stderr != "" {
 		t.Errorf("a whole list says %q", r.Stderr)
 	}
-	if found := s.Inspect(); found.Total != 60 || len(found.Messages) != 60 {
+	if found := m.Inspect(); found.Total != 60 || len(found.Messages) != 60 {
 		t.Errorf("as JSON there are %d of %d, want 60", len(found.Messages), found.Total)
 	}
 }
@@ -95,10 +88,10 @@ func TestAListSaysThatItIsCut(t *testing.T) {
 // More may be recorded between two looks than a list shows.
 func TestFollowingShowsABurst(t *testing.T) {
 	t.Parallel()
-	s := crowd(t, 2)
-	following := testbed.OnTerminal(t, 120, s.onModernTerminal("", "usage", "inspect", "--follow"))
+	m := crowd(t, 2)
+	following := m.onTerminal(120, "", "usage", "inspect", "--follow")
 	following.Await("   2  ")
-	multiply(s, 3, 132)
+	m.multiply(3, 132)
 	following.Await(" 132  ")
 	following.Typed("\x03")
 	code, output := following.End()
@@ -110,37 +103,36 @@ func TestFollowingShowsABurst(t *testing.T) {
 // Ctrl-C ends a command, whatever it waits for.
 func TestCtrlCEndsEveryWaitAtOnce(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
-		args []string
-		lock string
-	}{
-		"flush waits for a flusher":   {[]string{"usage", "flush"}, "usage.db.flusher.lock"},
-		"flush waits for a writer":    {[]string{"usage", "flush"}, "usage.db.lock"},
-		"disable waits for a writer":  {[]string{"usage", "disable"}, "usage.db.lock"},
-		"disable waits for a flusher": {[]string{"usage", "disable"}, "usage.db.flusher.lock"},
-		"clear waits for a writer":    {[]string{"usage", "clear", "--yes"}, "usage.db.lock"},
-		"forget waits for a flusher":  {[]string{"usage", "forget", "--yes"}, "usage.db.flusher.lock"},
-		"retry waits for a writer":    {[]string{"usage", "retry"}, "usage.db.lock"},
+	const writers, flushers = "usage.db.lock", "usage.db.flusher.lock"
+	for line, locks := range map[string][]string{
+		"usage flush": {flushers, writers}, "usage disable": {flushers, writers},
+		"usage clear --yes": {writers}, "usage forget --yes": {flushers}, "usage retry": {writers},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			m := newMachine(t)
-			offlineEvent(m, nil)
-			lock, err := os.OpenFile(m.Path(test.lock), os.O_RDWR|os.O_CREATE, 0o600)
-			m.Require(err)
-			defer lock.Close()
-			m.Require(syscall.Flock(int(lock.Fd()), syscall.LOCK_EX))
-			cmd := m.Command(test.args...)
-			m.Require(cmd.Start())
-			defer cmd.Process.Kill()
-			m.Eventually("it waits for the lock", func() bool { return waitsForLock(cmd.Process.Pid) })
-			cmd.Process.Signal(os.Interrupt)
-			cmd.Wait()
-			if code := cmd.ProcessState.ExitCode(); code != 130 { // what waits to the end goes on without the lock, or fails
-				t.Errorf("it ends with %d, want 130", code)
-			}
-		})
+		for _, name := range locks {
+			t.Run(line+" waits for "+name, func(t *testing.T) {
+				t.Parallel()
+				m := newMachine(t)
+				m.offlineEvent()
+				m.lock(name)
+				cmd := m.Command(strings.Fields(line)...)
+				m.Require(cmd.Start())
+				defer cmd.Process.Kill()
+				m.Eventually("it waits for the lock", func() bool { return waitsForLock(cmd.Process.Pid) })
+				cmd.Process.Signal(os.Interrupt)
+				cmd.Wait()
+				if code := cmd.ProcessState.ExitCode(); code != 130 { // what waits to the end goes on without the lock, or fails
+					t.Errorf("it ends with %d, want 130", code)
+				}
+			})
+		}
 	}
+}
+
+// lock takes one of the outbox's locks until the test ends.
+func (m *machine) lock(name string) {
+	m.Helper()
+	file := m.opened(m.Path(name), os.O_RDWR|os.O_CREATE)
+	m.Require(syscall.Flock(int(file.Fd()), syscall.LOCK_EX))
 }
 
 // waitsForLock looks for a process among those that the kernel keeps waiting.

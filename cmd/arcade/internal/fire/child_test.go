@@ -12,45 +12,36 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 )
 
 // What a command can work with, its flusher can, too: it works in another directory.
 func TestAFlusherFindsWhatItsCommandFound(t *testing.T) {
-	tests := map[string]func(m *machine) (env []string){
-		"a relative ARCADE_WORK_DIR":    func(*machine) []string { return []string{"ARCADE_WORK_DIR=work/here"} },
-		"a relative HOME":               func(*machine) []string { return []string{"HOME=work"} },
-		"a relative SSL_CERT_FILE":      authorityIn("SSL_CERT_FILE"),
-		"a relative REQUESTS_CA_BUNDLE": authorityIn("REQUESTS_CA_BUNDLE"),
-		"a relative CURL_CA_BUNDLE":     authorityIn("CURL_CA_BUNDLE"),
-		"150 kB of hosts without a proxy": func(*machine) []string {
-			hosts := strings.Repeat("build-agent.example.com,", 3000)
-			return []string{"NO_PROXY=" + hosts, "no_proxy=" + hosts}
-		},
+	hosts := strings.Repeat("build-agent.example.com,", 3000)
+	for name, given := range map[string]func(m *machine) (env []string){
+		"a relative ARCADE_WORK_DIR":      func(*machine) []string { return []string{"ARCADE_WORK_DIR=work/here"} },
+		"a long ARCADE_WORK_DIR":          func(*machine) []string { return []string{"ARCADE_WORK_DIR=" + strings.Repeat("./", 2000) + "work"} },
+		"a relative HOME":                 func(*machine) []string { return []string{"HOME=work"} },
+		"a relative SSL_CERT_FILE":        authorityIn("SSL_CERT_FILE"),
+		"a relative REQUESTS_CA_BUNDLE":   authorityIn("REQUESTS_CA_BUNDLE"),
+		"a relative CURL_CA_BUNDLE":       authorityIn("CURL_CA_BUNDLE"),
+		"150 kB of hosts without a proxy": func(*machine) []string { return []string{"NO_PROXY=" + hosts, "no_proxy=" + hosts} },
 		"a private authority behind a proxy that wants a password": func(m *machine) []string {
 			front := httptest.NewTLSServer(m.Posthog) // its certificate is for example.com
 			m.Cleanup(front.Close)
-			rules := testbed.ProxyRules{Host: "example.com:443", Auth: "Basic YWRhOnNlc2FtZQ=="}
-			proxy := testbed.NewProxy(m, front.URL, rules)
+			proxy := testbed.NewProxy(m, front.URL, "Basic YWRhOnNlc2FtZQ==")
 			m.PosthogAt = "https://example.com"
 			authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw})
 			return []string{"SSL_CERT_FILE=" + m.pemFile(authority), "HTTPS_PROXY=" + strings.Replace(proxy.URL, "://", "://ada:sesame@", 1)}
 		},
-		"a long ARCADE_WORK_DIR": func(*machine) []string {
-			return []string{"ARCADE_WORK_DIR=" + strings.Repeat("./", 2000) + "work"}
-		},
-	}
-	for name, given := range tests {
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t)
-			if err := os.Mkdir(filepath.Join(m.Home, "work"), 0o700); err != nil {
-				t.Fatal(err)
-			}
+			m.Require(os.Mkdir(filepath.Join(m.Home, "work"), 0o700))
 			m.with(given(m)...).Must("succeed")
-			m.AwaitEvents(1, time.Minute)
+			m.AwaitEvents(1)
 			m.AwaitNoFlusher()
 			m.NoViolations()
 		})
@@ -61,9 +52,7 @@ func TestAFlusherFindsWhatItsCommandFound(t *testing.T) {
 func authorityIn(variable string) func(m *machine) []string {
 	return func(m *machine) []string {
 		m.Posthog.Close()
-		if err := m.Posthog.ListenTLS("127.0.0.1:0"); err != nil {
-			m.Fatal(err)
-		}
+		m.Require(m.Posthog.ListenTLS("127.0.0.1:0"))
 		m.PosthogAt = m.Posthog.URL()
 		return []string{variable + "=" + filepath.Base(m.pemFile(m.Posthog.CAPEM()))}
 	}
@@ -72,9 +61,7 @@ func authorityIn(variable string) func(m *machine) []string {
 func (m *machine) pemFile(content []byte) (path string) {
 	m.Helper()
 	path = filepath.Join(m.Home, "authority.pem")
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		m.Fatal(err)
-	}
+	m.Require(os.WriteFile(path, content, 0o600))
 	return path
 }
 
@@ -84,34 +71,32 @@ func TestWithTooFewDescriptorsACommandIsAsWithoutTrackingAndWhatIsMissedIsCounte
 		syscall.CloseOnExec(fd) // what this process inherited, which is less in one place than in another
 	}
 	for _, inherited := range []int{0, 5} {
-		t.Run(fmt.Sprint(inherited, " inherited"), func(t *testing.T) { tryDescriptorLimits(t, inherited) })
+		t.Run(fmt.Sprint(inherited, " inherited"), func(t *testing.T) {
+			i := newInstallation(t)
+			const mostLimits = 64
+			i.unsent().Must("succeed") // makes the directory, where a note of what is missed goes
+			run := func(command string) testbed.Result {
+				cmd := i.shell(command)
+				cmd.ExtraFiles = slices.Repeat([]*os.File{os.Stdin}, inherited)
+				return i.Finish(cmd)
+			}
+			recorded, missed := 1, 0
+			for limit := 3; limit <= mostLimits && recorded == 1; limit++ {
+				command := fmt.Sprintf("ulimit -n %d && exec arcade succeed", limit)
+				i.same([]string{fmt.Sprint(limit)}, run(command), run("export ARCADE_USAGE_TRACKING=0; "+command))
+				st := i.Status()
+				recorded = st.Pending + st.Delivered
+				if missed > 0 && recorded-1+st.NotRecorded != missed+1 { // below, there was none for the note, either
+					t.Errorf("limit %d: %d events are recorded and %d counted as missed; want one more than %d missed", limit, recorded-1, st.NotRecorded, missed)
+				}
+				missed = st.NotRecorded
+			}
+			if recorded != 2 || missed == 0 {
+				t.Fatalf("%d events are recorded and %d missed up to a limit of %d; want one, and some missed", recorded-1, missed, mostLimits)
+			}
+			i.AwaitEvents(2) // where it is recorded it is delivered, too: a flusher inherits the limit
+		})
 	}
-}
-
-func tryDescriptorLimits(t *testing.T, inherited int) {
-	i := newInstallation(t)
-	const mostLimits = 64
-	i.with("ARCADE_USAGE_KEY=").Must("succeed") // makes the directory, where a note of what is missed goes
-	run := func(command string) testbed.Result {
-		cmd := i.shell(command)
-		cmd.ExtraFiles = slices.Repeat([]*os.File{os.Stdin}, inherited)
-		return i.Finish(cmd)
-	}
-	recorded, missed := 1, 0
-	for limit := 3; limit <= mostLimits && recorded == 1; limit++ {
-		command := fmt.Sprintf("ulimit -n %d && exec arcade succeed", limit)
-		i.same([]string{fmt.Sprint(limit)}, run(command), run("export ARCADE_USAGE_TRACKING=0; "+command))
-		st := i.Status()
-		recorded = st.Pending + st.Delivered
-		if missed > 0 && recorded-1+st.NotRecorded != missed+1 { // below, there was none for the note, either
-			t.Errorf("limit %d: %d events are recorded and %d counted as missed; want one more than %d missed", limit, recorded-1, st.NotRecorded, missed)
-		}
-		missed = st.NotRecorded
-	}
-	if recorded != 2 || missed == 0 {
-		t.Fatalf("%d events are recorded and %d missed up to a limit of %d; want one, and some missed", recorded-1, missed, mostLimits)
-	}
-	i.AwaitEvents(2, time.Minute) // where it is recorded it is delivered, too: a flusher inherits the limit
 }
 
 func TestStatusSaysThatTooFewDescriptorsAreLeft(t *testing.T) {

@@ -31,77 +31,64 @@ type crowd struct {
 func (m *machine) gather(n int) *crowd {
 	m.Helper()
 	c := &crowd{machine: m, recorded: map[string]bool{}}
-	m = m.with("ARCADE_USAGE_DEBUG=1").traced()
-	var mu sync.Mutex
+	said := make(chan string, n)
 	var wg sync.WaitGroup
 	for range n {
-		cmd := m.Command("succeed")
+		cmd := m.with("ARCADE_USAGE_DEBUG=1").traced().Command("succeed")
 		wg.Go(func() {
 			r := m.Finish(cmd)
-			mu.Lock()
-			defer mu.Unlock()
-			if r.Code != 0 || r.Stdout != "" {
+			if said <- r.Stderr; r.Code != 0 || r.Stdout != "" {
 				m.Errorf("a command of the crowd ended with %d and said %q", r.Code, r.Stdout)
 			}
-			c.join(r.Stderr)
 		})
 	}
 	wg.Wait()
+	close(said)
+	for stderr := range said {
+		c.join(stderr)
+	}
 	return c
 }
 
 // join counts one more command in.
 func (c *crowd) join(stderr string) {
 	c.n++
-	_, rest, found := strings.Cut(stderr, "usage: recorded ")
-	if !found {
+	if uuid, found := recordedBy(stderr); found {
+		c.recorded[uuid] = true
+	} else {
 		c.failures = append(c.failures, strings.TrimSpace(stderr))
-		return
 	}
-	uuid, _, _ := strings.Cut(rest, " ")
-	c.recorded[uuid] = true
 }
 
-// accounted checks that each command has recorded its event or is counted as one that has not: a
-// busy machine may take longer for a crowd than a command waits.
-func (c *crowd) accounted() {
+// isKept checks that each command has recorded its event or is counted as one that has not, since a busy machine may take longer
+// for a crowd than a command waits; and that what was recorded arrives, once, and so many other events. A command that gives up
+// on the disk may have done either, and cannot tell.
+func (c *crowd) isKept(others int) {
 	c.Helper()
 	box, err := outbox.New(outbox.Config{Path: c.Path("usage.db")})
-	if err != nil {
-		c.Fatal(err)
-	}
+	c.Require(err)
 	given := box.GivenUp()
-	if missed := given.Up - given.NotStarted; len(c.recorded) == 0 || len(c.recorded)+missed != c.n {
+	told := len(c.recorded) + given.Up - given.NotStarted
+	unknown := len(slices.DeleteFunc(slices.Clone(c.failures), func(f string) bool { return !strings.Contains(f, "the disk does not answer") }))
+	if len(c.recorded) == 0 || told > c.n || told+unknown < c.n {
 		c.Errorf("%d of %d commands have recorded something and %d are counted as missed, want none forgotten; the others say %v",
-			len(c.recorded), c.n, missed, slices.Compact(slices.Sorted(slices.Values(c.failures))))
+			len(c.recorded), c.n, told-len(c.recorded), slices.Compact(slices.Sorted(slices.Values(c.failures))))
 	}
-	c.Logf("%d commands at once, %d recorded; %d requests", c.n, len(c.recorded), len(c.Posthog.Requests()))
-}
-
-// settled delivers what waits and checks that everything that was recorded has arrived, once,
-// and so many other events.
-func (c *crowd) settled(others int) {
-	c.Helper()
 	c.AwaitNoFlusher()
-	c.with(testbed.TestClock+"=2h", "ARCADE_USAGE_KEY=phc_test").Must(flushing...)
+	c.arrives(len(c.recorded) + others)
 	arrived := c.shown()
 	for uuid := range c.recorded {
 		if !arrived[uuid] {
 			c.Errorf("the event %s was recorded and has not arrived", uuid)
 		}
 	}
-	if doubled := c.doubled(); len(doubled) > 0 || len(arrived) < len(c.recorded)+others {
-		c.Errorf("%d events have arrived, want %d and %d others; twice: %v", len(arrived), len(c.recorded), others, doubled)
-	}
-	c.NoViolations()
 	c.neverTwoFlushers()
 	c.sound()
+	c.Logf("%d commands at once, %d recorded; %d requests", c.n, len(c.recorded), len(c.Posthog.Requests()))
 }
 
 func TestTortureCrowdOnAFreshHome(t *testing.T) {
-	c := newMachine(t).gather(size(t, 60, 200))
-	c.accounted()
-	c.settled(0)
+	newMachine(t).gather(size(t, 60, 200)).isKept(0)
 }
 
 func TestTortureCrowdOnAnOldHomeWithAFlusherAtWork(t *testing.T) {
@@ -110,40 +97,7 @@ func TestTortureCrowdOnAnOldHomeWithAFlusherAtWork(t *testing.T) {
 	m.unsent().Must("succeed") // has an identity and starts no flusher
 	m.recordInBulk(backlog, 0)
 	m.Posthog.SetLatency(100 * time.Millisecond)
-	c := m.gather(n)
-	c.accounted()
-	c.settled(backlog + 1)
-}
-
-// recordInBulk adds n events of at least the given size in bytes, as a machine has that was
-// offline for long.
-func (m *machine) recordInBulk(n, size int) {
-	m.Helper()
-	anon := m.Query(`SELECT anon_id FROM identities WHERE retired_at IS NULL`)
-	box, err := outbox.New(outbox.Config{Path: m.Path("usage.db"), Tables: migrations.Identity()})
-	if err != nil {
-		m.Fatal(err)
-	}
-	defer box.Close()
-	padding := ""
-	if size > 0 {
-		padding = fmt.Sprintf(`,"padding":"%s"`, strings.Repeat("x", size))
-	}
-	err = box.Update(context.Background(), func(tx *outbox.Tx) error {
-		for i := range n {
-			err := tx.Add(context.Background(), outbox.Message{
-				UUID: uuid.NewString(), Kind: outbox.Capture, Event: "CLI execution succeeded", AnonID: anon, DistinctID: anon,
-				Properties: fmt.Appendf(nil, `{"n":%d%s}`, i, padding), RecordedAt: time.Now(),
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.gather(n).isKept(backlog + 1)
 }
 
 // A process can be stopped with the write lock in hand: by SIGSTOP, by a debugger, by a frozen
@@ -154,18 +108,37 @@ func TestTortureCrowdBehindAStoppedProcess(t *testing.T) {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t)
-			stopped := m.unsent().startStopped(point, m.unsent().Command("succeed"))
+			stopped := m.startStopped(point, succeed)
 			c := m.unsent().gather(size(t, 20, 60))
-			for tries := 1; m.pending() > 0; tries++ {
+			for tries := 1; m.count(outbox.Pending) > 0; tries++ {
 				if tries > 5 {
-					t.Fatalf("%d events were not delivered, because one process is stopped", m.pending())
+					t.Fatal("events were not delivered, because one process is stopped")
 				}
 				m.with(fmt.Sprintf("%s=%dh", testbed.TestClock, 2*tries)).flusher()
 			}
 			stopped.resume()
 			c.join(stopped.said.String()) // its own event was not lost either
-			c.accounted()
-			c.settled(0)
+			c.isKept(0)
 		})
 	}
+}
+
+// recordInBulk adds n events of at least the given size in bytes, as a machine has that was
+// offline for long.
+func (m *machine) recordInBulk(n, size int) {
+	m.Helper()
+	anon := m.anonID()
+	box, err := outbox.New(outbox.Config{Path: m.Path("usage.db"), Tables: migrations.Identity()})
+	m.Require(err)
+	defer box.Close()
+	padding := strings.Repeat("x", size)
+	m.Require(box.Update(context.Background(), func(tx *outbox.Tx) (err error) {
+		for i := 0; i < n && err == nil; i++ {
+			err = tx.Add(context.Background(), outbox.Message{
+				UUID: uuid.NewString(), Kind: outbox.Capture, Event: "CLI execution succeeded", AnonID: anon, DistinctID: anon,
+				Properties: fmt.Appendf(nil, `{"n":%d,"padding":%q}`, i, padding), RecordedAt: time.Now(),
+			})
+		}
+		return err
+	}))
 }

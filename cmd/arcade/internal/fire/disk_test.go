@@ -11,64 +11,22 @@ import (
 	"testing"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
-
-// unnoticed runs commands with tracking on, then off, and wants no difference but the notice.
-func (m *machine) unnoticed(commands ...[]string) {
-	m.Helper()
-	for _, args := range commands {
-		m.same(args, m.Run(args...), m.with("ARCADE_USAGE_TRACKING=0").Run(args...))
-	}
-}
-
-func (m *machine) same(args []string, on, off testbed.Result) {
-	m.Helper()
-	on.Stderr = strings.TrimSuffix(on.Stderr, m.Notice())
-	if on.Stdout != off.Stdout || on.Stderr != off.Stderr || on.Code != off.Code {
-		m.Errorf("arcade %v with tracking: %+v\nwithout: %+v\nwant the same: a broken disk costs events, not commands", args, on, off)
-	}
-}
-
-// soundAs is sound, and checks that this machine is who it was before.
-func (m *machine) soundAs(anonID string) {
-	m.Helper()
-	m.sound()
-	m.stays(anonID)
-}
-
-// stays checks that this machine is who it was before. Damage that no statement has met may still
-// be in its database.
-func (m *machine) stays(anonID string) {
-	m.Helper()
-	m.mirrorAgrees()
-	if got := m.Query(`SELECT anon_id FROM identities WHERE retired_at IS NULL`); got != anonID {
-		m.Errorf("the anon id was %s and is %s: this machine has become somebody else", anonID, got)
-	}
-}
-
-// arrives delivers everything.
-func (m *machine) arrives(atLeast int) {
-	m.Helper()
-	m.with("ARCADE_USAGE_KEY=phc_test").Must(flushing...)
-	if n := len(m.Posthog.Events()); n < atLeast {
-		m.Errorf("PostHog has %d events, want %d at least", n, atLeast)
-	}
-	m.NoViolations()
-}
-
-// diskMachine is a machine whose home is a small disk, in bytes.
-func diskMachine(t *testing.T, size int) *machine {
-	t.Helper()
-	m := newMachine(t).unsent()
-	testbed.MountTmpfs(t, m.Home, size, 0)
-	return m
-}
 
 const (
 	page   = 4096 // of a tmpfs, and of SQLite
 	demand = 48   // pages that a first command needs, and a bit
 )
+
+// onDisk is a machine whose home is a small disk, in bytes.
+func onDisk(t *testing.T, size int) *machine {
+	t.Helper()
+	m := newMachine(t)
+	testbed.MountTmpfs(t, m.Home, size, 0)
+	return m
+}
 
 // fullDisks returns the numbers of free pages to try: all of them, or in the short form some.
 func fullDisks(t *testing.T, all int) (free []int) {
@@ -84,7 +42,7 @@ func TestTortureAFullDiskOnAFirstRun(t *testing.T) {
 	t.Parallel()
 	for _, free := range fullDisks(t, demand) {
 		t.Run(fmt.Sprintf("%d pages", free), func(t *testing.T) {
-			m := diskMachine(t, max(free, 1)*page) // a size of 0 would mean no limit
+			m := onDisk(t, max(free, 1)*page).unsent() // a size of 0 would mean no limit
 			if free == 0 {
 				m.fillUp(0)
 			}
@@ -95,7 +53,7 @@ func TestTortureAFullDiskOnAFirstRun(t *testing.T) {
 				before = m.Inspect().Counts.Pending
 			}
 			m.unnoticed(succeeding)
-			m.soundAs(m.Inspect().Identity.AnonID)
+			m.sound()
 			m.arrives(before + 1)
 		})
 	}
@@ -105,21 +63,21 @@ func TestTortureAFullDiskLater(t *testing.T) {
 	t.Parallel()
 	for _, free := range fullDisks(t, demand/2) {
 		t.Run(fmt.Sprintf("%d pages", free), func(t *testing.T) {
-			m := diskMachine(t, testbed.Roomy)
+			m := onDisk(t, testbed.Roomy).unsent()
 			m.Must("succeed")
 			m.Must("succeed")
-			before := m.Inspect()
+			anon := m.anonID()
 			m.fillUp(free)
 			m.unnoticed(succeeding, failing)
 			m.emptyOut()
-			held := m.Inspect()
+			held := m.count(outbox.Pending)
 			m.unnoticed(succeeding)
-			m.soundAs(before.Identity.AnonID)
-			if held.Counts.Pending < before.Counts.Pending || m.pending() != held.Counts.Pending+1 {
-				t.Errorf("%d pending before, %d while the disk was full, %d afterwards; want none lost and one more",
-					before.Counts.Pending, held.Counts.Pending, m.pending())
+			m.sound()
+			m.stays(anon)
+			if after := m.count(outbox.Pending); held < 2 || after != held+1 {
+				t.Errorf("2 pending before, %d while the disk was full, %d afterwards; want none lost and one more", held, after)
 			}
-			m.arrives(held.Counts.Pending + 1)
+			m.arrives(held + 1)
 		})
 	}
 }
@@ -128,27 +86,20 @@ func TestTortureAFullDiskLater(t *testing.T) {
 func (m *machine) fillUp(free int) {
 	m.Helper()
 	var disk syscall.Statfs_t
-	if err := syscall.Statfs(m.Home, &disk); err != nil {
-		m.Fatal(err)
-	}
+	m.Require(syscall.Statfs(m.Home, &disk))
 	filler := make([]byte, max(int64(disk.Bavail)-int64(free), 0)*disk.Bsize)
-	if err := os.WriteFile(filepath.Join(m.Home, "filler"), filler, 0o600); err != nil {
-		m.Fatal(err)
-	}
+	m.Require(os.WriteFile(filepath.Join(m.Home, "filler"), filler, 0o600))
 }
 
 // emptyOut takes back what fillUp did.
 func (m *machine) emptyOut() {
 	m.Helper()
-	if err := os.Remove(filepath.Join(m.Home, "filler")); err != nil {
-		m.Fatal(err)
-	}
+	m.Require(os.Remove(filepath.Join(m.Home, "filler")))
 }
 
 func TestTortureADiskThatIsFullBeforeTheSettlementShowsNothingTwice(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t)
-	testbed.MountTmpfs(t, m.Home, testbed.Roomy, 0)
+	m := onDisk(t, testbed.Roomy)
 	pause := m.Posthog.PauseNext(outboxtest.BeforeAnswer)
 	defer pause.Release()
 	m.Must("succeed")
@@ -159,9 +110,35 @@ func TestTortureADiskThatIsFullBeforeTheSettlementShowsNothingTwice(t *testing.T
 	m.emptyOut()
 	m.Must("succeed")
 	m.AwaitNoFlusher()
-	m.Must(flushing...)
-	if events, waiting := len(m.Posthog.Events()), m.pending(); events != 2 || waiting != 0 {
-		t.Errorf("PostHog shows %d events and %d wait, want two: what could not be settled is sent again and folded", events, waiting)
+	m.arrives(2) // what could not be settled is sent again and folded
+}
+
+func TestTortureAReadOnlyDiskCostsNoCommandAndCanBeLookedAt(t *testing.T) {
+	t.Parallel()
+	m := onDisk(t, testbed.Roomy).unsent()
+	m.Must("succeed")
+	m.Must("succeed")
+	testbed.MountTmpfs(t, m.Home, testbed.Roomy, syscall.MS_REMOUNT|syscall.MS_RDONLY)
+	m.unnoticed(succeeding, failing)
+	found := m.Inspect()
+	if found.Counts.Pending != 2 {
+		t.Errorf("inspect shows %d events, want the two that were recorded before", found.Counts.Pending)
 	}
-	m.NoViolations()
+	if r := m.Run("usage", "disable"); r.Code != 1 {
+		t.Errorf("disable on a read-only disk: %+v; want to be told that it could not be done", r)
+	}
+	testbed.MountTmpfs(t, m.Home, testbed.Roomy, syscall.MS_REMOUNT)
+	m.unnoticed(succeeding)
+	m.sound()
+	m.stays(found.Identity.AnonID)
+	m.arrives(3)
+}
+
+// A write beyond `ulimit -f` sends a signal to the process.
+func TestTortureSignalsOfFailedWritesDoNotEndACommand(t *testing.T) {
+	i := newInstallation(t)
+	for _, limit := range []string{"0", "1", "8", "40"} { // in blocks of 512 bytes
+		i.same(strings.Fields(limit), i.Finish(i.shell("ulimit -f "+limit+"; arcade succeed")),
+			i.Finish(i.shell("ulimit -f "+limit+"; ARCADE_USAGE_TRACKING=0 arcade succeed")))
+	}
 }

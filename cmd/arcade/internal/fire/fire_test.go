@@ -22,32 +22,29 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
-// The torture tests prove the promises under fire: real processes, a real disk, the real
-// posthog-go, the fake PostHog. `make torture` runs the long form; the short form is part of
-// every test run. A seed is printed and can be given again.
 const (
 	tortureRounds = "ARCADE_TORTURE_ROUNDS" // how often processes are killed; set: the long form
 	tortureSeed   = "ARCADE_TORTURE_SEED"
 )
 
-// rounds returns how long to go on, and whether this is the long form.
-func rounds(t *testing.T, short int) (n int, long bool) {
+// number reads a variable, 0 if it is not set.
+func number(t *testing.T, name string) int {
 	t.Helper()
-	value := os.Getenv(tortureRounds)
+	value := os.Getenv(name)
 	if value == "" {
-		return short, false
+		return 0
 	}
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 {
-		t.Fatalf("%s=%s: want the number of rounds", tortureRounds, value)
+		t.Fatalf("%s=%s: want a number", name, value)
 	}
-	return n, true
+	return n
 }
 
 // size returns how large a test is, in its short or in its long form.
 func size(t *testing.T, short, long int) int {
 	t.Helper()
-	if _, isLong := rounds(t, 0); isLong {
+	if number(t, tortureRounds) > 0 {
 		return long
 	}
 	return short
@@ -57,12 +54,9 @@ func size(t *testing.T, short, long int) int {
 // the same seed makes the same plan, not quite the same run.
 func seed(t *testing.T) uint64 {
 	t.Helper()
-	chosen := uint64(time.Now().UnixNano() % 1_000_000)
-	if value := os.Getenv(tortureSeed); value != "" {
-		var err error
-		if chosen, err = strconv.ParseUint(value, 10, 64); err != nil {
-			t.Fatalf("%s=%s: want a number", tortureSeed, value)
-		}
+	chosen := uint64(number(t, tortureSeed))
+	if chosen == 0 {
+		chosen = uint64(time.Now().UnixNano() % 1_000_000)
 	}
 	t.Logf("seed %d", chosen)
 	return chosen
@@ -70,11 +64,26 @@ func seed(t *testing.T) uint64 {
 
 func newRand(seed, stream uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, stream)) }
 
-// traced makes the machine's processes leave a trace.
-func (m *machine) traced() *machine {
-	m.Env = append(m.Env, testbed.TestTrace+"="+m.tracePath())
-	return m
-}
+// machine is the testbed's, with what this room asks of it.
+type machine struct{ *testbed.Machine }
+
+func newMachine(t testing.TB) *machine { return &machine{testbed.NewMachine(t)} }
+
+// with returns the same machine with more in the environment of its commands.
+func (m *machine) with(env ...string) *machine { return &machine{m.Machine.With(env...)} }
+
+// unsent returns the machine without a key for PostHog: its commands record, and leave no flusher
+// behind that the test would have to wait for.
+func (m *machine) unsent() *machine { return m.with("ARCADE_USAGE_KEY=") }
+
+var (
+	succeeding = []string{"succeed"}
+	failing    = []string{"fail", "x"}
+	flushing   = []string{"usage", "flush", "--timeout", "5m"}
+)
+
+// traced returns the machine with processes that leave a trace.
+func (m *machine) traced() *machine { return m.with(testbed.TestTrace + "=" + m.tracePath()) }
 
 func (m *machine) tracePath() string { return m.Home + "/trace" }
 
@@ -92,15 +101,12 @@ func (m *machine) trace() (lines []traceLine) {
 		m.Fatal(err)
 	}
 	for line := range strings.Lines(string(content)) {
-		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 4)
-		if len(fields) != 4 {
+		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 3)
+		pid, err := strconv.Atoi(fields[0])
+		if len(fields) != 3 || err != nil {
 			m.Fatalf("a line of the trace is %q", line)
 		}
-		pid, pidErr := strconv.Atoi(fields[0])
-		if pidErr != nil {
-			m.Fatalf("a line of the trace is %q", line)
-		}
-		lines = append(lines, traceLine{pid, fields[1], fields[3]})
+		lines = append(lines, traceLine{pid, fields[1], fields[2]})
 	}
 	return lines
 }
@@ -128,49 +134,35 @@ type stopped struct {
 	said bytes.Buffer // on stderr; read it after resume
 }
 
-// startStopped starts a command that stops itself at the point, and waits until it has.
-func (m *machine) startStopped(point string, cmd *exec.Cmd) *stopped {
+// startStopped starts a process that stops itself at the point, and waits until it has.
+func (m *machine) startStopped(point string, prepare func(m *machine) *exec.Cmd) *stopped {
 	m.Helper()
-	cmd.Env = append(cmd.Env, testbed.TestStopAt+"="+point, testbed.ForChild(testbed.TestStopAt)+"=",
-		testbed.TestTrace+"="+m.tracePath(), "ARCADE_USAGE_DEBUG=1")
-	return m.startStopping(point, cmd)
-}
-
-// startStopping does the same with a process that has been told where to stop.
-func (m *machine) startStopping(point string, cmd *exec.Cmd) *stopped {
-	m.Helper()
-	s := &stopped{machine: m, cmd: cmd}
-	cmd.Stderr = &s.said
-	if err := cmd.Start(); err != nil {
-		m.Fatal(err)
-	}
+	stopping := m.traced().with(testbed.TestStopAt+"="+point, "ARCADE_USAGE_DEBUG=1")
+	s := &stopped{machine: m, cmd: prepare(stopping)}
+	s.cmd.Env = append(s.cmd.Env, testbed.ForChild(testbed.TestStopAt)+"=")
+	s.cmd.Stderr = &s.said
+	m.Require(s.cmd.Start())
 	m.Cleanup(s.kill)
-	m.Eventually(fmt.Sprintf("%v stops at %s", cmd.Args, point), func() bool {
+	m.Eventually(fmt.Sprintf("%v stops at %s", s.cmd.Args, point), func() bool {
 		return slices.ContainsFunc(m.trace(), func(l traceLine) bool {
-			return l.pid == cmd.Process.Pid && l.what == "stopped at "+point
+			return l.pid == s.cmd.Process.Pid && l.what == "stopped at "+point
 		})
 	})
 	return s
 }
 
-// resume lets the process go on, to its end. It says that it has stopped a moment before it does, so one signal
-// may come too early and be lost.
+// succeed prepares the command that does nothing but being recorded.
+func succeed(m *machine) *exec.Cmd { return m.unsent().Command("succeed") }
+
+// resume lets the process go on, to its end. It says that it stops a moment before it does, so it is told again.
 func (s *stopped) resume() {
 	s.Helper()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		s.cmd.Wait() // its exit code is no matter here
-	}()
-	for again := time.NewTicker(10 * time.Millisecond); ; {
-		_ = s.cmd.Process.Signal(syscall.SIGCONT) // an error means that it has ended
-		select {
-		case <-ended:
-			again.Stop()
-			return
-		case <-again.C:
-		}
-	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.cmd.Wait() }() // its exit code is no matter here
+	s.Eventually("it goes on to its end", func() bool {
+		s.cmd.Process.Signal(syscall.SIGCONT)
+		return len(ended) > 0
+	})
 }
 
 func (s *stopped) kill() {
@@ -179,30 +171,30 @@ func (s *stopped) kill() {
 }
 
 // loginArgs is a login that needs no browser and no port; the key goes to its standard input.
-func (m *machine) loginArgs() []string {
-	return []string{"login", "--with-key", "--host", "localhost", "--port", m.Cloud.Port()}
+func (m *machine) loginArgs(person string) []string {
+	m.Cloud.Meet(person)
+	return append([]string{"login", "--with-key"}, testbed.At(m.Cloud.URL)...)
+}
+
+func (m *machine) logsIn(person string) testbed.Result {
+	m.Helper()
+	return m.RunWith("arc_"+person+"\n", m.loginArgs(person)...)
 }
 
 // kept is a message as it lies in the outbox.
 type kept struct {
 	Seq   int64
 	UUID  string
-	Kind  outbox.Kind
 	State outbox.State
 }
 
 // kept reads the outbox itself: a process for each look would cost more than what it looks at.
 func (m *machine) kept() (list []kept) {
 	m.Helper()
-	const statement = `SELECT json_group_array(json_object('Seq', seq, 'UUID', uuid, 'Kind', kind, 'State', state)) FROM messages`
-	if err := json.Unmarshal([]byte(m.Query(statement)), &list); err != nil {
-		m.Fatal(err)
-	}
-	slices.SortFunc(list, func(a, b kept) int { return int(a.Seq - b.Seq) })
+	const statement = `SELECT json_group_array(json_object('Seq', seq, 'UUID', uuid, 'State', state) ORDER BY seq) FROM messages`
+	m.Require(json.Unmarshal([]byte(m.Query(statement)), &list))
 	return list
 }
-
-func (m *machine) pending() int { return m.count(outbox.Pending) }
 
 // count counts the messages in one state.
 func (m *machine) count(state outbox.State) (n int) {
@@ -213,6 +205,11 @@ func (m *machine) count(state outbox.State) (n int) {
 		}
 	}
 	return n
+}
+
+func (m *machine) anonID() string {
+	m.Helper()
+	return m.Query(`SELECT anon_id FROM identities WHERE retired_at IS NULL`)
 }
 
 // shown returns the uuids that PostHog shows.
@@ -234,15 +231,26 @@ func (m *machine) awaitRequest(pause *outboxtest.Pause) {
 	}
 }
 
-// doubled returns what PostHog shows more than once after it has folded repeats.
-func (m *machine) doubled() (uuids []string) {
+// arrives delivers everything, past every back-off, and wants n events at least.
+func (m *machine) arrives(n int) {
+	m.Helper()
+	m.with("ARCADE_USAGE_KEY=phc_test", testbed.TestClock+"=2h").delivered(n)
+}
+
+// delivered delivers everything, and wants n events at least, each of them once.
+func (m *machine) delivered(n int) {
+	m.Helper()
+	m.Must(flushing...)
 	times := map[string]int{}
 	for _, e := range m.Posthog.Events() {
 		if times[e.UUID]++; times[e.UUID] == 2 {
-			uuids = append(uuids, e.UUID)
+			m.Errorf("PostHog shows %v twice", e)
 		}
 	}
-	return uuids
+	if pending := m.count(outbox.Pending); len(times) < n || pending > 0 {
+		m.Errorf("PostHog has %d events and %d messages wait, want %d at least and none", len(times), pending, n)
+	}
+	m.NoViolations()
 }
 
 // inOrder checks that events arrived in the order in which they were recorded. An alias may
@@ -281,10 +289,35 @@ func (m *machine) sound() {
 func (m *machine) mirrorAgrees() {
 	m.Helper()
 	want := identity.Mirror{
-		AnonID:      m.Query(`SELECT anon_id FROM identities WHERE retired_at IS NULL`),
+		AnonID:      m.anonID(),
 		PrincipalID: m.Query(`SELECT coalesce(principal_id, '') FROM identities WHERE retired_at IS NULL`),
 	}
 	if got := m.ReadFile("usage.json"); got != string(want.Encode()) {
 		m.Errorf("usage.json is\n%s\nwant what the database says\n%s", got, want.Encode())
+	}
+}
+
+// stays checks that this machine is who it was before. Damage that no statement has met may still be in its database.
+func (m *machine) stays(anonID string) {
+	m.Helper()
+	m.mirrorAgrees()
+	if got := m.anonID(); got != anonID {
+		m.Errorf("the anon id was %s and is %s: this machine has become somebody else", anonID, got)
+	}
+}
+
+// unnoticed runs commands with tracking on, then off, and wants no difference but the notice.
+func (m *machine) unnoticed(commands ...[]string) {
+	m.Helper()
+	for _, args := range commands {
+		m.same(args, m.Run(args...), m.with("ARCADE_USAGE_TRACKING=0").Run(args...))
+	}
+}
+
+func (m *machine) same(args []string, on, off testbed.Result) {
+	m.Helper()
+	on.Stderr = strings.TrimSuffix(on.Stderr, m.Notice())
+	if on.Stdout != off.Stdout || on.Stderr != off.Stderr || on.Code != off.Code {
+		m.Errorf("arcade %v with tracking: %+v\nwithout: %+v\nwant the same: a broken disk costs events, not commands", args, on, off)
 	}
 }

@@ -1,5 +1,6 @@
 // Package fire holds the promises under fire: processes are killed and stopped, disks are full or
-// damaged, networks fail in every way. `make torture` runs its long form.
+// damaged, networks fail in every way. Real processes, a real disk, the real posthog-go, the fake PostHog. The short form
+// is part of every test run, `make torture` runs the long one. A seed is printed and can be given again.
 package fire
 
 import (
@@ -9,21 +10,3 @@ import (
 )
 
 func TestMain(m *testing.M) { testbed.Main(m) }
-
-// machine is the testbed's, with what this room asks of it.
-type machine struct{ *testbed.Machine }
-
-func newMachine(t testing.TB) *machine { return &machine{testbed.NewMachine(t)} }
-
-// with returns the same machine with more in the environment of its commands.
-func (m *machine) with(env ...string) *machine { return &machine{m.Machine.With(env...)} }
-
-// unsent returns the machine without a key for PostHog: its commands record, and leave no flusher
-// behind that the test would have to wait for.
-func (m *machine) unsent() *machine { return m.with("ARCADE_USAGE_KEY=") }
-
-var (
-	succeeding = []string{"succeed"}
-	failing    = []string{"fail", "x"}
-	flushing   = []string{"usage", "flush", "--timeout", "5m"}
-)

@@ -4,12 +4,12 @@ package fire
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -46,44 +46,59 @@ func newConfidant(t *testing.T) *confidant {
 	c.loud = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { c.answers.Load().(func(http.ResponseWriter))(w) }))
 	t.Cleanup(c.loud.Close)
 	c.through(c.loud.URL)
-	c.Env = append(c.Env, testbed.TestAsIs+"=1", "ARCADE_USAGE_DEBUG=1",
-		"ARCADE_API_KEY="+secretWord+"-key", "TOKEN="+secretWord,
-		"ARCADE_USAGE_HOST=http://posthog.invalid")
-	credentials := fmt.Sprintf("cloud:\n  api: {key: %s-file, version: v1}\n  user: {email: %s@example.com}\n  coordinator_url: %s\n",
-		secretWord, nameWord, strings.Replace(c.loud.URL, "http://", "http://user:"+secretWord+"@", 1))
-	envFile := "KEY=" + secretWord + "\n\n" + secretWord + "\n"
-	refused := "-----BEGIN KEY-----\n" + secretWord + "/=\n" + secretWord + "==\nA=\"" + secretWord + "\" " + secretWord + "\nB=\u00a0" + secretWord + "\nC=\"" + secretWord
-	for path, content := range map[string]string{
-		c.Path("credentials.yaml"): credentials, filepath.Join(c.Home, nameWord+".env"): envFile, filepath.Join(c.Home, nameWord+"-refused.env"): refused,
+	c.Env = append(c.Env, "ARCADE_USAGE_DEBUG=1", "ARCADE_API_KEY="+secretWord+"-key", "TOKEN="+secretWord, "ARCADE_USAGE_HOST=http://posthog.invalid")
+	c.Require(os.MkdirAll(c.Path(""), 0o700))
+	for name, content := range map[string]string{
+		".arcade/credentials.yaml": fmt.Sprintf("cloud:\n  api: {key: %s-file, version: v1}\n  user: {email: %s@example.com}\n  coordinator_url: %s\n",
+			secretWord, nameWord, withPassword(c.loud.URL)),
+		nameWord + ".env":         "KEY=" + secretWord + "\n\n" + secretWord + "\n",
+		nameWord + "-refused.env": strings.ReplaceAll("-----BEGIN KEY-----\nWORD/=\nWORD==\nA=\"WORD\" WORD\nB=\u00a0WORD\nC=\"WORD", "WORD", secretWord),
 	} {
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		c.Require(os.WriteFile(filepath.Join(c.Home, name), []byte(content), 0o600))
 	}
 	return c
 }
 
-// through makes all requests to names that are not this machine's go through a proxy.
-func (c *confidant) through(address string) {
-	c.Env = append(c.Env, "HTTP_PROXY="+strings.Replace(address, "http://", "http://user:"+secretWord+"@", 1))
+// withPassword puts a secret into an address.
+func withPassword(address string) string {
+	return strings.Replace(address, "http://", "http://user:"+secretWord+"@", 1)
 }
 
-// says runs a command and keeps what it prints.
-func (c *confidant) says(stdin string, args ...string) {
+// through makes all requests to names that are not this machine's go through a proxy.
+func (c *confidant) through(address string) {
+	c.Env = append(c.Env, "HTTP_PROXY="+withPassword(address))
+}
+
+// says runs a command, with a secret on its standard input, and keeps what it prints.
+func (c *confidant) says(args ...string) {
 	c.Helper()
-	cmd := c.Command(args...)
-	cmd.Stdin = strings.NewReader(stdin)
-	r := c.Finish(cmd)
+	r := c.RunWith(secretWord+"-key\n", args...)
 	c.printed = append(c.printed, fmt.Sprintf("arcade %s\n%s%s", args, r.Stdout, r.Stderr))
+}
+
+// line is says for the words of a line, in which S stands for the secret and N for the name.
+func (c *confidant) line(line string) {
+	c.Helper()
+	words := strings.Fields(line)
+	for i := range words {
+		words[i] = strings.NewReplacer("S", secretWord, "N", nameWord).Replace(words[i])
+	}
+	c.says(words...)
 }
 
 // loudAnswers are those of a server that repeats what it knows, in every part of an answer.
 func loudAnswers() map[string]func(w http.ResponseWriter) {
-	status := func(code int) func(w http.ResponseWriter) {
-		return func(w http.ResponseWriter) {
+	answers := map[string]func(w http.ResponseWriter){
+		"a page": func(w http.ResponseWriter) { fmt.Fprint(w, "<html>"+secretWord) },
+		"no HTTP": func(w http.ResponseWriter) {
+			if connection, _, err := w.(http.Hijacker).Hijack(); err == nil {
+				fmt.Fprintf(connection, "%s\r\n\r\n", secretWord)
+				connection.Close()
+			}
+		},
+	}
+	for _, code := range []int{200, 302, 400, 401, 407, 413, 503} {
+		answers[fmt.Sprint(code)] = func(w http.ResponseWriter) {
 			w.Header().Set("Location", "http://"+secretWord+"@localhost/"+secretWord)
 			w.Header().Set("Retry-After", secretWord)
 			w.Header().Set("Www-Authenticate", secretWord)
@@ -91,17 +106,7 @@ func loudAnswers() map[string]func(w http.ResponseWriter) {
 			fmt.Fprintf(w, `{"error": %q, "status": %q, "message": %q, "data": {"email": %q}}`, secretWord, secretWord, secretWord, secretWord)
 		}
 	}
-	return map[string]func(w http.ResponseWriter){
-		"200": status(200), "302": status(302), "400": status(400), "401": status(401), "407": status(407), "413": status(413), "503": status(503),
-		"a page": func(w http.ResponseWriter) { fmt.Fprint(w, "<html>"+secretWord) },
-		"no HTTP": func(w http.ResponseWriter) {
-			connection, _, err := w.(http.Hijacker).Hijack()
-			if err == nil {
-				fmt.Fprintf(connection, "%s\r\n\r\n", secretWord)
-				connection.Close()
-			}
-		},
-	}
+	return answers
 }
 
 func TestTortureSecretsStayWhereTheyWere(t *testing.T) {
@@ -110,20 +115,20 @@ func TestTortureSecretsStayWhereTheyWere(t *testing.T) {
 		c := newConfidant(t)
 		for name, answer := range loudAnswers() {
 			c.answers.Store(answer)
-			c.says("", "fail", secretWord) // this one may say it: it is what a server said
-			c.printed = c.printed[:len(c.printed)-1]
-			c.says("", "usage", "flush")
-			c.says("", "usage", "inspect")
+			c.Run("fail", secretWord) // this one may say it: it is what a server said
+			c.line("usage flush")
+			c.line("usage inspect")
 			c.nowhere("after the answer " + name)
 		}
 		c.every()
+		c.toTheEngine()
 		usual := c.machine
 		c.machine = c.with("ARCADE_USAGE_HOST=http://" + secretWord + "-user:" + secretWord + "-password@posthog.invalid/?token=" + secretWord)
-		c.says("", "usage", "flush")
-		c.says("", "usage", "status")
+		c.line("usage flush")
+		c.line("usage status")
 		c.machine = usual
 		c.nowhere("after every input")
-		c.quiet()
+		c.AwaitNoFlusher()
 
 		// Now the fake PostHog is behind the proxy, and holds a flusher to be looked at.
 		c.through(c.Posthog.URL())
@@ -131,14 +136,19 @@ func TestTortureSecretsStayWhereTheyWere(t *testing.T) {
 		c.Must(flushing...) // ends the back-off
 		pause := c.Posthog.PauseNext(outboxtest.AfterCommit)
 		defer pause.Release()
-		c.says("", "succeed", secretWord, "--value="+secretWord)
+		c.line("succeed S --value=S")
 		c.awaitRequest(pause)
+		flushers := c.Flushers()
+		if len(flushers) != 1 {
+			t.Fatalf("flushers %v are at work, want one to look at", flushers)
+		}
 		for _, file := range []string{"cmdline", "environ"} {
-			for _, content := range c.flusherFiles(file) {
-				for _, entry := range strings.Split(content, "\x00") {
-					if name, _, found := strings.Cut(entry, "="); !found || !isOrdinary(name) { // HOME is a path
-						wantNone(t, private, "the flusher's "+file, entry)
-					}
+			content, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", flushers[0], file))
+			c.Require(err)
+			for _, entry := range strings.Split(string(content), "\x00") {
+				name, _, _ := strings.Cut(entry, "=")
+				if ordinary := []string{"HOME", "PATH", "USER", "LANG", "TMPDIR"}; !slices.Contains(ordinary, name) { // HOME is a path
+					wantNone(t, private, "the flusher's "+file, entry)
 				}
 			}
 		}
@@ -154,76 +164,48 @@ func TestTortureSecretsStayWhereTheyWere(t *testing.T) {
 func (c *confidant) every() {
 	c.Helper()
 	c.answers.Store(loudAnswers()["401"])
-	engine := []string{"-h", "localhost", "-p", c.EnginePort()}
-	for _, args := range [][]string{
-		{"succeed", secretWord, "--value", secretWord},
-		{"succeed", "--value=" + secretWord, "--", secretWord},
-		{"succeed", "--number", secretWord},
-		{"succeed", "--number=" + secretWord},
-		{"succeed", "--" + secretWord + "1"},
-		{"succeed", "--" + secretWord + "1=" + secretWord},
-		{"succeed", "-n" + secretWord},
-		{"succeed", "-n=" + secretWord},
-		{"--" + secretWord + "1"},
-		{"-" + secretWord},
-		{secretWord + "1"},
-		{"usage", secretWord + "1"},
-		{"usage", "inspect", secretWord},
-		{"usage", "inspect", "--state", secretWord},
-		{"usage", "retry", secretWord},
-		{"panic", secretWord},
-		{"whoami", secretWord},
-		{"whoami"},
-		{"whoami", "--json"},
-		{"login", "--host", "user:" + secretWord + "@localhost"},
-		{"logout", secretWord},
-		{"login", "--port", secretWord},
-		{"login", "--timeout", secretWord},
-		append([]string{"secret", "set", "KEY=" + secretWord}, engine...),
-		append([]string{"secret", "set", "KEY", "--from-env=" + secretWord}, engine...),
-		append([]string{"secret", "set", "--from-env", "--env-file", nameWord + ".env"}, engine...),
-		append([]string{"secret", "set", "--from-env", "-f", nameWord + "-missing.env"}, engine...),
-		append([]string{"secret", "set", "--from-env", "-f", nameWord + "-refused.env"}, engine...),
-		append([]string{"secret", "set", "--from-env", "-f", nameWord + ".env", "--dry-run"}, engine...),
-		append([]string{"secret", "set", "--from-env", "-f", "-"}, engine...),
-		append([]string{"secret", "get", nameWord, secretWord}, engine...),
-		append([]string{"secret", "unset", nameWord}, engine...),
-		append([]string{"secret", "list"}, engine...),
-		{"usage", "status"},
-		{"usage", "status", "--json"},
-		{"usage", "inspect", "--json"},
-		{"usage", "export"},
+	for _, line := range []string{
+		"succeed S --value S", "succeed --value=S -- S", "succeed --number S", "succeed --number=S", "succeed --S1", "succeed --S1=S",
+		"succeed -nS", "succeed -n=S", "--S1", "-S", "S1", "panic S",
+		"usage S1", "usage inspect S", "usage inspect --state S", "usage retry S",
+		"whoami S", "whoami", "whoami --json", "login --host user:S@localhost", "logout S", "login --port S", "login --timeout S",
+		"secret set KEY=S", "secret set KEY --from-env=S", "secret set --from-env --env-file N.env", "secret set --from-env -f N-missing.env",
+		"secret set --from-env -f N-refused.env", "secret set --from-env -f N.env --dry-run", "secret set --from-env -f -",
+		"secret get N S", "secret unset N", "secret list",
+		"usage status", "usage status --json", "usage inspect --json", "usage export",
 	} {
-		c.says(secretWord, args...)
+		if strings.HasPrefix(line, "secret") {
+			line += " -h localhost -p " + testbed.PortOf(c.Engine.URL)
+		}
+		c.line(line)
 	}
-	c.toTheEngine()
 	// Logged out, for the logins that ask somebody.
 	c.Must("logout")
 	c.answers.Store(loudAnswers()["503"])
-	c.says(secretWord+"-key\n", "login", "--with-key", "--debug", "--host", "localhost", "--port", testbed.PortOf(c, c.loud.URL))
+	c.line("login --with-key --debug --host localhost --port " + testbed.PortOf(c.loud.URL))
 	c.Must("logout")
-	c.says("", "login", "--no-browser", "--timeout", "10ms", "--host", "user:"+secretWord+"@localhost")
-	c.says("", "login", "--no-browser", "--timeout", "10ms", "--host", secretWord+"@localhost")
+	c.line("login --no-browser --timeout 10ms --host user:S@localhost")
+	c.line("login --no-browser --timeout 10ms --host S@localhost")
 }
 
 // toTheEngine brings values as far as the Engine, in every way in which they can come. It takes some
 // and refuses others with their own words.
 func (c *confidant) toTheEngine() {
 	c.Helper()
-	before := c.Env
-	defer func() { c.Env = before }()
-	c.Env = append(c.Env, "ARCADE_API_KEY="+testbed.EngineKey)
+	usual := c.machine
+	defer func() { c.machine = usual }()
+	c.machine = c.with("ARCADE_API_KEY=" + testbed.EngineKey)
 	c.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 422, Key: "REFUSED"})
 	c.Engine.Inject(secretstest.Fault{Mode: secretstest.NotHTTP, Key: "GARBLED"})
 	c.Engine.Inject(secretstest.Fault{Mode: secretstest.BadRedirect, Key: "REDIRECTED"})
-	at := []string{"secret", "set", "-h", "localhost", "-p", c.EnginePort()}
+	at := append([]string{"secret", "set"}, testbed.At(c.Engine.URL)...)
 	for _, args := range [][]string{
 		{"ARGUMENT=" + secretWord, "REFUSED=" + secretWord, "GARBLED=" + secretWord, "REDIRECTED=" + secretWord},
 		{"STDIN=-"},
 		{"--from-env", "--env-file", nameWord + ".env"},
 		{"--from-env", "--env-file", nameWord + "-refused.env"},
 	} {
-		c.says(secretWord, append(at, args...)...)
+		c.says(append(at, args...)...)
 	}
 	terminal := testbed.OnTerminal(c, 80, c.Command(append(at, "PROMPT")...))
 	terminal.AwaitEcho(false)
@@ -235,7 +217,7 @@ func (c *confidant) toTheEngine() {
 	}
 	arrived := 0
 	for _, item := range c.Engine.Items() {
-		if item.Value == secretWord {
+		if strings.HasPrefix(item.Value, secretWord) {
 			arrived++
 		}
 	}
@@ -244,19 +226,11 @@ func (c *confidant) toTheEngine() {
 	}
 }
 
-// quiet waits for the flushers, which carry no mark of the tests.
-func (c *confidant) quiet() {
-	c.Helper()
-	c.Eventually("no flusher is at work", func() bool { return !c.Status().Flusher })
-}
-
 // nowhere looks at every file beside the database, and at all that was printed.
 func (c *confidant) nowhere(when string) {
 	c.Helper()
 	entries, err := os.ReadDir(c.Path(""))
-	if err != nil {
-		c.Fatal(err)
-	}
+	c.Require(err)
 	for _, entry := range entries {
 		content, err := os.ReadFile(c.Path(entry.Name()))
 		if entry.Name() != "credentials.yaml" && err == nil { // the key's own place; a WAL may go meanwhile
@@ -272,8 +246,7 @@ func (c *confidant) nowhere(when string) {
 // wire looks at what PostHog got, which must be every event, or nothing was looked for.
 func (c *confidant) wire() {
 	c.Helper()
-	commits := c.Posthog.Commits()
-	for _, commit := range commits {
+	for _, commit := range c.Posthog.Commits() {
 		wantNone(c, private, "what PostHog got", string(commit.Raw))
 	}
 	commands := map[string]bool{}
@@ -285,36 +258,9 @@ func (c *confidant) wire() {
 			c.Errorf("no event of %q has arrived: nothing was looked for", name)
 		}
 	}
-	if left, err := json.Marshal(c.Inspect().Counts); err != nil || c.pending() > 0 {
-		c.Errorf("left are %s, %v", left, err)
+	if left := c.Inspect().Counts; left.Pending > 0 {
+		c.Errorf("left are %+v", left)
 	}
-}
-
-// flusherFiles reads a file in /proc of each process that has the stage's database open.
-func (s *machine) flusherFiles(name string) (contents []string) {
-	s.Helper()
-	links, err := filepath.Glob("/proc/[0-9]*/fd/*")
-	if err != nil {
-		s.Fatal(err)
-	}
-	seen := map[string]bool{}
-	for _, link := range links {
-		process := filepath.Dir(filepath.Dir(link))
-		target, err := os.Readlink(link)
-		if err != nil || !strings.HasPrefix(target, s.Home) || seen[process] {
-			continue
-		}
-		seen[process] = true
-		content, err := os.ReadFile(filepath.Join(process, name))
-		if err != nil {
-			s.Fatal(err)
-		}
-		contents = append(contents, string(content))
-	}
-	if len(contents) == 0 {
-		s.Errorf("no process has the database open, want a flusher to look at")
-	}
-	return contents
 }
 
 // wantNone looks for private words as they are, and as JSON or UTF-16 would write them.
@@ -325,8 +271,7 @@ func wantNone(t testing.TB, private []string, where, content string) {
 		for _, b := range []byte(word) {
 			wide.Write([]byte{b, 0})
 		}
-		lower := strings.ToLower(content)
-		if strings.Contains(lower, word) || strings.Contains(content, wide.String()) {
+		if strings.Contains(strings.ToLower(content), word) || strings.Contains(content, wide.String()) {
 			t.Errorf("%q is in %s: %q", word, where, content)
 		}
 	}

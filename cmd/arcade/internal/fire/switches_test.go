@@ -3,9 +3,7 @@
 package fire
 
 import (
-	"io/fs"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -48,8 +46,12 @@ func TestTortureOffBeforeTheFirstRunLeavesNothingAndAsksNobody(t *testing.T) {
 	asked := m.Cloud.Calls() // by the login, for the person in front of it
 	m.Run("fail", "x")
 	m.Must("logout")
-	if entries, err := os.ReadDir(m.Path("")); err != nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != "credentials.lock" }) {
-		t.Errorf("in Arcade's directory, which login has made, lie %v (%v), want at most the lock of the credentials", entries, err)
+	entries, err := os.ReadDir(m.Path(""))
+	m.Require(err)
+	for _, entry := range entries {
+		if entry.Name() != "credentials.lock" {
+			t.Errorf("in Arcade's directory, which login has made, lies %s, want at most the lock of the credentials", entry.Name())
+		}
 	}
 	if again, requests := m.Cloud.Calls()-asked, len(m.Posthog.Requests()); again+requests != 0 {
 		t.Errorf("Cloud was asked %d times for an event's sake, PostHog got %d requests, want neither", again, requests)
@@ -65,7 +67,7 @@ func TestTortureOffBetweenRecordingAndDelivery(t *testing.T) {
 			before := m.ReadFile("usage.db-wal")
 			quiet := m.with(off)
 			quiet.Must("succeed")
-			quiet.Finish(quiet.Deliverer())
+			quiet.flusher()
 			if r := quiet.Must(flushing...); !strings.Contains(r.Stderr, "racking is off") {
 				t.Errorf("flush says %+v, want the reason", r)
 			}
@@ -75,7 +77,7 @@ func TestTortureOffBetweenRecordingAndDelivery(t *testing.T) {
 			if m.ReadFile("usage.db-wal") != before {
 				t.Error("the outbox was written to")
 			}
-			m.Must(flushing...) // on again: what was recorded while it was on is delivered
+			m.arrives(1) // on again: what was recorded while it was on is delivered
 			if n := len(m.Posthog.Events()); n != 1 {
 				t.Errorf("PostHog has %d events, want the one of the command that ran with tracking on", n)
 			}

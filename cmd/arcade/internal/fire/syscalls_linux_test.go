@@ -1,7 +1,6 @@
 package fire
 
 import (
-	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // What recording costs is counted here in system calls, which no busy machine changes. Times
@@ -17,31 +15,25 @@ import (
 
 func TestARecordedCommandSyncsOnceAndOpensNoSocket(t *testing.T) {
 	t.Parallel()
-	withoutFlusher := "ARCADE_USAGE_KEY="
-	tests := map[string]func(m *machine){
+	for name, prepare := range map[string]func(m *machine){
 		"on a database that others have just used": func(m *machine) {
-			m.Env = append(m.Env, withoutFlusher)
-			m.Must("succeed")
-			m.Must("succeed")
+			m.unsent().Must("succeed")
+			m.unsent().Must("succeed")
 		},
 		"after a flusher has delivered and truncated the WAL": func(m *machine) {
 			m.Must("succeed")
-			m.AwaitEvents(1, time.Minute)
-			m.AwaitNoFlusher()
-			m.Env = append(m.Env, withoutFlusher)
+			m.AwaitEvents(1)
 		},
 		"after a flusher has found nobody": func(m *machine) {
 			m.Offline()
 			m.Must("succeed")
-			m.AwaitNoFlusher()
-			m.Env = append(m.Env, withoutFlusher)
 		},
-	}
-	for name, prepare := range tests {
+	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t)
 			prepare(m)
-			calls := m.strace("succeed")
+			m.AwaitNoFlusher()
+			calls := m.unsent().strace(succeeding...)
 			if n := calls.count("fsync|fdatasync|sync|syncfs|msync|sync_file_range"); n != 1 {
 				t.Errorf("%d disk syncs, want exactly one:\n%s", n, strings.Join(calls.recording(), "\n"))
 			}
@@ -59,13 +51,10 @@ func TestALongQueueIsReadNoMoreThanAShortOne(t *testing.T) {
 	recording := map[int]int{}
 	for _, backlog := range []int{500, 4_000} {
 		m := newMachine(t)
-		m.Env = append(m.Env, "ARCADE_USAGE_KEY=")
-		m.Must("succeed")
+		m.unsent().Must("succeed")
 		m.recordInBulk(backlog, 300)
-		m.Must("succeed")
-		recording[backlog] = m.strace("succeed").count(read)
-
-		m.Env = append(m.Env, "ARCADE_USAGE_KEY=phc_test")
+		m.unsent().Must("succeed")
+		recording[backlog] = m.unsent().strace(succeeding...).count(read)
 		delivering := m.strace(flushing...).count(read)
 		t.Logf("%d messages: %d reads to record one more, %d to deliver all", backlog, recording[backlog], delivering)
 		// A page holds several messages, and each is read to be taken and to be settled.
@@ -87,38 +76,26 @@ type systemCalls struct {
 // strace runs a command and whatever it starts under strace.
 func (m *machine) strace(args ...string) systemCalls {
 	m.Helper()
-	return m.straceOf(m.Command(args...))
-}
-
-func (m *machine) straceOf(cmd *exec.Cmd) systemCalls {
-	m.Helper()
+	strace, err := exec.LookPath("strace")
+	if err != nil || exec.Command(strace, "-o", os.DevNull, "true").Run() != nil {
+		m.Skip("strace is not installed, or may not trace here")
+	}
 	log := filepath.Join(m.TempDir(), "strace")
-	underStrace(m, cmd, log, "-e", "trace=%file,%desc,%network,%process")
+	cmd := m.Command(args...)
+	cmd.Args = slices.Concat([]string{strace, "-f", "-o", log, "-e", "trace=%file,%desc,%network,%process", cmd.Path}, args)
+	cmd.Path = strace
 	if r := m.Finish(cmd); r.Code != 0 {
 		m.Fatalf("%v: exit code %d\n%s", cmd.Args, r.Code, r.Stderr)
 	}
 	content, err := os.ReadFile(log)
-	if err != nil {
-		m.Fatal(err)
-	}
+	m.Require(err)
 	calls := systemCalls{home: m.Path("")}
-	for _, line := range strings.Split(string(bytes.TrimSpace(content)), "\n") {
+	for line := range strings.Lines(string(content)) {
 		if !strings.Contains(line, " resumed>") { // the other half of a call that is there already
-			calls.lines = append(calls.lines, line)
+			calls.lines = append(calls.lines, strings.TrimSpace(line))
 		}
 	}
 	return calls
-}
-
-// underStrace makes a command, and whatever it starts, run under strace.
-func underStrace(t testing.TB, cmd *exec.Cmd, log string, options ...string) {
-	t.Helper()
-	strace, err := exec.LookPath("strace")
-	if err != nil || exec.Command(strace, "-o", os.DevNull, "true").Run() != nil {
-		t.Skip("strace is not installed, or may not trace here")
-	}
-	cmd.Args = slices.Concat([]string{strace, "-f", "-o", log}, options, []string{cmd.Path}, cmd.Args[1:])
-	cmd.Path = strace
 }
 
 // count returns how many calls there are with one of the names, which are separated by bars.

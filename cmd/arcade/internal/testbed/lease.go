@@ -29,13 +29,10 @@ func holdLease(path string) {
 	if path == "" {
 		return
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	held = flock.New(path, flock.SetFlag(os.O_RDWR))
+	err := held.Lock()
 	if err == nil {
-		held = flock.New(path)
-		err = held.Lock()
-	}
-	if err == nil {
-		_, err = f.WriteString(strconv.Itoa(os.Getpid()))
+		err = os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())), 0)
 	}
 	if err != nil {
 		panic(err)

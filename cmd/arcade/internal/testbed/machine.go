@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,6 +27,10 @@ import (
 	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
 )
 
+// EngineKey is the API key that the Engine of a test accepts. Arcade Cloud knows it, too, once
+// it has met the engineer.
+const EngineKey = "arc_engineer"
+
 // Machine is a computer with a home of its own, a PostHog, an Arcade Cloud and an Engine.
 type Machine struct {
 	testing.TB
@@ -36,38 +41,54 @@ type Machine struct {
 	// PosthogAt is PostHog's address, which stays the same while PostHog is offline.
 	PosthogAt string
 	Env       []string // on top of the usual
-	callback  int      // the login's port
+	Callback  int      // the port on which a login waits for the browser
 }
 
 // NewMachine makes one whose home has no files.
 func NewMachine(t testing.TB) *Machine {
 	t.Helper()
-	m := &Machine{TB: t, Home: t.TempDir(), Posthog: outboxtest.NewServer(), Engine: secretstest.Start(EngineKey), callback: FreePort(t)}
-	m.Cloud = Cloud{m.OAuth()}
-	m.Env = []string{fmt.Sprintf("%s=%d", TestCallback, m.callback)}
+	m := &Machine{TB: t, Home: t.TempDir(), Posthog: outboxtest.NewServer(), Engine: secretstest.Start(EngineKey), Callback: freePort(t)}
+	m.Cloud = m.NewCloud()
+	m.Env = []string{fmt.Sprintf("%s=%d", TestCallback, m.Callback)}
 	t.Cleanup(m.Engine.Close)
 	t.Cleanup(m.Posthog.Close)
-	m.PosthogAt = fmt.Sprintf("http://127.0.0.1:%d", onFreePort(t, m.Posthog.Listen)) // no other program takes it while m is offline
-	t.Cleanup(m.endFlushers)                                                          // one that outlives the test would write into a removed home
+	// One that no other program takes while this machine is offline.
+	m.PosthogAt = fmt.Sprintf("http://127.0.0.1:%d", onFreePort(t, m.Posthog.Listen))
+	t.Cleanup(m.endFlushers) // one that outlives the test would write into a removed home
 	return m
 }
 
 // Path is that of a file in Arcade's directory.
 func (m *Machine) Path(name string) string { return filepath.Join(m.Home, ".arcade", name) }
 
-// Command prepares `arcade args...` in an environment that holds nothing of the test's own.
+// Environment is what the machine's processes get. It holds nothing of the test's own.
+func (m *Machine) Environment() []string {
+	return append([]string{
+		"HOME=" + m.Home, "PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0", TestMachine + "=" + m.Home,
+		"ARCADE_USAGE_HOST=" + m.PosthogAt, "ARCADE_USAGE_KEY=phc_test", "BROWSER=" + standIn,
+	}, m.Env...)
+}
+
+// Command prepares `arcade args...`.
 func (m *Machine) Command(args ...string) *exec.Cmd {
 	m.Helper()
 	program, err := exec.LookPath("arcade")
 	m.Require(err)
 	cmd := exec.Command(program, args...)
-	cmd.Dir = m.Home
-	cmd.Env = append([]string{
-		"HOME=" + m.Home, "PATH=" + os.Getenv("PATH"), "GORACE=atexit_sleep_ms=0", TestMachine + "=" + m.Home,
-		"ARCADE_USAGE_HOST=" + m.PosthogAt, "ARCADE_USAGE_KEY=phc_test",
-		"BROWSER=" + standIn,
-	}, m.Env...)
+	cmd.Dir, cmd.Env = m.Home, m.Environment()
 	return cmd
+}
+
+// With returns the same machine with more in the environment of its commands.
+func (m *Machine) With(env ...string) *Machine {
+	same := *m
+	same.Env = slices.Concat(m.Env, env)
+	return &same
+}
+
+// Production returns the same machine, for which its Cloud and its Engine are those of arcade.dev.
+func (m *Machine) Production() *Machine {
+	return m.With(TestProduction + "=cloud.arcade.dev=" + m.Cloud.URL + " api.arcade.dev=" + m.Engine.URL)
 }
 
 // Result is how a process ended.
@@ -81,6 +102,24 @@ type Result struct {
 func (m *Machine) Run(args ...string) Result {
 	m.Helper()
 	return m.Finish(m.Command(args...))
+}
+
+// RunWith is Run with a text on standard input.
+func (m *Machine) RunWith(stdin string, args ...string) Result {
+	m.Helper()
+	cmd := m.Command(args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	return m.Finish(cmd)
+}
+
+// Must runs a command that has to succeed.
+func (m *Machine) Must(args ...string) Result {
+	m.Helper()
+	r := m.Run(args...)
+	if r.Code != 0 {
+		m.Fatalf("arcade %v: exit code %d\n%s%s", args, r.Code, r.Stdout, r.Stderr)
+	}
+	return r
 }
 
 // Finish runs a prepared command to its end. A standard output that is set already stays.
@@ -99,14 +138,23 @@ func (m *Machine) Finish(cmd *exec.Cmd) Result {
 	return Result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode(), took}
 }
 
-// Must runs a command that has to succeed.
-func (m *Machine) Must(args ...string) Result {
+// Require ends the test with an error of its set-up.
+func (m *Machine) Require(err error) {
 	m.Helper()
-	r := m.Run(args...)
-	if r.Code != 0 {
-		m.Fatalf("arcade %v: exit code %d\n%s%s", args, r.Code, r.Stdout, r.Stderr)
+	if err != nil {
+		m.Fatal(err)
 	}
-	return r
+}
+
+// Eventually waits for a condition, for longer than a flusher lives on the busiest machine.
+func (m *Machine) Eventually(what string, condition func() bool) {
+	m.Helper()
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			m.Errorf("it did not come true that %s", what)
+			return
+		}
+	}
 }
 
 // Notice is what a machine's first command says of the recording of usage.
@@ -132,104 +180,15 @@ func (m *Machine) Online() {
 	})
 }
 
-// Login logs in at the fake Arcade Cloud as the person it has been told about last.
-func (m *Machine) Login() Result {
-	m.Helper()
-	return m.Must("login", "--host", "localhost", "--port", m.Cloud.Port())
-}
-
-// Inspect returns what `usage inspect --json` says.
-func (m *Machine) Inspect() cli.Inspection {
-	m.Helper()
-	return decoded[cli.Inspection](m, "usage", "inspect", "--json", "--limit", "0")
-}
-
-// Status returns what `usage status --json` says.
-func (m *Machine) Status() cli.Status {
-	m.Helper()
-	return decoded[cli.Status](m, "usage", "status", "--json")
-}
-
-func decoded[T any](m *Machine, args ...string) (value T) {
-	m.Helper()
-	m.Require(json.Unmarshal([]byte(m.Must(args...).Stdout), &value))
-	return value
-}
-
 // AwaitEvents waits until PostHog has n events, after de-duplication, and returns them.
-func (m *Machine) AwaitEvents(n int, within time.Duration) []outboxtest.Commit {
+func (m *Machine) AwaitEvents(n int) []outboxtest.Commit {
 	m.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), within)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := m.Posthog.AwaitEvents(ctx, n); err != nil {
-		m.Fatalf("PostHog has %d of %d events after %s", len(m.Posthog.Events()), n, within)
+		m.Fatalf("PostHog has %d of %d events after a minute", len(m.Posthog.Events()), n)
 	}
 	return m.Posthog.Events()
-}
-
-// Deliverer prepares the process of a flusher, as a command starts it, in the foreground.
-func (m *Machine) Deliverer() *exec.Cmd {
-	m.Helper()
-	cmd := m.Command()
-	values := map[string]string{}
-	for _, entry := range cmd.Env {
-		name, value, _ := strings.Cut(entry, "=")
-		values[name] = value
-	}
-	lease, err := newLease(m.Home)
-	m.Require(err)
-	lock, err := os.OpenFile(m.Path("usage.db.flusher.lock"), os.O_WRONLY|os.O_CREATE, 0o600) // a flusher only finds it
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {                                        // there may be no home
-		m.Fatal(err)
-	}
-	lock.Close()
-	lookup := func(name string) (string, bool) { value, set := values[name]; return value, set }
-	environment := append(cmd.Env, childTestEnvironment(lookup, lease)...)
-	cmd.Stdin = strings.NewReader(strings.Join(environment, "\x00") + "\x00\x00") // as package detach writes it
-	cmd.Env = []string{Flusher, "GORACE=atexit_sleep_ms=0", "PATH=" + os.Getenv("PATH")}
-	return cmd
-}
-
-// AwaitNoFlusher waits for the end of the flusher that a command may have left behind, also of
-// one that has not come to its lock yet.
-func (m *Machine) AwaitNoFlusher() {
-	m.Helper()
-	box, err := outbox.New(outbox.Config{Path: m.Path("usage.db")})
-	m.Require(err)
-	m.Eventually("the flusher is gone", func() bool { return len(m.Flushers()) == 0 && !box.Flushing() })
-}
-
-// endFlushers tells what still lingers to leave, as a machine that shuts down does, and waits for that.
-func (m *Machine) endFlushers() {
-	m.Helper()
-	m.Eventually("the flushers have left", func() bool {
-		pids := m.Flushers()
-		for _, pid := range pids {
-			if pid > 0 {
-				terminate(pid)
-			}
-		}
-		return len(pids) == 0
-	})
-}
-
-// Require ends the test with an error of its set-up.
-func (m *Machine) Require(err error) {
-	m.Helper()
-	if err != nil {
-		m.Fatal(err)
-	}
-}
-
-// Eventually waits for a condition, for longer than a flusher lives on the busiest machine.
-func (m *Machine) Eventually(what string, condition func() bool) {
-	m.Helper()
-	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			m.Errorf("it did not come true that %s", what)
-			return
-		}
-	}
 }
 
 // NoViolations asks PostHog what it saw that a sender must never do.
@@ -238,6 +197,24 @@ func (m *Machine) NoViolations() {
 	for _, v := range m.Posthog.Violations() {
 		m.Errorf("PostHog saw: %s", v)
 	}
+}
+
+// Inspect returns what `usage inspect --json` says.
+func (m *Machine) Inspect() cli.Inspection {
+	m.Helper()
+	return decoded[cli.Inspection](m, "usage", "inspect", "--json", "--limit", "0")
+}
+
+// Status returns what `usage status --json` says, whether it ends with 0 or 1.
+func (m *Machine) Status() cli.Status {
+	m.Helper()
+	return decoded[cli.Status](m, "usage", "status", "--json")
+}
+
+func decoded[T any](m *Machine, args ...string) (value T) {
+	m.Helper()
+	m.Require(json.Unmarshal([]byte(m.Run(args...).Stdout), &value))
+	return value
 }
 
 // Query reads one value from the database as it lies on disk.
@@ -252,9 +229,12 @@ func (m *Machine) Query(statement string, args ...any) (value string) {
 	return value
 }
 
-// Aliases are what PostHog has kept of them, each once.
-func (m *Machine) Aliases() []outboxtest.Commit {
-	return slices.DeleteFunc(m.Posthog.Events(), func(c outboxtest.Commit) bool { return !c.IsAlias() })
+// ReadFile reads a file in Arcade's directory.
+func (m *Machine) ReadFile(name string) string {
+	m.Helper()
+	content, err := os.ReadFile(m.Path(name))
+	m.Require(err)
+	return string(content)
 }
 
 // WriteCredentials logs in by hand, as a configured CI image would be.
@@ -265,12 +245,22 @@ func (m *Machine) WriteCredentials(key string) {
 	m.Require(os.WriteFile(m.Path("credentials.yaml"), []byte(content), 0o600))
 }
 
-// ReadFile reads a file in Arcade's directory.
-func (m *Machine) ReadFile(name string) string {
+// Login logs in at the machine's Cloud as the person it has met last.
+func (m *Machine) Login() Result {
 	m.Helper()
-	content, err := os.ReadFile(m.Path(name))
-	m.Require(err)
-	return string(content)
+	return m.Must(append([]string{"login"}, At(m.Cloud.URL)...)...)
+}
+
+// At are the flags that name a server of this machine.
+func At(address string) []string { return []string{"--host", "localhost", "--port", PortOf(address)} }
+
+// PortOf is the port in an address.
+func PortOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		panic(err)
+	}
+	return u.Port()
 }
 
 // Flushers returns the process ids of this machine's flushers, 0 for one that has not begun.
@@ -297,40 +287,89 @@ func (m *Machine) Flushers() (pids []int) {
 	return pids
 }
 
-// OAuth starts an Arcade Cloud where these people have accounts; the first of them is in front of the
-// browser.
-func (m *Machine) OAuth(people ...identitytest.Person) *identitytest.Cloud {
+// AwaitNoFlusher waits for the end of the flusher that a command may have left behind, also of
+// one that has not come to its lock yet.
+func (m *Machine) AwaitNoFlusher() {
 	m.Helper()
-	cloud := identitytest.Start(people...)
+	box, err := outbox.New(outbox.Config{Path: m.Path("usage.db")})
+	m.Require(err)
+	m.Eventually("the flusher is gone", func() bool { return len(m.Flushers()) == 0 && !box.Flushing() })
+}
+
+// endFlushers tells what still lingers to leave, as a machine that shuts down does, and waits for that.
+func (m *Machine) endFlushers() {
+	m.Helper()
+	m.Eventually("the flushers have left", func() bool {
+		pids := m.Flushers()
+		for _, pid := range pids {
+			if pid > 0 {
+				terminate(pid)
+			}
+		}
+		return len(pids) == 0
+	})
+}
+
+// Deliverer prepares the process of a flusher, as a command starts it, in the foreground.
+func (m *Machine) Deliverer() *exec.Cmd {
+	m.Helper()
+	cmd := m.Command()
+	lease, err := newLease(m.Home)
+	m.Require(err)
+	lock, err := os.OpenFile(m.Path("usage.db.flusher.lock"), os.O_WRONLY|os.O_CREATE, 0o600) // a flusher only finds it
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {                                        // there may be no home
+		m.Fatal(err)
+	}
+	lock.Close()
+	environment := append(cmd.Env, childTestEnvironment(cmd.Env, lease)...)
+	cmd.Stdin = strings.NewReader(strings.Join(environment, "\x00") + "\x00\x00") // as package detach writes it
+	cmd.Env = []string{Flusher, "GORACE=atexit_sleep_ms=0", "PATH=" + os.Getenv("PATH")}
+	return cmd
+}
+
+// Account is what a person has at Arcade Cloud: two organizations.
+func Account(name string) identitytest.Person {
+	return identitytest.Person{PrincipalID: "principal-" + name, Email: name + "@example.com", Orgs: []identitytest.Org{
+		{ID: "org_1", Name: "Analytical Engines", Default: true, Projects: []identitytest.Project{
+			{ID: "proj_1", Name: "Notes", Default: true}, {ID: "proj_2", Name: "Bernoulli"},
+		}},
+		{ID: "org_2", Name: "Royal Society", Projects: []identitytest.Project{{ID: "proj_3", Name: "Letters"}}},
+	}}
+}
+
+// Cloud is Arcade Cloud.
+type Cloud struct{ *identitytest.Cloud }
+
+// NewCloud starts one more, where nobody has an account yet.
+func (m *Machine) NewCloud() Cloud {
+	m.Helper()
+	cloud := identitytest.Start()
 	m.Cleanup(cloud.Close)
 	cloud.Set(func(b *identitytest.Behaviour) {
-		b.RedirectURI = fmt.Sprintf("http://127.0.0.1:%d/callback", m.callback)
+		b.RedirectURI = fmt.Sprintf("http://127.0.0.1:%d/callback", m.Callback)
 	})
-	return cloud
+	return Cloud{cloud}
 }
 
-// EnginePort is the Engine's port on localhost.
-func (m *Machine) EnginePort() string {
-	m.Helper()
-	return PortOf(m, m.Engine.URL)
+// Meet puts a person in front of the browser; their key is "arc_" and their name. Before that
+// no login succeeds there, and the browser comes back without a code.
+func (c Cloud) Meet(person string) {
+	c.AddKey("arc_"+person, "principal-"+person)
+	c.Cloud.Meet(Account(person))
 }
 
-// RunWith is Run with a text on standard input.
-func (m *Machine) RunWith(stdin string, args ...string) Result {
-	m.Helper()
-	cmd := m.Command(args...)
-	cmd.Stdin = strings.NewReader(stdin)
-	return m.Finish(cmd)
+// Hang makes Cloud leave the question whose credentials these are unanswered, or answer it again.
+func (c Cloud) Hang(silent bool) {
+	for _, path := range []string{identitytest.WhoAmIPath, identitytest.ValidatePath} {
+		if silent {
+			c.Cloud.Hang(path)
+		} else {
+			c.Override(path, nil)
+		}
+	}
 }
 
-// With returns the same machine with more in the environment of its commands.
-func (m *Machine) With(env ...string) *Machine {
-	same := *m
-	same.Env = slices.Concat(m.Env, env)
-	return &same
-}
-
-// Production returns the same machine, for which its Cloud and its Engine are those of arcade.dev.
-func (m *Machine) Production() *Machine {
-	return m.With(TestProduction + "=cloud.arcade.dev=" + m.Cloud.URL + " api.arcade.dev=" + m.Engine.URL)
+// Calls counts how often that was asked.
+func (c Cloud) Calls() int {
+	return c.Count(identitytest.WhoAmIPath) + c.Count(identitytest.ValidatePath)
 }

@@ -36,12 +36,17 @@ const standIn = "one"
 func ForChild(name string) string { return name + "_CHILD" }
 
 // childTestEnvironment is what a flusher under test gets beside what every flusher gets.
-func childTestEnvironment(lookup func(name string) (string, bool), lease string) []string {
+func childTestEnvironment(parents []string, lease string) []string {
+	values := map[string]string{}
+	for _, entry := range parents {
+		name, value, _ := strings.Cut(entry, "=")
+		values[name] = value
+	}
 	environment := []string{testLease + "=" + lease}
 	for _, name := range []string{TestKillAt, TestKillAfter, TestStopAt, TestTrace, TestMachine, TestClock, TestProduction} {
-		value, set := lookup(ForChild(name))
+		value, set := values[ForChild(name)]
 		if !set {
-			value, _ = lookup(name)
+			value = values[name]
 		}
 		environment = append(environment, name+"="+value)
 	}
@@ -53,12 +58,11 @@ type points struct {
 	role    string     // flusher or command
 	mu      sync.Mutex // the transport has a goroutine of its own
 	reached map[string]int
-	started time.Time
 }
 
 // startPoints also sets the clock of a process that is to die at a moment and not at a point.
 func startPoints(role string) *points {
-	p := &points{role: role, reached: map[string]int{}, started: time.Now()}
+	p := &points{role: role, reached: map[string]int{}}
 	if after, err := time.ParseDuration(os.Getenv(TestKillAfter)); err == nil {
 		time.AfterFunc(after, func() { p.die("a moment") })
 	}
@@ -95,8 +99,7 @@ func (p *points) die(where string) {
 	select {}
 }
 
-// trace appends one line, in the order in which things happen on the machine: pid, role,
-// milliseconds since the process began, what.
+// trace appends one line, in the order in which things happen on the machine: pid, role, what.
 func (p *points) trace(what string) {
 	path := os.Getenv(TestTrace)
 	if path == "" {
@@ -107,5 +110,5 @@ func (p *points) trace(what string) {
 		return
 	}
 	defer f.Close()
-	fmt.Fprintf(f, "%d %s %d %s\n", os.Getpid(), p.role, time.Since(p.started).Milliseconds(), what)
+	fmt.Fprintf(f, "%d %s %s\n", os.Getpid(), p.role, what)
 }

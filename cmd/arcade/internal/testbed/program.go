@@ -97,7 +97,7 @@ func startUnderTest(marker string, environment []string) error {
 	if err != nil {
 		return err
 	}
-	err = detach.Start(marker, append(environment, childTestEnvironment(os.LookupEnv, lease)...))
+	err = detach.Start(marker, append(environment, childTestEnvironment(os.Environ(), lease)...))
 	if err != nil {
 		os.Remove(lease)
 	}

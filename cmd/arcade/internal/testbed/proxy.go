@@ -6,52 +6,25 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
-	"net/url"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 )
 
-// PortOf is the port in an address.
-func PortOf(t testing.TB, address string) string {
-	t.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u.Port()
-}
-
-// OnlyLinuxReadsSSLCertFile skips a test where Go asks the system which certificates it trusts.
-func OnlyLinuxReadsSSLCertFile(t *testing.T) {
-	t.Helper()
-	if runtime.GOOS == "darwin" || runtime.GOOS == "windows" {
-		t.Skip("the certificate of this test's server comes by SSL_CERT_FILE")
-	}
-}
-
 // Proxy is an HTTP proxy that brings everybody to the same server. net/http sends what is for the
 // machine itself to no proxy, so a test needs a name that only the proxy can resolve.
 type Proxy struct {
 	*httptest.Server
-	ProxyRules
-	target string
-	mu     sync.Mutex
-	passed []string
+	target, auth string
+	mu           sync.Mutex
+	passed       []string
 }
 
-// ProxyRules say what a proxy lets through. The zero ProxyRules let everything through.
-type ProxyRules struct {
-	Host string // the only name and port that it knows; "" is any
-	Auth string // the Proxy-Authorization that is asked for; "" for none
-	Sick int    // a status that everything is answered with; 0 for none
-}
-
-// NewProxy starts a proxy before the server at that address.
-func NewProxy(t testing.TB, target string, rules ProxyRules) *Proxy {
-	p := &Proxy{ProxyRules: rules, target: strings.TrimPrefix(strings.TrimPrefix(target, "https://"), "http://")}
+// NewProxy starts a proxy before the server at that address. It asks for that Proxy-Authorization, if it is not "".
+func NewProxy(t testing.TB, target, auth string) *Proxy {
+	_, host, _ := strings.Cut(target, "://")
+	p := &Proxy{target: host, auth: auth}
 	p.Server = httptest.NewServer(p)
 	t.Cleanup(p.Close)
 	return p
@@ -66,14 +39,7 @@ func (p *Proxy) Passed() []string {
 
 // ServeHTTP is the proxy's.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case p.Sick != 0:
-		http.Error(w, "<html>", p.Sick)
-		return
-	case p.Host != "" && r.Host != p.Host:
-		http.Error(w, "no such host", http.StatusBadGateway)
-		return
-	case p.Auth != "" && r.Header.Get("Proxy-Authorization") != p.Auth:
+	if p.auth != "" && r.Header.Get("Proxy-Authorization") != p.auth {
 		w.Header().Set("Proxy-Authenticate", `Basic realm="the office"`)
 		http.Error(w, "log in first", http.StatusProxyAuthRequired)
 		return

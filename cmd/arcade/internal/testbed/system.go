@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// FreePort returns a free port of this machine.
-func FreePort(tb testing.TB) int {
+// freePort returns a free port of this machine.
+func freePort(tb testing.TB) int {
 	tb.Helper()
 	return onFreePort(tb, func(address string) error {
 		l, err := net.Listen("tcp", address)
@@ -53,8 +53,10 @@ func WriteProgram(path string, content []byte) error {
 	return errors.Join(os.WriteFile(path, content, 0o755), os.Chmod(path, 0o755)) // whatever the umask is
 }
 
-// IsPrivate reports whether only its owner can read a file. On Windows that is up to the home's
-// access list, which the file inherits.
-func IsPrivate(info os.FileInfo) bool {
-	return info.Mode().Perm() == 0o600 || runtime.GOOS == "windows"
+// OnlyLinuxReadsSSLCertFile skips a test where Go asks the system which certificates it trusts.
+func OnlyLinuxReadsSSLCertFile(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS == "darwin" || runtime.GOOS == "windows" {
+		t.Skip("the certificate of this test's server comes by SSL_CERT_FILE")
+	}
 }

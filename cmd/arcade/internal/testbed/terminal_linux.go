@@ -19,7 +19,7 @@ import (
 type Session struct {
 	testing.TB
 	Cmd         *exec.Cmd
-	Master, Tty *os.File
+	master, tty *os.File
 	read        chan struct{} // closed when everything has been read
 
 	mu     sync.Mutex
@@ -34,24 +34,24 @@ func OnTerminal(t testing.TB, columns uint16, cmd *exec.Cmd) *Session {
 	s.open(columns)
 	for _, stream := range []*io.Writer{&cmd.Stdout, &cmd.Stderr} {
 		if *stream == nil {
-			*stream = s.Tty
+			*stream = s.tty
 		}
 	}
 	if cmd.Stdin == nil {
-		cmd.Stdin = s.Tty
+		cmd.Stdin = s.tty
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: cmd.Stdin == s.Tty}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: cmd.Stdin == s.tty}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
 		defer close(s.read)
-		io.Copy(s, s.Master)
+		io.Copy(s, s.master)
 	}()
 	t.Cleanup(func() {
 		cmd.Process.Kill()
-		s.Tty.Close()
-		s.Master.Close()
+		s.tty.Close()
+		s.master.Close()
 	})
 	return s
 }
@@ -59,10 +59,10 @@ func OnTerminal(t testing.TB, columns uint16, cmd *exec.Cmd) *Session {
 func (s *Session) open(columns uint16) {
 	s.Helper()
 	var err error
-	if s.Master, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
+	if s.master, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
 		s.Skip("this machine has no pseudo-terminals: ", err)
 	}
-	fd := int(s.Master.Fd())
+	fd := int(s.master.Fd())
 	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
 	if err == nil {
 		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
@@ -71,7 +71,7 @@ func (s *Session) open(columns uint16) {
 		err = unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns})
 	}
 	if err == nil {
-		s.Tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+		s.tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
 	}
 	if err != nil {
 		s.Fatal(err)
@@ -85,11 +85,11 @@ func (s *Session) Write(b []byte) (int, error) {
 	return s.screen.Write(b)
 }
 
-// Output is everything that was written to the terminal so far.
-func (s *Session) Output() string {
+// output is what was written to the terminal from that byte on.
+func (s *Session) output(from int) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return strings.ReplaceAll(s.screen.String(), "\r\n", "\n")
+	return strings.ReplaceAll(s.screen.String()[from:], "\r\n", "\n")
 }
 
 // Await waits until the terminal has got a text. What it got before is not searched again: a long list would
@@ -99,10 +99,10 @@ func (s *Session) Await(text string) {
 	searched := 0
 	s.await(text, func() bool {
 		s.mu.Lock()
-		defer s.mu.Unlock()
-		screen := s.screen.String()
-		found := strings.Contains(strings.ReplaceAll(screen[searched:], "\r\n", "\n"), text)
-		searched = max(0, len(screen)-2*len(text))
+		size := s.screen.Len()
+		s.mu.Unlock()
+		found := strings.Contains(s.output(searched), text)
+		searched = max(0, size-2*len(text))
 		return found
 	})
 }
@@ -117,7 +117,7 @@ func (s *Session) await(what string, condition func() bool) {
 	s.Helper()
 	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			shown := s.Output()
+			shown := s.output(0)
 			s.Fatalf("the terminal shows %q at its end, want %q", shown[max(0, len(shown)-4000):], what)
 		}
 	}
@@ -126,7 +126,7 @@ func (s *Session) await(what string, condition func() bool) {
 // ShowEcho makes the terminal show what is typed, as a shell does when a job has stopped.
 func (s *Session) ShowEcho() {
 	s.Helper()
-	fd := int(s.Tty.Fd())
+	fd := int(s.tty.Fd())
 	state, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err == nil {
 		state.Lflag |= unix.ECHO
@@ -138,14 +138,14 @@ func (s *Session) ShowEcho() {
 }
 
 func (s *Session) echoes() bool {
-	state, err := unix.IoctlGetTermios(int(s.Tty.Fd()), unix.TCGETS)
+	state, err := unix.IoctlGetTermios(int(s.tty.Fd()), unix.TCGETS)
 	return err == nil && state.Lflag&unix.ECHO != 0
 }
 
 // Typed types a text.
 func (s *Session) Typed(text string) {
 	s.Helper()
-	if _, err := s.Master.WriteString(text); err != nil {
+	if _, err := s.master.WriteString(text); err != nil {
 		s.Fatal(err)
 	}
 }
@@ -179,16 +179,16 @@ func (s *Session) End() (code int, output string) {
 	if !s.echoes() {
 		s.Error("the terminal does not show what is typed any more")
 	}
-	s.Tty.Close()
+	s.tty.Close()
 	<-s.read // the kernel ends the master's stream with an error once no process holds the tty
-	return s.Cmd.ProcessState.ExitCode(), s.Output()
+	return s.Cmd.ProcessState.ExitCode(), s.output(0)
 }
 
 // Roomy is the size of a small disk that is as good as endless, in bytes.
 const Roomy = 8 << 20
 
 // MountTmpfs puts a small disk at path until the test ends. Resized by calling it again.
-func MountTmpfs(t *testing.T, path string, size int, flags uintptr) {
+func MountTmpfs(t testing.TB, path string, size int, flags uintptr) {
 	t.Helper()
 	err := syscall.Mount("tmpfs", path, "tmpfs", flags, fmt.Sprintf("size=%d,mode=0700", size))
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENODEV) {

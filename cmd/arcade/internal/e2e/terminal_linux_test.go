@@ -1,0 +1,222 @@
+package e2e
+
+import (
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+)
+
+// onTerminal starts a command on a modern terminal of that many columns.
+func (m *machine) onTerminal(columns uint16, env string, args ...string) *testbed.Session {
+	m.Helper()
+	return testbed.OnTerminal(m, columns, m.modern(env, args...))
+}
+
+// modern prepares a command for a modern terminal.
+func (m *machine) modern(env string, args ...string) *exec.Cmd {
+	m.Helper()
+	return m.with("TERM=xterm-256color", "LANG=C.UTF-8", env).Command(args...)
+}
+
+// shown runs a command on a terminal and returns what it shows.
+func (m *machine) shown(columns uint16, env string, args ...string) string {
+	m.Helper()
+	_, output := m.onTerminal(columns, env, args...).End()
+	return output
+}
+
+// secretCommand prepares `arcade secret args...` for a modern terminal.
+func (m *machine) secretCommand(args ...string) *exec.Cmd {
+	m.Helper()
+	there := m.with("ARCADE_USAGE_TRACKING=0", "ARCADE_API_KEY="+testbed.EngineKey)
+	return there.modern("", append(append([]string{"secret"}, testbed.At(m.Engine.URL)...), args...)...)
+}
+
+// leaves makes a shell start cmd and tell what cmd has left unread on the terminal.
+func leaves(cmd *exec.Cmd) *exec.Cmd {
+	const script = `"$@"; code=$?; stty -icanon min 0 time 5; printf 'left: <%s>\n' "$(cat)"; exit $code`
+	cmd.Args = append([]string{"sh", "-c", script, "sh", cmd.Path}, cmd.Args[1:]...)
+	cmd.Path = "/bin/sh"
+	return cmd
+}
+
+// pasted pastes into what a command of a new machine asks, after await, until the pieces came in time.
+func pasted(t *testing.T, command func() *exec.Cmd, await func(*testbed.Session), pieces []string) (code int, output string) {
+	t.Helper()
+	for range 10 {
+		terminal := testbed.OnTerminal(t, 100, leaves(command()))
+		await(terminal)
+		inTime := terminal.TypedInPieces(pieces)
+		if code, output = terminal.End(); inTime {
+			if !strings.HasSuffix(output, "left: <>\n") {
+				t.Errorf("the terminal shows %q, want nothing to be left to the shell, which would run it", output)
+			}
+			return code, output
+		}
+	}
+	t.Skip("this machine is too busy to paste in time")
+	return 0, ""
+}
+
+// A shell would run what a question leaves unread, and keep it in its history.
+func TestAPasteIsReadToItsEndAndSeveralLinesAreRefused(t *testing.T) {
+	t.Parallel()
+	const begin, end = "\x1b[200~", "\x1b[201~"
+	const pem = "-----BEGIN KEY-----\r" + sentinel + "\r-----END KEY-----"
+	pastes := map[string]struct {
+		chunks  []string
+		refused bool
+	}{
+		"several lines":                      {[]string{pem + "\r"}, true},
+		"several lines without a last end":   {[]string{pem}, true},
+		"several lines in chunks":            {strings.SplitAfter(pem+"\r", "\r"), true},
+		"several lines in chunks, no end":    {strings.SplitAfter(pem, "\r"), true},
+		"several lines in brackets":          {[]string{begin + pem + end}, true},
+		"several lines, brackets, in chunks": {strings.SplitAfter(begin+pem+"\r"+end, "E"), true},
+		"an empty line first":                {[]string{"\r" + sentinel + "\r"}, true},
+		"one line and Enter":                 {[]string{"arc_ada", "\r"}, false},
+		"one line with its end":              {[]string{"arc_ada\r"}, false},
+		"one line in brackets and Enter":     {[]string{begin + "arc_ada" + end, "\r"}, false},
+		"one line with its end, in brackets": {[]string{begin + "arc_ada\r" + end}, false},
+		"two pieces in brackets and Enter":   {[]string{begin + "arc_" + end, begin + "ada" + end, "\r"}, false},
+	}
+	for question, advice := range map[string]string{
+		"set KEY": "Pipe it in: arcade secret set KEY=- < file", "set KEY=-": "Pipe it in: arcade secret set KEY=- < file",
+		"login --with-key": "--with-key < key.txt",
+	} {
+		for name, paste := range pastes {
+			t.Run(question+": "+name, func(t *testing.T) {
+				t.Parallel()
+				var m *machine
+				code, output := pasted(t, func() *exec.Cmd {
+					m = untracked(t)
+					m.Cloud.Meet("ada")
+					if question == "login --with-key" {
+						return m.modern("", append([]string{"login", "--with-key"}, testbed.At(m.Cloud.URL)...)...)
+					}
+					return m.secretCommand(strings.Fields(question)...)
+				}, func(s *testbed.Session) { s.AwaitEcho(false) }, paste.chunks)
+				if strings.Contains(output, sentinel) {
+					t.Errorf("the terminal shows %q, want nothing of what was typed", output)
+				}
+				if strings.Count(output, "\x1b[?2004h") != 1 || strings.Count(output, "\x1b[?2004l") != 1 {
+					t.Errorf("the terminal shows %q, want brackets around pastes while it is asked, and not afterwards", output)
+				}
+				if paste.refused {
+					if code != 1 || !strings.Contains(output, "several lines") || !strings.Contains(output, advice) {
+						t.Errorf("exit code %d, %q; want 1 and %q", code, output, advice)
+					}
+					m.nothingArrived()
+					return
+				}
+				if code != 0 {
+					t.Errorf("exit code %d, %q; want the line taken", code, output)
+				}
+				if items := m.Engine.Items(); question != "login --with-key" && (len(items) != 1 || items[0].Value != "arc_ada") {
+					t.Errorf("the Engine has %+v, want what was pasted without its brackets", items)
+				}
+			})
+		}
+	}
+}
+
+// nothingArrived wants no request at the Engine.
+func (m *machine) nothingArrived() {
+	m.Helper()
+	if got := m.Engine.Requests(); len(got) != 0 {
+		m.Errorf("the Engine got %v, want nothing: half a secret is none", got)
+	}
+}
+
+func TestAPasteAtAQuestionIsNoYesAndLeavesNothingToTheShell(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		command string
+		pieces  []string
+	}{
+		"several lines":           {"forget", []string{"y\rrm " + sentinel + "\r"}},
+		"several lines in pieces": {"clear", []string{"y\r", "rm " + sentinel + "\r", "ls\r"}},
+		"without a last end":      {"clear", []string{"y\r", "rm " + sentinel}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var m *machine
+			_, output := pasted(t, func() *exec.Cmd {
+				m = everyState(t)
+				return m.modern("", "usage", test.command)
+			}, func(s *testbed.Session) { s.Await("[y/N] ") }, test.pieces)
+			if n := len(m.Inspect().Messages); n != 3 || !strings.Contains(output, "Nothing was") {
+				t.Errorf("the terminal shows %q and %d messages are left, want that nothing was done", output, n)
+			}
+		})
+	}
+}
+
+func TestAKeyWithoutAValueIsAskedForHidden(t *testing.T) {
+	t.Parallel()
+	ask := func(t *testing.T, typed ...string) (m *machine, code int, output string) {
+		t.Helper()
+		m = newMachine(t)
+		terminal := testbed.OnTerminal(t, 80, m.secretCommand("set", "KEY"))
+		terminal.AwaitEcho(false)
+		for _, text := range typed {
+			terminal.Typed(text)
+		}
+		code, output = terminal.End()
+		return m, code, output
+	}
+	t.Run("and kept as it was typed, blanks included", func(t *testing.T) {
+		m, code, output := ask(t, " "+sentinel+" # $HOME \n")
+		want := "\x1b[?2004hValue of 'KEY' (not shown): \x1b[?2004l\nSecret 'KEY' with value ending in ...OME  set successfully\n"
+		if code != 0 || output != want {
+			t.Errorf("exit code %d, the terminal shows %q, want %q", code, output, want)
+		}
+		if items := m.Engine.Items(); len(items) != 1 || items[0].Value != " "+sentinel+" # $HOME " {
+			t.Errorf("the Engine has %+v, want what was typed", items)
+		}
+	})
+	t.Run("nothing typed is wrong usage", func(t *testing.T) {
+		for _, nothing := range []string{"\n", " \n", "\x04", " \x04\x04"} { // Ctrl-D
+			m, code, output := ask(t, nothing)
+			if code != 2 || !strings.Contains(output, "the value is empty") {
+				t.Errorf("after %q: exit code %d, %q; want 2 for an empty value", nothing, code, output)
+			}
+			m.nothingArrived()
+		}
+	})
+	t.Run("a value that the terminal cuts is refused", func(t *testing.T) {
+		m, code, output := ask(t, strings.Repeat("x", 3000), strings.Repeat("y", 3000)+"\n")
+		if code != 1 || !strings.Contains(output, "Pipe it in: arcade secret set KEY=- < file") {
+			t.Errorf("exit code %d, %q; want to be told about KEY=-", code, output)
+		}
+		m.nothingArrived()
+	})
+	t.Run("Ctrl-C ends the question, and the terminal shows what is typed again", func(t *testing.T) {
+		if _, code, output := ask(t, "\x03"); code != 130 || !strings.HasSuffix(output, "\nError: interrupted.\n") {
+			t.Errorf("exit code %d, %q; want 130 at once", code, output)
+		}
+	})
+	// A shell shows what is typed while it has the terminal.
+	t.Run("it is hidden again after Ctrl-Z and fg", func(t *testing.T) {
+		terminal := testbed.OnTerminal(t, 80, newMachine(t).secretCommand("set", "KEY"))
+		terminal.AwaitEcho(false)
+		terminal.Cmd.Process.Signal(syscall.SIGSTOP)
+		terminal.ShowEcho()
+		terminal.Cmd.Process.Signal(syscall.SIGCONT)
+		terminal.AwaitEcho(false)
+		terminal.Typed(sentinel + "\n")
+		if code, output := terminal.End(); code != 0 || strings.Contains(output, sentinel) {
+			t.Errorf("exit code %d and %q, want 0 and nothing of what was typed", code, output)
+		}
+	})
+	t.Run("nobody is asked who is not logged in", func(t *testing.T) {
+		cmd := newMachine(t).secretCommand("set", "KEY")
+		cmd.Env = append(cmd.Env, "ARCADE_API_KEY=")
+		if code, output := testbed.OnTerminal(t, 80, cmd).End(); code != 1 || !strings.HasPrefix(output, "Error: you are not logged in.") {
+			t.Errorf("exit code %d, %q; want no question", code, output)
+		}
+	})
+}

@@ -1,6 +1,0 @@
-//go:build !race
-
-package testbed
-
-// RaceDetector is off.
-const RaceDetector = false
