@@ -102,19 +102,14 @@ func baseOf(address string) string {
 }
 
 // SelfHosted reports whether the login's installation has nothing to do with
-// arcade.dev. A file of a CLI without contexts does not say so, and belongs to
-// Arcade Cloud unless it names an Engine.
-func (c Credentials) SelfHosted() bool {
-	if c.Kind == "" && c.EngineURL != "" {
-		return KindOf(c.EngineURL, c.CoordinatorURL) == SelfHosted
-	}
-	return c.Kind != "" && c.Kind != ArcadeCloud
-}
+// arcade.dev.
+func (c Credentials) SelfHosted() bool { return c.kind() != ArcadeCloud }
 
-// kind is Kind, also where the file does not say it.
+// kind is Kind, also for a file of a CLI without contexts, which does not say it: that
+// belongs to Arcade Cloud unless it names an Engine.
 func (c Credentials) kind() string {
-	if c.Kind == "" && c.SelfHosted() {
-		return SelfHosted
+	if c.Kind == "" && c.EngineURL != "" {
+		return KindOf(c.EngineURL, c.CoordinatorURL)
 	}
 	return cmp.Or(c.Kind, ArcadeCloud)
 }

@@ -188,14 +188,12 @@ func (f CredentialsFile) readFile(path string) (content []byte, changed time.Tim
 		return nil, changed, fmt.Errorf("read credentials: %w", err)
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err == nil {
-		content, err = readLimited(file, maxCredentialsSize)
-	}
-	switch {
-	case errors.Is(err, errTooLarge):
+	content, err = readLimited(file, maxCredentialsSize)
+	if errors.Is(err, errTooLarge) {
 		return nil, changed, ErrCredentialsInvalid
-	case err != nil:
+	}
+	info, statErr := file.Stat() // after the reading, which another program may have overtaken
+	if err = errors.Join(err, statErr); err != nil {
 		return nil, changed, fmt.Errorf("read credentials: %w", err)
 	}
 	return content, info.ModTime(), f.believe(file, path)

@@ -93,6 +93,19 @@ func TestALoginIsWrittenAsPythonWritesIt(t *testing.T) {
 	}
 }
 
+func TestALoginThatDoesNotGetToItsPlaceIsAnError(t *testing.T) {
+	f := credentialsAt(t, "")
+	f.Point = func(point string) {
+		if point == "filled" { // and something is in the way now
+			_ = os.Mkdir(f.Path, 0o700)
+		}
+	}
+	if err := f.Write(t.Context(), oauthCredentials(time.Now())); err == nil {
+		t.Error("got no error; want one, the user would believe to be logged in")
+	}
+	checkFiles(t, f.Path, "credentials.lock", "credentials.yaml")
+}
+
 func TestALinkedFileStaysALink(t *testing.T) {
 	home, store := t.TempDir(), t.TempDir()
 	link, target := filepath.Join(home, "credentials.yaml"), filepath.Join(store, "arcade.yaml")

@@ -38,7 +38,8 @@ type State struct {
 func (s State) linked() bool   { return s.PrincipalID != "" }
 func (s State) unlinked() bool { return s.PrincipalID == "" && s.Credential != "" }
 
-// Input can change the identity, or is recorded under it: one of [Command], [Apart], [Login], [Logout], [Learned], [Released], [Adopted], [Moved].
+// Input can change the identity, or is recorded under it: one of [Command], [Apart],
+// [Login], [Logout], [Learned], [Released], [Adopted], [Moved].
 type Input interface{ apply(t *transition) }
 
 // StepKind is what a [Step] does to the outbox.
