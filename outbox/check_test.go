@@ -93,6 +93,29 @@ func TestARecordThatFailedIsCountedForAWeek(t *testing.T) {
 	}
 }
 
+// The time is up where another process holds the lock, a user ends a command by hand.
+func TestARecordWhoseTimeIsUpIsCountedAndOneThatTheUserEndsIsNot(t *testing.T) {
+	b := newBench(t)
+	b.record(b.event(1))
+	nothing := func(*outbox.Tx) error { return nil }
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := b.open().Record(ended, nothing); err == nil || b.box.GivenUp().Up != 0 {
+		t.Errorf("ended by hand, it gives %v and the notes %+v", err, b.box.GivenUp())
+	}
+	late, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
+	defer cancel()
+	if _, err := b.open().Record(late, nothing); err == nil || b.box.GivenUp().Up != 1 {
+		t.Errorf("out of time, it gives %v and the notes %+v; want one", err, b.box.GivenUp())
+	}
+	inside, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	taken := errors.New("taken back")
+	if _, err := b.open().Record(inside, func(*outbox.Tx) error { return taken }); !errors.Is(err, taken) || b.box.GivenUp().Up != 1 {
+		t.Errorf("taken back in time, it gives %v and the notes %+v", err, b.box.GivenUp())
+	}
+}
+
 // An error of the caller's is no trouble of the outbox's.
 func TestARecordThatTheCallerTakesBackLeavesNoNote(t *testing.T) {
 	b := newBench(t)

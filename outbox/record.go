@@ -63,7 +63,8 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 		})
 	}
 	if err != nil {
-		if (changed == nil || store.Cause(err) != nil) && !errors.Is(ctx.Err(), context.Canceled) {
+		isOver := errors.Is(ctx.Err(), context.DeadlineExceeded)
+		if isOver || (changed == nil || store.Cause(err) != nil) && ctx.Err() == nil {
 			o.note(notRecorded, err)
 		}
 		return Recorded{}, err

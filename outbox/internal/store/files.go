@@ -62,6 +62,12 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
+// refusesFiles reports whether a file could not be made though its directory is there, as in /proc.
+func refusesFiles(err error) bool {
+	failed, ok := errors.AsType[*fs.PathError](err)
+	return ok && errors.Is(err, fs.ErrNotExist) && (failed.Op == "open" || failed.Op == "mkdir") && exists(filepath.Dir(failed.Path))
+}
+
 // lacks reports whether a file of ours is missing. A symbolic link in its place is removed: its target is not ours.
 func lacks(path string) bool {
 	info, err := os.Lstat(path)

@@ -212,6 +212,9 @@ func (s *Store) explain(doing string, err error) error {
 	if own, ok := err.(callerError); ok {
 		return own.error
 	}
+	if refusesFiles(err) {
+		err = errors.Join(ErrPermission, err)
+	}
 	cause := Cause(err)
 	if errors.Is(cause, ErrUnreadable) {
 		end, _, _ := s.turn.take(context.Background())

@@ -266,6 +266,17 @@ func TestTryingTellsOfAHomeInWhichNothingCanBeMade(t *testing.T) {
 	}
 }
 
+func TestAFileSystemThatTakesNoFilesIsOneThatMayNotBeUsed(t *testing.T) {
+	b := newBench(t)
+	b.path = "/proc/.notes/notes.db"
+	tried, written := b.open(store.Config{}).CheckWrite(context.Background()), write(b.open(store.Config{}), note("a"))
+	for what, err := range map[string]error{"trying": tried, "writing": written} {
+		if denied := (*store.PermissionError)(nil); !errors.As(err, &denied) || denied.Path != "/proc" {
+			t.Errorf("%s says %v, want that /proc may not be used", what, err)
+		}
+	}
+}
+
 // mount puts a disk of so many bytes at a directory.
 func (b *bench) mount(dir string, size int, options ...string) {
 	b.Helper()

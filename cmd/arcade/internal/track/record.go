@@ -14,7 +14,8 @@ import (
 
 const (
 	// RecordLimit bounds what recording may cost a command when the disk hangs. It is longer than
-	// the waits for the two locks together, see outbox.Config.
+	// the waits for the two locks together, see outbox.Config. All other waits end a second before, with a note
+	// of the event that is lost.
 	RecordLimit = 12 * time.Second
 	// hurriedWait is how long each lock is waited for by a command that was told to end. After the first
 	// one's, SQLite's own locking decides.
@@ -33,7 +34,11 @@ func (t *Tracker) Record(ctx context.Context, c Command) (first bool) {
 	// A write to a closed stderr would end the process, with an exit code that is not the command's.
 	signal.Ignore(syscall.SIGPIPE)
 	done := make(chan recorded, 2)
+	limited := ctx
 	if outbox.CheckDescriptors() == nil { // else nothing is opened, and Go has none left for a timer
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, RecordLimit-time.Second)
+		defer cancel()
 		time.AfterFunc(RecordLimit, func() { done <- recorded{err: errors.New("the disk does not answer")} })
 	}
 	go func() {
@@ -42,7 +47,7 @@ func (t *Tracker) Record(ctx context.Context, c Command) (first bool) {
 			recover()
 			done <- r
 		}()
-		r = t.record(ctx, c, 0)
+		r = t.record(limited, c, 0)
 		if ctx.Err() != nil && r.err != nil {
 			r = t.record(context.WithoutCancel(ctx), c, hurriedWait)
 		}
