@@ -12,7 +12,6 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/outbox"
-	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
 func (a *App) newUsageStatus() *cobra.Command {
@@ -97,22 +96,13 @@ func (a *App) status(ctx context.Context, asJSON bool) error {
 	if asJSON {
 		err = a.Out.JSON(st)
 	} else {
-		err = a.printStatus(a.statusLines(s, st, q, problem))
+		const indent = 15 // the widest label, its colon and a blank
+		err = a.print(a.labelledLines(a.statusLines(s, st, q, problem), indent))
 	}
 	if err == nil && st.Tracking && problem != nil {
 		err = failed("would not record", "", "") // it has been said
 	}
 	return err
-}
-
-func (a *App) printStatus(lines [][2]string) error {
-	const indent = 15 // the widest label, its colon and a blank
-	for _, line := range lines {
-		if err := a.print(a.labelled(line[0], line[1], indent)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // newStatus makes what programs are told; problem is what the next command could not record for.
@@ -197,15 +187,13 @@ func (a *App) statusLines(s track.Snapshot, st Status, q *track.Queue, problem e
 	const apart = ": events carry this home's anonymous id alone, and arcade.dev is asked nothing"
 	switch {
 	case st.SelfHosted && st.Context != nil:
-		add("Context", secrets.Printable(*st.Context)+", self-hosted"+apart)
+		add("Context", *st.Context+", self-hosted"+apart)
 	case st.SelfHosted:
-		add("Context", secrets.Printable(a.unnamedContext())+apart)
+		add("Context", a.unnamedContext()+apart)
 	case st.Context != nil:
-		add("Context", secrets.Printable(*st.Context))
+		add("Context", *st.Context)
 	}
-	if dead := a.words().Deaths(s); dead != "" {
-		add("Dead", dead)
-	}
+	add("Dead", a.words().Deaths(s))
 	flusher := either(st.Waiting, "waiting for the next try", "not running")
 	add("Sent to", st.Host)
 	add("Key", either(st.KeySet, "set", "not set: events are kept, not sent"))
