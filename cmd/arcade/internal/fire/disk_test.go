@@ -82,6 +82,21 @@ func TestTortureAFullDiskLater(t *testing.T) {
 	}
 }
 
+// A queue that has filled its disk makes room only by being delivered.
+func TestTortureACommandThatAFullDiskDoesNotRecordDeliversWhatWaits(t *testing.T) {
+	t.Parallel()
+	m := onDisk(t, testbed.Roomy)
+	m.unsent().Must("succeed")
+	m.unsent().Must("succeed")
+	m.fillUp(10)
+	m.Must("succeed")
+	m.AwaitEvents(2)
+	m.AwaitNoFlusher()
+	if waiting := m.count(outbox.Pending); waiting > 0 || len(m.Posthog.Events()) != 2 {
+		t.Errorf("%d messages wait and PostHog has %d; want all delivered but what was not recorded", waiting, len(m.Posthog.Events()))
+	}
+}
+
 // fillUp leaves so many free pages on the disk.
 func (m *machine) fillUp(free int) {
 	m.Helper()
