@@ -1,6 +1,7 @@
 // Package outbox is a durable queue of usage events for command lines. A command records its event in one
 // transaction with whatever else it changes, and ends; a detached process of the same program delivers the
-// queue, now or when the network is back.
+// queue. What that cannot deliver in ten seconds waits for the first command after a back-off, which doubles from
+// five seconds to a quarter of an hour.
 //
 //	func main() {
 //		outbox.Main(config) // in the flusher's process this delivers and does not return
@@ -9,13 +10,12 @@
 //		box.Record(ctx, func(tx *outbox.Tx) error { return tx.Add(ctx, outbox.Message{...}) })
 //	}
 //
-// A committed message is sent at least once, in the order of recording, and always with the same uuid, event,
-// distinct id, timestamp and properties, by which a server can fold repeats into one. It leaves the queue when
-// the sink has a receipt for it, when the server has refused it for good (it then stays visible as dead), by a
-// cap (it is then counted), or by the user's hand.
+// What was committed is sent at least once, in order, always with the same uuid, event, distinct id, timestamp and
+// properties, by which a server can fold repeats. It leaves the queue with a receipt of the sink, when the server has
+// refused it for good (it stays visible as dead), by a cap (it is counted), or by the user's hand.
 //
-// Package initialisation runs in the flusher's process, too, before Main: with the variables of [detach.Ordinary]
-// in its environment and without the others, which Main takes from a pipe.
+// Package initialisation runs in the flusher's process, too. It finds HOME, XDG_* and the others of [detach.Ordinary];
+// Main takes all other variables from a pipe. What needs those, or makes files, belongs behind Main.
 package outbox
 
 import (
@@ -186,7 +186,8 @@ func withDefaults(cfg Config) Config {
 // Path returns the absolute path of the database.
 func (o *Outbox) Path() string { return o.cfg.Path }
 
-// Close closes the database. The last process to close it moves the WAL into it.
+// Close closes the database. The last process to close it moves the WAL into it, which takes three to four syncs: a command
+// that ends after Record need not call it.
 func (o *Outbox) Close() error { return o.store.Close() }
 
 // ConsentBeside is what Enable or Disable left, read from the file beside the database: off since Disable, or

@@ -27,6 +27,7 @@ type Recorded struct {
 // Record runs change in one transaction, in which it adds messages and changes tables of the
 // caller's. What was committed is durable when Record returns, and a flusher is on its way if
 // one is due. It returns ErrOff, and does not run change, when tracking is off.
+// os.Exit may follow. A command that a signal ends has recorded nothing, unless the program handles that signal.
 //
 // An error of change undoes everything and is returned as it is. Change is run up to three times, when
 // the file has an error that passes or is repaired, so it must not keep what an earlier run of it

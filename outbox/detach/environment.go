@@ -59,7 +59,9 @@ func split(environment []string) (own, others []string) {
 	return own, others
 }
 
-// Ordinary returns those of this process's variables that every child is to have.
+// Ordinary returns those of this process's variables that every child is to have: HOME, USERPROFILE, HOMEDRIVE, HOMEPATH,
+// APPDATA, LOCALAPPDATA, TMPDIR, TMP, TEMP, PATH, USER, LANG, GORACE and XDG_*. So os.UserConfigDir and its like give the
+// same directory there.
 func Ordinary() []string {
 	own, _ := split(os.Environ())
 	return own
