@@ -10,9 +10,9 @@
 //		box.Record(ctx, func(tx *outbox.Tx) error { return tx.Add(ctx, outbox.Message{...}) })
 //	}
 //
-// What was committed is sent at least once, in order, always with the same uuid, event, distinct id, timestamp and
-// properties, by which a server can fold repeats. It leaves the queue with a receipt of the sink, when the server has
-// refused it for good (it stays visible as dead), by a cap (it is counted), or by the user's hand.
+// What was committed is sent at least once, in order, and always with the same uuid, event, distinct id, timestamp and
+// properties, so that a server can fold repeats. It leaves the queue with a receipt, when the server has refused it
+// for good (visible as dead), by a cap (it is counted), or when the user erases it.
 //
 // Package initialisation runs in the flusher's process, too. It finds HOME, XDG_* and the others of [detach.Ordinary];
 // Main takes all other variables from a pipe. What needs those, or makes files, belongs behind Main.
