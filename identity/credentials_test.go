@@ -206,6 +206,21 @@ func TestSecretsArePrintedNowhere(t *testing.T) {
 	}
 }
 
+// Another program may write what this one cannot read, such as a number.
+func TestAChangeLeavesWhatItIsNotAboutAsItIsWritten(t *testing.T) {
+	for _, expiry := range []string{"expires_at: 4102444800, refresh_token: r", "expires_at: '2099-01-02T03:04:05', refresh_token: r", "refresh_token: r"} {
+		auth := "auth: {access_token: t, " + expiry + "}\n"
+		f := credentialsAt(t, "cloud:\n  "+auth)
+		login, err := f.Read()
+		if err == nil {
+			err = f.SetContext(t.Context(), login, Context{OrgID: "o", OrgName: "O", ProjectID: "p", ProjectName: "P"})
+		}
+		if content := contentOf(t, f.Path); err != nil || !strings.Contains(content, auth) || !strings.Contains(content, "org_id: o") {
+			t.Errorf("after another project: %v\n%swant %s", err, content, auth)
+		}
+	}
+}
+
 func TestALoginReplacesTheFormerOneAndKeepsTheRest(t *testing.T) {
 	key := Credentials{APIKey: "arc_new", Email: "n@e.w", CoordinatorURL: DefaultCloudURL}
 	for _, c := range []struct {
@@ -218,6 +233,8 @@ func TestALoginReplacesTheFormerOneAndKeepsTheRest(t *testing.T) {
 		{"by tokens in the API-key generation", "# mine\ntheme: dark # really\ncloud:\n  region: eu # here\n  api: {key: arc_SENTINEL, version: v1}\n  user: {name: N, email: o@l.d}\n  # the end\ncontexts: [1, 2]\n",
 			oauthCredentials(time.Now()), []string{"# mine\ntheme: dark # really\ncloud:\n  region: eu # here\n", "name: N", "# the end", "contexts: [1, 2]"}},
 		{"by a key in the OAuth generation", oauthFile + "  region: eu\nother: [1, 2]\n", key, []string{"region: eu", "other: [1, 2]"}},
+		{"by a key without an e-mail", "cloud:\n  user: {email: a@b.c, nick: z}\n  auth: {access_token: t}\n", Credentials{APIKey: "arc_new", CoordinatorURL: DefaultCloudURL},
+			[]string{"user: {nick: z}"}},
 		{"in an empty file", "", key, nil},
 		{"in a file of nulls", "cloud: {api: null, user: ~}\nx: 1", key, []string{"x: 1"}},
 		{"with anchors", "x: &k arc_OLD\ncloud: {api: {key: *k}, user: &u {email: o@l.d, name: N}}\ny: *u\n", key, []string{"x: &k arc_OLD", "name: N"}},

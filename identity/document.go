@@ -145,10 +145,9 @@ func decodeEntry(node *yaml.Node, name string) (Credentials, error) {
 	return e.Credentials, nil
 }
 
-// putEntry makes the mapping m say c, and leaves what does already as it is written.
-// A key of Arcade Cloud stands where the oldest files have it if the file has no map,
-// and so no other place that they know.
-func putEntry(m *yaml.Node, c Credentials, mapped bool) {
+// entryOf is c as it is written. A key of Arcade Cloud stands where the oldest files have it if the file has no
+// map, and so no other place that they know.
+func entryOf(c Credentials, mapped bool) entry {
 	e := entry{Credentials: c, expires: c.pythonExpiry()}
 	if c.APIKey != "" {
 		e.AccessToken, e.expires, e.RefreshToken = "", "", ""
@@ -156,16 +155,29 @@ func putEntry(m *yaml.Node, c Credentials, mapped bool) {
 	if c.APIKey != "" && !mapped && !c.SelfHosted() {
 		e.oldKey, e.version, e.APIKey = c.APIKey, "v1", ""
 	}
-	used := map[string]bool{"": true}
-	for _, f := range e.fields() {
+	return e
+}
+
+// putEntry makes the mapping m, which says was, say c. What says so already stays as it is written, and so does what
+// others have added.
+func putEntry(m *yaml.Node, was, c Credentials, mapped bool) {
+	former, e := entryOf(was, mapped), entryOf(c, mapped)
+	before, after := former.fields(), e.fields()
+	used, changed := map[string]bool{"user": true}, map[string]bool{"": true}
+	for i, f := range after {
 		used[f.part] = used[f.part] || *f.text != ""
+		changed[f.part] = changed[f.part] || *f.text != *before[i].text
 	}
-	for _, f := range e.fields() {
+	for _, f := range after {
 		in := m
-		if !used[f.part] {
+		switch {
+		case f.part == "":
+		case !used[f.part]:
 			removeKey(m, f.part)
 			continue
-		} else if f.part != "" {
+		case !changed[f.part]:
+			continue
+		default:
 			in = mapping(child(m, f.part))
 		}
 		// The Python CLIs want all of auth and of context or none of it.
@@ -177,6 +189,9 @@ func putEntry(m *yaml.Node, c Credentials, mapped bool) {
 		if setText(value, *f.text); f.key == "expires_at" {
 			value.Style = yaml.SingleQuotedStyle
 		}
+	}
+	if at := indexOf(m, "user"); at >= 0 && m.Content[at+1].Kind == yaml.MappingNode && len(m.Content[at+1].Content) == 0 {
+		removeKey(m, "user")
 	}
 }
 
@@ -265,16 +280,20 @@ func (d *document) encode(next Logins) ([]byte, error) {
 			}
 		}
 		for i, c := range contexts {
-			if former, found := d.Find(c.Name); !d.mapped || !found || !sameLogin(former, c) {
+			former := Credentials{}
+			if d.mapped {
+				former, _ = d.Find(c.Name)
+			}
+			if !sameLogin(former, c) {
 				contexts[i].Kind = c.kind()
-				putEntry(mapping(child(entries, c.Name)), contexts[i], mapped)
+				putEntry(mapping(child(entries, c.Name)), former, contexts[i], mapped)
 			}
 		}
 	}
 	next.Contexts = contexts
 	flat, _ := next.Find(next.Active)
 	if flat.Name = DefaultContext; !sameLogin(d.flat, flat) {
-		putEntry(cloud, flat, mapped)
+		putEntry(cloud, d.flat, flat, mapped)
 	}
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
