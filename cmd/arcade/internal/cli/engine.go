@@ -100,8 +100,9 @@ func (e *engine) useLogin(ctx context.Context, at engineOptions) (identity.Crede
 	if err != nil {
 		return login, err
 	}
-	if at.project != "" || !e.app.file().Places(login).Default(login.Context) {
-		e.inProject = " in project '" + secrets.Printable(cmp.Or(at.project, login.ProjectName, login.ProjectID)) + "'"
+	project := cmp.Or(at.project, login.ProjectName, login.ProjectID)
+	if project != "" && (at.project != "" || !e.app.file().Places(login).Default(login.Context)) {
+		e.inProject = " in project '" + secrets.Printable(project) + "'"
 	}
 	e.Organisation, e.Project = cmp.Or(at.org, login.OrgID), cmp.Or(at.project, login.ProjectID)
 	e.Token, e.HTTP, e.refused = login.Token(), e.app.asLogin(login), "Run '"+loginAt(login)+"'."

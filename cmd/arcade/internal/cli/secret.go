@@ -402,7 +402,7 @@ func (a *App) secretUnset(ctx context.Context, e *engine, keys []string, o secre
 			results.fail(result.Err, fmt.Sprintf("Failed to delete secret '%s': ", key))
 		}
 	})
-	if results.missing == 0 || results.missing < results.total {
+	if results.missing == 0 || results.done+results.failed+results.untried > 0 {
 		return results.end(ctx)
 	}
 	what := "there is no secret with this key" // most likely it is mistyped, or the project is wrong
