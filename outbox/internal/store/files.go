@@ -117,12 +117,15 @@ const (
 	// recordDescriptors is what a command opens at once at most to record and to start a flusher: 16 were seen, those of Go's poller
 	// counted. A flusher inherits the limit, and all but three streams are closed in it: it has more left.
 	recordDescriptors = 20
+	openDescriptors   = 8 // those of a database, its lock, its directory and the poller
 	noteDescriptors   = 3 // the file's, and the poller's
 )
 
 // CheckDescriptors returns ErrDescriptors where a command that records would run out of them.
-func CheckDescriptors() error {
-	if !hasDescriptors(recordDescriptors) {
+func CheckDescriptors() error { return checkDescriptors(recordDescriptors) }
+
+func checkDescriptors(n int) error {
+	if !hasDescriptors(n) {
 		return ErrDescriptors
 	}
 	return nil

@@ -52,6 +52,11 @@ func (s *Store) Locked(ctx context.Context, fn func() error) error {
 	if nested {
 		return fn()
 	}
+	if s.db == nil {
+		if err := checkDescriptors(openDescriptors); err != nil {
+			return err
+		}
+	}
 	lock, err := s.lock(ctx)
 	s.locked = err == nil
 	if s.locked {
@@ -257,6 +262,9 @@ func (s *Store) View(ctx context.Context, read func(tx *sql.Tx) error) error {
 }
 
 func (s *Store) view(ctx context.Context, immutable bool, read func(tx *sql.Tx) error) error {
+	if err := checkDescriptors(openDescriptors); err != nil {
+		return err
+	}
 	file, err := look(s.cfg.Path)
 	if err != nil || file == nil {
 		return cmp.Or(err, ErrNone)
