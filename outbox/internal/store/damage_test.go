@@ -104,6 +104,9 @@ func TestAProcessThatDiesWhileADatabaseIsSetAsideIsFollowedByOneThatGoesOn(t *te
 				t.Errorf("%d of 300 notes are left after a process died at %s, want all but those of the damaged page", n, point)
 			}
 			b.isWhole()
+			if _, err := os.Lstat(b.path + ".damaged"); err == nil {
+				t.Errorf("the copy has no final name after a process died at %s: its rows could come back", point)
+			}
 			first := b.copies()
 			b.damage(75) // once more: the first copy must not be overwritten
 			b.write(readAll)

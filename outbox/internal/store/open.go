@@ -119,7 +119,11 @@ func (d *database) open(ctx context.Context, cfg Config, locked bool) (err error
 	}
 	found, err := readProgress(ctx, d, cfg.Schemas)
 	switch {
-	case err != nil || found.isComplete:
+	case err != nil:
+	case found.isComplete:
+		if locked && exists(cfg.Path+damagedSuffix) { // its maker died after it had carried all over
+			err = keepCopy(cfg.Path)
+		}
 	case !locked:
 		err = errBeingMade
 	case found.isNew:

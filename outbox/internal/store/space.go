@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"time"
 )
@@ -65,7 +66,11 @@ func (s *Store) CheckWrite(ctx context.Context) error {
 				return err
 			}
 			defer tx.Rollback()
-			return errors.Join(mark(ctx, tx, s.cfg.Schemas), tryWriting(s.cfg.Path))
+			tried := tryWriting(s.cfg.Path)
+			if at, ok := errors.AsType[*fs.PathError](tried); ok && at.Op == "open" && Cause(tried) == ErrFull {
+				tried = nil // no inode is left, and a database with all its files needs none
+			}
+			return errors.Join(mark(ctx, tx, s.cfg.Schemas), tried)
 		})
 	})
 }

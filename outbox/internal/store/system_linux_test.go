@@ -266,6 +266,19 @@ func TestTryingTellsOfAHomeInWhichNothingCanBeMade(t *testing.T) {
 	}
 }
 
+func TestADatabaseWithAllItsFilesNeedsNoInode(t *testing.T) {
+	b := newBench(t)
+	dir := filepath.Dir(b.path)
+	b.mount(dir, 4<<20, "nr_inodes=20")
+	b.write(note("a"))
+	for n := 0; os.WriteFile(filepath.Join(dir, strconv.Itoa(n)), nil, 0o600) == nil; n++ {
+	}
+	if err := b.s.CheckWrite(context.Background()); err != nil {
+		t.Errorf("trying says %v, and the next process can write", err)
+	}
+	b.write(note("b"))
+}
+
 func TestAFileSystemThatTakesNoFilesIsOneThatMayNotBeUsed(t *testing.T) {
 	b := newBench(t)
 	b.path = "/proc/.notes/notes.db"
