@@ -63,7 +63,7 @@ func (e *Encoder) Wire(m outbox.Message) (json.RawMessage, error) {
 	}
 	wire, err := json.Marshal(form)
 	if err != nil {
-		return nil, &outbox.Unsendable{Reason: "not a valid message: its properties are not JSON, or it has no time"}
+		return nil, &outbox.Unsendable{Reason: "not a valid message: its properties are no JSON object, or its time is not valid"}
 	}
 	if len(wire) > cmp.Or(e.MaxMessage, maxMessage) {
 		return nil, &outbox.Unsendable{Reason: "larger than the server takes"}

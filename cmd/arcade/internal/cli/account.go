@@ -364,10 +364,11 @@ func (a *App) inItsContext() string {
 	return ""
 }
 
-// selfHosted reports whether events keep to the anonymous id.
-func (a *App) selfHosted() bool {
+// keepsToAnon reports whether events are the anonymous id's, and whether that is known to be for a self-hosted
+// context: a login that cannot be read may be of one.
+func (a *App) keepsToAnon() (apart, selfHosted bool) {
 	used, err := a.Track.Credential()
-	return used.Apart && (used.FromFile || err == nil)
+	return used.Apart && (used.FromFile || err == nil), used.Apart && err == nil
 }
 
 // unnamedContext words the active context where it has no name and events keep to the anonymous id.
