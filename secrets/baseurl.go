@@ -107,8 +107,8 @@ func (o Options) splitHost() (host, port string, err error) {
 	host, opened := strings.CutPrefix(host, "[")
 	host, closed := strings.CutSuffix(host, "]")
 	if hasPort && port == "" || opened != closed || opened != strings.Contains(host, ":") {
-		return "", "", fmt.Errorf("after a : in the host comes a port, as in localhost:%s; "+
-			"an IPv6 address stands in brackets before it, as in [::1]:%s", local, local)
+		return "", "", fmt.Errorf("the host is written as localhost or localhost:%s, and an IPv6 address in brackets, "+
+			"as [::1] or [::1]:%s", local, local)
 	}
 	return host, port, nil
 }
