@@ -266,6 +266,25 @@ func TestTryingTellsOfAHomeInWhichNothingCanBeMade(t *testing.T) {
 	}
 }
 
+// A daemon may have hundreds of connections.
+func TestAProcessWithManyOpenFilesIsNoneWithTooFewDescriptors(t *testing.T) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < 600 {
+		t.Skipf("this process may open %d files only", limit.Cur)
+	}
+	for range 500 {
+		file, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+	}
+	if err := store.CheckDescriptors(); err != nil {
+		t.Errorf("with 500 files open it says %v", err)
+	}
+	newBench(t).write(note("a"))
+}
+
 func TestADatabaseWithAllItsFilesNeedsNoInode(t *testing.T) {
 	b := newBench(t)
 	dir := filepath.Dir(b.path)
