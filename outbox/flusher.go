@@ -142,7 +142,8 @@ type FlushOptions struct {
 // is respected. It returns when nothing is left, when the server did not accept a message or the time is up
 // (a *Delay), when the sink cannot send (an *Unusable), when another flusher is at work (ErrBusy) or when tracking is off
 // (ErrOff).
-// It waits for a flusher at work for as long as one lives, ten seconds, and with nothing pending not at all.
+// It waits for another one at work until ctx's deadline, without one for as long as a flusher lives, ten seconds; with nothing
+// pending not at all.
 func (o *Outbox) Flush(ctx context.Context, options FlushOptions) (Result, error) {
 	if o.isOff() {
 		return Result{}, ErrOff
@@ -154,6 +155,9 @@ func (o *Outbox) Flush(ctx context.Context, options FlushOptions) (Result, error
 	}
 	d := o.newDelivery()
 	d.manual, d.lockWait = true, flusherLife
+	if end, ok := ctx.Deadline(); ok { // another Flush may take longer
+		d.lockWait = time.Until(end)
+	}
 	if options.Progress != nil {
 		d.progress = options.Progress
 	}
