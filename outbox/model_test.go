@@ -21,6 +21,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
 // modelProcess is set in the processes that TestRandomOperationsAgreeWithAModel starts and that are killed: what
@@ -227,17 +228,7 @@ func (m *model) messages() (list []outbox.Message) {
 // check compares the queue and what its server was sent with the model; adds are those that may be missing.
 func (m *model) check(operation string, may may, adds []outbox.Message) {
 	m.Helper()
-	var is []outbox.Message
-	m.must(m.box.Update(m.Context(), func(tx *outbox.Tx) error {
-		is = nil
-		for row, err := range tx.Messages(m.Context(), outbox.Filter{}) {
-			if err != nil {
-				return err
-			}
-			is = append(is, row)
-		}
-		return nil
-	}))
+	is := outboxtest.Recorded(m, m.box)
 	if may == beMissing && len(is) > len(m.rows) {
 		m.add(adds)
 	}

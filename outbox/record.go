@@ -217,12 +217,7 @@ func (o *Outbox) View(ctx context.Context, look func(tx *Tx) error) error {
 		if err != nil {
 			return err
 		}
-		err = look(tx)
-		const readOnly = 8 // SQLite's code for a write on a connection that only reads, https://www.sqlite.org/rescode.html
-		if code, ok := errors.AsType[interface {
-			error
-			Code() int
-		}](err); ok && code.Code() == readOnly {
+		if err = look(tx); store.IsOnlyForReading(err) {
 			return errLooks
 		}
 		return err

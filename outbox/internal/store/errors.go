@@ -122,6 +122,12 @@ func isCode(err error, code int) bool {
 // IsTaken reports whether a row was refused because a value that must be unique is there already.
 func IsTaken(err error) bool { return isCode(err, codeUnique) }
 
+// IsOnlyForReading reports whether a statement was refused because it writes and its transaction only reads.
+func IsOnlyForReading(err error) bool {
+	extended, _ := codeOf(err)
+	return extended == codeReadOnly
+}
+
 // isDamage reports whether SQLite calls the file's content unsound.
 func isDamage(err error) bool { return isCode(err, codeCorrupt) || isCode(err, codeNotADB) }
 

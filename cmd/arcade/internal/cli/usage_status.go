@@ -67,6 +67,8 @@ type Status struct {
 	Copies        []string      `json:"copies"`         // of damaged databases, oldest first: paths
 	// FileProblems are files shared with the Python CLI that cannot be read.
 	FileProblems []FileProblem `json:"file_problems"`
+
+	keepsToAnon bool // for a person: events are the anonymous id's, also where the context is not known
 }
 
 // FileProblem is why a file cannot be read, in words of AdviceTable.
@@ -108,12 +110,12 @@ func (a *App) status(ctx context.Context, asJSON bool) error {
 // newStatus makes what programs are told; problem is what the next command could not record for.
 func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status {
 	now, missed, off := a.Track.Now(), q.Missed(s), a.Track.Off(s.Consent)
-	_, selfHosted := a.keepsToAnon()
+	keepsToAnon, selfHosted := a.keepsToAnon()
 	copies, _ := q.Copies() // a directory that cannot be read is the problem already
 	st := Status{
 		Tracking: off == nil, DecidedBy: cmp.Or(a.Track.Switches().By, "default"),
 		AnonID: s.AnonID, PrincipalID: orNull(s.PrincipalID),
-		Context: orNull(a.Track.ContextName()), SelfHosted: selfHosted,
+		Context: orNull(a.Track.ContextName()), SelfHosted: selfHosted, keepsToAnon: keepsToAnon,
 		Pending: s.Counts.Pending, Delivered: s.Counts.Delivered, Dead: s.Counts.Dead,
 		Dropped: s.Counts.Dropped, Erased: s.Counts.Erased,
 		Host: a.sentTo(), KeySet: a.Track.HasKey(),
@@ -186,11 +188,10 @@ func (a *App) statusLines(s track.Snapshot, st Status, q *track.Queue, problem e
 	}
 	add("Messages", messages)
 	const apart = ": events carry this home's anonymous id alone, and arcade.dev is asked nothing"
-	isApart, _ := a.keepsToAnon()
 	switch {
 	case st.SelfHosted && st.Context != nil:
 		add("Context", *st.Context+", self-hosted"+apart)
-	case isApart:
+	case st.keepsToAnon:
 		add("Context", a.unnamedContext()+apart)
 	case st.Context != nil:
 		add("Context", *st.Context)
