@@ -84,10 +84,12 @@ func (x *exchange) pass(at Point) {
 func (x *exchange) wait(d time.Duration) bool {
 	select {
 	case <-x.r.Context().Done():
+		return false
 	case <-x.closing:
+		return false
 	case <-time.After(d):
+		return x.r.Context().Err() == nil
 	}
-	return x.r.Context().Err() == nil
 }
 
 // land ends the request for the log, and looks whether another one has begun meanwhile. It is called
