@@ -157,11 +157,16 @@ func succeed(m *machine) *exec.Cmd { return m.unsent().Command("succeed") }
 // resume lets the process go on, to its end. It says that it stops a moment before it does, so it is told again.
 func (s *stopped) resume() {
 	s.Helper()
-	ended := make(chan error, 1)
+	ended := make(chan error)
 	go func() { ended <- s.cmd.Wait() }() // its exit code is no matter here
 	s.Eventually("it goes on to its end", func() bool {
 		s.cmd.Process.Signal(syscall.SIGCONT)
-		return len(ended) > 0
+		select {
+		case <-ended:
+			return true
+		default:
+			return false
+		}
 	})
 }
 
