@@ -60,6 +60,8 @@ lint: ## format, vet, staticcheck, workflows, and what others have defined
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) run $(ACTIONLINT)
+	@! grep -E 'uses: [^.]' .github/workflows/*.yml | grep -vE '@[0-9a-f]{40}( |$$)' # the tag of an action can be moved to other code
+	GO="$(GO)" .ci/notices | cmp - docs/THIRD_PARTY_NOTICES.txt # every artefact of a release has the licences; see make notices
 	cd .ci/otlp && $(GO) test ./... # OpenTelemetry's types, in a module of its own
 
 vuln: ## what is known about the dependencies (asks the Go vulnerability database)

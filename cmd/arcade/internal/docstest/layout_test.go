@@ -1,21 +1,19 @@
 package docstest
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"go/ast"
+	"go/build"
 	"go/parser"
 	"go/token"
 	"go/types"
 	"io/fs"
 	"maps"
-	"os/exec"
+	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -23,6 +21,38 @@ const (
 	module = "github.com/ArcadeAI/arcade-cli/"
 	rooms  = "cmd/arcade/internal/"
 )
+
+// source is a file of the product.
+type source struct {
+	path, text string
+	imports    []string // as they are written, without the quotes
+}
+
+// product returns the files of the product, those for other systems, too.
+func product(t *testing.T) (files []source) {
+	t.Helper()
+	for _, folder := range []string{"cmd", "identity", "migrations", "outbox", "secrets"} {
+		err := fs.WalkDir(os.DirFS(repository), folder, func(name string, _ fs.DirEntry, err error) error {
+			if path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") || path.Dir(name) == rooms+"testbed" {
+				return err
+			}
+			s := source{path: name, text: readText(t, name)}
+			file, err := parser.ParseFile(token.NewFileSet(), name, s.text, parser.ImportsOnly)
+			if err != nil {
+				return err
+			}
+			for _, spec := range file.Imports {
+				s.imports = append(s.imports, strings.Trim(spec.Path.Value, `"`))
+			}
+			files = append(files, s)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
 
 // The diagram is the rule: an import that it does not draw is one that has not been thought about.
 func TestPackagesImportWhatTheDiagramDraws(t *testing.T) {
@@ -37,10 +67,10 @@ func TestPackagesImportWhatTheDiagramDraws(t *testing.T) {
 		}
 		drawn[names[ends[1]]+" -> "+names[ends[3]]] = true
 	}
-	for folder, p := range packages(t) {
-		for _, name := range p.Imports {
-			if own, inside := strings.CutPrefix(name, module); inside && folder != rooms+"testbed" {
-				real[folder+" -> "+own] = true
+	for _, s := range product(t) {
+		for _, name := range s.imports {
+			if own, inside := strings.CutPrefix(name, module); inside {
+				real[path.Dir(s.path)+" -> "+own] = true
 			}
 		}
 	}
@@ -59,11 +89,11 @@ func TestEachOfTheseLibrariesHasOneImporter(t *testing.T) {
 		"github.com/joho/godotenv":      "secrets",
 		"github.com/spf13/":             rooms + "cli",
 	}
-	for folder, p := range packages(t) {
-		for _, name := range p.Imports {
+	for _, s := range product(t) {
+		for _, name := range s.imports {
 			for library, owner := range owners {
-				if strings.HasPrefix(name, library) && folder != owner && folder != rooms+"testbed" {
-					t.Errorf("%s imports %s; only %s does", folder, name, owner)
+				if strings.HasPrefix(name, library) && path.Dir(s.path) != owner {
+					t.Errorf("%s imports %s; only %s does", s.path, name, owner)
 				}
 			}
 		}
@@ -73,10 +103,10 @@ func TestEachOfTheseLibrariesHasOneImporter(t *testing.T) {
 // Ending the process skips what others still have to do, such as to record the command. A flusher
 // ends by itself, and by its watchdog.
 func TestOnlyMainEndsTheProcess(t *testing.T) {
-	for file, text := range sources(t) {
-		may := path.Base(file) == "main.go" || file == "outbox/flusher.go" || file == "outbox/detach/detach.go"
-		if strings.Contains(text, "os.Exit(") && !may {
-			t.Errorf("%s calls os.Exit", file)
+	for _, s := range product(t) {
+		may := path.Base(s.path) == "main.go" || s.path == "outbox/flusher.go" || s.path == "outbox/detach/detach.go"
+		if strings.Contains(s.text, "os.Exit(") && !may {
+			t.Errorf("%s calls os.Exit", s.path)
 		}
 	}
 }
@@ -84,9 +114,9 @@ func TestOnlyMainEndsTheProcess(t *testing.T) {
 // A command has a file of its own and can be read without the others: it fills no room.
 func TestNoRoomIsTooFull(t *testing.T) {
 	files := map[string]int{}
-	for file, text := range sources(t) {
-		if !strings.Contains(text, ") *cobra.Command {\n") || path.Base(file) == "app.go" {
-			files[path.Dir(file)]++
+	for _, s := range product(t) {
+		if !strings.Contains(s.text, ") *cobra.Command {\n") || path.Base(s.path) == "app.go" {
+			files[path.Dir(s.path)]++
 		}
 	}
 	for room, n := range files {
@@ -98,32 +128,40 @@ func TestNoRoomIsTooFull(t *testing.T) {
 
 // A room is read from the top down when none of its files needs one that needs it.
 func TestNoFilesOfARoomNeedEachOther(t *testing.T) {
-	for room, p := range packages(t) {
-		needs := neededFiles(t, room, p.GoFiles)
-		var visit func(file string, above []string)
-		visit = func(file string, above []string) {
-			if at := slices.Index(above, file); at >= 0 {
-				t.Errorf("in %s these files go round in a circle: %s", room, strings.Join(append(above[at:], file), " -> "))
-				return
-			}
-			for next := range needs[file] {
-				visit(next, append(slices.Clone(above), file))
-			}
-			delete(needs, file) // seen
+	folders := map[string][]string{}
+	for _, s := range product(t) {
+		folder, name := path.Split(s.path)
+		if ours, _ := build.Default.MatchFile(filepath.Join(repository, folder), name); ours {
+			folders[folder] = append(folders[folder], name)
 		}
-		for _, file := range p.GoFiles {
-			visit(file, nil)
+	}
+	for folder, files := range folders {
+		needs := neededFiles(t, folder, files)
+		needsNone := func(_ string, others map[string]bool) bool {
+			for other := range others {
+				if needs[other] != nil {
+					return false
+				}
+			}
+			return true
+		}
+		for before := -1; before != len(needs); { // those that need no other are taken away, until none is
+			before = len(needs)
+			maps.DeleteFunc(needs, needsNone)
+		}
+		if len(needs) > 0 {
+			t.Errorf("in %s these files need each other in a circle, or need those that do: %v", folder, needs)
 		}
 	}
 }
 
 // neededFiles returns, for each file of a package, the others that declare what it uses.
-func neededFiles(t *testing.T, room string, names []string) map[string]map[string]bool {
+func neededFiles(t *testing.T, folder string, names []string) map[string]map[string]bool {
 	t.Helper()
 	set, needs := token.NewFileSet(), map[string]map[string]bool{}
 	var files []*ast.File
 	for _, name := range names {
-		file, err := parser.ParseFile(set, name, readText(t, room+"/"+name), 0)
+		file, err := parser.ParseFile(set, name, readText(t, folder+name), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,52 +183,3 @@ func neededFiles(t *testing.T, room string, names []string) map[string]map[strin
 type nothing struct{}
 
 func (nothing) Import(string) (*types.Package, error) { return nil, fs.ErrNotExist }
-
-// pkg is a package as `go list` shows it, without its tests.
-type pkg struct {
-	ImportPath       string
-	GoFiles, Imports []string
-}
-
-// packages returns those of the product and the test bed, by folder.
-func packages(t *testing.T) map[string]pkg {
-	t.Helper()
-	found, err := listed()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found
-}
-
-// listed asks once: it takes seconds.
-var listed = sync.OnceValues(func() (map[string]pkg, error) {
-	cmd := exec.Command("go", "list", "-json=ImportPath,GoFiles,Imports", "./cmd/...", "./identity/...", "./migrations", "./outbox/...", "./secrets/...")
-	cmd.Dir = repository
-	list, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("%v: %w", cmd.Args, err)
-	}
-	found := map[string]pkg{}
-	for documents := json.NewDecoder(bytes.NewReader(list)); documents.More(); {
-		var p pkg
-		if err := documents.Decode(&p); err != nil {
-			return nil, err
-		}
-		found[strings.TrimPrefix(p.ImportPath, module)] = p
-	}
-	return found, nil
-})
-
-// sources returns the files of the product by their names.
-func sources(t *testing.T) map[string]string {
-	t.Helper()
-	found := map[string]string{}
-	for folder, p := range packages(t) {
-		for _, name := range p.GoFiles {
-			if folder != rooms+"testbed" {
-				found[folder+"/"+name] = readText(t, folder+"/"+name)
-			}
-		}
-	}
-	return found
-}
