@@ -57,15 +57,14 @@ func product(t *testing.T) (files []source) {
 // The diagram is the rule: an import that it does not draw is one that has not been thought about.
 func TestPackagesImportWhatTheDiagramDraws(t *testing.T) {
 	names, drawn, real := map[string]string{}, map[string]bool{}, map[string]bool{}
-	arrow := regexp.MustCompile(`(?m)^\s*(\w+)(?:\["([^"]+)"\])? --> (\w+)(?:\["([^"]+)"\])?$`)
-	diagram, _, _ := strings.Cut(readText(t, "docs/architecture.md"), "\n```\n")
-	for _, ends := range arrow.FindAllStringSubmatch(diagram, -1) {
-		for i := 1; i < len(ends); i += 2 {
-			if ends[i+1] != "" {
-				names[ends[i]] = ends[i+1]
-			}
-		}
-		drawn[names[ends[1]]+" -> "+names[ends[3]]] = true
+	diagrams, _ := blocks(readText(t, "docs/architecture.md"))
+	label := regexp.MustCompile(`(\w+)\["(.+?)"\]`)
+	for _, node := range label.FindAllStringSubmatch(diagrams[0].text, -1) {
+		names[node[1]] = node[2]
+	}
+	arrow := regexp.MustCompile(`(\w+) --> (\w+)`)
+	for _, ends := range arrow.FindAllStringSubmatch(label.ReplaceAllString(diagrams[0].text, "$1"), -1) {
+		drawn[names[ends[1]]+" -> "+names[ends[2]]] = true
 	}
 	for _, s := range product(t) {
 		for _, name := range s.imports {

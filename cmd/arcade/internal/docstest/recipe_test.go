@@ -17,7 +17,7 @@ func TestTheRecipeForACommandWorksAsWritten(t *testing.T) {
 	t.Parallel()
 	checkout := t.TempDir()
 	typeIn(t, repository, "tar -cf - --exclude=./.git --exclude=./bin --exclude=./dist . | tar -xf - -C '"+checkout+"'")
-	list, _ := blocks("", section(t, readText(t, "docs/testing.md"), "## Adding a command"))
+	list, _ := blocks(section(t, readText(t, "docs/testing.md"), "## Adding a command"))
 	for _, b := range list {
 		addTo(t, filepath.Join(checkout, b.mark), b.text)
 	}
