@@ -12,7 +12,8 @@ import (
 )
 
 // What stands behind `run`, `script`, `command` and RUN and calls arcade is typed twice, as two jobs, by a system
-// that prepares the home as the recipe says, on a runner whose one secret is the Engine's key.
+// that prepares the home as the recipe says and ends what is left in the background, on a runner whose one secret is the
+// Engine's key.
 func TestEveryRecipeForCIWorksInTheHomeItIsAbout(t *testing.T) {
 	list, _ := blocks(readText(t, "docs/ci.md"))
 	for _, home := range []string{"fresh", "cached", "read-only"} {
@@ -28,7 +29,7 @@ func TestEveryRecipeForCIWorksInTheHomeItIsAbout(t *testing.T) {
 
 func runJobs(t *testing.T, home, recipe string) {
 	m := newMachine(t)
-	m.Env = append(m.Env, "ARCADE_API_KEY="+testbed.EngineKey)
+	m.Env = append(m.Env, "ARCADE_API_KEY="+testbed.EngineKey, testbed.Flusher) // so that none is started
 	if home == "read-only" {
 		testbed.MountTmpfs(t, m.Home, testbed.Roomy, 0)
 		testbed.MountTmpfs(t, m.Home, testbed.Roomy, syscall.MS_REMOUNT|syscall.MS_RDONLY)
@@ -45,7 +46,6 @@ func runJobs(t *testing.T, home, recipe string) {
 				t.Errorf("%q ends with exit code %d:\n%s%s", line, r.Code, r.Stdout, r.Stderr)
 			}
 		}
-		m.AwaitNoFlusher()
 		left := m.Inspect()
 		if ids = append(ids, left.Identity.AnonID); left.Counts.Pending != 0 {
 			t.Errorf("%d messages are left when the job ends, and go with its machine", left.Counts.Pending)
