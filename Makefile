@@ -61,6 +61,9 @@ lint: ## format, vet, staticcheck, workflows, and what others have defined
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) run $(ACTIONLINT)
 	@! grep -E 'uses: [^.]' .github/workflows/*.yml | grep -vE '@[0-9a-f]{40}( |$$)' # the tag of an action can be moved to other code
+	@for f in .github/workflows/*.yml; do \
+	  [ $$(grep -c actions/checkout@ $$f) = $$(grep -c 'persist-credentials: false' $$f) ] || \
+	    { echo "$$f: a checkout leaves its token for the steps that follow"; exit 1; }; done
 	GO="$(GO)" .ci/notices | cmp - docs/THIRD_PARTY_NOTICES.txt # every artefact of a release has the licences; see make notices
 	cd .ci/otlp && $(GO) test ./... # OpenTelemetry's types, in a module of its own
 
