@@ -40,7 +40,8 @@ func typeIn(t *testing.T, directory, line string) string {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", line)
 	cmd.Dir = directory
-	cmd.Env = append(os.Environ(), "ARCADE_USAGE_TRACKING=0", "MAKEFLAGS=", "CGO_ENABLED=0", "GOFLAGS=-trimpath -tags=nethttpomithttp2 -vet=off")
+	cmd.Env = append(os.Environ(), "ARCADE_USAGE_TRACKING=0", "MAKEFLAGS=", "CGO_ENABLED=0",
+		"GOFLAGS=-trimpath -tags=nethttpomithttp2 -vet=off")
 	said, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", line, err, said)

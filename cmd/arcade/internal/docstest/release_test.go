@@ -36,8 +36,9 @@ func manualPage(cmd *cobra.Command) string {
 	}
 	page := fmt.Sprintf(".TH %s 1 \"\" arcade \"Arcade manual\"\n", strings.ToUpper(pageName(cmd)))
 	for _, part := range [][2]string{
-		{"NAME", pageName(cmd) + " - " + cmd.Short}, {"SYNOPSIS", cmd.UseLine()}, {"DESCRIPTION", cmd.Long}, {"OPTIONS", cmd.LocalFlags().FlagUsages()},
-		{"INHERITED OPTIONS", cmd.InheritedFlags().FlagUsages()}, {"EXAMPLES", cmd.Example}, {"SEE ALSO", related},
+		{"NAME", pageName(cmd) + " - " + cmd.Short}, {"SYNOPSIS", cmd.UseLine()}, {"DESCRIPTION", cmd.Long},
+		{"OPTIONS", cmd.LocalFlags().FlagUsages()}, {"INHERITED OPTIONS", cmd.InheritedFlags().FlagUsages()},
+		{"EXAMPLES", cmd.Example}, {"SEE ALSO", related},
 	} {
 		if text := strings.Trim(part[1], "\n"); text != "" {
 			lines := strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n", "\n\\&").Replace(text)
