@@ -136,20 +136,19 @@ func TestNoFilesOfARoomNeedEachOther(t *testing.T) {
 	}
 	for folder, files := range folders {
 		needs := neededFiles(t, folder, files)
-		needsNone := func(_ string, others map[string]bool) bool {
-			for other := range others {
-				if needs[other] != nil {
-					return false
-				}
+		var visit func(file string, above []string)
+		visit = func(file string, above []string) {
+			if at := slices.Index(above, file); at >= 0 {
+				t.Errorf("in %s these files go round in a circle: %s", folder, strings.Join(append(above[at:], file), " -> "))
+				return
 			}
-			return true
+			for next := range needs[file] {
+				visit(next, append(slices.Clone(above), file))
+			}
+			delete(needs, file) // seen
 		}
-		for before := -1; before != len(needs); { // those that need no other are taken away, until none is
-			before = len(needs)
-			maps.DeleteFunc(needs, needsNone)
-		}
-		if len(needs) > 0 {
-			t.Errorf("in %s these files need each other in a circle, or need those that do: %v", folder, needs)
+		for _, file := range files {
+			visit(file, nil)
 		}
 	}
 }
