@@ -108,7 +108,10 @@ func TestAnExpiredTokenIsRenewed(t *testing.T) {
 
 func TestARefreshTokenThatIsNotReplacedStays(t *testing.T) {
 	w := newWorld(t, 0)
-	w.cloud.Set(func(b *identitytest.Behaviour) { b.KeepRefreshToken = true })
+	w.cloud.Override(identitytest.TokenPath, func(answer http.ResponseWriter, _ *http.Request) {
+		answer.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(answer, `{"access_token": "access_2", "token_type": "bearer", "expires_in": 3600}`)
+	})
 	if c, err := w.session.Credentials(t.Context()); err != nil || c.RefreshToken != w.login.RefreshToken || c.AccessToken == w.login.AccessToken {
 		t.Errorf("got %s, %v; want a new access token and the old refresh token", show(c), err)
 	}

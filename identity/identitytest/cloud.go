@@ -5,17 +5,14 @@
 package identitytest
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strings"
 	"sync"
-	"time"
 )
 
-// The paths of the calls, for [Cloud.Override], [Cloud.Delay] and [Cloud.Count].
+// The paths of the calls, for [Cloud.Override] and [Cloud.Count].
 const (
 	ConfigPath    = "/api/v1/auth/cli_config"
 	AuthorizePath = "/oauth/authorize"
@@ -38,24 +35,26 @@ type Person struct {
 
 // Org is an organisation with its projects.
 type Org struct {
-	ID, Name string
-	Default  bool
-	Projects []Project
+	ID       string    `json:"org_id"`
+	Name     string    `json:"name"`
+	Default  bool      `json:"is_default"`
+	Projects []Project `json:"-"`
 }
 
 // Project is a project of an organisation.
 type Project struct {
-	ID, Name string
-	Default  bool
+	ID      string `json:"project_id"`
+	Name    string `json:"name"`
+	Default bool   `json:"is_default"`
 }
 
 // Behaviour is what differs between one Cloud and another. The zero value is today's, with
 // tokens for an hour and refresh tokens that are replaced at each use.
 type Behaviour struct {
 	// Engine makes the Cloud describe an installation with this Engine. NoCoordinator leaves the
-	// Cloud itself out of that, Nested puts it as older installations do.
+	// Cloud itself out of that, in the form of older installations.
 	Engine                string
-	NoCoordinator, Nested bool
+	NoCoordinator         bool
 	KeysOnly              bool   // no login in the browser
 	SignedIn              string // the e-mail of the person in the browser, "" for the first one
 	Deny, DenyDescription string // an OAuth error in the place of a code
@@ -63,7 +62,6 @@ type Behaviour struct {
 	AuthorizeURL          string // in cli_config, "" for the stand-in's own
 	TokenURL              string // likewise
 	ExpiresIn             int    // seconds, 0 for 3600
-	KeepRefreshToken      bool   // a renewal yields none, and the old one stays good
 	ForgiveReuse          bool   // a refresh token that was replaced still works
 	// Strong authentication is asked for in one of three places: by a 401 to calls, by a 400 with
 	// the words of CodeRefusal to a code or a refresh token, or by the status MFA in whoami.
@@ -84,7 +82,7 @@ type Cloud struct {
 	keys       map[string]string // API key -> principal
 	codes      map[string]*code
 	access     map[string]*session
-	refresh    map[string]*refreshToken
+	refresh    map[string]*session
 	calls      map[string]*call // by path
 	violations []string
 	last       int
@@ -95,27 +93,19 @@ type call struct {
 	count    int
 	header   http.Header // of the last one
 	override http.HandlerFunc
-	delay    time.Duration
 }
 
 // session is one login: its tokens end together.
 type session struct {
-	email string
-	ended bool
-}
-
-func (s *session) isGood() bool { return s != nil && !s.ended }
-
-type refreshToken struct {
-	session  *session
-	replaced bool // a second use is a theft
+	email   string
+	refresh string // the last token; the use of an earlier one is a theft
+	ended   bool
 }
 
 // code is what the login page hands out.
 type code struct {
 	challenge, redirectURI, email string
 	used                          bool
-	session                       *session // that was made of it
 }
 
 // Close ends it, and every call that hangs.
@@ -152,10 +142,35 @@ func (c *Cloud) Knows(token string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_, found := c.keys[token]
-	return found || c.access[token].isGood()
+	login := c.access[token]
+	return found || login != nil && !login.ended
 }
 
-// Override answers a path by handler, nil for the usual answer.
+// Login makes a login without a browser, and returns its tokens.
+func (c *Cloud) Login(email string) (access, refresh string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.newTokens(&session{email: email})
+}
+
+// Revoke makes every access token so far a refused one. Refresh tokens stay good.
+func (c *Cloud) Revoke() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.access)
+}
+
+// EndLogins ends every login.
+func (c *Cloud) EndLogins() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, login := range c.refresh {
+		login.ended = true
+	}
+}
+
+// Override answers a path by handler, nil for the usual answer. A handler can also give that, by
+// [Cloud.Answer].
 func (c *Cloud) Override(path string, handler http.HandlerFunc) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -170,13 +185,6 @@ func (c *Cloud) Hang(path string) {
 		case <-c.released:
 		}
 	})
-}
-
-// Delay makes a path answer later; what it does is done at once.
-func (c *Cloud) Delay(path string, d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.call(path).delay = d
 }
 
 // Count is how often a path was asked.
@@ -200,7 +208,7 @@ func (c *Cloud) Violations() []string {
 	return slices.Clone(c.violations)
 }
 
-// call returns what is known of a path. It is called with the mutex held, as are all below but serve.
+// call returns what is known of a path. It is called with the mutex held, as are all below.
 func (c *Cloud) call(path string) *call {
 	if c.calls[path] == nil {
 		c.calls[path] = &call{}
@@ -218,106 +226,20 @@ func (c *Cloud) next(kind string) string {
 	return fmt.Sprintf("%s_SENTINEL_%d", kind, c.last)
 }
 
-func writeJSON(w http.ResponseWriter, status int, value any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(value)
+// newTokens makes another access token of a login, and replaces its refresh token.
+func (c *Cloud) newTokens(login *session) (access, refresh string) {
+	access, refresh = c.next("access"), c.next("refresh")
+	c.access[access], c.refresh[refresh] = login, login
+	login.refresh = refresh
+	return access, refresh
 }
 
-type object = map[string]any
-
-// discovery describes the installation; the Cloud's address has the path of its API.
-func (c *Cloud) discovery(w http.ResponseWriter) {
-	parts := object{"engine": c.behaviour.Engine, "dashboard": c.URL + "/dashboard", "version": "1.0"}
-	if !c.behaviour.NoCoordinator {
-		parts["coordinator"] = c.URL + "/api/v1"
-	}
-	if c.behaviour.Nested {
-		parts = object{"urls": parts, "deployments": object{"enabled": false, "reason": "none here"}}
-	}
-	writeJSON(w, http.StatusOK, parts)
-}
-
-func (c *Cloud) validate(w http.ResponseWriter, r *http.Request) {
-	principal, ok := c.keys[bearer(r)]
-	if !ok {
-		writeJSON(w, http.StatusUnauthorized, object{"detail": "not a key: " + bearer(r)})
-		return
-	}
-	writeJSON(w, http.StatusOK, object{"data": object{"principal_id": principal}})
-}
-
-func (c *Cloud) whoAmI(w http.ResponseWriter, r *http.Request) {
-	p, ok := c.authenticated(w, r)
-	if !ok {
-		return
-	}
-	data := object{"account_id": p.PrincipalID, "email": p.Email, "organizations": orgsOf(p), "projects": projectsOf(p.Orgs...)}
-	if c.behaviour.MFA != "" {
-		data["mfa"] = object{"status": c.behaviour.MFA}
-	}
-	writeJSON(w, http.StatusOK, object{"data": data})
-}
-
-// organisations answers /orgs and /orgs/{id}/projects.
-func (c *Cloud) organisations(w http.ResponseWriter, r *http.Request) {
-	p, ok := c.authenticated(w, r)
-	if !ok {
-		return
-	}
-	lists := map[string][]object{OrgsPath: orgsOf(p)}
-	for _, org := range p.Orgs {
-		lists[OrgsPath+"/"+org.ID+"/projects"] = projectsOf(org)
-	}
-	if items, found := lists[r.URL.Path]; found {
-		writeJSON(w, http.StatusOK, object{"data": object{"items": items}})
-		return
-	}
-	writeJSON(w, http.StatusNotFound, object{"detail": "no such organisation: " + r.URL.Path})
-}
-
-func orgsOf(p Person) []object {
-	orgs := []object{}
-	for _, org := range p.Orgs {
-		orgs = append(orgs, object{"org_id": org.ID, "name": org.Name, "is_default": org.Default})
-	}
-	return orgs
-}
-
-func projectsOf(orgs ...Org) []object {
-	projects := []object{}
-	for _, org := range orgs {
-		for _, p := range org.Projects {
-			projects = append(projects, object{"project_id": p.ID, "name": p.Name, "is_default": p.Default})
-		}
-	}
-	return projects
-}
-
-// authenticated finds the person behind an access token, or answers 401.
-func (c *Cloud) authenticated(w http.ResponseWriter, r *http.Request) (Person, bool) {
-	if c.behaviour.Insufficient {
-		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_user_authentication", error_description="SENTINEL: a passkey"`)
-		writeJSON(w, http.StatusUnauthorized, object{"detail": "too weak: " + bearer(r)})
-		return Person{}, false
-	}
-	if s := c.access[bearer(r)]; s.isGood() {
-		return c.person(s.email)
-	}
-	writeJSON(w, http.StatusUnauthorized, object{"detail": "not a token: " + bearer(r)})
-	return Person{}, false
-}
-
-func bearer(r *http.Request) string {
-	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	return token
-}
-
-func (c *Cloud) person(email string) (Person, bool) {
-	for _, p := range c.people {
+// person returns the one with this address, the first one for "".
+func (c *Cloud) person(email string) (p Person) {
+	for _, p = range c.people {
 		if p.Email == email || email == "" {
-			return p, true
+			break
 		}
 	}
-	return Person{}, false
+	return p
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -92,7 +93,10 @@ func TestOneOfManyProcessesRenewsAndAllSucceed(t *testing.T) {
 	t.Parallel()
 	m, onprem := both(t)
 	m.expire()
-	onprem.Delay(identitytest.TokenPath, 300*time.Millisecond)
+	onprem.Override(identitytest.TokenPath, func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(300 * time.Millisecond)
+		onprem.Answer(w, r)
+	})
 	before, _ := m.logins()
 	old, renewals := m.ReadFile("credentials.yaml"), onprem.Count(identitytest.TokenPath)
 	atOnce(20, func() {

@@ -250,7 +250,6 @@ func (s stage) installation(args []string) error {
 	cloud := s.onprem()
 	cloud.Set(func(b *identitytest.Behaviour) {
 		b.NoCoordinator = args[0] == "without-cloud"
-		b.Nested = b.NoCoordinator
 	})
 	s.Setenv("ONPREM", cloud.URL)
 	return nil
