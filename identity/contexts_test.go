@@ -152,9 +152,7 @@ func contextWrites() map[string]func(*testing.T, CredentialsFile) (Credentials, 
 // or returns value without an error.
 func or(t *testing.T, value string, err error) string {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return value
 }
 
@@ -216,9 +214,7 @@ func TestUnknownKeysOfALoginStay(t *testing.T) {
 	f := credentialsAt(t, "cloud:\n  contexts: {a: {note: n1, user: {email: e, note: n2, kind: n3}, api_key: k}}\n")
 	login := oauthCredentials(time.Now())
 	login.Name, login.Kind = "a", ArcadeCloud
-	if err := f.Write(t.Context(), login); err != nil {
-		t.Fatal(err)
-	}
+	must(t, f.Write(t.Context(), login))
 	_, contexts, _ := pythonReads(t, contentOf(t, f.Path))
 	want := pythonLogin(login)
 	want["note"], want["user"] = "n1", map[string]any{"email": login.Email, "account_id": login.AccountID, "note": "n2", "kind": "n3"}
@@ -235,15 +231,11 @@ func TestALogoutLeavesTheOtherContexts(t *testing.T) {
 				f := credentialsAt(t, content)
 				f.Context = context
 				login, err := f.Read()
-				if err != nil {
-					t.Fatal(err)
-				}
+				must(t, err)
 				name := cmp.Or(login.Name, DefaultContext)
 				active, want, _ := pythonReads(t, content)
 				left, err := f.Forget(t.Context(), login)
-				if err != nil {
-					t.Fatal(err)
-				}
+				must(t, err)
 				if delete(want, name); len(want) == 0 {
 					if _, err := f.Read(); !errors.Is(err, fs.ErrNotExist) || len(left.Names()) != 0 {
 						t.Errorf("after the last logout: %v, %v left; want no file", err, left.Names())
@@ -321,9 +313,7 @@ func TestAMapOfAnotherShapeIsOfANewerProgramAndStays(t *testing.T) {
 			}
 			f := credentialsAt(t, before)
 			old := time.Now().Add(-time.Hour) // nobody is writing it
-			if err := os.Chtimes(f.Path, old, old); err != nil {
-				t.Fatal(err)
-			}
+			must(t, os.Chtimes(f.Path, old, old))
 			if got, err := f.Read(); !errors.Is(err, ErrCredentialsNewer) || got.Present() {
 				t.Errorf("got %s, %v; want ErrCredentialsNewer", show(got), err)
 			}

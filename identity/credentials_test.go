@@ -241,12 +241,8 @@ func TestALoginReplacesTheFormerOneAndKeepsTheRest(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml")}
-			if err := os.WriteFile(f.Path, []byte(c.before), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			if err := f.Write(t.Context(), c.login); err != nil {
-				t.Fatal(err)
-			}
+			must(t, os.WriteFile(f.Path, []byte(c.before), 0o644))
+			must(t, f.Write(t.Context(), c.login))
 			if got, err := f.Read(); err != nil || got != c.login {
 				t.Errorf("read back %s, %v; want the new login and nothing of the old: %s", show(got), err, show(c.login))
 			}

@@ -17,9 +17,7 @@ import (
 func checkPrivate(t *testing.T, path string) {
 	t.Helper()
 	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	if mode := info.Mode().Perm(); mode != 0o600 {
 		t.Errorf("%s has mode %o; want 600", filepath.Base(path), mode)
 	}
@@ -34,13 +32,9 @@ func lockedMirror(t *testing.T, how int) (path string, release func()) {
 		t.Fatal(err)
 	}
 	holder, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { holder.Close() })
-	if err := unix.Flock(int(holder.Fd()), how); err != nil {
-		t.Fatal(err)
-	}
+	must(t, unix.Flock(int(holder.Fd()), how))
 	return path, func() { holder.Close() }
 }
 

@@ -23,9 +23,7 @@ func readMirror(t *testing.T) (path string, reader *os.File) {
 		t.Fatal(err)
 	}
 	reader, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { reader.Close() })
 	return path, reader
 }
@@ -60,20 +58,14 @@ func TestAFileThatStaysOpenIsGivenUpAndNothingIsLeftBehind(t *testing.T) {
 func TestAFileIsPrivateInADirectoryThatOthersRead(t *testing.T) {
 	directory := t.TempDir()
 	everybody, err := windows.SecurityDescriptorFromString("D:P(A;OICI;FA;;;WD)")
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	access, _, err := everybody.DACL()
 	if err == nil {
 		err = windows.SetNamedSecurityInfo(directory, windows.SE_FILE_OBJECT, windows.DACL_SECURITY_INFORMATION, nil, nil, access, nil)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	path := filepath.Join(directory, "credentials.yaml")
-	if err := writeAtomically(path, []byte("cloud: {}")); err != nil {
-		t.Fatal(err)
-	}
+	must(t, writeAtomically(path, []byte("cloud: {}")))
 	found, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.DACL_SECURITY_INFORMATION)
 	if err != nil || strings.Contains(found.String(), ";WD)") {
 		t.Errorf("the access list is %v, %v; want nothing for everybody", found, err)

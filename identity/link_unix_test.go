@@ -28,9 +28,7 @@ func lead(t *testing.T, name string, mk func(path string) error, link func(from,
 		t.Skip(err) // a folder has no hard links
 	}
 	before, err := os.Lstat(target)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return func(after string) {
 		t.Helper()
 		if now, err := os.Lstat(target); err != nil || !os.SameFile(before, now) || now.Size() != before.Size() || now.Mode() != before.Mode() {
@@ -55,9 +53,7 @@ func TestNothingThatANameLeadsToIsTouched(t *testing.T) {
 				untouched("an export of usage.json")
 
 				untouched = lead(t, f.places(), mk, link)
-				if err := f.KeepPlaces(Places{Login: login.Fingerprint()}); err != nil {
-					t.Fatal(err)
-				}
+				must(t, f.KeepPlaces(Places{Login: login.Fingerprint()}))
 				untouched("a list of organizations")
 				for path, name := range map[string]string{mirror: "usage.json", f.places(): "the list"} {
 					if info, err := os.Lstat(path); err != nil || info.Mode() != 0o600 {
@@ -65,14 +61,10 @@ func TestNothingThatANameLeadsToIsTouched(t *testing.T) {
 					}
 				}
 
-				if err := os.Remove(f.places()); err != nil {
-					t.Fatal(err)
-				}
+				must(t, os.Remove(f.places()))
 				places := lead(t, f.places(), mk, link)
 				credentials := lead(t, f.Path, mk, link)
-				if err := f.Remove(); err != nil {
-					t.Fatal(err)
-				}
+				must(t, f.Remove())
 				places("a logout")
 				credentials("a logout")
 				for _, path := range []string{f.Path, f.places()} {
@@ -88,13 +80,9 @@ func TestNothingThatANameLeadsToIsTouched(t *testing.T) {
 func TestALockIsNotMadeWhereALinkLeadsTo(t *testing.T) {
 	dir := t.TempDir()
 	elsewhere := filepath.Join(t.TempDir(), "nologin")
-	if err := os.Symlink(elsewhere, filepath.Join(dir, "credentials.lock")); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Symlink(elsewhere, filepath.Join(dir, "credentials.lock")))
 	f := CredentialsFile{Path: filepath.Join(dir, "credentials.yaml")}
-	if err := f.Write(t.Context(), oauthCredentials(time.Now())); err != nil {
-		t.Fatal(err)
-	}
+	must(t, f.Write(t.Context(), oauthCredentials(time.Now())))
 	if _, err := os.Lstat(elsewhere); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the login made %s: %v", elsewhere, err)
 	}
@@ -114,22 +102,16 @@ func TestALoginThroughALinkTouchesNoOtherUsersFile(t *testing.T) {
 			f := CredentialsFile{Path: filepath.Join(home, "credentials.yaml")}
 			login := oauthCredentials(time.Now())
 			err := errors.Join(target.Write(t.Context(), login), os.Symlink(target.Path, f.Path), os.Chown(whose(home, target.Path), 1000, 1000))
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			before := contentOf(t, target.Path)
 			other := login
 			other.AccessToken = "other"
-			if err := f.Write(t.Context(), other); err != nil {
-				t.Fatal(err)
-			}
+			must(t, f.Write(t.Context(), other))
 			info, err := os.Lstat(f.Path)
 			if err != nil || !info.Mode().IsRegular() || isOwn(info) != (whose(home, target.Path) != home) {
 				t.Errorf("the login is %v, %v; want a file of the home's owner in the link's place", info, err)
 			}
-			if err := errors.Join(os.Remove(f.Path), os.Symlink(target.Path, f.Path), f.Remove()); err != nil {
-				t.Fatal(err)
-			}
+			must(t, os.Remove(f.Path), os.Symlink(target.Path, f.Path), f.Remove())
 			if now := contentOf(t, target.Path); now != before {
 				t.Errorf("what the link led to holds\n%s\nwant it untouched by a login and a logout", now)
 			}
@@ -154,9 +136,7 @@ func TestALoginLeavesTheUsersOtherFilesThatALinkLeadsTo(t *testing.T) {
 			other := filepath.Join(t.TempDir(), "other")
 			f := CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml")}
 			err := errors.Join(os.WriteFile(other, []byte(test.content), 0o600), os.Chmod(other, test.mode), os.Symlink(other, f.Path))
-			if err != nil {
-				t.Fatal(err)
-			}
+			must(t, err)
 			err = f.Write(t.Context(), Credentials{APIKey: "arc_x"})
 			if (err != nil) != test.refused {
 				t.Errorf("Write: %v, want an error: %t", err, test.refused)

@@ -32,19 +32,23 @@ func credentialsAt(t *testing.T, content string) CredentialsFile {
 	return f
 }
 
-func put(t *testing.T, path, content string) {
+// must ends the test at an error of what it only builds on.
+func must(t *testing.T, errs ...error) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func put(t *testing.T, path, content string) {
+	t.Helper()
+	must(t, os.WriteFile(path, []byte(content), 0o600))
 }
 
 func contentOf(t *testing.T, path string) string {
 	t.Helper()
 	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return string(content)
 }
 
@@ -78,9 +82,7 @@ func TestALoginIsWrittenAsPythonWritesIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := CredentialsFile{Path: filepath.Join(t.TempDir(), "home", "arcade", "credentials.yaml")}
-			if err := f.Write(t.Context(), c.login); err != nil {
-				t.Fatal(err)
-			}
+			must(t, f.Write(t.Context(), c.login))
 			if got := contentOf(t, f.Path); got != c.want {
 				t.Errorf("the file is\n%s\nwant the Python CLI's:\n%s", got, c.want)
 			}
@@ -110,18 +112,14 @@ func TestALinkedFileStaysALink(t *testing.T) {
 	home, store := t.TempDir(), t.TempDir()
 	link, target := filepath.Join(home, "credentials.yaml"), filepath.Join(store, "arcade.yaml")
 	relative, err := filepath.Rel(home, target)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	if err := os.Symlink(relative, link); err != nil {
 		t.Skipf("no symbolic links here: %v", err)
 	}
 	f := CredentialsFile{Path: link}
 	login := oauthCredentials(time.Now())
 	for _, what := range []string{"a login into nothing", "a login over another"} {
-		if err := f.Write(t.Context(), login); err != nil {
-			t.Fatal(err)
-		}
+		must(t, f.Write(t.Context(), login))
 		if to, err := os.Readlink(link); err != nil || to != relative {
 			t.Errorf("%s: the link is %q, %v; want it left to who manages it", what, to, err)
 		}
@@ -130,9 +128,7 @@ func TestALinkedFileStaysALink(t *testing.T) {
 		}
 	}
 	checkFiles(t, target, "arcade.yaml")
-	if err := f.Remove(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, f.Remove())
 	if _, err := os.Stat(target); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("after the logout the tokens are still in %s (%v)", target, err)
 	}
@@ -159,9 +155,7 @@ func TestAFileThatIsJustBeingWrittenIsReadAgain(t *testing.T) {
 // touch gives a file the time of the test's own clock.
 func touch(t *testing.T, path string) {
 	t.Helper()
-	if err := os.Chtimes(path, time.Now(), time.Now()); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Chtimes(path, time.Now(), time.Now()))
 }
 
 func TestAFileThatHasLongBeenHalfIsNotWaitedFor(t *testing.T) {
@@ -180,15 +174,11 @@ func TestAFileThatHasLongBeenHalfIsNotWaitedFor(t *testing.T) {
 func TestTheProjectIsChangedAlone(t *testing.T) {
 	f := credentialsAt(t, "# mine\n"+strings.TrimLeft(oauthFile, "\n"))
 	login, err := f.Read()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	// The Python CLI renews meanwhile.
 	put(t, f.Path, strings.ReplaceAll(contentOf(t, f.Path), "tok_SENTINEL", "tok_2"))
 	want := Context{"org_2", "Zwei", "proj_2", "Prüfung"}
-	if err := f.SetContext(t.Context(), login, want); err != nil {
-		t.Fatal(err)
-	}
+	must(t, f.SetContext(t.Context(), login, want))
 	got, err := f.Read()
 	if err != nil || got.Context != want || got.AccessToken != "tok_2" || got.RefreshToken != "ref_SENTINEL" || !got.ExpiresAt.Equal(login.ExpiresAt) {
 		t.Errorf("got %s, %v; want the other project and the tokens as they are", show(got), err)
@@ -209,9 +199,7 @@ func TestPlacesAreThoseOfOneLogin(t *testing.T) {
 	bob.Email = "bob@arcade.test"
 	want := Places{Login: ada.Fingerprint(), Organisations: []Choice{{"org_0", "", false}, {"org_1", "Analytical", true}},
 		Projects: map[string][]Choice{"org_1": {{"proj_1", "Engine", false}, {"proj_2", "", false}}}}
-	if err := f.KeepPlaces(want); err != nil {
-		t.Fatal(err)
-	}
+	must(t, f.KeepPlaces(want))
 	got := f.Places(ada)
 	if !reflect.DeepEqual(got, want) || !got.Default(ada.Context) || got.Default(Context{OrgID: "org_1", ProjectID: "proj_2"}) {
 		t.Errorf("got %+v; want %+v, in which proj_1 is the default", got, want)
@@ -223,20 +211,25 @@ func TestPlacesAreThoseOfOneLogin(t *testing.T) {
 	if got := f.Places(ada); got.Login != "" {
 		t.Errorf("a damaged file says %+v", got)
 	}
-	if err := f.Remove(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, f.Remove())
 	if left, err := os.ReadDir(filepath.Dir(f.Path)); len(left) != 0 {
 		t.Errorf("a logout leaves %v, %v", left, err)
 	}
 }
 
-func TestTheLockIsWaitedForAsLongAsTheContextLasts(t *testing.T) {
-	f := credentialsAt(t, oauthFile)
+// holdLock holds the lock of f, as another process would.
+func holdLock(t *testing.T, f CredentialsFile) (release func()) {
+	t.Helper()
 	holder := flock.New(strings.TrimSuffix(f.Path, ".yaml") + ".lock")
 	if ok, err := holder.TryLock(); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
+	return func() { must(t, holder.Unlock()) }
+}
+
+func TestTheLockIsWaitedForAsLongAsTheContextLasts(t *testing.T) {
+	f := credentialsAt(t, oauthFile)
+	release := holdLock(t, f)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- f.Write(ctx, oauthCredentials(time.Now())) }()
@@ -247,9 +240,7 @@ func TestTheLockIsWaitedForAsLongAsTheContextLasts(t *testing.T) {
 	if contentOf(t, f.Path) != oauthFile {
 		t.Error("the file was written without the lock")
 	}
-	if err := holder.Unlock(); err != nil {
-		t.Fatal(err)
-	}
+	release()
 	if err := f.Write(t.Context(), oauthCredentials(time.Now())); err != nil {
 		t.Errorf("once the lock is free: %v", err)
 	}

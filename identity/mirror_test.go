@@ -166,9 +166,7 @@ func TestUnknownKeysStayWhileTheAnonIDDoes(t *testing.T) {
 func TestAMirrorThatCannotBeWrittenLeavesNothingBehind(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "usage.json")
-	if err := os.Mkdir(path, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.Mkdir(path, 0o700))
 	if _, err := WriteMirror(path, Mirror{AnonID: someUUID}); err == nil {
 		t.Error("a directory was replaced by a file; want an error")
 	}

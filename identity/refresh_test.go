@@ -40,9 +40,7 @@ func newWorld(t *testing.T, left time.Duration) *world {
 	login := Tokens{access, refresh, left}.Into(Credentials{Email: ada.Email, CoordinatorURL: cloud.URL,
 		Context: Context{"org_1", "Analytical", "proj_1", "Engine"}}, time.Now())
 	f := CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml")}
-	if err := f.Write(t.Context(), login); err != nil {
-		t.Fatal(err)
-	}
+	must(t, f.Write(t.Context(), login))
 	put(t, f.Path, "# mine\n"+contentOf(t, f.Path)+"other: 1 # too\n")
 	return &world{cloud, Session{File: f, HTTP: http.DefaultClient, Now: time.Now}, login}
 }
@@ -70,10 +68,24 @@ func (w *world) checkUntouched(t *testing.T, before string) {
 	checkFiles(t, w.session.File.Path, "credentials.lock", "credentials.yaml")
 }
 
+// checkRenewals checks how often a refresh token was shown: a second time looks like theft.
+func (w *world) checkRenewals(t *testing.T, want int) {
+	t.Helper()
+	if n := w.cloud.Count(identitytest.TokenPath); n != want {
+		t.Errorf("the refresh token was shown %d times; want %d", n, want)
+	}
+}
+
+// replace replaces a text in the file, without a lock, as the Python CLI does.
+func (w *world) replace(t *testing.T, old, now string) {
+	t.Helper()
+	put(t, w.session.File.Path, strings.ReplaceAll(contentOf(t, w.session.File.Path), old, now))
+}
+
 func TestAGoodTokenIsUsedAsItIs(t *testing.T) {
 	w := newWorld(t, 301*time.Second)
 	if c, err := w.session.Credentials(t.Context()); err != nil || c.AccessToken != w.login.AccessToken || w.cloud.Count(identitytest.ConfigPath) != 0 {
-		t.Errorf("got %s, %v after %d questions; want the token that is good for 301 s, and none", show(c), err, w.cloud.Count(identitytest.ConfigPath))
+		t.Errorf("got %s, %v; want the token that is good for 301 s, and no question", show(c), err)
 	}
 }
 
@@ -98,9 +110,10 @@ func TestAnExpiredTokenIsRenewed(t *testing.T) {
 			}
 			checkPrivate(t, w.session.File.Path)
 			checkFiles(t, w.session.File.Path, "credentials.lock", "credentials.yaml")
-			if again, err := w.session.Credentials(t.Context()); err != nil || again != c || w.cloud.Count(identitytest.TokenPath) != 1 {
-				t.Errorf("the next command got %s, %v after %d renewals; want 1", show(again), err, w.cloud.Count(identitytest.TokenPath))
+			if again, err := w.session.Credentials(t.Context()); err != nil || again != c {
+				t.Errorf("the next command got %s, %v; want the same", show(again), err)
 			}
+			w.checkRenewals(t, 1)
 			w.checkWorks(t)
 		})
 	}
@@ -124,9 +137,10 @@ func TestATokenThatIsRefusedIsReplacedOnce(t *testing.T) {
 	if err != nil || c.AccessToken == w.login.AccessToken {
 		t.Fatalf("got %s, %v; want another token", show(c), err)
 	}
-	if again, err := w.session.Replace(t.Context(), w.login); err != nil || again != c || w.cloud.Count(identitytest.TokenPath) != 1 {
-		t.Errorf("who was refused at the same time got %s, %v after %d renewals; want the same one", show(again), err, w.cloud.Count(identitytest.TokenPath))
+	if again, err := w.session.Replace(t.Context(), w.login); err != nil || again != c {
+		t.Errorf("who was refused at the same time got %s, %v; want the same one", show(again), err)
 	}
+	w.checkRenewals(t, 1)
 	if _, err := w.session.Replace(t.Context(), Credentials{APIKey: "arc"}); !errors.Is(err, ErrLoginEnded) {
 		t.Errorf("a key gave %v; want ErrLoginEnded, there is no other", err)
 	}
@@ -149,14 +163,10 @@ func (w *world) client(network http.RoundTripper) *http.Client {
 func (w *world) put(t *testing.T, client *http.Client, address string) int {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, address, strings.NewReader("value"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	request.Header.Set("Authorization", "Bearer "+w.login.AccessToken)
 	response, err := client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	response.Body.Close()
 	return response.StatusCode
 }
@@ -199,10 +209,10 @@ func TestAStrangersRefusalRenewsNothing(t *testing.T) {
 		asked++
 		return &http.Response{StatusCode: http.StatusUnauthorized, Body: http.NoBody}, nil
 	}))
-	status := w.put(t, client, "https://api.stranger.example/")
-	if n := w.cloud.Count(identitytest.TokenPath); status != http.StatusUnauthorized || asked != 1 || n != 0 {
-		t.Errorf("got status %d after %d requests and %d renewals; want the refusal of the only one, and none", status, asked, n)
+	if status := w.put(t, client, "https://api.stranger.example/"); status != http.StatusUnauthorized || asked != 1 {
+		t.Errorf("got status %d after %d requests; want the refusal of the only one", status, asked)
 	}
+	w.checkRenewals(t, 0)
 }
 
 // A process that was killed while it renewed has used the refresh token up. Whoever comes behind it
@@ -210,67 +220,48 @@ func TestAStrangersRefusalRenewsNothing(t *testing.T) {
 func TestARefreshTokenThatWasRefusedIsShownOnce(t *testing.T) {
 	w := newWorld(t, -time.Second)
 	w.cloud.EndLogins()
+	before := contentOf(t, w.session.File.Path)
 	for range 20 {
-		if _, err := w.session.Credentials(t.Context()); !errors.Is(err, ErrLoginEnded) {
-			t.Fatalf("got %v; want ErrLoginEnded", err)
+		if c, err := w.session.Credentials(t.Context()); !errors.Is(err, ErrLoginEnded) || c.Present() {
+			t.Fatalf("got %s, %v; want ErrLoginEnded and nothing to use", show(c), err)
 		}
 	}
-	if n := w.cloud.Count(identitytest.TokenPath); n != 1 {
-		t.Errorf("the refresh token was shown %d times; want once", n)
-	}
+	w.checkRenewals(t, 1)
 	places := w.session.File.Places(w.login)
 	if places.Refused == "" || strings.Contains(fmt.Sprint(places), w.login.RefreshToken) {
 		t.Errorf("what is kept of that is %+v; want a hash", places)
 	}
+	w.checkUntouched(t, before)
 	access, refresh := w.cloud.Login(ada.Email)
 	again := Tokens{access, refresh, 0}.Into(w.login, time.Now())
-	if err := w.session.File.Write(t.Context(), again); err != nil {
-		t.Fatal(err)
-	}
+	must(t, w.session.File.Write(t.Context(), again))
 	if c, err := w.session.Credentials(t.Context()); err != nil || c.AccessToken == access {
 		t.Errorf("after another login of the same person, got %s, %v; want it renewed", show(c), err)
 	}
 }
 
+func TestALoginWithoutARefreshTokenEndsWithItsToken(t *testing.T) {
+	w := newWorld(t, -time.Second)
+	w.replace(t, w.login.RefreshToken, "''")
+	before := contentOf(t, w.session.File.Path)
+	if c, err := w.session.Credentials(t.Context()); !errors.Is(err, ErrLoginEnded) || c.Present() {
+		t.Errorf("got %s, %v; want ErrLoginEnded and nothing to use", show(c), err)
+	}
+	w.checkUntouched(t, before)
+}
+
 func TestWhoeverWaitsForAnothersRenewalIsToldWhy(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, -time.Second)
-	held, release := make(chan struct{}), make(chan struct{})
-	go func() {
-		_ = locked(context.Background(), w.session.File.Path, nil, func() error {
-			close(held)
-			<-release
-			return nil
-		})
-	}()
-	<-held
+	release := holdLock(t, w.session.File)
 	told := 0
 	w.session.Waiting = func() {
 		if told++; told == 1 {
-			close(release)
+			release()
 		}
 	}
 	if _, err := w.session.Credentials(t.Context()); err != nil || told != 1 {
 		t.Errorf("got %v, and was told %d times; want to be told once, and the renewal afterwards", err, told)
-	}
-}
-
-func TestALoginThatHasEndedIsSaidSoAndStays(t *testing.T) {
-	for name, end := range map[string]func(w *world){
-		"at the server": func(w *world) { w.cloud.EndLogins() },
-		"by no longer token": func(w *world) {
-			put(t, w.session.File.Path, strings.ReplaceAll(contentOf(t, w.session.File.Path), w.login.RefreshToken, "''"))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, -time.Second)
-			end(w)
-			before := contentOf(t, w.session.File.Path)
-			if c, err := w.session.Credentials(t.Context()); !errors.Is(err, ErrLoginEnded) || c.Present() {
-				t.Errorf("got %s, %v; want ErrLoginEnded and nothing to use", show(c), err)
-			}
-			w.checkUntouched(t, before)
-		})
 	}
 }
 
@@ -346,9 +337,7 @@ func TestAnotherProgramThatWasFasterIsNoticed(t *testing.T) {
 			c := Tokens{access, refresh, left}.Into(w.login, time.Now())
 			c.Email = email
 			other := credentialsAt(t, "")
-			if err := other.Write(t.Context(), c); err != nil {
-				t.Fatal(err)
-			}
+			must(t, other.Write(t.Context(), c))
 			put(t, w.session.File.Path, contentOf(t, other.Path))
 		}
 	}
@@ -362,7 +351,7 @@ func TestAnotherProgramThatWasFasterIsNoticed(t *testing.T) {
 		"while the server refused ours":          {true, login(ada.Email, time.Hour), ada.Email, "proj_1", 1},
 		"while the server refused ours, expired": {true, login(ada.Email, -time.Second), ada.Email, "proj_1", 2},
 		"with another project": {false, func(t *testing.T, w *world) {
-			put(t, w.session.File.Path, strings.ReplaceAll(contentOf(t, w.session.File.Path), "proj_1", "proj_2"))
+			w.replace(t, "proj_1", "proj_2")
 		}, ada.Email, "proj_2", 1},
 		"with a logout":               {false, func(_ *testing.T, w *world) { _ = os.Remove(w.session.File.Path) }, "", "", 1},
 		"with another person's login": {false, login(bob.Email, time.Hour), bob.Email, "proj_1", 1},
@@ -392,9 +381,10 @@ func TestAnotherProgramThatWasFasterIsNoticed(t *testing.T) {
 	}
 	w := newWorld(t, 0)
 	login(ada.Email, time.Hour)(t, w)
-	if c, err := w.session.Replace(t.Context(), w.login); err != nil || c.AccessToken == w.login.AccessToken || w.cloud.Count(identitytest.TokenPath) != 0 {
-		t.Errorf("before the lock was had: got %s, %v; want the other program's token, without a renewal", show(c), err)
+	if c, err := w.session.Replace(t.Context(), w.login); err != nil || c.AccessToken == w.login.AccessToken {
+		t.Errorf("before the lock was had: got %s, %v; want the other program's token", show(c), err)
 	}
+	w.checkRenewals(t, 0)
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -412,9 +402,7 @@ func TestAFileThatCannotBeWrittenCostsNoRefreshToken(t *testing.T) {
 	if _, err := w.session.Credentials(t.Context()); !errors.As(err, &file) {
 		t.Errorf("got %v; want to be told that the file cannot be written", err)
 	}
-	if n := w.cloud.Count(identitytest.TokenPath); n != 0 {
-		t.Error("the refresh token was used up, and its successor had nowhere to go")
-	}
+	w.checkRenewals(t, 0) // it would be used up, and its successor have nowhere to go
 }
 
 func TestAnInterruptDoesNotLoseTheAnswer(t *testing.T) {
@@ -439,10 +427,9 @@ func TestACommandThatWaitedForARenewalUsesItEvenIfItsTokenHardlyLasts(t *testing
 	w := newWorld(t, -time.Second)
 	w.cloud.Set(func(b *identitytest.Behaviour) { b.ExpiresIn = 60 }) // always "expired" 5 minutes early
 	first, err := w.session.Credentials(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	must(t, err)
+	if second, err := w.session.renewed(t.Context(), w.login); err != nil || second.AccessToken != first.AccessToken {
+		t.Errorf("the one that waited got %s, %v; want what the first got", show(second), err)
 	}
-	if second, err := w.session.renewed(t.Context(), w.login); err != nil || second.AccessToken != first.AccessToken || w.cloud.Count(identitytest.TokenPath) != 1 {
-		t.Errorf("the one that waited got %s, %v after %d renewals; want what the first got", show(second), err, w.cloud.Count(identitytest.TokenPath))
-	}
+	w.checkRenewals(t, 1)
 }

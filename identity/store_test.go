@@ -22,9 +22,7 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 func inTx(t *testing.T) *sql.Tx {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(t.TempDir(), "usage.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { db.Close() })
 	files, err := fs.Glob(migrations.Identity(), "*.sql")
 	if err != nil || len(files) == 0 {
@@ -32,26 +30,20 @@ func inTx(t *testing.T) *sql.Tx {
 	}
 	for _, file := range files {
 		statements, err := fs.ReadFile(migrations.Identity(), file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must(t, err)
 		if _, err := db.ExecContext(t.Context(), string(statements)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	tx, err := db.BeginTx(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { _ = tx.Rollback() })
 	return tx
 }
 
 func mustSave(t *testing.T, tx *sql.Tx, before, after State, now time.Time) {
 	t.Helper()
-	if err := Save(t.Context(), tx, before, after, now); err != nil {
-		t.Fatal(err)
-	}
+	must(t, Save(t.Context(), tx, before, after, now))
 }
 
 func checkLoad(t *testing.T, tx *sql.Tx, want State) {
@@ -131,9 +123,7 @@ func TestPrincipalsAndTheMirrorsDigestAreKept(t *testing.T) {
 	tx := inTx(t)
 	for _, want := range []string{"", p, q} {
 		if want != "" {
-			if err := errors.Join(Remember(t.Context(), tx, f1, want, noon), SetMirrorDigest(t.Context(), tx, "digest of "+want)); err != nil {
-				t.Fatal(err)
-			}
+			must(t, Remember(t.Context(), tx, f1, want, noon), SetMirrorDigest(t.Context(), tx, "digest of "+want))
 		}
 		got, err := Principal(t.Context(), tx, f1)
 		other, otherErr := Principal(t.Context(), tx, f2)
@@ -169,9 +159,7 @@ func TestABrokenDatabaseIsAnErrorAndNotANewIdentity(t *testing.T) {
 
 func totalChanges(t *testing.T, tx *sql.Tx) (n int) {
 	t.Helper()
-	if err := tx.QueryRowContext(t.Context(), `SELECT total_changes()`).Scan(&n); err != nil {
-		t.Fatal(err)
-	}
+	must(t, tx.QueryRowContext(t.Context(), `SELECT total_changes()`).Scan(&n))
 	return n
 }
 
@@ -180,9 +168,7 @@ func TestARefusalIsBelievedForAnHour(t *testing.T) {
 	login := Credentials{AccessToken: "t1", Email: "a@b.c"}
 	renewed, other := login, login
 	renewed.AccessToken, other.Email = "t2", "x@b.c"
-	if err := Refuse(t.Context(), tx, login, noon); err != nil {
-		t.Fatal(err)
-	}
+	must(t, Refuse(t.Context(), tx, login, noon))
 	for _, c := range []struct {
 		name  string
 		login Credentials
@@ -197,9 +183,7 @@ func TestARefusalIsBelievedForAnHour(t *testing.T) {
 			t.Errorf("%s: refused is %v, %v; want %v", c.name, got, err, c.want)
 		}
 	}
-	if err := Refuse(t.Context(), tx, renewed, noon.Add(2*time.Hour)); err != nil {
-		t.Fatal(err)
-	}
+	must(t, Refuse(t.Context(), tx, renewed, noon.Add(2*time.Hour)))
 	if got, err := Refused(t.Context(), tx, renewed, noon.Add(2*time.Hour)); err != nil || !got {
 		t.Errorf("a second refusal of the account is forgotten: %v, %v", got, err)
 	}
@@ -213,13 +197,9 @@ func TestForgetLeavesNothing(t *testing.T) {
 	for _, name := range []string{mirror, mirror + ".other"} {
 		put(t, name, "{}")
 	}
-	if err := Remember(t.Context(), tx, "f", "ada", noon); err != nil {
-		t.Fatal(err)
-	}
+	must(t, Remember(t.Context(), tx, "f", "ada", noon))
 	for range 2 { // the second time there is nothing to forget
-		if err := Forget(t.Context(), tx, mirror); err != nil {
-			t.Fatal(err)
-		}
+		must(t, Forget(t.Context(), tx, mirror))
 	}
 	history, err := History(t.Context(), tx)
 	principal, errPrincipal := Principal(t.Context(), tx, "f")
