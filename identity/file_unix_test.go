@@ -13,13 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkPrivate checks that nobody but its owner can read the file.
+// checkPrivate checks that path is a file that only its owner can read.
 func checkPrivate(t *testing.T, path string) {
 	t.Helper()
-	info, err := os.Stat(path)
-	must(t, err)
-	if mode := info.Mode().Perm(); mode != 0o600 {
-		t.Errorf("%s has mode %o; want 600", filepath.Base(path), mode)
+	if info, err := os.Lstat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%s is %v, %v; want a file of mode 600", filepath.Base(path), info, err)
 	}
 }
 
@@ -28,9 +26,7 @@ func checkPrivate(t *testing.T, path string) {
 func lockedMirror(t *testing.T, how int) (path string, release func()) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "usage.json")
-	if _, err := WriteMirror(path, Mirror{AnonID: someUUID}); err != nil {
-		t.Fatal(err)
-	}
+	put(t, path, string(Mirror{AnonID: someUUID}.Encode()))
 	holder, err := os.Open(path)
 	must(t, err)
 	t.Cleanup(func() { holder.Close() })

@@ -19,9 +19,7 @@ func checkPrivate(*testing.T, string) {}
 func readMirror(t *testing.T) (path string, reader *os.File) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "usage.json")
-	if _, err := WriteMirror(path, Mirror{AnonID: someUUID}); err != nil {
-		t.Fatal(err)
-	}
+	put(t, path, string(Mirror{AnonID: someUUID}.Encode()))
 	reader, err := os.Open(path)
 	must(t, err)
 	t.Cleanup(func() { reader.Close() })

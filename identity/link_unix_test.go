@@ -12,14 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// planted are things that a name can lead to, each made at path.
-var planted = map[string]func(path string) error{
-	"a file":   func(path string) error { return os.WriteFile(path, []byte("cloud: mine"), 0o600) },
-	"an empty": func(path string) error { return os.WriteFile(path, nil, 0o600) },
-	"a pipe":   func(path string) error { return unix.Mkfifo(path, 0o600) }, // a device would really be gone
-	"a folder": func(path string) error { return os.Mkdir(path, 0o700) },
-}
-
 // lead makes name lead to what is made elsewhere, and returns a check that that is as it was.
 func lead(t *testing.T, name string, mk func(path string) error, link func(from, to string) error) (untouched func(after string)) {
 	t.Helper()
@@ -39,27 +31,27 @@ func lead(t *testing.T, name string, mk func(path string) error, link func(from,
 
 func TestNothingThatANameLeadsToIsTouched(t *testing.T) {
 	links := map[string]func(from, to string) error{"link": os.Symlink, "hard link": os.Link}
-	for kind, link := range links {
-		for what, mk := range planted {
+	for what, mk := range map[string]func(path string) error{
+		"a file":   func(path string) error { return os.WriteFile(path, []byte("cloud: mine"), 0o600) },
+		"an empty": func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"a pipe":   func(path string) error { return unix.Mkfifo(path, 0o600) }, // a device would really be gone
+		"a folder": func(path string) error { return os.Mkdir(path, 0o700) },
+	} {
+		for kind, link := range links {
 			t.Run(kind+" to "+what, func(t *testing.T) {
 				dir := t.TempDir()
 				mirror, f := filepath.Join(dir, "usage.json"), CredentialsFile{Path: filepath.Join(dir, "credentials.yaml")}
-				login := oauthCredentials(time.Now())
 
 				untouched := lead(t, mirror, mk, link)
-				if _, err := WriteMirror(mirror, Mirror{AnonID: someUUID}); err != nil {
-					t.Fatal(err)
-				}
+				_, err := WriteMirror(mirror, Mirror{AnonID: someUUID})
+				must(t, err)
 				untouched("an export of usage.json")
+				checkPrivate(t, mirror)
 
 				untouched = lead(t, f.places(), mk, link)
-				must(t, f.KeepPlaces(Places{Login: login.Fingerprint()}))
+				must(t, f.KeepPlaces(Places{}))
 				untouched("a list of organizations")
-				for path, name := range map[string]string{mirror: "usage.json", f.places(): "the list"} {
-					if info, err := os.Lstat(path); err != nil || info.Mode() != 0o600 {
-						t.Errorf("%s is %v, %v; want a file that nobody else can read in the link's place", name, info, err)
-					}
-				}
+				checkPrivate(t, f.places())
 
 				must(t, os.Remove(f.places()))
 				places := lead(t, f.places(), mk, link)
@@ -67,21 +59,15 @@ func TestNothingThatANameLeadsToIsTouched(t *testing.T) {
 				must(t, f.Remove())
 				places("a logout")
 				credentials("a logout")
-				for _, path := range []string{f.Path, f.places()} {
-					if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
-						t.Errorf("after the logout %s is still there: %v", filepath.Base(path), err)
-					}
-				}
+				checkFiles(t, f.Path, "usage.json")
 			})
 		}
 	}
 }
 
 func TestALockIsNotMadeWhereALinkLeadsTo(t *testing.T) {
-	dir := t.TempDir()
-	elsewhere := filepath.Join(t.TempDir(), "nologin")
-	must(t, os.Symlink(elsewhere, filepath.Join(dir, "credentials.lock")))
-	f := CredentialsFile{Path: filepath.Join(dir, "credentials.yaml")}
+	f, elsewhere := credentialsAt(t, ""), filepath.Join(t.TempDir(), "nologin")
+	must(t, os.Symlink(elsewhere, filepath.Join(filepath.Dir(f.Path), "credentials.lock")))
 	must(t, f.Write(t.Context(), oauthCredentials(time.Now())))
 	if _, err := os.Lstat(elsewhere); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the login made %s: %v", elsewhere, err)
@@ -101,8 +87,7 @@ func TestALoginThroughALinkTouchesNoOtherUsersFile(t *testing.T) {
 			home, target := t.TempDir(), CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml")}
 			f := CredentialsFile{Path: filepath.Join(home, "credentials.yaml")}
 			login := oauthCredentials(time.Now())
-			err := errors.Join(target.Write(t.Context(), login), os.Symlink(target.Path, f.Path), os.Chown(whose(home, target.Path), 1000, 1000))
-			must(t, err)
+			must(t, target.Write(t.Context(), login), os.Symlink(target.Path, f.Path), os.Chown(whose(home, target.Path), 1000, 1000))
 			before := contentOf(t, target.Path)
 			other := login
 			other.AccessToken = "other"
@@ -133,12 +118,10 @@ func TestALoginLeavesTheUsersOtherFilesThatALinkLeadsTo(t *testing.T) {
 		"a configuration that others may write": {content: "db:\n  host: x\n", mode: 0o666},
 	} {
 		t.Run(name, func(t *testing.T) {
-			other := filepath.Join(t.TempDir(), "other")
-			f := CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml")}
-			err := errors.Join(os.WriteFile(other, []byte(test.content), 0o600), os.Chmod(other, test.mode), os.Symlink(other, f.Path))
-			must(t, err)
-			err = f.Write(t.Context(), Credentials{APIKey: "arc_x"})
-			if (err != nil) != test.refused {
+			other, f := filepath.Join(t.TempDir(), "other"), credentialsAt(t, "")
+			put(t, other, test.content)
+			must(t, os.Chmod(other, test.mode), os.Symlink(other, f.Path))
+			if err := f.Write(t.Context(), Credentials{APIKey: "arc_x"}); (err != nil) != test.refused {
 				t.Errorf("Write: %v, want an error: %t", err, test.refused)
 			}
 			if now, err := f.Read(); !test.refused && (err != nil || now.APIKey != "arc_x") {
