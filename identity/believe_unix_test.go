@@ -37,11 +37,8 @@ func TestALoginFileIsBelievedWhenItIsMineAlone(t *testing.T) {
 
 func TestAFileThatPythonIsWritingIsReadableForAMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := credentialsAt(t, "")
-		put(t, f.Path, oauthFile)
-		if err := os.Chmod(f.Path, 0o644); err != nil { // as it is written
-			t.Fatal(err)
-		}
+		f := credentialsAt(t, oauthFile)
+		must(t, os.Chmod(f.Path, 0o644)) // as it is written
 		touch(t, f.Path)
 		go func() {
 			time.Sleep(2 * lockPause)
@@ -141,26 +138,26 @@ func TestTheLoginInAWorkDirectory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			work := t.TempDir()
 			f := CredentialsFile{Path: filepath.Join(work, ".arcade", "credentials.yaml"), Shared: filepath.Join(work, "credentials.yaml"), Named: true}
-			for path, mode := range map[string]fs.FileMode{f.Shared: c.shared, f.Path: c.own} {
+			must(t, os.Mkdir(filepath.Dir(f.Path), 0o700))
+			lay := func(path, token string, mode fs.FileMode) {
 				if mode != 0 {
-					token := map[string]string{f.Shared: "shared", f.Path: "own"}[path]
-					_ = os.MkdirAll(filepath.Dir(path), 0o700)
 					put(t, path, strings.ReplaceAll(oauthFile, "tok_SENTINEL", token))
 					setMode(t, path, mode)
 				}
 			}
+			lay(f.Shared, "shared", c.shared)
+			lay(f.Path, "own", c.own)
 			got, err := f.Read()
 			if got.AccessToken != c.want || (err == nil) != (c.want != "") {
 				t.Errorf("got %s, %v; want the login of %q", show(got), err, c.want)
 			}
-			if c.want == "" && c.shared+c.own != 0 && !errors.As(err, new(*UnbelievedError)) {
-				t.Errorf("got %v; want to be told why the file is not used", err)
-			}
 			if c.want == "" {
+				if c.shared+c.own != 0 && !errors.As(err, new(*UnbelievedError)) {
+					t.Errorf("got %v; want to be told why the file is not used", err)
+				}
 				return
 			}
-			got.Context.ProjectID = "changed"
-			must(t, f.SetContext(t.Context(), got, got.Context))
+			must(t, f.SetContext(t.Context(), got, Context{ProjectID: "changed"}))
 			where := map[string]string{"shared": f.Shared, "own": f.Path}[c.want]
 			if !strings.Contains(contentOf(t, where), "changed") {
 				t.Errorf("the change is not where the login is, in %s", where)

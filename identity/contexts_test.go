@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"net/http"
 	"os"
@@ -41,6 +40,18 @@ func pythonReads(t *testing.T, content string) (active string, contexts map[stri
 		active = slices.Sorted(maps.Keys(contexts))[0] // the first in these files
 	}
 	return active, contexts, today
+}
+
+// checkPython checks what the Python CLIs read: the next one these contexts, and today's the active one.
+func checkPython(t *testing.T, content, active string, want map[string]any) {
+	t.Helper()
+	gotActive, contexts, today := pythonReads(t, content)
+	if gotActive != active || !reflect.DeepEqual(contexts, want) {
+		t.Errorf("the next CLI reads\n%s: %+v\nwant\n%s: %+v\nin\n%s", gotActive, contexts, active, want, content)
+	}
+	if !reflect.DeepEqual(any(today), want[active]) {
+		t.Errorf("today's CLI reads\n%+v\nwant the active context\n%+v\nin\n%s", today, want[active], content)
+	}
 }
 
 // pythonLogin is a login as a Python CLI should read it.
@@ -113,7 +124,8 @@ func contextWrites() map[string]func(*testing.T, CredentialsFile) (Credentials, 
 		return func(t *testing.T, f CredentialsFile) (Credentials, string) {
 			c := oauthCredentials(time.Now())
 			c.Name, c.Kind, c.EngineURL, c.AccountID = name, kind, engine, "acc_bob"
-			return c, or(t, name, f.Write(t.Context(), c))
+			must(t, f.Write(t.Context(), c))
+			return c, name
 		}
 	}
 	renew := func(name string) func(*testing.T, CredentialsFile) (Credentials, string) {
@@ -124,10 +136,10 @@ func contextWrites() map[string]func(*testing.T, CredentialsFile) (Credentials, 
 				t.Skip("there is nothing to renew")
 			}
 			after, err := Session{File: f, HTTP: http.DefaultClient, Now: time.Now}.Replace(t.Context(), before)
-			if after.AccessToken == before.AccessToken {
-				t.Errorf("the tokens stay; want others")
+			if err != nil || after.AccessToken == before.AccessToken {
+				t.Errorf("got %s, %v; want other tokens", show(after), err)
 			}
-			return after, or(t, "", err)
+			return after, ""
 		}
 	}
 	return map[string]func(*testing.T, CredentialsFile) (Credentials, string){
@@ -139,21 +151,16 @@ func contextWrites() map[string]func(*testing.T, CredentialsFile) (Credentials, 
 		"another organization and project": func(t *testing.T, f CredentialsFile) (Credentials, string) {
 			c, err := f.Read()
 			c.Context = Context{"org_2", "Zwei", "proj_2", "null"}
-			return c, or(t, "", errors.Join(err, f.SetContext(t.Context(), c, c.Context)))
+			must(t, err, f.SetContext(t.Context(), c, c.Context))
+			return c, ""
 		},
 		"another active context": func(t *testing.T, f CredentialsFile) (Credentials, string) {
 			f.Context = "default"
 			c, err := f.Read()
-			return c, or(t, "default", errors.Join(err, f.Activate(t.Context(), "default")))
+			must(t, err, f.Activate(t.Context(), "default"))
+			return c, "default"
 		},
 	}
-}
-
-// or returns value without an error.
-func or(t *testing.T, value string, err error) string {
-	t.Helper()
-	must(t, err)
-	return value
 }
 
 func TestEachWriteGoesToWhatBothPythonCLIsRead(t *testing.T) {
@@ -177,13 +184,7 @@ func TestEachWriteGoesToWhatBothPythonCLIsRead(t *testing.T) {
 				want[login.Name] = pythonLogin(login)
 
 				got := contentOf(t, f.Path)
-				gotActive, contexts, today := pythonReads(t, got)
-				if gotActive != active || !reflect.DeepEqual(contexts, want) {
-					t.Errorf("the next CLI reads\n%s: %+v\nwant\n%s: %+v\nin\n%s", gotActive, contexts, active, want, got)
-				}
-				if !reflect.DeepEqual(any(today), contexts[active]) {
-					t.Errorf("today's CLI reads\n%+v\nwant the active context\n%+v\nin\n%s", today, contexts[active], got)
-				}
+				checkPython(t, got, active, want)
 				if hasMap := strings.Contains(got, "contexts:"); hasMap != mapped {
 					t.Errorf("the file has a map: %v; want %v, none is added without need:\n%s", hasMap, mapped, got)
 				}
@@ -237,9 +238,6 @@ func TestALogoutLeavesTheOtherContexts(t *testing.T) {
 				left, err := f.Forget(t.Context(), login)
 				must(t, err)
 				if delete(want, name); len(want) == 0 {
-					if _, err := f.Read(); !errors.Is(err, fs.ErrNotExist) || len(left.Names()) != 0 {
-						t.Errorf("after the last logout: %v, %v left; want no file", err, left.Names())
-					}
 					checkFiles(t, f.Path, "credentials.lock")
 					return
 				}
@@ -247,12 +245,9 @@ func TestALogoutLeavesTheOtherContexts(t *testing.T) {
 				if active == name {
 					active = names[0]
 				}
-				gotActive, contexts, today := pythonReads(t, contentOf(t, f.Path))
-				if gotActive != active || !reflect.DeepEqual(contexts, want) || !slices.Equal(left.Names(), names) || left.Active != active {
-					t.Errorf("the next CLI reads\n%s: %+v\nwant\n%s: %+v\nleft are %v, and %s is active", gotActive, contexts, active, want, left.Names(), left.Active)
-				}
-				if !reflect.DeepEqual(any(today), want[active]) {
-					t.Errorf("today's CLI reads %+v; want the context that is active now: %+v", today, want[active])
+				checkPython(t, contentOf(t, f.Path), active, want)
+				if !slices.Equal(left.Names(), names) || left.Active != active {
+					t.Errorf("left are %v, and %s is active; want %v and %s", left.Names(), left.Active, names, active)
 				}
 			})
 		}
@@ -279,24 +274,26 @@ func TestTheMapIsReadFirst(t *testing.T) {
 }
 
 func TestAContextIsChosenForOneCommand(t *testing.T) {
-	f := credentialsAt(t, contextFiles()["a map"])
-	f.Context = "onprem"
-	if got, err := f.Read(); err != nil || got.Name != "onprem" || !got.SelfHosted() || got.CloudURL() != "https://cloud.corp.example" {
-		t.Errorf("got %s, %v; want that of onprem, without the path of its API", show(got), err)
-	}
-	f.Context = "nowhere"
-	var unknown *UnknownContextError
-	if _, err := f.Read(); !errors.As(err, &unknown) || !slices.Equal(unknown.Names, []string{"default", "onprem"}) {
-		t.Errorf("got %v; want an error with the names that there are", err)
-	}
-	flat := credentialsAt(t, contextFiles()["flat"])
-	flat.Context = "default"
-	if got, err := flat.Read(); err != nil || got.AccessToken != "def_access" {
-		t.Errorf("a file without contexts gave %s, %v; want its login, which is the default", show(got), err)
-	}
-	flat.Context = "onprem"
-	if _, err := flat.Read(); !errors.As(err, &unknown) || !slices.Equal(unknown.Names, []string{"default"}) {
-		t.Errorf("got %v; want an error", err)
+	for _, c := range []struct {
+		file, context string
+		token         string   // of the login that is read, "" for none
+		names         []string // that are told then
+	}{
+		{"a map", "onprem", "on_access", nil},
+		{"a map", "nowhere", "", []string{"default", "onprem"}},
+		{"flat", "default", "def_access", nil}, // which has no name in the file
+		{"flat", "onprem", "", []string{"default"}},
+	} {
+		f := credentialsAt(t, contextFiles()[c.file])
+		f.Context = c.context
+		var unknown *UnknownContextError
+		got, err := f.Read()
+		if got.AccessToken != c.token || errors.As(err, &unknown) != (c.token == "") {
+			t.Errorf("%q of %s: got %s, %v; want the token %q", c.context, c.file, show(got), err, c.token)
+		}
+		if unknown != nil && !slices.Equal(unknown.Names, c.names) {
+			t.Errorf("%q of %s: told %v; want the names that there are: %v", c.context, c.file, unknown.Names, c.names)
+		}
 	}
 }
 

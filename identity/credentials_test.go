@@ -146,17 +146,18 @@ func TestTheExpiryIsReadAsPythonMeansIt(t *testing.T) {
 }
 
 func TestATokenExpiresFiveMinutesEarly(t *testing.T) {
-	for left, want := range map[time.Duration]bool{time.Hour: false, 5*time.Minute + time.Second: false, 5 * time.Minute: true, 0: true, -time.Hour: true} {
-		if got := (Credentials{AccessToken: "t", ExpiresAt: noon}).Expired(noon.Add(-left)); got != want {
-			t.Errorf("%v before its time, expired is %v; want %v", left, got, want)
-		}
-	}
-	for why, c := range map[string]Credentials{
-		"a token of unknown expiry, of which the server is the judge": {AccessToken: "t"},
-		"an API key, which lasts":                                     {APIKey: "k", AccessToken: "t", ExpiresAt: noon},
+	token := Credentials{AccessToken: "t", ExpiresAt: noon}
+	for _, c := range []struct {
+		login Credentials
+		left  time.Duration
+		want  bool
+	}{
+		{token, time.Hour, false}, {token, 5*time.Minute + time.Second, false}, {token, 5 * time.Minute, true}, {token, 0, true}, {token, -time.Hour, true},
+		{Credentials{AccessToken: "t"}, 0, false}, // of unknown expiry: the server is the judge
+		{Credentials{APIKey: "k", AccessToken: "t", ExpiresAt: noon}, 0, false},
 	} {
-		if c.Expired(noon) {
-			t.Errorf("%s counts as expired", why)
+		if got := c.login.Expired(noon.Add(-c.left)); got != c.want {
+			t.Errorf("%s: %v before its time, expired is %v; want %v", show(c.login), c.left, got, c.want)
 		}
 	}
 }
@@ -240,9 +241,8 @@ func TestALoginReplacesTheFormerOneAndKeepsTheRest(t *testing.T) {
 		{"with anchors", "x: &k arc_OLD\ncloud: {api: {key: *k}, user: &u {email: o@l.d, name: N}}\ny: *u\n", key, []string{"x: &k arc_OLD", "name: N"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml")}
-			must(t, os.WriteFile(f.Path, []byte(c.before), 0o644))
-			must(t, f.Write(t.Context(), c.login))
+			f := credentialsAt(t, "")
+			must(t, os.WriteFile(f.Path, []byte(c.before), 0o644), f.Write(t.Context(), c.login))
 			if got, err := f.Read(); err != nil || got != c.login {
 				t.Errorf("read back %s, %v; want the new login and nothing of the old: %s", show(got), err, show(c.login))
 			}
@@ -273,17 +273,10 @@ func TestALoginThatCannotBeReadBackIsNotWritten(t *testing.T) {
 
 func TestRemovingCredentials(t *testing.T) {
 	f := credentialsAt(t, apiKeyFile)
-	// What a login leaves behind that is killed before the rename.
-	put(t, temporaryOf(f.Path), apiKeyFile)
+	put(t, temporaryOf(f.Path), apiKeyFile) // what a login leaves behind that is killed before the rename
 	put(t, f.Path+".mine", "")
-	for range 2 {
-		if err := f.Remove(); err != nil {
-			t.Errorf("got %v; want no error, also when there is nothing to remove", err)
-		}
-	}
-	if err := (CredentialsFile{Path: filepath.Join(t.TempDir(), "missing", "credentials.yaml")}).Remove(); err != nil {
-		t.Errorf("got %v; want no error, also when there is no directory", err)
-	}
+	// The second time there is nothing to remove, and the third not even a directory.
+	must(t, f.Remove(), f.Remove(), CredentialsFile{Path: filepath.Join(t.TempDir(), "missing", "credentials.yaml")}.Remove())
 	checkFiles(t, f.Path, "credentials.yaml.mine") // the key is in no file any more, the person's own file still is
 	if err := (CredentialsFile{Path: filepath.Dir(f.Path)}).Remove(); err == nil {
 		t.Error("a directory that is not empty gave no error; the person would believe to be logged out")

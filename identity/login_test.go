@@ -53,19 +53,16 @@ func contentOf(t *testing.T, path string) string {
 }
 
 func TestALoginIsWrittenAsPythonWritesIt(t *testing.T) {
-	for name, c := range map[string]struct {
-		login Credentials
-		want  string
-	}{
-		"with a key": {Credentials{APIKey: "arc_1", Email: "a@b.c", CoordinatorURL: "http://localhost:8000"}, `cloud:
+	for want, login := range map[string]Credentials{
+		`cloud:
   api:
     key: arc_1
     version: v1
   coordinator_url: http://localhost:8000
   user:
     email: a@b.c
-`},
-		"with tokens": {oauthCredentials(time.Date(2026, 11, 25, 12, 0, 1, 787976123, time.Local)), `cloud:
+`: {APIKey: "arc_1", Email: "a@b.c", CoordinatorURL: "http://localhost:8000"},
+		`cloud:
   auth:
     access_token: access_1
     expires_at: '2026-11-25T13:00:01.787976'
@@ -78,20 +75,18 @@ func TestALoginIsWrittenAsPythonWritesIt(t *testing.T) {
   coordinator_url: https://cloud.example
   user:
     email: ada@arcade.test
-`},
+`: oauthCredentials(time.Date(2026, 11, 25, 12, 0, 1, 787976123, time.Local)),
 	} {
-		t.Run(name, func(t *testing.T) {
-			f := CredentialsFile{Path: filepath.Join(t.TempDir(), "home", "arcade", "credentials.yaml")}
-			must(t, f.Write(t.Context(), c.login))
-			if got := contentOf(t, f.Path); got != c.want {
-				t.Errorf("the file is\n%s\nwant the Python CLI's:\n%s", got, c.want)
-			}
-			if got, err := f.Read(); err != nil || got != c.login {
-				t.Errorf("read back %s, %v; want %s", show(got), err, show(c.login))
-			}
-			checkPrivate(t, f.Path)
-			checkFiles(t, f.Path, "credentials.lock", "credentials.yaml")
-		})
+		f := CredentialsFile{Path: filepath.Join(t.TempDir(), "home", "arcade", "credentials.yaml")}
+		must(t, f.MakeRoom(), f.Write(t.Context(), login))
+		if got := contentOf(t, f.Path); got != want {
+			t.Errorf("the file is\n%s\nwant the Python CLI's:\n%s", got, want)
+		}
+		if got, err := f.Read(); err != nil || got != login {
+			t.Errorf("read back %s, %v; want %s", show(got), err, show(login))
+		}
+		checkPrivate(t, f.Path)
+		checkFiles(t, f.Path, "credentials.lock", "credentials.yaml")
 	}
 }
 
@@ -109,18 +104,16 @@ func TestALoginThatDoesNotGetToItsPlaceIsAnError(t *testing.T) {
 }
 
 func TestALinkedFileStaysALink(t *testing.T) {
-	home, store := t.TempDir(), t.TempDir()
-	link, target := filepath.Join(home, "credentials.yaml"), filepath.Join(store, "arcade.yaml")
-	relative, err := filepath.Rel(home, target)
+	f, target := credentialsAt(t, ""), filepath.Join(t.TempDir(), "arcade.yaml")
+	relative, err := filepath.Rel(filepath.Dir(f.Path), target)
 	must(t, err)
-	if err := os.Symlink(relative, link); err != nil {
+	if err := os.Symlink(relative, f.Path); err != nil {
 		t.Skipf("no symbolic links here: %v", err)
 	}
-	f := CredentialsFile{Path: link}
 	login := oauthCredentials(time.Now())
 	for _, what := range []string{"a login into nothing", "a login over another"} {
 		must(t, f.Write(t.Context(), login))
-		if to, err := os.Readlink(link); err != nil || to != relative {
+		if to, err := os.Readlink(f.Path); err != nil || to != relative {
 			t.Errorf("%s: the link is %q, %v; want it left to who manages it", what, to, err)
 		}
 		if got, err := (CredentialsFile{Path: target}).Read(); err != nil || got != login {
@@ -129,9 +122,7 @@ func TestALinkedFileStaysALink(t *testing.T) {
 	}
 	checkFiles(t, target, "arcade.yaml")
 	must(t, f.Remove())
-	if _, err := os.Stat(target); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("after the logout the tokens are still in %s (%v)", target, err)
-	}
+	checkFiles(t, target)
 	if _, err := f.Read(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a link to nothing reads as %v; want fs.ErrNotExist", err)
 	}
@@ -143,7 +134,7 @@ func TestAFileThatIsJustBeingWrittenIsReadAgain(t *testing.T) {
 		touch(t, f.Path)
 		go func() {
 			time.Sleep(2*lockPause + time.Millisecond) // between two looks
-			_ = os.WriteFile(f.Path, []byte(strings.TrimLeft(oauthFile, "\n")), 0o600)
+			_ = os.WriteFile(f.Path, []byte(oauthFile), 0o600)
 		}()
 		got, err := f.Read()
 		if err != nil || got.AccessToken != "tok_SENTINEL" || got.RefreshToken != "ref_SENTINEL" {
@@ -172,19 +163,16 @@ func TestAFileThatHasLongBeenHalfIsNotWaitedFor(t *testing.T) {
 }
 
 func TestTheProjectIsChangedAlone(t *testing.T) {
-	f := credentialsAt(t, "# mine\n"+strings.TrimLeft(oauthFile, "\n"))
+	f := credentialsAt(t, oauthFile)
 	login, err := f.Read()
 	must(t, err)
 	// The Python CLI renews meanwhile.
-	put(t, f.Path, strings.ReplaceAll(contentOf(t, f.Path), "tok_SENTINEL", "tok_2"))
-	want := Context{"org_2", "Zwei", "proj_2", "Prüfung"}
-	must(t, f.SetContext(t.Context(), login, want))
-	got, err := f.Read()
-	if err != nil || got.Context != want || got.AccessToken != "tok_2" || got.RefreshToken != "ref_SENTINEL" || !got.ExpiresAt.Equal(login.ExpiresAt) {
+	put(t, f.Path, strings.ReplaceAll(oauthFile, "tok_SENTINEL", "tok_2"))
+	want := login
+	want.Context, want.AccessToken = Context{"org_2", "Zwei", "proj_2", "Prüfung"}, "tok_2"
+	must(t, f.SetContext(t.Context(), login, want.Context))
+	if got, err := f.Read(); err != nil || got != want {
 		t.Errorf("got %s, %v; want the other project and the tokens as they are", show(got), err)
-	}
-	if !strings.HasPrefix(contentOf(t, f.Path), "# mine\n") {
-		t.Error("the comment was lost")
 	}
 	put(t, f.Path, strings.ReplaceAll(contentOf(t, f.Path), "a@b.c", "bob@b.c"))
 	if err := f.SetContext(t.Context(), login, Context{}); !errors.Is(err, ErrLoginChanged) {
@@ -212,9 +200,7 @@ func TestPlacesAreThoseOfOneLogin(t *testing.T) {
 		t.Errorf("a damaged file says %+v", got)
 	}
 	must(t, f.Remove())
-	if left, err := os.ReadDir(filepath.Dir(f.Path)); len(left) != 0 {
-		t.Errorf("a logout leaves %v, %v", left, err)
-	}
+	checkFiles(t, f.Path)
 }
 
 // holdLock holds the lock of f, as another process would.
