@@ -211,20 +211,6 @@ func checkKept(t *testing.T, before, after string) {
 	}
 }
 
-func TestUnknownKeysOfALoginStay(t *testing.T) {
-	f := credentialsAt(t, "cloud:\n  contexts: {a: {note: n1, user: {email: e, note: n2, kind: n3}, api_key: k}}\n")
-	login := oauthCredentials(time.Now())
-	login.Name, login.Kind = "a", ArcadeCloud
-	must(t, f.Write(t.Context(), login))
-	_, contexts, _ := pythonReads(t, contentOf(t, f.Path))
-	want := pythonLogin(login)
-	want["note"], want["user"] = "n1", map[string]any{"email": login.Email, "account_id": login.AccountID, "note": "n2", "kind": "n3"}
-	delete(want["user"].(map[string]any), "account_id")
-	if !reflect.DeepEqual(contexts["a"], any(want)) {
-		t.Errorf("the context is\n%v\nwant the login, and the notes\n%v", contexts["a"], want)
-	}
-}
-
 func TestALogoutLeavesTheOtherContexts(t *testing.T) {
 	for file, content := range contextFiles() {
 		for _, context := range []string{"", "default"} {

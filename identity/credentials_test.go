@@ -223,7 +223,8 @@ func TestAChangeLeavesWhatItIsNotAboutAsItIsWritten(t *testing.T) {
 }
 
 func TestALoginReplacesTheFormerOneAndKeepsTheRest(t *testing.T) {
-	key := Credentials{APIKey: "arc_new", Email: "n@e.w", CoordinatorURL: DefaultCloudURL}
+	key, named := Credentials{APIKey: "arc_new", Email: "n@e.w", CoordinatorURL: DefaultCloudURL}, oauthCredentials(time.Now())
+	named.Name, named.Kind = "a", ArcadeCloud
 	for _, c := range []struct {
 		name, before string
 		login        Credentials
@@ -236,6 +237,7 @@ func TestALoginReplacesTheFormerOneAndKeepsTheRest(t *testing.T) {
 		{"by a key in the OAuth generation", oauthFile + "  region: eu\nother: [1, 2]\n", key, []string{"region: eu", "other: [1, 2]"}},
 		{"by a key without an e-mail", "cloud:\n  user: {email: a@b.c, nick: z}\n  auth: {access_token: t}\n", Credentials{APIKey: "arc_new", CoordinatorURL: DefaultCloudURL},
 			[]string{"user: {nick: z}"}},
+		{"in a context", "cloud:\n  contexts: {a: {note: n1, user: {email: e, note: n2, kind: n3}, api_key: k}}\n", named, []string{"note: n1", "note: n2", "kind: n3"}},
 		{"in an empty file", "", key, nil},
 		{"in a file of nulls", "cloud: {api: null, user: ~}\nx: 1", key, []string{"x: 1"}},
 		{"with anchors", "x: &k arc_OLD\ncloud: {api: {key: *k}, user: &u {email: o@l.d, name: N}}\ny: *u\n", key, []string{"x: &k arc_OLD", "name: N"}},

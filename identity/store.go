@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 )
 
@@ -167,8 +166,8 @@ func Forget(ctx context.Context, tx *sql.Tx, mirror string) error {
 			return err
 		}
 	}
-	if err := Remove(mirror); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := removeFile(mirror); err != nil {
 		return fmt.Errorf("forget the identity: %w", err)
 	}
-	return removeTemporaries(mirror)
+	return nil
 }

@@ -54,11 +54,6 @@ type walk struct {
 	fresh    int
 }
 
-func newWalk(t *testing.T, pick func(int) int) *walk {
-	return &walk{t: t, pick: pick, memory: map[string]string{}, rows: map[string]State{},
-		spoke: map[string]bool{}, owner: map[string]string{}, linked: map[string]string{}, loggedIn: map[string]bool{}}
-}
-
 func (w *walk) failf(format string, args ...any) {
 	w.t.Helper()
 	w.t.Fatalf("%s\nafter:\n%s", fmt.Sprintf(format, args...), strings.Join(w.trail, "\n"))
@@ -415,7 +410,8 @@ func TestARandomWalkKeepsThePromises(t *testing.T) {
 	}
 	for seed := range uint64(walks) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			w := newWalk(t, rand.New(rand.NewPCG(seed, 0)).IntN)
+			w := &walk{t: t, pick: rand.New(rand.NewPCG(seed, 0)).IntN, memory: map[string]string{}, rows: map[string]State{},
+				spoke: map[string]bool{}, owner: map[string]string{}, linked: map[string]string{}, loggedIn: map[string]bool{}}
 			if seed < 20 { // the database is slow
 				w.tx = inTx(t)
 			}
@@ -425,27 +421,4 @@ func TestARandomWalkKeepsThePromises(t *testing.T) {
 			w.send()
 		})
 	}
-}
-
-func FuzzTheMachineKeepsThePromises(f *testing.F) {
-	f.Add([]byte{0, 5, 0, 0, 8, 0, 1, 0, 7})          // credentials appear, are learned, are logged out
-	f.Add([]byte{0, 6, 0, 1, 0, 6, 2, 0, 7, 0})       // a slow login, another login, a logout
-	f.Add([]byte{10, 1, 0, 0, 10, 3, 0, 6, 2, 0, 11}) // another program links, a backup is restored
-	f.Fuzz(func(t *testing.T, choices []byte) {
-		if len(choices) > 300 {
-			return // the checks are quadratic
-		}
-		w := newWalk(t, func(n int) int {
-			if len(choices) == 0 {
-				return 0
-			}
-			c := int(choices[0]) % n
-			choices = choices[1:]
-			return c
-		})
-		for len(choices) > 0 {
-			w.act()
-		}
-		w.send()
-	})
 }
