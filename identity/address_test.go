@@ -18,10 +18,10 @@ func TestTheEngineOfACloud(t *testing.T) {
 		"http://127.0.0.1:8000":             "http://localhost:9099",
 		"http://[::1]:8000":                 "http://localhost:9099",
 		"http://cloud.localhost:8000":       "http://api.localhost:8000",
-		"https://coordinator.tenant.dev":    "", // "": nobody can tell
+		"https://coordinator.tenant.dev":    "", // "": it cannot be told
 		"https://mycloud.tenant.dev":        "",
 		"https://tenant.dev":                "",
-		"http://cloud.tenant.dev":           "", // anybody could read the token
+		"http://cloud.tenant.dev":           "", // the token could be read on its way
 		"https://me:x@cloud.arcade.dev":     "",
 		"https://cloud.arcade.dev.evil.com": "https://api.arcade.dev.evil.com", // its own, and not ours
 		"cloud.arcade.dev":                  "",
@@ -41,7 +41,7 @@ func TestWhatBelongsToALogin(t *testing.T) {
 		{"", "https://cloud.arcade.dev", true},
 		{"", "https://api.arcade.dev", true},
 		{"", "https://API.arcade.dev:8443", true},
-		{"", "http://api.arcade.dev", false}, // anybody on the way can answer
+		{"", "http://api.arcade.dev", false}, // its answer can be forged on the way
 		{"", "https://api.arcade.dev.evil.example", false},
 		{"", "https://arcade.dev", false},
 		{"", "http://localhost:9099", false},

@@ -67,36 +67,36 @@ func TestALoginIntoAFileThatOthersCouldReadMakesItPrivate(t *testing.T) {
 	}
 }
 
-func TestSomebodyElsesFileIsNotBelieved(t *testing.T) {
+func TestAnotherUsersFileIsNotBelieved(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can give a file to somebody else")
+		t.Skip("only root can give a file to another user")
 	}
-	const nobody, ada = 65534, 1000
+	const other, ada = 65534, 1000
 	f := credentialsAt(t, oauthFile)
 	setMode(t, f.Path, 0o600)
 	chown := func(path string, to int) {
 		t.Helper()
 		must(t, os.Lchown(path, to, to))
 	}
-	chown(f.Path, nobody)
+	chown(f.Path, other)
 	var unbelieved *UnbelievedError
 	if got, err := f.Read(); !errors.As(err, &unbelieved) || unbelieved.Chmod || unbelieved.Own || got.Present() {
 		t.Errorf("got %s, %v; want another user's file refused, and no advice to run chmod", show(got), err)
 	}
-	chown(filepath.Dir(f.Path), ada) // as root in a person's home
+	chown(filepath.Dir(f.Path), ada) // as root in Ada's home
 	if _, err := f.Read(); !errors.As(err, &unbelieved) {
 		t.Errorf("got %v; want the file of a third one refused", err)
 	}
 	chown(f.Path, ada)
 	if got, err := f.Read(); err != nil || !got.Present() {
-		t.Errorf("got %s, %v; want the person's own login", show(got), err)
+		t.Errorf("got %s, %v; want Ada's own login", show(got), err)
 	}
 	target := filepath.Join(t.TempDir(), "elsewhere.yaml")
 	put(t, target, oauthFile)
 	chown(target, ada)
 	must(t, os.Remove(f.Path), os.Symlink(target, f.Path))
 	if _, err := f.Read(); !errors.As(err, &unbelieved) {
-		t.Errorf("got %v; want no link followed as root in a person's home", err)
+		t.Errorf("got %v; want no link followed as root in Ada's home", err)
 	}
 }
 

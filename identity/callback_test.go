@@ -77,7 +77,7 @@ func TestTheBrowserBringsTheCode(t *testing.T) {
 	outcome := finish(t, c)
 	response, page := visit(t, c, http.MethodGet, "/callback", "localhost:9905", callback("code_1"))
 	if response.StatusCode != http.StatusOK || page != successPage {
-		t.Errorf("the person sees status %d, %q; want the success page", response.StatusCode, page)
+		t.Errorf("the user sees status %d, %q; want the success page", response.StatusCode, page)
 	}
 	for name, want := range map[string]string{
 		"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "Content-Type": "text/html; charset=utf-8",
@@ -195,7 +195,7 @@ func TestALoginThatIsDeniedSaysWhy(t *testing.T) {
 		t.Errorf("got %q, %v; want no code, and error and description on one plain line", code, err)
 	}
 	if response.StatusCode != http.StatusBadRequest || !strings.Contains(page, "<p>It was &lt;refused&gt;.</p>") || strings.Contains(page, "logged in") {
-		t.Errorf("the person sees status %d, %q; want what failed, as a sentence", response.StatusCode, page)
+		t.Errorf("the user sees status %d, %q; want what failed, as a sentence", response.StatusCode, page)
 	}
 }
 

@@ -36,7 +36,7 @@ func answering(t *testing.T, status int, body string) Cloud {
 	})
 }
 
-func TestAskingCloudWhoSomebodyIs(t *testing.T) {
+func TestAskingCloudWhoseCredentialsTheseAre(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		login      Credentials
@@ -110,7 +110,7 @@ func TestAnAnswerThatIsNoneIsToldApartFromARefusal(t *testing.T) {
 	}
 }
 
-func TestAKeyIsShownToNobodyElse(t *testing.T) {
+func TestAKeyIsNotTakenElsewhereByARedirect(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		cloud := cloudWith(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/api/v1/auth/validate" {
@@ -167,14 +167,11 @@ func TestACloudThatDoesNotAnswer(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := c.cloud.WhoAmI(c.ctx, keyLogin)
-			if err == nil || err.Error() != c.want {
-				t.Errorf("got %v; want %q", err, c.want)
+			if err == nil || err.Error() != c.want || errors.Is(err, ErrNotAuthenticated) {
+				t.Errorf("got %v; want %q, which is no refusal", err, c.want)
 			}
 			if c.cause != nil && !errors.Is(err, c.cause) {
 				t.Errorf("%v is not %v, which callers ask for", err, c.cause)
-			}
-			if errors.Is(err, ErrNotAuthenticated) {
-				t.Errorf("%v counts as a refusal; want it to count as no answer", err)
 			}
 		})
 	}

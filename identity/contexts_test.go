@@ -255,7 +255,7 @@ func TestTheMapIsReadFirst(t *testing.T) {
 		}
 	}
 	if got, err := credentialsAt(t, "cloud:\n  contexts: {}\n  auth: {access_token: stale, expires_at: '', refresh_token: r}\n").Read(); err != nil || got.Present() {
-		t.Errorf("an empty map gave %s, %v; want nobody, the copy does not count beside a map", show(got), err)
+		t.Errorf("an empty map gave %s, %v; want no login, the copy does not count beside a map", show(got), err)
 	}
 }
 
@@ -295,7 +295,7 @@ func TestAMapOfAnotherShapeIsOfANewerProgramAndStays(t *testing.T) {
 				before = "cloud: [{name: home, kind: self_hosted}]\n"
 			}
 			f := credentialsAt(t, before)
-			old := time.Now().Add(-time.Hour) // nobody is writing it
+			old := time.Now().Add(-time.Hour) // it is not being written
 			must(t, os.Chtimes(f.Path, old, old))
 			if got, err := f.Read(); !errors.Is(err, ErrCredentialsNewer) || got.Present() {
 				t.Errorf("got %s, %v; want ErrCredentialsNewer", show(got), err)

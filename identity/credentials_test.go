@@ -180,7 +180,7 @@ func TestFingerprints(t *testing.T) {
 		"a person": oauth, "another person": {AccessToken: "t1", Email: "x@b.c"},
 		"another Cloud": {AccessToken: "t1", Email: "a@b.c", CoordinatorURL: "https://cloud.example"},
 		"a key":         {APIKey: "k"}, "another key": {APIKey: "k2"}, "a key that spells an account": {APIKey: "account"},
-		"nobody's token": {AccessToken: "t1"}, "another's": {AccessToken: "t2"}, "a token that spells a key": {AccessToken: "k"},
+		"a token without an account": {AccessToken: "t1"}, "another one": {AccessToken: "t2"}, "a token that spells a key": {AccessToken: "k"},
 	} {
 		fingerprint := c.Fingerprint()
 		if other, found := seen[fingerprint]; found || len(fingerprint) != 32 {
@@ -189,7 +189,7 @@ func TestFingerprints(t *testing.T) {
 		seen[fingerprint] = why
 	}
 	// Stored in databases and compared with what later versions compute: if
-	// this changes, everybody is asked for again.
+	// this changes, Arcade Cloud is asked about every user again.
 	if got := (Credentials{APIKey: "arc_example"}).Fingerprint(); got != "d05ae8f539172e1b705362e7bae1add9" {
 		t.Errorf("the fingerprint of arc_example has become %s; want it for ever", got)
 	}
@@ -266,7 +266,7 @@ func TestALoginThatCannotBeReadBackIsNotWritten(t *testing.T) {
 	const before = "base: &b {auth: {access_token: old}}\ncloud: {<<: *b}\n"
 	f := credentialsAt(t, before)
 	if err := f.Write(t.Context(), Credentials{APIKey: "arc_new"}); !errors.Is(err, ErrCredentialsInvalid) {
-		t.Errorf("got %v; want ErrCredentialsInvalid, the merged token would remain the person's", err)
+		t.Errorf("got %v; want ErrCredentialsInvalid, the merged token would remain in force", err)
 	}
 	if content := contentOf(t, f.Path); content != before {
 		t.Errorf("the file was changed to\n%s", content)
@@ -279,9 +279,9 @@ func TestRemovingCredentials(t *testing.T) {
 	put(t, f.Path+".mine", "")
 	// The second time there is nothing to remove, and the third not even a directory.
 	must(t, f.Remove(), f.Remove(), CredentialsFile{Path: filepath.Join(t.TempDir(), "missing", "credentials.yaml")}.Remove())
-	checkFiles(t, f.Path, "credentials.yaml.mine") // the key is in no file any more, the person's own file still is
+	checkFiles(t, f.Path, "credentials.yaml.mine") // the key is in no file any more, the user's own file still is
 	if err := (CredentialsFile{Path: filepath.Dir(f.Path)}).Remove(); err == nil {
-		t.Error("a directory that is not empty gave no error; the person would believe to be logged out")
+		t.Error("a directory that is not empty gave no error; the user would believe to be logged out")
 	}
 }
 

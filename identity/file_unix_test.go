@@ -68,12 +68,12 @@ func TestReadersShareTheMirror(t *testing.T) {
 	}
 }
 
-func TestANamedPipeHoldsNobodyUp(t *testing.T) {
+func TestANamedPipeDoesNotHoldACommandUp(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "usage.json")
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Skipf("no named pipes here: %v", err)
 	}
-	// Nobody ever writes to it: a plain open would wait for ever.
+	// No process ever writes to it: a plain open would wait for ever.
 	if _, _, err := ReadMirror(path); !errors.Is(err, errNotRegular) {
 		t.Errorf("got %v; want an error that says what it is", err)
 	}

@@ -14,8 +14,7 @@ import (
 // inherits an access list that names its owner alone.
 func checkPrivate(*testing.T, string) {}
 
-// readMirror returns a usage.json that somebody has open, as a reader of the
-// Python CLI does.
+// readMirror returns a usage.json that is open, as in the Python CLI.
 func readMirror(t *testing.T) (path string, reader *os.File) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "usage.json")
@@ -52,7 +51,7 @@ func TestAFileThatStaysOpenIsGivenUpAndNothingIsLeftBehind(t *testing.T) {
 	}
 }
 
-// A directory that ARCADE_WORK_DIR names may be one that everybody reads, and what is made in it inherits that.
+// A directory that ARCADE_WORK_DIR names may be open to all users, and what is made in it inherits that.
 func TestAFileIsPrivateInADirectoryThatOthersRead(t *testing.T) {
 	directory := t.TempDir()
 	everybody, err := windows.SecurityDescriptorFromString("D:P(A;OICI;FA;;;WD)")

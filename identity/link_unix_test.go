@@ -74,10 +74,10 @@ func TestALockIsNotMadeWhereALinkLeadsTo(t *testing.T) {
 	}
 }
 
-// Root works for a person who cannot be trusted with root's files.
+// Root works for a user who must not get at root's files.
 func TestALoginThroughALinkTouchesNoOtherUsersFile(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can make files of somebody else")
+		t.Skip("only root can make another user's files")
 	}
 	for name, whose := range map[string]func(home, target string) string{
 		"root in another's home":    func(home, _ string) string { return home },

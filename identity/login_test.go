@@ -114,7 +114,7 @@ func TestALinkedFileStaysALink(t *testing.T) {
 	for _, what := range []string{"a login into nothing", "a login over another"} {
 		must(t, f.Write(t.Context(), login))
 		if to, err := os.Readlink(f.Path); err != nil || to != relative {
-			t.Errorf("%s: the link is %q, %v; want it left to who manages it", what, to, err)
+			t.Errorf("%s: the link is %q, %v; want it left to the program that manages it", what, to, err)
 		}
 		if got, err := (CredentialsFile{Path: target}).Read(); err != nil || got != login {
 			t.Errorf("%s: its target holds %s, %v; want the login", what, show(got), err)
@@ -157,7 +157,7 @@ func TestAFileThatHasLongBeenHalfIsNotWaitedFor(t *testing.T) {
 		start := time.Now()
 		_, err := f.Read()
 		if took := time.Since(start); took > 0 || !errors.Is(err, ErrCredentialsInvalid) || errors.Is(err, ErrCredentialsNewer) {
-			t.Errorf("got %v after %v; want ErrCredentialsInvalid at once, nobody writes that file", err, took)
+			t.Errorf("got %v after %v; want ErrCredentialsInvalid at once, the file is not being written", err, took)
 		}
 	})
 }
@@ -176,7 +176,7 @@ func TestTheProjectIsChangedAlone(t *testing.T) {
 	}
 	put(t, f.Path, strings.ReplaceAll(contentOf(t, f.Path), "a@b.c", "bob@b.c"))
 	if err := f.SetContext(t.Context(), login, Context{}); !errors.Is(err, ErrLoginChanged) {
-		t.Errorf("got %v; want ErrLoginChanged, the project is another person's", err)
+		t.Errorf("got %v; want ErrLoginChanged, the project is another user's", err)
 	}
 }
 

@@ -74,9 +74,9 @@ func TestACommand(t *testing.T) {
 			anonymous, Command{Credential: f1, Principal: p}, linked, []Step{alias(a, p), event(a, p)}},
 		{"with remembered credentials makes no alias for an anon id that never spoke, as in every fresh CI job",
 			mute, Command{Credential: f1, Principal: p}, State{AnonID: a, PrincipalID: p, Credential: f1}, []Step{event(a, p)}},
-		{"with credentials leaves an anon id behind that is somebody's already, known principal",
+		{"with credentials leaves an anon id behind that belongs to a principal already, known principal",
 			taken, Command{Credential: f1, Principal: q}, State{AnonID: n1, PrincipalID: q, Credential: f1}, []Step{event(n1, q)}},
-		{"with credentials leaves an anon id behind that is somebody's already, unknown principal",
+		{"with credentials leaves an anon id behind that belongs to a principal already, unknown principal",
 			taken, Command{Credential: f1}, State{AnonID: n1, Credential: f1}, []Step{alias(n1, ""), waiting(n1, f1)}},
 
 		{"waits when unlinked",
@@ -94,13 +94,13 @@ func TestACommand(t *testing.T) {
 			unlinkedS, Command{Credential: f2, Principal: q}, State{AnonID: n1, PrincipalID: q, Credential: f2},
 			[]Step{decide(a, f1, a), drop(a), event(n1, q)}},
 
-		{"is the principal's when linked, and asks nobody",
+		{"is the principal's when linked, without a question",
 			linked, Command{Credential: f1}, linked, []Step{event(a, p)}},
-		{"is the principal's when linked without credentials: only a logout says that the person has gone",
+		{"is the principal's when linked without credentials: only a logout says that the user has gone",
 			linked, Command{}, linked, []Step{event(a, p)}},
-		{"with other credentials waits (linked, waiting): they may be anybody's",
+		{"with other credentials waits (linked, waiting): they may be another user's",
 			linked, Command{Credential: f2}, linked, []Step{waiting(a, f2)}},
-		{"with credentials waits when the machine was linked by another program: Bob, who has logged in since, does not stay Ada",
+		{"with credentials waits when the machine was linked by another program: after a login of Bob's the commands must not stay Ada's",
 			linkedNoF, Command{Credential: f1}, linkedNoF, []Step{waiting(a, f1)}},
 		{"with other remembered credentials of the same principal stays linked, with those",
 			linked, Command{Credential: f2, Principal: p}, withCredential(linked, f2),
@@ -147,7 +147,7 @@ func TestALogin(t *testing.T) {
 	runCases(t, []machineCase{
 		{"links an anonymous machine, the alias before the event",
 			anonymous, Login{f1, p}, linked, []Step{alias(a, p), event(a, p)}},
-		{"makes the alias even for an anon id that never spoke: a person has said who they are",
+		{"makes the alias even for an anon id that never spoke: the user has said who they are",
 			mute, Login{f1, p}, State{AnonID: a, PrincipalID: p, Credential: f1, Aliased: true},
 			[]Step{alias(a, p), event(a, p)}},
 		{"on a machine never seen gets an anon id, and its alias",
@@ -193,8 +193,8 @@ func TestACommandOrALoginUnderASelfHostedContext(t *testing.T) {
 		{"begins a machine that was never seen", State{}, Apart{}, State{AnonID: n1, Spoke: true}, []Step{event(n1, n1)}},
 		{"is the anon id's, which has spoken then", mute, Apart{}, anonymous, []Step{event(a, a)}},
 		{"is the anon id's on an anonymous machine", anonymous, Apart{}, anonymous, []Step{event(a, a)}},
-		{"is the anon id's though that is somebody's by now", taken, Apart{}, taken, []Step{event(a, a)}},
-		{"waits for nobody on an unlinked machine, whose alias waits on", unlinked, Apart{}, unlinkedS, []Step{event(a, a)}},
+		{"is the anon id's though that belongs to a principal by now", taken, Apart{}, taken, []Step{event(a, a)}},
+		{"does not wait on an unlinked machine, whose alias waits on", unlinked, Apart{}, unlinkedS, []Step{event(a, a)}},
 		{"is not the principal's on a linked machine, which stays linked", linked, Apart{}, linked, []Step{event(a, a)}},
 		{"is not the principal's whom another program has linked", linkedNoF, Apart{}, linkedNoF, []Step{event(a, a)}},
 	})
@@ -259,7 +259,7 @@ func TestAnotherProgramsFile(t *testing.T) {
 	const b = "anon-b"
 	adopted := State{AnonID: b, Spoke: true}
 	runCases(t, []machineCase{
-		{"gives a machine never seen its identity, so nobody from the Python CLI becomes a new person",
+		{"gives a machine never seen its identity, so a user of the Python CLI does not become a new person",
 			State{}, Adopted{AnonID: b}, adopted, nil},
 		{"gives a machine never seen its principal, whose alias the other program has made",
 			State{}, Adopted{AnonID: b, PrincipalID: p},
@@ -295,7 +295,7 @@ func TestAnotherProgramsFile(t *testing.T) {
 
 func TestAnAdoptedPrincipalIsConfirmedOnce(t *testing.T) {
 	runCases(t, []machineCase{
-		{"Cloud's word for the same person: linked with these credentials, nobody is asked again",
+		{"Cloud's word for the same person: linked with these credentials, Cloud is not asked again",
 			linkedNoF, Learned{f1, p, true}, linked, []Step{decide("", f1, p)}},
 		{"Cloud's word for another person: linked to them, under an anon id without a past",
 			linkedNoF, Learned{f1, q, true}, State{AnonID: n1, PrincipalID: q, Credential: f1}, []Step{decide("", f1, q)}},
@@ -317,7 +317,7 @@ func TestAnotherMachine(t *testing.T) {
 		{"gets an anon id of its own even if the old one never spoke, since it may speak there", mute, Moved{}, State{AnonID: n1}, []Step{all}},
 		{"does not alias the anon id that the other may alias: the alias that waits is dropped",
 			unlinkedS, Moved{}, State{AnonID: n1}, []Step{all, drop(a)}},
-		{"is nobody's until its own credentials are met", linked, Moved{}, State{AnonID: n1}, []Step{all}},
+		{"is anonymous until its own credentials are met", linked, Moved{}, State{AnonID: n1}, []Step{all}},
 	})
 }
 

@@ -18,7 +18,7 @@ func TestTheMirrorIsByteForByteWhatPythonWrites(t *testing.T) {
 	for _, c := range []struct {
 		name, principal, linked string
 	}{
-		{"nobody linked", "", `null`},
+		{"no principal", "", `null`},
 		{"a plain id", "acc_1", `"acc_1"`},
 		{"quotes and backslashes", `a"b\c`, `"a\"b\\c"`},
 		{"signs that HTML-minded encoders escape", "<a&b>", `"<a&b>"`},

@@ -95,7 +95,7 @@ func TestAnAnonIDIsRetiredAndForgetsNothing(t *testing.T) {
 	}
 	mustSave(t, tx, next, State{AnonID: a}, hour(3))
 	checkLoad(t, tx, State{AnonID: a, Spoke: true, Aliased: true})
-	checkLookup(t, tx, State{AnonID: n1, Aliased: true}) // somebody else may go on with it
+	checkLookup(t, tx, State{AnonID: n1, Aliased: true}) // another program may go on with it
 }
 
 func TestNothingIsWrittenForAnUnchangedIdentity(t *testing.T) {

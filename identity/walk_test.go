@@ -48,7 +48,7 @@ type walk struct {
 	outbox   []*message
 	in       Input             // the input at work
 	spoke    map[string]bool   // anon ids with an event of their own
-	owner    map[string]string // anon id -> principal it was aliased to, by anybody
+	owner    map[string]string // anon id -> principal it was aliased to, by any program
 	linked   map[string]string // anon id -> principal it was linked with
 	loggedIn map[string]bool   // anon ids under which a person said who they are
 	fresh    int
@@ -119,7 +119,7 @@ func (w *walk) moveHouse() {
 		}
 	}
 	if w.owner[before.AnonID] == "" && w.linked[before.AnonID] == "" {
-		w.owner[before.AnonID] = "somebody on the other machine"
+		w.owner[before.AnonID] = "another user on the other machine"
 	}
 }
 
@@ -187,7 +187,7 @@ func (w *walk) otherProgram() {
 		}
 		in.PrincipalID = ownerOf(w.file)
 		w.owner[in.AnonID] = in.PrincipalID
-	case 2: // is new here, and logged in; the credentials may be somebody else's by now
+	case 2: // is new here, and logged in; the credentials may be another user's by now
 		w.file = walkFiles[w.pick(len(walkFiles))]
 		in = Adopted{AnonID: w.newID(), PrincipalID: ownerOf(w.file)}
 		w.owner[in.AnonID] = in.PrincipalID
@@ -293,8 +293,8 @@ func (w *walk) carryOut(s Step) {
 	}
 }
 
-// checkOwner checks that a command's event is not given to somebody else than
-// its credentials belong to.
+// checkOwner checks that a command's event is given to the principal of
+// its credentials.
 func (w *walk) checkOwner(s Step) {
 	in, command := w.in.(Command)
 	if command && in.Credential != "" && !w.byKey() && s.DistinctID != "" && s.DistinctID != ownerOf(in.Credential) {
@@ -358,7 +358,7 @@ func (w *walk) checkState() {
 	s := w.state
 	for _, m := range w.outbox {
 		if m.isAlias && m.undecided() && (m.anon != s.AnonID || !s.unlinked()) {
-			w.failf("the alias of %s waits, but the state is %+v: nobody will ever decide it", m.anon, s)
+			w.failf("the alias of %s waits, but the state is %+v: it will never be decided", m.anon, s)
 		}
 	}
 	if m := w.aliasOf(s.AnonID); s.unlinked() && (m == nil || !m.undecided()) {

@@ -61,7 +61,6 @@ type Behaviour struct {
 	RedirectURI           string // that is registered, "" for http://127.0.0.1:9905/callback
 	AuthorizeURL          string // in cli_config, "" for the stand-in's own
 	TokenURL              string // likewise
-	ExpiresIn             int    // seconds, 0 for 3600
 	ForgiveReuse          bool   // a refresh token that was replaced still works
 	// Strong authentication is asked for in one of three places: by a 401 to calls, by a 400 with
 	// the words of CodeRefusal to a code or a refresh token, or by the status MFA in whoami.

@@ -178,8 +178,7 @@ func (c *Cloud) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	access, refresh := c.newTokens(login)
-	life := cmp.Or(c.behaviour.ExpiresIn, 3600)
-	writeJSON(w, http.StatusOK, object{"access_token": access, "refresh_token": refresh, "token_type": "Bearer", "expires_in": life})
+	writeJSON(w, http.StatusOK, object{"access_token": access, "refresh_token": refresh, "token_type": "Bearer", "expires_in": 3600})
 }
 
 // exchange returns a new login for a good code, else nil.
