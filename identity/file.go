@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -55,15 +54,6 @@ func readLimited(f io.Reader, limit int64) ([]byte, error) {
 		err = errTooLarge
 	}
 	return content, err
-}
-
-// lockFailure is why a lock was not taken; err is that of waiting for it until ctx
-// ends. On a file system without locks there is none: these files are replaced whole.
-func lockFailure(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() == nil && !errors.As(err, new(*fs.PathError)) {
-		return nil
-	}
-	return err
 }
 
 // writeAtomically replaces path, also a link, by a file of mode 0600. A reader

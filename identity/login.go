@@ -443,12 +443,12 @@ func locked(ctx context.Context, path string, waiting func(), do func() error) e
 		}
 		_, err = lock.TryLockContext(limited, lockPause)
 	}
-	switch err := lockFailure(limited, err); {
+	switch {
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
 		return ErrCredentialsBusy
-	case err != nil:
+	case err != nil && (ctx.Err() != nil || errors.As(err, new(*fs.PathError))):
 		return fmt.Errorf("lock credentials: %w", err)
-	}
+	} // On a file system without locks there is none: the file is replaced whole.
 	defer lock.Close()
 	if err := GiveToOwnerOf(filepath.Dir(name), name); err != nil {
 		return fmt.Errorf("lock credentials: %w", err)

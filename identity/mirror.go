@@ -2,38 +2,24 @@ package identity
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
-	"time"
 	"unicode/utf16"
 	"unicode/utf8"
-
-	"github.com/gofrs/flock"
 )
 
-const (
-	// maxMirrorSize is a hundred times what either CLI writes, in bytes.
-	maxMirrorSize = 16 << 10
-	// mirrorPatience is how long a read waits for another program's exclusive lock,
-	// which the Python CLI holds for a single write and fsync.
-	mirrorPatience = 50 * time.Millisecond
-)
+// maxMirrorSize is a hundred times what either CLI writes, in bytes.
+const maxMirrorSize = 16 << 10
 
-var (
-	// ErrMirrorInvalid says that usage.json may be written again.
-	ErrMirrorInvalid = errors.New("usage.json holds no identity")
-	// ErrMirrorBusy says that another program is writing usage.json: the next command
-	// sees the outcome.
-	ErrMirrorBusy = errors.New("usage.json is being written by another program")
-)
+// ErrMirrorInvalid says that usage.json may be written again.
+var ErrMirrorInvalid = errors.New("usage.json holds no identity")
 
-// Mirror is the content of usage.json, which the Python CLI shares.
+// Mirror is the content of usage.json, which the Python CLI shares. Both replace the
+// file whole by a rename, so that a reader needs no lock.
 type Mirror struct {
 	AnonID      string // a UUID
 	PrincipalID string // the linked principal, "" for none (null in the file)
@@ -91,14 +77,13 @@ func contentDigest(content []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// ReadMirror reads usage.json under a shared lock. The digest is the content's,
-// valid or not; another one than that of the last export means that another program
-// has changed the file.
+// ReadMirror reads usage.json. The digest is the content's, valid or not; another one
+// than that of the last export means that another program has changed the file.
 //
-// The error is fs.ErrNotExist, [ErrMirrorInvalid], [ErrMirrorBusy], or one that says
-// why the file cannot be read.
+// The error is fs.ErrNotExist, [ErrMirrorInvalid], or one that says why the file
+// cannot be read.
 func ReadMirror(path string) (m Mirror, digest string, err error) {
-	content, err := readMirrorFile(path)
+	content, err := readRegular(path, maxMirrorSize)
 	if errors.Is(err, errTooLarge) {
 		return Mirror{}, "", ErrMirrorInvalid
 	}
@@ -107,22 +92,6 @@ func ReadMirror(path string) (m Mirror, digest string, err error) {
 	}
 	m, err = decodeMirror(content)
 	return m, contentDigest(content), err
-}
-
-func readMirrorFile(path string) ([]byte, error) {
-	// The flags create nothing: a reader must not leave an empty file.
-	lock := flock.New(path, flock.SetFlag(os.O_RDONLY|openNonBlocking))
-	ctx, cancel := context.WithTimeout(context.Background(), mirrorPatience)
-	defer cancel()
-	_, err := lock.TryRLockContext(ctx, time.Millisecond)
-	switch err = lockFailure(ctx, err); {
-	case errors.Is(err, context.DeadlineExceeded):
-		return nil, ErrMirrorBusy
-	case err != nil:
-		return nil, err
-	}
-	defer lock.Close()
-	return readRegular(path, maxMirrorSize)
 }
 
 // decodeMirror is as strict about the two ids, which are sent, as PostHog is, and as
@@ -150,7 +119,7 @@ func decodeMirror(content []byte) (m Mirror, err error) {
 // must exist. Call it with the write lock held: two commands export in the order of
 // their commits.
 func WriteMirror(path string, m Mirror) (digest string, err error) {
-	present, err := readMirrorFile(path)
+	present, err := readRegular(path, maxMirrorSize)
 	if found, invalid := decodeMirror(present); err == nil && invalid == nil {
 		m = m.Keeping(found)
 	}
