@@ -135,7 +135,7 @@ func contextWrites() map[string]func(*testing.T, CredentialsFile) (Credentials, 
 			if err != nil || before.AccessToken == "" {
 				t.Skip("there is nothing to renew")
 			}
-			after, err := Session{File: f, HTTP: http.DefaultClient, Now: time.Now}.Replace(t.Context(), before)
+			after, err := Session{File: f, HTTP: http.DefaultClient, Now: time.Now}.renewed(t.Context(), before)
 			if err != nil || after.AccessToken == before.AccessToken {
 				t.Errorf("got %s, %v; want other tokens", show(after), err)
 			}

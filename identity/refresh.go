@@ -48,18 +48,12 @@ func (s Session) Credentials(ctx context.Context) (Credentials, error) {
 	return renewed, err
 }
 
-// Replace returns the login with another access token than that of refused, which
-// a server did not accept. The errors are those of [Session.Credentials]. An API key
-// cannot be replaced.
-func (s Session) Replace(ctx context.Context, refused Credentials) (Credentials, error) {
-	if refused.APIKey != "" {
+// renewed returns the login with another access token than that of old, which has
+// expired or was refused. An API key cannot be replaced.
+func (s Session) renewed(ctx context.Context, old Credentials) (Credentials, error) {
+	if old.APIKey != "" {
 		return Credentials{}, ErrLoginEnded
 	}
-	return s.renewed(ctx, refused)
-}
-
-// renewed returns other tokens than those of old.
-func (s Session) renewed(ctx context.Context, old Credentials) (Credentials, error) {
 	path, renewed := s.File.inUse(), Credentials{}
 	err := locked(ctx, path, s.Waiting, func() (err error) {
 		renewed, err = s.renew(ctx, path, old)
@@ -202,7 +196,7 @@ func (t *Transport) login(ctx context.Context, refused string) (Credentials, err
 	if t.current.Token() != refused {
 		return t.current, nil
 	}
-	login, err := t.Session.Replace(ctx, t.current)
+	login, err := t.Session.renewed(ctx, t.current)
 	if err == nil {
 		t.current = login
 	}
