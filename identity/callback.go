@@ -27,9 +27,6 @@ const (
 	callbackPath = "/callback"
 	// callbackPatience is how long a browser has for the lines of its request.
 	callbackPatience = 3 * time.Second
-	// maxCallbackHeader leaves room for the cookies of every server that ever
-	// ran on this machine, whatever its port, in bytes.
-	maxCallbackHeader = 2 << 20
 	// pagePatience is how long a finished login waits for the browser to fetch
 	// its last page.
 	pagePatience = time.Second
@@ -77,7 +74,6 @@ func ListenCallback(state string, port int) (*Callback, error) {
 	c.server = &http.Server{
 		Handler:           http.HandlerFunc(c.handle),
 		ReadHeaderTimeout: callbackPatience,
-		MaxHeaderBytes:    maxCallbackHeader,
 		// The log would quote requests, and one of them holds the code.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
@@ -236,12 +232,10 @@ func failurePage(reason string) string {
 		"</p><p>Go back to the terminal and run the command again.</p>"
 }
 
-// writePage sends the whole page before it returns, so that the server can be
-// closed right after. A browser that went away does not undo the login.
+// writePage answers with a page. A browser that went away does not undo the login.
 func writePage(w http.ResponseWriter, status int, page string) {
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
-	header.Set("Content-Length", strconv.Itoa(len(page)))
 	// The callback's address holds a secret: keep it out of caches and out of the
 	// next request's Referer, and let the page load nothing.
 	header.Set("Cache-Control", "no-store")
@@ -250,5 +244,4 @@ func writePage(w http.ResponseWriter, status int, page string) {
 	header.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, page)
-	_ = http.NewResponseController(w).Flush()
 }

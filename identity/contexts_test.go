@@ -111,7 +111,7 @@ func contextFiles() map[string]string {
 		"an active one that the map lacks":    m + "  active_context: gone\n" + both + flatOf(defaultEntry)[1:],
 		"a context with a key": m + "  active_context: ci\n  contexts:\n    ci: {kind: self_hosted, engine_url: 'https://engine.corp.example', api_key: arc_ci}\n" +
 			"    default:" + defaultEntry + "  api_key: arc_ci\n  kind: self_hosted\n  engine_url: https://engine.corp.example\n",
-		"one context": m + "  active_context: default\n  contexts:\n    default:" + defaultEntry + flatOf(defaultEntry)[1:],
+		"one context, and none active": m + "  contexts:\n    default:" + defaultEntry + flatOf(defaultEntry)[1:],
 		"a legacy key beside the map": m + "  api: {key: arc_old, version: v1}\n  active_context: default\n  contexts:\n    default:" + defaultEntry +
 			"    onprem:" + onpremEntry,
 	}

@@ -211,13 +211,12 @@ func TestSecretsArePrintedNowhere(t *testing.T) {
 func TestAChangeLeavesWhatItIsNotAboutAsItIsWritten(t *testing.T) {
 	for _, expiry := range []string{"expires_at: 4102444800, refresh_token: r", "expires_at: '2099-01-02T03:04:05', refresh_token: r", "refresh_token: r"} {
 		auth := "auth: {access_token: t, " + expiry + "}\n"
-		f := credentialsAt(t, "cloud:\n  "+auth)
+		f := credentialsAt(t, "cloud:\n  "+auth+"  context: {org_id: \"o\", org_name: O, project_id: q, project_name: Q}\n")
 		login, err := f.Read()
-		if err == nil {
-			err = f.SetContext(t.Context(), login, Context{OrgID: "o", OrgName: "O", ProjectID: "p", ProjectName: "P"})
-		}
-		if content := contentOf(t, f.Path); err != nil || !strings.Contains(content, auth) || !strings.Contains(content, "org_id: o") {
-			t.Errorf("after another project: %v\n%swant %s", err, content, auth)
+		must(t, err, f.SetContext(t.Context(), login, Context{OrgID: "o", OrgName: "O", ProjectID: "p", ProjectName: "P"}))
+		const context = "context: {org_id: \"o\", org_name: O, project_id: p, project_name: P}\n"
+		if content := contentOf(t, f.Path); !strings.Contains(content, auth) || !strings.Contains(content, context) {
+			t.Errorf("after another project:\n%s\nwant %s%s", content, auth, context)
 		}
 	}
 }

@@ -234,11 +234,6 @@ func (c *Cloud) newTokens(login *session) (access, refresh string) {
 }
 
 // person returns the one with this address, the first one for "".
-func (c *Cloud) person(email string) (p Person) {
-	for _, p = range c.people {
-		if p.Email == email || email == "" {
-			break
-		}
-	}
-	return p
+func (c *Cloud) person(email string) Person {
+	return c.people[slices.IndexFunc(c.people, func(p Person) bool { return p.Email == email || email == "" })]
 }
