@@ -95,7 +95,7 @@ func Discover(ctx context.Context, client *http.Client, address string) (Credent
 	if address = strings.TrimSpace(address); !strings.Contains(address, "://") {
 		address = "https://" + address
 	}
-	address = asSent(strings.TrimRight(address, "/"))
+	address = asSent(address)
 	u, err := url.Parse(address)
 	if err != nil || u.RawQuery != "" || !isSafe(u) {
 		return Credentials{}, ErrNoEngine

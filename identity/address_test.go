@@ -2,6 +2,7 @@ package identity
 
 import (
 	"errors"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -65,6 +66,20 @@ func TestWhatBelongsToALogin(t *testing.T) {
 	}
 }
 
+func TestAServerIsNamedByItsHostUnlessItIsArcadeCloud(t *testing.T) {
+	for want, login := range map[string]Credentials{
+		"Arcade Cloud":      {CoordinatorURL: "https://cloud.arcade.dev"},
+		"c.example":         {Kind: SelfHosted, CoordinatorURL: "https://c.example/api/v1", EngineURL: "https://e.example"},
+		"e.example:8443":    {Kind: SelfHosted, EngineURL: "https://e.example:8443"},
+		"d.example":         {EngineURL: "https://d.example"}, // of a CLI without contexts, which does not say the kind
+		"your installation": {Kind: SelfHosted},
+	} {
+		if got := login.Server(); got != want {
+			t.Errorf("the server of %s is called %q; want %q", show(login), got, want)
+		}
+	}
+}
+
 func TestAKeyGoesOnlyToWhatCanBeAnAddress(t *testing.T) {
 	f := CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml")}
 	for address, want := range map[string]string{
@@ -116,6 +131,25 @@ func TestAnInstallationIsDescribedByAddressesThatALoginCanUse(t *testing.T) {
 	missing := answering(t, 404, "")
 	if _, err := Discover(t.Context(), missing.HTTP, missing.BaseURL); !errors.Is(err, ErrNoDiscovery) {
 		t.Errorf("a server without a description gave %v; want ErrNoDiscovery", err)
+	}
+}
+
+func TestAnInstallationIsAskedAtTheAddressThatAUserTypes(t *testing.T) {
+	for typed, want := range map[string]string{
+		" e.example/ ":           "https://e.example/.well-known/arcade",
+		"http://localhost:8000/": "http://localhost:8000/.well-known/arcade",
+		"bücher.example":         "https://xn--bcher-kva.example/.well-known/arcade",
+		"http://e.example":       "", // its answer can be forged on the way
+		"https://e.example/?x=y": "",
+	} {
+		asked := ""
+		client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			asked = r.URL.String()
+			return nil, errors.New("away")
+		})}
+		if _, err := Discover(t.Context(), client, typed); asked != want || errors.Is(err, ErrNoEngine) != (want == "") {
+			t.Errorf("for %q the address %q was asked (%v); want %q", typed, asked, err, want)
+		}
 	}
 }
 

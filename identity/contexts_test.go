@@ -185,6 +185,9 @@ func TestEachWriteGoesToWhatBothPythonCLIsRead(t *testing.T) {
 
 				got := contentOf(t, f.Path)
 				checkPython(t, got, active, want)
+				if logins, err := f.Logins(); err != nil || logins.Active != active || !slices.Equal(logins.Names(), slices.Sorted(maps.Keys(want))) {
+					t.Errorf("we read %v, and %s is active, %v; want the same", logins.Names(), logins.Active, err)
+				}
 				if hasMap := strings.Contains(got, "contexts:"); hasMap != mapped {
 					t.Errorf("the file has a map: %v; want %v, none is added without need:\n%s", hasMap, mapped, got)
 				}
@@ -253,6 +256,9 @@ func TestTheMapIsReadFirst(t *testing.T) {
 		if got, err := credentialsAt(t, files[file]).Read(); err != nil || got.Token() != want {
 			t.Errorf("%s: got %s, %v; want the token %s", file, show(got), err, want)
 		}
+	}
+	if got, err := credentialsAt(t, "cloud: {contexts: {solo: {api_key: k}}}\n").Read(); err != nil || got.Name != "solo" {
+		t.Errorf("without an active one, the only context gave %s, %v; want it", show(got), err)
 	}
 	if got, err := credentialsAt(t, "cloud:\n  contexts: {}\n  auth: {access_token: stale, expires_at: '', refresh_token: r}\n").Read(); err != nil || got.Present() {
 		t.Errorf("an empty map gave %s, %v; want no login, the copy does not count beside a map", show(got), err)
