@@ -143,11 +143,7 @@ func Discover(ctx context.Context, client *http.Client, address string) (Credent
 // this machine if its Cloud is. A user can send the token elsewhere, but only
 // the answers of these servers say that it has ended.
 func (c Credentials) Owns(u *url.URL) bool {
-	cloud, err := url.Parse(c.CloudURL())
-	if err != nil {
-		return false
-	}
-	if isLoopback(u) && isLoopback(cloud) {
+	if cloud, err := url.Parse(c.CloudURL()); err == nil && isLoopback(u) && isLoopback(cloud) {
 		return true
 	}
 	engine, _ := EngineURL(c.CloudURL())

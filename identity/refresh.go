@@ -160,10 +160,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if t.Login.APIKey != "" || r.Header.Get("Authorization") != "Bearer "+t.Login.AccessToken || !t.Login.Owns(r.URL) {
 		return t.Next.RoundTrip(r)
 	}
-	shown, err := t.login(r.Context(), "")
-	if err != nil {
-		return nil, err
-	}
+	shown, _ := t.login(r.Context(), "") // without a refusal it does not fail
 	response, err := t.Next.RoundTrip(showing(shown, r, r.Body))
 	if err != nil || response.StatusCode != http.StatusUnauthorized || wantsStronger(response) {
 		return response, err
