@@ -117,10 +117,13 @@ func contextFiles() map[string]string {
 	}
 }
 
-// contextWrites are all changes of the file. Each returns the login that it has written, and the
-// context that is active then; "" for the one that was.
-func contextWrites() map[string]func(*testing.T, CredentialsFile) (Credentials, string) {
-	login := func(name, kind, engine string) func(*testing.T, CredentialsFile) (Credentials, string) {
+// write changes the file. It returns the login that it has written, and the context that is active
+// then; "" for the one that was.
+type write func(*testing.T, CredentialsFile) (Credentials, string)
+
+// contextWrites are all changes of the file.
+func contextWrites() map[string]write {
+	login := func(name, kind, engine string) write {
 		return func(t *testing.T, f CredentialsFile) (Credentials, string) {
 			c := oauthCredentials(time.Now())
 			c.Name, c.Kind, c.EngineURL, c.AccountID = name, kind, engine, "acc_bob"
@@ -128,7 +131,7 @@ func contextWrites() map[string]func(*testing.T, CredentialsFile) (Credentials, 
 			return c, name
 		}
 	}
-	renew := func(name string) func(*testing.T, CredentialsFile) (Credentials, string) {
+	renew := func(name string) write {
 		return func(t *testing.T, f CredentialsFile) (Credentials, string) {
 			f.Context = name
 			before, err := f.Read()
@@ -142,7 +145,7 @@ func contextWrites() map[string]func(*testing.T, CredentialsFile) (Credentials, 
 			return after, ""
 		}
 	}
-	return map[string]func(*testing.T, CredentialsFile) (Credentials, string){
+	return map[string]write{
 		"a login":                    login("default", "cloud", ""),
 		"a login in a new context":   login("staging", "cloud", ""),
 		"a self-hosted login":        login("onprem", "self_hosted", "https://engine.corp.example"),
@@ -323,19 +326,19 @@ func TestAMapOfAnotherShapeIsOfANewerProgramAndStays(t *testing.T) {
 
 func TestAnyNameOfAContextIsWrittenAsAText(t *testing.T) {
 	for _, name := range []string{"null", "~", "123", "1e3", "0x1f", "true", "no", "2026-11-23", "a.b.example", "with blanks", "- a", "a: b", "#", "ë", "*a", "<<", "="} {
-		f := credentialsAt(t, "")
-		login := oauthCredentials(time.Now())
-		login.Name, login.Kind = name, ArcadeCloud
-		if err := f.Write(t.Context(), login); err != nil {
-			t.Errorf("%q: %v", name, err)
-			continue
-		}
+		f, login := credentialsAt(t, ""), oauthCredentials(time.Now())
+		login.Name, login.AccountID = name, "acc_ada"
+		must(t, f.Write(t.Context(), login))
+		login.Kind = ArcadeCloud // which a map says
 		if got, err := f.Read(); err != nil || !sameLogin(got, login) {
 			t.Errorf("%q: read back %s, %v", name, show(got), err)
 		}
+		content := contentOf(t, f.Path)
+		checkPython(t, content, name, map[string]any{name: pythonLogin(login)})
 		var tags struct{ Cloud struct{ Contexts yaml.Node } }
-		if err := yaml.Unmarshal([]byte(contentOf(t, f.Path)), &tags); err != nil || tags.Cloud.Contexts.Content[0].ShortTag() != "!!str" {
-			t.Errorf("%q is written as something else than a text:\n%s", name, contentOf(t, f.Path))
+		must(t, yaml.Unmarshal([]byte(content), &tags))
+		if tags.Cloud.Contexts.Content[0].ShortTag() != "!!str" {
+			t.Errorf("%q is written as something else than a text:\n%s", name, content)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -281,13 +282,8 @@ func (w *walk) carryOut(s Step) {
 	case DecideAlias:
 		w.claim(w.waitingAlias(s), s.DistinctID)
 	case DropAlias:
-		m := w.waitingAlias(s)
-		for i := range w.outbox {
-			if w.outbox[i] == m {
-				w.outbox = append(w.outbox[:i:i], w.outbox[i+1:]...)
-				return
-			}
-		}
+		dropped := w.waitingAlias(s)
+		w.outbox = slices.DeleteFunc(w.outbox, func(m *message) bool { return m == dropped })
 	default:
 		w.failf("unknown step %+v", s)
 	}
