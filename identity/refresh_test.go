@@ -258,6 +258,37 @@ func TestTheWaitForAnotherRenewalIsSaidOnce(t *testing.T) {
 	}
 }
 
+// The second time the answer to a refresh token is the one that is kept.
+func TestAStrongerLoginIsAskedForInThreePlaces(t *testing.T) {
+	refusing := func(field, text string) identitytest.Behaviour {
+		return identitytest.Behaviour{CodeRefusal: map[string]any{field: text}}
+	}
+	for name, c := range map[string]struct {
+		behaviour identitytest.Behaviour
+		want      error // nil for a login that works
+	}{
+		"by a 401 to a call":                  {identitytest.Behaviour{Insufficient: true}, ErrStrongerLogin},
+		"by whoami":                           {identitytest.Behaviour{MFA: "unmet"}, ErrStrongerLogin},
+		"not by a whoami that is content":     {identitytest.Behaviour{MFA: "met"}, nil},
+		"by the words about a refresh token":  {refusing("error_description", "Set up a Passkey."), ErrStrongerLogin},
+		"by the page about a refresh token":   {refusing("error_uri", "https://auth.example/mfa"), ErrStrongerLogin},
+		"not by a word that merely has these": {refusing("error_description", "comfar"), ErrLoginEnded},
+	} {
+		w := newWorld(t, -time.Second)
+		w.cloud.Set(func(b *identitytest.Behaviour) { *b = c.behaviour })
+		for range 2 {
+			login, err := w.session.Credentials(t.Context())
+			if err == nil {
+				_, err = login.Cloud(w.client(http.DefaultTransport)).WhoAmI(t.Context(), login)
+			}
+			if !errors.Is(err, c.want) || errors.Is(err, ErrStrongerLogin) != (c.want == ErrStrongerLogin) {
+				t.Errorf("%s: got %v; want %v", name, err, c.want)
+			}
+		}
+		w.checkRenewals(t, 1)
+	}
+}
+
 func TestACloudInTroubleDoesNotEndTheLogin(t *testing.T) {
 	const html, text, object = "text/html", "text/plain", "application/json"
 	token := func(rest string) string {
