@@ -279,6 +279,7 @@ func TestAStrongerLoginIsAskedForInThreePlaces(t *testing.T) {
 		for range 2 {
 			login, err := w.session.Credentials(t.Context())
 			if err == nil {
+				w.login = login
 				_, err = login.Cloud(w.client(http.DefaultTransport)).WhoAmI(t.Context(), login)
 			}
 			if !errors.Is(err, c.want) || errors.Is(err, ErrStrongerLogin) != (c.want == ErrStrongerLogin) {
