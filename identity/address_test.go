@@ -100,8 +100,12 @@ func TestAKeyGoesOnlyToWhatCanBeAnAddress(t *testing.T) {
 		"engine.example":               "",
 	} {
 		used, err := f.Using(address, "arc_x")
-		if used.Login.EngineURL != want || (err == nil) != (want != "") || err != nil && !errors.Is(err, ErrNoEngine) {
-			t.Errorf("%s: a key goes to %q (%v), want %q", address, used.Login.EngineURL, err, want)
+		engine := ""
+		if err == nil {
+			engine, err = used.Engine()
+		}
+		if engine != want || (err == nil) != (want != "") || err != nil && !errors.Is(err, ErrNoEngine) {
+			t.Errorf("%s: a key goes to %q (%v), want %q", address, engine, err, want)
 		}
 	}
 }

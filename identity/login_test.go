@@ -178,6 +178,12 @@ func TestTheProjectIsChangedAlone(t *testing.T) {
 	if err := f.SetContext(t.Context(), login, Context{}); !errors.Is(err, ErrLoginChanged) {
 		t.Errorf("got %v; want ErrLoginChanged, the project is another user's", err)
 	}
+	if _, err := f.Forget(t.Context(), login); !errors.Is(err, ErrLoginChanged) {
+		t.Errorf("a logout gave %v; want ErrLoginChanged, the login is another user's", err)
+	}
+	if err := f.Activate(t.Context(), "nowhere"); !errors.As(err, new(*UnknownContextError)) {
+		t.Errorf("an unknown context gave %v; want an UnknownContextError", err)
+	}
 }
 
 func TestPlacesAreThoseOfOneLogin(t *testing.T) {

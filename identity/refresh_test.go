@@ -145,10 +145,14 @@ func TestATokenThatIsRefusedIsReplacedOnce(t *testing.T) {
 }
 
 func TestARequestThatStaysRefusedGetsTheServersAnswer(t *testing.T) {
-	w := newWorld(t, time.Hour)
-	w.cloud.EndLogins()
-	if _, err := (Cloud{BaseURL: w.cloud.URL, HTTP: w.client(http.DefaultTransport)}).WhoAmI(t.Context(), w.login); !errors.Is(err, ErrNotAuthenticated) {
-		t.Errorf("got %v; want the server's refusal", err)
+	for asked, want := range map[string]error{"": ErrNotAuthenticated, "a passkey": ErrStrongerLogin} {
+		w := newWorld(t, time.Hour)
+		w.cloud.Revoke()
+		w.cloud.Set(func(b *identitytest.Behaviour) { b.CodeRefusal = map[string]any{"error_description": asked} })
+		_, err := w.login.Cloud(w.client(http.DefaultTransport)).WhoAmI(t.Context(), w.login)
+		if !errors.Is(err, want) || errors.Is(err, ErrStrongerLogin) != (want == ErrStrongerLogin) {
+			t.Errorf("a renewal that asks for %q gave %v; want %v", asked, err, want)
+		}
 	}
 }
 
