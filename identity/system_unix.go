@@ -38,7 +38,8 @@ func isMine(_ *os.File, info os.FileInfo, path string) (mine, private bool) {
 	mine = isOwn(info)
 	if home := filepath.Dir(path); os.Geteuid() == 0 && !mayFollow(home) {
 		owner, err := os.Stat(home)
-		mine = err == nil && sameOwner(info, owner) && !isLink(path)
+		at, errAt := os.Lstat(path)
+		mine = err == nil && errAt == nil && sameOwner(info, owner) && at.Mode().IsRegular()
 	}
 	return mine, info.Mode().Perm()&0o077 == 0
 }
