@@ -13,67 +13,36 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-func TestCheckTriesAndLeavesNothingBehind(t *testing.T) {
+// What the database itself needs is tried by the store.
+func TestCheckTriesTheLocksAndMakesNothing(t *testing.T) {
 	b := newBench(t)
-	for _, there := range []string{"where nothing was recorded yet", "with a database that works"} {
-		files := func() int {
-			entries, err := os.ReadDir(filepath.Dir(b.path))
-			b.must(err)
-			return len(entries)
-		}
-		before := files()
-		if err := b.open().Check(context.Background()); err != nil || files() > before {
-			t.Errorf("%s: %v, and %d files became %d; a look makes nothing", there, err, before, files())
-		}
-		b.record(b.event(1))
+	entries := func() []os.DirEntry {
+		list, err := os.ReadDir(filepath.Dir(b.path))
+		b.must(err)
+		return list
 	}
-}
-
-func TestCheckSaysWhatIsInTheWay(t *testing.T) {
-	for name, test := range map[string]struct {
-		spoil func(path string) error
-		want  error
-	}{
-		"a directory in the lock's place": {
-			func(path string) error {
-				return errors.Join(os.Remove(path+".lock"), os.Mkdir(path+".lock", 0o700))
-			}, outbox.ErrNotFile},
-		"a directory in the place of the flusher's lock": {
-			func(path string) error {
-				return errors.Join(os.RemoveAll(path+".flusher.lock"), os.Mkdir(path+".flusher.lock", 0o700))
-			}, outbox.ErrNotFile},
-		"a directory in the database's place": {
-			func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) }, outbox.ErrNotFile},
-		"a file in the directory's place": {
-			func(path string) error {
-				return errors.Join(os.RemoveAll(filepath.Dir(path)), os.WriteFile(filepath.Dir(path), nil, 0o600))
-			}, outbox.ErrNotDirectory},
-		"no database": {
-			func(path string) error { return os.WriteFile(path, make([]byte, 4096), 0o600) }, outbox.ErrDamaged},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			b.record(b.event(1))
-			b.box.Close()
-			b.must(test.spoil(b.path))
-			if err := b.open().Check(context.Background()); !errors.Is(err, test.want) {
-				t.Errorf("it says %v, want %v", err, test.want)
-			}
-		})
+	if err := b.open().Check(t.Context()); err != nil || len(entries()) > 0 {
+		t.Errorf("where nothing was recorded yet: %v, and %v was made", err, entries())
+	}
+	for _, lock := range []string{".lock", ".flusher.lock"} {
+		b := newBench(t)
+		b.record(b.event(1))
+		b.box.Close()
+		b.must(errors.Join(os.Remove(b.path+lock), os.Mkdir(b.path+lock, 0o700)))
+		if err := b.open().Check(t.Context()); !errors.Is(err, outbox.ErrNotFile) {
+			t.Errorf("a directory in the place of usage.db%s: %v, want ErrNotFile", lock, err)
+		}
 	}
 }
 
 func TestARecordThatFailedIsCountedForAWeek(t *testing.T) {
 	b := newBench(t)
 	b.record(b.event(1))
-	if given := b.box.GivenUp(); given.Up != 0 {
-		t.Errorf("all is well, and there is a note: %+v", given)
-	}
-	lock := b.path + ".lock"
+	lock, notes := b.path+".lock", b.path+".notes"
 	b.must(errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)))
 	first := b.clock.Now()
 	for range 2 {
-		if _, err := b.open().Record(context.Background(), func(*outbox.Tx) error { return nil }); err == nil {
+		if _, err := b.open().Record(t.Context(), func(*outbox.Tx) error { return nil }); err == nil {
 			t.Fatal("it was recorded without a lock")
 		}
 		b.clock.Advance(time.Minute)
@@ -85,46 +54,48 @@ func TestARecordThatFailedIsCountedForAWeek(t *testing.T) {
 	}
 	b.must(os.Remove(lock))
 	b.mustFlush()
-	if given := b.box.GivenUp(); given.Up != 2 {
-		t.Errorf("%+v was given up, after a delivery; want it told all the same", given)
+	for age, want := range map[time.Duration]int{6 * 24 * time.Hour: 2, 8 * 24 * time.Hour: 0} {
+		written := b.clock.Now().Add(-age)
+		b.must(os.Chtimes(notes, written, written))
+		if given := b.box.GivenUp(); given.Up != want {
+			t.Errorf("%+v was given up, after a delivery and %s; want %d", given, age, want)
+		}
 	}
-	if _, err := b.box.Clear(context.Background(), nil); err != nil || b.box.GivenUp().Up != 0 {
-		t.Errorf("%+v is left after Clear (%v)", b.box.GivenUp(), err)
+	if _, err := b.box.Clear(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(notes); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Clear has left the notes (%v)", err)
 	}
 }
 
-// The time is up where another process holds the lock, a user ends a command by hand.
-func TestARecordWhoseTimeIsUpIsCountedAndOneThatTheUserEndsIsNot(t *testing.T) {
-	b := newBench(t)
-	b.record(b.event(1))
-	nothing := func(*outbox.Tx) error { return nil }
+// The time is up where another process holds the lock; a user ends a command by hand; an error of the caller's is
+// no trouble of the outbox's.
+func TestARecordIsCountedAsGivenUpUnlessItsCallerEndedIt(t *testing.T) {
 	ended, end := context.WithCancel(t.Context())
 	end()
-	if _, err := b.open().Record(ended, nothing); err == nil || b.box.GivenUp().Up != 0 {
-		t.Errorf("ended by hand, it gives %v and the notes %+v", err, b.box.GivenUp())
-	}
 	late, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
 	defer cancel()
-	if _, err := b.open().Record(late, nothing); err == nil || b.box.GivenUp().Up != 1 {
-		t.Errorf("out of time, it gives %v and the notes %+v; want one", err, b.box.GivenUp())
-	}
-	inside, cancel := context.WithTimeout(t.Context(), time.Hour)
+	inTime, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
 	taken := errors.New("taken back")
-	if _, err := b.open().Record(inside, func(*outbox.Tx) error { return taken }); !errors.Is(err, taken) || b.box.GivenUp().Up != 1 {
-		t.Errorf("taken back in time, it gives %v and the notes %+v", err, b.box.GivenUp())
-	}
-}
-
-// An error of the caller's is no trouble of the outbox's.
-func TestARecordThatTheCallerTakesBackLeavesNoNote(t *testing.T) {
-	b := newBench(t)
-	taken := errors.New("taken back")
-	if _, err := b.box.Record(context.Background(), func(*outbox.Tx) error { return taken }); !errors.Is(err, taken) {
-		t.Fatal(err)
-	}
-	if given := b.box.GivenUp(); given.Up != 0 {
-		t.Errorf("there is a note: %+v", given)
+	for name, test := range map[string]struct {
+		ctx     context.Context
+		change  error
+		givenUp int
+	}{
+		"it succeeds":        {inTime, nil, 0},
+		"ended by hand":      {ended, nil, 0},
+		"out of time":        {late, nil, 1},
+		"taken back":         {t.Context(), taken, 0},
+		"taken back in time": {inTime, taken, 0},
+	} {
+		b := newBench(t)
+		b.record(b.event(1))
+		_, err := b.open().Record(test.ctx, func(*outbox.Tx) error { return test.change })
+		if given := b.box.GivenUp(); given.Up != test.givenUp || test.change != nil && err != test.change {
+			t.Errorf("%s: it gives %v and the notes %+v, want %d", name, err, given, test.givenUp)
+		}
 	}
 }
 

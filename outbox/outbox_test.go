@@ -269,13 +269,3 @@ func (b *bench) noViolations() {
 		b.Errorf("PostHog saw: %s", v)
 	}
 }
-
-// eventually waits for a condition.
-func (b *bench) eventually(what string, condition func() bool) {
-	b.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			b.Fatalf("it did not come true that %s", what)
-		}
-	}
-}

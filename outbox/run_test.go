@@ -1,7 +1,6 @@
 package outbox_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -23,36 +22,27 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// lockedBuffer is a writer that a goroutine fills and a test reads.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
+// lines is a log that a test reads line by line.
+type lines chan string
 
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+func (l lines) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
 }
 
 func TestAProgramWithoutAnEndDeliversWhatItRecordsMeanwhile(t *testing.T) {
 	b := newBench(t)
-	var said lockedBuffer
+	said := make(lines, 8)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	daemon := b.open(func(cfg *outbox.Config) { cfg.Log = slog.New(slog.NewTextHandler(&said, nil)) })
+	daemon := b.open(func(cfg *outbox.Config) { cfg.Log = slog.New(slog.NewTextHandler(said, nil)) })
 	go func() { ended <- daemon.Run(ctx) }()
 	for n := range 2 {
 		b.addEvents(1)
-		b.eventually("the event arrives", func() bool { return len(b.server.Events()) == n+1 })
+		for !strings.Contains(<-said, "msg=delivered") {
+		}
+		b.arrived(n+1, "it was recorded beside Run")
 	}
-	b.eventually("the log is told", func() bool { return strings.Contains(said.String(), "msg=delivered") })
 	if r, err := daemon.Record(t.Context(), adding(b.event(3))); err != nil || r.Started || r.Trouble != nil {
 		t.Errorf("recorded %+v, %v; want no process started beside Run, which delivers", r, err)
 	}
@@ -175,10 +165,9 @@ func TestRecordWaitsForAnotherGoroutineUntilItsContextEnds(t *testing.T) {
 func TestAnErrorThatStaysIsLoggedOnce(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(1)
-	var said lockedBuffer
-	looks := make(chan struct{}, 8)
+	said, looks := make(lines, 8), make(chan struct{}, 8)
 	daemon := b.open(func(cfg *outbox.Config) {
-		cfg.Log = slog.New(slog.NewTextHandler(&said, nil))
+		cfg.Log = slog.New(slog.NewTextHandler(said, nil))
 		cfg.Sink = unusable{cfg.Sink, looks}
 	})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -189,8 +178,8 @@ func TestAnErrorThatStaysIsLoggedOnce(t *testing.T) {
 	}
 	cancel()
 	<-ended
-	if n := strings.Count(said.String(), "no address"); n != 1 {
-		t.Errorf("the log tells %d times that there is no address, want once:\n%s", n, said.String())
+	if line := <-said; len(said) > 0 || !strings.Contains(line, "no address") {
+		t.Errorf("the log is told %q and %d lines more, want once that there is no address", line, len(said))
 	}
 }
 
