@@ -190,6 +190,9 @@ func (o *Outbox) Path() string { return o.cfg.Path }
 // that ends after Record need not call it.
 func (o *Outbox) Close() error { return o.store.Close() }
 
+// Consent is whether usage may be recorded and sent, by what Enable and Disable left.
+type Consent struct{ On bool }
+
 // ConsentBeside is what Enable or Disable left, read from the file beside the database: off since Disable, or
 // on. It holds also when the database is lost.
 func (o *Outbox) ConsentBeside() Consent {
@@ -199,12 +202,10 @@ func (o *Outbox) ConsentBeside() Consent {
 
 func (o *Outbox) offPath() string { return o.cfg.Path + ".off" }
 
-// isOn reports whether usage is recorded and sent: the environment beats the switch.
-func (o *Outbox) isOn(consent Consent) bool {
-	return o.cfg.Consent == ForceOn || o.cfg.Consent == NoOverride && consent.On
+// isOff reports whether nothing is recorded and sent: the environment beats the switch.
+func (o *Outbox) isOff() bool {
+	return o.cfg.Consent == ForceOff || o.cfg.Consent == NoOverride && !o.ConsentBeside().On
 }
-
-func (o *Outbox) isOff() bool { return !o.isOn(o.ConsentBeside()) }
 
 // Wire returns a message exactly as it goes over the wire, and sends nothing. A held one appears as its anon
 // id's. The error is an *Unsendable for a message that can never be sent.

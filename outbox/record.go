@@ -145,8 +145,7 @@ func (o *Outbox) transact(
 // begin makes a transaction of the queue. It reads the switch inside: under the write lock, so that an event which is recorded
 // beside Disable is not delivered after Enable.
 func (o *Outbox) begin(ctx context.Context, sqlTx *sql.Tx) (*Tx, error) {
-	consent := o.ConsentBeside()
-	tx := &Tx{Tx: sqlTx, now: o.cfg.Now(), sink: o.cfg.Sink, mayAdd: o.isOn(consent), consent: consent}
+	tx := &Tx{Tx: sqlTx, now: o.cfg.Now(), sink: o.cfg.Sink, mayAdd: !o.isOff()}
 	return tx, tx.read(ctx)
 }
 

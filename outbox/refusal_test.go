@@ -98,7 +98,7 @@ func TestAMessageThatIsRefusedAloneAgainAndAgainIsSetAside(t *testing.T) {
 func TestAMessageThatMakesTheEncoderFailDoesNotBlockTheOthersForEver(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(8)
-	sink := &failing{scripted{answer: func(outbox.Request) outbox.Answer { return all(accepted) }}, 5}
+	sink := &failing{*always(accepted), 5}
 	for run, want := range []outbox.Counts{{Pending: 3, Delivered: 5}, {Pending: 3, Delivered: 5}, {Delivered: 7, Dead: 1}} {
 		_, err := b.flush(func(cfg *outbox.Config) { cfg.Sink = sink })
 		if got := b.counts(); got != want {
@@ -137,21 +137,4 @@ func TestNoEventOfAPrincipalGoesBeforeItsAliasWhichIsRefusedWithoutProof(t *test
 		t.Error("the run says that all is delivered")
 	}
 	b.arrived(0, "an alias goes before the events of its principal")
-}
-
-func TestAPageIsNoRefusal(t *testing.T) {
-	b := newBench(t)
-	b.proved()
-	b.addEvents(60)
-	b.server.SetWithoutV1(true)
-	b.server.SetFault(outboxtest.MustFault("page-400"))
-	if _, err := b.flush(); err == nil {
-		t.Error("the run says that all is delivered")
-	}
-	b.holds(outbox.Counts{Pending: 60}, "all wait")
-	for _, m := range b.messages(outbox.Filter{}) {
-		if m.Attempts != 0 {
-			t.Fatalf("message %d has an attempt used up by a page", m.Seq)
-		}
-	}
 }

@@ -16,7 +16,6 @@ type Tx struct {
 	now      time.Time // one for the whole transaction
 	sink     Sink      // or nil
 	mayAdd   bool      // by the environment and the switch
-	consent  Consent
 	schedule Schedule
 	machines string // those that the database knows, see arrive
 	isFirst  bool   // no message was ever added
@@ -27,9 +26,6 @@ type Tx struct {
 	addedHeld bool // one of them is held
 	after     []func() error
 }
-
-// Consent is whether usage may be recorded and sent, by what Enable and Disable left.
-type Consent struct{ On bool }
 
 // Schedule is when the next delivery may begin, and why not earlier.
 type Schedule struct {
@@ -92,10 +88,6 @@ func (tx *Tx) Rollback() error { return errNotYours }
 
 // Now returns the time of the transaction: everything that is written in it has the same.
 func (tx *Tx) Now() time.Time { return tx.now }
-
-// Consent returns whether usage may be recorded according to Enable and Disable, without regard to the
-// environment.
-func (tx *Tx) Consent() Consent { return tx.consent }
 
 // Schedule returns when the next delivery may begin, and why not earlier.
 func (tx *Tx) Schedule() Schedule { return tx.schedule }

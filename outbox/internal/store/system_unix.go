@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -75,33 +76,25 @@ func shellQuote(path string) string {
 // hasDescriptors reports whether n more files can be opened. It asks the system and not package os: Go's poller, which the first file or
 // timer of a process starts, takes two descriptors, and where there are none left it ends the process.
 func hasDescriptors(n int) bool {
-	// One call answers for nearly every process. It fails where the limit is lower than the number of descriptors in it, and tells
-	// nothing of a process that has opened more files than that.
-	low := make([]unix.PollFd, 64)
-	for fd := range low {
-		low[fd].Fd = int32(fd)
-	}
-	unused := 0
-	if _, err := unix.Poll(low, 0); err == nil {
-		for _, descriptor := range low {
-			if descriptor.Revents&unix.POLLNVAL != 0 {
-				unused++
-			}
-		}
-	}
-	if unused >= n {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return true
 	}
-	for range n {
-		fd, err := unix.Open("/", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
-			return false
-		}
-		if err == nil {
-			defer unix.Close(fd)
+	end := min(limit.Cur, math.MaxInt32)
+	last := make([]unix.PollFd, min(end, 64)) // a new file gets the lowest free number: the last ones below the limit are left
+	for i := range last {
+		last[i].Fd = int32(end) - int32(i) - 1
+	}
+	if _, err := unix.Poll(last, 0); err != nil {
+		return true
+	}
+	unused := 0
+	for _, descriptor := range last {
+		if descriptor.Revents&unix.POLLNVAL != 0 {
+			unused++
 		}
 	}
-	return true
+	return unused >= n
 }
 
 // hasOtherNames reports whether a file has hard links elsewhere.

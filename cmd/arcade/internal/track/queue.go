@@ -143,7 +143,7 @@ func (q *Queue) look(ctx context.Context, filter outbox.Filter, show ShowFunc) f
 		}
 		s := Snapshot{
 			AnonID: state.AnonID, PrincipalID: state.PrincipalID, Asks: state.Credential != "",
-			Schedule: tx.Schedule(), Consent: tx.Consent(),
+			Schedule: tx.Schedule(), Consent: q.ConsentBeside(),
 		}
 		if s.Identities, err = identity.History(ctx, tx.Tx); err != nil {
 			return err
