@@ -142,6 +142,13 @@ func (b *bench) exec(statement string, args ...any) {
 	})
 }
 
+// one returns the one number that a query gives.
+func (b *bench) one(query string) (n int) {
+	b.Helper()
+	b.tx(func(tx *outbox.Tx) error { return tx.QueryRow(query).Scan(&n) })
+	return n
+}
+
 func (b *bench) add(messages ...outbox.Message) {
 	b.Helper()
 	b.tx(adding(messages...))

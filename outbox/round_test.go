@@ -138,15 +138,6 @@ func TestAnAliasEndsItsRequest(t *testing.T) {
 	}
 }
 
-// batchSize is what is stored, 0 for nothing.
-func (b *bench) batchSize() (size int) {
-	b.Helper()
-	b.tx(func(tx *outbox.Tx) error {
-		return tx.QueryRow(`SELECT coalesce(batch_size, 0) FROM delivery`).Scan(&size)
-	})
-	return size
-}
-
 // stalls is a server that never answers to more than most messages, and a sink that gives it so much time.
 func (b *bench) stalls(most int, time time.Duration) func(outbox.Request) outbox.Answer {
 	return func(r outbox.Request) outbox.Answer {
@@ -252,7 +243,7 @@ func TestAPersonIsToldThatTheTimeWasUpAndTheHalfGoesNext(t *testing.T) {
 	if _, err := b.open(through(s)).Flush(ctx, outbox.FlushOptions{}); delayOf(err).Code != outbox.CodeTimeUp {
 		t.Errorf("the run ended with %v, want the code %s", err, outbox.CodeTimeUp)
 	}
-	if n := b.batchSize(); n != 150 {
+	if n := b.one(`SELECT batch_size FROM delivery`); n != 150 {
 		t.Errorf("the batch size is %d, want 150: the server had time for 300", n)
 	}
 }
@@ -263,7 +254,7 @@ func TestATimeoutThatHadNoFairTimeTeachesNothing(t *testing.T) {
 	if _, err := b.flush(through(&scripted{answer: b.stalls(0, 4*time.Second)})); err == nil {
 		t.Error("the run says that all is delivered")
 	}
-	if n := b.batchSize(); n != 0 && n != 500 {
+	if n := b.one(`SELECT coalesce(batch_size, 500) FROM delivery`); n != 500 {
 		t.Errorf("the batch size is %d, want it as it was: the server had no time", n)
 	}
 }
@@ -311,51 +302,63 @@ func TestASinksMemoIsKeptForAWeekAndForItsEndpointAlone(t *testing.T) {
 	}
 }
 
-func TestASinkThatLiesIsAnErrorThatNamesItAndDeliversNothing(t *testing.T) {
-	long := strings.Repeat("x", 10_000)
-	verdicts := func(list ...outbox.Verdict) outbox.Answer { return outbox.Answer{Each: list} }
-	for name, answer := range map[string]outbox.Answer{
-		"no outcome":                      {},
-		"an outcome that is none":         all(outbox.Verdict{Outcome: 99, Code: "x", Reason: "x"}),
-		"a whole request that is refused": all(refused),
-		"no code":                         all(outbox.Verdict{Outcome: outbox.Later, Reason: "x"}),
-		"no reason":                       all(outbox.Verdict{Outcome: outbox.Later, Code: "x"}),
-		"10 kB of reason":                 all(outbox.Verdict{Outcome: outbox.Later, Code: "x", Reason: long}),
-		"too few verdicts":                verdicts(accepted),
-		"too many verdicts":               verdicts(accepted, accepted, accepted),
-		"none, but a list":                {Verdict: accepted, Each: []outbox.Verdict{}},
-		"a message with no outcome":       verdicts(accepted, outbox.Verdict{}),
-		"a message that is fewer":         verdicts(accepted, outbox.Verdict{Outcome: outbox.Fewer, Code: "x", Reason: "x"}),
-		"a death without a reason":        verdicts(accepted, outbox.Verdict{Outcome: outbox.Refused, Code: "x"}),
-		"a death with 10 kB of reason":    verdicts(accepted, outbox.Verdict{Outcome: outbox.Refused, Code: "x", Reason: long}),
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			b.addEvents(2)
-			_, err := b.flush(through(&scripted{answer: func(outbox.Request) outbox.Answer { return answer }}))
-			wantNamed(t, b, err)
-		})
-	}
+// lying is a sink that encodes as a test says.
+type lying struct {
+	scripted
+	n   int
+	err error
 }
 
-func TestASinkThatEncodesWrongIsAnErrorThatNamesIt(t *testing.T) {
-	for name, sink := range map[string]*lying{
-		"nothing":                        {n: 0},
-		"more than it was given":         {n: 3},
-		"fewer than nothing":             {n: -1},
-		"an error of no message":         {err: errors.New("/home/ada/secret")},
-		"a message that is not there":    {err: &outbox.Unsendable{Index: 2, Reason: "x"}},
-		"a message before the first one": {err: &outbox.Unsendable{Index: -1, Reason: "x"}},
-		"a message for no reason":        {err: &outbox.Unsendable{Index: 0}},
-		"a message for 10 kB of reason":  {err: &outbox.Unsendable{Index: 0, Reason: strings.Repeat("x", 10_000)}},
+func (l *lying) Encode([]outbox.Message) ([]byte, int, error) { return nil, l.n, l.err }
+
+func TestASinkThatLiesIsAnErrorThatNamesItAndDeliversNothing(t *testing.T) {
+	long := strings.Repeat("x", 10_000)
+	answering := func(a outbox.Answer) outbox.Sink {
+		return &scripted{answer: func(outbox.Request) outbox.Answer { return a }}
+	}
+	whole := func(v outbox.Verdict) outbox.Sink { return answering(all(v)) }
+	second := func(v outbox.Verdict) outbox.Sink {
+		return answering(outbox.Answer{Each: []outbox.Verdict{accepted, v}})
+	}
+	encoding := func(n int) outbox.Sink { return &lying{n: n} }
+	failing := func(err error) outbox.Sink { return &lying{err: err} }
+	for name, sink := range map[string]outbox.Sink{
+		"no outcome":                      whole(outbox.Verdict{}),
+		"an outcome that is none":         whole(outbox.Verdict{Outcome: 99, Code: "x", Reason: "x"}),
+		"a whole request that is refused": whole(refused),
+		"no code":                         whole(outbox.Verdict{Outcome: outbox.Later, Reason: "x"}),
+		"no reason":                       whole(outbox.Verdict{Outcome: outbox.Later, Code: "x"}),
+		"10 kB of reason":                 whole(outbox.Verdict{Outcome: outbox.Later, Code: "x", Reason: long}),
+		"too few verdicts":                answering(outbox.Answer{Each: []outbox.Verdict{accepted}}),
+		"too many verdicts":               answering(outbox.Answer{Each: []outbox.Verdict{accepted, accepted, accepted}}),
+		"none, but a list":                answering(outbox.Answer{Verdict: accepted, Each: []outbox.Verdict{}}),
+		"a message with no outcome":       second(outbox.Verdict{}),
+		"a message that is fewer":         second(outbox.Verdict{Outcome: outbox.Fewer, Code: "x", Reason: "x"}),
+		"a death without a reason":        second(outbox.Verdict{Outcome: outbox.Refused, Code: "x"}),
+		"a death with 10 kB of reason":    second(outbox.Verdict{Outcome: outbox.Refused, Code: "x", Reason: long}),
+
+		"nothing encoded":                encoding(0),
+		"more than it was given":         encoding(3),
+		"fewer than nothing":             encoding(-1),
+		"an error of no message":         failing(errors.New("/home/ada/secret")),
+		"a message that is not there":    failing(&outbox.Unsendable{Index: 2, Reason: "x"}),
+		"a message before the first one": failing(&outbox.Unsendable{Index: -1, Reason: "x"}),
+		"a message for no reason":        failing(&outbox.Unsendable{Index: 0}),
+		"a message for 10 kB of reason":  failing(&outbox.Unsendable{Index: 0, Reason: long}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.addEvents(2)
 			_, err := b.flush(func(cfg *outbox.Config) { cfg.Sink = sink })
-			wantNamed(t, b, err)
+			if delayOf(err).Code != outbox.CodeSink || !strings.Contains(err.Error(), "outbox_test.") {
+				t.Errorf("the run ended with %v, want an error that names the sink", err)
+			}
 			if err != nil && strings.Contains(err.Error(), "/home") {
 				t.Errorf("the error is %q: what a sink says freely is not repeated", err)
+			}
+			b.holds(outbox.Counts{Pending: 2}, "nothing is delivered")
+			if b.schedule().Failures != 1 {
+				t.Error("no back-off is noted: each command would start a flusher in vain")
 			}
 		})
 	}
@@ -368,28 +371,8 @@ func TestASinkThatChangesItsMessagesChangesNoneOfTheQueue(t *testing.T) {
 		clear(r.Messages)
 		return all(accepted)
 	}}
-	if result, err := b.flush(through(sink)); err != nil || result.Delivered != 3 || b.counts().Pending != 0 {
-		t.Errorf("delivered %+v (%v), and %d wait; want the 3 that the sink was given", result, err, b.counts().Pending)
-	}
-}
-
-type lying struct {
-	scripted
-	n   int
-	err error
-}
-
-func (l *lying) Encode([]outbox.Message) ([]byte, int, error) { return nil, l.n, l.err }
-
-func wantNamed(t *testing.T, b *bench, err error) {
-	t.Helper()
-	if delayOf(err).Code != outbox.CodeSink || !strings.Contains(err.Error(), "outbox_test.") {
-		t.Errorf("the run ended with %v, want an error that names the sink", err)
-	}
-	b.holds(outbox.Counts{Pending: 2}, "nothing is delivered")
-	if b.schedule().Failures != 1 {
-		t.Error("no back-off is noted: each command would start a flusher in vain")
-	}
+	b.mustFlush(through(sink))
+	b.holds(outbox.Counts{}, "the 3 that the sink was given are delivered")
 }
 
 func TestTimeThatIsUpIsNotASilentServer(t *testing.T) {

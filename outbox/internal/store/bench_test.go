@@ -227,20 +227,15 @@ func (b *bench) overwrite(content []byte) {
 	b.must(os.WriteFile(b.path, content, 0o600))
 }
 
-// damage overwrites the table's page that holds the n-th note, which whoever reads all of them meets; -1 is the root page of its
-// index, which every insert meets.
+// damage overwrites the table's page that holds the n-th note, which whoever reads all of them meets.
 func (b *bench) damage(n int) {
 	b.Helper()
-	mark := fmt.Appendf(nil, "<%d>", n)
-	if n < 0 {
-		mark = nil
-	}
 	b.leave()
 	content := b.content()
-	const size, tablePage, indexPage = 4096, 0x0d, 0x0a // https://www.sqlite.org/fileformat.html#b_tree_pages
+	const size, tablePage = 4096, 0x0d // https://www.sqlite.org/fileformat.html#b_tree_pages
 	for at := size; at < len(content); at += size {
 		page := content[at : at+size]
-		if page[0] == tablePage && n >= 0 && bytes.Contains(page, mark) || page[0] == indexPage && n < 0 {
+		if page[0] == tablePage && bytes.Contains(page, fmt.Appendf(nil, "<%d>", n)) {
 			copy(page, bytes.Repeat([]byte{0xAB}, size))
 			b.overwrite(content)
 			return

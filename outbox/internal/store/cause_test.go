@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,18 +16,25 @@ import (
 // What is in the way is told as what it is, by whoever writes, looks or tries, and is left alone.
 func TestWhatIsInTheDatabasesPlaceIsToldAndLeftAlone(t *testing.T) {
 	for name, test := range map[string]struct {
-		put  func(path string) error
-		want error
+		put   func(path string) error
+		want  error
+		above bool // in its directory's place
 	}{
-		"a directory":               {func(path string) error { return os.Mkdir(path, 0o700) }, store.ErrNotFile},
-		"a link to a directory":     {func(path string) error { return os.Symlink(filepath.Dir(path), path) }, store.ErrNotFile},
-		"a link that leads nowhere": {func(path string) error { return os.Symlink("nowhere", path) }, store.ErrDangling},
-		"a link to itself":          {func(path string) error { return os.Symlink(path, path) }, store.ErrDangling},
-		"a device":                  {func(path string) error { return os.Symlink(os.DevNull, path) }, store.ErrNotFile},
-		"a pipe":                    {func(path string) error { return exec.Command("mkfifo", path).Run() }, store.ErrNotFile},
+		"a directory":               {func(path string) error { return os.Mkdir(path, 0o700) }, store.ErrNotFile, false},
+		"a link to a directory":     {func(path string) error { return os.Symlink(filepath.Dir(path), path) }, store.ErrNotFile, false},
+		"a link that leads nowhere": {func(path string) error { return os.Symlink("nowhere", path) }, store.ErrDangling, false},
+		"a link to itself":          {func(path string) error { return os.Symlink(path, path) }, store.ErrDangling, false},
+		"a device":                  {func(path string) error { return os.Symlink(os.DevNull, path) }, store.ErrNotFile, false},
+		"a pipe":                    {func(path string) error { return exec.Command("mkfifo", path).Run() }, store.ErrNotFile, false},
 		"a file instead of its directory": {func(path string) error {
 			return errors.Join(os.Remove(filepath.Dir(path)), os.WriteFile(filepath.Dir(path), nil, 0o600))
-		}, store.ErrNotDirectory},
+		}, store.ErrNotDirectory, true},
+		"a link that leads nowhere instead of its directory": {func(path string) error {
+			return errors.Join(os.Remove(filepath.Dir(path)), os.Symlink("nowhere", filepath.Dir(path)))
+		}, store.ErrDangling, true},
+		"a link to itself instead of its directory": {func(path string) error {
+			return errors.Join(os.Remove(filepath.Dir(path)), os.Symlink("notes.db.d", filepath.Dir(path)))
+		}, store.ErrDangling, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
@@ -35,7 +43,7 @@ func TestWhatIsInTheDatabasesPlaceIsToldAndLeftAlone(t *testing.T) {
 				t.Skip("it cannot be made here: ", err)
 			}
 			before, err := os.Lstat(b.path)
-			if errors.Is(err, os.ErrNotExist) && test.want != store.ErrNotDirectory {
+			if errors.Is(err, os.ErrNotExist) && !test.above {
 				t.Skip("the system says that it has made a link, and there is none")
 			}
 			ends(t, "whoever asks who they are waits for ever", func() {
@@ -48,6 +56,10 @@ func TestWhatIsInTheDatabasesPlaceIsToldAndLeftAlone(t *testing.T) {
 					if !errors.Is(err, test.want) {
 						t.Errorf("%s gives %v, want %v", what, err, test.want)
 					}
+					var at *fs.PathError
+					if test.above && what == "trying" && (!errors.As(err, &at) || at.Path != filepath.Dir(b.path)) {
+						t.Errorf("it says %v of %v, want the path of what is in the way", err, at)
+					}
 					if err != nil && strings.Contains(err.Error(), "(14)") {
 						t.Errorf("the error %q shows SQLite's number in place of the cause", err)
 					}
@@ -55,7 +67,7 @@ func TestWhatIsInTheDatabasesPlaceIsToldAndLeftAlone(t *testing.T) {
 			})
 			ran := false
 			_ = b.open(store.Config{}).Locked(context.Background(), func() error { ran = true; return nil })
-			if ran == (test.want == store.ErrNotDirectory) {
+			if ran == test.above {
 				t.Errorf("what has nothing to do with the database ran under the lock: %t", ran)
 			}
 			if after, _ := os.Lstat(b.path); before != nil && !os.SameFile(before, after) {
