@@ -158,10 +158,10 @@ func write(s *store.Store, fn func(tx *sql.Tx) error) error {
 
 func look(s *store.Store) error { return s.View(context.Background(), readAll) }
 
-// hold takes the write lock, as another process does.
+// hold takes the write lock, as another process does. A wait that was given up may be granted it first, and gives it back.
 func (b *bench) hold() *store.FileLock {
 	b.Helper()
-	lock, err := store.Lock(context.Background(), b.path+".lock", 0)
+	lock, err := store.Lock(context.Background(), b.path+".lock", time.Minute)
 	b.must(err)
 	b.Cleanup(lock.Release) // also keeps it: the garbage collector would close its file
 	return lock
