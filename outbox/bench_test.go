@@ -1,17 +1,11 @@
 package outbox_test
 
 import (
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,26 +45,26 @@ func median(durations []time.Duration) time.Duration {
 	return slices.Sorted(slices.Values(durations))[len(durations)/2]
 }
 
-// BenchmarkDeliver is a flusher's work on 10,000 messages of 600 bytes, from the database to
-// the settlement, against an endpoint on loopback that answers at once or after a while.
+// BenchmarkDeliver is a flusher's work on 10,000 messages of 600 bytes, from the database to the settlement, but for
+// what the network takes.
 func BenchmarkDeliver(b *testing.B) {
 	const backlog = 10_000
-	for _, latency := range []time.Duration{0, 50 * time.Millisecond} {
-		b.Run(fmt.Sprintf("latency=%s", latency), func(b *testing.B) {
-			for b.Loop() {
-				b.StopTimer()
-				endpoint := newLeanEndpoint(b, latency)
-				box := filledBox(b, backlog, posthog.New(posthog.Config{Host: endpoint.URL, Key: "phc_bench"}))
-				b.StartTimer()
-				result, err := box.Deliver(context.Background(), 0)
-				if err != nil || result.Delivered != backlog || endpoint.messages.Load() != backlog {
-					b.Fatalf("delivered %d, arrived %d, want %d: %v", result.Delivered, endpoint.messages.Load(), backlog, err)
-				}
-			}
-			b.ReportMetric(backlog*float64(b.N)/b.Elapsed().Seconds(), "messages/s")
-		})
+	sink := accepting{posthog.New(posthog.Config{Host: "http://127.0.0.1:9", Key: "phc_bench"})}
+	for b.Loop() {
+		b.StopTimer()
+		box := filledBox(b, backlog, sink)
+		b.StartTimer()
+		if result, err := box.Deliver(context.Background(), 0); err != nil || result.Delivered != backlog {
+			b.Fatalf("delivered %d, want %d: %v", result.Delivered, backlog, err)
+		}
 	}
+	b.ReportMetric(backlog*float64(b.N)/b.Elapsed().Seconds(), "messages/s")
 }
+
+// accepting is a sink whose server has everything at once.
+type accepting struct{ outbox.Sink }
+
+func (accepting) Send(context.Context, outbox.Request) outbox.Answer { return all(accepted) }
 
 // filledBox returns an outbox with a backlog of anonymous events of 600 bytes each.
 func filledBox(tb testing.TB, backlog int, sink outbox.Sink) *outbox.Outbox {
@@ -81,8 +75,11 @@ func filledBox(tb testing.TB, backlog int, sink outbox.Sink) *outbox.Outbox {
 	}
 	tb.Cleanup(func() { box.Close() })
 	for added := 0; added < backlog; added += 1000 {
-		err := box.Update(context.Background(), adding(messages600(min(1000, backlog-added))...))
-		if err != nil {
+		list := make([]outbox.Message, min(1000, backlog-added))
+		for i := range list {
+			list[i] = message600()
+		}
+		if err := box.Update(context.Background(), adding(list...)); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -90,14 +87,6 @@ func filledBox(tb testing.TB, backlog int, sink outbox.Sink) *outbox.Outbox {
 		tb.Fatal(err)
 	}
 	return box
-}
-
-func messages600(n int) []outbox.Message {
-	list := make([]outbox.Message, n)
-	for i := range list {
-		list[i] = message600()
-	}
-	return list
 }
 
 // message600 returns a message of about 600 bytes on the wire.
@@ -108,32 +97,4 @@ func message600() outbox.Message {
 		Properties: fmt.Appendf(nil, `{"command_name":"secret.set","cli_version":"1.0.0","duration":12.34,"text":%q}`,
 			strings.Repeat("x", 250)),
 	}
-}
-
-// leanEndpoint acknowledges every batch and counts what was in it. An outboxtest.Server looks at every message,
-// which takes longer than to send it.
-type leanEndpoint struct {
-	*httptest.Server
-	messages atomic.Int64
-}
-
-func newLeanEndpoint(tb testing.TB, latency time.Duration) *leanEndpoint {
-	e := &leanEndpoint{}
-	uuids := regexp.MustCompile(`"uuid":("[^"]*")`)
-	e.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := gzip.NewReader(r.Body)
-		if err != nil {
-			return
-		}
-		content, _ := io.ReadAll(body) // what is cut has no receipt
-		var results []string
-		for _, id := range uuids.FindAllSubmatch(content, -1) {
-			results = append(results, string(id[1])+`:{"result":"ok"}`)
-		}
-		e.messages.Add(int64(len(results)))
-		time.Sleep(latency)
-		io.WriteString(w, `{"results":{`+strings.Join(results, ",")+`}}`)
-	}))
-	tb.Cleanup(e.Close)
-	return e
 }
