@@ -257,46 +257,28 @@ func TestAnEventCommittedWhileTheFlusherLeavesIsDelivered(t *testing.T) {
 	b.arrived(2, "the command saw the flusher's lock and started none")
 }
 
-func TestOneFlusherAtATime(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(1)
-	second := b.open()
-	checked := false
-	b.once("claimed", func() {
-		checked = true
-		if !b.box.Flushing() {
-			t.Error("a flusher is at work and commands do not see it")
-		}
-		if _, err := second.Deliver(context.Background(), 0); !errors.Is(err, outbox.ErrBusy) {
-			t.Errorf("a second flusher got %v, want ErrBusy", err)
-		}
-	})
-	b.mustFlush()
-	if !checked {
-		t.Fatal("the flusher never came to its first batch")
-	}
-	// The second one, which gave up, has stood in the kernel's queue for the lock and is given it yet.
-	if !b.box.AwaitFlusher(t.Context(), time.Minute) {
-		t.Error("the flusher is gone and its lock is not")
-	}
-}
-
-func TestTheEndOfADeliveryUnderWayCanBeWaitedFor(t *testing.T) {
+func TestOneFlusherIsAtWorkAtATimeAndItsEndCanBeWaitedFor(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(1)
 	at := b.server.PauseNext(outboxtest.AfterRead)
 	done := make(chan error, 1)
 	go func() {
-		_, err := b.flush()
+		_, err := b.flushByHand() // which gives the server all the time
 		done <- err
 	}()
 	<-at.Reached()
+	if !b.box.Flushing() {
+		t.Error("a flusher is at work and commands do not see it")
+	}
+	if _, err := b.open().Deliver(t.Context(), 0); !errors.Is(err, outbox.ErrBusy) {
+		t.Errorf("a second flusher got %v, want ErrBusy", err)
+	}
 	b.disable()
-	if b.box.AwaitFlusher(context.Background(), 10*time.Millisecond) {
+	if b.box.AwaitFlusher(t.Context(), 10*time.Millisecond) {
 		t.Error("the wait ended while a request was under way")
 	}
 	at.Release()
-	if !b.box.AwaitFlusher(context.Background(), time.Minute) {
+	if !b.box.AwaitFlusher(t.Context(), time.Minute) {
 		t.Error("the wait did not end with the flusher")
 	}
 	b.arrived(1, "it was under way")

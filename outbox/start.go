@@ -69,10 +69,15 @@ func (o *Outbox) flusherLock() string { return o.cfg.Path + ".flusher.lock" }
 // AwaitFlusher waits until no flusher is at work, for as long as most, and reports whether there is none.
 // After Disable or Clear this means that no request is under way any more.
 func (o *Outbox) AwaitFlusher(ctx context.Context, most time.Duration) bool {
-	if lock, err := store.Lock(ctx, o.flusherLock(), most); err == nil {
-		lock.Release()
+	if !o.Flushing() {
+		return true
 	}
-	return !o.Flushing()
+	lock, err := store.Lock(ctx, o.flusherLock(), most)
+	if err != nil {
+		return false
+	}
+	lock.Release()
+	return true
 }
 
 // flusherLockError adds why the flusher's lock cannot be used.
