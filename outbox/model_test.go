@@ -354,6 +354,7 @@ const never = "never"
 // modelSink is a sink and its server: it accepts, refuses and puts off, and keeps a journal. Without an rng it
 // accepts everything.
 type modelSink struct {
+	scripted
 	journal string
 	rng     *rand.Rand
 }
@@ -370,10 +371,6 @@ type entry struct {
 	UUID, Wire string
 	Outcome    outbox.Outcome
 }
-
-func (s *modelSink) Endpoint() string { return "model" }
-
-func (s *modelSink) Check() error { return nil }
 
 func (s *modelSink) Wire(m outbox.Message) (json.RawMessage, error) {
 	if m.Event == never {

@@ -128,17 +128,23 @@ func (o *Outbox) Update(ctx context.Context, change func(tx *Tx) error) error {
 // transact runs change in a transaction of the queue; in is Write or Erase of the store. trouble is what AfterCommit's
 // functions returned.
 func (o *Outbox) transact(
-	ctx context.Context, in func(context.Context, func(*sql.Tx) error, func()) error, change func(tx *Tx) error,
+	ctx context.Context, in func(context.Context, func(*sql.Tx) error) error, change func(tx *Tx) error,
 ) (tx *Tx, trouble, err error) {
-	err = in(ctx, func(sqlTx *sql.Tx) (err error) {
-		if tx, err = o.begin(ctx, sqlTx); err != nil {
-			return err
+	err = o.store.Locked(ctx, func() error {
+		err := in(ctx, func(sqlTx *sql.Tx) (err error) {
+			if tx, err = o.begin(ctx, sqlTx); err != nil {
+				return err
+			}
+			if err := tx.arrive(ctx, o.cfg.Moved); err != nil {
+				return err
+			}
+			return change(tx)
+		})
+		if err == nil {
+			trouble = tx.committed()
 		}
-		if err := tx.arrive(ctx, o.cfg.Moved); err != nil {
-			return err
-		}
-		return change(tx)
-	}, func() { trouble = tx.committed() })
+		return err
+	})
 	return tx, trouble, err
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
+	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
 
 func TestAConfigurationThatNamesOnlyThePathRecords(t *testing.T) {
@@ -197,15 +198,27 @@ func TestAMessageAndTheEmbeddersChangeAreCommittedTogetherOrNotAtAll(t *testing.
 	}
 }
 
-func TestAnErrorAfterTheCommitIsToldAndUndoesNothing(t *testing.T) {
+// What the embedder does outside the database happens in the order of the commits.
+func TestWhatFollowsACommitRunsUnderTheLockAndUndoesNothing(t *testing.T) {
 	b := newBench(t)
-	boom := errors.New("boom")
-	r, err := b.box.Record(t.Context(), func(tx *outbox.Tx) error {
-		tx.AfterCommit(func() error { return boom })
-		return tx.Add(t.Context(), b.event(1))
-	})
-	if err != nil || !errors.Is(r.Trouble, boom) {
-		t.Errorf("%v, %v: want the event recorded, and the trouble told", r, err)
+	boom, runs := errors.New("boom"), 0
+	for _, own := range []error{nil, errors.New("taken back")} {
+		r, err := b.box.Record(t.Context(), func(tx *outbox.Tx) error {
+			tx.AfterCommit(func() error {
+				runs++
+				if !store.IsLocked(b.path + ".lock") {
+					t.Error("the lock is not held")
+				}
+				return boom
+			})
+			return errors.Join(tx.Add(t.Context(), b.event(1)), own)
+		})
+		if !errors.Is(err, own) || errors.Is(r.Trouble, boom) != (own == nil) {
+			t.Errorf("%v, %v: want the trouble told of the event that was recorded", r, err)
+		}
+	}
+	if runs != 1 {
+		t.Errorf("it ran %d times, want once, after the one commit", runs)
 	}
 	b.holds(outbox.Counts{Pending: 1}, "it was committed")
 }

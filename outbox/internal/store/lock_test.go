@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"os"
 	"strconv"
@@ -79,25 +78,6 @@ func TestATransactionWithinTheLockTakesItOnce(t *testing.T) {
 	})
 	if store.IsLocked(b.path + ".lock") {
 		t.Error("the lock is held for ever")
-	}
-}
-
-// What the embedder does outside the database happens in the order of the commits.
-func TestWhatFollowsACommitRunsUnderTheLockAndOnlyThen(t *testing.T) {
-	b := newBench(t)
-	ran := 0
-	committed := func() {
-		ran++
-		if !store.IsLocked(b.path + ".lock") {
-			t.Error("the lock is not held")
-		}
-	}
-	if err := b.s.Write(context.Background(), note("a"), committed); err != nil || ran != 1 {
-		t.Errorf("after a commit it ran %d times (%v), want once", ran, err)
-	}
-	boom := errors.New("boom")
-	if err := b.s.Write(context.Background(), func(*sql.Tx) error { return boom }, committed); !errors.Is(err, boom) || ran != 1 {
-		t.Errorf("after a transaction that failed (%v) it ran", err)
 	}
 }
 

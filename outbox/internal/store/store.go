@@ -117,23 +117,18 @@ func (s *Store) makeLockFile() error {
 	return err
 }
 
-// Write runs change in one immediate transaction under the write lock and commits it when change returns nil; committed, if it is
-// not nil, runs after the commit with the lock still held. The database is created, migrated or, when it is damaged, set aside and
-// begun again as needed.
+// Write runs change in one immediate transaction under the write lock and commits it when change returns nil. The database is
+// created, migrated or, when it is damaged, set aside and begun again as needed.
 //
 // An error of the file is met twice before it is believed, so change runs up to three times: it must not keep what an earlier run
 // of it produced. Its own errors come back unchanged, after one run. Another Write within change is ErrNested: the second
 // transaction would wait for the first.
-func (s *Store) Write(ctx context.Context, change func(tx *sql.Tx) error, committed func()) error {
+func (s *Store) Write(ctx context.Context, change func(tx *sql.Tx) error) error {
 	return s.Locked(ctx, func() error {
 		if s.inChange {
 			return ErrNested
 		}
-		err := s.use(ctx, "write to the database", func(db *database) error { return s.transact(ctx, db, change) })
-		if err == nil && committed != nil {
-			committed()
-		}
-		return err
+		return s.use(ctx, "write to the database", func(db *database) error { return s.transact(ctx, db, change) })
 	})
 }
 
