@@ -106,18 +106,24 @@ func TestARetryAfterHoldsAlsoForAPersonAndABackOffDoesNot(t *testing.T) {
 	}
 }
 
+// resolving makes a flusher ask resolve about the names that messages are held under.
+func resolving(resolve func(names []string) error) func(cfg *outbox.Config) {
+	return func(cfg *outbox.Config) {
+		cfg.Resolve = func(_ context.Context, _ *outbox.Outbox, names []string) error { return resolve(names) }
+	}
+}
+
 func TestAnUndecidedEventGoesOutAnonymouslyOnlyWhenItIsAboutToBeSent(t *testing.T) {
 	b := newBench(t)
 	b.add(b.held("fingerprint"))
 	var asked, told []string
-	b.mustFlush(func(cfg *outbox.Config) {
-		cfg.Resolve = func(_ context.Context, _ *outbox.Outbox, names []string) error {
-			asked = append(asked, names...)
-			if b.messages(outbox.Filter{})[0].DistinctID != "" {
-				t.Error("the event was decided before Resolve was asked")
-			}
-			return nil
+	b.mustFlush(resolving(func(names []string) error {
+		asked = append(asked, names...)
+		if b.messages(outbox.Filter{})[0].DistinctID != "" {
+			t.Error("the event was decided before Resolve was asked")
 		}
+		return nil
+	}), func(cfg *outbox.Config) {
 		cfg.Released = func(_ context.Context, _ *outbox.Tx, anonID string) error {
 			told = append(told, anonID)
 			return nil
@@ -134,15 +140,13 @@ func TestAnUndecidedEventGoesOutAnonymouslyOnlyWhenItIsAboutToBeSent(t *testing.
 func TestADecisionComesBeforeTheFirstAttempt(t *testing.T) {
 	b := newBench(t)
 	b.add(b.alias(""), b.held("fingerprint"))
-	b.mustFlush(func(cfg *outbox.Config) {
-		cfg.Resolve = func(ctx context.Context, o *outbox.Outbox, _ []string) error {
-			return o.Update(ctx, func(tx *outbox.Tx) error {
-				return errors.Join(
-					tx.Decide(ctx, outbox.Held{Kind: outbox.Alias, AnonID: anonA}, "person"),
-					tx.Decide(ctx, outbox.Held{Kind: outbox.Capture, Hold: "fingerprint"}, "person"))
-			})
-		}
-	})
+	b.mustFlush(resolving(func([]string) error {
+		return b.box.Update(t.Context(), func(tx *outbox.Tx) error {
+			return errors.Join(
+				tx.Decide(t.Context(), outbox.Held{Kind: outbox.Alias, AnonID: anonA}, "person"),
+				tx.Decide(t.Context(), outbox.Held{Kind: outbox.Capture, Hold: "fingerprint"}, "person"))
+		})
+	}))
 	commits := b.server.Commits()
 	if len(commits) != 2 || !commits[0].IsAlias() || commits[1].DistinctID != "person" {
 		t.Fatalf("PostHog has %v, want the alias and then the person's event", commits)
@@ -157,12 +161,10 @@ func TestADecisionComesBeforeTheFirstAttempt(t *testing.T) {
 func TestWhatIsHeldUnderALaterNameIsLeftAndWhatComesBeforeIsDecided(t *testing.T) {
 	b := newBench(t)
 	b.add(b.held("early"))
-	b.mustFlush(func(cfg *outbox.Config) {
-		cfg.Resolve = func(context.Context, *outbox.Outbox, []string) error {
-			b.add(b.held("late"), b.event(2))
-			return nil
-		}
-	})
+	b.mustFlush(resolving(func([]string) error {
+		b.add(b.held("late"), b.event(2))
+		return nil
+	}))
 	var ids []string
 	for _, m := range b.messages(outbox.Filter{}) {
 		ids = append(ids, m.DistinctID)
@@ -182,9 +184,7 @@ func TestASteadyStreamOfHeldMessagesHoldsUpNothing(t *testing.T) {
 			b.add(b.held("credential"))
 		}
 	}
-	b.mustFlush(func(cfg *outbox.Config) {
-		cfg.Resolve = func(context.Context, *outbox.Outbox, []string) error { asked++; return nil }
-	})
+	b.mustFlush(resolving(func([]string) error { asked++; return nil }))
 	b.arrived(20, "nothing is held up")
 	if asked != 1 {
 		t.Errorf("it was asked %d times; want once in a run", asked)
