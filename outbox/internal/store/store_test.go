@@ -303,6 +303,26 @@ func TestLeavingSyncsWithoutClosingAndALinkedDatabaseToo(t *testing.T) {
 	}
 }
 
+func TestLeavingMovesALongWALIntoTheDatabase(t *testing.T) {
+	b := newBench(t)
+	b.write(note(strings.Repeat("x", 2<<20)))
+	b.must(b.s.Sync())
+	if _, err := os.Stat(b.path + "-wal"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a WAL of %d bytes is left (%v): each command would read all of it", b.s.WALSize(), err)
+	}
+}
+
+func TestNotesHaveALimit(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notes")
+	line := strings.Repeat("x", 1023)
+	for range 100 {
+		store.AddNote(path, line)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() != 64<<10 {
+		t.Errorf("the notes are %v (%v), want the first 64 kB: they must not fill a disk that stays full", info, err)
+	}
+}
+
 // Later commits go into a file that is moved into the database one day: SQLite itself has to sync around that.
 func TestOnlyTheFirstCommitOfANewDatabaseIsWithoutSQLitesSyncs(t *testing.T) {
 	b := newBench(t)

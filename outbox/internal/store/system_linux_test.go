@@ -259,6 +259,19 @@ func TestAProcessWithManyOpenFilesIsNoneWithTooFewDescriptors(t *testing.T) {
 	newBench(t).write(note("a"))
 }
 
+// Where too few are left, Go ends the process.
+func TestAProcessWithTooFewDescriptorsSaysSo(t *testing.T) {
+	for limit, want := range map[string]string{"11": store.ErrDescriptors.Error(), "40": ""} {
+		b := newBench(t)
+		cmd := exec.Command("sh", "-c", "ulimit -n "+limit+` && exec "$0"`, os.Args[0])
+		cmd.Env = append(os.Environ(), childVariable+"="+b.path)
+		said, err := cmd.CombinedOutput()
+		if (err == nil) != (want == "") || !strings.Contains(string(said), want) {
+			t.Errorf("with %s descriptors it ended with %v and said %q, want %q", limit, err, said, want)
+		}
+	}
+}
+
 func TestADatabaseWithAllItsFilesNeedsNoInode(t *testing.T) {
 	b := newBench(t)
 	dir := filepath.Dir(b.path)
