@@ -14,6 +14,7 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
 func TestAConfigurationThatNamesOnlyThePathRecords(t *testing.T) {
@@ -34,17 +35,11 @@ func TestAConfigurationThatNamesOnlyThePathRecords(t *testing.T) {
 		}
 	}
 	var uuids []string
-	err = box.View(context.Background(), func(tx *outbox.Tx) error {
-		for m, err := range tx.Messages(context.Background(), outbox.Filter{}) {
-			if err != nil {
-				return err
-			}
-			uuids = append(uuids, m.UUID)
-		}
-		return nil
-	})
-	if err != nil || len(uuids) != 2 || !slices.IsSorted(uuids) {
-		t.Errorf("%v, %v: want two uuids in the order of recording", uuids, err)
+	for _, m := range outboxtest.Recorded(t, box) {
+		uuids = append(uuids, m.UUID)
+	}
+	if len(uuids) != 2 || !slices.IsSorted(uuids) {
+		t.Errorf("%v: want two uuids in the order of recording", uuids)
 	}
 }
 

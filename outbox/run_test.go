@@ -32,7 +32,7 @@ func (l lines) Write(line []byte) (int, error) {
 
 func TestAProgramWithoutAnEndDeliversWhatItRecordsMeanwhile(t *testing.T) {
 	b := newBench(t)
-	said := make(lines, 8)
+	said := make(lines, 100)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	daemon := b.open(func(cfg *outbox.Config) { cfg.Log = slog.New(slog.NewTextHandler(said, nil)) })
@@ -165,7 +165,7 @@ func TestRecordWaitsForAnotherGoroutineUntilItsContextEnds(t *testing.T) {
 func TestAnErrorThatStaysIsLoggedOnce(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(1)
-	said, looks := make(lines, 8), make(chan struct{}, 3)
+	said, looks := make(lines, 100), make(chan struct{}, 3)
 	daemon := b.open(func(cfg *outbox.Config) {
 		cfg.Log = slog.New(slog.NewTextHandler(said, nil))
 		cfg.Sink = nil
