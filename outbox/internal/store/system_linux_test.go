@@ -290,8 +290,9 @@ func TestAFileSystemThatTakesNoFilesIsOneThatMayNotBeUsed(t *testing.T) {
 	b.path = "/proc/.notes/notes.db"
 	tried, written := b.open(store.Config{}).CheckWrite(context.Background()), write(b.open(store.Config{}), note("a"))
 	for what, err := range map[string]error{"trying": tried, "writing": written} {
-		if denied := (*store.PermissionError)(nil); !errors.As(err, &denied) || denied.Path != "/proc" || store.Cause(err) != store.ErrPermission {
-			t.Errorf("%s says %v, and that the cause is %v; want that /proc may not be used", what, err, store.Cause(err))
+		denied, _ := errors.AsType[*store.PermissionError](err)
+		if cause := store.Cause(err); cause != store.ErrPermission || denied == nil || denied.Path != "/proc" {
+			t.Errorf("%s says %v, and that the cause is %v; want that /proc may not be used", what, err, cause)
 		}
 	}
 }
