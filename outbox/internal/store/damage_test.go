@@ -194,6 +194,17 @@ func TestAHealthyDatabaseIsNeverSetAside(t *testing.T) {
 	}
 }
 
+// A process can die between carrying the rows over and naming the copy, while others have the new database open.
+func TestACopyIsFinishedAlsoWhileOthersHaveTheDatabaseOpen(t *testing.T) {
+	b := newBench(t)
+	b.write(note("a")) // and stays open
+	b.must(os.WriteFile(b.path+".damaged", []byte("an earlier one"), 0o600))
+	b.must(write(b.open(store.Config{}), note("b")))
+	if found := b.beside(".damaged"); len(found) != 1 || found[0] == "notes.db.damaged" {
+		t.Errorf("%v is beside the database, want one copy with its final name: the rows would be carried over once more", found)
+	}
+}
+
 // patch changes a byte of the database.
 func (b *bench) patch(at int, value byte) {
 	b.Helper()

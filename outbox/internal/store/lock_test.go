@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"sync/atomic"
@@ -129,6 +130,48 @@ func TestAStoppedProcessIsWaitedForOnce(t *testing.T) {
 	if n := b.one(`SELECT count(*) FROM notes`); n != "10" {
 		t.Errorf("%s of 10 notes are there: SQLite's own locking would have done", n)
 	}
+}
+
+// A crowd on a busy machine can keep a process from its turn for longer than it waits. That is no sign of a stopped process: a
+// short wait for the next ones would cost the events of the whole crowd.
+func TestACrowdThatCommitsIsNotTakenForAStoppedProcess(t *testing.T) {
+	b := newBench(t)
+	b.write(note("a"))
+	lock := b.hold()
+	done := make(chan error)
+	go func() { done <- write(b.open(store.Config{LockWait: 300 * time.Millisecond}), note("b")) }()
+	for commits, waiting := 0, true; waiting; commits++ {
+		b.exec(fmt.Sprintf(`INSERT INTO notes (text) VALUES ('another''s %d')`, commits))
+		select {
+		case err := <-done:
+			waiting = false
+			b.must(err)
+		default:
+		}
+	}
+	var released atomic.Bool
+	time.AfterFunc(600*time.Millisecond, func() {
+		released.Store(true)
+		lock.Release()
+	})
+	b.must(b.open(store.Config{LockWait: time.Hour}).Locked(context.Background(), func() error {
+		if !released.Load() {
+			t.Error("it did not wait for the lock, though others have committed all the time")
+		}
+		return nil
+	}))
+}
+
+func TestADatabaseIsWaitedForAsLongAsOthersCommit(t *testing.T) {
+	b := newBench(t)
+	b.write(note("a"))
+	waiting := b.open(store.Config{BusyWait: 10 * time.Millisecond, LockWait: time.Hour})
+	b.must(waiting.Locked(context.Background(), func() error {
+		b.exec(`INSERT INTO notes (text) VALUES ('another''s')`)
+		shell := b.begin()
+		time.AfterFunc(500*time.Millisecond, func() { shell.Exec(`ROLLBACK`) })
+		return write(waiting, note("b"))
+	}))
 }
 
 // Once somebody has written with the lock, it is worth waiting for again.

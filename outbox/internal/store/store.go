@@ -27,6 +27,7 @@ type Store struct {
 	locked   bool        // this process holds the write lock
 	inChange bool        // the function of a Write runs
 	vain     bool        // the lock was waited for in vain
+	began    time.Time   // when Locked did
 	unsynced bool        // something was committed since the last Sync
 	unnamed  bool        // the directory may not have the WAL's name yet
 }
@@ -57,6 +58,8 @@ func (s *Store) Locked(ctx context.Context, fn func() error) error {
 			return err
 		}
 	}
+	s.began = time.Now()
+	s.openEarly(ctx)
 	lock, err := s.lock(ctx)
 	s.locked = err == nil
 	if s.locked {
@@ -64,13 +67,25 @@ func (s *Store) Locked(ctx context.Context, fn func() error) error {
 	} else if !errors.Is(err, ErrLocked) {
 		return s.explain("lock the database", err)
 	}
+	vain := !s.locked && !s.isMoving() // asked before fn commits
 	err = fn()
-	if !s.locked || errors.Is(err, ErrLocked) {
+	if vain || errors.Is(err, ErrLocked) && !s.isMoving() {
 		noteVain(s.lockPath())
 	}
 	s.locked = false
 	return err
 }
+
+// openEarly opens a database that other processes have open, so that a crowd does not wait while each of them opens it under the
+// lock. What is wrong is met again there, and what has to be made or finished is left to the process with the lock.
+func (s *Store) openEarly(ctx context.Context) {
+	if s.db == nil && exists(s.cfg.Path+walSuffix) && !exists(s.cfg.Path+damagedSuffix) {
+		_ = s.openAnd(ctx, func(*database) error { return nil })
+	}
+}
+
+// isMoving reports whether a process has committed since Locked began: a crowd, however slow, and not one that is stopped.
+func (s *Store) isMoving() bool { return writtenAfter(s.cfg.Path, s.began) }
 
 // lock takes the write lock. A process waits for it in vain only once: a flusher, which has ten seconds for many transactions, would
 // not come to the last of them.
@@ -80,23 +95,13 @@ func (s *Store) lock(ctx context.Context) (*FileLock, error) {
 			return nil, err
 		}
 	}
-	rest := s.cfg.LockWait / 5
-	wait, began := s.cfg.LockWait-rest, time.Now()
-	switch {
-	case s.vain:
-		wait, rest = 0, 0
-	case wasVain(s.lockPath(), s.cfg.Path):
-		wait, rest = min(s.cfg.LockWait, shortWait), 0
+	wait := s.cfg.LockWait
+	if s.vain {
+		wait = 0
+	} else if wasVain(s.lockPath(), s.cfg.Path) {
+		wait = min(wait, shortWait)
 	}
 	lock, err := Lock(ctx, s.lockPath(), wait)
-	if errors.Is(err, ErrLocked) && rest > 0 {
-		// While others commit, one wait more: without the lock a crowd only gets slower. It is asked before they give up: they
-		// commit without the lock then, which is no sign that its holder moves on.
-		if writtenAfter(s.cfg.Path, began) {
-			rest += s.cfg.LockWait
-		}
-		lock, err = Lock(ctx, s.lockPath(), rest)
-	}
 	s.vain = errors.Is(err, ErrLocked)
 	return lock, err
 }
@@ -153,11 +158,15 @@ func (s *Store) transact(ctx context.Context, db *database, change func(tx *sql.
 	return err
 }
 
-// use runs fn on the open database, and on a fresh connection if it fails for the file's sake. If SQLite then still calls the file
-// damaged, also after a look at all of it, that is set aside, and fn runs on a new one. The replacement does not end with ctx: that
-// of a full queue takes seconds, and the next command would have to start it anew. Called within Locked.
+// use runs fn on the open database: again as long as a crowd keeps that busy, and on a fresh connection if it fails for the file's
+// sake. If SQLite then still calls the file damaged, also after a look at all of it, that is set aside, and fn runs on a new one. The
+// replacement does not end with ctx: that of a full queue takes seconds, and the next command would have to start it anew. Called
+// within Locked.
 func (s *Store) use(ctx context.Context, doing string, fn func(db *database) error) error {
 	err := s.openAnd(ctx, fn)
+	for began := time.Now(); isCode(err, codeBusy) && s.isMoving() && time.Since(began) < s.cfg.LockWait; {
+		err = s.openAnd(ctx, fn)
+	}
 	if mayPass(err) {
 		s.drop()
 		err = s.openAnd(ctx, fn)
@@ -182,7 +191,7 @@ func (s *Store) openAnd(ctx context.Context, fn func(db *database) error) error 
 	}
 	s.drop()
 	busy := s.cfg.BusyWait
-	if s.locked && wasVain(s.lockPath(), s.cfg.Path) { // without our lock, a crowd meets only at SQLite's
+	if wasVain(s.lockPath(), s.cfg.Path) {
 		busy = min(busy, shortWait)
 	}
 	db, err := openDatabase(ctx, s.cfg, busy, s.locked)

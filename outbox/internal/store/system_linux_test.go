@@ -47,6 +47,17 @@ func (b *bench) strace(args ...string) (trace, said string, failure error) {
 	return string(content), string(printed), failure
 }
 
+// A crowd queues for the lock; what each of it does under the lock, all behind it wait for.
+func TestADatabaseInUseIsOpenedBeforeTheLockIsTaken(t *testing.T) {
+	b := newBench(t)
+	b.write(note("a")) // and stays open
+	trace := b.traced("-e", "trace=?open,openat,flock")
+	opened, locked := strings.Index(trace, `notes.db", O_RDWR`), strings.Index(trace, "flock(")
+	if opened < 0 || locked < 0 || opened > locked {
+		t.Errorf("the database is opened at %d and the lock taken at %d of the trace, want the other order:\n%s", opened, locked, trace)
+	}
+}
+
 // SQLite takes only ENOSPC for a full disk.
 func TestAQuotaThatIsUsedUpIsAFullDisk(t *testing.T) {
 	b := newBench(t)
