@@ -9,16 +9,21 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // Exit codes.
 const (
@@ -27,34 +32,33 @@ const (
 	exitUsage   = 2
 )
 
-// options are the flags.
-type options struct {
-	listen  string
-	script  script
-	latency time.Duration
-	old     bool
-}
-
-// run is the program. It returns its exit code when a signal comes.
-func run(args []string, stdout, stderr io.Writer) int {
-	o, err := parse(args)
+// run serves until ctx ends and returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("sink", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	address := flags.String("listen", "127.0.0.1:8377", "")
+	latency := flags.Duration("latency", 0, "")
+	isOld := flags.Bool("old", false, "")
+	var faults script
+	flags.Func("fault", "", faults.add)
+	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		_, _ = fmt.Fprint(stdout, help)
 		return exitOK
-	case err != nil:
+	case err == nil && flags.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "sink: %v\nRun sink --help for usage.\n", err)
 		return exitUsage
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	server := outboxtest.NewServer()
-	server.SetFault(o.script.then, o.script.once...)
-	server.SetLatency(o.latency)
-	server.SetWithoutV1(o.old)
-	out := newPrinter(stdout, server)
-	server.Watch(out.happened)
-	if err := out.listen(o.listen); err != nil {
+	server.SetFault(faults.then, faults.once...)
+	server.SetLatency(*latency)
+	server.SetWithoutV1(*isOld)
+	out := printer{out: stdout, server: server}
+	if err := out.listen(*address); err != nil {
 		_, _ = fmt.Fprintf(stderr, "sink: %v\nIs another sink running? --listen 127.0.0.1:0 picks a free port.\n", err)
 		return exitFailure
 	}
@@ -67,42 +71,40 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-func parse(args []string) (o options, err error) {
-	flags := flag.NewFlagSet("sink", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.StringVar(&o.listen, "listen", "127.0.0.1:8377", "")
-	flags.Func("fault", "", o.script.add)
-	flags.DurationVar(&o.latency, "latency", 0, "")
-	flags.BoolVar(&o.old, "old", false, "")
-	err = flags.Parse(args)
-	switch {
-	case err != nil:
-		return o, err
-	case flags.NArg() > 0:
-		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case o.latency < 0:
-		return o, errors.New("a latency cannot be negative")
-	}
-	return o, checkLoopback(o.listen)
+// script is which fault each delivery meets: those of once one after the other, and from then on then.
+type script struct {
+	once []outboxtest.Fault
+	then outboxtest.Fault
 }
 
-// checkLoopback refuses addresses that other machines can reach: the sink believes every sender.
-func checkLoopback(address string) error {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("--listen %s: write an address and a port, such as 127.0.0.1:8377", address)
+// add takes "3x503", that fault three times, or a fault from then on, which nothing can follow.
+func (s *script) add(word string) error {
+	times, name, isCounted := strings.Cut(word, "x")
+	count, err := strconv.Atoi(times)
+	if !isCounted || err != nil {
+		count, name, isCounted = 1, word, false
 	}
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
-		return nil
+	fault := outboxtest.Fault(name)
+	switch {
+	case s.then != "":
+		return fmt.Errorf("fault %q is never reached: %q goes on for ever, give it a count as in 3x%s", word, s.then, s.then)
+	case count < 1 || count > 100_000:
+		return fmt.Errorf("fault %q: the count must be from 1 to 100,000", word)
+	case name == "":
+		return errors.New("there is no fault without a name")
+	case isCounted:
+		s.once = append(s.once, slices.Repeat([]outboxtest.Fault{fault}, count)...)
+	default:
+		s.then = fault
 	}
-	return fmt.Errorf("--listen %s: the sink listens on loopback only, such as 127.0.0.1:8377", address)
+	return fault.Check()
 }
 
 const help = `sink stands in for PostHog's capture endpoint and prints what arrives.
 
 Usage: sink [flags]
 
-  --listen ADDRESS   loopback address (127.0.0.1:8377); port 0 picks a free one
+  --listen ADDRESS   where to listen (127.0.0.1:8377); port 0 picks a free one
   --fault MODE       fail in this way from now on; with a count, as in 3x503,
                      for so many requests. May be repeated: faults are used in
                      order, and behind one with a count all is well again

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,23 +17,26 @@ type printer struct {
 	server *outboxtest.Server
 	mu     sync.Mutex // held while one event, with all its lines, is printed
 	out    io.Writer
-	day    string          // the day of the last message's line, "" before the first
-	told   map[string]bool // the violations that have been printed
+	day    string   // the day of the last message's line, "" before the first
+	told   []string // the violations that have been printed
 }
 
-func newPrinter(out io.Writer, server *outboxtest.Server) *printer {
-	return &printer{out: out, server: server, told: map[string]bool{}}
-}
-
-// line prints one line, without what would control the reader's terminal.
+// line prints one line, without what would move the cursor or colour the terminal of the reader.
 func (p *printer) line(format string, args ...any) {
-	_, _ = fmt.Fprintln(p.out, visible(fmt.Sprintf(format, args...)))
+	visible := func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}
+	_, _ = fmt.Fprintln(p.out, strings.Map(visible, fmt.Sprintf(format, args...)))
 }
 
 // listen makes the server listen, and prints the address before a request can be printed.
 func (p *printer) listen(address string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.server.Watch(p.happened)
 	err := p.server.Listen(address)
 	if err == nil {
 		p.line("listening on %s", p.server.URL())
@@ -70,39 +74,35 @@ func (p *printer) message(c outboxtest.Commit) {
 	if c.IsAlias() {
 		command = "<- " + tail(c.Alias, 9)
 	}
-	p.line("%-6s %s %-23s %-12s %9s %s", fmt.Sprintf("%d.%d", c.Request, c.Seq), c.Timestamp.Format("15:04:05.000"),
-		head(event, 23), head(command, 12), tail(c.DistinctID, 9), tail(c.UUID, 12))
+	p.line("%-6s %s %-23.23s %-12.12s %9s %s", fmt.Sprintf("%d.%d", c.Request, c.Seq), c.Timestamp.Format("15:04:05.000"),
+		event, command, tail(c.DistinctID, 9), tail(c.UUID, 12))
 }
 
 // request prints a request that was not accepted as usual.
 func (p *printer) request(r outboxtest.Request) {
-	why := r.Refusal
+	why, answer := r.Refusal, "not answered"
 	if why == "" && r.Fault != "" {
 		why = "fault " + string(r.Fault)
 	}
-	if why == "" {
-		return
-	}
-	said := "not answered"
 	if r.Status != 0 {
-		said = fmt.Sprintf("answered %d", r.Status)
+		answer = fmt.Sprintf("answered %d", r.Status)
 	}
-	p.line("request %d: %s, %d kept, %s: %s", r.Number, count(r.Events, "message"), r.Committed, said, strings.TrimSpace(why))
+	if why != "" {
+		p.line("request %d: %s, %d kept, %s: %s", r.Number, count(r.Events, "message"), r.Committed, answer, strings.TrimSpace(why))
+	}
 }
 
 func (p *printer) violations() {
 	for _, violation := range p.server.Violations() {
-		if !p.told[violation] {
-			p.told[violation] = true
+		if !slices.Contains(p.told, violation) {
+			p.told = append(p.told, violation)
 			p.line("VIOLATION: %s", violation)
 		}
 	}
 }
 
-// summary prints what was not told yet, and the last line.
+// summary prints what was not told yet, and the last line. No request is under way any more.
 func (p *printer) summary() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.violations()
 	events, commits := len(p.server.Events()), len(p.server.Commits())
 	p.line("%s in %s, %s, %s", count(events, "message"), count(len(p.server.Requests()), "request"),
@@ -116,27 +116,9 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// head is text cut to so many columns at its end.
-func head(text string, columns int) string {
-	if runes := []rune(text); len(runes) > columns {
-		return string(runes[:columns-1]) + "…"
-	}
-	return text
-}
-
 // tail is text cut to so many columns at its start, where ids that are made from a clock are
 // all alike.
 func tail(text string, columns int) string {
 	runes := []rune(text)
 	return string(runes[max(0, len(runes)-columns):])
-}
-
-// visible replaces what would move the cursor or colour the terminal of the reader.
-func visible(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, text)
 }
