@@ -2,7 +2,7 @@
 // them and runs it; docs/performance.md has the result.
 //
 // All programs of a table run in turn, because a machine's speed changes while it is measured: read what is added
-// to the floor, and its ratio. CPU counts detached processes, too, which only Linux lends to the program that measures.
+// to the floor. CPU counts detached processes, too, which only Linux lends to the program that measures.
 package main
 
 import (
@@ -15,39 +15,42 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
 )
 
 // contender is a program of a table and what it took.
 type contender struct {
-	name, program string
-	args, env     []string
-	floor         *contender // what it is compared with
-	home          string
-	wall, cpu     []time.Duration // cpu is of all processes, detached ones included
-	peak          []time.Duration // bytes
+	name    string
+	command []string
+	env     []string
+	floor   *contender // what it is compared with
+	runs    []measured
 }
 
-// rivals are the ways to record an event. For arcade the command does next to nothing but being recorded.
-func rivals() []*contender {
-	floor := &contender{name: "cobra", program: "cobra"}
+// measured is one run, in nanoseconds and bytes.
+type measured struct{ wall, cpu, peak float64 }
+
+// contenders are the ways to record an event. For arcade the command does next to nothing but being recorded.
+func contenders() []*contender {
+	floor := &contender{name: "cobra", command: []string{"cobra"}}
+	floor.floor = floor
 	list := []*contender{floor}
 	for _, program := range []string{"line", "row", "bolt", "child", "posthog"} {
-		list = append(list, &contender{name: "cobra, " + program, program: program, floor: floor})
+		list = append(list, &contender{name: "cobra, " + program, command: []string{program}, floor: floor})
 	}
-	logout := []string{"logout"}
-	off := &contender{name: "arcade, tracking off", program: "arcade", args: logout, env: []string{"ARCADE_USAGE_TRACKING=0"}, floor: floor}
-	return append(list, off, &contender{name: "**arcade**", program: "arcade", args: logout, floor: off})
+	logout := []string{"arcade", "logout"}
+	off := &contender{name: "arcade, tracking off", command: logout, env: []string{"ARCADE_USAGE_TRACKING=0"}, floor: floor}
+	return append(list, off, &contender{name: "**arcade**", command: logout, floor: off})
 }
 
 func main() {
 	runs := flag.Int("n", 300, "how often each program runs")
 	flag.Parse()
 	for _, server := range []string{"healthy", "refused", "hanging"} {
-		check(printRivals(server, 1, *runs))
+		check(compare(server, 1, *runs))
 		if server != "hanging" { // some wait for a server that does not answer
-			check(printRivals(server, 50, max(*runs/40, 3)))
+			check(compare(server, 50, max(*runs/40, 3)))
 		}
 	}
 }
@@ -59,29 +62,8 @@ func check(err error) {
 	}
 }
 
-func printRivals(server string, inRow, rounds int) error {
-	list := rivals()
-	if err := run(server, inRow, rounds, list); err != nil {
-		return err
-	}
-	fmt.Printf("\nPostHog %s, %d in a row, %d times\n\n", server, inRow, rounds)
-	fmt.Println("| program | wall, median | p99 | added wall | to the floor | CPU, mean | added CPU | peak memory |")
-	fmt.Println("|---|---|---|---|---|---|---|---|")
-	for _, c := range list {
-		fmt.Printf("| %s | %s | %s |", c.name, ms(percentile(c.wall, 50)), ms(percentile(c.wall, 99)))
-		if c.floor != nil {
-			added, floor := percentile(minus(c.wall, c.floor.wall), 50), percentile(c.floor.wall, 50)
-			fmt.Printf(" %s | %.2f | %s | %s |", ms(added), float64(floor+added)/float64(floor), ms(mean(c.cpu)), ms(mean(minus(c.cpu, c.floor.cpu))))
-		} else {
-			fmt.Printf(" | | %s | |", ms(mean(c.cpu)))
-		}
-		fmt.Printf(" %.1f MB |\n", float64(percentile(c.peak, 50))/1e6)
-	}
-	return nil
-}
-
-// run measures programs, each so many times in a row, again and again in turn.
-func run(server string, inRow, rounds int, list []*contender) error {
+// compare measures the contenders, each so many times in a row, again and again in turn, and prints the table.
+func compare(server string, inRow, rounds int) error {
 	root, err := os.MkdirTemp("", "arcade-bench")
 	if err != nil {
 		return err
@@ -89,44 +71,70 @@ func run(server string, inRow, rounds int, list []*contender) error {
 	defer os.RemoveAll(root)
 	host, stop := startServer(server)
 	defer stop()
-	for i, c := range list {
-		if c.home = filepath.Join(root, fmt.Sprint(i)); os.Mkdir(c.home, 0o700) != nil {
-			return fmt.Errorf("%s cannot be made", c.home)
+	list := contenders()
+	for round := range 1 + rounds {
+		for i, c := range list {
+			took, err := c.measure(filepath.Join(root, strconv.Itoa(i)), host, inRow)
+			if err != nil {
+				return fmt.Errorf("%s: %w", c.name, err)
+			}
+			if round > 0 { // the first one makes the home's files
+				c.runs = append(c.runs, took)
+			}
 		}
 	}
-	for round := range 1 + rounds {
-		for _, c := range list {
-			if err := c.measure(host, inRow); err != nil {
-				return fmt.Errorf("%s: %w", c.program, err)
-			}
-			if round == 0 { // it made the home's files
-				c.wall, c.cpu, c.peak = nil, nil, nil
-			}
-		}
+	fmt.Printf("\nPostHog %s, %d in a row, %d times\n\n", server, inRow, rounds)
+	fmt.Println("| program | wall, median | added wall | CPU, mean | added CPU | peak memory |")
+	fmt.Println("|---|---|---|---|---|---|")
+	for _, c := range list {
+		c.print()
 	}
 	return nil
 }
 
 // measure runs the program under bin/meter, which waits for what it leaves behind.
-func (c *contender) measure(host string, inRow int) error {
+func (c *contender) measure(home, host string, inRow int) (took measured, err error) {
 	bin, err := filepath.Abs("bin")
-	if err != nil {
-		return err
+	if err == nil {
+		err = os.MkdirAll(home, 0o700)
 	}
-	cmd := exec.Command(filepath.Join(bin, "meter"), append([]string{fmt.Sprint(inRow), c.program}, c.args...)...)
-	cmd.Dir = c.home
+	if err != nil {
+		return took, err
+	}
+	cmd := exec.Command(filepath.Join(bin, "meter"), append([]string{strconv.Itoa(inRow)}, c.command...)...)
+	cmd.Dir = home
 	event := `{"uuid":"01a21308-b607-73e6-98c2-000000000000","event":"CLI execution succeeded","properties":{"text":"` +
 		strings.Repeat("x", 450) + `"}}`
-	cmd.Env = append([]string{"HOME=" + c.home, "PATH=" + bin + ":" + os.Getenv("PATH"), "ARCADE_USAGE_HOST=" + host,
+	cmd.Env = append([]string{"HOME=" + home, "PATH=" + bin + ":" + os.Getenv("PATH"), "ARCADE_USAGE_HOST=" + host,
 		"ARCADE_USAGE_KEY=phc_bench", "BENCH_HOST=" + host, "BENCH_EVENT=" + event}, c.env...)
 	cmd.Stderr = os.Stderr
 	printed, err := cmd.Output()
-	var wall, cpu, peak time.Duration
 	if err == nil {
-		_, err = fmt.Sscan(string(printed), &wall, &cpu, &peak)
+		_, err = fmt.Sscan(string(printed), &took.wall, &took.cpu, &took.peak)
 	}
-	c.wall, c.cpu, c.peak = append(c.wall, wall/time.Duration(inRow)), append(c.cpu, cpu/time.Duration(inRow)), append(c.peak, peak)
-	return err
+	took.wall /= float64(inRow)
+	took.cpu /= float64(inRow)
+	return took, err
+}
+
+// print prints a line of the table. CPU is a mean: a process that is started now and then has to count.
+func (c *contender) print() {
+	var wall, added, peak []float64
+	var cpu, addedCPU float64
+	for i, run := range c.runs {
+		floor := c.floor.runs[i]
+		wall, added, peak = append(wall, run.wall), append(added, run.wall-floor.wall), append(peak, run.peak)
+		cpu += run.cpu
+		addedCPU += run.cpu - floor.cpu
+	}
+	runs := float64(len(c.runs))
+	fmt.Printf("| %s | %.2f ms | %.2f ms | %.2f ms | %.2f ms | %.1f MB |\n",
+		c.name, median(wall)/1e6, median(added)/1e6, cpu/runs/1e6, addedCPU/runs/1e6, median(peak)/1e6)
+}
+
+func median(list []float64) float64 {
+	slices.Sort(list)
+	return list[len(list)/2]
 }
 
 // startServer starts a PostHog that answers, refuses connections, or takes requests and never answers.
@@ -144,27 +152,3 @@ func startServer(kind string) (host string, stop func()) {
 	}
 	return s.URL, func() { s.CloseClientConnections(); s.Close() }
 }
-
-func percentile(list []time.Duration, p int) time.Duration {
-	sorted := slices.Sorted(slices.Values(list))
-	return sorted[min(len(sorted)*p/100, len(sorted)-1)]
-}
-
-// minus returns the differences of what was measured side by side.
-func minus(list, floor []time.Duration) []time.Duration {
-	differences := slices.Clone(list)
-	for i := range differences {
-		differences[i] -= floor[i]
-	}
-	return differences
-}
-
-// mean is for CPU: a process that is started now and then has to count.
-func mean(list []time.Duration) (sum time.Duration) {
-	for _, d := range list {
-		sum += d
-	}
-	return sum / time.Duration(len(list))
-}
-
-func ms(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d)/float64(time.Millisecond)) }

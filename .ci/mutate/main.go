@@ -26,14 +26,6 @@ import (
 	"time"
 )
 
-// mutant is a text in place of source.
-type mutant struct {
-	at   token.Position
-	end  int // offset of what follows
-	text string
-	kind string
-}
-
 func main() {
 	directory := flag.String("package", "./secrets", "the directory of the package to mutate")
 	n := flag.Int("n", 40, "how many mutants")
@@ -46,10 +38,6 @@ func main() {
 }
 
 func run(directory string, n int, random *rand.Rand) error {
-	directory, err := filepath.Abs(directory)
-	if err != nil {
-		return err
-	}
 	pkg, err := build.ImportDir(directory, 0)
 	if err != nil {
 		return err
@@ -62,18 +50,27 @@ func run(directory string, n int, random *rand.Rand) error {
 		}
 		candidates = append(candidates, found...)
 	}
+	scratch, err := os.MkdirTemp("", "mutate")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
 	start := time.Now()
 	if out, err := test(directory); err != nil {
 		return fmt.Errorf("the tests fail without a mutant:\n%s", out)
 	}
 	patience := 3*time.Since(start) + 10*time.Second
+	overlay := filepath.Join(scratch, "overlay.json")
 	killed, tried := 0, 0
 	for _, i := range random.Perm(len(candidates)) {
 		if tried == n {
 			break
 		}
 		m, verdict := candidates[i], "survived"
-		out, err := m.try(directory, patience)
+		if err := m.write(filepath.Join(scratch, "mutant.go"), overlay); err != nil {
+			return err
+		}
+		out, err := test(directory, "-overlay", overlay, "-timeout", patience.String())
 		switch {
 		case strings.Contains(out, "[build failed]"):
 			continue
@@ -95,27 +92,21 @@ func test(directory string, flags ...string) (out string, err error) {
 	return string(content), err
 }
 
-// try runs the package's tests with the mutant. The compiler reads it from elsewhere.
-func (m mutant) try(directory string, patience time.Duration) (out string, err error) {
-	scratch, err := os.MkdirTemp("", "mutate")
+// mutant is a text in place of source.
+type mutant struct {
+	at     token.Position
+	source []byte // of the file with the mutant in it
+	kind   string
+}
+
+// write lets the compiler read the mutant in place of its file.
+func (m mutant) write(mutated, overlay string) error {
+	path, err := filepath.Abs(m.at.Filename)
 	if err != nil {
-		return "", err
+		return err
 	}
-	defer os.RemoveAll(scratch)
-	source, err := os.ReadFile(m.at.Filename)
-	if err != nil {
-		return "", err
-	}
-	changed, overlay := filepath.Join(scratch, "mutant.go"), filepath.Join(scratch, "overlay.json")
-	replaced, err := json.Marshal(map[string]map[string]string{"Replace": {m.at.Filename: changed}})
-	if err != nil {
-		return "", err
-	}
-	text := slices.Concat(source[:m.at.Offset], []byte(m.text), source[m.end:])
-	if err := errors.Join(os.WriteFile(changed, text, 0o600), os.WriteFile(overlay, replaced, 0o600)); err != nil {
-		return "", err
-	}
-	return test(directory, "-overlay", overlay, "-timeout", patience.String())
+	replaced, err := json.Marshal(map[string]map[string]string{"Replace": {path: mutated}})
+	return errors.Join(err, os.WriteFile(mutated, m.source, 0o600), os.WriteFile(overlay, replaced, 0o600))
 }
 
 var others = map[token.Token]string{
@@ -135,11 +126,10 @@ func mutants(path string) (found []mutant, err error) {
 	if err != nil {
 		return nil, err
 	}
-	text := func(node ast.Node) string {
-		return string(source[set.Position(node.Pos()).Offset:set.Position(node.End()).Offset])
-	}
-	add := func(from, to token.Pos, text, kind string) {
-		found = append(found, mutant{set.Position(from), set.Position(to).Offset, text, kind})
+	offset := func(at token.Pos) int { return set.Position(at).Offset }
+	text := func(node ast.Node) string { return string(source[offset(node.Pos()):offset(node.End())]) }
+	add := func(from, to token.Pos, with, kind string) {
+		found = append(found, mutant{set.Position(from), slices.Concat(source[:offset(from)], []byte(with), source[offset(to):]), kind})
 	}
 	replace := func(node ast.Node, with string) { add(node.Pos(), node.End(), with, text(node)+" -> "+with) }
 	leaveOut := func(node ast.Node) { add(node.Pos(), node.End(), "", "without "+strings.Split(text(node), "\n")[0]) }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"os"
 	"path/filepath"
 
@@ -26,8 +27,7 @@ func main() {
 			if err != nil {
 				return err
 			}
-			key := []byte{byte(seq >> 56), byte(seq >> 48), byte(seq >> 40), byte(seq >> 32), byte(seq >> 24), byte(seq >> 16), byte(seq >> 8), byte(seq)}
-			return bucket.Put(key, []byte(os.Getenv("BENCH_EVENT")))
+			return bucket.Put(binary.BigEndian.AppendUint64(nil, seq), []byte(os.Getenv("BENCH_EVENT")))
 		})
 	}}
 	if root.Execute() != nil {

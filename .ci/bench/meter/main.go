@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,48 +19,23 @@ import (
 func main() {
 	times, err := strconv.Atoi(os.Args[1])
 	check(err)
-	program, err := exec.LookPath(os.Args[2])
-	check(err)
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	check(err)
 	check(unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) // what its children leave behind becomes its own
-	var cpu, peak int64
-	collect := func(until int) {
-		for {
-			var status syscall.WaitStatus
-			var usage syscall.Rusage
-			pid, err := syscall.Wait4(-1, &status, 0, &usage)
-			if err == syscall.ECHILD && until == 0 {
-				return
-			}
-			if err == syscall.EINTR {
-				continue
-			}
-			check(err)
-			cpu += usage.Utime.Nano() + usage.Stime.Nano()
-			peak = max(peak, usage.Maxrss*1024)
-			if pid == until {
-				if status != 0 {
-					check(fmt.Errorf("%v: wait status %d", os.Args[2:], status))
-				}
-				return
-			}
-		}
-	}
 	start := time.Now()
 	for range times {
-		child, err := os.StartProcess(program, os.Args[2:], &os.ProcAttr{Files: []*os.File{null, null, null}})
-		check(err)
-		collect(child.Pid)
+		check(exec.Command(os.Args[2], os.Args[3:]...).Run())
 	}
 	wall := time.Since(start)
-	collect(0)
-	fmt.Println(int64(wall), cpu, peak)
+	for err != unix.ECHILD {
+		_, err = unix.Wait4(-1, nil, 0, nil)
+	}
+	var used unix.Rusage
+	check(unix.Getrusage(unix.RUSAGE_CHILDREN, &used))
+	fmt.Println(int64(wall), used.Utime.Nano()+used.Stime.Nano(), used.Maxrss*1024)
 }
 
 func check(err error) {
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintln(os.Stderr, os.Args[1:], err)
 		os.Exit(1)
 	}
 }

@@ -1,4 +1,4 @@
-// Command sqlite writes a row and posts it, as a program without an outbox would.
+// Command sqlite writes a row and posts it, as a program without an outbox would. It is weighed and never run.
 package main
 
 import (
@@ -12,19 +12,8 @@ import (
 )
 
 func main() {
-	if len(os.Args) < 3 {
-		return
-	}
-	event, err := json.Marshal(os.Args)
-	if err != nil {
-		panic(err)
-	}
-	db, err := sql.Open("sqlite", os.Args[1])
-	if err == nil {
-		_, err = db.Exec("INSERT INTO messages VALUES (?)", event)
-	}
-	if err != nil {
-		panic(err)
-	}
-	http.Post(os.Args[2], "application/json", bytes.NewReader(event))
+	event, _ := json.Marshal(os.Args)
+	db, _ := sql.Open("sqlite", os.Args[1])
+	_, _ = db.Exec("INSERT INTO messages VALUES (?)", event)
+	_, _ = http.Post(os.Args[2], "application/json", bytes.NewReader(event))
 }
