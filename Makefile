@@ -71,7 +71,7 @@ vuln: ## what is known about the dependencies (asks the Go vulnerability databas
 	$(GO) run $(VULNCHECK) ./...
 
 bench: ## Go benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem $(ROOMS)/cli $(ROOMS)/track ./outbox
+	$(GO) test -run '^$$' -bench . -benchmem $(ROOMS)/cli ./outbox
 
 RUNS ?= 300
 bench-process: build ## whole processes, RUNS of each, beside what a user would pick instead

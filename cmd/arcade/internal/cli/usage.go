@@ -79,7 +79,7 @@ waits is never delivered, not even after 'arcade usage enable'.`,
 
 func (a *App) disable(ctx context.Context, q *track.Queue, _ []string) error {
 	erased, late, err := q.Disable(ctx)
-	if err != nil && !q.Disabled() {
+	if err != nil && q.ConsentBeside().On {
 		return err
 	}
 	off := "Usage is no longer recorded."

@@ -9,23 +9,24 @@ import (
 
 func TestFilesAreWhereThePythonCLIKeepsThem(t *testing.T) {
 	user, elsewhere := t.TempDir(), t.TempDir()
-	own, foreign := "HOME", "USERPROFILE"
+	foreign := "USERPROFILE"
 	if runtime.GOOS == "windows" {
-		own, foreign = foreign, own
+		foreign = "HOME"
 	}
+	const work = "ARCADE_WORK_DIR"
 	tests := map[string]struct {
 		env  map[string]string
 		want string // the directory that .arcade is in, "" for an error
 	}{
-		"in the home directory":                        {map[string]string{own: user}, user},
-		"not where another system keeps its homes":     {map[string]string{own: user, foreign: elsewhere}, user},
-		"in ARCADE_WORK_DIR, if it is set":             {map[string]string{own: user, "ARCADE_WORK_DIR": elsewhere}, elsewhere},
-		"in ARCADE_WORK_DIR, if there is no home":      {map[string]string{"ARCADE_WORK_DIR": elsewhere}, elsewhere},
-		"in ARCADE_WORK_DIR with a tilde":              {map[string]string{own: user, "ARCADE_WORK_DIR": "~"}, user},
-		"in ARCADE_WORK_DIR below a tilde":             {map[string]string{own: user, "ARCADE_WORK_DIR": "~/work"}, filepath.Join(user, "work")},
-		"in ARCADE_WORK_DIR with the system's tilde":   {map[string]string{own: user, "ARCADE_WORK_DIR": "~" + string(filepath.Separator) + "work"}, filepath.Join(user, "work")},
+		"in the home directory":                        {map[string]string{HomeVariable: user}, user},
+		"not where another system keeps its homes":     {map[string]string{HomeVariable: user, foreign: elsewhere}, user},
+		"in ARCADE_WORK_DIR, if it is set":             {map[string]string{HomeVariable: user, work: elsewhere}, elsewhere},
+		"in ARCADE_WORK_DIR, if there is no home":      {map[string]string{work: elsewhere}, elsewhere},
+		"in ARCADE_WORK_DIR with a tilde":              {map[string]string{HomeVariable: user, work: "~"}, user},
+		"in ARCADE_WORK_DIR below a tilde":             {map[string]string{HomeVariable: user, work: "~/work"}, filepath.Join(user, "work")},
+		"in ARCADE_WORK_DIR with the system's tilde":   {map[string]string{HomeVariable: user, work: filepath.FromSlash("~/work")}, filepath.Join(user, "work")},
 		"nowhere without a home":                       {map[string]string{}, ""},
-		"nowhere with a tilde that stands for no home": {map[string]string{"ARCADE_WORK_DIR": "~/work"}, ""},
+		"nowhere with a tilde that stands for no home": {map[string]string{work: "~/work"}, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -17,25 +17,48 @@ func (t *Tracker) change(ctx context.Context, tx *outbox.Tx, box *outbox.Outbox,
 	if err != nil {
 		return err
 	}
-	file, err := readMirror(ctx, tx, home, state)
+	exported, err := identity.MirrorDigest(ctx, tx.Tx)
 	if err != nil {
 		return err
 	}
-	if file.adopted != nil {
-		// Even if this process dies before it exports, the older file must not count as new again.
-		if err := identity.SetMirrorDigest(ctx, tx.Tx, file.digest); err != nil {
-			return err
-		}
-		if state, err = t.step(ctx, tx, state, file.adopted, event); err != nil {
-			return err
-		}
+	file, digest, unread := identity.ReadMirror(home.mirror())
+	if unread == nil {
+		state, err = t.adopt(ctx, tx, state, file, digest, exported, event)
 	}
-	if state, err = t.step(ctx, tx, state, in, event); err != nil {
+	if err == nil {
+		state, err = t.step(ctx, tx, state, in, event)
+	}
+	if err != nil {
 		return err
 	}
 	t.Point("inserted")
-	tx.AfterCommit(func() error { return t.export(ctx, box, home, file, state) })
+	// A missing or invalid file is exported again; one that cannot be read now is not written either.
+	isOurs := unread == nil || errors.Is(unread, fs.ErrNotExist) || errors.Is(unread, identity.ErrMirrorInvalid)
+	if want := state.Mirror().Keeping(file).Digest(); isOurs && (digest != want || exported != want) {
+		tx.AfterCommit(func() error { return t.export(ctx, box, home) })
+	}
 	return nil
+}
+
+// adopt takes what another program wrote into usage.json. A file of our own that differs from state is
+// older than the database, and holds an anon id that was left behind since, unless damage has
+// taken that: from everywhere, or only from the row and not from its index.
+func (t *Tracker) adopt(
+	ctx context.Context, tx *outbox.Tx, state identity.State, file identity.Mirror, digest, exported string, event outbox.Message,
+) (identity.State, error) {
+	isForeign := digest != exported
+	if !isForeign && file.AnonID == state.AnonID {
+		return state, nil
+	}
+	known, found, err := identity.Lookup(ctx, tx.Tx, file.AnonID)
+	if err != nil || !isForeign && found && state.AnonID != "" {
+		return state, err
+	}
+	// Even if this process dies before it exports, the older file must not count as new again.
+	if err := identity.SetMirrorDigest(ctx, tx.Tx, digest); err != nil {
+		return state, err
+	}
+	return t.step(ctx, tx, state, identity.Adopted{AnonID: file.AnonID, PrincipalID: file.PrincipalID, Known: known}, event)
 }
 
 // step carries out what the state machine makes of one input, and saves the state: also one that is only passed
@@ -70,16 +93,6 @@ func (t *Tracker) step(
 	return next, identity.Save(ctx, tx.Tx, state, next, tx.Now())
 }
 
-// released notes that events go out as anonID, which may have to be stitched to a person later.
-func (t *Tracker) released(ctx context.Context, tx *outbox.Tx, anonID string) error {
-	return t.stepIfKnown(ctx, tx, identity.Released{AnonID: anonID})
-}
-
-// moved leaves the anon id to the machine that this home was copied from.
-func (t *Tracker) moved(ctx context.Context, tx *outbox.Tx) error {
-	return t.stepIfKnown(ctx, tx, identity.Moved{})
-}
-
 // stepIfKnown gives no identity to a home that has none.
 func (t *Tracker) stepIfKnown(ctx context.Context, tx *outbox.Tx, in identity.Input) error {
 	state, found, err := identity.Load(ctx, tx.Tx)
@@ -89,41 +102,7 @@ func (t *Tracker) stepIfKnown(ctx context.Context, tx *outbox.Tx, in identity.In
 	return err
 }
 
-// mirrorFile is usage.json as it was found.
-type mirrorFile struct {
-	identity.Mirror
-	digest string // "" when the file is missing
-	stored string // the digest of what was exported last
-	skip   bool   // it cannot be read now, so it is not written either
-	// adopted is what another program wrote into it, nil for nothing new.
-	adopted identity.Input
-}
-
-// readMirror also finds out whether usage.json is to be adopted. A file of our own that differs from state is
-// older than the database, and holds an anon id that was left behind since, unless damage has
-// taken that: from everywhere, or only from the row and not from its index.
-func readMirror(ctx context.Context, tx *outbox.Tx, home Home, state identity.State) (file mirrorFile, err error) {
-	if file.stored, err = identity.MirrorDigest(ctx, tx.Tx); err != nil {
-		return file, err
-	}
-	var unread error
-	file.Mirror, file.digest, unread = identity.ReadMirror(home.mirror())
-	if unread != nil { // a missing or invalid file is exported again
-		file.skip = !errors.Is(unread, fs.ErrNotExist) && !errors.Is(unread, identity.ErrMirrorInvalid)
-		return file, nil
-	}
-	isForeign := file.digest != file.stored
-	if !isForeign && file.AnonID == state.AnonID {
-		return file, nil
-	}
-	known, found, err := identity.Lookup(ctx, tx.Tx, file.AnonID)
-	if isForeign || !found || state.AnonID == "" {
-		file.adopted = identity.Adopted{AnonID: file.AnonID, PrincipalID: file.PrincipalID, Known: known}
-	}
-	return file, err
-}
-
-// export writes usage.json when its content would differ. Called with the write lock held and
+// export writes usage.json. Called with the write lock held and
 // after the commit: the database is the truth. A process that dies between the two leaves the
 // old file with its known digest, and the next command exports again; one that dies before the
 // digest is stored leaves a file that says what the database says, and adopting that changes
@@ -132,11 +111,7 @@ func readMirror(ctx context.Context, tx *outbox.Tx, home Home, state identity.St
 // The file is written inside a transaction, from what the database says then: a process that
 // was stopped here was passed by others, and must not write what it remembers over what they
 // wrote.
-func (t *Tracker) export(ctx context.Context, box *outbox.Outbox, home Home, file mirrorFile, state identity.State) error {
-	want := state.Mirror().Keeping(file.Mirror).Digest()
-	if file.skip || (file.digest == want && file.stored == want) {
-		return nil
-	}
+func (t *Tracker) export(ctx context.Context, box *outbox.Outbox, home Home) error {
 	t.Point("before-export")
 	return box.Update(ctx, func(tx *outbox.Tx) error {
 		state, _, err := identity.Load(ctx, tx.Tx)

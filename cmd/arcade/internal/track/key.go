@@ -1,7 +1,6 @@
 package track
 
 import (
-	"cmp"
 	"errors"
 	"strings"
 
@@ -102,11 +101,11 @@ func (t *Tracker) ContextName() string {
 	if err != nil {
 		return ""
 	}
-	logins, err := home.Credentials().Logins()
-	login, _ := logins.Find(cmp.Or(home.Credentials().Context, logins.Active))
-	if err != nil || len(logins.Contexts) < 2 {
+	logins, _ := home.Credentials().Logins()
+	if len(logins.Contexts) < 2 {
 		return ""
 	}
+	login, _ := home.Credentials().Read()
 	return login.Name
 }
 

@@ -161,10 +161,9 @@ func (q *Queue) look(ctx context.Context, filter outbox.Filter, show ShowFunc) f
 				return err
 			}
 		}
-		if login, _ := q.home.Credentials().Read(); login.Present() {
-			if s.Refused, err = identity.Refused(ctx, tx.Tx, login, tx.Now()); err != nil {
-				return err
-			}
+		login, _ := q.home.Credentials().Read()
+		if s.Refused, err = identity.Refused(ctx, tx.Tx, login, tx.Now()); err != nil {
+			return err
 		}
 		if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&s.Schema); err != nil {
 			return err
@@ -206,12 +205,9 @@ func (q *Queue) Bytes() (size int64) {
 	return size
 }
 
-// Disabled reports whether Disable has switched recording off.
-func (q *Queue) Disabled() bool { return !q.ConsentBeside().On }
-
 // Disable switches recording off, erases what waits and returns how much that was. Late is true
 // when a delivery is under way that could not be waited for, because it took too long or ctx ended.
-// After an error, Disabled reports whether recording is off all the same.
+// After an error, ConsentBeside reports whether recording is off all the same.
 func (q *Queue) Disable(ctx context.Context) (erased int, late bool, err error) {
 	erased, err = q.Outbox.Disable(ctx)
 	return q.afterErasing(ctx, erased, err)

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/ArcadeAI/arcade-cli/identity"
 	"github.com/ArcadeAI/arcade-cli/outbox"
@@ -42,12 +43,8 @@ func FileTrouble(path string, err error) error {
 func (q *Queue) FileTroubles() (list []error) {
 	_, credentials := q.home.Credentials().Read()
 	_, _, mirror := identity.ReadMirror(q.home.mirror())
-	for _, trouble := range []error{FileTrouble(q.home.Credentials().Path, credentials), FileTrouble(q.home.mirror(), mirror)} {
-		if trouble != nil {
-			list = append(list, trouble)
-		}
-	}
-	return list
+	list = []error{FileTrouble(q.home.Credentials().Path, credentials), FileTrouble(q.home.mirror(), mirror)}
+	return slices.DeleteFunc(list, func(trouble error) bool { return trouble == nil })
 }
 
 // FileOf returns the path of the file that an error is about: the one that is in the way, or the
@@ -74,11 +71,8 @@ func (t *Tracker) FileOf(err error) string {
 // inTheWay returns the path of what is there instead of a directory, or of the file at path.
 func inTheWay(path string) string {
 	for dir := filepath.Dir(path); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if info, err := os.Stat(dir); err == nil {
-			if !info.IsDir() {
-				return dir
-			}
-			break
+		if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+			return dir
 		}
 	}
 	return path

@@ -133,8 +133,12 @@ func (t *Tracker) config(home Home, again bool) outbox.Config {
 		Resolve: func(ctx context.Context, box *outbox.Outbox, names []string) error {
 			return t.resolve(ctx, box, home, names, again)
 		},
-		Released: t.released,
-		Moved:    t.moved,
+		Released: func(ctx context.Context, tx *outbox.Tx, anonID string) error {
+			return t.stepIfKnown(ctx, tx, identity.Released{AnonID: anonID}) // it may have to be stitched to a person later
+		},
+		Moved: func(ctx context.Context, tx *outbox.Tx) error {
+			return t.stepIfKnown(ctx, tx, identity.Moved{}) // the anon id is the machine's that this home was copied from
+		},
 
 		Now: t.Now, Start: t.Start, Point: t.Point,
 	}
