@@ -133,11 +133,7 @@ func mutants(path string) (found []mutant, err error) {
 	}
 	replace := func(node ast.Node, with string) { add(node.Pos(), node.End(), with, text(node)+" -> "+with) }
 	leaveOut := func(node ast.Node) { add(node.Pos(), node.End(), "", "without "+strings.Split(text(node), "\n")[0]) }
-	negate := func(condition ast.Expr) {
-		if condition != nil {
-			replace(condition, "!("+text(condition)+")")
-		}
-	}
+	negate := func(condition ast.Expr) { replace(condition, "!("+text(condition)+")") }
 	ast.Inspect(file, func(node ast.Node) bool {
 		switch node := node.(type) {
 		case *ast.BinaryExpr:
@@ -147,7 +143,9 @@ func mutants(path string) (found []mutant, err error) {
 		case *ast.IfStmt:
 			negate(node.Cond)
 		case *ast.ForStmt:
-			negate(node.Cond)
+			if node.Cond != nil {
+				negate(node.Cond)
+			}
 		case *ast.ExprStmt:
 			if logging.MatchString(text(node)) {
 				return false

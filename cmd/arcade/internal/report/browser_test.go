@@ -54,24 +54,10 @@ func browse(t *testing.T, file string, flags ...string) (out, complaints string)
 	return stdout.String(), strings.Join(regexp.MustCompile(`(?m)^.*CONSOLE.*$`).FindAllString(stderr.String(), -1), "\n")
 }
 
-func file(t *testing.T, name, content string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// measured is what a browser says of pages that it was shown in one theme.
-type measured struct {
-	frames     []string // of each page at each width: how much wider it is, and whether it is styled for the theme
-	complaints string
-}
-
 // measure lays pages out in frames of both widths, since a window cannot be narrower than 500 pixels, and opens what
-// is folded. One start of the browser shows them all: a start takes longer than all that it is asked.
-func measure(t *testing.T, dark bool, pages ...string) (m measured) {
+// is folded. It returns for each page and width how much wider it is, and whether it is styled for the theme.
+// One start of the browser shows them all: a start takes longer than all that it is asked.
+func measure(t *testing.T, dark bool, pages ...string) (measured []string, complaints string) {
 	t.Helper()
 	const script = `<script>onload = () => document.title = [...document.querySelectorAll("iframe")].map(frame => {
 		const page = frame.contentDocument, wide = page.documentElement.clientWidth;
@@ -87,10 +73,13 @@ func measure(t *testing.T, dark bool, pages ...string) (m measured) {
 			frames += fmt.Sprintf(`<iframe style="width:%dpx;height:900px;border:0" srcdoc="%s"></iframe>`, width, html.EscapeString(page))
 		}
 	}
+	file := filepath.Join(t.TempDir(), "frames.html")
+	if err := os.WriteFile(file, []byte(frames+script), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	scheme := map[bool]string{true: "0", false: "1"}[dark]
-	out, complaints := browse(t, file(t, "frames.html", frames+script),
-		"--blink-settings=preferredColorScheme="+scheme, "--window-size=1400,1000", "--dump-dom")
-	return measured{strings.Split(between(t, out, "<title>", "</title>"), ";"), complaints}
+	out, complaints := browse(t, file, "--blink-settings=preferredColorScheme="+scheme, "--window-size=1400,1000", "--dump-dom")
+	return strings.Split(between(t, out, "<title>", "</title>"), ";"), complaints
 }
 
 func TestABrowserShowsThePageInTheDarkWithoutComplaintAndWithoutScrollingSideways(t *testing.T) {
@@ -100,14 +89,14 @@ func TestABrowserShowsThePageInTheDarkWithoutComplaintAndWithoutScrollingSideway
 	for name, page := range everyPage(t) {
 		names, list = append(names, name), append(list, page)
 	}
-	m := measure(t, true, list...)
-	for i, got := range m.frames {
+	measured, complaints := measure(t, true, list...)
+	for i, got := range measured {
 		if want := "wider by 0, sticking out 0, styled true, dark true"; got != want {
 			t.Errorf("%s: %s, want %s", names[i/2], got, want)
 		}
 	}
-	if m.complaints != "" {
-		t.Errorf("the browser complains:\n%s", m.complaints)
+	if complaints != "" {
+		t.Errorf("the browser complains:\n%s", complaints)
 	}
 }
 
@@ -119,13 +108,13 @@ func TestABrowserNoticesAWidePageInTheLightAndWhatThePolicyForbids(t *testing.T)
 	for _, bad := range []string{"<svg width=900 height=9></svg>", "<p style='color:red'>", "<img src=x.png>", "<script>1</script>"} {
 		list = append(list, strings.Replace(written(t, one()), "<main>", "<main>"+bad, 1))
 	}
-	m := measure(t, false, list...)
-	if narrow, wide := m.frames[0], m.frames[1]; strings.HasPrefix(narrow, "wider by 0") || wide != "wider by 0, sticking out 0, styled true, dark false" {
+	measured, complaints := measure(t, false, list...)
+	if narrow, wide := measured[0], measured[1]; strings.HasPrefix(narrow, "wider by 0") || wide != "wider by 0, sticking out 0, styled true, dark false" {
 		t.Errorf("a page that is 900 pixels wide is %q at 400 and %q at 1200, want it noticed at 400 alone", narrow, wide)
 	}
 	for _, kind := range []string{"inline style", "loading the image", "inline script"} {
-		if !strings.Contains(strings.ToLower(m.complaints), kind) {
-			t.Errorf("%s passes: the policy does not forbid it, or the test does not see what the browser says:\n%s", kind, m.complaints)
+		if !strings.Contains(strings.ToLower(complaints), kind) {
+			t.Errorf("%s passes: the policy does not forbid it, or the test does not see what the browser says:\n%s", kind, complaints)
 		}
 	}
 }

@@ -62,6 +62,26 @@ func wire(m outbox.Message) (json.RawMessage, error) {
 	})
 }
 
+// machine is one with these messages.
+func machine(list ...outbox.Message) report.Data {
+	n := map[outbox.State]int{}
+	for _, m := range list {
+		n[m.State]++
+	}
+	counts := outbox.Counts{Pending: n[outbox.Pending], Delivered: n[outbox.Delivered], Dead: n[outbox.Dead]}
+	return report.Data{
+		Now: now, Version: "1.0.0", Messages: all(list), Wire: wire,
+		Snapshot: track.Snapshot{AnonID: firstID, PrincipalID: ada, Counts: counts},
+	}
+}
+
+// one is an anonymous machine that has recorded once.
+func one() report.Data {
+	data := machine(event(1, now.Add(-time.Minute), "whoami", time.Second))
+	data.Snapshot.PrincipalID = ""
+	return data
+}
+
 // weeks is what a laptop records in six days, with two outages, a login and two dead messages.
 func weeks() report.Data {
 	var list []outbox.Message
@@ -91,29 +111,18 @@ func weeks() report.Data {
 		}
 		list = append(list, m)
 	}
-	return report.Data{
-		Now: now, Version: "1.0.0", Messages: all(list), Wire: wire,
-		Status: [][2]string{
-			{"Tracking", "on (default)"}, {"Sent to", "https://us.i.posthog.com"},
-			{"Next", "4 messages wait; no delivery since 10:42 (name not found). The first command after 12 min tries again."},
-		},
-		Snapshot: track.Snapshot{
-			AnonID: firstID, PrincipalID: ada, Counts: count(list, 3),
-			Schedule: outbox.Schedule{FailingSince: failing, LastError: "name not found"},
-			Identities: []identity.Period{
-				{AnonID: secondID, From: start.Add(-900 * time.Hour), Until: start},
-				{AnonID: firstID, PrincipalID: ada, From: start},
-			},
-		},
+	data := machine(list...)
+	data.Status = [][2]string{
+		{"Tracking", "on (default)"}, {"Sent to", "https://us.i.posthog.com"},
+		{"Next", "4 messages wait; no delivery since 10:42 (name not found). The first command after 12 min tries again."},
 	}
-}
-
-func count(list []outbox.Message, dropped int) outbox.Counts {
-	n := map[outbox.State]int{}
-	for _, m := range list {
-		n[m.State]++
+	data.Snapshot.Counts.Dropped = 3
+	data.Snapshot.Schedule = outbox.Schedule{FailingSince: failing, LastError: "name not found"}
+	data.Snapshot.Identities = []identity.Period{
+		{AnonID: secondID, From: start.Add(-900 * time.Hour), Until: start},
+		{AnonID: firstID, PrincipalID: ada, From: start},
 	}
-	return outbox.Counts{Pending: n[outbox.Pending], Delivered: n[outbox.Delivered], Dead: n[outbox.Dead], Dropped: dropped}
+	return data
 }
 
 // setBack is a machine whose clock was an hour ahead until a time server put it right: twelve messages
@@ -128,10 +137,7 @@ func setBack() report.Data {
 		}
 		list = append(list, event(i+1, at, "whoami", wait))
 	}
-	return report.Data{
-		Now: now, Version: "1.0.0", Messages: all(list), Wire: wire,
-		Snapshot: track.Snapshot{AnonID: firstID, PrincipalID: ada, Counts: count(list, 0)},
-	}
+	return machine(list...)
 }
 
 // hostile is what no honest program would record: markup, letters that turn the line around,
@@ -149,33 +155,28 @@ func hostile() report.Data {
 		list = append(list, m)
 	}
 	word := strings.Join(words, "")
-	return report.Data{
-		Now: now, Version: word, Messages: all(list), Status: [][2]string{{word, word}},
-		Wire: func(m outbox.Message) (json.RawMessage, error) { return json.RawMessage(m.DistinctID), nil },
-		Snapshot: track.Snapshot{
-			AnonID: word, PrincipalID: word, Counts: outbox.Counts{Pending: 1 << 40},
-			Schedule:   outbox.Schedule{FailingSince: now.Add(-time.Hour), LastError: word},
-			Identities: []identity.Period{{AnonID: word, PrincipalID: word}},
-		},
+	data := machine(list...)
+	data.Version, data.Status = word, [][2]string{{word, word}}
+	data.Wire = func(m outbox.Message) (json.RawMessage, error) { return json.RawMessage(m.DistinctID), nil }
+	data.Snapshot = track.Snapshot{
+		AnonID: word, PrincipalID: word, Counts: outbox.Counts{Pending: 1 << 40},
+		Schedule:   outbox.Schedule{FailingSince: now.Add(-time.Hour), LastError: word},
+		Identities: []identity.Period{{AnonID: word, PrincipalID: word}},
 	}
+	return data
 }
 
 // many is a queue of many times what a page holds, with a command, a failure and an owner for every message.
 func many() report.Data {
 	const messages = 4000
-	return report.Data{
-		Now: now, Wire: wire, Snapshot: track.Snapshot{Counts: outbox.Counts{Pending: messages}},
-		Messages: func(yield func(outbox.Message, error) bool) {
-			for i := range messages {
-				m := event(i+1, now.Add(time.Duration(i-messages)*time.Minute), "", 0)
-				m = saying(m, track.Properties{CommandName: fmt.Sprint("command.", i), ErrorMessage: fmt.Sprint("reason ", i)})
-				m.State, m.SettledAt, m.DistinctID = outbox.Pending, time.Time{}, fmt.Sprint("user_", i)
-				if !yield(m, nil) {
-					return
-				}
-			}
-		},
+	var list []outbox.Message
+	for i := range messages {
+		m := event(i+1, now.Add(time.Duration(i-messages)*time.Minute), "", 0)
+		m = saying(m, track.Properties{CommandName: fmt.Sprint("command.", i), ErrorMessage: fmt.Sprint("reason ", i)})
+		m.State, m.SettledAt, m.DistinctID = outbox.Pending, time.Time{}, fmt.Sprint("user_", i)
+		list = append(list, m)
 	}
+	return machine(list...)
 }
 
 func written(t *testing.T, data report.Data) string {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/ArcadeAI/arcade-cli/identity"
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
@@ -100,7 +102,8 @@ func (t *Tracker) event(c Command, u used) outbox.Message {
 		panic(err)
 	}
 	return outbox.Message{
-		UUID: t.NewUUID(), Kind: outbox.Capture, Event: event, Properties: encoded,
+		UUID: uuid.Must(uuid.NewV7()).String(), // not left to the outbox: ARCADE_USAGE_DEBUG names it
+		Kind: outbox.Capture, Event: event, Properties: encoded,
 		RecordedAt: c.Ended.Truncate(time.Millisecond),
 	}
 }

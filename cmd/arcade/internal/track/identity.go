@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/google/uuid"
+
 	"github.com/ArcadeAI/arcade-cli/identity"
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
@@ -66,7 +68,7 @@ func (t *Tracker) adopt(
 func (t *Tracker) step(
 	ctx context.Context, tx *outbox.Tx, state identity.State, in identity.Input, event outbox.Message,
 ) (identity.State, error) {
-	next, steps := identity.Next(state, in, t.NewAnon)
+	next, steps := identity.Next(state, in, uuid.NewString)
 	for _, s := range steps {
 		var err error
 		switch s.Kind {

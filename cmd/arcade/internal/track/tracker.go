@@ -16,8 +16,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/ArcadeAI/arcade-cli/identity"
 	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
 )
@@ -30,9 +28,6 @@ type Tracker struct {
 	// Env reads the environment, Now the clock.
 	Env func(name string) string
 	Now func() time.Time
-	// NewAnon makes an anon id, a random UUID; NewUUID one of a message, ordered by time, which
-	// keeps the index small.
-	NewAnon, NewUUID func() string
 	// Network makes the transport of all connections.
 	Network func() http.RoundTripper
 	// Start starts a flusher in the background, see outbox.Config; nil for its default.
@@ -49,8 +44,6 @@ func New(version, key string) *Tracker {
 		Version: version, Key: key,
 		Env:     os.Getenv,
 		Now:     time.Now,
-		NewAnon: uuid.NewString,
-		NewUUID: func() string { return uuid.Must(uuid.NewV7()).String() },
 		Network: func() http.RoundTripper { return httpsend.Transport(nil) },
 		Debug:   os.Stderr,
 		Point:   func(string) {},
