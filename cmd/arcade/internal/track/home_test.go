@@ -14,6 +14,7 @@ func TestFilesAreWhereThePythonCLIKeepsThem(t *testing.T) {
 		foreign = "HOME"
 	}
 	const work = "ARCADE_WORK_DIR"
+	below := filepath.Join(user, "work")
 	tests := map[string]struct {
 		env  map[string]string
 		want string // the directory that .arcade is in, "" for an error
@@ -23,8 +24,8 @@ func TestFilesAreWhereThePythonCLIKeepsThem(t *testing.T) {
 		"in ARCADE_WORK_DIR, if it is set":             {map[string]string{HomeVariable: user, work: elsewhere}, elsewhere},
 		"in ARCADE_WORK_DIR, if there is no home":      {map[string]string{work: elsewhere}, elsewhere},
 		"in ARCADE_WORK_DIR with a tilde":              {map[string]string{HomeVariable: user, work: "~"}, user},
-		"in ARCADE_WORK_DIR below a tilde":             {map[string]string{HomeVariable: user, work: "~/work"}, filepath.Join(user, "work")},
-		"in ARCADE_WORK_DIR with the system's tilde":   {map[string]string{HomeVariable: user, work: filepath.FromSlash("~/work")}, filepath.Join(user, "work")},
+		"in ARCADE_WORK_DIR below a tilde":             {map[string]string{HomeVariable: user, work: "~/work"}, below},
+		"in ARCADE_WORK_DIR with the system's tilde":   {map[string]string{HomeVariable: user, work: filepath.FromSlash("~/work")}, below},
 		"nowhere without a home":                       {map[string]string{}, ""},
 		"nowhere with a tilde that stands for no home": {map[string]string{work: "~/work"}, ""},
 	}

@@ -10,7 +10,7 @@ import (
 // keyLimit is far beyond any API key, in bytes.
 const keyLimit = 4096
 
-// Why a text is no API key, for a person.
+// Why a text is no API key, in words for the user.
 var (
 	ErrNoKey       = errors.New("there is no key")
 	errKeyMark     = errors.New("there is an invisible byte order mark before the key")

@@ -47,7 +47,7 @@ type Snapshot struct {
 	Counts      outbox.Counts
 	Schedule    outbox.Schedule
 	Messages    []outbox.Message
-	// Refused says that Arcade Cloud has refused the credentials file's key lately.
+	// Refused says that Arcade Cloud has refused the login lately.
 	Refused bool
 	// Deaths are the reasons of dead messages, the most frequent first.
 	Deaths []Death
@@ -82,8 +82,8 @@ func deaths(ctx context.Context, tx *outbox.Tx) (list []Death, err error) {
 	return list, nil
 }
 
-// Snapshot changes nothing. A database that does not exist yet reads as empty. Of one that cannot be
-// read it says what lies beside it.
+// Snapshot reads the database, which Show may migrate. A missing one reads as empty; of one that cannot be
+// read, Snapshot has the consent, a file beside it.
 func (q *Queue) Snapshot(ctx context.Context, filter outbox.Filter) (s Snapshot, err error) {
 	s.Consent = q.ConsentBeside()
 	err = q.Show(ctx, filter, s.take)
@@ -102,7 +102,7 @@ func (s *Snapshot) take(now Snapshot, messages iter.Seq2[outbox.Message, error])
 	return nil
 }
 
-// ShowFunc is told what the database says, without the messages, and gets those one at a time.
+// ShowFunc gets what the database says, without the messages, and those one at a time.
 type ShowFunc = func(s Snapshot, messages iter.Seq2[outbox.Message, error]) error
 
 // Show gives show what the database says at one moment, without the messages, and those one at a
@@ -219,7 +219,7 @@ func (q *Queue) Clear(ctx context.Context) (erased int, late bool, err error) {
 	return q.afterErasing(ctx, erased, err)
 }
 
-// Forget erases every message and all that says who this home was, usage.json included, and keeps
+// Forget erases every message and this home's identity, usage.json included, and keeps
 // what `arcade usage enable` and `disable` have left. It returns like Disable.
 func (q *Queue) Forget(ctx context.Context) (erased int, late bool, err error) {
 	erased, err = q.Outbox.Forget(ctx, func(tx *outbox.Tx) error { return identity.Forget(ctx, tx.Tx, q.home.mirror()) })

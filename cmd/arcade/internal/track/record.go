@@ -13,17 +13,17 @@ import (
 )
 
 const (
-	// RecordLimit bounds what recording may cost a command when the disk hangs. It is longer than
+	// recordLimit bounds what recording may cost a command when the disk hangs. It is longer than
 	// the waits for the two locks together, see outbox.Config. All other waits end a second before, with a note
-	// of the event that is lost.
-	RecordLimit = 12 * time.Second
+	// of the lost event.
+	recordLimit = 12 * time.Second
 	// hurriedWait is how long each lock is waited for by a command that was told to end. After the first
 	// one's, SQLite's own locking decides.
 	hurriedWait = 250 * time.Millisecond
 )
 
 // Record records the command and starts a flusher if one is due. First is true when nothing was
-// ever recorded here: the user has to be told. Whatever fails costs the event and nothing else,
+// ever recorded here: the user has to be told. A failure costs the event and nothing else,
 // so there is no error; Debug gets the cause. Once ctx has ended, recording hardly waits for another process that
 // holds the database: the user wants the command to end.
 func (t *Tracker) Record(ctx context.Context, c Command) (first bool) {
@@ -37,9 +37,9 @@ func (t *Tracker) Record(ctx context.Context, c Command) (first bool) {
 	limited := ctx
 	if outbox.CheckDescriptors() == nil { // else nothing is opened, and Go has none left for a timer
 		var cancel context.CancelFunc
-		limited, cancel = context.WithTimeout(ctx, RecordLimit-time.Second)
+		limited, cancel = context.WithTimeout(ctx, recordLimit-time.Second)
 		defer cancel()
-		time.AfterFunc(RecordLimit, func() { done <- recorded{err: errors.New("the disk does not answer")} })
+		time.AfterFunc(recordLimit, func() { done <- recorded{err: errors.New("the disk does not answer")} })
 	}
 	go func() {
 		r := recorded{err: errors.New("recording ran into a bug")}
@@ -134,7 +134,7 @@ func (t *Tracker) config(home Home, again bool) outbox.Config {
 			return t.resolve(ctx, box, home, names, again)
 		},
 		Released: func(ctx context.Context, tx *outbox.Tx, anonID string) error {
-			return t.stepIfKnown(ctx, tx, identity.Released{AnonID: anonID}) // it may have to be stitched to a person later
+			return t.stepIfKnown(ctx, tx, identity.Released{AnonID: anonID}) // it may have to be stitched to an account later
 		},
 		Moved: func(ctx context.Context, tx *outbox.Tx) error {
 			return t.stepIfKnown(ctx, tx, identity.Moved{}) // the anon id is the machine's that this home was copied from
@@ -151,7 +151,7 @@ func (t *Tracker) open(wait time.Duration) (Home, *outbox.Outbox, error) {
 	if err != nil {
 		return home, nil, err
 	}
-	config := t.config(home, true) // what delivers here is `usage flush`, and a person waits
+	config := t.config(home, true) // `usage flush` delivers here, and a user waits
 	config.LockWait = wait
 	box, err := outbox.New(config)
 	return home, box, err

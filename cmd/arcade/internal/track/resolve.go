@@ -14,11 +14,11 @@ import (
 // CloudTimeout bounds the question whose a credential is.
 const CloudTimeout = 2 * time.Second
 
-// resolve asks Arcade Cloud about the credentials that messages wait for under these names and that are at hand,
-// within CloudTimeout. What Cloud does not tell stays undecided and goes out anonymously. Again asks about
-// credentials that were refused lately, too: a person waits.
+// resolve asks Arcade Cloud about the available credentials that messages wait for under these names,
+// within CloudTimeout. What Cloud does not tell stays undecided and goes out anonymously. Again includes
+// credentials that Cloud refused lately: a user waits.
 func (t *Tracker) resolve(ctx context.Context, box *outbox.Outbox, home Home, names []string, again bool) error {
-	list, err := t.wanted(ctx, box, t.available(home), names, again)
+	list, err := t.wanted(ctx, box, home, names, again)
 	if err != nil {
 		return err
 	}
@@ -68,11 +68,12 @@ func (t *Tracker) available(home Home) (list []identity.Credentials) {
 	return list
 }
 
-// wanted returns those of the credentials that messages wait for: events by their own name, a waiting
+// wanted returns the available credentials that messages wait for: events by their own name, a waiting
 // alias, which has none, by that of the home's state.
 func (t *Tracker) wanted(
-	ctx context.Context, box *outbox.Outbox, credentials []identity.Credentials, names []string, again bool,
+	ctx context.Context, box *outbox.Outbox, home Home, names []string, again bool,
 ) (list []identity.Credentials, err error) {
+	credentials := t.available(home)
 	err = box.Update(ctx, func(tx *outbox.Tx) error {
 		list = nil
 		state, _, err := identity.Load(ctx, tx.Tx)
