@@ -44,24 +44,12 @@ func TestThePageKeepsToItsLimitAndSaysWhatItCannotShow(t *testing.T) {
 }
 
 func TestThePageAsksNobodyAndRunsNothing(t *testing.T) {
-	tags := regexp.MustCompile(`^(script|link|img|image|use|iframe|object|embed|video|audio|form|input|button|base|a)$`)
-	attributes := regexp.MustCompile(`^(on|src|href|style$|action|xlink|data$|background)`)
+	// Foreign text has no < in it, so that only a tag of the page's own can match.
+	calls := regexp.MustCompile(`(?i)<(script|link|img|image|use|iframe|object|embed|video|audio|form|input|button|base|a)\b|` +
+		`<[^>]*\s(on\w+|src|href|style|action|xlink[^=]*|data|background)=|refresh|@import|url\(`)
 	for name, page := range everyPage(t) {
-		for _, e := range elements(t, page) {
-			if tags.MatchString(e.Data) {
-				t.Errorf("%s: there is a <%s>", name, e.Data)
-			}
-			for _, a := range e.Attr {
-				if attributes.MatchString(a.Key) || strings.EqualFold(a.Val, "refresh") {
-					t.Errorf("%s: <%s> has %s=%q", name, e.Data, a.Key, a.Val)
-				}
-			}
-		}
-	}
-	style := between(t, written(t, one()), "<style>", "</style>")
-	for _, way := range []string{"url(", "@import", "http", "//"} {
-		if strings.Contains(style, way) {
-			t.Errorf("the style has %q", way)
+		if call := calls.FindString(page); call != "" {
+			t.Errorf("%s: the page has %q", name, call)
 		}
 	}
 }
@@ -132,17 +120,12 @@ func TestForeignTextStaysTextAndIsSeen(t *testing.T) {
 
 func TestEachMessageIsThereAsItGoesOverTheWire(t *testing.T) {
 	data := one()
-	var shown []string
-	for _, e := range elements(t, written(t, data)) {
-		if e.Data == "pre" {
-			shown = append(shown, e.FirstChild.Data)
-		}
-	}
+	shown := html.UnescapeString(between(t, written(t, data), "<pre>", "</pre>"))
 	for m := range data.Messages {
-		want, err := wire(m)
+		want, _ := wire(m)
 		var compact bytes.Buffer
-		if err != nil || len(shown) != 1 || json.Compact(&compact, []byte(shown[0])) != nil || compact.String() != string(want) {
-			t.Errorf("the page shows %q, want %s (%v)", shown, want, err)
+		if err := json.Compact(&compact, []byte(shown)); err != nil || compact.String() != string(want) {
+			t.Errorf("the page shows %s, want %s (%v)", shown, want, err)
 		}
 	}
 }
