@@ -79,24 +79,19 @@ type script struct {
 
 // add takes "3x503", that fault three times, or a fault from then on, which nothing can follow.
 func (s *script) add(word string) error {
-	times, name, isCounted := strings.Cut(word, "x")
+	times, mode, isCounted := strings.Cut(word, "x")
 	count, err := strconv.Atoi(times)
-	if !isCounted || err != nil {
-		count, name, isCounted = 1, word, false
-	}
-	fault := outboxtest.Fault(name)
 	switch {
 	case s.then != "":
 		return fmt.Errorf("fault %q is never reached: %q goes on for ever, give it a count as in 3x%s", word, s.then, s.then)
-	case count < 1 || count > 100_000:
-		return fmt.Errorf("fault %q: the count must be from 1 to 100,000", word)
-	case name == "":
-		return errors.New("there is no fault without a name")
-	case isCounted:
-		s.once = append(s.once, slices.Repeat([]outboxtest.Fault{fault}, count)...)
-	default:
-		s.then = fault
+	case !isCounted || err != nil:
+		s.then = outboxtest.Fault(word)
+		return s.then.Check()
+	case count < 1 || count > 100_000 || mode == "":
+		return fmt.Errorf("fault %q: write a count from 1 to 100,000 and a mode, as in 3x503", word)
 	}
+	fault := outboxtest.Fault(mode)
+	s.once = append(s.once, slices.Repeat([]outboxtest.Fault{fault}, count)...)
 	return fault.Check()
 }
 

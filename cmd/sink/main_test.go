@@ -170,8 +170,8 @@ func TestWhatCannotBeServedIsRefusedAndExplained(t *testing.T) {
 		code         int
 	}{
 		{"--fault hung", `there is no mode "hung"`, exitUsage},
-		{"--fault 0x503", "the count must be", exitUsage},
-		{"--fault 3x", "without a name", exitUsage},
+		{"--fault 0x503", "write a count from 1 to 100,000", exitUsage},
+		{"--fault 3x", "and a mode", exitUsage},
 		{"--fault hang --fault 503", "never reached", exitUsage},
 		{"--port 80", "not defined: -port\nRun sink --help", exitUsage},
 		{"now", `unexpected argument "now"`, exitUsage},
