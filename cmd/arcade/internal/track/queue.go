@@ -172,19 +172,6 @@ func (q *Queue) look(ctx context.Context, filter outbox.Filter, show ShowFunc) f
 	}
 }
 
-// checkWait is how long Check waits for each lock: commands hold them for milliseconds.
-const checkWait = time.Second
-
-// Check tries what the next command would need to record and to deliver, and undoes it.
-func (q *Queue) Check(ctx context.Context) error {
-	_, box, err := q.t.open(checkWait)
-	if err != nil {
-		return err
-	}
-	defer box.Close()
-	return box.Check(ctx)
-}
-
 // Missed is what was given up within the last week. A flusher that could not be started is history once
 // nothing waits for it.
 func (q *Queue) Missed(s Snapshot) outbox.Given {

@@ -115,11 +115,10 @@ func (u used) input(ctx context.Context, tx *outbox.Tx, change identity.Input) (
 // Config is the configuration of a flusher in the background. The error can be ErrNoHome.
 func (t *Tracker) Config() (outbox.Config, error) {
 	home, err := t.Home()
-	return t.config(home, false), err
+	return t.config(home), err
 }
 
-// config takes whether Arcade Cloud is asked again about credentials that it has refused lately.
-func (t *Tracker) config(home Home, again bool) outbox.Config {
+func (t *Tracker) config(home Home) outbox.Config {
 	return outbox.Config{
 		Path:   home.database(),
 		Sink:   t.sink(),
@@ -131,7 +130,7 @@ func (t *Tracker) config(home Home, again bool) outbox.Config {
 		Consent:     t.Switches().consent(),
 
 		Resolve: func(ctx context.Context, box *outbox.Outbox, names []string) error {
-			return t.resolve(ctx, box, home, names, again)
+			return t.resolve(ctx, box, home, names)
 		},
 		Released: func(ctx context.Context, tx *outbox.Tx, anonID string) error {
 			return t.stepIfKnown(ctx, tx, identity.Released{AnonID: anonID}) // it may have to be stitched to an account later
@@ -151,7 +150,7 @@ func (t *Tracker) open(wait time.Duration) (Home, *outbox.Outbox, error) {
 	if err != nil {
 		return home, nil, err
 	}
-	config := t.config(home, true) // `usage flush` delivers here, and a user waits
+	config := t.config(home)
 	config.LockWait = wait
 	box, err := outbox.New(config)
 	return home, box, err

@@ -15,10 +15,9 @@ import (
 const CloudTimeout = 2 * time.Second
 
 // resolve asks Arcade Cloud about the available credentials that messages wait for under these names,
-// within CloudTimeout. What Cloud does not tell stays undecided and goes out anonymously. Again includes
-// credentials that Cloud refused lately: a user waits.
-func (t *Tracker) resolve(ctx context.Context, box *outbox.Outbox, home Home, names []string, again bool) error {
-	list, err := t.wanted(ctx, box, home, names, again)
+// within CloudTimeout. What Cloud does not tell stays undecided and goes out anonymously.
+func (t *Tracker) resolve(ctx context.Context, box *outbox.Outbox, home Home, names []string) error {
+	list, err := t.wanted(ctx, box, home, names)
 	if err != nil {
 		return err
 	}
@@ -68,11 +67,9 @@ func (t *Tracker) available(home Home) (list []identity.Credentials) {
 	return list
 }
 
-// wanted returns the available credentials that messages wait for: events by their own name, a waiting
-// alias, which has none, by that of the home's state.
-func (t *Tracker) wanted(
-	ctx context.Context, box *outbox.Outbox, home Home, names []string, again bool,
-) (list []identity.Credentials, err error) {
+// wanted returns the available credentials that messages wait for and that Cloud has not refused lately: events wait by
+// their own name, an alias, which has none, by that of the home's state.
+func (t *Tracker) wanted(ctx context.Context, box *outbox.Outbox, home Home, names []string) (list []identity.Credentials, err error) {
 	credentials := t.available(home)
 	err = box.Update(ctx, func(tx *outbox.Tx) error {
 		list = nil
@@ -82,14 +79,12 @@ func (t *Tracker) wanted(
 		}
 		for _, c := range credentials {
 			name := c.Fingerprint()
-			if !slices.Contains(names, name) && !(slices.Contains(names, "") && name == state.Credential) {
-				continue
-			}
+			isAwaited := slices.Contains(names, name) || name == state.Credential && slices.Contains(names, "")
 			refused, err := identity.Refused(ctx, tx.Tx, c, tx.Now())
 			if err != nil {
 				return err
 			}
-			if again || !refused {
+			if isAwaited && !refused {
 				list = append(list, c)
 			}
 		}
