@@ -16,13 +16,12 @@ func (p *page) commands(s *sums) {
 	if len(list) == 0 {
 		return
 	}
-	shown := list[:min(len(list), maxCommands)]
 	p.section("Commands", "Half of the runs took no longer than the median, nine of ten no longer than “slow”."+
-		cut(len(shown), len(list), "most frequent", "commands"))
+		cut(len(list), maxCommands, "most frequent", "commands"))
 	p.add("<table><thead><tr><th>Command<th class=n>Runs<th class=n>Failed<th class=n>Median<th class=n>Slow</thead>\n<tbody>\n")
 	most := len(s.commands[list[0]].durations)
 	width := func(runs int) string { return unit(float64(runs) / float64(most) * 100) }
-	for _, name := range shown {
+	for _, name := range list[:min(len(list), maxCommands)] {
 		c := s.commands[name]
 		runs := len(c.durations)
 		good, failed := width(runs-c.failures), number(c.failures)
@@ -43,11 +42,10 @@ func (p *page) reasons(s *sums) {
 	if len(list) == 0 {
 		return
 	}
-	shown := list[:min(len(list), maxReasons)]
 	p.section("Why commands failed", "In the words of the events, the most frequent first."+
-		cut(len(shown), len(list), "most frequent", "reasons"))
+		cut(len(list), maxReasons, "most frequent", "reasons"))
 	p.add("<table><thead><tr><th>Reason<th class=n>Failures<th class=n>Latest</thead>\n<tbody>\n")
-	for _, why := range shown {
+	for _, why := range list[:min(len(list), maxReasons)] {
 		r, words := s.reasons[why], foreign(why, 120)
 		if why == "" {
 			words = "<span class=off>no reason recorded</span>"
@@ -80,9 +78,8 @@ func (p *page) stints(list []stint) {
 	if len(list) == 0 {
 		return
 	}
-	shown := list[max(len(list)-maxStints, 0):]
-	p.add("<h3>When that changed</h3>\n<p class=note>", cut(len(shown), len(list), "latest", "stretches"), "</p>\n<ol class=stints>\n")
-	for _, s := range slices.Backward(shown) {
+	p.add("<h3>When that changed</h3>\n<p class=note>", cut(len(list), maxStints, "latest", "stretches"), "</p>\n<ol class=stints>\n")
+	for _, s := range slices.Backward(list[max(len(list)-maxStints, 0):]) {
 		kind := "<b>account</b> " + code(s.who)
 		if s.who == "" {
 			kind = "<b>not known yet</b>"
@@ -100,10 +97,9 @@ func (p *page) identities(now track.Snapshot) {
 	if len(list) == 0 {
 		return
 	}
-	shown := list[max(len(list)-maxIdentities, 0):]
 	p.add("<details class=numbers><summary>", counted(len(list), "random id", "random ids"), " of this machine</summary>\n",
-		"<p class=note>A logout gives the machine a new one.", cut(len(shown), len(list), "latest", "ids"), "</p>\n<ol class=stints>\n")
-	for _, id := range slices.Backward(shown) {
+		"<p class=note>A logout gives the machine a new one.", cut(len(list), maxIdentities, "latest", "ids"), "</p>\n<ol class=stints>\n")
+	for _, id := range slices.Backward(list[max(len(list)-maxIdentities, 0):]) {
 		linked := "never linked"
 		if id.PrincipalID != "" {
 			linked = "linked to " + code(id.PrincipalID)

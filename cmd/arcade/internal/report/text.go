@@ -111,12 +111,12 @@ func label(s outbox.State) string {
 	return string(s)
 }
 
-// cut says above a list that it is not all there is.
-func cut(shown, total int, which, what string) string {
-	if shown >= total {
+// cut says above a list of at most so many that it is not all there is.
+func cut(total, most int, which, what string) string {
+	if total <= most {
 		return ""
 	}
-	return " Cut: the " + which + " " + number(shown) + " of " + number(total) + " " + what + "."
+	return " Cut: the " + which + " " + number(most) + " of " + number(total) + " " + what + "."
 }
 
 // unit writes a length of a drawing as short as its precision allows.

@@ -201,11 +201,10 @@ func (p *page) gaps(gaps []gap) {
 	if len(gaps) == 0 {
 		return
 	}
-	shown := gaps[max(len(gaps)-maxGaps, 0):]
 	p.add("<h3>Stretches without a delivery</h3>\n<p class=note>Events waited longer than ", term.Span(patience),
 		", or wait now: no network, or no command that would have delivered them.",
-		cut(len(shown), len(gaps), "latest", "stretches"), "</p>\n<ul class=gaps>\n")
-	for _, g := range slices.Backward(shown) {
+		cut(len(gaps), maxGaps, "latest", "stretches"), "</p>\n<ul class=gaps>\n")
+	for _, g := range slices.Backward(gaps[max(len(gaps)-maxGaps, 0):]) {
 		p.add("<li><b>", term.Span(g.until.Sub(g.from)), "</b> ", p.stretch(g.from, g.until), " · ",
 			counted(g.messages, "message", "messages"))
 		if g.reason != "" {

@@ -35,8 +35,8 @@ func (t *Tracker) change(ctx context.Context, tx *outbox.Tx, box *outbox.Outbox,
 	}
 	t.Point("inserted")
 	// A missing or invalid file is exported again; one that cannot be read now is not written either.
-	isOurs := unread == nil || errors.Is(unread, fs.ErrNotExist) || errors.Is(unread, identity.ErrMirrorInvalid)
-	if want := state.Mirror().Keeping(file).Digest(); isOurs && (digest != want || exported != want) {
+	isReplaceable := unread == nil || errors.Is(unread, fs.ErrNotExist) || errors.Is(unread, identity.ErrMirrorInvalid)
+	if want := state.Mirror().Keeping(file).Digest(); isReplaceable && (digest != want || exported != want) {
 		tx.AfterCommit(func() error { return t.export(ctx, box, home) })
 	}
 	return nil
