@@ -142,18 +142,14 @@ func asciiName(name string) string {
 	if len(name) > 4*253 || !utf8.ValidString(name) {
 		return ""
 	}
-	profile := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false), idna.CheckHyphens(false))
+	profile := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false), idna.CheckHyphens(false),
+		idna.VerifyDNSLength(true))
 	ascii, err := profile.ToASCII(name)
 	// The library looks at the direction of writing before it maps letter-like symbols, so
 	// what it accepts is not always what it would accept encoded.
 	_, refused := profile.ToASCII(ascii)
-	if err != nil || refused != nil || len(ascii) > 254 || strings.ContainsFunc(ascii, notInName) {
+	if err != nil || refused != nil || strings.ContainsFunc(ascii, notInName) {
 		return ""
-	}
-	for label := range strings.SplitSeq(strings.TrimSuffix(ascii, "."), ".") {
-		if label == "" || len(label) > 63 {
-			return ""
-		}
 	}
 	return ascii
 }

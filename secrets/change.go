@@ -12,16 +12,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 )
 
-const (
-	// description is shown beside a secret that this program set.
-	description = "Secret set via CLI"
-	// parallel is the number of calls at once: enough to hide the round trips of a long .env file, too few to
-	// look like an attack.
-	parallel = 4
-)
+// parallel is the number of calls at once: enough to hide the round trips of a long .env file, too few to
+// look like an attack.
+const parallel = 4
 
 // Result is the fate of one key; Err is nil for success.
 type Result struct {
@@ -71,10 +66,7 @@ type change struct {
 func (c *Client) Set(ctx context.Context, pairs []Pair) iter.Seq[Result] {
 	changes := make([]change, len(pairs))
 	for i, pair := range pairs {
-		body, _ := json.Marshal(struct { // never fails for two strings
-			Description string `json:"description"`
-			Value       string `json:"value"`
-		}{description, pair.Value})
+		body, _ := json.Marshal(map[string]string{"description": "Secret set via CLI", "value": pair.Value}) // never fails for texts
 		changes[i] = change{Result{Key: pair.Key}, request{method: http.MethodPut, body: body, segment: pair.Key}}
 	}
 	return c.run(ctx, changes)
@@ -103,11 +95,10 @@ func (c *Client) Unset(ctx context.Context, keys []string, o UnsetOptions) (iter
 			continue
 		}
 		found := matching(list, key, o.Type)
-		switch {
-		case len(found) == 0:
+		if len(found) == 0 {
 			changes = append(changes, change{Result: Result{Key: key, Err: ErrNoSuchSecret}})
-			continue
-		case len(found) > 1 && o == UnsetOptions{}:
+		}
+		if len(found) > 1 && o == (UnsetOptions{}) {
 			changes = append(changes, change{Result: Result{Key: key, Err: ambiguous(found)}})
 			continue
 		}
@@ -146,43 +137,27 @@ func matching(list []Secret, key, kind string) []Secret {
 func (c *Client) run(ctx context.Context, changes []change) iter.Seq[Result] {
 	return func(yield func(Result) bool) {
 		ctx, stop := context.WithCancel(ctx)
-		verdicts := make([]chan error, len(changes))
-		for i := range verdicts {
-			verdicts[i] = make(chan error, 1)
-		}
-		var ended atomic.Bool
-		var taken atomic.Int64
-		sendNext := func() bool {
-			i := int(taken.Add(1)) - 1
-			if i >= len(changes) {
-				return false
+		var calls sync.WaitGroup
+		defer calls.Wait()
+		defer stop()
+		verdicts := make([]chan error, 0, len(changes)) // of those that were begun
+		atOnce := 1
+		for i, ch := range changes {
+			for len(verdicts) < min(i+atOnce, len(changes)) && ctx.Err() == nil {
+				next, verdict := changes[len(verdicts)], make(chan error, 1)
+				calls.Go(func() { verdict <- c.send(ctx, next) })
+				verdicts = append(verdicts, verdict)
 			}
 			err := ErrNotTried
-			if !ended.Load() && ctx.Err() == nil {
-				err = c.send(ctx, changes[i])
+			if i < len(verdicts) {
+				err = <-verdicts[i]
 			}
-			if changes[i].endsRun(err) {
-				ended.Store(true)
+			if ch.endsRun(err) {
+				atOnce = 0
+			} else if i == 0 {
+				atOnce = parallel
 			}
-			verdicts[i] <- err
-			return true
-		}
-		var workers sync.WaitGroup
-		workers.Go(func() {
-			sendNext()
-			for range parallel {
-				workers.Go(func() {
-					for sendNext() {
-					}
-				})
-			}
-		})
-		defer workers.Wait()
-		defer stop()
-		for i, verdict := range verdicts {
-			result := changes[i].Result
-			result.Err = cmp.Or(result.Err, <-verdict)
-			if !yield(result) {
+			if ch.Err = cmp.Or(ch.Err, err); !yield(ch.Result) {
 				return
 			}
 		}
@@ -196,23 +171,18 @@ func (c *Client) send(ctx context.Context, ch change) error {
 	}
 	a, err := c.call(ctx, ch.request)
 	var refused *StatusError
-	if ch.request.method == http.MethodDelete && errors.As(err, &refused) &&
-		(refused.Status == http.StatusNotFound || refused.Status == http.StatusGone) {
-		if a.retried {
-			return nil // the first attempt deleted it, only its answer was lost
-		}
-		return ErrNoSuchSecret
-	}
-	if err != nil {
-		return err
-	}
+	gone := ch.request.method == http.MethodDelete && errors.As(err, &refused) &&
+		(refused.Status == http.StatusNotFound || refused.Status == http.StatusGone)
 	var document *struct{ Error any }
-	switch a.status {
-	case http.StatusOK, http.StatusCreated, http.StatusNoContent:
-	default:
-		return ErrNotEngine
-	}
 	switch {
+	case gone && a.retried:
+		return nil // the first attempt deleted it, only its answer was lost
+	case gone:
+		return ErrNoSuchSecret
+	case err != nil:
+		return err
+	case !slices.Contains([]int{http.StatusOK, http.StatusCreated, http.StatusNoContent}, a.status):
+		return ErrNotEngine
 	case len(bytes.TrimSpace(a.body)) == 0:
 		return nil
 	case json.Unmarshal(a.body, &document) != nil || document == nil:

@@ -37,15 +37,13 @@ const (
 // An error is a [*StatusError], a [*ConnectionError], [ErrNotEngine], [ErrReported],
 // [ErrBadToken] or the context's own; what else can go wrong is documented with the method.
 type Client struct {
-	HTTP  *http.Client // proxies and certificates are its transport's business; required
+	HTTP  *http.Client // required; without a Timeout an attempt has 30 seconds
 	Base  *url.URL     // from [BaseURL]
 	Token string       // API key or access token
 
 	// Organisation and Project are ids. Without both, calls go to the addresses for API keys.
 	Organisation string
 	Project      string
-
-	Timeout time.Duration // of one attempt; 0 means 30 seconds
 
 	// Waiting is called when all calls begin to wait because the Engine asks for it: from any goroutine, but
 	// never twice at once. It may be nil.
@@ -137,8 +135,6 @@ func (c *Client) sleep(ctx context.Context, d time.Duration) {
 }
 
 func (c *Client) attempt(ctx context.Context, r request) (a answer, err error) {
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, attemptTimeout))
-	defer cancel()
 	var reached atomic.Bool // a transport may dial in a goroutine of its own
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { reached.Store(true) }})
 	req, err := c.request(ctx, r)
@@ -146,6 +142,7 @@ func (c *Client) attempt(ctx context.Context, r request) (a answer, err error) {
 		return a, err
 	}
 	client := *c.HTTP
+	client.Timeout = cmp.Or(client.Timeout, attemptTimeout)
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	resp, err := client.Do(req)
 	if err != nil {

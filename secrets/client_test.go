@@ -217,7 +217,7 @@ func TestAnAttemptEndsInTime(t *testing.T) {
 	for _, mode := range []secretstest.Mode{secretstest.Hang, secretstest.SlowBody} {
 		engine, c := newClient(t)
 		engine.Inject(secretstest.Fault{Mode: mode})
-		c.Timeout = 50 * time.Millisecond
+		c.HTTP.Timeout = 50 * time.Millisecond
 		var got *secrets.ConnectionError
 		if _, err := c.List(t.Context()); !errors.As(err, &got) || !errors.Is(got.Cause, context.DeadlineExceeded) {
 			t.Errorf("%s: List gave %v, want the end of its time", mode, err)
@@ -306,7 +306,7 @@ func TestAnEndlessAnswerIsReadInPart(t *testing.T) {
 	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(body), Request: r}, nil
 	})
-	c.Timeout = time.Minute
+	c.HTTP.Timeout = time.Minute
 	if _, err := c.List(t.Context()); !errors.Is(err, secrets.ErrNotEngine) {
 		t.Errorf("List gave %v, want ErrNotEngine", err)
 	}
@@ -330,7 +330,7 @@ func TestNoErrorPassesOnWhatTheServerSays(t *testing.T) {
 		engine, c := newClient(t)
 		engine.Inject(fault)
 		if fault.Mode == secretstest.Hang || fault.Mode == secretstest.SlowBody {
-			c.Timeout = 50 * time.Millisecond
+			c.HTTP.Timeout = 50 * time.Millisecond
 		}
 		_, err := c.List(t.Context())
 		for _, err := range []error{setOne(t, c), err} {
