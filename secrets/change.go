@@ -141,9 +141,9 @@ func (c *Client) run(ctx context.Context, changes []change) iter.Seq[Result] {
 		defer calls.Wait()
 		defer stop()
 		verdicts := make([]chan error, 0, len(changes)) // of those that were begun
-		atOnce := 1
+		end, atOnce := len(changes), 1
 		for i, ch := range changes {
-			for len(verdicts) < min(i+atOnce, len(changes)) && ctx.Err() == nil {
+			for len(verdicts) < min(i+atOnce, end) && ctx.Err() == nil {
 				next, verdict := changes[len(verdicts)], make(chan error, 1)
 				calls.Go(func() { verdict <- c.send(ctx, next) })
 				verdicts = append(verdicts, verdict)
@@ -153,13 +153,12 @@ func (c *Client) run(ctx context.Context, changes []change) iter.Seq[Result] {
 				err = <-verdicts[i]
 			}
 			if ch.endsRun(err) {
-				atOnce = 0
-			} else if i == 0 {
-				atOnce = parallel
+				end = len(verdicts)
 			}
 			if ch.Err = cmp.Or(ch.Err, err); !yield(ch.Result) {
 				return
 			}
+			atOnce = parallel
 		}
 	}
 }
