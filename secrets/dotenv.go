@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -18,59 +19,77 @@ const (
 	maxName = 256 // bytes
 )
 
-// ReadEnvFile reads the .env file at path, at most 1 MB. docs/secrets.md has the dialect: what other readers
-// understand in the same way, a $ that is a $ everywhere, and a refusal of what they read differently.
+// ReadEnvFiles reads .env files one after the other, at most 1 MB each; "-" is stdin. Of a key that several set the
+// last value counts. docs/secrets.md has the dialect: what other readers understand in the same way, a $ that is a $
+// everywhere, and a refusal of what they read differently.
 //
-// The errors are [EnvMissing] and its like, wrapped, and [*EnvLinesError]. One refused line shows that the file
-// is not what it was taken for, so nothing of it may be sent.
-func ReadEnvFile(path string) (EnvFile, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return EnvFile{}, unusable(path, EnvMissing)
+// The errors are [EnvMissing] and its like, wrapped, and [*EnvLinesError]. One refused line shows that its file
+// is not what it was taken for, so nothing of any may be sent.
+func ReadEnvFiles(paths []string, stdin io.Reader) (Plan, error) {
+	files := make([]Plan, len(paths))
+	for i, path := range paths {
+		name := path
+		if path == "-" {
+			name = "standard input"
+		}
+		text, problem := readEnvFile(path, stdin)
+		if problem != nil {
+			return nil, fmt.Errorf("cannot use '%s': %w", Printable(name), problem)
+		}
+		plan, refused := parseEnv(text)
+		if len(refused) > 0 {
+			return nil, &EnvLinesError{name, refused}
+		}
+		for line := range plan {
+			plan[line].File = name
+		}
+		files[i] = plan
 	}
-	if err != nil {
-		return EnvFile{}, unusable(path, EnvUnreadable)
-	}
-	defer f.Close()
-	// A pipe is fine, as in --env-file <(decrypt).
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return EnvFile{}, unusable(path, EnvDirectory)
-	}
-	return ReadEnv(f, path)
+	skip(files)
+	return slices.Concat(files...), nil
 }
 
-// ReadEnv is [ReadEnvFile] for an open file or a pipe, called name in errors.
-func ReadEnv(r io.Reader, name string) (EnvFile, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxText+1))
+func readEnvFile(path string, stdin io.Reader) (string, *Problem) {
+	if path != "-" {
+		f, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", EnvMissing
+		}
+		if err != nil {
+			return "", EnvUnreadable
+		}
+		defer f.Close()
+		// A pipe is fine, as in --env-file <(decrypt).
+		if info, err := f.Stat(); err == nil && info.IsDir() {
+			return "", EnvDirectory
+		}
+		stdin = f
+	}
+	data, err := io.ReadAll(io.LimitReader(stdin, maxText+1))
 	switch {
 	case err != nil:
-		return EnvFile{}, unusable(name, EnvUnreadable)
+		return "", EnvUnreadable
 	case len(data) > maxText:
-		return EnvFile{}, unusable(name, EnvTooLarge)
+		return "", EnvTooLarge
 	// A zero byte is most likely UTF-16 without its mark.
 	case !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0:
-		return EnvFile{}, unusable(name, EnvNotText)
+		return "", EnvNotText
 	}
-	return parseEnv(string(data), name)
-}
-
-func unusable(name string, problem *Problem) error {
-	return fmt.Errorf("cannot use '%s': %w", Printable(name), problem)
+	return string(data), nil
 }
 
 // envReader goes through the lines of a file.
 type envReader struct {
-	name    string
 	lines   []string
-	next    int // index of the line to read
+	next    int // index of the line to read, and the number of the line before it
 	behind  int // index of the line right behind the last entry, 0 for none
-	plan    []Planned
-	refused []EnvLine
+	plan    Plan
+	refused []Entry
 }
 
-func parseEnv(text, name string) (EnvFile, error) {
+func parseEnv(text string) (plan Plan, refused []Entry) {
 	text = strings.ReplaceAll(strings.TrimPrefix(text, byteOrderMark), "\r\n", "\n")
-	r := envReader{name: name, lines: strings.Split(text, "\n")}
+	r := envReader{lines: strings.Split(text, "\n")}
 	for i, line := range r.lines {
 		switch {
 		case strings.Contains(line, byteOrderMark):
@@ -81,30 +100,25 @@ func parseEnv(text, name string) (EnvFile, error) {
 	}
 	if len(r.refused) == 0 {
 		for r.next < len(r.lines) {
-			r.line()
+			r.entry(r.take())
 		}
 	}
-	if len(r.refused) > 0 {
-		return EnvFile{}, &EnvLinesError{name, r.refused}
-	}
-	skipRepeated(r.plan)
-	for i, line := range r.plan {
-		if line.Skipped == "" && strings.TrimSpace(line.Value) == "" {
-			r.plan[i].Skipped = NothingInIt
-		}
-	}
-	return EnvFile{Files: []string{name}, Plan: r.plan}, nil
+	return r.plan, r.refused
 }
 
 func (r *envReader) refuse(number int, problem *Problem) {
-	r.refused = append(r.refused, EnvLine{number, problem})
+	r.refused = append(r.refused, Entry{Line: number, Problem: problem})
 }
 
-// line reads one line, and further ones that its value spans.
-func (r *envReader) line() {
-	line := strings.TrimLeft(r.lines[r.next], blanks) // blanks at its end may be in quotes
+func (r *envReader) take() string {
 	r.next++
+	return r.lines[r.next-1]
+}
+
+// entry reads what begins in a line. A value may span further ones.
+func (r *envReader) entry(line string) {
 	number := r.next
+	line = strings.TrimLeft(line, blanks) // blanks at its end may be in quotes
 	if line == "" || line[0] == '#' {
 		return
 	}
@@ -124,7 +138,7 @@ func (r *envReader) line() {
 	case isOpenPEM(value):
 		r.refuse(number, ValueOpen)
 	default:
-		r.plan = append(r.plan, Planned{Pair: Pair{name, value}, File: r.name, Line: number})
+		r.plan = append(r.plan, Entry{Pair: Pair{name, value}, Line: number})
 	}
 	r.behind = r.next
 }
@@ -137,11 +151,11 @@ func (r *envReader) withoutEquals(number int, line string) {
 		r.refuse(number, ValueOpen)
 	case line[0] == '[':
 		r.refuse(number, Section)
-	case r.behind == number-1 && r.behind > 0 && withoutExport(line) == line:
+	case 0 < r.behind && r.behind == number-1 && withoutExport(line) == line:
 		r.refuse(number, MoreOfValue)
 		r.behind = number
 	default:
-		r.plan = append(r.plan, Planned{File: r.name, Line: number, Skipped: NoEquals})
+		r.plan = append(r.plan, Entry{Line: number, Problem: NoEquals})
 	}
 }
 
@@ -222,49 +236,41 @@ func isOpenJSON(text string) bool {
 }
 
 // quoted reads a value from behind its first quote, over the following lines if need be.
-func (r *envReader) quoted(quote byte, line string) (string, *Problem) {
-	var value strings.Builder
+func (r *envReader) quoted(quote byte, text string) (string, *Problem) {
 	first := r.next
+	var value strings.Builder
 	for {
-		rest, closed, problem := scanQuoted(&value, quote, line)
-		rest = strings.TrimLeft(rest, blanks)
-		switch {
-		case problem != nil:
-			return "", problem
-		case closed && (rest == "" || rest[0] == '#'):
-			return value.String(), nil
-		case closed && r.next == first:
-			return "", TextBehind
-		case closed, r.next == len(r.lines): // the quote of another entry has closed it, or none
-			return "", QuoteOpen
-		}
-		value.WriteByte('\n')
-		line = r.lines[r.next]
-		r.next++
-	}
-}
-
-// scanQuoted adds a line to value up to the closing quote, if there is one, and returns the rest of the line.
-func scanQuoted(value *strings.Builder, quote byte, line string) (rest string, closed bool, problem *Problem) {
-	for i := 0; i < len(line); i++ {
-		switch behind := line[i+1:]; {
-		case line[i] == quote:
-			return behind, true, nil
-		case line[i] == '\\' && quote == '"':
-			char := unescape(behind)
-			if char == 0 {
-				return "", false, OddBackslash
+		if text == "" {
+			if r.next == len(r.lines) {
+				return "", QuoteOpen
 			}
-			value.WriteByte(char)
-			i++
-		// Half of the programs take \' for a quote inside the value, half for its end.
-		case line[i] == '\\' && strings.HasPrefix(behind, "'"):
-			return "", false, OddBackslash
-		default:
-			value.WriteByte(line[i])
+			value.WriteByte('\n')
+			text = r.take()
+			continue
 		}
+		char, behind := text[0], text[1:]
+		switch {
+		case char == quote:
+			rest := strings.TrimLeft(behind, blanks)
+			switch {
+			case rest == "", rest[0] == '#':
+				return value.String(), nil
+			case r.next == first:
+				return "", TextBehind
+			}
+			return "", QuoteOpen // the quote of another entry has closed it
+		case char == '\\' && quote == '"':
+			if char = unescape(behind); char == 0 {
+				return "", OddBackslash
+			}
+			behind = behind[1:]
+		// Half of the programs take \' for a quote inside the value, half for its end.
+		case char == '\\' && strings.HasPrefix(behind, "'"):
+			return "", OddBackslash
+		}
+		value.WriteByte(char)
+		text = behind
 	}
-	return "", false, nil
 }
 
 // unescape is the meaning, between double quotes, of a backslash before text, 0 where programs differ.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -50,8 +49,8 @@ func TestAValueInAnEnvFileMeansWhatTheDocsSay(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			// The neighbours show that an entry takes nothing from the next one.
 			got, refused := parseEnv("BEFORE=1\n" + tt.line + "\nAFTER=2\n")
-			if want := pairsOf("BEFORE", "1", "KEY", tt.want, "AFTER", "2"); !slices.Equal(got.Pairs(), want) || len(got.Plan) != 3 || refused != nil {
-				t.Errorf("%s gives %v, refused %v; want %q and no line skipped", tt.line, got.Plan, refused, want)
+			if want := pairsOf("BEFORE", "1", "KEY", tt.want, "AFTER", "2"); !slices.Equal(got.Pairs(), want) || len(got) != 3 {
+				t.Errorf("%s gives %v, refused %v; want %q and no line skipped", tt.line, got, refused, want)
 			}
 		})
 	}
@@ -86,32 +85,39 @@ func TestTheLinesOfAnEnvFileAreSetOrSkipped(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got, refused := parseEnv(tt.text)
-			if refused != nil || !slices.Equal(got.Pairs(), tt.want) || got.SkippedInWords("") != tt.skipped {
-				t.Errorf("the text gives %q, skipped %q, refused %v; want %q and %q", got.Pairs(), got.SkippedInWords(""), refused, tt.want, tt.skipped)
+			skipped := strings.TrimPrefix(strings.Join(got.Skipped(), "\n"), "skipped in 'standard input': ")
+			if refused != nil || !slices.Equal(got.Pairs(), tt.want) || skipped != tt.skipped {
+				t.Errorf("the text gives %q, skipped %q, refused %v; want %q and %q", got.Pairs(), skipped, refused, tt.want, tt.skipped)
 			}
 		})
 	}
 }
 
 func TestOfSeveralFilesTheLastValueOfAKeyCounts(t *testing.T) {
-	var files []secrets.EnvFile
-	for i, text := range []string{"A=1\nB=1\nB=2\nC=1", "B=3\nC=", "D=4\nB=5"} {
-		file, err := secrets.ReadEnv(strings.NewReader(text), fmt.Sprint("f", i))
-		if err != nil {
-			t.Fatal(err)
-		}
-		files = append(files, file)
+	t.Chdir(t.TempDir())
+	writeFile(t, "f0", "A=1\nB=1\nB=2\nC=1")
+	writeFile(t, "f1", "B=3\nC=\nD=1")
+	plan, err := secrets.ReadEnvFiles([]string{"f0", "f1", "-"}, strings.NewReader("D=4\nB=5"))
+	if want := pairsOf("A", "1", "C", "1", "D", "4", "B", "5"); err != nil || !slices.Equal(plan.Pairs(), want) {
+		t.Errorf("they give %q and %v, want %q", plan.Pairs(), err, want)
 	}
-	all := secrets.Join(files...)
-	if want := pairsOf("A", "1", "C", "1", "D", "4", "B", "5"); !slices.Equal(all.Pairs(), want) {
-		t.Errorf("they give %q, want %q", all.Pairs(), want)
+	want := []string{
+		"skipped in 'f0': line 2 set again further down; line 3 set again in 'f1'",
+		"skipped in 'f1': lines 1, 3 set again in 'standard input'; line 2 without a value",
 	}
-	for i, want := range []string{
-		"line 2 set again further down; line 3 set again in 'f1'", "line 1 set again in 'f2'; line 2 without a value", "",
-	} {
-		if got := all.SkippedInWords(all.Files[i]); got != want {
-			t.Errorf("of the file %s is skipped: %q, want %q", all.Files[i], got, want)
-		}
+	if got := plan.Skipped(); !slices.Equal(got, want) {
+		t.Errorf("it is said %q, want %q", got, want)
+	}
+	writeFile(t, "f2", "E=\"")
+	if plan, err := secrets.ReadEnvFiles([]string{"f0", "f2"}, nil); plan != nil || !errors.Is(err, secrets.QuoteOpen) {
+		t.Errorf("with a second file that is refused they give %v and %v, want nothing to send", plan, err)
+	}
+}
+
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -127,53 +133,42 @@ func TestARefusedFileNamesItsLinesByTheirNumbers(t *testing.T) {
 		bad + "\nA=\"x\" sentinel":         "lines 1, 2, 3, 4, 5 and 2 more have a key that is no name, line 9 has text behind a closing quote",
 		"A=1\rB=2\nC=\"x\ry\"":             "lines 1, 2 have a line break that programs read differently",
 	} {
-		_, err := secrets.ReadEnv(strings.NewReader(content), "file.env")
-		if got := fmt.Sprint(err); got != "'file.env' is refused and nothing is sent: "+want {
+		_, err := secrets.ReadEnvFiles([]string{"-"}, strings.NewReader(content))
+		if got := fmt.Sprint(err); got != "'standard input' is refused and nothing is sent: "+want {
 			t.Errorf("%q is refused with %q, want %q", content, got, want)
 		}
 	}
 }
 
 func TestAFileThatCannotBeUsedIsNamed(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, content string, mode os.FileMode) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(content), mode); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	t.Chdir(t.TempDir())
 	full := "KEY=sentinel\n" + strings.Repeat("#", 1<<20-13)
-	if got, err := secrets.ReadEnvFile(write("full", full, 0o600)); err != nil || !slices.Equal(got.Pairs(), pairsOf("KEY", "sentinel")) {
-		t.Errorf("a file of 1 MB gives %v and %v, want its one secret", got, err)
+	if got, refused := parseEnv(full); !slices.Equal(got.Pairs(), pairsOf("KEY", "sentinel")) {
+		t.Errorf("a file of 1 MB gives %v and %v, want its one secret", got, refused)
 	}
-	tests := []struct {
-		name string
-		path string
-		want *secrets.Problem
-	}{
-		{"no file", filepath.Join(dir, "missing"), secrets.EnvMissing},
-		{"a directory", dir, secrets.EnvDirectory},
-		{"one byte more than 1 MB", write("larger", full+"#", 0o600), secrets.EnvTooLarge},
-		{"Latin-1", write("latin1", "KEY=sentinel\xfc\n", 0o600), secrets.EnvNotText},
-		{"UTF-16 with its mark", write("utf16", "\xff\xfeK\x00=\x00s\x00", 0o600), secrets.EnvNotText},
-		{"UTF-16 without its mark", write("utf16bare", "K\x00=\x00s\x00", 0o600), secrets.EnvNotText},
-		{"a path through a file", filepath.Join(write("plain", "KEY=sentinel\n", 0o600), "x"), secrets.EnvUnreadable},
-		{"a file without permission", write("locked", "KEY=sentinel\n", 0), secrets.EnvUnreadable},
+	for name, content := range map[string]string{"larger": full + "#", "latin1": "KEY=sentinel\xfc\n", "utf16 with mark": "\xff\xfeK\x00=\x00s\x00",
+		"utf16 without": "K\x00=\x00s\x00", "plain": "KEY=sentinel\n", "locked": "KEY=sentinel\n"} {
+		writeFile(t, name, content)
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if tt.want == secrets.EnvUnreadable && runtime.GOOS == "windows" {
+	if err := os.Chmod("locked", 0); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]*secrets.Problem{
+		"missing": secrets.EnvMissing, ".": secrets.EnvDirectory, "larger": secrets.EnvTooLarge, "latin1": secrets.EnvNotText,
+		"utf16 with mark": secrets.EnvNotText, "utf16 without": secrets.EnvNotText, "plain/x": secrets.EnvUnreadable, "locked": secrets.EnvUnreadable,
+	} {
+		t.Run(path, func(t *testing.T) {
+			if want == secrets.EnvUnreadable && runtime.GOOS == "windows" {
 				t.Skip("Windows calls it a missing file, and has no mode 0")
 			}
-			if tt.name == "a file without permission" && os.Geteuid() == 0 {
+			if path == "locked" && os.Geteuid() == 0 {
 				t.Skip("root may read every file")
 			}
-			file, err := secrets.ReadEnvFile(tt.path)
-			if !errors.Is(err, tt.want) || file.Plan != nil {
-				t.Fatalf("ReadEnvFile returned %v and %v, want the problem %q and nothing to send", file.Plan, err, tt.want)
+			plan, err := secrets.ReadEnvFiles([]string{path}, nil)
+			if !errors.Is(err, want) || plan != nil {
+				t.Fatalf("ReadEnvFiles returned %v and %v, want the problem %q and nothing to send", plan, err, want)
 			}
-			if !strings.Contains(err.Error(), filepath.Base(tt.path)) || strings.Contains(err.Error(), "sentinel") {
+			if !strings.Contains(err.Error(), "'"+path+"'") || strings.Contains(err.Error(), "sentinel") {
 				t.Errorf("the message %q must name the file and none of its content", err)
 			}
 		})

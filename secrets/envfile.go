@@ -5,92 +5,75 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
-// EnvFile is the content of a .env file, or of several one after the other.
-type EnvFile struct {
-	Files []string  // as errors call them, in order
-	Plan  []Planned // what becomes of their lines, in order; comments and empty lines are left out
-}
-
-// Planned is a secret to set, from an argument or a line of a file, or a line that is passed over.
-type Planned struct {
+// Entry is an argument of `secret set` or a line of a .env file.
+type Entry struct {
 	Pair
-	File    string     // "" for an argument
-	Line    int        // of the file, from 1; 0 for an argument
-	Skipped SkipReason // "" for a secret to set
+	File    string   // "" for an argument
+	Line    int      // of the file, from 1; 0 for an argument
+	Problem *Problem // why it is skipped, or the file refused; nil for a secret to set
 }
 
-// Length is that of the value, in characters.
-func (p Planned) Length() int { return utf8.RuneCountInString(p.Value) }
+// Plan is what becomes of arguments or of the lines of .env files, in order. Comments and empty lines are left out.
+type Plan []Entry
 
-// SkipReason says why a line is passed over, in fixed words and the name of a file.
-type SkipReason string
-
-// The reasons to skip a line; the other one is that a later file sets the key again, and names it.
-const (
-	NoEquals    SkipReason = "without ="
-	NothingInIt SkipReason = "without a value"
-	SetAgain    SkipReason = "set again further down"
-)
-
-// Join puts files one after the other: the last value of a key counts.
-func Join(files ...EnvFile) (all EnvFile) {
-	for _, file := range files {
-		all.Files, all.Plan = append(all.Files, file.Files...), append(all.Plan, file.Plan...)
-	}
-	skipRepeated(all.Plan)
-	return all
-}
-
-// skipRepeated skips each entry whose key is set again behind it, as in a shell.
-func skipRepeated(plan []Planned) {
-	later := make(map[string]string) // the file that sets a key next
-	for i, entry := range slices.Backward(plan) {
-		if entry.Skipped != "" {
-			continue
-		}
-		file, again := later[entry.Key]
-		later[entry.Key] = entry.File
-		switch {
-		case again && file == entry.File:
-			plan[i].Skipped = SetAgain
-		case again:
-			plan[i].Skipped = SkipReason("set again in '" + Printable(file) + "'")
-		}
-	}
-}
-
-// PlanOf is the plan for arguments, in their order.
-func PlanOf(pairs []Pair) []Planned {
-	plan := make([]Planned, len(pairs))
-	for i, pair := range pairs {
-		plan[i].Pair = pair
-	}
-	return plan
-}
-
-// Pairs are the keys and values to set, in order.
-func (f EnvFile) Pairs() []Pair {
-	var pairs []Pair
-	for _, entry := range f.Plan {
-		if entry.Skipped == "" {
+// Pairs are the keys and values to set.
+func (p Plan) Pairs() (pairs []Pair) {
+	for _, entry := range p {
+		if entry.Problem == nil {
 			pairs = append(pairs, entry.Pair)
 		}
 	}
 	return pairs
 }
 
-// SkippedInWords names the skipped lines of a file by their numbers and reasons, "" for none.
-func (f EnvFile) SkippedInWords(file string) string {
-	var lines []EnvLine
-	for _, entry := range f.Plan {
-		if entry.Skipped != "" && entry.File == file {
-			lines = append(lines, EnvLine{entry.Line, &Problem{What: string(entry.Skipped)}})
+// Skipped says of each file which lines are skipped and why, by their numbers.
+func (p Plan) Skipped() (remarks []string) {
+	skipped := make(map[string][]Entry)
+	for _, entry := range p {
+		if entry.Problem != nil {
+			skipped[entry.File] = append(skipped[entry.File], entry)
 		}
 	}
-	return inWords(lines, " ", " ", "; ")
+	for _, entry := range p {
+		if lines := skipped[entry.File]; lines != nil {
+			remarks = append(remarks, fmt.Sprintf("skipped in '%s': %s", Printable(entry.File), inWords(lines, " ", " ", "; ")))
+			delete(skipped, entry.File)
+		}
+	}
+	return remarks
+}
+
+// The problems of a line that is skipped; the other one is that a later file sets the key again, and names it.
+var (
+	NoEquals    = &Problem{What: "without ="}
+	NothingInIt = &Problem{What: "without a value"}
+	SetAgain    = &Problem{What: "set again further down"}
+)
+
+// skip skips each entry without a value, and each whose key is set again behind it, as in a shell; a key without a
+// value takes one from its own file only.
+func skip(files []Plan) {
+	later := make(map[string]string) // the file that sets a key next
+	for _, plan := range slices.Backward(files) {
+		below := make(map[string]bool)
+		for i, entry := range slices.Backward(plan) {
+			switch {
+			case entry.Problem != nil:
+			case below[entry.Key]:
+				plan[i].Problem = SetAgain
+			case strings.TrimSpace(entry.Value) == "":
+				plan[i].Problem = NothingInIt
+			default:
+				if file, again := later[entry.Key]; again {
+					plan[i].Problem = &Problem{What: "set again in '" + Printable(file) + "'"}
+				}
+				later[entry.Key] = entry.File
+			}
+			below[entry.Key] = true
+		}
+	}
 }
 
 // What is wrong with a .env file as a whole.
@@ -104,7 +87,7 @@ var (
 
 const pipeItIn = "or pipe it in: arcade secret set KEY=- < file"
 
-// The problems of an [EnvLine]: what the line has.
+// The problems of a line that refuses its file: what the line has.
 var (
 	KeyNoName = &Problem{"a key that is no name",
 		"A key has at most 256 letters, digits, _, - and ., starts with none of 0-9 and -, and ends at the =."}
@@ -129,16 +112,10 @@ var (
 	LoneCR = &Problem{"a line break that programs read differently", "Save the file with LF or CRLF line ends."}
 )
 
-// EnvLine is a line for which a file is refused.
-type EnvLine struct {
-	Line    int // from 1
-	Problem *Problem
-}
-
 // EnvLinesError refuses a file for some of its lines. It holds nothing of their text.
 type EnvLinesError struct {
 	Path  string
-	Lines []EnvLine // in the order of the file, at least one
+	Lines []Entry // without their pairs, at least one
 }
 
 func (e *EnvLinesError) Error() string {
@@ -153,7 +130,7 @@ const maxNumbers = 5
 
 // inWords joins what there is to say of lines by separator, the same of several lines once: "line 1", is and
 // it, or "lines 1, 2", are and it.
-func inWords(lines []EnvLine, is, are, separator string) string {
+func inWords(lines []Entry, is, are, separator string) string {
 	var remarks []string
 	numbers := make(map[string][]string)
 	for _, line := range lines {

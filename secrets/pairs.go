@@ -21,23 +21,14 @@ type Pair struct {
 	Value string
 }
 
-// Source is the origin of the value of an [Input].
-type Source int
-
-const (
-	Argument Source = iota // KEY=VALUE
-	Stdin                  // KEY=-: standard input, out of the shell's history
-	Prompt                 // KEY alone: a question, answered without echo
-)
-
-// Input is one argument of `secret set`. Unless it comes from the argument, [Resolve] fetches its value.
+// Input is one argument of `secret set`.
 type Input struct {
 	Pair
-	Position int // among the arguments, from 1
-	Source   Source
+	Asked bool // the value is not in it, see [Resolve]
+	lone  bool // there is no = in it
 }
 
-// The problems of a [PairError].
+// The problems of an argument.
 var (
 	NoValue        = &Problem{"there is no = in it", "Write KEY=VALUE, or give one KEY and nothing else to be asked for its value."}
 	NoTerminal     = &Problem{"there is no terminal to ask for the value on", "Write KEY=- to read it from standard input."}
@@ -52,57 +43,45 @@ var (
 	SecondStdinKey = &Problem{"only one value can come from standard input", "Set the others in a command each."}
 )
 
-// PairError is wrong usage of one argument. It names a key only before an =: a lone word may be a value that
-// lost its key to a blank.
-type PairError struct {
-	Position int    // of the argument, from 1
-	Key      string // "" when there is none
-	Problem  *Problem
-}
-
-// Unwrap is the [*Problem].
-func (e *PairError) Unwrap() error { return e.Problem }
-
-func (e *PairError) Error() string {
-	if e.Key == "" {
-		return fmt.Sprintf("argument %d: %s", e.Position, e.Problem.What)
+// wrong names a key only before an =: a lone word may be a value that lost its key to a blank.
+func (in Input) wrong(position int, problem *Problem) error {
+	named := ""
+	if !in.lone && in.Key != "" {
+		named = " ('" + Printable(in.Key) + "')"
 	}
-	return fmt.Sprintf("argument %d ('%s'): %s", e.Position, Printable(e.Key), e.Problem.What)
+	return fmt.Errorf("argument %d%s: %w", position, named, problem)
 }
 
 // ParsePairs reads the arguments of `secret set`. The first = splits; the key is trimmed, the value is kept as
-// it is. KEY=- stands for a value on standard input, once per command. A KEY without = asks for its value, and
-// only as the sole argument and if there is a terminal to ask on: beside others it is most likely a piece of a
-// value that was not quoted. The error, a [*PairError], is about the first wrong argument.
+// it is. KEY=- stands for a value on standard input, once per command, and out of the shell's history. A KEY without =
+// asks for its value, and only as the sole argument and if there is a terminal to ask on: beside others it is most
+// likely a piece of a value that was not quoted. The error wraps the [*Problem] of the first wrong argument.
 func ParsePairs(args []string, terminal bool) ([]Input, error) {
 	inputs := make([]Input, 0, len(args))
 	seen, stdin := make(map[string]bool), 0
 	for i, arg := range args {
 		key, value, found := strings.Cut(arg, "=")
-		in := Input{Pair: Pair{strings.TrimSpace(key), value}, Position: i + 1}
-		switch {
-		case !found:
-			in.Source = Prompt
-		case value == "-":
-			in.Value, in.Source = "", Stdin
+		in := Input{Pair: Pair{strings.TrimSpace(key), value}, Asked: !found || value == "-", lone: !found}
+		if in.Asked {
+			in.Value = ""
 			stdin++
 		}
 		problem := keyProblem(in.Key)
 		switch {
-		case !found && (problem != nil || len(args) > 1):
+		case in.lone && (problem != nil || len(args) > 1):
 			problem = NoValue
 		case problem != nil:
-		case !found && !terminal:
+		case in.lone && !terminal:
 			problem = NoTerminal
-		case in.Source == Argument && valueProblem(value) != nil:
+		case !in.Asked && valueProblem(value) != nil:
 			problem = valueProblem(value)
 		case seen[in.Key]:
 			problem = DuplicateKey
-		case in.Source == Stdin && stdin > 1:
+		case in.Asked && stdin > 1:
 			problem = SecondStdinKey
 		}
 		if problem != nil {
-			return nil, in.wrong(problem)
+			return nil, in.wrong(i+1, problem)
 		}
 		seen[in.Key] = true
 		inputs = append(inputs, in)
@@ -110,39 +89,28 @@ func ParsePairs(args []string, terminal bool) ([]Input, error) {
 	return inputs, nil
 }
 
-// Resolve fetches the values that are not in the arguments: from stdin, without a byte order mark at the
-// start and one line break at the end, and from prompt. Wrong usage is a [*PairError]; an error of stdin or
-// prompt is wrapped.
-func Resolve(inputs []Input, stdin io.Reader, prompt func(key string) (string, error)) ([]Pair, error) {
-	pairs := make([]Pair, len(inputs))
+// Resolve asks for the values that are not in the arguments. The error wraps the [*Problem] of a value, or the
+// error of ask.
+func Resolve(inputs []Input, ask func(key string) (string, error)) (Plan, error) {
+	plan := make(Plan, len(inputs))
 	for i, in := range inputs {
 		var err error
-		switch in.Source {
-		case Stdin:
-			in.Value, err = readValue(stdin)
-		case Prompt:
-			in.Value, err = prompt(in.Key)
+		if in.Asked {
+			in.Value, err = ask(in.Key)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("the value of '%s' cannot be read: %w", Printable(in.Key), err)
 		}
 		if problem := valueProblem(in.Value); problem != nil {
-			return nil, in.wrong(problem)
+			return nil, in.wrong(i+1, problem)
 		}
-		pairs[i] = in.Pair
+		plan[i].Pair = in.Pair
 	}
-	return pairs, nil
+	return plan, nil
 }
 
-func (in Input) wrong(problem *Problem) error {
-	if in.Source == Prompt {
-		in.Key = ""
-	}
-	return &PairError{Position: in.Position, Key: in.Key, Problem: problem}
-}
-
-// readValue removes what editors and shells add: a byte order mark, and one line break at the end.
-func readValue(r io.Reader) (string, error) {
+// ReadValue reads a value to its end, without what editors and shells add: a byte order mark, and one line break at the end.
+func ReadValue(r io.Reader) (string, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxText+2+int64(len(byteOrderMark))))
 	value, broken := strings.CutSuffix(strings.TrimPrefix(string(data), byteOrderMark), "\n")
 	if broken {

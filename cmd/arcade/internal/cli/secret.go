@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -144,23 +145,21 @@ func (a *App) secretSet(cmd *cobra.Command, at engineOptions, o setOptions, args
 			return err
 		}
 	}
-	var file secrets.EnvFile
-	var pairs []secrets.Pair
+	var plan secrets.Plan
 	if o.fromEnv {
-		if file, err = a.readEnvFiles(ctx, o.envFiles); err != nil {
-			return err
-		}
-		pairs = file.Pairs()
-	} else if pairs, err = a.readValues(ctx, inputs); err != nil {
-		return wrongPair(cmd, err)
+		plan, err = a.readEnvFiles(ctx, o.envFiles)
 	} else {
-		file.Plan = secrets.PlanOf(pairs)
+		plan, err = a.readValues(cmd, inputs)
 	}
-	if o.dryRun {
-		return a.printPlan(file.Plan)
+	switch {
+	case err != nil:
+		return err
+	case o.dryRun:
+		return a.printPlan(plan)
 	}
-	a.warnOfSkipped(file)
-	results := outcomes{engine: e, total: len(pairs), verb: "set", skipped: len(file.Plan) - len(pairs)}
+	a.warnOfSkipped(plan)
+	pairs := plan.Pairs()
+	results := outcomes{engine: e, total: len(pairs), verb: "set", skipped: len(plan) - len(pairs)}
 	results.printEach(e.Set(ctx, pairs), func(i int, result secrets.Result) {
 		key, ending := secrets.Printable(result.Key), secrets.Ending(pairs[i].Value)
 		if result.Err != nil {
@@ -178,10 +177,10 @@ func (a *App) secretSet(cmd *cobra.Command, at engineOptions, o setOptions, args
 
 // wrongPair words an error about an argument or its value.
 func wrongPair(cmd *cobra.Command, err error) error {
-	var wrong *secrets.PairError
-	if errors.As(err, &wrong) {
-		f := wrongUsage(cmd, wrong.Problem.What, wrong.Error())
-		f.hint = wrong.Problem.Do
+	var problem *secrets.Problem
+	if errors.As(err, &problem) {
+		f := wrongUsage(cmd, problem.What, err.Error())
+		f.hint = problem.Do
 		return f
 	}
 	return failed("value not read", err.Error(), "Pipe it in: arcade secret set KEY=- < file")
@@ -189,82 +188,70 @@ func wrongPair(cmd *cobra.Command, err error) error {
 
 // readValues fetches the values that are not in the arguments. A terminal would show a value typed for KEY=-, so
 // there it becomes a hidden question.
-func (a *App) readValues(ctx context.Context, inputs []secrets.Input) ([]secrets.Pair, error) {
-	if !a.Keyboard() {
-		return term.Await(ctx, func() ([]secrets.Pair, error) { return secrets.Resolve(inputs, a.In, nil) })
-	}
-	for i := range inputs {
-		if inputs[i].Source == secrets.Stdin {
-			inputs[i].Source = secrets.Prompt
+func (a *App) readValues(cmd *cobra.Command, inputs []secrets.Input) (secrets.Plan, error) {
+	plan, err := secrets.Resolve(inputs, func(key string) (string, error) {
+		if a.Keyboard() {
+			return a.AskHidden(cmd.Context(), fmt.Sprintf("Value of '%s' (not shown): ", secrets.Printable(key)))
 		}
-	}
-	return secrets.Resolve(inputs, nil, func(key string) (string, error) {
-		return a.AskHidden(ctx, fmt.Sprintf("Value of '%s' (not shown): ", secrets.Printable(key)))
+		return term.Await(cmd.Context(), func() (string, error) { return secrets.ReadValue(a.In) })
 	})
+	if err != nil {
+		return nil, wrongPair(cmd, err)
+	}
+	return plan, nil
 }
 
 // readEnvFiles reads all files before it returns anything of them.
-func (a *App) readEnvFiles(ctx context.Context, paths []string) (all secrets.EnvFile, err error) {
-	hint := "Name another file with --env-file."
-	files := make([]secrets.EnvFile, len(paths))
-	for i, path := range paths {
-		read := func() (secrets.EnvFile, error) { return secrets.ReadEnvFile(path) }
-		if path == "-" {
-			read = func() (secrets.EnvFile, error) { return secrets.ReadEnv(a.In, "standard input") }
-			hint = "Check the program that writes it."
-		}
-		if path == "-" && a.Keyboard() { // it would show what is typed
-			return all, failed("env file: standard input is a terminal", "standard input is a terminal and no file",
+func (a *App) readEnvFiles(ctx context.Context, paths []string) (secrets.Plan, error) {
+	hint, names := "Name another file with --env-file.", slices.Clone(paths)
+	if stdin := slices.Index(paths, "-"); stdin >= 0 {
+		if a.Keyboard() { // it would show what is typed
+			return nil, failed("env file: standard input is a terminal", "standard input is a terminal and no file",
 				"Pipe the file in: arcade secret set --from-env -f - < .env")
 		}
-		// In its own goroutine, because the file may be a pipe: --env-file <(decrypt .env).
-		files[i], err = term.Await(ctx, read)
-		var problem *secrets.Problem
-		if errors.As(err, &problem) {
-			return all, failed("env file: "+problem.What, err.Error(), problem.Do)
-		} else if err != nil {
-			return all, err
-		}
+		hint, names[stdin] = "Check the program that writes it.", "standard input"
 	}
-	if all = secrets.Join(files...); len(all.Pairs()) > 0 {
-		return all, nil
+	// In its own goroutine, because a file may be a pipe: --env-file <(decrypt .env).
+	plan, err := term.Await(ctx, func() (secrets.Plan, error) { return secrets.ReadEnvFiles(paths, a.In) })
+	var problem *secrets.Problem
+	switch {
+	case errors.As(err, &problem):
+		return nil, failed("env file: "+problem.What, err.Error(), problem.Do)
+	case err != nil || len(plan.Pairs()) > 0:
+		return plan, err
 	}
-	a.warnOfSkipped(all)
-	names := secrets.Printable(strings.Join(all.Files, "' or '"))
-	return all, failed("env file: no secrets in it", "there is no KEY=VALUE in '"+names+"'", hint)
+	a.warnOfSkipped(plan)
+	return nil, failed("env file: no secrets in it", "there is no KEY=VALUE in '"+secrets.Printable(strings.Join(names, "' or '"))+"'", hint)
 }
 
-func (a *App) warnOfSkipped(file secrets.EnvFile) {
-	for i, name := range file.Files {
-		if skipped := file.SkippedInWords(name); skipped != "" && slices.Index(file.Files, name) == i {
-			a.warn(fmt.Sprintf("Warning: skipped in '%s': %s", secrets.Printable(name), skipped))
-		}
+func (a *App) warnOfSkipped(plan secrets.Plan) {
+	for _, skipped := range plan.Skipped() {
+		a.warn("Warning: " + skipped)
 	}
 }
 
 // printPlan shows what would be set and skipped, and no value.
-func (a *App) printPlan(plan []secrets.Planned) error {
-	sent, files := 0, map[string]bool{}
+func (a *App) printPlan(plan secrets.Plan) error {
 	l := listing{columns: []term.Column{
 		{Title: "LINE", Right: true}, {Title: "KEY", Shrink: true}, {Title: "LENGTH", Right: true}, {Title: "SKIPPED", Shrink: true},
 		{Title: "FILE", Shrink: true},
 	}}
-	for _, p := range plan {
-		line, length := "", ""
-		if p.Line > 0 {
-			line = strconv.Itoa(p.Line)
+	for _, entry := range plan {
+		line, length, skipped := "", "", ""
+		if entry.Line > 0 {
+			line = strconv.Itoa(entry.Line)
 		}
-		if p.Skipped == "" {
-			length = strconv.Itoa(p.Length())
-			sent++
+		if entry.Problem != nil {
+			skipped = entry.Problem.What
+		} else {
+			length = strconv.Itoa(utf8.RuneCountInString(entry.Value))
 		}
-		files[p.File] = true
-		l.rows = append(l.rows, []string{line, secrets.Printable(p.Key), length, string(p.Skipped), secrets.Printable(p.File)})
+		l.rows = append(l.rows, []string{line, secrets.Printable(entry.Key), length, skipped, secrets.Printable(entry.File)})
 	}
-	if len(files) < 2 {
+	if !slices.ContainsFunc(plan, func(entry secrets.Entry) bool { return entry.File != plan[0].File }) {
 		l.dropColumn(4)
 	}
-	l.below = term.Count(sent, "secret", "secrets") + " would be set. Nothing was sent."
+	l.below = term.Count(len(plan.Pairs()), "secret", "secrets") + " would be set. Nothing was sent."
 	return a.printList(false, l)
 }
 
