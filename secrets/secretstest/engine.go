@@ -22,13 +22,23 @@ import (
 
 // Item is a secret as the Engine keeps it.
 type Item struct {
-	ID          string
-	Key         string
-	Type        string // of its binding
-	Value       string
-	Description string
+	ID, Key, Value, Description string
 
+	Type  string // of its binding
 	scope string // the path of its collection
+}
+
+// Request is one that arrived.
+type Request struct {
+	Method        string
+	Path          string // as it stood on the wire, still escaped
+	Query         string
+	Authorization string
+	Key           string // the key of a PUT, the id of a DELETE
+	Body          string
+
+	scope string // the path of the collection, "" for another path
+	json  bool   // it says that its body is JSON
 }
 
 // Engine is a running stand-in. Its methods may be called while requests are under way.
@@ -136,34 +146,23 @@ func (e *Engine) serve(w http.ResponseWriter, r *http.Request) {
 		req.scope = found[1]
 		req.Key, _ = url.PathUnescape(found[2]) // net/http has unescaped it already
 	}
-	fault := e.arrive(req)
-	if fault == nil {
+	e.mu.Lock()
+	e.requests = append(e.requests, req)
+	faults := e.faults
+	due := slices.IndexFunc(faults, func(f *Fault) bool { return f.take(req) })
+	if due < 0 {
 		e.answer(w, req)
-		return
-	}
-	if fault.Commit {
+	} else if faults[due].Commit {
 		e.answer(httptest.NewRecorder(), req)
 	}
-	fault.play(w, r, e.released, req)
-}
-
-// arrive notes a request, and returns the fault that is due.
-func (e *Engine) arrive(req Request) *Fault {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.requests = append(e.requests, req)
-	for _, fault := range e.faults {
-		if fault.take(req) {
-			return fault
-		}
+	e.mu.Unlock()
+	if due >= 0 {
+		faults[due].play(w, r, e.released, req)
 	}
-	return nil
 }
 
+// answer is called with the lock held.
 func (e *Engine) answer(w http.ResponseWriter, req Request) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var put struct{ Description, Value string }
 	token, bearer := strings.CutPrefix(req.Authorization, "Bearer ")
 	at := slices.IndexFunc(e.items, func(i Item) bool {
 		return i.scope == req.scope && (req.Method == http.MethodPut && i.Key == req.Key || req.Method == http.MethodDelete && i.ID == req.Key)
@@ -171,30 +170,28 @@ func (e *Engine) answer(w http.ResponseWriter, req Request) {
 	switch {
 	case !bearer || !e.trusts(token):
 		refuse(w, http.StatusUnauthorized, req)
-	case req.scope == "":
-		refuse(w, http.StatusNotFound, req)
-	case req.Method == http.MethodGet && req.Key == "":
+	case req.Method == http.MethodGet && req.scope != "" && req.Key == "":
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, cmp.Or(e.list, e.listing(req.scope)))
 	case req.Method == http.MethodPut && req.Key != "":
-		if !req.json || json.Unmarshal([]byte(req.Body), &put) != nil || put.Value == "" {
+		item := Item{Key: req.Key, scope: req.scope}
+		if !req.json || json.Unmarshal([]byte(req.Body), &item) != nil || item.Value == "" {
 			refuse(w, http.StatusBadRequest, req)
 			return
 		}
 		if at >= 0 {
-			e.items[at].Value, e.items[at].Description = put.Value, put.Description
+			item.ID, item.Type = e.items[at].ID, e.items[at].Type
+			e.items[at] = item
 		} else {
-			e.add(Item{Key: req.Key, Value: put.Value, Description: put.Description, scope: req.scope})
+			e.add(item)
 		}
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprintf(w, `{"key": %q}`, req.Key)
 	case req.Method == http.MethodDelete && at >= 0:
 		e.items = slices.Delete(e.items, at, at+1)
 		w.WriteHeader(http.StatusNoContent)
-	case req.Method == http.MethodDelete && req.Key != "":
-		refuse(w, http.StatusNotFound, req)
 	default:
-		refuse(w, http.StatusMethodNotAllowed, req)
+		refuse(w, http.StatusNotFound, req)
 	}
 }
 

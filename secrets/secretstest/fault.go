@@ -9,19 +9,6 @@ import (
 	"strings"
 )
 
-// Request is one that arrived.
-type Request struct {
-	Method        string
-	Path          string // as it stood on the wire, still escaped
-	Query         string
-	Authorization string
-	Key           string // the key of a PUT, the id of a DELETE
-	Body          string
-
-	scope string // the path of the collection, "" for another path
-	json  bool   // it says that its body is JSON
-}
-
 // Mode is the way in which a [Fault] goes wrong.
 type Mode string
 
@@ -83,9 +70,14 @@ func (f *Fault) play(w http.ResponseWriter, r *http.Request, released <-chan str
 		fmt.Fprint(w, f.Body)
 	case Redirect:
 		w.WriteHeader(http.StatusTemporaryRedirect)
+	case BadRedirect:
+		w.Header().Set("Location", "http://["+words)
+		w.WriteHeader(http.StatusTemporaryRedirect)
 	case Page:
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprintf(w, "<html><body>Please sign in. %s</body></html>", words)
+	case ShortBody:
+		w.Header().Set("Content-Length", "1000")
+		fmt.Fprint(w, `{"items": [`)
 	case SlowBody, Hang:
 		if f.Mode == SlowBody {
 			fmt.Fprint(w, `{"items": [`)
@@ -95,29 +87,19 @@ func (f *Fault) play(w http.ResponseWriter, r *http.Request, released <-chan str
 		case <-r.Context().Done():
 		case <-released:
 		}
-	default:
-		f.playRaw(w, words)
-	}
-}
-
-// playRaw is for what net/http would not let a handler say.
-func (f *Fault) playRaw(w http.ResponseWriter, words string) {
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(http.ErrAbortHandler) // HTTP/2 has no connection to take over: break the stream
-	}
-	defer conn.Close()
-	switch f.Mode {
-	case Reset:
-		if tcp, ok := conn.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0)
+	case HangUp:
+		panic(http.ErrAbortHandler)
+	case Reset, NotHTTP: // net/http would let no handler say these
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
 		}
-	case BadRedirect:
-		fmt.Fprintf(conn, "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://[%s\r\nContent-Length: 0\r\n\r\n", words)
-	case NotHTTP:
+		defer conn.Close()
+		if tcp, ok := conn.(*net.TCPConn); ok && f.Mode == Reset {
+			_ = tcp.SetLinger(0)
+			return
+		}
 		fmt.Fprintf(conn, "%s\r\n\r\n", words)
-	case ShortBody:
-		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{\"items\": [")
 	}
 }
 
