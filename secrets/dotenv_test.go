@@ -20,10 +20,20 @@ func pairsOf(texts ...string) (pairs []secrets.Pair) {
 	return pairs
 }
 
-// The rows of the dialect, in dialect_test.go, are not repeated here.
+// The rows of the table in docs/secrets.md are not repeated here.
 func TestAValueInAnEnvFileMeansWhatTheDocsSay(t *testing.T) {
 	t.Setenv("OTHER", "expanded")
 	tests := []struct{ name, line, want string }{
+		{"a comment ends a value", `KEY=a # b`, `a`},
+		{"the first = splits", `KEY=a=b==`, `a=b==`},
+		{"export is ignored", `export KEY=a`, `a`},
+		{"no comment begins in quotes", `KEY="a # b" # c`, `a # b`},
+		{"a comment begins right behind quotes", `KEY="a"# c`, `a`},
+		{"double quotes span lines", "KEY=\"a\nb\"", "a\nb"},
+		{"single quotes span lines", "KEY='a\nb'", "a\nb"},
+		{"line breaks are escaped in double quotes", `KEY="a\nb\rc"`, "a\nb\rc"},
+		{"nothing is escaped in single quotes", `KEY='a\nb'`, `a\nb`},
+		{"quotes inside a value stay", `KEY=it's 5"`, `it's 5"`},
 		{"blanks around = and value go", "  KEY \t=  value\t ", `value`},
 		{"export with tabs is ignored", "\texport\t KEY = value", `value`},
 		{"a comment may be empty", `KEY=value #`, `value`},
@@ -118,6 +128,42 @@ func writeFile(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestARefusedLineIsToldWhatIsWrongWithIt(t *testing.T) {
+	for _, tt := range []struct {
+		text    string
+		line    int
+		problem *secrets.Problem
+	}{
+		{`K="x" B="y"`, 1, secrets.TextBehind},
+		{"K=\"a\"\u00a0", 1, secrets.TextBehind},
+		{`K="open`, 1, secrets.QuoteOpen},
+		{"K='open\nB='x'", 1, secrets.QuoteOpen},
+		{"K=`open\nb`", 1, secrets.QuoteOpen},
+		{`K="\d+"`, 1, secrets.OddBackslash},
+		{`K="a\\"`, 1, secrets.OddBackslash},
+		{"A=1\nK='b\nit\\'s'", 2, secrets.OddBackslash},
+		{"K=a\u00a0b", 1, secrets.OddBlank},
+		{`QUJD==`, 1, secrets.Padding},
+		{`K={"a": "b # c"}`, 1, secrets.ValueOpen},
+		{"K=-----BEGIN KEY-----\nabc", 1, secrets.ValueOpen},
+		{"{\n", 1, secrets.ValueOpen},
+		{"K=\"a\"\nb", 2, secrets.MoreOfValue},
+		{"K=a \\\nb", 1, secrets.Continuation},
+		{"K=<<END\na\nEND", 1, secrets.HereDocument},
+		{"[db]\nK=a", 1, secrets.Section},
+		{"K=a\n\uFEFFB=b", 2, secrets.BOMInside},
+		{"K=\"a\rb\"", 1, secrets.LoneCR},
+		{`K B=a`, 1, secrets.KeyNoName},
+		{"K\u200b=a", 1, secrets.KeyNoName},
+		{`export =a`, 1, secrets.KeyNoName},
+	} {
+		plan, refused := parseEnv(tt.text)
+		if len(refused) == 0 || refused[0] != (secrets.Entry{Line: tt.line, Problem: tt.problem}) || plan != nil {
+			t.Errorf("%q gives %v and %v, want line %d refused for %q and nothing to send", tt.text, plan, refused, tt.line, tt.problem)
+		}
 	}
 }
 
