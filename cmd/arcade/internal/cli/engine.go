@@ -183,17 +183,14 @@ const keyBeatsLogin = "ARCADE_API_KEY is set: commands use that key and not this
 
 // failure words an error of package secrets.
 func (e *engine) failure(err error) *failure {
-	var problem *secrets.Problem
-	f := failed("engine not asked", err.Error(), "")
-	if errors.As(err, &problem) {
-		words := map[*secrets.Problem]string{
-			secrets.ErrReported: "engine reported an error", secrets.ErrListIncomplete: "list of secrets without an end",
-			secrets.ErrNotEngine: "no engine answered", secrets.ErrBadToken: "unusable API key",
-		}
-		f.words, f.hint = cmp.Or(words[problem], f.words), problem.Do
+	words := map[*secrets.Problem]string{
+		secrets.ErrReported: "engine reported an error", secrets.ErrListIncomplete: "list of secrets without an end",
+		secrets.ErrNotEngine: "no engine answered", secrets.ErrBadToken: "unusable API key",
 	}
-	if errors.As(err, new(*secrets.AmbiguousKeyError)) {
-		f.words = "several secrets with one key"
+	f := failed("engine not asked", err.Error(), "")
+	var problem *secrets.Problem
+	if errors.As(err, &problem) {
+		f.words, f.hint = cmp.Or(words[problem], f.words), problem.Do
 	}
 	line, known := networkLine(err, "")
 	if known {
@@ -209,6 +206,8 @@ func (e *engine) failure(err error) *failure {
 		if status.Status == http.StatusUnauthorized {
 			f.hint = e.refused
 		}
+	case errors.As(err, new(*secrets.AmbiguousKeyError)):
+		f.words = "several secrets with one key"
 	case errors.Is(err, context.Canceled):
 		f.words, f.what = errInterrupted.words, "interrupted before the Engine has answered"
 	}
@@ -218,21 +217,23 @@ func (e *engine) failure(err error) *failure {
 // outcomes prints the outcome of each key, and counts them.
 type outcomes struct {
 	*engine
-	total int    // of the distinct keys
-	verb  string // in the past, for success
-	words string // of the first failure
-	hint  string // the first advice
+	total  int            // of the distinct keys
+	verb   string         // in the past, for success
+	begins string         // a failure
+	pairs  []secrets.Pair // to set, in the order of the results
+
+	words  string // of the first failure
+	hint   string // the first advice
+	barred bool   // a 401 or 403 was printed; it holds for all keys
 
 	done, skipped, missing, failed, untried int
-
-	barred bool // a 401 or 403 was printed; it holds for all keys
 }
 
 // progressFrom is the number of keys that are worth a progress bar.
 const progressFrom = 10
 
-// printEach calls print for each result, in the order given, beside a progress bar.
-func (o *outcomes) printEach(results iter.Seq[secrets.Result], print func(i int, result secrets.Result)) {
+// printEach prints the results in the order given, beside a progress bar.
+func (o *outcomes) printEach(results iter.Seq[secrets.Result]) {
 	progress := o.app.Err.Progress(o.total, o.total >= progressFrom && !o.app.traced)
 	var screen sync.Mutex // the client's goroutines print, too
 	printed, warn := 0, o.Waiting
@@ -247,7 +248,7 @@ func (o *outcomes) printEach(results iter.Seq[secrets.Result], print func(i int,
 	for result := range results {
 		screen.Lock()
 		progress.Wipe()
-		print(printed, result)
+		o.print(printed, result)
 		printed++
 		progress.Show(printed)
 		screen.Unlock()
@@ -255,15 +256,37 @@ func (o *outcomes) printEach(results iter.Seq[secrets.Result], print func(i int,
 	progress.Wipe()
 }
 
-// fail counts a failed key, and prints why behind line. With several keys each gets its own advice.
-func (o *outcomes) fail(err error, line string) {
-	if errors.Is(err, secrets.ErrNotTried) {
-		o.untried++
-		return
+func (o *outcomes) print(i int, result secrets.Result) {
+	key := secrets.Printable(result.Key)
+	if result.Type != "" {
+		key += "' of type '" + secrets.Printable(result.Type)
 	}
+	switch {
+	case result.Err == nil:
+		o.done++
+		did := o.verb
+		if o.pairs != nil {
+			if ending := secrets.Ending(o.pairs[i].Value); ending != "" {
+				did = "with value ending in ..." + ending + " " + did
+			}
+		}
+		o.app.print(fmt.Sprintf("Secret '%s' %s successfully%s", key, did, o.inProject))
+	case errors.Is(result.Err, secrets.ErrNoSuchSecret):
+		if o.missing++; o.total > 1 { // else it is the failure of the command
+			o.app.warn(fmt.Sprintf("Warning: Secret with key '%s' not found, skipping", key))
+		}
+	case errors.Is(result.Err, secrets.ErrNotTried):
+		o.untried++
+	default:
+		o.fail(key, result.Err)
+	}
+}
+
+// fail counts a failed key, and prints why. With several keys each gets its own advice.
+func (o *outcomes) fail(key string, err error) {
 	o.failed++
 	f := o.failure(err)
-	line += f.what
+	line := o.begins + " '" + key + "': " + f.what
 	o.words = cmp.Or(o.words, f.words)
 	if o.hint = cmp.Or(o.hint, f.hint); o.total > 1 && f.hint != "" {
 		line += ". " + f.hint

@@ -159,19 +159,9 @@ func (a *App) secretSet(cmd *cobra.Command, at engineOptions, o setOptions, args
 	}
 	a.warnOfSkipped(plan)
 	pairs := plan.Pairs()
-	results := outcomes{engine: e, total: len(pairs), verb: "set", skipped: len(plan) - len(pairs)}
-	results.printEach(e.Set(ctx, pairs), func(i int, result secrets.Result) {
-		key, ending := secrets.Printable(result.Key), secrets.Ending(pairs[i].Value)
-		if result.Err != nil {
-			results.fail(result.Err, fmt.Sprintf("Error setting secret '%s': ", key))
-			return
-		}
-		if ending != "" {
-			ending = "with value ending in ..." + ending + " "
-		}
-		results.done++
-		a.print(fmt.Sprintf("Secret '%s' %sset successfully%s", key, ending, e.inProject))
-	})
+	results := outcomes{engine: e, total: len(pairs), verb: "set", begins: "Error setting secret", pairs: pairs}
+	results.skipped = len(plan) - len(pairs)
+	results.printEach(e.Set(ctx, pairs))
 	return results.end(ctx)
 }
 
@@ -371,24 +361,8 @@ func (a *App) secretUnset(ctx context.Context, e *engine, keys []string, o secre
 		return e.failure(err)
 	}
 	distinct := slices.Compact(slices.Sorted(slices.Values(keys)))
-	results := outcomes{engine: e, total: len(distinct), verb: "deleted"}
-	results.printEach(deletions, func(_ int, result secrets.Result) {
-		key := secrets.Printable(result.Key)
-		if result.Type != "" {
-			key += "' of type '" + secrets.Printable(result.Type)
-		}
-		switch {
-		case result.Err == nil:
-			results.done++
-			a.print(fmt.Sprintf("Secret '%s' deleted successfully%s", key, e.inProject))
-		case errors.Is(result.Err, secrets.ErrNoSuchSecret):
-			if results.missing++; results.total > 1 { // else it is the failure of the command
-				a.warn(fmt.Sprintf("Warning: Secret with key '%s' not found, skipping", key))
-			}
-		default:
-			results.fail(result.Err, fmt.Sprintf("Failed to delete secret '%s': ", key))
-		}
-	})
+	results := outcomes{engine: e, total: len(distinct), verb: "deleted", begins: "Failed to delete secret"}
+	results.printEach(deletions)
 	if results.missing == 0 || results.done+results.failed+results.untried > 0 {
 		return results.end(ctx)
 	}
