@@ -50,7 +50,7 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 // setOne sets KEY and returns what became of it.
 func setOne(t *testing.T, c *secrets.Client) error {
 	t.Helper()
-	results := slices.Collect(c.Set(t.Context(), []secrets.Pair{{Key: "KEY", Value: value}}))
+	results := slices.Collect(c.Set(t.Context(), pairsOf("KEY", value)))
 	if len(results) != 1 || results[0].Key != "KEY" {
 		t.Fatalf("Set yielded %v, want one result for KEY", results)
 	}
@@ -84,10 +84,8 @@ func TestBothGenerationsAreAskedAtTheirAddresses(t *testing.T) {
 			if err != nil || len(list) != 1 || list[0].Key != "KEY" {
 				t.Fatalf("List gave %v and %v, want the secret that was set", list, err)
 			}
-			for _, r := range unset(t, c, secrets.UnsetOptions{}, "KEY") {
-				if r.Err != nil {
-					t.Errorf("Unset failed: %v", r.Err)
-				}
+			if r := unset(t, c, secrets.UnsetOptions{}, "KEY"); r[0].Err != nil {
+				t.Errorf("Unset failed: %v", r[0].Err)
 			}
 			var got []string
 			for _, r := range engine.Requests() {
@@ -114,10 +112,8 @@ func TestAnyKeyAndValueArriveUnchanged(t *testing.T) {
 	engine, c := newClient(t)
 	for i, k := range keys {
 		want := values[i%len(values)]
-		for r := range c.Set(t.Context(), []secrets.Pair{{Key: k.key, Value: want}}) {
-			if r.Err != nil {
-				t.Fatalf("Set(%q) failed: %v", k.key, r.Err)
-			}
+		if _, failed, _ := fates(c.Set(t.Context(), pairsOf(k.key, want))); failed != nil {
+			t.Fatalf("Set(%q) failed", k.key)
 		}
 		requests := engine.Requests()
 		if got := requests[len(requests)-1].Path; got != "/v1/admin/secrets/"+k.path {
@@ -239,18 +235,15 @@ func closedAddress(t *testing.T) string {
 func TestARedirectIsNotFollowed(t *testing.T) {
 	elsewhere := secretstest.Start(token)
 	t.Cleanup(elsewhere.Close)
-	engine, c := newClient(t)
-	for _, location := range []string{elsewhere.URL + "/v1/admin/secrets", "/v1/admin/secrets", engine.URL} {
-		engine.Inject(secretstest.Fault{Mode: secretstest.Redirect, Location: location, Times: 2})
+	for _, location := range []string{elsewhere.URL + "/v1/admin/secrets", "/v1/admin/secrets"} {
+		engine, c := newClient(t)
+		engine.Inject(secretstest.Fault{Mode: secretstest.Redirect, Location: location})
 		wantStatus(t, setOne(t, c), 307)
 		_, err := c.List(t.Context())
 		wantStatus(t, err, 307)
-	}
-	if got := len(elsewhere.Requests()); got != 0 {
-		t.Errorf("%d requests went to the redirect's target, with the token", got)
-	}
-	if got := len(engine.Requests()); got != 6 {
-		t.Errorf("%d requests were made, want one for each of the 6 calls", got)
+		if led, sent := len(elsewhere.Requests()), len(engine.Requests()); led != 0 || sent != 2 {
+			t.Errorf("%d requests went to the redirect's target, with the token, and %d were made, want one for each call", led, sent)
+		}
 	}
 }
 

@@ -235,23 +235,23 @@ const progressFrom = 10
 // printEach prints the results in the order given, beside a progress bar.
 func (o *outcomes) printEach(results iter.Seq[secrets.Result]) {
 	progress := o.app.Err.Progress(o.total, o.total >= progressFrom && !o.app.traced)
+	printed := 0
 	var screen sync.Mutex // the client's goroutines print, too
-	printed, warn := 0, o.Waiting
-	o.Waiting = func(d time.Duration) {
+	beside := func(print func()) {
 		screen.Lock()
 		defer screen.Unlock()
 		progress.Wipe()
-		warn(d)
+		print()
 		progress.Show(printed)
 	}
+	warn := o.Waiting
+	o.Waiting = func(d time.Duration) { beside(func() { warn(d) }) }
 	progress.Show(0)
 	for result := range results {
-		screen.Lock()
-		progress.Wipe()
-		o.print(printed, result)
-		printed++
-		progress.Show(printed)
-		screen.Unlock()
+		beside(func() {
+			o.print(printed, result)
+			printed++
+		})
 	}
 	progress.Wipe()
 }
