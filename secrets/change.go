@@ -40,7 +40,7 @@ func (e *AmbiguousKeyError) Unwrap() error { return e.Problem }
 func ambiguous(found []Secret) *AmbiguousKeyError {
 	var types []string
 	for _, secret := range found {
-		if name := cmp.Or(Printable(secret.Type), "none"); !slices.Contains(types, name) {
+		if name := cmp.Or(Printable(secret.Binding.Type), "none"); !slices.Contains(types, name) {
 			types = append(types, name)
 		}
 	}
@@ -105,7 +105,7 @@ func (c *Client) Unset(ctx context.Context, keys []string, o UnsetOptions) (iter
 		for _, secret := range found {
 			deletion := change{Result{Key: key}, request{method: http.MethodDelete, segment: secret.ID}}
 			if len(found) > 1 {
-				deletion.Type = secret.Type
+				deletion.Type = secret.Binding.Type
 			}
 			changes = append(changes, deletion)
 		}
@@ -129,7 +129,7 @@ func matching(list []Secret, key, kind string) []Secret {
 	if len(exact) == 0 && !slices.ContainsFunc(alike, func(s Secret) bool { return s.Key != alike[0].Key }) {
 		exact = alike
 	}
-	return slices.DeleteFunc(exact, func(s Secret) bool { return kind != "" && s.Type != kind })
+	return slices.DeleteFunc(exact, func(s Secret) bool { return kind != "" && s.Binding.Type != kind })
 }
 
 // run makes the changes as [Client.Set] says. The first goes alone so that refused credentials and an Engine that

@@ -15,11 +15,13 @@ import (
 type Secret struct {
 	ID             string `json:"id"`
 	Key            string `json:"key"`
-	Type           string `json:"-"` // of its binding
 	Description    string `json:"description"`
 	Hint           string `json:"hint"`             // the end of the value
 	LastAccessedAt string `json:"last_accessed_at"` // for [ParseTime]; "" when never
 	CreatedAt      string `json:"created_at"`       // for [ParseTime]
+	Binding        struct {
+		Type string `json:"type"`
+	} `json:"binding"`
 
 	Raw json.RawMessage `json:"-"` // the item as received; a terminal may obey parts of it
 }
@@ -40,13 +42,12 @@ func (c *Client) List(ctx context.Context) ([]Secret, error) {
 		}
 		before := len(seen)
 		for _, item := range page.Items {
-			secret := readSecret(item)
-			if !seen[secret.ID] {
+			secret := Secret{Raw: item}
+			_ = json.Unmarshal(item, &secret) // leaves out fields of an unexpected type
+			if secret.ID == "" || !seen[secret.ID] {
 				found = append(found, secret)
 			}
-			if secret.ID != "" {
-				seen[secret.ID] = true
-			}
+			seen[secret.ID] = true
 		}
 		switch {
 		case page.Total == nil || len(found) >= int(*page.Total):
@@ -78,18 +79,6 @@ func readPage(body []byte) (p page, err error) {
 		return p, ErrReported
 	}
 	return p, nil
-}
-
-func readSecret(item json.RawMessage) Secret {
-	var read struct {
-		Secret
-		Binding struct {
-			Type string `json:"type"`
-		} `json:"binding"`
-	}
-	_ = json.Unmarshal(item, &read) // leaves out fields of an unexpected type
-	read.Type, read.Raw = read.Binding.Type, item
-	return read.Secret
 }
 
 // ParseTime reads a time of the Engine: RFC 3339, or the same without a zone, which is UTC.

@@ -17,8 +17,9 @@ import (
 func TestListReadsWhatTheEngineTells(t *testing.T) {
 	const full = `{"id": "sec_1", "key": "KEY", "binding": {"type": "project"}, "description": "d", "hint": "abcd",
 		"last_accessed_at": "2026-01-02T03:04:05.678Z", "created_at": "2026-01-01T00:00:00Z", "new": {"a": [1, 2.50]}}`
-	complete := secrets.Secret{ID: "sec_1", Key: "KEY", Type: "project", Description: "d", Hint: "abcd",
+	complete := secrets.Secret{ID: "sec_1", Key: "KEY", Description: "d", Hint: "abcd",
 		LastAccessedAt: "2026-01-02T03:04:05.678Z", CreatedAt: "2026-01-01T00:00:00Z", Raw: json.RawMessage(full)}
+	complete.Binding.Type = "project"
 	tests := []struct {
 		name   string
 		answer string
@@ -101,6 +102,7 @@ func TestListEndsWhereThePagesEnd(t *testing.T) {
 		{"with the first answer that has no total", []string{`{` + one + `, "limit": 1, "offset": 0}`}, 1, 1, nil},
 		{"a total of another type counts as none", []string{`{` + one + `, "total_count": "9"}`}, 1, 1, nil},
 		{"not by the same page again", []string{`{` + one + `, "total_count": 9}`}, 0, 2, secrets.ErrListIncomplete},
+		{"not by the same page again, without ids", []string{`{"items": [{}], "total_count": 9}`}, 0, 2, secrets.ErrListIncomplete},
 		{"not by an empty page too early", []string{`{` + one + `, "total_count": 9}`, `{` + none + `, "total_count": 9}`}, 0, 2, secrets.ErrListIncomplete},
 		{"not by something else", []string{`{` + one + `, "total_count": 9}`, `null`}, 0, 2, secrets.ErrNotEngine},
 	}

@@ -294,7 +294,7 @@ func (a *App) printSecrets(e *engine, found []secrets.Secret, asJSON bool) error
 			hint = append([]rune("..."), hint[max(len(hint)-4, 0):]...)
 		}
 		row := []string{
-			textCell(s.Key), textCell(s.Type), textCell(s.Description), string(hint),
+			textCell(s.Key), textCell(s.Binding.Type), textCell(s.Description), string(hint),
 			cmp.Or(timeCell(s.LastAccessedAt, word), never), timeCell(s.CreatedAt, word),
 		}
 		for at, cell := range row {
