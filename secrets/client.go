@@ -146,7 +146,7 @@ func (c *Client) attempt(ctx context.Context, r request) (a answer, err error) {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	resp, err := client.Do(req)
 	if err != nil {
-		return a, &ConnectionError{Host: req.URL.Host, Reached: reached.Load(), Cause: err}
+		return a, &ConnectionError{Host: req.URL.Host, Cause: err, reached: reached.Load()}
 	}
 	defer resp.Body.Close()
 	a.status = resp.StatusCode
@@ -160,7 +160,7 @@ func (c *Client) attempt(ctx context.Context, r request) (a answer, err error) {
 		return a, &StatusError{Status: a.status, Page: page, Method: r.method, RetryAfter: retryAfter(resp.Header),
 			Stronger: a.status == http.StatusUnauthorized && strings.Contains(challenges, "insufficient_user_authentication")}
 	case err != nil:
-		return a, &ConnectionError{Host: req.URL.Host, Reached: true, Cause: err}
+		return a, &ConnectionError{Host: req.URL.Host, Cause: err, reached: true}
 	}
 	return a, nil
 }

@@ -127,63 +127,46 @@ func TestAnyKeyAndValueArriveUnchanged(t *testing.T) {
 }
 
 func TestASecondAttemptIsMadeWhereItMayHelp(t *testing.T) {
+	closed := closedAddress(t)
+	inTheClear, selfSigned := secretstest.Start(token), secretstest.StartTLS(token)
+	t.Cleanup(inTheClear.Close)
+	t.Cleanup(selfSigned.Close)
+	fault := func(mode secretstest.Mode, status, times int) secretstest.Fault {
+		return secretstest.Fault{Mode: mode, Status: status, Times: times}
+	}
+	const unreachable = "cannot reach the Engine at "
 	tests := []struct {
 		name     string
 		fault    secretstest.Fault
-		requests int
-		status   int // of the error; 0 means success
+		address  string // "" for that of an Engine with the fault
+		attempts int
+		want     string
 	}{
-		{"after one 502", secretstest.Fault{Mode: secretstest.Status, Status: 502, Times: 1}, 2, 0},
-		{"after one 504", secretstest.Fault{Mode: secretstest.Status, Status: 504, Times: 1}, 2, 0},
-		{"after one reset", secretstest.Fault{Mode: secretstest.Reset, Times: 1}, 2, 0},
-		{"after a connection that was closed", secretstest.Fault{Mode: secretstest.HangUp, Times: 1}, 2, 0},
-		{"after a reset that hid a success", secretstest.Fault{Mode: secretstest.Reset, Commit: true, Times: 1}, 2, 0},
-		{"but not a third one", secretstest.Fault{Mode: secretstest.Status, Status: 502}, 2, 502},
-		{"but not after 500", secretstest.Fault{Mode: secretstest.Status, Status: 500}, 1, 500},
-		{"but not after 400", secretstest.Fault{Mode: secretstest.Status, Status: 400}, 1, 400},
+		{"after one 502", fault(secretstest.Status, 502, 1), "", 2, "<nil>"},
+		{"after one 504", fault(secretstest.Status, 504, 1), "", 2, "<nil>"},
+		{"after one reset", fault(secretstest.Reset, 0, 1), "", 2, "<nil>"},
+		{"after a connection that was closed", fault(secretstest.HangUp, 0, 1), "", 2, "<nil>"},
+		{"after a reset that hid a success", secretstest.Fault{Mode: secretstest.Reset, Commit: true, Times: 1}, "", 2, "<nil>"},
+		{"after an answer that is shorter than announced", fault(secretstest.ShortBody, 0, 1), "", 2, "<nil>"},
+		{"after an answer that is not HTTP", fault(secretstest.NotHTTP, 0, 1), "", 2, "<nil>"},
+		{"after a redirect that leads nowhere", fault(secretstest.BadRedirect, 0, 1), "", 2, "<nil>"},
+		{"but not a third one", fault(secretstest.Status, 502, 0), "", 2, "(HTTP 502)"},
+		{"but not a third one after resets", fault(secretstest.Reset, 0, 0), "", 2, unreachable},
+		{"but not after 500", fault(secretstest.Status, 500, 0), "", 1, "(HTTP 500)"},
+		{"but not after 400", fault(secretstest.Status, 400, 0), "", 1, "(HTTP 400)"},
+		{"but not when no answer comes", fault(secretstest.Hang, 0, 0), "", 1, unreachable},
+		{"but not where nothing listens", secretstest.Fault{}, "http://" + closed, 1, unreachable},
+		{"but not when the proxy is down", secretstest.Fault{}, "https://engine.invalid", 1, unreachable},
+		{"but not when the certificate is not trusted", secretstest.Fault{}, selfSigned.URL, 1, unreachable},
+		{"but not when TLS is spoken to plain HTTP", secretstest.Fault{}, strings.Replace(inTheClear.URL, "http:", "https:", 1), 1, unreachable},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			engine, c := newClient(t)
 			engine.Inject(tt.fault)
-			err := setOne(t, c)
-			if got := len(engine.Requests()); got != tt.requests {
-				t.Errorf("%d requests were made, want %d", got, tt.requests)
+			if tt.fault.Mode == secretstest.Hang {
+				impatient(c)
 			}
-			wantStatus(t, err, tt.status)
-			if items := engine.Items(); tt.status == 0 && (len(items) != 1 || items[0].Value != value) {
-				t.Errorf("the Engine keeps %v, want the secret once", items)
-			}
-		})
-	}
-}
-
-func TestWhetherThereWasAConnectionIsKnown(t *testing.T) {
-	closed := closedAddress(t)
-	inTheClear, selfSigned := secretstest.Start(token), secretstest.StartTLS(token)
-	t.Cleanup(inTheClear.Close)
-	t.Cleanup(selfSigned.Close)
-	tests := []struct {
-		name    string
-		reached bool
-		address string // "" for that of an Engine with a fault of this mode
-		mode    secretstest.Mode
-	}{
-		{"nothing listens", false, "http://" + closed, ""},
-		{"the proxy is down", false, "https://engine.invalid", ""},
-		{"the certificate is not trusted", false, selfSigned.URL, ""},
-		{"TLS is spoken to plain HTTP", false, strings.Replace(inTheClear.URL, "http:", "https:", 1), ""},
-		{"no answer comes", true, "", secretstest.Hang},
-		{"the connection is reset", true, "", secretstest.Reset},
-		{"the answer is shorter than announced", true, "", secretstest.ShortBody},
-		{"the answer is not HTTP", true, "", secretstest.NotHTTP},
-		{"the redirect leads nowhere", true, "", secretstest.BadRedirect},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			engine, c := newClient(t)
-			engine.Inject(secretstest.Fault{Mode: tt.mode})
-			impatient(c)
 			if tt.address != "" {
 				c = clientFor(t, tt.address)
 				if c.Base.Host == "engine.invalid" {
@@ -191,13 +174,20 @@ func TestWhetherThereWasAConnectionIsKnown(t *testing.T) {
 				}
 			}
 			c.Base.User = url.UserPassword("me", "sentinel-password")
-			_, err := c.List(t.Context())
-			var got *secrets.ConnectionError
-			if !errors.As(err, &got) || got.Reached != tt.reached || got.Cause == nil || got.Host != c.Base.Host {
-				t.Errorf("List gave %#v, want an error of a connection, that there was one: %v", err, tt.reached)
+			attempts := 0
+			before(c, func(string, *http.Request) { attempts++ })
+			err := setOne(t, c)
+			if tt.want == unreachable {
+				tt.want += c.Base.Host
+			}
+			if attempts != tt.attempts || !strings.Contains(fmt.Sprint(err), tt.want) {
+				t.Errorf("%d attempts were made, and Set gave %v, want %d and %q", attempts, err, tt.attempts, tt.want)
 			}
 			if shown := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(shown, "sentinel") {
 				t.Errorf("the error shows what is private: %s", shown)
+			}
+			if items := engine.Items(); err == nil && (len(items) != 1 || items[0].Value != value) {
+				t.Errorf("the Engine keeps %v, want the secret once", items)
 			}
 		})
 	}

@@ -91,10 +91,10 @@ func (e *StatusError) asksToWait() bool {
 
 // ConnectionError says that no whole answer came.
 type ConnectionError struct {
-	Host    string // of the Engine, with its port if it has one
-	Reached bool   // there was a connection, including TLS and a proxy where needed
+	Host string // of the Engine, with its port if it has one
 	// Cause is the error of net/http. Do not show it: its text can hold what the server sent.
-	Cause error
+	Cause   error
+	reached bool // there was a connection, including TLS and a proxy where needed
 }
 
 func (e *ConnectionError) Error() string {
@@ -104,5 +104,5 @@ func (e *ConnectionError) Error() string {
 // broke reports whether a connection broke; one that timed out did not.
 func (e *ConnectionError) broke() bool {
 	var network net.Error
-	return e.Reached && !errors.Is(e.Cause, context.DeadlineExceeded) && !(errors.As(e.Cause, &network) && network.Timeout())
+	return e.reached && !errors.Is(e.Cause, context.DeadlineExceeded) && !(errors.As(e.Cause, &network) && network.Timeout())
 }
