@@ -52,8 +52,8 @@ var (
 	SetAgain    = &Problem{What: "set again further down"}
 )
 
-// skip skips each entry without a value, and each whose key is set again behind it, as in a shell; a key without a
-// value takes one from its own file only.
+// skip skips the entries without a value, and those whose key is set again behind them, as in a shell. One without a
+// value hides earlier ones in its own file only.
 func skip(files []Plan) {
 	later := make(map[string]string) // the file that sets a key next
 	for _, plan := range slices.Backward(files) {

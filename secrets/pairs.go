@@ -24,7 +24,7 @@ type Pair struct {
 // Input is one argument of `secret set`.
 type Input struct {
 	Pair
-	Asked bool // the value is not in it, see [Resolve]
+	asked bool // the value is not in it
 	lone  bool // there is no = in it
 }
 
@@ -61,8 +61,8 @@ func ParsePairs(args []string, terminal bool) ([]Input, error) {
 	seen, stdin := make(map[string]bool), 0
 	for i, arg := range args {
 		key, value, found := strings.Cut(arg, "=")
-		in := Input{Pair: Pair{strings.TrimSpace(key), value}, Asked: !found || value == "-", lone: !found}
-		if in.Asked {
+		in := Input{Pair: Pair{strings.TrimSpace(key), value}, asked: !found || value == "-", lone: !found}
+		if in.asked {
 			in.Value = ""
 			stdin++
 		}
@@ -73,11 +73,11 @@ func ParsePairs(args []string, terminal bool) ([]Input, error) {
 		case problem != nil:
 		case in.lone && !terminal:
 			problem = NoTerminal
-		case !in.Asked && valueProblem(value) != nil:
+		case !in.asked && valueProblem(value) != nil:
 			problem = valueProblem(value)
 		case seen[in.Key]:
 			problem = DuplicateKey
-		case in.Asked && stdin > 1:
+		case in.asked && stdin > 1:
 			problem = SecondStdinKey
 		}
 		if problem != nil {
@@ -95,7 +95,7 @@ func Resolve(inputs []Input, ask func(key string) (string, error)) (Plan, error)
 	plan := make(Plan, len(inputs))
 	for i, in := range inputs {
 		var err error
-		if in.Asked {
+		if in.asked {
 			in.Value, err = ask(in.Key)
 		}
 		if err != nil {
