@@ -7,6 +7,12 @@ import (
 	"strings"
 )
 
+// Pair is a secret's name and its value.
+type Pair struct {
+	Key   string
+	Value string
+}
+
 // Entry is an argument of `secret set` or a line of a .env file.
 type Entry struct {
 	Pair

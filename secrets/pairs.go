@@ -15,12 +15,6 @@ const maxText = 1 << 20
 // byteOrderMark begins a UTF-8 file that a Windows program wrote.
 const byteOrderMark = "\uFEFF"
 
-// Pair is a secret's name and its value.
-type Pair struct {
-	Key   string
-	Value string
-}
-
 // Input is one argument of `secret set`.
 type Input struct {
 	Pair

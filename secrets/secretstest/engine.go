@@ -28,19 +28,6 @@ type Item struct {
 	scope string // the path of its collection
 }
 
-// Request is one that arrived.
-type Request struct {
-	Method        string
-	Path          string // as it stood on the wire, still escaped
-	Query         string
-	Authorization string
-	Key           string // the key of a PUT, the id of a DELETE
-	Body          string
-
-	scope string // the path of the collection, "" for another path
-	json  bool   // it says that its body is JSON
-}
-
 // Engine is a running stand-in. Its methods may be called while requests are under way.
 type Engine struct {
 	URL string // without a path

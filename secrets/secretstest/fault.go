@@ -9,6 +9,19 @@ import (
 	"strings"
 )
 
+// Request is one that arrived.
+type Request struct {
+	Method        string
+	Path          string // as it stood on the wire, still escaped
+	Query         string
+	Authorization string
+	Key           string // the key of a PUT, the id of a DELETE
+	Body          string
+
+	scope string // the path of the collection, "" for another path
+	json  bool   // it says that its body is JSON
+}
+
 // Mode is the way in which a [Fault] goes wrong.
 type Mode string
 
