@@ -59,7 +59,7 @@ type change struct {
 }
 
 // Set stores the pairs, whose keys must differ, and yields a result for each in the order given, as soon as it
-// and those before it are known. The first goes alone, then up to four at once.
+// and those before it are known. The first goes alone, then up to four at once: the one that is waited for, and three ahead.
 //
 // A failure of one key does not stop the others. After one that they would share, and when ctx ends, the rest
 // is not sent: [ErrNotTried]. Nor is it when the caller stops listening.

@@ -37,7 +37,7 @@ const (
 // An error is a [*StatusError], a [*ConnectionError], [ErrNotEngine], [ErrReported],
 // [ErrBadToken] or the context's own; what else can go wrong is documented with the method.
 type Client struct {
-	HTTP  *http.Client // required; without a Timeout an attempt has 30 seconds
+	HTTP  *http.Client // proxies and certificates are its transport's business; without a Timeout an attempt has 30 s
 	Base  *url.URL     // from [BaseURL]
 	Token string       // API key or access token
 
