@@ -260,7 +260,7 @@ func TestAnEventCommittedWhileTheFlusherLeavesIsDelivered(t *testing.T) {
 func TestOneFlusherIsAtWorkAtATimeAndItsEndCanBeWaitedFor(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(1)
-	at := b.server.PauseNext(outboxtest.AfterRead)
+	at := b.server.PauseNext()
 	done := make(chan error, 1)
 	go func() {
 		_, err := b.flushByHand() // which gives the server all the time

@@ -23,7 +23,6 @@ type exchange struct {
 	w       http.ResponseWriter
 	r       *http.Request
 	told    settings
-	closing <-chan struct{}
 	record  Request
 	v1      bool
 	results map[string]map[string]string // capture v1's, by uuid
@@ -57,26 +56,22 @@ func (x *exchange) begin() {
 		if x.set.same = ""; asksV1 {
 			x.set.same = fault
 		}
-		x.told, x.closing, x.v1 = x.set, x.Server.closing, asksV1 && !x.set.withoutV1
+		x.told, x.v1 = x.set, asksV1 && !x.set.withoutV1
 		x.record = Request{Number: len(x.requests) + 1, Fault: fault}
 		x.requests = append(x.requests, x.record)
 	})
 }
 
-// pass notes how far the request has come, and stops there if a test wants that.
-func (x *exchange) pass(at Point) {
+// hold notes what the answer will be, and holds it back if a test wants that.
+func (x *exchange) hold() {
 	var p *Pause
 	x.do(func() {
 		x.requests[x.record.Number-1] = x.record
-		p = x.pauses[at]
-		delete(x.pauses, at)
+		p, x.pause = x.pause, nil
 	})
 	if p != nil {
-		p.reached <- x.record
-		select {
-		case <-p.over.Done():
-		case <-x.closing:
-		}
+		close(p.reached)
+		<-p.over.Done()
 	}
 }
 
@@ -84,8 +79,6 @@ func (x *exchange) pass(at Point) {
 func (x *exchange) wait(d time.Duration) bool {
 	select {
 	case <-x.r.Context().Done():
-		return false
-	case <-x.closing:
 		return false
 	case <-time.After(d):
 		return x.r.Context().Err() == nil
@@ -100,7 +93,7 @@ func (x *exchange) land() {
 		return
 	}
 	x.record.ended = true
-	x.pass("")
+	x.do(func() { x.requests[x.record.Number-1] = x.record })
 	if n := x.record.Number; len(x.Requests()) > n && x.wait(5*time.Second) { // in which the client is noticed that has left
 		x.do(func() {
 			x.overlaps = append(x.overlaps, fmt.Sprintf("request %d began while request %d was still being served", n+1, n))
@@ -129,7 +122,6 @@ func (x *exchange) receive(body []byte) (err error) {
 		c, err = read(x.v1, x.r.Header, body)
 	}
 	x.record.Events = len(c.messages)
-	x.pass(AfterRead)
 	switch {
 	case x.record.Fault != "" && !x.record.Fault.commits():
 		return nil
@@ -169,9 +161,7 @@ func (x *exchange) keep(c capture) (err error) {
 	for _, c := range kept {
 		x.told.watch(c)
 	}
-	if x.record.Committed = len(kept); len(kept) > 0 {
-		x.pass(AfterCommit)
-	}
+	x.record.Committed = len(kept)
 	return err
 }
 
@@ -201,7 +191,7 @@ func (x *exchange) answer(fault Fault) {
 		kind, body = "text/plain", said
 	}
 	x.record.Status = status
-	x.pass(BeforeAnswer)
+	x.hold()
 	x.told.watch(x.record)
 	if mode == "hang" {
 		x.wait(math.MaxInt64)
@@ -210,8 +200,8 @@ func (x *exchange) answer(fault Fault) {
 	if strings.HasPrefix(mode, "reset-") { // the rude way: the client gets ECONNRESET
 		conn, _, err := http.NewResponseController(x.w).Hijack()
 		if tcp, ok := conn.(*net.TCPConn); ok && err == nil {
-			tcp.SetLinger(0)
-			tcp.Close()
+			_ = tcp.SetLinger(0)
+			_ = tcp.Close()
 			return
 		}
 	}

@@ -23,10 +23,11 @@ type Server struct {
 	commits  []Commit
 	sent     map[string][]Commit // by uuid
 	requests []Request
-	overlaps []string // of requests, one sentence each
-	pauses   map[Point]*Pause
-	changed  chan struct{} // closed and replaced whenever something has happened
-	closing  chan struct{} // closed by Close, replaced by Listen
+	overlaps []string        // of requests, one sentence each
+	pause    *Pause          // of the next answer
+	changed  chan struct{}   // closed and replaced whenever something has happened
+	serving  context.Context // of all requests and pauses, ended and replaced by Close
+	end      context.CancelFunc
 	http     *httptest.Server
 	url      string
 }
@@ -51,36 +52,27 @@ type Request struct {
 	ended             bool   // the last bytes are about to be sent, or the client is gone
 }
 
-// Point is a place in the life of a request at which a test can hold it.
-type Point string
-
-// The points. A request that keeps nothing does not pass AfterCommit.
-const (
-	AfterRead    Point = "after read"    // the whole body has been read and nothing was done with it
-	AfterCommit  Point = "after commit"  // the events have been kept and nothing was answered
-	BeforeAnswer Point = "before answer" // the first byte of the answer comes next, or the fault instead of it
-)
-
-// Pause holds one request at a point.
+// Pause holds one request before the first byte of its answer, or before its fault.
 type Pause struct {
-	reached chan Request
+	reached chan struct{}
 	over    context.Context
 	release context.CancelFunc
 }
 
-// Reached delivers the request once it waits.
-func (p *Pause) Reached() <-chan Request { return p.reached }
+// Reached is closed once the request waits.
+func (p *Pause) Reached() <-chan struct{} { return p.reached }
 
 // Release lets the request go on, or not stop at all. It can be called more than once.
 func (p *Pause) Release() { p.release() }
 
 // NewServer returns a healthy server that does not listen yet.
 func NewServer() *Server {
-	return &Server{
+	s := &Server{
 		set:  settings{watch: func(any) {}, results: func(Message) string { return "" }},
-		sent: map[string][]Commit{}, pauses: map[Point]*Pause{},
-		changed: make(chan struct{}), closing: make(chan struct{}),
+		sent: map[string][]Commit{}, changed: make(chan struct{}),
 	}
+	s.serving, s.end = context.WithCancel(context.Background())
+	return s
 }
 
 // Start returns a server that listens on a free port of 127.0.0.1 until the test ends.
@@ -132,12 +124,14 @@ func (s *Server) SetResults(of func(Message) string) { s.do(func() { s.set.resul
 // answer or before its fault. f is called by the goroutines that serve the requests, and may call the server.
 func (s *Server) Watch(f func(any)) { s.do(func() { s.set.watch = f }) }
 
-// PauseNext makes the next request that gets to the point wait there until it is released or the server
-// closes, also when its client has left.
-func (s *Server) PauseNext(at Point) *Pause {
-	p := &Pause{reached: make(chan Request, 1)}
-	p.over, p.release = context.WithCancel(context.Background())
-	s.do(func() { s.pauses[at] = p })
+// PauseNext makes the next request wait, once its events were kept, until it is released or the server closes, also
+// when its client has left.
+func (s *Server) PauseNext() *Pause {
+	p := &Pause{reached: make(chan struct{})}
+	s.do(func() {
+		p.over, p.release = context.WithCancel(s.serving)
+		s.pause = p
+	})
 	return p
 }
 
@@ -192,9 +186,13 @@ func (s *Server) listen(address string, start func(*httptest.Server)) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.http = &httptest.Server{Listener: listener, Config: &http.Server{Handler: s, ErrorLog: log.New(io.Discard, "", 0)}}
+	serving := s.serving
+	s.http = &httptest.Server{Listener: listener, Config: &http.Server{
+		Handler: s, ErrorLog: log.New(io.Discard, "", 0),
+		BaseContext: func(net.Listener) context.Context { return serving },
+	}}
 	start(s.http)
-	s.url, s.closing = s.http.URL, make(chan struct{})
+	s.url = s.http.URL
 	return nil
 }
 
@@ -212,9 +210,9 @@ func (s *Server) CAPEM() []byte {
 func (s *Server) Close() {
 	s.mu.Lock()
 	server := s.http
-	if s.http = nil; server != nil {
-		close(s.closing)
-	}
+	s.http = nil
+	s.end()
+	s.serving, s.end = context.WithCancel(context.Background())
 	s.mu.Unlock()
 	if server != nil {
 		server.CloseClientConnections()

@@ -12,7 +12,6 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/outbox"
-	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
 const (
@@ -115,7 +114,7 @@ func (m *machine) emptyOut() {
 func TestTortureADiskThatIsFullBeforeTheSettlementShowsNothingTwice(t *testing.T) {
 	t.Parallel()
 	m := onDisk(t, testbed.Roomy)
-	pause := m.Posthog.PauseNext(outboxtest.BeforeAnswer)
+	pause := m.Posthog.PauseNext()
 	defer pause.Release()
 	m.Must("succeed")
 	m.awaitRequest(pause)

@@ -15,7 +15,6 @@ import (
 	"testing"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
-	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
 )
 
@@ -134,7 +133,7 @@ func TestTortureSecretsStayWhereTheyWere(t *testing.T) {
 		c.through(c.Posthog.URL())
 		c.Must("usage", "retry")
 		c.Must(flushing...) // ends the back-off
-		pause := c.Posthog.PauseNext(outboxtest.AfterCommit)
+		pause := c.Posthog.PauseNext()
 		defer pause.Release()
 		c.line("succeed S --value=S")
 		c.awaitRequest(pause)
