@@ -3,7 +3,6 @@ package main_test
 import (
 	"compress/gzip"
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,7 +11,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -21,15 +19,13 @@ import (
 type hello struct {
 	*testing.T
 	program, home string
-	url           string // where events go; no server listens at first
-
-	mu      sync.Mutex
-	arrived []string // events, with their uuids
+	url           string      // where events go; no server listens at first
+	arrived       chan string // events, with their uuids
 }
 
 func build(t *testing.T) *hello {
 	t.Helper()
-	h := &hello{T: t, program: filepath.Join(t.TempDir(), "hello"), home: t.TempDir(), url: "http://127.0.0.1:1"}
+	h := &hello{t, filepath.Join(t.TempDir(), "hello"), t.TempDir(), "http://127.0.0.1:1", make(chan string, 100)}
 	if runtime.GOOS == "windows" {
 		h.program += ".exe"
 	}
@@ -57,26 +53,17 @@ func (h *hello) online() {
 			http.Error(w, "not compressed", http.StatusBadRequest)
 			return
 		}
-		content, _ := io.ReadAll(body)
 		var events []struct{ UUID, Event string }
-		if err := json.Unmarshal(content, &events); err != nil {
+		if err := json.NewDecoder(body).Decode(&events); err != nil {
 			http.Error(w, "not JSON", http.StatusBadRequest)
 			return
 		}
-		h.mu.Lock()
-		defer h.mu.Unlock()
 		for _, e := range events {
-			h.arrived = append(h.arrived, e.Event+" "+e.UUID)
+			h.arrived <- e.Event + " " + e.UUID
 		}
 	}))
 	h.Cleanup(server.Close)
 	h.url = server.URL
-}
-
-func (h *hello) events() []string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return slices.Clone(h.arrived)
 }
 
 func TestThreeRunsOfflineAndOneOnlineAreFourEventsInOrder(t *testing.T) {
@@ -92,10 +79,10 @@ func TestThreeRunsOfflineAndOneOnlineAreFourEventsInOrder(t *testing.T) {
 	h.online()
 	h.run(nil, "Barbara")
 	h.run(nil, "usage", "flush")
-	arrived := h.events()
-	if len(arrived) != 4 {
-		t.Fatalf("%d events arrived, want the three of offline and the one of online: %v", len(arrived), arrived)
+	if n := len(h.arrived); n != 4 {
+		t.Fatalf("%d events arrived, want the three of offline and the one of online", n)
 	}
+	arrived := []string{<-h.arrived, <-h.arrived, <-h.arrived, <-h.arrived}
 	if !slices.IsSorted(arrived) { // uuids of version 7 are in the order of time
 		t.Errorf("an event arrived after a later one: %v", arrived)
 	}
@@ -104,17 +91,15 @@ func TestThreeRunsOfflineAndOneOnlineAreFourEventsInOrder(t *testing.T) {
 	}
 }
 
-// The last run is delivered by a process that it leaves behind, without another command.
+// It is delivered by a process that the command leaves behind, without another command.
 func TestACommandThatIsOnlineLeavesItsEventToAFlusher(t *testing.T) {
 	h := build(t)
 	h.online()
 	h.run(nil, "Ada")
-	deadline := time.Now().Add(30 * time.Second)
-	for len(h.events()) == 0 && time.Now().Before(deadline) {
-		time.Sleep(10 * time.Millisecond) // a condition in another process
-	}
-	if n := len(h.events()); n != 1 {
-		t.Errorf("%d events arrived, want 1", n)
+	select {
+	case <-h.arrived:
+	case <-time.After(30 * time.Second):
+		t.Error("the event does not arrive")
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -133,16 +132,5 @@ func TestAWrongAddressIsToldBeforeAnythingIsSent(t *testing.T) {
 	}
 	if err := httpsink.New(httpsink.Config{URL: "http://localhost"}).Check(); err != nil {
 		t.Errorf("a right address: %v", err)
-	}
-}
-
-// A program that has a server of its own pays for no library of PostHog's.
-func TestItDoesNotLinkPostHogsLibrary(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", ".").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(out), "posthog") {
-		t.Error("the package depends on posthog-go")
 	}
 }
