@@ -25,7 +25,12 @@ type hello struct {
 
 func build(t *testing.T) *hello {
 	t.Helper()
-	h := &hello{t, filepath.Join(t.TempDir(), "hello"), t.TempDir(), "http://127.0.0.1:1", make(chan string, 100)}
+	home, err := os.MkdirTemp("", "hello")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(home) }) // it may fail: a flusher may still be at work there
+	h := &hello{t, filepath.Join(t.TempDir(), "hello"), home, "http://127.0.0.1:1", make(chan string, 100)}
 	if runtime.GOOS == "windows" {
 		h.program += ".exe"
 	}
