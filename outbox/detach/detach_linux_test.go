@@ -1,12 +1,8 @@
 package detach
 
 import (
-	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 )
 
 // Without /proc the system says neither which program this is nor which descriptors are open.
@@ -27,32 +23,4 @@ func TestAChildIsStartedWithoutProc(t *testing.T) {
 		t.Fatalf("%v: %s", err, output)
 	}
 	l.child()
-}
-
-func TestAChildThatDoesNotReadIsGone(t *testing.T) {
-	if !inOwnProcess(t) {
-		return
-	}
-	if start(deafMarker, []string{"LARGE=" + strings.Repeat("x", 1<<20)}, nil, 50*time.Millisecond) == nil {
-		t.Error("a child that does not read is no error")
-	}
-	for deadline := time.Now().Add(20 * time.Second); children(t) != ""; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the killed child is still there, or its zombie: %s", children(t))
-		}
-	}
-}
-
-// children returns the ids of this process's children, dead ones included.
-func children(t *testing.T) (pids string) {
-	t.Helper()
-	lists, err := filepath.Glob("/proc/self/task/*/children")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, list := range lists {
-		content, _ := os.ReadFile(list) // a thread may end at any moment
-		pids += string(content)
-	}
-	return pids
 }

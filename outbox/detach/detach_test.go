@@ -1,11 +1,8 @@
 package detach
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
+	"encoding/gob"
 	"io"
 	"net"
 	"os"
@@ -24,81 +21,61 @@ const (
 	marker      = "DETACH_TEST_CHILD" // reports to the test what it has, and lives as long as the test listens
 	dyingMarker = "DETACH_TEST_DYING" // ends at once
 	deafMarker  = "DETACH_TEST_DEAF"  // never reads its environment
-	lazyMarker  = "DETACH_TEST_LAZY"  // works for ever, with a watchdog
 
 	reportTo = "DETACH_TEST_REPORT_TO" // the address that a child reports to
-	command  = "DETACH_TEST_COMMAND"   // set in a process that is to start a child
+	command  = "DETACH_TEST_COMMAND"   // set in a process that starts a child and ends
+	guarded  = "DETACH_TEST_GUARDED"   // set in one that works for ever, with a watchdog
 )
 
+// busy is what a process that never ends works on.
+var busy atomic.Int64
+
 func TestMain(m *testing.M) {
+	born := os.Environ()
+	is, err := Child(marker)
 	switch {
+	case is:
+		report(born, err)
 	case os.Getenv(dyingMarker) != "":
 	case os.Getenv(deafMarker) != "":
 		select {}
+	case os.Getenv(guarded) != "":
+		Watchdog(100 * time.Millisecond)
+		for { // work that looks at nothing
+			busy.Add(1)
+		}
 	case os.Getenv(command) != "":
-		os.Exit(runCommand())
+		must(Start(marker, []string{reportTo + "=" + os.Getenv(reportTo)}))
+		os.Stdout.WriteString("done\n")
 	default:
-		runChild()
 		os.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector keeps a process for a second otherwise
 		os.Exit(m.Run())
 	}
 }
 
-// report is what a child says of itself.
-type report struct {
-	Args    []string
-	Environ [][]byte // not all of it is text
-	Dir     string
-	PID     int
-	Home    string // before Child was called
-	Console bool   // it has a terminal or console, and ends with it
-}
-
-// busy is what a child that never ends works on.
-var busy atomic.Int64
-
-// runChild returns in a process that is no child.
-func runChild() {
-	if lazy, err := Child(lazyMarker); err != nil {
-		panic(err)
-	} else if lazy {
-		Watchdog(100 * time.Millisecond)
-		tell("")
-		for n := 0; ; n++ { // work that looks at nothing
-			busy.Store(int64(n))
-		}
-	}
-	home := os.Getenv("HOME")
-	is, err := Child(marker)
+func must(err error) {
 	if err != nil {
 		panic(err)
 	}
-	if is {
-		tell(home)
-		os.Exit(0)
-	}
 }
 
-// tell reports to the test, and waits until it hangs up.
-func tell(home string) {
+// life is what a child says of itself.
+type life struct {
+	Args, Born, Environ []string // Born is its environment before Child was called, which other users may read
+	Dir                 string
+	PID                 int
+	Console             bool // it has a terminal or console, and ends with it
+}
+
+// report tells the test what this process is, and waits until it hangs up.
+func report(born []string, err error) {
+	must(err)
 	connection, err := net.Dial("tcp", os.Getenv(reportTo))
-	if err != nil {
-		panic(err)
-	}
+	must(err)
 	dir, err := os.Getwd()
-	if err != nil {
-		panic(err)
-	}
-	r := report{Args: os.Args, Dir: dir, PID: os.Getpid(), Home: home, Console: hasConsole()}
-	for _, entry := range os.Environ() {
-		r.Environ = append(r.Environ, []byte(entry))
-	}
-	if err := json.NewEncoder(connection).Encode(r); err != nil {
-		panic(err)
-	}
-	if os.Getenv(lazyMarker) == "" {
-		io.Copy(io.Discard, connection)
-	}
+	must(err)
+	must(gob.NewEncoder(connection).Encode(life{os.Args, born, os.Environ(), dir, os.Getpid(), hasConsole()}))
+	io.Copy(io.Discard, connection)
 }
 
 func hasConsole() bool {
@@ -113,21 +90,10 @@ func hasConsole() bool {
 	return err == nil
 }
 
-// runCommand is a command that starts a child and returns to its prompt.
-func runCommand() (code int) {
-	err := Start(marker, []string{reportTo + "=" + os.Getenv(reportTo)})
-	if err != nil {
-		os.Stderr.WriteString(err.Error() + "\n")
-		return 1
-	}
-	os.Stdout.WriteString("done\n")
-	return 0
-}
-
 // listener is where children report to.
 type listener struct {
 	testing.TB
-	net.Listener
+	*net.TCPListener
 }
 
 func newListener(t testing.TB) listener {
@@ -137,7 +103,7 @@ func newListener(t testing.TB) listener {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	return listener{t, l}
+	return listener{t, l.(*net.TCPListener)}
 }
 
 // environment is what a child needs, and what keeps the race detector from sleeping a second at its end.
@@ -145,64 +111,62 @@ func (l listener) environment() []string {
 	return []string{reportTo + "=" + l.Addr().String(), "GORACE=atexit_sleep_ms=0"}
 }
 
-// child waits for a report. Its process lives until the connection is closed.
-func (l listener) child() (report, net.Conn) {
+// child waits for a report. Its process lives until the test ends.
+func (l listener) child() (child life) {
 	l.Helper()
-	l.Listener.(*net.TCPListener).SetDeadline(time.Now().Add(20 * time.Second))
+	l.SetDeadline(time.Now().Add(20 * time.Second))
 	connection, err := l.Accept()
 	if err != nil {
 		l.Fatalf("no child reports: %v", err)
 	}
 	l.Cleanup(func() { connection.Close() })
-	var r report
-	if err := json.NewDecoder(connection).Decode(&r); err != nil {
+	if err := gob.NewDecoder(connection).Decode(&child); err != nil {
 		l.Fatal(err)
 	}
-	return r, connection
+	return child
 }
 
-// parent prepares a process that starts a child.
-func (l listener) parent() *exec.Cmd {
-	l.Helper()
+// again prepares another process of this program. One that waits for a child by mistake waits for the end of the
+// test: not for ever, then.
+func again(t testing.TB, environment ...string) *exec.Cmd {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
-		l.Fatal(err)
+		t.Fatal(err)
 	}
-	// A parent that waits for the child by mistake waits for the end of the test: not for ever, then.
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	l.Cleanup(cancel)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, self)
-	cmd.WaitDelay = time.Second
-	cmd.Env = append(os.Environ(), append(l.environment(), command+"=1")...)
+	cmd.WaitDelay = time.Minute
+	cmd.Env = append(os.Environ(), environment...)
 	return cmd
 }
 
-func (l listener) start(environment ...string) {
-	l.Helper()
-	if err := Start(marker, append(l.environment(), environment...)); err != nil {
-		l.Fatal(err)
-	}
-}
+// parent prepares a process that starts a child.
+func (l listener) parent() *exec.Cmd { return again(l, append(l.environment(), command+"=1")...) }
 
 func TestAChildHasItsEnvironmentAndNothingElse(t *testing.T) {
 	t.Setenv("DETACH_TEST_PRIVATE", "of the parent")
 	l := newListener(t)
 	large := "LARGE=" + strings.Repeat("x", 1<<20)
-	l.start("EMPTY=", "EQUALS=a=b", "LINES=one\ntwo", "BYTES=\xff", "TWICE=1", "TWICE=2", "HOME=/home/ada", large, "LAST=arrived")
-	child, _ := l.child()
-	for _, want := range []string{"EMPTY=", "EQUALS=a=b", "LINES=one\ntwo", "BYTES=\xff", "TWICE=2", "HOME=/home/ada", large, "LAST=arrived"} {
-		if !slices.ContainsFunc(child.Environ, func(entry []byte) bool { return string(entry) == want }) {
-			t.Errorf("the child has no %.20q", want)
+	given := []string{"EMPTY=", "EQUALS=a=b", "LINES=one\ntwo", "BYTES=\xff", "TWICE=2", "HOME=/home/ada", large, "LAST=arrived"}
+	if err := Start(marker, slices.Concat(l.environment(), []string{"TWICE=1"}, given)); err != nil {
+		t.Fatal(err)
+	}
+	child := l.child()
+	for _, entry := range given {
+		if !slices.Contains(child.Environ, entry) {
+			t.Errorf("the child has no %.20q", entry)
+		}
+		if isOrdinary := strings.HasPrefix(entry, "HOME="); slices.Contains(child.Born, entry) != isOrdinary {
+			t.Errorf("the child was born with %q: package initialisation needs its home, and every user of the machine sees the rest", child.Born)
 		}
 	}
-	all := string(bytes.Join(child.Environ, nil))
+	all := strings.Join(child.Environ, "\n")
 	for _, foreign := range []string{"PRIVATE", "PATH=", marker} {
 		if strings.Contains(all, foreign) {
 			t.Errorf("the child has %s, which it was not given; with its marker, a program that it starts would take itself for a child", foreign)
 		}
-	}
-	if child.Home != "/home/ada" {
-		t.Errorf("HOME is %q before Child is called: package initialisation would make a home elsewhere", child.Home)
 	}
 	if want := []string{filepath.Base(os.Args[0])}; !slices.Equal(child.Args, want) {
 		t.Errorf("the child's arguments are %q, want the program's name: %q", child.Args, want)
@@ -220,8 +184,14 @@ func TestAChildThatDoesNotReadItsEnvironmentIsAnErrorAndNoWait(t *testing.T) {
 	if err := start(dyingMarker, environment, nil, 20*time.Second); err == nil || strings.Contains(err.Error(), "does not read") {
 		t.Errorf("a child that has died: %v, want an error at once: the reader is gone", err)
 	}
-	if err := start(deafMarker, environment, nil, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), "does not read") {
+	reader, writer := pipe(t)
+	if err := start(deafMarker, environment, writer, 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), "does not read") {
 		t.Errorf("a child that hangs: %v, want that it does not read", err)
+	}
+	writer.Close()
+	reader.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if _, err := reader.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("its output does not end, %v: the child was left running", err)
 	}
 }
 
@@ -234,14 +204,9 @@ func TestAVariableThatCannotBeHandedOverIsAnErrorBeforeAnythingIsStarted(t *test
 }
 
 func TestAWatchdogEndsTheProcessWhateverItDoes(t *testing.T) {
-	l := newListener(t)
-	if err := Start(lazyMarker, l.environment()); err != nil {
-		t.Fatal(err)
-	}
-	_, connection := l.child()
-	connection.SetReadDeadline(time.Now().Add(20 * time.Second))
-	if _, err := connection.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Error("the process works for ever")
+	cmd := again(t, guarded+"=1")
+	if err := cmd.Run(); cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("the process ends with %v, want exit code 1", err)
 	}
 }
 
@@ -326,18 +291,9 @@ func TestPathsAreAbsoluteBeforeTheyAreHandedOver(t *testing.T) {
 
 func TestACommandEndsBeforeItsChild(t *testing.T) {
 	l := newListener(t)
-	cmd := l.parent()
-	reader, writer := pipe(t)
-	cmd.Stdout, cmd.Stderr = writer, writer
-	if err := cmd.Run(); err != nil {
-		t.Fatal(err)
+	// The output has an end while the child lives: no process holds it any more.
+	if output, err := l.parent().CombinedOutput(); err != nil || string(output) != "done\n" {
+		t.Errorf("output %q, %v; want both to end with the command", output, err)
 	}
-	writer.Close()
-	_, connection := l.child()
-	// The child lives, and yet no process holds the other end of the command's output any more.
-	reader.SetReadDeadline(time.Now().Add(20 * time.Second))
-	if output, err := io.ReadAll(bufio.NewReader(reader)); err != nil || string(output) != "done\n" {
-		t.Errorf("output %q, %v; want it to end with the command", output, err)
-	}
-	connection.Close()
+	l.child()
 }
