@@ -65,6 +65,8 @@ type life struct {
 	Dir                 string
 	PID                 int
 	Console             bool // it has a terminal or console, and ends with it
+
+	connection net.Conn // the process lives until the test closes this
 }
 
 // report tells the test what this process is, and waits until it hangs up.
@@ -74,7 +76,7 @@ func report(born []string, err error) {
 	must(err)
 	dir, err := os.Getwd()
 	must(err)
-	must(gob.NewEncoder(connection).Encode(life{os.Args, born, os.Environ(), dir, os.Getpid(), hasConsole()}))
+	must(gob.NewEncoder(connection).Encode(life{Args: os.Args, Born: born, Environ: os.Environ(), Dir: dir, PID: os.Getpid(), Console: hasConsole()}))
 	io.Copy(io.Discard, connection)
 }
 
@@ -111,7 +113,7 @@ func (l listener) environment() []string {
 	return []string{reportTo + "=" + l.Addr().String(), "GORACE=atexit_sleep_ms=0"}
 }
 
-// child waits for a report. Its process lives until the test ends.
+// child waits for a report.
 func (l listener) child() (child life) {
 	l.Helper()
 	l.SetDeadline(time.Now().Add(20 * time.Second))
@@ -123,6 +125,7 @@ func (l listener) child() (child life) {
 	if err := gob.NewDecoder(connection).Decode(&child); err != nil {
 		l.Fatal(err)
 	}
+	child.connection = connection
 	return child
 }
 

@@ -85,9 +85,9 @@ func TestAShellDoesNotWaitForTheChild(t *testing.T) {
 	}
 }
 
-func TestAChildHasASessionOfItsOwn(t *testing.T) {
+func TestAChildHasASessionOfItsOwnAndLeavesNoZombie(t *testing.T) {
 	l := newListener(t)
-	if err := l.parent().Run(); err != nil {
+	if err := Start(marker, l.environment()); err != nil {
 		t.Fatal(err)
 	}
 	child := l.child()
@@ -95,5 +95,11 @@ func TestAChildHasASessionOfItsOwn(t *testing.T) {
 	group, groupErr := unix.Getpgid(child.PID)
 	if err != nil || groupErr != nil || session != child.PID || group != child.PID {
 		t.Errorf("process %d has session %d and group %d (%v, %v): the terminal's signals reach it", child.PID, session, group, err, groupErr)
+	}
+	child.connection.Close() // which ends it
+	for deadline := time.Now().Add(20 * time.Second); unix.Kill(child.PID, 0) == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("a child that has ended stays a zombie as long as this process lives")
+		}
 	}
 }
