@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -165,54 +164,62 @@ func TestTheEndOfTheTimeEndsEveryWaitAndAsksForFewer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := expiring{t.Context(), make(chan struct{})}
-			var once sync.Once
 			c := client(serve(t, func(c net.Conn) {
 				read(c)
 				io.WriteString(c, partly)
-				once.Do(func() { close(ctx.over) })
+				close(ctx.over)
 			}))
 			if v, _ := c.Send(ctx, nil); v.Outcome != outbox.Fewer || v.Code != outbox.CodeTimeout {
 				t.Errorf("the verdict is %+v, want fewer and %s: a smaller request may be answered in time", v, outbox.CodeTimeout)
-			}
-			interrupted, cancel := context.WithCancel(t.Context())
-			cancel()
-			if v, _ := c.Send(interrupted, nil); v.Outcome != outbox.Later || v.Code != outbox.CodeInterrupted {
-				t.Errorf("after Ctrl-C the verdict is %+v, want %s: it says nothing about the server", v, outbox.CodeInterrupted)
 			}
 		})
 	}
 }
 
-func TestATimeoutBeforeThereIsAConnectionAsksForNothingSmaller(t *testing.T) {
+func TestWithoutAConnectionTheEndAsksForNothingSmaller(t *testing.T) {
 	c := client("http://server.invalid")
 	c.Transport.(*http.Transport).Proxy = nil
 	c.Transport.(*http.Transport).DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	late, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if v, _ := c.Send(ctx, nil); v.Outcome != outbox.Later || v.Code != outbox.CodeTimeout {
-		t.Errorf("the verdict is %+v, want later and %s: behind a firewall that swallows everything size is no matter", v, outbox.CodeTimeout)
+	interrupted, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	for code, ctx := range map[string]context.Context{outbox.CodeTimeout: late, outbox.CodeInterrupted: interrupted} {
+		if v, _ := c.Send(ctx, nil); v.Outcome != outbox.Later || v.Code != code {
+			t.Errorf("the verdict is %+v, want later and %s: behind a firewall, and after Ctrl-C, size is no matter", v, code)
+		}
 	}
 }
 
-func TestARequestOnADeadConnectionIsSentOnceMore(t *testing.T) {
+func TestOnlyARequestOnADeadConnectionIsSentOnceMore(t *testing.T) {
+	breakOff := func(c net.Conn) {
+		io.WriteString(c, success[:9])
+		c.Close()
+	}
+	write := func(answer string) func(net.Conn) {
+		return func(c net.Conn) { io.WriteString(c, answer) }
+	}
+	redirect := write("HTTP/1.1 307 Elsewhere\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
 	for name, test := range map[string]struct {
-		second   func(net.Conn) // what becomes of the second request on a connection
-		requests int32          // in all, of two bodies
-		want     outbox.Outcome
+		first, second func(net.Conn) // what becomes of the first and of the second request on a connection
+		requests      int32          // in all, of two bodies
+		codes         []string       // of their answers, "" for an accepted one
 	}{
-		"the server resets it":           {reset, 3, outbox.Accepted},
-		"the server closes it":           {func(c net.Conn) { c.Close() }, 3, outbox.Accepted},
-		"the server has begun to answer": {func(c net.Conn) { io.WriteString(c, success[:9]); reset(c) }, 2, outbox.Later},
-		"the server answers":             {func(c net.Conn) { io.WriteString(c, success) }, 2, outbox.Accepted},
+		"the server resets it":           {write(success), reset, 3, []string{"", ""}},
+		"the server closes it":           {write(success), func(c net.Conn) { c.Close() }, 3, []string{"", ""}},
+		"the server has begun to answer": {write(success), breakOff, 2, []string{"", outbox.CodeBroken}},
+		"the server answers":             {write(success), write(success), 2, []string{"", ""}},
+		"the server redirects":           {redirect, redirect, 2, []string{outbox.CodeRedirect, outbox.CodeRedirect}},
+		"a fresh connection breaks":      {reset, reset, 2, []string{outbox.CodeBroken, outbox.CodeBroken}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var requests atomic.Int32
 			c := client(serve(t, func(c net.Conn) {
 				reader := bufio.NewReader(c)
-				for act := func(c net.Conn) { io.WriteString(c, success) }; ; act = test.second {
+				for act := test.first; ; act = test.second {
 					r, err := http.ReadRequest(reader)
 					if err != nil {
 						return
@@ -225,33 +232,14 @@ func TestARequestOnADeadConnectionIsSentOnceMore(t *testing.T) {
 					act(c)
 				}
 			}))
-			for i, want := range []outbox.Outcome{outbox.Accepted, test.want} {
-				if v, _ := c.Send(t.Context(), []byte("body")); v.Outcome != want {
-					t.Errorf("body %d: %+v, want outcome %d", i+1, v, want)
+			for i, want := range test.codes {
+				if v, _ := c.Send(t.Context(), []byte("body")); v.Code != want || (v.Outcome == outbox.Accepted) != (want == "") {
+					t.Errorf("body %d: %+v, want code %q", i+1, v, want)
 				}
 			}
 			if n := requests.Load(); n != test.requests {
 				t.Errorf("%d requests, want %d", n, test.requests)
 			}
 		})
-	}
-}
-
-func TestNothingElseIsSentAgain(t *testing.T) {
-	for name, test := range map[string]struct {
-		act  func(net.Conn)
-		code string
-	}{
-		"a fresh connection breaks": {reset, outbox.CodeBroken},
-		"a server redirects": {func(c net.Conn) {
-			io.WriteString(c, "HTTP/1.1 307 Elsewhere\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
-			c.Close()
-		}, outbox.CodeRedirect},
-	} {
-		var connections atomic.Int32
-		c := client(serve(t, func(c net.Conn) { connections.Add(1); read(c); test.act(c) }))
-		if v, _ := c.Send(t.Context(), []byte("body")); v.Code != test.code || connections.Load() != 1 {
-			t.Errorf("%s: %+v after %d connections, want %s after one", name, v, connections.Load(), test.code)
-		}
 	}
 }
