@@ -26,27 +26,27 @@ func lame(connects string, usual error) dialer {
 }
 
 func TestWhereTheResolverAnswersForOneFamilyAloneThatOneIsUsed(t *testing.T) {
-	for _, family := range []string{"tcp", "tcp4", "tcp6"} {
+	refused := errors.New("refused")
+	for name, test := range map[string]struct {
+		connects    string
+		usual, want error
+	}{
+		"the usual way connects": {"tcp", nil, nil},
+		"IPv4 alone connects":    {"tcp4", nil, nil},
+		"IPv6 alone connects":    {"tcp6", nil, nil},
+		"refused at once":        {"", refused, refused},
+		"it never connects":      {"", nil, context.DeadlineExceeded},
+	} {
 		synctest.Test(t, func(t *testing.T) {
-			connection, err := lame(family, nil).dialEither(t.Context(), "tcp", "host.invalid:443")
-			if err != nil {
-				t.Fatalf("%s: %v; want a connection", family, err)
+			ctx, cancel := context.WithTimeout(t.Context(), 8*familyPatience)
+			defer cancel()
+			connection, err := lame(test.connects, test.usual).dialEither(ctx, "tcp", "host.invalid:443")
+			if !errors.Is(err, test.want) || (connection == nil) != (err != nil) {
+				t.Errorf("%s: %v, %v; want the error %v", name, connection, err, test.want)
 			}
-			connection.Close()
+			if connection != nil {
+				connection.Close()
+			}
 		})
 	}
-}
-
-func TestAConnectionThatFailsAtOnceOrNeverComesHasTheUsualError(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		refused := errors.New("refused")
-		if _, err := lame("", refused).dialEither(t.Context(), "tcp", "host.invalid:443"); err != refused {
-			t.Errorf("got %v, want %v", err, refused)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 8*familyPatience)
-		defer cancel()
-		if _, err := lame("", nil).dialEither(ctx, "tcp", "host.invalid:443"); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v, want that the time is up", err)
-		}
-	})
 }

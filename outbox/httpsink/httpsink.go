@@ -27,8 +27,7 @@ type Config struct {
 	// AckField is a field that an acknowledgement must have, with true or "ok" in it. "": a status
 	// from 200 to 299 is enough.
 	AckField string
-	// Transport carries the requests. It must not follow redirects; none of net/http's does. Nil: a
-	// clone of http.DefaultTransport.
+	// Transport carries the requests, as [httpsend.Transport] takes it. Nil: the standard one.
 	Transport http.RoundTripper
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -25,8 +26,7 @@ const batchMemo = "batch"
 type Config struct {
 	Host string // "": DefaultHost
 	Key  string // the project's key
-	// Transport carries the requests. It must not follow redirects; none of net/http's does. Nil: a
-	// clone of http.DefaultTransport.
+	// Transport carries the requests, as [httpsend.Transport] takes it. Nil: the standard one.
 	Transport http.RoundTripper
 }
 
@@ -52,16 +52,14 @@ func New(cfg Config) *Sink {
 	address, wrong := httpsend.ParseAddress(cmp.Or(strings.TrimSpace(cfg.Host), DefaultHost), DefaultHost)
 	switch {
 	case wrong != nil:
-		s.client.Wrong = wrong
-		return s
 	case address.RawQuery != "":
-		s.client.Wrong = &outbox.Unusable{Code: outbox.CodeAddress, Reason: "the address has a part behind a ?", Example: DefaultHost}
-		return s
+		address, wrong = url.URL{}, &outbox.Unusable{Code: outbox.CodeAddress, Reason: "the address has a part behind a ?", Example: DefaultHost}
 	case s.key == "":
-		s.client.Wrong = &outbox.Unusable{Code: outbox.CodeNoKey, Reason: "no PostHog key is set"}
+		wrong = &outbox.Unusable{Code: outbox.CodeNoKey, Reason: "no PostHog key is set"}
 	case strings.ContainsFunc(s.key, func(r rune) bool { return r <= ' ' || r > '~' }): // PostHog would blame the messages
-		s.client.Wrong = &outbox.Unusable{Code: outbox.CodeKey, Reason: "it has a character in it that no key has"}
+		wrong = &outbox.Unusable{Code: outbox.CodeKey, Reason: "it has a character in it that no key has"}
 	}
+	s.client.Wrong = wrong
 	s.endpoint = strings.TrimRight(address.String(), "/")
 	return s
 }
