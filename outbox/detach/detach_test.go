@@ -76,7 +76,8 @@ func report(born []string, err error) {
 	must(err)
 	dir, err := os.Getwd()
 	must(err)
-	must(gob.NewEncoder(connection).Encode(life{Args: os.Args, Born: born, Environ: os.Environ(), Dir: dir, PID: os.Getpid(), Console: hasConsole()}))
+	mine := life{Args: os.Args, Born: born, Environ: os.Environ(), Dir: dir, PID: os.Getpid(), Console: hasConsole()}
+	must(gob.NewEncoder(connection).Encode(mine))
 	io.Copy(io.Discard, connection)
 }
 
