@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"database/sql"
 	"encoding/json"
 	"io/fs"
 	"os"
@@ -83,7 +82,7 @@ func states() map[string]state {
 		"a full disk": {given: func(m *machine) {
 			m.smallDisk(0)
 			m.Must("succeed")
-			m.fillDisk()
+			m.FillDisk(0)
 		}, reason: "disk_full", code: 1, says: "Problem: The disk is full. Free some space: until then nothing is recorded or delivered. What waits is kept."},
 		"a read-only disk": {given: func(m *machine) {
 			m.smallDisk(0)
@@ -112,9 +111,9 @@ func states() map[string]state {
 				m.Must("succeed")
 			}
 		}, reason: "damaged_copies", code: 1, says: "three copies of earlier damage are kept, so nothing is recorded. 'arcade usage clear' erases them"},
-		"a database with an unforeseen fault": {given: recorded(func(m *machine) { m.change("DELETE FROM delivery") }), reason: "database", code: 1,
+		"a database with an unforeseen fault": {given: recorded(func(m *machine) { m.Change("DELETE FROM delivery") }), reason: "database", code: 1,
 			says: "Problem: The usage database cannot be used (read schedule: sql: no rows in result set). Please report it at https://github.com/ArcadeAI/arcade-cli/issues."},
-		"a database that another process holds": {given: recorded((*machine).holdDatabase), reason: "locked_database", code: 1,
+		"a database that another process holds": {given: recorded(func(m *machine) { m.HoldDatabase() }), reason: "locked_database", code: 1,
 			says: "Another process holds the usage database. Try again;"},
 	}
 }
@@ -139,7 +138,7 @@ func TestStatusTellsEveryReason(t *testing.T) {
 				t.Errorf("status ends with %d and says\n%s%s\nwant %d and %q", r.Code, r.Stdout, r.Stderr, test.code, want)
 			}
 			if test.reason == "disk_full" { // the last process to close the database frees its WAL
-				m.fillDisk()
+				m.FillDisk(0)
 			}
 			var st cli.Status
 			m.Require(json.Unmarshal([]byte(look("usage", "status", "--json").Stdout), &st))
@@ -246,7 +245,7 @@ func TestDisableOnAFullDiskSaysThatRecordingIsOff(t *testing.T) {
 	m := newMachine(t)
 	m.smallDisk(0)
 	m.offlineEvent()
-	m.fillDisk()
+	m.FillDisk(0)
 	r := m.Run("usage", "disable")
 	if r.Code != 1 || r.Stdout != "Usage is no longer recorded.\n" || !strings.Contains(r.Stderr, "what waits could not be erased: the disk is full") {
 		t.Errorf("%+v; want that it is off, and that what waits is still there", r)
@@ -310,31 +309,11 @@ func (m *machine) damage() {
 	m.writeFile("usage.db", strings.Repeat("no database ", 1000))
 }
 
-// holdDatabase writes to the database and does not finish: a lock of SQLite's.
-func (m *machine) holdDatabase() {
-	m.Helper()
-	db, err := sql.Open("sqlite", "file:"+m.Path("usage.db"))
-	m.Require(err)
-	m.Cleanup(func() { db.Close() })
-	db.SetMaxOpenConns(1)
-	_, err = db.Exec("BEGIN IMMEDIATE")
-	m.Require(err)
-}
-
 // smallDisk makes the home a small disk, or changes the one it is.
 func (m *machine) smallDisk(flags uintptr) {
 	testbed.MountTmpfs(m, m.Home, testbed.Roomy, flags)
 	if flags != 0 {
 		m.Cleanup(func() { testbed.MountTmpfs(m, m.Home, testbed.Roomy, syscall.MS_REMOUNT) })
-	}
-}
-
-func (m *machine) fillDisk() {
-	m.Helper()
-	filler := m.opened(filepath.Join(m.Home, "filler"), os.O_WRONLY|os.O_APPEND|os.O_CREATE)
-	var err error
-	for portion := make([]byte, 4096); err == nil; {
-		_, err = filler.Write(portion)
 	}
 }
 

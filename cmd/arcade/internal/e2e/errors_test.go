@@ -221,7 +221,7 @@ func givens() map[string]given {
 		"the Engine has":   func(s *machine, _ *exec.Cmd, key string) { s.Engine.Add(secretstest.Item{Key: key}) },
 
 		"an event that waits": func(s *machine, _ *exec.Cmd, _ string) { s.offlineEvent() },
-		"a statement":         func(s *machine, _ *exec.Cmd, statement string) { s.change(statement) },
+		"a statement":         func(s *machine, _ *exec.Cmd, statement string) { s.Change(statement) },
 		"an alias that waits for Arcade Cloud": func(s *machine, _ *exec.Cmd, _ string) {
 			s.Cloud.Hang(true)
 			s.WriteCredentials(sentinel)

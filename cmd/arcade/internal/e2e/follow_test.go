@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 )
 
 // follower is a process that follows the queue into a file.
@@ -21,7 +19,7 @@ type follower struct {
 func (m *machine) follower(args ...string) follower {
 	m.Helper()
 	output := m.opened(filepath.Join(m.TempDir(), "output"), os.O_RDWR|os.O_CREATE)
-	f := follower{testbed.Interruptible(m, m.Command(append([]string{"usage", "inspect", "--follow"}, args...)...)), output}
+	f := follower{interruptible(m, m.Command(append([]string{"usage", "inspect", "--follow"}, args...)...)), output}
 	f.Stdout = output
 	m.Require(f.Start())
 	m.Cleanup(func() { f.Process.Kill() })
@@ -84,7 +82,7 @@ func TestFollowShowsRecordingAndDeliveryAsTheyHappen(t *testing.T) {
 		if got := f.shown(t); !slices.Equal(got, want) {
 			t.Errorf("following %s shows %q, want each change once: %q", args, got, want)
 		}
-		m.Require(testbed.Interrupt(f.Process))
+		m.Require(interrupt(f.Process))
 		f.Wait()
 		if code := f.ProcessState.ExitCode(); code != 130 {
 			t.Errorf("after Ctrl-C following %s ends with %d, want 130", args, code)

@@ -2,7 +2,6 @@
 package e2e
 
 import (
-	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -65,16 +64,6 @@ func (m *machine) refusing(do func()) {
 	m.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
 	do()
 	m.Posthog.SetResults(func(outboxtest.Message) string { return "" })
-}
-
-// change runs a statement on the database.
-func (m *machine) change(statement string) {
-	m.Helper()
-	db, err := sql.Open("sqlite", "file:"+m.Path("usage.db")+"?_busy_timeout=5000")
-	m.Require(err)
-	defer db.Close()
-	_, err = db.Exec(statement)
-	m.Require(err)
 }
 
 // writeFile writes a file in Arcade's directory.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 )
@@ -43,13 +44,24 @@ func leaves(cmd *exec.Cmd) *exec.Cmd {
 	return cmd
 }
 
-// pasted pastes into what a command of a new machine asks, after await, until the pieces came in time.
+// pasted pastes into what a command of a new machine asks, after await, piece by piece as over a slow line. It begins anew
+// where this machine was so busy that a piece may have come later than a program waits for it, which proves nothing.
 func pasted(t *testing.T, command func() *exec.Cmd, await func(*testbed.Session), pieces []string) (code int, output string) {
 	t.Helper()
+	const pause = 300 * time.Millisecond // of package term
 	for range 10 {
 		terminal := testbed.OnTerminal(t, 100, leaves(command()))
 		await(terminal)
-		inTime := terminal.TypedInPieces(pieces)
+		inTime := true
+		for i, last := 0, time.Now(); i < len(pieces); i++ {
+			if i > 0 {
+				time.Sleep(50 * time.Millisecond)
+			}
+			began := time.Now()
+			terminal.Typed(pieces[i])
+			inTime = inTime && (i == 0 || time.Since(last) < pause)
+			last = began
+		}
 		if code, output = terminal.End(); inTime {
 			if !strings.HasSuffix(output, "left: <>\n") {
 				t.Errorf("the terminal shows %q, want nothing to be left to the shell, which would run it", output)

@@ -24,7 +24,7 @@ func crowd(t *testing.T, n int) *machine {
 // multiply adds copies of the first message under the given numbers, all at once.
 func (m *machine) multiply(from, to int) {
 	m.Helper()
-	m.change(fmt.Sprintf(`WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+	m.Change(fmt.Sprintf(`WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 		INSERT INTO messages (uuid, kind, event, anon_id, distinct_id, properties, recorded_at)
 		SELECT printf('01a21308-b607-73e6-98c2-%%012x', i), kind, event, anon_id, distinct_id, properties, recorded_at
 		FROM messages, n WHERE seq = 1`, from, to))

@@ -20,7 +20,7 @@ func TestACopiedHomeIsTwoMachinesAndTwoPeople(t *testing.T) {
 	twin := m.with()
 	twin.Home = filepath.Join(t.TempDir(), "home")
 	m.Require(os.CopyFS(twin.Home, os.DirFS(m.Home)))
-	m.Require(changing(`UPDATE machines SET mark = 'salt:another'`)(twin))
+	twin.Change(`UPDATE machines SET mark = 'salt:another'`)
 	m.becomes("ada")
 	twin.becomes("bob")
 	if got := twin.anonID(); got == anon {

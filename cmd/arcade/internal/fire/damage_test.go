@@ -4,8 +4,6 @@ package fire
 
 import (
 	"bytes"
-	"database/sql"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -16,7 +14,7 @@ import (
 // damage is something that happens to an outbox with three events, of which the last one is only in the WAL. What SQLite
 // makes of a damaged file is for the tests of the store to say; here are those that the identity has to survive.
 type damage struct {
-	do   func(m *machine) error
+	do   func(m *machine)
 	kept int // events that have to survive it
 }
 
@@ -34,32 +32,21 @@ func damages() map[string]damage {
 	}
 }
 
-func garbling(name string) func(m *machine) error {
-	return func(m *machine) error {
-		return os.WriteFile(m.Path(name), bytes.Repeat([]byte{0xAB}, len(m.ReadFile(name))), 0o600)
+func garbling(name string) func(m *machine) {
+	return func(m *machine) {
+		m.Require(os.WriteFile(m.Path(name), bytes.Repeat([]byte{0xAB}, len(m.ReadFile(name))), 0o600))
 	}
 }
 
-func removing(names ...string) func(m *machine) error {
-	return func(m *machine) (err error) {
+func removing(names ...string) func(m *machine) {
+	return func(m *machine) {
 		for _, name := range names {
-			err = errors.Join(err, os.Remove(m.Path(name)))
+			m.Require(os.Remove(m.Path(name)))
 		}
-		return err
 	}
 }
 
-// changing runs a statement as somebody with a SQLite shell would, and so moves the WAL into the database.
-func changing(statement string) func(m *machine) error {
-	return func(m *machine) error {
-		db, err := sql.Open("sqlite", "file:"+m.Path("usage.db")+"?_busy_timeout=5000")
-		if err != nil {
-			return err
-		}
-		_, err = db.Exec(statement)
-		return errors.Join(err, db.Close())
-	}
-}
+func changing(statement string) func(m *machine) { return func(m *machine) { m.Change(statement) } }
 
 func TestTortureADamagedOutboxCostsNoCommandAndMendsItself(t *testing.T) {
 	t.Parallel()
@@ -69,10 +56,10 @@ func TestTortureADamagedOutboxCostsNoCommandAndMendsItself(t *testing.T) {
 			m := newMachine(t).unsent()
 			m.Must("succeed")
 			m.Must("succeed")
-			m.Require(changing(`UPDATE delivery SET failures = failures`)(m))
+			m.Change(`UPDATE delivery SET failures = failures`)
 			m.Must("succeed")
 			anonID := m.anonID()
-			m.Require(d.do(m))
+			d.do(m)
 			m.unnoticed(succeeding, failing, succeeding)
 			m.stays(anonID)
 			m.arrives(d.kept + 3)

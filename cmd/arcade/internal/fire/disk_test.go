@@ -5,7 +5,6 @@ package fire
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,7 +42,7 @@ func TestTortureAFullDiskOnAFirstRun(t *testing.T) {
 		t.Run(fmt.Sprintf("%d pages", free), func(t *testing.T) {
 			m := onDisk(t, max(free, 1)*page).unsent() // a size of 0 would mean no limit
 			if free == 0 {
-				m.fillUp(0)
+				m.FillDisk(0)
 			}
 			m.unnoticed(succeeding, failing)
 			testbed.MountTmpfs(t, m.Home, testbed.Roomy, syscall.MS_REMOUNT)
@@ -66,9 +65,9 @@ func TestTortureAFullDiskLater(t *testing.T) {
 			m.Must("succeed")
 			m.Must("succeed")
 			anon := m.anonID()
-			m.fillUp(free)
+			m.FillDisk(free)
 			m.unnoticed(succeeding, failing)
-			m.emptyOut()
+			m.EmptyDisk()
 			held := m.count(outbox.Pending)
 			m.unnoticed(succeeding)
 			m.sound()
@@ -87,28 +86,13 @@ func TestTortureACommandThatAFullDiskDoesNotRecordDeliversWhatWaits(t *testing.T
 	m := onDisk(t, testbed.Roomy)
 	m.unsent().Must("succeed")
 	m.unsent().Must("succeed")
-	m.fillUp(10)
+	m.FillDisk(10)
 	m.Must("succeed")
 	m.AwaitEvents(2)
 	m.AwaitNoFlusher()
 	if waiting := m.count(outbox.Pending); waiting > 0 || len(m.Posthog.Events()) != 2 {
 		t.Errorf("%d messages wait and PostHog has %d; want all delivered but what was not recorded", waiting, len(m.Posthog.Events()))
 	}
-}
-
-// fillUp leaves so many free pages on the disk.
-func (m *machine) fillUp(free int) {
-	m.Helper()
-	var disk syscall.Statfs_t
-	m.Require(syscall.Statfs(m.Home, &disk))
-	filler := make([]byte, max(int64(disk.Bavail)-int64(free), 0)*disk.Bsize)
-	m.Require(os.WriteFile(filepath.Join(m.Home, "filler"), filler, 0o600))
-}
-
-// emptyOut takes back what fillUp did.
-func (m *machine) emptyOut() {
-	m.Helper()
-	m.Require(os.Remove(filepath.Join(m.Home, "filler")))
 }
 
 func TestTortureADiskThatIsFullBeforeTheSettlementShowsNothingTwice(t *testing.T) {
@@ -118,10 +102,10 @@ func TestTortureADiskThatIsFullBeforeTheSettlementShowsNothingTwice(t *testing.T
 	defer pause.Release()
 	m.Must("succeed")
 	m.awaitRequest(pause)
-	m.fillUp(0)
+	m.FillDisk(0)
 	pause.Release()
 	m.AwaitNoFlusher()
-	m.emptyOut()
+	m.EmptyDisk()
 	m.Must("succeed")
 	m.AwaitNoFlusher()
 	m.arrives(2) // what could not be settled is sent again and folded

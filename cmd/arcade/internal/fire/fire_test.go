@@ -9,12 +9,14 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gofrs/flock"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/identity"
@@ -127,18 +129,21 @@ func (m *machine) neverTwoFlushers() {
 	}
 }
 
-// stopped is a process that has stopped at a point of its own.
+// stopped is a process that stands still at a point of its own.
 type stopped struct {
 	*machine
 	cmd  *exec.Cmd
+	hold *flock.Flock // it goes on when this is given up
 	said bytes.Buffer // on stderr; read it after resume
 }
 
-// startStopped starts a process that stops itself at the point, and waits until it has.
+// startStopped starts a process that stands still at the point, and waits until it does.
 func (m *machine) startStopped(point string, prepare func(m *machine) *exec.Cmd) *stopped {
 	m.Helper()
-	stopping := m.traced().with(testbed.TestStopAt+"="+point, "ARCADE_USAGE_DEBUG=1")
-	s := &stopped{machine: m, cmd: prepare(stopping)}
+	hold := flock.New(filepath.Join(m.TempDir(), "hold"))
+	m.Require(hold.Lock())
+	stopping := m.traced().with(testbed.TestStopAt+"="+point, testbed.TestStopUntil+"="+hold.Path(), "ARCADE_USAGE_DEBUG=1")
+	s := &stopped{machine: m, cmd: prepare(stopping), hold: hold}
 	s.cmd.Env = append(s.cmd.Env, testbed.ForChild(testbed.TestStopAt)+"=")
 	s.cmd.Stderr = &s.said
 	m.Require(s.cmd.Start())
@@ -154,25 +159,18 @@ func (m *machine) startStopped(point string, prepare func(m *machine) *exec.Cmd)
 // succeed prepares the command that does nothing but being recorded.
 func succeed(m *machine) *exec.Cmd { return m.unsent().Command("succeed") }
 
-// resume lets the process go on, to its end. It says that it stops a moment before it does, so it is told again.
+// resume lets the process go on, to its end; its exit code is no matter here.
 func (s *stopped) resume() {
 	s.Helper()
-	ended := make(chan error)
-	go func() { ended <- s.cmd.Wait() }() // its exit code is no matter here
-	s.Eventually("it goes on to its end", func() bool {
-		s.cmd.Process.Signal(syscall.SIGCONT)
-		select {
-		case <-ended:
-			return true
-		default:
-			return false
-		}
-	})
+	s.Require(s.hold.Unlock())
+	s.cmd.Wait()
 }
 
+// kill also ends a process that goes on no more; it may have ended long ago.
 func (s *stopped) kill() {
-	s.cmd.Process.Kill() // it may have ended long ago
+	s.cmd.Process.Kill()
 	s.cmd.Wait()
+	s.hold.Unlock()
 }
 
 // loginArgs is a login that needs no browser and no port; the key goes to its standard input.

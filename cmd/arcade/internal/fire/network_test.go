@@ -3,7 +3,6 @@
 package fire
 
 import (
-	"database/sql"
 	"testing"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
@@ -27,7 +26,7 @@ func TestTortureNetworkAFlusherEndsWhateverHangs(t *testing.T) {
 			m.Posthog.SetFault(outboxtest.MustFault("hang"))
 			return func() { m.Cloud.Hang(false); m.Posthog.SetFaults() }
 		},
-		"a database that another program writes to":       (*machine).holdDatabase,
+		"a database that another program writes to":       func(m *machine) func() { return m.HoldDatabase() },
 		"a process that has stopped with the write lock":  func(m *machine) func() { return m.startStopped("after-commit", succeed).kill },
 		"a process that has stopped inside a transaction": func(m *machine) func() { return m.startStopped("before-commit", succeed).kill },
 	} {
@@ -50,20 +49,5 @@ func TestTortureNetworkAFlusherEndsWhateverHangs(t *testing.T) {
 				t.Errorf("%d messages are dead, want none", dead)
 			}
 		})
-	}
-}
-
-// holdDatabase opens the database as another program would, and holds a transaction.
-func (m *machine) holdDatabase() (end func()) {
-	m.Helper()
-	db, err := sql.Open("sqlite", "file:"+m.Path("usage.db")+"?_busy_timeout=5000")
-	m.Require(err)
-	tx, err := db.Begin()
-	m.Require(err)
-	_, err = tx.Exec("UPDATE delivery SET failures = failures")
-	m.Require(err)
-	return func() {
-		tx.Rollback()
-		db.Close()
 	}
 }

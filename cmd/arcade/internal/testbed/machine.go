@@ -3,7 +3,6 @@ package testbed
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -217,18 +217,6 @@ func decoded[T any](m *Machine, args ...string) (value T) {
 	return value
 }
 
-// Query reads one value from the database as it lies on disk.
-func (m *Machine) Query(statement string, args ...any) (value string) {
-	m.Helper()
-	db, err := sql.Open("sqlite", "file:"+m.Path("usage.db")+"?mode=ro&_busy_timeout=5000")
-	m.Require(err)
-	defer db.Close()
-	if err := db.QueryRow(statement, args...).Scan(&value); err != nil {
-		m.Fatalf("%s: %v", statement, err)
-	}
-	return value
-}
-
 // ReadFile reads a file in Arcade's directory.
 func (m *Machine) ReadFile(name string) string {
 	m.Helper()
@@ -302,8 +290,8 @@ func (m *Machine) endFlushers() {
 	m.Eventually("the flushers have left", func() bool {
 		pids := m.Flushers()
 		for _, pid := range pids {
-			if pid > 0 {
-				terminate(pid)
+			if process, err := os.FindProcess(pid); err == nil && pid > 0 {
+				process.Signal(syscall.SIGTERM) // for which Windows has nothing: there it leaves by itself
 			}
 		}
 		return len(pids) == 0

@@ -7,14 +7,16 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
-// Variables that only the program under test knows. Its flusher gets them, too, and of those
-// that kill or stop it can get a value of its own: see forChild.
+// Variables that only the program under test knows. Its flusher gets them, too, or a value of its own: see ForChild.
 const (
 	TestKillAt    = "ARCADE_TEST_KILL_AT"    // die by SIGKILL at this point; "name#3": the third time
 	TestKillAfter = "ARCADE_TEST_KILL_AFTER" // die by SIGKILL after this duration, wherever that is
-	TestStopAt    = "ARCADE_TEST_STOP_AT"    // stop by SIGSTOP at this point
+	TestStopAt    = "ARCADE_TEST_STOP_AT"    // stand still at this point
+	TestStopUntil = "ARCADE_TEST_STOP_UNTIL" // a file: stand still until its lock is free
 	TestTrace     = "ARCADE_TEST_TRACE"      // a file that gets a line for each point that is reached
 	TestCallback  = "ARCADE_TEST_CALLBACK"   // the login's callback port
 	TestMachine   = "ARCADE_TEST_MACHINE"    // the home, so that its processes can be found
@@ -79,7 +81,9 @@ func (p *points) reach(name string) {
 	}
 	if isNow(os.Getenv(TestStopAt), name, p.reached[name]) {
 		p.trace("stopped at " + name)
-		stopSelf()
+		if err := flock.New(os.Getenv(TestStopUntil)).Lock(); err != nil {
+			panic(err)
+		}
 	}
 }
 
@@ -95,7 +99,9 @@ func isNow(wanted, name string, times int) bool {
 // die leaves a line behind, so that a test knows where its processes have died.
 func (p *points) die(where string) {
 	p.trace("killed at " + where)
-	killSelf()
+	if self, err := os.FindProcess(os.Getpid()); err == nil {
+		self.Kill()
+	}
 	select {}
 }
 

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
 	"slices"
 	"strings"
 	"sync"
@@ -47,29 +46,24 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	p.passed = append(p.passed, r.Method+" "+r.RequestURI)
 	p.mu.Unlock()
-	if r.Method == http.MethodConnect {
-		p.tunnel(w)
-		return
-	}
-	(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.Out.URL.Scheme, r.Out.URL.Host = "http", p.target
-	}}).ServeHTTP(w, r)
-}
-
-// tunnel carries bytes both ways until one side ends.
-func (p *Proxy) tunnel(w http.ResponseWriter) {
 	server, err := net.Dial("tcp", p.target)
 	if err != nil {
 		http.Error(w, "it is not there", http.StatusBadGateway)
 		return
 	}
 	defer server.Close()
+	welcome := "HTTP/1.1 200 Connection established\r\n\r\n"
+	if r.Method != http.MethodConnect {
+		welcome = ""
+		r.Close = true // the next request is to come here, too
+		r.Write(server)
+	}
 	client, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
 	}
 	defer client.Close()
-	io.WriteString(client, "HTTP/1.1 200 Connection established\r\n\r\n")
+	io.WriteString(client, welcome)
 	go io.Copy(server, client)
 	io.Copy(client, server)
 }

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"runtime"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -51,12 +50,4 @@ func WriteProgram(path string, content []byte) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	return errors.Join(os.WriteFile(path, content, 0o755), os.Chmod(path, 0o755)) // whatever the umask is
-}
-
-// OnlyLinuxReadsSSLCertFile skips a test where Go asks the system which certificates it trusts.
-func OnlyLinuxReadsSSLCertFile(t *testing.T) {
-	t.Helper()
-	if runtime.GOOS == "darwin" || runtime.GOOS == "windows" {
-		t.Skip("the certificate of this test's server comes by SSL_CERT_FILE")
-	}
 }

@@ -150,25 +150,6 @@ func (s *Session) Typed(text string) {
 	}
 }
 
-// TypedInPieces types a text as it comes over a slow line. It returns false where this machine was so busy that a
-// piece may have come later than a program waits for it, which proves nothing.
-func (s *Session) TypedInPieces(pieces []string) (inTime bool) {
-	s.Helper()
-	const pause = 300 * time.Millisecond // of package term
-	inTime = true
-	var last time.Time
-	for i, piece := range pieces {
-		if i > 0 {
-			time.Sleep(50 * time.Millisecond)
-		}
-		began := time.Now()
-		s.Typed(piece)
-		inTime = inTime && (i == 0 || time.Since(last) < pause)
-		last = began
-	}
-	return inTime
-}
-
 // End waits for the process, and returns its exit code and all that the terminal got.
 func (s *Session) End() (code int, output string) {
 	s.Helper()
@@ -182,22 +163,4 @@ func (s *Session) End() (code int, output string) {
 	s.tty.Close()
 	<-s.read // the kernel ends the master's stream with an error once no process holds the tty
 	return s.Cmd.ProcessState.ExitCode(), s.output(0)
-}
-
-// Roomy is the size of a small disk that is as good as endless, in bytes.
-const Roomy = 8 << 20
-
-// MountTmpfs puts a small disk at path until the test ends. Resized by calling it again.
-func MountTmpfs(t testing.TB, path string, size int, flags uintptr) {
-	t.Helper()
-	err := syscall.Mount("tmpfs", path, "tmpfs", flags, fmt.Sprintf("size=%d,mode=0700", size))
-	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENODEV) {
-		t.Skip("a small disk cannot be made here: mounting a tmpfs needs root: ", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if flags&syscall.MS_REMOUNT == 0 {
-		t.Cleanup(func() { syscall.Unmount(path, syscall.MNT_DETACH) })
-	}
 }
