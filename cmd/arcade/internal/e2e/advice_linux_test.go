@@ -179,46 +179,6 @@ func TestEveryAdviceIsMetSomewhere(t *testing.T) {
 	}
 }
 
-// The circle that a refused key once led round: each command says the same.
-func TestARefusedKeyIsCalledSoByEveryCommand(t *testing.T) {
-	t.Parallel()
-	m := unflushed(t)
-	states()["a key that Cloud refuses"].given(m)
-	const says = "this key is not valid any more"
-	for line, code := range map[string]int{"usage status": 0, "usage flush": 0, "whoami": 1} {
-		r := m.Run(strings.Fields(line)...)
-		if said := r.Stdout + r.Stderr; r.Code != code || !strings.Contains(said, says) || !strings.Contains(said, "Run 'arcade login --host 127.0.0.1:") {
-			t.Errorf("arcade %s ends with %d and says %q, want %d, %q and what to do", line, r.Code, said, code, says)
-		}
-	}
-	var result cli.FlushResult
-	m.Require(json.Unmarshal([]byte(m.Must("usage", "flush", "--json").Stdout), &result))
-	if result.Held == 0 || result.Held != result.Pending || result.Reason != "login_refused" || result.Advice != "log_in" || result.Error != "" {
-		t.Errorf("flush --json says %+v, want what is held and why, and no error", result)
-	}
-	if shown := m.shown(120, "", "usage", "inspect"); !strings.Contains(shown, says) {
-		t.Errorf("inspect shows\n%s\nwant %q in its header", shown, says)
-	}
-}
-
-// What a command could not record is told by the next status, until something was recorded.
-func TestStatusTellsOfACommandThatCouldNotRecord(t *testing.T) {
-	t.Parallel()
-	m := unflushed(t)
-	m.Must("succeed")
-	m.directoryAt("usage.db.lock")
-	m.Must("succeed")
-	m.Require(os.Remove(m.Path("usage.db.lock")))
-	r := m.Run("usage", "status")
-	if r.Code != 0 || !strings.Contains(r.Stdout, "1 event was not recorded: not a file") {
-		t.Errorf("status ends with %d and says\n%s\nwant that one was not recorded, and why", r.Code, r.Stdout)
-	}
-	m.Must("succeed")
-	if st := m.Status(); st.LastMissed == nil || st.NotRecorded != 1 {
-		t.Errorf("as JSON status knows of %d missed events, last %v; want one, also when others were recorded since", st.NotRecorded, st.LastMissed)
-	}
-}
-
 // An update may take the program away from a command that is under way.
 func TestStatusTellsOfAFlusherThatCouldNotBeStarted(t *testing.T) {
 	t.Parallel()

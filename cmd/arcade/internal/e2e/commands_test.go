@@ -1,15 +1,11 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
@@ -38,80 +34,6 @@ func TestEveryEndingIsRecordedAndHelpIsNot(t *testing.T) {
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("recorded:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
-}
-
-// What was recorded offline arrives later, in order and once, as it was recorded.
-func TestTwoPeopleOnOneMachineStayApart(t *testing.T) {
-	t.Parallel()
-	m := unflushed(t)
-	m.Must("succeed")
-	m.meet("ada")
-	m.Login()
-	m.Must("succeed")
-	m.Must("logout")
-	m.Must("succeed")
-	m.meet("bob")
-	m.Login()
-	m.Must("succeed")
-	recorded := m.Inspect().Messages
-	m.Must("usage", "flush")
-
-	m.NoViolations()
-	if n := len(m.Posthog.Commits()); n != len(recorded) {
-		t.Errorf("PostHog got %d messages, want each of %d once", n, len(recorded))
-	}
-	var story []string
-	anon := map[string]string{}
-	for i, e := range m.Posthog.Events() {
-		if want := recorded[i]; e.UUID != want.UUID || term.RFC3339(e.Timestamp) != want.RecordedAt {
-			t.Errorf("message %d is %s of %s, want %s of %s", i+1, e.UUID, term.RFC3339(e.Timestamp), want.UUID, want.RecordedAt)
-		}
-		who := e.DistinctID
-		if e.Properties()["$process_person_profile"] == false {
-			if anon[who] == "" {
-				anon[who] = fmt.Sprintf("anonymous-%d", len(anon)+1)
-			}
-			who = anon[who]
-		}
-		what := commandOf(e)
-		if e.IsAlias() {
-			what = "alias of " + anon[fmt.Sprint(e.Properties()["alias"])]
-		}
-		story = append(story, who+": "+what)
-	}
-	want := []string{
-		"anonymous-1: succeed",
-		"principal-ada: alias of anonymous-1", "principal-ada: login", "principal-ada: succeed", "principal-ada: logout",
-		"anonymous-2: succeed",
-		"principal-bob: alias of anonymous-2", "principal-bob: login", "principal-bob: succeed",
-	}
-	if got := strings.Join(story, "\n"); got != strings.Join(want, "\n") {
-		t.Errorf("PostHog was told\n%s\nwant\n%s", got, strings.Join(want, "\n"))
-	}
-}
-
-func TestExportAndInspectShowWhatGoesOverTheWire(t *testing.T) {
-	t.Parallel()
-	m := unflushed(t)
-	for range 3 {
-		m.Must("succeed")
-	}
-	lines := strings.SplitAfter(m.Must("usage", "export").Stdout, "\n")
-	second := m.Must("usage", "inspect", "2").Stdout
-	m.Must("usage", "flush")
-	commits := m.Posthog.Commits()
-	if len(commits) != 3 || len(lines) != 4 {
-		t.Fatalf("%d lines for %d messages, want 3", len(lines)-1, len(commits))
-	}
-	for i, c := range commits {
-		if lines[i] != string(c.Raw)+"\n" {
-			t.Errorf("line %d is\n%s\nand on the wire went\n%s", i, lines[i], c.Raw)
-		}
-	}
-	var inspected bytes.Buffer
-	if err := json.Compact(&inspected, []byte(second)); err != nil || strings.TrimSpace(inspected.String()) != string(commits[1].Raw) {
-		t.Errorf("inspect printed\n%s\nand on the wire went\n%s", second, commits[1].Raw)
 	}
 }
 
@@ -173,39 +95,4 @@ func TestForeignTextIsCleanedInEveryCommand(t *testing.T) {
 	if r := m.Must("whoami"); !strings.Contains(r.Stdout, "ada Cloud: elsewhere\n") {
 		t.Errorf("whoami says %q, want the e-mail in one line", r.Stdout)
 	}
-}
-
-func TestForgetGivesThisHomeANewIDAndLeavesNothingOfTheOld(t *testing.T) {
-	t.Parallel()
-	m := unflushed(t)
-	m.Must("succeed")
-	m.meet("ada")
-	m.Login()
-	before := m.Inspect().Identity.AnonID
-	m.Must("usage", "report", "--no-browser")
-	if r := m.Must("usage", "forget", "--yes"); !strings.Contains(r.Stdout, "Forgotten: this home's id and 3 waiting messages") {
-		t.Errorf("it says %q", r.Stdout)
-	}
-	if found := m.Inspect(); found.Identity.AnonID != "" || len(found.Messages) > 0 {
-		t.Errorf("%+v is still there", found)
-	}
-	entries, err := os.ReadDir(m.Path(""))
-	m.Require(err)
-	for _, entry := range entries {
-		if strings.Contains(m.ReadFile(entry.Name()), before) || entry.Name() == "usage.json" {
-			t.Errorf("%s still holds the old id", entry.Name())
-		}
-	}
-	if r := m.Must("succeed"); r.Stderr != "" {
-		t.Errorf("after forget a command says %q; the notice was shown before", r.Stderr)
-	}
-	m.Must("usage", "flush")
-	found := m.Inspect()
-	if found.Identity.AnonID == "" || found.Identity.AnonID == before {
-		t.Errorf("the id is %q, before it was %q; want a new one", found.Identity.AnonID, before)
-	}
-	if p := found.Identity.LinkedPrincipalID; p == nil || *p != "principal-ada" {
-		t.Error("who is still logged in is not asked for again")
-	}
-	m.NoViolations()
 }

@@ -10,75 +10,7 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
-	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
 )
-
-// A self-hosted context: nothing goes to arcade.dev, and an event says nothing of its account.
-func TestASelfHostedContextKeepsToItself(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	m.Machine = m.Production()
-	onprem := m.onprem()
-	m.Must("login", "--url", onprem.URL, "--context", "onprem")
-	m.Must("whoami")
-	m.Must("org", "list")
-	m.Must("project", "set", "proj_2")
-	m.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 401})
-	m.Run("secret", "set", "DB=x")
-	withKey := m.with("ARCADE_API_KEY=" + testbed.EngineKey)
-	withKey.Run("secret", "list")
-	withKey.Run("whoami")
-	m.Must("logout")
-	m.Must("usage", "flush")
-	events := m.AwaitEvents(8)
-	for _, e := range events {
-		if e.DistinctID != events[0].DistinctID || strings.HasPrefix(e.DistinctID, "principal") || e.IsAlias() {
-			t.Errorf("%s is %s's; want all of them as the same anon id, and no alias", e.Event, e.DistinctID)
-		}
-		for _, private := range []string{"org_", "proj_", "principal", "corp.example"} {
-			if strings.Contains(string(e.Raw), private) {
-				t.Errorf("an event says %q: %s", private, e.Raw)
-			}
-		}
-	}
-	if n := m.Cloud.Calls() + m.Cloud.Count(identitytest.ConfigPath); n != 0 {
-		t.Errorf("%d requests came to cloud.arcade.dev", n)
-	}
-	for _, r := range m.Engine.Requests() {
-		if r.Authorization == "Bearer "+testbed.EngineKey {
-			t.Errorf("a key went to api.arcade.dev: %+v", r)
-		}
-	}
-}
-
-// The home stays linked to the login at Arcade Cloud, whose organization is none of the installation's.
-func TestALinkedHomeIsNotTouchedByASelfHostedContext(t *testing.T) {
-	t.Parallel()
-	m, _ := both(t) // the login to Arcade Cloud has linked it
-	m.Must("whoami")
-	m.Must("context", "set", "default")
-	m.Must("whoami")
-	m.Must("context", "set", "onprem")
-	m.Must("logout")
-	m.Must("usage", "flush")
-	byID, aliases := map[string][]string{}, 0
-	for _, e := range m.Posthog.Events() {
-		if e.IsAlias() {
-			aliases++
-			continue
-		}
-		byID[e.DistinctID] = append(byID[e.DistinctID], commandOf(e))
-		if commandOf(e) == "logout" && strings.Contains(string(e.Raw), "org_") {
-			t.Errorf("the logout has the organization of the login that is left: %s", e.Raw)
-		}
-	}
-	if got := strings.Join(byID["principal-ada"], " "); got != "login context.set whoami" {
-		t.Errorf("Ada's events are %q; want those outside of the self-hosted context", got)
-	}
-	if len(byID) != 2 || aliases != 1 || *m.Inspect().Identity.LinkedPrincipalID != "principal-ada" {
-		t.Errorf("events by id: %v, %d aliases; want the rest as the anon id, and the home linked as before", byID, aliases)
-	}
-}
 
 func TestDiscoveryThatIsNoneIsSaidSoAndNothingIsKept(t *testing.T) {
 	t.Parallel()

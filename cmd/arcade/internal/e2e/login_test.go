@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bufio"
-	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -191,31 +190,6 @@ func TestAWriteThatIsKilledLeavesOneOfTheTwoStates(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestAnEventSaysWhereTheLoginWorksUnlessItBelongsToAnotherKey(t *testing.T) {
-	t.Parallel()
-	m := loggedIn(t)
-	m.Cloud.AddKey("arc_other", "principal-other")
-	m.Must("succeed")
-	m.with("ARCADE_API_KEY=arc_other").Must("succeed")
-	m.Must("logout")
-	m.AwaitNoFlusher()
-	var places []string
-	for _, message := range m.Inspect().Messages {
-		var p struct {
-			Command string `json:"command_name"`
-			Org     string `json:"org_id"`
-			Project string `json:"project_id"`
-		}
-		if m.Require(json.Unmarshal(message.Properties, &p)); p.Command != "" {
-			places = append(places, p.Command+" "+p.Org+" "+p.Project)
-		}
-	}
-	if want := "login org_1 proj_1|succeed org_1 proj_1|succeed  |logout  "; strings.Join(places, "|") != want {
-		t.Errorf("the events are %q, want %q", strings.Join(places, "|"), want)
-	}
-	m.NoViolations()
 }
 
 // A flusher asks with a token that is good, or not at all.

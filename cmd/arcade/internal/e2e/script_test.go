@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -57,6 +58,8 @@ type stage struct {
 //	posthog refuse, posthog accept  refuse each message for good, and no longer
 //	posthog await N                 wait until N events have been kept
 //	posthog events                  print them: event, command and error message
+//	posthog story                   print whose each message is, what it tells of, and where that person works
+//	posthog wire [N]                print what has arrived, or the Nth message alone and indented
 //	cloud meet NAME                 put a person in front of the browser; their key is arc_NAME
 //	cloud credentials KEY           write credentials.yaml with an API key
 //	cloud fail PATH STATUS          answer a path with a status; 0 ends that
@@ -96,6 +99,7 @@ func setTheStage(env *testscript.Env) error {
 	m := newMachine(t)
 	m.Engine.Trust(m.Cloud.Knows)
 	env.Values[stageKey{}] = m
+	env.Defer(m.NoViolations)
 	path := env.Getenv("PATH") // with the program
 	env.Vars = append(env.Vars, m.Environment()...)
 	env.Vars = append(env.Vars, "PATH="+path, "USERPROFILE="+m.Home,
@@ -182,6 +186,10 @@ func (s stage) posthog(args []string) error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		return s.Posthog.AwaitEvents(ctx, n)
+	case "story":
+		s.story()
+	case "wire":
+		return s.wire(args[1])
 	case "events":
 		for _, e := range s.Posthog.Events() {
 			line := fmt.Sprint(e.Event, " ", commandOf(e))
@@ -192,6 +200,45 @@ func (s stage) posthog(args []string) error {
 		}
 	default:
 		return fmt.Errorf("unknown: %q", args)
+	}
+	return nil
+}
+
+func (s stage) story() {
+	numbers := map[string]int{}
+	anonymous := func(id string) string {
+		if numbers[id] == 0 {
+			numbers[id] = len(numbers) + 1
+		}
+		return fmt.Sprintf("anonymous-%d", numbers[id])
+	}
+	for _, e := range s.Posthog.Commits() {
+		p, who := e.Properties(), e.DistinctID
+		line := commandOf(e)
+		if e.IsAlias() {
+			line = "alias of " + anonymous(e.Alias)
+		}
+		if p["$process_person_profile"] == false {
+			who = anonymous(who)
+		}
+		if p["org_id"] != nil {
+			line += fmt.Sprintf(" in %s %s", p["org_id"], p["project_id"])
+		}
+		fmt.Fprintf(s.Stdout(), "%s: %s\n", who, line)
+	}
+}
+
+func (s stage) wire(number string) error {
+	for i, c := range s.Posthog.Commits() {
+		switch number {
+		case "":
+			fmt.Fprintf(s.Stdout(), "%s\n", c.Raw)
+		case strconv.Itoa(i + 1):
+			var indented bytes.Buffer
+			err := json.Indent(&indented, c.Raw, "", "  ")
+			fmt.Fprintln(s.Stdout(), indented.String())
+			return err
+		}
 	}
 	return nil
 }

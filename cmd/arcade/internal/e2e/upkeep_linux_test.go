@@ -68,23 +68,6 @@ func live(trace string) (most int) {
 	return most
 }
 
-func TestAListSaysThatItIsCut(t *testing.T) {
-	t.Parallel()
-	m := crowd(t, 60)
-	if r := m.Must("usage", "inspect", "--limit", "7"); r.Stderr != "Note: 7 of 60 messages; '--limit 0' gives all.\n" || strings.Count(r.Stdout, "\n") != 8 {
-		t.Errorf("in a pipe it prints %d lines and says %q", strings.Count(r.Stdout, "\n"), r.Stderr)
-	}
-	if shown := m.shown(100, "", "usage", "inspect"); !strings.HasSuffix(shown, "50 of 60; '--limit 0' shows all.\n") {
-		t.Errorf("a terminal shows\n%s\nwant how many of how many at the end", shown)
-	}
-	if r := m.Must("usage", "inspect", "--limit", "0"); r.Stderr != "" {
-		t.Errorf("a whole list says %q", r.Stderr)
-	}
-	if found := m.Inspect(); found.Total != 60 || len(found.Messages) != 60 {
-		t.Errorf("as JSON there are %d of %d, want 60", len(found.Messages), found.Total)
-	}
-}
-
 // More may be recorded between two looks than a list shows.
 func TestFollowingShowsABurst(t *testing.T) {
 	t.Parallel()

@@ -60,6 +60,11 @@ SEQ `)
 			t.Errorf("there is nothing to note, and a column for it:\n%s", output)
 		}
 	})
+	t.Run("a list says that it is cut", func(t *testing.T) {
+		if output := m.shown(100, "", "usage", "inspect", "--limit", "2"); !strings.HasSuffix(output, "2 of 3; '--limit 0' shows all.\n") {
+			t.Errorf("a terminal shows\n%s\nwant how many of how many at the end", output)
+		}
+	})
 	t.Run("states are told by symbol and word, and by colour where there is any", func(t *testing.T) {
 		plain, ascii := []string{"✗ dead", "✓ delivered", "○ pending"}, []string{"x dead", "+ delivered", "o pending"}
 		for env, want := range map[string]struct {
