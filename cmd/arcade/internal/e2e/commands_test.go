@@ -1,41 +1,12 @@
 package e2e
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
-
-// What is recorded, and what is not: looking at the queue must not change it.
-func TestEveryEndingIsRecordedAndHelpIsNot(t *testing.T) {
-	t.Parallel()
-	m := unflushed(t)
-	for _, line := range []string{
-		"succeed", "fail x", "panic x", "nonsense", "succeed --nonsense", "succeed --number x", "whoami x",
-		"", "help", "help usage", "--help", "succeed --help", "--version", "-v", "completion bash", "__complete whoami",
-		"usage", "usage inspect", "usage status", "usage zzz", "usage inspect --zzz",
-	} {
-		m.Run(strings.Fields(line)...)
-	}
-	var got []string
-	for _, message := range m.Inspect().Messages {
-		var p track.Properties
-		m.Require(json.Unmarshal(message.Properties, &p))
-		got = append(got, message.Event[len("CLI execution "):]+" "+p.CommandName+": "+p.ErrorMessage)
-	}
-	want := []string{
-		"succeeded succeed: ", "failed fail: failure", "failed panic: panic", "failed root: wrong usage: unknown command",
-		"failed succeed: wrong usage: unknown flag", "failed succeed: wrong usage: invalid value for --number",
-		"failed whoami: wrong usage: too many arguments",
-	}
-	if strings.Join(got, "\n") != strings.Join(want, "\n") {
-		t.Errorf("recorded:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
-}
 
 func TestACommandDoesNotWaitForAHangingNetwork(t *testing.T) {
 	m := newMachine(t)

@@ -112,33 +112,6 @@ func TestWhereACredentialGoes(t *testing.T) {
 	}
 }
 
-func TestSecretsArePresentedWithTheFirstCredentialsFound(t *testing.T) {
-	t.Parallel()
-	const (
-		key     = "api: {key: arc_file}"
-		oauth   = "auth: {access_token: token-of-the-file, refresh_token: r, expires_at: 2999-01-01T00:00:00}"
-		expired = "auth: {access_token: token-of-the-file, refresh_token: r, expires_at: 2020-01-01T00:00:00.123456}"
-		project = "context: {org_id: org-1, project_id: proj/2}"
-	)
-	const admin, scoped = "/v1/admin/secrets", "/v1/orgs/org-1/projects/proj%2F2/secrets"
-	for name, c := range map[string]struct{ key, file, token, path string }{
-		"the key in the environment comes first, and asks about its own project": {"arc_env", key + ", " + oauth + ", " + project, "arc_env", admin},
-		"the file's key comes second":                                            {"", key + ", " + expired, "arc_file", admin},
-		"the file's token comes third, and its context selects its project":      {"", oauth + ", " + project, "token-of-the-file", scoped},
-		"a context beside a key does, too":                                       {"", key + ", " + project, "arc_file", scoped},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := untracked(t)
-			m.writeFile("credentials.yaml", "cloud: {"+c.file+"}\n")
-			m.with("ARCADE_API_KEY=" + c.key).Run(append([]string{"secret", "list"}, testbed.At(m.Engine.URL)...)...)
-			got := m.Engine.Requests()
-			if len(got) != 1 || got[0].Authorization != "Bearer "+c.token || got[0].Path != c.path {
-				t.Errorf("the Engine got %+v, want one request with %s for %s", got, c.token, c.path)
-			}
-		})
-	}
-}
-
 // strangeServer has a certificate that nobody trusts. The handshakes that commands refuse are meant.
 func strangeServer(t testing.TB) *httptest.Server {
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())

@@ -29,7 +29,7 @@ import (
 //	ENGINE_URL ENGINE_PORT ENGINE_KEY          the Engine, on localhost, and the key it accepts, which is that of
 //	                                           "cloud meet engineer"; it accepts what Cloud knows, too
 //
-// and, beside testscript's own commands, those of scriptCommands. A script that has a key and
+// and, beside testscript's own commands, those of scriptCommands, of which one that prints also sets a stdout that is empty. A script that has a key and
 // no credentials file switches tracking off: its flusher would ask the real Arcade Cloud.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -133,14 +133,15 @@ func (s stage) engine(args []string) error {
 	case "answer":
 		s.Engine.Answer(s.TestScript.ReadFile(args[1]))
 	case "secrets":
-		items := s.Engine.Items()
+		items, out := s.Engine.Items(), s.Stdout()
 		slices.SortFunc(items, func(a, b secretstest.Item) int { return strings.Compare(a.Key, b.Key) })
 		for _, item := range items {
-			fmt.Fprintf(s.Stdout(), "%s=%q\n", item.Key, item.Value)
+			fmt.Fprintf(out, "%s=%q\n", item.Key, item.Value)
 		}
 	case "requests":
+		out := s.Stdout()
 		for _, request := range s.Engine.Requests() {
-			fmt.Fprintln(s.Stdout(), request.Method, request.Path)
+			fmt.Fprintln(out, request.Method, request.Path)
 		}
 	default:
 		return fmt.Errorf("unknown: %q", args)
@@ -191,12 +192,13 @@ func (s stage) posthog(args []string) error {
 	case "wire":
 		return s.wire(args[1])
 	case "events":
+		out := s.Stdout()
 		for _, e := range s.Posthog.Events() {
 			line := fmt.Sprint(e.Event, " ", commandOf(e))
 			if message := e.Properties()["error_message"]; message != nil {
 				line += fmt.Sprint(" ", message)
 			}
-			fmt.Fprintln(s.Stdout(), line)
+			fmt.Fprintln(out, line)
 		}
 	default:
 		return fmt.Errorf("unknown: %q", args)
@@ -205,6 +207,7 @@ func (s stage) posthog(args []string) error {
 }
 
 func (s stage) story() {
+	out := s.Stdout()
 	numbers := map[string]int{}
 	anonymous := func(id string) string {
 		if numbers[id] == 0 {
@@ -224,19 +227,20 @@ func (s stage) story() {
 		if p["org_id"] != nil {
 			line += fmt.Sprintf(" in %s %s", p["org_id"], p["project_id"])
 		}
-		fmt.Fprintf(s.Stdout(), "%s: %s\n", who, line)
+		fmt.Fprintf(out, "%s: %s\n", who, line)
 	}
 }
 
 func (s stage) wire(number string) error {
+	out := s.Stdout()
 	for i, c := range s.Posthog.Commits() {
 		switch number {
 		case "":
-			fmt.Fprintf(s.Stdout(), "%s\n", c.Raw)
+			fmt.Fprintf(out, "%s\n", c.Raw)
 		case strconv.Itoa(i + 1):
 			var indented bytes.Buffer
 			err := json.Indent(&indented, c.Raw, "", "  ")
-			fmt.Fprintln(s.Stdout(), indented.String())
+			fmt.Fprintln(out, indented.String())
 			return err
 		}
 	}

@@ -13,36 +13,6 @@ import (
 // thisMachine is an address of this machine that does not count as loopback.
 const thisMachine = "::ffff:0.0.0.0"
 
-func TestAKeyTravelsWithoutTLSOnlyWhenAsked(t *testing.T) {
-	t.Parallel()
-	const warning = "Warning: without TLS, the credentials and the secrets can be read on their way to [::ffff:0.0.0.0]:"
-	for name, c := range map[string]struct {
-		flags        string
-		arrives      bool
-		warned, says string
-	}{
-		"to localhost it does, without a word":                         {"-h localhost", true, "", ""},
-		"to a loopback address it does with --no-tls, without a word":  {"-h ::ffff:127.0.0.1 --no-tls", true, "", ""},
-		"elsewhere TLS is used":                                        {"-h " + thisMachine, false, "", "something that does not speak TLS answered"},
-		"elsewhere --no-tls is obeyed with a warning":                  {"-h " + thisMachine + " --no-tls", true, warning, ""},
-		"--tls to localhost is obeyed, and the way out of it is named": {"-h localhost --tls", false, "", "--no-tls"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := newMachine(t)
-			r := m.secret(append([]string{"set", "A=1"}, strings.Fields(c.flags)...)...)
-			if arrived := len(m.Engine.Items()) == 1; arrived != c.arrives || (r.Code == 0) != c.arrives {
-				t.Errorf("exit code %d, arrived: %v, want %v; %s", r.Code, arrived, c.arrives, r.Stderr)
-			}
-			if !c.arrives && len(m.Engine.Requests()) > 0 {
-				t.Errorf("the Engine got %v, want nothing in the clear", m.Engine.Requests())
-			}
-			if c.warned == "" && strings.Contains(r.Stderr, "Warning") || !strings.Contains(r.Stderr, c.warned) || !strings.Contains(r.Stderr, c.says) {
-				t.Errorf("stderr is %q, want the warning %q, and %q", r.Stderr, c.warned, c.says)
-			}
-		})
-	}
-}
-
 // SSL_CERT_FILE counts, and what the Python CLI reads where that is not set.
 func TestCertificatesComeFromTheEnvironment(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // interruptible prepares a command for interrupt. It has nothing to do here.
@@ -115,18 +116,9 @@ func (m *machine) pipe() (reader, writer *os.File) {
 // endsWith waits for the end of a command that may go on for ever.
 func (m *machine) endsWith(cmd *exec.Cmd, code int) {
 	m.Helper()
-	ended := make(chan struct{})
-	go func() { defer close(ended); cmd.Wait() }()
-	m.Eventually("it ends", func() bool {
-		select {
-		case <-ended:
-			return true
-		default:
-			return false
-		}
-	})
-	cmd.Process.Kill()
-	<-ended
+	enough := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	defer enough.Stop()
+	cmd.Wait()
 	if got := cmd.ProcessState.ExitCode(); got != code {
 		m.Errorf("it ends with %d, want %d (-1: it went on, and had to be killed)", got, code)
 	}

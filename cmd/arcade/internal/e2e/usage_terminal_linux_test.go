@@ -140,22 +140,6 @@ func TestInspectSaysThatAStateIsEmpty(t *testing.T) {
 	}
 }
 
-// A new anon id is as old as itself, and not as old as its home.
-func TestAnIDIsAsOldAsTheLastLogout(t *testing.T) {
-	t.Parallel()
-	m := unflushed(t)
-	m.WriteCredentials("arc_ada")
-	m.with(testbed.TestClock + "=-72h").Must("succeed")
-	if output := m.Must("usage", "status").Stdout; !strings.Contains(output, "logged in") {
-		t.Fatalf("status says\n%s\nwant somebody who is logged in", output)
-	}
-	m.Must("logout")
-	young := regexp.MustCompile(`which this home got (just now|\d+ (s|min) ago)`)
-	if output := m.Must("usage", "status").Stdout; !young.MatchString(output) {
-		t.Errorf("after logout status says\n%s\nwant a new id", output)
-	}
-}
-
 const question = "Erase 1 waiting message and 2 receipts, for ever? [y/N] "
 
 func TestClearAsksAboutWhatIsThere(t *testing.T) {

@@ -31,21 +31,17 @@ type crowd struct {
 func (m *machine) gather(n int) *crowd {
 	m.Helper()
 	c := &crowd{machine: m, recorded: map[string]bool{}}
-	said := make(chan string, n)
+	results := make([]testbed.Result, n)
 	var wg sync.WaitGroup
-	for range n {
+	for i := range n {
 		cmd := m.with("ARCADE_USAGE_DEBUG=1").traced().Command("succeed")
-		wg.Go(func() {
-			r := m.Finish(cmd)
-			if said <- r.Stderr; r.Code != 0 || r.Stdout != "" {
-				m.Errorf("a command of the crowd ended with %d and said %q", r.Code, r.Stdout)
-			}
-		})
+		wg.Go(func() { results[i] = m.Finish(cmd) })
 	}
 	wg.Wait()
-	close(said)
-	for stderr := range said {
-		c.join(stderr)
+	for _, r := range results {
+		if c.join(r.Stderr); r.Code != 0 || r.Stdout != "" {
+			m.Errorf("a command of the crowd ended with %d and said %q", r.Code, r.Stdout)
+		}
 	}
 	return c
 }

@@ -3,7 +3,6 @@
 package fire
 
 import (
-	"os"
 	"strings"
 	"testing"
 )
@@ -34,27 +33,6 @@ func TestTortureOffTouchesNothingAndStartsNothing(t *testing.T) {
 				t.Errorf("it starts %d programs, want none", n-1)
 			}
 		})
-	}
-}
-
-func TestTortureOffBeforeTheFirstRunLeavesNothingAndAsksNobody(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t).with("ARCADE_USAGE_TRACKING=0")
-	m.Run("fail", "x")
-	m.Cloud.Meet("ada")
-	m.Login()
-	asked := m.Cloud.Calls() // by the login, for the person in front of it
-	m.Run("fail", "x")
-	m.Must("logout")
-	entries, err := os.ReadDir(m.Path(""))
-	m.Require(err)
-	for _, entry := range entries {
-		if entry.Name() != "credentials.lock" {
-			t.Errorf("in Arcade's directory, which login has made, lies %s, want at most the lock of the credentials", entry.Name())
-		}
-	}
-	if again, requests := m.Cloud.Calls()-asked, len(m.Posthog.Requests()); again+requests != 0 {
-		t.Errorf("Cloud was asked %d times for an event's sake, PostHog got %d requests, want neither", again, requests)
 	}
 }
 
