@@ -97,13 +97,14 @@ func TestRequestsToArcadeSayWhoAsks(t *testing.T) {
 	t.Parallel()
 	m := loggedIn(t)
 	m.Must("org", "list")
-	said := map[string]http.Header{}
+	asked := make(chan http.Header, 1)
 	engine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		said["the Engine"] = r.Header.Clone()
+		asked <- r.Header.Clone()
 		io.WriteString(w, `{"items": []}`)
 	}))
 	defer engine.Close()
 	m.Must(append([]string{"secret", "list"}, testbed.At(engine.URL)...)...)
+	said := map[string]http.Header{"the Engine": <-asked}
 	for _, path := range []string{identitytest.ConfigPath, identitytest.TokenPath, identitytest.WhoAmIPath, identitytest.OrgsPath} {
 		said[path] = m.Cloud.Header(path)
 	}

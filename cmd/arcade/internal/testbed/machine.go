@@ -356,8 +356,3 @@ func (c Cloud) Hang(silent bool) {
 		}
 	}
 }
-
-// Calls counts how often that was asked.
-func (c Cloud) Calls() int {
-	return c.Count(identitytest.WhoAmIPath) + c.Count(identitytest.ValidatePath)
-}
