@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -29,8 +27,9 @@ import (
 //	ENGINE_URL ENGINE_PORT ENGINE_KEY          the Engine, on localhost, and the key it accepts, which is that of
 //	                                           "cloud meet engineer"; it accepts what Cloud knows, too
 //
-// and, beside testscript's own commands, those of scriptCommands, of which one that prints also sets a stdout that is empty. A script that has a key and
-// no credentials file switches tracking off: its flusher would ask the real Arcade Cloud.
+// and, beside testscript's own commands, those of scriptCommands; one that finds nothing to print leaves an empty stdout. A
+// script that has a key and no credentials file switches tracking off: its flusher would ask the real Arcade Cloud. At the end
+// PostHog must have seen nothing that a sender must never do.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -56,7 +55,6 @@ type stage struct {
 //	engine requests                 print what has arrived, "METHOD path"
 //	posthog offline, posthog online stop and start to listen
 //	posthog refuse, posthog accept  refuse each message for good, and no longer
-//	posthog await N                 wait until N events have been kept
 //	posthog events                  print them: event, command and error message
 //	posthog story                   print whose each message is, what it tells of, and where that person works
 //	posthog wire [N]                print what has arrived, or the Nth message alone and indented
@@ -179,14 +177,6 @@ func (s stage) posthog(args []string) error {
 		s.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
 	case "accept":
 		s.Posthog.SetResults(func(outboxtest.Message) string { return "" })
-	case "await":
-		n, err := strconv.Atoi(args[1])
-		if err != nil {
-			return err
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		return s.Posthog.AwaitEvents(ctx, n)
 	case "story":
 		s.story()
 	case "wire":

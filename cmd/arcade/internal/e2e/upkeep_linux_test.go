@@ -76,6 +76,9 @@ func TestFollowingShowsABurst(t *testing.T) {
 	following.Await("   2  ")
 	m.multiply(3, 132)
 	following.Await(" 132  ")
+	if r := m.Must("usage", "inspect"); r.Stderr != "Note: 50 of 132 messages; '--limit 0' gives all.\n" {
+		t.Errorf("a list in a pipe says %q, want that it is cut after 50", r.Stderr)
+	}
 	following.Typed("\x03")
 	code, output := following.End()
 	if n := strings.Count(output, "○ pending"); code != 130 || n != 132 || strings.Contains(output, "Error") {
