@@ -56,10 +56,10 @@ func readLimited(f io.Reader, limit int64) ([]byte, error) {
 	return content, err
 }
 
-// writeAtomically replaces path, also a link, by a file of mode 0600. A reader
+// WriteAtomically replaces path, also a link, by a file of mode 0600. A reader
 // sees the old file or the new one, also after a power cut. The directory must
 // exist. Windows has an access list in place of modes, see GiveToOwnerOf.
-func writeAtomically(path string, content []byte) error {
+func WriteAtomically(path string, content []byte) error {
 	r, err := reserve(path, 0)
 	if err != nil {
 		return err

@@ -62,7 +62,7 @@ func TestAFileIsPrivateInADirectoryThatOthersRead(t *testing.T) {
 	}
 	must(t, err)
 	path := filepath.Join(directory, "credentials.yaml")
-	must(t, writeAtomically(path, []byte("cloud: {}")))
+	must(t, WriteAtomically(path, []byte("cloud: {}")))
 	found, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.DACL_SECURITY_INFORMATION)
 	if err != nil || strings.Contains(found.String(), ";WD)") {
 		t.Errorf("the access list is %v, %v; want nothing for everybody", found, err)

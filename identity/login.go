@@ -251,7 +251,7 @@ func (f CredentialsFile) KeepPlaces(p Places) error {
 	if err != nil {
 		return err
 	}
-	return writeAtomically(f.places(), content)
+	return WriteAtomically(f.places(), content)
 }
 
 // toWrite is where a login goes, in a directory that is made if it is missing.

@@ -125,7 +125,7 @@ func WriteMirror(path string, m Mirror) (digest string, err error) {
 	}
 	content := m.Encode()
 	if err != nil || !bytes.Equal(present, content) {
-		if err := writeAtomically(path, content); err != nil {
+		if err := WriteAtomically(path, content); err != nil {
 			return "", fmt.Errorf("write usage.json: %w", err)
 		}
 		_ = removeTemporaries(path) // of a writer killed in here; the next one comes this way, too

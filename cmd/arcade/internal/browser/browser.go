@@ -50,15 +50,12 @@ func commands(env func(name string) string) []string {
 		return []string{"open"}
 	case runtime.GOOS == "windows":
 		return []string{"rundll32 url.dll,FileProtocolHandler"}
-	case env("WSL_DISTRO_NAME") != "": // the last two are Windows' own; a shell of its would obey the address
-		return append(unix, "wslview", "rundll32.exe url.dll,FileProtocolHandler", explorer)
+	case env("WSL_DISTRO_NAME") != "": // the last one is Windows' own; a shell of its would obey the address
+		return append(unix, "wslview", "rundll32.exe url.dll,FileProtocolHandler")
 	default:
 		return unix
 	}
 }
-
-// explorer opens an address and exits with 1 whether it did or not.
-const explorer = "explorer.exe"
 
 // split takes a command apart at blanks outside of quotes, and takes those away, as Python's webbrowser
 // and gh do: the path of a browser may have blanks in it. A backslash is one, for Windows' sake.
@@ -86,9 +83,6 @@ func start(words []string) error {
 	go func() { ended <- cmd.Wait() }()
 	select {
 	case err := <-ended:
-		if words[0] == explorer {
-			return nil
-		}
 		return err
 	case <-time.After(patience):
 		return nil

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -331,9 +330,8 @@ func (a *App) stateLabel(s outbox.State) string {
 	return a.Out.Paint(colour, symbol+" "+string(s))
 }
 
-// followInterval is how often the queue is looked at: often enough to look live, and a look takes a
-// fraction of a millisecond. Where thousands of messages may still change it takes longer, and so does the
-// pause.
+// followInterval is how often the queue is looked at: often enough to look live. Where a look takes long, because
+// thousands of messages wait, so does the pause.
 const followInterval = 200 * time.Millisecond
 
 // follow prints the newest messages, then each one that is recorded and each change of state, until it is
@@ -341,13 +339,9 @@ const followInterval = 200 * time.Millisecond
 func (a *App) follow(ctx context.Context, q *track.Queue, filter outbox.Filter) error {
 	seen := map[int64]string{}
 	headed := !a.Out.Interactive
-	look := filter
-	if filter.State != "" { // a message comes into this state out of another one
-		look = outbox.Filter{}
-	}
 	for first := true; ; first = false {
-		began, open := time.Now(), int64(0)
-		err := q.Show(ctx, look, func(s track.Snapshot, messages iter.Seq2[outbox.Message, error]) (err error) {
+		began := time.Now()
+		err := q.Show(ctx, outbox.Filter{}, func(s track.Snapshot, messages iter.Seq2[outbox.Message, error]) error {
 			if !headed {
 				headed = true
 				if err := a.printHeader(s, q); err != nil {
@@ -355,11 +349,10 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter outbox.Filter) 
 				}
 			}
 			left := 0
-			if first && filter.State != "" && filter.Limit > 0 {
+			if first && filter.Limit > 0 {
 				left = total(s, filter) - filter.Limit
 			}
-			open, err = a.printChanges(seen, filter.State, left, messages)
-			return err
+			return a.printChanges(seen, filter.State, left, messages)
 		})
 		if ctx.Err() != nil {
 			return errLeft
@@ -367,9 +360,6 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter outbox.Filter) 
 		if err != nil {
 			return err
 		}
-		// From the oldest that may still change, without a limit: a burst is longer than what is shown at first.
-		look = outbox.Filter{After: max(look.After, open-1)}
-		maps.DeleteFunc(seen, func(seq int64, _ string) bool { return seq <= look.After })
 		select {
 		case <-ctx.Done():
 			return errLeft
@@ -381,34 +371,25 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter outbox.Filter) 
 	}
 }
 
-// printChanges prints the messages that have newly come into a state, "" for any, without the first few
-// of them, and notes for all what may change about them. Open is the first that may still change, or behind the last.
+// printChanges prints the messages that have newly come into a state, "" for any, without the first few of them.
 func (a *App) printChanges(
 	seen map[int64]string, state outbox.State, left int, messages iter.Seq2[outbox.Message, error],
-) (open int64, err error) {
-	settled := true
+) error {
 	for m, err := range messages {
 		if err != nil {
-			return open, err
+			return err
 		}
 		now := string(m.State) + m.LastError
 		if state == "" || m.State == state {
 			if left--; left < 0 && seen[m.Seq] != now {
 				if err := a.printChange(m); err != nil {
-					return open, err
+					return err
 				}
 			}
 		}
 		seen[m.Seq] = now
-		if settled {
-			settled = m.State == outbox.Delivered
-			open = m.Seq
-		}
 	}
-	if settled {
-		open++
-	}
-	return open, nil
+	return nil
 }
 
 func (a *App) printChange(m outbox.Message) error {

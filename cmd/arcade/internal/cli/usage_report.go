@@ -87,7 +87,7 @@ func (a *App) deliverPage(page []byte, q *track.Queue, output string, noBrowser 
 		return err
 	case "":
 		path := q.Page()
-		err := replacePage(path, page)
+		err := identity.WriteAtomically(path, page)
 		if errors.Is(err, fs.ErrNotExist) {
 			return failed("report not written", "nothing has been recorded yet, so there is no directory for the report",
 				"Run a command that is recorded, or name a file with --output.")
@@ -116,24 +116,6 @@ func pageFailure(where string, err error) *failure {
 	}
 	return failed("report not written", "the report cannot be written to "+where+": "+err.Error(),
 		"Name another file with --output, or - for standard output.")
-}
-
-// replacePage writes the page, or replaces what is at its name, also a link: readers see the old one or the new.
-// CreateTemp makes it readable by its owner alone.
-func replacePage(path string, page []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(path), ".arcade-usage-*.tmp")
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(page)
-	err = errors.Join(err, identity.GiveToOwnerOf(filepath.Dir(path), file.Name()), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	return nil
 }
 
 // fileAddress is a file's address for a browser. On Windows a path begins with a drive.

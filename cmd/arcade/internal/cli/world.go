@@ -156,18 +156,14 @@ func (a *App) tick(yes bool) string {
 
 func (a *App) note(line string) { fmt.Fprintln(a.Err, a.Err.Wrap(line, 0)) }
 
-// labelled is a line of a list of labels and values, which begin at column indent.
-func (a *App) labelled(label, value string, indent int) string {
-	value = strings.ReplaceAll(a.Out.Wrap(value, indent), "\n", "\n"+strings.Repeat(" ", indent))
-	return fmt.Sprintf("%-*s%s", indent, label+":", value)
-}
-
-// labelledLines is a whole list, without the lines that have no value.
+// labelledLines is a list of labels and values, which begin at column indent. Lines without a value are left out.
 func (a *App) labelledLines(lines [][2]string, indent int) string {
 	var text []string
 	for _, line := range lines {
 		if line[1] != "" {
-			text = append(text, a.labelled(line[0], secrets.Printable(line[1]), indent))
+			value := a.Out.Wrap(secrets.Printable(line[1]), indent)
+			value = strings.ReplaceAll(value, "\n", "\n"+strings.Repeat(" ", indent))
+			text = append(text, fmt.Sprintf("%-*s%s", indent, line[0]+":", value))
 		}
 	}
 	return strings.Join(text, "\n")
