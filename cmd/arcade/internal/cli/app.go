@@ -45,7 +45,7 @@ ARCADE_USAGE_TRACKING=0 switches it off.
 func (a *App) Run(ctx context.Context, args []string) int {
 	command := track.Command{Began: a.Track.Now()}
 	root := a.Root()
-	refuseUnknown(root)
+	addCobras(root)
 	if len(args) > 0 && args[0] == "--" { // cobra would take what follows for no command
 		args = args[1:]
 	}
@@ -132,8 +132,6 @@ records about its own use: each command leaves one usage event, which stays on
 this machine until it is delivered. 'arcade usage status' shows what waits.`,
 		Example:       "  arcade login\n  arcade whoami\n  arcade usage inspect",
 		Version:       a.Track.Version,
-		Args:          cobra.ArbitraryArgs,
-		RunE:          group,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -147,15 +145,37 @@ this machine until it is delivered. 'arcade usage status' shows what waits.`,
 	// Where nothing is offered, the names of files are no better.
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(a.newLogin(), a.newLogout(), a.newWhoami(), a.newContext(), a.newOrg(), a.newProject(), a.newSecret(), a.newUsage())
+	refuseUnknown(root)
 	if a.Extend != nil {
 		a.Extend(root)
 	}
 	return root
 }
 
-// refuseUnknown makes cobra's own commands fail on a word that they do not know: they would show
-// something else and end with 0.
-func refuseUnknown(root *cobra.Command) {
+// refuseUnknown makes a command that holds others, and all below it, fail on a word that it does not know: cobra would
+// show the help and end with 0. A command that completes its arguments takes some.
+func refuseUnknown(cmd *cobra.Command) {
+	if cmd.HasSubCommands() {
+		alone := cmd.RunE
+		cmd.Args, cmd.RunE = cobra.ArbitraryArgs, func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(args) > 0:
+				return unknownCommand(cmd, args[0])
+			case alone == nil:
+				return cmd.Help()
+			}
+			return alone(cmd, args)
+		}
+	} else if cmd.ValidArgsFunction == nil {
+		cmd.Args = noArgs
+	}
+	for _, child := range cmd.Commands() {
+		refuseUnknown(child)
+	}
+}
+
+// addCobras adds cobra's own commands, which refuse unknown words as ours do.
+func addCobras(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
@@ -169,7 +189,7 @@ func refuseUnknown(root *cobra.Command) {
 				return topic.Help()
 			}
 		case "completion":
-			cmd.Args, cmd.RunE = cobra.ArbitraryArgs, group
+			refuseUnknown(cmd)
 			for _, shell := range cmd.Commands() {
 				shell.Args = noArgs
 			}

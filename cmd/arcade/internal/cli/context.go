@@ -24,10 +24,7 @@ func (a *App) newContext() *cobra.Command {
 own. Without a command, show the name of the active one. ARCADE_CONTEXT names
 another for one command; 'arcade login --url' makes one.`,
 		Example: "  arcade context\n  arcade context list\n  arcade context set NAME",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return unknownCommand(cmd, args[0])
-			}
+		RunE: func(*cobra.Command, []string) error {
 			login, err := a.loggedIn()
 			if err != nil {
 				return err
@@ -41,7 +38,6 @@ another for one command; 'arcade login --url' makes one.`,
 		Short:   "List the contexts that you are logged in to",
 		Aliases: []string{"ls"},
 		Example: "  arcade context list\n  arcade context list --json",
-		Args:    noArgs,
 		RunE:    func(*cobra.Command, []string) error { return a.listContexts(asJSON) },
 	}
 	list.Flags().BoolVar(&asJSON, "json", false, "print them as a JSON array")
@@ -199,7 +195,6 @@ func (a *App) newLogout() *cobra.Command {
 		Long: "Log out of the active context, or with --all of all of them, and delete the\n" +
 			"credentials.",
 		Example: "  arcade logout\n  arcade logout --all",
-		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.logout(cmd.Context(), all) },
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "log out of all contexts")

@@ -184,15 +184,6 @@ func cloudFailure(words, before string, err error, flag, otherwise string) *fail
 	return failed(words, before+cause(err), otherwise)
 }
 
-// group is the RunE of a command that only holds others: without one cobra shows the help and
-// exits with 0 on an unknown word.
-func group(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return unknownCommand(cmd, args[0])
-	}
-	return cmd.Help()
-}
-
 // noArgs is cobra.NoArgs with an error that does not repeat the argument.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {

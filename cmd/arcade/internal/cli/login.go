@@ -57,7 +57,6 @@ replaces the login with it.
 
 The Python CLI and this one share the login.`,
 		Example: "  arcade login\n  arcade login --no-browser\n  arcade login --with-key < key.txt",
-		Args:    noArgs,
 		RunE:    l.run,
 	}
 	flags := cmd.Flags()

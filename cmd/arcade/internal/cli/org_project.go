@@ -49,7 +49,6 @@ func newPlace(p *place) *cobra.Command {
 		Short:   "List the " + p.plural + " that you can work in",
 		Aliases: []string{"ls"},
 		Example: fmt.Sprintf("  arcade %s list\n  arcade %[1]s list --json", p.name),
-		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return p.list(cmd, asJSON) },
 	}
 	list.Flags().BoolVar(&asJSON, "json", false, "print them as a JSON array")
@@ -71,10 +70,7 @@ func newPlace(p *place) *cobra.Command {
 	return cmd
 }
 
-func (p *place) show(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return unknownCommand(cmd, args[0])
-	}
+func (p *place) show(cmd *cobra.Command, _ []string) error {
 	if _, err := cloudAt(cmd, p.at); err != nil {
 		return err
 	}

@@ -32,7 +32,6 @@ no more than its last characters is shown.
 The credentials are the API key in ARCADE_API_KEY, or those of 'arcade login'.
 HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are honoured.`,
 		Example: "  arcade secret set MY_KEY\n  arcade secret list\n  arcade secret unset MY_KEY",
-		RunE:    group,
 	}
 	flags := cmd.PersistentFlags()
 	flags.StringVarP(&at.Host, "host", "h", secrets.DefaultHost, "the Engine's host, if not that of the login's Arcade Cloud")
@@ -256,7 +255,6 @@ func (a *App) newSecretList(at *engineOptions) *cobra.Command {
 most, as a hint. In a pipe, tabs separate the columns, times are in UTC, and
 what is absent is an empty field.`,
 		Example: "  arcade secret list\n  arcade secret list --json",
-		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			e, err := a.engine(cmd, *at)
 			if err != nil {

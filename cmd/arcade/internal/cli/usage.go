@@ -25,8 +25,6 @@ whether it failed. Events wait in a database on this machine and are delivered
 in the background, later if need be. These commands show events, deliver them
 now, erase them, or switch recording off; they are not recorded themselves.`,
 		Example: "  arcade usage inspect\n  arcade usage flush\n  arcade usage disable",
-		Args:    cobra.ArbitraryArgs,
-		RunE:    group,
 	}
 	cmd.AddCommand(
 		a.newUsageStatus(), a.newUsageInspect(), a.newUsageFlush(), a.newUsageExport(),
@@ -42,7 +40,6 @@ func (a *App) newUsageEnable() *cobra.Command {
 		Short:      "Switch the recording of usage on",
 		Example:    "  arcade usage enable",
 		SuggestFor: []string{"on"},
-		Args:       noArgs,
 		RunE:       a.onQueue(a.enable),
 	}
 }
@@ -72,7 +69,6 @@ func (a *App) newUsageDisable() *cobra.Command {
 waits is never delivered, not even after 'arcade usage enable'.`,
 		Example:    "  arcade usage disable",
 		SuggestFor: []string{"off", "stop"},
-		Args:       noArgs,
 		RunE:       a.onQueue(a.disable),
 	}
 }
@@ -112,7 +108,6 @@ func (a *App) newUsageRetry() *cobra.Command {
 		Long: `Make messages that PostHog refused wait again: all of them, or those with the
 given numbers or uuids. The next delivery sends them, unchanged.`,
 		Example:           "  arcade usage retry\n  arcade usage retry 7 12",
-		Args:              cobra.ArbitraryArgs,
 		RunE:              a.onQueue(a.retry),
 		ValidArgsFunction: a.completeMessages(outbox.Dead, offered),
 	}
@@ -147,7 +142,6 @@ func (a *App) newUsageExport() *cobra.Command {
 		Long: `Print every message that is kept, waiting or not, exactly as it goes over the
 wire: one JSON document a line, the oldest first. Nothing is sent.`,
 		Example: "  arcade usage export > usage.ndjson",
-		Args:    noArgs,
 		RunE:    a.onQueue(a.export),
 	}
 }
@@ -213,7 +207,6 @@ type erasure struct {
 // confirmed makes a command of an erasure: it asks first, unless it is told not to.
 func (a *App) confirmed(cmd *cobra.Command, e erasure) *cobra.Command {
 	var yes bool
-	cmd.Args = noArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if !yes && !a.Keyboard() {
 			return wrongUsage(cmd, "no confirmation", "there is no terminal to ask at: confirm with --yes")

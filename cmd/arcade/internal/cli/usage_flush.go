@@ -27,7 +27,6 @@ left to deliver and 1 when something is.
 As the last step of a CI job, this delivers what the job recorded before its
 machine disappears.`,
 		Example: "  arcade usage flush\n  arcade usage flush --timeout 30s --json",
-		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.flush(cmd.Context(), time.Duration(timeout), asJSON)
 		},

@@ -38,7 +38,6 @@ UTC.`,
 		Example: "  arcade usage inspect\n  arcade usage inspect --state pending --limit 10\n" +
 			"  arcade usage inspect 7\n  arcade usage inspect --follow",
 		SuggestFor: []string{"list", "show"},
-		Args:       cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) > 1:

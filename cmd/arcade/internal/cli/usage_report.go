@@ -36,7 +36,6 @@ The file is usage.html beside the database, readable by you alone. Each report
 replaces it, and erasing messages removes it. With --output, the page goes where
 you say and is not opened.`,
 		Example: "  arcade usage report\n  arcade usage report --output report.html\n  arcade usage report --output - > report.html",
-		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withQueue(func(q *track.Queue) error {
 				page, err := a.page(cmd.Context(), q)

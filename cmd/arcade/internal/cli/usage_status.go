@@ -23,7 +23,6 @@ func (a *App) newUsageStatus() *cobra.Command {
 that the next command needs to record is tried, and undone: with tracking on,
 the exit code is 1 when the next command could not record.`,
 		Example: "  arcade usage status\n  arcade usage status --json",
-		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.status(cmd.Context(), asJSON)
 		},

@@ -21,7 +21,6 @@ func (a *App) newWhoami() *cobra.Command {
 accepts it; Cloud has 2 seconds to answer. With ARCADE_API_KEY set, commands use
 that key and not the login.`,
 		Example: "  arcade whoami\n  arcade whoami --json\n  arcade whoami --offline",
-		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.whoami(cmd.Context(), asJSON, offline) },
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
