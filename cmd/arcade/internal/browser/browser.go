@@ -70,12 +70,6 @@ func split(command string) (words []string) {
 func start(words []string) error {
 	cmd := exec.Command(words[0], words[1:]...)
 	cmd.SysProcAttr = apart()
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer null.Close()
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = null, null, null
 	if err := cmd.Start(); err != nil {
 		return err
 	}

@@ -136,10 +136,14 @@ func cause(err error) string {
 	case errors.As(err, &cloud):
 		return cloud.Error()
 	}
+	return innermost(err).Error()
+}
+
+func innermost(err error) error {
 	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
 		err = inner
 	}
-	return err.Error()
+	return err
 }
 
 // networkLine is the table's line for a call that a network, a proxy or a page kept from its server, or that

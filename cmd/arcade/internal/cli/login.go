@@ -85,7 +85,7 @@ func (l *loginRun) run(cmd *cobra.Command, _ []string) error {
 		}
 	}
 	if err := l.file().MakeRoom(); err != nil { // before the user logs in for nothing
-		return l.notKept(err)
+		return l.fileFailure("credentials not written", "the credentials cannot be kept: ", err)
 	}
 	if l.withKey {
 		return l.withAPIKey(ctx)
@@ -470,7 +470,7 @@ func (l *loginRun) keep(
 		return err
 	}
 	if err := l.file().Write(ctx, made); err != nil {
-		return l.notKept(err)
+		return l.fileFailure("credentials not written", "the credentials cannot be kept: ", err)
 	}
 	l.change = identity.Login{Credential: made.Fingerprint(), Principal: principal}
 	line := "You are logged in" + byEmail("as", made) + l.inItsContext() + "."
@@ -480,9 +480,4 @@ func (l *loginRun) keep(
 	}
 	defer l.noteKey(keyBeatsLogin)
 	return l.print(line)
-}
-
-// notKept words why the credentials file cannot be written.
-func (l *loginRun) notKept(err error) error {
-	return l.fileFailure("credentials not written", "the credentials cannot be kept: ", err)
 }

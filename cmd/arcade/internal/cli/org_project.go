@@ -71,14 +71,22 @@ func newPlace(p *place) *cobra.Command {
 }
 
 func (p *place) show(cmd *cobra.Command, _ []string) error {
-	if _, err := cloudAt(cmd, p.at); err != nil {
-		return err
-	}
-	login, err := p.loggedIn()
-	if err = cmp.Or(err, p.accepts(login)); err != nil {
+	login, err := p.login(cmd, p.loggedIn)
+	if err != nil {
 		return err
 	}
 	return p.print(p.active(login).String())
+}
+
+// login reads the login, if the flags are right, and name its Arcade Cloud.
+func (p *place) login(cmd *cobra.Command, read func() (identity.Credentials, error)) (login identity.Credentials, err error) {
+	if _, err = cloudAt(cmd, p.at); err == nil {
+		login, err = read()
+	}
+	if err == nil {
+		err = p.accepts(login)
+	}
+	return login, err
 }
 
 func (p *place) active(login identity.Credentials) named {
@@ -116,12 +124,7 @@ func (p *place) accepts(login identity.Credentials) error {
 
 // choices asks Arcade Cloud for those of the login that it returns.
 func (p *place) choices(ctx context.Context, cmd *cobra.Command) (login identity.Credentials, choices []identity.Choice, err error) {
-	if _, err = cloudAt(cmd, p.at); err == nil {
-		login, err = p.renewedLogin(ctx)
-	}
-	if err == nil {
-		err = p.accepts(login)
-	}
+	login, err = p.login(cmd, func() (identity.Credentials, error) { return p.renewedLogin(ctx) })
 	if err == nil && login.CloudURL() == "" {
 		err = failed("installation without a cloud", "this installation has no Arcade Cloud that knows its "+p.plural,
 			"'arcade secret' takes --org and --project.")

@@ -36,15 +36,13 @@ The file is usage.html beside the database, readable by you alone. Each report
 replaces it, and erasing messages removes it. With --output, the page goes where
 you say and is not opened.`,
 		Example: "  arcade usage report\n  arcade usage report --output report.html\n  arcade usage report --output - > report.html",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withQueue(func(q *track.Queue) error {
-				page, err := a.page(cmd.Context(), q)
-				if err != nil {
-					return err
-				}
-				return a.deliverPage(page, q, output, noBrowser)
-			})
-		},
+		RunE: a.onQueue(func(ctx context.Context, q *track.Queue, _ []string) error {
+			page, err := a.page(ctx, q)
+			if err != nil {
+				return err
+			}
+			return a.deliverPage(page, q, output, noBrowser)
+		}),
 	}
 	cmd.Flags().StringVar(&output, "output", "", "write the page to this file and open nothing; - is standard output")
 	cmd.Flags().BoolVar(&noBrowser, "no-browser", false, "write the page and do not open it")
@@ -110,10 +108,8 @@ func (a *App) deliverPage(page []byte, q *track.Queue, output string, noBrowser 
 }
 
 func pageFailure(where string, err error) *failure {
-	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
-		err = inner // without the name of the file that was to take the other's place
-	}
-	return failed("report not written", "the report cannot be written to "+where+": "+err.Error(),
+	why := innermost(err).Error() // without the name of the file that was to take the other's place
+	return failed("report not written", "the report cannot be written to "+where+": "+why,
 		"Name another file with --output, or - for standard output.")
 }
 
