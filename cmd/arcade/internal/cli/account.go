@@ -364,13 +364,6 @@ func (a *App) inItsContext() string {
 	return ""
 }
 
-// keepsToAnon reports whether events are the anonymous id's, and whether that is known to be for a self-hosted
-// context: a login that cannot be read may be of one.
-func (a *App) keepsToAnon() (apart, selfHosted bool) {
-	used, err := a.Track.Credential()
-	return used.Apart && (used.FromFile || err == nil), used.Apart && err == nil
-}
-
 // unnamedContext words the active context where it has no name and events keep to the anonymous id.
 func (a *App) unnamedContext() string {
 	if _, err := a.loggedIn(); err != nil && !errors.Is(err, errNotLoggedIn) {

@@ -175,16 +175,14 @@ func (a *App) showContext(cmd *cobra.Command, args []string, asJSON bool) error 
 	return contextFailure(names)
 }
 
-func (a *App) completeContexts(_ *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
-	var words []string
+// completeContexts offers all names: the shell's script leaves those away that do not begin like the word.
+func (a *App) completeContexts(_ *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
 	if items, err := a.contexts(); err == nil && len(args) == 0 {
 		for _, c := range items {
-			if strings.HasPrefix(c.Name, begun) {
-				words = append(words, cobra.CompletionWithDesc(c.Name, valueOr(c.EngineURL, c.kindInWords())))
-			}
+			names = append(names, cobra.CompletionWithDesc(c.Name, valueOr(c.EngineURL, c.kindInWords())))
 		}
 	}
-	return words, cobra.ShellCompDirectiveNoFileComp
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 func (a *App) newLogout() *cobra.Command {

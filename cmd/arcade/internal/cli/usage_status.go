@@ -109,12 +109,13 @@ func (a *App) status(ctx context.Context, asJSON bool) error {
 // newStatus makes what programs are told; problem is what the next command could not record for.
 func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status {
 	now, missed, off := a.Track.Now(), q.Missed(s), a.Track.Off(s.Consent)
-	keepsToAnon, selfHosted := a.keepsToAnon()
+	used, unread := a.Track.Credential() // a login that cannot be read may be of a self-hosted context
 	copies, _ := q.Copies() // a directory that cannot be read is the problem already
 	st := Status{
 		Tracking: off == nil, DecidedBy: cmp.Or(a.Track.Switches().By, "default"),
 		AnonID: s.AnonID, PrincipalID: orNull(s.PrincipalID),
-		Context: orNull(a.Track.ContextName()), SelfHosted: selfHosted, keepsToAnon: keepsToAnon,
+		Context: orNull(a.Track.ContextName()), SelfHosted: used.Apart && unread == nil,
+		keepsToAnon: used.Apart && (used.FromFile || unread == nil),
 		Pending: s.Counts.Pending, Delivered: s.Counts.Delivered, Dead: s.Counts.Dead,
 		Dropped: s.Counts.Dropped, Erased: s.Counts.Erased,
 		Host: a.sentTo(), KeySet: a.Track.HasKey(),

@@ -42,6 +42,7 @@ type WhoamiResult struct {
 	APIKey       *keyInForce `json:"api_key"`    // from ARCADE_API_KEY, null when that is not set
 
 	loginWords, engine, keyWords string // for people
+	refused                      error  // what to do if what commands use is not accepted
 }
 
 type keyInForce struct {
@@ -60,17 +61,15 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 	}
 	a.keyOnly = unreadable != nil && key.Present()
 	result := WhoamiResult{Context: orNull(a.Track.ContextName()), engine: key.EngineURL}
-	var refused error
 	switch {
 	case unreadable == nil:
-		refused, err = a.describeLogin(ctx, login, &result, !offline)
+		err = a.describeLogin(ctx, login, &result, !offline)
 	case !key.Present():
 		return unreadable
 	case !errors.Is(unreadable, errNotLoggedIn) && !errors.Is(unreadable, track.ErrNoHome): // the key is in force
 		a.warnOf(unreadable)
 	}
 	if err == nil && key.Present() {
-		refused = nil // it is not the login that commands use
 		err = a.describeKey(ctx, key, apart, &result, !offline && !apart)
 	}
 	switch {
@@ -81,18 +80,12 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 	default:
 		err = a.print(a.whoamiText(result))
 	}
-	switch {
-	case a.untrusted != nil:
-		return a.untrusted
-	case result.APIKey != nil && result.APIKey.State == loginRefused:
-		return failed("key refused", "Arcade Cloud does not accept the key in ARCADE_API_KEY", "Correct ARCADE_API_KEY, or remove it.")
-	}
-	return cmp.Or(refused, err)
+	return cmp.Or(a.untrusted, result.refused, err)
 }
 
-// describeLogin asks Arcade Cloud about the login if ask says so, and shows it as it is after that. It returns what
-// to do if the login is refused; the error is an interrupt.
-func (a *App) describeLogin(ctx context.Context, login identity.Credentials, result *WhoamiResult, ask bool) (refused, _ error) {
+// describeLogin asks Arcade Cloud about the login if ask says so, and shows it as it is after that. The error is an
+// interrupt.
+func (a *App) describeLogin(ctx context.Context, login identity.Credentials, result *WhoamiResult, ask bool) error {
 	state := loginUnknown
 	var account identity.Account
 	if ask = ask && login.CloudURL() != ""; ask {
@@ -100,9 +93,9 @@ func (a *App) describeLogin(ctx context.Context, login identity.Credentials, res
 		account, state, err = a.check(ctx, track.CloudTimeout, "")
 		switch {
 		case ctx.Err() != nil:
-			return nil, err
+			return err
 		case state == loginRefused:
-			refused = err
+			result.refused = err
 		case err != nil: // a renewal that cannot be kept is not asked for
 			f := asFailure(err)
 			ask = false
@@ -135,7 +128,7 @@ func (a *App) describeLogin(ctx context.Context, login identity.Credentials, res
 	if result.loginWords = words; login.APIKey == "" {
 		result.ExpiresAt = orNull(term.RFC3339(login.ExpiresAt))
 	}
-	return refused, nil
+	return nil
 }
 
 // describeKey shows the key in force, and asks Arcade Cloud about it if ask says so. The error is an interrupt.
@@ -157,8 +150,11 @@ func (a *App) describeKey(ctx context.Context, key identity.Credentials, apart b
 			found.PrincipalID = &account.PrincipalID
 		}
 	}
-	if result.APIKey = found; found.State == loginRefused {
+	result.APIKey, result.refused = found, nil // commands do not use the login
+	if found.State == loginRefused {
 		result.keyWords = words + ", but Arcade Cloud does not accept it"
+		result.refused = failed("key refused", "Arcade Cloud does not accept the key in ARCADE_API_KEY",
+			"Correct ARCADE_API_KEY, or remove it.")
 		return nil
 	}
 	if found.PrincipalID != nil {
