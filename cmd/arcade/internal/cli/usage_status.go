@@ -110,13 +110,13 @@ func (a *App) status(ctx context.Context, asJSON bool) error {
 func (a *App) newStatus(s track.Snapshot, q *track.Queue, problem error) Status {
 	now, missed, off := a.Track.Now(), q.Missed(s), a.Track.Off(s.Consent)
 	used, unread := a.Track.Credential() // a login that cannot be read may be of a self-hosted context
-	copies, _ := q.Copies() // a directory that cannot be read is the problem already
+	copies, _ := q.Copies()              // a directory that cannot be read is the problem already
 	st := Status{
 		Tracking: off == nil, DecidedBy: cmp.Or(a.Track.Switches().By, "default"),
 		AnonID: s.AnonID, PrincipalID: orNull(s.PrincipalID),
 		Context: orNull(a.Track.ContextName()), SelfHosted: used.Apart && unread == nil,
 		keepsToAnon: used.Apart && (used.FromFile || unread == nil),
-		Pending: s.Counts.Pending, Delivered: s.Counts.Delivered, Dead: s.Counts.Dead,
+		Pending:     s.Counts.Pending, Delivered: s.Counts.Delivered, Dead: s.Counts.Dead,
 		Dropped: s.Counts.Dropped, Erased: s.Counts.Erased,
 		Host: a.sentTo(), KeySet: a.Track.HasKey(),
 		LastDelivery: orNull(term.RFC3339(s.Schedule.LastSuccess)), NextAttempt: orNull(term.RFC3339(s.Schedule.Next(now))),
