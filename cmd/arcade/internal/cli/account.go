@@ -335,17 +335,17 @@ func validContext(name string) bool {
 		!slices.Contains([]string{"null", "true", "false", "yes", "no", "on", "off", "y", "n"}, strings.ToLower(name))
 }
 
-// cloudAddress is the address of the login's Arcade Cloud, nil for an installation without one.
-func cloudAddress(login identity.Credentials) *string {
-	if login.CloudURL() == "" {
+// shownAddress is an address of a login's file without what it may hide, nil for none.
+func shownAddress(address string) *string {
+	if address == "" {
 		return nil
 	}
-	return orNull(bareAddress(login.CloudURL()))
+	return orNull(bareAddress(address))
 }
 
 // homeOf says in a sentence where a login belongs.
 func homeOf(login identity.Credentials) string {
-	return valueOr(cloudAddress(login), "an installation without an Arcade Cloud")
+	return valueOr(shownAddress(login.CloudURL()), "an installation without an Arcade Cloud")
 }
 
 // byEmail is a preposition and the e-mail of a login, and nothing for a login without one.

@@ -95,18 +95,12 @@ func (a *App) contexts() (items []ListedContext, err error) {
 			continue // a file that says nothing
 		}
 		name := cmp.Or(login.Name, identity.DefaultContext)
-		item := ListedContext{Name: name, Kind: identity.ArcadeCloud, Email: orNull(login.Email), Active: name == active}
-		item.CloudURL = cloudAddress(login)
-		if login.SelfHosted() {
-			item.Kind = identity.SelfHosted
-		}
-		if engine, err := (identity.Using{Login: login, FromFile: true}).Engine(); err == nil {
-			item.EngineURL = orNull(bareAddress(engine))
-		}
-		if login.DashboardURL != "" {
-			item.DashboardURL = orNull(bareAddress(login.DashboardURL))
-		}
-		items = append(items, item)
+		engine, _ := identity.Using{Login: login, FromFile: true}.Engine() // "" if it is not known
+		items = append(items, ListedContext{
+			Name: name, Kind: either(login.SelfHosted(), identity.SelfHosted, identity.ArcadeCloud),
+			EngineURL: shownAddress(engine), CloudURL: shownAddress(login.CloudURL()), DashboardURL: shownAddress(login.DashboardURL),
+			Email: orNull(login.Email), Active: name == active,
+		})
 	}
 	slices.SortFunc(items, func(x, y ListedContext) int { return strings.Compare(x.Name, y.Name) })
 	return items, nil
@@ -169,7 +163,7 @@ func (a *App) showContext(cmd *cobra.Command, args []string, asJSON bool) error 
 		return a.print(a.labelledLines([][2]string{
 			{"Name", c.Name}, {"Kind", c.kindInWords()}, {"E-mail", valueOr(c.Email, "unknown")},
 			{"Engine", valueOr(c.EngineURL, "not known")}, {"Cloud", valueOr(c.CloudURL, "none")},
-			{"Dashboard", valueOr(c.DashboardURL, "not known")}, {"Active", map[bool]string{true: "yes", false: "no"}[c.Active]},
+			{"Dashboard", valueOr(c.DashboardURL, "not known")}, {"Active", either(c.Active, "yes", "no")},
 		}, 12))
 	}
 	return contextFailure(names)

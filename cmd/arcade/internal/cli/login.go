@@ -225,21 +225,16 @@ func (l *loginRun) alreadyLoggedIn(ctx context.Context) (bool, error) {
 				"Add --context NAME to have both; or run 'arcade logout', then this command again.")
 		}
 	}
-	const logsOut = " 'arcade logout' logs you out"
-	line := "You are logged in" + whom + l.inItsContext() + " already"
-	if present.APIKey != "" {
-		line += ", by an API key"
+	line := "You are logged in" + whom + l.inItsContext() + " already" + either(present.APIKey != "", ", by an API key", "")
+	if state == loginUnknown {
+		line += ", but " + present.Server() + " does not say whether that still works"
 	}
-	switch {
-	case state == loginUnknown:
-		line += ", but " + present.Server() + " does not say whether that still works." + logsOut + "."
-	case present.APIKey != "":
-		line += "." + logsOut + "."
-	default:
-		line += "." + logsOut + "; 'arcade org' and 'arcade project' change where you work."
+	line += ". 'arcade logout' logs you out"
+	if state != loginUnknown && present.APIKey == "" {
+		line += "; 'arcade org' and 'arcade project' change where you work"
 	}
 	defer l.noteKey(keyBeatsLogin)
-	return true, l.print(line)
+	return true, l.print(line + ".")
 }
 
 // inBrowser keeps what the login page sends back, and tells the browser how that went.

@@ -207,13 +207,6 @@ func (a *App) statusLines(s track.Snapshot, st Status, q *track.Queue, problem e
 	return lines
 }
 
-func either(first bool, yes, no string) string {
-	if first {
-		return yes
-	}
-	return no
-}
-
 // next is the outlook, with what to do about a refused login if that is not what it is about.
 func (a *App) next(s track.Snapshot, q *track.Queue) string {
 	text := a.words().Outlook(s, q)

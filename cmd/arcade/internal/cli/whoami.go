@@ -107,7 +107,7 @@ func (a *App) describeLogin(ctx context.Context, login identity.Credentials, res
 	}
 	result.Email = orNull(cmp.Or(account.Email, login.Email))
 	result.PrincipalID = orNull(cmp.Or(account.PrincipalID, a.Track.Principal(ctx, login)))
-	result.CloudURL, result.Login = cloudAddress(login), &state
+	result.CloudURL, result.Login = shownAddress(login.CloudURL()), &state
 	if login.ProjectID != "" {
 		result.Organization, result.Project = &named{login.OrgID, login.OrgName}, &named{login.ProjectID, login.ProjectName}
 	}

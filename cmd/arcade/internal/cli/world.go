@@ -227,6 +227,13 @@ func (s *seconds) Set(text string) error {
 	return err
 }
 
+func either(first bool, yes, no string) string {
+	if first {
+		return yes
+	}
+	return no
+}
+
 func orNull(s string) *string {
 	if s == "" {
 		return nil
