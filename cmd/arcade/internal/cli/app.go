@@ -45,7 +45,7 @@ ARCADE_USAGE_TRACKING=0 switches it off.
 func (a *App) Run(ctx context.Context, args []string) int {
 	command := track.Command{Began: a.Track.Now()}
 	root := a.Root()
-	addCobras(root)
+	addHelpAndCompletion(root)
 	if len(args) > 0 && args[0] == "--" { // cobra would take what follows for no command
 		args = args[1:]
 	}
@@ -174,8 +174,8 @@ func refuseUnknown(cmd *cobra.Command) {
 	}
 }
 
-// addCobras adds cobra's own commands, which refuse unknown words as ours do.
-func addCobras(root *cobra.Command) {
+// addHelpAndCompletion adds cobra's own commands, which then refuse unknown words as ours do.
+func addHelpAndCompletion(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
