@@ -420,6 +420,13 @@ func (a *App) withQueue(fn func(q *track.Queue) error) error {
 	return adviceFailure(a.words().Of(err), "")
 }
 
+// onQueue makes what a command does of a function of the queue.
+func (a *App) onQueue(run func(ctx context.Context, q *track.Queue, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		return a.withQueue(func(q *track.Queue) error { return run(cmd.Context(), q, args) })
+	}
+}
+
 // words are the sentences about the queue and its files.
 func (a *App) words() advice.Words {
 	return advice.Words{Track: a.Track, Out: a.Out, Login: a.loginCommand}

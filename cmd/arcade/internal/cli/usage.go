@@ -44,13 +44,6 @@ func (a *App) newUsageEnable() *cobra.Command {
 	}
 }
 
-// onQueue makes what a command does of a function of the queue.
-func (a *App) onQueue(run func(ctx context.Context, q *track.Queue, args []string) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		return a.withQueue(func(q *track.Queue) error { return run(cmd.Context(), q, args) })
-	}
-}
-
 func (a *App) enable(ctx context.Context, q *track.Queue, _ []string) error {
 	if err := q.Enable(ctx); err != nil {
 		return err
