@@ -153,7 +153,7 @@ this machine until it is delivered. 'arcade usage status' shows what waits.`,
 }
 
 // refuseUnknown makes a command that holds others, and all below it, fail on a word that it does not know: cobra would
-// show the help and end with 0. A command that completes its arguments takes some.
+// show the help and end with 0. A command whose Use names no argument takes none, unless it says otherwise in Args.
 func refuseUnknown(cmd *cobra.Command) {
 	if cmd.HasSubCommands() {
 		alone := cmd.RunE
@@ -166,7 +166,7 @@ func refuseUnknown(cmd *cobra.Command) {
 			}
 			return alone(cmd, args)
 		}
-	} else if cmd.ValidArgsFunction == nil {
+	} else if cmd.Args == nil && !strings.Contains(cmd.Use, " ") {
 		cmd.Args = noArgs
 	}
 	for _, child := range cmd.Commands() {

@@ -54,6 +54,7 @@ func newSecretGet() *cobra.Command {
 		Short:              "Say why values cannot be read",
 		Example:            "  arcade secret list",
 		Hidden:             true,
+		Args:               cobra.ArbitraryArgs,
 		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
 		RunE: func(*cobra.Command, []string) error {
 			return failed("values cannot be read", "values cannot be read: the Engine gives them to your tools only, when they run",
