@@ -58,7 +58,7 @@ func readLimited(f io.Reader, limit int64) ([]byte, error) {
 
 // WriteAtomically replaces path, also a link, by a file of mode 0600. A reader
 // sees the old file or the new one, also after a power cut. The directory must
-// exist. Windows has an access list in place of modes, see GiveToOwnerOf.
+// exist. Windows has an access list in place of modes, see giveToOwnerOf.
 func WriteAtomically(path string, content []byte) error {
 	r, err := reserve(path, 0)
 	if err != nil {
@@ -89,7 +89,7 @@ func reserve(target string, size int) (*replacement, error) {
 	r := &replacement{f, target}
 	_, err = f.Write(make([]byte, size))
 	if err == nil {
-		err = GiveToOwnerOf(filepath.Dir(target), f.Name())
+		err = giveToOwnerOf(filepath.Dir(target), f.Name())
 	}
 	if err != nil {
 		r.discard()
@@ -132,7 +132,7 @@ func makeDirectory(directory string) error {
 	if err := os.MkdirAll(directory, 0o700); err != nil {
 		return err
 	}
-	return GiveToOwnerOf(filepath.Dir(directory), directory)
+	return giveToOwnerOf(filepath.Dir(directory), directory)
 }
 
 // temporaryPattern is that of the names beside path under which its next content is written.

@@ -450,7 +450,7 @@ func locked(ctx context.Context, path string, waiting func(), do func() error) e
 		return fmt.Errorf("lock credentials: %w", err)
 	} // On a file system without locks there is none: the file is replaced whole.
 	defer lock.Close()
-	if err := GiveToOwnerOf(filepath.Dir(name), name); err != nil {
+	if err := giveToOwnerOf(filepath.Dir(name), name); err != nil {
 		return fmt.Errorf("lock credentials: %w", err)
 	}
 	return do()

@@ -66,9 +66,9 @@ func syncFile(f *os.File) error {
 	return err
 }
 
-// GiveToOwnerOf gives path, if root made it, to the owner of directory: `sudo arcade`
+// giveToOwnerOf gives path, if root made it, to the owner of directory: `sudo arcade`
 // in a user's home must not lock the user out.
-func GiveToOwnerOf(directory, path string) error {
+func giveToOwnerOf(directory, path string) error {
 	info, err := os.Stat(directory)
 	if err != nil {
 		return err

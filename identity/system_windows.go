@@ -52,9 +52,9 @@ func oncePossible(do func() error) error {
 	}
 }
 
-// GiveToOwnerOf keeps path for this user, the owner of directory, the system and the
+// giveToOwnerOf keeps path for this user, the owner of directory, the system and the
 // administrators, as a profile does: outside of one, others inherit the right to read.
-func GiveToOwnerOf(directory, path string) error {
+func giveToOwnerOf(directory, path string) error {
 	token, err := windows.GetCurrentProcessToken().GetTokenUser()
 	if err != nil {
 		return err
