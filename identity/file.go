@@ -138,8 +138,8 @@ func makeDirectory(directory string) error {
 // temporaryPattern is that of the names beside path under which its next content is written.
 func temporaryPattern(path string) string { return "." + filepath.Base(path) + ".*.tmp" }
 
-// removeFile removes path, also a link, and what killed writers have left beside it.
-func removeFile(path string) error {
+// RemoveFile removes path, also a link, and what killed writers have left beside it.
+func RemoveFile(path string) error {
 	err := Remove(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil

@@ -341,7 +341,7 @@ func (f CredentialsFile) Forget(ctx context.Context, login Credentials) (left Lo
 		if left = l.without(login.Name); len(left.Contexts) == 0 {
 			return left, f.Remove()
 		}
-		return left, removeFile(f.places())
+		return left, RemoveFile(f.places())
 	})
 	return left, err
 }
@@ -350,7 +350,7 @@ func (f CredentialsFile) Forget(ctx context.Context, login Credentials) (left Lo
 // left of them. It is no error if there is nothing. A symbolic link stays if its
 // target is a login of the user's, and the target goes; else the link goes.
 func (f CredentialsFile) Remove() error {
-	failure := removeFile(f.places())
+	failure := RemoveFile(f.places())
 	for _, path := range []string{f.Path, f.Shared} {
 		if path == "" {
 			continue
@@ -362,7 +362,7 @@ func (f CredentialsFile) Remove() error {
 				target = path
 			}
 		}
-		failure = errors.Join(failure, removeFile(target))
+		failure = errors.Join(failure, RemoveFile(target))
 	}
 	return failure
 }

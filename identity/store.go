@@ -166,7 +166,7 @@ func Forget(ctx context.Context, tx *sql.Tx, mirror string) error {
 			return err
 		}
 	}
-	if err := removeFile(mirror); err != nil {
+	if err := RemoveFile(mirror); err != nil {
 		return fmt.Errorf("forget the identity: %w", err)
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 )
 
 func TestEverythingIsDeliveredInOrderAndOnceAsItWasRecorded(t *testing.T) {
-	const n = 501 // two requests
+	const n = 501 // two requests: the first has at most 500
 	b := newBench(t)
 	b.addEvents(n)
 	recorded := b.messages(outbox.Filter{})
@@ -22,6 +22,9 @@ func TestEverythingIsDeliveredInOrderAndOnceAsItWasRecorded(t *testing.T) {
 	}
 	if last := b.schedule().LastSuccess; !last.Equal(b.clock.Now().Truncate(time.Millisecond)) {
 		t.Errorf("the last delivery was at %s, want %s", last, b.clock.Now())
+	}
+	if requests := b.server.Requests(); len(requests) != 2 || requests[0].Events != 500 {
+		t.Errorf("the requests were %+v, want two, and 500 messages in the first", requests)
 	}
 	commits := b.server.Commits()
 	if len(commits) != n {

@@ -23,6 +23,7 @@ type Counts struct {
 type Filter struct {
 	ID    string // a number or a uuid
 	State State  // "" is every state
+	After int64  // only numbers above it
 	Limit int    // the newest ones; 0 is all
 }
 
@@ -58,8 +59,8 @@ func (tx *Tx) Messages(ctx context.Context, f Filter) iter.Seq2[Message, error] 
 	}
 	// The numbers are selected from the index, newest first; only they are sorted again.
 	return tx.where(ctx, `seq IN (SELECT seq FROM messages
-		WHERE (?1 = '' OR state = ?1) AND (?2 = '' OR uuid = lower(?2) OR CAST(seq AS TEXT) = ?2)
-		ORDER BY seq DESC LIMIT ?3) ORDER BY seq`, f.State, f.ID, limit)
+		WHERE (?1 = '' OR state = ?1) AND (?2 = '' OR uuid = lower(?2) OR CAST(seq AS TEXT) = ?2) AND seq > ?3
+		ORDER BY seq DESC LIMIT ?4) ORDER BY seq`, f.State, f.ID, f.After, limit)
 }
 
 // where yields the messages that meet a condition, which may go on with ORDER BY and LIMIT.

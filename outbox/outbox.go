@@ -79,7 +79,8 @@ type Config struct {
 	// means time.Now and math/rand.
 	Now    func() time.Time
 	Jitter func() float64
-	// LockWait bounds the wait for the write lock and that for SQLite's own. Zero means five seconds and one.
+	// LockWait bounds the wait for the write lock and that for SQLite's own. Zero means five seconds and one. While
+	// other processes commit, SQLite's is waited for longer: up to twice the wait for the write lock in all.
 	LockWait time.Duration
 	// Start starts the flusher's process: the variable marker tells it what it is, environment is
 	// what it needs. Nil means detach.Start, and where the end of this process would take the flusher

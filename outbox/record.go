@@ -29,8 +29,8 @@ type Recorded struct {
 // one is due. It returns ErrOff, and does not run change, when tracking is off.
 // os.Exit may follow. A command that a signal ends has recorded nothing, unless the program handles that signal.
 //
-// An error of change undoes everything and is returned as it is. Change is run up to three times, when
-// the file has an error that passes or is repaired, so it must not keep what an earlier run of it
+// An error of change undoes everything and is returned as it is. Change is run again when the
+// file has an error that passes or is repaired, so it must not keep what an earlier run of it
 // produced.
 //
 // GivenUp counts what failed, but for errors of change and a cancelled ctx.
@@ -116,7 +116,7 @@ func (o *Outbox) finish(ctx context.Context, secrets bool, r *Recorded) {
 }
 
 // Update runs change in one transaction, and neither syncs it nor starts a flusher. It works with tracking
-// off, when Add returns ErrOff. Change may be run up to three times, as by Record.
+// off, when Add returns ErrOff. Change may be run several times, as by Record.
 func (o *Outbox) Update(ctx context.Context, change func(tx *Tx) error) error {
 	if change == nil {
 		return errNothing
@@ -128,23 +128,17 @@ func (o *Outbox) Update(ctx context.Context, change func(tx *Tx) error) error {
 // transact runs change in a transaction of the queue; in is Write or Erase of the store. trouble is what AfterCommit's
 // functions returned.
 func (o *Outbox) transact(
-	ctx context.Context, in func(context.Context, func(*sql.Tx) error) error, change func(tx *Tx) error,
+	ctx context.Context, in func(context.Context, func(*sql.Tx) error, func()) error, change func(tx *Tx) error,
 ) (tx *Tx, trouble, err error) {
-	err = o.store.Locked(ctx, func() error {
-		err := in(ctx, func(sqlTx *sql.Tx) (err error) {
-			if tx, err = o.begin(ctx, sqlTx); err != nil {
-				return err
-			}
-			if err := tx.arrive(ctx, o.cfg.Moved); err != nil {
-				return err
-			}
-			return change(tx)
-		})
-		if err == nil {
-			trouble = tx.committed()
+	err = in(ctx, func(sqlTx *sql.Tx) (err error) {
+		if tx, err = o.begin(ctx, sqlTx); err != nil {
+			return err
 		}
-		return err
-	})
+		if err := tx.arrive(ctx, o.cfg.Moved); err != nil {
+			return err
+		}
+		return change(tx)
+	}, func() { trouble = tx.committed() })
 	return tx, trouble, err
 }
 

@@ -193,6 +193,23 @@ func TestAMessageAndTheEmbeddersChangeAreCommittedTogetherOrNotAtAll(t *testing.
 	}
 }
 
+// Erasing goes on after its commit: the file shrinks, which a reader or a signal may prevent.
+func TestWhatFollowsACommitRunsAlsoWhenErasingFailsLater(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(3)
+	ctx, cancel := context.WithCancel(t.Context())
+	b.once("after-commit", cancel)
+	runs := 0
+	_, err := b.box.Forget(ctx, func(tx *outbox.Tx) error {
+		tx.AfterCommit(func() error { runs++; return nil })
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) || runs != 1 {
+		t.Errorf("%v, and it ran %d times; want the messages erased, it run once, and the signal told", err, runs)
+	}
+	b.holds(outbox.Counts{Erased: 3}, "it was committed")
+}
+
 // What the embedder does outside the database happens in the order of the commits.
 func TestWhatFollowsACommitRunsUnderTheLockAndUndoesNothing(t *testing.T) {
 	b := newBench(t)

@@ -30,6 +30,17 @@ func (l lines) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
+func (l lines) next(t *testing.T) string {
+	t.Helper()
+	select {
+	case line := <-l:
+		return line
+	case <-time.After(2 * time.Minute):
+		t.Fatal("the log is not told")
+		return ""
+	}
+}
+
 func TestAProgramWithoutAnEndDeliversWhatItRecordsMeanwhile(t *testing.T) {
 	b := newBench(t)
 	said := make(lines, 100)
@@ -39,7 +50,7 @@ func TestAProgramWithoutAnEndDeliversWhatItRecordsMeanwhile(t *testing.T) {
 	go func() { ended <- daemon.Run(ctx) }()
 	for n := range 2 {
 		b.addEvents(1)
-		for !strings.Contains(<-said, "msg=delivered") {
+		for !strings.Contains(said.next(t), "msg=delivered") {
 		}
 		b.arrived(n+1, "it was recorded beside Run")
 	}
@@ -186,7 +197,7 @@ func TestAnErrorThatStaysIsLoggedOnce(t *testing.T) {
 	}
 	cancel()
 	<-ended
-	if line := <-said; len(said) > 0 || !strings.Contains(line, "no sink takes the messages") {
+	if line := said.next(t); len(said) > 0 || !strings.Contains(line, "no sink takes the messages") {
 		t.Errorf("the log is told %q and %d lines more, want once that there is no sink", line, len(said))
 	}
 }

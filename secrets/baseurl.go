@@ -148,7 +148,8 @@ func asciiName(name string) string {
 	// The library looks at the direction of writing before it maps letter-like symbols, so
 	// what it accepts is not always what it would accept encoded.
 	_, refused := profile.ToASCII(ascii)
-	if err != nil || refused != nil || strings.ContainsFunc(ascii, notInName) {
+	emptyLabel := strings.HasPrefix(ascii, ".") || strings.Contains(ascii, "..") // the library lets one at the end pass
+	if err != nil || refused != nil || emptyLabel || strings.ContainsFunc(ascii, notInName) {
 		return ""
 	}
 	return ascii

@@ -98,6 +98,8 @@ func TestBaseURLRefusesWhatIsNoHost(t *testing.T) {
 		{"a character that IDNA turns into a path", "℀.example", "", "neither"},
 		{"a symbol that IDNA turns into a letter of the other direction", "u\u2136", "", "neither"},
 		{"an empty label", "api..dev", "", "neither"},
+		{"an empty label at the end", "api.dev..", "", "neither"},
+		{"nothing but the root", ".", "", "neither"},
 		{"a label of 64 characters", strings.Repeat("a", 64) + ".dev", "", "neither"},
 		{"a name of 300 characters", strings.Repeat("a.", 150) + "dev", "", "neither"},
 		{"a control character", "api\x1b.dev", "", "neither"},

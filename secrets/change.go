@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // parallel is the number of calls at once: enough to hide the round trips of a long .env file, too few to
@@ -137,28 +138,45 @@ func matching(list []Secret, key, kind string) []Secret {
 func (c *Client) run(ctx context.Context, changes []change) iter.Seq[Result] {
 	return func(yield func(Result) bool) {
 		ctx, stop := context.WithCancel(ctx)
-		var calls sync.WaitGroup
-		defer calls.Wait()
-		defer stop()
-		verdicts := make([]chan error, 0, len(changes)) // of those that were begun
-		end, atOnce := len(changes), 1
-		for i, ch := range changes {
-			for len(verdicts) < min(i+atOnce, end) && ctx.Err() == nil {
-				next, verdict := changes[len(verdicts)], make(chan error, 1)
-				calls.Go(func() { verdict <- c.send(ctx, next) })
-				verdicts = append(verdicts, verdict)
+		verdicts := make([]chan error, len(changes))
+		for i := range verdicts {
+			verdicts[i] = make(chan error, 1)
+		}
+		var ended atomic.Bool
+		var taken atomic.Int64
+		sendNext := func() bool {
+			i := int(taken.Add(1)) - 1
+			if i >= len(changes) {
+				return false
 			}
 			err := ErrNotTried
-			if i < len(verdicts) {
-				err = <-verdicts[i]
+			if !ended.Load() && ctx.Err() == nil {
+				err = c.send(ctx, changes[i])
 			}
-			if ch.endsRun(err) {
-				end = len(verdicts)
+			if changes[i].endsRun(err) {
+				ended.Store(true)
 			}
-			if ch.Err = cmp.Or(ch.Err, err); !yield(ch.Result) {
+			verdicts[i] <- err
+			return true
+		}
+		var workers sync.WaitGroup
+		workers.Go(func() {
+			sendNext()
+			for range parallel {
+				workers.Go(func() {
+					for sendNext() {
+					}
+				})
+			}
+		})
+		defer workers.Wait()
+		defer stop()
+		for i, verdict := range verdicts {
+			result := changes[i].Result
+			result.Err = cmp.Or(result.Err, <-verdict)
+			if !yield(result) {
 				return
 			}
-			atOnce = parallel
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -152,33 +153,44 @@ func TestOneFailureDoesNotStopTheOthers(t *testing.T) {
 
 func TestSetEndsWithItsContext(t *testing.T) {
 	engine, c := newClient(t)
+	engine.Inject(secretstest.Fault{Mode: secretstest.Hang, Key: "KEY_01"})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	hanging := make(chan struct{})
 	before(c, func(key string, _ *http.Request) {
-		if key == "KEY_05" {
+		switch {
+		case key == "KEY_01":
+			close(hanging)
+		case key == "KEY_07":
+			<-hanging
 			cancel()
+		case key > "KEY_07":
+			<-ctx.Done() // so that the others do not run on
 		}
 	})
 	results := slices.Collect(c.Set(ctx, manyPairs(200)))
 	if len(results) != 200 {
 		t.Fatalf("%d results came, want one for each key", len(results))
 	}
-	for i, want := range map[int]error{0: nil, 5: context.Canceled, 199: secrets.ErrNotTried} {
+	for i, want := range map[int]error{0: nil, 1: context.Canceled, 7: context.Canceled, 199: secrets.ErrNotTried} {
 		if !errors.Is(results[i].Err, want) {
 			t.Errorf("%s gave %v, want %v", results[i].Key, results[i].Err, want)
 		}
 	}
-	if got := len(engine.Requests()); got > 8 {
-		t.Errorf("%d requests were made although the command was interrupted at the sixth", got)
+	if got := len(engine.Requests()); got > 20 {
+		t.Errorf("%d requests were made although the command was interrupted at the eighth", got)
 	}
 }
 
 func TestSetEndsWhenItsCallerStopsListening(t *testing.T) {
 	engine, c := newClient(t)
-	before(c, func(key string, r *http.Request) {
-		if key > "KEY_04" {
+	next := c.HTTP.Transport
+	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		if path.Base(r.URL.Path) > "KEY_04" {
 			<-r.Context().Done()
+			return nil, r.Context().Err()
 		}
+		return next.RoundTrip(r)
 	})
 	for r := range c.Set(t.Context(), manyPairs(90)) {
 		if r.Key == "KEY_04" {
@@ -213,9 +225,25 @@ func TestWhatTheKeysShareEndsTheRun(t *testing.T) {
 	t.Run("also in the middle", func(t *testing.T) {
 		engine, c := newClient(t)
 		engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 403, Key: "KEY_10"})
-		done, failed, untried := fates(c.Set(t.Context(), manyPairs(90)))
-		if len(failed) != 1 || len(done) != 10+3 || len(untried) != 90-14 {
-			t.Errorf("%q failed, %q were set, want KEY_10 to end the run but for the three that were on their way", failed, done)
+		known := make(chan struct{})
+		before(c, func(key string, _ *http.Request) {
+			if key > "KEY_10" {
+				<-known // so that the others do not run on while the refusal is on its way
+			}
+		})
+		var refused, untried int
+		for r := range c.Set(t.Context(), manyPairs(90)) {
+			var status *secrets.StatusError
+			switch {
+			case errors.As(r.Err, &status):
+				refused++
+				close(known)
+			case errors.Is(r.Err, secrets.ErrNotTried):
+				untried++
+			}
+		}
+		if refused != 1 || untried < 90-11-3 {
+			t.Errorf("%d were refused and %d not tried, want 1 and all but the three that were on their way", refused, untried)
 		}
 	})
 	t.Run("also of an unset", func(t *testing.T) {
@@ -273,14 +301,34 @@ func TestAWaitThatTheEngineAsksForIsHonoured(t *testing.T) {
 func TestTheCallsOfARunWaitTogether(t *testing.T) {
 	engine, c := newClient(t)
 	waits := announced(c)
-	c.HTTP.Transport = fourAtOnce(t, c.HTTP.Transport, "KEY_00") // so that all are refused before one waits
-	for _, key := range []string{"KEY_01", "KEY_02", "KEY_03", "KEY_04"} {
-		engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 429, RetryAfter: "20", Key: key, Times: 1})
-	}
+	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 429, RetryAfter: "20", Key: "KEY_03", Times: 2})
 	engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 429, RetryAfter: "20", Key: "KEY_20"})
-	_, failed, untried := fates(c.Set(t.Context(), manyPairs(90)))
+	set, known := make(chan struct{}), make(chan struct{})
+	next := c.HTTP.Transport
+	var asked atomic.Int32 // for KEY_03
+	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		switch key := path.Base(r.URL.Path); {
+		case key == "KEY_03" && asked.Add(1) == 3:
+			defer close(set)
+		case key == "KEY_20":
+			<-set // so that KEY_03 has its two waits
+		case key > "KEY_20":
+			<-known // so that the others do not run on
+		}
+		return next.RoundTrip(r)
+	})
+	var failed, untried []string
+	for r := range c.Set(t.Context(), manyPairs(90)) {
+		switch {
+		case errors.Is(r.Err, secrets.ErrNotTried):
+			untried = append(untried, r.Key)
+		case r.Err != nil:
+			failed = append(failed, r.Key)
+			close(known)
+		}
+	}
 	if len(*waits) != 3 {
-		t.Errorf("the waits were %v, want one for the four keys, and a minute for all together", *waits)
+		t.Errorf("the waits were %v, want three: a minute for all keys together", *waits)
 	}
 	if !slices.Equal(failed, []string{"KEY_20"}) || len(untried) == 0 {
 		t.Errorf("%q failed and %d were not tried, want KEY_20 to end the run", failed, len(untried))

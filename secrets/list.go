@@ -44,10 +44,12 @@ func (c *Client) List(ctx context.Context) ([]Secret, error) {
 		for _, item := range page.Items {
 			secret := Secret{Raw: item}
 			_ = json.Unmarshal(item, &secret) // leaves out fields of an unexpected type
-			if secret.ID == "" || !seen[secret.ID] {
+			if !seen[secret.ID] {
 				found = append(found, secret)
 			}
-			seen[secret.ID] = true
+			if secret.ID != "" {
+				seen[secret.ID] = true
+			}
 		}
 		switch {
 		case page.Total == nil || len(found) >= int(*page.Total):

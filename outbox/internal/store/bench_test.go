@@ -142,7 +142,7 @@ func (b *bench) must(err error) {
 }
 
 func write(s *store.Store, fn func(tx *sql.Tx) error) error {
-	return s.Write(context.Background(), fn)
+	return s.Write(context.Background(), fn, nil)
 }
 
 func look(s *store.Store) error { return s.View(context.Background(), readAll) }

@@ -51,7 +51,7 @@ func TestWhatIsInTheDatabasesPlaceIsToldAndLeftAlone(t *testing.T) {
 					"writing": write(b.open(store.Config{}), note("a")),
 					"looking": look(b.open(store.Config{})),
 					"trying":  b.open(store.Config{}).CheckWrite(context.Background()),
-					"erasing": b.open(store.Config{}).Erase(context.Background(), note("a")),
+					"erasing": b.open(store.Config{}).Erase(context.Background(), note("a"), nil),
 				} {
 					if !errors.Is(err, test.want) {
 						t.Errorf("%s gives %v, want %v", what, err, test.want)

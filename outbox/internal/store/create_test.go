@@ -185,7 +185,7 @@ func (b *bench) shrink() {
 
 func (b *bench) erase() {
 	b.Helper()
-	b.must(b.s.Erase(context.Background(), do(`DELETE FROM notes`)))
+	b.must(b.s.Erase(context.Background(), do(`DELETE FROM notes`), nil))
 }
 
 func TestTheDatabaseShrinksAndSomebodyWhoReadsIsNotWaitedFor(t *testing.T) {

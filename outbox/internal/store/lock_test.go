@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -131,6 +132,34 @@ func TestAStoppedProcessIsWaitedForOnce(t *testing.T) {
 	}
 }
 
+// Those who give up commit without the lock. That is no sign that its holder goes on, neither to those who wait beside them nor
+// to those who come later.
+func TestAStoppedProcessIsWaitedForOnceAlsoByManyAtOnce(t *testing.T) {
+	b := newBench(t)
+	b.write(note("a"))
+	b.hold()
+	const first = time.Second
+	var crowd sync.WaitGroup
+	began := time.Now()
+	for i := range 3 {
+		crowd.Go(func() {
+			for j := range 3 {
+				wait := time.Hour
+				if j == 0 {
+					wait = first + time.Duration(i)*first/2 // so that one gives up while the others still wait
+				}
+				if err := write(b.open(store.Config{LockWait: wait}), note(strconv.Itoa(3*i+j))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	ends(t, "a process waits for the stopped one again", crowd.Wait)
+	if took := time.Since(began); took < first {
+		t.Errorf("no process has waited: %s", took)
+	}
+}
+
 // A crowd on a busy machine can keep a process from its turn for longer than it waits. That is no sign of a stopped process: a
 // short wait for the next ones would cost the events of the whole crowd.
 func TestACrowdThatCommitsIsNotTakenForAStoppedProcess(t *testing.T) {
@@ -159,7 +188,8 @@ func TestADatabaseIsWaitedForAsLongAsOthersCommit(t *testing.T) {
 	b.write(note("a"))
 	waiting := b.open(store.Config{BusyWait: 10 * time.Millisecond, LockWait: time.Hour})
 	b.must(waiting.Locked(context.Background(), func() error {
-		b.exec(`INSERT INTO notes (text) VALUES ('another''s')`)
+		later := time.Now().Add(time.Hour)
+		b.must(os.Chtimes(b.path, later, later)) // as when another process has just committed
 		shell := b.begin()
 		time.AfterFunc(500*time.Millisecond, func() { shell.Exec(`ROLLBACK`) })
 		return write(waiting, note("b"))

@@ -116,7 +116,7 @@ const eraseWait = 5 * time.Second
 
 // Erase is Write for a change that deletes: deleted rows are overwritten with zeros, all pages and the WAL are given back, and
 // copies of damaged databases are removed, so that their content is gone from the disk as far as SQLite can see to it.
-func (s *Store) Erase(ctx context.Context, change func(tx *sql.Tx) error) error {
+func (s *Store) Erase(ctx context.Context, change func(tx *sql.Tx) error, committed func()) error {
 	return s.Locked(ctx, func() error {
 		err := s.removeCopies() // first: at the limit of copies a damaged database could not be set aside
 		if err != nil {
@@ -127,7 +127,7 @@ func (s *Store) Erase(ctx context.Context, change func(tx *sql.Tx) error) error 
 				return err
 			}
 			return change(tx)
-		})
+		}, committed)
 		if err != nil {
 			return err
 		}

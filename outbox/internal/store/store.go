@@ -14,6 +14,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,7 +29,8 @@ type Store struct {
 	locked   bool        // this process holds the write lock
 	inChange bool        // the function of a Write runs
 	vain     bool        // the lock was waited for in vain
-	began    time.Time   // when Locked did
+	began    time.Time   // when Locked did, or this process committed last
+	moving   bool        // while Locked waited, other processes committed
 	unsynced bool        // something was committed since the last Sync
 	unnamed  bool        // the directory may not have the WAL's name yet
 }
@@ -45,6 +48,11 @@ func (s *Store) lockPath() string { return s.cfg.Path + lockSuffix }
 // its transactions. Those do not take the lock again. When the lock cannot be had in time fn runs all the same: SQLite's own locking
 // still guards a database that is complete. When ctx ends while the lock is waited for, its error is returned.
 func (s *Store) Locked(ctx context.Context, fn func() error) error {
+	return s.locking(ctx, func(context.Context) {}, fn)
+}
+
+// locking is Locked; early runs before the lock is taken.
+func (s *Store) locking(ctx context.Context, early func(context.Context), fn func() error) error {
 	end, nested, err := s.turn.take(ctx)
 	if err != nil {
 		return err
@@ -59,7 +67,7 @@ func (s *Store) Locked(ctx context.Context, fn func() error) error {
 		}
 	}
 	s.began = time.Now()
-	s.openEarly(ctx)
+	early(ctx)
 	lock, err := s.lock(ctx)
 	s.locked = err == nil
 	if s.locked {
@@ -67,7 +75,8 @@ func (s *Store) Locked(ctx context.Context, fn func() error) error {
 	} else if !errors.Is(err, ErrLocked) {
 		return s.explain("lock the database", err)
 	}
-	vain := !s.locked && !s.isMoving() // asked before fn commits
+	// What is noted stays so beside those who commit without the lock; fn may do so, too.
+	vain := !s.locked && (!s.moving || wasVain(s.lockPath(), s.cfg.Path))
 	err = fn()
 	if vain || errors.Is(err, ErrLocked) && !s.isMoving() {
 		noteVain(s.lockPath())
@@ -76,15 +85,27 @@ func (s *Store) Locked(ctx context.Context, fn func() error) error {
 	return err
 }
 
-// openEarly opens a database that other processes have open, so that a crowd does not wait while each of them opens it under the
-// lock. What is wrong is met again there, and what has to be made or finished is left to the process with the lock.
+// openEarly opens a database that has a WAL, so that a crowd does not wait while each of them opens it under the lock. What is wrong
+// is met again there, and what has to be made or finished is left to the process with the lock. Windows could not set a damaged
+// database aside while others have it open.
 func (s *Store) openEarly(ctx context.Context) {
-	if s.db == nil && exists(s.cfg.Path+walSuffix) && !exists(s.cfg.Path+damagedSuffix) {
-		_ = s.openAnd(ctx, func(*database) error { return nil })
+	if s.db == nil && runtime.GOOS != "windows" && exists(s.cfg.Path+walSuffix) && !exists(s.cfg.Path+damagedSuffix) {
+		db, err := openDatabase(ctx, s.cfg, 0, false)
+		if err == nil && db.waitFor(ctx, s.busyWait()) == nil {
+			s.db = db
+		}
 	}
 }
 
-// isMoving reports whether a process has committed since Locked began: a crowd, however slow, and not one that is stopped.
+// busyWait is how long SQLite waits for another process.
+func (s *Store) busyWait() time.Duration {
+	if wasVain(s.lockPath(), s.cfg.Path) {
+		return min(s.cfg.BusyWait, shortWait)
+	}
+	return s.cfg.BusyWait
+}
+
+// isMoving reports whether another process has committed since Locked began: a crowd, however slow, is not stopped.
 func (s *Store) isMoving() bool { return writtenAfter(s.cfg.Path, s.began) }
 
 // lock takes the write lock. A process waits for it in vain only once: a flusher, which has ten seconds for many transactions, would
@@ -96,12 +117,18 @@ func (s *Store) lock(ctx context.Context) (*FileLock, error) {
 		}
 	}
 	wait := s.cfg.LockWait
-	if s.vain {
+	var moving atomic.Bool
+	switch {
+	case s.vain:
 		wait = 0
-	} else if wasVain(s.lockPath(), s.cfg.Path) {
+	case wasVain(s.lockPath(), s.cfg.Path):
 		wait = min(wait, shortWait)
+	default:
+		// Asked before those give up who began together: they commit without the lock, which is no sign that its holder moves on.
+		defer time.AfterFunc(wait*4/5, func() { moving.Store(s.isMoving()) }).Stop()
 	}
 	lock, err := Lock(ctx, s.lockPath(), wait)
+	s.moving = moving.Load()
 	s.vain = errors.Is(err, ErrLocked)
 	return lock, err
 }
@@ -122,18 +149,23 @@ func (s *Store) makeLockFile() error {
 	return err
 }
 
-// Write runs change in one immediate transaction under the write lock and commits it when change returns nil. The database is
-// created, migrated or, when it is damaged, set aside and begun again as needed.
+// Write runs change in one immediate transaction under the write lock and commits it when change returns nil; committed, if it is
+// not nil, runs after the commit with the lock still held. The database is created, migrated or, when it is damaged, set aside and
+// begun again as needed.
 //
-// An error of the file is met twice before it is believed, so change runs up to three times: it must not keep what an earlier run
+// An error of the file is met twice before it is believed, so change may run several times: it must not keep what an earlier run
 // of it produced. Its own errors come back unchanged, after one run. Another Write within change is ErrNested: the second
 // transaction would wait for the first.
-func (s *Store) Write(ctx context.Context, change func(tx *sql.Tx) error) error {
-	return s.Locked(ctx, func() error {
+func (s *Store) Write(ctx context.Context, change func(tx *sql.Tx) error, committed func()) error {
+	return s.locking(ctx, s.openEarly, func() error {
 		if s.inChange {
 			return ErrNested
 		}
-		return s.use(ctx, "write to the database", func(db *database) error { return s.transact(ctx, db, change) })
+		err := s.use(ctx, "write to the database", func(db *database) error { return s.transact(ctx, db, change) })
+		if err == nil && committed != nil {
+			committed()
+		}
+		return err
 	})
 }
 
@@ -152,7 +184,7 @@ func (s *Store) transact(ctx context.Context, db *database, change func(tx *sql.
 			_, _ = db.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous = NORMAL") // what is committed stays committed
 			db.isNew, s.unnamed = false, true
 		}
-		s.unsynced = true
+		s.unsynced, s.began = true, time.Now()
 		s.cfg.Point("after-commit")
 	}
 	return err
@@ -164,7 +196,7 @@ func (s *Store) transact(ctx context.Context, db *database, change func(tx *sql.
 // within Locked.
 func (s *Store) use(ctx context.Context, doing string, fn func(db *database) error) error {
 	err := s.openAnd(ctx, fn)
-	for began := time.Now(); isCode(err, codeBusy) && s.isMoving() && time.Since(began) < s.cfg.LockWait; {
+	for isCode(err, codeBusy) && s.isMoving() && time.Since(s.began) < 2*s.cfg.LockWait-s.cfg.BusyWait {
 		err = s.openAnd(ctx, fn)
 	}
 	if mayPass(err) {
@@ -186,24 +218,20 @@ func (s *Store) use(ctx context.Context, doing string, fn func(db *database) err
 
 // openAnd runs fn on the database at the path, which it opens unless it is open.
 func (s *Store) openAnd(ctx context.Context, fn func(db *database) error) error {
-	if s.db != nil && s.db.isCurrent(s.cfg.Path) {
-		return fn(s.db)
+	if s.db == nil || !s.db.isCurrent(s.cfg.Path) {
+		s.drop()
+		db, err := openDatabase(ctx, s.cfg, s.busyWait(), s.locked)
+		if err != nil {
+			return err
+		}
+		s.db = db
 	}
-	s.drop()
-	busy := s.cfg.BusyWait
-	if wasVain(s.lockPath(), s.cfg.Path) {
-		busy = min(busy, shortWait)
-	}
-	db, err := openDatabase(ctx, s.cfg, busy, s.locked)
-	if err != nil {
-		return err
-	}
-	if s.cfg.Existing && s.last != nil && !os.SameFile(s.last, db.file) {
-		db.Close()
+	if s.cfg.Existing && s.last != nil && !os.SameFile(s.last, s.db.file) {
+		s.drop()
 		return fmt.Errorf("the database was removed or replaced: %w", ErrNone)
 	}
-	s.db, s.last = db, db.file
-	return fn(db)
+	s.last = s.db.file
+	return fn(s.db)
 }
 
 // drop closes the connection, if there is one.
@@ -248,7 +276,7 @@ func (s *Store) explain(doing string, err error) error {
 
 // View runs read in a transaction that cannot write, without the write lock: it changes nothing, waits for no other process and
 // works on a read-only disk. It returns ErrNone when there is no database, and ErrOlder, which is an ErrNone too, when the next Write
-// has to migrate it first. Like Write's, the function runs up to three times.
+// has to migrate it first. Like Write's, the function may run several times.
 func (s *Store) View(ctx context.Context, read func(tx *sql.Tx) error) error {
 	const doing = "look at the database"
 	err := s.view(ctx, false, read)

@@ -108,7 +108,7 @@ func TestOnlyWhatExistsIsUsedWhenNothingMayBeMade(t *testing.T) {
 		"write":  write(existing, note("a")),
 		"lock":   existing.Locked(context.Background(), func() error { return nil }),
 		"shrink": existing.Shrink(context.Background(), 0),
-		"erase":  existing.Erase(context.Background(), note("a")),
+		"erase":  existing.Erase(context.Background(), note("a"), nil),
 	} {
 		if !errors.Is(err, store.ErrNone) {
 			t.Errorf("%s without a database gives %v, want ErrNone", name, err)
@@ -351,7 +351,7 @@ func TestAContextEndsEveryWaitAtOnce(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 			defer cancel()
 			ends(t, "a person who pressed Ctrl-C waits", func() {
-				err := b.open(store.Config{LockWait: time.Hour, BusyWait: time.Hour}).Write(ctx, note("b"))
+				err := b.open(store.Config{LockWait: time.Hour, BusyWait: time.Hour}).Write(ctx, note("b"), nil)
 				if !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("the wait ends with %v, want the context's error", err)
 				}

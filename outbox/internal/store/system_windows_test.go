@@ -41,7 +41,7 @@ func TestADatabaseThatAnotherProgramHoldsIsLocked(t *testing.T) {
 				b.overwrite(make([]byte, 8192))
 			}
 			release := keepOpen(t, b.path, share)
-			err := b.open(store.Config{}).Write(context.Background(), note("b"))
+			err := b.open(store.Config{}).Write(context.Background(), note("b"), nil)
 			if !errors.Is(err, store.ErrLocked) {
 				t.Errorf("it says %v, want ErrLocked", err)
 			}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -329,8 +330,9 @@ func (a *App) stateLabel(s outbox.State) string {
 	return a.Out.Paint(colour, symbol+" "+string(s))
 }
 
-// followInterval is how often the queue is looked at: often enough to look live. Where a look takes long, because
-// thousands of messages wait, so does the pause.
+// followInterval is how often the queue is looked at: often enough to look live, and a look takes a
+// fraction of a millisecond. Where thousands of messages may still change it takes longer, and so does the
+// pause.
 const followInterval = 200 * time.Millisecond
 
 // follow prints the newest messages, then each one that is recorded and each change of state, until it is
@@ -338,9 +340,13 @@ const followInterval = 200 * time.Millisecond
 func (a *App) follow(ctx context.Context, q *track.Queue, filter outbox.Filter) error {
 	seen := map[int64]string{}
 	headed := !a.Out.Interactive
+	look := filter
+	if filter.State != "" { // a message comes into this state out of another one
+		look = outbox.Filter{}
+	}
 	for first := true; ; first = false {
-		began := time.Now()
-		err := q.Show(ctx, outbox.Filter{}, func(s track.Snapshot, messages iter.Seq2[outbox.Message, error]) error {
+		began, open := time.Now(), int64(0)
+		err := q.Show(ctx, look, func(s track.Snapshot, messages iter.Seq2[outbox.Message, error]) (err error) {
 			if !headed {
 				headed = true
 				if err := a.printHeader(s, q); err != nil {
@@ -348,10 +354,11 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter outbox.Filter) 
 				}
 			}
 			left := 0
-			if first && filter.Limit > 0 {
+			if first && filter.State != "" && filter.Limit > 0 {
 				left = total(s, filter) - filter.Limit
 			}
-			return a.printChanges(seen, filter.State, left, messages)
+			open, err = a.printChanges(seen, filter.State, left, messages)
+			return err
 		})
 		if ctx.Err() != nil {
 			return errLeft
@@ -359,6 +366,9 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter outbox.Filter) 
 		if err != nil {
 			return err
 		}
+		// From the oldest that may still change, without a limit: a burst is longer than what is shown at first.
+		look = outbox.Filter{After: max(look.After, open-1)}
+		maps.DeleteFunc(seen, func(seq int64, _ string) bool { return seq <= look.After })
 		select {
 		case <-ctx.Done():
 			return errLeft
@@ -370,25 +380,34 @@ func (a *App) follow(ctx context.Context, q *track.Queue, filter outbox.Filter) 
 	}
 }
 
-// printChanges prints the messages that have newly come into a state, "" for any, without the first few of them.
+// printChanges prints the messages that have newly come into a state, "" for any, without the first few
+// of them, and notes for all what may change about them. Open is the first that may still change, or behind the last.
 func (a *App) printChanges(
 	seen map[int64]string, state outbox.State, left int, messages iter.Seq2[outbox.Message, error],
-) error {
+) (open int64, err error) {
+	settled := true
 	for m, err := range messages {
 		if err != nil {
-			return err
+			return open, err
 		}
 		now := string(m.State) + m.LastError
 		if state == "" || m.State == state {
 			if left--; left < 0 && seen[m.Seq] != now {
 				if err := a.printChange(m); err != nil {
-					return err
+					return open, err
 				}
 			}
 		}
 		seen[m.Seq] = now
+		if settled {
+			settled = m.State == outbox.Delivered
+			open = m.Seq
+		}
 	}
-	return nil
+	if settled {
+		open++
+	}
+	return open, nil
 }
 
 func (a *App) printChange(m outbox.Message) error {

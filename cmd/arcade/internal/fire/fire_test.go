@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -153,6 +154,7 @@ func (m *machine) startStopped(point string, prepare func(m *machine) *exec.Cmd)
 			return l.pid == s.cmd.Process.Pid && l.what == "stopped at "+point
 		})
 	})
+	m.Require(s.cmd.Process.Signal(syscall.SIGSTOP)) // or its own limits of time would end it
 	return s
 }
 
@@ -162,6 +164,7 @@ func succeed(m *machine) *exec.Cmd { return m.unsent().Command("succeed") }
 // resume lets the process go on, to its end; its exit code is no matter here.
 func (s *stopped) resume() {
 	s.Helper()
+	s.Require(s.cmd.Process.Signal(syscall.SIGCONT))
 	s.Require(s.hold.Unlock())
 	s.cmd.Wait()
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -219,7 +218,7 @@ func (q *Queue) afterErasing(ctx context.Context, erased int, err error) (_ int,
 		return 0, false, err
 	}
 	late = !q.AwaitFlusher(ctx, flusherLife)
-	if err := identity.Remove(q.Page()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := identity.RemoveFile(q.Page()); err != nil {
 		return erased, late, err
 	}
 	return erased, late, nil
