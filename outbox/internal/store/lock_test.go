@@ -132,6 +132,22 @@ func TestAStoppedProcessIsWaitedForOnce(t *testing.T) {
 	}
 }
 
+// isWaitedFor checks that a process waits for the lock until it is released.
+func (b *bench) isWaitedFor(lock *store.FileLock, why string) {
+	b.Helper()
+	var released atomic.Bool
+	time.AfterFunc(600*time.Millisecond, func() {
+		released.Store(true)
+		lock.Release()
+	})
+	b.must(b.open(store.Config{LockWait: time.Hour}).Locked(context.Background(), func() error {
+		if !released.Load() {
+			b.Errorf("it did not wait for the lock, though %s", why)
+		}
+		return nil
+	}))
+}
+
 // Those who give up commit without the lock. That is no sign that its holder goes on, neither to those who wait beside them nor
 // to those who come later.
 func TestAStoppedProcessIsWaitedForOnceAlsoByManyAtOnce(t *testing.T) {
@@ -170,17 +186,7 @@ func TestACrowdThatCommitsIsNotTakenForAStoppedProcess(t *testing.T) {
 	b.must(os.Chtimes(b.path, later, later)) // as when others commit all the time
 	b.must(write(b.open(store.Config{LockWait: 10 * time.Millisecond}), note("b")))
 	b.must(os.Chtimes(b.path, earlier, earlier))
-	var released atomic.Bool
-	time.AfterFunc(600*time.Millisecond, func() {
-		released.Store(true)
-		lock.Release()
-	})
-	b.must(b.open(store.Config{LockWait: time.Hour}).Locked(context.Background(), func() error {
-		if !released.Load() {
-			t.Error("it did not wait for the lock, though others have committed all the time")
-		}
-		return nil
-	}))
+	b.isWaitedFor(lock, "others have committed all the time")
 }
 
 func TestADatabaseIsWaitedForAsLongAsOthersCommit(t *testing.T) {
@@ -207,15 +213,5 @@ func TestAWaitThatWasInVainIsForgottenWithTheNextCommit(t *testing.T) {
 	earlier := time.Now().Add(50 * time.Second) // the note of the vain wait counts for a minute: make it ten seconds old
 	b.must(os.Chtimes(b.path+".lock", earlier, earlier))
 	lock = b.hold()
-	var released atomic.Bool
-	time.AfterFunc(600*time.Millisecond, func() {
-		released.Store(true)
-		lock.Release()
-	})
-	b.must(b.open(store.Config{LockWait: time.Hour}).Locked(context.Background(), func() error {
-		if !released.Load() {
-			t.Error("it did not wait for the lock, though somebody has committed since")
-		}
-		return nil
-	}))
+	b.isWaitedFor(lock, "somebody has committed since")
 }
