@@ -215,3 +215,16 @@ func TestAWaitThatWasInVainIsForgottenWithTheNextCommit(t *testing.T) {
 	lock = b.hold()
 	b.isWaitedFor(lock, "somebody has committed since")
 }
+
+// The race detector sees it when what is asked during the wait touches what the transaction after it changes.
+func TestACommitThatFollowsAVainWaitAtOnceIsNoDataRace(t *testing.T) {
+	b := newBench(t)
+	b.write(note("a"))
+	b.hold()
+	for i := range 50 {
+		now := time.Now()
+		b.must(os.Chtimes(b.path+".lock", now, now)) // no wait was in vain so far
+		wait := time.Duration(i+1) * 20 * time.Microsecond
+		b.must(write(b.open(store.Config{LockWait: wait}), note(wait.String())))
+	}
+}

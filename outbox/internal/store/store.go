@@ -125,7 +125,8 @@ func (s *Store) lock(ctx context.Context) (*FileLock, error) {
 		wait = min(wait, shortWait)
 	default:
 		// Asked before those give up who began together: they commit without the lock, which is no sign that its holder moves on.
-		defer time.AfterFunc(wait*4/5, func() { moving.Store(s.isMoving()) }).Stop()
+		began := s.began // a timer may still run when the wait is over and this process commits
+		defer time.AfterFunc(wait*4/5, func() { moving.Store(writtenAfter(s.cfg.Path, began)) }).Stop()
 	}
 	lock, err := Lock(ctx, s.lockPath(), wait)
 	s.moving = moving.Load()
