@@ -21,7 +21,7 @@ type Switches struct {
 }
 
 // Switches reads ARCADE_USAGE_TRACKING, which beats DO_NOT_TRACK, which beats what `arcade
-// usage disable` left in the database; that is not read here.
+// usage disable` left beside the database; that is not read here.
 func (t *Tracker) Switches() Switches {
 	off := []string{"0", "false", "no", "off"}
 	if value := strings.TrimSpace(t.Env("ARCADE_USAGE_TRACKING")); value != "" {
