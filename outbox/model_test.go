@@ -5,20 +5,17 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
@@ -42,7 +39,7 @@ func TestRandomOperationsAgreeWithAModel(t *testing.T) {
 	if n, err := strconv.ParseUint(os.Getenv("ARCADE_TORTURE_SEED"), 10, 64); err == nil {
 		seed = n
 	}
-	operations, kills := 0, 0
+	kills := 0
 	for i := range stories {
 		t.Run(fmt.Sprintf("story %d of seed %d", i, seed), func(t *testing.T) {
 			m := newModel(t, rand.New(rand.NewPCG(seed, uint64(i))))
@@ -50,277 +47,240 @@ func TestRandomOperationsAgreeWithAModel(t *testing.T) {
 				m.operate()
 			}
 			m.end()
-			operations, kills = operations+m.operations, kills+m.kills
+			kills += m.kills
 		})
 	}
-	t.Logf("%d operations, %d kills", operations, kills)
+	t.Logf("%d operations, %d kills", 60*stories, kills)
 }
 
 // model is what a queue must hold. Each operation is done to both, and then the two are compared.
 type model struct {
-	*testing.T
+	*bench
 	rng    *rand.Rand
-	dir    string
-	box    *outbox.Outbox
-	rows   map[string]outbox.Message // by uuid
-	bytes  map[string]string         // of each message that was sent: always the same
-	sent   []string                  // uuids in the order in which they were first sent
-	read   int                       // bytes of the journal
-	serial int                       // of the last message
+	rows   []outbox.Message // in the order of recording, as they were seen last
+	serial int              // of the last message or decision
+	kills  int
 
-	operations, kills int
+	mu      sync.Mutex // of what the server sees
+	choose  *rand.Rand // its answers; nil: it accepts everything
+	sent    []string   // uuids in the order in which they were first seen
+	wire    map[string][]byte
+	said    map[string]string // all answers to a message
+	changed []string          // what came again with other content
 }
 
 func newModel(t *testing.T, rng *rand.Rand) *model {
-	m := &model{T: t, rng: rng, dir: t.TempDir(), rows: map[string]outbox.Message{}, bytes: map[string]string{}}
-	box, err := openModel(m.dir, rand.New(rand.NewPCG(rng.Uint64(), 0)), nil)
-	m.must(err)
-	m.box = box
-	t.Cleanup(func() { box.Close() })
+	m := &model{
+		bench: newBench(t), rng: rng, choose: rand.New(rand.NewPCG(rng.Uint64(), 0)),
+		wire: map[string][]byte{}, said: map[string]string{},
+	}
+	m.server.SetResults(m.answer)
 	return m
 }
 
-// openModel opens the queue, with a server that is well when there is no rng.
-func openModel(dir string, rng *rand.Rand, point func(string)) (*outbox.Outbox, error) {
-	return outbox.New(outbox.Config{
-		Path: filepath.Join(dir, "usage.db"), Consent: outbox.ForceOn, Point: point,
-		Sink:  &modelSink{journal: filepath.Join(dir, "journal"), rng: rng},
-		Start: func(string, []string) error { return nil },
-	})
+// answer is the server's, to one message. The server puts off an alias and never refuses it: what its principal did
+// before would stay another's.
+func (m *model) answer(message outboxtest.Message) (result string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if first, known := m.wire[message.UUID]; !known {
+		m.wire[message.UUID] = message.Raw
+		m.sent = append(m.sent, message.UUID)
+	} else if !bytes.Equal(first, message.Raw) {
+		m.changed = append(m.changed, fmt.Sprintf("%s, %s", first, message.Raw))
+	}
+	result = "ok"
+	if m.choose != nil {
+		result = []string{"ok", "ok", "warning", "retry", "drop:event_too_big"}[m.choose.IntN(5)]
+	}
+	if message.IsAlias() && strings.HasPrefix(result, "drop") {
+		result = "retry"
+	}
+	m.said[message.UUID] += " " + result
+	return result
 }
 
-// may is what can happen to messages beside what is done to them.
-type may int
-
-const (
-	nothing  may = iota
-	beSent       // and settled
-	beKilled     // the same, and what was settled last may not be noted
-)
-
 func (m *model) operate() {
-	m.operations++
-	ctx := m.Context()
-	held := outbox.Held{Hold: m.name()}
-	switch m.rng.IntN(10) {
-	case 0, 1, 2:
-		m.record(m.messages())
-		m.check("record", nothing)
-	case 3:
-		m.decide(m.box, held, fmt.Sprint("person ", m.serial))
-		m.check("decide", nothing)
-	case 4:
+	m.clock.Advance(time.Minute) // past what a Retry-After asks for
+	faults := []outboxtest.Fault{"", "", "503", "commit+503", "close", "commit+close", "401"}
+	m.server.SetFaults(faults[m.rng.IntN(len(faults))])
+	ctx, held := m.Context(), outbox.Held{Hold: m.name()}
+	operation := []string{
+		"record", "record", "record", "decide", "withdraw", "deliver", "retry", "record, killed", "deliver, killed",
+	}[m.rng.IntN(9)]
+	switch operation {
+	case "record":
+		m.record(m.some())
+	case "decide":
+		m.decide(held)
+	case "withdraw":
 		held.Kind = outbox.Alias
-		m.must(m.box.Update(ctx, func(tx *outbox.Tx) error { return tx.Withdraw(ctx, held) }))
-		maps.DeleteFunc(m.rows, func(_ string, row outbox.Message) bool {
-			return row.Kind == outbox.Alias && row.Hold == held.Hold && row.DistinctID == ""
+		m.tx(func(tx *outbox.Tx) error { return tx.Withdraw(ctx, held) })
+		m.rows = slices.DeleteFunc(m.rows, func(row outbox.Message) bool {
+			return row.Kind == outbox.Alias && row.Hold == held.Hold
 		})
-		m.check("withdraw", nothing)
-	case 5:
-		_, err := m.box.Flush(ctx, outbox.FlushOptions{})
-		if err != nil && delayOf(err).Code == "" {
+	case "deliver":
+		if _, err := m.flushByHand(); err != nil && delayOf(err).Code == "" {
 			m.Fatalf("deliver: %v", err)
 		}
-		m.check("deliver", beSent)
-	case 6:
-		m.must(m.box.Update(ctx, func(tx *outbox.Tx) error { _, err := tx.Retry(ctx, nil); return err }))
-		for id, row := range m.rows {
-			if row.State == outbox.Dead {
-				row.State = outbox.Pending
-				m.rows[id] = row
+	case "retry":
+		m.tx(func(tx *outbox.Tx) error { _, err := tx.Retry(ctx, nil); return err })
+		for i := range m.rows {
+			if m.rows[i].State == outbox.Dead {
+				m.rows[i].State = outbox.Pending
 			}
 		}
-		m.check("retry", nothing)
-	case 7:
-		adds := m.messages()
-		m.kill(modelPlan{Adds: adds}, func() {})
-		if len(outboxtest.Recorded(m, m.box)) > len(m.rows) { // all were added, or none
-			m.add(adds)
+	case "record, killed":
+		adds := m.some()
+		m.kill(adds, nil)
+		if len(m.messages(outbox.Filter{})) > len(m.rows) { // all were added, or none
+			m.expect(adds)
 		}
-		m.check("record, killed", nothing)
-	case 8:
-		m.kill(modelPlan{}, func() {})
-		m.check("deliver, killed", beKilled)
-	case 9:
-		m.kill(modelPlan{}, func() { m.record(m.messages()) })
-		m.check("record beside a delivery, killed", beKilled)
+	case "deliver, killed": // while another process records
+		m.kill(nil, m.some())
 	}
+	m.check(operation)
 }
 
 func (m *model) record(adds []outbox.Message) {
 	m.Helper()
 	_, err := m.box.Record(m.Context(), adding(adds...))
 	m.must(err)
-	m.add(adds)
+	m.expect(adds)
 }
 
-func (m *model) add(adds []outbox.Message) {
+func (m *model) expect(adds []outbox.Message) {
 	for _, message := range adds {
 		message.State = outbox.Pending
-		if message.Hold == "" {
-			message.DistinctID = message.AnonID
-		}
-		m.rows[message.UUID] = message
+		m.rows = append(m.rows, message)
 	}
 }
 
-func (m *model) decide(box *outbox.Outbox, held outbox.Held, person string) {
+func (m *model) decide(held outbox.Held) {
 	m.Helper()
-	m.must(box.Update(m.Context(), func(tx *outbox.Tx) error { return tx.Decide(m.Context(), held, person) }))
-	for id, row := range m.rows {
-		if row.DistinctID == "" && (held.Hold == "" || row.Hold == held.Hold) {
-			row.DistinctID, row.Hold = cmp.Or(person, row.AnonID), ""
-			m.rows[id] = row
+	m.serial++
+	person := fmt.Sprint("person-", m.serial)
+	m.tx(func(tx *outbox.Tx) error { return tx.Decide(m.Context(), held, person) })
+	for i := range m.rows {
+		if row := &m.rows[i]; row.DistinctID == "" && (held.Hold == "" || row.Hold == held.Hold) {
+			row.DistinctID, row.Hold = person, ""
 		}
 	}
 }
 
 // end decides what is held and delivers everything, to a server that is well again.
 func (m *model) end() {
-	box, err := openModel(m.dir, nil, nil)
-	m.must(err)
-	defer box.Close()
-	m.decide(box, outbox.Held{}, "")
-	m.check("decide the rest", nothing)
-	_, err = box.Flush(m.Context(), outbox.FlushOptions{})
-	m.must(err)
-	m.check("deliver the rest", beSent)
-	for id, row := range m.rows {
+	m.decide(outbox.Held{})
+	m.mu.Lock()
+	m.choose = nil
+	m.mu.Unlock()
+	m.server.SetFaults()
+	m.clock.Advance(time.Minute)
+	if _, err := m.flushByHand(); err != nil {
+		m.Errorf("deliver the rest: %v", err)
+	}
+	m.check("deliver the rest")
+	var events []string // an alias waits for its decision
+	for _, row := range m.rows {
 		if row.State == outbox.Pending {
-			m.Errorf("%s %s still waits", row.Event, id)
+			m.Errorf("%s %s still waits", row.Kind, row.UUID)
+		}
+		if row.Kind == outbox.Capture {
+			events = append(events, row.UUID)
 		}
 	}
-	events := slices.DeleteFunc(m.sent, func(id string) bool { return m.rows[id].Kind == outbox.Alias }) // which wait
-	if !slices.IsSortedFunc(events, func(a, b string) int { return cmp.Compare(m.rows[a].Seq, m.rows[b].Seq) }) {
-		m.Errorf("events were first sent out of the order of recording")
-	}
-}
-
-func (m *model) must(err error) {
-	m.Helper()
-	if err != nil {
-		m.Fatal(err)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	sent := slices.DeleteFunc(m.sent, func(id string) bool { return !slices.Contains(events, id) })
+	if !slices.Equal(sent, events) {
+		m.Errorf("events were first sent as %q, want the order of recording, %q", sent, events)
 	}
 }
 
 // name is one of those that messages are held under.
-func (m *model) name() string { return fmt.Sprint("name ", m.rng.IntN(3)) }
+func (m *model) name() string { return fmt.Sprint("name-", m.rng.IntN(3)) }
 
-// messages makes up to three: decided, held, aliases that are held, and some that no sink can send.
-func (m *model) messages() (list []outbox.Message) {
+// some makes up to three messages: decided ones, held ones and aliases that are held.
+func (m *model) some() (list []outbox.Message) {
 	for range 1 + m.rng.IntN(3) {
 		m.serial++
-		message := outbox.Message{
-			UUID: uuid.NewString(), Kind: outbox.Capture, Event: fmt.Sprint("event ", m.serial), AnonID: fmt.Sprint("anon ", m.serial),
-			Properties: fmt.Appendf(nil, `{"n":%d}`, m.serial), RecordedAt: time.Now().UTC().Truncate(time.Millisecond),
-		}
-		switch m.rng.IntN(6) {
+		m.clock.Advance(time.Millisecond)
+		message := m.event(m.serial)
+		message.AnonID = fmt.Sprint("anon-", m.serial)
+		message.DistinctID = message.AnonID
+		switch m.rng.IntN(5) {
 		case 0:
-			message.Hold = m.name()
+			message.DistinctID, message.Hold = "", m.name()
 		case 1:
-			message.Kind, message.Hold = outbox.Alias, m.name()
-		case 2:
-			message.Event = never
+			message.Kind, message.Event = outbox.Alias, "$create_alias"
+			message.DistinctID, message.Hold = "", m.name()
 		}
 		list = append(list, message)
 	}
 	return list
 }
 
-// check compares the queue and what its server was sent with the model.
-func (m *model) check(operation string, may may) {
+// check compares the queue, and what its server has seen, with the model.
+func (m *model) check(operation string) {
 	m.Helper()
-	is := outboxtest.Recorded(m, m.box)
-	if len(is) != len(m.rows) {
-		m.Errorf("%s: there are %d messages, want %d", operation, len(is), len(m.rows))
+	is := m.messages(outbox.Filter{})
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.changed) > 0 {
+		m.Errorf("messages came again with other content: %q", m.changed)
 	}
-	said := m.journal()
-	for _, row := range is {
-		want, known := m.rows[row.UUID]
-		last, wasSent := said[row.UUID]
-		isSettled := last == outbox.Accepted || last == outbox.Refused
-		switch {
-		case !known || wasSent && (may == nothing || want.State != outbox.Pending):
-			m.Errorf("%s: %s came from nowhere, or was sent when it must not be", operation, row.Event)
-		case isSettled && !(may == beKilled && row.State == outbox.Pending):
-			want.State = map[outbox.Outcome]outbox.State{outbox.Accepted: outbox.Delivered, outbox.Refused: outbox.Dead}[last]
-		case want.Event == never && want.State == outbox.Pending && may != nothing:
+	if len(is) != len(m.rows) {
+		m.Fatalf("%s: there are %d messages, want %d", operation, len(is), len(m.rows))
+	}
+	for i, row := range is {
+		want, said := m.rows[i], m.said[row.UUID]
+		if want.Kind == outbox.Capture && row.DistinctID == row.AnonID && strings.HasPrefix(operation, "deliver") {
+			want.DistinctID, want.Hold = cmp.Or(want.DistinctID, want.AnonID), "" // as late as possible
+		}
+		isSettled := row.State == outbox.Delivered && (strings.Contains(said, "ok") || strings.Contains(said, "warning")) ||
+			row.State == outbox.Dead && strings.Contains(said, "drop")
+		if want.State == outbox.Pending && isSettled {
 			want.State = row.State
 		}
-		if want.DistinctID == "" && want.Kind == outbox.Capture && row.DistinctID == row.AnonID && may != nothing {
-			want.DistinctID, want.Hold = row.AnonID, "" // as late as possible
-		}
-		want.Attempts, want.LastError, want.SettledAt = row.Attempts, row.LastError, row.SettledAt
-		if want.Seq == 0 {
-			want.Seq = row.Seq
-		}
+		want.Seq, want.Attempts, want.LastError, want.SettledAt = row.Seq, row.Attempts, row.LastError, row.SettledAt
 		if !reflect.DeepEqual(want, row) {
-			m.Errorf("%s, and the server said %d last:\nwant %+v\nis   %+v", operation, last, want, row)
+			m.Errorf("%s, and the server said %q:\nwant %+v\nis   %+v", operation, said, want, row)
 		}
-		m.rows[row.UUID] = row
 	}
-	if m.Failed() {
+	if m.rows = is; m.Failed() {
 		m.FailNow()
 	}
 }
 
-// journal returns what the server has said last of each message since the last time, and looks at what it got.
-func (m *model) journal() map[string]outbox.Outcome {
-	m.Helper()
-	content, err := os.ReadFile(filepath.Join(m.dir, "journal"))
-	if !errors.Is(err, os.ErrNotExist) {
-		m.must(err)
-	}
-	said := map[string]outbox.Outcome{}
-	for line := range bytes.Lines(content[m.read:]) {
-		var e entry
-		if json.Unmarshal(line, &e) != nil { // a process was killed before all of it was written
-			continue
-		}
-		said[e.UUID] = e.Outcome
-		if before, known := m.bytes[e.UUID]; known && before != e.Wire {
-			m.Errorf("a message came again with other content: %s, %s", before, e.Wire)
-		} else if !known {
-			m.sent = append(m.sent, e.UUID)
-		}
-		m.bytes[e.UUID] = e.Wire
-	}
-	m.read = len(content)
-	return said
-}
-
 // modelPlan is what a process does until it is killed: it adds messages, or delivers when there are none.
 type modelPlan struct {
-	Dir   string
-	Seed  uint64
-	Adds  []outbox.Message
-	Point int // at which it kills itself, of those that it passes; a process that passes fewer ends well
-}
-
-// kill starts a process that carries a plan out, and returns when it is dead. meanwhile runs beside it.
-func (m *model) kill(plan modelPlan, meanwhile func()) {
-	m.Helper()
-	plan.Dir, plan.Seed, plan.Point = m.dir, m.rng.Uint64(), 1+m.rng.IntN(20)
-	text, err := json.Marshal(plan)
-	m.must(err)
-	cmd := exec.Command(os.Args[0], "-test.run=^TestRandomOperationsAgreeWithAModel$")
-	cmd.Env = append(os.Environ(), modelProcess+"="+string(text), "GORACE=atexit_sleep_ms=0")
-	m.must(cmd.Start())
-	if m.rng.IntN(4) == 0 { // at any place
-		timer := time.AfterFunc(time.Duration(m.rng.IntN(60))*time.Millisecond, func() { cmd.Process.Kill() })
-		defer timer.Stop()
-	}
-	meanwhile()
-	if err := cmd.Wait(); err != nil {
-		m.kills++
-		if code := cmd.ProcessState.ExitCode(); code == modelFailure {
-			m.Fatalf("a process could not do %s", text)
-		}
-	}
+	Path, URL string
+	Now       time.Time
+	Adds      []outbox.Message
+	Point     int // at which it kills itself, of those that it passes; a process that passes fewer ends well
 }
 
 // modelFailure is the exit code of a process that found what must not happen.
 const modelFailure = 7
+
+// kill starts a process that carries a plan out, and returns when it is dead. beside is recorded meanwhile.
+func (m *model) kill(adds, beside []outbox.Message) {
+	m.Helper()
+	text, err := json.Marshal(modelPlan{m.path, m.server.URL(), m.clock.Now(), adds, 1 + m.rng.IntN(20)})
+	m.must(err)
+	cmd := exec.Command(os.Args[0], "-test.run=^TestRandomOperationsAgreeWithAModel$")
+	cmd.Env = append(os.Environ(), modelProcess+"="+string(text), "GORACE=atexit_sleep_ms=0")
+	m.must(cmd.Start())
+	if len(beside) > 0 {
+		m.record(beside)
+	}
+	if err := cmd.Wait(); err != nil {
+		m.kills++
+	}
+	if cmd.ProcessState.ExitCode() == modelFailure {
+		m.Fatalf("a process could not do %s", text)
+	}
+}
 
 func runModelProcess(text string) {
 	var plan modelPlan
@@ -328,13 +288,17 @@ func runModelProcess(text string) {
 		os.Exit(modelFailure)
 	}
 	passed := 0
-	box, err := openModel(plan.Dir, rand.New(rand.NewPCG(plan.Seed, 0)), func(string) {
-		if passed++; passed == plan.Point {
-			if self, err := os.FindProcess(os.Getpid()); err == nil {
-				self.Kill() // SIGKILL
+	box, err := outbox.New(outbox.Config{
+		Path: plan.Path, Sink: sinkAt(plan.URL), Consent: outbox.ForceOn, Now: func() time.Time { return plan.Now },
+		Start: func(string, []string) error { return nil },
+		Point: func(string) {
+			if passed++; passed == plan.Point {
+				if self, err := os.FindProcess(os.Getpid()); err == nil {
+					self.Kill() // SIGKILL
+				}
+				select {}
 			}
-			select {}
-		}
+		},
 	})
 	if err == nil && len(plan.Adds) > 0 {
 		_, err = box.Record(context.Background(), adding(plan.Adds...))
@@ -345,79 +309,4 @@ func runModelProcess(text string) {
 		os.Exit(modelFailure)
 	}
 	os.Exit(0)
-}
-
-// never is the event of messages that cannot be encoded.
-const never = "never"
-
-// modelSink is a sink and its server: it accepts, refuses and puts off, and keeps a journal. Without an rng it
-// accepts everything.
-type modelSink struct {
-	scripted
-	journal string
-	rng     *rand.Rand
-}
-
-func (s *modelSink) pick(n int) int {
-	if s.rng == nil {
-		return 0
-	}
-	return s.rng.IntN(n)
-}
-
-// entry is what the server notes of a message before it answers.
-type entry struct {
-	UUID, Wire string
-	Outcome    outbox.Outcome
-}
-
-func (s *modelSink) Wire(m outbox.Message) (json.RawMessage, error) {
-	if m.Event == never {
-		return nil, &outbox.Unsendable{Reason: "it can never be sent"}
-	}
-	return json.Marshal([]any{m.UUID, m.Kind, m.Event, m.AnonID, m.DistinctID, m.Properties, m.RecordedAt})
-}
-
-func (s *modelSink) Encode(messages []outbox.Message) (body []byte, n int, err error) {
-	for i := range messages[:len(messages)-s.pick(len(messages))] {
-		if _, err := s.Wire(messages[i]); err != nil {
-			return nil, 0, &outbox.Unsendable{Index: i, Reason: err.Error()}
-		}
-		n++
-	}
-	return nil, n, nil
-}
-
-func (s *modelSink) Send(_ context.Context, r outbox.Request) outbox.Answer {
-	answer := outbox.Answer{Proven: true}
-	all := []outbox.Outcome{outbox.Accepted, outbox.Accepted, outbox.Later, outbox.NotAllowed, outbox.Fewer}[s.pick(5)]
-	each := s.pick(2) == 0 || all == outbox.Fewer && len(r.Messages) == 1
-	var journal bytes.Buffer
-	for _, m := range r.Messages {
-		outcome := all
-		if each {
-			outcome = []outbox.Outcome{outbox.Accepted, outbox.Accepted, outbox.Accepted, outbox.Refused, outbox.Later}[s.pick(5)]
-			answer.Each = append(answer.Each, modelVerdict(outcome))
-		}
-		wire, _ := s.Wire(m)
-		line, _ := json.Marshal(entry{UUID: m.UUID, Wire: string(wire), Outcome: outcome})
-		journal.Write(append(append([]byte("\n"), line...), '\n')) // whatever was torn before
-	}
-	answer.Verdict = modelVerdict(all)
-	file, err := os.OpenFile(s.journal, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err == nil {
-		_, err = file.Write(journal.Bytes())
-		err = errors.Join(err, file.Close())
-	}
-	if err != nil { // nothing was accepted
-		return outbox.Answer{Verdict: modelVerdict(outbox.Later)}
-	}
-	return answer
-}
-
-func modelVerdict(o outbox.Outcome) outbox.Verdict {
-	if o == outbox.Accepted {
-		return outbox.Verdict{Outcome: o}
-	}
-	return outbox.Verdict{Outcome: o, Code: outbox.CodeServer, Reason: "the model says so"}
 }

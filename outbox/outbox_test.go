@@ -87,11 +87,11 @@ func (b *bench) must(err error) {
 	}
 }
 
-// sink is the real one.
-func (b *bench) sink() outbox.Sink {
-	return posthog.New(posthog.Config{
-		Host: b.server.URL(), Key: "phc_test", Transport: &http.Transport{DisableKeepAlives: true},
-	})
+func (b *bench) sink() outbox.Sink { return sinkAt(b.server.URL()) }
+
+// sinkAt is the real one.
+func sinkAt(url string) outbox.Sink {
+	return posthog.New(posthog.Config{Host: url, Key: "phc_test", Transport: &http.Transport{DisableKeepAlives: true}})
 }
 
 // once does something when a point is reached for the first time.
