@@ -126,7 +126,7 @@ func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
 		}, rounds: true},
 		"receipts over their cap": {before: old("delivered"), config: through(always(accepted)), run: deliver, rounds: true},
 		"dead ones over their cap": {
-			before: old("dead"), config: through(&scripted{answer: each(func(int) outbox.Verdict { return refused })}), run: deliver, rounds: true,
+			before: old("dead"), config: through(refusing()), run: deliver, rounds: true,
 		},
 		"held messages": {before: held, run: deliver, rounds: true, config: func(cfg *outbox.Config) {
 			cfg.Sink = always(accepted)
@@ -168,7 +168,7 @@ func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
 			template.must(err)
 			// once returns what is in a copy of the database before and after, and how many statements there were.
 			once := func(failAt int) (before, after string, statements int, err error) {
-				b := &bench{T: t, clock: template.clock, path: filepath.Join(t.TempDir(), "usage.db"), server: template.server}
+				b := &bench{TB: t, clock: template.clock, path: filepath.Join(t.TempDir(), "usage.db"), server: template.server}
 				b.must(os.WriteFile(b.path, content, 0o600))
 				before = b.dump()
 				fault.path = b.path

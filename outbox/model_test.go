@@ -133,7 +133,7 @@ func (m *model) operate() {
 	case "record, killed":
 		adds := m.some()
 		m.kill(adds, nil)
-		if len(m.messages(outbox.Filter{})) > len(m.rows) { // all were added, or none
+		if len(m.messages()) > len(m.rows) { // all were added, or none
 			m.expect(adds)
 		}
 	case "deliver, killed": // while another process records
@@ -223,7 +223,7 @@ func (m *model) some() (list []outbox.Message) {
 // check compares the queue, and what its server has seen, with the model.
 func (m *model) check(operation string) {
 	m.Helper()
-	is := m.messages(outbox.Filter{})
+	is := m.messages()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.changed) > 0 {

@@ -37,7 +37,7 @@ func (c *clock) Advance(d time.Duration) {
 
 // bench is an outbox on a real disk with the real sink and a fake PostHog.
 type bench struct {
-	*testing.T
+	testing.TB
 	clock  *clock
 	path   string
 	box    *outbox.Outbox
@@ -45,12 +45,17 @@ type bench struct {
 	points func(name string) // called at the outbox's test points
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{
-		T: t, clock: &clock{now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)},
+		TB: t, clock: &clock{now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)},
 		path: filepath.Join(t.TempDir(), "usage.db"), server: outboxtest.Start(t),
 	}
+	t.Cleanup(func() {
+		for _, v := range b.server.Violations() {
+			t.Errorf("PostHog would have made a mess: %s", v)
+		}
+	})
 	b.box = b.open()
 	return b
 }
@@ -218,19 +223,9 @@ func delayOf(err error) outbox.Delay {
 	return outbox.Delay{}
 }
 
-func (b *bench) messages(f outbox.Filter) (list []outbox.Message) {
+func (b *bench) messages() []outbox.Message {
 	b.Helper()
-	b.tx(func(tx *outbox.Tx) error {
-		list = nil
-		for m, err := range tx.Messages(context.Background(), f) {
-			if err != nil {
-				return err
-			}
-			list = append(list, m)
-		}
-		return nil
-	})
-	return list
+	return outboxtest.Recorded(b, b.box)
 }
 
 func (b *bench) counts() (c outbox.Counts) {
@@ -267,12 +262,4 @@ func (b *bench) schedule() (s outbox.Schedule) {
 		return nil
 	})
 	return s
-}
-
-// noViolations fails the test for everything that PostHog would have made a mess of.
-func (b *bench) noViolations() {
-	b.Helper()
-	for _, v := range b.server.Violations() {
-		b.Errorf("PostHog saw: %s", v)
-	}
 }

@@ -271,7 +271,7 @@ func TestAHomeThatComesFromAnotherMachineReleasesItsHeldMessages(t *testing.T) {
 			t.Errorf("the embedder was told %d times, want once: the database is at home here then", moved)
 		}
 	}
-	for _, m := range b.messages(outbox.Filter{}) {
+	for _, m := range b.messages() {
 		if m.Kind == outbox.Alias || m.DistinctID == "" {
 			t.Errorf("%+v still waits: the other machine may decide it otherwise", m)
 		}

@@ -15,8 +15,8 @@ import (
 // scripted is a sink whose answers a test gives. Its body is never looked at.
 type scripted struct {
 	endpoint string
-	most     int // messages that Encode takes; 0: all
 	answer   func(r outbox.Request) outbox.Answer
+	encode   func(messages []outbox.Message) (n int, err error) // nil: all of them
 	requests []outbox.Request
 }
 
@@ -25,10 +25,11 @@ func (s *scripted) Check() error                                   { return nil 
 func (s *scripted) Wire(m outbox.Message) (json.RawMessage, error) { return m.Properties, nil }
 
 func (s *scripted) Encode(messages []outbox.Message) (body []byte, n int, err error) {
-	if s.most > 0 {
-		return []byte("body"), min(s.most, len(messages)), nil
+	if s.encode == nil {
+		return nil, len(messages), nil
 	}
-	return []byte("body"), len(messages), nil
+	n, err = s.encode(messages)
+	return nil, n, err
 }
 
 func (s *scripted) Send(_ context.Context, r outbox.Request) outbox.Answer {
@@ -70,9 +71,16 @@ func each(verdict func(n int) outbox.Verdict) func(outbox.Request) outbox.Answer
 	}
 }
 
+func answering(a outbox.Answer) *scripted {
+	return &scripted{endpoint: "here", answer: func(outbox.Request) outbox.Answer { return a }}
+}
+
 // always answers so to each request.
-func always(v outbox.Verdict) *scripted {
-	return &scripted{endpoint: "here", answer: func(outbox.Request) outbox.Answer { return all(v) }}
+func always(v outbox.Verdict) *scripted { return answering(all(v)) }
+
+// refusing refuses each message for itself.
+func refusing() *scripted {
+	return &scripted{answer: each(func(int) outbox.Verdict { return refused })}
 }
 
 // through makes the outbox send through s.
@@ -95,7 +103,7 @@ func TestEachMessageHasAReceiptOfItsOwn(t *testing.T) {
 		t.Errorf("%d requests, want one: a bad message does not hold up its neighbours", len(s.requests))
 	}
 	want := []outbox.State{outbox.Delivered, outbox.Dead, outbox.Pending, outbox.Delivered, outbox.Delivered}
-	for i, m := range b.messages(outbox.Filter{}) {
+	for i, m := range b.messages() {
 		if m.State != want[i] {
 			t.Errorf("message %d is %s, want %s", i, m.State, want[i])
 		}
@@ -105,24 +113,6 @@ func TestEachMessageHasAReceiptOfItsOwn(t *testing.T) {
 	}
 	if f := b.schedule().Failures; f != 1 {
 		t.Errorf("%d failures, want 1: what leaves a message pending makes the next run wait", f)
-	}
-}
-
-func TestFailuresCountFromOneAfterARunThatDeliveredSomething(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(2)
-	s := always(again)
-	for range 3 {
-		b.flush(through(s))
-		b.clock.Advance(time.Hour)
-	}
-	if f := b.schedule().Failures; f != 3 {
-		t.Fatalf("%d failures after three runs, want 3", f)
-	}
-	s.answer = each(func(n int) outbox.Verdict { return []outbox.Verdict{accepted, again}[n] })
-	b.flush(through(s))
-	if f := b.schedule().Failures; f != 1 {
-		t.Errorf("%d failures, want 1: the server answers again", f)
 	}
 }
 
@@ -153,7 +143,7 @@ func TestTheBatchSizeFollowsWhatTheServerTakes(t *testing.T) {
 	for name, test := range map[string]struct {
 		waiting, takes int  // of the server, at once
 		stalls         bool // on more; else it refuses
-		encodes        int  // of the sink; 0: all
+		encodes        int  // at most, of the sink; 0: all
 		known          string
 		want           []int
 	}{
@@ -171,7 +161,7 @@ func TestTheBatchSizeFollowsWhatTheServerTakes(t *testing.T) {
 			if test.known != "" {
 				b.exec(`UPDATE delivery SET endpoint = '', batch_size = 50, failures = 1, ` + test.known)
 			}
-			s := &scripted{most: test.encodes, answer: func(r outbox.Request) outbox.Answer {
+			s := &scripted{answer: func(r outbox.Request) outbox.Answer {
 				if len(r.Messages) > test.takes {
 					return fewer(outbox.CodeRefused)
 				}
@@ -179,6 +169,9 @@ func TestTheBatchSizeFollowsWhatTheServerTakes(t *testing.T) {
 			}}
 			if test.stalls {
 				s.answer = b.stalls(test.takes, 8*time.Second)
+			}
+			if test.encodes > 0 {
+				s.encode = func(messages []outbox.Message) (int, error) { return min(test.encodes, len(messages)), nil }
 			}
 			b.mustFlush(through(s))
 			if !slices.Equal(s.sizes(), test.want) {
@@ -231,44 +224,33 @@ func TestAFlusherWhoseTimeATimeoutTookLeavesTheHalfToTheNextOne(t *testing.T) {
 	}
 }
 
-func TestAPersonIsToldThatTheTimeWasUpAndTheHalfGoesNext(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(300)
-	ctx := newEnding(t, 0)
-	s := &scripted{answer: func(outbox.Request) outbox.Answer {
-		ctx.end()
-		b.clock.Advance(8 * time.Second)
-		return fewer(outbox.CodeTimeout)
-	}}
-	if _, err := b.open(through(s)).Flush(ctx, outbox.FlushOptions{}); delayOf(err).Code != outbox.CodeTimeUp {
-		t.Errorf("the run ended with %v, want the code %s", err, outbox.CodeTimeUp)
-	}
-	if n := b.one(`SELECT batch_size FROM delivery`); n != 150 {
-		t.Errorf("the batch size is %d, want 150: the server had time for 300", n)
-	}
-}
+const batchSize = `SELECT coalesce(batch_size, 500) FROM delivery`
 
-func TestATimeoutThatHadNoFairTimeTeachesNothing(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(10)
-	if _, err := b.flush(through(&scripted{answer: b.stalls(0, 4*time.Second)})); err == nil {
-		t.Error("the run says that all is delivered")
+func TestATimeoutTeachesOnlyAfterAFairTimeAndMakesNoMessageDead(t *testing.T) {
+	for name, test := range map[string]struct {
+		waiting, runs int
+		took          time.Duration
+		size          int
+	}{
+		"a server that had no time": {10, 1, 4 * time.Second, 500},
+		"one that had it":           {10, 1, 8 * time.Second, 1},
+		"one message alone":         {1, 5, 8 * time.Second, 1},
+	} {
+		b := newBench(t)
+		b.addEvents(test.waiting)
+		b.exec(`UPDATE delivery SET endpoint = 'here', accepted_at = 1`)
+		s := &scripted{endpoint: "here", answer: b.stalls(0, test.took)}
+		for range test.runs {
+			if _, err := b.flush(through(s)); delayOf(err).Code != outbox.CodeTimeout {
+				t.Errorf("%s: the run ended with %v, want the code %s", name, err, outbox.CodeTimeout)
+			}
+			b.clock.Advance(time.Hour)
+		}
+		if n := b.one(batchSize); n != test.size {
+			t.Errorf("%s: the batch size is %d, want %d", name, n, test.size)
+		}
+		b.holds(outbox.Counts{Pending: test.waiting}, "the server's line may be slow")
 	}
-	if n := b.one(`SELECT coalesce(batch_size, 500) FROM delivery`); n != 500 {
-		t.Errorf("the batch size is %d, want it as it was: the server had no time", n)
-	}
-}
-
-func TestATimeoutMakesNoMessageDead(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(1)
-	b.exec(`UPDATE delivery SET batch_size = 1, endpoint = 'here', accepted_at = 1`)
-	s := &scripted{endpoint: "here", answer: b.stalls(0, 8*time.Second)}
-	for range 5 {
-		b.flush(through(s))
-		b.clock.Advance(time.Hour)
-	}
-	b.holds(outbox.Counts{Pending: 1}, "its line may be slow")
 }
 
 func TestASinksMemoIsKeptForAWeekAndForItsEndpointAlone(t *testing.T) {
@@ -302,33 +284,22 @@ func TestASinksMemoIsKeptForAWeekAndForItsEndpointAlone(t *testing.T) {
 	}
 }
 
-// lying is a sink that encodes as a test says.
-type lying struct {
-	scripted
-	n   int
-	err error
-}
-
-func (l *lying) Encode([]outbox.Message) ([]byte, int, error) { return nil, l.n, l.err }
-
 func TestASinkThatLiesIsAnErrorThatNamesItAndDeliversNothing(t *testing.T) {
 	long := strings.Repeat("x", 10_000)
-	answering := func(a outbox.Answer) outbox.Sink {
-		return &scripted{answer: func(outbox.Request) outbox.Answer { return a }}
+	second := func(v outbox.Verdict) *scripted { return answering(outbox.Answer{Each: []outbox.Verdict{accepted, v}}) }
+	encoding := func(n int, err error) *scripted {
+		return &scripted{encode: func([]outbox.Message) (int, error) { return n, err }}
 	}
-	whole := func(v outbox.Verdict) outbox.Sink { return answering(all(v)) }
-	second := func(v outbox.Verdict) outbox.Sink {
-		return answering(outbox.Answer{Each: []outbox.Verdict{accepted, v}})
+	bad := func(index int, reason string) *scripted {
+		return encoding(0, &outbox.Unsendable{Index: index, Reason: reason})
 	}
-	encoding := func(n int) outbox.Sink { return &lying{n: n} }
-	failing := func(err error) outbox.Sink { return &lying{err: err} }
-	for name, sink := range map[string]outbox.Sink{
-		"no outcome":                      whole(outbox.Verdict{}),
-		"an outcome that is none":         whole(outbox.Verdict{Outcome: 99, Code: "x", Reason: "x"}),
-		"a whole request that is refused": whole(refused),
-		"no code":                         whole(outbox.Verdict{Outcome: outbox.Later, Reason: "x"}),
-		"no reason":                       whole(outbox.Verdict{Outcome: outbox.Later, Code: "x"}),
-		"10 kB of reason":                 whole(outbox.Verdict{Outcome: outbox.Later, Code: "x", Reason: long}),
+	for name, sink := range map[string]*scripted{
+		"no outcome":                      always(outbox.Verdict{}),
+		"an outcome that is none":         always(outbox.Verdict{Outcome: 99, Code: "x", Reason: "x"}),
+		"a whole request that is refused": always(refused),
+		"no code":                         always(outbox.Verdict{Outcome: outbox.Later, Reason: "x"}),
+		"no reason":                       always(outbox.Verdict{Outcome: outbox.Later, Code: "x"}),
+		"10 kB of reason":                 always(outbox.Verdict{Outcome: outbox.Later, Code: "x", Reason: long}),
 		"too few verdicts":                answering(outbox.Answer{Each: []outbox.Verdict{accepted}}),
 		"too many verdicts":               answering(outbox.Answer{Each: []outbox.Verdict{accepted, accepted, accepted}}),
 		"none, but a list":                answering(outbox.Answer{Verdict: accepted, Each: []outbox.Verdict{}}),
@@ -337,19 +308,19 @@ func TestASinkThatLiesIsAnErrorThatNamesItAndDeliversNothing(t *testing.T) {
 		"a death without a reason":        second(outbox.Verdict{Outcome: outbox.Refused, Code: "x"}),
 		"a death with 10 kB of reason":    second(outbox.Verdict{Outcome: outbox.Refused, Code: "x", Reason: long}),
 
-		"nothing encoded":                encoding(0),
-		"more than it was given":         encoding(3),
-		"fewer than nothing":             encoding(-1),
-		"an error of no message":         failing(errors.New("/home/ada/secret")),
-		"a message that is not there":    failing(&outbox.Unsendable{Index: 2, Reason: "x"}),
-		"a message before the first one": failing(&outbox.Unsendable{Index: -1, Reason: "x"}),
-		"a message for no reason":        failing(&outbox.Unsendable{Index: 0}),
-		"a message for 10 kB of reason":  failing(&outbox.Unsendable{Index: 0, Reason: long}),
+		"nothing encoded":                encoding(0, nil),
+		"more than it was given":         encoding(3, nil),
+		"fewer than nothing":             encoding(-1, nil),
+		"an error of no message":         encoding(0, errors.New("/home/ada/secret")),
+		"a message that is not there":    bad(2, "x"),
+		"a message before the first one": bad(-1, "x"),
+		"a message for no reason":        bad(0, ""),
+		"a message for 10 kB of reason":  bad(0, long),
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
 			b.addEvents(2)
-			_, err := b.flush(func(cfg *outbox.Config) { cfg.Sink = sink })
+			_, err := b.flush(through(sink))
 			if delayOf(err).Code != outbox.CodeSink || !strings.Contains(err.Error(), "outbox_test.") {
 				t.Errorf("the run ended with %v, want an error that names the sink", err)
 			}
@@ -376,29 +347,45 @@ func TestASinkThatChangesItsMessagesChangesNoneOfTheQueue(t *testing.T) {
 }
 
 func TestTimeThatIsUpIsNotASilentServer(t *testing.T) {
+	deliver := func(ctx context.Context, box *outbox.Outbox) (outbox.Result, error) { return box.Deliver(ctx, 0) }
+	flush := func(ctx context.Context, box *outbox.Outbox) (outbox.Result, error) {
+		return box.Flush(ctx, outbox.FlushOptions{})
+	}
 	for name, test := range map[string]struct {
-		end  func(time *ending, cancel context.CancelFunc)
-		code string
+		isTold bool // to end; else its time is over
+		run    func(ctx context.Context, box *outbox.Outbox) (outbox.Result, error)
+		took   time.Duration
+		code   string
+		size   int
 	}{
-		"the time of the run is over": {func(time *ending, _ context.CancelFunc) { time.end() }, outbox.CodeTimeUp},
-		"the process is told to end":  {func(_ *ending, cancel context.CancelFunc) { cancel() }, outbox.CodeInterrupted},
+		"the time of the run is over":                         {false, deliver, 0, outbox.CodeTimeUp, 500},
+		"the process is told to end":                          {true, deliver, 0, outbox.CodeInterrupted, 500},
+		"a person's time is over, of which enough was waited": {false, flush, 8 * time.Second, outbox.CodeTimeUp, 150},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			b.addEvents(1)
-			time := newEnding(t, 0)
-			ctx, cancel := context.WithCancel(time)
+			b.addEvents(300)
+			limit := newEnding(t, 0)
+			ctx, cancel := context.WithCancel(limit)
 			defer cancel()
 			s := &scripted{answer: func(outbox.Request) outbox.Answer {
-				test.end(time, cancel)
+				if test.isTold {
+					cancel()
+				} else {
+					limit.end()
+				}
 				<-ctx.Done()
+				b.clock.Advance(test.took)
 				return fewer(outbox.CodeTimeout)
 			}}
-			if _, err := b.open(through(s)).Deliver(ctx, 0); delayOf(err).Code != test.code {
+			if _, err := test.run(ctx, b.open(through(s))); delayOf(err).Code != test.code {
 				t.Errorf("the run ended with %v, want the code %s", err, test.code)
 			}
 			if got := b.schedule().Failures; got != 0 {
 				t.Errorf("%d failures are noted, want none: the server had no chance", got)
+			}
+			if n := b.one(batchSize); n != test.size {
+				t.Errorf("the batch size is %d, want %d: half only where the server had time", n, test.size)
 			}
 		})
 	}

@@ -141,7 +141,6 @@ func TestAnyNumberOfGoroutinesMayUseOneOutbox(t *testing.T) {
 	all.Wait()
 	b.mustFlush()
 	b.arrived(goroutines*events, "each was recorded once")
-	b.noViolations()
 }
 
 func TestRecordWithinRecordIsAnErrorAtOnce(t *testing.T) {
