@@ -27,30 +27,24 @@ type faults struct {
 
 func (f *faults) arm(failAt int) { f.count, f.failAt = 0, failAt }
 
-// isTold reports whether an error is the injected one, by SQLite's words for it.
-func isTold(err error) bool { return err != nil && strings.Contains(err.Error(), "not authorized") }
-
 // faulty returns the faults of this process. SQLite asks its authorizer whenever it prepares a statement; the hook for that is
 // the driver's, so it is set once.
 var faulty = sync.OnceValue(func() *faults {
 	f := &faults{}
+	authorize := func(action sqlite.AuthorizerActionCode, first, _, _, _ string) sqlite.AuthorizerReturnCode {
+		switch action {
+		case sqlite.AuthSelect, sqlite.AuthInsert, sqlite.AuthUpdate, sqlite.AuthDelete, sqlite.AuthTransaction:
+			if f.count++; f.count == f.failAt && first != "ROLLBACK" {
+				return sqlite.AuthorizerDeny
+			}
+		}
+		return sqlite.AuthorizerOK
+	}
 	sqlite.RegisterConnectionHook(func(conn sqlite.ExecQuerierContext, address string) error {
 		if f.path == "" || !strings.Contains(address, url.PathEscape(f.path)) {
 			return nil
 		}
-		return conn.(sqlite.AuthorizerRegisterer).RegisterAuthorizer(
-			func(action sqlite.AuthorizerActionCode, first, _, _, _ string) sqlite.AuthorizerReturnCode {
-				switch action {
-				case sqlite.AuthSelect, sqlite.AuthInsert, sqlite.AuthUpdate, sqlite.AuthDelete, sqlite.AuthTransaction:
-					if first == "ROLLBACK" {
-						break
-					}
-					if f.count++; f.count == f.failAt {
-						return sqlite.AuthorizerDeny
-					}
-				}
-				return sqlite.AuthorizerOK
-			})
+		return conn.(sqlite.AuthorizerRegisterer).RegisterAuthorizer(authorize)
 	})
 	return f
 })
@@ -58,19 +52,10 @@ var faulty = sync.OnceValue(func() *faults {
 // Each statement of each operation fails in turn. The error has to be told, or nothing may be missing for it: an error that is
 // swallowed would deliver twice, or lose a message. A transaction is undone whole.
 func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
-	fault := faulty()
-	record := func(change func(ctx context.Context, tx *outbox.Tx) error) func(context.Context, *outbox.Outbox) error {
-		return func(ctx context.Context, box *outbox.Outbox) error {
-			_, err := box.Record(ctx, func(tx *outbox.Tx) error { return change(ctx, tx) })
-			return err
-		}
-	}
-	ran := outbox.Message{UUID: fixedUUID, Event: "ran", AnonID: anonA}
-	deliver := func(ctx context.Context, box *outbox.Outbox) error {
-		_, err := box.Deliver(ctx, 0)
-		return err
-	}
+	ctx := t.Context()
+	ran := outbox.Message{UUID: "33333333-3333-4333-8333-333333333333", Event: "ran", AnonID: anonA}
 	held := func(b *bench) { b.add(b.alias(""), b.held("key"), b.event(2)) }
+	two := func(b *bench) { b.addEvents(2) }
 	old := func(state string) func(*bench) {
 		return func(b *bench) {
 			b.addEvents(1100)
@@ -78,57 +63,46 @@ func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
 			b.addEvents(3)
 		}
 	}
-	tests := map[string]struct {
-		before func(b *bench)
-		config func(*outbox.Config)
-		run    func(ctx context.Context, box *outbox.Outbox) error
-		rounds bool // several transactions: each is undone, not all of them
-	}{
-		"recording": {run: record(func(ctx context.Context, tx *outbox.Tx) error {
+	for name, test := range map[string]operation{
+		"recording": {change: func(tx *outbox.Tx) error {
 			_, err := tx.InstallID(ctx)
 			held := ran
 			held.Hold = "key"
 			return errors.Join(err, tx.Add(ctx, held))
-		})},
+		}},
 		"recording behind a full queue": {
 			before: func(b *bench) {
 				b.exec(`INSERT INTO sqlite_sequence VALUES ('messages', 200000)`)
 				b.fill(100_001, b.clock.Now())
 			},
-			run: record(func(ctx context.Context, tx *outbox.Tx) error { return tx.Add(ctx, ran) }),
+			change: func(tx *outbox.Tx) error { return tx.Add(ctx, ran) },
 		},
-		"a decision and a withdrawal": {before: held, run: record(func(ctx context.Context, tx *outbox.Tx) error {
+		"a decision and a withdrawal": {before: held, change: func(tx *outbox.Tx) error {
 			if err := tx.Decide(ctx, outbox.Held{Kind: outbox.Capture}, "ada"); err != nil {
 				return err
 			}
 			return tx.Withdraw(ctx, outbox.Held{Kind: outbox.Alias})
-		})},
-		"a retry": {before: old("dead"), run: record(func(ctx context.Context, tx *outbox.Tx) error {
+		}},
+		"a retry": {before: old("dead"), change: func(tx *outbox.Tx) error {
 			_, err := tx.Retry(ctx, nil)
 			return err
-		})},
-		"a look": {before: held, run: func(ctx context.Context, box *outbox.Outbox) error {
+		}},
+		"a look": {before: held, run: func(box *outbox.Outbox) error {
 			return box.View(ctx, func(tx *outbox.Tx) error {
-				if _, err := tx.Counts(ctx); err != nil {
-					return err
+				_, err := tx.Counts(ctx)
+				for _, fault := range tx.Messages(ctx, outbox.Filter{}) {
+					err = errors.Join(err, fault)
 				}
-				for _, err := range tx.Messages(ctx, outbox.Filter{}) {
-					if err != nil {
-						return err
-					}
-				}
-				return nil
+				return err
 			})
 		}},
-		"erasing": {before: held, run: func(ctx context.Context, box *outbox.Outbox) error {
+		"erasing": {before: held, run: func(box *outbox.Outbox) error {
 			_, err := box.Forget(ctx, nil)
 			return err
-		}, rounds: true},
-		"receipts over their cap": {before: old("delivered"), config: through(always(accepted)), run: deliver, rounds: true},
-		"dead ones over their cap": {
-			before: old("dead"), config: through(refusing()), run: deliver, rounds: true,
-		},
-		"held messages": {before: held, run: deliver, rounds: true, config: func(cfg *outbox.Config) {
+		}},
+		"receipts over their cap":  {before: old("delivered"), config: through(always(accepted))},
+		"dead ones over their cap": {before: old("dead"), config: through(refusing())},
+		"held messages": {before: held, config: func(cfg *outbox.Config) {
 			cfg.Sink = always(accepted)
 			cfg.Resolve = func(context.Context, *outbox.Outbox, []string) error { return nil }
 			cfg.Released = func(ctx context.Context, tx *outbox.Tx, _ string) error {
@@ -136,26 +110,17 @@ func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
 				return err
 			}
 		}},
-		"a back-off": {before: func(b *bench) { b.addEvents(2) }, config: through(always(again)), run: deliver, rounds: true},
-		"a smaller batch": {
-			before: func(b *bench) { b.addEvents(2) }, config: through(always(fewer(outbox.CodeRefused).Verdict)), run: deliver, rounds: true,
-		},
-		"a flush that has to wait": {
-			before: func(b *bench) {
-				b.addEvents(2)
-				b.exec(`UPDATE delivery SET not_before = ?, failures = 1`, b.clock.Now().Add(time.Second).UnixMilli())
-			},
-			config: through(always(accepted)), run: deliver,
-		},
-		"housekeeping": {
-			before: func(b *bench) {
-				b.fill(3, b.clock.Now().Add(-100*24*time.Hour))
-				b.exec(`UPDATE delivery SET housekept_at = ?`, b.clock.Now().Add(-48*time.Hour).UnixMilli())
-			},
-			config: through(always(again)), run: deliver, rounds: true,
-		},
-	}
-	for name, test := range tests {
+		"a back-off":      {before: two, config: through(always(again))},
+		"a smaller batch": {before: two, config: through(answering(fewer(outbox.CodeRefused)))},
+		"a flush that has to wait": {config: through(always(accepted)), before: func(b *bench) {
+			two(b)
+			b.exec(`UPDATE delivery SET not_before = ?, failures = 1`, b.clock.Now().Add(time.Second).UnixMilli())
+		}},
+		"housekeeping": {config: through(always(again)), before: func(b *bench) {
+			b.fill(3, b.clock.Now().Add(-100*24*time.Hour))
+			b.exec(`UPDATE delivery SET housekept_at = ?`, b.clock.Now().Add(-48*time.Hour).UnixMilli())
+		}},
+	} {
 		t.Run(name, func(t *testing.T) {
 			template := newBench(t)
 			template.add(template.event(0))
@@ -166,37 +131,19 @@ func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
 			template.must(template.box.Close()) // moves the WAL into the file
 			content, err := os.ReadFile(template.path)
 			template.must(err)
-			// once returns what is in a copy of the database before and after, and how many statements there were.
-			once := func(failAt int) (before, after string, statements int, err error) {
-				b := &bench{TB: t, clock: template.clock, path: filepath.Join(t.TempDir(), "usage.db"), server: template.server}
-				b.must(os.WriteFile(b.path, content, 0o600))
-				before = b.dump()
-				fault.path = b.path
-				defer func() { fault.path = "" }()
-				box := b.open(func(cfg *outbox.Config) {
-					if test.config != nil {
-						test.config(cfg)
-					}
-				})
-				fault.arm(0)
-				b.must(box.Update(t.Context(), func(*outbox.Tx) error { return nil })) // opens it
-				fault.arm(failAt)
-				err = test.run(t.Context(), box)
-				statements = fault.count
-				fault.arm(0)
-				return before, b.dump(), statements, err
-			}
-			_, want, statements, wantErr := once(0)
+			before := template.dump()
+			want, statements, wantErr := test.once(template, content, 0)
 			if statements < 2 {
 				t.Fatalf("only %d statements were counted: nothing can fail", statements)
 			}
 			for failAt := 1; failAt <= statements; failAt++ {
-				before, after, _, err := once(failAt)
-				switch told := isTold(err); {
-				case !told && (after != want || fmt.Sprint(err) != fmt.Sprint(wantErr)):
+				after, _, err := test.once(template, content, failAt)
+				isTold := err != nil && strings.Contains(err.Error(), "not authorized") // SQLite's words for it
+				switch {
+				case !isTold && (after != want || fmt.Sprint(err) != fmt.Sprint(wantErr)):
 					t.Errorf("statement %d of %d fails, and the operation returns %v with\n%s\nwant the error, or\n%s",
 						failAt, statements, err, after, want)
-				case told && !test.rounds && after != before:
+				case isTold && test.change != nil && after != before:
 					t.Errorf("statement %d of %d fails, and left\n%s\nof\n%s", failAt, statements, after, before)
 				}
 			}
@@ -204,7 +151,41 @@ func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
 	}
 }
 
-const fixedUUID = "33333333-3333-4333-8333-333333333333"
+// operation is done to a database in which one statement fails.
+type operation struct {
+	before func(b *bench) // what it finds
+	config func(*outbox.Config)
+	change func(tx *outbox.Tx) error      // in one Record
+	run    func(box *outbox.Outbox) error // in several transactions, each of which is undone; neither: a delivery
+}
+
+// once returns what is in a copy of the database afterwards, and how many statements there were.
+func (o operation) once(template *bench, content []byte, failAt int) (after string, statements int, err error) {
+	b := &bench{TB: template, clock: template.clock, path: filepath.Join(template.TempDir(), "usage.db"), server: template.server}
+	b.must(os.WriteFile(b.path, content, 0o600))
+	fault := faulty()
+	fault.path = b.path
+	defer func() { fault.path = "" }()
+	var changes []func(*outbox.Config)
+	if o.config != nil {
+		changes = append(changes, o.config)
+	}
+	box := b.open(changes...)
+	fault.arm(0)
+	b.must(box.Update(b.Context(), func(*outbox.Tx) error { return nil })) // opens it
+	fault.arm(failAt)
+	switch {
+	case o.change != nil:
+		_, err = box.Record(b.Context(), o.change)
+	case o.run != nil:
+		err = o.run(box)
+	default:
+		_, err = box.Deliver(b.Context(), 0)
+	}
+	statements = fault.count
+	fault.arm(0)
+	return b.dump(), statements, err
+}
 
 // dump is what is in the tables that matter, without the order of random ids. Of a long queue the ends say enough.
 func (b *bench) dump() string {

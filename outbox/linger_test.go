@@ -27,33 +27,33 @@ func (b *bench) lingering(meanwhile func()) {
 	}
 }
 
-func TestAScriptsNextCommandNeedsNoFlusherOfItsOwn(t *testing.T) {
-	b := newBench(t)
-	b.lingering(func() {
-		if b.record(b.event(2)) {
-			t.Error("a flusher was started beside one that lingers; a script would start one for each command")
-		}
-	})
-	b.arrived(2, "the one flusher delivers both")
-}
-
-func TestAFlusherThatLingersDoesNotCountWhereAnotherOneMayDoBetter(t *testing.T) {
-	t.Run("for a message that is held", func(t *testing.T) {
+func TestAScriptsNextCommandNeedsAFlusherOnlyWhereTheOneThatLingersDoesNotDo(t *testing.T) {
+	for name, test := range map[string]struct {
+		isHeld, isGone, starts bool
+		arrived                int
+	}{
+		"it delivers the next event":                        {arrived: 2},
+		"it may lack the key that a held message waits for": {isHeld: true, starts: true, arrived: 1},
+		"it is gone": {isGone: true, starts: true, arrived: 1},
+	} {
 		b := newBench(t)
-		b.lingering(func() {
-			if !b.record(b.held("a key")) {
-				t.Error("no flusher was started; the one that lingers may lack the key that the message waits for")
+		message := b.event(2)
+		if test.isHeld {
+			message = b.held("a key")
+		}
+		next := func() {
+			if got := b.record(message); got != test.starts {
+				t.Errorf("%s: a flusher was started: %t, want %t", name, got, test.starts)
 			}
-		})
-		b.holds(outbox.Counts{Pending: 1}, "the held one is left to the flusher that has its key")
-	})
-	t.Run("for a command that comes when it is gone", func(t *testing.T) {
-		b := newBench(t)
-		b.lingering(func() {})
-		if !b.record(b.event(2)) {
-			t.Error("no flusher was started; the event would wait for the next command")
 		}
-	})
+		if test.isGone {
+			b.lingering(func() {})
+			next()
+		} else {
+			b.lingering(next)
+		}
+		b.arrived(test.arrived, name)
+	}
 }
 
 func TestAFlusherDoesNotLingerIntoTheEndOfItsLife(t *testing.T) {

@@ -29,7 +29,7 @@ func TestAConfigurationThatNamesOnlyThePathRecords(t *testing.T) {
 		t.Errorf("the path is %q: a flusher works in another directory", box.Path())
 	}
 	for n := range 2 {
-		r, err := box.Record(context.Background(), adding(outbox.Message{Event: "ran", AnonID: "somebody"}))
+		r, err := box.Record(t.Context(), adding(outbox.Message{Event: "ran", AnonID: "somebody"}))
 		if want := (outbox.Recorded{First: n == 0}); err != nil || r != want {
 			t.Errorf("recorded %+v, %v; want %+v, as there is no sink", r, err, want)
 		}
@@ -91,14 +91,10 @@ func TestNoFunctionIsNoPanic(t *testing.T) {
 			t.Errorf("%s returns %v, want an error that says what to do", name, err)
 		}
 	}
-	r, err := b.box.Record(t.Context(), func(tx *outbox.Tx) error {
+	b.tx(func(tx *outbox.Tx) error {
 		tx.AfterCommit(nil)
-		return tx.Add(t.Context(), b.event(1))
+		return nil
 	})
-	if err != nil || r.Trouble != nil {
-		t.Errorf("AfterCommit: %v, %v; want nothing done", err, r.Trouble)
-	}
-	b.holds(outbox.Counts{Pending: 1}, "only the last one had something to do")
 }
 
 func TestAWriteInAViewSaysThatAViewOnlyReads(t *testing.T) {
@@ -153,7 +149,7 @@ func TestDoNotTrackIsHeededUnlessTheProgramsOwnSwitchIsOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = box.Record(context.Background(), adding(outbox.Message{Event: "ran", AnonID: "somebody"}))
+		_, err = box.Record(t.Context(), adding(outbox.Message{Event: "ran", AnonID: "somebody"}))
 		if !errors.Is(err, test.want) {
 			t.Errorf("with DO_NOT_TRACK=%q and %v recording gives %v, want %v", test.value, test.consent, err, test.want)
 		}
@@ -173,9 +169,9 @@ func TestAMessageAndTheEmbeddersChangeAreCommittedTogetherOrNotAtAll(t *testing.
 	})
 	boom := errors.New("boom")
 	for _, want := range []error{boom, nil} {
-		_, err := box.Record(context.Background(), func(tx *outbox.Tx) error {
+		_, err := box.Record(t.Context(), func(tx *outbox.Tx) error {
 			_, err := tx.Exec(`INSERT INTO greetings (name) VALUES ('Ada')`)
-			if err = errors.Join(err, tx.Add(context.Background(), b.event(1))); err != nil {
+			if err = errors.Join(err, tx.Add(t.Context(), b.event(1))); err != nil {
 				return err
 			}
 			return want
@@ -185,7 +181,7 @@ func TestAMessageAndTheEmbeddersChangeAreCommittedTogetherOrNotAtAll(t *testing.
 		}
 	}
 	var greeted, waiting int
-	err := box.View(context.Background(), func(tx *outbox.Tx) error {
+	err := box.View(t.Context(), func(tx *outbox.Tx) error {
 		return tx.QueryRow(`SELECT (SELECT count(*) FROM greetings), (SELECT count(*) FROM messages)`).Scan(&greeted, &waiting)
 	})
 	if err != nil || greeted != 1 || waiting != 1 {
@@ -239,15 +235,22 @@ func TestAContextEndsTheWaitForTheLock(t *testing.T) {
 	b := newBench(t)
 	b.addEvents(1)
 	box := b.open(func(cfg *outbox.Config) { cfg.LockWait = time.Hour })
+	record := func(ctx context.Context, box *outbox.Outbox) error {
+		_, err := box.Record(ctx, adding(b.event(1)))
+		return err
+	}
 	b.tx(func(*outbox.Tx) error { // which holds the lock meanwhile
 		for name, wait := range map[string]func(ctx context.Context) error{
-			"record":  func(ctx context.Context) error { _, err := box.Record(ctx, adding(b.event(1))); return err },
-			"flush":   func(ctx context.Context) error { _, err := box.Flush(ctx, outbox.FlushOptions{}); return err },
-			"disable": func(ctx context.Context) error { _, err := box.Disable(ctx); return err },
+			"record":                      func(ctx context.Context) error { return record(ctx, box) },
+			"record in another goroutine": func(ctx context.Context) error { return record(ctx, b.box) },
+			"flush":                       func(ctx context.Context) error { _, err := box.Flush(ctx, outbox.FlushOptions{}); return err },
+			"disable":                     func(ctx context.Context) error { _, err := box.Disable(ctx); return err },
 		} {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			if err := wait(ctx); err == nil {
-				t.Errorf("%s ended well while another process had the lock, want it to end with its context", name)
+			ended := make(chan error)
+			go func() { ended <- wait(ctx) }()
+			if err := <-ended; err == nil || errors.Is(err, outbox.ErrNested) {
+				t.Errorf("%s ended with %v while the lock was held, want it to end with its context", name, err)
 			}
 			cancel()
 		}
@@ -265,7 +268,7 @@ func TestAHomeThatComesFromAnotherMachineReleasesItsHeldMessages(t *testing.T) {
 	moved := 0
 	box := b.open(func(cfg *outbox.Config) { cfg.Moved = func(context.Context, *outbox.Tx) error { moved++; return nil } })
 	for range 2 {
-		_, err := box.Record(context.Background(), adding(b.event(3)))
+		_, err := box.Record(t.Context(), adding(b.event(3)))
 		b.must(err)
 		if moved != 1 {
 			t.Errorf("the embedder was told %d times, want once: the database is at home here then", moved)

@@ -41,13 +41,22 @@ func (l lines) next(t *testing.T) string {
 	}
 }
 
+// run starts a program that delivers for long, and ends it. The log gets what it says.
+func (b *bench) run(log lines, change func(*outbox.Config)) (box *outbox.Outbox, end func() error) {
+	ctx, cancel := context.WithCancel(b.Context())
+	ended := make(chan error, 1)
+	box = b.open(func(cfg *outbox.Config) { cfg.Log = slog.New(slog.NewTextHandler(log, nil)) }, change)
+	go func() { ended <- box.Run(ctx) }()
+	return box, func() error {
+		cancel()
+		return <-ended
+	}
+}
+
 func TestAProgramWithoutAnEndDeliversWhatItRecordsMeanwhile(t *testing.T) {
 	b := newBench(t)
 	said := make(lines, 100)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	daemon := b.open(func(cfg *outbox.Config) { cfg.Log = slog.New(slog.NewTextHandler(said, nil)) })
-	go func() { ended <- daemon.Run(ctx) }()
+	daemon, end := b.run(said, func(*outbox.Config) {})
 	for n := range 2 {
 		b.addEvents(1)
 		for !strings.Contains(said.next(t), "msg=delivered") {
@@ -57,9 +66,27 @@ func TestAProgramWithoutAnEndDeliversWhatItRecordsMeanwhile(t *testing.T) {
 	if r, err := daemon.Record(t.Context(), adding(b.event(3))); err != nil || r.Started || r.Trouble != nil {
 		t.Errorf("recorded %+v, %v; want no process started beside Run, which delivers", r, err)
 	}
-	cancel()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
+	if err := end(); !errors.Is(err, context.Canceled) {
 		t.Errorf("Run ended with %v, want its context's error", err)
+	}
+}
+
+func TestAnErrorThatStaysIsLoggedOnce(t *testing.T) {
+	b := newBench(t)
+	b.addEvents(1)
+	said, looks := make(lines, 100), make(chan bool, 1000)
+	_, end := b.run(said, func(cfg *outbox.Config) {
+		cfg.Sink = nil
+		cfg.Point = func(name string) { looks <- name == "flushing" }
+	})
+	for n := 0; n < 3; {
+		if <-looks {
+			n++
+		}
+	}
+	_ = end()
+	if line := said.next(t); len(said) > 0 || !strings.Contains(line, "no sink takes the messages") {
+		t.Errorf("the log is told %q and %d lines more, want once that there is no sink", line, len(said))
 	}
 }
 
@@ -153,52 +180,6 @@ func TestRecordWithinRecordIsAnErrorAtOnce(t *testing.T) {
 		t.Errorf("the inner one ended with %v, want ErrNested", err)
 	}
 	b.addEvents(1) // and nothing is left locked
-}
-
-func TestRecordWaitsForAnotherGoroutineUntilItsContextEnds(t *testing.T) {
-	b := newBench(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	_, err := b.box.Record(t.Context(), func(*outbox.Tx) error {
-		other := make(chan error)
-		go func() {
-			_, err := b.box.Record(ctx, adding(b.event(1)))
-			other <- err
-		}()
-		cancel()
-		return <-other // would never come
-	})
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("the other goroutine's Record ended with %v, want its context's error", err)
-	}
-}
-
-func TestAnErrorThatStaysIsLoggedOnce(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(1)
-	said, looks := make(lines, 100), make(chan struct{}, 3)
-	daemon := b.open(func(cfg *outbox.Config) {
-		cfg.Log = slog.New(slog.NewTextHandler(said, nil))
-		cfg.Sink = nil
-		cfg.Point = func(name string) {
-			if name == "flushing" {
-				select {
-				case looks <- struct{}{}:
-				default: // enough of them
-				}
-			}
-		}
-	})
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- daemon.Run(ctx) }()
-	for range 3 {
-		<-looks
-	}
-	cancel()
-	<-ended
-	if line := said.next(t); len(said) > 0 || !strings.Contains(line, "no sink takes the messages") {
-		t.Errorf("the log is told %q and %d lines more, want once that there is no sink", line, len(said))
-	}
 }
 
 // ending is a context whose time is up when the test says so, not when a busy machine comes round to it.

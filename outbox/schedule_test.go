@@ -32,28 +32,23 @@ func TestBackOffDoublesFromFiveSecondsToFifteenMinutesAndIsHalfRandom(t *testing
 
 func TestTheLaterOfBackOffAndRetryAfterDecides(t *testing.T) {
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	in := func(d time.Duration) time.Time { return now.Add(d) }
-	tests := []struct {
-		name       string
-		schedule   Schedule
-		next, hold time.Time
+	for name, test := range map[string]struct {
+		notBefore, retryAfter, next time.Duration // from now; 0 of next: at once
 	}{
-		{"nothing holds", Schedule{}, time.Time{}, time.Time{}},
-		{"a back-off does not hold a person", Schedule{NotBefore: in(time.Minute)}, in(time.Minute), time.Time{}},
-		{"a Retry-After holds everybody", Schedule{RetryAfter: in(time.Minute)}, in(time.Minute), in(time.Minute)},
-		{"the later one", Schedule{NotBefore: in(time.Minute), RetryAfter: in(2 * time.Minute)}, in(2 * time.Minute), in(2 * time.Minute)},
-		{"what is over does not hold", Schedule{NotBefore: in(-1), RetryAfter: in(0)}, time.Time{}, time.Time{}},
-		{"the longest wait holds", Schedule{RetryAfter: in(time.Hour)}, in(time.Hour), in(time.Hour)},
-		{"a longer one was written under another clock", Schedule{NotBefore: in(time.Hour + 1), RetryAfter: in(24 * time.Hour)}, time.Time{}, time.Time{}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			if got := test.schedule.Next(now); !got.Equal(test.next) {
-				t.Errorf("next is %s, want %s", got, test.next)
-			}
-			if got := ahead(test.schedule.RetryAfter, now); !got.Equal(test.hold) {
-				t.Errorf("a person is held until %s, want %s", got, test.hold)
-			}
-		})
+		"a back-off":        {time.Minute, 0, time.Minute},
+		"a Retry-After":     {0, time.Minute, time.Minute},
+		"the later one":     {time.Minute, 2 * time.Minute, 2 * time.Minute},
+		"what is over":      {-1, 0, 0},
+		"the longest waits": {time.Hour, time.Hour, time.Hour},
+		"longer ones, which were stored under another clock": {time.Hour + 1, 24 * time.Hour, 0},
+	} {
+		var want time.Time
+		if test.next > 0 {
+			want = now.Add(test.next)
+		}
+		schedule := Schedule{NotBefore: now.Add(test.notBefore), RetryAfter: now.Add(test.retryAfter)}
+		if got := schedule.Next(now); !got.Equal(want) {
+			t.Errorf("%s: next is %s, want %s", name, got, want)
+		}
 	}
 }
