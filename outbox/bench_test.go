@@ -54,7 +54,7 @@ func BenchmarkDeliver(b *testing.B) {
 
 // newFilledBench returns one with a backlog of anonymous events of 600 bytes each.
 func newFilledBench(b *testing.B, backlog int) *bench {
-	filled := newBench(b)
+	filled := newBench(b, 0)
 	filled.fill(backlog, filled.clock.Now())
 	filled.exec(`UPDATE messages SET properties = json_object('command_name', 'secret.set', 'text', ?)`, strings.Repeat("x", 300))
 	filled.must(filled.box.Close()) // the next transaction opens it again, with a short WAL

@@ -15,7 +15,7 @@ import (
 
 // What the database itself needs is tried by the store.
 func TestCheckTriesTheLocksAndMakesNothing(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	entries := func() []os.DirEntry {
 		list, err := os.ReadDir(filepath.Dir(b.path))
 		b.must(err)
@@ -25,7 +25,7 @@ func TestCheckTriesTheLocksAndMakesNothing(t *testing.T) {
 		t.Errorf("where nothing was recorded yet: %v, and %v was made", err, entries())
 	}
 	for _, lock := range []string{".lock", ".flusher.lock"} {
-		b := newBench(t)
+		b := newBench(t, 0)
 		b.record(b.event(1))
 		b.box.Close()
 		b.must(errors.Join(os.Remove(b.path+lock), os.Mkdir(b.path+lock, 0o700)))
@@ -36,7 +36,7 @@ func TestCheckTriesTheLocksAndMakesNothing(t *testing.T) {
 }
 
 func TestARecordThatFailedIsCountedForAWeek(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	b.record(b.event(1))
 	lock, notes := b.path+".lock", b.path+".notes"
 	b.must(errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)))
@@ -90,7 +90,7 @@ func TestARecordIsCountedAsGivenUpUnlessItsCallerEndedIt(t *testing.T) {
 		"taken back":         {t.Context(), taken, 0},
 		"taken back in time": {inTime, taken, 0},
 	} {
-		b := newBench(t)
+		b := newBench(t, 0)
 		b.record(b.event(1))
 		_, err := b.open().Record(test.ctx, func(*outbox.Tx) error { return test.change })
 		if given := b.box.GivenUp(); given.Up != test.givenUp || test.change != nil && err != test.change {
@@ -100,7 +100,7 @@ func TestARecordIsCountedAsGivenUpUnlessItsCallerEndedIt(t *testing.T) {
 }
 
 func TestAFlusherThatCannotBeStartedLeavesANote(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	box := b.open(func(cfg *outbox.Config) { cfg.Start = func(string, []string) error { return fs.ErrNotExist } })
 	if r, err := box.Record(t.Context(), adding(b.event(1))); err != nil || r.Started || r.Trouble == nil {
 		t.Errorf("recorded %+v, %v; want the trouble told", r, err)
@@ -128,7 +128,7 @@ func TestAFlusherThatFailsBeforeItDeliversLeavesANote(t *testing.T) {
 		"it finds no database": {func(cfg *outbox.Config) error { return os.Remove(os.Getenv(outbox.PathVariable)) }, outbox.ErrNone.Error()},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
+			b := newBench(t, 0)
 			b.record(b.held("key"))
 			b.box.Close()
 			t.Setenv(outbox.PathVariable, b.path)

@@ -37,8 +37,7 @@ func TestWhateverHappensToTheDatabaseOffStaysOff(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			b.addEvents(1)
+			b := newBench(t, 1)
 			b.box.Close()
 			before, err := os.ReadFile(b.path)
 			b.must(err)
@@ -62,7 +61,7 @@ func TestWhateverHappensToTheDatabaseOffStaysOff(t *testing.T) {
 }
 
 func TestEnableSwitchesOnAgain(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	b.disable()
 	if b.box.ConsentBeside().On {
 		t.Error("off is not seen without the database")
@@ -75,7 +74,7 @@ func TestEnableSwitchesOnAgain(t *testing.T) {
 }
 
 func TestDisableHoldsAlsoWhenTheDatabaseCannotBeUsed(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	b.must(os.Mkdir(b.path, 0o700))
 	if _, err := b.box.Disable(t.Context()); err == nil || b.box.ConsentBeside().On {
 		t.Errorf("%v; want the error that nothing could be erased, and tracking off", err)
@@ -83,7 +82,7 @@ func TestDisableHoldsAlsoWhenTheDatabaseCannotBeUsed(t *testing.T) {
 }
 
 func TestWhatTheEnvironmentGrantsIsNotStoppedByDisable(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	b.disable()
 	granted := func(cfg *outbox.Config) { cfg.Consent = outbox.ForceOn }
 	_, err := b.open(granted).Record(t.Context(), adding(b.event(1)))

@@ -70,18 +70,14 @@ func ExampleConfig_tables() {
 		log.Fatal(err)
 	}
 	err = box.View(ctx, func(tx *outbox.Tx) error {
-		var name string
-		if err := tx.QueryRowContext(ctx, `SELECT name FROM greetings`).Scan(&name); err != nil {
-			return err
-		}
-		for m, err := range tx.Messages(ctx, outbox.Filter{}) {
-			fmt.Println(name, m.Event, m.State, err)
-		}
-		return nil
+		var name, event string
+		err := tx.QueryRowContext(ctx, `SELECT name, event FROM greetings, messages`).Scan(&name, &event)
+		fmt.Println(name, event)
+		return err
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
 	// Output:
-	// Ada greeted pending <nil>
+	// Ada greeted
 }

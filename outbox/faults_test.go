@@ -122,7 +122,7 @@ func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			template := newBench(t)
+			template := newBench(t, 0)
 			template.add(template.event(0))
 			template.exec(`DELETE FROM messages`)
 			if test.before != nil {

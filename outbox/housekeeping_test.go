@@ -22,7 +22,7 @@ func (b *bench) fill(n int, at time.Time) {
 
 func TestAFullQueueDropsTheOldestEventsNeverAliasesAndCounts(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
+	b := newBench(t, 0)
 	b.add(b.alias("person"))
 	b.fill(100_000-2, b.clock.Now())
 	b.addEvents(1)
@@ -40,7 +40,7 @@ func TestAFullQueueDropsTheOldestEventsNeverAliasesAndCounts(t *testing.T) {
 // A message that was retried, and one behind a jump of the numbers, is far from the newest. The last
 // number given is a row like any other, which may be damaged.
 func TestAFewOldEventsAreNoFullQueue(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	b.add(b.alias("person"))
 	b.fill(10, b.clock.Now())
 	b.exec(`UPDATE sqlite_sequence SET seq = 1000001 WHERE name = 'messages'`)
@@ -49,8 +49,7 @@ func TestAFewOldEventsAreNoFullQueue(t *testing.T) {
 }
 
 func TestRetryDoesNotPassTheCapOfPendingMessages(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(10)
+	b := newBench(t, 10)
 	b.exec(`UPDATE messages SET state = 'dead'`)
 	b.fill(99_996, b.clock.Now())
 	b.tx(func(tx *outbox.Tx) error {
@@ -64,8 +63,7 @@ func TestRetryDoesNotPassTheCapOfPendingMessages(t *testing.T) {
 }
 
 func TestDeadMessagesHaveACap(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(1100)
+	b := newBench(t, 1100)
 	b.flush(through(refusing()))
 	b.holds(outbox.Counts{Dead: 1000, Dropped: 100}, "the newest are kept and the others counted")
 	if first := b.messages()[0]; first.Seq != 101 {
@@ -74,8 +72,7 @@ func TestDeadMessagesHaveACap(t *testing.T) {
 }
 
 func TestReceiptsAreKeptForSevenDaysAndAtMostFiveHundred(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(600)
+	b := newBench(t, 600)
 	b.mustFlush(through(always(accepted)))
 	b.holds(outbox.Counts{}, "a receipt that is dropped is no loss")
 	if n := b.counts().Delivered; n != 500 {
@@ -92,7 +89,7 @@ func TestReceiptsAreKeptForSevenDaysAndAtMostFiveHundred(t *testing.T) {
 }
 
 func TestEventsOlderThanNinetyDaysAreDroppedAndCounted(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	b.add(b.alias("person"))
 	b.addEvents(2)
 	for range 17 {
@@ -103,8 +100,7 @@ func TestEventsOlderThanNinetyDaysAreDroppedAndCounted(t *testing.T) {
 }
 
 func TestAClockAYearAheadDropsNothing(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(2)
+	b := newBench(t, 2)
 	silent := through(always(again))
 	b.flush(silent)
 	for range 3 { // many commands may run until the clock is set right
@@ -120,7 +116,7 @@ func TestAClockAYearAheadDropsNothing(t *testing.T) {
 }
 
 func TestTheDatabaseShrinksAfterADrainedBacklog(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	b.fill(4_000, b.clock.Now())
 	grown := b.size("") + b.size("-wal")
 	for range 20 { // each run gives a bounded number of pages back
@@ -151,7 +147,7 @@ func TestErasingTakesAllThatWaitsOffTheDiskAndCountsIt(t *testing.T) {
 		"clear":   func(o *outbox.Outbox) (int, error) { return o.Clear(t.Context(), nil) },
 		"forget":  func(o *outbox.Outbox) (int, error) { return o.Forget(t.Context(), nil) },
 	} {
-		b := newBench(t)
+		b := newBench(t, 0)
 		m := b.event(1)
 		b.add(m)
 		if n, err := erase(b.box); err != nil || n != 1 {

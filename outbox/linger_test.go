@@ -36,7 +36,7 @@ func TestAScriptsNextCommandNeedsAFlusherOnlyWhereTheOneThatLingersDoesNotDo(t *
 		"it may lack the key that a held message waits for": {isHeld: true, starts: true, arrived: 1},
 		"it is gone": {isGone: true, starts: true, arrived: 1},
 	} {
-		b := newBench(t)
+		b := newBench(t, 0)
 		message := b.event(2)
 		if test.isHeld {
 			message = b.held("a key")
@@ -57,8 +57,7 @@ func TestAScriptsNextCommandNeedsAFlusherOnlyWhereTheOneThatLingersDoesNotDo(t *
 }
 
 func TestAFlusherDoesNotLingerIntoTheEndOfItsLife(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(1)
+	b := newBench(t, 1)
 	var runs, waits int
 	box := b.open(func(cfg *outbox.Config) {
 		cfg.Point = func(name string) {
@@ -78,7 +77,7 @@ func TestAFlusherDoesNotLingerIntoTheEndOfItsLife(t *testing.T) {
 }
 
 func TestAFlusherThatLingersEndsWhenTrackingIsSwitchedOff(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	b.lingering(b.disable)
 	if b.box.Flushing() {
 		t.Error("the flusher is still at work: usage disable would wait for all of its time")

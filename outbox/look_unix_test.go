@@ -14,8 +14,7 @@ import (
 // A command that asks whether a flusher is running touches its lock for a moment. A command that
 // does so must not turn away the flusher that another command has just started.
 func TestALookAtTheFlushersLockTurnsNoFlusherAway(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(1)
+	b := newBench(t, 1)
 	look, err := os.OpenFile(b.path+".flusher.lock", os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +30,7 @@ func TestALinkInALockFilesPlaceIsReplaced(t *testing.T) {
 	for _, suffix := range []string{".lock", ".flusher.lock"} {
 		for name, theirs := range map[string]string{"to a file": "other", "that leads nowhere": "gone/away"} {
 			t.Run(suffix+" "+name, func(t *testing.T) {
-				b := newBench(t)
+				b := newBench(t, 0)
 				other := filepath.Join(filepath.Dir(b.path), "other")
 				target := filepath.Join(filepath.Dir(b.path), theirs)
 				if err := errors.Join(os.WriteFile(other, []byte("theirs"), 0o444), os.Symlink(target, b.path+suffix)); err != nil {

@@ -71,7 +71,7 @@ type model struct {
 
 func newModel(t *testing.T, rng *rand.Rand) *model {
 	m := &model{
-		bench: newBench(t), rng: rng, choose: rand.New(rand.NewPCG(rng.Uint64(), 0)),
+		bench: newBench(t, 0), rng: rng, choose: rand.New(rand.NewPCG(rng.Uint64(), 0)),
 		wire: map[string][]byte{}, said: map[string]string{},
 	}
 	m.server.SetResults(m.answer)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,22 +18,13 @@ import (
 )
 
 // clock moves only when told.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
+type clock struct{ moved atomic.Int64 }
 
 func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
+	return time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC).Add(time.Duration(c.moved.Load()))
 }
 
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
+func (c *clock) Advance(d time.Duration) { c.moved.Add(int64(d)) }
 
 // bench is an outbox on a real disk with the real sink and a fake PostHog.
 type bench struct {
@@ -45,11 +36,11 @@ type bench struct {
 	points func(name string) // called at the outbox's test points
 }
 
-func newBench(t testing.TB) *bench {
+// newBench returns one with so many events that wait.
+func newBench(t testing.TB, events int) *bench {
 	t.Helper()
 	b := &bench{
-		TB: t, clock: &clock{now: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)},
-		path: filepath.Join(t.TempDir(), "usage.db"), server: outboxtest.Start(t),
+		TB: t, clock: &clock{}, path: filepath.Join(t.TempDir(), "usage.db"), server: outboxtest.Start(t),
 	}
 	t.Cleanup(func() {
 		for _, v := range b.server.Violations() {
@@ -57,6 +48,9 @@ func newBench(t testing.TB) *bench {
 		}
 	})
 	b.box = b.open()
+	if events > 0 {
+		b.addEvents(events)
+	}
 	return b
 }
 
@@ -221,6 +215,17 @@ func delayOf(err error) outbox.Delay {
 		return *delay
 	}
 	return outbox.Delay{}
+}
+
+// delayed fails the test unless a run ended with a delay of that code, and so many failures are noted.
+func (b *bench) delayed(err error, code string, failures int) {
+	b.Helper()
+	if delayOf(err).Code != code {
+		b.Errorf("the run ended with %v, want a delay with the code %q", err, code)
+	}
+	if s := b.schedule(); s.Failures != failures {
+		b.Errorf("%d failures are noted, want %d: %+v", s.Failures, failures, s)
+	}
 }
 
 func (b *bench) messages() []outbox.Message {

@@ -66,7 +66,7 @@ func TestAWrongConfigurationIsAnErrorBeforeAnythingIsTouched(t *testing.T) {
 }
 
 func TestATransactionEndsWithItsFunctionAlone(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	_, err := b.box.Record(t.Context(), func(tx *outbox.Tx) error {
 		defer tx.Rollback() // as is customary in Go
 		if err := tx.Add(t.Context(), outbox.Message{Event: "ran", AnonID: "anon"}); err != nil {
@@ -82,7 +82,7 @@ func TestATransactionEndsWithItsFunctionAlone(t *testing.T) {
 }
 
 func TestNoFunctionIsNoPanic(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	_, recorded := b.box.Record(t.Context(), nil)
 	for name, err := range map[string]error{
 		"Record": recorded, "Update": b.box.Update(t.Context(), nil), "View": b.box.View(t.Context(), nil),
@@ -98,8 +98,7 @@ func TestNoFunctionIsNoPanic(t *testing.T) {
 }
 
 func TestAWriteInAViewSaysThatAViewOnlyReads(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(1)
+	b := newBench(t, 1)
 	ctx := t.Context()
 	for name, write := range map[string]func(tx *outbox.Tx) error{
 		"Add":       func(tx *outbox.Tx) error { return tx.Add(ctx, b.event(2)) },
@@ -117,7 +116,7 @@ func TestAWriteInAViewSaysThatAViewOnlyReads(t *testing.T) {
 }
 
 func TestAUUIDIsGivenOnce(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	const id = "0190a3c0-0000-7000-8000-000000000001"
 	for _, second := range []outbox.Message{
 		{UUID: id, Event: "ran", AnonID: "other"}, {UUID: id, Kind: outbox.Alias, Event: "alias", AnonID: "anon", DistinctID: "person"},
@@ -163,7 +162,7 @@ func TestDoNotTrackIsHeededUnlessTheProgramsOwnSwitchIsOn(t *testing.T) {
 }
 
 func TestAMessageAndTheEmbeddersChangeAreCommittedTogetherOrNotAtAll(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	box := b.open(func(cfg *outbox.Config) {
 		cfg.Tables = fstest.MapFS{"0001_greetings.sql": {Data: []byte(`CREATE TABLE greetings (name TEXT NOT NULL) STRICT;`)}}
 	})
@@ -191,8 +190,7 @@ func TestAMessageAndTheEmbeddersChangeAreCommittedTogetherOrNotAtAll(t *testing.
 
 // Erasing goes on after its commit: the file shrinks, which a reader or a signal may prevent.
 func TestWhatFollowsACommitRunsAlsoWhenErasingFailsLater(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(3)
+	b := newBench(t, 3)
 	ctx, cancel := context.WithCancel(t.Context())
 	b.once("after-commit", cancel)
 	runs := 0
@@ -208,7 +206,7 @@ func TestWhatFollowsACommitRunsAlsoWhenErasingFailsLater(t *testing.T) {
 
 // What the embedder does outside the database happens in the order of the commits.
 func TestWhatFollowsACommitRunsUnderTheLockAndUndoesNothing(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	boom, runs := errors.New("boom"), 0
 	for _, own := range []error{nil, errors.New("taken back")} {
 		r, err := b.box.Record(t.Context(), func(tx *outbox.Tx) error {
@@ -232,8 +230,7 @@ func TestWhatFollowsACommitRunsUnderTheLockAndUndoesNothing(t *testing.T) {
 }
 
 func TestAContextEndsTheWaitForTheLock(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(1)
+	b := newBench(t, 1)
 	box := b.open(func(cfg *outbox.Config) { cfg.LockWait = time.Hour })
 	record := func(ctx context.Context, box *outbox.Outbox) error {
 		_, err := box.Record(ctx, adding(b.event(1)))
@@ -262,7 +259,7 @@ func TestAHomeThatComesFromAnotherMachineReleasesItsHeldMessages(t *testing.T) {
 	if !outbox.HasMachineID() {
 		t.Skip("this system has no id of its machine")
 	}
-	b := newBench(t)
+	b := newBench(t, 0)
 	b.add(b.held("credential"), b.alias(""), b.event(2))
 	b.exec(`UPDATE machines SET mark = 'salt:another'`)
 	moved := 0
@@ -285,7 +282,7 @@ func TestAFiftyFirstMachineTakesThePlaceOfTheOneLongestUnseen(t *testing.T) {
 	if !outbox.HasMachineID() {
 		t.Skip("this system has no id of its machine")
 	}
-	b := newBench(t)
+	b := newBench(t, 0)
 	b.add(b.event(1))
 	known := "DELETE FROM machines;" // in one transaction: each one makes this machine known
 	for n := range 50 {              // the seventh was seen last a year ago, the others lately
@@ -309,7 +306,7 @@ func TestAFiftyFirstMachineTakesThePlaceOfTheOneLongestUnseen(t *testing.T) {
 
 // It would wait, and be found dead later.
 func TestAMessageThatTheSinkCanNeverSendIsRefusedWhenItIsAdded(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	long := func(n int, hold string) outbox.Message {
 		text := fmt.Appendf(nil, `{"text":%q}`, strings.Repeat("x", n))
 		return outbox.Message{Event: "ran", AnonID: "anon", Hold: hold, Properties: text}

@@ -40,7 +40,7 @@ func TestWhatAProvenServerRefusesAloneIsDeadAndItsNeighboursArrive(t *testing.T)
 		"it accepts a neighbour now":   {func(b *bench) { b.add(b.event(1000)) }, 20},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
+			b := newBench(t, 0)
 			b.old(func(m outboxtest.Message) bool { return m.Properties()["n"] == 7.0 })
 			test.prepare(b)
 			b.addEvents(20)
@@ -53,18 +53,14 @@ func TestWhatAProvenServerRefusesAloneIsDeadAndItsNeighboursArrive(t *testing.T)
 
 // A proxy, a portal, a wrong address: any server can refuse.
 func TestAServerThatHasNeverAcceptedAnythingCannotKill(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	b.proved()
 	b.server = outboxtest.Start(t) // another address: proof is kept for each endpoint
 	b.addEvents(60)
 	b.old(everything)
-	if _, err := b.flush(); delayOf(err).Code != outbox.CodeForeign {
-		t.Errorf("the run ended with %v, want a delay that says that this is another server", err)
-	}
+	_, err := b.flush()
+	b.delayed(err, outbox.CodeForeign, 1)
 	b.holds(outbox.Counts{Pending: 60}, "all wait")
-	if s := b.schedule(); s.Failures != 1 || s.Next(b.clock.Now()).IsZero() {
-		t.Errorf("the schedule is %+v, want a back-off", s)
-	}
 	b.old(func(outboxtest.Message) bool { return false })
 	b.clock.Advance(time.Hour)
 	b.mustFlush()
@@ -83,8 +79,7 @@ func TestAMessageThatIsRefusedAloneAgainAndAgainIsSetAside(t *testing.T) {
 		{10 * time.Minute, 5, 0, "a proxy that is broken for less than an hour must not cost messages"},
 	} {
 		t.Run(fmt.Sprintf("%d runs, one every %s", test.runs, test.pause), func(t *testing.T) {
-			b := newBench(t)
-			b.addEvents(1)
+			b := newBench(t, 1)
 			b.old(everything)
 			for range test.runs {
 				b.flush()
@@ -97,8 +92,7 @@ func TestAMessageThatIsRefusedAloneAgainAndAgainIsSetAside(t *testing.T) {
 
 // Which one it is shows by smaller requests, and that it is not the whole sink's trouble by the time that passes.
 func TestAMessageThatMakesTheEncoderFailDoesNotBlockTheOthersForEver(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(8)
+	b := newBench(t, 8)
 	sink := always(accepted)
 	sink.encode = func(messages []outbox.Message) (int, error) {
 		if slices.ContainsFunc(messages, func(m outbox.Message) bool { return m.Seq == 6 }) {
@@ -120,7 +114,7 @@ func TestAMessageThatMakesTheEncoderFailDoesNotBlockTheOthersForEver(t *testing.
 }
 
 func TestNoEventOfAPrincipalGoesBeforeItsAliasWhichIsRefusedWithoutProof(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	m := b.event(1)
 	m.DistinctID = "person"
 	b.add(b.alias("person"), m)

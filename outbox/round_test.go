@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -37,12 +38,16 @@ func (s *scripted) Send(_ context.Context, r outbox.Request) outbox.Answer {
 	return s.answer(r)
 }
 
-// sizes returns how many messages each request had.
-func (s *scripted) sizes() (list []int) {
+// carried fails the test unless the requests had so many messages each.
+func (s *scripted) carried(t testing.TB, why string, want ...int) {
+	t.Helper()
+	var sizes []int
 	for _, r := range s.requests {
-		list = append(list, len(r.Messages))
+		sizes = append(sizes, len(r.Messages))
 	}
-	return list
+	if !slices.Equal(sizes, want) {
+		t.Errorf("requests of %v messages, want %v: %s", sizes, want, why)
+	}
 }
 
 var (
@@ -87,45 +92,31 @@ func refusing() *scripted {
 func through(s *scripted) func(*outbox.Config) { return func(cfg *outbox.Config) { cfg.Sink = s } }
 
 func TestEachMessageHasAReceiptOfItsOwn(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(5)
+	b := newBench(t, 5)
 	s := &scripted{answer: each(func(n int) outbox.Verdict {
 		return []outbox.Verdict{accepted, refused, again, accepted, accepted}[n]
 	})}
 	result, err := b.flush(through(s))
-	if delayOf(err).Code != again.Code {
-		t.Errorf("the run ended with %v, want a delay: a message has to come again", err)
-	}
+	b.delayed(err, again.Code, 1) // a message has to come again
 	if want := (outbox.Result{Delivered: 3, Dead: 1}); result != want {
 		t.Errorf("the run says %+v, want %+v", result, want)
 	}
-	if len(s.requests) != 1 {
-		t.Errorf("%d requests, want one: a bad message does not hold up its neighbours", len(s.requests))
-	}
+	s.carried(t, "a bad message does not hold up its neighbours", 5)
 	want := []outbox.State{outbox.Delivered, outbox.Dead, outbox.Pending, outbox.Delivered, outbox.Delivered}
 	for i, m := range b.messages() {
-		if m.State != want[i] {
-			t.Errorf("message %d is %s, want %s", i, m.State, want[i])
+		if m.State != want[i] || m.State == outbox.Dead && m.LastError != refused.Reason {
+			t.Errorf("message %d is %s, %q; want %s, and of a dead one the server's reason", i, m.State, m.LastError, want[i])
 		}
-		if m.State == outbox.Dead && m.LastError != refused.Reason {
-			t.Errorf("the dead message says %q, want the server's reason %q", m.LastError, refused.Reason)
-		}
-	}
-	if f := b.schedule().Failures; f != 1 {
-		t.Errorf("%d failures, want 1: what leaves a message pending makes the next run wait", f)
 	}
 }
 
 func TestAnAliasEndsItsRequest(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(2)
+	b := newBench(t, 2)
 	b.add(b.alias("person"))
 	b.addEvents(3)
 	s := always(accepted)
 	b.mustFlush(through(s))
-	if want := []int{3, 3}; !slices.Equal(s.sizes(), want) {
-		t.Errorf("requests of %v messages, want %v: else a retry of the alias lets its principal's events go first", s.sizes(), want)
-	}
+	s.carried(t, "else a retry of the alias lets its principal's events go first", 3, 3)
 }
 
 // stalls is a server that never answers to more than most messages, and a sink that gives it so much time.
@@ -156,8 +147,7 @@ func TestTheBatchSizeFollowsWhatTheServerTakes(t *testing.T) {
 		"what waits is less than the number": {waiting: 499, takes: 9000, want: []int{499}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			b.addEvents(test.waiting)
+			b := newBench(t, test.waiting)
 			if test.known != "" {
 				b.exec(`UPDATE delivery SET endpoint = '', batch_size = 50, failures = 1, ` + test.known)
 			}
@@ -174,16 +164,13 @@ func TestTheBatchSizeFollowsWhatTheServerTakes(t *testing.T) {
 				s.encode = func(messages []outbox.Message) (int, error) { return min(test.encodes, len(messages)), nil }
 			}
 			b.mustFlush(through(s))
-			if !slices.Equal(s.sizes(), test.want) {
-				t.Errorf("requests of %v messages, want %v: only a run that did not halve for a timeout grows", s.sizes(), test.want)
-			}
+			s.carried(t, "only a run that did not halve for a timeout grows", test.want...)
 		})
 	}
 }
 
 func TestTheBatchSizeIsKeptForTheNextFlusherAndForItsEndpointAlone(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(400)
+	b := newBench(t, 400)
 	s := &scripted{endpoint: "here", answer: func(r outbox.Request) outbox.Answer {
 		if len(r.Messages) > 100 {
 			return fewer(outbox.CodeRefused)
@@ -193,38 +180,35 @@ func TestTheBatchSizeIsKeptForTheNextFlusherAndForItsEndpointAlone(t *testing.T)
 	b.flush(through(s))
 	b.clock.Advance(time.Hour)
 	b.flush(through(s))
-	if want := []int{400, 200, 100, 100}; !slices.Equal(s.sizes(), want) {
-		t.Errorf("requests of %v messages, want %v: what one flusher found out the next one need not ask again", s.sizes(), want)
-	}
+	s.carried(t, "what one flusher found out the next one need not ask again", 400, 200, 100, 100)
 	b.clock.Advance(time.Hour)
 	elsewhere := always(again)
 	elsewhere.endpoint = "elsewhere"
 	b.flush(through(elsewhere))
-	if want := []int{400}; !slices.Equal(elsewhere.sizes(), want) {
-		t.Errorf("requests of %v messages to another server, want %v: nothing is known of it", elsewhere.sizes(), want)
-	}
+	elsewhere.carried(t, "nothing is known of this server", 400)
 }
 
 func TestAFlusherWhoseTimeATimeoutTookLeavesTheHalfToTheNextOne(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(300)
-	s := &scripted{}
-	s.answer = b.stalls(100, 8*time.Second)
-	for run, want := range [][]int{{300}, {300, 150}, {300, 150, 75, 75, 75, 75}} {
-		ctx := newEnding(t, 4*time.Second) // less than a server must have had
-		_, err := b.open(through(s)).Deliver(ctx, 0)
-		if !slices.Equal(s.sizes(), want) {
-			t.Errorf("after run %d: requests of %v messages, want %v", run+1, s.sizes(), want)
-		}
-		if silent := run < 2; silent && (err == nil || b.schedule().Failures != run+1 || b.schedule().LastCode != outbox.CodeTimeout) {
-			t.Errorf("run %d ended with %v and left %+v, want a back-off: or each command would start a flusher to wait in vain",
-				run+1, err, b.schedule())
-		}
+	b := newBench(t, 300)
+	s := &scripted{answer: b.stalls(100, 8*time.Second)}
+	deliver := func() error {
 		b.clock.Advance(time.Hour)
+		_, err := b.open(through(s)).Deliver(newEnding(t, 4*time.Second), 0) // less than a server must have had
+		return err
 	}
+	b.delayed(deliver(), outbox.CodeTimeout, 1) // or each command would start a flusher to wait in vain
+	b.delayed(deliver(), outbox.CodeTimeout, 2)
+	b.must(deliver())
+	s.carried(t, "each run tries half", 300, 150, 75, 75, 75, 75)
 }
 
-const batchSize = `SELECT coalesce(batch_size, 500) FROM delivery`
+// sized fails the test unless the next request may carry so many messages.
+func (b *bench) sized(want int) {
+	b.Helper()
+	if n := b.one(`SELECT coalesce(batch_size, 500) FROM delivery`); n != want {
+		b.Errorf("the batch size is %d, want %d: half only where the server had time", n, want)
+	}
+}
 
 func TestATimeoutTeachesOnlyAfterAFairTimeAndMakesNoMessageDead(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -236,25 +220,23 @@ func TestATimeoutTeachesOnlyAfterAFairTimeAndMakesNoMessageDead(t *testing.T) {
 		"one that had it":           {10, 1, 8 * time.Second, 1},
 		"one message alone":         {1, 5, 8 * time.Second, 1},
 	} {
-		b := newBench(t)
-		b.addEvents(test.waiting)
-		b.exec(`UPDATE delivery SET endpoint = 'here', accepted_at = 1`)
-		s := &scripted{endpoint: "here", answer: b.stalls(0, test.took)}
-		for range test.runs {
-			if _, err := b.flush(through(s)); delayOf(err).Code != outbox.CodeTimeout {
-				t.Errorf("%s: the run ended with %v, want the code %s", name, err, outbox.CodeTimeout)
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, test.waiting)
+			b.exec(`UPDATE delivery SET endpoint = 'here', accepted_at = 1`)
+			s := &scripted{endpoint: "here", answer: b.stalls(0, test.took)}
+			for run := range test.runs {
+				_, err := b.flush(through(s))
+				b.delayed(err, outbox.CodeTimeout, run+1)
+				b.clock.Advance(time.Hour)
 			}
-			b.clock.Advance(time.Hour)
-		}
-		if n := b.one(batchSize); n != test.size {
-			t.Errorf("%s: the batch size is %d, want %d", name, n, test.size)
-		}
-		b.holds(outbox.Counts{Pending: test.waiting}, "the server's line may be slow")
+			b.sized(test.size)
+			b.holds(outbox.Counts{Pending: test.waiting}, "the server's line may be slow")
+		})
 	}
 }
 
 func TestASinksMemoIsKeptForAWeekAndForItsEndpointAlone(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	send := func(endpoint string, answer outbox.Answer) (memo string) {
 		t.Helper()
 		b.addEvents(1)
@@ -318,26 +300,19 @@ func TestASinkThatLiesIsAnErrorThatNamesItAndDeliversNothing(t *testing.T) {
 		"a message for 10 kB of reason":  bad(0, long),
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			b.addEvents(2)
+			b := newBench(t, 2)
 			_, err := b.flush(through(sink))
-			if delayOf(err).Code != outbox.CodeSink || !strings.Contains(err.Error(), "outbox_test.") {
-				t.Errorf("the run ended with %v, want an error that names the sink", err)
-			}
-			if err != nil && strings.Contains(err.Error(), "/home") {
-				t.Errorf("the error is %q: what a sink says freely is not repeated", err)
+			b.delayed(err, outbox.CodeSink, 1) // without a back-off each command would start a flusher in vain
+			if text := fmt.Sprint(err); !strings.Contains(text, "outbox_test.") || strings.Contains(text, "/home") {
+				t.Errorf("the run ended with %q, want the sink named, and nothing that it says freely", text)
 			}
 			b.holds(outbox.Counts{Pending: 2}, "nothing is delivered")
-			if b.schedule().Failures != 1 {
-				t.Error("no back-off is noted: each command would start a flusher in vain")
-			}
 		})
 	}
 }
 
 func TestASinkThatChangesItsMessagesChangesNoneOfTheQueue(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(3)
+	b := newBench(t, 3)
 	sink := &scripted{answer: func(r outbox.Request) outbox.Answer {
 		clear(r.Messages)
 		return all(accepted)
@@ -347,28 +322,23 @@ func TestASinkThatChangesItsMessagesChangesNoneOfTheQueue(t *testing.T) {
 }
 
 func TestTimeThatIsUpIsNotASilentServer(t *testing.T) {
-	deliver := func(ctx context.Context, box *outbox.Outbox) (outbox.Result, error) { return box.Deliver(ctx, 0) }
-	flush := func(ctx context.Context, box *outbox.Outbox) (outbox.Result, error) {
-		return box.Flush(ctx, outbox.FlushOptions{})
-	}
 	for name, test := range map[string]struct {
+		byHand bool
 		isTold bool // to end; else its time is over
-		run    func(ctx context.Context, box *outbox.Outbox) (outbox.Result, error)
 		took   time.Duration
 		code   string
 		size   int
 	}{
-		"the time of the run is over":                         {false, deliver, 0, outbox.CodeTimeUp, 500},
-		"the process is told to end":                          {true, deliver, 0, outbox.CodeInterrupted, 500},
-		"a person's time is over, of which enough was waited": {false, flush, 8 * time.Second, outbox.CodeTimeUp, 150},
+		"the time of the run is over":                         {false, false, 0, outbox.CodeTimeUp, 500},
+		"the process is told to end":                          {false, true, 0, outbox.CodeInterrupted, 500},
+		"a person's time is over, of which enough was waited": {true, false, 8 * time.Second, outbox.CodeTimeUp, 150},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			b.addEvents(300)
+			b := newBench(t, 300)
 			limit := newEnding(t, 0)
 			ctx, cancel := context.WithCancel(limit)
 			defer cancel()
-			s := &scripted{answer: func(outbox.Request) outbox.Answer {
+			box := b.open(through(&scripted{answer: func(outbox.Request) outbox.Answer {
 				if test.isTold {
 					cancel()
 				} else {
@@ -377,23 +347,21 @@ func TestTimeThatIsUpIsNotASilentServer(t *testing.T) {
 				<-ctx.Done()
 				b.clock.Advance(test.took)
 				return fewer(outbox.CodeTimeout)
-			}}
-			if _, err := test.run(ctx, b.open(through(s))); delayOf(err).Code != test.code {
-				t.Errorf("the run ended with %v, want the code %s", err, test.code)
+			}}))
+			var err error
+			if test.byHand {
+				_, err = box.Flush(ctx, outbox.FlushOptions{})
+			} else {
+				_, err = box.Deliver(ctx, 0)
 			}
-			if got := b.schedule().Failures; got != 0 {
-				t.Errorf("%d failures are noted, want none: the server had no chance", got)
-			}
-			if n := b.one(batchSize); n != test.size {
-				t.Errorf("the batch size is %d, want %d: half only where the server had time", n, test.size)
-			}
+			b.delayed(err, test.code, 0) // the server had no chance
+			b.sized(test.size)
 		})
 	}
 }
 
 func TestWhatWasAnsweredIsSettledWhenTheTimeIsUp(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(600)
+	b := newBench(t, 600)
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &scripted{answer: func(outbox.Request) outbox.Answer { cancel(); return all(accepted) }}
 	result, err := b.open(through(s)).Deliver(ctx, 0)

@@ -54,7 +54,7 @@ func (b *bench) run(log lines, change func(*outbox.Config)) (box *outbox.Outbox,
 }
 
 func TestAProgramWithoutAnEndDeliversWhatItRecordsMeanwhile(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	said := make(lines, 100)
 	daemon, end := b.run(said, func(*outbox.Config) {})
 	for n := range 2 {
@@ -72,8 +72,7 @@ func TestAProgramWithoutAnEndDeliversWhatItRecordsMeanwhile(t *testing.T) {
 }
 
 func TestAnErrorThatStaysIsLoggedOnce(t *testing.T) {
-	b := newBench(t)
-	b.addEvents(1)
+	b := newBench(t, 1)
 	said, looks := make(lines, 100), make(chan bool, 1000)
 	_, end := b.run(said, func(cfg *outbox.Config) {
 		cfg.Sink = nil
@@ -91,7 +90,7 @@ func TestAnErrorThatStaysIsLoggedOnce(t *testing.T) {
 }
 
 func TestAnInstallationHasOneIDUntilItIsForgotten(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	id := func() (id string) {
 		b.tx(func(tx *outbox.Tx) (err error) { id, err = tx.InstallID(t.Context()); return err })
 		return id
@@ -110,7 +109,7 @@ func TestAnInstallationHasOneIDUntilItIsForgotten(t *testing.T) {
 
 // A test that calls the program's main would otherwise have the test binary started, and with it all tests again.
 func TestAProcessThatHasNotCalledMainOrRunsTestsStartsNothingAndSaysSo(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	box := b.open(func(cfg *outbox.Config) { cfg.Start = nil })
 	for range 2 {
 		r, err := box.Record(t.Context(), adding(b.event(1)))
@@ -123,7 +122,7 @@ func TestAProcessThatHasNotCalledMainOrRunsTestsStartsNothingAndSaysSo(t *testin
 
 func TestASecretIsHandedOnlyToTheFlusherOfAHeldMessage(t *testing.T) {
 	t.Setenv("HELLO_KEY", "arc_x")
-	b := newBench(t)
+	b := newBench(t, 0)
 	var handed []string
 	box := b.open(func(cfg *outbox.Config) {
 		cfg.Secrets = []string{"HELLO_KEY"}
@@ -138,7 +137,7 @@ func TestASecretIsHandedOnlyToTheFlusherOfAHeldMessage(t *testing.T) {
 }
 
 func TestWithoutASinkThereIsNoWireForm(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	if wire, err := b.open(func(cfg *outbox.Config) { cfg.Sink = nil }).Wire(b.event(1)); err == nil || !strings.Contains(err.Error(), "Config.Sink") {
 		t.Errorf("%s, %v; want an error that names the setting", wire, err)
 	}
@@ -148,7 +147,7 @@ func TestWithoutASinkThereIsNoWireForm(t *testing.T) {
 }
 
 func TestAnyNumberOfGoroutinesMayUseOneOutbox(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	const goroutines, events = 8, 25
 	var all sync.WaitGroup
 	for range goroutines {
@@ -171,7 +170,7 @@ func TestAnyNumberOfGoroutinesMayUseOneOutbox(t *testing.T) {
 }
 
 func TestRecordWithinRecordIsAnErrorAtOnce(t *testing.T) {
-	b := newBench(t)
+	b := newBench(t, 0)
 	_, err := b.box.Record(t.Context(), func(*outbox.Tx) error {
 		_, err := b.box.Record(t.Context(), adding(b.event(1)))
 		return err
