@@ -81,6 +81,15 @@ func TestDisableHoldsAlsoWhenTheDatabaseCannotBeUsed(t *testing.T) {
 	}
 }
 
+func TestDisableErasesNothingWhenItsFileCannotBeMade(t *testing.T) {
+	b := newBench(t, 1)
+	b.blocks(".off")
+	if _, err := b.box.Disable(t.Context()); err == nil {
+		t.Error("Disable does not say that tracking may still be on")
+	}
+	b.holds(outbox.Counts{Pending: 1}, "off comes first")
+}
+
 func TestWhatTheEnvironmentGrantsIsNotStoppedByDisable(t *testing.T) {
 	b := newBench(t, 0)
 	b.disable()

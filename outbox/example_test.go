@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -80,4 +81,68 @@ func ExampleConfig_tables() {
 	}
 	// Output:
 	// Ada greeted
+}
+
+// lineSink prints messages, one a line. For a server, packages httpsink and httpsend do most of this.
+type lineSink struct{}
+
+// Endpoint names the place under which the outbox keeps what it learns.
+func (lineSink) Endpoint() string { return "stdout" }
+
+// Check tells what is wrong before anything is sent, as an *outbox.Unusable.
+func (lineSink) Check() error { return nil }
+
+// Wire is one message. An *outbox.Unsendable is the only error that it may return.
+func (lineSink) Wire(m outbox.Message) (json.RawMessage, error) {
+	line, err := json.Marshal(map[string]any{"event": m.Event, "of": m.DistinctID})
+	if err != nil {
+		return nil, &outbox.Unsendable{Reason: "it is no JSON"}
+	}
+	return line, nil
+}
+
+// Encode makes a body of all messages: stdout has no limit.
+func (s lineSink) Encode(messages []outbox.Message) (body []byte, n int, err error) {
+	var lines bytes.Buffer
+	for i, m := range messages {
+		line, err := s.Wire(m)
+		if err != nil {
+			return nil, 0, &outbox.Unsendable{Index: i, Reason: err.Error()}
+		}
+		lines.Write(append(line, '\n'))
+	}
+	return lines.Bytes(), len(messages), nil
+}
+
+// Send returns one verdict for all messages; a server that answers for each would fill in Answer.Each. A reason
+// is in fixed words: it may be shown.
+func (lineSink) Send(_ context.Context, r outbox.Request) outbox.Answer {
+	verdict := outbox.Verdict{Outcome: outbox.Accepted}
+	if _, err := os.Stdout.Write(r.Body); err != nil {
+		verdict = outbox.Verdict{Outcome: outbox.Later, Code: outbox.CodeBroken, Reason: "stdout cannot be written"}
+	}
+	return outbox.Answer{Verdict: verdict}
+}
+
+// A sink of one's own has five methods.
+func ExampleSink() {
+	dir, remove := scratch()
+	defer remove()
+	ctx := context.Background()
+	box, err := outbox.New(outbox.Config{Path: filepath.Join(dir, "usage.db"), Sink: lineSink{}, Consent: outbox.ForceOn})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer box.Close()
+	_, err = box.Record(ctx, func(tx *outbox.Tx) error {
+		return tx.Add(ctx, outbox.Message{Event: "greeted", AnonID: "somebody"})
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	done, err := box.Flush(ctx, outbox.FlushOptions{})
+	fmt.Println("delivered:", done.Delivered, err)
+	// Output:
+	// {"event":"greeted","of":"somebody"}
+	// delivered: 1 <nil>
 }

@@ -368,4 +368,15 @@ func TestWhatWasAnsweredIsSettledWhenTheTimeIsUp(t *testing.T) {
 	if err == nil || result.Delivered != 500 || b.counts().Pending != 100 {
 		t.Errorf("%+v, %v and %d pending; want the answered batch settled and the rest to wait", result, err, b.counts().Pending)
 	}
+	if b.one(`SELECT housekept_at IS NOT NULL FROM delivery`) == 0 {
+		t.Error("no housekeeping: where the time is always up the database would grow for ever")
+	}
+}
+
+func TestAnEndBeforeTheFirstRequestIsNoFault(t *testing.T) {
+	b := newBench(t, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	b.once("flushing", cancel)
+	_, err := b.box.Deliver(ctx, 0)
+	b.delayed(err, outbox.CodeInterrupted, 0)
 }
