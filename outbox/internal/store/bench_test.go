@@ -9,8 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -82,9 +82,10 @@ type bench struct {
 	points func(name string)
 }
 
-func newBench(t *testing.T) *bench {
+// newBench returns a store without a database, in a directory that is missing when it is named.
+func newBench(t *testing.T, missing ...string) *bench {
 	t.Helper()
-	b := &bench{T: t, path: filepath.Join(t.TempDir(), "notes.db")}
+	b := &bench{T: t, path: filepath.Join(t.TempDir(), filepath.Join(missing...), "notes.db")}
 	b.s = b.open(store.Config{})
 	return b
 }
@@ -141,8 +142,11 @@ func (b *bench) must(err error) {
 	}
 }
 
+// write ends. The waits that it must not make are an hour long, so that a busy machine decides nothing.
 func write(s *store.Store, fn func(tx *sql.Tx) error) error {
-	return s.Write(context.Background(), fn, nil)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	return s.Write(ctx, fn, nil)
 }
 
 func look(s *store.Store) error { return s.View(context.Background(), readAll) }
@@ -187,10 +191,26 @@ func (b *bench) leave() {
 	b.must(b.s.Close())
 }
 
-func (b *bench) one(query string) (value string) {
+// want checks what a query gives.
+func (b *bench) want(query, want string) {
 	b.Helper()
-	b.write(func(tx *sql.Tx) error { return tx.QueryRow(query).Scan(&value) })
-	return value
+	var got sql.NullString
+	b.write(func(tx *sql.Tx) error { return tx.QueryRow(query).Scan(&got) })
+	if got.String != want {
+		b.Errorf("%s gives %q, want %q", query, got.String, want)
+	}
+}
+
+// holds checks how many notes are there.
+func (b *bench) holds(n int) {
+	b.Helper()
+	b.want(`SELECT count(*) FROM notes`, strconv.Itoa(n))
+}
+
+func (b *bench) count() (n int) {
+	b.Helper()
+	b.write(func(tx *sql.Tx) error { return tx.QueryRow(`SELECT count(*) FROM notes`).Scan(&n) })
+	return n
 }
 
 // exec does what somebody with a SQLite shell does.
@@ -246,46 +266,24 @@ func (b *bench) beside(part string) (names []string) {
 	return names
 }
 
-// copies returns the names of what was set aside.
-func (b *bench) copies() (names []string) {
+// copied checks how many databases were set aside, and returns their paths.
+func (b *bench) copied(n int) []string {
 	b.Helper()
 	paths, err := b.s.Copies()
-	b.must(err)
-	for _, path := range paths {
-		names = append(names, filepath.Base(path))
+	if err != nil || len(paths) != n {
+		b.Errorf("the copies are %v (%v), want %d", paths, err, n)
 	}
-	return names
+	return paths
 }
 
 // isWhole checks that the database is sound, and that nothing is left half done beside it.
 func (b *bench) isWhole() {
 	b.Helper()
-	b.isSound()
-	for _, name := range b.beside("") {
-		if !slices.Contains([]string{"notes.db", "notes.db-wal", "notes.db-shm", "notes.db.lock"}, name) && !strings.HasPrefix(name, "notes.db.damaged") {
+	b.want(`PRAGMA integrity_check`, "ok")
+	whole := regexp.MustCompile(`^notes\.db(-wal|-shm|\.lock|\.damaged-[^-]*(-wal|-shm)?)?$`)
+	for _, name := range b.beside("notes.db") {
+		if !whole.MatchString(name) {
 			b.Errorf("%s is left", name)
 		}
-	}
-}
-
-func (b *bench) isSound() {
-	b.Helper()
-	if checked := b.one(`PRAGMA integrity_check`); checked != "ok" {
-		b.Errorf("the database is not sound: %s", checked)
-	}
-}
-
-// ends fails if fn goes on for ever. The waits that fn must not make are an hour long, so that a busy machine decides nothing.
-func ends(t *testing.T, why string, fn func()) {
-	t.Helper()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		fn()
-	}()
-	select {
-	case <-done:
-	case <-time.After(2 * time.Minute):
-		t.Fatal("it does not end: ", why)
 	}
 }

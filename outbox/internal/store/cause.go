@@ -34,7 +34,7 @@ func Cause(err error) error {
 	}
 	extended, _ := codeOf(err)
 	switch {
-	case isCode(err, codeBusy):
+	case isBusy(err):
 		return ErrLocked
 	case isFull(err):
 		return ErrFull
@@ -67,9 +67,6 @@ func FileTrouble(path string, err error) error {
 // askSystem returns why a database cannot be opened or written, or nil when the system finds nothing wrong. It opens the files
 // itself: closing them drops the locks that SQLite holds on them for the whole process.
 func askSystem(path string) error {
-	if _, err := look(path); err != nil {
-		return err
-	}
 	if err := tryWriting(path); Cause(err) != nil {
 		return err
 	}

@@ -98,6 +98,7 @@ const (
 	codeCorrupt    = 11
 	codeFull       = 13
 	codeCantOpen   = 14
+	codeProtocol   = 15 // after 10 s: another process has stopped while it made the shared memory
 	codeConstraint = 19
 	codeMismatch   = 20
 	codeNotADB     = 26
@@ -127,6 +128,9 @@ func IsOnlyForReading(err error) bool {
 	extended, _ := codeOf(err)
 	return extended == codeReadOnly
 }
+
+// isBusy reports whether another process keeps the database.
+func isBusy(err error) bool { return isCode(err, codeBusy) || isCode(err, codeProtocol) }
 
 // isDamage reports whether SQLite calls the file's content unsound.
 func isDamage(err error) bool { return isCode(err, codeCorrupt) || isCode(err, codeNotADB) }

@@ -42,17 +42,13 @@ func (d *database) isCurrent(path string) bool {
 	return err == nil && os.SameFile(file, d.file)
 }
 
-// waitFor changes how long SQLite waits for another process.
+// waitFor sets how long SQLite waits for another process.
 func (d *database) waitFor(ctx context.Context, busy time.Duration) error {
+	if d.busy == busy {
+		return nil
+	}
 	d.busy = busy
 	_, err := d.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", busy.Milliseconds()))
-	return err
-}
-
-// checkpoint moves the WAL into the database and truncates it, unless another process reads it for longer than wait.
-func (d *database) checkpoint(ctx context.Context, wait time.Duration) error {
-	_, err := d.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d; PRAGMA wal_checkpoint(TRUNCATE); PRAGMA busy_timeout = %d",
-		wait.Milliseconds(), d.busy.Milliseconds()))
 	return err
 }
 

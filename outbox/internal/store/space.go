@@ -29,10 +29,7 @@ func (s *Store) EnsureRoom(ctx context.Context) error {
 		return nil
 	}
 	if file, err := look(s.cfg.Path); file != nil && err == nil {
-		err := s.Locked(ctx, func() error {
-			return s.use(ctx, "move the WAL", func(db *database) error { return db.checkpoint(ctx, db.busy) })
-		})
-		if err != nil {
+		if err := s.Locked(ctx, func() error { return s.checkpoint(ctx, s.busyWait()) }); err != nil {
 			return err
 		}
 	}
@@ -84,19 +81,30 @@ func (s *Store) shrink(ctx context.Context, pages int, wait time.Duration) error
 		if s.locked {
 			_ = removeBeside(s.cfg.Path, newSuffix, makingInfix) // or next time
 		}
-		return s.use(ctx, "shrink the database", func(db *database) error {
-			if s.IsAlmostFull() { // pages move through the WAL
-				if err := db.checkpoint(ctx, wait); err != nil {
-					return err
-				}
-				pages = int(max(freeRoom(filepath.Dir(s.cfg.Path))/(2*pageSize), 1))
-			}
-			s.cfg.Point("before-shrink")
-			if err := vacuum(ctx, db, pages); err != nil {
+		if s.IsAlmostFull() { // pages move through the WAL
+			if err := s.checkpoint(ctx, wait); err != nil {
 				return err
 			}
-			return db.checkpoint(ctx, wait)
-		})
+			pages = int(max(freeRoom(filepath.Dir(s.cfg.Path))/(2*pageSize), 1))
+		}
+		s.cfg.Point("before-shrink")
+		err := s.use(ctx, "shrink the database", func(db *database) error { return vacuum(ctx, db, pages) })
+		if err != nil {
+			return err
+		}
+		return s.checkpoint(ctx, wait)
+	})
+}
+
+// checkpoint moves the WAL into the database and truncates it, unless another process reads it for longer than wait. Called within
+// Locked.
+func (s *Store) checkpoint(ctx context.Context, wait time.Duration) error {
+	return s.use(ctx, "move the WAL", func(db *database) error {
+		if err := db.waitFor(ctx, wait); err != nil {
+			return err
+		}
+		_, err := db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+		return err
 	})
 }
 

@@ -48,11 +48,6 @@ func (s *Store) lockPath() string { return s.cfg.Path + lockSuffix }
 // its transactions. Those do not take the lock again. When the lock cannot be had in time fn runs all the same: SQLite's own locking
 // still guards a database that is complete. When ctx ends while the lock is waited for, its error is returned.
 func (s *Store) Locked(ctx context.Context, fn func() error) error {
-	return s.locking(ctx, func(context.Context) {}, fn)
-}
-
-// locking is Locked; early runs before the lock is taken.
-func (s *Store) locking(ctx context.Context, early func(context.Context), fn func() error) error {
 	end, nested, err := s.turn.take(ctx)
 	if err != nil {
 		return err
@@ -67,8 +62,11 @@ func (s *Store) locking(ctx context.Context, early func(context.Context), fn fun
 		}
 	}
 	s.began = time.Now()
-	early(ctx)
-	lock, err := s.lock(ctx)
+	earlier := s.wasVain()
+	if !earlier {
+		s.openEarly(ctx)
+	}
+	lock, err := s.lock(ctx, earlier)
 	s.locked = err == nil
 	if s.locked {
 		defer lock.Release()
@@ -76,7 +74,7 @@ func (s *Store) locking(ctx context.Context, early func(context.Context), fn fun
 		return s.explain("lock the database", err)
 	}
 	// What is noted stays so beside those who commit without the lock; fn may do so, too.
-	vain := !s.locked && (!s.moving || wasVain(s.lockPath(), s.cfg.Path))
+	vain := !s.locked && (!s.moving || s.wasVain())
 	err = fn()
 	if vain || errors.Is(err, ErrLocked) && !s.isMoving() {
 		noteVain(s.lockPath())
@@ -90,16 +88,17 @@ func (s *Store) locking(ctx context.Context, early func(context.Context), fn fun
 // database aside while others have it open.
 func (s *Store) openEarly(ctx context.Context) {
 	if s.db == nil && runtime.GOOS != "windows" && exists(s.cfg.Path+walSuffix) && !exists(s.cfg.Path+damagedSuffix) {
-		db, err := openDatabase(ctx, s.cfg, 0, false)
-		if err == nil && db.waitFor(ctx, s.busyWait()) == nil {
+		if db, err := openDatabase(ctx, s.cfg, 0, false); err == nil {
 			s.db = db
 		}
 	}
 }
 
+func (s *Store) wasVain() bool { return wasVain(s.lockPath(), s.cfg.Path) }
+
 // busyWait is how long SQLite waits for another process.
 func (s *Store) busyWait() time.Duration {
-	if wasVain(s.lockPath(), s.cfg.Path) {
+	if s.wasVain() {
 		return min(s.cfg.BusyWait, shortWait)
 	}
 	return s.cfg.BusyWait
@@ -109,8 +108,8 @@ func (s *Store) busyWait() time.Duration {
 func (s *Store) isMoving() bool { return writtenAfter(s.cfg.Path, s.began) }
 
 // lock takes the write lock. A process waits for it in vain only once: a flusher, which has ten seconds for many transactions, would
-// not come to the last of them.
-func (s *Store) lock(ctx context.Context) (*FileLock, error) {
+// not come to the last of them. earlier reports that the last wait was in vain.
+func (s *Store) lock(ctx context.Context, earlier bool) (*FileLock, error) {
 	if lacks(s.lockPath()) {
 		if err := s.makeLockFile(); err != nil {
 			return nil, err
@@ -121,12 +120,12 @@ func (s *Store) lock(ctx context.Context) (*FileLock, error) {
 	switch {
 	case s.vain:
 		wait = 0
-	case wasVain(s.lockPath(), s.cfg.Path):
+	case earlier:
 		wait = min(wait, shortWait)
 	default:
 		// Asked before those give up who began together: they commit without the lock, which is no sign that its holder moves on.
-		began := s.began // a timer may still run when the wait is over and this process commits
-		defer time.AfterFunc(wait*4/5, func() { moving.Store(writtenAfter(s.cfg.Path, began)) }).Stop()
+		path, began := s.cfg.Path, s.began // a timer may still run when the wait is over and this process commits
+		defer time.AfterFunc(wait*4/5, func() { moving.Store(writtenAfter(path, began)) }).Stop()
 	}
 	lock, err := Lock(ctx, s.lockPath(), wait)
 	s.moving = moving.Load()
@@ -158,7 +157,7 @@ func (s *Store) makeLockFile() error {
 // of it produced. Its own errors come back unchanged, after one run. Another Write within change is ErrNested: the second
 // transaction would wait for the first.
 func (s *Store) Write(ctx context.Context, change func(tx *sql.Tx) error, committed func()) error {
-	return s.locking(ctx, s.openEarly, func() error {
+	return s.Locked(ctx, func() error {
 		if s.inChange {
 			return ErrNested
 		}
@@ -197,7 +196,7 @@ func (s *Store) transact(ctx context.Context, db *database, change func(tx *sql.
 // within Locked.
 func (s *Store) use(ctx context.Context, doing string, fn func(db *database) error) error {
 	err := s.openAnd(ctx, fn)
-	for isCode(err, codeBusy) && s.isMoving() && time.Since(s.began) < 2*s.cfg.LockWait-s.cfg.BusyWait {
+	for isBusy(err) && s.isMoving() && time.Since(s.began) < 2*s.cfg.LockWait-s.cfg.BusyWait {
 		err = s.openAnd(ctx, fn)
 	}
 	if mayPass(err) {
@@ -219,9 +218,10 @@ func (s *Store) use(ctx context.Context, doing string, fn func(db *database) err
 
 // openAnd runs fn on the database at the path, which it opens unless it is open.
 func (s *Store) openAnd(ctx context.Context, fn func(db *database) error) error {
+	busy := s.busyWait()
 	if s.db == nil || !s.db.isCurrent(s.cfg.Path) {
 		s.drop()
-		db, err := openDatabase(ctx, s.cfg, s.busyWait(), s.locked)
+		db, err := openDatabase(ctx, s.cfg, busy, s.locked)
 		if err != nil {
 			return err
 		}
@@ -232,6 +232,9 @@ func (s *Store) openAnd(ctx context.Context, fn func(db *database) error) error 
 		return fmt.Errorf("the database was removed or replaced: %w", ErrNone)
 	}
 	s.last = s.db.file
+	if err := s.db.waitFor(ctx, busy); err != nil {
+		return err
+	}
 	return fn(s.db)
 }
 

@@ -8,8 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,118 +15,6 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
-
-// traced runs a process that writes one note under strace.
-func (b *bench) traced(args ...string) (trace string) {
-	b.Helper()
-	trace, said, err := b.strace(args...)
-	if err != nil {
-		b.Fatalf("the process failed: %v, %s", err, said)
-	}
-	return trace
-}
-
-func (b *bench) strace(args ...string) (trace, said string, failure error) {
-	b.Helper()
-	if _, err := exec.LookPath("strace"); err != nil {
-		b.Skip("no strace here")
-	}
-	output := filepath.Join(b.TempDir(), "trace")
-	cmd := exec.Command("strace", append(append([]string{"-f", "-o", output}, args...), os.Args[0])...)
-	cmd.Env = append(os.Environ(), childVariable+"="+b.path)
-	printed, failure := cmd.CombinedOutput()
-	if strings.Contains(string(printed), "ptrace") {
-		b.Skipf("no tracing here: %s", printed)
-	}
-	content, err := os.ReadFile(output)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return string(content), string(printed), failure
-}
-
-// A crowd queues for the lock; what each of it does under the lock, all behind it wait for.
-func TestADatabaseInUseIsOpenedBeforeTheLockIsTaken(t *testing.T) {
-	b := newBench(t)
-	b.write(note("a")) // and stays open
-	trace := b.traced("-e", "trace=?open,openat,flock")
-	opened, locked := strings.Index(trace, `notes.db", O_RDWR`), strings.Index(trace, "flock(")
-	if opened < 0 || locked < 0 || opened > locked {
-		t.Errorf("the database is opened at %d and the lock taken at %d of the trace, want the other order:\n%s", opened, locked, trace)
-	}
-}
-
-// SQLite takes only ENOSPC for a full disk.
-func TestAQuotaThatIsUsedUpIsAFullDisk(t *testing.T) {
-	b := newBench(t)
-	b.write(note("a"))
-	b.leave()
-	trace, said, err := b.strace("-e", "trace=pwrite64,write", "-P", b.path+"-wal", "-P", b.path+".try", "-e", "inject=pwrite64,write:error=EDQUOT")
-	if err == nil || !strings.Contains(said, store.ErrFull.Error()) {
-		t.Errorf("it says %q, want %q:\n%s", said, store.ErrFull, trace)
-	}
-}
-
-func TestWhereThereAreNoLocksItIsWrittenAllTheSame(t *testing.T) {
-	b := newBench(t)
-	if trace := b.traced("-e", "trace=flock", "-e", "inject=flock:error=EOPNOTSUPP"); !strings.Contains(trace, "INJECTED") {
-		t.Fatalf("no lock was asked for: %s", trace)
-	}
-	if n := b.one(`SELECT count(*) FROM notes`); n != "1" {
-		t.Errorf("%s notes are there, want one", n)
-	}
-}
-
-// Each sync is a wait for the disk, and each CI job has a fresh home.
-// In a new home the names of the files are made durable, too. The program adds one sync, that of usage.json.
-func TestTheFirstCommandMakesThreeSyncsAndTheNextOne(t *testing.T) {
-	b := newBench(t)
-	directory := filepath.Base(filepath.Dir(b.path))
-	for i, want := range [][]string{{"notes.db", "notes.db-wal", directory}, {"notes.db-wal"}} {
-		var synced []string
-		trace := b.traced("-y", "-e", "trace=fsync,fdatasync,sync_file_range,msync")
-		for _, call := range regexp.MustCompile(`(?m)^\d+ +\w+\(\d+<([^>]*)>`).FindAllStringSubmatch(trace, -1) {
-			synced = append(synced, filepath.Base(call[1]))
-		}
-		if !slices.Equal(synced, want) {
-			t.Errorf("command %d synced %v, want %v:\n%s", i+1, synced, want, trace)
-		}
-		if i == 0 && len(b.beside("-wal")) != 1 {
-			t.Errorf("the first command has left %v, want its WAL among it", b.beside(""))
-		}
-	}
-}
-
-// The kernel itself refuses to map the file of the shared memory, as FUSE with direct_io does.
-func TestWithoutSharedMemoryTheSameIsPromised(t *testing.T) {
-	for name, prepare := range map[string]func(b *bench){
-		"a new home": func(b *bench) {},
-		"a home that was copied there": func(b *bench) {
-			b.write(note("a"))
-			b.leave()
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			prepare(b)
-			trace := b.traced("-e", "trace=mmap,fsync,fdatasync", "-P", b.path+"-shm", "-P", b.path, "-P", filepath.Dir(b.path), "-e", "inject=mmap:error=ENODEV")
-			if !strings.Contains(trace, "INJECTED") {
-				t.Skipf("the error never came: %s", trace)
-			}
-			if b.one(`SELECT count(*) FROM notes WHERE text LIKE 'the child%'`) != "1" {
-				t.Error("the note is lost")
-			}
-			if mode := b.one(`PRAGMA journal_mode`); mode != "delete" {
-				t.Errorf("the journal mode is %s, want one that needs no shared memory", mode)
-			}
-			b.write(note("and this"))
-			if err := b.s.Sync(); err != nil {
-				t.Errorf("leaving without a WAL: %v", err)
-			}
-			b.isSound()
-		})
-	}
-}
 
 func asRoot(t *testing.T) {
 	t.Helper()
@@ -142,11 +28,9 @@ const somebody = 12345
 // After one command under sudo the home's files must still be its owner's.
 func TestRootLeavesTheOwnersFilesInAHomeThatIsSomebodyElses(t *testing.T) {
 	asRoot(t)
-	b := newBench(t)
-	home := filepath.Dir(b.path)
+	b := newBench(t, "a", "b")
+	home := filepath.Dir(filepath.Dir(filepath.Dir(b.path)))
 	b.must(os.Chown(home, somebody, somebody))
-	b.path = filepath.Join(home, "a", "b", "notes.db")
-	b.s = b.open(store.Config{})
 	b.write(note("a"))
 	b.leave()
 	b.overwrite(bytes.Repeat([]byte{0xAB}, 8192))
@@ -159,51 +43,41 @@ func TestRootLeavesTheOwnersFilesInAHomeThatIsSomebodyElses(t *testing.T) {
 	}))
 }
 
-func TestWhoMayNotUseAFileIsToldWhoseItIs(t *testing.T) {
+// The command must neither give root's files away nor name a directory that is missing.
+func TestAUserIsToldWhatMayNotBeUsedAndHowToTakeBackWhatIsTheirs(t *testing.T) {
 	asRoot(t)
-	for _, name := range []string{"notes.db", "notes.db.lock", "."} {
-		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			home := filepath.Join(filepath.Dir(b.path), "home")
-			b.must(os.Chown(filepath.Dir(home), somebody, somebody))
-			b.path = filepath.Join(home, "notes.db")
-			b.s = b.open(store.Config{})
-			b.write(note("a"))
-			b.leave()
-			b.must(os.Lchown(filepath.Join(home, name), 0, 0))
-			said := b.asSomebody()
-			for _, want := range []string{"belongs to root", "sudo chown -R " + fmt.Sprint(somebody) + " " + home} {
-				if !strings.Contains(said, want) {
-					t.Errorf("it says %q, want %q in it", said, want)
-				}
-			}
-		})
+	recorded := func(b *bench) error { return errors.Join(write(b.s, note("a")), b.s.Close()) }
+	taken := func(name string) func(b *bench) error { // by root, in a home of somebody's
+		return func(b *bench) error {
+			dir := filepath.Dir(b.path)
+			err := os.Chown(filepath.Dir(dir), somebody, somebody)
+			return errors.Join(err, recorded(b), os.Lchown(filepath.Join(dir, name), 0, 0))
+		}
 	}
-}
-
-// The command would give root's files away, or name a directory that is not there.
-func TestNobodyIsToldToTakeAHomeThatIsNotTheirs(t *testing.T) {
-	asRoot(t)
 	for name, test := range map[string]struct {
-		dir     string
-		prepare func(b *bench) error
+		dir      string
+		prepare  func(b *bench) error
+		isTheirs bool
 	}{
-		"a home that is root's, as under sudo -u": {".notes", func(b *bench) error {
-			return errors.Join(write(b.s, note("a")), b.s.Close())
-		}},
-		"a home that cannot be made": {"somebody/.notes", func(b *bench) error { return nil }},
-		"a home of somebody's that is root's, without files": {"somebody/.notes", func(b *bench) error {
+		"the database":                            {"notes", taken("notes.db"), true},
+		"the lock":                                {"notes", taken("notes.db.lock"), true},
+		"the directory":                           {"notes", taken("."), true},
+		"a home that is root's, as under sudo -u": {"notes", recorded, false},
+		"a home that cannot be made":              {"somebody/notes", func(*bench) error { return nil }, false},
+		"a home of somebody's that is root's, without files": {"somebody/notes", func(b *bench) error {
 			return os.Mkdir(filepath.Dir(filepath.Dir(b.path)), 0o755)
-		}},
+		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			home := filepath.Dir(b.path)
-			b.path = filepath.Join(home, test.dir, "notes.db")
-			b.s = b.open(store.Config{})
+			b := newBench(t, test.dir)
 			b.must(test.prepare(b))
-			if said := b.asSomebody(); !strings.Contains(said, "you may not use "+home) || strings.Contains(said, "chown") {
-				t.Errorf("it says %q, want which directory may not be used, and no command that would take it", said)
+			dir := filepath.Dir(b.path)
+			want := "you may not use " + filepath.Clean(strings.TrimSuffix(dir, test.dir))
+			if test.isTheirs {
+				want = fmt.Sprintf("belongs to root: run 'sudo chown -R %d %s'", somebody, dir)
+			}
+			if said := b.asSomebody(); !strings.Contains(said, want) || strings.Contains(said, "chown") != test.isTheirs {
+				t.Errorf("it says %q, want %q in it, and a command only where it takes back what is theirs", said, want)
 			}
 		})
 	}
@@ -363,10 +237,8 @@ func TestAFullDiskLosesWhatIsNewAndNothingElse(t *testing.T) {
 	if !errors.Is(full, store.ErrFull) {
 		t.Errorf("writing to a full disk gives %v, want ErrFull", full)
 	}
-	if n := b.one(`SELECT count(*) FROM notes WHERE text LIKE '<%'`); n != "20" {
-		t.Errorf("%s of 20 notes are left", n)
-	}
-	b.isSound()
+	b.want(`SELECT count(*) FROM notes WHERE text LIKE '<%'`, "20")
+	b.isWhole()
 }
 
 // The next command finds the room that this one's WAL takes.
@@ -392,7 +264,7 @@ func TestADamagedDatabaseIsNotCarriedOverWithoutRoomForIt(t *testing.T) {
 		}
 	}
 	b.must(syscall.Mount("tmpfs", filepath.Dir(b.path), "tmpfs", syscall.MS_REMOUNT, "size=8m"))
-	if n, _ := strconv.Atoi(b.one(`SELECT count(*) FROM notes`)); n < 980 {
+	if n := b.count(); n < 980 {
 		t.Errorf("%d of 1000 notes are there when there is room, want all but those of the damaged page", n)
 	}
 	b.isWhole()

@@ -1,0 +1,197 @@
+package store_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
+)
+
+// traced runs a process that writes one note under strace.
+func (b *bench) traced(args ...string) (trace string) {
+	b.Helper()
+	trace, said, err := b.strace(args...)
+	if err != nil {
+		b.Fatalf("the process failed: %v, %s", err, said)
+	}
+	return trace
+}
+
+func (b *bench) strace(args ...string) (trace, said string, failure error) {
+	b.Helper()
+	if _, err := exec.LookPath("strace"); err != nil {
+		b.Skip("no strace here")
+	}
+	output := filepath.Join(b.TempDir(), "trace")
+	cmd := exec.Command("strace", append(append([]string{"-f", "-o", output}, args...), os.Args[0])...)
+	cmd.Env = append(os.Environ(), childVariable+"="+b.path)
+	printed, failure := cmd.CombinedOutput()
+	if strings.Contains(string(printed), "ptrace") {
+		b.Skipf("no tracing here: %s", printed)
+	}
+	content, err := os.ReadFile(output)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return string(content), string(printed), failure
+}
+
+// A crowd queues for the lock; what each of it does under the lock, all behind it wait for.
+func TestADatabaseInUseIsOpenedBeforeTheLockIsTaken(t *testing.T) {
+	b := newBench(t)
+	b.write(note("a")) // and stays open
+	trace := b.traced("-e", "trace=?open,openat,flock")
+	opened, locked := strings.Index(trace, `notes.db", O_RDWR`), strings.Index(trace, "flock(")
+	if opened < 0 || locked < 0 || opened > locked {
+		t.Errorf("the database is opened at %d and the lock taken at %d of the trace, want the other order:\n%s", opened, locked, trace)
+	}
+}
+
+// SQLite takes only ENOSPC for a full disk.
+func TestAQuotaThatIsUsedUpIsAFullDisk(t *testing.T) {
+	b := newBench(t)
+	b.fill(1)
+	trace, said, err := b.strace("-e", "trace=pwrite64,write", "-P", b.path+"-wal", "-P", b.path+".try",
+		"-e", "inject=pwrite64,write:error=EDQUOT")
+	if err == nil || !strings.Contains(said, store.ErrFull.Error()) {
+		t.Errorf("it says %q, want %q:\n%s", said, store.ErrFull, trace)
+	}
+}
+
+func TestWhereThereAreNoLocksItIsWrittenAllTheSame(t *testing.T) {
+	b := newBench(t)
+	if trace := b.traced("-e", "trace=flock", "-e", "inject=flock:error=EOPNOTSUPP"); !strings.Contains(trace, "INJECTED") {
+		t.Fatalf("no lock was asked for: %s", trace)
+	}
+	b.holds(1)
+}
+
+// Each sync is a wait for the disk, and each CI job has a fresh home.
+// In a new home the names of the files are made durable, too. The program adds one sync, that of usage.json.
+func TestTheFirstCommandMakesThreeSyncsAndTheNextOne(t *testing.T) {
+	b := newBench(t)
+	directory := filepath.Base(filepath.Dir(b.path))
+	for i, want := range [][]string{{"notes.db", "notes.db-wal", directory}, {"notes.db-wal"}} {
+		var synced []string
+		trace := b.traced("-y", "-e", "trace=fsync,fdatasync,sync_file_range,msync")
+		for _, call := range regexp.MustCompile(`(?m)^\d+ +\w+\(\d+<([^>]*)>`).FindAllStringSubmatch(trace, -1) {
+			synced = append(synced, filepath.Base(call[1]))
+		}
+		if !slices.Equal(synced, want) {
+			t.Errorf("command %d synced %v, want %v:\n%s", i+1, synced, want, trace)
+		}
+		if i == 0 && len(b.beside("-wal")) != 1 {
+			t.Errorf("the first command has left %v, want its WAL among it", b.beside(""))
+		}
+	}
+}
+
+// The kernel itself refuses to map the file of the shared memory, as FUSE with direct_io does.
+func TestWithoutSharedMemoryTheSameIsPromised(t *testing.T) {
+	for name, prepare := range map[string]func(b *bench){
+		"a new home":                   func(*bench) {},
+		"a home that was copied there": func(b *bench) { b.fill(1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			prepare(b)
+			trace := b.traced("-e", "trace=mmap", "-P", b.path+"-shm", "-e", "inject=mmap:error=ENODEV")
+			if !strings.Contains(trace, "INJECTED") {
+				t.Skipf("the error never came: %s", trace)
+			}
+			b.want(`SELECT count(*) FROM notes WHERE text LIKE 'the child%'`, "1")
+			b.want(`PRAGMA journal_mode`, "delete") // which needs no shared memory
+			b.write(note("and this"))
+			if err := b.s.Sync(); err != nil {
+				t.Errorf("leaving without a WAL: %v", err)
+			}
+			b.isWhole()
+		})
+	}
+}
+
+// The system's calls on the database's files, each with what it may say; "?" marks what not every machine has.
+func faults() [][2]string {
+	return [][2]string{
+		{"?open", "EIO"}, {"?open", "EACCES"}, {"openat", "EIO"}, {"openat", "EMFILE"}, {"pread64", "EIO"}, {"pwrite64", "EIO"},
+		{"pwrite64", "ENOSPC"}, {"fsync", "EIO"}, {"renameat", "EIO"}, {"?unlink", "EIO"}, {"unlinkat", "EIO"}, {"ftruncate", "EIO"},
+		{"?stat", "EIO"}, {"fstat", "EIO"}, {"newfstatat", "EIO"}, {"flock", "EINTR"}, {"mmap", "ENOMEM"}, {"fcntl", "EIO"},
+	}
+}
+
+// One call fails, at each place where there is one. What was recorded before is there afterwards, a sound database is where it was,
+// and what a process says that it has recorded is recorded.
+func TestAnErrorAtAnyCallLosesNothing(t *testing.T) {
+	for name, test := range map[string]struct {
+		prepare func(b *bench)
+		kept    int
+		copies  int
+	}{
+		"a new home":         {func(*bench) {}, 0, 0},
+		"a database":         {func(b *bench) { b.fill(20); b.write(note("in the WAL")); b.s.Sync() }, 21, 0},
+		"a damaged database": {func(b *bench) { b.fill(60); b.damage(30) }, 40, 1},
+	} {
+		for _, fault := range faults() {
+			if test.copies > 0 && fault[0] == "pread64" {
+				continue // damage to SQLite: what lies behind it stays in the copy
+			}
+			t.Run(name+" and "+fault[0]+" says "+fault[1], func(t *testing.T) {
+				t.Parallel()
+				seen := 0
+				for at := 1; ; at = following(at) {
+					b := newBench(t)
+					test.prepare(b)
+					if !b.failing(fault, at, test.kept, test.copies) {
+						break
+					}
+					seen++
+				}
+				t.Logf("%d calls failed", seen)
+			})
+		}
+	}
+}
+
+// following is the call that fails next: in the long form each does.
+func following(at int) int {
+	if os.Getenv("ARCADE_TORTURE_ROUNDS") != "" {
+		return at + 1
+	}
+	return 3 * at
+}
+
+// failing runs a process of which one call fails, then a healthy one, and looks at what is there. It returns false when the process
+// makes fewer calls.
+func (b *bench) failing(fault [2]string, at, kept, copies int) bool {
+	b.Helper()
+	b.leave()
+	args := []string{"-P", filepath.Dir(b.path), "-e", "trace=" + fault[0], "-e", fmt.Sprintf("inject=%s:error=%s:when=%d", fault[0], fault[1], at)}
+	for _, suffix := range []string{"", "-wal", "-shm", "-journal", ".lock", ".damaged", ".damaged-wal"} {
+		args = append(args, "-P", b.path+suffix)
+	}
+	trace, said, failure := b.strace(args...)
+	if !strings.Contains(trace, "INJECTED") {
+		return false
+	}
+	where := fmt.Sprintf("call %d fails with %s", at, regexp.MustCompile(`(?m)^.*INJECTED.*$`).FindString(trace))
+	b.s = b.open(store.Config{})
+	if failure == nil {
+		kept++
+	}
+	if n := b.count(); n < kept {
+		b.Errorf("%s: %d notes are there, want %d (the process ended with %v, %s)", where, n, kept, failure, said)
+	}
+	b.write(readAll)
+	b.isWhole()
+	b.copied(copies)
+	if b.Failed() {
+		b.Log(where)
+	}
+	return true
+}
