@@ -107,11 +107,15 @@ func (b *bench) open(cfg store.Config) *store.Store {
 
 // child runs a process that writes one note, to be killed at a point, "" being none.
 func (b *bench) child(killAt string) error {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childVariable+"="+b.path, killVariable+"="+killAt)
-	output, err := cmd.CombinedOutput()
+	return b.run(exec.Command(os.Args[0]), killVariable+"="+killAt)
+}
+
+// run runs a command that runs the test binary as such a process. What it says is in the error.
+func (b *bench) run(cmd *exec.Cmd, env ...string) error {
+	cmd.Env = append(append(os.Environ(), childVariable+"="+b.path), env...)
+	said, err := cmd.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("%w: %s", err, output)
+		return fmt.Errorf("%w: %s", err, said)
 	}
 	return nil
 }
@@ -160,13 +164,13 @@ func (b *bench) hold() *store.FileLock {
 	return lock
 }
 
-// begin begins a transaction in the database, as a SQLite shell does.
-func (b *bench) begin() *sql.DB {
+// shell runs statements as a user does with a SQLite shell, which stays open.
+func (b *bench) shell(statements string) *sql.DB {
 	b.Helper()
 	db, err := sql.Open("sqlite", b.path)
 	b.must(err)
 	b.Cleanup(func() { db.Close() })
-	_, err = db.Exec(`BEGIN IMMEDIATE`)
+	_, err = db.Exec(statements)
 	b.must(err)
 	return db
 }
@@ -213,17 +217,6 @@ func (b *bench) count() (n int) {
 	return n
 }
 
-// exec does what somebody with a SQLite shell does.
-func (b *bench) exec(statements string) {
-	b.Helper()
-	db, err := sql.Open("sqlite", b.path)
-	if err == nil {
-		_, err = db.Exec(statements)
-		err = errors.Join(err, db.Close())
-	}
-	b.must(err)
-}
-
 func (b *bench) content() []byte {
 	b.Helper()
 	content, err := os.ReadFile(b.path)
@@ -253,17 +246,12 @@ func (b *bench) damage(n int) {
 	b.Fatalf("the note %d is not in the database", n)
 }
 
-// beside returns the names of the files in the database's directory that hold a text.
-func (b *bench) beside(part string) (names []string) {
+// files returns the paths of what is in the database's directory.
+func (b *bench) files() []string {
 	b.Helper()
-	entries, err := os.ReadDir(filepath.Dir(b.path))
+	paths, err := filepath.Glob(filepath.Join(filepath.Dir(b.path), "*"))
 	b.must(err)
-	for _, e := range entries {
-		if strings.Contains(e.Name(), part) {
-			names = append(names, e.Name())
-		}
-	}
-	return names
+	return paths
 }
 
 // copied checks how many databases were set aside, and returns their paths.
@@ -280,10 +268,10 @@ func (b *bench) copied(n int) []string {
 func (b *bench) isWhole() {
 	b.Helper()
 	b.want(`PRAGMA integrity_check`, "ok")
-	whole := regexp.MustCompile(`^notes\.db(-wal|-shm|\.lock|\.damaged-[^-]*(-wal|-shm)?)?$`)
-	for _, name := range b.beside("notes.db") {
-		if !whole.MatchString(name) {
-			b.Errorf("%s is left", name)
+	whole := regexp.MustCompile(`notes\.db(-wal|-shm|\.lock|\.damaged-[^-]*(-wal|-shm)?)?$`)
+	for _, path := range b.files() {
+		if strings.HasPrefix(path, b.path) && !whole.MatchString(path) {
+			b.Errorf("%s is left", path)
 		}
 	}
 }

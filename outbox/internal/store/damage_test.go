@@ -61,9 +61,9 @@ func TestADamagedDatabaseIsSetAsideAndWhatIsReadableGoesOn(t *testing.T) {
 func TestWhatIsCarriedOver(t *testing.T) {
 	b := newBench(t)
 	b.fill(300)
-	b.exec(`UPDATE counter SET n = 7; INSERT INTO tags VALUES ('red'), ('green');
+	b.must(b.shell(`UPDATE counter SET n = 7; INSERT INTO tags VALUES ('red'), ('green');
 		INSERT INTO notes (seq, text) VALUES (5000, 'gone'); DELETE FROM notes WHERE seq = 5000;
-		ALTER TABLE notes ADD COLUMN mood TEXT; CREATE TABLE letters (text)`)
+		ALTER TABLE notes ADD COLUMN mood TEXT; CREATE TABLE letters (text)`).Close())
 	b.damage(150)
 	b.write(readAll)
 	b.want(`SELECT n FROM counter`, "7")
@@ -140,10 +140,10 @@ func TestAHealthyDatabaseIsNeverSetAside(t *testing.T) {
 	}
 	for name, change := range map[string]func(b *bench){
 		"somebody's index, table and value": func(b *bench) {
-			b.exec(`CREATE TABLE letters (n INTEGER CHECK (n < 10)); CREATE INDEX mine ON notes (seq, text); ANALYZE;
-				PRAGMA ignore_check_constraints = on; INSERT INTO letters VALUES (11); ALTER TABLE notes ADD COLUMN mood TEXT; VACUUM`)
+			b.must(b.shell(`CREATE TABLE letters (n INTEGER CHECK (n < 10)); CREATE INDEX mine ON notes (seq, text); ANALYZE;
+				PRAGMA ignore_check_constraints = on; INSERT INTO letters VALUES (11); ALTER TABLE notes ADD COLUMN mood TEXT; VACUUM`).Close())
 		},
-		"a table that is gone":   func(b *bench) { b.exec(`DROP TABLE tags`) },
+		"a table that is gone":   func(b *bench) { b.must(b.shell(`DROP TABLE tags`).Close()) },
 		"a format of the future": patch(18, 3),
 		"a mark that is another": patch(68, 1),
 		"a statement with a mistake": func(b *bench) {

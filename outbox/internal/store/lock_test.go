@@ -15,8 +15,8 @@ import (
 
 func TestALockIsOnePersonsAtATimeAndAskingForItMakesNoFile(t *testing.T) {
 	b := newBench(t)
-	if store.IsLocked(b.path+".lock") || len(b.beside("")) > 0 {
-		t.Errorf("a lock that nobody ever took looks held, or asking made %v", b.beside(""))
+	if store.IsLocked(b.path+".lock") || len(b.files()) > 0 {
+		t.Errorf("a lock that nobody ever took looks held, or asking made %v", b.files())
 	}
 	b.must(store.CreateFile(b.path + ".lock"))
 	for range 2 {
@@ -77,7 +77,7 @@ func TestAProgramThatKeepsTheDatabaseLockedIsToldAndWaitedForOnce(t *testing.T) 
 	b := newBench(t)
 	b.write(note("a"))
 	b.leave()
-	shell := b.begin()
+	shell := b.shell(`BEGIN IMMEDIATE`)
 	const first = time.Second
 	began := time.Now()
 	for i, wait := range []time.Duration{first, time.Hour, time.Hour} {
@@ -156,7 +156,7 @@ func TestADatabaseIsWaitedForAsLongAsOthersCommit(t *testing.T) {
 	b.must(waiting.Locked(context.Background(), func() error {
 		later := time.Now().Add(time.Hour)
 		b.must(os.Chtimes(b.path, later, later)) // as when another process has just committed
-		shell := b.begin()
+		shell := b.shell(`BEGIN IMMEDIATE`)
 		time.AfterFunc(500*time.Millisecond, func() { shell.Exec(`ROLLBACK`) })
 		return write(waiting, note("b"))
 	}))

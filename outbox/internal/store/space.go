@@ -78,9 +78,6 @@ func (s *Store) Shrink(ctx context.Context, pages int) error { return s.shrink(c
 
 func (s *Store) shrink(ctx context.Context, pages int, wait time.Duration) error {
 	return s.Locked(ctx, func() error {
-		if s.locked {
-			_ = removeBeside(s.cfg.Path, newSuffix, makingInfix) // or next time
-		}
 		if s.IsAlmostFull() { // pages move through the WAL
 			if err := s.checkpoint(ctx, wait); err != nil {
 				return err
@@ -91,6 +88,9 @@ func (s *Store) shrink(ctx context.Context, pages int, wait time.Duration) error
 		err := s.use(ctx, "shrink the database", func(db *database) error { return vacuum(ctx, db, pages) })
 		if err != nil {
 			return err
+		}
+		if s.locked { // and the database is there: a whole one has been adopted
+			_ = removeBeside(s.cfg.Path, newSuffix, makingInfix) // or next time
 		}
 		return s.checkpoint(ctx, wait)
 	})

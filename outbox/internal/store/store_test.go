@@ -54,9 +54,9 @@ func TestFilesArePrivateWhateverTheUmask(t *testing.T) {
 	if info, _ := os.Stat(dir); info.Mode().Perm() != 0o700 {
 		t.Errorf("the directory has mode %o, want 700", info.Mode().Perm())
 	}
-	for _, name := range b.beside("notes.db") {
-		if info, _ := os.Stat(filepath.Join(dir, name)); info.Mode().Perm() != 0o600 {
-			t.Errorf("%s has mode %o, want 600", name, info.Mode().Perm())
+	for _, path := range b.files() {
+		if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %o, want 600", path, info.Mode().Perm())
 		}
 	}
 }
@@ -122,7 +122,7 @@ func TestADatabaseThatWasReplacedOrRemovedIsNotWrittenTo(t *testing.T) {
 				}
 			}
 			if _, after := os.Stat(filepath.Dir(b.path)); before != nil && after == nil {
-				t.Errorf("the home came back with %v", b.beside(""))
+				t.Errorf("the home came back with %v", b.files())
 			}
 			b.s = b.open(store.Config{})
 			b.write(note("first"))
@@ -160,7 +160,7 @@ func TestADatabaseOfANewerOrAnotherProgramIsLeftAlone(t *testing.T) {
 				b.fill(1)
 				want = store.ErrNewer
 			}
-			b.exec(test.statements)
+			b.must(b.shell(test.statements).Close())
 			before := b.content()
 			for range 2 {
 				if err := write(b.s, note("a")); !errors.Is(err, want) {
@@ -276,14 +276,8 @@ func TestANoteIsNotWrittenToWhatAPlantedLinkLeadsTo(t *testing.T) {
 // Later commits go into a file that is moved into the database one day: SQLite itself has to sync around that.
 func TestOnlyTheFirstCommitOfANewDatabaseIsWithoutSQLitesSyncs(t *testing.T) {
 	b := newBench(t)
-	for i, want := range []int{0, 1, 1} { // OFF, NORMAL
-		b.write(func(tx *sql.Tx) error {
-			var mode int
-			if err := tx.QueryRow(`PRAGMA synchronous`).Scan(&mode); err != nil || mode != want {
-				t.Errorf("transaction %d runs with synchronous = %d (%v), want %d", i+1, mode, err, want)
-			}
-			return note(string(rune('a' + i)))(tx)
-		})
+	for _, want := range []string{"0", "1", "1"} { // OFF, NORMAL
+		b.want(`PRAGMA synchronous`, want)
 	}
 }
 
@@ -291,7 +285,7 @@ func TestOnlyTheFirstCommitOfANewDatabaseIsWithoutSQLitesSyncs(t *testing.T) {
 func TestAContextEndsEveryWaitAtOnce(t *testing.T) {
 	for name, block := range map[string]func(b *bench){
 		"the write lock": func(b *bench) { b.hold() },
-		"SQLite's own":   func(b *bench) { b.begin() },
+		"SQLite's own":   func(b *bench) { b.shell(`BEGIN IMMEDIATE`) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)

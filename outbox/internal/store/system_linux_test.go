@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -59,9 +60,9 @@ func TestAUserIsToldWhatMayNotBeUsedAndHowToTakeBackWhatIsTheirs(t *testing.T) {
 		prepare  func(b *bench) error
 		isTheirs bool
 	}{
-		"the database":                            {"notes", taken("notes.db"), true},
-		"the lock":                                {"notes", taken("notes.db.lock"), true},
-		"the directory":                           {"notes", taken("."), true},
+		"the database":  {"notes", taken("notes.db"), true},
+		"the lock":      {"notes", taken("notes.db.lock"), true},
+		"the directory": {"notes", taken("."), true},
 		"a home that is root's, as under sudo -u": {"notes", recorded, false},
 		"a home that cannot be made":              {"somebody/notes", func(*bench) error { return nil }, false},
 		"a home of somebody's that is root's, without files": {"somebody/notes", func(b *bench) error {
@@ -104,70 +105,50 @@ func (b *bench) asSomebody() string {
 	openUp(b.path)
 	cmd := exec.Command(binary)
 	cmd.Dir = "/"
-	cmd.Env = append(os.Environ(), childVariable+"="+b.path)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: somebody, Gid: somebody}}
-	said, err := cmd.CombinedOutput()
-	if err == nil {
-		b.Error("somebody else could write")
-	}
-	return string(said)
+	return fmt.Sprint(b.run(cmd))
 }
 
-func TestNoInodeIsAFullDisk(t *testing.T) {
-	b := newBench(t)
-	home := filepath.Dir(b.path)
-	b.mount(home, 1<<20, "nr_inodes=2")
-	b.must(os.WriteFile(filepath.Join(home, "filler"), nil, 0o600))
-	for what, err := range map[string]error{"trying": b.s.CheckWrite(context.Background()), "writing": write(b.s, note("a"))} {
-		if !errors.Is(err, store.ErrFull) {
-			t.Errorf("%s says %v, want %v: looking is not enough, only a new file shows it", what, err, store.ErrFull)
+func TestNoInodeIsAFullDiskUnlessTheDatabaseHasAllItsFiles(t *testing.T) {
+	b := newBenchOnDisk(t, "size=4m,nr_inodes=20")
+	filler := filepath.Join(filepath.Dir(b.path), "filler")
+	for _, want := range []error{store.ErrFull, nil} {
+		b.must(os.Mkdir(filler, 0o700))
+		for n := 0; os.WriteFile(filepath.Join(filler, strconv.Itoa(n)), nil, 0o600) == nil; n++ {
 		}
-	}
-}
-
-// A daemon may have hundreds of connections.
-func TestAProcessWithManyOpenFilesIsNoneWithTooFewDescriptors(t *testing.T) {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < 600 {
-		t.Skipf("this process may open %d files only", limit.Cur)
-	}
-	for range 500 {
-		file, err := os.Open(os.DevNull)
-		if err != nil {
-			t.Fatal(err)
+		for what, err := range map[string]error{
+			"trying": b.s.CheckWrite(context.Background()), "writing": write(b.s, note("a")),
+		} {
+			if !errors.Is(err, want) {
+				t.Errorf("%s says %v, want %v: looking is not enough, only a new file shows it", what, err, want)
+			}
 		}
-		defer file.Close()
+		b.must(os.RemoveAll(filler))
+		b.write(readAll)
 	}
-	if err := store.CheckDescriptors(); err != nil {
-		t.Errorf("with 500 files open it says %v", err)
-	}
-	newBench(t).write(note("a"))
 }
 
-// Where too few are left, Go ends the process.
-func TestAProcessWithTooFewDescriptorsSaysSo(t *testing.T) {
-	for limit, want := range map[string]string{"11": store.ErrDescriptors.Error(), "40": ""} {
+// Where too few descriptors are left, Go ends the process. A daemon may have hundreds of connections.
+func TestOnlyAProcessWithTooFewDescriptorsIsRefused(t *testing.T) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	for limit, test := range map[string]struct {
+		open int
+		want string
+	}{
+		"11":  {0, store.ErrDescriptors.Error()},
+		"700": {500, "<nil>"},
+	} {
 		b := newBench(t)
 		cmd := exec.Command("sh", "-c", "ulimit -n "+limit+` && exec "$0"`, os.Args[0])
-		cmd.Env = append(os.Environ(), childVariable+"="+b.path)
-		said, err := cmd.CombinedOutput()
-		if (err == nil) != (want == "") || !strings.Contains(string(said), want) {
-			t.Errorf("with %s descriptors it ended with %v and said %q, want %q", limit, err, said, want)
+		cmd.ExtraFiles = slices.Repeat([]*os.File{null}, test.open)
+		if said := fmt.Sprint(b.run(cmd)); !strings.Contains(said, test.want) {
+			t.Errorf("with %s descriptors, %d of which are used, it says %q, want %q", limit, test.open, said, test.want)
 		}
 	}
-}
-
-func TestADatabaseWithAllItsFilesNeedsNoInode(t *testing.T) {
-	b := newBench(t)
-	dir := filepath.Dir(b.path)
-	b.mount(dir, 4<<20, "nr_inodes=20")
-	b.write(note("a"))
-	for n := 0; os.WriteFile(filepath.Join(dir, strconv.Itoa(n)), nil, 0o600) == nil; n++ {
-	}
-	if err := b.s.CheckWrite(context.Background()); err != nil {
-		t.Errorf("trying says %v, and the next process can write", err)
-	}
-	b.write(note("b"))
 }
 
 func TestAFileSystemThatTakesNoFilesIsOneThatMayNotBeUsed(t *testing.T) {
@@ -182,23 +163,19 @@ func TestAFileSystemThatTakesNoFilesIsOneThatMayNotBeUsed(t *testing.T) {
 	}
 }
 
-// mount puts a disk of so many bytes at a directory.
-func (b *bench) mount(dir string, size int, options ...string) {
-	b.Helper()
-	asRoot(b.T)
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, strings.Join(append(options, fmt.Sprintf("size=%d", size)), ",")); err != nil {
-		b.Skipf("no mounting here: %v", err)
+// newBenchOnDisk has its database on a disk of its own.
+func newBenchOnDisk(t *testing.T, options string) *bench {
+	t.Helper()
+	asRoot(t)
+	b := newBench(t)
+	dir := filepath.Dir(b.path)
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
+		t.Skipf("no mounting here: %v", err)
 	}
 	b.Cleanup(func() {
 		b.s.Close()
 		b.must(syscall.Unmount(dir, syscall.MNT_DETACH))
 	})
-}
-
-// small has its database on a disk of so many bytes.
-func small(t *testing.T, size int) *bench {
-	b := newBench(t)
-	b.mount(filepath.Dir(b.path), size)
 	return b
 }
 
@@ -216,7 +193,7 @@ func fillDisk(b *bench) {
 }
 
 func TestAFullDiskLosesWhatIsNewAndNothingElse(t *testing.T) {
-	b := small(t, 1<<20)
+	b := newBenchOnDisk(t, "size=1m")
 	for i := range 20 {
 		b.write(note(numbered(i)))
 	}
@@ -243,7 +220,7 @@ func TestAFullDiskLosesWhatIsNewAndNothingElse(t *testing.T) {
 
 // The next command finds the room that this one's WAL takes.
 func TestTheWALIsMovedBeforeADiskCountsAsFull(t *testing.T) {
-	b := small(t, 1<<20)
+	b := newBenchOnDisk(t, "size=1m")
 	b.write(note("a"))
 	for i := 0; !b.s.IsAlmostFull(); i++ {
 		b.write(do(`INSERT INTO tags VALUES (?) ON CONFLICT DO NOTHING; UPDATE counter SET n = n + 1`, i%8))
@@ -255,7 +232,7 @@ func TestTheWALIsMovedBeforeADiskCountsAsFull(t *testing.T) {
 }
 
 func TestADamagedDatabaseIsNotCarriedOverWithoutRoomForIt(t *testing.T) {
-	b := small(t, 5<<19)
+	b := newBenchOnDisk(t, "size=2560k")
 	b.fill(1000) // with its indexes, more than a third of it
 	b.damage(500)
 	for range 2 { // not each time after a second's work

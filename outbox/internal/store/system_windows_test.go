@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -27,32 +26,28 @@ func keepOpen(t *testing.T, path string, share uint32) (release func()) {
 }
 
 func TestADatabaseThatAnotherProgramHoldsIsLocked(t *testing.T) {
-	for name, share := range map[string]uint32{
-		"for itself":                      0,
-		"so that it can only be read":     windows.FILE_SHARE_READ,
-		"damaged, so that it cannot move": windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE,
+	for name, test := range map[string]struct {
+		share  uint32
+		copies int // once it is free
+	}{
+		"for itself":                      {0, 0},
+		"so that it can only be read":     {windows.FILE_SHARE_READ, 0},
+		"damaged, so that it cannot move": {windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			b.write(note("a"))
-			b.leave()
-			damaged := share&windows.FILE_SHARE_WRITE != 0
-			if damaged {
+			b.fill(1)
+			if test.copies > 0 {
 				b.overwrite(make([]byte, 8192))
 			}
-			release := keepOpen(t, b.path, share)
-			err := b.open(store.Config{}).Write(context.Background(), note("b"), nil)
-			if !errors.Is(err, store.ErrLocked) {
+			release := keepOpen(t, b.path, test.share)
+			if err := write(b.open(store.Config{}), note("b")); !errors.Is(err, store.ErrLocked) {
 				t.Errorf("it says %v, want ErrLocked", err)
 			}
-			if found := b.copies(); len(found) != 0 {
-				t.Errorf("there are copies: %v", found)
-			}
+			b.copied(0)
 			release()
 			b.write(note("b"))
-			if found := b.copies(); damaged != (len(found) == 1) {
-				t.Errorf("once it is free the copies are %v, want one of a damaged database", found)
-			}
+			b.copied(test.copies)
 		})
 	}
 }
@@ -78,9 +73,7 @@ func TestAHomeMayBeNamedAsTheSystemNamesIt(t *testing.T) {
 			}
 			b.s = b.open(store.Config{})
 			b.write(note("a"))
-			if n := b.one(`SELECT count(*) FROM notes`); n != "1" {
-				t.Errorf("%s notes are there, want one", n)
-			}
+			b.holds(1)
 			b.leave()
 		})
 	}
