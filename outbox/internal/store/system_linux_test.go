@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox/internal/store"
 )
@@ -148,6 +149,24 @@ func TestOnlyAProcessWithTooFewDescriptorsIsRefused(t *testing.T) {
 		if said := fmt.Sprint(b.run(cmd)); !strings.Contains(said, test.want) {
 			t.Errorf("with %s descriptors, %d of which are used, it says %q, want %q", limit, test.open, said, test.want)
 		}
+	}
+}
+
+// SQLite does not wait for such a process as for others: it gives up after ten seconds with an error of its own.
+func TestAProcessThatIsStoppedWhileItMakesTheSharedMemoryIsToldAsALock(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.fill(1)
+	shm, err := os.Create(b.path + "-shm")
+	b.must(err)
+	defer shm.Close()
+	// The byte that is locked meanwhile, https://www.sqlite.org/walformat.html#the_wal_index_file_format.
+	b.must(syscall.FcntlFlock(shm.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK, Start: 128, Len: 1}))
+	if err := b.child(""); err == nil || !strings.Contains(err.Error(), store.ErrLocked.Error()) {
+		t.Errorf("it says %v, want %q", err, store.ErrLocked)
+	}
+	if lock, err := os.Stat(b.path + ".lock"); err != nil || !lock.ModTime().After(time.Now()) {
+		t.Errorf("the wait is not noted (%v): each command pays for the one that is stopped", err)
 	}
 }
 
