@@ -3,6 +3,7 @@ package detach
 import (
 	"context"
 	"encoding/gob"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -163,13 +164,14 @@ func TestAChildHasItsEnvironmentAndNothingElse(t *testing.T) {
 			t.Errorf("the child has no %.20q", entry)
 		}
 		if isOrdinary := strings.HasPrefix(entry, "HOME="); slices.Contains(child.Born, entry) != isOrdinary {
-			t.Errorf("the child was born with %q: package initialisation needs its home, and every user of the machine sees the rest", child.Born)
+			t.Errorf("the child was born with %q: package initialisation needs its home, and every user of the machine sees the rest",
+				child.Born)
 		}
 	}
 	all := strings.Join(child.Environ, "\n")
 	for _, foreign := range []string{"PRIVATE", "PATH=", marker} {
 		if strings.Contains(all, foreign) {
-			t.Errorf("the child has %s, which it was not given; with its marker, a program that it starts would take itself for a child", foreign)
+			t.Errorf("the child has %s, which it was not given; with its marker, what it starts would take itself for a child", foreign)
 		}
 	}
 	if want := []string{filepath.Base(os.Args[0])}; !slices.Equal(child.Args, want) {
@@ -299,4 +301,27 @@ func TestACommandEndsBeforeItsChild(t *testing.T) {
 		t.Errorf("output %q, %v; want both to end with the command", output, err)
 	}
 	l.child()
+}
+
+func TestAProcessThatWaitsForItsChildHearsOfItsEnd(t *testing.T) {
+	l := newListener(t)
+	heard, err := StartHeard(marker, l.environment())
+	if err := errors.Join(err, Check()); err != nil {
+		t.Fatal(err)
+	}
+	child := l.child()
+	select {
+	case <-heard:
+		t.Error("it hears of the end of a child that lives: this process's own end would kill it")
+	default:
+	}
+	child.connection.Close() // which ends it
+	select {
+	case <-heard:
+	case <-time.After(20 * time.Second):
+		t.Error("it hears nothing of a child that has ended, and waits in vain")
+	}
+	if _, err := StartHeard(marker, []string{"no variable"}); err == nil {
+		t.Error("a child that was not started is no error")
+	}
 }
