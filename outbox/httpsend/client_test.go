@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
@@ -83,13 +84,16 @@ func TestWhatStandsBetweenAClientAndItsServerHasACodeAndFixedWords(t *testing.T)
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // of clients that refuse its certificate
 	secure.StartTLS()
 	defer secure.Close()
-	trusting := func(host string, now time.Time) *Client {
-		c := client(strings.Replace(secure.URL, "127.0.0.1", host, 1))
+	trusting := func(name string, now time.Time) *Client {
 		transport := secure.Client().Transport.(*http.Transport).Clone()
+		transport.TLSClientConfig.ServerName = name
 		transport.TLSClientConfig.Time = func() time.Time { return now }
-		c.Transport = transport
-		return c
+		return &Client{URL: secure.URL, Transport: transport}
 	}
+	unknown := func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}
+	}
+	tooLate, tooEarly := secure.Certificate().NotAfter.Add(time.Hour), secure.Certificate().NotBefore.Add(-time.Hour)
 	plain := serve(t, func(c net.Conn) {
 		_, _ = c.Read(make([]byte, 1<<16)) // the client's hello
 		io.WriteString(c, success)
@@ -97,100 +101,94 @@ func TestWhatStandsBetweenAClientAndItsServerHasACodeAndFixedWords(t *testing.T)
 		c.Close()
 	})
 	resets := serve(t, func(c net.Conn) { read(c); reset(c) })
-	const nowhere, far = "http://127.0.0.1:1", "https://server.invalid"
+	answers := func(answer string) *Client { return client(says(t, answer)) }
+	const nowhere, far, farPlain = "http://127.0.0.1:1", "https://server.invalid", "http://server.invalid"
 	connect := func(answer string) *Client {
 		return through(t, says(t, "HTTP/1.1 "+answer+"\r\nContent-Length: 0\r\n\r\n"), far)
 	}
 	for name, test := range map[string]struct {
-		client       *Client
-		code, reason string
-		wait         time.Duration
+		client *Client
+		want   string // code: reason, and how long to wait
 	}{
-		"no process listens":          {client(nowhere), outbox.CodeOffline, "connection refused", 0},
-		"there is no such name":       {client("http://nothing.invalid"), outbox.CodeOffline, "name not found", 0},
-		"the peer resets":             {client(resets), outbox.CodeBroken, "connection reset", 0},
-		"the peer hangs up":           {client(says(t, "")), outbox.CodeBroken, "connection closed early", 0},
-		"the answer breaks off":       {client(says(t, strings.Replace(success, "11", "99", 1))), outbox.CodeBroken, "connection closed early", 0},
-		"the answer is no HTTP":       {client(says(t, "SSH-2.0-OpenSSH_9.2\r\n")), outbox.CodeBroken, "network error", 0},
-		"the peer does not speak TLS": {client(strings.Replace(plain, "http", "https", 1)), outbox.CodeForeign, "something that does not speak TLS answered", 0},
+		"no process listens":          {client(nowhere), "offline: connection refused"},
+		"there is no such name":       {&Client{URL: farPlain, Transport: &http.Transport{DialContext: unknown}}, "offline: name not found"},
+		"the peer resets":             {client(resets), "broken: connection reset"},
+		"the peer hangs up":           {answers(""), "broken: connection closed early"},
+		"the answer breaks off":       {answers(strings.Replace(success, "11", "99", 1)), "broken: connection closed early"},
+		"the answer is no HTTP":       {answers("SSH-2.0-OpenSSH_9.2\r\n"), "broken: network error"},
+		"an answer has no end":        {answers("HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat(" ", 1<<20+1)), "portal: HTTP 200"},
+		"a server asks to wait":       {answers("HTTP/1.1 500 Oops\r\nRetry-After: 30\r\n\r\n"), "server: HTTP 500, 30s"},
+		"the peer does not speak TLS": {client(strings.Replace(plain, "http", "https", 1)), "foreign: something that does not speak TLS answered"},
 
-		"the authority is unknown":          {client(secure.URL), outbox.CodeAuthority, "certificate signed by an unknown authority", 0},
-		"the certificate is for another":    {trusting("localhost", time.Now()), outbox.CodeCertificateName, "certificate for another name", 0},
-		"the certificate has expired":       {trusting("127.0.0.1", secure.Certificate().NotAfter.Add(time.Hour)), outbox.CodeCertificate, "certificate expired, or not valid yet", 0},
-		"the certificate is not valid yet":  {trusting("127.0.0.1", secure.Certificate().NotBefore.Add(-time.Hour)), outbox.CodeCertificate, "certificate expired, or not valid yet", 0},
-		"a proxy is not there":              {through(t, nowhere, far), outbox.CodeProxy, "the proxy cannot be reached", 0},
-		"a proxy hangs up":                  {through(t, says(t, ""), "http://server.invalid"), outbox.CodeBroken, "connection closed early", 0},
-		"a proxy wants a password":          {connect("407 Who are you?"), outbox.CodeProxyPassword, "HTTP 407", 0},
-		"a proxy wants a password in plain": {through(t, says(t, "HTTP/1.1 407 No\r\n\r\n"), "http://server.invalid"), outbox.CodeProxyPassword, "HTTP 407", 0},
-		"a proxy forbids":                   {connect("403 Blocked by the Ministry\r\nRetry-After: 7"), outbox.CodeProxy, "HTTP 403", 0},
-		"a proxy has no way there":          {connect("502 Bad Gateway"), outbox.CodeProxy, "HTTP 502", 0},
-		"a proxy asks to wait":              {connect("429 Slow down\r\nRetry-After: 7"), outbox.CodeRetryAfter, "HTTP 429", 7 * time.Second},
-		"a proxy is busy":                   {connect("503 Busy\r\nRetry-After: 7"), outbox.CodeRetryAfter, "HTTP 503", 7 * time.Second},
-		"a server asks to wait":             {client(says(t, "HTTP/1.1 500 Oops\r\nRetry-After: 30\r\n\r\n")), outbox.CodeServer, "HTTP 500", 30 * time.Second},
-		"an answer has no end":              {client(says(t, "HTTP/1.1 200 OK\r\n\r\n"+acknowledgement+strings.Repeat(" ", answerLimit))), outbox.CodePortal, "HTTP 200", 0},
-		"the address is wrong in itself":    {&Client{Wrong: &outbox.Unusable{Code: outbox.CodeNoKey, Reason: "no key"}}, outbox.CodeNoKey, "no key", 0}, // a request would panic
+		"the authority is unknown":         {client(secure.URL), "authority: certificate signed by an unknown authority"},
+		"the certificate is for another":   {trusting("server.invalid", time.Now()), "certificate_name: certificate for another name"},
+		"the certificate has expired":      {trusting("127.0.0.1", tooLate), "certificate: certificate expired, or not valid yet"},
+		"the certificate is not valid yet": {trusting("127.0.0.1", tooEarly), "certificate: certificate expired, or not valid yet"},
+
+		"a proxy is not there":              {through(t, nowhere, far), "proxy: the proxy cannot be reached"},
+		"a proxy hangs up":                  {through(t, says(t, ""), farPlain), "broken: connection closed early"},
+		"a proxy wants a password":          {connect("407 Who are you?"), "proxy_password: HTTP 407"},
+		"a proxy wants a password in plain": {through(t, says(t, "HTTP/1.1 407 No\r\n\r\n"), farPlain), "proxy_password: HTTP 407"},
+		"a proxy forbids":                   {connect("403 Blocked by the Ministry\r\nRetry-After: 7"), "proxy: HTTP 403"},
+		"a proxy has no way there":          {connect("502 Bad Gateway"), "proxy: HTTP 502"},
+		"a proxy asks to wait":              {connect("429 Slow down\r\nRetry-After: 7"), "retry_after: HTTP 429, 7s"},
+		"a proxy is busy":                   {connect("503 Busy\r\nRetry-After: 7"), "retry_after: HTTP 503, 7s"},
+
+		// A request would panic.
+		"the address is wrong in itself": {&Client{Wrong: &outbox.Unusable{Code: outbox.CodeNoKey, Reason: "no key"}}, "no_key: no key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, _ := test.client.Send(t.Context(), nil)
-			if a.Outcome != outbox.Later || a.Code != test.code || a.Reason != test.reason || a.RetryAfter != test.wait {
-				t.Errorf("the answer is %+v, want %s, %q and to wait %s: a user looks that up in the docs", a, test.code, test.reason, test.wait)
+			got := a.Code + ": " + a.Reason
+			if a.RetryAfter != 0 {
+				got += ", " + a.RetryAfter.String()
+			}
+			if a.Outcome != outbox.Later || got != test.want {
+				t.Errorf("%q as %+v, want %q, later: a user looks that up in the docs", got, a, test.want)
 			}
 		})
 	}
 }
 
-// expiring is a context whose time is up when over is closed, at the server's word and not at a clock's.
-type expiring struct {
-	context.Context
-	over chan struct{}
-}
-
-func (e expiring) Done() <-chan struct{} { return e.over }
-
-func (e expiring) Err() error {
-	select {
-	case <-e.over:
-		return context.DeadlineExceeded
-	default:
-		return nil
-	}
-}
-
-func TestTheEndOfTheTimeEndsEveryWaitAndAsksForFewer(t *testing.T) {
-	for name, partly := range map[string]string{
-		"before the answer": "",
-		"in the header":     success[:20],
-		"in the body":       success[:len(success)-3],
+// A smaller request may be answered in time, once there is a connection. Behind a firewall, and after Ctrl-C, size is
+// no matter.
+func TestTheEndOfTheTimeEndsEveryWait(t *testing.T) {
+	for name, test := range map[string]struct {
+		connects bool
+		partly   string        // what the server says
+		patience time.Duration // of the user
+		want     outbox.Verdict
+	}{
+		"before the answer":           {true, "", time.Minute, outbox.Verdict{Outcome: outbox.Fewer, Code: outbox.CodeTimeout}},
+		"in the header":               {true, success[:20], time.Minute, outbox.Verdict{Outcome: outbox.Fewer, Code: outbox.CodeTimeout}},
+		"in the body":                 {true, success[:48], time.Minute, outbox.Verdict{Outcome: outbox.Fewer, Code: outbox.CodeTimeout}},
+		"without a connection":        {false, "", time.Minute, outbox.Verdict{Outcome: outbox.Later, Code: outbox.CodeTimeout}},
+		"Ctrl-C before the answer":    {true, "", time.Second, outbox.Verdict{Outcome: outbox.Later, Code: outbox.CodeInterrupted}},
+		"Ctrl-C without a connection": {false, "", time.Second, outbox.Verdict{Outcome: outbox.Later, Code: outbox.CodeInterrupted}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			ctx := expiring{t.Context(), make(chan struct{})}
-			c := client(serve(t, func(c net.Conn) {
-				read(c)
-				io.WriteString(c, partly)
-				close(ctx.over)
-			}))
-			if v, _ := c.Send(ctx, nil); v.Outcome != outbox.Fewer || v.Code != outbox.CodeTimeout {
-				t.Errorf("the verdict is %+v, want fewer and %s: a smaller request may be answered in time", v, outbox.CodeTimeout)
+		synctest.Test(t, func(t *testing.T) {
+			ctx, interrupt := context.WithCancel(t.Context())
+			defer time.AfterFunc(test.patience, interrupt).Stop()
+			ctx, end := context.WithTimeout(ctx, 8*time.Second)
+			defer end()
+			c := client("http://server.invalid")
+			c.Transport = &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+				here, there := net.Pipe()
+				if !test.connects {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}
+				go func() {
+					read(there)
+					io.WriteString(there, test.partly)
+				}()
+				return here, nil
+			}}
+			v, _ := c.Send(ctx, nil)
+			if v.Reason = ""; v.Verdict != test.want {
+				t.Errorf("%s: the verdict is %+v, want %+v", name, v.Verdict, test.want)
 			}
 		})
-	}
-}
-
-func TestWithoutAConnectionTheEndAsksForNothingSmaller(t *testing.T) {
-	c := client("http://server.invalid")
-	c.Transport.(*http.Transport).Proxy = nil
-	c.Transport.(*http.Transport).DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-	late, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-	defer cancel()
-	interrupted, interrupt := context.WithCancel(t.Context())
-	interrupt()
-	for code, ctx := range map[string]context.Context{outbox.CodeTimeout: late, outbox.CodeInterrupted: interrupted} {
-		if v, _ := c.Send(ctx, nil); v.Outcome != outbox.Later || v.Code != code {
-			t.Errorf("the verdict is %+v, want later and %s: behind a firewall, and after Ctrl-C, size is no matter", v, code)
-		}
 	}
 }
 

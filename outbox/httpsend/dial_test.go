@@ -3,32 +3,19 @@ package httpsend
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
+	"net/http"
 	"testing"
 	"testing/synctest"
 )
 
-// lame is a network that only connects by one family, when that is asked for alone.
-func lame(connects string, usual error) dialer {
-	return func(ctx context.Context, network, _ string) (net.Conn, error) {
-		switch {
-		case network == connects:
-			connection, _ := net.Pipe()
-			return connection, nil
-		case network != "tcp":
-			return nil, errors.New("no such address")
-		case usual != nil:
-			return nil, usual
-		}
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-}
-
 func TestWhereTheResolverAnswersForOneFamilyAloneThatOneIsUsed(t *testing.T) {
+	standard := http.DefaultTransport
+	defer func() { http.DefaultTransport = standard }()
 	refused := errors.New("refused")
 	for name, test := range map[string]struct {
-		connects    string
+		connects    string // the only way that connects, when it is asked for alone
 		usual, want error
 	}{
 		"the usual way connects": {"tcp", nil, nil},
@@ -38,14 +25,36 @@ func TestWhereTheResolverAnswersForOneFamilyAloneThatOneIsUsed(t *testing.T) {
 		"it never connects":      {"", nil, context.DeadlineExceeded},
 	} {
 		synctest.Test(t, func(t *testing.T) {
+			late, peer := net.Pipe()
+			http.DefaultTransport = &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				switch {
+				case network == test.connects:
+					connection, _ := net.Pipe()
+					return connection, nil
+				case network != "tcp":
+					return nil, errors.New("no such address")
+				case test.usual != nil:
+					return nil, test.usual
+				}
+				<-ctx.Done()
+				if test.connects == "" {
+					return nil, ctx.Err()
+				}
+				return late, nil // the other family was faster
+			}}
 			ctx, cancel := context.WithTimeout(t.Context(), 8*familyPatience)
 			defer cancel()
-			connection, err := lame(test.connects, test.usual).dialEither(ctx, "tcp", "host.invalid:443")
-			if !errors.Is(err, test.want) || (connection == nil) != (err != nil) {
+			connection, err := Transport(nil).(*http.Transport).DialContext(ctx, "tcp", "host.invalid:443")
+			if !errors.Is(err, test.want) || (connection == nil) != (err != nil) || connection == late {
 				t.Errorf("%s: %v, %v; want the error %v", name, connection, err, test.want)
 			}
 			if connection != nil {
 				connection.Close()
+			}
+			if test.connects == "tcp4" {
+				if _, err := peer.Read(make([]byte, 1)); err != io.EOF {
+					t.Errorf("the connection that comes too late is not closed: %v", err)
+				}
 			}
 		})
 	}

@@ -56,10 +56,10 @@ func TestABodyHasAsManyMessagesAsARequestMayCarry(t *testing.T) {
 		want    int
 	}{
 		"2,000":                         {encoder(), slices.Repeat([]int{1}, 2000), 2000},
-		"as many bytes as a body has":   {encoder(), append(slices.Repeat([]int{maxBody/16 - 3}, 15), maxBody/16-4), 16},
-		"one byte too many":             {encoder(), slices.Repeat([]int{maxBody/16 - 3}, 16), 15},
-		"the largest one alone":         {encoder(), []int{maxMessage - 2}, 1},
-		"a bad one behind a full batch": {encoder(), append(slices.Repeat([]int{maxMessage - 2}, 9), 0), 8},
+		"as many bytes as a body has":   {encoder(), append(slices.Repeat([]int{1<<18 - 3}, 15), 1<<18-4), 16},
+		"one byte too many":             {encoder(), slices.Repeat([]int{1<<18 - 3}, 16), 15},
+		"the largest one alone":         {encoder(), []int{500_000 - 2}, 1},
+		"a bad one behind a full batch": {encoder(), append(slices.Repeat([]int{500_000 - 2}, 9), 0), 8},
 		"the server's own limit":        {own, []int{4, 3, 1}, 2},
 		"larger than a body, alone":     {&Encoder{Form: encoder().Form, MaxBody: 5}, []int{9, 9}, 1},
 	} {
@@ -92,7 +92,7 @@ func TestTheFirstMessageThatCanNeverBeSentIsNamed(t *testing.T) {
 		"its form says why":           {encoder(), messages(1, 1, 0, 0), 2},
 		"the first":                   {encoder(), messages(0), 0},
 		"its properties break off":    {encoder(), broken, 1},
-		"too large":                   {encoder(), messages(1, maxMessage-1), 1},
+		"too large":                   {encoder(), messages(1, 500_000-1), 1},
 		"larger than the server says": {small, messages(4, 5), 1},
 	} {
 		var unsendable *outbox.Unsendable
