@@ -37,84 +37,75 @@ func (got recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // protocol is one of the two that the library and the sink speak.
 type protocol struct {
-	mode posthog.CaptureMode
-	memo string
+	memo   string
+	client posthog.Client // the library's own
+	sink   *Sink
+	got    recorder // of both
 }
 
-func protocols() map[string]protocol {
-	return map[string]protocol{
-		"capture v1": {posthog.CaptureModeAnalyticsV1, ""}, "batch": {posthog.CaptureModeLegacy, batchMemo},
-	}
-}
-
-// libraryClient is posthog-go's own client, which uploads size messages at once.
-func libraryClient(tb testing.TB, server recorder, key string, size int, mode posthog.CaptureMode) posthog.Client {
+// protocols returns both, with clients that upload size messages at once.
+func protocols(tb testing.TB, key string, size int) map[string]protocol {
 	tb.Helper()
-	client, err := posthog.NewWithConfig(key, posthog.Config{
-		Transport: server, BatchSize: size, Interval: time.Hour,
-		MaxQueueSize: size, MaxEnqueuedRequests: 1,
-		Compression: posthog.CompressionGzip,
-		CaptureMode: mode,
-		MaxRetries:  posthog.Ptr(0),
-		IsServer:    posthog.Ptr(false),
-	})
-	if err != nil {
-		tb.Fatal(err)
+	both := map[string]protocol{}
+	for memo, mode := range map[string]posthog.CaptureMode{"": posthog.CaptureModeAnalyticsV1, batchMemo: posthog.CaptureModeLegacy} {
+		got := make(recorder, 1)
+		client, err := posthog.NewWithConfig(key, posthog.Config{
+			Transport: got, BatchSize: size, Interval: time.Hour, MaxRetries: posthog.Ptr(0), IsServer: posthog.Ptr(false),
+			Compression: posthog.CompressionGzip, CaptureMode: mode,
+		})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() { client.Close() })
+		both["protocol "+memo] = protocol{memo, client, New(Config{Key: key, Transport: got}), got}
 	}
-	tb.Cleanup(func() { client.Close() })
-	return client
+	return both
 }
 
-// decode keeps numbers as they were written.
-func decode(tb testing.TB, text string, into any) {
-	tb.Helper()
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber()
-	if err := decoder.Decode(into); err != nil {
-		tb.Fatalf("%v in %s", err, text)
+// send returns what the sink puts on the wire for the messages, and what the library does. PostHog must make the same
+// of both.
+func (p protocol) send(t *testing.T, messages ...outbox.Message) (is, want seen) {
+	t.Helper()
+	for _, m := range messages {
+		if err := p.client.Enqueue(given(t, m)); err != nil {
+			t.Fatalf("posthog-go does not take %+v: %v", m, err)
+		}
 	}
+	want = <-p.got
+	body, n, err := p.sink.Encode(messages)
+	if err != nil || n != len(messages) {
+		t.Fatalf("%d of %d messages were encoded: %v", n, len(messages), err)
+	}
+	p.sink.Send(t.Context(), outbox.Request{Body: body, Messages: messages, Memo: p.memo})
+	is = <-p.got
+	if got, library := made(t, is), made(t, want); !reflect.DeepEqual(got, library) {
+		t.Errorf("PostHog makes of it\n%v\nand of what the library sends\n%v\nfrom %s\nand %s", got, library, is.plain, want.plain)
+	}
+	return is, want
 }
 
 // given is a message as a program gives it to the client.
-func given(tb testing.TB, m outbox.Message) posthog.Message {
-	tb.Helper()
+func given(t *testing.T, m outbox.Message) posthog.Message {
+	t.Helper()
 	if m.Kind == outbox.Alias {
 		return posthog.Alias{Uuid: m.UUID, DistinctId: m.DistinctID, Alias: m.AnonID, Timestamp: m.RecordedAt}
 	}
 	properties := posthog.Properties{}
-	decode(tb, string(m.Properties), &properties)
+	decode(t, string(m.Properties), &properties)
 	if m.Anonymous() {
 		properties["$process_person_profile"] = false
 	}
 	return posthog.Capture{Uuid: m.UUID, DistinctId: m.DistinctID, Event: m.Event, Timestamp: m.RecordedAt, Properties: properties}
 }
 
-// sent returns what the client puts on the wire for the messages.
-func sent(t *testing.T, client posthog.Client, got recorder, messages []outbox.Message) seen {
+// decode keeps numbers as they were written.
+func decode(t *testing.T, text string, into any) {
 	t.Helper()
-	for _, m := range messages {
-		if err := client.Enqueue(given(t, m)); err != nil {
-			t.Fatalf("posthog-go does not take %+v: %v", m, err)
-		}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(into); err != nil {
+		t.Fatalf("%v in %s", err, text)
 	}
-	select {
-	case s := <-got:
-		return s
-	case <-time.After(time.Minute):
-		t.Fatal("posthog-go has sent nothing")
-		return seen{}
-	}
-}
-
-// ours returns what the sink puts on the wire for them.
-func ours(t *testing.T, sink *Sink, got recorder, memo string, messages []outbox.Message) seen {
-	t.Helper()
-	body, n, err := sink.Encode(messages)
-	if err != nil || n != len(messages) {
-		t.Fatalf("%d of %d messages were encoded: %v", n, len(messages), err)
-	}
-	sink.Send(t.Context(), outbox.Request{Body: body, Messages: messages, Memo: memo})
-	return <-got
 }
 
 // made is what PostHog makes of the events of a request. /batch/ takes them as they are, and an alias's id
@@ -132,11 +123,9 @@ func made(t *testing.T, s seen) (events []map[string]any) {
 			delete(properties, "distinct_id")
 		}
 		if strings.HasPrefix(s.URL.Path, "/i/v1/") {
-			for from, to := range map[string]string{
-				"process_person_profile": "$process_person_profile", "cookieless_mode": "$cookieless_mode", "product_tour_id": "$product_tour_id",
-			} {
-				if value, there := options[from]; there {
-					properties[to] = value
+			for _, name := range []string{"process_person_profile", "cookieless_mode", "product_tour_id"} {
+				if value, there := options[name]; there {
+					properties["$"+name] = value
 				}
 			}
 			for _, name := range []string{"session_id", "window_id"} {
@@ -147,20 +136,13 @@ func made(t *testing.T, s seen) (events []map[string]any) {
 			properties["$lib"], properties["$lib_version"], _ = strings.Cut(s.Header.Get("PostHog-Sdk-Info"), "/")
 		}
 		delete(properties, "$ignore_sent_at")
-		for _, other := range []string{"options", "session_id", "window_id", "type", "library", "library_version"} { // PostHog looks at none of the last three
+		// PostHog looks at none of the last three.
+		for _, other := range []string{"options", "session_id", "window_id", "type", "library", "library_version"} {
 			delete(e, other)
 		}
 		events = append(events, e)
 	}
 	return events
-}
-
-func compare(t *testing.T, is, want seen) {
-	t.Helper()
-	got, library := made(t, is), made(t, want)
-	if !reflect.DeepEqual(got, library) {
-		t.Errorf("PostHog makes of it\n%v\nand of what the library sends\n%v\nfrom %s\nand %s", got, library, is.plain, want.plain)
-	}
 }
 
 // framed are the headers of a request. Which uuid and which time it has is its own matter.
@@ -179,14 +161,12 @@ func framed(s seen) http.Header {
 
 // A version of the library with another wire form fails here.
 func TestPostHogMakesTheSameOfTheRequestAsOfTheLibrarys(t *testing.T) {
-	for name, p := range protocols() {
+	messages := tricky()
+	for name, p := range protocols(t, "phc_<key>", len(messages)) {
 		t.Run(name, func(t *testing.T) {
-			messages, got := tricky(), make(recorder, 1)
-			want := sent(t, libraryClient(t, got, "phc_<key>", len(messages), p.mode), got, messages)
-			is := ours(t, New(Config{Key: "phc_<key>", Transport: got}), got, p.memo, messages)
-			compare(t, is, want)
+			is, want := p.send(t, messages...)
 			for _, m := range messages {
-				if wire, err := New(Config{Key: "k"}).Wire(m); err != nil || !strings.Contains(is.plain, string(wire)) {
+				if wire, err := p.sink.Wire(m); err != nil || !strings.Contains(is.plain, string(wire)) {
 					t.Errorf("a person is shown %s, %v, and something else is sent", wire, err)
 				}
 			}
@@ -216,21 +196,15 @@ func FuzzTheLibrary(f *testing.F) {
 	for _, m := range tricky() {
 		f.Add(string(m.Kind), m.Event, m.AnonID, m.DistinctID, string(m.Properties))
 	}
-	got := make(recorder, 1)
-	clients := map[string]posthog.Client{}
-	for name, p := range protocols() {
-		clients[name] = libraryClient(f, got, "k", 1, p.mode)
-	}
+	both := protocols(f, "k", 1)
 	f.Fuzz(func(t *testing.T, kind, event, anon, distinct, properties string) {
 		m := event1(properties)
 		m.Kind, m.Event, m.AnonID, m.DistinctID = outbox.Kind(kind), event, anon, distinct
-		sink := New(Config{Key: "k", Transport: got})
-		if _, err := sink.Wire(m); err != nil {
+		if _, err := New(Config{Key: "k"}).Wire(m); err != nil {
 			t.Skip()
 		}
-		for name, p := range protocols() {
-			want := sent(t, clients[name], got, []outbox.Message{m})
-			compare(t, ours(t, sink, got, p.memo, []outbox.Message{m}), want)
+		for _, p := range both {
+			p.send(t, m)
 		}
 	})
 }

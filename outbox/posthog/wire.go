@@ -75,7 +75,11 @@ func check(m outbox.Message) error {
 // extend puts more behind the properties: of two with one name the last one counts. What was no JSON object
 // is no JSON afterwards.
 func extend(properties json.RawMessage, more string) json.RawMessage {
-	inner := strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(string(properties)), "{"), "}")
+	inner, opens := strings.CutPrefix(strings.Trim(string(properties), " \t\r\n"), "{")
+	inner, closes := strings.CutSuffix(inner, "}")
+	if !opens || !closes {
+		return json.RawMessage(inner + more)
+	}
 	if strings.TrimSpace(inner) != "" {
 		inner += ","
 	}

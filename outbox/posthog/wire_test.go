@@ -31,12 +31,13 @@ func alias1() outbox.Message {
 // tricky is one of each kind of message, and what encoders like to disagree about.
 func tricky() []outbox.Message {
 	known := event1(`{"n":12.340,"big":12345678901234567890,"e":1E+2,"t":true,"z":null,"list":[1, 2,{"b":1, "a":2}]}`)
-	known.DistinctID = "person"
+	known.Event, known.DistinctID = strings.Repeat("e", 200), strings.Repeat("p", 200) // the longest
 	loud := event1(`{"text":"<&>ü\\\" \/ é"}`)
 	loud.Event, loud.AnonID, loud.DistinctID = "<&>\u2028ü\\\"\t\x00\x7f", "a<b", "a<b"
 	stranger := alias1()
 	stranger.AnonID, stranger.Event = "ü<\"\u2028", "$renamed"
-	special := event1(`{"$session_id":"s","$window_id":"w","$cookieless_mode":true,"$product_tour_id":"7","$ignore_sent_at":false,"$process_person_profile":false}`)
+	special := event1(`{"$session_id":"s","$window_id":"w","$cookieless_mode":true,"$product_tour_id":"7","$ignore_sent_at":false,` +
+		`"$process_person_profile":false}`)
 	special.DistinctID = "person"
 	messages := []outbox.Message{
 		event1(`{}`), known, alias1(), loud, stranger, special,
@@ -52,21 +53,22 @@ func tricky() []outbox.Message {
 func TestAMessageThatCanNeverBeSentIsNamed(t *testing.T) {
 	long := strings.Repeat("x", 201)
 	bad := map[string]func(*outbox.Message){
-		"no uuid":               func(m *outbox.Message) { m.UUID = "" },
-		"a uuid in capitals":    func(m *outbox.Message) { m.UUID = strings.ToUpper(m.UUID) },
-		"no event":              func(m *outbox.Message) { m.Event = "" },
-		"a long event":          func(m *outbox.Message) { m.Event = long },
-		"an event of no text":   func(m *outbox.Message) { m.Event = "\xff" },
-		"undecided":             func(m *outbox.Message) { m.DistinctID = "" },
-		"a long distinct id":    func(m *outbox.Message) { m.DistinctID = long },
-		"an alias of nobody":    func(m *outbox.Message) { m.Kind, m.AnonID = outbox.Alias, "" },
-		"an alias of no text":   func(m *outbox.Message) { m.Kind, m.AnonID = outbox.Alias, "\xff" },
-		"properties as a list":  func(m *outbox.Message) { m.Properties = []byte(`[1]`) },
-		"properties break off":  func(m *outbox.Message) { m.Properties = []byte(`{"a":`) },
-		"they break off inside": func(m *outbox.Message) { m.Properties = []byte(`{"a":{"b":1}`) },
-		"a brace too many":      func(m *outbox.Message) { m.Properties = []byte(`{"a":1}}`) },
-		"two objects":           func(m *outbox.Message) { m.Properties = []byte(`{}{}`) },
-		"properties of no text": func(m *outbox.Message) { m.Properties = []byte("{\"a\":\"\xff\"}") },
+		"no uuid":             func(m *outbox.Message) { m.UUID = "" },
+		"a uuid in capitals":  func(m *outbox.Message) { m.UUID = strings.ToUpper(m.UUID) },
+		"no event":            func(m *outbox.Message) { m.Event = "" },
+		"a long event":        func(m *outbox.Message) { m.Event = long },
+		"an event of no text": func(m *outbox.Message) { m.Event = "\xff" },
+		"undecided":           func(m *outbox.Message) { m.DistinctID = "" },
+		"a long distinct id":  func(m *outbox.Message) { m.DistinctID = long },
+		"an id of no text":    func(m *outbox.Message) { m.DistinctID = "\xff" },
+		"an alias of nobody":  func(m *outbox.Message) { m.Kind, m.AnonID = outbox.Alias, "" },
+		"an alias of no text": func(m *outbox.Message) { m.Kind, m.AnonID = outbox.Alias, "\xff" },
+		"an alias for nobody": func(m *outbox.Message) { m.Kind, m.DistinctID = outbox.Alias, "" },
+	}
+	for _, properties := range []string{
+		``, `[1]`, `"a":1`, `{`, `{"a":`, `{"a":1`, `{"a":{"b":1}`, `{"a":1}}`, `{}{}`, "{\"a\":\"\xff\"}",
+	} {
+		bad["the properties "+properties] = func(m *outbox.Message) { m.Properties = []byte(properties) }
 	}
 	for name, spoil := range bad {
 		messages := []outbox.Message{event1(`{}`), event1(`{}`)}
