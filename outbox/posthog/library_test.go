@@ -48,7 +48,7 @@ func protocols(tb testing.TB, key string, size int) map[string]protocol {
 	tb.Helper()
 	both := map[string]protocol{}
 	for memo, mode := range map[string]posthog.CaptureMode{"": posthog.CaptureModeAnalyticsV1, batchMemo: posthog.CaptureModeLegacy} {
-		got := make(recorder, 1)
+		got := make(recorder, 2)
 		client, err := posthog.NewWithConfig(key, posthog.Config{
 			Transport: got, BatchSize: size, Interval: time.Hour, MaxRetries: posthog.Ptr(0), IsServer: posthog.Ptr(false),
 			Compression: posthog.CompressionGzip, CaptureMode: mode,
@@ -77,6 +77,9 @@ func (p protocol) send(t *testing.T, messages ...outbox.Message) (is, want seen)
 		t.Fatalf("%d of %d messages were encoded: %v", n, len(messages), err)
 	}
 	p.sink.Send(t.Context(), outbox.Request{Body: body, Messages: messages, Memo: p.memo})
+	if len(p.got) != 1 {
+		t.Fatalf("the sink sends %d requests for %+v", len(p.got), messages)
+	}
 	is = <-p.got
 	if got, library := made(t, is), made(t, want); !reflect.DeepEqual(got, library) {
 		t.Errorf("PostHog makes of it\n%v\nand of what the library sends\n%v\nfrom %s\nand %s", got, library, is.plain, want.plain)
@@ -165,13 +168,20 @@ func TestPostHogMakesTheSameOfTheRequestAsOfTheLibrarys(t *testing.T) {
 	for name, p := range protocols(t, "phc_<key>", len(messages)) {
 		t.Run(name, func(t *testing.T) {
 			is, want := p.send(t, messages...)
+			anonymous := 0
 			for _, m := range messages {
+				if m.Anonymous() {
+					anonymous++
+				}
 				if wire, err := p.sink.Wire(m); err != nil || !strings.Contains(is.plain, string(wire)) {
 					t.Errorf("a person is shown %s, %v, and something else is sent", wire, err)
 				}
 			}
 			if n := strings.Count(is.plain, `"disable_skew_correction":true`); n != len(messages) {
 				t.Errorf("%d of %d messages keep their time", n, len(messages))
+			}
+			if n := strings.Count(is.plain, `"process_person_profile":false`); n != anonymous {
+				t.Errorf("%d of %d anonymous messages make no person by capture v1", n, anonymous)
 			}
 			if is.Method != want.Method || is.URL.String() != want.URL.String() {
 				t.Errorf("%s %s, want the library's %s %s", is.Method, is.URL, want.Method, want.URL)
