@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
@@ -42,14 +41,9 @@ func collector(url string) *httpsink.Sink {
 }
 
 // An OpenTelemetry collector takes events as log records. It does not fold repeats; log.record.uid tells them. An alias
-// is the record $create_alias, which says whose the anonymous id is.
+// is the record $create_alias, which says whose the anonymous id is. testdata/otlp.json is what it gets.
 func Example_openTelemetry() {
 	sink := collector("http://localhost:4318/v1/logs")
-	wire, err := sink.Wire(outbox.Message{
-		UUID: "0198c0de-0000-7000-8000-000000000001", Event: "greeted", AnonID: "7d0c", DistinctID: "ada",
-		RecordedAt: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), Properties: json.RawMessage(`{"name_length":5}`),
-	})
-	fmt.Println(string(wire), err)
-	// Output:
-	// {"attributes":[{"key":"log.record.uid","value":{"stringValue":"0198c0de-0000-7000-8000-000000000001"}},{"key":"name_length","value":{"doubleValue":5}},{"key":"user.anonymous_id","value":{"stringValue":"7d0c"}},{"key":"user.id","value":{"stringValue":"ada"}}],"eventName":"greeted","timeUnixNano":"1795435200000000000"} <nil>
+	fmt.Println(sink.Endpoint(), sink.Check())
+	// Output: http://localhost:4318/v1/logs <nil>
 }

@@ -2,10 +2,8 @@ package httpsink_test
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
@@ -41,11 +39,6 @@ func segment(url, writeKey string) *httpsink.Sink {
 // Segment's HTTP tracking API has a form of its own.
 func Example_segment() {
 	sink := segment("https://api.segment.io/v1/batch", "WRITE_KEY")
-	wire, err := sink.Wire(outbox.Message{
-		UUID: "0198c0de-0000-7000-8000-000000000001", Kind: outbox.Capture, Event: "greeted", AnonID: "7d0c", DistinctID: "ada",
-		RecordedAt: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), Properties: json.RawMessage(`{"name_length":5}`),
-	})
-	fmt.Println(string(wire), err)
-	// Output:
-	// {"anonymousId":"7d0c","event":"greeted","messageId":"0198c0de-0000-7000-8000-000000000001","properties":{"name_length":5},"timestamp":"2026-11-23T12:00:00Z","type":"track","userId":"ada"} <nil>
+	fmt.Println(sink.Endpoint(), sink.Check())
+	// Output: https://api.segment.io/v1/batch <nil>
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -23,12 +22,12 @@ func aFew() []outbox.Message {
 func TestSegmentGetsABatchOfItsOwnForm(t *testing.T) {
 	at := func(url string) *httpsink.Sink { return segment(url+"/v1/batch", "key") }
 	r, body, answer := sent(t, at, reply{200, `{"success":true}`}, aFew()...)
-	const same = `"messageId":"0190a3c0-0000-7000-8000-000000000001",`
-	const when = `"timestamp":"2026-11-23T12:00:00.123Z",`
+	const id, when = `"messageId":"0190a3c0-0000-7000-8000-000000000001",`, `"timestamp":"2026-11-23T12:00:00.123Z",`
+	const greeted = `"anonymousId":"anon","event":"greeted",` + id
 	want := `{"batch":[` +
-		`{"anonymousId":"anon","event":"greeted",` + same + `"properties":{"n":1.5,"ok":true,"list":[1,"\u003c"],"none":null},` + when + `"type":"track"},` +
-		`{"anonymousId":"anon","event":"greeted",` + same + `"properties":{"text":"\u003c\u0026\u003e\""},` + when + `"type":"track","userId":"ada"},` +
-		`{` + same + `"previousId":"anon",` + when + `"type":"alias","userId":"ada"}]}`
+		`{` + greeted + `"properties":{"n":1.5,"ok":true,"list":[1,"\u003c"],"none":null},` + when + `"type":"track"},` +
+		`{` + greeted + `"properties":{"text":"\u003c\u0026\u003e\""},` + when + `"type":"track","userId":"ada"},` +
+		`{` + id + `"previousId":"anon",` + when + `"type":"alias","userId":"ada"}]}`
 	if body != want || answer.Outcome != outbox.Accepted {
 		t.Errorf("%+v, and the body is\n%s\nwant\n%s", answer, body, want)
 	}
@@ -62,20 +61,5 @@ func TestACollectorGetsLogRecords(t *testing.T) {
 	}
 	if got := indented.String() + "\n"; got != strings.ReplaceAll(string(want), "\r\n", "\n") {
 		t.Errorf("the body is\n%s\nand testdata/otlp.json, which OpenTelemetry's types have read, is another", got)
-	}
-}
-
-func TestAFormOfOnesOwnIsTwentyFiveLines(t *testing.T) {
-	code := regexp.MustCompile(`(?m)^\s*[^\s/].*\n`)
-	for _, name := range []string{"example_segment_test.go", "example_otlp_test.go"} {
-		source, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, form, _ := strings.Cut(string(source), "\n)\n") // behind the imports
-		form, _, _ = strings.Cut(form, "\nfunc Example")
-		if lines := len(code.FindAllString(form, -1)); lines == 0 || lines > 25 {
-			t.Errorf("%s needs %d lines, want 25 at most: the encoder does too little for it", name, lines)
-		}
 	}
 }
