@@ -2,9 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
-	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -17,15 +15,12 @@ import (
 
 // state is a home in which something stands still, and what status says about it.
 type state struct {
-	given  func(m *machine)
-	as     int // the id of the user that looks, 0 for the test's own
-	reason string
-	code   int
-	says   string // see fill
+	given    func(m *machine)
+	asNobody bool // the user that looks
+	reason   string
+	code     int
+	says     string // see fill
 }
-
-// nobody is a user without any rights: root ignores modes, and may run the tests.
-const nobody = 65534
 
 func states() map[string]state {
 	const moveAway = " Move it away, or set ARCADE_WORK_DIR to another directory."
@@ -50,9 +45,9 @@ func states() map[string]state {
 	}
 	roots := func(name string) state {
 		return state{given: recorded(func(m *machine) {
-			m.openTo(nobody)
+			m.HandOver()
 			m.Require(os.Lchown(m.Path(name), 0, 0))
-		}), as: nobody, reason: "foreign_owner", code: 1, says: name + " belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."}
+		}), asNobody: true, reason: "foreign_owner", code: 1, says: name + " belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."}
 	}
 	return map[string]state{
 		"offline": {given: flushed((*machine).Offline), reason: "offline", says: "PostHog cannot be reached (connection refused). Nothing is lost. "},
@@ -96,9 +91,10 @@ func states() map[string]state {
 		"a directory in the flusher's lock's":      instead("usage.db.flusher.lock"),
 		"a directory in the place of the database": instead("usage.db"),
 		"a database without permission": {given: recorded(func(m *machine) {
-			m.openTo(nobody)
+			m.HandOver()
 			m.Require(os.Chmod(m.Path("usage.db"), 0))
-		}), as: nobody, reason: "permission", code: 1, says: "You may not use ~/.arcade/usage.db. Make it readable and writable for you, or set ARCADE_WORK_DIR to another directory."},
+		}), asNobody: true, reason: "permission", code: 1,
+			says: "You may not use ~/.arcade/usage.db. Make it readable and writable for you, or set ARCADE_WORK_DIR to another directory."},
 		"a link that leads nowhere in the place of the database": {given: recorded(func(m *machine) {
 			m.Require(os.Remove(m.Path("usage.db")))
 			m.Require(os.Symlink("nowhere/usage.db", m.Path("usage.db")))
@@ -127,11 +123,10 @@ func TestStatusTellsEveryReason(t *testing.T) {
 			m := unflushed(t)
 			test.given(m)
 			look := func(args ...string) testbed.Result {
-				cmd := m.Command(args...)
-				if test.as != 0 {
-					m.becomes(cmd, test.as)
+				if test.asNobody {
+					return m.Finish(m.AsNobody(args...))
 				}
-				return m.Finish(cmd)
+				return m.Run(args...)
 			}
 			r := look("usage", "status")
 			if want := m.fill(test.says); r.Code != test.code || r.Stderr != "" || !strings.Contains(inOneLine(r.Stdout), want) {
@@ -182,11 +177,11 @@ func TestEveryAdviceIsMetSomewhere(t *testing.T) {
 // An update may take the program away from a command that is under way.
 func TestStatusTellsOfAFlusherThatCouldNotBeStarted(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t).with(testbed.TestAsIs + "=1")
-	cmd := m.Command("wait")
-	m.linkProgram(cmd)
-	m.underWay(cmd)
-	m.Require(os.Remove(cmd.Path))
+	m := newMachine(t)
+	updated := m.with(testbed.TestAsIs + "=1")
+	updated.Install()
+	cmd := updated.underWay(updated.Command("wait"))
+	m.Require(os.Remove(updated.Program))
 	cmd.Process.Signal(syscall.SIGTERM)
 	cmd.Wait()
 	r := m.Run("usage", "status")
@@ -238,12 +233,11 @@ func TestEveryCommandNamesTheFileOfRootsThatIsInItsWay(t *testing.T) {
 			m.Must("succeed")
 			m.writeFile("credentials.lock", "")
 			m.writeFile("usage.db.flusher.lock", "")
-			m.openTo(nobody)
+			m.HandOver()
 			m.Require(os.Lchown(m.Path(test.file), 0, 0))
 			m.Cloud.Meet("ada")
-			cmd := m.Command(strings.Fields(m.fill(test.command))...)
+			cmd := m.AsNobody(strings.Fields(m.fill(test.command))...)
 			cmd.Stdin, cmd.Env = strings.NewReader("arc_ada"), append(cmd.Env, "OUTBOX_FLUSHER=")
-			m.becomes(cmd, nobody)
 			r := m.Finish(cmd)
 			want := filepath.Join("~/.arcade", test.file) + " belongs to root. " + m.fill("Run 'sudo chown -R nobody {home}/.arcade'.")
 			if said := inOneLine(r.Stdout + r.Stderr); r.Code != test.code || !strings.Contains(said, want) {
@@ -275,46 +269,4 @@ func (m *machine) smallDisk(flags uintptr) {
 	if flags != 0 {
 		m.Cleanup(func() { testbed.MountTmpfs(m, m.Home, testbed.Roomy, syscall.MS_REMOUNT) })
 	}
-}
-
-// openTo gives the home to another user, and a way to it.
-func (m *machine) openTo(uid int) {
-	m.Helper()
-	if os.Geteuid() != 0 {
-		m.Skip("only root can give files away, and become another user")
-	}
-	m.Require(filepath.WalkDir(m.Home, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Lchown(path, uid, uid)
-	}))
-	m.letIn(m.Home)
-}
-
-// letIn lets everybody into a directory of a test.
-func (m *machine) letIn(directory string) {
-	m.Helper()
-	for ; len(directory) > len(os.TempDir()); directory = filepath.Dir(directory) {
-		m.Require(os.Chmod(directory, 0o755))
-	}
-}
-
-// becomes runs a command as another user.
-func (m *machine) becomes(cmd *exec.Cmd, uid int) {
-	m.Helper()
-	m.linkProgram(cmd)
-	m.letIn(filepath.Dir(cmd.Path))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
-}
-
-// linkProgram gives a command a name of its program in a directory of its own.
-func (m *machine) linkProgram(cmd *exec.Cmd) {
-	m.Helper()
-	name := filepath.Join(m.TempDir(), "arcade")
-	program, err := filepath.EvalSymlinks(cmd.Path)
-	m.Require(err)
-	m.Require(os.Chmod(program, 0o755))
-	m.Require(os.Link(program, name))
-	cmd.Path = name
 }

@@ -212,11 +212,7 @@ func givens() map[string]given {
 		"a token endpoint without https": behaviour(func(b *identitytest.Behaviour) { b.TokenURL = "http://token.example.com/token" }),
 		"a Cloud that knows keys only":   behaviour(func(b *identitytest.Behaviour) { b.KeysOnly = true }),
 
-		"the Engine fails": func(s *machine, _ *exec.Cmd, words string) {
-			fault, err := engineFault(strings.Fields(words))
-			s.Require(err)
-			s.Engine.Inject(fault)
-		},
+		"the Engine fails": func(s *machine, _ *exec.Cmd, words string) { s.engineFault(strings.Fields(words)) },
 		"the Engine lists": func(s *machine, _ *exec.Cmd, document string) { s.Engine.Answer(document) },
 		"the Engine has":   func(s *machine, _ *exec.Cmd, key string) { s.Engine.Add(secretstest.Item{Key: key}) },
 

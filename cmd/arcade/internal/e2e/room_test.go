@@ -61,9 +61,14 @@ func everyState(t *testing.T) *machine {
 
 // refusing lets PostHog refuse each message for good while do runs.
 func (m *machine) refusing(do func()) {
-	m.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
+	m.answerEach("drop:rejected")
 	do()
-	m.Posthog.SetResults(func(outboxtest.Message) string { return "" })
+	m.answerEach("")
+}
+
+// answerEach lets PostHog have this result for each message; "" is an acceptance.
+func (m *machine) answerEach(result string) {
+	m.Posthog.SetResults(func(outboxtest.Message) string { return result })
 }
 
 // writeFile writes a file in Arcade's directory.

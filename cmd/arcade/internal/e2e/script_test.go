@@ -16,7 +16,6 @@ import (
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
-	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
 )
 
@@ -27,14 +26,28 @@ import (
 //	ENGINE_URL ENGINE_PORT ENGINE_KEY          the Engine, on localhost, and the key it accepts, which is that of
 //	                                           "cloud meet engineer"; it accepts what Cloud knows, too
 //
-// and, beside testscript's own commands, those of scriptCommands; one that finds nothing to print leaves an empty stdout. A
-// script that has a key and no credentials file switches tracking off: its flusher would ask the real Arcade Cloud. At the end
-// PostHog must have seen nothing that a sender must never do.
+// and, beside testscript's own commands, those of scriptCommands. A script that has a key and no credentials file switches tracking
+// off: its flusher would ask the real Arcade Cloud. At the end PostHog must have seen nothing that a sender must never do.
 func TestScripts(t *testing.T) {
+	commands := scriptCommands()
+	adapted := map[string]func(*testscript.TestScript, bool, []string){}
+	for name := range commands {
+		first, _, _ := strings.Cut(name, " ")
+		adapted[first] = func(ts *testscript.TestScript, neg bool, args []string) {
+			run := commands[first]
+			if run == nil && len(args) > 0 {
+				run, args = commands[first+" "+args[0]], args[1:]
+			}
+			if run == nil || neg {
+				ts.Fatalf("there is no such command, or it cannot be negated")
+			}
+			run(stage{ts.Value(stageKey{}).(*machine), ts}, append(args, "", "")) // for those that are missing
+		}
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		Setup:               setTheStage,
-		Cmds:                scriptCommands(),
+		Cmds:                adapted,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
@@ -46,44 +59,48 @@ type stage struct {
 	*testscript.TestScript
 }
 
-// scriptCommands are what the scripts can do with the stage.
-//
-//	exits CODE PROGRAM [ARG...]     run a program that has to end with this exit code
-//	engine fault MODE [NAME=VALUE...]   go wrong, see secretstest.Fault
-//	engine answer FILE              answer a list with the file, whatever is stored
-//	engine secrets                  print what is stored by key, "KEY=value" with Go's quotes
-//	engine requests                 print what has arrived, "METHOD path"
-//	posthog offline, posthog online stop and start to listen
-//	posthog refuse, posthog accept  refuse each message for good, and no longer
-//	posthog events                  print them: event, command and error message
-//	posthog story                   print whose each message is, what it tells of, and where that person works
-//	posthog wire [N]                print what has arrived, or the Nth message alone and indented
-//	cloud meet NAME                 put a person in front of the browser; their key is arc_NAME
-//	cloud credentials KEY           write credentials.yaml with an API key
-//	cloud fail PATH STATUS          answer a path with a status; 0 ends that
-//	cloud count PATH                print how often a path was asked
-//	cloud passkey WHERE             ask for one: calls, whoami, or the JSON of a refused code; "" ends that
-//	login expired, login spoiled    make the token of the login one that has ended, its refresh token one that never was
-//	installation [without-cloud]    set ONPREM to the address of one in which Ada has an account, or which knows keys only
-//	settle                          wait until no flusher is at work
-func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
-	commands := map[string]func(stage, []string) error{
-		"exits": stage.exits, "engine": stage.engine, "posthog": stage.posthog, "cloud": stage.cloud, "login": stage.login,
-		"installation": stage.installation, "settle": stage.settle,
-	}
-	adapted := make(map[string]func(*testscript.TestScript, bool, []string), len(commands))
-	for name, run := range commands {
-		adapted[name] = func(ts *testscript.TestScript, neg bool, args []string) {
-			if neg {
-				ts.Fatalf("%s cannot be negated", name)
+// scriptCommands are what the scripts can do with the stage, by one or two words. What prints nothing leaves an empty stdout.
+func scriptCommands() map[string]func(s stage, args []string) {
+	return map[string]func(s stage, args []string){
+		// CODE PROGRAM [ARG...]: run a program that has to end with this exit code
+		"exits":         stage.exits,
+		"settle":        func(s stage, _ []string) { s.AwaitNoFlusher() },
+		"login expired": func(s stage, _ []string) { s.expire() },
+		"login spoiled": func(s stage, _ []string) { s.spoilRefreshToken() },
+		// MODE [NAME=VALUE...], see secretstest.Fault
+		"engine fault": stage.engineFault,
+		// FILE: answer a list with it, whatever is stored
+		"engine answer":  func(s stage, args []string) { s.Engine.Answer(s.TestScript.ReadFile(args[0])) },
+		"engine secrets": stage.secrets,
+		"engine requests": func(s stage, _ []string) {
+			out := s.Stdout()
+			for _, request := range s.Engine.Requests() {
+				fmt.Fprintln(out, request.Method, request.Path)
 			}
-			args = append(args, "", "", "") // for those that are missing
-			if err := run(stage{ts.Value(stageKey{}).(*machine), ts}, args); err != nil {
-				ts.Fatalf("%s: %v", name, err)
-			}
-		}
+		},
+		"posthog offline": func(s stage, _ []string) { s.Offline() },
+		"posthog online":  func(s stage, _ []string) { s.Online() },
+		"posthog refuse":  func(s stage, _ []string) { s.answerEach("drop:rejected") },
+		"posthog accept":  func(s stage, _ []string) { s.answerEach("") },
+		"posthog events":  stage.events,
+		"posthog story":   stage.story,
+		// [N]: what has arrived, or the Nth message alone and indented
+		"posthog wire":      stage.wire,
+		"cloud meet":        func(s stage, args []string) { s.meet(args[0]) },
+		"cloud credentials": func(s stage, args []string) { s.WriteCredentials(args[0]) },
+		// PATH: how often it was asked
+		"cloud count": func(s stage, args []string) { fmt.Fprintln(s.Stdout(), s.Cloud.Count(args[0])) },
+		// PATH STATUS: answer with it; 0 ends that
+		"cloud fail": stage.fail,
+		// calls, whoami, or the JSON of a refused code: where Arcade Cloud asks for one; "" ends that
+		"cloud passkey": stage.passkey,
+		// [without-cloud]: set ONPREM to the address of one in which Ada has an account, or which knows keys only
+		"installation": func(s stage, args []string) {
+			cloud := s.onprem()
+			cloud.Set(func(b *identitytest.Behaviour) { b.NoCoordinator = args[0] == "without-cloud" })
+			s.Setenv("ONPREM", cloud.URL)
+		},
 	}
-	return adapted
 }
 
 // stageKey is where a script's commands find its machine.
@@ -106,49 +123,31 @@ func setTheStage(env *testscript.Env) error {
 	return nil
 }
 
-func (s stage) exits(args []string) error {
+func (s stage) exits(args []string) {
 	code := 0
-	args = args[:len(args)-3]
+	args = args[:len(args)-2]
 	if err := s.Exec(args[1], args[2:]...); err != nil {
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) {
-			return err
+			s.Fatalf("%v", err)
 		}
 		code = exit.ExitCode()
 	}
 	if strconv.Itoa(code) != args[0] {
-		return fmt.Errorf("exit code %d, want %s", code, args[0])
+		s.Fatalf("exit code %d, want %s", code, args[0])
 	}
-	return nil
 }
 
-func (s stage) engine(args []string) error {
-	switch args[0] {
-	case "fault":
-		fault, err := engineFault(args[1:])
-		s.Engine.Inject(fault)
-		return err
-	case "answer":
-		s.Engine.Answer(s.TestScript.ReadFile(args[1]))
-	case "secrets":
-		items, out := s.Engine.Items(), s.Stdout()
-		slices.SortFunc(items, func(a, b secretstest.Item) int { return strings.Compare(a.Key, b.Key) })
-		for _, item := range items {
-			fmt.Fprintf(out, "%s=%q\n", item.Key, item.Value)
-		}
-	case "requests":
-		out := s.Stdout()
-		for _, request := range s.Engine.Requests() {
-			fmt.Fprintln(out, request.Method, request.Path)
-		}
-	default:
-		return fmt.Errorf("unknown: %q", args)
+func (s stage) secrets([]string) {
+	items, out := s.Engine.Items(), s.Stdout()
+	slices.SortFunc(items, func(a, b secretstest.Item) int { return strings.Compare(a.Key, b.Key) })
+	for _, item := range items {
+		fmt.Fprintf(out, "%s=%q\n", item.Key, item.Value)
 	}
-	return nil
 }
 
 // engineFault reads a mode and the fields of a fault, such as "status status=403 method=DELETE".
-func engineFault(words []string) (fault secretstest.Fault, err error) {
+func (s *machine) engineFault(words []string) {
 	fields := map[string]any{"mode": words[0]}
 	for _, word := range words[1:] {
 		if name, value, found := strings.Cut(word, "="); found {
@@ -159,44 +158,28 @@ func engineFault(words []string) (fault secretstest.Fault, err error) {
 		}
 	}
 	encoded, err := json.Marshal(fields)
-	if err == nil {
-		decoder := json.NewDecoder(strings.NewReader(string(encoded)))
-		decoder.DisallowUnknownFields()
-		err = decoder.Decode(&fault)
-	}
-	return fault, err
+	s.Require(err)
+	decoder := json.NewDecoder(bytes.NewReader(encoded))
+	decoder.DisallowUnknownFields()
+	var fault secretstest.Fault
+	s.Require(decoder.Decode(&fault))
+	s.Engine.Inject(fault)
 }
 
-func (s stage) posthog(args []string) error {
-	switch args[0] {
-	case "offline":
-		s.Offline()
-	case "online":
-		s.Online()
-	case "refuse":
-		s.Posthog.SetResults(func(outboxtest.Message) string { return "drop:rejected" })
-	case "accept":
-		s.Posthog.SetResults(func(outboxtest.Message) string { return "" })
-	case "story":
-		s.story()
-	case "wire":
-		return s.wire(args[1])
-	case "events":
-		out := s.Stdout()
-		for _, e := range s.Posthog.Events() {
-			line := fmt.Sprint(e.Event, " ", commandOf(e))
-			if message := e.Properties()["error_message"]; message != nil {
-				line += fmt.Sprint(" ", message)
-			}
-			fmt.Fprintln(out, line)
+// events are printed with command and error message.
+func (s stage) events([]string) {
+	out := s.Stdout()
+	for _, e := range s.Posthog.Events() {
+		line := fmt.Sprint(e.Event, " ", commandOf(e))
+		if message := e.Properties()["error_message"]; message != nil {
+			line += fmt.Sprint(" ", message)
 		}
-	default:
-		return fmt.Errorf("unknown: %q", args)
+		fmt.Fprintln(out, line)
 	}
-	return nil
 }
 
-func (s stage) story() {
+// story tells whose each message is, what it tells of, and where that person works.
+func (s stage) story([]string) {
 	out := s.Stdout()
 	numbers := map[string]int{}
 	anonymous := func(id string) string {
@@ -221,82 +204,39 @@ func (s stage) story() {
 	}
 }
 
-func (s stage) wire(number string) error {
+func (s stage) wire(args []string) {
 	out := s.Stdout()
 	for i, c := range s.Posthog.Commits() {
-		switch number {
+		switch args[0] {
 		case "":
 			fmt.Fprintf(out, "%s\n", c.Raw)
 		case strconv.Itoa(i + 1):
 			var indented bytes.Buffer
-			err := json.Indent(&indented, c.Raw, "", "  ")
+			s.Check(json.Indent(&indented, c.Raw, "", "  "))
 			fmt.Fprintln(out, indented.String())
-			return err
 		}
 	}
-	return nil
 }
 
-func (s stage) cloud(args []string) error {
-	switch args[0] {
-	case "meet":
-		s.meet(args[1])
-	case "credentials":
-		s.WriteCredentials(args[1])
-	case "fail":
-		status, err := strconv.Atoi(args[2])
-		answer := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
-		if status == 0 {
-			answer = nil
-		}
-		s.Cloud.Override(args[1], answer)
-		return err
-	case "count":
-		fmt.Fprintln(s.Stdout(), s.Cloud.Count(args[1]))
-	case "passkey":
-		return s.passkey(args[1])
-	default:
-		return fmt.Errorf("unknown: %q", args)
+func (s stage) fail(args []string) {
+	status, err := strconv.Atoi(args[1])
+	s.Check(err)
+	answer := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }
+	if status == 0 {
+		answer = nil
 	}
-	return nil
+	s.Cloud.Override(args[0], answer)
 }
 
-func (s stage) passkey(where string) (err error) {
+func (s stage) passkey(args []string) {
 	s.Cloud.Set(func(b *identitytest.Behaviour) {
-		b.Insufficient, b.MFA, b.CodeRefusal = where == "calls", "met", nil
-		switch where {
+		b.Insufficient, b.MFA, b.CodeRefusal = args[0] == "calls", "met", nil
+		switch args[0] {
 		case "calls", "":
 		case "whoami":
 			b.MFA = "unmet"
 		default:
-			err = json.Unmarshal([]byte(where), &b.CodeRefusal)
+			s.Check(json.Unmarshal([]byte(args[0]), &b.CodeRefusal))
 		}
 	})
-	return err
-}
-
-func (s stage) login(args []string) error {
-	switch args[0] {
-	case "expired":
-		s.expire()
-	case "spoiled":
-		s.spoilRefreshToken()
-	default:
-		return fmt.Errorf("unknown: %q", args)
-	}
-	return nil
-}
-
-func (s stage) installation(args []string) error {
-	cloud := s.onprem()
-	cloud.Set(func(b *identitytest.Behaviour) {
-		b.NoCoordinator = args[0] == "without-cloud"
-	})
-	s.Setenv("ONPREM", cloud.URL)
-	return nil
-}
-
-func (s stage) settle([]string) error {
-	s.AwaitNoFlusher()
-	return nil
 }

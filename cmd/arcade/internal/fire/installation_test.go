@@ -18,21 +18,13 @@ import (
 
 // installation is a machine on which the program lies in a place of its own and starts its
 // flushers exactly as the released one does, without the variables of the tests.
-type installation struct {
-	*machine
-	program string
-}
+type installation struct{ *machine }
 
 func newInstallation(t *testing.T) *installation {
 	t.Helper()
-	i := &installation{newMachine(t), filepath.Join(t.TempDir(), "bin", "arcade")}
-	i.Env = append(i.Env, testbed.TestAsIs+"=1", "PATH="+filepath.Dir(i.program)+string(filepath.ListSeparator)+os.Getenv("PATH"))
-	self, err := os.Executable()
-	i.Require(err)
-	content, err := os.ReadFile(self)
-	i.Require(err)
-	i.Require(os.Mkdir(filepath.Dir(i.program), 0o755))
-	i.Require(testbed.WriteProgram(i.program, content))
+	i := &installation{newMachine(t)}
+	i.Install()
+	i.Env = append(i.Env, testbed.TestAsIs+"=1", "PATH="+filepath.Dir(i.Program)+":"+os.Getenv("PATH"))
 	t.Cleanup(i.quiet)
 	return i
 }
@@ -61,7 +53,7 @@ func (i *installation) flushers() (pids []int) {
 		process := filepath.Dir(link)
 		environ, _ := os.ReadFile(filepath.Join(process, "environ"))
 		pid, err := strconv.Atoi(filepath.Base(process))
-		if err == nil && strings.TrimSuffix(target, " (deleted)") == i.program && bytes.Contains(environ, []byte(testbed.Flusher)) {
+		if err == nil && strings.TrimSuffix(target, " (deleted)") == i.Program && bytes.Contains(environ, []byte(testbed.Flusher)) {
 			pids = append(pids, pid)
 		}
 	}

@@ -4,35 +4,22 @@ package fire
 
 import (
 	"errors"
-	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 )
 
-// nobody is a user without any rights. Root, who may run the tests, ignores modes.
-const nobody = 65534
-
-// guest is an installation used by nobody, whose home is theirs.
+// guest is an installation used by testbed.Nobody, whose home is theirs.
 type guest struct{ *installation }
 
 func newGuest(t *testing.T) *guest {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("only root can make files that belong to somebody else, and become nobody")
-	}
 	g := &guest{newInstallation(t)}
-	for _, path := range []string{g.Home, g.program} {
-		g.Require(chmod(0o755, filepath.Dir(path), filepath.Dir(filepath.Dir(path))))
-	}
-	g.Require(chmod(0o755, g.Home))
-	g.Require(chown(nobody, g.Home))
-	if err := g.as("--version").Run(); errors.Is(err, fs.ErrPermission) {
-		t.Skip("the directory of temporary files is closed to nobody: ", err)
-	}
+	g.HandOver()
 	return g
 }
 
@@ -44,21 +31,12 @@ func (g *guest) files() []string {
 	return paths
 }
 
-// as prepares a command of nobody's.
-func (g *guest) as(args ...string) *exec.Cmd {
-	g.Helper()
-	cmd := g.Command(args...)
-	cmd.Path = g.program
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-	return cmd
-}
-
 func (g *guest) unnoticed(commands ...[]string) {
 	g.Helper()
 	for _, args := range commands {
-		off := g.as(args...)
+		off := g.AsNobody(args...)
 		off.Env = append(off.Env, "ARCADE_USAGE_TRACKING=0")
-		g.same(args, g.Finish(g.as(args...)), g.Finish(off))
+		g.same(args, g.Finish(g.AsNobody(args...)), g.Finish(off))
 	}
 }
 
@@ -110,7 +88,7 @@ func TestTortureAnOutboxThatCannotBeWrittenCostsNoCommand(t *testing.T) {
 			}
 			g.quiet()
 			all := append(g.files(), g.Path(""))
-			g.Require(errors.Join(chown(nobody, all...), chmod(0o600, g.files()...), chmod(0o700, g.Path(""))))
+			g.Require(errors.Join(chown(testbed.Nobody, all...), chmod(0o600, g.files()...), chmod(0o700, g.Path(""))))
 			g.unnoticed(succeeding)
 			g.AwaitEvents(want + 1)
 			g.quiet()
@@ -127,7 +105,7 @@ func TestRootLeavesTheOwnersFilesInAUsersHome(t *testing.T) {
 	asRoot := func(args ...string) {
 		t.Helper()
 		cmd := g.Command(args...)
-		cmd.Path, cmd.Stdin = g.program, strings.NewReader("arc_ada\n")
+		cmd.Stdin = strings.NewReader("arc_ada\n")
 		if r := g.Finish(cmd); r.Code != 0 {
 			t.Fatalf("arcade %v as root: %+v", args, r)
 		}
@@ -139,12 +117,12 @@ func TestRootLeavesTheOwnersFilesInAUsersHome(t *testing.T) {
 	asRoot("succeed")
 	for _, path := range append(g.files(), g.Path("")) {
 		var info syscall.Stat_t
-		if err := syscall.Lstat(path, &info); err != nil || info.Uid != nobody {
-			t.Errorf("%s belongs to user %d (%v), want the owner of the home, %d", path, info.Uid, err, nobody)
+		if err := syscall.Lstat(path, &info); err != nil || info.Uid != testbed.Nobody {
+			t.Errorf("%s belongs to user %d (%v), want the owner of the home, %d", path, info.Uid, err, testbed.Nobody)
 		}
 	}
 	for _, args := range [][]string{succeeding, flushing, {"logout"}, {"usage", "status"}} {
-		if r := g.Finish(g.as(args...)); r.Code != 0 {
+		if r := g.Finish(g.AsNobody(args...)); r.Code != 0 {
 			t.Errorf("arcade %v of the user after root's: %+v", args, r)
 		}
 	}

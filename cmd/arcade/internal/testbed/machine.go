@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"os/exec"
@@ -35,6 +33,7 @@ const EngineKey = "arc_engineer"
 type Machine struct {
 	testing.TB
 	Home    string
+	Program string // its path
 	Posthog *outboxtest.Server
 	Cloud   Cloud
 	Engine  *secretstest.Engine
@@ -47,7 +46,10 @@ type Machine struct {
 // NewMachine makes one whose home has no files.
 func NewMachine(t testing.TB) *Machine {
 	t.Helper()
-	m := &Machine{TB: t, Home: t.TempDir(), Posthog: outboxtest.NewServer(), Engine: secretstest.Start(EngineKey), Callback: freePort(t)}
+	m := &Machine{TB: t, Home: t.TempDir(), Posthog: outboxtest.NewServer(), Engine: secretstest.Start(EngineKey)}
+	program, err := exec.LookPath("arcade")
+	m.Require(err)
+	m.Program, m.Callback = program, onFreePort(t, unused)
 	m.Cloud = m.NewCloud()
 	m.Env = []string{fmt.Sprintf("%s=%d", TestCallback, m.Callback)}
 	t.Cleanup(m.Engine.Close)
@@ -71,12 +73,20 @@ func (m *Machine) Environment() []string {
 
 // Command prepares `arcade args...`.
 func (m *Machine) Command(args ...string) *exec.Cmd {
-	m.Helper()
-	program, err := exec.LookPath("arcade")
-	m.Require(err)
-	cmd := exec.Command(program, args...)
+	cmd := exec.Command(m.Program, args...)
 	cmd.Dir, cmd.Env = m.Home, m.Environment()
 	return cmd
+}
+
+// Install gives the machine a program of its own. It is another name of the same file: one that was just written cannot be started
+// while a child of another test has it open.
+func (m *Machine) Install() {
+	m.Helper()
+	program, err := filepath.EvalSymlinks(m.Program)
+	m.Require(err)
+	m.Program = filepath.Join(m.TempDir(), "arcade")
+	m.Require(os.Chmod(program, 0o755)) // whatever the umask was
+	m.Require(os.Link(program, m.Program))
 }
 
 // With returns the same machine with more in the environment of its commands.
@@ -305,9 +315,7 @@ func (m *Machine) Deliverer() *exec.Cmd {
 	lease, err := newLease(m.Home)
 	m.Require(err)
 	lock, err := os.OpenFile(m.Path("usage.db.flusher.lock"), os.O_WRONLY|os.O_CREATE, 0o600) // a flusher only finds it
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {                                        // there may be no home
-		m.Fatal(err)
-	}
+	m.Require(err)
 	lock.Close()
 	environment := append(cmd.Env, childTestEnvironment(cmd.Env, lease)...)
 	cmd.Stdin = strings.NewReader(strings.Join(environment, "\x00") + "\x00\x00") // as package detach writes it

@@ -98,12 +98,9 @@ func (s *Session) Await(text string) {
 	s.Helper()
 	searched := 0
 	s.await(text, func() bool {
-		s.mu.Lock()
-		size := s.screen.Len()
-		s.mu.Unlock()
-		found := strings.Contains(s.output(searched), text)
-		searched = max(0, size-2*len(text))
-		return found
+		shown := s.output(searched)
+		searched += max(0, len(shown)-2*len(text))
+		return strings.Contains(shown, text)
 	})
 }
 
@@ -126,13 +123,9 @@ func (s *Session) await(what string, condition func() bool) {
 // ShowEcho makes the terminal show what is typed, as a shell does when a job has stopped.
 func (s *Session) ShowEcho() {
 	s.Helper()
-	fd := int(s.tty.Fd())
-	state, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-	if err == nil {
-		state.Lflag |= unix.ECHO
-		err = unix.IoctlSetTermios(fd, unix.TCSETS, state)
-	}
-	if err != nil {
+	stty := exec.Command("stty", "echo")
+	stty.Stdin = s.tty
+	if err := stty.Run(); err != nil {
 		s.Fatal(err)
 	}
 }
