@@ -13,12 +13,6 @@ import (
 	"time"
 )
 
-// interruptible prepares a command for interrupt. It has nothing to do here.
-func interruptible(_ testing.TB, cmd *exec.Cmd) *exec.Cmd { return cmd }
-
-// interrupt does what Ctrl-C does.
-func interrupt(p *os.Process) error { return p.Signal(os.Interrupt) }
-
 // A command that is ended from outside has a duration and a failure like every other.
 func TestEverySignalEndsACommandWithItsCodeAndItsEvent(t *testing.T) {
 	t.Parallel()
