@@ -15,6 +15,21 @@ func (m *machine) flusher() {
 	m.Finish(m.Deliverer())
 }
 
+// A flusher ends within ten seconds, so a command that waited for the network would leave none. A busy machine may need as long for
+// one of the commands.
+func TestACommandDoesNotWaitForAHangingNetwork(t *testing.T) {
+	for range 10 {
+		m := newMachine(t)
+		m.Cloud.Hang(true)
+		m.WriteCredentials("arc_ada")
+		m.Posthog.SetFault(outboxtest.MustFault("hang"))
+		if m.Must("succeed"); len(m.Flushers()) > 0 {
+			return
+		}
+	}
+	t.Error("each command ended after its flusher, for which PostHog and Cloud hang")
+}
+
 func TestTortureNetworkAFlusherEndsWhateverHangs(t *testing.T) {
 	t.Parallel() // it mostly waits
 	for name, afflict := range map[string]func(m *machine) (heal func()){
