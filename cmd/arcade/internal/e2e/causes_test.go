@@ -32,7 +32,7 @@ func causes(t *testing.T) map[string]cause {
 			fmt.Fprint(w, sentinel)
 		})
 	}
-	strange := testbed.NewProxy(t, strangeServer(t).URL, "").URL
+	strange, _ := newProxy(t, strangeServer(t).URL, "")
 	return map[string]cause{
 		"a proxy that asks for a password": {far, status(407), "the proxy asks for a password", "Set HTTPS_PROXY to http://user:password@proxy:port."},
 		"a proxy that forbids":             {far, status(403), "the proxy lets nothing through to {server} (HTTP 403)", checkProxy},

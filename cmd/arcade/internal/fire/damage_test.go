@@ -121,6 +121,7 @@ func TestTortureRandomDamage(t *testing.T) {
 // or lost with all that follows.
 func (m *machine) decay(rng *rand.Rand) {
 	m.Helper()
+	const page = 4096
 	content := []byte(m.ReadFile("usage.db"))
 	at := rng.IntN(pick(rng, len(content), len(content), min(len(content), 20*page)))
 	size := pick(rng, 1, 1+rng.IntN(100), 512, page, len(content))

@@ -4,7 +4,6 @@ package fire
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,77 +12,48 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-const (
-	page   = 4096 // of a tmpfs, and of SQLite
-	demand = 48   // pages that a first command needs, and a bit
-)
-
-// onDisk is a machine whose home is a small disk, in bytes.
-func onDisk(t *testing.T, size int) *machine {
+// onDisk is a machine whose home is a small disk.
+func onDisk(t *testing.T) *machine {
 	t.Helper()
 	m := newMachine(t)
-	testbed.MountTmpfs(t, m.Home, size, 0)
+	testbed.MountTmpfs(t, m.Home, testbed.Roomy, 0)
 	return m
 }
 
-// fullDisks returns the numbers of free pages to try: all of them, or in the short form some.
-func fullDisks(t *testing.T, all int) (free []int) {
-	t.Helper()
+func TestTortureAFullDisk(t *testing.T) {
+	t.Parallel()
 	step := size(t, 6, 1)
-	for n := newRand(seed(t), 4).IntN(step); n < all; n += step {
-		free = append(free, n)
-	}
-	return free
-}
-
-func TestTortureAFullDiskOnAFirstRun(t *testing.T) {
-	t.Parallel()
-	for _, free := range fullDisks(t, demand) {
-		t.Run(fmt.Sprintf("%d pages", free), func(t *testing.T) {
-			m := onDisk(t, max(free, 1)*page).unsent() // a size of 0 would mean no limit
-			if free == 0 {
-				m.FillDisk(0)
-			}
-			m.unnoticed(succeeding, failing)
-			testbed.MountTmpfs(t, m.Home, testbed.Roomy, syscall.MS_REMOUNT)
-			before := 0
-			if _, err := os.Stat(m.Path("usage.db")); err == nil {
-				before = m.Inspect().Counts.Pending
-			}
-			m.unnoticed(succeeding)
-			m.sound()
-			m.arrives(before + 1)
-		})
-	}
-}
-
-func TestTortureAFullDiskLater(t *testing.T) {
-	t.Parallel()
-	for _, free := range fullDisks(t, demand/2) {
-		t.Run(fmt.Sprintf("%d pages", free), func(t *testing.T) {
-			m := onDisk(t, testbed.Roomy).unsent()
-			m.Must("succeed")
-			m.Must("succeed")
-			anon := m.anonID()
-			m.FillDisk(free)
-			m.unnoticed(succeeding, failing)
-			m.EmptyDisk()
-			held := m.count(outbox.Pending)
-			m.unnoticed(succeeding)
-			m.sound()
-			m.stays(anon)
-			if after := m.count(outbox.Pending); held < 2 || after != held+1 {
-				t.Errorf("2 pending before, %d while the disk was full, %d afterwards; want none lost and one more", held, after)
-			}
-			m.arrives(held + 1)
-		})
+	first := newRand(seed(t), 4).IntN(step)
+	for earlier, demand := range map[int]int{0: 48, 2: 24} { // pages that a command after so many needs, and a bit
+		for free := first; free < demand; free += step {
+			t.Run(fmt.Sprintf("%d pages after %d commands", free, earlier), func(t *testing.T) {
+				m, anon := onDisk(t).unsent(), ""
+				for range earlier {
+					m.Must("succeed")
+					anon = m.anonID()
+				}
+				m.FillDisk(free)
+				m.unnoticed(succeeding, failing)
+				m.EmptyDisk()
+				held := m.Inspect().Counts.Pending
+				m.unnoticed(succeeding)
+				m.sound()
+				if after := m.count(outbox.Pending); held < earlier || after != held+1 {
+					t.Errorf("%d pending while the disk was full, %d afterwards; want none lost and one more", held, after)
+				}
+				if anon != "" {
+					m.stays(anon)
+				}
+				m.arrives(held + 1)
+			})
+		}
 	}
 }
 
 // A queue that has filled its disk makes room only by being delivered.
 func TestTortureACommandThatAFullDiskDoesNotRecordDeliversWhatWaits(t *testing.T) {
 	t.Parallel()
-	m := onDisk(t, testbed.Roomy)
+	m := onDisk(t)
 	m.unsent().Must("succeed")
 	m.unsent().Must("succeed")
 	m.FillDisk(10)
@@ -97,7 +67,7 @@ func TestTortureACommandThatAFullDiskDoesNotRecordDeliversWhatWaits(t *testing.T
 
 func TestTortureADiskThatIsFullBeforeTheSettlementShowsNothingTwice(t *testing.T) {
 	t.Parallel()
-	m := onDisk(t, testbed.Roomy)
+	m := onDisk(t)
 	pause := m.Posthog.PauseNext()
 	defer pause.Release()
 	m.Must("succeed")
@@ -113,7 +83,7 @@ func TestTortureADiskThatIsFullBeforeTheSettlementShowsNothingTwice(t *testing.T
 
 func TestTortureAReadOnlyDiskCostsNoCommandAndCanBeLookedAt(t *testing.T) {
 	t.Parallel()
-	m := onDisk(t, testbed.Roomy).unsent()
+	m := onDisk(t).unsent()
 	m.Must("succeed")
 	m.Must("succeed")
 	testbed.MountTmpfs(t, m.Home, testbed.Roomy, syscall.MS_REMOUNT|syscall.MS_RDONLY)
