@@ -169,48 +169,37 @@ func TestAPasteAtAQuestionIsNoYesAndLeavesNothingToTheShell(t *testing.T) {
 
 func TestAKeyWithoutAValueIsAskedForHidden(t *testing.T) {
 	t.Parallel()
-	ask := func(t *testing.T, typed ...string) (m *machine, code int, output string) {
-		t.Helper()
-		m = newMachine(t)
-		terminal := testbed.OnTerminal(t, 80, m.secretCommand("set", "KEY"))
-		terminal.AwaitEcho(false)
-		for _, text := range typed {
-			terminal.Typed(text)
-		}
-		code, output = terminal.End()
-		return m, code, output
-	}
-	t.Run("and kept as it was typed, blanks included", func(t *testing.T) {
-		m, code, output := ask(t, " "+sentinel+" # $HOME \n")
-		want := "\x1b[?2004hValue of 'KEY' (not shown): \x1b[?2004l\nSecret 'KEY' with value ending in ...OME  set successfully\n"
-		if code != 0 || output != want {
-			t.Errorf("exit code %d, the terminal shows %q, want %q", code, output, want)
-		}
-		if items := m.Engine.Items(); len(items) != 1 || items[0].Value != " "+sentinel+" # $HOME " {
-			t.Errorf("the Engine has %+v, want what was typed", items)
-		}
-	})
-	t.Run("nothing typed is wrong usage", func(t *testing.T) {
-		for _, nothing := range []string{"\n", " \n", "\x04", " \x04\x04"} { // Ctrl-D
-			m, code, output := ask(t, nothing)
-			if code != 2 || !strings.Contains(output, "the value is empty") {
-				t.Errorf("after %q: exit code %d, %q; want 2 for an empty value", nothing, code, output)
+	const typed, empty = " " + sentinel + " # $HOME ", "the value is empty"
+	for name, test := range map[string]struct {
+		typed string
+		code  int
+		shows string
+	}{
+		"it is kept as it was typed, blanks included": {typed + "\n", 0,
+			"\x1b[?2004hValue of 'KEY' (not shown): \x1b[?2004l\nSecret 'KEY' with value ending in ...OME  set successfully\n"},
+		"nothing typed is wrong usage":      {"\n", 2, empty},
+		"a blank is nothing":                {" \n", 2, empty},
+		"Ctrl-D is nothing":                 {"\x04", 2, empty},
+		"a blank and Ctrl-D are nothing":    {" \x04\x04", 2, empty},
+		"what the terminal cuts is refused": {strings.Repeat("x", 6000) + "\n", 1, "Pipe it in: arcade secret set KEY=- < file"},
+		"Ctrl-C ends the question":          {"\x03", 130, "\nError: interrupted.\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			terminal := testbed.OnTerminal(t, 80, m.secretCommand("set", "KEY"))
+			terminal.AwaitEcho(false)
+			terminal.Typed(test.typed)
+			code, output := terminal.End()
+			if code != test.code || !strings.Contains(output, test.shows) || test.code == 0 && output != test.shows {
+				t.Errorf("exit code %d, and the terminal shows %q; want %d and %q", code, output, test.code, test.shows)
 			}
-			m.nothingArrived()
-		}
-	})
-	t.Run("a value that the terminal cuts is refused", func(t *testing.T) {
-		m, code, output := ask(t, strings.Repeat("x", 3000), strings.Repeat("y", 3000)+"\n")
-		if code != 1 || !strings.Contains(output, "Pipe it in: arcade secret set KEY=- < file") {
-			t.Errorf("exit code %d, %q; want to be told about KEY=-", code, output)
-		}
-		m.nothingArrived()
-	})
-	t.Run("Ctrl-C ends the question, and the terminal shows what is typed again", func(t *testing.T) {
-		if _, code, output := ask(t, "\x03"); code != 130 || !strings.HasSuffix(output, "\nError: interrupted.\n") {
-			t.Errorf("exit code %d, %q; want 130 at once", code, output)
-		}
-	})
+			if test.code != 0 {
+				m.nothingArrived()
+			} else if items := m.Engine.Items(); len(items) != 1 || items[0].Value != typed {
+				t.Errorf("the Engine has %+v, want what was typed", items)
+			}
+		})
+	}
 	// A shell shows what is typed while it has the terminal.
 	t.Run("it is hidden again after Ctrl-Z and fg", func(t *testing.T) {
 		terminal := testbed.OnTerminal(t, 80, newMachine(t).secretCommand("set", "KEY"))
