@@ -31,8 +31,8 @@ func runJobs(t *testing.T, home, recipe string) {
 	m := newMachine(t)
 	m.Env = append(m.Env, "ARCADE_API_KEY="+testbed.EngineKey, testbed.Flusher) // so that none is started
 	if home == "read-only" {
-		testbed.MountTmpfs(t, m.Home, testbed.Roomy, 0)
-		testbed.MountTmpfs(t, m.Home, testbed.Roomy, syscall.MS_REMOUNT|syscall.MS_RDONLY)
+		m.SmallDisk(0)
+		m.SmallDisk(syscall.MS_REMOUNT | syscall.MS_RDONLY)
 	}
 	before := regexp.MustCompile(`(?m)^(RUN( --\S+)*| *-?( *(run|script|command):)?) +`)
 	lines := arcadeLines(before.ReplaceAllString(recipe, ""))

@@ -87,7 +87,7 @@ func TestTheDocumentsShowEveryPropertyThatIsSent(t *testing.T) {
 	m := testbed.NewMachine(t)
 	m.Offline()
 	m.Run("whoami") // fails anonymously, as in the example
-	m.Cloud.Meet("ada")
+	m.Meet("ada")
 	m.Login()
 	m.Run("fail")
 	text := section(t, readText(t, "docs/usage.md"), "## What is sent")
@@ -136,7 +136,7 @@ func TestTheDocumentsKnowEveryVariableAndNoOther(t *testing.T) {
 func TestTheDocumentsKnowEveryFile(t *testing.T) {
 	named := firstColumn(section(t, readText(t, "docs/usage.md"), "## Files"))
 	m := testbed.NewMachine(t)
-	m.Cloud.Meet("ada")
+	m.Meet("ada")
 	m.Login()
 	m.Offline()
 	m.Must("succeed")

@@ -121,7 +121,7 @@ func TestEveryCommandLineInTheDocumentsWorks(t *testing.T) {
 func newMachine(t *testing.T) *testbed.Machine {
 	t.Helper()
 	m := testbed.NewMachine(t).Production()
-	m.Cloud.Meet(strings.TrimPrefix(testbed.EngineKey, "arc_"))
+	m.Meet(strings.TrimPrefix(testbed.EngineKey, "arc_"))
 	m.Cloud.Set(func(b *identitytest.Behaviour) {
 		b.AuthorizeURL = identity.DefaultCloudURL + identitytest.AuthorizePath + "?tenant=t1"
 		b.TokenURL = identity.DefaultCloudURL + identitytest.TokenPath

@@ -11,6 +11,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/advice"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
+	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
 )
 
 // state is a home in which something stands still, and what status says about it.
@@ -64,7 +65,7 @@ func states() map[string]state {
 			flushed(func(*machine) {})(m)
 		}, reason: "login_refused", says: "this key is not valid any more. Run 'arcade login --host 127.0.0.1:{cloud}'."},
 		"a Cloud that says nothing": {given: func(m *machine) {
-			m.Cloud.Hang(true)
+			m.Cloud.Hang(identitytest.ValidatePath)
 			m.Must("succeed")
 			flushed(func(m *machine) { m.WriteCredentials(sentinel) })(m)
 		}, reason: "login_unknown", says: "Arcade Cloud has not said yet who you are. The next delivery asks again."},
@@ -75,14 +76,14 @@ func states() map[string]state {
 		"a variable": {given: func(m *machine) { m.Env = append(m.Env, "DO_NOT_TRACK=1") }, reason: "variable",
 			says: "Tracking is off (DO_NOT_TRACK): nothing is recorded or sent. Without DO_NOT_TRACK it is on"},
 		"a full disk": {given: func(m *machine) {
-			m.smallDisk(0)
+			m.SmallDisk(0)
 			m.Must("succeed")
 			m.FillDisk(0)
 		}, reason: "disk_full", code: 1, says: "Problem: The disk is full. Free some space: until then nothing is recorded or delivered. What waits is kept."},
 		"a read-only disk": {given: func(m *machine) {
-			m.smallDisk(0)
+			m.SmallDisk(0)
 			m.Must("succeed")
-			m.smallDisk(syscall.MS_REMOUNT | syscall.MS_RDONLY)
+			m.SmallDisk(syscall.MS_REMOUNT | syscall.MS_RDONLY)
 		}, reason: "read_only", code: 1, says: "Problem: The disk is read-only. Make it writable, or set ARCADE_WORK_DIR to a directory that is."},
 		"a database of root's":                     roots("usage.db"),
 		"a lock of root's":                         roots("usage.db.lock"),
@@ -198,7 +199,7 @@ func TestStatusTellsOfAFlusherThatCouldNotBeStarted(t *testing.T) {
 func TestDisableOnAFullDiskSaysThatRecordingIsOff(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
-	m.smallDisk(0)
+	m.SmallDisk(0)
 	m.offlineEvent()
 	m.FillDisk(0)
 	r := m.Run("usage", "disable")
@@ -235,7 +236,7 @@ func TestEveryCommandNamesTheFileOfRootsThatIsInItsWay(t *testing.T) {
 			m.writeFile("usage.db.flusher.lock", "")
 			m.HandOver()
 			m.Require(os.Lchown(m.Path(test.file), 0, 0))
-			m.Cloud.Meet("ada")
+			m.Meet("ada")
 			cmd := m.AsNobody(strings.Fields(m.fill(test.command))...)
 			cmd.Stdin, cmd.Env = strings.NewReader("arc_ada"), append(cmd.Env, "OUTBOX_FLUSHER=")
 			r := m.Finish(cmd)
@@ -261,12 +262,4 @@ func (m *machine) damage() {
 		os.Remove(m.Path("usage.db" + side))
 	}
 	m.writeFile("usage.db", strings.Repeat("no database ", 1000))
-}
-
-// smallDisk makes the home a small disk, or changes the one it is.
-func (m *machine) smallDisk(flags uintptr) {
-	testbed.MountTmpfs(m, m.Home, testbed.Roomy, flags)
-	if flags != 0 {
-		m.Cleanup(func() { testbed.MountTmpfs(m, m.Home, testbed.Roomy, syscall.MS_REMOUNT) })
-	}
 }

@@ -9,7 +9,7 @@ import (
 func TestForeignTextIsCleanedInEveryCommand(t *testing.T) {
 	t.Parallel()
 	m := untracked(t)
-	m.Cloud.Meet("ada")
+	m.Meet("ada")
 	m.WriteCredentials("arc_ada")
 	m.edit("  coordinator_url:", `  user: {email: "a\x1b]0;owned\a\x1b[2J\u202eda\nCloud: elsewhere"}`+"\n  coordinator_url:")
 	for _, line := range []string{"whoami", "whoami --json", "login", "secret list --host a\x1b[31mb\u202e", "a\x1b[2Jb"} {

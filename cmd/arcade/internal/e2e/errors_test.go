@@ -219,7 +219,7 @@ func givens() map[string]given {
 		"an event that waits": func(s *machine, _ *exec.Cmd, _ string) { s.offlineEvent() },
 		"a statement":         func(s *machine, _ *exec.Cmd, statement string) { s.Change(statement) },
 		"an alias that waits for Arcade Cloud": func(s *machine, _ *exec.Cmd, _ string) {
-			s.Cloud.Hang(true)
+			s.Cloud.Hang(identitytest.ValidatePath)
 			s.WriteCredentials(sentinel)
 			s.Must("succeed")
 		},

@@ -96,7 +96,7 @@ func (m *machine) opened(path string, flags int) *os.File {
 
 // meet puts a person in front of the browser: any, or one without an organization or a project. Of Ada's projects two have one name.
 func (m *machine) meet(name string) {
-	m.Cloud.Meet(name)
+	m.Meet(name)
 	account := testbed.Account(name)
 	switch name {
 	case "ada":
@@ -108,7 +108,7 @@ func (m *machine) meet(name string) {
 	case "without a project":
 		account.Orgs = []identitytest.Org{{ID: "org_9", Name: "Empty"}}
 	}
-	m.Cloud.Cloud.Meet(account)
+	m.Cloud.Meet(account)
 }
 
 // loggedIn is a machine on which Ada has logged in.
@@ -126,18 +126,18 @@ func loggedIn(t testing.TB) *machine {
 }
 
 // onprem is an installation of Ada's company, where she is known by another id.
-func (m *machine) onprem() testbed.Cloud {
+func (m *machine) onprem() *identitytest.Cloud {
 	m.Helper()
 	cloud := m.NewCloud()
 	ada := testbed.Account("onprem")
 	ada.Email = "ada@corp.example"
-	cloud.Cloud.Meet(ada)
+	cloud.Meet(ada)
 	cloud.Set(func(b *identitytest.Behaviour) { b.Engine = m.Engine.URL })
 	return cloud
 }
 
 // both is a machine that is logged in to Arcade Cloud, and then to the installation.
-func both(t testing.TB) (m *machine, onprem testbed.Cloud) {
+func both(t testing.TB) (m *machine, onprem *identitytest.Cloud) {
 	t.Helper()
 	m = loggedIn(t)
 	onprem = m.onprem()

@@ -105,7 +105,7 @@ func TestAPasteIsReadToItsEndAndSeveralLinesAreRefused(t *testing.T) {
 				var m *machine
 				code, output := pasted(t, func() *exec.Cmd {
 					m = untracked(t)
-					m.Cloud.Meet("ada")
+					m.Meet("ada")
 					if question == "login --with-key" {
 						return m.modern("", append([]string{"login", "--with-key"}, testbed.At(m.Cloud.URL)...)...)
 					}

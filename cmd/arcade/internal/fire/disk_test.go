@@ -8,7 +8,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
@@ -16,7 +15,7 @@ import (
 func onDisk(t *testing.T) *machine {
 	t.Helper()
 	m := newMachine(t)
-	testbed.MountTmpfs(t, m.Home, testbed.Roomy, 0)
+	m.SmallDisk(0)
 	return m
 }
 
@@ -32,9 +31,9 @@ func TestTortureAFullDisk(t *testing.T) {
 					m.Must("succeed")
 					anon = m.anonID()
 				}
-				m.FillDisk(free)
+				empty := m.FillDisk(free)
 				m.unnoticed(succeeding, failing)
-				m.EmptyDisk()
+				empty()
 				held := m.Inspect().Counts.Pending
 				m.unnoticed(succeeding)
 				m.sound()
@@ -72,10 +71,10 @@ func TestTortureADiskThatIsFullBeforeTheSettlementShowsNothingTwice(t *testing.T
 	defer pause.Release()
 	m.Must("succeed")
 	m.awaitRequest(pause)
-	m.FillDisk(0)
+	empty := m.FillDisk(0)
 	pause.Release()
 	m.AwaitNoFlusher()
-	m.EmptyDisk()
+	empty()
 	m.Must("succeed")
 	m.AwaitNoFlusher()
 	m.arrives(2) // what could not be settled is sent again and folded
@@ -86,7 +85,7 @@ func TestTortureAReadOnlyDiskCostsNoCommandAndCanBeLookedAt(t *testing.T) {
 	m := onDisk(t).unsent()
 	m.Must("succeed")
 	m.Must("succeed")
-	testbed.MountTmpfs(t, m.Home, testbed.Roomy, syscall.MS_REMOUNT|syscall.MS_RDONLY)
+	m.SmallDisk(syscall.MS_REMOUNT | syscall.MS_RDONLY)
 	m.unnoticed(succeeding, failing)
 	found := m.Inspect()
 	if found.Counts.Pending != 2 {
@@ -95,7 +94,7 @@ func TestTortureAReadOnlyDiskCostsNoCommandAndCanBeLookedAt(t *testing.T) {
 	if r := m.Run("usage", "disable"); r.Code != 1 {
 		t.Errorf("disable on a read-only disk: %+v; want to be told that it could not be done", r)
 	}
-	testbed.MountTmpfs(t, m.Home, testbed.Roomy, syscall.MS_REMOUNT)
+	m.SmallDisk(syscall.MS_REMOUNT)
 	m.unnoticed(succeeding)
 	m.sound()
 	m.stays(found.Identity.AnonID)

@@ -178,7 +178,7 @@ func (s *stopped) kill() {
 
 // loginArgs is a login that needs no browser and no port; the key goes to its standard input.
 func (m *machine) loginArgs(person string) []string {
-	m.Cloud.Meet(person)
+	m.Meet(person)
 	return append([]string{"login", "--with-key"}, testbed.At(m.Cloud.URL)...)
 }
 

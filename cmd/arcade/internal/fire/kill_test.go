@@ -306,7 +306,7 @@ func (s *story) meet() string {
 		s.persons++
 	}
 	name := fmt.Sprintf("p%d", 1+s.rng.IntN(s.persons))
-	s.Cloud.Meet(name)
+	s.Meet(name)
 	return name
 }
 

@@ -5,6 +5,7 @@ package fire
 import (
 	"testing"
 
+	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
 	"github.com/ArcadeAI/arcade-cli/outbox"
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
@@ -20,7 +21,7 @@ func (m *machine) flusher() {
 func TestACommandDoesNotWaitForAHangingNetwork(t *testing.T) {
 	for range 10 {
 		m := newMachine(t)
-		m.Cloud.Hang(true)
+		m.Cloud.Hang(identitytest.ValidatePath)
 		m.WriteCredentials("arc_ada")
 		m.Posthog.SetFault(outboxtest.MustFault("hang"))
 		if m.Must("succeed"); len(m.Flushers()) > 0 {
@@ -34,12 +35,12 @@ func TestTortureNetworkAFlusherEndsWhateverHangs(t *testing.T) {
 	t.Parallel() // it mostly waits
 	for name, afflict := range map[string]func(m *machine) (heal func()){
 		"Cloud and PostHog": func(m *machine) func() {
-			m.Cloud.Meet("ada")
-			m.Cloud.Hang(true)
+			m.Meet("ada")
+			m.Cloud.Hang(identitytest.ValidatePath)
 			m.WriteCredentials("arc_ada")
 			m.unsent().Must("succeed")
 			m.Posthog.SetFault(outboxtest.MustFault("hang"))
-			return func() { m.Cloud.Hang(false); m.Posthog.SetFaults() }
+			return func() { m.Cloud.Override(identitytest.ValidatePath, nil); m.Posthog.SetFaults() }
 		},
 		"a database that another program writes to":       func(m *machine) func() { return m.HoldDatabase() },
 		"a process that has stopped with the write lock":  func(m *machine) func() { return m.startStopped("after-commit", succeed).kill },

@@ -35,7 +35,7 @@ type Machine struct {
 	Home    string
 	Program string // its path
 	Posthog *outboxtest.Server
-	Cloud   Cloud
+	Cloud   *identitytest.Cloud
 	Engine  *secretstest.Engine
 	// PosthogAt is PostHog's address, which stays the same while PostHog is offline.
 	PosthogAt string
@@ -333,34 +333,19 @@ func Account(name string) identitytest.Person {
 	}}
 }
 
-// Cloud is Arcade Cloud.
-type Cloud struct{ *identitytest.Cloud }
-
-// NewCloud starts one more, where nobody has an account yet.
-func (m *Machine) NewCloud() Cloud {
+// NewCloud starts one more Arcade Cloud. Nobody has an account there, so no login succeeds, and the browser comes back without a code.
+func (m *Machine) NewCloud() *identitytest.Cloud {
 	m.Helper()
 	cloud := identitytest.Start()
 	m.Cleanup(cloud.Close)
 	cloud.Set(func(b *identitytest.Behaviour) {
 		b.RedirectURI = fmt.Sprintf("http://127.0.0.1:%d/callback", m.Callback)
 	})
-	return Cloud{cloud}
+	return cloud
 }
 
-// Meet puts a person in front of the browser; their key is "arc_" and their name. Before that
-// no login succeeds there, and the browser comes back without a code.
-func (c Cloud) Meet(person string) {
-	c.AddKey("arc_"+person, "principal-"+person)
-	c.Cloud.Meet(Account(person))
-}
-
-// Hang makes Cloud leave the question whose credentials these are unanswered, or answer it again.
-func (c Cloud) Hang(silent bool) {
-	for _, path := range []string{identitytest.WhoAmIPath, identitytest.ValidatePath} {
-		if silent {
-			c.Cloud.Hang(path)
-		} else {
-			c.Override(path, nil)
-		}
-	}
+// Meet puts a person in front of the browser; their key is "arc_" and their name.
+func (m *Machine) Meet(name string) {
+	m.Cloud.AddKey("arc_"+name, "principal-"+name)
+	m.Cloud.Meet(Account(name))
 }

@@ -36,19 +36,14 @@ func Main(m *testing.M) {
 func arcadeUnderTest() {
 	outbox.Main(func() (outbox.Config, error) {
 		holdLease(os.Getenv(testLease)) // for ever
-		a, _ := underTest("flusher")
-		return a.Track.Config()
+		return underTest("flusher").Track.Config()
 	})
-	a, points := underTest("command")
-	code := a.Run(cli.WithSignals(context.Background()), os.Args[1:])
-	points.trace("exit")
-	os.Exit(code)
+	os.Exit(underTest("command").Run(cli.WithSignals(context.Background()), os.Args[1:]))
 }
 
-func underTest(role string) (*cli.App, *points) {
+func underTest(role string) *cli.App {
 	a := cli.New("", "")
-	points := startPoints(role)
-	a.Track.Point = points.reach
+	a.Track.Point = startPoints(role).reach
 	if port, err := strconv.Atoi(os.Getenv(TestCallback)); err == nil {
 		a.Callback = port
 	}
@@ -67,7 +62,7 @@ func underTest(role string) (*cli.App, *points) {
 	if os.Getenv(TestAsIs) == "" {
 		a.Track.Start = startUnderTest
 	}
-	return a, points
+	return a
 }
 
 // production brings what is meant for arcade.dev to its stand-ins.
@@ -107,10 +102,9 @@ func startUnderTest(marker string, environment []string) error {
 // browseAsAPersonWould opens the login page, where the fake Arcade Cloud logs in at once and
 // redirects to the callback.
 func browseAsAPersonWould(address string) error {
+	client := http.Client{Transport: production{http.DefaultTransport}}
 	go func() {
-		client := http.Client{Transport: production{http.DefaultTransport}}
 		if response, err := client.Get(address); err == nil {
-			io.Copy(io.Discard, response.Body)
 			response.Body.Close()
 		}
 	}()
