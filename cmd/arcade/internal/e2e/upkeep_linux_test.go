@@ -12,29 +12,13 @@ import (
 	"testing"
 )
 
-// crowd is a machine whose queue holds n messages.
-func crowd(t *testing.T, n int) *machine {
-	t.Helper()
-	m := unflushed(t)
-	m.offlineEvent()
-	m.multiply(2, n)
-	return m
-}
-
-// multiply adds copies of the first message under the given numbers, all at once.
-func (m *machine) multiply(from, to int) {
-	m.Helper()
-	m.Change(fmt.Sprintf(`WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d)
-		INSERT INTO messages (uuid, kind, event, anon_id, distinct_id, properties, recorded_at)
-		SELECT printf('01a21308-b607-73e6-98c2-%%012x', i), kind, event, anon_id, distinct_id, properties, recorded_at
-		FROM messages, n WHERE seq = 1`, from, to))
-}
-
 // A whole queue in memory would be seen: the messages alone have more than is allowed.
 func TestALongQueueTakesNoMoreMemoryThanAShortOne(t *testing.T) {
 	t.Parallel()
 	const messages, most = 10_000, 4 // MB; the messages have 5
-	m := crowd(t, messages).with("GODEBUG=gctrace=1", "GOGC=50")
+	m := unflushed(t).with("GODEBUG=gctrace=1", "GOGC=50")
+	m.Must("succeed")
+	m.Multiply(messages-1, 0)
 	limited := func(what, trace string) {
 		t.Helper()
 		if took := live(trace); took > most || took < 0 { // -1: no garbage collection is told of
@@ -71,10 +55,12 @@ func live(trace string) (most int) {
 // More may be recorded between two looks than a list shows.
 func TestFollowingShowsABurst(t *testing.T) {
 	t.Parallel()
-	m := crowd(t, 2)
+	m := unflushed(t)
+	m.Must("succeed")
+	m.Multiply(1, 0)
 	following := m.onTerminal(120, "", "usage", "inspect", "--follow")
 	following.Await("   2  ")
-	m.multiply(3, 132)
+	m.Multiply(130, 0)
 	following.Await(" 132  ")
 	if r := m.Must("usage", "inspect"); r.Stderr != "Note: 50 of 132 messages; '--limit 0' gives all.\n" {
 		t.Errorf("a list in a pipe says %q, want that it is cut after 50", r.Stderr)

@@ -3,7 +3,6 @@
 package fire
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,10 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
-	"github.com/ArcadeAI/arcade-cli/migrations"
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
@@ -91,7 +87,7 @@ func TestTortureCrowdOnAnOldHomeWithAFlusherAtWork(t *testing.T) {
 	n, backlog := size(t, 40, 200), size(t, 1000, 3000)
 	m := newMachine(t)
 	m.unsent().Must("succeed") // has an identity and starts no flusher
-	m.recordInBulk(backlog, 0)
+	m.Multiply(backlog, 0)
 	m.Posthog.SetLatency(100 * time.Millisecond)
 	m.gather(n).isKept(backlog + 1)
 }
@@ -117,24 +113,4 @@ func TestTortureCrowdBehindAStoppedProcess(t *testing.T) {
 			c.isKept(0)
 		})
 	}
-}
-
-// recordInBulk adds n events of at least the given size in bytes, as a machine has that was
-// offline for long.
-func (m *machine) recordInBulk(n, size int) {
-	m.Helper()
-	anon := m.anonID()
-	box, err := outbox.New(outbox.Config{Path: m.Path("usage.db"), Tables: migrations.Identity()})
-	m.Require(err)
-	defer box.Close()
-	padding := strings.Repeat("x", size)
-	m.Require(box.Update(context.Background(), func(tx *outbox.Tx) (err error) {
-		for i := 0; i < n && err == nil; i++ {
-			err = tx.Add(context.Background(), outbox.Message{
-				UUID: uuid.NewString(), Kind: outbox.Capture, Event: "CLI execution succeeded", AnonID: anon, DistinctID: anon,
-				Properties: fmt.Appendf(nil, `{"n":%d,"padding":%q}`, i, padding), RecordedAt: time.Now(),
-			})
-		}
-		return err
-	}))
 }

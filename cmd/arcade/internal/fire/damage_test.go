@@ -96,7 +96,7 @@ func TestTortureRandomDamage(t *testing.T) {
 		t.Run(fmt.Sprintf("round %d of seed %d", round, from), func(t *testing.T) {
 			m := newMachine(t).unsent()
 			m.Must("succeed")
-			m.recordInBulk(300, 200)
+			m.Multiply(300, 200)
 			m.Must("usage", "enable") // closes, and so moves the WAL into the database
 			m.Must("succeed")
 			anon, kept := m.anonID(), m.kept()

@@ -52,7 +52,7 @@ func TestALongQueueIsReadNoMoreThanAShortOne(t *testing.T) {
 	for _, backlog := range []int{500, 4_000} {
 		m := newMachine(t)
 		m.unsent().Must("succeed")
-		m.recordInBulk(backlog, 300)
+		m.Multiply(backlog, 300)
 		m.unsent().Must("succeed")
 		recording[backlog] = m.unsent().strace(succeeding...).count(read)
 		delivering := m.strace(flushing...).count(read)

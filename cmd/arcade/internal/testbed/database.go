@@ -1,6 +1,9 @@
 package testbed
 
-import "database/sql"
+import (
+	"database/sql"
+	"fmt"
+)
 
 // Query reads one value from the database as it lies on disk.
 func (m *Machine) Query(statement string, args ...any) (value string) {
@@ -20,6 +23,17 @@ func (m *Machine) Change(statement string) {
 	defer db.Close()
 	_, err := db.Exec(statement)
 	m.Require(err)
+}
+
+// Multiply adds n copies of the first message, each of them larger by so many bytes.
+func (m *Machine) Multiply(n, larger int) {
+	m.Helper()
+	m.Change(fmt.Sprintf(`
+		WITH RECURSIVE copies(seq) AS (SELECT max(seq) + 1 FROM messages UNION ALL SELECT seq + 1 FROM copies LIMIT %d)
+		INSERT INTO messages (uuid, kind, event, anon_id, distinct_id, properties, recorded_at)
+		SELECT printf('01a21308-b607-73e6-98c2-%%012x', copies.seq), kind, event, anon_id, distinct_id,
+			json_set(properties, '$.padding', hex(zeroblob(%d))), recorded_at
+		FROM messages, copies WHERE messages.seq = 1`, n, larger/2))
 }
 
 // HoldDatabase writes to the database as another program would, and does not finish before end is called or the test is over.
