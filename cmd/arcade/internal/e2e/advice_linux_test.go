@@ -39,22 +39,13 @@ func states() map[string]state {
 			change(m)
 		}
 	}
-	// A directory in the place of a file, and a file that another user owns.
-	instead := func(name string) state {
-		return state{given: recorded(func(m *machine) { m.directoryAt(name) }), reason: "not_file", code: 1,
-			says: "Problem: ~/.arcade/" + name + " is not a file." + moveAway}
-	}
-	roots := func(name string) state {
-		return state{given: recorded(func(m *machine) {
-			m.HandOver()
-			m.Require(os.Lchown(m.Path(name), 0, 0))
-		}), asNobody: true, reason: "foreign_owner", code: 1, says: name + " belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."}
-	}
 	return map[string]state{
-		"offline": {given: flushed((*machine).Offline), reason: "offline", says: "PostHog cannot be reached (connection refused). Nothing is lost. "},
+		"offline": {given: flushed((*machine).Offline), reason: "offline",
+			says: "PostHog cannot be reached (connection refused). Nothing is lost. "},
 		"behind a proxy that is gone": {given: flushed(func(m *machine) {
 			m.Env = append(m.Env, "HTTP_PROXY=http://127.0.0.1:1", "ARCADE_USAGE_HOST=http://posthog.example")
-		}), reason: "proxy", says: "the proxy lets nothing through to PostHog (the proxy cannot be reached). Check HTTPS_PROXY and NO_PROXY."},
+		}), reason: "proxy",
+			says: "the proxy lets nothing through to PostHog (the proxy cannot be reached). Check HTTPS_PROXY and NO_PROXY."},
 		"an unknown authority": {given: flushed(func(m *machine) {
 			m.Posthog.Close()
 			m.Require(m.Posthog.ListenTLS("127.0.0.1:0"))
@@ -70,7 +61,8 @@ func states() map[string]state {
 			flushed(func(m *machine) { m.WriteCredentials(sentinel) })(m)
 		}, reason: "login_unknown", says: "Arcade Cloud has not said yet who you are. The next delivery asks again."},
 		"dead messages": {given: recorded(func(m *machine) { m.refusing(func() { flushed(func(*machine) {})(m) }) }), reason: "dead",
-			says: "1 message is dead: refused (rejected). 'arcade usage inspect --state dead' shows them, 'arcade usage retry' sends them once more."},
+			says: "1 message is dead: refused (rejected). 'arcade usage inspect --state dead' shows them, " +
+				"'arcade usage retry' sends them once more."},
 		"disabled": {given: func(m *machine) { m.Must("usage", "disable") }, reason: "disabled",
 			says: "Tracking is off (arcade usage disable): nothing is recorded or sent. 'arcade usage enable' switches it on."},
 		"a variable": {given: func(m *machine) { m.Env = append(m.Env, "DO_NOT_TRACK=1") }, reason: "variable",
@@ -79,18 +71,23 @@ func states() map[string]state {
 			m.SmallDisk(0)
 			m.Must("succeed")
 			m.FillDisk(0)
-		}, reason: "disk_full", code: 1, says: "Problem: The disk is full. Free some space: until then nothing is recorded or delivered. What waits is kept."},
+		}, reason: "disk_full", code: 1,
+			says: "Problem: The disk is full. Free some space: until then nothing is recorded or delivered. What waits is kept."},
 		"a read-only disk": {given: func(m *machine) {
 			m.SmallDisk(0)
 			m.Must("succeed")
 			m.SmallDisk(syscall.MS_REMOUNT | syscall.MS_RDONLY)
-		}, reason: "read_only", code: 1, says: "Problem: The disk is read-only. Make it writable, or set ARCADE_WORK_DIR to a directory that is."},
-		"a database of root's":                     roots("usage.db"),
-		"a lock of root's":                         roots("usage.db.lock"),
-		"a flusher's lock of root's":               roots("usage.db.flusher.lock"),
-		"a directory in a lock's place":            instead("usage.db.lock"),
-		"a directory in the flusher's lock's":      instead("usage.db.flusher.lock"),
-		"a directory in the place of the database": instead("usage.db"),
+		}, reason: "read_only", code: 1,
+			says: "Problem: The disk is read-only. Make it writable, or set ARCADE_WORK_DIR to a directory that is."},
+		"a lock of root's": {given: recorded(func(m *machine) {
+			m.HandOver()
+			m.Require(os.Lchown(m.Path("usage.db.lock"), 0, 0))
+		}), asNobody: true, reason: "foreign_owner", code: 1,
+			says: "usage.db.lock belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."},
+		"a directory in the place of the flusher's lock": {given: recorded(func(m *machine) {
+			m.Require(os.Remove(m.Path("usage.db.flusher.lock")))
+			m.Require(os.Mkdir(m.Path("usage.db.flusher.lock"), 0o700))
+		}), reason: "not_file", code: 1, says: "Problem: ~/.arcade/usage.db.flusher.lock is not a file." + moveAway},
 		"a database without permission": {given: recorded(func(m *machine) {
 			m.HandOver()
 			m.Require(os.Chmod(m.Path("usage.db"), 0))
@@ -107,9 +104,10 @@ func states() map[string]state {
 				m.damage()
 				m.Must("succeed")
 			}
-		}, reason: "damaged_copies", code: 1, says: "three copies of earlier damage are kept, so nothing is recorded. 'arcade usage clear' erases them"},
-		"a database with an unforeseen fault": {given: recorded(func(m *machine) { m.Change("DELETE FROM delivery") }), reason: "database", code: 1,
-			says: "Problem: The usage database cannot be used (read schedule: sql: no rows in result set). Please report it at https://github.com/ArcadeAI/arcade-cli/issues."},
+		}, reason: "damaged_copies", code: 1,
+			says: "three copies of earlier damage are kept, so nothing is recorded. 'arcade usage clear' erases them"},
+		"a database with an unforeseen fault": {given: recorded(func(m *machine) { m.Change("DELETE FROM delivery") }),
+			reason: "database", code: 1, says: "Problem: The usage database cannot be used (read schedule: sql: no rows in result set). Please report it at https://"},
 		"a database that another process holds": {given: recorded(func(m *machine) { m.HoldDatabase() }), reason: "locked_database", code: 1,
 			says: "Another process holds the usage database. Try again;"},
 	}
@@ -186,7 +184,8 @@ func TestStatusTellsOfAFlusherThatCouldNotBeStarted(t *testing.T) {
 	cmd.Process.Signal(syscall.SIGTERM)
 	cmd.Wait()
 	r := m.Run("usage", "status")
-	if st := m.Status(); r.Code != 0 || !strings.Contains(r.Stdout, "1 time no flusher could be started") || st.Reason == nil || *st.Reason != "no_process" {
+	reason := m.Status().Reason
+	if r.Code != 0 || !strings.Contains(r.Stdout, "1 time no flusher could be started") || reason == nil || *reason != "no_process" {
 		t.Errorf("status ends with %d and says\n%s\nwant 0, and that no flusher could be started", r.Code, r.Stdout)
 	}
 	m.Must("usage", "flush")
@@ -203,7 +202,8 @@ func TestDisableOnAFullDiskSaysThatRecordingIsOff(t *testing.T) {
 	m.offlineEvent()
 	m.FillDisk(0)
 	r := m.Run("usage", "disable")
-	if r.Code != 1 || r.Stdout != "Usage is no longer recorded.\n" || !strings.Contains(r.Stderr, "what waits could not be erased: the disk is full") {
+	const left = "what waits could not be erased: the disk is full"
+	if r.Code != 1 || r.Stdout != "Usage is no longer recorded.\n" || !strings.Contains(r.Stderr, left) {
 		t.Errorf("%+v; want that it is off, and that what waits is still there", r)
 	}
 	if st := m.Status(); st.Tracking {
@@ -246,13 +246,6 @@ func TestEveryCommandNamesTheFileOfRootsThatIsInItsWay(t *testing.T) {
 			}
 		})
 	}
-}
-
-// directoryAt puts a directory in the place of a file.
-func (m *machine) directoryAt(name string) {
-	m.Helper()
-	m.Require(os.RemoveAll(m.Path(name)))
-	m.Require(os.Mkdir(m.Path(name), 0o700))
 }
 
 // damage makes the database one that SQLite calls damaged.

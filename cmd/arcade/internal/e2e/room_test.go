@@ -4,6 +4,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -24,7 +25,11 @@ const sentinel = "sentinel-0123456789-value"
 // machine is the testbed's, with what this room asks of it.
 type machine struct{ *testbed.Machine }
 
-func newMachine(t testing.TB) *machine { return &machine{testbed.NewMachine(t)} }
+// newMachine is one with a modern terminal.
+func newMachine(t testing.TB) *machine {
+	m := &machine{testbed.NewMachine(t)}
+	return m.with("TERM=xterm-256color", "LANG=C.UTF-8")
+}
 
 // with returns the same machine with more in the environment of its commands.
 func (m *machine) with(env ...string) *machine { return &machine{m.Machine.With(env...)} }
@@ -174,11 +179,11 @@ func (m *machine) anEngine(token string) *secretstest.Engine {
 	return engine
 }
 
-// secret runs `arcade secret args...` against the machine's Engine, with its key and without tracking.
-func (m *machine) secret(args ...string) testbed.Result {
+// secretCommand prepares `arcade secret args...` for the machine's Engine, with its key and without tracking.
+func (m *machine) secretCommand(args ...string) *exec.Cmd {
 	m.Helper()
 	there := m.with("ARCADE_USAGE_TRACKING=0", "ARCADE_API_KEY="+testbed.EngineKey)
-	return there.Run(append(append([]string{"secret"}, testbed.At(m.Engine.URL)...), args...)...)
+	return there.Command(append(append([]string{"secret"}, testbed.At(m.Engine.URL)...), args...)...)
 }
 
 // commandOf is the command that an event tells of.

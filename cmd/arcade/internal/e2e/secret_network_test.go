@@ -29,7 +29,8 @@ func TestCertificatesComeFromTheEnvironment(t *testing.T) {
 	list := func(env string) testbed.Result {
 		all := filepath.Join(m.Home, "authorities")
 		names := strings.NewReplacer("ONE", filepath.Join(all, "one.pem"), "ALL", all, "NOT", filepath.Join(m.Home, "none.pem"))
-		return m.with(strings.Fields(names.Replace(env))...).secret("list", "-h", "[::ffff:127.0.0.1]", "-p", testbed.PortOf(engine.URL))
+		there := m.with(strings.Fields(names.Replace(env))...)
+		return there.Finish(there.secretCommand("list", "-h", "[::ffff:127.0.0.1]", "-p", testbed.PortOf(engine.URL)))
 	}
 	for env, code := range map[string]int{
 		"SSL_CERT_FILE=ONE":                         0,
@@ -73,7 +74,7 @@ func TestProxiesComeFromTheEnvironment(t *testing.T) {
 		proxy, asked := newProxy(t, engine.URL, "")
 		m.writeAt("authority.pem", string(engine.CertificatePEM()))
 		there := m.with("SSL_CERT_FILE="+filepath.Join(m.Home, "authority.pem"), "HTTPS_PROXY="+proxy)
-		r := there.secret("set", "A="+sentinel, "-h", "example.com", "-p", "8443")
+		r := there.Finish(there.secretCommand("set", "A="+sentinel, "-h", "example.com", "-p", "8443"))
 		if r.Code != 0 || len(asked) != 1 || <-asked != "example.com:8443" {
 			t.Errorf("%+v; want the proxy to be asked for example.com:8443, once", r)
 		}
@@ -98,9 +99,10 @@ func TestProxiesComeFromTheEnvironment(t *testing.T) {
 		proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
 		t.Cleanup(proxy.Close)
 		there := m.with("HTTP_PROXY=" + proxy.URL)
-		there.secret("set", "A=1", "-h", thisMachine, "--no-tls")
+		there.Finish(there.secretCommand("set", "A=1", "-h", thisMachine, "--no-tls"))
 		before := asked.Load()
-		r := there.with("NO_PROXY=0.0.0.0").secret("set", "A=1", "-h", thisMachine, "--no-tls")
+		there = there.with("NO_PROXY=0.0.0.0")
+		r := there.Finish(there.secretCommand("set", "A=1", "-h", thisMachine, "--no-tls"))
 		if before == 0 || asked.Load() != before || r.Code != 0 {
 			t.Errorf("the proxy was asked %d times, and %d times with NO_PROXY: %+v; want none more", before, asked.Load(), r)
 		}

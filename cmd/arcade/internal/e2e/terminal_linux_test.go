@@ -10,16 +10,10 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 )
 
-// onTerminal starts a command on a modern terminal of that many columns.
+// onTerminal starts a command on a terminal of that many columns.
 func (m *machine) onTerminal(columns uint16, env string, args ...string) *testbed.Session {
 	m.Helper()
-	return testbed.OnTerminal(m, columns, m.modern(env, args...))
-}
-
-// modern prepares a command for a modern terminal.
-func (m *machine) modern(env string, args ...string) *exec.Cmd {
-	m.Helper()
-	return m.with("TERM=xterm-256color", "LANG=C.UTF-8", env).Command(args...)
+	return testbed.OnTerminal(m, columns, m.with(env).Command(args...))
 }
 
 // shown runs a command on a terminal and returns what it shows.
@@ -27,13 +21,6 @@ func (m *machine) shown(columns uint16, env string, args ...string) string {
 	m.Helper()
 	_, output := m.onTerminal(columns, env, args...).End()
 	return output
-}
-
-// secretCommand prepares `arcade secret args...` for a modern terminal.
-func (m *machine) secretCommand(args ...string) *exec.Cmd {
-	m.Helper()
-	there := m.with("ARCADE_USAGE_TRACKING=0", "ARCADE_API_KEY="+testbed.EngineKey)
-	return there.modern("", append(append([]string{"secret"}, testbed.At(m.Engine.URL)...), args...)...)
 }
 
 // leaves makes a shell start cmd and tell what cmd has left unread on the terminal.
@@ -107,7 +94,7 @@ func TestAPasteIsReadToItsEndAndSeveralLinesAreRefused(t *testing.T) {
 					m = untracked(t)
 					m.Meet("ada")
 					if question == "login --with-key" {
-						return m.modern("", append([]string{"login", "--with-key"}, testbed.At(m.Cloud.URL)...)...)
+						return m.Command(append([]string{"login", "--with-key"}, testbed.At(m.Cloud.URL)...)...)
 					}
 					return m.secretCommand(strings.Fields(question)...)
 				}, func(s *testbed.Session) { s.AwaitEcho(false) }, paste.chunks)
@@ -158,7 +145,7 @@ func TestAPasteAtAQuestionIsNoYesAndLeavesNothingToTheShell(t *testing.T) {
 			var m *machine
 			_, output := pasted(t, func() *exec.Cmd {
 				m = everyState(t)
-				return m.modern("", "usage", test.command)
+				return m.Command("usage", test.command)
 			}, func(s *testbed.Session) { s.Await("[y/N] ") }, test.pieces)
 			if n := len(m.Inspect().Messages); n != 3 || !strings.Contains(output, "Nothing was") {
 				t.Errorf("the terminal shows %q and %d messages are left, want that nothing was done", output, n)

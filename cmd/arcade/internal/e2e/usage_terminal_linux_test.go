@@ -22,7 +22,7 @@ func TestWhatAPersonSeesOfMessagesInEachState(t *testing.T) {
 	t.Run("the header says whose they are, and what is next", func(t *testing.T) {
 		output := m.shown(140, "NO_COLOR=1", "usage", "inspect")
 		want := regexp.MustCompile(`^You are 0f8fad5b-d9cb-469… \(this home's id: 3f2a9c1e…\)\.
-1 message waits, since (\d{4}-\d\d-\d\d )?\d\d:\d\d: PostHog cannot be reached \(connection refused\)\. Nothing is lost\. (The first command after \d s tries again|The next command tries again|Next try in \d s)\.
+1 message waits, since .*\d\d:\d\d: PostHog cannot be reached \(connection refused\)\. Nothing is lost\. .* (again|\d s)\.
 1 message is dead: refused \(rejected\)\. 'arcade usage inspect --state dead' shows them, 'arcade usage retry' sends them once more\.
 SEQ `)
 		if !want.MatchString(output) {
@@ -34,16 +34,16 @@ SEQ `)
 		following := m.onTerminal(140, "", "usage", "inspect", "--follow")
 		following.Await("secret.list: failed in ")
 		following.Typed("\x03")
-		if code, output := following.End(); code != 130 || !strings.Contains(output, "You are ") || !strings.Contains(output, "1 message waits, ") {
+		code, output := following.End()
+		if code != 130 || !strings.Contains(output, "You are ") || !strings.Contains(output, "1 message waits, ") {
 			t.Errorf("--follow ends with %d and shows no header, or not what waits:\n%s", code, output)
 		}
 	})
 	t.Run("why a command failed is shown", func(t *testing.T) {
-		for what, output := range map[string]string{
-			"a terminal": m.shown(80, "", "usage", "inspect", "--state", "pending"), "a pipe": m.Must("usage", "inspect", "--state", "pending").Stdout,
-		} {
+		pending := []string{"usage", "inspect", "--state", "pending"}
+		for _, output := range []string{m.shown(80, "", pending...), m.Must(pending...).Stdout} {
 			if !strings.Contains(output, "not logged in") {
-				t.Errorf("%s gets\n%s\nwant why the command failed", what, output)
+				t.Errorf("shown is\n%s\nwant why the command failed, on a terminal and in a pipe", output)
 			}
 		}
 	})
@@ -133,9 +133,9 @@ func TestInspectSaysThatAStateIsEmpty(t *testing.T) {
 	m := newMachine(t)
 	m.Must("succeed")
 	m.Must("usage", "flush")
-	for state, want := range map[string]string{"dead": "No message is dead.\n", "pending": "No message is pending.\n", "delivered": "✓ delivered"} {
-		if output := m.shown(80, "", "usage", "inspect", "--state", state); !strings.Contains(output, want) {
-			t.Errorf("inspect --state %s shows\n%s\nwant %q", state, output, want)
+	for _, state := range []string{"dead", "pending"} {
+		if output := m.shown(80, "", "usage", "inspect", "--state", state); output != "No message is "+state+".\n" {
+			t.Errorf("inspect --state %s shows\n%s\nwant that there is none", state, output)
 		}
 	}
 }
@@ -171,7 +171,8 @@ func TestAQuestionIsAskedAgainAtTheBeginningOfALineAndCtrlCErasesNothing(t *test
 	terminal.Cmd.Process.Signal(syscall.SIGCONT)
 	terminal.Await(question + "\r" + question)
 	terminal.Typed("\x03")
-	if code, output := terminal.End(); code != 130 || strings.Contains(output, "Erased") || !strings.HasSuffix(output, "\nError: interrupted.\n") {
+	code, output := terminal.End()
+	if code != 130 || strings.Contains(output, "Erased") || !strings.HasSuffix(output, "\nError: interrupted.\n") {
 		t.Errorf("clear ends with %d and shows %q, want 130, and the error on a line of its own", code, output)
 	}
 	if n := len(m.Inspect().Messages); n != 3 {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -28,12 +27,7 @@ func (m *machine) gather(n int) *crowd {
 	m.Helper()
 	c := &crowd{machine: m, recorded: map[string]bool{}}
 	results := make([]testbed.Result, n)
-	var wg sync.WaitGroup
-	for i := range n {
-		cmd := m.with("ARCADE_USAGE_DEBUG=1").traced().Command("succeed")
-		wg.Go(func() { results[i] = m.Finish(cmd) })
-	}
-	wg.Wait()
+	atOnce(n, n, func(i int) { results[i] = m.with("ARCADE_USAGE_DEBUG=1").traced().Run("succeed") })
 	for _, r := range results {
 		if c.join(r.Stderr); r.Code != 0 || r.Stdout != "" {
 			m.Errorf("a command of the crowd ended with %d and said %q", r.Code, r.Stdout)
