@@ -8,7 +8,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"go/ast"
@@ -31,58 +30,44 @@ func main() {
 	n := flag.Int("n", 40, "how many mutants")
 	seed := flag.Uint64("seed", 1, "chooses the mutants")
 	flag.Parse()
-	if err := run(*directory, *n, rand.New(rand.NewPCG(*seed, *seed))); err != nil {
-		fmt.Fprintln(os.Stderr, "mutate:", err)
-		os.Exit(1)
-	}
-}
-
-func run(directory string, n int, random *rand.Rand) error {
-	pkg, err := build.ImportDir(directory, 0)
-	if err != nil {
-		return err
-	}
-	var candidates []mutant
+	pkg, err := build.ImportDir(*directory, 0)
+	check(err)
+	var places []mutant
 	for _, name := range pkg.GoFiles {
-		found, err := mutants(filepath.Join(directory, name))
-		if err != nil {
-			return err
-		}
-		candidates = append(candidates, found...)
+		places = append(places, mutants(filepath.Join(*directory, name))...)
 	}
 	scratch, err := os.MkdirTemp("", "mutate")
-	if err != nil {
-		return err
-	}
+	check(err)
 	defer os.RemoveAll(scratch)
 	start := time.Now()
-	if out, err := test(directory); err != nil {
-		return fmt.Errorf("the tests fail without a mutant:\n%s", out)
+	if out, err := test(*directory); err != nil {
+		panic("the tests fail without a mutant:\n" + out)
 	}
 	patience := 3*time.Since(start) + 10*time.Second
-	overlay := filepath.Join(scratch, "overlay.json")
 	killed, tried := 0, 0
-	for _, i := range random.Perm(len(candidates)) {
-		if tried == n {
+	for _, i := range rand.New(rand.NewPCG(*seed, *seed)).Perm(len(places)) {
+		if tried == *n {
 			break
 		}
-		m, verdict := candidates[i], "survived"
-		if err := m.write(filepath.Join(scratch, "mutant.go"), overlay); err != nil {
-			return err
-		}
-		out, err := test(directory, "-overlay", overlay, "-timeout", patience.String())
-		switch {
-		case strings.Contains(out, "[build failed]"):
+		m, verdict := places[i], "survived"
+		out, err := test(*directory, "-overlay", m.write(scratch), "-timeout", patience.String())
+		if strings.Contains(out, "[build failed]") {
 			continue
-		case err != nil: // also one that takes too long
+		}
+		if err != nil { // also one that takes too long
 			verdict = "killed"
 			killed++
 		}
 		tried++
-		fmt.Printf("%s: %s:%d:%d: %s\n", verdict, filepath.Base(m.at.Filename), m.at.Line, m.at.Column, m.kind)
+		fmt.Printf("%s: %s:%d:%d: %s\n", verdict, filepath.Base(m.at.Filename), m.at.Line, m.at.Column, m.change)
 	}
-	fmt.Printf("%d of %d mutants killed, %d places\n", killed, tried, len(candidates))
-	return nil
+	fmt.Printf("%d of %d mutants killed, %d places\n", killed, tried, len(places))
+}
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
 }
 
 func test(directory string, flags ...string) (out string, err error) {
@@ -96,17 +81,19 @@ func test(directory string, flags ...string) (out string, err error) {
 type mutant struct {
 	at     token.Position
 	source []byte // of the file with the mutant in it
-	kind   string
+	change string
 }
 
-// write lets the compiler read the mutant in place of its file.
-func (m mutant) write(mutated, overlay string) error {
+// write writes the mutant, and returns the overlay by which the compiler reads it in place of its file.
+func (m mutant) write(scratch string) (overlay string) {
 	path, err := filepath.Abs(m.at.Filename)
-	if err != nil {
-		return err
-	}
+	check(err)
+	mutated, overlay := filepath.Join(scratch, "mutant.go"), filepath.Join(scratch, "overlay.json")
 	replaced, err := json.Marshal(map[string]map[string]string{"Replace": {path: mutated}})
-	return errors.Join(err, os.WriteFile(mutated, m.source, 0o600), os.WriteFile(overlay, replaced, 0o600))
+	check(err)
+	check(os.WriteFile(mutated, m.source, 0o600))
+	check(os.WriteFile(overlay, replaced, 0o600))
+	return overlay
 }
 
 var others = map[token.Token]string{
@@ -116,44 +103,40 @@ var others = map[token.Token]string{
 var logging = regexp.MustCompile(`(?i)\b(log|logf|debug|printf?|point)\(`)
 
 // mutants returns those of a file.
-func mutants(path string) (found []mutant, err error) {
+func mutants(path string) (found []mutant) {
 	source, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
+	check(err)
 	set := token.NewFileSet()
 	file, err := parser.ParseFile(set, path, source, parser.SkipObjectResolution)
-	if err != nil {
-		return nil, err
+	check(err)
+	text := func(node ast.Node) string {
+		return string(source[set.Position(node.Pos()).Offset:set.Position(node.End()).Offset])
 	}
-	offset := func(at token.Pos) int { return set.Position(at).Offset }
-	text := func(node ast.Node) string { return string(source[offset(node.Pos()):offset(node.End())]) }
-	add := func(from, to token.Pos, with, kind string) {
-		found = append(found, mutant{set.Position(from), slices.Concat(source[:offset(from)], []byte(with), source[offset(to):]), kind})
+	replace := func(node ast.Node, with string) {
+		from, to := set.Position(node.Pos()), set.Position(node.End())
+		mutated := slices.Concat(source[:from.Offset], []byte(with), source[to.Offset:])
+		found = append(found, mutant{from, mutated, fmt.Sprintf("%.80q -> %.80q", text(node), with)})
 	}
-	replace := func(node ast.Node, with string) { add(node.Pos(), node.End(), with, text(node)+" -> "+with) }
-	leaveOut := func(node ast.Node) { add(node.Pos(), node.End(), "", "without "+strings.Split(text(node), "\n")[0]) }
-	negate := func(condition ast.Expr) { replace(condition, "!("+text(condition)+")") }
 	ast.Inspect(file, func(node ast.Node) bool {
 		switch node := node.(type) {
 		case *ast.BinaryExpr:
 			if other, ok := others[node.Op]; ok {
-				add(node.OpPos, node.OpPos+token.Pos(len(node.Op.String())), other, text(node)+" with "+other)
+				replace(node, text(node.X)+" "+other+" "+text(node.Y))
 			}
 		case *ast.IfStmt:
-			negate(node.Cond)
+			replace(node.Cond, "!("+text(node.Cond)+")")
 		case *ast.ForStmt:
 			if node.Cond != nil {
-				negate(node.Cond)
+				replace(node.Cond, "!("+text(node.Cond)+")")
 			}
 		case *ast.ExprStmt:
 			if logging.MatchString(text(node)) {
 				return false
 			}
-			leaveOut(node)
+			replace(node, "")
 		case *ast.AssignStmt:
 			if node.Tok != token.DEFINE {
-				leaveOut(node)
+				replace(node, "")
 			}
 		case *ast.ReturnStmt:
 			if last := len(node.Results) - 1; last >= 0 && text(node.Results[last]) == "err" {
@@ -166,5 +149,5 @@ func mutants(path string) (found []mutant, err error) {
 		}
 		return true
 	})
-	return found, nil
+	return found
 }

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 
@@ -14,10 +15,7 @@ func main() {
 		if err != nil {
 			return err
 		}
-		defer file.Close()
-		if _, err := file.WriteString(event + "\n"); err != nil {
-			return err
-		}
-		return file.Sync()
+		_, err = file.WriteString(event + "\n")
+		return errors.Join(err, file.Sync())
 	})
 }

@@ -30,7 +30,6 @@ func main() {
 		if err != nil {
 			return err
 		}
-		defer wal.Close()
 		return wal.Sync()
 	})
 }
