@@ -25,14 +25,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// Exit codes.
-const (
-	exitOK      = 0
-	exitFailure = 1 // a sender did what it must never do, or the sink could not start
-	exitUsage   = 2
-)
-
-// run serves until ctx ends and returns the exit code.
+// run serves until ctx ends and returns the exit code: 1 if a sender did what it must never do or the sink could not
+// start, 2 for wrong usage.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("sink", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -42,16 +36,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var faults script
 	flags.Func("fault", "", faults.add)
 	err := flags.Parse(args)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
+	if errors.Is(err, flag.ErrHelp) {
 		_, _ = fmt.Fprint(stdout, help)
-		return exitOK
-	case err == nil && flags.NArg() > 0:
+		return 0
+	}
+	if err == nil && flags.NArg() > 0 {
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "sink: %v\nRun sink --help for usage.\n", err)
-		return exitUsage
+		return 2
 	}
 	server := outboxtest.NewServer()
 	server.SetFault(faults.then, faults.once...)
@@ -60,15 +54,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	out := printer{out: stdout, server: server}
 	if err := out.listen(*address); err != nil {
 		_, _ = fmt.Fprintf(stderr, "sink: %v\nIs another sink running? --listen 127.0.0.1:0 picks a free port.\n", err)
-		return exitFailure
+		return 1
 	}
 	<-ctx.Done()
 	server.Close()
-	out.summary()
-	if len(server.Violations()) > 0 {
-		return exitFailure
+	if out.summary(); len(out.told) > 0 {
+		return 1
 	}
-	return exitOK
+	return 0
 }
 
 // script is which fault each delivery meets: those of once one after the other, and from then on then.

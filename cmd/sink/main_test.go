@@ -24,14 +24,14 @@ type sink struct {
 	stop    context.CancelFunc
 	code    chan int
 	url     string
-	printed []string
+	printed string
 }
 
 // lines is what the sink prints, one line at a time.
 type lines chan string
 
 func (l lines) Write(line []byte) (int, error) {
-	l <- strings.TrimSuffix(string(line), "\n")
+	l <- string(line)
 	return len(line), nil
 }
 
@@ -44,38 +44,31 @@ func launch(t *testing.T, args ...string) *sink {
 		s.code <- run(ctx, append([]string{"--listen", "127.0.0.1:0"}, args...), s.lines, s.lines)
 		close(s.lines)
 	}()
-	var found bool
-	if s.url, found = strings.CutPrefix(s.until(""), "listening on "); !found {
-		t.Fatalf("the first line is %q, want the address", s.printed)
-	}
+	s.until("listening on ")
+	s.url = strings.TrimSpace(strings.TrimPrefix(s.printed, "listening on "))
 	return s
 }
 
-// until waits for a line that contains the text, and checks what every line has to be.
-func (s *sink) until(text string) string {
+// until waits for a line that contains the text.
+func (s *sink) until(text string) {
 	s.t.Helper()
 	for line := range s.lines {
-		if strings.ContainsFunc(line, unicode.IsControl) {
-			s.t.Errorf("a line with control characters: %q", line)
-		}
-		if s.printed = append(s.printed, line); strings.Contains(line, text) {
-			return line
+		if s.printed += line; strings.Contains(line, text) {
+			return
 		}
 	}
-	s.t.Fatalf("the sink ended with %d and without %q; it had printed %q", <-s.code, text, s.printed)
-	return ""
+	s.t.Fatalf("the sink ended without %q; it had printed\n%s", text, s.printed)
 }
 
-// end ends the sink and checks its last line.
+// end ends the sink, of which the summary is the last line.
 func (s *sink) end(summary string, code int) {
 	s.t.Helper()
 	s.stop()
-	s.until(summary)
-	if got := <-s.code; got != code {
-		s.t.Errorf("exit code %d after %q, want %d", got, s.printed, code)
+	for line := range s.lines {
+		s.printed += line
 	}
-	if line, more := <-s.lines; more {
-		s.t.Errorf("%q follows the summary", line)
+	if got := <-s.code; got != code || !strings.HasSuffix(s.printed, "\n"+summary+"\n") {
+		s.t.Errorf("exit code %d, want %d and %q at the end of\n%s", got, code, summary, s.printed)
 	}
 }
 
@@ -103,58 +96,53 @@ func (s *sink) post(messages ...string) (status int) {
 }
 
 func TestEachMessageIsALineAndTheEndASummary(t *testing.T) {
-	p := launch(t)
-	p.post(alias(1, "3f2a9c1e-0000-4000-8000-00000000000a", "account-of-ada"), event(2, "account-of-ada", noon))
-	p.post(event(2, "account-of-ada", noon))
-	p.post(event(3, "account-of-ada", "2026-11-24T12:00:00Z"))
-	p.end("3 messages in 3 requests, 1 repeat, 0 violations", exitOK)
-	want := []string{
-		"listening on " + p.url,
-		"REQ.NO TIME (UTC)   EVENT                   COMMAND          ...ID      ...UUID",
-		"       2026-11-23",
-		"1.1    12:00:00.123 $create_alias           <- 00000000a nt-of-ada 000000000001",
-		"1.2    12:00:00.123 CLI execution succeeded secret.set   nt-of-ada 000000000002",
-		"2.1    12:00:00.123 again: CLI execution su secret.set   nt-of-ada 000000000002",
-		"       2026-11-24",
-		"3.1    12:00:00.000 CLI execution succeeded secret.set   nt-of-ada 000000000003",
-		"3 messages in 3 requests, 1 repeat, 0 violations",
-	}
-	if !slices.Equal(p.printed, want) {
-		t.Errorf("printed:\n%s\nwant:\n%s", strings.Join(p.printed, "\n"), strings.Join(want, "\n"))
+	s := launch(t)
+	s.post(alias(1, "3f2a9c1e-0000-4000-8000-00000000000a", "account-of-ada"), event(2, "account-of-ada", noon))
+	s.post(event(2, "account-of-ada", noon))
+	s.post(event(3, "account-of-ada", "2026-11-24T12:00:00Z"))
+	s.end("messages: 3, requests: 3, repeats: 1, violations: 0", 0)
+	want := "listening on " + s.url + `
+REQ.NO TIME (UTC)   EVENT                   COMMAND          ...ID      ...UUID
+       2026-11-23
+1.1    12:00:00.123 $create_alias           <- 00000000a nt-of-ada 000000000001
+1.2    12:00:00.123 CLI execution succeeded secret.set   nt-of-ada 000000000002
+2.1    12:00:00.123 again: CLI execution su secret.set   nt-of-ada 000000000002
+       2026-11-24
+3.1    12:00:00.000 CLI execution succeeded secret.set   nt-of-ada 000000000003
+messages: 3, requests: 3, repeats: 1, violations: 0
+`
+	if s.printed != want {
+		t.Errorf("printed:\n%s\nwant:\n%s", s.printed, want)
 	}
 }
 
 func TestWhatGoesWrongIsPrintedAtOnceAndAViolationIsTheExitCode(t *testing.T) {
-	p := launch(t)
-	p.post(alias(1, "x1", "ada"), alias(2, "x1", "bob"))
-	p.until("VIOLATION: the anon id x1 was aliased to ada in request 1 and again, to bob, in request 1")
-	p.post(event(3, "ada", noon), event(4, "", noon))
-	p.until("request 2: 2 messages, 0 kept, answered 400: message 2: missing_distinct_id")
+	s := launch(t)
+	s.post(alias(1, "x1", "ada"), alias(2, "x1", "bob"))
+	s.until("VIOLATION: the anon id x1 was aliased to ada in request 1 and again, to bob, in request 1")
+	s.post(event(3, "ada", noon), event(4, "", noon))
+	s.until("request 2: kept 0 of 2, answered 400: message 2: missing_distinct_id")
 	wild := "\\u001b[31m" + strings.Repeat("w", 150) + "\\n\\u0000" // what a terminal would obey
-	p.post(strings.NewReplacer("CLI execution succeeded", wild, "secret.set", wild).Replace(event(5, wild, noon)))
-	p.until("3.1    12:00:00.123 �[31mwww")
-	p.end("3 messages in 3 requests, 0 repeats, 1 violation", exitFailure)
+	s.post(strings.NewReplacer("CLI execution succeeded", wild, "secret.set", wild).Replace(event(5, wild, noon)))
+	s.until("3.1    12:00:00.123 �[31mwww")
+	s.end("messages: 3, requests: 3, repeats: 0, violations: 1", 1)
+	if strings.ContainsFunc(s.printed, func(r rune) bool { return unicode.IsControl(r) && r != '\n' }) {
+		t.Errorf("there are control characters in %q", s.printed)
+	}
 }
 
 func TestFaultsAreActedOutInOrderAndPrinted(t *testing.T) {
-	p := launch(t, "--fault", "1x429:retry-after=3", "--fault", "1xcommit+reset-after-body", "--fault", "hang", "--latency", "1ms")
-	for n, want := range []struct {
-		status int
-		line   string
-	}{
-		{429, "request 1: 1 message, 0 kept, answered 429: fault 429:retry-after=3"},
-		{0, "request 2: 1 message, 1 kept, not answered: fault commit+reset-after-body"},
-	} {
-		if got := p.post(event(n, "ada", noon)); got != want.status {
-			t.Errorf("request %d was answered with %d, want %d", n+1, got, want.status)
-		}
-		p.until(want.line)
+	s := launch(t, "--fault", "1x429:retry-after=3", "--fault", "1xcommit+reset-after-body", "--fault", "hang", "--latency", "1ms")
+	if got := []int{s.post(event(1, "ada", noon)), s.post(event(2, "ada", noon))}; !slices.Equal(got, []int{429, 0}) {
+		t.Errorf("the answers are %d, want 429 and none", got)
 	}
-	done := make(chan int)
-	go func() { done <- p.post(event(3, "ada", noon)) }()
-	p.until("request 3: 1 message, 0 kept, not answered: fault hang") // while it hangs
-	p.end("1 message in 3 requests, 0 repeats, 0 violations", exitOK) // a fault is no violation
-	if status := <-done; status != 0 {
+	s.until("request 1: kept 0 of 1, answered 429: fault 429:retry-after=3")
+	s.until("request 2: kept 1 of 1, not answered: fault commit+reset-after-body")
+	answer := make(chan int)
+	go func() { answer <- s.post(event(3, "ada", noon)) }()
+	s.until("request 3: kept 0 of 1, not answered: fault hang")     // while it hangs
+	s.end("messages: 1, requests: 3, repeats: 0, violations: 0", 0) // a fault is no violation
+	if status := <-answer; status != 0 {
 		t.Errorf("the request that hung was answered with %d at the end", status)
 	}
 }
@@ -169,27 +157,26 @@ func TestWhatCannotBeServedIsRefusedAndExplained(t *testing.T) {
 		args, stderr string
 		code         int
 	}{
-		{"--fault hung", `there is no mode "hung"`, exitUsage},
-		{"--fault 0x503", "write a count from 1 to 100,000", exitUsage},
-		{"--fault 3x", "and a mode", exitUsage},
-		{"--fault hang --fault 503", "never reached", exitUsage},
-		{"--port 80", "not defined: -port\nRun sink --help", exitUsage},
-		{"now", `unexpected argument "now"`, exitUsage},
-		{"--listen " + taken.Addr().String(), "Is another sink running?", exitFailure},
+		{"--fault hung", `there is no mode "hung"`, 2},
+		{"--fault 0x503", "write a count from 1 to 100,000", 2},
+		{"--fault 3x", "and a mode", 2},
+		{"--fault hang --fault 503", "never reached", 2},
+		{"--port 80", "not defined: -port\nRun sink --help", 2},
+		{"now", `unexpected argument "now"`, 2},
+		{"--listen " + taken.Addr().String(), "Is another sink running?", 1},
 	} {
-		t.Run(test.args, func(t *testing.T) {
-			var stdout, stderr bytes.Buffer
-			code := run(t.Context(), strings.Fields(test.args), &stdout, &stderr)
-			if code != test.code || !strings.Contains(stderr.String(), test.stderr) || stdout.Len() > 0 {
-				t.Errorf("exit code %d, stdout %q, stderr %q; want %d, nothing, and %q", code, stdout.String(), stderr.String(), test.code, test.stderr)
-			}
-		})
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), strings.Fields(test.args), &stdout, &stderr)
+		if code != test.code || !strings.Contains(stderr.String(), test.stderr) || stdout.Len() > 0 {
+			t.Errorf("sink %s: exit code %d, stdout %q, stderr %q; want %d, nothing, and %q",
+				test.args, code, stdout.String(), stderr.String(), test.code, test.stderr)
+		}
 	}
 }
 
 func TestHelpExplainsEveryFaultAndFitsTheTerminal(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"--help"}, &stdout, &stderr); code != exitOK || stderr.Len() > 0 {
+	if code := run(t.Context(), []string{"--help"}, &stdout, &stderr); code != 0 || stderr.Len() > 0 {
 		t.Errorf("exit code %d and %q on stderr, want 0 and nothing", code, stderr.String())
 	}
 	words := []string{"--listen", "--fault", "--latency", "--old", "commit+", "retry-after"}

@@ -23,13 +23,13 @@ type printer struct {
 
 // line prints one line, without what would move the cursor or colour the terminal of the reader.
 func (p *printer) line(format string, args ...any) {
-	visible := func(r rune) rune {
+	visible := strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return unicode.ReplacementChar
-	}
-	_, _ = fmt.Fprintln(p.out, strings.Map(visible, fmt.Sprintf(format, args...)))
+	}, fmt.Sprintf(format, args...))
+	_, _ = fmt.Fprintln(p.out, visible)
 }
 
 // listen makes the server listen, and prints the address before a request can be printed.
@@ -40,6 +40,7 @@ func (p *printer) listen(address string) error {
 	err := p.server.Listen(address)
 	if err == nil {
 		p.line("listening on %s", p.server.URL())
+		p.line("%-7s%-13s%-24s%-13s%9s %12s", "REQ.NO", "TIME (UTC)", "EVENT", "COMMAND", "...ID", "...UUID")
 	}
 	return err
 }
@@ -60,9 +61,6 @@ func (p *printer) happened(what any) {
 // message prints what was kept. A repeat says so in place of its event's name.
 func (p *printer) message(c outboxtest.Commit) {
 	if day := c.Timestamp.Format(time.DateOnly); day != p.day {
-		if p.day == "" {
-			p.line("%-7s%-13s%-24s%-13s%9s %12s", "REQ.NO", "TIME (UTC)", "EVENT", "COMMAND", "...ID", "...UUID")
-		}
 		p.day = day
 		p.line("       %s", day)
 	}
@@ -80,7 +78,7 @@ func (p *printer) message(c outboxtest.Commit) {
 
 // request prints a request that was not accepted as usual.
 func (p *printer) request(r outboxtest.Request) {
-	why, answer := r.Refusal, "not answered"
+	why, answer := strings.TrimSpace(r.Refusal), "not answered"
 	if why == "" && r.Fault != "" {
 		why = "fault " + string(r.Fault)
 	}
@@ -88,7 +86,7 @@ func (p *printer) request(r outboxtest.Request) {
 		answer = fmt.Sprintf("answered %d", r.Status)
 	}
 	if why != "" {
-		p.line("request %d: %s, %d kept, %s: %s", r.Number, count(r.Events, "message"), r.Committed, answer, strings.TrimSpace(why))
+		p.line("request %d: kept %d of %d, %s: %s", r.Number, r.Committed, r.Events, answer, why)
 	}
 }
 
@@ -105,15 +103,7 @@ func (p *printer) violations() {
 func (p *printer) summary() {
 	p.violations()
 	events, commits := len(p.server.Events()), len(p.server.Commits())
-	p.line("%s in %s, %s, %s", count(events, "message"), count(len(p.server.Requests()), "request"),
-		count(commits-events, "repeat"), count(len(p.server.Violations()), "violation"))
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	p.line("messages: %d, requests: %d, repeats: %d, violations: %d", events, len(p.server.Requests()), commits-events, len(p.told))
 }
 
 // tail is text cut to so many columns at its start, where ids that are made from a clock are
