@@ -55,16 +55,21 @@ func browse(t *testing.T, file string, flags ...string) (out, complaints string)
 }
 
 // measure lays pages out in frames of both widths, since a window cannot be narrower than 500 pixels, and opens what
-// is folded. It returns for each page and width how much wider it is, and whether it is styled for the theme.
-// One start of the browser shows them all: a start takes longer than all that it is asked.
+// is folded. It returns for each page and width how much wider it is, how much is drawn outside its drawing and lies over
+// something else, and whether it is styled for the theme. One start of the browser shows them all: a start takes longer
+// than all that it is asked.
 func measure(t *testing.T, dark bool, pages ...string) (measured []string, complaints string) {
 	t.Helper()
 	const script = `<script>onload = () => document.title = [...document.querySelectorAll("iframe")].map(frame => {
 		const page = frame.contentDocument, wide = page.documentElement.clientWidth;
 		page.querySelectorAll("details").forEach(d => d.open = true);
 		const out = [...page.body.querySelectorAll("*")].filter(e => e.getBoundingClientRect().right > wide + 1);
+		const astray = [...page.querySelectorAll("svg rect, svg path")].filter(e => {
+			const part = e.getBoundingClientRect(), all = e.ownerSVGElement.getBoundingClientRect();
+			return part.left < all.left - 3 || part.right > all.right + 3 || part.top < all.top - 3 || part.bottom > all.bottom + 3;
+		});
 		const [red] = getComputedStyle(page.body).backgroundColor.match(/\d+/);
-		return "wider by " + (page.documentElement.scrollWidth - wide) + ", sticking out " + out.length +
+		return "wider by " + (page.documentElement.scrollWidth - wide) + ", sticking out " + out.length + ", astray " + astray.length +
 			", styled " + (getComputedStyle(page.querySelector("main")).paddingTop != "0px") + ", dark " + (red < 64);
 	}).join(";")</script>`
 	frames := "<!doctype html><meta charset=utf-8><meta name=color-scheme content='light dark'>"
@@ -91,7 +96,7 @@ func TestABrowserShowsThePageInTheDarkWithoutComplaintAndWithoutScrollingSideway
 	}
 	measured, complaints := measure(t, true, list...)
 	for i, got := range measured {
-		if want := "wider by 0, sticking out 0, styled true, dark true"; got != want {
+		if want := "wider by 0, sticking out 0, astray 0, styled true, dark true"; got != want {
 			t.Errorf("%s: %s, want %s", names[i/2], got, want)
 		}
 	}
@@ -105,12 +110,18 @@ func TestABrowserNoticesAWidePageInTheLightAndWhatThePolicyForbids(t *testing.T)
 	t.Parallel()
 	browser(t)
 	var list []string
-	for _, bad := range []string{"<svg width=900 height=9></svg>", "<p style='color:red'>", "<img src=x.png>", "<script>1</script>"} {
+	for _, bad := range []string{
+		"<svg width=900 height=9></svg>", "<svg width=9 height=9><rect width=99 height=9 /></svg>", "<p style='color:red'>", "<img src=x.png>",
+		"<script>1</script>",
+	} {
 		list = append(list, strings.Replace(written(t, one()), "<main>", "<main>"+bad, 1))
 	}
 	measured, complaints := measure(t, false, list...)
-	if narrow, wide := measured[0], measured[1]; strings.HasPrefix(narrow, "wider by 0") || wide != "wider by 0, sticking out 0, styled true, dark false" {
-		t.Errorf("a page that is 900 pixels wide is %q at 400 and %q at 1200, want it noticed at 400 alone", narrow, wide)
+	if strings.HasPrefix(measured[0], "wider by 0") || measured[1] != "wider by 0, sticking out 0, astray 0, styled true, dark false" {
+		t.Errorf("a page that is 900 pixels wide is %q at 400 and %q at 1200, want it noticed at 400 alone", measured[0], measured[1])
+	}
+	if !strings.Contains(measured[2], "astray 1") {
+		t.Errorf("a drawing with a bar that leaves it is %q, want it noticed", measured[2])
 	}
 	for _, kind := range []string{"inline style", "loading the image", "inline script"} {
 		if !strings.Contains(strings.ToLower(complaints), kind) {

@@ -82,19 +82,15 @@ func one() report.Data {
 	return data
 }
 
-// weeks is what a laptop records in six days, with two outages, a login and two dead messages.
+// weeks is what a laptop records in six days, with two outages, of which one lasts, a login and dead messages.
 func weeks() report.Data {
 	var list []outbox.Message
-	start := now.Add(-6*24*time.Hour + 3*time.Hour)
-	commands := []string{"whoami", "secret.list", "secret.set", "secret.list", "org.list", "secret.set", "login", "secret.unset", "project.set"}
-	outage, end := now.Add(-70*time.Hour), now.Add(-51*time.Hour)
-	failing := now.Add(-3 * time.Hour)
-	for i := range 420 {
-		at := start.Add(time.Duration(i) * 20 * time.Minute)
-		if hour := at.Hour(); hour < 7 || hour > 20 || i%7 == 3 || at.After(now) {
-			continue
-		}
-		m := event(len(list)+1, at, commands[i*i%len(commands)], 900*time.Millisecond)
+	start, login := now.Add(-6*24*time.Hour), now.Add(-5*24*time.Hour)
+	outage, end, failing := now.Add(-70*time.Hour), now.Add(-51*time.Hour), now.Add(-3*time.Hour)
+	commands := []string{"whoami", "secret.list", "secret.set", "secret.list", "org.list", "login", "secret.unset", "project.set"}
+	for at := start; at.Before(now); at = at.Add(20 * time.Minute) {
+		i := len(list)
+		m := event(i+1, at, commands[i*i%len(commands)], 900*time.Millisecond)
 		if i%11 == 5 {
 			m = saying(m, track.Properties{CommandName: "secret.list", Duration: 12, ErrorMessage: []string{"not logged in", "network"}[i%2]})
 		}
@@ -106,7 +102,7 @@ func weeks() report.Data {
 		case i%97 == 40:
 			m.State, m.LastError = outbox.Dead, "refused with HTTP 400"
 		}
-		if at.Before(start.Add(30 * time.Hour)) {
+		if at.Before(login) {
 			m.DistinctID = firstID
 		}
 		list = append(list, m)
@@ -125,19 +121,10 @@ func weeks() report.Data {
 	return data
 }
 
-// setBack is a machine whose clock was an hour ahead until a time server put it right: twelve messages
-// waited, and were settled "before" they were recorded.
+// setBack is a machine whose clock was an hour ahead until a time server put it right: a message was settled "before" it
+// was recorded.
 func setBack() report.Data {
-	var list []outbox.Message
-	for i := range 30 {
-		at := now.Add(time.Duration(i-40) * time.Minute)
-		wait := time.Second
-		if i >= 15 && i < 27 {
-			at, wait = at.Add(time.Hour), time.Duration(27-i)*time.Minute-time.Hour
-		}
-		list = append(list, event(i+1, at, "whoami", wait))
-	}
-	return machine(list...)
+	return machine(event(1, now.Add(-time.Hour), "whoami", time.Second), event(2, now.Add(time.Hour), "whoami", -time.Hour))
 }
 
 // hostile is what no honest program would record: markup, letters that turn the line around,
