@@ -1,9 +1,7 @@
 package docstest
 
 import (
-	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,66 +9,39 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 )
 
-// What stands behind `run`, `script`, `command` and RUN and calls arcade is typed twice, as two jobs, by a system
-// that prepares the home as the recipe says and ends what is left in the background, on a runner whose one secret is the
-// Engine's key.
-func TestEveryRecipeForCIWorksInTheHomeItIsAbout(t *testing.T) {
-	list, _ := blocks(readText(t, "docs/ci.md"))
-	for _, home := range []string{"fresh", "cached", "read-only"} {
-		of := slices.DeleteFunc(slices.Clone(list), func(b block) bool { return b.mark != home })
-		if len(of) == 0 {
-			t.Errorf("no recipe is about a home that is %s", home)
-		}
-		for _, b := range of {
-			t.Run(home, func(t *testing.T) { runJobs(t, home, strings.ReplaceAll(b.text, "\\\n", " ")) })
-		}
-	}
-}
-
-func runJobs(t *testing.T, home, recipe string) {
-	m := newMachine(t)
-	m.Env = append(m.Env, "ARCADE_API_KEY="+testbed.EngineKey, testbed.Flusher) // so that none is started
-	if home == "read-only" {
-		m.SmallDisk(0)
-		m.SmallDisk(syscall.MS_REMOUNT | syscall.MS_RDONLY)
-	}
+// Recipes are marked with the home of their job. What stands behind `run`, `script`, `command` and RUN and calls arcade
+// is typed there, on a runner whose one secret is the Engine's key and which starts nothing in the background.
+func TestEveryRecipeForCIWorksAndLeavesNothing(t *testing.T) {
 	before := regexp.MustCompile(`(?m)^(RUN( --\S+)*| *-?( *(run|script|command):)?) +`)
-	lines := arcadeLines(before.ReplaceAllString(recipe, ""))
-	if len(lines) == 0 {
-		t.Fatalf("no line calls arcade in\n%s", recipe)
-	}
-	var ids []string
-	for range 2 {
-		for _, line := range lines {
-			if r := typed(m, line); r.Code != 0 {
-				t.Errorf("%q ends with exit code %d:\n%s%s", line, r.Code, r.Stdout, r.Stderr)
-			}
-		}
-		left := m.Inspect()
-		if ids = append(ids, left.Identity.AnonID); left.Counts.Pending != 0 {
-			t.Errorf("%d messages are left when the job ends, and go with its machine", left.Counts.Pending)
-		}
-		if home == "read-only" {
+	list, _ := blocks(readText(t, "docs/ci.md"))
+	jobs := map[string]int{}
+	for _, b := range list {
+		if b.language == "sh" {
 			continue
 		}
-		id, _ := os.ReadFile(m.Path("usage.json"))
-		m.Require(os.RemoveAll(m.Path("")))
-		if strings.Contains(recipe, "path: ~/.arcade/usage.json\n") {
-			m.Require(os.Mkdir(m.Path(""), 0o700))
-			m.Require(os.WriteFile(m.Path("usage.json"), id, 0o600))
-		}
+		jobs[b.mark]++
+		t.Run(b.mark, func(t *testing.T) {
+			m := newMachine(t).With("ARCADE_API_KEY="+testbed.EngineKey, testbed.Flusher)
+			if b.mark == "read-only" {
+				m.SmallDisk(0)
+				m.SmallDisk(syscall.MS_REMOUNT | syscall.MS_RDONLY)
+			}
+			typeAll(m, arcadeLines(before.ReplaceAllString(strings.ReplaceAll(b.text, "\\\n", " "), "")), 0)
+			if left := m.Inspect().Counts.Pending; left != 0 {
+				t.Errorf("%d messages are left when the job ends, and go with its machine", left)
+			}
+			events := m.Posthog.Events()
+			if (len(events) == 0) != (b.mark == "read-only") {
+				t.Errorf("PostHog has %d events; only a home that is read-only costs them", len(events))
+			}
+			for _, e := range events {
+				if want := "principal-" + strings.TrimPrefix(testbed.EngineKey, "arc_"); e.DistinctID != want {
+					t.Errorf("an event is %s's, want %s's, whose key is in the environment", e.DistinctID, want)
+				}
+			}
+		})
 	}
-	events := m.Posthog.Events()
-	for _, e := range events {
-		if want := "principal-" + strings.TrimPrefix(testbed.EngineKey, "arc_"); e.DistinctID != want {
-			t.Errorf("an event is %s's, want %s's, whose key is in the environment", e.DistinctID, want)
-		}
+	if jobs["fresh"] == 0 || jobs["read-only"] == 0 {
+		t.Errorf("docs/ci.md has recipes for %v, want some for a home that is fresh and for one that is read-only", jobs)
 	}
-	if isReadOnly := home == "read-only"; isReadOnly != (len(events) == 0) {
-		t.Errorf("PostHog has %d events in a home that is %s", len(events), home)
-	}
-	if home == "cached" && (ids[0] == "" || ids[0] != ids[1]) {
-		t.Errorf("with a cache the random ids of two jobs are %q, want one", ids)
-	}
-	m.NoViolations()
 }

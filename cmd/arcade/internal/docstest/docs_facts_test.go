@@ -47,8 +47,8 @@ func TestEveryCommandAndFlagIsInTheDocuments(t *testing.T) {
 		pages += readText(t, name)
 	}
 	root := cli.New("", "").Root()
-	for _, missing := range undocumented(root, pages) {
-		t.Errorf("README.md, docs/commands.md, docs/secrets.md and docs/usage.md do not show `%s`", missing)
+	if missing := undocumented(root, pages); missing != nil {
+		t.Errorf("README.md, docs/commands.md, docs/secrets.md and docs/usage.md do not show %q", missing)
 	}
 	root.AddCommand(&cobra.Command{Use: "hello", Run: func(*cobra.Command, []string) {}})
 	missing := undocumented(root, pages+"\n`arcade secret set GREETING=hello`, `hello`, arcade hello")
@@ -82,15 +82,17 @@ func undocumented(root *cobra.Command, pages string) (missing []string) {
 	return missing
 }
 
-// The table and the example are compared with two events and an alias that this program makes now.
-func TestTheDocumentsShowEveryPropertyThatIsSent(t *testing.T) {
+// The tables and the example are compared with two events and an alias that this program makes now, and with the files
+// that are left then.
+func TestTheDocumentsShowEveryPropertyThatIsSentAndEveryFile(t *testing.T) {
+	page := readText(t, "docs/usage.md")
 	m := testbed.NewMachine(t)
 	m.Offline()
 	m.Run("whoami") // fails anonymously, as in the example
 	m.Meet("ada")
 	m.Login()
-	m.Run("fail")
-	text := section(t, readText(t, "docs/usage.md"), "## What is sent")
+	m.AwaitNoFlusher()
+	text := section(t, page, "## What is sent")
 	list, _ := blocks(text)
 	if shown, event := keys(list[0].text), keys(m.Must("usage", "inspect", "1").Stdout); !slices.Equal(shown, event) {
 		t.Errorf("the example has %v, a real event %v", shown, event)
@@ -99,6 +101,17 @@ func TestTheDocumentsShowEveryPropertyThatIsSent(t *testing.T) {
 	for _, key := range keys(m.Must("usage", "export").Stdout) {
 		if !slices.Contains(table, key) {
 			t.Errorf("%s is sent, and the table does not say so", key)
+		}
+	}
+	m.Must("usage", "disable")
+	files, err := os.ReadDir(m.Path(""))
+	if err != nil || len(files) < 6 {
+		t.Fatalf("there are %v, %v; want more files than that", files, err)
+	}
+	for _, file := range files {
+		known := func(pattern string) bool { matches, _ := path.Match(pattern, file.Name()); return matches }
+		if !slices.ContainsFunc(firstColumn(section(t, page, "## Files")), known) {
+			t.Errorf("there is a file %s, which docs/usage.md does not name", file.Name())
 		}
 	}
 }
@@ -115,41 +128,23 @@ func keys(document string) (names []string) {
 }
 
 func TestTheDocumentsKnowEveryVariableAndNoOther(t *testing.T) {
-	var source string
-	for _, s := range product(t) {
-		source += s.text
+	literals := map[string]bool{}
+	variable := regexp.MustCompile(`"([A-Z][A-Z_]+)"`)
+	for _, text := range sources(t) {
+		for _, literal := range variable.FindAllStringSubmatch(text, -1) {
+			literals[literal[1]] = true
+		}
 	}
 	named := firstColumn(section(t, readText(t, "docs/commands.md"), "## Environment"))
 	for _, name := range named {
-		if !strings.Contains(source, `"`+name+`"`) {
+		if !literals[name] {
 			t.Errorf("docs/commands.md names %s, which the program does not read", name)
 		}
 	}
-	variable := regexp.MustCompile(`"((?:ARCADE|CLICOLOR|DO|LC|NO|SSL)(?:_[A-Z_]+)?)"`)
-	for _, literal := range variable.FindAllStringSubmatch(source, -1) {
-		if name := literal[1]; !slices.Contains(named, name) {
+	read := regexp.MustCompile(`^(ARCADE|CLICOLOR|DO|LC|NO|SSL)(_|$)`)
+	for name := range literals {
+		if read.MatchString(name) && !slices.Contains(named, name) {
 			t.Errorf("the program reads %s, which docs/commands.md does not name", name)
-		}
-	}
-}
-
-func TestTheDocumentsKnowEveryFile(t *testing.T) {
-	named := firstColumn(section(t, readText(t, "docs/usage.md"), "## Files"))
-	m := testbed.NewMachine(t)
-	m.Meet("ada")
-	m.Login()
-	m.Offline()
-	m.Must("succeed")
-	m.AwaitNoFlusher()
-	m.Must("usage", "disable")
-	files, err := os.ReadDir(m.Path(""))
-	if err != nil || len(files) < 6 {
-		t.Fatalf("there are %v, %v; want more files than that", files, err)
-	}
-	for _, file := range files {
-		known := func(pattern string) bool { matches, _ := path.Match(pattern, file.Name()); return matches }
-		if !slices.ContainsFunc(named, known) {
-			t.Errorf("there is a file %s, which docs/usage.md does not name", file.Name())
 		}
 	}
 }

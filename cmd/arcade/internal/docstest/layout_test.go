@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -22,36 +21,44 @@ const (
 	rooms  = "cmd/arcade/internal/"
 )
 
-// source is a file of the product.
-type source struct {
-	path, text string
-	imports    []string // as they are written, without the quotes
-}
-
-// product returns the files of the product, those for other systems, too.
-func product(t *testing.T) (files []source) {
+// product returns the packages of the product by their directories.
+func product(t *testing.T, system build.Context) map[string]*build.Package {
 	t.Helper()
+	list := map[string]*build.Package{}
 	for _, folder := range []string{"cmd", "identity", "migrations", "outbox", "secrets"} {
-		err := fs.WalkDir(os.DirFS(repository), folder, func(name string, _ fs.DirEntry, err error) error {
-			if path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") || path.Dir(name) == rooms+"testbed" {
+		err := fs.WalkDir(os.DirFS(repository), folder, func(name string, entry fs.DirEntry, err error) error {
+			if err != nil || !entry.IsDir() || name == rooms+"testbed" {
 				return err
 			}
-			s := source{path: name, text: readText(t, name)}
-			file, err := parser.ParseFile(token.NewFileSet(), name, s.text, parser.ImportsOnly)
-			if err != nil {
-				return err
+			if pkg, err := system.ImportDir(filepath.Join(repository, name), 0); err == nil { // not of a folder without Go
+				list[name] = pkg
 			}
-			for _, spec := range file.Imports {
-				s.imports = append(s.imports, strings.Trim(spec.Path.Value, `"`))
-			}
-			files = append(files, s)
 			return nil
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	return files
+	return list
+}
+
+// everySystem finds the files for other systems, too.
+func everySystem() build.Context {
+	system := build.Default
+	system.UseAllFiles = true
+	return system
+}
+
+// sources returns the text of the product's files by path.
+func sources(t *testing.T) map[string]string {
+	t.Helper()
+	list := map[string]string{}
+	for folder, pkg := range product(t, everySystem()) {
+		for _, name := range pkg.GoFiles {
+			list[folder+"/"+name] = readText(t, folder+"/"+name)
+		}
+	}
+	return list
 }
 
 // The diagram is the rule: an import that it does not draw is one that has not been thought about.
@@ -66,10 +73,10 @@ func TestPackagesImportWhatTheDiagramDraws(t *testing.T) {
 	for _, ends := range arrow.FindAllStringSubmatch(label.ReplaceAllString(diagrams[0].text, "$1"), -1) {
 		drawn[names[ends[1]]+" -> "+names[ends[2]]] = true
 	}
-	for _, s := range product(t) {
-		for _, name := range s.imports {
+	for folder, pkg := range product(t, everySystem()) {
+		for _, name := range pkg.Imports {
 			if own, inside := strings.CutPrefix(name, module); inside {
-				real[path.Dir(s.path)+" -> "+own] = true
+				real[folder+" -> "+own] = true
 			}
 		}
 	}
@@ -78,22 +85,20 @@ func TestPackagesImportWhatTheDiagramDraws(t *testing.T) {
 	}
 }
 
-// A library that only one place knows can be replaced there.
+// A library that only one package knows can be replaced there.
 func TestEachOfTheseLibrariesHasOneImporter(t *testing.T) {
-	owners := map[string]string{
+	packages := product(t, everySystem())
+	for library, owner := range map[string]string{
 		"modernc.org/sqlite":            "outbox/internal/store",
 		"github.com/posthog/posthog-go": "outbox/posthog",
 		"github.com/jedib0t/go-pretty":  rooms + "term",
 		"golang.org/x/term":             rooms + "term",
 		"github.com/joho/godotenv":      "secrets",
 		"github.com/spf13/":             rooms + "cli",
-	}
-	for _, s := range product(t) {
-		for _, name := range s.imports {
-			for library, owner := range owners {
-				if strings.HasPrefix(name, library) && path.Dir(s.path) != owner {
-					t.Errorf("%s imports %s; only %s does", s.path, name, owner)
-				}
+	} {
+		for folder, pkg := range packages {
+			if folder != owner && strings.Contains("\n"+strings.Join(pkg.Imports, "\n"), "\n"+library) {
+				t.Errorf("%s imports %s; only %s does", folder, library, owner)
 			}
 		}
 	}
@@ -102,53 +107,32 @@ func TestEachOfTheseLibrariesHasOneImporter(t *testing.T) {
 // Ending the process skips what others still have to do, such as to record the command. A flusher
 // ends by itself, and by its watchdog.
 func TestOnlyMainEndsTheProcess(t *testing.T) {
-	for _, s := range product(t) {
-		may := path.Base(s.path) == "main.go" || s.path == "outbox/flusher.go" || s.path == "outbox/detach/detach.go"
-		if strings.Contains(s.text, "os.Exit(") && !may {
-			t.Errorf("%s calls os.Exit", s.path)
+	for file, text := range sources(t) {
+		may := strings.HasSuffix(file, "/main.go") || file == "outbox/flusher.go" || file == "outbox/detach/detach.go"
+		if strings.Contains(text, "os.Exit(") && !may {
+			t.Errorf("%s calls os.Exit", file)
 		}
 	}
 }
 
-// A command has a file of its own and can be read without the others: it fills no room.
-func TestNoRoomIsTooFull(t *testing.T) {
-	files := map[string]int{}
-	for _, s := range product(t) {
-		if !strings.Contains(s.text, ") *cobra.Command {\n") || path.Base(s.path) == "app.go" {
-			files[path.Dir(s.path)]++
-		}
-	}
-	for room, n := range files {
-		if n > 15 {
-			t.Errorf("%s has %d files, want 15 at most", room, n)
-		}
-	}
-}
-
-// A room is read from the top down when none of its files needs one that needs it.
-func TestNoFilesOfARoomNeedEachOther(t *testing.T) {
-	folders := map[string][]string{}
-	for _, s := range product(t) {
-		folder, name := path.Split(s.path)
-		if ours, _ := build.Default.MatchFile(filepath.Join(repository, folder), name); ours {
-			folders[folder] = append(folders[folder], name)
-		}
-	}
-	for folder, files := range folders {
-		needs := neededFiles(t, folder, files)
-		var visit func(file string, above []string)
-		visit = func(file string, above []string) {
-			if at := slices.Index(above, file); at >= 0 {
-				t.Errorf("in %s these files go round in a circle: %s", folder, strings.Join(append(above[at:], file), " -> "))
-				return
+// A package is read from the top down when none of its files needs one that needs it. What needs nothing that is left is
+// taken away until only circles are left, and what needs them.
+func TestNoFilesOfAPackageNeedEachOther(t *testing.T) {
+	for folder, pkg := range product(t, build.Default) {
+		needs := neededFiles(t, folder, pkg.GoFiles)
+		for left := len(needs) + 1; left > len(needs); {
+			left = len(needs)
+			for file, others := range needs {
+				if len(others) == 0 {
+					delete(needs, file)
+					for _, above := range needs {
+						delete(above, file)
+					}
+				}
 			}
-			for next := range needs[file] {
-				visit(next, append(slices.Clone(above), file))
-			}
-			delete(needs, file) // seen
 		}
-		for _, file := range files {
-			visit(file, nil)
+		if len(needs) > 0 {
+			t.Errorf("in %s files need each other in a circle: %v", folder, needs)
 		}
 	}
 }
@@ -159,7 +143,7 @@ func neededFiles(t *testing.T, folder string, names []string) map[string]map[str
 	set, needs := token.NewFileSet(), map[string]map[string]bool{}
 	var files []*ast.File
 	for _, name := range names {
-		file, err := parser.ParseFile(set, name, readText(t, folder+name), 0)
+		file, err := parser.ParseFile(set, name, readText(t, folder+"/"+name), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
