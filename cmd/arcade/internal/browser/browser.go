@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// patience is how long a browser that fails may take to say so. One that runs is left alone.
-const patience = time.Second
-
 // Open shows an address in a browser: the one that BROWSER names (a list, separated like that of
 // PATH, of commands in which %s stands for the address, or without it), else the system's. It keeps
 // the browser's words away, and puts it out of reach of this terminal's Ctrl-C.
 //
 // github.com/cli/browser, which would do the rest, waits for the browser's end, in this process's
 // group, and knows no BROWSER.
-func Open(address string, env func(name string) string) error {
+func Open(address string, env func(name string) string) error { return open(address, env, time.Second) }
+
+// open takes patience as the time in which a browser that fails says so. One that runs is left alone.
+func open(address string, env func(name string) string, patience time.Duration) error {
 	failure := errors.New("no browser was found")
 	for _, command := range commands(env) {
 		words := split(command)
@@ -33,7 +33,7 @@ func Open(address string, env func(name string) string) error {
 		for i := range words {
 			words[i] = strings.ReplaceAll(words[i], "%s", address)
 		}
-		if failure = start(words); failure == nil {
+		if failure = start(words, patience); failure == nil {
 			return nil
 		}
 	}
@@ -67,7 +67,7 @@ func split(command string) (words []string) {
 	return words
 }
 
-func start(words []string) error {
+func start(words []string, patience time.Duration) error {
 	cmd := exec.Command(words[0], words[1:]...)
 	cmd.SysProcAttr = apart()
 	if err := cmd.Start(); err != nil {
