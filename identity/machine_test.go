@@ -102,6 +102,9 @@ func TestACommand(t *testing.T) {
 			linked, Command{Credential: f2}, linked, []Step{waiting(a, f2)}},
 		{"with credentials waits when the machine was linked by another program: after a login of Bob's the commands must not stay Ada's",
 			linkedNoF, Command{Credential: f1}, linkedNoF, []Step{waiting(a, f1)}},
+		{"with remembered credentials of another principal than the one of another program's link is that one's",
+			linkedNoF, Command{Credential: f1, Principal: q}, State{AnonID: n1, PrincipalID: q, Credential: f1},
+			[]Step{decide("", f1, q), event(n1, q)}},
 		{"with other remembered credentials of the same principal stays linked, with those",
 			linked, Command{Credential: f2, Principal: p}, withCredential(linked, f2),
 			[]Step{decide("", f2, p), event(a, p)}},
@@ -242,6 +245,8 @@ func TestWhatTheFlusherLearns(t *testing.T) {
 			linked, Learned{f2, q, true}, State{AnonID: n1, PrincipalID: q, Credential: f2}, []Step{decide("", f2, q)}},
 		{"linked, about its own credentials changes nothing",
 			linked, Learned{f1, p, true}, linked, []Step{decide("", f1, p)}},
+		{"linked by another program, same principal: confirmed, Cloud is not asked again",
+			linkedNoF, Learned{f1, p, true}, linked, []Step{decide("", f1, p)}},
 
 		{"nothing, and events go out as the anon id: it has spoken, and the alias waits on",
 			unlinked, Released{a}, unlinkedS, nil},
@@ -290,22 +295,6 @@ func TestAnotherProgramsFile(t *testing.T) {
 		{"that says what is so already is no change, unlinked", unlinked, Adopted{AnonID: a}, unlinked, nil},
 		{"that says what is so already is no change, linked",
 			linked, Adopted{AnonID: a, PrincipalID: p}, linked, nil},
-	})
-}
-
-func TestAnAdoptedPrincipalIsConfirmedOnce(t *testing.T) {
-	runCases(t, []machineCase{
-		{"Cloud's word for the same person: linked with these credentials, Cloud is not asked again",
-			linkedNoF, Learned{f1, p, true}, linked, []Step{decide("", f1, p)}},
-		{"Cloud's word for another person: linked to them, under an anon id without a past",
-			linkedNoF, Learned{f1, q, true}, State{AnonID: n1, PrincipalID: q, Credential: f1}, []Step{decide("", f1, q)}},
-		{"what is remembered of these credentials is word enough",
-			linkedNoF, Command{Credential: f1, Principal: q}, State{AnonID: n1, PrincipalID: q, Credential: f1},
-			[]Step{decide("", f1, q), event(n1, q)}},
-		{"without credentials there is nothing to confirm: the other program's word counts",
-			linkedNoF, Command{}, linkedNoF, []Step{event(a, p)}},
-		{"a logout is the adopted principal's",
-			linkedNoF, Logout{}, State{AnonID: n1}, []Step{event(a, p)}},
 	})
 }
 

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"database/sql"
 	"fmt"
 	"math/rand/v2"
@@ -14,13 +15,8 @@ import (
 var (
 	walkFiles = []string{"f1", "f2", "f3", "f4"}
 	walkKeys  = []string{"f1", "k2", "k3"}
+	ownerOf   = map[string]string{"f1": "P", "f2": "P", "f3": "Q", "f4": "R", "k2": "Q", "k3": "S"}
 )
-
-func ownerOf(credential string) string {
-	return map[string]string{
-		"f1": "P", "f2": "P", "f3": "Q", "f4": "R", "k2": "Q", "k3": "S",
-	}[credential]
-}
 
 // message is one row of the simulated outbox.
 type message struct {
@@ -47,7 +43,6 @@ type walk struct {
 	tx *sql.Tx // the real storage, if it takes part
 
 	outbox   []*message
-	in       Input             // the input at work
 	spoke    map[string]bool   // anon ids with an event of their own
 	owner    map[string]string // anon id -> principal it was aliased to, by any program
 	linked   map[string]string // anon id -> principal it was linked with
@@ -65,20 +60,28 @@ func (w *walk) newID() string {
 	return fmt.Sprintf("a%d", w.fresh)
 }
 
+func (w *walk) oneOf(credentials []string) string { return credentials[w.pick(len(credentials))] }
+
 // act lets one thing happen.
 func (w *walk) act() {
 	switch w.pick(14) {
 	case 0, 1, 2, 4:
-		w.command(Command{})
+		w.apply(Command{Credential: w.file, Principal: w.memory[w.file]})
 	case 3:
-		key := walkKeys[w.pick(len(walkKeys))]
-		w.command(Command{Key: key, KeyPrincipal: w.memory[key]})
+		key := w.oneOf(walkKeys)
+		w.apply(Command{w.file, w.memory[w.file], key, w.memory[key]})
 	case 5:
-		w.file = append(walkFiles, "")[w.pick(len(walkFiles)+1)]
+		w.file = w.oneOf(append(walkFiles, ""))
 	case 6:
-		w.login(walkFiles[w.pick(len(walkFiles))], w.pick(2) == 0)
+		w.file = w.oneOf(walkFiles)
+		if w.pick(2) == 0 { // Cloud answers in time
+			w.memory[w.file] = ownerOf[w.file]
+		}
+		w.apply(Login{w.file, w.memory[w.file]})
 	case 7:
-		w.logout()
+		in := Logout{Credential: w.file, Apart: w.pick(4) == 0}
+		w.file = ""
+		w.apply(in)
 	case 8, 9:
 		w.flush()
 	case 10, 11:
@@ -86,77 +89,35 @@ func (w *walk) act() {
 	case 12:
 		w.moveHouse()
 	case 13:
-		w.apart()
-	}
-}
-
-// apart runs a command under a context that keeps to itself.
-func (w *walk) apart() {
-	before := w.state
-	w.apply(Apart{})
-	after := w.state
-	if after.Spoke = before.Spoke; before.AnonID != "" && after != before {
-		w.failf("a self-hosted context changed the state from %+v to %+v", before, w.state)
-	}
-	if last := w.outbox[len(w.outbox)-1]; last.distinct != w.state.AnonID {
-		w.failf("an event under a self-hosted context is %s's; want the anon id's", last.distinct)
+		w.apply(Apart{})
 	}
 }
 
 // moveHouse copies the home to another machine and goes on there. On the old
 // one the anon id gets another owner, if it had none.
 func (w *walk) moveHouse() {
-	before := w.state
-	if before.AnonID == "" {
+	old := w.state.AnonID
+	if old == "" {
 		return
 	}
 	if w.pick(2) == 0 {
 		w.file = "" // credentials are not always carried along
 	}
 	w.apply(Moved{})
-	for _, m := range w.outbox {
-		if !m.isAlias && m.undecided() {
-			w.failf("an event of %s waits on another machine; there it may become another person's than here", m.anon)
-		}
+	if w.owner[old] == "" && w.linked[old] == "" {
+		w.owner[old] = "another user on the other machine"
 	}
-	if w.owner[before.AnonID] == "" && w.linked[before.AnonID] == "" {
-		w.owner[before.AnonID] = "another user on the other machine"
-	}
-}
-
-func (w *walk) command(in Command) {
-	in.Credential, in.Principal = w.file, w.memory[w.file]
-	w.apply(in)
-}
-
-func (w *walk) login(credential string, answered bool) {
-	w.file = credential
-	if answered {
-		w.memory[credential] = ownerOf(credential)
-	}
-	w.apply(Login{credential, w.memory[credential]})
-}
-
-func (w *walk) logout() {
-	in := Logout{Credential: w.file, Apart: w.pick(4) == 0}
-	w.file = ""
-	w.apply(in)
 }
 
 // flush asks Cloud about the file's credentials or a key, and sends.
 func (w *walk) flush() {
 	asked := w.file
 	if w.pick(3) == 0 {
-		asked = walkKeys[w.pick(len(walkKeys))]
+		asked = w.oneOf(walkKeys)
 	}
 	if asked != "" && w.pick(3) != 0 {
-		w.memory[asked] = ownerOf(asked)
-		w.apply(Learned{asked, ownerOf(asked), asked == w.file})
-		for _, m := range w.outbox {
-			if !m.isAlias && m.undecided() && m.credential == asked {
-				w.failf("an event of %s waits on %s, whose principal is known", m.anon, asked)
-			}
-		}
+		w.memory[asked] = ownerOf[asked]
+		w.apply(Learned{asked, ownerOf[asked], asked == w.file})
 	}
 	if w.pick(2) == 0 {
 		w.send()
@@ -182,19 +143,17 @@ func (w *walk) otherProgram() {
 	case 0: // logs out
 		w.file, in = "", Adopted{AnonID: w.newID()}
 	case 1: // logs in
-		w.file = walkFiles[w.pick(len(walkFiles))]
-		if before := w.linked[in.AnonID]; in.AnonID == "" || in.PrincipalID != "" || w.owner[in.AnonID] != "" || before != "" && before != ownerOf(w.file) {
+		w.file = w.oneOf(walkFiles)
+		before := w.linked[in.AnonID]
+		if in.AnonID == "" || in.PrincipalID != "" || w.owner[in.AnonID] != "" || before != "" && before != ownerOf[w.file] {
 			return
 		}
-		in.PrincipalID = ownerOf(w.file)
+		in.PrincipalID = ownerOf[w.file]
 		w.owner[in.AnonID] = in.PrincipalID
 	case 2: // is new here, and logged in; the credentials may be another user's by now
-		w.file = walkFiles[w.pick(len(walkFiles))]
-		in = Adopted{AnonID: w.newID(), PrincipalID: ownerOf(w.file)}
+		in = Adopted{AnonID: w.newID(), PrincipalID: ownerOf[w.oneOf(walkFiles)]}
 		w.owner[in.AnonID] = in.PrincipalID
-		if w.pick(2) == 0 {
-			w.file = walkFiles[w.pick(len(walkFiles))]
-		}
+		w.file = w.oneOf(walkFiles)
 	case 3: // restores a backup
 		if len(w.mirror) == 0 {
 			return
@@ -213,30 +172,44 @@ func (w *walk) otherProgram() {
 
 // apply runs the machine, carries out its steps, saves, and checks.
 func (w *walk) apply(in Input) {
-	w.in = in
-	next, steps := Next(w.state, in, w.newID)
+	before := w.state
+	next, steps := Next(before, in, w.newID)
 	w.trail = append(w.trail, fmt.Sprintf("  %T%+v\n    -> %+v %v", in, in, next, steps))
-	own := 0
 	if _, login := in.(Login); login {
 		w.loggedIn[next.AnonID] = true
 	}
+	own, want := 0, 0
 	for _, s := range steps {
-		w.carryOut(s)
 		if s.Kind == AddEvent {
 			own++
+			w.addEvent(in, s)
+		} else {
+			w.carryOut(s)
 		}
 	}
-	before := w.state
+	switch in.(type) {
+	case Command, Apart, Login, Logout:
+		want = 1
+	}
+	if own != want {
+		w.failf("%T added %d events of its own; want %d", in, own, want)
+	}
 	w.state = next
-	if before.AnonID != "" && before.AnonID != next.AnonID { // as Save does
+	w.save(before, next)
+	w.checkState()
+	w.checkOrder()
+}
+
+// save does what Save does, which has to agree.
+func (w *walk) save(before, next State) {
+	if before.AnonID != "" && before.AnonID != next.AnonID {
 		row := w.rows[before.AnonID]
 		row.Aliased = true
 		w.rows[before.AnonID] = row
 	}
-	if row, ok := w.rows[next.AnonID]; ok { // as Save does
-		next.Aliased, next.Spoke = next.Aliased || row.Aliased, next.Spoke || row.Spoke
-	}
 	if next.AnonID != "" { // a flusher may come before any command
+		row := w.rows[next.AnonID]
+		next.Aliased, next.Spoke = next.Aliased || row.Aliased, next.Spoke || row.Spoke
 		w.rows[next.AnonID] = next
 		w.mirror = append(w.mirror, Adopted{AnonID: next.AnonID, PrincipalID: next.PrincipalID})
 	}
@@ -246,28 +219,23 @@ func (w *walk) apply(in Input) {
 			checkLookup(w.t, w.tx, row)
 		}
 	}
+}
 
-	want := 0
-	switch in.(type) {
-	case Command, Apart, Login, Logout:
-		want = 1
+// addEvent adds the event of in: a command's is the principal's of its credentials, or waits.
+func (w *walk) addEvent(in Input, s Step) {
+	if s.AnonID == "" || (s.DistinctID == "") == (s.Credential == "") {
+		w.failf("%+v: an event has an anon id, and either an owner or credentials to wait on", s)
 	}
-	if own != want {
-		w.failf("%T added %d events of its own; want %d", in, own, want)
+	command, _ := in.(Command)
+	if owner := ownerOf[command.Credential]; command.Key == "" && owner != "" && s.DistinctID != "" && s.DistinctID != owner {
+		w.failf("a command with %s's credentials is %s's", owner, s.DistinctID)
 	}
-	w.checkState()
-	w.checkOrder()
+	w.outbox = append(w.outbox, &message{anon: s.AnonID, distinct: s.DistinctID, credential: s.Credential, byKey: command.Key != ""})
+	w.spoke[s.AnonID] = w.spoke[s.AnonID] || s.DistinctID == s.AnonID
 }
 
 func (w *walk) carryOut(s Step) {
 	switch s.Kind {
-	case AddEvent:
-		if s.AnonID == "" || (s.DistinctID == "") == (s.Credential == "") {
-			w.failf("%+v: an event has an anon id, and either an owner or credentials to wait on", s)
-		}
-		w.checkOwner(s)
-		w.outbox = append(w.outbox, &message{anon: s.AnonID, distinct: s.DistinctID, credential: s.Credential, byKey: w.byKey()})
-		w.spoke[s.AnonID] = w.spoke[s.AnonID] || s.DistinctID == s.AnonID
 	case AddAlias:
 		if w.aliasOf(s.AnonID) != nil {
 			w.failf("a second alias of %s", s.AnonID)
@@ -284,23 +252,7 @@ func (w *walk) carryOut(s Step) {
 	case DropAlias:
 		dropped := w.waitingAlias(s)
 		w.outbox = slices.DeleteFunc(w.outbox, func(m *message) bool { return m == dropped })
-	default:
-		w.failf("unknown step %+v", s)
 	}
-}
-
-// checkOwner checks that a command's event is given to the principal of
-// its credentials.
-func (w *walk) checkOwner(s Step) {
-	in, command := w.in.(Command)
-	if command && in.Credential != "" && !w.byKey() && s.DistinctID != "" && s.DistinctID != ownerOf(in.Credential) {
-		w.failf("a command with %s's credentials is %s's", ownerOf(in.Credential), s.DistinctID)
-	}
-}
-
-func (w *walk) byKey() bool {
-	in, command := w.in.(Command)
-	return command && in.Key != ""
 }
 
 func (w *walk) decideEvents(s Step) {
@@ -308,14 +260,11 @@ func (w *walk) decideEvents(s Step) {
 		if m.isAlias || !m.undecided() || s.AnonID != "" && s.AnonID != m.anon || s.Credential != "" && s.Credential != m.credential {
 			continue
 		}
-		m.distinct = s.DistinctID
-		if m.distinct == "" {
-			m.distinct = m.anon
-		}
+		m.distinct = cmp.Or(s.DistinctID, m.anon)
 		if m.distinct == m.anon {
 			w.spoke[m.anon] = true
-		} else if m.distinct != ownerOf(m.credential) {
-			w.failf("an event that waited on %s, which is %s's, became %s's", m.credential, ownerOf(m.credential), m.distinct)
+		} else if m.distinct != ownerOf[m.credential] {
+			w.failf("an event that waited on %s, which is %s's, became %s's", m.credential, ownerOf[m.credential], m.distinct)
 		}
 	}
 }
