@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,21 +44,19 @@ func TestAskingCloudWhoseCredentialsTheseAre(t *testing.T) {
 		path, body string
 		want       Account
 	}{
-		{"by an API key", keyLogin, "/api/v1/auth/validate", `{"data": {"principal_id": "acc_1"}}`, Account{PrincipalID: "acc_1"}},
-		{"by an access token", oauthLogin, "/api/v1/auth/whoami",
-			`{"data": {"account_id": "acc_1", "email": "a@b.c", "organizations": [{"org_id": "o"}], "projects": []}}`,
-			Account{PrincipalID: "acc_1", Email: "a@b.c", Organisations: []Choice{{ID: "o"}}}},
-		{"by an access token, older", oauthLogin, "/api/v1/auth/whoami", `{"data": {"principal_id": "acc_1"}}`, Account{PrincipalID: "acc_1"}},
-		{"by the key when there are both", Credentials{APIKey: "arc_SENTINEL", AccessToken: "x"}, "/api/v1/auth/validate",
+		{"by an API key, whatever is beside it", Credentials{APIKey: "arc_1", AccessToken: "x"}, "/api/v1/auth/validate",
 			`{"data": {"principal_id": "acc_1"}}`, Account{PrincipalID: "acc_1"}},
-		{"and showing no more than a terminal can bear", oauthLogin, "/api/v1/auth/whoami",
-			`{"data": {"account_id": "acc_1", "email": "a\u001b[31m@b.c"}}`, Account{PrincipalID: "acc_1", Email: "a [31m@b.c"}},
+		{"by an access token", oauthLogin, "/api/v1/auth/whoami",
+			`{"data": {"account_id": "acc_1", "email": "a\u001b[31m@b.c", "organizations": [{"org_id": "o"}], "projects": []}}`,
+			Account{PrincipalID: "acc_1", Email: "a [31m@b.c", Organisations: []Choice{{ID: "o"}}}}, // for a terminal
+		{"by an access token, older", oauthLogin, "/api/v1/auth/whoami", `{"data": {"principal_id": "acc_1"}}`, Account{PrincipalID: "acc_1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cloud := cloudWith(t, func(w http.ResponseWriter, r *http.Request) {
-				token := c.login.APIKey + strings.TrimPrefix(c.login.AccessToken, "x")
-				if r.Method != http.MethodGet || r.URL.Path != c.path || r.Header.Get("Authorization") != "Bearer "+token || r.Header.Get("Accept") != "application/json" {
-					t.Errorf("asked %s %s with %v; want GET %s as contracts.md has it", r.Method, r.URL, r.Header, c.path)
+				asked := []string{r.Method, r.URL.Path, r.Header.Get("Authorization"), r.Header.Get("Accept")}
+				want := []string{http.MethodGet, c.path, "Bearer " + cmp.Or(c.login.APIKey, c.login.AccessToken), "application/json"}
+				if !slices.Equal(asked, want) {
+					t.Errorf("asked %q; want %q, as contracts.md has it", asked, want)
 				}
 				fmt.Fprint(w, c.body)
 			})
@@ -119,7 +118,8 @@ func TestAKeyIsNotTakenElsewhereByARedirect(t *testing.T) {
 			http.Redirect(w, r, "/elsewhere", status)
 		})
 		var cloudErr *CloudError
-		if _, err := cloud.WhoAmI(t.Context(), keyLogin); !errors.As(err, &cloudErr) || cloudErr.Status != status || cloud.HTTP.CheckRedirect != nil {
+		_, err := cloud.WhoAmI(t.Context(), keyLogin)
+		if !errors.As(err, &cloudErr) || cloudErr.Status != status || cloud.HTTP.CheckRedirect != nil {
 			t.Errorf("got %v; want a CloudError with status %d, and the caller's HTTP client as it was", err, status)
 		}
 	}
@@ -141,8 +141,6 @@ func TestACloudThatDoesNotAnswer(t *testing.T) {
 		w.Header().Set("Content-Length", "100")
 		fmt.Fprint(w, `{"data"`)
 	})
-	gone := answering(t, 200, "")
-	gone.BaseURL = "http://127.0.0.1:1"
 	at := func(address string) Cloud { return Cloud{BaseURL: address, HTTP: http.DefaultClient} }
 	const noURL = "Arcade Cloud has an address that is no URL with https://"
 
@@ -160,7 +158,7 @@ func TestACloudThatDoesNotAnswer(t *testing.T) {
 		{"hanging", stuck, hurried, "Arcade Cloud did not answer in time", context.DeadlineExceeded},
 		{"interrupted", stuck, interrupted, "Arcade Cloud was not waited for", context.Canceled},
 		{"breaking off", half, t.Context(), "Arcade Cloud cannot be reached", nil},
-		{"away", gone, t.Context(), "Arcade Cloud cannot be reached", nil},
+		{"away", at("http://127.0.0.1:1"), t.Context(), "Arcade Cloud cannot be reached", nil},
 		{"at an address with a password", at("http://SENTINEL:pass@127.0.0.1:1"), t.Context(), noURL, nil},
 		{"at no URL", at("http://SENTINEL\x7f"), t.Context(), noURL, nil},
 		{"where others could read the key", at("http://cloud.example"), t.Context(), noURL, nil},
@@ -196,18 +194,24 @@ func TestOrganisationsAndProjects(t *testing.T) {
 	asked := ""
 	cloud := cloudWith(t, func(w http.ResponseWriter, r *http.Request) {
 		asked = r.URL.EscapedPath()
-		fmt.Fprint(w, `{"data": {"items": [{"organization_id": "o1", "name": "One"}, {"project_id": "p/2", "name": "Tw\u001bo", "is_default": true}]}}`)
+		fmt.Fprint(w, `{"data": {"items": [{"organization_id": "o1", "name": "One"},
+			{"project_id": "p/2", "name": "Tw\u001bo", "is_default": true}]}}`)
 	})
 	want := []Choice{{ID: "o1", Name: "One"}, {ID: "p/2", Name: "Tw o", Default: true}}
 	if got, err := cloud.Organisations(t.Context(), oauthLogin); err != nil || !slices.Equal(got, want) || asked != "/api/v1/orgs" {
 		t.Errorf("got %+v, %v from %s; want %+v", got, err, asked, want)
 	}
-	if got, err := cloud.Projects(t.Context(), oauthLogin, "a/b?c"); err != nil || !slices.Equal(got, want) || asked != "/api/v1/orgs/a%2Fb%3Fc/projects" {
+	got, err := cloud.Projects(t.Context(), oauthLogin, "a/b?c")
+	if err != nil || !slices.Equal(got, want) || asked != "/api/v1/orgs/a%2Fb%3Fc/projects" {
 		t.Errorf("got %+v, %v from %s; want the id escaped", got, err, asked)
 	}
-	for name, body := range map[string]string{"a portal": "<html>", "no id": `{"data": {"items": [{"name": "x"}]}}`} {
+	for name, items := range map[string]string{
+		"no id": `{"name": "x"}`, "a number": "7", "an id that a terminal would obey": `{"org_id": "o\u001b[31m"}`,
+		"an id beyond reason": `{"org_id": "` + strings.Repeat("x", 201) + `"}`,
+	} {
 		const want = "Arcade Cloud gave an answer that makes no sense (HTTP status 200)"
-		if _, err := answering(t, 200, body).Organisations(t.Context(), oauthLogin); err == nil || err.Error() != want {
+		cloud := answering(t, 200, `{"data": {"items": [`+items+`]}}`)
+		if _, err := cloud.Organisations(t.Context(), oauthLogin); err == nil || err.Error() != want {
 			t.Errorf("%s gave %v; want %q", name, err, want)
 		}
 	}

@@ -3,7 +3,6 @@ package identity
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -112,16 +111,6 @@ func TestDamagedCredentialsAreRefusedWithoutAWordOfThem(t *testing.T) {
 				t.Errorf("the error quotes the file: %s", text)
 			}
 		})
-	}
-}
-
-func TestCredentialsThatAreMissingAreNotUnreadableOnes(t *testing.T) {
-	dir := t.TempDir()
-	if _, err := (CredentialsFile{Path: filepath.Join(dir, "credentials.yaml")}).Read(); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a missing file gave %v; want fs.ErrNotExist", err)
-	}
-	if _, err := (CredentialsFile{Path: dir}).Read(); err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrCredentialsInvalid) {
-		t.Errorf("a directory gave %v; want an error of its own", err)
 	}
 }
 

@@ -36,85 +36,82 @@ func TestTheMirrorIsByteForByteWhatPythonWrites(t *testing.T) {
 }
 
 func TestReadingTheMirror(t *testing.T) {
+	file := func(members string) string { return `{"anon_id": "` + someUUID + `"` + members + `}` }
 	linked := func(principal string) string {
 		quoted, _ := json.Marshal(principal)
-		return `{"anon_id": "` + someUUID + `", "linked_principal_id": ` + string(quoted) + `}`
+		return file(`, "linked_principal_id": ` + string(quoted))
 	}
-	anonymous := Mirror{AnonID: someUUID}
-	for _, c := range []struct {
-		name, content string
-		want          Mirror // zero: invalid
-	}{
-		{"accepts its own file", string(Mirror{AnonID: someUUID, PrincipalID: "acc_1"}.Encode()), Mirror{AnonID: someUUID, PrincipalID: "acc_1"}},
-		{"accepts null", `{"anon_id": "` + someUUID + `", "linked_principal_id": null}`, anonymous},
-		{"accepts a missing principal", `{"anon_id": "` + someUUID + `"}`, anonymous},
-		{"takes an empty principal for none, like Python", linked(""), anonymous},
-		{"accepts keys of other versions", `{"v": [1], "anon_id": "` + someUUID + `"}`, Mirror{AnonID: someUUID, unknown: map[string]json.RawMessage{"v": json.RawMessage("[1]")}}},
-		{"accepts an id of 200 characters, not bytes", linked(strings.Repeat("ë", 200)), Mirror{AnonID: someUUID, PrincipalID: strings.Repeat("ë", 200)}},
-		{"accepts an e-mail address", linked("a@b.c"), Mirror{AnonID: someUUID, PrincipalID: "a@b.c"}},
-
-		{"refuses an empty file", "", Mirror{}},
-		{"refuses half a file", `{"anon_id": "` + someUUID + `"`, Mirror{}},
-		{"refuses null", "null", Mirror{}},
-		{"refuses a list", `["` + someUUID + `"]`, Mirror{}},
-		{"refuses a second value", `{"anon_id": "` + someUUID + `"} {}`, Mirror{}},
-		{"refuses no anon id", `{"linked_principal_id": null}`, Mirror{}},
-		{"refuses an anon id under another name", `{"ANON_ID": "` + someUUID + `"}`, Mirror{}},
-		{"refuses an anon id of null", `{"anon_id": null}`, Mirror{}},
-		{"refuses an anon id that is a number", `{"anon_id": 7}`, Mirror{}},
-		{"refuses an anon id that is no UUID", `{"anon_id": "me"}`, Mirror{}},
-		{"refuses a UUID without dashes", `{"anon_id": "` + strings.ReplaceAll(someUUID, "-", "") + `"}`, Mirror{}},
-		{"refuses a UUID in braces", `{"anon_id": "{` + someUUID + `}"}`, Mirror{}},
-		{"refuses a principal that is no string", `{"anon_id": "` + someUUID + `", "linked_principal_id": 7}`, Mirror{}},
-		{"refuses an id PostHog would cut", linked(strings.Repeat("x", 201)), Mirror{}},
-		{"refuses an id PostHog refuses", linked("anonymous"), Mirror{}},
-		{"refuses it in capitals", linked("Guest"), Mirror{}},
-		{"refuses it in quotes", linked(`"null"`), Mirror{}},
-		{"refuses the placeholder 0", linked("0"), Mirror{}},
-		{"refuses an object turned into text", linked("[object Object]"), Mirror{}},
-		{"refuses a blank id", linked("  "), Mirror{}},
-		{"refuses blanks around an id", linked(" acc_1"), Mirror{}},
-		{"refuses terminal control characters", linked("acc\x1b[31m"), Mirror{}},
-		{"refuses invisible characters", linked("acc\u202e"), Mirror{}},
-		{"refuses half a surrogate pair", `{"anon_id": "` + someUUID + `", "linked_principal_id": "\ud800"}`, Mirror{}},
-		{"refuses what is not UTF-8", `{"anon_id": "` + someUUID + `", "x": "` + "\xff" + `"}`, Mirror{}},
-		{"refuses a file of 20 kB", `{"anon_id": "` + someUUID + `"}` + strings.Repeat(" ", 20<<10), Mirror{}},
+	path, long := filepath.Join(t.TempDir(), "usage.json"), strings.Repeat("ë", 200)
+	for _, c := range []struct{ name, content, principal string }{
+		{"its own file", string(Mirror{AnonID: someUUID, PrincipalID: "acc_1"}.Encode()), "acc_1"},
+		{"null", file(`, "linked_principal_id": null`), ""},
+		{"a missing principal", file(""), ""},
+		{"an empty principal, which is none, like in Python", linked(""), ""},
+		{"keys of other versions", file(`, "v": [1]`), ""},
+		{"an id of 200 characters, not bytes", linked(long), long},
+		{"an e-mail address", linked("a@b.c"), "a@b.c"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "usage.json")
-			put(t, path, c.content)
-			got, _, err := ReadMirror(path)
-			if string(got.Encode()) != string(c.want.Encode()) {
-				t.Errorf("got %+v, want %+v", got, c.want)
-			}
-			if valid := c.want.AnonID != ""; (err == nil) != valid || !valid && !errors.Is(err, ErrMirrorInvalid) {
-				t.Errorf("got error %v; want ErrMirrorInvalid exactly for what is no identity", err)
-			}
-		})
+		put(t, path, c.content)
+		if m, _, err := ReadMirror(path); err != nil || m.AnonID != someUUID || m.PrincipalID != c.principal {
+			t.Errorf("%s: got %+v, %v; want it accepted, and %q linked", c.name, m, err, c.principal)
+		}
+	}
+	for name, content := range map[string]string{
+		"an empty file":                     "",
+		"half a file":                       strings.TrimSuffix(file(""), "}"),
+		"null":                              "null",
+		"a list":                            `["` + someUUID + `"]`,
+		"a second value":                    file("") + " {}",
+		"no anon id":                        `{"linked_principal_id": null}`,
+		"an anon id under another name":     `{"ANON_ID": "` + someUUID + `"}`,
+		"an anon id of null":                `{"anon_id": null}`,
+		"an anon id that is a number":       `{"anon_id": 7}`,
+		"an anon id that is no UUID":        `{"anon_id": "me"}`,
+		"a UUID without dashes":             `{"anon_id": "` + strings.ReplaceAll(someUUID, "-", "") + `"}`,
+		"a UUID in braces":                  `{"anon_id": "{` + someUUID + `}"}`,
+		"a principal that is no string":     file(`, "linked_principal_id": 7`),
+		"an id PostHog would cut":           linked(strings.Repeat("x", 201)),
+		"an id PostHog refuses":             linked("anonymous"),
+		"an id PostHog refuses in capitals": linked("Guest"),
+		"an id PostHog refuses in quotes":   linked(`"null"`),
+		"the placeholder 0":                 linked("0"),
+		"an object turned into text":        linked("[object Object]"),
+		"a blank id":                        linked("  "),
+		"blanks around an id":               linked(" acc_1"),
+		"terminal control characters":       linked("acc\x1b[31m"),
+		"invisible characters":              linked("acc\u202e"),
+		"half a surrogate pair":             file(`, "linked_principal_id": "\ud800"`),
+		"what is not UTF-8":                 file(`, "x": "` + "\xff" + `"`),
+		"a file of 20 kB":                   file("") + strings.Repeat(" ", 20<<10),
+	} {
+		put(t, path, content)
+		if m, _, err := ReadMirror(path); !errors.Is(err, ErrMirrorInvalid) || string(m.Encode()) != string(Mirror{}.Encode()) {
+			t.Errorf("%s: got %+v, %v; want no identity, and ErrMirrorInvalid", name, m, err)
+		}
 	}
 }
 
-func TestReadingAMirrorThatIsNoFile(t *testing.T) {
-	dir := t.TempDir()
-	if _, _, err := ReadMirror(filepath.Join(dir, "usage.json")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a missing file gave %v; want fs.ErrNotExist, so that it is exported again", err)
-	}
-	checkFiles(t, filepath.Join(dir, "usage.json")) // an empty one would be no identity
-	if _, _, err := ReadMirror(dir); err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrMirrorInvalid) {
-		t.Errorf("a directory gave %v; want an error that asks for nothing to be written", err)
-	}
-}
-
-func TestTheDigestTellsWhoWroteTheFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "usage.json")
-	exported, err := WriteMirror(path, Mirror{AnonID: someUUID})
-	_, read, readErr := ReadMirror(path)
-	if own := (State{AnonID: someUUID, Credential: f1}).Mirror().Digest(); errors.Join(err, readErr) != nil || read != exported || own != exported {
-		t.Errorf("digests: exported %q, read %q, reckoned %q (%v, %v); want one", exported, read, own, err, readErr)
-	}
-	put(t, path, `{}`)
-	if _, read, err := ReadMirror(path); !errors.Is(err, ErrMirrorInvalid) || read == exported || read == "" {
-		t.Errorf("another program's file has digest %q (%v); want one of its own, even though it is invalid", read, err)
+// Nothing is written in the place of what cannot be read.
+func TestAMissingFileIsToldApartFromOneThatCannotBeRead(t *testing.T) {
+	folder := t.TempDir()
+	for what, read := range map[string]func(path string) error{
+		"usage.json": func(path string) error {
+			_, _, err := ReadMirror(path)
+			return err
+		},
+		"the login": func(path string) error {
+			_, err := CredentialsFile{Path: path}.Read()
+			return err
+		},
+	} {
+		if err := read(filepath.Join(folder, "missing")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is missing, and gave %v; want fs.ErrNotExist", what, err)
+		}
+		err := read(folder)
+		damaged := errors.Is(err, ErrMirrorInvalid) || errors.Is(err, ErrCredentialsInvalid)
+		if err == nil || damaged || errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is a directory, and gave %v; want an error of its own", what, err)
+		}
 	}
 }
 
@@ -125,10 +122,9 @@ func TestTheMirrorIsReplacedWhenItWouldDiffer(t *testing.T) {
 	var files []os.FileInfo
 	for _, principal := range []string{"", "", "acc_1"} {
 		_, err := WriteMirror(path, Mirror{AnonID: someUUID, PrincipalID: principal})
-		info, statErr := os.Stat(path)
-		if errors.Join(err, statErr) != nil {
-			t.Fatal(err, statErr)
-		}
+		must(t, err)
+		info, err := os.Stat(path)
+		must(t, err)
 		files = append(files, info)
 	}
 	if !os.SameFile(files[0], files[1]) || os.SameFile(files[1], files[2]) {
@@ -142,22 +138,27 @@ func TestUnknownKeysStayWhileTheAnonIDDoes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "usage.json")
 	const before = `{"v": {"a": ["ë", null]}, "anon_id": "` + someUUID + `", "x": 1, "linked_principal_id": null, "é": "é"}`
 	put(t, path, before)
-	digest, err := WriteMirror(path, Mirror{AnonID: someUUID, PrincipalID: "acc_1"})
+	linked := State{AnonID: someUUID, PrincipalID: "acc_1", Credential: f1}.Mirror()
+	digest, err := WriteMirror(path, linked)
+	must(t, err)
 	const want = "{\n  \"anon_id\": \"" + someUUID + "\",\n  \"linked_principal_id\": \"acc_1\"," +
 		"\n  \"v\": {\n    \"a\": [\n      \"\\u00eb\",\n      null\n    ]\n  },\n  \"x\": 1,\n  \"\\u00e9\": \"\\u00e9\"\n}"
-	if got, _ := os.ReadFile(path); err != nil || string(got) != want {
-		t.Errorf("the file is\n%s (%v)\nwant what another program noted about this anon id kept:\n%s", got, err, want)
+	if got := contentOf(t, path); got != want {
+		t.Errorf("the file is\n%s\nwant what another program noted about this anon id kept:\n%s", got, want)
 	}
 	found, read, err := ReadMirror(path)
-	if own := (Mirror{AnonID: someUUID, PrincipalID: "acc_1"}).Keeping(found).Digest(); err != nil || read != digest || own != digest {
+	if own := linked.Keeping(found).Digest(); err != nil || read != digest || own != digest {
 		t.Errorf("digests: written %q, read %q, %v, reckoned %q; want one, or the file counts as changed for ever", digest, read, err, own)
 	}
 	const other = "6d0e1a52-7c54-4d0e-9d2c-0b6a3f1c9f11"
-	if _, err := WriteMirror(path, Mirror{AnonID: other}); err != nil {
-		t.Fatal(err)
-	}
-	if got, _ := os.ReadFile(path); string(got) != string(Mirror{AnonID: other}.Encode()) {
+	_, err = WriteMirror(path, Mirror{AnonID: other})
+	must(t, err)
+	if got := contentOf(t, path); got != string(Mirror{AnonID: other}.Encode()) {
 		t.Errorf("a new anon id has %s; want nothing that was noted about the old one", got)
+	}
+	put(t, path, `{}`)
+	if _, read, err := ReadMirror(path); !errors.Is(err, ErrMirrorInvalid) || read == digest || read == "" {
+		t.Errorf("another program's file has digest %q (%v); want one of its own, even though it is invalid", read, err)
 	}
 }
 

@@ -23,24 +23,31 @@ var (
 	bob = identitytest.Person{PrincipalID: "acc_bob", Email: "bob@arcade.test"}
 )
 
-// world is a Cloud, and a login of Ada's whose token expires in left.
+// world is a Cloud, and a login of Ada's whose token expires in left. Its clock stands still.
 type world struct {
 	cloud   *identitytest.Cloud
 	session Session
 	login   Credentials // as it was written
+	now     time.Time
 }
 
 func newWorld(t *testing.T, left time.Duration) *world {
 	t.Helper()
 	cloud := identitytest.Start(ada, bob)
 	t.Cleanup(cloud.Close)
-	access, refresh := cloud.Login(ada.Email)
-	login := Tokens{access, refresh, left}.Into(Credentials{Email: ada.Email, CoordinatorURL: cloud.URL,
-		Context: Context{"org_1", "Analytical", "proj_1", "Engine"}}, time.Now())
-	f := CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml")}
-	must(t, f.Write(t.Context(), login))
+	f, now := credentialsAt(t, ""), time.Now()
+	w := &world{cloud, Session{File: f, HTTP: http.DefaultClient, Now: func() time.Time { return now }}, Credentials{}, now}
+	w.login = w.loginOf(ada.Email, left)
+	must(t, f.Write(t.Context(), w.login))
 	put(t, f.Path, "# mine\n"+contentOf(t, f.Path)+"other: 1 # too\n")
-	return &world{cloud, Session{File: f, HTTP: http.DefaultClient, Now: time.Now}, login}
+	return w
+}
+
+// loginOf is a new login, good for left.
+func (w *world) loginOf(email string, left time.Duration) Credentials {
+	access, refresh := w.cloud.Login(email)
+	return Tokens{access, refresh, left}.Into(Credentials{Email: email, CoordinatorURL: w.cloud.URL,
+		Context: Context{"org_1", "Analytical", "proj_1", "Engine"}}, w.now)
 }
 
 // checkWorks checks that Cloud accepts the login in the file, and that its rules were kept.
@@ -80,41 +87,30 @@ func (w *world) replace(t *testing.T, old, now string) {
 	put(t, w.session.File.Path, strings.ReplaceAll(contentOf(t, w.session.File.Path), old, now))
 }
 
-func TestAGoodTokenIsUsedAsItIs(t *testing.T) {
-	w := newWorld(t, 301*time.Second)
-	if c, err := w.session.Credentials(t.Context()); err != nil || c.AccessToken != w.login.AccessToken || w.cloud.Count(identitytest.ConfigPath) != 0 {
-		t.Errorf("got %s, %v; want the token that is good for 301 s, and no question", show(c), err)
+func TestAnExpiredTokenIsRenewedAndAGoodOneUsedAsItIs(t *testing.T) {
+	w := newWorld(t, 299*time.Second)
+	put(t, temporaryOf(w.session.File.Path), "of one that was killed")
+	c, err := w.session.Credentials(t.Context())
+	if err != nil || c.AccessToken == w.login.AccessToken || c.RefreshToken == w.login.RefreshToken || c.Expired(w.now) {
+		t.Fatalf("got %s, %v; want new tokens", show(c), err)
 	}
-}
-
-func TestAnExpiredTokenIsRenewed(t *testing.T) {
-	for _, left := range []time.Duration{299 * time.Second, 0, -time.Hour} {
-		t.Run(left.String(), func(t *testing.T) {
-			w := newWorld(t, left)
-			put(t, temporaryOf(w.session.File.Path), "of one that was killed")
-			c, err := w.session.Credentials(t.Context())
-			if err != nil || c.AccessToken == w.login.AccessToken || c.RefreshToken == w.login.RefreshToken || c.Expired(time.Now()) {
-				t.Fatalf("got %s, %v; want new tokens", show(c), err)
-			}
-			if c.Context != w.login.Context || c.Email != w.login.Email || c.Fingerprint() != w.login.Fingerprint() {
-				t.Errorf("got %s; want the same person and project", show(c))
-			}
-			if onDisk, err := w.session.File.Read(); err != nil || onDisk != c {
-				t.Errorf("on disk is %s, %v; want what is used: %s", show(onDisk), err, show(c))
-			}
-			content := contentOf(t, w.session.File.Path)
-			if !strings.HasPrefix(content, "# mine\n") || !strings.HasSuffix(content, "other: 1 # too\n") {
-				t.Errorf("what is not ours was lost:\n%s", content)
-			}
-			checkPrivate(t, w.session.File.Path)
-			checkFiles(t, w.session.File.Path, "credentials.lock", "credentials.yaml")
-			if again, err := w.session.Credentials(t.Context()); err != nil || again != c {
-				t.Errorf("the next command got %s, %v; want the same", show(again), err)
-			}
-			w.checkRenewals(t, 1)
-			w.checkWorks(t)
-		})
+	if c.Context != w.login.Context || c.Email != w.login.Email || c.Fingerprint() != w.login.Fingerprint() {
+		t.Errorf("got %s; want the same person and project", show(c))
 	}
+	if onDisk, err := w.session.File.Read(); err != nil || onDisk != c {
+		t.Errorf("on disk is %s, %v; want what is used: %s", show(onDisk), err, show(c))
+	}
+	content := contentOf(t, w.session.File.Path)
+	if !strings.HasPrefix(content, "# mine\n") || !strings.HasSuffix(content, "other: 1 # too\n") {
+		t.Errorf("what is not ours was lost:\n%s", content)
+	}
+	checkPrivate(t, w.session.File.Path)
+	checkFiles(t, w.session.File.Path, "credentials.lock", "credentials.yaml")
+	if again, err := w.session.Credentials(t.Context()); err != nil || again != c {
+		t.Errorf("the next command got %s, %v; want the same", show(again), err)
+	}
+	w.checkRenewals(t, 1)
+	w.checkWorks(t)
 }
 
 func TestARefreshTokenThatIsNotReplacedStays(t *testing.T) {
@@ -123,36 +119,9 @@ func TestARefreshTokenThatIsNotReplacedStays(t *testing.T) {
 		answer.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(answer, `{"access_token": "access_2", "token_type": "bearer", "expires_in": 3600}`)
 	})
-	if c, err := w.session.Credentials(t.Context()); err != nil || c.RefreshToken != w.login.RefreshToken || c.AccessToken == w.login.AccessToken {
+	c, err := w.session.Credentials(t.Context())
+	if err != nil || c.RefreshToken != w.login.RefreshToken || c.AccessToken == w.login.AccessToken {
 		t.Errorf("got %s, %v; want a new access token and the old refresh token", show(c), err)
-	}
-}
-
-func TestATokenThatIsRefusedIsReplacedOnce(t *testing.T) {
-	w := newWorld(t, time.Hour)
-	w.cloud.Revoke()
-	c, err := w.session.renewed(t.Context(), w.login)
-	if err != nil || c.AccessToken == w.login.AccessToken {
-		t.Fatalf("got %s, %v; want another token", show(c), err)
-	}
-	if again, err := w.session.renewed(t.Context(), w.login); err != nil || again != c {
-		t.Errorf("a process that was refused at the same time got %s, %v; want the same one", show(again), err)
-	}
-	w.checkRenewals(t, 1)
-	if _, err := w.session.renewed(t.Context(), Credentials{APIKey: "arc"}); !errors.Is(err, ErrLoginEnded) {
-		t.Errorf("a key gave %v; want ErrLoginEnded, there is no other", err)
-	}
-}
-
-func TestARequestThatStaysRefusedGetsTheServersAnswer(t *testing.T) {
-	for asked, want := range map[string]error{"": ErrNotAuthenticated, "a passkey": ErrStrongerLogin} {
-		w := newWorld(t, time.Hour)
-		w.cloud.Revoke()
-		w.cloud.Set(func(b *identitytest.Behaviour) { b.CodeRefusal = map[string]any{"error_description": asked} })
-		_, err := w.login.Cloud(w.client(http.DefaultTransport)).WhoAmI(t.Context(), w.login)
-		if !errors.Is(err, want) || errors.Is(err, ErrStrongerLogin) != (want == ErrStrongerLogin) {
-			t.Errorf("a renewal that asks for %q gave %v; want %v", asked, err, want)
-		}
 	}
 }
 
@@ -173,7 +142,8 @@ func (w *world) put(t *testing.T, client *http.Client, address string) int {
 	return response.StatusCode
 }
 
-// Each request after the first shows the token that works. The refusal is read to its end, so that its connection is used again.
+// Each request after the first shows the token that works. The refusal is read to its end, so that its connection is
+// used again.
 func TestARenewedTokenIsShownFromThenOn(t *testing.T) {
 	w := newWorld(t, time.Hour)
 	w.cloud.Revoke()
@@ -229,10 +199,9 @@ func TestARefreshTokenThatWasRefusedIsShownOnce(t *testing.T) {
 		t.Errorf("what is kept of that is %+v; want a hash", places)
 	}
 	w.checkUntouched(t, before)
-	access, refresh := w.cloud.Login(ada.Email)
-	again := Tokens{access, refresh, 0}.Into(w.login, time.Now())
+	again := w.loginOf(ada.Email, 0)
 	must(t, w.session.File.Write(t.Context(), again))
-	if c, err := w.session.Credentials(t.Context()); err != nil || c.AccessToken == access {
+	if c, err := w.session.Credentials(t.Context()); err != nil || c.AccessToken == again.AccessToken {
 		t.Errorf("after another login of the same person, got %s, %v; want it renewed", show(c), err)
 	}
 }
@@ -245,6 +214,9 @@ func TestALoginWithoutARefreshTokenEndsWithItsToken(t *testing.T) {
 		t.Errorf("got %s, %v; want ErrLoginEnded and nothing to use", show(c), err)
 	}
 	w.checkUntouched(t, before)
+	if _, err := w.session.renewed(t.Context(), Credentials{APIKey: "arc"}); !errors.Is(err, ErrLoginEnded) {
+		t.Errorf("a key gave %v; want ErrLoginEnded, there is no other", err)
+	}
 }
 
 func TestTheWaitForAnotherRenewalIsSaidOnce(t *testing.T) {
@@ -264,21 +236,28 @@ func TestTheWaitForAnotherRenewalIsSaidOnce(t *testing.T) {
 
 // The second time the answer to a refresh token is the one that is kept.
 func TestAStrongerLoginIsAskedForInThreePlaces(t *testing.T) {
+	const expired, refused = -time.Second, time.Hour // the token, by the server alone
 	refusing := func(field, text string) identitytest.Behaviour {
 		return identitytest.Behaviour{CodeRefusal: map[string]any{field: text}}
 	}
 	for name, c := range map[string]struct {
+		left      time.Duration
 		behaviour identitytest.Behaviour
 		want      error // nil for a login that works
 	}{
-		"by a 401 to a call":                  {identitytest.Behaviour{Insufficient: true}, ErrStrongerLogin},
-		"by whoami":                           {identitytest.Behaviour{MFA: "unmet"}, ErrStrongerLogin},
-		"not by a whoami that is content":     {identitytest.Behaviour{MFA: "met"}, nil},
-		"by the words about a refresh token":  {refusing("error_description", "Set up a Passkey."), ErrStrongerLogin},
-		"by the page about a refresh token":   {refusing("error_uri", "https://auth.example/mfa"), ErrStrongerLogin},
-		"not by a word that merely has these": {refusing("error_description", "comfar"), ErrLoginEnded},
+		"by a 401 to a call":                       {expired, identitytest.Behaviour{Insufficient: true}, ErrStrongerLogin},
+		"by whoami":                                {expired, identitytest.Behaviour{MFA: "unmet"}, ErrStrongerLogin},
+		"not by a whoami that is content":          {expired, identitytest.Behaviour{MFA: "met"}, nil},
+		"by the words about a refresh token":       {expired, refusing("error_description", "Set up a Passkey."), ErrStrongerLogin},
+		"by the page about a refresh token":        {expired, refusing("error_uri", "https://auth.example/mfa"), ErrStrongerLogin},
+		"not by a word that merely has these":      {expired, refusing("error_description", "comfar"), ErrLoginEnded},
+		"by a renewal for a call that was refused": {refused, refusing("error_description", "a passkey"), ErrStrongerLogin},
+		"not by any renewal for such a call":       {refused, refusing("error_description", ""), ErrNotAuthenticated},
 	} {
-		w := newWorld(t, -time.Second)
+		w := newWorld(t, c.left)
+		if c.left == refused {
+			w.cloud.Revoke()
+		}
 		w.cloud.Set(func(b *identitytest.Behaviour) { *b = c.behaviour })
 		for range 2 {
 			login, err := w.session.Credentials(t.Context())
@@ -323,7 +302,7 @@ func TestACloudInTroubleDoesNotEndTheLogin(t *testing.T) {
 		"expiry a string":         {identitytest.TokenPath, 200, object, token(`, "expires_in": "3600"`)},
 		"expiry beyond reason":    {identitytest.TokenPath, 200, object, token(`, "expires_in": 1e18`)},
 		"another type":            {identitytest.TokenPath, 200, object, `{"access_token": "SENTINEL", "expires_in": 5, "token_type": "mac"}`},
-		"a token no header bears": {identitytest.TokenPath, 200, object, `{"access_token": "SENTI\nNEL", "expires_in": 5, "token_type": "bearer"}`},
+		"a token no header bears": {identitytest.TokenPath, 200, object, `{"access_token": "SENTI\nNEL", "expires_in": 5}`},
 		"a redirect":              {identitytest.TokenPath, 307, text, "SENTINEL"},
 	} {
 		answer := func(w http.ResponseWriter, _ *http.Request) {
@@ -362,14 +341,13 @@ func TestAnotherProgramThatWasFasterIsNoticed(t *testing.T) {
 	// login is one that the Python CLI makes, and writes without a lock.
 	login := func(email string, left time.Duration) func(t *testing.T, w *world) {
 		return func(t *testing.T, w *world) {
-			access, refresh := w.cloud.Login(email)
-			c := Tokens{access, refresh, left}.Into(w.login, time.Now())
-			c.Email = email
 			other := credentialsAt(t, "")
-			must(t, other.Write(t.Context(), c))
+			must(t, other.Write(t.Context(), w.loginOf(email, left)))
 			put(t, w.session.File.Path, contentOf(t, other.Path))
 		}
 	}
+	project := func(t *testing.T, w *world) { w.replace(t, "proj_1", "proj_2") }
+	logout := func(t *testing.T, w *world) { must(t, os.Remove(w.session.File.Path)) }
 	for name, test := range map[string]struct {
 		refused  bool // our refresh token
 		do       func(t *testing.T, w *world)
@@ -379,11 +357,9 @@ func TestAnotherProgramThatWasFasterIsNoticed(t *testing.T) {
 	}{
 		"while the server refused ours":          {true, login(ada.Email, time.Hour), ada.Email, "proj_1", 1},
 		"while the server refused ours, expired": {true, login(ada.Email, -time.Second), ada.Email, "proj_1", 2},
-		"with another project": {false, func(t *testing.T, w *world) {
-			w.replace(t, "proj_1", "proj_2")
-		}, ada.Email, "proj_2", 1},
-		"with a logout":               {false, func(_ *testing.T, w *world) { _ = os.Remove(w.session.File.Path) }, "", "", 1},
-		"with another person's login": {false, login(bob.Email, time.Hour), bob.Email, "proj_1", 1},
+		"with another project":                   {false, project, ada.Email, "proj_2", 1},
+		"with a logout":                          {false, logout, "", "", 1},
+		"with another person's login":            {false, login(bob.Email, time.Hour), bob.Email, "proj_1", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, 0)
@@ -399,13 +375,14 @@ func TestAnotherProgramThatWasFasterIsNoticed(t *testing.T) {
 				}
 			}
 			c, err := w.session.Credentials(t.Context())
-			renewals := w.cloud.Count(identitytest.TokenPath)
-			if c.Email != test.email || c.ProjectID != test.project || renewals != test.renewals || test.email != "" && (err != nil || c.left(time.Now()) <= 0) {
-				t.Errorf("got %s, %v after %d renewals; want the login as it is now, after %d", show(c), err, renewals, test.renewals)
+			if usable := err == nil && c.left(w.now) > 0; c.Email != test.email || c.ProjectID != test.project || usable != (test.email != "") {
+				t.Errorf("got %s, %v; want the login as it is now", show(c), err)
 			}
-			if onDisk, readErr := w.session.File.Read(); onDisk != c || test.email == "" && !(errors.Is(err, fs.ErrNotExist) && errors.Is(readErr, fs.ErrNotExist)) {
+			onDisk, readErr := w.session.File.Read()
+			if gone := errors.Is(err, fs.ErrNotExist) && errors.Is(readErr, fs.ErrNotExist); onDisk != c || gone != (test.email == "") {
 				t.Errorf("on disk is %s, %v; want what is used: %s, %v", show(onDisk), readErr, show(c), err)
 			}
+			w.checkRenewals(t, test.renewals)
 		})
 	}
 	w := newWorld(t, 0)
