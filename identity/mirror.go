@@ -21,10 +21,9 @@ var ErrMirrorInvalid = errors.New("usage.json holds no identity")
 // Mirror is the content of usage.json, which the Python CLI shares. Both replace the
 // file whole by a rename, so that a reader needs no lock.
 type Mirror struct {
-	AnonID      string // a UUID
-	PrincipalID string // the linked principal, "" for none (null in the file)
-	// unknown are the other members of the object.
-	unknown map[string]json.RawMessage
+	AnonID      string                     // a UUID
+	PrincipalID string                     // the linked principal, "" for none (null in the file)
+	members     map[string]json.RawMessage // of the file's object; those that are not ours are kept
 }
 
 // Mirror returns what usage.json has to say about s.
@@ -34,7 +33,7 @@ func (s State) Mirror() Mirror { return Mirror{AnonID: s.AnonID, PrincipalID: s.
 // are about one anon id.
 func (m Mirror) Keeping(found Mirror) Mirror {
 	if m.AnonID == found.AnonID {
-		m.unknown = found.unknown
+		m.members = found.members
 	}
 	return m
 }
@@ -42,12 +41,13 @@ func (m Mirror) Keeping(found Mirror) Mirror {
 // Encode returns the bytes that Python's json.dump(indent=2) writes: two blanks,
 // pure ASCII, no newline at the end.
 func (m Mirror) Encode() []byte {
-	members := map[string]any{"anon_id": m.AnonID, "linked_principal_id": nil}
+	members := map[string]any{}
+	for name, value := range m.members {
+		members[name] = value
+	}
+	members["anon_id"], members["linked_principal_id"] = m.AnonID, nil
 	if m.PrincipalID != "" {
 		members["linked_principal_id"] = m.PrincipalID
-	}
-	for name, value := range m.unknown {
-		members[name] = value
 	}
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -98,19 +98,17 @@ func ReadMirror(path string) (m Mirror, digest string, err error) {
 // lenient about the rest as Python.
 func decodeMirror(content []byte) (m Mirror, err error) {
 	// A map, because a struct would also match "Anon_ID".
-	if !utf8.Valid(content) || json.Unmarshal(content, &m.unknown) != nil {
+	if !utf8.Valid(content) || json.Unmarshal(content, &m.members) != nil {
 		return Mirror{}, ErrMirrorInvalid
 	}
-	linked, found := m.unknown["linked_principal_id"]
-	if json.Unmarshal(m.unknown["anon_id"], &m.AnonID) != nil || found && json.Unmarshal(linked, &m.PrincipalID) != nil {
+	linked, found := m.members["linked_principal_id"]
+	if json.Unmarshal(m.members["anon_id"], &m.AnonID) != nil || found && json.Unmarshal(linked, &m.PrincipalID) != nil {
 		return Mirror{}, ErrMirrorInvalid
 	}
 	// Python takes an empty principal, like null, for "not linked".
 	if !validAnonID(m.AnonID) || m.PrincipalID != "" && !validPrincipalID(m.PrincipalID) {
 		return Mirror{}, ErrMirrorInvalid
 	}
-	delete(m.unknown, "anon_id")
-	delete(m.unknown, "linked_principal_id")
 	return m, nil
 }
 

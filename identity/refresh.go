@@ -49,11 +49,8 @@ func (s Session) Credentials(ctx context.Context) (Credentials, error) {
 }
 
 // renewed returns the login with another access token than that of old, which has
-// expired or was refused. An API key cannot be replaced.
+// expired or was refused.
 func (s Session) renewed(ctx context.Context, old Credentials) (Credentials, error) {
-	if old.APIKey != "" {
-		return Credentials{}, ErrLoginEnded
-	}
 	path, renewed := s.File.inUse(), Credentials{}
 	err := locked(ctx, path, s.Waiting, func() (err error) {
 		renewed, err = s.renew(ctx, path, old)

@@ -214,9 +214,6 @@ func TestALoginWithoutARefreshTokenEndsWithItsToken(t *testing.T) {
 		t.Errorf("got %s, %v; want ErrLoginEnded and nothing to use", show(c), err)
 	}
 	w.checkUntouched(t, before)
-	if _, err := w.session.renewed(t.Context(), Credentials{APIKey: "arc"}); !errors.Is(err, ErrLoginEnded) {
-		t.Errorf("a key gave %v; want ErrLoginEnded, there is no other", err)
-	}
 }
 
 func TestTheWaitForAnotherRenewalIsSaidOnce(t *testing.T) {
