@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -21,7 +20,9 @@ func setMode(t *testing.T, path string, mode fs.FileMode) {
 }
 
 func TestALoginFileIsBelievedWhenItIsMineAlone(t *testing.T) {
-	for mode, want := range map[fs.FileMode]bool{0o600: true, 0o400: true, 0o700: true, 0o640: false, 0o604: false, 0o660: false, 0o606: false, 0o644: false, 0o666: false} {
+	for mode, want := range map[fs.FileMode]bool{
+		0o600: true, 0o400: true, 0o700: true, 0o640: false, 0o604: false, 0o660: false, 0o606: false, 0o644: false, 0o666: false,
+	} {
 		f := credentialsAt(t, oauthFile)
 		setMode(t, f.Path, mode)
 		got, err := f.Read()
@@ -35,35 +36,12 @@ func TestALoginFileIsBelievedWhenItIsMineAlone(t *testing.T) {
 	}
 }
 
-func TestAFileThatPythonIsWritingIsReadableForAMoment(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := credentialsAt(t, oauthFile)
-		must(t, os.Chmod(f.Path, 0o644)) // as it is written
-		touch(t, f.Path)
-		go func() {
-			time.Sleep(2 * lockPause)
-			_ = os.Chmod(f.Path, 0o600)
-		}()
-		if got, err := f.Read(); err != nil || !got.Present() {
-			t.Errorf("got %s, %v; want the login, its mode is on the way", show(got), err)
-		}
-	})
-}
-
-func TestALoginIntoAFileThatOthersCouldReadMakesItPrivate(t *testing.T) {
+func TestWhatOthersCouldHaveWrittenDoesNotBecomeOurs(t *testing.T) {
 	f := credentialsAt(t, contextFiles()["a map"])
-	for mode, want := range map[fs.FileMode]bool{0o644: true, 0o666: false} {
-		must(t, os.Chmod(f.Path, mode))
-		before := contentOf(t, f.Path)
-		err := f.Write(t.Context(), oauthCredentials(time.Now()))
-		if (err == nil) != want {
-			t.Errorf("mode %o: got %v; want it written: %v, what others wrote must not become ours", mode, err, want)
-		}
-		if want {
-			checkPrivate(t, f.Path)
-		} else if contentOf(t, f.Path) != before {
-			t.Error("the file was written all the same")
-		}
+	setMode(t, f.Path, 0o666)
+	before := contentOf(t, f.Path)
+	if err := f.Write(t.Context(), oauthCredentials(time.Now())); err == nil || contentOf(t, f.Path) != before {
+		t.Errorf("a login into the file gave %v and\n%s\nwant an error, and the file as it was", err, contentOf(t, f.Path))
 	}
 }
 
@@ -74,10 +52,7 @@ func TestAnotherUsersFileIsNotBelieved(t *testing.T) {
 	const other, ada = 65534, 1000
 	f := credentialsAt(t, oauthFile)
 	setMode(t, f.Path, 0o600)
-	chown := func(path string, to int) {
-		t.Helper()
-		must(t, os.Lchown(path, to, to))
-	}
+	chown := func(path string, to int) { must(t, os.Lchown(path, to, to)) }
 	chown(f.Path, other)
 	var unbelieved *UnbelievedError
 	if got, err := f.Read(); !errors.As(err, &unbelieved) || unbelieved.Chmod || unbelieved.Own || got.Present() {
@@ -116,7 +91,8 @@ func TestAFileThatIsNotBelievedMakesUsMoreCarefulOnly(t *testing.T) {
 			used, err := f.Using("", "arc_x")
 			engine, refused := used.Engine()
 			if err != nil || used.Apart != want || (refused != nil) != want || !want && engine != "https://api.arcade.dev" {
-				t.Errorf("%q, mode %o: a key goes to %q, %v, apart %v; want apart %v, else production", content, mode, engine, refused, used.Apart, want)
+				t.Errorf("%q, mode %o: a key goes to %q, %v, apart %v; want apart %v, else production",
+					content, mode, engine, refused, used.Apart, want)
 			}
 		}
 	}
@@ -135,33 +111,29 @@ func TestTheLoginInAWorkDirectory(t *testing.T) {
 		"of neither":                              {0, 0, ""},
 		"of ours, which others could write":       {0, 0o666, ""},
 	} {
-		t.Run(name, func(t *testing.T) {
-			work := t.TempDir()
-			f := CredentialsFile{Path: filepath.Join(work, ".arcade", "credentials.yaml"), Shared: filepath.Join(work, "credentials.yaml"), Named: true}
-			must(t, os.Mkdir(filepath.Dir(f.Path), 0o700))
-			lay := func(path, token string, mode fs.FileMode) {
-				if mode != 0 {
-					put(t, path, strings.ReplaceAll(oauthFile, "tok_SENTINEL", token))
-					setMode(t, path, mode)
-				}
+		work := t.TempDir()
+		places := map[string]string{"shared": filepath.Join(work, "credentials.yaml"), "own": filepath.Join(work, ".arcade", "credentials.yaml")}
+		must(t, os.Mkdir(filepath.Dir(places["own"]), 0o700))
+		f := CredentialsFile{Path: places["own"], Shared: places["shared"], Named: true}
+		for place, mode := range map[string]fs.FileMode{"shared": c.shared, "own": c.own} {
+			if mode != 0 {
+				put(t, places[place], strings.ReplaceAll(oauthFile, "tok_SENTINEL", place))
+				setMode(t, places[place], mode)
 			}
-			lay(f.Shared, "shared", c.shared)
-			lay(f.Path, "own", c.own)
-			got, err := f.Read()
-			if got.AccessToken != c.want || (err == nil) != (c.want != "") {
-				t.Errorf("got %s, %v; want the login of %q", show(got), err, c.want)
+		}
+		got, err := f.Read()
+		if got.AccessToken != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%s: got %s, %v; want the login of %q", name, show(got), err, c.want)
+		}
+		if c.want == "" {
+			if c.shared+c.own != 0 && !errors.As(err, new(*UnbelievedError)) {
+				t.Errorf("%s: got %v; want to be told why the file is not used", name, err)
 			}
-			if c.want == "" {
-				if c.shared+c.own != 0 && !errors.As(err, new(*UnbelievedError)) {
-					t.Errorf("got %v; want to be told why the file is not used", err)
-				}
-				return
-			}
-			must(t, f.SetContext(t.Context(), got, Context{ProjectID: "changed"}))
-			where := map[string]string{"shared": f.Shared, "own": f.Path}[c.want]
-			if !strings.Contains(contentOf(t, where), "changed") {
-				t.Errorf("the change is not where the login is, in %s", where)
-			}
-		})
+			continue
+		}
+		must(t, f.SetContext(t.Context(), got, Context{ProjectID: "changed"}))
+		if !strings.Contains(contentOf(t, places[c.want]), "changed") {
+			t.Errorf("%s: the change is not where the login is, in %s", name, places[c.want])
+		}
 	}
 }

@@ -93,27 +93,33 @@ const defaultEntry = `
       context: {org_id: org_1, org_name: Analytical, project_id: proj_1, project_name: Engine}
 `
 
+const keyEntry = `
+      kind: self_hosted
+      engine_url: https://engine.corp.example
+      api_key: arc_ci
+`
+
 // flatOf is the copy of an entry that lies beside the map.
-func flatOf(entry string) string { return strings.ReplaceAll(entry, "\n      ", "\n  ") }
+func flatOf(entry string) string { return strings.ReplaceAll(entry, "\n      ", "\n  ")[1:] }
 
 // contextFiles are credentials.yaml as it is met.
 func contextFiles() map[string]string {
-	m := "# mine\ntheme: dark\ncloud:\n  region: eu # here\n"
-	both := "  contexts:\n    default:" + defaultEntry + "    onprem:" + onpremEntry
+	const mine, active = "# mine\ntheme: dark\ncloud:\n  region: eu # here\n", "  active_context: default\n"
+	const one = "  contexts:\n    default:" + defaultEntry
+	const both = one + "    onprem:" + onpremEntry
+	flat := flatOf(defaultEntry)
 	return map[string]string{
-		"flat": m + flatOf(defaultEntry)[1:],
-		"flat, without a kind, as the CLI of today leaves a file with contexts": strings.Replace(m+flatOf(defaultEntry)[1:], "  kind: cloud\n", "", 1),
-		"a map":                               m + "  active_context: default\n" + both + flatOf(defaultEntry)[1:],
-		"a map, the second context is active": m + "  active_context: onprem\n" + both + flatOf(onpremEntry)[1:],
-		"a map without the copy":              m + "  active_context: default\n" + both,
-		"a map with a copy that is stale":     m + "  active_context: default\n" + both + strings.ReplaceAll(flatOf(defaultEntry)[1:], "def_", "stale_"),
-		"a map without an active one":         m + both + flatOf(defaultEntry)[1:],
-		"an active one that the map lacks":    m + "  active_context: gone\n" + both + flatOf(defaultEntry)[1:],
-		"a context with a key": m + "  active_context: ci\n  contexts:\n    ci: {kind: self_hosted, engine_url: 'https://engine.corp.example', api_key: arc_ci}\n" +
-			"    default:" + defaultEntry + "  api_key: arc_ci\n  kind: self_hosted\n  engine_url: https://engine.corp.example\n",
-		"one context, and none active": m + "  contexts:\n    default:" + defaultEntry + flatOf(defaultEntry)[1:],
-		"a legacy key beside the map": m + "  api: {key: arc_old, version: v1}\n  active_context: default\n  contexts:\n    default:" + defaultEntry +
-			"    onprem:" + onpremEntry,
+		"flat": mine + flat,
+		"flat, without a kind, as the CLI of today leaves a file with contexts": mine + strings.Replace(flat, "  kind: cloud\n", "", 1),
+		"a map":                               mine + active + both + flat,
+		"a map, the second context is active": mine + "  active_context: onprem\n" + both + flatOf(onpremEntry),
+		"a map without the copy":              mine + active + both,
+		"a map with a copy that is stale":     mine + active + both + strings.ReplaceAll(flat, "def_", "stale_"),
+		"a map without an active one":         mine + both + flat,
+		"an active one that the map lacks":    mine + "  active_context: gone\n" + both + flat,
+		"a context with a key":                mine + "  active_context: ci\n" + one + "    ci:" + keyEntry + flatOf(keyEntry),
+		"one context, and none active":        mine + one + flat,
+		"a legacy key beside the map":         mine + "  api: {key: arc_old, version: v1}\n" + active + both,
 	}
 }
 
@@ -194,27 +200,22 @@ func TestEachWriteGoesToWhatBothPythonCLIsRead(t *testing.T) {
 				if hasMap := strings.Contains(got, "contexts:"); hasMap != mapped {
 					t.Errorf("the file has a map: %v; want %v, none is added without need:\n%s", hasMap, mapped, got)
 				}
-				checkKept(t, content, got)
+				if before, after := linesOfOthers(content), linesOfOthers(got); !slices.Equal(before, after) {
+					t.Errorf("of what is no login's %q is left; want %q, in this order:\n%s", after, before, got)
+				}
 			})
 		}
 	}
 }
 
-// checkKept checks that all of the file that is no login's is there, in its order.
-func checkKept(t *testing.T, before, after string) {
-	t.Helper()
-	at := 0
-	for _, kept := range []string{"# mine\n", "theme: dark\n", "region: eu # here\n", "# on our own machines\n"} {
-		if !strings.Contains(before, kept) {
-			continue
-		}
-		found := strings.Index(after[at:], kept)
-		if found < 0 {
-			t.Errorf("%q was lost or has moved:\n%s", kept, after)
-			continue
-		}
-		at += found
+// linesOfOthers are those of contextFiles that are no login's.
+func linesOfOthers(content string) []string {
+	others := []string{"# mine", "theme: dark", "region: eu # here", "# on our own machines"}
+	lines := strings.FieldsFunc(content, func(r rune) bool { return r == '\n' })
+	for i, line := range lines {
+		lines[i] = strings.TrimSpace(line)
 	}
+	return slices.DeleteFunc(lines, func(line string) bool { return !slices.Contains(others, line) })
 }
 
 func TestALogoutLeavesTheOtherContexts(t *testing.T) {
@@ -248,42 +249,31 @@ func TestALogoutLeavesTheOtherContexts(t *testing.T) {
 
 func TestTheMapIsReadFirst(t *testing.T) {
 	files := contextFiles()
-	for file, want := range map[string]string{
-		"a map with a copy that is stale":     "def_access",
-		"a map, the second context is active": "on_access",
-		"a map without an active one":         "def_access",
-		"an active one that the map lacks":    "def_access",
-		"a context with a key":                "arc_ci",
-		"a legacy key beside the map":         "def_access",
-	} {
-		if got, err := credentialsAt(t, files[file]).Read(); err != nil || got.Token() != want {
-			t.Errorf("%s: got %s, %v; want the token %s", file, show(got), err, want)
-		}
-	}
-	if got, err := credentialsAt(t, "cloud: {contexts: {solo: {api_key: k}}}\n").Read(); err != nil || got.Name != "solo" {
-		t.Errorf("without an active one, the only context gave %s, %v; want it", show(got), err)
-	}
-	if got, err := credentialsAt(t, "cloud:\n  contexts: {}\n  auth: {access_token: stale, expires_at: '', refresh_token: r}\n").Read(); err != nil || got.Present() {
-		t.Errorf("an empty map gave %s, %v; want no login, the copy does not count beside a map", show(got), err)
-	}
-}
-
-func TestAContextIsChosenForOneCommand(t *testing.T) {
+	files["a map of one, and none active"] = "cloud: {contexts: {solo: {api_key: k}}}\n"
+	files["an empty map, beside which the copy does not count"] = "cloud: {contexts: {}, auth: {access_token: stale}}\n"
 	for _, c := range []struct {
-		file, context string
+		file, context string   // "": no context is chosen for the command
 		token         string   // of the login that is read, "" for none
-		names         []string // that are told then
+		names         []string // that are told in an error
 	}{
+		{"a map with a copy that is stale", "", "def_access", nil},
+		{"a map, the second context is active", "", "on_access", nil},
+		{"a map without an active one", "", "def_access", nil},
+		{"an active one that the map lacks", "", "def_access", nil},
+		{"a context with a key", "", "arc_ci", nil},
+		{"a legacy key beside the map", "", "def_access", nil},
+		{"a map of one, and none active", "", "k", nil},
+		{"an empty map, beside which the copy does not count", "", "", nil},
 		{"a map", "onprem", "on_access", nil},
 		{"a map", "nowhere", "", []string{"default", "onprem"}},
 		{"flat", "default", "def_access", nil}, // which has no name in the file
 		{"flat", "onprem", "", []string{"default"}},
 	} {
-		f := credentialsAt(t, contextFiles()[c.file])
+		f := credentialsAt(t, files[c.file])
 		f.Context = c.context
 		var unknown *UnknownContextError
 		got, err := f.Read()
-		if got.AccessToken != c.token || errors.As(err, &unknown) != (c.token == "") {
+		if got.Token() != c.token || errors.As(err, &unknown) != (c.names != nil) || unknown == nil && err != nil {
 			t.Errorf("%q of %s: got %s, %v; want the token %q", c.context, c.file, show(got), err, c.token)
 		}
 		if unknown != nil && !slices.Equal(unknown.Names, c.names) {
@@ -311,7 +301,9 @@ func TestAMapOfAnotherShapeIsOfANewerProgramAndStays(t *testing.T) {
 			}
 			login := oauthCredentials(time.Now())
 			for what, err := range map[string]error{
-				"a login": f.Write(t.Context(), login), "a change": f.SetContext(t.Context(), login, Context{}), "a choice": f.Activate(t.Context(), "a"),
+				"a login":  f.Write(t.Context(), login),
+				"a change": f.SetContext(t.Context(), login, Context{}),
+				"a choice": f.Activate(t.Context(), "a"),
 			} {
 				if !errors.Is(err, ErrCredentialsNewer) || strings.Contains(fmt.Sprint(err), "SENTINEL") {
 					t.Errorf("%s gave %v; want ErrCredentialsNewer, and no word of the file", what, err)
@@ -325,7 +317,9 @@ func TestAMapOfAnotherShapeIsOfANewerProgramAndStays(t *testing.T) {
 }
 
 func TestAnyNameOfAContextIsWrittenAsAText(t *testing.T) {
-	for _, name := range []string{"null", "~", "123", "1e3", "0x1f", "true", "no", "2026-11-23", "a.b.example", "with blanks", "- a", "a: b", "#", "ë", "*a", "<<", "="} {
+	for _, name := range []string{
+		"null", "~", "123", "1e3", "0x1f", "true", "no", "2026-11-23", "a.b.example", "with blanks", "- a", "a: b", "#", "ë", "*a", "<<", "=",
+	} {
 		f, login := credentialsAt(t, ""), oauthCredentials(time.Now())
 		login.Name, login.AccountID = name, "acc_ada"
 		must(t, f.Write(t.Context(), login))

@@ -90,6 +90,16 @@ func TestALoginIsWrittenAsPythonWritesIt(t *testing.T) {
 	}
 }
 
+func TestWhatIsInTheWayOfTheDirectoryIsNamed(t *testing.T) {
+	home := filepath.Join(t.TempDir(), "home")
+	put(t, home, "")
+	var inTheWay *fs.PathError
+	err := CredentialsFile{Path: filepath.Join(home, "arcade", "credentials.yaml")}.MakeRoom()
+	if !errors.As(err, &inTheWay) || inTheWay.Path != home {
+		t.Errorf("got %v; want an error about the file %s", err, home)
+	}
+}
+
 func TestALoginThatDoesNotGetToItsPlaceIsAnError(t *testing.T) {
 	f := credentialsAt(t, "")
 	f.Point = func(point string) {
@@ -111,7 +121,10 @@ func TestALinkedFileStaysALink(t *testing.T) {
 		t.Skipf("no symbolic links here: %v", err)
 	}
 	login := oauthCredentials(time.Now())
-	for _, what := range []string{"a login into nothing", "a login over another"} {
+	for _, what := range []string{"a login into nothing", "a login over another", "a login into an empty file"} {
+		if what == "a login into an empty file" {
+			must(t, os.Truncate(target, 0))
+		}
 		must(t, f.Write(t.Context(), login))
 		if to, err := os.Readlink(f.Path); err != nil || to != relative {
 			t.Errorf("%s: the link is %q, %v; want it left to the program that manages it", what, to, err)
@@ -128,19 +141,28 @@ func TestALinkedFileStaysALink(t *testing.T) {
 	}
 }
 
+// The Python CLI truncates the file, writes it, and makes it private last.
 func TestAFileThatIsJustBeingWrittenIsReadAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := credentialsAt(t, "cloud:\n  auth:\n    access_token: tok_SENT") // as far as Python has come
-		touch(t, f.Path)
-		go func() {
-			time.Sleep(2*lockPause + time.Millisecond) // between two looks
-			_ = os.WriteFile(f.Path, []byte(oauthFile), 0o600)
-		}()
-		got, err := f.Read()
-		if err != nil || got.AccessToken != "tok_SENTINEL" || got.RefreshToken != "ref_SENTINEL" {
-			t.Errorf("got %s, %v; want the whole file", show(got), err)
-		}
-	})
+	for name, begun := range map[string]struct {
+		content string
+		mode    fs.FileMode
+	}{
+		"half": {"cloud:\n  auth:\n    access_token: tok_SENT", 0o600}, "readable": {oauthFile, 0o644},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := credentialsAt(t, begun.content)
+			must(t, os.Chmod(f.Path, begun.mode))
+			touch(t, f.Path)
+			go func() {
+				time.Sleep(2*lockPause + time.Millisecond) // between two looks
+				_ = os.WriteFile(f.Path, []byte(oauthFile), 0o600)
+				_ = os.Chmod(f.Path, 0o600)
+			}()
+			if got, err := f.Read(); err != nil || got.AccessToken != "tok_SENTINEL" || got.RefreshToken != "ref_SENTINEL" {
+				t.Errorf("%s: got %s, %v; want the whole file", name, show(got), err)
+			}
+		})
+	}
 }
 
 // touch gives a file the time of the test's own clock.
