@@ -123,22 +123,23 @@ func contextFiles() map[string]string {
 	}
 }
 
-// write changes the file. It returns the login that it has written, and the context that is active
-// then; "" for the one that was.
-type write func(*testing.T, CredentialsFile) (Credentials, string)
+// write changes the file, and what is to be read of it then. It returns the context that is active now, "" for the one
+// that was, or the first of those that are left.
+type write func(t *testing.T, f CredentialsFile, want map[string]any) (active string)
 
 // contextWrites are all changes of the file.
 func contextWrites() map[string]write {
 	login := func(name, kind, engine string) write {
-		return func(t *testing.T, f CredentialsFile) (Credentials, string) {
+		return func(t *testing.T, f CredentialsFile, want map[string]any) string {
 			c := oauthCredentials(time.Now())
 			c.Name, c.Kind, c.EngineURL, c.AccountID = name, kind, engine, "acc_bob"
 			must(t, f.Write(t.Context(), c))
-			return c, name
+			want[name] = pythonLogin(c)
+			return name
 		}
 	}
 	renew := func(name string) write {
-		return func(t *testing.T, f CredentialsFile) (Credentials, string) {
+		return func(t *testing.T, f CredentialsFile, want map[string]any) string {
 			f.Context = name
 			before, err := f.Read()
 			if err != nil || before.AccessToken == "" {
@@ -148,7 +149,22 @@ func contextWrites() map[string]write {
 			if err != nil || after.AccessToken == before.AccessToken {
 				t.Errorf("got %s, %v; want other tokens", show(after), err)
 			}
-			return after, ""
+			want[cmp.Or(after.Name, DefaultContext)] = pythonLogin(after)
+			return ""
+		}
+	}
+	logout := func(name string) write {
+		return func(t *testing.T, f CredentialsFile, want map[string]any) string {
+			f.Context = name
+			login, err := f.Read()
+			must(t, err)
+			left, err := f.Forget(t.Context(), login)
+			must(t, err)
+			delete(want, cmp.Or(login.Name, DefaultContext))
+			if now, _ := f.Logins(); !slices.Equal(left.Names(), now.Names()) || len(want) > 0 && left.Active != now.Active {
+				t.Errorf("told that %v are left, and %s is active; want %v and %s", left.Names(), left.Active, now.Names(), now.Active)
+			}
+			return ""
 		}
 	}
 	return map[string]write{
@@ -157,17 +173,18 @@ func contextWrites() map[string]write {
 		"a self-hosted login":        login("onprem", "self_hosted", "https://engine.corp.example"),
 		"a renewal":                  renew(""),
 		"a renewal of another login": renew("default"),
-		"another organization and project": func(t *testing.T, f CredentialsFile) (Credentials, string) {
+		"a logout":                   logout(""),
+		"a logout of another login":  logout("default"),
+		"another organization and project": func(t *testing.T, f CredentialsFile, want map[string]any) string {
 			c, err := f.Read()
 			c.Context = Context{"org_2", "Zwei", "proj_2", "null"}
 			must(t, err, f.SetContext(t.Context(), c, c.Context))
-			return c, ""
+			want[cmp.Or(c.Name, DefaultContext)] = pythonLogin(c)
+			return ""
 		},
-		"another active context": func(t *testing.T, f CredentialsFile) (Credentials, string) {
-			f.Context = "default"
-			c, err := f.Read()
-			must(t, err, f.Activate(t.Context(), "default"))
-			return c, "default"
+		"another active context": func(t *testing.T, f CredentialsFile, _ map[string]any) string {
+			must(t, f.Activate(t.Context(), "default"))
+			return "default"
 		},
 	}
 }
@@ -184,21 +201,30 @@ func TestEachWriteGoesToWhatBothPythonCLIsRead(t *testing.T) {
 					"https://cloud.example", cloud.URL, "https://cloud.corp.example", cloud.URL).Replace(content)
 				f := credentialsAt(t, content)
 				active, want, _ := pythonReads(t, content)
-				login, now := write(t, f)
-				active, login.Name = cmp.Or(now, active), cmp.Or(login.Name, DefaultContext)
-				mapped := strings.Contains(content, "contexts:") || login.Name != DefaultContext
+				active = cmp.Or(write(t, f, want), active)
+				names := slices.Sorted(maps.Keys(want))
+				if len(names) == 0 {
+					checkFiles(t, f.Path, "credentials.lock")
+					return
+				}
+				if !slices.Contains(names, active) {
+					active = names[0]
+				}
+				mapped := strings.Contains(content, "contexts:") || len(names) > 1 || active != DefaultContext
 				if former, found := want[DefaultContext].(map[string]any); mapped && found {
 					former["kind"] = "cloud" // a map says so
 				}
-				want[login.Name] = pythonLogin(login)
 
 				got := contentOf(t, f.Path)
 				checkPython(t, got, active, want)
-				if logins, err := f.Logins(); err != nil || logins.Active != active || !slices.Equal(logins.Names(), slices.Sorted(maps.Keys(want))) {
+				if logins, err := f.Logins(); err != nil || logins.Active != active || !slices.Equal(logins.Names(), names) {
 					t.Errorf("we read %v, and %s is active, %v; want the same", logins.Names(), logins.Active, err)
 				}
 				if hasMap := strings.Contains(got, "contexts:"); hasMap != mapped {
 					t.Errorf("the file has a map: %v; want %v, none is added without need:\n%s", hasMap, mapped, got)
+				}
+				if !slices.Contains(names, "onprem") { // its comment went with it
+					content, got = strings.ReplaceAll(content, "# on our", ""), strings.ReplaceAll(got, "# on our", "")
 				}
 				if before, after := linesOfOthers(content), linesOfOthers(got); !slices.Equal(before, after) {
 					t.Errorf("of what is no login's %q is left; want %q, in this order:\n%s", after, before, got)
@@ -216,35 +242,6 @@ func linesOfOthers(content string) []string {
 		lines[i] = strings.TrimSpace(line)
 	}
 	return slices.DeleteFunc(lines, func(line string) bool { return !slices.Contains(others, line) })
-}
-
-func TestALogoutLeavesTheOtherContexts(t *testing.T) {
-	for file, content := range contextFiles() {
-		for _, context := range []string{"", "default"} {
-			t.Run(fmt.Sprintf("%s, %q", file, context), func(t *testing.T) {
-				f := credentialsAt(t, content)
-				f.Context = context
-				login, err := f.Read()
-				must(t, err)
-				name := cmp.Or(login.Name, DefaultContext)
-				active, want, _ := pythonReads(t, content)
-				left, err := f.Forget(t.Context(), login)
-				must(t, err)
-				if delete(want, name); len(want) == 0 {
-					checkFiles(t, f.Path, "credentials.lock")
-					return
-				}
-				names := slices.Sorted(maps.Keys(want))
-				if active == name {
-					active = names[0]
-				}
-				checkPython(t, contentOf(t, f.Path), active, want)
-				if !slices.Equal(left.Names(), names) || left.Active != active {
-					t.Errorf("left are %v, and %s is active; want %v and %s", left.Names(), left.Active, names, active)
-				}
-			})
-		}
-	}
 }
 
 func TestTheMapIsReadFirst(t *testing.T) {

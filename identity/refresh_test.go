@@ -280,12 +280,10 @@ func TestACloudInTroubleDoesNotEndTheLogin(t *testing.T) {
 		status     int
 		kind, body string
 	}{
-		"cli_config 500":       {identitytest.ConfigPath, 500, text, "SENTINEL"},
-		"cli_config HTML":      {identitytest.ConfigPath, 200, html, "<html>SENTINEL"},
-		"cli_config without":   {identitytest.ConfigPath, 200, object, "{}"},
-		"cli_config not there": {identitytest.ConfigPath, 404, text, "SENTINEL"},
-		"an http token endpoint": {identitytest.ConfigPath, 200, object,
-			`{"client_id": "c", "authorization_endpoint": "https://x.example/a", "token_endpoint": "http://x.example/SENTINEL"}`},
+		"cli_config 500":          {identitytest.ConfigPath, 500, text, "SENTINEL"},
+		"cli_config HTML":         {identitytest.ConfigPath, 200, html, "<html>SENTINEL"},
+		"cli_config without":      {identitytest.ConfigPath, 200, object, "{}"},
+		"cli_config not there":    {identitytest.ConfigPath, 404, text, "SENTINEL"},
 		"token 503":               {identitytest.TokenPath, 503, text, "SENTINEL"},
 		"token 500 that guesses":  {identitytest.TokenPath, 500, object, `{"error": "invalid_grant"}`},
 		"token 429":               {identitytest.TokenPath, 429, object, `{"error": "slow_down"}`},
@@ -300,7 +298,11 @@ func TestACloudInTroubleDoesNotEndTheLogin(t *testing.T) {
 		"expiry beyond reason":    {identitytest.TokenPath, 200, object, token(`, "expires_in": 1e18`)},
 		"another type":            {identitytest.TokenPath, 200, object, `{"access_token": "SENTINEL", "expires_in": 5, "token_type": "mac"}`},
 		"a token no header bears": {identitytest.TokenPath, 200, object, `{"access_token": "SENTI\nNEL", "expires_in": 5}`},
-		"a redirect":              {identitytest.TokenPath, 307, text, "SENTINEL"},
+		"a token no file bears": {identitytest.TokenPath, 200, object,
+			`{"access_token": "` + strings.Repeat("x", 13<<10) + `", "expires_in": 5}`},
+		"a refresh token no form bears": {identitytest.TokenPath, 200, object,
+			`{"access_token": "SENTINEL", "refresh_token": "SENTI\nNEL", "expires_in": 5}`},
+		"a redirect": {identitytest.TokenPath, 307, text, "SENTINEL"},
 	} {
 		answer := func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", c.kind)
