@@ -19,15 +19,18 @@ const (
 	maxName = 256 // bytes
 )
 
-// ReadEnvFiles reads .env files one after the other, at most 1 MB each; "-" is stdin. Of a key that several set the
-// last value counts. docs/secrets.md has the dialect: what other readers understand in the same way, a $ that is a $
-// everywhere, and a refusal of what they read differently.
+// ReadEnvFiles reads .env files one after the other, at most 1 MB each; "-" is stdin. A file that is given twice is
+// read at its last place. Of a key that several set the last value counts. docs/secrets.md has the dialect: what other
+// readers understand in the same way, a $ that is a $ everywhere, and a refusal of what they read differently.
 //
 // The errors are [EnvMissing] and its like, wrapped, and [*EnvLinesError]. One refused line shows that its file
 // is not what it was taken for, so nothing of any may be sent.
 func ReadEnvFiles(paths []string, stdin io.Reader) (Plan, error) {
-	files := make([]Plan, len(paths))
+	var files []Plan
 	for i, path := range paths {
+		if slices.ContainsFunc(paths[i+1:], func(later string) bool { return isSameFile(path, later) }) {
+			continue
+		}
 		name := path
 		if path == "-" {
 			name = "standard input"
@@ -43,10 +46,20 @@ func ReadEnvFiles(paths []string, stdin io.Reader) (Plan, error) {
 		for line := range plan {
 			plan[line].File = name
 		}
-		files[i] = plan
+		files = append(files, plan)
 	}
 	skip(files)
 	return slices.Concat(files...), nil
+}
+
+// isSameFile reports whether two paths lead to one file, also through links. Stdin is none.
+func isSameFile(path, other string) bool {
+	if path == "-" || other == "-" {
+		return false
+	}
+	one, err := os.Stat(path)
+	another, otherErr := os.Stat(other)
+	return err == nil && otherErr == nil && os.SameFile(one, another)
 }
 
 func readEnvFile(path string, stdin io.Reader) (string, *Problem) {

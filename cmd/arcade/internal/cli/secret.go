@@ -193,8 +193,8 @@ func (a *App) readValues(cmd *cobra.Command, inputs []secrets.Input) (secrets.Pl
 
 // readEnvFiles reads all files before it returns anything of them.
 func (a *App) readEnvFiles(ctx context.Context, paths []string) (secrets.Plan, error) {
-	hint, names := "Name another file with --env-file.", slices.Clone(paths)
-	if stdin := slices.Index(paths, "-"); stdin >= 0 {
+	hint, names := "Name another file with --env-file.", slices.Compact(slices.Clone(paths))
+	if stdin := slices.Index(names, "-"); stdin >= 0 {
 		if a.Keyboard() { // it would show what is typed
 			return nil, failed("env file: standard input is a terminal", "standard input is a terminal and no file",
 				"Pipe the file in: arcade secret set --from-env -f - < .env")
