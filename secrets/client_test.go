@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -127,39 +126,35 @@ func TestAnyKeyAndValueArriveUnchanged(t *testing.T) {
 }
 
 func TestASecondAttemptIsMadeWhereItMayHelp(t *testing.T) {
-	closed := closedAddress(t)
+	const nothingListens = "127.0.0.1:1"
 	inTheClear, selfSigned := secretstest.Start(token), secretstest.StartTLS(token)
 	t.Cleanup(inTheClear.Close)
 	t.Cleanup(selfSigned.Close)
-	fault := func(mode secretstest.Mode, status, times int) secretstest.Fault {
-		return secretstest.Fault{Mode: mode, Status: status, Times: times}
-	}
-	const unreachable = "cannot reach the Engine at "
+	const success, unreachable = "<nil>", "cannot reach the Engine at "
 	tests := []struct {
 		name     string
-		fault    secretstest.Fault
+		fault    fault
 		address  string // "" for that of an Engine with the fault
 		attempts int
 		want     string
 	}{
-		{"after one 502", fault(secretstest.Status, 502, 1), "", 2, "<nil>"},
-		{"after one 504", fault(secretstest.Status, 504, 1), "", 2, "<nil>"},
-		{"after one reset", fault(secretstest.Reset, 0, 1), "", 2, "<nil>"},
-		{"after a connection that was closed", fault(secretstest.HangUp, 0, 1), "", 2, "<nil>"},
-		{"after a reset that hid a success", secretstest.Fault{Mode: secretstest.Reset, Commit: true, Times: 1}, "", 2, "<nil>"},
-		{"after an answer that is shorter than announced", fault(secretstest.ShortBody, 0, 1), "", 2, "<nil>"},
-		{"after an answer that is not HTTP", fault(secretstest.NotHTTP, 0, 1), "", 2, "<nil>"},
-		{"after a redirect that leads nowhere", fault(secretstest.BadRedirect, 0, 1), "", 2, "<nil>"},
-		{"but not a third one", fault(secretstest.Status, 502, 0), "", 2, "(HTTP 502)"},
-		{"but not a third one after resets", fault(secretstest.Reset, 0, 0), "", 2, unreachable},
-		{"but not after 500", fault(secretstest.Status, 500, 0), "", 1, "(HTTP 500)"},
-		{"but not after 400", fault(secretstest.Status, 400, 0), "", 1, "(HTTP 400)"},
-		{"but not when no answer comes", fault(secretstest.Hang, 0, 0), "", 1, unreachable},
-		{"but not where nothing listens", secretstest.Fault{}, "http://" + closed, 1, unreachable},
-		{"but not when the proxy is down", secretstest.Fault{}, "https://engine.invalid", 1, unreachable},
-		{"but not when the certificate is not trusted", secretstest.Fault{}, selfSigned.URL, 1, unreachable},
-		{"but not when TLS is spoken to plain HTTP", secretstest.Fault{}, strings.Replace(inTheClear.URL, "http:", "https:", 1), 1, unreachable},
+		{"after one 502", fault{Mode: secretstest.Status, Status: 502, Times: 1}, "", 2, success},
+		{"after one 504", fault{Mode: secretstest.Status, Status: 504, Times: 1}, "", 2, success},
+		{"after one reset", fault{Mode: secretstest.Reset, Times: 1}, "", 2, success},
+		{"after an answer that is shorter than announced", fault{Mode: secretstest.ShortBody, Times: 1}, "", 2, success},
+		{"after an answer that is not HTTP", fault{Mode: secretstest.NotHTTP, Times: 1}, "", 2, success},
+		{"after a redirect that leads nowhere", fault{Mode: secretstest.Status, Status: 307, Location: "http://[", Times: 1}, "", 2, success},
+		{"but not a third one", fault{Mode: secretstest.Status, Status: 502}, "", 2, "(HTTP 502)"},
+		{"but not a third one after resets", fault{Mode: secretstest.Reset}, "", 2, unreachable},
+		{"but not after 500", fault{Mode: secretstest.Status, Status: 500}, "", 1, "(HTTP 500)"},
+		{"but not after 400", fault{Mode: secretstest.Status, Status: 400}, "", 1, "(HTTP 400)"},
+		{"but not when no answer comes", fault{Mode: secretstest.Hang}, "", 1, unreachable},
+		{"but not where nothing listens", fault{}, "http://" + nothingListens, 1, unreachable},
+		{"but not when the proxy is down", fault{}, "https://engine.invalid", 1, unreachable},
+		{"but not when the certificate is not trusted", fault{}, selfSigned.URL, 1, unreachable},
+		{"but not when TLS is spoken to plain HTTP", fault{}, strings.Replace(inTheClear.URL, "http:", "https:", 1), 1, unreachable},
 	}
+	proxy := &url.URL{Scheme: "http", Host: nothingListens, User: url.UserPassword("me", "sentinel-proxy")}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			engine, c := newClient(t)
@@ -169,9 +164,9 @@ func TestASecondAttemptIsMadeWhereItMayHelp(t *testing.T) {
 			}
 			if tt.address != "" {
 				c = clientFor(t, tt.address)
-				if c.Base.Host == "engine.invalid" {
-					c.HTTP.Transport.(*http.Transport).Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: closed, User: url.UserPassword("me", "sentinel-proxy")})
-				}
+			}
+			if c.Base.Host == "engine.invalid" {
+				c.HTTP.Transport.(*http.Transport).Proxy = http.ProxyURL(proxy)
 			}
 			c.Base.User = url.UserPassword("me", "sentinel-password")
 			attempts := 0
@@ -202,7 +197,7 @@ func impatient(c *secrets.Client) {
 func TestAnAttemptEndsInTime(t *testing.T) {
 	for _, mode := range []secretstest.Mode{secretstest.Hang, secretstest.SlowBody} {
 		engine, c := newClient(t)
-		engine.Inject(secretstest.Fault{Mode: mode})
+		engine.Inject(fault{Mode: mode})
 		c.HTTP.Timeout = 50 * time.Millisecond
 		var got *secrets.ConnectionError
 		if _, err := c.List(t.Context()); !errors.As(err, &got) || !errors.Is(got.Cause, context.DeadlineExceeded) {
@@ -211,23 +206,12 @@ func TestAnAttemptEndsInTime(t *testing.T) {
 	}
 }
 
-// closedAddress is a loopback address at which nothing listens.
-func closedAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
 func TestARedirectIsNotFollowed(t *testing.T) {
 	elsewhere := secretstest.Start(token)
 	t.Cleanup(elsewhere.Close)
 	for _, location := range []string{elsewhere.URL + "/v1/admin/secrets", "/v1/admin/secrets"} {
 		engine, c := newClient(t)
-		engine.Inject(secretstest.Fault{Mode: secretstest.Redirect, Location: location})
+		engine.Inject(fault{Mode: secretstest.Status, Status: 307, Location: location})
 		wantStatus(t, setOne(t, c), 307)
 		_, err := c.List(t.Context())
 		wantStatus(t, err, 307)
@@ -238,40 +222,36 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 }
 
 func TestOnlyAnEnginesAnswerIsBelieved(t *testing.T) {
-	body := func(status int, text string) secretstest.Fault {
-		return secretstest.Fault{Mode: secretstest.Body, Status: status, Body: text}
-	}
 	tests := []struct {
-		name  string
-		fault secretstest.Fault
-		want  error
+		name   string
+		status int
+		body   string
+		want   error
 	}{
-		{"200 with an object", body(200, `{"key": "KEY"}`), nil},
-		{"201 with an object", body(201, `{"id": "1"}`), nil},
-		{"200 with nothing", body(200, ""), nil},
-		{"200 with white space", body(200, " \n"), nil},
-		{"204", body(204, ""), nil},
-		{"an object without an error in it", body(200, `{"error": null}`), nil},
-		{"a page", secretstest.Fault{Mode: secretstest.Page}, secrets.ErrNotEngine},
-		{"a page that is not called one", body(200, "<html>sentinel</html>"), secrets.ErrNotEngine},
-		{"text", body(200, "sentinel"), secrets.ErrNotEngine},
-		{"broken JSON", body(200, "{sentinel"), secrets.ErrNotEngine},
-		{"null", body(200, "null"), secrets.ErrNotEngine},
-		{"a list", body(200, "[]"), secrets.ErrNotEngine},
-		{"a string", body(200, `"ok"`), secrets.ErrNotEngine},
-		{"202", body(202, "{}"), secrets.ErrNotEngine},
-		{"203", body(203, ""), secrets.ErrNotEngine},
-		{"an error in an answer of 200", body(200, `{"error": "sentinel"}`), secrets.ErrReported},
-		{"an error of another kind", body(201, `{"error": {"message": "sentinel"}}`), secrets.ErrReported},
+		{"200 with an object", 200, `{"key": "KEY"}`, nil},
+		{"201 with an object", 201, `{"id": "1"}`, nil},
+		{"200 with nothing", 200, "", nil},
+		{"200 with white space", 200, " \n", nil},
+		{"204", 204, "", nil},
+		{"an object without an error in it", 200, `{"error": null}`, nil},
+		{"a page", 200, "<html>sentinel</html>", secrets.ErrNotEngine},
+		{"a page that is not called one", 200, "\n<sentinel>", secrets.ErrNotEngine},
+		{"text", 200, "sentinel", secrets.ErrNotEngine},
+		{"broken JSON", 200, "{sentinel", secrets.ErrNotEngine},
+		{"null", 200, "null", secrets.ErrNotEngine},
+		{"a list", 200, "[]", secrets.ErrNotEngine},
+		{"a string", 200, `"ok"`, secrets.ErrNotEngine},
+		{"202", 202, "{}", secrets.ErrNotEngine},
+		{"203", 203, "", secrets.ErrNotEngine},
+		{"an error in an answer of 200", 200, `{"error": "sentinel"}`, secrets.ErrReported},
+		{"an error of another kind", 201, `{"error": {"message": "sentinel"}}`, secrets.ErrReported},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			engine, c := newClient(t)
-			engine.Inject(tt.fault)
-			if err := setOne(t, c); !errors.Is(err, tt.want) {
-				t.Errorf("Set gave %v, want %v: nothing may be called done that is not", err, tt.want)
-			}
-		})
+		engine, c := newClient(t)
+		engine.Inject(fault{Mode: secretstest.Body, Status: tt.status, Body: tt.body})
+		if err := setOne(t, c); !errors.Is(err, tt.want) {
+			t.Errorf("%s: Set gave %v, want %v: nothing may be called done that is not", tt.name, err, tt.want)
+		}
 	}
 }
 
@@ -300,16 +280,18 @@ func TestAnEndlessAnswerIsReadInPart(t *testing.T) {
 
 // A server may repeat the value, the key and the token wherever it likes.
 func TestNoErrorPassesOnWhatTheServerSays(t *testing.T) {
-	modes := []secretstest.Fault{
-		{Mode: secretstest.Reset}, {Mode: secretstest.Hang}, {Mode: secretstest.BadRedirect}, {Mode: secretstest.NotHTTP},
-		{Mode: secretstest.ShortBody}, {Mode: secretstest.SlowBody}, {Mode: secretstest.Page}, {Mode: secretstest.Redirect, Location: "http://" + value + ".invalid/"},
+	faults := []fault{
+		{Mode: secretstest.Reset}, {Mode: secretstest.Hang}, {Mode: secretstest.NotHTTP}, {Mode: secretstest.ShortBody},
+		{Mode: secretstest.SlowBody}, {Mode: secretstest.Body, Body: "<html>" + value}, {Mode: secretstest.Body, Body: value},
+		{Mode: secretstest.Status, Status: 307, Location: "http://" + value + ".invalid/"},
+		{Mode: secretstest.Status, Status: 307, Location: "http://[" + value},
 	}
 	for status := 300; status < 600; status++ {
 		if http.StatusText(status) != "" {
-			modes = append(modes, secretstest.Fault{Mode: secretstest.Status, Status: status})
+			faults = append(faults, fault{Mode: secretstest.Status, Status: status})
 		}
 	}
-	for _, fault := range modes {
+	for _, fault := range faults {
 		engine, c := newClient(t)
 		engine.Inject(fault)
 		if fault.Mode == secretstest.Hang || fault.Mode == secretstest.SlowBody {
@@ -317,8 +299,9 @@ func TestNoErrorPassesOnWhatTheServerSays(t *testing.T) {
 		}
 		_, err := c.List(t.Context())
 		for _, err := range []error{setOne(t, c), err} {
+			shown := fmt.Sprintf("%v %+v %#v", err, err, err)
 			for _, private := range []string{value, token, "cannot PUT", "cannot GET", "sentinel"} {
-				if shown := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(shown, private) {
+				if strings.Contains(shown, private) {
 					t.Errorf("after %s %d the error holds %q: %s", fault.Mode, fault.Status, private, shown)
 				}
 			}
@@ -344,8 +327,9 @@ func TestStatusErrorsSayWhatToDoInWordsThatFitTheCommand(t *testing.T) {
 	} {
 		var problem *secrets.Problem
 		got := tt.err.Error()
-		if !errors.As(&tt.err, &problem) || !strings.Contains(got, tt.what) || !strings.HasSuffix(got, fmt.Sprintf(" (HTTP %d)", tt.err.Status)) ||
-			!strings.Contains(problem.Do, tt.advice) {
+		status := fmt.Sprintf(" (HTTP %d)", tt.err.Status)
+		if !errors.As(&tt.err, &problem) || !strings.Contains(problem.Do, tt.advice) ||
+			!strings.Contains(got, tt.what) || !strings.HasSuffix(got, status) {
 			t.Errorf("%#v is explained as %q and %v, want %q and the advice %q", tt.err, got, problem, tt.what, tt.advice)
 		}
 	}

@@ -115,7 +115,7 @@ func TestTheListIsATableOnATerminal(t *testing.T) {
 			t.Errorf("exit code %d, and the table has no %q:\n%s", code, want, output)
 		}
 	}
-	m.Engine.Answer("")
+	m.Engine.Answer(`{"items": []}`)
 	const none = "There are no tool secrets. 'arcade secret set KEY' adds one.\n"
 	if _, output := testbed.OnTerminal(t, 80, m.secretCommand("list")).End(); output != none {
 		t.Errorf("without any the terminal shows %q, want %q", output, none)

@@ -196,7 +196,7 @@ func (c *confidant) toTheEngine() {
 	c.machine = c.with("ARCADE_API_KEY=" + testbed.EngineKey)
 	c.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 422, Key: "REFUSED"})
 	c.Engine.Inject(secretstest.Fault{Mode: secretstest.NotHTTP, Key: "GARBLED"})
-	c.Engine.Inject(secretstest.Fault{Mode: secretstest.BadRedirect, Key: "REDIRECTED"})
+	c.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 307, Location: "http://[" + secretWord, Key: "REDIRECTED"})
 	at := append([]string{"secret", "set"}, testbed.At(c.Engine.URL)...)
 	for _, args := range [][]string{
 		{"ARGUMENT=" + secretWord, "REFUSED=" + secretWord, "GARBLED=" + secretWord, "REDIRECTED=" + secretWord},
