@@ -85,28 +85,22 @@ func requestsOf(engine *secretstest.Engine, method string) (segments []string) {
 
 // fourAtOnce holds the changes behind the first, whose path ends in first, until four of them are under way.
 func fourAtOnce(t *testing.T, next http.RoundTripper, first string) http.RoundTripper {
-	var mu sync.Mutex
-	arrived, under := 0, 0
+	var under atomic.Int32
 	four := make(chan struct{})
+	release := sync.OnceFunc(func() { close(four) })
 	return roundTrip(func(r *http.Request) (*http.Response, error) {
 		if path.Base(r.URL.Path) == first || r.Method == http.MethodGet {
 			return next.RoundTrip(r)
 		}
-		mu.Lock()
-		arrived++
-		if under++; under > 4 {
+		defer under.Add(-1)
+		switch n := under.Add(1); {
+		case n == 4:
+			release()
+		case n > 4:
 			t.Error("more than four requests are under way")
 		}
-		if arrived == 4 {
-			close(four)
-		}
-		mu.Unlock()
 		<-four // with fewer at once this would wait for ever
-		resp, err := next.RoundTrip(r)
-		mu.Lock()
-		under--
-		mu.Unlock()
-		return resp, err
+		return next.RoundTrip(r)
 	})
 }
 

@@ -17,6 +17,8 @@ import (
 func TestListReadsWhatTheEngineTells(t *testing.T) {
 	const full = `{"id": "sec_1", "key": "KEY", "binding": {"type": "project"}, "description": "d", "hint": "abcd",
 		"last_accessed_at": "2026-01-02T03:04:05.678Z", "created_at": "2026-01-01T00:00:00Z", "new": {"a": [1, 2.50]}}`
+	const never = `{"key": "K", "hint": null, "last_accessed_at": null, "binding": null}`
+	const other = `{"id": 7, "key": "K", "binding": "project", "hint": ["x"], "created_at": 1767225600}`
 	complete := secrets.Secret{ID: "sec_1", Key: "KEY", Description: "d", Hint: "abcd",
 		LastAccessedAt: "2026-01-02T03:04:05.678Z", CreatedAt: "2026-01-01T00:00:00Z", Raw: json.RawMessage(full)}
 	complete.Binding.Type = "project"
@@ -26,25 +28,17 @@ func TestListReadsWhatTheEngineTells(t *testing.T) {
 		want   []secrets.Secret
 	}{
 		{"every field, and unknown ones", `{"items": [` + full + `], "total": 1}`, []secrets.Secret{complete}},
-		{"null for what was never", `{"items": [{"key": "K", "hint": null, "last_accessed_at": null, "binding": null}]}`,
-			[]secrets.Secret{{Key: "K", Raw: json.RawMessage(`{"key": "K", "hint": null, "last_accessed_at": null, "binding": null}`)}}},
+		{"null for what was never", `{"items": [` + never + `]}`, []secrets.Secret{{Key: "K", Raw: json.RawMessage(never)}}},
 		{"no fields at all", `{"items": [{}]}`, []secrets.Secret{{Raw: json.RawMessage(`{}`)}}},
-		{"fields of other types", `{"items": [{"id": 7, "key": "K", "binding": "project", "hint": ["x"], "created_at": 1767225600}]}`,
-			[]secrets.Secret{{Key: "K", Raw: json.RawMessage(`{"id": 7, "key": "K", "binding": "project", "hint": ["x"], "created_at": 1767225600}`)}}},
+		{"fields of other types", `{"items": [` + other + `]}`, []secrets.Secret{{Key: "K", Raw: json.RawMessage(other)}}},
 		{"an empty list", `{"items": []}`, []secrets.Secret{}},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			engine, c := newClient(t)
-			engine.Answer(tt.answer)
-			got, err := c.List(t.Context())
-			if err != nil {
-				t.Fatalf("List failed: %v", err)
-			}
-			if !reflect.DeepEqual(got, tt.want) {
-				t.Errorf("List gave %+v, want %+v", got, tt.want)
-			}
-		})
+		engine, c := newClient(t)
+		engine.Answer(tt.answer)
+		if got, err := c.List(t.Context()); err != nil || !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: List gave %+v and %v, want %+v", tt.name, got, err, tt.want)
+		}
 	}
 }
 
@@ -58,8 +52,8 @@ func TestListRefusesWhatIsNoList(t *testing.T) {
 			}
 		}
 	}
-	refuse(secrets.ErrNotEngine, `{"items": null}`, `{}`, `null`, `{"error": "sentinel"}`, `[]`, `"sentinel"`, `{"items": {}}`, `{"items": "sentinel"}`,
-		`sentinel`, ` `, `{"items": [}`, `{"items": [null]}`, `{"items": [{}, "sentinel"]}`)
+	refuse(secrets.ErrNotEngine, `{"items": null}`, `{}`, `null`, `{"error": "sentinel"}`, `[]`, `"sentinel"`, `{"items": {}}`,
+		`{"items": "sentinel"}`, `sentinel`, ` `, `{"items": [}`, `{"items": [null]}`, `{"items": [{}, "sentinel"]}`)
 	refuse(secrets.ErrReported, `{"items": [], "error": "sentinel"}`)
 }
 
@@ -103,20 +97,18 @@ func TestListEndsWhereThePagesEnd(t *testing.T) {
 		{"a total of another type counts as none", []string{`{` + one + `, "total_count": "9"}`}, 1, 1, nil},
 		{"not by the same page again", []string{`{` + one + `, "total_count": 9}`}, 0, 2, secrets.ErrListIncomplete},
 		{"not by a page without ids", []string{`{"items": [{}], "total_count": 9}`}, 0, 1, secrets.ErrListIncomplete},
-		{"not by an empty page too early", []string{`{` + one + `, "total_count": 9}`, `{` + none + `, "total_count": 9}`}, 0, 2, secrets.ErrListIncomplete},
+		{"not by an empty page too early", []string{`{` + one + `, "total_count": 9}`, `{` + none + `, "total_count": 9}`}, 0, 2,
+			secrets.ErrListIncomplete},
 		{"not by something else", []string{`{` + one + `, "total_count": 9}`, `null`}, 0, 2, secrets.ErrNotEngine},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			_, c := newClient(t)
-			queries := pages(c, tt.documents...)
-			list, err := c.List(t.Context())
-			if len(list) != tt.found || !errors.Is(err, tt.want) || len(*queries) != tt.asked {
-				t.Errorf("List gave %d secrets and %v after %d calls, want %d and %v after %d", len(list), err, len(*queries), tt.found, tt.want, tt.asked)
-			}
-			if want := []string{"", "offset=1"}; !slices.Equal(*queries, want[:tt.asked]) {
-				t.Errorf("the Engine was asked for %q, want the pages in turn", *queries)
-			}
-		})
+		_, c := newClient(t)
+		queries := pages(c, tt.documents...)
+		list, err := c.List(t.Context())
+		want := []string{"", "offset=1"}[:tt.asked]
+		if len(list) != tt.found || !errors.Is(err, tt.want) || !slices.Equal(*queries, want) {
+			t.Errorf("%s: List gave %d secrets and %v and asked for %q, want %d and %v and the pages in turn, %q",
+				tt.name, len(list), err, *queries, tt.found, tt.want, want)
+		}
 	}
 }

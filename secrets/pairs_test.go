@@ -51,18 +51,14 @@ func TestAPairArrivesAsItIsWritten(t *testing.T) {
 		{"1 MB between a mark and a line break", "KEY=-", "\ufeff" + large + "\r\n", "KEY", large},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			got, err := readPairs([]string{"A=1", tt.arg, "B=2"}, iotest.OneByteReader(strings.NewReader(tt.stdin)), true)
-			if want := pairsOf("A", "1", tt.key, tt.value, "B", "2"); err != nil || !slices.Equal(got, want) {
-				t.Errorf("it gives %.100q and %v, want %.100q", got, err, want)
-			}
-		})
-	}
-	t.Run("a lone key is asked for", func(t *testing.T) {
-		if got, err := readPairs([]string{" KEY "}, nil, true); err != nil || !slices.Equal(got, pairsOf("KEY", "answer for KEY")) {
-			t.Errorf("it gives %q and %v, want the answer", got, err)
+		got, err := readPairs([]string{"A=1", tt.arg, "B=2"}, iotest.OneByteReader(strings.NewReader(tt.stdin)), true)
+		if want := pairsOf("A", "1", tt.key, tt.value, "B", "2"); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: it gives %.100q and %v, want %.100q", tt.name, got, err, want)
 		}
-	})
+	}
+	if got, err := readPairs([]string{" KEY "}, nil, true); err != nil || !slices.Equal(got, pairsOf("KEY", "answer for KEY")) {
+		t.Errorf("a lone key gives %q and %v, want the answer", got, err)
+	}
 }
 
 func TestTheFirstWrongArgumentIsNamedAndNoValueIsShown(t *testing.T) {
@@ -107,15 +103,12 @@ func TestTheFirstWrongArgumentIsNamedAndNoValueIsShown(t *testing.T) {
 		{"too much on standard input", args("KEY=-"), strings.Repeat("x", 1<<20+1), "argument 1 ('KEY')", secrets.ValueTooLarge},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			pairs, err := readPairs(tt.args, strings.NewReader(tt.stdin), tt.want != secrets.NoTerminal)
-			if !errors.Is(err, tt.want) || !strings.HasPrefix(err.Error(), tt.named+": ") || pairs != nil {
-				t.Fatalf("it gives %v and %v, want %q of %s and nothing to send", pairs, err, tt.want, tt.named)
-			}
-			if strings.Contains(err.Error(), "sentinel") || secrets.Printable(err.Error()) != err.Error() {
-				t.Errorf("the message shows the value, or is not fit for a terminal: %q", err)
-			}
-		})
+		pairs, err := readPairs(tt.args, strings.NewReader(tt.stdin), tt.want != secrets.NoTerminal)
+		if !errors.Is(err, tt.want) || !strings.HasPrefix(err.Error(), tt.named+": ") || pairs != nil {
+			t.Errorf("%s gives %v and %v, want %q of %s and nothing to send", tt.name, pairs, err, tt.want, tt.named)
+		} else if strings.Contains(err.Error(), "sentinel") || secrets.Printable(err.Error()) != err.Error() {
+			t.Errorf("the message of %s shows the value, or is not fit for a terminal: %q", tt.name, err)
+		}
 	}
 }
 
