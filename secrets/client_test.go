@@ -1,7 +1,6 @@
 package secrets_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +40,17 @@ func clientFor(t *testing.T, address string) *secrets.Client {
 	return &secrets.Client{HTTP: &http.Client{Transport: transport}, Base: base, Token: token, Sleep: func(context.Context, time.Duration) {}}
 }
 
+// faulty is newClient with a fault, and a client that does not wait long for an answer that never comes.
+func faulty(t *testing.T, f fault) (*secretstest.Engine, *secrets.Client) {
+	t.Helper()
+	engine, c := newClient(t)
+	engine.Inject(f)
+	if f.Mode == secretstest.Hang { // counts when the request is written, however long a busy machine takes to get there
+		c.HTTP.Transport.(*http.Transport).ResponseHeaderTimeout = 100 * time.Millisecond
+	}
+	return engine, c
+}
+
 // roundTrip is an http.RoundTripper that a test writes in place.
 type roundTrip func(*http.Request) (*http.Response, error)
 
@@ -73,31 +83,27 @@ func TestBothGenerationsAreAskedAtTheirAddresses(t *testing.T) {
 		{"half a context is none", "org-1", "", "/v1/admin/secrets"},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			engine, c := newClient(t)
-			c.Organisation, c.Project = tt.organisation, tt.project
-			if err := setOne(t, c); err != nil {
-				t.Fatalf("Set failed: %v", err)
+		engine, c := newClient(t)
+		c.Organisation, c.Project = tt.organisation, tt.project
+		setErr := setOne(t, c)
+		list, listErr := c.List(t.Context())
+		if setErr != nil || listErr != nil || len(list) != 1 || list[0].Key != "KEY" {
+			t.Fatalf("%s: Set gave %v, List %v and %v, want the secret that was set", tt.name, setErr, list, listErr)
+		}
+		if r := unset(t, c, secrets.UnsetOptions{}, "KEY"); r[0].Err != nil {
+			t.Errorf("%s: Unset failed: %v", tt.name, r[0].Err)
+		}
+		var got []string
+		for _, r := range engine.Requests() {
+			got = append(got, r.Method+" "+r.Path)
+			if r.Authorization != "Bearer "+token {
+				t.Errorf("%s: %s carried Authorization %q", tt.name, r.Method, r.Authorization)
 			}
-			list, err := c.List(t.Context())
-			if err != nil || len(list) != 1 || list[0].Key != "KEY" {
-				t.Fatalf("List gave %v and %v, want the secret that was set", list, err)
-			}
-			if r := unset(t, c, secrets.UnsetOptions{}, "KEY"); r[0].Err != nil {
-				t.Errorf("Unset failed: %v", r[0].Err)
-			}
-			var got []string
-			for _, r := range engine.Requests() {
-				got = append(got, r.Method+" "+r.Path)
-				if r.Authorization != "Bearer "+token {
-					t.Errorf("%s carried Authorization %q", r.Method, r.Authorization)
-				}
-			}
-			want := []string{"PUT " + tt.path + "/KEY", "GET " + tt.path, "GET " + tt.path, "DELETE " + tt.path + "/" + list[0].ID}
-			if !slices.Equal(got, want) {
-				t.Errorf("the Engine was asked %q, want %q", got, want)
-			}
-		})
+		}
+		want := []string{"PUT " + tt.path + "/KEY", "GET " + tt.path, "GET " + tt.path, "DELETE " + tt.path + "/" + list[0].ID}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: the Engine was asked %q, want %q", tt.name, got, want)
+		}
 	}
 }
 
@@ -157,11 +163,7 @@ func TestASecondAttemptIsMadeWhereItMayHelp(t *testing.T) {
 	proxy := &url.URL{Scheme: "http", Host: nothingListens, User: url.UserPassword("me", "sentinel-proxy")}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			engine, c := newClient(t)
-			engine.Inject(tt.fault)
-			if tt.fault.Mode == secretstest.Hang {
-				impatient(c)
-			}
+			engine, c := faulty(t, tt.fault)
 			if tt.address != "" {
 				c = clientFor(t, tt.address)
 			}
@@ -169,7 +171,8 @@ func TestASecondAttemptIsMadeWhereItMayHelp(t *testing.T) {
 				c.HTTP.Transport.(*http.Transport).Proxy = http.ProxyURL(proxy)
 			}
 			c.Base.User = url.UserPassword("me", "sentinel-password")
-			attempts := 0
+			attempts, slept := 0, time.Duration(0)
+			c.Sleep = func(_ context.Context, d time.Duration) { slept += d }
 			before(c, func(string, *http.Request) { attempts++ })
 			err := setOne(t, c)
 			if tt.want == unreachable {
@@ -177,6 +180,9 @@ func TestASecondAttemptIsMadeWhereItMayHelp(t *testing.T) {
 			}
 			if attempts != tt.attempts || !strings.Contains(fmt.Sprint(err), tt.want) {
 				t.Errorf("%d attempts were made, and Set gave %v, want %d and %q", attempts, err, tt.attempts, tt.want)
+			}
+			if want := time.Duration(tt.attempts-1) * 500 * time.Millisecond; slept != want {
+				t.Errorf("between the attempts it waited for %v, want %v: what broke needs a moment", slept, want)
 			}
 			if shown := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(shown, "sentinel") {
 				t.Errorf("the error shows what is private: %s", shown)
@@ -186,12 +192,6 @@ func TestASecondAttemptIsMadeWhereItMayHelp(t *testing.T) {
 			}
 		})
 	}
-}
-
-// impatient makes a client give a call up that has no answer soon after its request was written, however long a busy
-// machine takes to get there.
-func impatient(c *secrets.Client) {
-	c.HTTP.Transport.(*http.Transport).ResponseHeaderTimeout = 100 * time.Millisecond
 }
 
 func TestAnAttemptEndsInTime(t *testing.T) {
@@ -210,8 +210,7 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 	elsewhere := secretstest.Start(token)
 	t.Cleanup(elsewhere.Close)
 	for _, location := range []string{elsewhere.URL + "/v1/admin/secrets", "/v1/admin/secrets"} {
-		engine, c := newClient(t)
-		engine.Inject(fault{Mode: secretstest.Status, Status: 307, Location: location})
+		engine, c := faulty(t, fault{Mode: secretstest.Status, Status: 307, Location: location})
 		wantStatus(t, setOne(t, c), 307)
 		_, err := c.List(t.Context())
 		wantStatus(t, err, 307)
@@ -247,8 +246,7 @@ func TestOnlyAnEnginesAnswerIsBelieved(t *testing.T) {
 		{"an error of another kind", 201, `{"error": {"message": "sentinel"}}`, secrets.ErrReported},
 	}
 	for _, tt := range tests {
-		engine, c := newClient(t)
-		engine.Inject(fault{Mode: secretstest.Body, Status: tt.status, Body: tt.body})
+		_, c := faulty(t, fault{Mode: secretstest.Body, Status: tt.status, Body: tt.body})
 		if err := setOne(t, c); !errors.Is(err, tt.want) {
 			t.Errorf("%s: Set gave %v, want %v: nothing may be called done that is not", tt.name, err, tt.want)
 		}
@@ -260,21 +258,40 @@ type endless struct{ read int }
 
 func (e *endless) Read(p []byte) (int, error) {
 	e.read += len(p)
-	return copy(p, bytes.Repeat([]byte{'x'}, len(p))), nil
+	return len(p), nil
+}
+
+// answering makes a client get an answer that no server gives.
+func answering(c *secrets.Client, status int, kind string, body io.Reader) {
+	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {kind}}, Body: io.NopCloser(body), Request: r}, nil
+	})
 }
 
 func TestAnEndlessAnswerIsReadInPart(t *testing.T) {
 	_, c := newClient(t)
 	body := &endless{}
-	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(body), Request: r}, nil
-	})
+	answering(c, http.StatusOK, "", body)
 	c.HTTP.Timeout = time.Hour // whatever else the machine does
 	if _, err := c.List(t.Context()); !errors.Is(err, secrets.ErrNotEngine) {
 		t.Errorf("List gave %v, want ErrNotEngine", err)
 	}
 	if body.read > 128<<20 {
 		t.Errorf("%d bytes of the answer were read, want hardly more than 64 MB", body.read)
+	}
+}
+
+func TestAPageIsKnownByItsType(t *testing.T) {
+	for kind, page := range map[string]bool{
+		"text/html": true, "TEXT/HTML; charset=utf-8": true, "application/xhtml+xml": true,
+		"application/json": false, "application/json; profile=html": false, "": false,
+	} {
+		_, c := newClient(t)
+		answering(c, http.StatusNotFound, kind, strings.NewReader("{}"))
+		var refused *secrets.StatusError
+		if _, err := c.List(t.Context()); !errors.As(err, &refused) || refused.Page != page {
+			t.Errorf("with the type %q List gave %#v, want that it is a page: %v", kind, err, page)
+		}
 	}
 }
 
@@ -292,9 +309,8 @@ func TestNoErrorPassesOnWhatTheServerSays(t *testing.T) {
 		}
 	}
 	for _, fault := range faults {
-		engine, c := newClient(t)
-		engine.Inject(fault)
-		if fault.Mode == secretstest.Hang || fault.Mode == secretstest.SlowBody {
+		_, c := faulty(t, fault)
+		if fault.Mode == secretstest.SlowBody {
 			c.HTTP.Timeout = 50 * time.Millisecond
 		}
 		_, err := c.List(t.Context())
@@ -319,11 +335,9 @@ func TestStatusErrorsSayWhatToDoInWordsThatFitTheCommand(t *testing.T) {
 		{secrets.StatusError{Status: 413, Method: http.MethodGet}, "the request", "--host"},
 		{secrets.StatusError{Status: 418, Method: http.MethodPut}, "refuses", "--host"},
 		{secrets.StatusError{Status: 422, Method: http.MethodDelete}, "the request", "Check --host"},
-		{secrets.StatusError{Status: 429, RetryAfter: 90 * time.Second}, "too many", "Try again in 90 s."},
 		{secrets.StatusError{Status: 429, RetryAfter: 119 * time.Second}, "too many", "Try again in 119 s."},
 		{secrets.StatusError{Status: 429, RetryAfter: 2 * time.Minute}, "too many", "Try again in 2 min."},
 		{secrets.StatusError{Status: 503, RetryAfter: 150 * time.Second}, "a problem", "Try again in 3 min."},
-		{secrets.StatusError{Status: 429, RetryAfter: 121 * time.Minute}, "too many", "Try again in 121 min."},
 	} {
 		var problem *secrets.Problem
 		got := tt.err.Error()

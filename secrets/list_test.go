@@ -3,8 +3,6 @@ package secrets_test
 import (
 	"encoding/json"
 	"errors"
-	"io"
-	"net/http"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/secrets"
+	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
 )
 
 func TestListReadsWhatTheEngineTells(t *testing.T) {
@@ -71,17 +70,6 @@ func TestParseTime(t *testing.T) {
 	}
 }
 
-// pages answers each call for the list with the next document, and with the last one for ever.
-func pages(c *secrets.Client, documents ...string) (queries *[]string) {
-	queries = new([]string)
-	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
-		body := documents[min(len(*queries), len(documents)-1)]
-		*queries = append(*queries, r.URL.RawQuery)
-		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
-	})
-	return queries
-}
-
 func TestListEndsWhereThePagesEnd(t *testing.T) {
 	const one, two, none = `"items": [{"id": "1"}]`, `"items": [{"id": "2"}]`, `"items": []`
 	tests := []struct {
@@ -102,13 +90,19 @@ func TestListEndsWhereThePagesEnd(t *testing.T) {
 		{"not by something else", []string{`{` + one + `, "total_count": 9}`, `null`}, 0, 2, secrets.ErrNotEngine},
 	}
 	for _, tt := range tests {
-		_, c := newClient(t)
-		queries := pages(c, tt.documents...)
+		engine, c := newClient(t)
+		engine.Answer(tt.documents[len(tt.documents)-1]) // for ever
+		for _, document := range slices.Backward(tt.documents) {
+			engine.Inject(fault{Mode: secretstest.Body, Body: document, Times: 1})
+		}
 		list, err := c.List(t.Context())
-		want := []string{"", "offset=1"}[:tt.asked]
-		if len(list) != tt.found || !errors.Is(err, tt.want) || !slices.Equal(*queries, want) {
+		var queries []string
+		for _, request := range engine.Requests() {
+			queries = append(queries, request.Query)
+		}
+		if want := []string{"", "offset=1"}[:tt.asked]; len(list) != tt.found || !errors.Is(err, tt.want) || !slices.Equal(queries, want) {
 			t.Errorf("%s: List gave %d secrets and %v and asked for %q, want %d and %v and the pages in turn, %q",
-				tt.name, len(list), err, *queries, tt.found, tt.want, want)
+				tt.name, len(list), err, queries, tt.found, tt.want, want)
 		}
 	}
 }

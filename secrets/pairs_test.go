@@ -29,12 +29,10 @@ func readPairs(args []string, stdin io.Reader, terminal bool) ([]secrets.Pair, e
 func TestAPairArrivesAsItIsWritten(t *testing.T) {
 	large := strings.Repeat("x", 1<<20)
 	tests := []struct{ name, arg, stdin, key, value string }{
-		{"a plain pair", "KEY=value", "", "KEY", "value"},
 		{"the first = splits", "KEY=a=b==", "", "KEY", "a=b=="},
 		{"the key is trimmed", "  KEY\t=value", "", "KEY", "value"},
 		{"the value keeps its blanks", "KEY=  a b  ", "", "KEY", "  a b  "},
-		{"quotes that the shell left are part of the value", `KEY="a"`, "", "KEY", `"a"`},
-		{"nothing in a value is special", `KEY=$HOME \n # x`, "", "KEY", `$HOME \n # x`},
+		{"nothing in a value is special", `KEY="$HOME" \n # x`, "", "KEY", `"$HOME" \n # x`},
 		{"a value may have line breaks", "KEY=a\nb\n", "", "KEY", "a\nb\n"},
 		{"a value may start with a dash", "KEY=-x", "", "KEY", "-x"},
 		{"a dash with a blank is a value", "KEY= -", "", "KEY", " -"},
@@ -77,7 +75,6 @@ func TestTheFirstWrongArgumentIsNamedAndNoValueIsShown(t *testing.T) {
 		{"a lone key with a byte order mark", args("\ufeffsentinel"), "", "argument 1", secrets.NoValue},
 		{"a lone key without a terminal", args("sentinel"), "", "argument 1", secrets.NoTerminal},
 		{"an empty key", args("A=1", "B=2", "=sentinel"), "", "argument 3", secrets.EmptyKey},
-		{"a key of blanks", args(" \t=sentinel"), "", "argument 1", secrets.EmptyKey},
 		{"an empty value", args("A=1", "KEY="), "", "argument 2 ('KEY')", secrets.EmptyValue},
 		{"a value of blanks", args("KEY= \t\n"), "", "argument 1 ('KEY')", secrets.EmptyValue},
 		{"a blank in the key", args("MY KEY=sentinel"), "", "argument 1 ('MY KEY')", secrets.BlankInKey},
@@ -96,7 +93,6 @@ func TestTheFirstWrongArgumentIsNamedAndNoValueIsShown(t *testing.T) {
 		{"a value over 1 MB", args("KEY=" + strings.Repeat("x", 1<<20+1)), "", "argument 1 ('KEY')", secrets.ValueTooLarge},
 		{"the first of two", args("A=", "=sentinel"), "", "argument 1 ('A')", secrets.EmptyValue},
 		{"nothing on standard input", args("KEY=-"), "", "argument 1 ('KEY')", secrets.EmptyValue},
-		{"a line break on standard input", args("A=1", "KEY=-"), "\n", "argument 2 ('KEY')", secrets.EmptyValue},
 		{"a byte order mark alone", args("KEY=-"), "\ufeff\n", "argument 1 ('KEY')", secrets.EmptyValue},
 		{"UTF-16 without its mark", args("KEY=-"), "s\x00e\x00n\x00t\x00i\x00n\x00e\x00l\x00", "argument 1 ('KEY')", secrets.ZeroByte},
 		{"UTF-16 with its mark", args("KEY=-"), "\xff\xfes\x00e\x00n\x00t\x00", "argument 1 ('KEY')", secrets.NotText},
