@@ -150,12 +150,12 @@ func TestSetEndsWithItsContext(t *testing.T) {
 	_, c := newClient(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	before(c, func(key string, _ *http.Request) {
+	before(c, func(key string, r *http.Request) {
 		if key == "KEY_01" {
 			cancel()
 		}
 		if key > "KEY_01" {
-			<-ctx.Done() // so that the others do not run on
+			<-r.Context().Done() // so that the others do not run on; it ends after ctx
 		}
 	})
 	results := slices.Collect(c.Set(ctx, manyPairs(90)))
