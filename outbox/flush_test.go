@@ -71,7 +71,7 @@ func TestBackOffIsKeptAcrossProcessesAndDoublesUntilSomethingIsDelivered(t *test
 		}
 		b.clock.Advance(want)
 	}
-	s.answer = each(func(n int) outbox.Verdict { return []outbox.Verdict{accepted, again}[n] })
+	s.answer = each(func(n int64) outbox.Verdict { return []outbox.Verdict{accepted, again}[n] })
 	b.flush(through(s))
 	if f := b.schedule().Failures; f != 1 {
 		t.Errorf("%d failures, want 1: the server answers again", f)
@@ -129,18 +129,6 @@ func TestAnUndecidedEventGoesOutAnonymouslyOnlyWhenItIsAboutToBeSent(t *testing.
 	}
 	if got := b.server.Commits()[0]; got.DistinctID != anonA || got.Properties()["$process_person_profile"] != false {
 		t.Errorf("sent as %s with %v, want the anon id without a profile", got.DistinctID, got.Properties())
-	}
-}
-
-func TestADecisionComesBeforeTheFirstAttempt(t *testing.T) {
-	b := newBench(t, 0)
-	b.add(b.alias(""), b.held("fingerprint"))
-	b.mustFlush(resolving(func([]string) error {
-		return b.box.Update(t.Context(), func(tx *outbox.Tx) error { return tx.Decide(t.Context(), outbox.Held{}, "person") })
-	}))
-	commits := b.server.Commits() // a person's event without a profile would be a mess
-	if len(commits) != 2 || !commits[0].IsAlias() || commits[1].DistinctID != "person" {
-		t.Fatalf("PostHog has %v, want the alias and then the person's event", commits)
 	}
 }
 

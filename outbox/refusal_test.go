@@ -112,15 +112,3 @@ func TestAMessageThatMakesTheEncoderFailDoesNotBlockTheOthersForEver(t *testing.
 		t.Errorf("the sixth message is %+v, want it dead with the reason %q", dead, reason)
 	}
 }
-
-func TestNoEventOfAPrincipalGoesBeforeItsAliasWhichIsRefusedWithoutProof(t *testing.T) {
-	b := newBench(t, 0)
-	m := b.event(1)
-	m.DistinctID = "person"
-	b.add(b.alias("person"), m)
-	b.old(outboxtest.Message.IsAlias)
-	if _, err := b.flush(); err == nil {
-		t.Error("the run says that all is delivered")
-	}
-	b.arrived(0, "an alias goes before the events of its principal")
-}

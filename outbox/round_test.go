@@ -62,15 +62,11 @@ func fewer(code string) outbox.Answer {
 	return all(outbox.Verdict{Outcome: outbox.Fewer, Code: code, Reason: "too many"})
 }
 
-// each answers with one verdict for each message, by its number.
-func each(verdict func(n int) outbox.Verdict) func(outbox.Request) outbox.Answer {
+// each answers with one verdict for each message, by its place in the queue.
+func each(verdict func(n int64) outbox.Verdict) func(outbox.Request) outbox.Answer {
 	return func(r outbox.Request) (a outbox.Answer) {
 		for _, m := range r.Messages {
-			var p struct{ N int }
-			if err := json.Unmarshal(m.Properties, &p); err != nil {
-				panic(err)
-			}
-			a.Each = append(a.Each, verdict(p.N))
+			a.Each = append(a.Each, verdict(m.Seq-1))
 		}
 		return a
 	}
@@ -85,7 +81,7 @@ func always(v outbox.Verdict) *scripted { return answering(all(v)) }
 
 // refusing refuses each message for itself.
 func refusing() *scripted {
-	return &scripted{answer: each(func(int) outbox.Verdict { return refused })}
+	return &scripted{answer: each(func(int64) outbox.Verdict { return refused })}
 }
 
 // through makes the outbox send through s.
@@ -93,7 +89,7 @@ func through(s *scripted) func(*outbox.Config) { return func(cfg *outbox.Config)
 
 func TestEachMessageHasAReceiptOfItsOwn(t *testing.T) {
 	b := newBench(t, 5)
-	s := &scripted{answer: each(func(n int) outbox.Verdict {
+	s := &scripted{answer: each(func(n int64) outbox.Verdict {
 		return []outbox.Verdict{accepted, refused, again, accepted, accepted}[n]
 	})}
 	result, err := b.flush(through(s))
