@@ -1,7 +1,6 @@
 package outbox_test
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -312,26 +311,4 @@ func TestAMessageThatTheSinkCanNeverSendIsRefusedWhenItIsAdded(t *testing.T) {
 		}
 	}
 	b.holds(outbox.Counts{Pending: 2}, "those that were taken")
-}
-
-func TestAListThatCannotBeReadIsNoEmptyOne(t *testing.T) {
-	b := newBench(t, 500)
-	b.must(b.box.Close())
-	content, err := os.ReadFile(b.path)
-	b.must(err)
-	const page = 4096
-	start := bytes.Index(content, []byte(`{"n":250}`)) / page * page
-	copy(content[start:], bytes.Repeat([]byte{0xa5}, page))
-	b.must(os.WriteFile(b.path, content, 0o600))
-	err = b.box.View(t.Context(), func(tx *outbox.Tx) error {
-		for _, err := range tx.Messages(t.Context(), outbox.Filter{}) {
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if !errors.Is(err, outbox.ErrDamaged) {
-		t.Errorf("the list ends with %v, want ErrDamaged", err)
-	}
 }
