@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // The suffixes of a database's files. A journal is there instead of a WAL where there is no shared memory.
@@ -204,14 +203,4 @@ func beside(path string, infixes ...string) (paths []string, err error) {
 		}
 	}
 	return paths, err
-}
-
-// writtenAfter reports whether a database or its WAL was written after a moment.
-func writtenAfter(path string, moment time.Time) bool {
-	for _, suffix := range []string{"", walSuffix} {
-		if info, err := os.Stat(path + suffix); err == nil && info.ModTime().After(moment) {
-			return true
-		}
-	}
-	return false
 }

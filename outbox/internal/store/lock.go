@@ -85,18 +85,18 @@ const (
 	vainTime  = time.Minute
 )
 
-// noteVain notes that a wait, for our lock or for SQLite's, was in vain: the time of our lock's file is when that no longer counts.
-func noteVain(lock string) {
-	until := time.Now().Add(vainTime)
+// noteVain notes how long it counts that a wait, for our lock or for SQLite's, was in vain: the time of our lock's file is its end.
+func noteVain(lock string, counts time.Duration) {
+	until := time.Now().Add(counts)
 	_ = os.Chtimes(lock, until, until) // without it, the next process waits longer
 }
 
-// wasVain reports whether the last wait was in vain, and nothing has been written to the database since.
-func wasVain(lock, database string) bool {
+// wasVain reports whether a wait was in vain, and no process has held the lock since.
+func wasVain(lock string) bool {
 	info, err := os.Stat(lock)
 	if err != nil {
 		return false
 	}
 	left := time.Until(info.ModTime())
-	return left > 0 && left <= vainTime && !writtenAfter(database, info.ModTime().Add(-vainTime))
+	return left > 0 && left <= vainTime
 }

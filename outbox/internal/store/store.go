@@ -15,7 +15,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"sync/atomic"
 	"time"
 )
 
@@ -29,8 +28,8 @@ type Store struct {
 	locked   bool        // this process holds the write lock
 	inChange bool        // the function of a Write runs
 	vain     bool        // the lock was waited for in vain
+	brief    bool        // SQLite waits for another process only briefly: a wait was in vain
 	began    time.Time   // when Locked did, or this process committed last
-	moving   bool        // while Locked waited, other processes committed
 	unsynced bool        // something was committed since the last Sync
 	unnamed  bool        // the directory may not have the WAL's name yet
 }
@@ -62,7 +61,7 @@ func (s *Store) Locked(ctx context.Context, fn func() error) error {
 		}
 	}
 	s.began = time.Now()
-	earlier := s.wasVain()
+	earlier := wasVain(s.lockPath())
 	if !earlier {
 		s.openEarly(ctx)
 	}
@@ -73,11 +72,19 @@ func (s *Store) Locked(ctx context.Context, fn func() error) error {
 	} else if !errors.Is(err, ErrLocked) {
 		return s.explain("lock the database", err)
 	}
-	// What is noted stays so beside those who commit without the lock; fn may do so, too.
-	vain := !s.locked && (!s.moving || s.wasVain())
+	// A commit without the lock is no sign that the lock's holder moves on: it is noted before, and the note is looked at after.
+	stopped := !s.locked && !s.isMoving()
+	noted := wasVain(s.lockPath())
+	if stopped || noted && !s.locked {
+		noteVain(s.lockPath(), vainTime)
+	}
+	s.brief = noted && (s.locked || earlier)
 	err = fn()
-	if vain || errors.Is(err, ErrLocked) && !s.isMoving() {
-		noteVain(s.lockPath())
+	switch {
+	case errors.Is(err, ErrLocked) && !s.isMoving():
+		noteVain(s.lockPath(), vainTime)
+	case noted && s.locked && err == nil:
+		noteVain(s.lockPath(), 0)
 	}
 	s.locked = false
 	return err
@@ -94,18 +101,24 @@ func (s *Store) openEarly(ctx context.Context) {
 	}
 }
 
-func (s *Store) wasVain() bool { return wasVain(s.lockPath(), s.cfg.Path) }
-
 // busyWait is how long SQLite waits for another process.
 func (s *Store) busyWait() time.Duration {
-	if s.wasVain() {
+	if s.brief {
 		return min(s.cfg.BusyWait, shortWait)
 	}
 	return s.cfg.BusyWait
 }
 
-// isMoving reports whether another process has committed since Locked began: a crowd, however slow, is not stopped.
-func (s *Store) isMoving() bool { return writtenAfter(s.cfg.Path, s.began) }
+// isMoving reports whether another process has committed since Locked began: a crowd, however slow, is not stopped. An empty file may
+// be one that this process has just made.
+func (s *Store) isMoving() bool {
+	for _, suffix := range []string{"", walSuffix} {
+		if info, err := os.Stat(s.cfg.Path + suffix); err == nil && info.Size() > 0 && info.ModTime().After(s.began) {
+			return true
+		}
+	}
+	return false
+}
 
 // lock takes the write lock. A process waits for it in vain only once: a flusher, which has ten seconds for many transactions, would
 // not come to the last of them. earlier reports that the last wait was in vain.
@@ -116,19 +129,13 @@ func (s *Store) lock(ctx context.Context, earlier bool) (*FileLock, error) {
 		}
 	}
 	wait := s.cfg.LockWait
-	var moving atomic.Bool
 	switch {
 	case s.vain:
 		wait = 0
 	case earlier:
 		wait = min(wait, shortWait)
-	default:
-		// Asked before those give up who began together: they commit without the lock, which is no sign that its holder moves on.
-		path, began := s.cfg.Path, s.began // a timer may still run when the wait is over and this process commits
-		defer time.AfterFunc(wait*4/5, func() { moving.Store(writtenAfter(path, began)) }).Stop()
 	}
 	lock, err := Lock(ctx, s.lockPath(), wait)
-	s.moving = moving.Load()
 	s.vain = errors.Is(err, ErrLocked)
 	return lock, err
 }
