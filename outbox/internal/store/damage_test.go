@@ -73,19 +73,28 @@ func TestWhatIsCarriedOver(t *testing.T) {
 	b.want(`SELECT count(*) FROM sqlite_schema WHERE name = 'letters'`, "0")
 }
 
-// The files are renamed one after the other.
-func TestTheSideFilesOfADatabaseThatWasSetAsideFollowIt(t *testing.T) {
-	b := newBench(t)
-	b.fill(5)
-	b.write(note("in the WAL"))
-	b.must(b.s.Sync())
-	other := newBench(t) // where nobody has anything open
-	for from, to := range map[string]string{"": ".damaged", "-wal": "-wal"} {
-		content, err := os.ReadFile(b.path + from)
-		b.must(errors.Join(err, os.WriteFile(other.path+to, content, 0o600)))
+// The files of a database that is set aside are renamed one after the other.
+func TestAWALIsTakenUpOnlyForTheDatabaseThatWasSetAside(t *testing.T) {
+	for name, test := range map[string]struct {
+		files map[string]string // by their suffixes, and what they become
+		want  string
+	}{
+		"of the one that was set aside": {map[string]string{"": ".damaged", "-wal": "-wal"}, "1"},
+		"of another one":                {map[string]string{"-wal": "-wal"}, "0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, other := newBench(t), newBench(t) // where nobody has anything open
+			b.fill(5)
+			b.write(note("in the WAL"))
+			b.must(b.s.Sync())
+			for from, to := range test.files {
+				content, err := os.ReadFile(b.path + from)
+				b.must(errors.Join(err, os.WriteFile(other.path+to, content, 0o600)))
+			}
+			other.want(`SELECT count(*) FROM notes WHERE text = 'in the WAL'`, test.want)
+			other.isWhole()
+		})
 	}
-	other.want(`SELECT count(*) FROM notes WHERE text = 'in the WAL'`, "1")
-	other.isWhole()
 }
 
 func TestThreeCopiesStayUntilTheyAreErasedAndNothingMoreIsSetAside(t *testing.T) {

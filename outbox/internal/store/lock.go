@@ -34,21 +34,21 @@ func Lock(ctx context.Context, path string, wait time.Duration) (*FileLock, erro
 	case wait <= 0:
 		return nil, ErrLocked
 	}
-	granted := make(chan error, 1)
-	go func() {
-		_, err := uninterrupted(func() (bool, error) { return true, file.Lock() })
-		granted <- err
-	}()
 	ctx, cancel := context.WithTimeoutCause(ctx, wait, ErrLocked)
 	defer cancel()
+	granted := make(chan error)
+	go func() {
+		_, err := uninterrupted(func() (bool, error) { return true, file.Lock() })
+		select {
+		case granted <- err:
+		case <-ctx.Done(): // it is received no more
+			file.Close()
+		}
+	}()
 	select {
 	case err := <-granted:
 		return &FileLock{file}, err
 	case <-ctx.Done():
-		go func() {
-			<-granted
-			file.Close()
-		}()
 		return nil, context.Cause(ctx)
 	}
 }
