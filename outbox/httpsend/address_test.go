@@ -25,44 +25,31 @@ func TestAnAddressThatIsWrongInItselfIsToldFromARightOne(t *testing.T) {
 			t.Errorf("%q is %q, %v; want %q", text, got.String(), err, want)
 		}
 	}
-	for text, want := range map[string]string{
-		"":                                 "no address is set",
-		" \t":                              "no address is set",
-		"127.0.0.1:9":                      "does not start with https://",
-		"localhost:8377":                   "does not start with https://",
-		"ftp://us.i.posthog.com":           "does not start with https://",
-		"unix:/run/hush":                   "does not start with https://",
-		"https:us.i.posthog.com":           "names no host",
-		"https:///batch/":                  "names no host",
-		"https://:443":                     "names no host",
-		"http://host:0":                    "port that does not exist",
-		"http://host:65536":                "port that does not exist",
-		"http://ho st":                     "has a blank in it",
-		"https://us.i.posthog.com/\u00a0a": "has a blank in it",
-		"https://us.i.posthog.com\thush":   "has a blank in it",
-		"https://a.example,https://b":      "a host that cannot exist",
-		"https://$HOST/":                   "a host that cannot exist",
-		"https://*.posthog.com":            "a host that cannot exist",
-		"https://us..posthog.com":          "a host that cannot exist",
-		"https://.":                        "a host that cannot exist",
-		"https://~ada":                     "a host that cannot exist",
-		"https://https://us.i.posthog":     "port that does not exist",
-		"https://us.i.posthog.com:":        "port that does not exist",
-		"http://host/%zz":                  "cannot be read",
-		"https://hush:hush@us.i.ph.com":    "holds a user name",
-		"https://us.i.posthog.com/#there":  "behind a #",
+	for want, texts := range map[string][]string{
+		"no address is set":            {"", " \t"},
+		"does not start with https://": {"127.0.0.1:9", "localhost:8377", "ftp://us.i.posthog.com", "unix:/run/hush"},
+		"names no host":                {"https:us.i.posthog.com", "https:///batch/", "https://:443"},
+		"port that does not exist":     {"http://host:0", "http://host:65536", "https://us.i.posthog.com:", "https://https://us.i.posthog"},
+		"has a blank in it":            {"http://ho st", "https://us.i.posthog.com/\u00a0a", "https://us.i.posthog.com\thush"},
+		"a host that cannot exist": {"https://a.example,https://b", "https://$HOST/", "https://*.posthog.com", "https://us..posthog.com",
+			"https://.", "https://~ada"},
+		"cannot be read":    {"http://host/%zz"},
+		"holds a user name": {"https://hush:hush@us.i.ph.com"},
+		"behind a #":        {"https://us.i.posthog.com/#there"},
 	} {
-		_, err := ParseAddress(text, example)
-		var unusable *outbox.Unusable
-		if !errors.As(err, &unusable) || unusable.Code != outbox.CodeAddress {
-			t.Errorf("%q is taken for an address: %v", text, err)
-			continue
-		}
-		if !strings.Contains(err.Error(), want) || !strings.HasSuffix(err.Error(), example) {
-			t.Errorf("%q: %q, want %q and what a right one looks like", text, err, want)
-		}
-		if strings.Contains(err.Error(), "hush") {
-			t.Errorf("the message quotes what may be a secret: %q", err)
+		for _, text := range texts {
+			_, err := ParseAddress(text, example)
+			unusable, _ := errors.AsType[*outbox.Unusable](err)
+			if unusable == nil || unusable.Code != outbox.CodeAddress {
+				t.Errorf("%q is taken for an address: %v", text, err)
+				continue
+			}
+			if !strings.Contains(err.Error(), want) || !strings.HasSuffix(err.Error(), example) {
+				t.Errorf("%q: %q, want %q and what a right one looks like", text, err, want)
+			}
+			if strings.Contains(err.Error(), "hush") {
+				t.Errorf("the message quotes what may be a secret: %q", err)
+			}
 		}
 	}
 }

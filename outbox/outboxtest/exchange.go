@@ -32,7 +32,6 @@ type exchange struct {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{Server: s, w: w, r: r, results: map[string]map[string]string{}}
 	x.begin()
-	defer x.land()
 	fault := x.record.Fault
 	body, err := x.read()
 	if err != nil {
@@ -85,15 +84,9 @@ func (x *exchange) wait(d time.Duration) bool {
 	}
 }
 
-// land ends the request for the log, and looks whether another one has begun meanwhile. It is called
-// before the last bytes are sent: a client that has them may begin the next request before the handler
-// returns. Only the first call counts.
+// land looks whether another request has begun while this one was served. It is called before the last bytes are
+// sent: a client that has them may begin the next request before the handler returns.
 func (x *exchange) land() {
-	if x.record.ended {
-		return
-	}
-	x.record.ended = true
-	x.do(func() { x.requests[x.record.Number-1] = x.record })
 	if n := x.record.Number; len(x.Requests()) > n && x.wait(5*time.Second) { // in which the client is noticed that has left
 		x.do(func() {
 			x.overlaps = append(x.overlaps, fmt.Sprintf("request %d began while request %d was still being served", n+1, n))

@@ -30,7 +30,8 @@ func id(n int) string { return fmt.Sprintf("0190a3c0-0000-7000-8000-%012d", n) }
 
 // event is an event of a principal, as both protocols understand it.
 func event(n int, who, at string) string {
-	return fmt.Sprintf(`{"uuid":%q,"timestamp":%q,"distinct_id":%q,"event":"ran","options":{"disable_skew_correction":true},"properties":{"n":%d}}`, id(n), at, who, n)
+	return fmt.Sprintf(`{"uuid":%q,"timestamp":%q,"distinct_id":%q,"event":"ran",`+
+		`"options":{"disable_skew_correction":true},"properties":{"n":%d}}`, id(n), at, who, n)
 }
 
 // huge has more bytes than a record of PostHog's queue takes, where quotes count twice.
@@ -159,39 +160,50 @@ func TestCaptureV1DropsABadEventAlone(t *testing.T) {
 
 func TestRepeatsAreFoldedAndWhatASenderMustNeverDoIsAViolation(t *testing.T) {
 	ada, login := event(1, "ada", noon), alias(1, "x1", "ada", noon)
+	twoLogins := []string{
+		personless(event(1, "x1", early)) + "," + alias(2, "x1", "ada", noon) + "," + event(3, "ada", noon),
+		event(4, "ada", noon) + "," + alias(5, "x2", "ada", later) + "," + event(6, "ada", later),
+	}
+	movable := strings.Replace(ada, `correction":true`, `correction":false`, 1)
 	const other = "with other content"
 	for name, test := range map[string]struct {
 		requests []string // each is the messages of one
 		events   int
-		want     []string // parts of the violations
+		want     string // part of the violation, "" for none
 	}{
-		"two logins break no rule": {[]string{
-			personless(event(1, "x1", early)) + "," + alias(2, "x1", "ada", noon) + "," + event(3, "ada", noon),
-			event(4, "ada", noon) + "," + alias(5, "x2", "ada", later) + "," + event(6, "ada", later)}, 6, nil},
-		"a repeat":                            {[]string{ada, ada}, 1, nil},
-		"a repeat on the same day":            {[]string{ada, event(1, "ada", "2026-11-23T23:59:59.999Z")}, 1, []string{other}},
-		"a repeat with its bytes in disorder": {[]string{ada, strings.Replace(ada, `"event"`, ` "event"`, 1)}, 1, []string{other}},
-		"a repeat on another day":             {[]string{ada, event(1, "ada", "2026-11-24T00:00:00Z")}, 2, []string{other}},
-		"a repeat of another's":               {[]string{ada, event(1, "bob", noon)}, 2, []string{other}},
-		"a repeat by another name":            {[]string{ada, strings.Replace(ada, "ran", "failed", 1)}, 2, []string{other}},
-		"a repeat is no second alias":         {[]string{login, login}, 1, nil},
-		"an event before its alias":           {[]string{ada, alias(2, "x1", "ada", noon)}, 2, []string{"of ada (request 1, message 1) was kept before the alias of x1"}},
-		"two principals":                      {[]string{login, alias(2, "x1", "bob", later)}, 2, []string{"x1 was aliased to ada in request 1 and again, to bob, in request 2"}},
-		"a principal that becomes an anon id": {[]string{login, alias(2, "ada", "bob", later)}, 2, []string{"ada is a principal, and request 2 aliased it to bob"}},
-		"an anon id that becomes a principal": {[]string{login, alias(2, "x2", "x1", later)}, 2, []string{"x1 is a principal, and request 1 aliased it to ada"}},
-		"an alias with its profile off":       {[]string{personless(login)}, 1, []string{`drops the alias of "x1" to "ada"`}},
-		"an alias of an id to itself":         {[]string{alias(1, "ada", "ada", noon)}, 1, []string{"drops the alias"}},
-		"a profile that is on, before":        {[]string{event(1, "x1", early), alias(2, "x1", "ada", noon)}, 2, []string{"of x1 (request 1, message 1) has its person profile switched on"}},
-		"a profile that is on, after":         {[]string{login, event(2, "x1", noon)}, 2, []string{"switched on, but its owner is an anon id"}},
-		"a principal's profile off":           {[]string{login, personless(event(2, "ada", noon))}, 2, []string{"switched off, but its owner is a principal"}},
-		"a time that PostHog may move, by v1": {[]string{strings.Replace(ada, `correction":true`, `correction":false`, 1)}, 1, []string{"lacks disable_skew_correction"}},
+		"two logins break no rule":            {twoLogins, 6, ""},
+		"a repeat":                            {[]string{ada, ada}, 1, ""},
+		"a repeat is no second alias":         {[]string{login, login}, 1, ""},
+		"a repeat on the same day":            {[]string{ada, event(1, "ada", "2026-11-23T23:59:59.999Z")}, 1, other},
+		"a repeat with its bytes in disorder": {[]string{ada, strings.Replace(ada, `"event"`, ` "event"`, 1)}, 1, other},
+		"a repeat on another day":             {[]string{ada, event(1, "ada", "2026-11-24T00:00:00Z")}, 2, other},
+		"a repeat of another's":               {[]string{ada, event(1, "bob", noon)}, 2, other},
+		"a repeat by another name":            {[]string{ada, strings.Replace(ada, "ran", "failed", 1)}, 2, other},
+
+		"an event before its alias": {[]string{ada, alias(2, "x1", "ada", noon)}, 2,
+			"of ada (request 1, message 1) was kept before the alias of x1"},
+		"two principals": {[]string{login, alias(2, "x1", "bob", later)}, 2,
+			"x1 was aliased to ada in request 1 and again, to bob, in request 2"},
+		"a principal that becomes an anon id": {[]string{login, alias(2, "ada", "bob", later)}, 2,
+			"ada is a principal, and request 2 aliased it to bob"},
+		"an anon id that becomes a principal": {[]string{login, alias(2, "x2", "x1", later)}, 2,
+			"x1 is a principal, and request 1 aliased it to ada"},
+		"a profile that is on, before": {[]string{event(1, "x1", early), alias(2, "x1", "ada", noon)}, 2,
+			"of x1 (request 1, message 1) has its person profile switched on"},
+		"a profile that is on, after":   {[]string{login, event(2, "x1", noon)}, 2, "switched on, but its owner is an anon id"},
+		"a principal's profile off":     {[]string{login, personless(event(2, "ada", noon))}, 2, "off, but its owner is a principal"},
+		"an alias with its profile off": {[]string{personless(login)}, 1, `drops the alias of "x1" to "ada"`},
+		"an alias of an id to itself":   {[]string{alias(1, "ada", "ada", noon)}, 1, "drops the alias"},
+		"a time that PostHog may move":  {[]string{movable}, 1, "lacks disable_skew_correction"},
 	} {
 		s := outboxtest.Start(t)
 		for i, messages := range test.requests {
 			send(t.Context(), s, []string{v1, batch}[i%2], body(messages))
 		}
-		if got := s.Violations(); len(s.Events()) != test.events || !slices.EqualFunc(got, test.want, strings.Contains) {
-			t.Errorf("%s: %d events and the violations %q, want %d and sentences with %q", name, len(s.Events()), got, test.events, test.want)
+		got := strings.Join(s.Violations(), "\n")
+		isOther := (got == "") != (test.want == "") || !strings.Contains(got, test.want) || strings.Contains(got, "\n")
+		if len(s.Events()) != test.events || isOther {
+			t.Errorf("%s: %d events and the violations %q, want %d and one with %q", name, len(s.Events()), got, test.events, test.want)
 		}
 	}
 }
@@ -252,12 +264,15 @@ func looksLike(mode string, byV1 bool, a answer) bool {
 }
 
 func TestWrongFaultsAreRefusedWithTheReason(t *testing.T) {
-	for text, reason := range map[string]string{
-		"hung": "no mode", "commit+": "no mode", "200": "no mode", "600": "no mode", "0503": "no mode", "page-9": "no mode", "503:": "retry-after", "503:retry-after=": "retry-after",
-		"hang:retry-after=1": "retry-after", "202:retry-after=3": "retry-after", "503:retry-after=1\r\nX:1": "retry-after", "commit+page-400": "does not get",
+	for reason, faults := range map[string][]string{
+		"no mode":      {"hung", "commit+", "200", "600", "0503", "page-9"},
+		"retry-after":  {"503:", "503:retry-after=", "hang:retry-after=1", "202:retry-after=3", "503:retry-after=1\r\nX:1"},
+		"does not get": {"commit+page-400", "commit+reset-in-body"},
 	} {
-		if err := outboxtest.Fault(text).Check(); err == nil || !strings.Contains(err.Error(), reason) {
-			t.Errorf("%q: %v; want an error that says %q", text, err, reason)
+		for _, text := range faults {
+			if err := outboxtest.Fault(text).Check(); err == nil || !strings.Contains(err.Error(), reason) {
+				t.Errorf("%q: %v; want an error that says %q", text, err, reason)
+			}
 		}
 	}
 }

@@ -49,7 +49,6 @@ type Request struct {
 	Fault             Fault  // that the script had for it
 	Status            int    // of the answer, 0 without one
 	Refusal           string // why the server itself refused the request, if it did; then Fault was not acted out
-	ended             bool   // the last bytes are about to be sent, or the client is gone
 }
 
 // Pause holds one request before the first byte of its answer, or before its fault.
@@ -165,7 +164,8 @@ func (s *Server) AwaitEvents(ctx context.Context, n int) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("PostHog has %d events from %d requests, and more are awaited: %w", len(s.Events()), len(s.Requests()), ctx.Err())
+			return fmt.Errorf("PostHog has %d events from %d requests, and more are awaited: %w",
+				len(s.Events()), len(s.Requests()), ctx.Err())
 		}
 	}
 }

@@ -72,43 +72,38 @@ const kept = `{"result":"ok"}`
 
 func TestEachMessageGetsTheVerdictThatItsResultGives(t *testing.T) {
 	dropped := func(tag string) string { return `{"result":"drop","details":"` + tag + `"}` }
-	tests := map[string]outbox.Verdict{
-		kept: {Outcome: outbox.Accepted},
-		`{"result":"warning","details":"person_processing_disabled"}`: {Outcome: outbox.Accepted},
-		`{"result":"ok","details":7}`:                                 {Outcome: outbox.Accepted},
-		`{"result":"retry","details":"not_persisted"}`:                {Outcome: outbox.Later, Code: outbox.CodeServer},
-		dropped("survey_responses_over_quota"):                        {Outcome: outbox.Later, Code: outbox.CodeQuota},
-		dropped("billing_limit_exceeded"):                             {Outcome: outbox.Later, Code: outbox.CodeQuota},
-		dropped("ai_byte_rate_limited"):                               {Outcome: outbox.Later, Code: outbox.CodeRetryAfter},
-		dropped("non_historical_import_drop"):                         {Outcome: outbox.Later, Code: outbox.CodeServer},
-		dropped("misrouted_event"):                                    {Outcome: outbox.Later, Code: outbox.CodeServer},
-		dropped("sentinel"):                                           {Outcome: outbox.Later, Code: outbox.CodeServer},
-		`{"result":"drop"}`:                                           {Outcome: outbox.Later, Code: outbox.CodeServer},
-		`{"result":"sentinel"}`:                                       {Outcome: outbox.Later, Code: outbox.CodeForeign},
-		`{"result":"OK"}`:                                             {Outcome: outbox.Later, Code: outbox.CodeForeign},
-		`{"result":1}`:                                                {Outcome: outbox.Later, Code: outbox.CodeForeign},
-		`{}`:                                                          {Outcome: outbox.Later, Code: outbox.CodeForeign},
-		`null`:                                                        {Outcome: outbox.Later, Code: outbox.CodeForeign},
-		`"ok"`:                                                        {Outcome: outbox.Later, Code: outbox.CodeForeign},
+	later := func(code string) outbox.Verdict { return outbox.Verdict{Outcome: outbox.Later, Code: code} }
+	tests := map[outbox.Verdict][]string{
+		{Outcome: outbox.Accepted}: {
+			kept, `{"result":"warning","details":"person_processing_disabled"}`, `{"result":"ok","details":7}`},
+		later(outbox.CodeServer): {
+			`{"result":"retry","details":"not_persisted"}`, `{"result":"drop"}`, dropped("sentinel"),
+			dropped("non_historical_import_drop"), dropped("misrouted_event")}, // of a server for something else
+		later(outbox.CodeQuota):      {dropped("survey_responses_over_quota"), dropped("billing_limit_exceeded")},
+		later(outbox.CodeRetryAfter): {dropped("ai_byte_rate_limited")},
+		later(outbox.CodeForeign): {
+			`{"result":"sentinel"}`, `{"result":"OK"}`, `{"result":1}`, `{}`, `null`, `"ok"`},
 	}
 	for _, tag := range final {
-		tests[dropped(tag)] = outbox.Verdict{Outcome: outbox.Refused, Code: tag}
+		tests[outbox.Verdict{Outcome: outbox.Refused, Code: tag}] = []string{dropped(tag)}
 	}
-	for result, want := range tests {
-		s := &script{v1: reply{200, results(kept, result, kept)}}
-		a := s.sink().Send(t.Context(), three())
-		if len(a.Each) != 3 || a.Each[0].Outcome != outbox.Accepted || a.Each[2].Outcome != outbox.Accepted {
-			t.Fatalf("%s: the verdicts are %+v; the neighbours were accepted", result, a.Each)
-		}
-		v := a.Each[1]
-		if v.Outcome != want.Outcome || v.Code != want.Code || strings.Contains(v.Reason, "sentinel") {
-			t.Errorf("%s: the verdict is %+v, want %+v in fixed words", result, v, want)
-		}
-		if v.Outcome == outbox.Refused && !strings.Contains(v.Reason, v.Code) {
-			t.Errorf("the reason %q does not name PostHog's tag", v.Reason)
-		}
-		if !a.Proven || a.Memo != "" || a.RetryAfter != 7*time.Second || !slices.Equal(s.asked, []string{"v1"}) {
-			t.Errorf("%s: %+v after asking %v; PostHog has named the messages and asked for 7 s", result, a, s.asked)
+	for want, each := range tests {
+		for _, result := range each {
+			s := &script{v1: reply{200, results(kept, result, kept)}}
+			a := s.sink().Send(t.Context(), three())
+			if len(a.Each) != 3 || a.Each[0].Outcome != outbox.Accepted || a.Each[2].Outcome != outbox.Accepted {
+				t.Fatalf("%s: the verdicts are %+v; the neighbours were accepted", result, a.Each)
+			}
+			v := a.Each[1]
+			if v.Outcome != want.Outcome || v.Code != want.Code || strings.Contains(v.Reason, "sentinel") {
+				t.Errorf("%s: the verdict is %+v, want %+v in fixed words", result, v, want)
+			}
+			if v.Outcome == outbox.Refused && !strings.Contains(v.Reason, v.Code) {
+				t.Errorf("the reason %q does not name PostHog's tag", v.Reason)
+			}
+			if !a.Proven || a.Memo != "" || a.RetryAfter != 7*time.Second || !slices.Equal(s.asked, []string{"v1"}) {
+				t.Errorf("%s: %+v after asking %v; PostHog has named the messages and asked for 7 s", result, a, s.asked)
+			}
 		}
 	}
 }
@@ -136,98 +131,75 @@ func TestAMessageThatIsNotNamedIsNotAccepted(t *testing.T) {
 	}
 }
 
-// What is accepted here was no answer of capture v1, and was followed by /batch/.
 func TestWhatAnAnswerToTheWholeRequestMeans(t *testing.T) {
 	for _, test := range []struct {
-		name    string
-		v1      reply
 		outcome outbox.Outcome
 		code    string
-		proven  bool
+		proven  bool // by PostHog's own words
+		says    []reply
 	}{
-		{"one bad among all", refuses(400, "request_parsing_error"), outbox.Fewer, outbox.CodeRefused, true},
-		{"too large", refuses(413, "payload_too_large"), outbox.Fewer, outbox.CodeRefused, true},
-		{"too large for a proxy", reply{413, "no"}, outbox.Fewer, outbox.CodeRefused, false},
-		{"no key of a project", refuses(401, "invalid_api_token"), outbox.NotAllowed, outbox.CodeKey, true},
-		{"forbidden", refuses(403, "forbidden"), outbox.NotAllowed, outbox.CodeKey, true},
-		{"over quota", refuses(429, "billing_limit_exceeded"), outbox.Later, outbox.CodeQuota, true},
-		{"too fast", refuses(429, "rate_limited"), outbox.Later, outbox.CodeRetryAfter, true},
-		{"too fast for a proxy", reply{429, page}, outbox.Later, outbox.CodeRetryAfter, false},
-		{"too slow", refuses(408, "body_read_timeout"), outbox.Later, outbox.CodeServer, true},
-		{"trouble", refuses(500, "internal_error"), outbox.Later, outbox.CodeServer, true},
-		{"a gateway's trouble", reply{500, page}, outbox.Later, outbox.CodeServer, false},
-		{"no answer", reply{}, outbox.Later, outbox.CodeBroken, false},
-		{"a redirect", reply{307, ""}, outbox.Later, outbox.CodeRedirect, false},
-		{"a proxy without a password", reply{407, page}, outbox.Later, outbox.CodeProxyPassword, false},
-		{"a network that wants a log-in", reply{511, page}, outbox.Later, outbox.CodePortal, false},
-		{"an encoding it does not know", refuses(415, "unsupported_encoding"), outbox.Later, outbox.CodeForeign, true},
-
-		{"an older PostHog", reply{404, ""}, outbox.Accepted, "", false},
-		{"an older PostHog with a page", reply{404, page}, outbox.Accepted, "", false},
-		{"a proxy for one path", reply{405, ""}, outbox.Accepted, "", false},
-		{"a proxy that forbids the other", reply{403, "no"}, outbox.Accepted, "", false},
-		{"a proxy without a page", reply{400, `{}`}, outbox.Accepted, "", false},
-		{"a proxy with a page", reply{413, page}, outbox.Accepted, "", false},
-		{"a proxy that takes headers away", refuses(400, "missing_required_headers"), outbox.Accepted, "", false},
-		{"one that spoils them", refuses(400, "invalid_header_value"), outbox.Accepted, "", false},
-		{"a page", reply{200, page}, outbox.Accepted, "", false},
-		{"no results", reply{200, plainOk}, outbox.Accepted, "", false},
-		{"results that are none", reply{200, `{"results":[]}`}, outbox.Accepted, "", false},
-		{"results that are null", reply{200, `{"results":null}`}, outbox.Accepted, "", false},
-		{"another success", reply{202, results(kept)}, outbox.Accepted, "", false},
-		{"no end", reply{200, `{"x":"` + strings.Repeat("x", 1<<20) + `",` + results(kept)[1:]}, outbox.Accepted, "", false},
-		{"nothing", reply{204, ``}, outbox.Accepted, "", false},
-		{"results in a page", reply{200, "\ufeff<" + results(kept)}, outbox.Accepted, "", false},
+		{outbox.Fewer, outbox.CodeRefused, true, []reply{refuses(400, "request_parsing_error"), refuses(413, "payload_too_large")}},
+		{outbox.Fewer, outbox.CodeRefused, false, []reply{{413, "no"}}}, // for a proxy
+		{outbox.NotAllowed, outbox.CodeKey, true, []reply{refuses(401, "invalid_api_token"), refuses(403, "forbidden")}},
+		{outbox.Later, outbox.CodeQuota, true, []reply{refuses(429, "billing_limit_exceeded")}},
+		{outbox.Later, outbox.CodeRetryAfter, true, []reply{refuses(429, "rate_limited")}},
+		{outbox.Later, outbox.CodeRetryAfter, false, []reply{{429, page}}},
+		{outbox.Later, outbox.CodeServer, true, []reply{refuses(408, "body_read_timeout"), refuses(500, "internal_error")}},
+		{outbox.Later, outbox.CodeServer, false, []reply{{500, page}}}, // a gateway's
+		{outbox.Later, outbox.CodeForeign, true, []reply{refuses(415, "unsupported_encoding")}},
+		{outbox.Later, outbox.CodeBroken, false, []reply{{}}},
+		{outbox.Later, outbox.CodeRedirect, false, []reply{{307, ""}}},
+		{outbox.Later, outbox.CodeProxyPassword, false, []reply{{407, page}}},
+		{outbox.Later, outbox.CodePortal, false, []reply{{511, page}}}, // a network that wants a log-in
+		// What is accepted was no answer of capture v1, and was followed by /batch/.
+		{outbox.Accepted, "", false, []reply{
+			{404, ""}, {404, page}, // an older PostHog
+			{405, ""}, {403, "no"}, {400, `{}`}, {413, page}, // a proxy for one path
+			refuses(400, "missing_required_headers"), refuses(400, "invalid_header_value"), // one that takes headers away
+			{200, page}, {200, "\ufeff<" + results(kept)}, {200, plainOk}, {200, `{"results":[]}`}, {200, `{"results":null}`},
+			{200, `{"x":"` + strings.Repeat("x", 1<<20) + `",` + results(kept)[1:]}, // it has no end
+			{202, results(kept)}, {204, ``},
+		}},
 	} {
-		s := &script{v1: test.v1, batch: reply{200, plainOk}}
-		a := s.sink().Send(t.Context(), three())
-		asked := []string{"v1"}
-		want := outbox.Answer{Proven: test.proven, RetryAfter: a.RetryAfter}
-		want.Outcome, want.Code, want.Reason = test.outcome, test.code, a.Reason
-		if test.outcome == outbox.Accepted {
-			asked, want.Memo = []string{"v1", "batch"}, batchMemo
-		}
-		if !reflect.DeepEqual(a, want) || !slices.Equal(s.asked, asked) {
-			t.Errorf("%s: the answer is %+v from %v, want %+v from %v", test.name, a, s.asked, want, asked)
-		}
-		if (a.Reason == "") != (test.outcome == outbox.Accepted) || strings.Contains(a.Reason, "sentinel") {
-			t.Errorf("%s: the reason is %q, want one in fixed words", test.name, a.Reason)
-		}
-		if answered := test.v1.status != 0; answered != (a.RetryAfter == 7*time.Second) {
-			t.Errorf("%s: the wait is %s, want the server's", test.name, a.RetryAfter)
+		for _, says := range test.says {
+			s := &script{v1: says, batch: reply{200, plainOk}}
+			a := s.sink().Send(t.Context(), three())
+			asked := []string{"v1"}
+			want := outbox.Answer{Proven: test.proven}
+			want.Outcome, want.Code, want.Reason = test.outcome, test.code, a.Reason
+			if test.outcome == outbox.Accepted {
+				asked, want.Memo = []string{"v1", "batch"}, batchMemo
+			}
+			if says.status != 0 {
+				want.RetryAfter = 7 * time.Second // the server's
+			}
+			if !reflect.DeepEqual(a, want) || !slices.Equal(s.asked, asked) {
+				t.Errorf("HTTP %d %.60q: the answer is %+v from %v, want %+v from %v", says.status, says.body, a, s.asked, want, asked)
+			}
+			if (a.Reason == "") != (test.outcome == outbox.Accepted) || strings.Contains(a.Reason, "sentinel") {
+				t.Errorf("HTTP %d %.60q: the reason is %q, want one in fixed words", says.status, says.body, a.Reason)
+			}
 		}
 	}
 }
 
 func TestOnlyTheAcknowledgementOfBatchCounts(t *testing.T) {
-	for _, test := range []struct {
-		name   string
-		status int
-		body   string
-		code   string // "" for accepted
-	}{
-		{"Ok", 200, plainOk, ""},
-		{"ok", 200, `{"status":"ok"}`, ""},
-		{"1, as older versions say", 200, `{"status": 1}`, ""},
-		{"Ok with more fields", 200, `{"status": "Ok", "x": []}`, ""},
-		{"quota_limited of any shape", 200, `{"status": "Ok", "quota_limited": false}`, outbox.CodeQuota},
-		{"another status", 200, `{"status": "queued"}`, outbox.CodeForeign},
-		{"0", 200, `{"status": 0}`, outbox.CodeForeign},
-		{"true", 200, `{"status": true}`, outbox.CodeForeign},
-		{"no status", 200, `{}`, outbox.CodeForeign},
-		{"a JSON array", 200, `[1]`, outbox.CodePortal},
-		{"cut JSON", 200, `{"status": "O`, outbox.CodePortal},
-		{"two documents", 200, `{"status": "Ok"}{}`, outbox.CodePortal},
-		{"202", 202, plainOk, outbox.CodeForeign},
-		{"400", 400, `{"type":"validation_error"}`, outbox.CodeRefused},
-		{"413", 413, ``, outbox.CodeRefused},
-		{"422", 422, ``, outbox.CodeForeign},
+	for code, answers := range map[string][]reply{
+		"": {{200, plainOk}, {200, `{"status":"ok"}`}, {200, `{"status": 1}`}, {200, `{"status": "Ok", "x": []}`}},
+
+		outbox.CodeQuota: {{200, `{"status": "Ok", "quota_limited": false}`}},
+		outbox.CodeForeign: {{200, `{"status": "queued"}`}, {200, `{"status": 0}`}, {200, `{"status": true}`}, {200, `{}`},
+			{202, plainOk}, {422, ``}},
+		outbox.CodePortal:  {{200, `[1]`}, {200, `{"status": "O`}, {200, `{"status": "Ok"}{}`}},
+		outbox.CodeRefused: {{400, `{"type":"validation_error"}`}, {413, ``}},
 	} {
-		s := &script{batch: reply{test.status, test.body}}
-		a := s.sink().Send(t.Context(), outbox.Request{Memo: batchMemo})
-		accepted := test.code == ""
-		if a.Code != test.code || (a.Outcome == outbox.Accepted) != accepted || (a.Memo == batchMemo) != accepted || len(s.asked) != 1 {
-			t.Errorf("%s: the answer is %+v from %v, want code %q", test.name, a, s.asked, test.code)
+		for _, says := range answers {
+			s := &script{batch: says}
+			a := s.sink().Send(t.Context(), outbox.Request{Memo: batchMemo})
+			accepted := code == ""
+			if a.Code != code || (a.Outcome == outbox.Accepted) != accepted || (a.Memo == batchMemo) != accepted || len(s.asked) != 1 {
+				t.Errorf("HTTP %d %s: the answer is %+v from %v, want code %q", says.status, says.body, a, s.asked, code)
+			}
 		}
 	}
 }
