@@ -88,6 +88,20 @@ func TestAShellDoesNotWaitForTheChild(t *testing.T) {
 	}
 }
 
+// A shell hands some on with 3<file.
+func TestAProcessThatIsNoChildKeepsItsDescriptors(t *testing.T) {
+	reader, _ := pipe(t)
+	inherited, err := unix.Dup(int(reader.Fd())) // one that an exec does not close
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(inherited)
+	is, err := Child(marker)
+	if _, lost := unix.FcntlInt(uintptr(inherited), unix.F_GETFD, 0); is || err != nil || lost != nil {
+		t.Errorf("a child: %v, %v; descriptor %d: %v; want none, and the descriptor still open", is, err, inherited, lost)
+	}
+}
+
 func TestAChildHasASessionOfItsOwnAndLeavesNoZombie(t *testing.T) {
 	l := newListener(t)
 	if err := Start(marker, l.environment()); err != nil {

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"syscall"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
@@ -80,5 +79,5 @@ func refusalOf(_ context.Context, _ *url.URL, _ *http.Request, answer *http.Resp
 	if answer.StatusCode == http.StatusOK {
 		return nil
 	}
-	return &proxyRefusal{Answer{Status: answer.StatusCode, RetryAfter: retryAfter(answer.Header.Get("Retry-After"), time.Now())}}
+	return &proxyRefusal{newAnswer(answer.StatusCode, answer.Header, nil)}
 }
