@@ -8,7 +8,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/advice"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
@@ -140,36 +139,6 @@ func TestStatusTellsEveryReason(t *testing.T) {
 				t.Errorf("as JSON the reason is %v, want %s and an advice", st.Reason, test.reason)
 			}
 		})
-	}
-}
-
-// The table is complete when each of its sentences was met by a process of this room.
-func TestEveryAdviceIsMetSomewhere(t *testing.T) {
-	excused := map[string]string{
-		"certificate":         "the tests of outbox/httpsend have such a server",
-		"certificate_name":    "TestEveryCommandNamesWhatStandsBetweenItAndItsServer has such a server",
-		"descriptors":         "TestStatusSaysThatTooFewDescriptorsAreLeft in the fire room meets it",
-		"no_process":          "TestStatusTellsOfAFlusherThatCouldNotBeStarted meets it",
-		"timeout":             "the tests of outbox have silent servers",
-		"time_up":             "TestFlushShowsThatItWaitsForTheFirstAnswer meets it",
-		"sink":                "the tests of outbox have such sinks",
-		"unreadable_database": "the fire room's disks fail for no reason",
-	}
-	met := map[string]bool{}
-	for _, s := range states() {
-		met[s.reason] = true
-	}
-	errors := encounters(t)
-	for _, family := range advice.Table() {
-		for _, reason := range family.Reasons {
-			what := strings.TrimSpace(strings.ReplaceAll(advice.PostHog().Fill(reason.What), "{file}", ""))
-			for _, e := range errors {
-				met[reason.ID] = met[reason.ID] || strings.Contains(e.says, what)
-			}
-			if !met[reason.ID] && excused[reason.ID] == "" {
-				t.Errorf("no test meets %q (%s)", reason.ID, what)
-			}
-		}
 	}
 }
 

@@ -25,8 +25,12 @@ func TestACopiedHomeIsTwoMachinesAndTwoPeople(t *testing.T) {
 	twin.Home = filepath.Join(t.TempDir(), "home")
 	m.Require(os.CopyFS(twin.Home, os.DirFS(m.Home)))
 	twin.Change(`UPDATE machines SET mark = 'salt:another'`)
-	m.becomes("ada")
-	twin.becomes("bob")
+	for person, home := range map[string]*machine{"ada": m, "bob": twin} {
+		if r := home.logsIn(person); r.Code != 0 {
+			t.Fatalf("login: %+v", r)
+		}
+		home.AwaitNoFlusher()
+	}
 	if got := twin.anonID(); got == anon {
 		t.Errorf("the copy goes on as %s, whom the other machine has given to somebody", anon)
 	}
@@ -36,14 +40,6 @@ func TestACopiedHomeIsTwoMachinesAndTwoPeople(t *testing.T) {
 	if len(events) != 3 {
 		t.Errorf("%d events have arrived, want the one that both had, once, and two logins", len(events))
 	}
-}
-
-func (m *machine) becomes(person string) {
-	m.Helper()
-	if r := m.logsIn(person); r.Code != 0 {
-		m.Fatalf("login: %+v", r)
-	}
-	m.AwaitNoFlusher()
 }
 
 func TestAFlusherWhoseHomeIsRemovedMakesNothing(t *testing.T) {
