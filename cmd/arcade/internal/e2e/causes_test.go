@@ -34,13 +34,17 @@ func causes(t *testing.T) map[string]cause {
 	}
 	strange, _ := newProxy(t, strangeServer(t).URL, "")
 	return map[string]cause{
-		"a proxy that asks for a password": {far, status(407), "the proxy asks for a password", "Set HTTPS_PROXY to http://user:password@proxy:port."},
-		"a proxy that forbids":             {far, status(403), "the proxy lets nothing through to {server} (HTTP 403)", checkProxy},
-		"a proxy without a way there":      {far, status(502), "the proxy lets nothing through to {server} (HTTP 502)", checkProxy},
-		"a proxy that is not there":        {far, "http://127.0.0.1:1", "the proxy lets nothing through to {server} (the proxy cannot be reached)", checkProxy},
-		"an unknown authority":             {far, strange, "{server}'s certificate was signed by an unknown authority", "If a proxy opens TLS, let SSL_CERT_FILE name its certificate"},
+		"a proxy that asks for a password": {far, status(407), "the proxy asks for a password",
+			"Set HTTPS_PROXY to http://user:password@proxy:port."},
+		"a proxy that forbids":        {far, status(403), "the proxy lets nothing through to {server} (HTTP 403)", checkProxy},
+		"a proxy without a way there": {far, status(502), "the proxy lets nothing through to {server} (HTTP 502)", checkProxy},
+		"a proxy that is not there": {far, "http://127.0.0.1:1",
+			"the proxy lets nothing through to {server} (the proxy cannot be reached)", checkProxy},
+		"an unknown authority": {far, strange, "{server}'s certificate was signed by an unknown authority",
+			"If a proxy opens TLS, let SSL_CERT_FILE name its certificate"},
 		"a certificate for another name": {"https://api.elsewhere.test:8443", strange,
-			"the certificate that is shown for {server} is not valid (certificate for another name)", "and any proxy, or log in to this network with a browser."},
+			"the certificate that is shown for {server} is not valid (certificate for another name)",
+			"and any proxy, or log in to this network with a browser."},
 		"a network that wants a login": {status(511), "", "a page of this network answers in {server}'s place (HTTP 511)", portal},
 		"a server in trouble":          {status(500), "", "{server} has trouble of its own (HTTP 500)", "Try again in a while."},
 		"nobody who listens":           {"http://localhost:1", "", "{server} cannot be reached (connection refused)", ""},
@@ -97,7 +101,8 @@ func TestEveryCommandNamesWhatStandsBetweenItAndItsServer(t *testing.T) {
 				what, detail, _ := strings.Cut(strings.ReplaceAll(c.says, "{server}", command.server), " (")
 				if r.Code != command.code || !strings.Contains(strings.ToLower(r.Stderr), strings.ToLower(what)) ||
 					!strings.Contains(r.Stderr, detail) || !strings.Contains(r.Stderr, c.do) {
-					t.Errorf("arcade %s ends with %d and says %q; want %d, %q, %q and %q", command.line, r.Code, r.Stderr, command.code, what, detail, c.do)
+					t.Errorf("arcade %s ends with %d and says %q; want %d, %q, %q and %q",
+						command.line, r.Code, r.Stderr, command.code, what, detail, c.do)
 				}
 				if strings.Contains(r.Stderr, "--") && (verb == "whoami" || verb == "org") {
 					t.Errorf("arcade %s names a flag that does not help: %q", command.line, r.Stderr)

@@ -26,7 +26,8 @@ func TestTheNameOfAContextIsAWord(t *testing.T) {
 func TestAKeyThatCannotBeUsedIsNobodys(t *testing.T) {
 	t.Parallel()
 	m := loggedIn(t)
-	const unusable, inForce = "Warning: the key in ARCADE_API_KEY cannot be used: ", "ARCADE_API_KEY is still set: commands go on using that key."
+	const unusable = "Warning: the key in ARCADE_API_KEY cannot be used: "
+	const inForce = "ARCADE_API_KEY is still set: commands go on using that key."
 	for name, c := range map[string]struct {
 		key       string
 		context   string // ARCADE_CONTEXT, which beats a key

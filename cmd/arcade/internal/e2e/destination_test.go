@@ -151,8 +151,8 @@ func TestForeignLettersInAnAddressAreShownAsTheyGoOverTheWire(t *testing.T) {
 		m.writeFile("credentials.yaml", m.fill(credentials))
 		shown := ""
 		for _, command := range []string{"whoami", "whoami --json", "context list", "context list --json", "context show", "org list",
-			"secret list", "secret set A=1", "secret list --no-tls --debug", "secret list --host api.аrcade.dev", "login --timeout 1", "login --host cloud.аrcade.dev",
-			"login --url https://cloud.аrcade.dev", "logout"} {
+			"secret list", "secret set A=1", "secret list --no-tls --debug", "secret list --host api.аrcade.dev",
+			"login --timeout 1", "login --host cloud.аrcade.dev", "login --url https://cloud.аrcade.dev", "logout"} {
 			r := m.Run(strings.Fields(command)...)
 			if strings.ContainsFunc(r.Stdout+r.Stderr, func(c rune) bool { return c > '~' }) {
 				t.Errorf("arcade %s shows %q; want no foreign letters", command, r.Stdout+r.Stderr)

@@ -192,7 +192,11 @@ func TestAKeyWithoutAValueIsAskedForHidden(t *testing.T) {
 		terminal := testbed.OnTerminal(t, 80, newMachine(t).secretCommand("set", "KEY"))
 		terminal.AwaitEcho(false)
 		terminal.Cmd.Process.Signal(syscall.SIGSTOP)
-		terminal.ShowEcho()
+		stty := exec.Command("stty", "echo")
+		stty.Stdin = terminal.TTY
+		if err := stty.Run(); err != nil {
+			t.Fatal(err)
+		}
 		terminal.Cmd.Process.Signal(syscall.SIGCONT)
 		terminal.AwaitEcho(false)
 		terminal.Typed(sentinel + "\n")

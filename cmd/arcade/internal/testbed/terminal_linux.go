@@ -18,9 +18,10 @@ import (
 // Session is a process on a pseudo-terminal.
 type Session struct {
 	testing.TB
-	Cmd         *exec.Cmd
-	master, tty *os.File
-	read        chan struct{} // closed when everything has been read
+	Cmd    *exec.Cmd
+	TTY    *os.File
+	master *os.File
+	read   chan struct{} // closed when everything has been read
 
 	mu     sync.Mutex
 	screen strings.Builder
@@ -34,13 +35,13 @@ func OnTerminal(t testing.TB, columns uint16, cmd *exec.Cmd) *Session {
 	s.open(columns)
 	for _, stream := range []*io.Writer{&cmd.Stdout, &cmd.Stderr} {
 		if *stream == nil {
-			*stream = s.tty
+			*stream = s.TTY
 		}
 	}
 	if cmd.Stdin == nil {
-		cmd.Stdin = s.tty
+		cmd.Stdin = s.TTY
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: cmd.Stdin == s.tty}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: cmd.Stdin == s.TTY}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,7 @@ func OnTerminal(t testing.TB, columns uint16, cmd *exec.Cmd) *Session {
 	}()
 	t.Cleanup(func() {
 		cmd.Process.Kill()
-		s.tty.Close()
+		s.TTY.Close()
 		s.master.Close()
 	})
 	return s
@@ -71,7 +72,7 @@ func (s *Session) open(columns uint16) {
 		err = unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: columns})
 	}
 	if err == nil {
-		s.tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+		s.TTY, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
 	}
 	if err != nil {
 		s.Fatal(err)
@@ -120,18 +121,8 @@ func (s *Session) await(what string, condition func() bool) {
 	}
 }
 
-// ShowEcho makes the terminal show what is typed, as a shell does when a job has stopped.
-func (s *Session) ShowEcho() {
-	s.Helper()
-	stty := exec.Command("stty", "echo")
-	stty.Stdin = s.tty
-	if err := stty.Run(); err != nil {
-		s.Fatal(err)
-	}
-}
-
 func (s *Session) echoes() bool {
-	state, err := unix.IoctlGetTermios(int(s.tty.Fd()), unix.TCGETS)
+	state, err := unix.IoctlGetTermios(int(s.TTY.Fd()), unix.TCGETS)
 	return err == nil && state.Lflag&unix.ECHO != 0
 }
 
@@ -153,7 +144,7 @@ func (s *Session) End() (code int, output string) {
 	if !s.echoes() {
 		s.Error("the terminal does not show what is typed any more")
 	}
-	s.tty.Close()
+	s.TTY.Close()
 	<-s.read // the kernel ends the master's stream with an error once no process holds the tty
 	return s.Cmd.ProcessState.ExitCode(), s.output(0)
 }
