@@ -106,7 +106,8 @@ func states() map[string]state {
 		}, reason: "damaged_copies", code: 1,
 			says: "three copies of earlier damage are kept, so nothing is recorded. 'arcade usage clear' erases them"},
 		"a database with an unforeseen fault": {given: recorded(func(m *machine) { m.Change("DELETE FROM delivery") }),
-			reason: "database", code: 1, says: "Problem: The usage database cannot be used (read schedule: sql: no rows in result set). Please report it at https://"},
+			reason: "database", code: 1,
+			says: "Problem: The usage database cannot be used (read schedule: sql: no rows in result set). Please report it at https://"},
 		"a database that another process holds": {given: recorded(func(m *machine) { m.HoldDatabase() }), reason: "locked_database", code: 1,
 			says: "Another process holds the usage database. Try again;"},
 	}

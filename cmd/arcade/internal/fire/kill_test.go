@@ -138,7 +138,10 @@ const anonymous = "anonymous"
 
 func newStory(t *testing.T, rng *rand.Rand) *story {
 	m := newMachine(t).traced().with("ARCADE_USAGE_DEBUG=1")
-	return &story{machine: m, rng: rng, usual: 100 * time.Millisecond, whose: anonymous, returned: map[string]string{}, deck: map[string][]string{}}
+	return &story{
+		machine: m, rng: rng, usual: 100 * time.Millisecond, whose: anonymous,
+		returned: map[string]string{}, deck: map[string][]string{},
+	}
 }
 
 func pick[T any](rng *rand.Rand, all ...T) T { return all[rng.IntN(len(all))] }
