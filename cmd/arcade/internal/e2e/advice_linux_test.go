@@ -1,25 +1,22 @@
 package e2e
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
 )
 
 // state is a home in which something stands still, and what status says about it.
 type state struct {
-	given    func(m *machine)
-	asNobody bool // the user that looks
-	reason   string
-	code     int
-	says     string // see fill
+	given  func(m *machine)
+	reason string
+	code   int
+	says   string // see fill
 }
 
 func states() map[string]state {
@@ -81,7 +78,7 @@ func states() map[string]state {
 		"a lock of root's": {given: recorded(func(m *machine) {
 			m.HandOver()
 			m.Require(os.Lchown(m.Path("usage.db.lock"), 0, 0))
-		}), asNobody: true, reason: "foreign_owner", code: 1,
+		}), reason: "foreign_owner", code: 1,
 			says: "usage.db.lock belongs to root. Run 'sudo chown -R nobody {home}/.arcade'."},
 		"a directory in the place of the flusher's lock": {given: recorded(func(m *machine) {
 			m.Require(os.Remove(m.Path("usage.db.flusher.lock")))
@@ -90,7 +87,7 @@ func states() map[string]state {
 		"a database without permission": {given: recorded(func(m *machine) {
 			m.HandOver()
 			m.Require(os.Chmod(m.Path("usage.db"), 0))
-		}), asNobody: true, reason: "permission", code: 1,
+		}), reason: "permission", code: 1,
 			says: "You may not use ~/.arcade/usage.db. Make it readable and writable for you, or set ARCADE_WORK_DIR to another directory."},
 		"a link that leads nowhere in the place of the database": {given: recorded(func(m *machine) {
 			m.Require(os.Remove(m.Path("usage.db")))
@@ -121,21 +118,14 @@ func TestStatusTellsEveryReason(t *testing.T) {
 			t.Parallel()
 			m := unflushed(t)
 			test.given(m)
-			look := func(args ...string) testbed.Result {
-				if test.asNobody {
-					return m.Finish(m.AsNobody(args...))
-				}
-				return m.Run(args...)
-			}
-			r := look("usage", "status")
+			r := m.Run("usage", "status")
 			if want := m.fill(test.says); r.Code != test.code || r.Stderr != "" || !strings.Contains(inOneLine(r.Stdout), want) {
 				t.Errorf("status ends with %d and says\n%s%s\nwant %d and %q", r.Code, r.Stdout, r.Stderr, test.code, want)
 			}
 			if test.reason == "disk_full" { // the last process to close the database frees its WAL
 				m.FillDisk(0)
 			}
-			var st cli.Status
-			m.Require(json.Unmarshal([]byte(look("usage", "status", "--json").Stdout), &st))
+			st := m.Status()
 			if st.Reason == nil || *st.Reason != test.reason || st.Advice == nil || *st.Advice == "" {
 				t.Errorf("as JSON the reason is %v, want %s and an advice", st.Reason, test.reason)
 			}
@@ -207,7 +197,7 @@ func TestEveryCommandNamesTheFileOfRootsThatIsInItsWay(t *testing.T) {
 			m.HandOver()
 			m.Require(os.Lchown(m.Path(test.file), 0, 0))
 			m.Meet("ada")
-			cmd := m.AsNobody(strings.Fields(m.fill(test.command))...)
+			cmd := m.Command(strings.Fields(m.fill(test.command))...)
 			cmd.Stdin, cmd.Env = strings.NewReader("arc_ada"), append(cmd.Env, "OUTBOX_FLUSHER=")
 			r := m.Finish(cmd)
 			want := filepath.Join("~/.arcade", test.file) + " belongs to root. " + m.fill("Run 'sudo chown -R nobody {home}/.arcade'.")

@@ -176,15 +176,11 @@ func (s *stopped) kill() {
 	s.hold.Unlock()
 }
 
-// loginArgs is a login that needs no browser and no port; the key goes to its standard input.
-func (m *machine) loginArgs(person string) []string {
-	m.Meet(person)
-	return append([]string{"login", "--with-key"}, testbed.At(m.Cloud.URL)...)
-}
-
+// logsIn is a login that needs no browser and no port.
 func (m *machine) logsIn(person string) testbed.Result {
 	m.Helper()
-	return m.RunWith("arc_"+person+"\n", m.loginArgs(person)...)
+	m.Meet(person)
+	return m.RunWith("arc_"+person+"\n", append([]string{"login", "--with-key"}, testbed.At(m.Cloud.URL)...)...)
 }
 
 // kept is a message as it lies in the outbox.

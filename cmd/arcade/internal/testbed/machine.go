@@ -39,8 +39,9 @@ type Machine struct {
 	Engine  *secretstest.Engine
 	// PosthogAt is PostHog's address, which stays the same while PostHog is offline.
 	PosthogAt string
-	Env       []string // on top of the usual
-	Callback  int      // the port on which a login waits for the browser
+	Env       []string             // on top of the usual
+	User      *syscall.SysProcAttr // whose the commands are, nil for the test's own
+	Callback  int                  // the port on which a login waits for the browser
 }
 
 // NewMachine makes one whose home has no files.
@@ -74,7 +75,7 @@ func (m *Machine) Environment() []string {
 // Command prepares `arcade args...`.
 func (m *Machine) Command(args ...string) *exec.Cmd {
 	cmd := exec.Command(m.Program, args...)
-	cmd.Dir, cmd.Env = m.Home, m.Environment()
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = m.Home, m.Environment(), m.User
 	return cmd
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 )
@@ -12,7 +11,7 @@ import (
 // Nobody is a user without any rights. Root, who may run the tests, ignores modes.
 const Nobody = 65534
 
-// HandOver gives the home to Nobody, who can get to it and to the program. Only root can do that.
+// HandOver gives the home to Nobody, whose all commands are from now on. Only root can do that.
 func (m *Machine) HandOver() {
 	m.Helper()
 	if os.Geteuid() != 0 {
@@ -27,14 +26,8 @@ func (m *Machine) HandOver() {
 			m.Require(os.Chmod(path, 0o755))
 		}
 	}
-	if err := m.AsNobody("--version").Run(); errors.Is(err, fs.ErrPermission) {
+	m.User = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: Nobody, Gid: Nobody}}
+	if err := m.Command("--version").Run(); errors.Is(err, fs.ErrPermission) {
 		m.Skip("the directory of temporary files is closed to nobody: ", err)
 	}
-}
-
-// AsNobody prepares `arcade args...` of Nobody.
-func (m *Machine) AsNobody(args ...string) *exec.Cmd {
-	cmd := m.Command(args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: Nobody, Gid: Nobody}}
-	return cmd
 }
