@@ -91,18 +91,18 @@ func TestEndpointsThatOthersCouldReadAreRefused(t *testing.T) {
 
 func TestACloudWithoutALoginThatIsSafeSaysSo(t *testing.T) {
 	stand, cloud := startCloud(t)
-	for name, c := range map[string]struct {
-		behaviour identitytest.Behaviour
-		want      string
-	}{
-		"no OAuth":                      {identitytest.Behaviour{KeysOnly: true}, ErrNoOAuth.Error()}, // so that a key is asked for
-		"a readable token endpoint":     {identitytest.Behaviour{TokenURL: "http://auth.example/t"}, "not reached by https"},
-		"a readable page for the login": {identitytest.Behaviour{AuthorizeURL: "http://auth.example/t"}, "not reached by https"},
+	for name, behaviour := range map[string]identitytest.Behaviour{
+		"a readable token endpoint":     {TokenURL: "http://auth.example/t"},
+		"a readable page for the login": {AuthorizeURL: "http://auth.example/t"},
 	} {
-		stand.Set(func(b *identitytest.Behaviour) { *b = c.behaviour })
-		if _, err := cloud.OAuth(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s gave %v; want %q", name, err, c.want)
+		stand.Set(func(b *identitytest.Behaviour) { *b = behaviour })
+		if _, err := cloud.OAuth(t.Context()); err == nil || !strings.Contains(err.Error(), "not reached by https") {
+			t.Errorf("%s gave %v; want it refused", name, err)
 		}
+	}
+	stand.Override(identitytest.ConfigPath, http.NotFound)
+	if _, err := cloud.OAuth(t.Context()); !errors.Is(err, ErrNoOAuth) {
+		t.Errorf("a Cloud that knows keys only gave %v; want ErrNoOAuth, so that a key is asked for", err)
 	}
 }
 

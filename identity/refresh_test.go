@@ -81,6 +81,15 @@ func (w *world) checkRenewals(t *testing.T, want int) {
 	}
 }
 
+// refuse lets Cloud refuse refresh tokens, or take them again.
+func (w *world) refuse(refused bool) {
+	w.cloud.Set(func(b *identitytest.Behaviour) {
+		if b.CodeRefusal = nil; refused {
+			b.CodeRefusal = map[string]any{"error": "invalid_grant"}
+		}
+	})
+}
+
 // replace replaces a text in the file, without a lock, as the Python CLI does.
 func (w *world) replace(t *testing.T, old, now string) {
 	t.Helper()
@@ -146,7 +155,6 @@ func (w *world) put(t *testing.T, client *http.Client, address string) int {
 // used again.
 func TestARenewedTokenIsShownFromThenOn(t *testing.T) {
 	w := newWorld(t, time.Hour)
-	w.cloud.Revoke()
 	asked, refusal := 0, strings.NewReader(strings.Repeat("no ", 5000))
 	client := w.client(roundTripper(func(r *http.Request) (*http.Response, error) {
 		asked++
@@ -186,7 +194,7 @@ func TestAStrangersRefusalRenewsNothing(t *testing.T) {
 // learns that once: to show the token again and again looks like theft.
 func TestARefreshTokenThatWasRefusedIsShownOnce(t *testing.T) {
 	w := newWorld(t, -time.Second)
-	w.cloud.EndLogins()
+	w.refuse(true)
 	before := contentOf(t, w.session.File.Path)
 	for range 20 {
 		if c, err := w.session.Credentials(t.Context()); !errors.Is(err, ErrLoginEnded) || c.Present() {
@@ -199,6 +207,7 @@ func TestARefreshTokenThatWasRefusedIsShownOnce(t *testing.T) {
 		t.Errorf("what is kept of that is %+v; want a hash", places)
 	}
 	w.checkUntouched(t, before)
+	w.refuse(false)
 	again := w.loginOf(ada.Email, 0)
 	must(t, w.session.File.Write(t.Context(), again))
 	if c, err := w.session.Credentials(t.Context()); err != nil || c.AccessToken == again.AccessToken {
@@ -253,7 +262,7 @@ func TestAStrongerLoginIsAskedForInThreePlaces(t *testing.T) {
 	} {
 		w := newWorld(t, c.left)
 		if c.left == refused {
-			w.cloud.Revoke()
+			w.replace(t, w.login.AccessToken, "access_gone")
 		}
 		w.cloud.Set(func(b *identitytest.Behaviour) { *b = c.behaviour })
 		for range 2 {
@@ -362,13 +371,12 @@ func TestAnotherProgramThatWasFasterIsNoticed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, 0)
-			if test.refused {
-				w.cloud.EndLogins()
-			}
+			w.refuse(test.refused)
 			answered := 0
 			w.session.File.Point = func(point string) {
 				if point == "answered" {
 					if answered++; answered == 1 {
+						w.refuse(false)
 						test.do(t, w)
 					}
 				}

@@ -23,13 +23,14 @@ const (
 	OrgsPath      = "/api/v1/orgs"
 )
 
-// ClientID is the public client that the stand-in knows.
-const ClientID = "arcade-cli"
+// clientID is the public client that the stand-in knows.
+const clientID = "arcade-cli"
 
 // Person has an account.
 type Person struct {
 	PrincipalID string
 	Email       string
+	Key         string // an API key of theirs, "" for none
 	Orgs        []Org
 }
 
@@ -51,17 +52,14 @@ type Project struct {
 // Behaviour is what differs between one Cloud and another. The zero value is today's, with
 // tokens for an hour and refresh tokens that are replaced at each use.
 type Behaviour struct {
-	// Engine makes the Cloud describe an installation with this Engine. NoCoordinator leaves the
-	// Cloud itself out of that, in the form of older installations.
-	Engine                string
-	NoCoordinator         bool
-	KeysOnly              bool   // no login in the browser
-	SignedIn              string // the e-mail of the person in the browser, "" for the first one
-	Deny, DenyDescription string // an OAuth error in the place of a code
-	RedirectURI           string // that is registered, "" for http://127.0.0.1:9905/callback
-	AuthorizeURL          string // in cli_config, "" for the stand-in's own
-	TokenURL              string // likewise
-	ForgiveReuse          bool   // a refresh token that was replaced still works
+	// Engine makes the Cloud describe an installation with this Engine, and, unless NoCoordinator
+	// is set, with itself.
+	Engine        string
+	NoCoordinator bool
+	RedirectURI   string // that is registered
+	AuthorizeURL  string // in cli_config, "" for the stand-in's own
+	TokenURL      string // likewise
+	ForgiveReuse  bool   // a refresh token that was replaced still works
 	// Strong authentication is asked for in one of three places: by a 401 to calls, by a 400 with
 	// the words of CodeRefusal to a code or a refresh token, or by the status MFA in whoami.
 	Insufficient bool
@@ -78,8 +76,8 @@ type Cloud struct {
 	mu         sync.Mutex
 	behaviour  Behaviour
 	people     []Person
-	keys       map[string]string // API key -> principal
-	codes      map[string]*code
+	signedIn   string           // the e-mail of the person in the browser, "" for the first one
+	codes      map[string]*code // nil for one that was used
 	access     map[string]*session
 	refresh    map[string]*session
 	calls      map[string]*call // by path
@@ -102,10 +100,7 @@ type session struct {
 }
 
 // code is what the login page hands out.
-type code struct {
-	challenge, redirectURI, email string
-	used                          bool
-}
+type code struct{ challenge, redirectURI, email string }
 
 // Close ends it, and every call that hangs.
 func (c *Cloud) Close() {
@@ -126,23 +121,15 @@ func (c *Cloud) Meet(p Person) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.people = append(slices.DeleteFunc(c.people, func(known Person) bool { return known.Email == p.Email }), p)
-	c.behaviour.SignedIn = p.Email
-}
-
-// AddKey makes an API key of principal's good.
-func (c *Cloud) AddKey(key, principal string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.keys[key] = principal
+	c.signedIn = p.Email
 }
 
 // Knows reports whether a key or an access token is good.
 func (c *Cloud) Knows(token string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, found := c.keys[token]
 	login := c.access[token]
-	return found || login != nil && !login.ended
+	return c.ownerOf(token) != nil || login != nil && !login.ended
 }
 
 // Login makes a login without a browser, and returns its tokens.
@@ -150,22 +137,6 @@ func (c *Cloud) Login(email string) (access, refresh string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.newTokens(&session{email: email})
-}
-
-// Revoke makes every access token so far a refused one. Refresh tokens stay good.
-func (c *Cloud) Revoke() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	clear(c.access)
-}
-
-// EndLogins ends every login.
-func (c *Cloud) EndLogins() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, login := range c.refresh {
-		login.ended = true
-	}
 }
 
 // Override answers a path by handler, nil for the usual answer. A handler can also give that, by
@@ -231,6 +202,15 @@ func (c *Cloud) newTokens(login *session) (access, refresh string) {
 	c.access[access], c.refresh[refresh] = login, login
 	login.refresh = refresh
 	return access, refresh
+}
+
+// ownerOf returns the person with this key, nil for none.
+func (c *Cloud) ownerOf(key string) *Person {
+	at := slices.IndexFunc(c.people, func(p Person) bool { return p.Key == key && key != "" })
+	if at < 0 {
+		return nil
+	}
+	return &c.people[at]
 }
 
 // person returns the one with this address, the first one for "".

@@ -17,10 +17,8 @@ type object = map[string]any
 
 // Start starts a Cloud with these people, on this machine.
 func Start(people ...Person) *Cloud {
-	c := &Cloud{
-		released: make(chan struct{}), people: people, keys: map[string]string{}, codes: map[string]*code{},
-		access: map[string]*session{}, refresh: map[string]*session{}, calls: map[string]*call{},
-	}
+	c := &Cloud{released: make(chan struct{}), people: people, codes: map[string]*code{},
+		access: map[string]*session{}, refresh: map[string]*session{}, calls: map[string]*call{}}
 	c.server = httptest.NewServer(http.HandlerFunc(c.serve))
 	c.URL = c.server.URL
 	return c
@@ -44,14 +42,18 @@ func (c *Cloud) Answer(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock() // for all below
 	defer c.mu.Unlock()
 	switch {
-	case r.URL.Path == ConfigPath && !c.behaviour.KeysOnly:
+	case r.URL.Path == ConfigPath:
 		writeJSON(w, http.StatusOK, object{
-			"client_id":              ClientID,
+			"client_id":              clientID,
 			"authorization_endpoint": cmp.Or(c.behaviour.AuthorizeURL, c.URL+AuthorizePath+"?tenant=t1"),
 			"token_endpoint":         cmp.Or(c.behaviour.TokenURL, c.URL+TokenPath),
 		})
 	case r.URL.Path == DiscoveryPath && c.behaviour.Engine != "":
-		c.discovery(w)
+		parts := object{"engine": c.behaviour.Engine, "coordinator": c.URL + "/api/v1"} // with the path of its API
+		if c.behaviour.NoCoordinator {
+			delete(parts, "coordinator")
+		}
+		writeJSON(w, http.StatusOK, parts)
 	case r.URL.Path == AuthorizePath:
 		c.authorize(w, r)
 	case r.URL.Path == TokenPath:
@@ -71,24 +73,12 @@ func writeJSON(w http.ResponseWriter, status int, value any) {
 	_ = json.NewEncoder(w).Encode(value)
 }
 
-// discovery describes the installation; the Cloud's address has the path of its API.
-func (c *Cloud) discovery(w http.ResponseWriter) {
-	parts := object{"engine": c.behaviour.Engine, "dashboard": c.URL + "/dashboard", "version": "1.0"}
-	if c.behaviour.NoCoordinator {
-		parts = object{"urls": parts, "deployments": object{"enabled": false, "reason": "none here"}}
-	} else {
-		parts["coordinator"] = c.URL + "/api/v1"
-	}
-	writeJSON(w, http.StatusOK, parts)
-}
-
 func (c *Cloud) validate(w http.ResponseWriter, r *http.Request) {
-	principal, ok := c.keys[bearer(r)]
-	if !ok {
-		writeJSON(w, http.StatusUnauthorized, object{"detail": "not a key: " + bearer(r)})
+	if p := c.ownerOf(bearer(r)); p != nil {
+		writeJSON(w, http.StatusOK, object{"data": object{"principal_id": p.PrincipalID}})
 		return
 	}
-	writeJSON(w, http.StatusOK, object{"data": object{"principal_id": principal}})
+	writeJSON(w, http.StatusUnauthorized, object{"detail": "not a key: " + bearer(r)})
 }
 
 // account answers whoami, /orgs and /orgs/{id}/projects to an access token.
@@ -132,7 +122,7 @@ func bearer(r *http.Request) string {
 func (c *Cloud) authorize(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	for name, want := range map[string]string{
-		"response_type": "code", "client_id": ClientID, "redirect_uri": cmp.Or(c.behaviour.RedirectURI, "http://127.0.0.1:9905/callback"),
+		"response_type": "code", "client_id": clientID, "redirect_uri": c.behaviour.RedirectURI,
 		"scope": "openid offline_access", "code_challenge_method": "S256", "tenant": "t1",
 	} {
 		if got := query[name]; len(got) != 1 || got[0] != want {
@@ -146,12 +136,9 @@ func (c *Cloud) authorize(w http.ResponseWriter, r *http.Request) {
 			len(query.Get("code_challenge")), len(query.Get("state")))
 	}
 	back := url.Values{"state": {query.Get("state")}}
-	if c.behaviour.Deny != "" {
-		back.Set("error", c.behaviour.Deny)
-		back.Set("error_description", c.behaviour.DenyDescription)
-	} else if len(c.people) > 0 {
+	if len(c.people) > 0 {
 		name := c.next("code")
-		c.codes[name] = &code{challenge: query.Get("code_challenge"), redirectURI: query.Get("redirect_uri"), email: c.behaviour.SignedIn}
+		c.codes[name] = &code{query.Get("code_challenge"), query.Get("redirect_uri"), c.signedIn}
 		back.Set("code", name)
 	}
 	http.Redirect(w, r, query.Get("redirect_uri")+"?"+back.Encode(), http.StatusFound)
@@ -163,7 +150,7 @@ func (c *Cloud) token(w http.ResponseWriter, r *http.Request) {
 	var login *session
 	refusal := object{"error": "invalid_grant", "error_description": "it was sent " + r.PostForm.Encode()}
 	switch {
-	case err != nil || r.Method != http.MethodPost || client != ClientID || header != "":
+	case err != nil || r.Method != http.MethodPost || client != clientID || header != "":
 		c.violation("the token endpoint got %s with client %q and authorization %q; want a POST of the public client", r.Method, client, header)
 	case c.behaviour.CodeRefusal != nil:
 		delete(refusal, "error_description")
@@ -183,16 +170,16 @@ func (c *Cloud) token(w http.ResponseWriter, r *http.Request) {
 
 // exchange returns a new login for a good code, else nil.
 func (c *Cloud) exchange(form url.Values) *session {
-	known := c.codes[form.Get("code")]
-	hash := sha256.Sum256([]byte(form.Get("code_verifier")))
-	switch {
-	case known == nil:
-		return nil
-	case known.used:
-		c.violation("a code was shown twice")
+	shown := form.Get("code")
+	known, given := c.codes[shown]
+	if known == nil {
+		if given {
+			c.violation("a code was shown twice")
+		}
 		return nil
 	}
-	known.used = true
+	c.codes[shown] = nil
+	hash := sha256.Sum256([]byte(form.Get("code_verifier")))
 	if known.redirectURI != form.Get("redirect_uri") || known.challenge != base64.RawURLEncoding.EncodeToString(hash[:]) {
 		c.violation("a code was shown with the redirect URI %q, or a verifier that does not fit the challenge", form.Get("redirect_uri"))
 		return nil

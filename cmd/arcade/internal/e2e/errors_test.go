@@ -208,9 +208,16 @@ func givens() map[string]given {
 		"no organization any more": func(s *machine, _ *exec.Cmd, _ string) {
 			s.Cloud.Override(identitytest.OrgsPath, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"data":{"items":[]}}`) })
 		},
-		"a refusal in the browser":       behaviour(func(b *identitytest.Behaviour) { b.Deny, b.DenyDescription = "access_denied", "not today" }),
+		"a refusal in the browser": func(s *machine, _ *exec.Cmd, _ string) {
+			s.Cloud.Override(identitytest.AuthorizePath, func(w http.ResponseWriter, r *http.Request) {
+				const refusal = "?error=access_denied&error_description=not+today&state="
+				http.Redirect(w, r, r.FormValue("redirect_uri")+refusal+r.FormValue("state"), http.StatusFound)
+			})
+		},
+		"a Cloud that knows keys only": func(s *machine, _ *exec.Cmd, _ string) {
+			s.Cloud.Override(identitytest.ConfigPath, http.NotFound)
+		},
 		"a token endpoint without https": behaviour(func(b *identitytest.Behaviour) { b.TokenURL = "http://token.example.com/token" }),
-		"a Cloud that knows keys only":   behaviour(func(b *identitytest.Behaviour) { b.KeysOnly = true }),
 
 		"the Engine fails": func(s *machine, _ *exec.Cmd, words string) { s.engineFault(strings.Fields(words)) },
 		"the Engine lists": func(s *machine, _ *exec.Cmd, document string) { s.Engine.Answer(document) },

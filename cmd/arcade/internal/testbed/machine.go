@@ -324,9 +324,9 @@ func (m *Machine) Deliverer() *exec.Cmd {
 	return cmd
 }
 
-// Account is what a person has at Arcade Cloud: two organizations.
+// Account is what a person has at Arcade Cloud: two organizations, and a key, "arc_" and their name.
 func Account(name string) identitytest.Person {
-	return identitytest.Person{PrincipalID: "principal-" + name, Email: name + "@example.com", Orgs: []identitytest.Org{
+	return identitytest.Person{PrincipalID: "principal-" + name, Email: name + "@example.com", Key: "arc_" + name, Orgs: []identitytest.Org{
 		{ID: "org_1", Name: "Analytical Engines", Default: true, Projects: []identitytest.Project{
 			{ID: "proj_1", Name: "Notes", Default: true}, {ID: "proj_2", Name: "Bernoulli"},
 		}},
@@ -345,8 +345,5 @@ func (m *Machine) NewCloud() *identitytest.Cloud {
 	return cloud
 }
 
-// Meet puts a person in front of the browser; their key is "arc_" and their name.
-func (m *Machine) Meet(name string) {
-	m.Cloud.AddKey("arc_"+name, "principal-"+name)
-	m.Cloud.Meet(Account(name))
-}
+// Meet puts a person in front of the browser.
+func (m *Machine) Meet(name string) { m.Cloud.Meet(Account(name)) }
