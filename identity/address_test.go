@@ -2,9 +2,9 @@ package identity
 
 import (
 	"errors"
+	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"testing"
 )
@@ -60,7 +60,8 @@ func TestWhatBelongsToALogin(t *testing.T) {
 	} {
 		u, err := url.Parse(c.server)
 		must(t, err)
-		if got := (Credentials{Kind: ArcadeCloud, CoordinatorURL: c.cloud, EngineURL: "https://engine.tenant.dev/"}).Owns(u); got != c.want {
+		login := Credentials{Kind: ArcadeCloud, CoordinatorURL: c.cloud, EngineURL: "https://engine.tenant.dev/"}
+		if got := login.Owns(u); got != c.want {
 			t.Errorf("a login of %q owns %s: %v; want %v", c.cloud, c.server, got, c.want)
 		}
 	}
@@ -111,25 +112,26 @@ func TestAKeyGoesOnlyToWhatCanBeAnAddress(t *testing.T) {
 }
 
 func TestAnInstallationIsDescribedByAddressesThatALoginCanUse(t *testing.T) {
-	for answer, c := range map[string]struct {
+	for answer, want := range map[string]struct {
 		engine, cloud, kind string
-		want                error
+		err                 error
 	}{
-		`{"engine": "https://e.example/", "coordinator": "https://c.example/api/v1", "dashboard": "https://d.example/x"}`: {"https://e.example", "https://c.example", SelfHosted, nil},
-		`{"urls": {"engine": "https://e.example/api/v1"}, "deployments": {"enabled": false}}`:                             {"https://e.example", "", SelfHosted, nil},
-		`{"coordinator": "https://cloud.arcade.dev"}`:                                                                     {"", "https://cloud.arcade.dev", ArcadeCloud, nil},
-		`{"engine": "http://127.0.0.1:9099"}`:                                                                             {"http://127.0.0.1:9099", "", SelfHosted, nil},
-		`{"engine": "https://e.example/engine"}`:                                                                          {want: ErrNoEngine},
-		`{"engine": "http://e.example"}`:                                                                                  {want: ErrNoEngine},
-		`{"engine": "https://e.example", "coordinator": "http://c.example"}`:                                              {want: ErrNoEngine},
-		`{"engine": "https://e.example", "dashboard": "javascript:alert(1)"}`:                                             {want: ErrNoEngine},
-		`{"version": "1.0"}`: {want: ErrNoDiscovery},
-		`<html>`:             {want: ErrNoDiscovery},
+		`"engine": "https://e.example/", "coordinator": "https://c.example/api/v1"`: {
+			"https://e.example", "https://c.example", SelfHosted, nil},
+		`"urls": {"engine": "https://e.example/api/v1"}, "deployments": {"x": false}`:   {"https://e.example", "", SelfHosted, nil},
+		`"coordinator": "https://cloud.arcade.dev", "dashboard": "https://d.example/x"`: {"", "https://cloud.arcade.dev", ArcadeCloud, nil},
+		`"engine": "http://127.0.0.1:9099"`:                                             {"http://127.0.0.1:9099", "", SelfHosted, nil},
+		`"engine": "https://e.example/engine"`:                                          {err: ErrNoEngine},
+		`"engine": "http://e.example"`:                                                  {err: ErrNoEngine},
+		`"engine": "https://e.example", "coordinator": "http://c.example"`:              {err: ErrNoEngine},
+		`"engine": "https://e.example", "dashboard": "javascript:alert(1)"`:             {err: ErrNoEngine},
+		`"version": "1.0"`: {err: ErrNoDiscovery},
+		`"half": `:         {err: ErrNoDiscovery},
 	} {
-		server := answering(t, 200, answer)
+		server := answering(t, 200, "{"+answer+"}")
 		got, err := Discover(t.Context(), server.HTTP, server.BaseURL+"/")
-		if !errors.Is(err, c.want) || got.EngineURL != c.engine || got.CloudURL() != c.cloud && err == nil || got.Kind != c.kind {
-			t.Errorf("%s gave %s, %v; want the Engine %q, the Cloud %q, %v", answer, show(got), err, c.engine, c.cloud, c.want)
+		if !errors.Is(err, want.err) || got.EngineURL != want.engine || err == nil && got.CloudURL() != want.cloud || got.Kind != want.kind {
+			t.Errorf("%s gave %s, %v; want %+v", answer, show(got), err, want)
 		}
 	}
 	missing := answering(t, 404, "")
@@ -157,25 +159,40 @@ func TestAnInstallationIsAskedAtTheAddressThatAUserTypes(t *testing.T) {
 	}
 }
 
-// It may be that of an installation which keeps to itself.
+// A login that cannot be read may be that of an installation which keeps to itself. A file that others could have written
+// is believed in nothing else.
 func TestALoginThatCannotBeReadIsKeptApartAndNoneIsNot(t *testing.T) {
 	const cloud = "cloud:\n  auth: {access_token: t, refresh_token: r}\n  user: {email: ada@example.com}\n"
-	for name, test := range map[string]struct {
+	for name, c := range map[string]struct {
 		content, context string
-		apart            bool
+		apart, key       bool // a login, and a key beside it
 	}{
 		"no file":                          {},
+		"an empty file":                    {content: " "},
 		"a login at Arcade Cloud":          {content: cloud},
-		"a damaged file":                   {content: "[", apart: true},
+		"a foreign Cloud":                  {content: "cloud: {coordinator_url: https://cloud.evil.example}\n"},
+		"two contexts, of Arcade Cloud":    {content: contextFiles()["a map"]},
+		"two contexts, of an installation": {content: contextFiles()["a map, the second context is active"], apart: true, key: true},
+		"a map of another shape":           {content: "cloud: {contexts: [a]}\n", apart: true, key: true},
+		"a damaged file":                   {content: "cloud: {\n", apart: true, key: true},
 		"a context that is not in it":      {content: cloud, context: "nowhere", apart: true},
 		"a context where there is no file": {context: "nowhere"},
 	} {
-		f := CredentialsFile{Path: filepath.Join(t.TempDir(), "credentials.yaml"), Context: test.context}
-		if test.content != "" {
-			must(t, os.WriteFile(f.Path, []byte(test.content), 0o600))
-		}
-		if used, err := f.Using("", ""); used.Apart != test.apart || !used.FromFile {
-			t.Errorf("%s: apart is %v (%v), want %v", name, used.Apart, err, test.apart)
+		f := credentialsAt(t, c.content)
+		f.Context = c.context
+		for _, mode := range []fs.FileMode{0o600, 0o666} {
+			if c.content != "" {
+				setMode(t, f.Path, mode)
+			}
+			if used, err := f.Using("", ""); mode == 0o600 && used.Apart != c.apart || !used.FromFile {
+				t.Errorf("%s: a login is apart: %v (%v), want %v", name, used.Apart, err, c.apart)
+			}
+			used, err := CredentialsFile{Path: f.Path}.Using("", "arc_x")
+			engine, refused := used.Engine()
+			if err != nil || used.Apart != c.key || (refused != nil) != c.key || !c.key && engine != "https://api.arcade.dev" {
+				t.Errorf("%s, mode %o: a key goes to %q, %v, apart %v; want apart %v, else production",
+					name, mode, engine, refused, used.Apart, c.key)
+			}
 		}
 	}
 }

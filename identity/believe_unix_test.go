@@ -12,13 +12,6 @@ import (
 	"time"
 )
 
-// setMode gives a file a mode, long enough ago that it is not taken for one that is being written.
-func setMode(t *testing.T, path string, mode fs.FileMode) {
-	t.Helper()
-	old := time.Now().Add(-time.Hour)
-	must(t, os.Chmod(path, mode), os.Chtimes(path, old, old))
-}
-
 func TestALoginFileIsBelievedWhenItIsMineAlone(t *testing.T) {
 	for mode, want := range map[fs.FileMode]bool{
 		0o600: true, 0o400: true, 0o700: true, 0o640: false, 0o604: false, 0o660: false, 0o606: false, 0o644: false, 0o666: false,
@@ -72,29 +65,6 @@ func TestAnotherUsersFileIsNotBelieved(t *testing.T) {
 	must(t, os.Remove(f.Path), os.Symlink(target, f.Path))
 	if _, err := f.Read(); !errors.As(err, &unbelieved) {
 		t.Errorf("got %v; want no link followed as root in Ada's home", err)
-	}
-}
-
-func TestAFileThatIsNotBelievedMakesUsMoreCarefulOnly(t *testing.T) {
-	for content, want := range map[string]bool{
-		"cloud: {coordinator_url: https://cloud.evil.example}\n": false,
-		contextFiles()["a map"]:                                  false,
-		contextFiles()["a map, the second context is active"]:    true,
-		"cloud: {contexts: [a]}\n":                               true,
-		"cloud: {\n":                                             true,
-		"":                                                       false,
-	} {
-		f := credentialsAt(t, "")
-		put(t, f.Path, content)
-		for _, mode := range []fs.FileMode{0o600, 0o666} {
-			setMode(t, f.Path, mode)
-			used, err := f.Using("", "arc_x")
-			engine, refused := used.Engine()
-			if err != nil || used.Apart != want || (refused != nil) != want || !want && engine != "https://api.arcade.dev" {
-				t.Errorf("%q, mode %o: a key goes to %q, %v, apart %v; want apart %v, else production",
-					content, mode, engine, refused, used.Apart, want)
-			}
-		}
 	}
 }
 

@@ -247,10 +247,7 @@ func (f CredentialsFile) Places(login Credentials) Places {
 
 // KeepPlaces keeps p in the place of what was kept. Its directory must exist.
 func (f CredentialsFile) KeepPlaces(p Places) error {
-	content, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
+	content, _ := json.Marshal(p) // texts, and a time
 	return WriteAtomically(f.places(), content)
 }
 

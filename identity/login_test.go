@@ -165,6 +165,13 @@ func TestAFileThatIsJustBeingWrittenIsReadAgain(t *testing.T) {
 	}
 }
 
+// setMode gives a file a mode, long enough ago that it is not taken for one that is being written.
+func setMode(t *testing.T, path string, mode fs.FileMode) {
+	t.Helper()
+	old := time.Now().Add(-time.Hour)
+	must(t, os.Chmod(path, mode), os.Chtimes(path, old, old))
+}
+
 // touch gives a file the time of the test's own clock.
 func touch(t *testing.T, path string) {
 	t.Helper()

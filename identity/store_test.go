@@ -58,18 +58,14 @@ func checkLookup(t *testing.T, tx *sql.Tx, want State) {
 	}
 }
 
-func TestANewDatabaseHasNoIdentity(t *testing.T) {
-	tx := inTx(t)
-	s, found, err := Load(t.Context(), tx)
-	s2, found2, err2 := Lookup(t.Context(), tx, a)
-	if found || found2 || err != nil || err2 != nil || s != (State{}) || s2 != (State{}) {
-		t.Errorf("got %+v, %v and %+v, %v; want nothing", s, err, s2, err2)
-	}
-}
-
 func TestAnIdentityIsSavedAsItIs(t *testing.T) {
 	for _, s := range []State{mute, anonymous, taken, unlinked, unlinkedS, linked, linkedNoF} {
 		tx := inTx(t)
+		before, found, err := Load(t.Context(), tx)
+		known, foundToo, lookupErr := Lookup(t.Context(), tx, a)
+		if must(t, err, lookupErr); found || foundToo || before != (State{}) || known != (State{}) {
+			t.Errorf("a new database has %+v, and knows %+v; want nothing", before, known)
+		}
 		mustSave(t, tx, State{}, s, noon)
 		checkLoad(t, tx, s)
 		checkLookup(t, tx, s)
@@ -113,16 +109,18 @@ func TestAWrongIdeaOfTheCurrentIdentityIsRefused(t *testing.T) {
 
 func TestPrincipalsAndTheMirrorsDigestAreKept(t *testing.T) {
 	tx := inTx(t)
+	ctx := t.Context()
 	for _, want := range []string{"", p, q} {
 		if want != "" {
-			must(t, Remember(t.Context(), tx, f1, want, noon), SetMirrorDigest(t.Context(), tx, "digest of "+want))
+			must(t, Remember(ctx, tx, f1, want, noon), SetMirrorDigest(ctx, tx, "digest of "+want))
 		}
-		got, err := Principal(t.Context(), tx, f1)
-		other, otherErr := Principal(t.Context(), tx, f2)
-		nothing, nothingErr := Principal(t.Context(), tx, "")
-		digest, digestErr := MirrorDigest(t.Context(), tx)
-		if errors.Join(err, otherErr, nothingErr, digestErr) != nil || got != want || other+nothing != "" || strings.TrimPrefix(digest, "digest of ") != want {
-			t.Errorf("f1 is %q's, f2 %q's, no credential %q's, and the digest is %q; want %q for the first and the last", got, other, nothing, digest, want)
+		for credential, want := range map[string]string{f1: want, f2: "", "": ""} {
+			if got, err := Principal(ctx, tx, credential); err != nil || got != want {
+				t.Errorf("%q is %q's, %v; want %q", credential, got, err, want)
+			}
+		}
+		if got, err := MirrorDigest(ctx, tx); err != nil || strings.TrimPrefix(got, "digest of ") != want {
+			t.Errorf("the digest is %q, %v; want that of %q", got, err, want)
 		}
 	}
 }
