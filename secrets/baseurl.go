@@ -119,7 +119,7 @@ func isIPv6(host string) bool {
 }
 
 // canonical is a host as it goes over the wire: lower case, in ASCII, and with the one name localhost for this
-// machine. "" is no host.
+// machine, "" for what is not a host.
 func (o Options) canonical(host string) string {
 	if !isIPv6(host) {
 		host = asciiName(host)
@@ -134,7 +134,7 @@ func (o Options) canonical(host string) string {
 	return host
 }
 
-// asciiName encodes an internationalised name; "" is no name. Underscores pass, which strict host names
+// asciiName encodes an internationalised name, "" for what is not one. Underscores pass, which strict host names
 // forbid, because names in development networks have them. The result is looked at again: IDNA maps some
 // characters to ones that would end the host, such as a full-width slash.
 func asciiName(name string) string {

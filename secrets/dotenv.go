@@ -141,7 +141,7 @@ func (r *envReader) entry(line string) {
 		return
 	}
 	name = strings.Trim(withoutExport(name), blanks)
-	value, problem := r.value(rest) // also behind a bad key: its lines are no entries of their own
+	value, problem := r.value(rest) // also behind a bad key: its lines are not entries of their own
 	switch {
 	case !isName(name):
 		r.refuse(number, KeyNoName)
@@ -156,7 +156,7 @@ func (r *envReader) entry(line string) {
 	r.behind = r.next
 }
 
-// withoutEquals judges a line that is no entry. Right behind an entry it may be the rest of that value, and so
+// withoutEquals judges a line without =. Right behind an entry it may be the rest of that value, and so
 // may the lines behind it, unless it exports, as files for shells do.
 func (r *envReader) withoutEquals(number int, line string) {
 	switch {

@@ -134,7 +134,7 @@ func writeFile(t *testing.T, path, content string) {
 	}
 }
 
-// A file of many lines that are no secrets names the first few of each kind, and none of their text.
+// A file of many lines that are not secrets names the first few of each kind, and none of their text.
 func TestARefusedFileNamesItsLinesByTheirNumbers(t *testing.T) {
 	bad := strings.Repeat("sentinel/=x\n", 7)
 	for content, want := range map[string]string{

@@ -19,7 +19,7 @@ type Problem struct {
 func (p *Problem) Error() string { return p.What }
 
 var (
-	// ErrNotEngine is the answer of a program that is no Engine.
+	// ErrNotEngine is the answer of another program.
 	ErrNotEngine = &Problem{"what answers there is not an Arcade Engine", "Check --host and --port."}
 	// ErrBadToken is a token that no header can carry, such as one with a line break.
 	ErrBadToken = &Problem{"the API key has a character in it that no key has", "Run 'arcade logout', then 'arcade login'."}

@@ -27,7 +27,7 @@ type Secret struct {
 }
 
 // List fetches the secrets of all pages in the Engine's order. Beside the errors of every call there are
-// [ErrNotEngine] and [ErrReported] for an answer that is no list or over 64 MB, and [ErrListIncomplete] for a page that brings
+// [ErrNotEngine] and [ErrReported] for an answer that is not a list or is over 64 MB, and [ErrListIncomplete] for a page that brings
 // nothing new.
 func (c *Client) List(ctx context.Context) ([]Secret, error) {
 	found, seen := []Secret{}, make(map[string]bool)

@@ -21,7 +21,7 @@ func (line Line) Sentence() string {
 	return strings.ToUpper(line.What[:1]) + line.What[1:] + ". " + line.Do
 }
 
-// Server is who a request goes to.
+// Server is what a request goes to, in the words of a text.
 type Server struct {
 	Name   string // as it stands in a sentence, such as "the Engine"
 	Option string // what says where it is, such as "--host"
@@ -79,5 +79,5 @@ func (s Server) line(code string, err error, host, seen string) Line {
 			return Line{reason.ID, family.Advice, what, s.Fill(family.Do)}
 		}
 	}
-	return Line{Reason: code, Advice: "wait", What: cmp.Or(seen, "nobody knows why"), Do: s.Again}
+	return Line{Reason: code, Advice: "wait", What: cmp.Or(seen, "the reason is unknown"), Do: s.Again}
 }

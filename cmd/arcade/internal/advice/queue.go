@@ -116,7 +116,7 @@ func (w Words) Outlook(s track.Snapshot, q *track.Queue) string {
 	return waiting + ": " + why.What + ". " + why.Do
 }
 
-// nextTry says when delivery is tried again, and by whom.
+// nextTry says when and by which command delivery is tried again.
 func (w Words) nextTry(schedule outbox.Schedule, q *track.Queue) string {
 	now := w.Track.Now()
 	next := schedule.Next(now)
