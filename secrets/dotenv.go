@@ -52,14 +52,11 @@ func ReadEnvFiles(paths []string, stdin io.Reader) (Plan, error) {
 	return slices.Concat(files...), nil
 }
 
-// isSameFile reports whether two paths lead to one file, also through links. Stdin is none.
+// isSameFile reports whether two paths lead to one file, also through links.
 func isSameFile(path, other string) bool {
-	if path == "-" || other == "-" {
-		return false
-	}
-	one, err := os.Stat(path)
-	another, otherErr := os.Stat(other)
-	return err == nil && otherErr == nil && os.SameFile(one, another)
+	one, _ := os.Stat(path) // nil, which is the same as nothing, where there is no file
+	another, _ := os.Stat(other)
+	return path != "-" && other != "-" && os.SameFile(one, another)
 }
 
 func readEnvFile(path string, stdin io.Reader) (string, *Problem) {

@@ -110,11 +110,11 @@ func TestOfSeveralFilesTheLastValueOfAKeyCounts(t *testing.T) {
 	if got := plan.Skipped(); !slices.Equal(got, want) {
 		t.Errorf("it is said %q, want %q", got, want)
 	}
-	if err := os.Link("f0", "link"); err != nil {
+	if err := os.Link("f0", "-"); err != nil {
 		t.Fatal(err)
 	}
-	plan, err = secrets.ReadEnvFiles([]string{"f0", "link", "f0", "f1", "./f0"}, nil)
-	if want := pairsOf("D", "1", "A", "1", "B", "2", "C", "1"); err != nil || !slices.Equal(plan.Pairs(), want) {
+	plan, err = secrets.ReadEnvFiles([]string{"-", "f0", "./-", "f0", "f1", "./f0"}, strings.NewReader("E=5"))
+	if want := pairsOf("E", "5", "D", "1", "A", "1", "B", "2", "C", "1"); err != nil || !slices.Equal(plan.Pairs(), want) {
 		t.Errorf("with a file that is given again they give %q and %v, want %q", plan.Pairs(), err, want)
 	}
 	want = []string{"skipped in 'f1': line 1 set again in './f0'; line 2 without a value", "skipped in './f0': line 2 set again further down"}

@@ -27,8 +27,8 @@ type Secret struct {
 }
 
 // List fetches the secrets of all pages in the Engine's order. Beside the errors of every call there are
-// [ErrNotEngine] and [ErrReported] for an answer that is not a list or is over 64 MB, and [ErrListIncomplete] for a page that brings
-// nothing new.
+// [ErrNotEngine] and [ErrReported] for an answer that is not a list or is over 64 MB, and [ErrListIncomplete] for a
+// page that brings nothing new.
 func (c *Client) List(ctx context.Context) ([]Secret, error) {
 	found, seen := []Secret{}, make(map[string]bool)
 	for query := ""; ; query = "offset=" + strconv.Itoa(len(found)) {

@@ -61,19 +61,17 @@ func Reflow(text string, width int) string {
 		indent := len(line) - len(content)
 		column := strings.Index(content, "  ")
 		switch {
-		case isItem(content):
+		case indent == 0 && !isItem(content):
+			lines[i] = wrapLine(line, width, 0)
+		case column < 0 || isItem(content):
 			lines[i] = wrapLine(line, width, indent+2)
-		case indent > 0 && column > 0:
+		default:
 			second := strings.TrimLeft(content[column:], " ")
 			if hang := len(line) - len(second); width-hang >= narrow {
 				lines[i] = wrapLine(line, width, hang)
 			} else {
 				lines[i] = line[:indent+column] + "\n" + wrapLine(strings.Repeat(" ", below)+second, width, below)
 			}
-		case indent > 0:
-			lines[i] = wrapLine(line, width, indent+2)
-		default:
-			lines[i] = wrapLine(line, width, 0)
 		}
 	}
 	return strings.Join(lines, "\n")
