@@ -188,13 +188,13 @@ func TestSetEndsWhenItsCallerStopsListening(t *testing.T) {
 
 func TestWhatTheKeysShareEndsTheRun(t *testing.T) {
 	status := func(code int) fault { return fault{Mode: secretstest.Status, Status: code} }
-	for name, fault := range map[string]fault{
+	for name, f := range map[string]fault{
 		"401": status(401), "403": status(403), "404": status(404), "407": status(407), "511": status(511), "a redirect": status(307),
 		"an Engine that hangs": {Mode: secretstest.Hang}, "an answer of no Engine": {Mode: secretstest.Body, Body: "[]"},
 		"a page": {Mode: secretstest.Body, Body: "<html>"}, "a proxy's page": {Mode: secretstest.Body, Status: 400, Body: "<html>"},
 		"a wait that is too long": {Mode: secretstest.Status, Status: 429, RetryAfter: "3600"},
 	} {
-		engine, c := faulty(t, fault)
+		engine, c := faulty(t, f)
 		_, failed, untried := fates(c.Set(t.Context(), manyPairs(50)))
 		if sent := len(engine.Requests()); len(failed) != 1 || len(untried) != 49 || sent != 1 {
 			t.Errorf("%s: %q failed, %d were not tried, after %d requests; want the first to fail and no other to be tried",

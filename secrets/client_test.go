@@ -308,9 +308,9 @@ func TestNoErrorPassesOnWhatTheServerSays(t *testing.T) {
 			faults = append(faults, fault{Mode: secretstest.Status, Status: status})
 		}
 	}
-	for _, fault := range faults {
-		_, c := faulty(t, fault)
-		if fault.Mode == secretstest.SlowBody {
+	for _, f := range faults {
+		_, c := faulty(t, f)
+		if f.Mode == secretstest.SlowBody {
 			c.HTTP.Timeout = 50 * time.Millisecond
 		}
 		_, err := c.List(t.Context())
@@ -318,7 +318,7 @@ func TestNoErrorPassesOnWhatTheServerSays(t *testing.T) {
 			shown := fmt.Sprintf("%v %+v %#v", err, err, err)
 			for _, private := range []string{value, token, "cannot PUT", "cannot GET", "sentinel"} {
 				if strings.Contains(shown, private) {
-					t.Errorf("after %s %d the error holds %q: %s", fault.Mode, fault.Status, private, shown)
+					t.Errorf("after %s %d the error holds %q: %s", f.Mode, f.Status, private, shown)
 				}
 			}
 		}
