@@ -241,7 +241,7 @@ func TestOnlyAnEnginesAnswerIsBelieved(t *testing.T) {
 		{"a list", 200, "[]", secrets.ErrNotEngine},
 		{"a string", 200, `"ok"`, secrets.ErrNotEngine},
 		{"202", 202, "{}", secrets.ErrNotEngine},
-		{"203", 203, "", secrets.ErrNotEngine},
+		{"299", 299, "", secrets.ErrNotEngine},
 		{"an error in an answer of 200", 200, `{"error": "sentinel"}`, secrets.ErrReported},
 		{"an error of another kind", 201, `{"error": {"message": "sentinel"}}`, secrets.ErrReported},
 	}
