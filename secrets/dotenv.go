@@ -200,12 +200,8 @@ func (r *envReader) value(rest string) (string, *Problem) {
 }
 
 func unquoted(text string) (value string, problem *Problem) {
-	for i := 1; i < len(text); i++ {
-		if text[i] == '#' && strings.IndexByte(blanks, text[i-1]) >= 0 {
-			text = text[:i]
-			break
-		}
-	}
+	text, _, _ = strings.Cut(text, " #") // a comment begins behind a blank
+	text, _, _ = strings.Cut(text, "\t#")
 	text = strings.TrimRight(text, blanks)
 	switch {
 	case isOpenJSON(text):
