@@ -2,7 +2,6 @@ package identity
 
 import (
 	"database/sql"
-	"errors"
 	"io/fs"
 	"path/filepath"
 	"slices"
