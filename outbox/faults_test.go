@@ -131,7 +131,7 @@ func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
 			template.must(template.box.Close()) // moves the WAL into the file
 			content, err := os.ReadFile(template.path)
 			template.must(err)
-			before := template.dump()
+			before := template.dump() + "\n0 requests"
 			want, statements, wantErr := test.once(template, content, 0)
 			if statements < 2 {
 				t.Fatalf("only %d statements were counted: nothing can fail", statements)
@@ -159,10 +159,16 @@ type operation struct {
 	run    func(box *outbox.Outbox) error // in several transactions, each of which is undone; neither: a delivery
 }
 
-// once returns what is in a copy of the database afterwards, and how many statements there were.
+// once returns what is in a copy of the database afterwards, how often it was sent, and how many statements there were.
 func (o operation) once(template *bench, content []byte, failAt int) (after string, statements int, err error) {
 	b := &bench{TB: template, clock: template.clock, path: filepath.Join(template.TempDir(), "usage.db"), server: template.server}
 	b.must(os.WriteFile(b.path, content, 0o600))
+	requests := 0
+	b.points = func(name string) {
+		if name == "before-request" {
+			requests++
+		}
+	}
 	fault := faulty()
 	fault.path = b.path
 	defer func() { fault.path = "" }()
@@ -184,7 +190,7 @@ func (o operation) once(template *bench, content []byte, failAt int) (after stri
 	}
 	statements = fault.count
 	fault.arm(0)
-	return b.dump(), statements, err
+	return fmt.Sprintf("%s\n%d requests", b.dump(), requests), statements, err
 }
 
 // dump is what is in the tables that matter, without the order of random ids. Of a long queue the ends say enough.
