@@ -29,7 +29,7 @@ func (s *Store) EnsureRoom(ctx context.Context) error {
 		return nil
 	}
 	if file, err := look(s.cfg.Path); file != nil && err == nil {
-		if err := s.Locked(ctx, func() error { return s.checkpoint(ctx, s.busyWait()) }); err != nil {
+		if err := s.Locked(ctx, func() error { return s.checkpoint(ctx, s.busy) }); err != nil {
 			return err
 		}
 	}

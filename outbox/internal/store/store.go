@@ -23,15 +23,15 @@ import (
 type Store struct {
 	cfg      Config
 	turn     turn
-	db       *database   // nil: not open
-	last     os.FileInfo // what was open last
-	locked   bool        // this process holds the write lock
-	inChange bool        // the function of a Write runs
-	vain     bool        // the lock was waited for in vain
-	brief    bool        // SQLite waits for another process only briefly: a wait was in vain
-	began    time.Time   // when Locked did, or this process committed last
-	unsynced bool        // something was committed since the last Sync
-	unnamed  bool        // the directory may not have the WAL's name yet
+	db       *database     // nil: not open
+	busy     time.Duration // SQLite's wait for another process
+	last     os.FileInfo   // what was open last
+	locked   bool          // this process holds the write lock
+	inChange bool          // the function of a Write runs
+	vain     bool          // the lock was waited for in vain
+	began    time.Time     // when Locked did, or this process committed last
+	unsynced bool          // something was committed since the last Sync
+	unnamed  bool          // the directory may not have the WAL's name yet
 }
 
 // New returns the store at cfg.Path. It touches nothing: the file is opened, and if need be created, by the first transaction.
@@ -78,7 +78,10 @@ func (s *Store) Locked(ctx context.Context, fn func() error) error {
 	if stopped || noted && !s.locked {
 		noteVain(s.lockPath(), vainTime)
 	}
-	s.brief = noted && (s.locked || earlier)
+	s.busy = s.cfg.BusyWait
+	if noted && (s.locked || earlier) {
+		s.busy = min(s.busy, shortWait)
+	}
 	err = fn()
 	switch {
 	case errors.Is(err, ErrLocked) && !s.isMoving():
@@ -99,14 +102,6 @@ func (s *Store) openEarly(ctx context.Context) {
 			s.db = db
 		}
 	}
-}
-
-// busyWait is how long SQLite waits for another process.
-func (s *Store) busyWait() time.Duration {
-	if s.brief {
-		return min(s.cfg.BusyWait, shortWait)
-	}
-	return s.cfg.BusyWait
 }
 
 // isMoving reports whether another process has committed since Locked began: a crowd, however slow, is not stopped. An empty file may
@@ -225,10 +220,9 @@ func (s *Store) use(ctx context.Context, doing string, fn func(db *database) err
 
 // openAnd runs fn on the database at the path, which it opens unless it is open.
 func (s *Store) openAnd(ctx context.Context, fn func(db *database) error) error {
-	busy := s.busyWait()
 	if s.db == nil || !s.db.isCurrent(s.cfg.Path) {
 		s.drop()
-		db, err := openDatabase(ctx, s.cfg, busy, s.locked)
+		db, err := openDatabase(ctx, s.cfg, s.busy, s.locked)
 		if err != nil {
 			return err
 		}
@@ -239,7 +233,7 @@ func (s *Store) openAnd(ctx context.Context, fn func(db *database) error) error 
 		return fmt.Errorf("the database was removed or replaced: %w", ErrNone)
 	}
 	s.last = s.db.file
-	if err := s.db.waitFor(ctx, busy); err != nil {
+	if err := s.db.waitFor(ctx, s.busy); err != nil {
 		return err
 	}
 	return fn(s.db)
