@@ -128,7 +128,7 @@ func TestACrowdsFirstCommandsAreAllKept(t *testing.T) {
 	const n = 12
 	var crowd sync.WaitGroup
 	for i := range n {
-		s := b.open(store.Config{})
+		s := b.open(store.Config{LockWait: time.Minute}) // on a busy machine, too
 		crowd.Go(func() {
 			if err := write(s, note(strconv.Itoa(i))); err != nil {
 				t.Error(err)

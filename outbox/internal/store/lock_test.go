@@ -106,8 +106,11 @@ func TestAStoppedProcessIsWaitedForOnceAlsoByManyAtOnce(t *testing.T) {
 		s := b.open(store.Config{LockWait: first + time.Duration(i)*first/2}) // one gives up while the others still wait
 		later := b.open(store.Config{LockWait: time.Hour})
 		crowd.Go(func() {
-			for j, s := range []*store.Store{s, s, later, later} {
-				err := write(s, func(tx *sql.Tx) error { return errors.Join(b.isNoted(), note(fmt.Sprint(i, j))(tx)) })
+			for j, s := range []*store.Store{s, later, later} {
+				err := store.ErrLocked
+				for errors.Is(err, store.ErrLocked) { // by another of the crowd, for which SQLite waits only briefly
+					err = write(s, func(tx *sql.Tx) error { return errors.Join(b.isNoted(), note(fmt.Sprint(i, j))(tx)) })
+				}
 				if err != nil {
 					t.Error(err)
 				}
@@ -118,7 +121,7 @@ func TestAStoppedProcessIsWaitedForOnceAlsoByManyAtOnce(t *testing.T) {
 	if took := time.Since(began); took < first {
 		t.Errorf("no process has waited: %s", took)
 	}
-	b.holds(13) // SQLite's own locking does
+	b.holds(10) // SQLite's own locking does
 }
 
 // isNoted returns an error unless it is noted that a wait was in vain: each command would pay for the one that is stopped.

@@ -130,6 +130,10 @@ func TestNoInodeIsAFullDiskUnlessTheDatabaseHasAllItsFiles(t *testing.T) {
 
 // Where too few descriptors are left, Go ends the process. A daemon may have hundreds of connections.
 func TestOnlyAProcessWithTooFewDescriptorsIsRefused(t *testing.T) {
+	var most syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &most); err != nil || most.Max < 700 {
+		t.Skipf("a process may open %d files only", most.Max)
+	}
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
