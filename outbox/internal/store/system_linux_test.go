@@ -199,17 +199,13 @@ func newBenchOnDisk(t *testing.T, options string) *bench {
 	return b
 }
 
-// fillDisk leaves no room.
-func fillDisk(b *bench) {
+// fillDisk leaves so many bytes of room.
+func (b *bench) fillDisk(room int64) {
 	b.Helper()
-	f, err := os.Create(filepath.Join(filepath.Dir(b.path), "filler"))
-	for err == nil {
-		_, err = f.Write(make([]byte, 4096))
-	}
-	if !errors.Is(err, syscall.ENOSPC) {
-		b.Fatal(err)
-	}
-	f.Close()
+	var disk syscall.Statfs_t
+	b.must(syscall.Statfs(filepath.Dir(b.path), &disk))
+	size := int64(disk.Bavail)*int64(disk.Bsize) - room
+	b.must(os.WriteFile(filepath.Join(filepath.Dir(b.path), "filler"), make([]byte, size), 0o600))
 }
 
 func TestAFullDiskLosesWhatIsNewAndNothingElse(t *testing.T) {
@@ -218,7 +214,7 @@ func TestAFullDiskLosesWhatIsNewAndNothingElse(t *testing.T) {
 		b.write(note(numbered(i)))
 	}
 	b.must(b.s.EnsureRoom(context.Background()))
-	fillDisk(b)
+	b.fillDisk(0)
 	for what, err := range map[string]error{
 		"asked for room": b.s.EnsureRoom(context.Background()), "tried": b.s.CheckWrite(context.Background()),
 	} {
@@ -248,6 +244,20 @@ func TestTheWALIsMovedBeforeADiskCountsAsFull(t *testing.T) {
 	before := b.s.WALSize()
 	if err := b.s.EnsureRoom(context.Background()); err != nil || b.s.WALSize() != 0 {
 		t.Errorf("%v with a WAL of %d bytes, %d now; want it moved and room for more", err, before, b.s.WALSize())
+	}
+}
+
+// Pages move through the WAL, which needs room itself.
+func TestPagesAreGivenBackAlsoToADiskThatIsAlmostFull(t *testing.T) {
+	b := newBenchOnDisk(t, "size=1m")
+	b.fill(300)
+	b.write(do(`DELETE FROM notes`))
+	b.leave()
+	grown := len(b.content())
+	b.fillDisk(96 << 10)
+	b.shrink()
+	if now := len(b.content()); now >= grown {
+		t.Errorf("the database has %d bytes, and %d before", now, grown)
 	}
 }
 
