@@ -51,7 +51,8 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 		later(outbox.CodeRetryAfter):    {answer(429, ``), answer(429, page), answer(503, `hush`, "Retry-After", "5")},
 		later(outbox.CodeServer):        {answer(408, ``), answer(408, page), answer(500, ``), answer(502, page), answer(503, ``)},
 		later(outbox.CodeForeign): {
-			answer(101, ``), answer(200, `{"hush":1}`), answer(422, ``), // which this server does not have
+			answer(101, ``), answer(200, `{"hush":1}`),
+			answer(422, ``),            // not among the refusals of this server
 			answer(403, page, html...), // a firewall's
 			answer(400, page, html...), // nginx's to plain HTTP at a TLS port
 			answer(400, page),          // a web server's that does not call it a page
@@ -78,12 +79,10 @@ func TestWithoutAnAcknowledgementToLookForTheStatusIsEnough(t *testing.T) {
 	}
 }
 
-var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-
 func TestRetryAfterIsReadInBothForms(t *testing.T) {
+	noon := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for want, values := range map[time.Duration][]string{
-		0: {"", "0", "-5", "1.5", "soon", "١٢", "Mon, 23 Nov 2026 11:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 GMT"},
-
+		0 * time.Second:  {"", "0", "-5", "1.5", "soon", "١٢", "Mon, 23 Nov 2026 11:59:59 GMT", "Mon, 01 Jan 0001 00:00:00 GMT"},
 		20 * time.Second: {"20", " 20 ", "Mon, 23 Nov 2026 12:00:20 GMT", "Monday, 23-Nov-26 12:00:20 GMT"},
 		time.Hour:        {"3600", "3601", "18446744073709551616", "Fri, 31 Dec 9999 23:59:59 GMT"},
 	} {

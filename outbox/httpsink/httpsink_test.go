@@ -91,30 +91,19 @@ func TestTheWireFormIsTheDocumentedOne(t *testing.T) {
 }
 
 // What every server's answer means is httpsend's.
-func TestWhatTheServersAnswerMeans(t *testing.T) {
-	for name, test := range map[string]struct {
-		field string
-		says  reply
-		want  outbox.Outcome
-	}{
-		"any success":                 {"", reply{200, ""}, outbox.Accepted},
-		"the field is true":           {"kept", reply{202, `{"kept":true}`}, outbox.Accepted},
-		"the field is ok":             {"kept", reply{200, `{"kept":"ok"}`}, outbox.Accepted},
-		"the field is false":          {"kept", reply{200, `{"kept":false}`}, outbox.Later},
-		"the field is something else": {"kept", reply{200, `{"kept":1}`}, outbox.Later},
-		"the field is missing":        {"kept", reply{200, `{}`}, outbox.Later},
-		"the field is deeper":         {"kept", reply{200, `{"x":{"kept":true}}`}, outbox.Later},
-		"no JSON":                     {"kept", reply{200, `kept`}, outbox.Later},
-		"nothing":                     {"kept", reply{204, ``}, outbox.Later},
-		"400":                         {"", reply{400, `{}`}, outbox.Fewer},
-		"413":                         {"", reply{413, ``}, outbox.Fewer},
-		"422":                         {"", reply{422, `no`}, outbox.Fewer},
+func TestOnlyTheServersOwnSuccessCountsWhereAFieldIsItsAcknowledgement(t *testing.T) {
+	for want, answers := range map[outbox.Outcome][]reply{
+		outbox.Accepted: {{200, `{"kept":true}`}, {202, `{"kept":"ok"}`}},
+		outbox.Later:    {{200, `{"kept":false}`}, {200, `{"kept":1}`}, {200, `{}`}, {200, `{"x":{"kept":true}}`}, {200, `kept`}, {204, ``}},
+		outbox.Fewer:    {{400, `{}`}, {413, ``}, {422, `no`}},
 	} {
-		at := func(url string) *httpsink.Sink {
-			return httpsink.New(httpsink.Config{URL: url, AckField: test.field})
-		}
-		if _, _, a := sent(t, at, test.says, event(`{}`)); a.Outcome != test.want || a.RetryAfter != 7*time.Second {
-			t.Errorf("%s: the answer is %+v, want outcome %d and the server's wish to be left alone", name, a, test.want)
+		for _, says := range answers {
+			at := func(url string) *httpsink.Sink {
+				return httpsink.New(httpsink.Config{URL: url, AckField: "kept"})
+			}
+			if _, _, a := sent(t, at, says, event(`{}`)); a.Outcome != want || a.RetryAfter != 7*time.Second {
+				t.Errorf("%+v: the answer is %+v, want outcome %d and the server's wish to be left alone", says, a, want)
+			}
 		}
 	}
 }

@@ -185,8 +185,7 @@ func TestWhatAnAnswerToTheWholeRequestMeans(t *testing.T) {
 
 func TestOnlyTheAcknowledgementOfBatchCounts(t *testing.T) {
 	for code, answers := range map[string][]reply{
-		"": {{200, plainOk}, {200, `{"status":"ok"}`}, {200, `{"status": 1}`}, {200, `{"status": "Ok", "x": []}`}},
-
+		"":               {{200, plainOk}, {200, `{"status":"ok"}`}, {200, `{"status": 1}`}, {200, `{"status": "Ok", "x": []}`}},
 		outbox.CodeQuota: {{200, `{"status": "Ok", "quota_limited": false}`}},
 		outbox.CodeForeign: {{200, `{"status": "queued"}`}, {200, `{"status": 0}`}, {200, `{"status": true}`}, {200, `{}`},
 			{202, plainOk}, {422, ``}},
