@@ -145,7 +145,6 @@ func (m *machine) startStopped(point string, prepare func(m *machine) *exec.Cmd)
 	m.Require(hold.Lock())
 	stopping := m.traced().with(testbed.TestStopAt+"="+point, testbed.TestStopUntil+"="+hold.Path(), "ARCADE_USAGE_DEBUG=1")
 	s := &stopped{machine: m, cmd: prepare(stopping), hold: hold}
-	s.cmd.Env = append(s.cmd.Env, testbed.ForChild(testbed.TestStopAt)+"=")
 	s.cmd.Stderr = &s.said
 	m.Require(s.cmd.Start())
 	m.Cleanup(s.kill)

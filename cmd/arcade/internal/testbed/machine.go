@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -254,13 +253,7 @@ func (m *Machine) Login() Result {
 func At(address string) []string { return []string{"--host", "localhost", "--port", PortOf(address)} }
 
 // PortOf is the port in an address.
-func PortOf(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		panic(err)
-	}
-	return u.Port()
-}
+func PortOf(address string) string { return address[strings.LastIndex(address, ":")+1:] }
 
 // Flushers returns the process ids of this machine's flushers, 0 for one that has not begun.
 func (m *Machine) Flushers() (pids []int) {
@@ -318,7 +311,7 @@ func (m *Machine) Deliverer() *exec.Cmd {
 	lock, err := os.OpenFile(m.Path("usage.db.flusher.lock"), os.O_WRONLY|os.O_CREATE, 0o600) // a flusher only finds it
 	m.Require(err)
 	lock.Close()
-	environment := append(cmd.Env, childTestEnvironment(cmd.Env, lease)...)
+	environment := append(cmd.Env, testLease+"="+lease)
 	cmd.Stdin = strings.NewReader(strings.Join(environment, "\x00") + "\x00\x00") // as package detach writes it
 	cmd.Env = []string{Flusher, "GORACE=atexit_sleep_ms=0", "PATH=" + os.Getenv("PATH")}
 	return cmd

@@ -11,7 +11,7 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Variables that only the program under test knows. Its flusher gets them, too, or a value of its own: see ForChild.
+// Variables that only the program under test knows, and its flusher.
 const (
 	TestKillAt    = "ARCADE_TEST_KILL_AT"    // die by SIGKILL at this point; "name#3": the third time
 	TestKillAfter = "ARCADE_TEST_KILL_AFTER" // die by SIGKILL after this duration, wherever that is
@@ -34,26 +34,8 @@ const Flusher = "OUTBOX_FLUSHER=1"
 // standIn is the value of BROWSER for which the program under test logs in by itself.
 const standIn = "one"
 
-// ForChild names the variable whose value replaces that of name in the flusher.
+// ForChild names the variable whose value counts in the flusher instead of that of name.
 func ForChild(name string) string { return name + "_CHILD" }
-
-// childTestEnvironment is what a flusher under test gets beside what every flusher gets.
-func childTestEnvironment(parents []string, lease string) []string {
-	values := map[string]string{}
-	for _, entry := range parents {
-		name, value, _ := strings.Cut(entry, "=")
-		values[name] = value
-	}
-	environment := []string{testLease + "=" + lease}
-	for _, name := range []string{TestKillAt, TestKillAfter, TestStopAt, TestTrace, TestMachine, TestClock, TestProduction} {
-		value, set := values[ForChild(name)]
-		if !set {
-			value = values[name]
-		}
-		environment = append(environment, name+"="+value)
-	}
-	return environment
-}
 
 // points is the program under test's answer to the points it reaches.
 type points struct {
@@ -65,10 +47,17 @@ type points struct {
 // startPoints also sets the clock of a process that is to die at a moment and not at a point.
 func startPoints(role string) *points {
 	p := &points{role: role, reached: map[string]int{}}
-	if after, err := time.ParseDuration(os.Getenv(TestKillAfter)); err == nil {
+	if after, err := time.ParseDuration(p.value(TestKillAfter)); err == nil {
 		time.AfterFunc(after, func() { p.die("a moment") })
 	}
 	return p
+}
+
+func (p *points) value(name string) string {
+	if value, set := os.LookupEnv(ForChild(name)); set && p.role == "flusher" {
+		return value
+	}
+	return os.Getenv(name)
 }
 
 func (p *points) reach(name string) {
@@ -76,10 +65,10 @@ func (p *points) reach(name string) {
 	defer p.mu.Unlock()
 	p.reached[name]++
 	p.trace(name)
-	if isNow(os.Getenv(TestKillAt), name, p.reached[name]) {
+	if isNow(p.value(TestKillAt), name, p.reached[name]) {
 		p.die(name)
 	}
-	if isNow(os.Getenv(TestStopAt), name, p.reached[name]) {
+	if isNow(p.value(TestStopAt), name, p.reached[name]) {
 		p.trace("stopped at " + name)
 		if err := flock.New(os.Getenv(TestStopUntil)).Lock(); err != nil {
 			panic(err)
@@ -107,12 +96,8 @@ func (p *points) die(where string) {
 
 // trace appends one line, in the order in which things happen on the machine: pid, role, what.
 func (p *points) trace(what string) {
-	path := os.Getenv(TestTrace)
-	if path == "" {
-		return
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
-	if err != nil {
+	f, err := os.OpenFile(os.Getenv(TestTrace), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil { // there is none, or the home has gone
 		return
 	}
 	defer f.Close()

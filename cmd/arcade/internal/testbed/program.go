@@ -92,11 +92,12 @@ func startUnderTest(marker string, environment []string) error {
 	if err != nil {
 		return err
 	}
-	err = detach.Start(marker, append(environment, childTestEnvironment(os.Environ(), lease)...))
-	if err != nil {
-		os.Remove(lease)
+	for _, entry := range os.Environ() {
+		if strings.HasPrefix(entry, "ARCADE_TEST_") {
+			environment = append(environment, entry)
+		}
 	}
-	return err
+	return detach.Start(marker, append(environment, testLease+"="+lease))
 }
 
 // browseAsAPersonWould opens the login page, where the fake Arcade Cloud logs in at once and
