@@ -11,27 +11,6 @@ import (
 	"testing"
 )
 
-// damage is something that happens to an outbox with three events, of which the last one is only in the WAL. What SQLite
-// makes of a damaged file is for the tests of the store to say; here are those that the identity has to survive.
-type damage struct {
-	do   func(m *machine)
-	kept int // events that have to survive it
-}
-
-func damages() map[string]damage {
-	return map[string]damage{
-		"the database is garbage":       {do: garbling("usage.db")},
-		"the database is missing":       {do: removing("usage.db")},
-		"the WAL is garbage":            {do: garbling("usage.db-wal"), kept: 2},
-		"the shared memory is garbage":  {do: garbling("usage.db-shm"), kept: 3},
-		"the mirror is missing":         {do: removing("usage.json"), kept: 3},
-		"the mirror is garbage":         {do: garbling("usage.json"), kept: 3},
-		"only the mirror is left":       {do: removing("usage.db", "usage.db-wal", "usage.db-shm", "usage.db.lock")},
-		"the identity is lost":          {do: changing(`DELETE FROM identities`), kept: 3},
-		"the identity is somebody else": {do: changing(`UPDATE identities SET anon_id = '00000000-0000-4000-8000-000000000000'`), kept: 3},
-	}
-}
-
 func garbling(name string) func(m *machine) {
 	return func(m *machine) {
 		m.Require(os.WriteFile(m.Path(name), bytes.Repeat([]byte{0xAB}, len(m.ReadFile(name))), 0o600))
@@ -48,9 +27,24 @@ func removing(names ...string) func(m *machine) {
 
 func changing(statement string) func(m *machine) { return func(m *machine) { m.Change(statement) } }
 
+// Each happens to an outbox with three events, of which the last one is only in the WAL. What SQLite makes of a damaged file is
+// for the tests of the store to say; here are those that the identity has to survive.
 func TestTortureADamagedOutboxCostsNoCommandAndMendsItself(t *testing.T) {
 	t.Parallel()
-	for name, d := range damages() {
+	for name, damage := range map[string]struct {
+		do   func(m *machine)
+		kept int // events that have to survive it
+	}{
+		"the database is garbage":       {garbling("usage.db"), 0},
+		"the database is missing":       {removing("usage.db"), 0},
+		"the WAL is garbage":            {garbling("usage.db-wal"), 2},
+		"the shared memory is garbage":  {garbling("usage.db-shm"), 3},
+		"the mirror is missing":         {removing("usage.json"), 3},
+		"the mirror is garbage":         {garbling("usage.json"), 3},
+		"only the mirror is left":       {removing("usage.db", "usage.db-wal", "usage.db-shm", "usage.db.lock"), 0},
+		"the identity is lost":          {changing(`DELETE FROM identities`), 3},
+		"the identity is somebody else": {changing(`UPDATE identities SET anon_id = '00000000-0000-4000-8000-000000000000'`), 3},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t).unsent()
@@ -59,10 +53,10 @@ func TestTortureADamagedOutboxCostsNoCommandAndMendsItself(t *testing.T) {
 			m.Change(`UPDATE delivery SET failures = failures`)
 			m.Must("succeed")
 			anonID := m.anonID()
-			d.do(m)
+			damage.do(m)
 			m.unnoticed(succeeding, failing, succeeding)
 			m.stays(anonID)
-			m.arrives(d.kept + 3)
+			m.arrives(damage.kept + 3)
 		})
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// testLease names the file that a flusher under test keeps locked as long as it lives.
-const testLease = "ARCADE_TEST_LEASE"
+// testLease names the file that a flusher under test keeps locked as long as it lives. Those it starts have one each.
+const testLease = "ARCADE_LEASE_UNDER_TEST"
 
 // newLease makes the file of a flusher that is about to be started, beside its home.
 func newLease(home string) (path string, err error) {
@@ -20,14 +20,11 @@ func newLease(home string) (path string, err error) {
 	return f.Name(), f.Close()
 }
 
-// held keeps the lock's file from being closed by the garbage collector, which gives the lock up.
-var held *flock.Flock
-
 // holdLease is the flusher's part. The system takes the lock away when the process ends, in
 // whatever way; the content says which process it is.
-func holdLease(path string) {
+func holdLease(path string) (held *flock.Flock) {
 	if path == "" {
-		return
+		return nil
 	}
 	held = flock.New(path, flock.SetFlag(os.O_RDWR))
 	err := held.Lock()
@@ -37,4 +34,5 @@ func holdLease(path string) {
 	if err != nil {
 		panic(err)
 	}
+	return held
 }

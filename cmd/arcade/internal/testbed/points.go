@@ -3,8 +3,6 @@ package testbed
 import (
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -39,14 +37,15 @@ func ForChild(name string) string { return name + "_CHILD" }
 
 // points is the program under test's answer to the points it reaches.
 type points struct {
-	role    string     // flusher or command
-	mu      sync.Mutex // the transport has a goroutine of its own
+	role    string       // flusher or command
+	lease   *flock.Flock // the flusher's, which the garbage collector would give up
+	mu      sync.Mutex   // the transport has a goroutine of its own
 	reached map[string]int
 }
 
 // startPoints also sets the clock of a process that is to die at a moment and not at a point.
 func startPoints(role string) *points {
-	p := &points{role: role, reached: map[string]int{}}
+	p := &points{role: role, reached: map[string]int{}, lease: holdLease(os.Getenv(testLease))}
 	if after, err := time.ParseDuration(p.value(TestKillAfter)); err == nil {
 		time.AfterFunc(after, func() { p.die("a moment") })
 	}
@@ -78,11 +77,7 @@ func (p *points) reach(name string) {
 
 // isNow reports whether a point was named, "settled" for its first time or "settled#2".
 func isNow(wanted, name string, times int) bool {
-	point, ordinal, found := strings.Cut(wanted, "#")
-	if !found {
-		ordinal = "1"
-	}
-	return point == name && ordinal == strconv.Itoa(times)
+	return wanted == name && times == 1 || wanted == fmt.Sprintf("%s#%d", name, times)
 }
 
 // die leaves a line behind, so that a test knows where its processes have died.

@@ -35,7 +35,6 @@ func Main(m *testing.M) {
 // arcadeUnderTest is main with the seams that tests need. A flusher's come with its environment.
 func arcadeUnderTest() {
 	outbox.Main(func() (outbox.Config, error) {
-		holdLease(os.Getenv(testLease)) // for ever
 		return underTest("flusher").Track.Config()
 	})
 	os.Exit(underTest("command").Run(cli.WithSignals(context.Background()), os.Args[1:]))
