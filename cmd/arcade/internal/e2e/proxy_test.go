@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// newProxy starts a proxy that connects everybody to the server at target. It asks for that Proxy-Authorization, if it is not "", and
-// tells whom it was asked for. net/http sends what is for the machine itself to no proxy, so a test needs a name that only the proxy
-// can resolve.
+// newProxy starts a proxy that connects every client to the server at target, and passes on which host each asked for. It accepts
+// that Proxy-Authorization alone, "" for none. net/http sends what is for the machine itself to no proxy, so a test needs a name
+// that only the proxy can resolve.
 func newProxy(t testing.TB, target, auth string) (address string, asked chan string) {
 	asked = make(chan string, 100)
 	_, host, _ := strings.Cut(target, "://")

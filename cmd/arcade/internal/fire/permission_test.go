@@ -12,7 +12,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 )
 
-// asRoot runs a script in Arcade's directory.
+// asRoot runs a shell script in Arcade's directory.
 func (i *installation) asRoot(script string) {
 	i.Helper()
 	cmd := exec.Command("sh", "-ec", script)

@@ -39,7 +39,7 @@ type Machine struct {
 	// PosthogAt is PostHog's address, which stays the same while PostHog is offline.
 	PosthogAt string
 	Env       []string             // on top of the usual
-	User      *syscall.SysProcAttr // whose the commands are, nil for the test's own
+	User      *syscall.SysProcAttr // of its commands, nil for the test's own
 	Callback  int                  // the port on which a login waits for the browser
 }
 
@@ -78,8 +78,8 @@ func (m *Machine) Command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Install gives the machine a program of its own. It is another name of the same file: one that was just written cannot be started
-// while a child of another test has it open.
+// Install gives the machine a program of its own. It is a hard link: a copy could not be started while a child of another test
+// has it open for writing.
 func (m *Machine) Install() {
 	m.Helper()
 	program, err := filepath.EvalSymlinks(m.Program)

@@ -38,7 +38,7 @@ func ForChild(name string) string { return name + "_CHILD" }
 // points is the program under test's answer to the points it reaches.
 type points struct {
 	role    string       // flusher or command
-	lease   *flock.Flock // the flusher's, which the garbage collector would give up
+	lease   *flock.Flock // the flusher's; the garbage collector closes what nothing refers to
 	mu      sync.Mutex   // the transport has a goroutine of its own
 	reached map[string]int
 }
@@ -52,6 +52,7 @@ func startPoints(role string) *points {
 	return p
 }
 
+// value reads a variable; a flusher's own comes first.
 func (p *points) value(name string) string {
 	if value, set := os.LookupEnv(ForChild(name)); set && p.role == "flusher" {
 		return value

@@ -11,7 +11,7 @@ import (
 // Nobody is a user without any rights. Root, who may run the tests, ignores modes.
 const Nobody = 65534
 
-// HandOver gives the home to Nobody, whose all commands are from now on. Only root can do that.
+// HandOver gives the home to Nobody, and runs all later commands as that user. Only root can do that.
 func (m *Machine) HandOver() {
 	m.Helper()
 	if os.Geteuid() != 0 {
