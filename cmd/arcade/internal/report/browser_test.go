@@ -29,35 +29,10 @@ func browser(t *testing.T) string {
 	return ""
 }
 
-// browse opens a file without a screen and returns what Chromium prints, and what it complains of.
-func browse(t *testing.T, file string, flags ...string) (out, complaints string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // for one that hangs: a busy machine needs a minute
-	defer cancel()
-	home, err := os.MkdirTemp("", "chromium")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(home) // its children may write for a moment yet: t.TempDir would fail the test
-	flags = append([]string{
-		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--hide-scrollbars", "--enable-logging=stderr", "--user-data-dir=" + home,
-	}, flags...)
-	cmd := exec.CommandContext(ctx, browser(t), append(flags, "file://"+file)...)
-	cmd.Env = append(os.Environ(), "HOME="+home)
-	cmd.WaitDelay = time.Second
-	var stdout, stderr strings.Builder
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("chromium: %v\n%s", err, stderr.String())
-	}
-	return stdout.String(), strings.Join(regexp.MustCompile(`(?m)^.*CONSOLE.*$`).FindAllString(stderr.String(), -1), "\n")
-}
-
 // measure lays pages out in frames of both widths, since a window cannot be narrower than 500 pixels, and opens what
 // is folded. It returns for each page and width how much wider it is, how much is drawn outside its drawing and lies over
-// something else, and whether it is styled for the theme. One start of the browser shows them all: a start takes longer
-// than all that it is asked.
+// something else, and whether it is styled for the theme; and what the browser complains of. One start of the browser
+// shows them all: a start takes longer than all that it is asked.
 func measure(t *testing.T, dark bool, pages ...string) (measured []string, complaints string) {
 	t.Helper()
 	const script = `<script>onload = () => document.title = [...document.querySelectorAll("iframe")].map(frame => {
@@ -78,13 +53,44 @@ func measure(t *testing.T, dark bool, pages ...string) (measured []string, compl
 			frames += fmt.Sprintf(`<iframe style="width:%dpx;height:900px;border:0" srcdoc="%s"></iframe>`, width, html.EscapeString(page))
 		}
 	}
-	file := filepath.Join(t.TempDir(), "frames.html")
+	home, err := os.MkdirTemp("", "chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(home) // its children may write for a moment yet: t.TempDir would fail the test
+	file := filepath.Join(home, "frames.html")
 	if err := os.WriteFile(file, []byte(frames+script), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	scheme := map[bool]string{true: "0", false: "1"}[dark]
-	out, complaints := browse(t, file, "--blink-settings=preferredColorScheme="+scheme, "--window-size=1400,1000", "--dump-dom")
-	return strings.Split(between(t, out, "<title>", "</title>"), ";"), complaints
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // for one that hangs: a busy machine needs a minute
+	defer cancel()
+	cmd := exec.CommandContext(ctx, browser(t), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--enable-logging=stderr",
+		"--user-data-dir="+home, "--blink-settings=preferredColorScheme="+map[bool]string{true: "0", false: "1"}[dark],
+		"--window-size=1400,1000", "--dump-dom", "file://"+file)
+	cmd.Env = append(os.Environ(), "HOME="+home)
+	// Into files: its children keep a pipe open for as long as they like.
+	stdout, stderr := output(t, home, "stdout"), output(t, home, "stderr")
+	defer stdout.Close()
+	defer stderr.Close()
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	failure := cmd.Run()
+	said, _ := os.ReadFile(stderr.Name())
+	if failure != nil {
+		t.Fatalf("chromium: %v\n%s", failure, said)
+	}
+	dump, _ := os.ReadFile(stdout.Name())
+	complaints = strings.Join(regexp.MustCompile(`(?m)^.*CONSOLE.*$`).FindAllString(string(said), -1), "\n")
+	return strings.Split(between(t, string(dump), "<title>", "</title>"), ";"), complaints
+}
+
+func output(t *testing.T, directory, name string) *os.File {
+	t.Helper()
+	file, err := os.Create(filepath.Join(directory, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 func TestABrowserShowsThePageInTheDarkWithoutComplaintAndWithoutScrollingSideways(t *testing.T) {
