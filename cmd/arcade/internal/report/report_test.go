@@ -163,7 +163,8 @@ func TestAnErrorOfTheOutboxOrTheDiskIsReturned(t *testing.T) {
 func TestTheReasonsOfFailuresAreCounted(t *testing.T) {
 	var list []outbox.Message
 	for i, why := range []string{"not logged in", "network", "not logged in", ""} {
-		m := saying(event(i+1, now.Add(time.Duration(i)*time.Minute), "", 0), track.Properties{CommandName: fmt.Sprint("c", i), ErrorMessage: why})
+		m := event(i+1, now.Add(time.Duration(i)*time.Minute), "", 0)
+		m = saying(m, track.Properties{CommandName: fmt.Sprint("c", i), ErrorMessage: why})
 		m.Event = track.Failed
 		list = append(list, m)
 	}
