@@ -25,7 +25,7 @@ func readMirror(t *testing.T) (path string, reader *os.File) {
 	return path, reader
 }
 
-func TestAFileThatIsBeingReadIsReplacedWhenItsReaderIsDone(t *testing.T) {
+func TestAFileThatIsBeingReadIsReplacedOrRemovedWhenItsReaderIsDone(t *testing.T) {
 	path, reader := readMirror(t)
 	time.AfterFunc(replacePatience/5, func() { reader.Close() })
 	if _, err := WriteMirror(path, Mirror{AnonID: someUUID, PrincipalID: "ada"}); err != nil {
@@ -33,6 +33,11 @@ func TestAFileThatIsBeingReadIsReplacedWhenItsReaderIsDone(t *testing.T) {
 	}
 	if m, _, err := ReadMirror(path); err != nil || m.PrincipalID != "ada" {
 		t.Errorf("the file says %+v, %v; want the new content", m, err)
+	}
+	path, another := readMirror(t)
+	time.AfterFunc(replacePatience/5, func() { another.Close() })
+	if err := Remove(path); err != nil {
+		t.Errorf("got %v; want the file removed, its reader has gone", err)
 	}
 }
 
@@ -66,13 +71,5 @@ func TestAFileIsPrivateInADirectoryThatOthersRead(t *testing.T) {
 	found, err := windows.GetNamedSecurityInfo(path, windows.SE_FILE_OBJECT, windows.DACL_SECURITY_INFORMATION)
 	if err != nil || strings.Contains(found.String(), ";WD)") {
 		t.Errorf("the access list is %v, %v; want nothing for everybody", found, err)
-	}
-}
-
-func TestForgettingWaitsForAReaderOfTheMirror(t *testing.T) {
-	path, reader := readMirror(t)
-	time.AfterFunc(replacePatience/5, func() { reader.Close() })
-	if err := Remove(path); err != nil {
-		t.Errorf("got %v; want the file removed, its reader has gone", err)
 	}
 }
