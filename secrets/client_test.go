@@ -132,11 +132,10 @@ func TestAnyKeyAndValueArriveUnchanged(t *testing.T) {
 }
 
 func TestASecondAttemptIsMadeWhereItMayHelp(t *testing.T) {
-	const nothingListens = "127.0.0.1:1"
 	inTheClear, selfSigned := secretstest.Start(token), secretstest.StartTLS(token)
 	t.Cleanup(inTheClear.Close)
 	t.Cleanup(selfSigned.Close)
-	const success, unreachable = "<nil>", "cannot reach the Engine at "
+	const success, unreachable, nothingListens = "<nil>", "cannot reach the Engine at ", "127.0.0.1:1"
 	tests := []struct {
 		name     string
 		fault    fault
