@@ -294,6 +294,21 @@ func TestAPageIsKnownByItsType(t *testing.T) {
 	}
 }
 
+func TestA401MayAskForAStrongerLogin(t *testing.T) {
+	const stronger = `Bearer error="insufficient_user_authentication"`
+	for f, want := range map[fault]bool{
+		{Mode: secretstest.Status, Status: 401, Challenge: stronger}: true,
+		{Mode: secretstest.Status, Status: 401, Challenge: "Bearer"}: false,
+		{Mode: secretstest.Status, Status: 403, Challenge: stronger}: false,
+	} {
+		_, c := faulty(t, f)
+		var refused *secrets.StatusError
+		if _, err := c.List(t.Context()); !errors.As(err, &refused) || refused.Stronger != want {
+			t.Errorf("%d with the challenge %q gives %#v, want that it asks for a stronger login: %v", f.Status, f.Challenge, err, want)
+		}
+	}
+}
+
 // A server may repeat the value, the key and the token wherever it likes.
 func TestNoErrorPassesOnWhatTheServerSays(t *testing.T) {
 	faults := []fault{

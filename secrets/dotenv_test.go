@@ -73,7 +73,7 @@ func TestTheLinesOfAnEnvFileAreSetOrSkipped(t *testing.T) {
 		{"escapes work on every line", "A=\"x\\\"\n\\\"y\\\\\nz\"\nB=2", pairsOf("A", "x\"\n\"y\\\nz", "B", "2"), ""},
 		{"the last of several values counts", "A=1\nB=2\nA=3\nA=4", pairsOf("B", "2", "A", "4"), "lines 1, 3 set again further down"},
 		{"also if it is empty", "A=1\nA=\nB=\nB=2", pairsOf("B", "2"), "lines 1, 3 set again further down; line 2 without a value"},
-		{"lines without =", "A=1\n\nno equals\nKEY: value\nexport B\nC=3", pairsOf("A", "1", "C", "3"), "lines 3, 4, 5 without ="},
+		{"lines without =", "first\nA=1\n\nno equals\nKEY: value\nexport B\nC=3", pairsOf("A", "1", "C", "3"), "lines 1, 4, 5, 6 without ="},
 		{"a line that exports several right behind an entry", "A=1\n\texport\tA B # both\nB=2", pairsOf("A", "1", "B", "2"),
 			"line 2 without ="},
 		{"empty values", "A=\nB= \nC=\"\"\nD=''\nE= # comment\nF=\"  \"\nG=1", pairsOf("G", "1"),
