@@ -73,6 +73,7 @@ func TestBaseURLRefusesWhatIsNoHost(t *testing.T) {
 		{"two ports", "localhost:1:2", "", "as [::1] or [::1]:9099"},
 		{"a port that is a word", "localhost:http", "", "1 to 65535"},
 		{"a port that is too high", "localhost", "65536", "1 to 65535"},
+		{"a port that is too low", "localhost", "0", "1 to 65535"},
 		{"a port with a sign", "localhost", "+1", "1 to 65535"},
 		{"an open bracket", "[::1", "", "in brackets"},
 		{"text behind a bracket", "[::1]x", "", "brackets"},
