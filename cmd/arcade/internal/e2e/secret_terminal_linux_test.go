@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
 )
 
@@ -19,7 +18,7 @@ func TestFailuresAreRedOnATerminal(t *testing.T) {
 	const want = "\x1b[31mError setting secret 'A': the Engine has trouble of its own\n(HTTP 500)\x1b[0m\nTry again in a while.\n"
 	m := newMachine(t)
 	m.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 500})
-	if code, output := testbed.OnTerminal(t, 60, m.secretCommand("set", "A=1")).End(); code != 1 || output != want {
+	if code, output := onTerminal(t, 60, m.secretCommand("set", "A=1")).End(); code != 1 || output != want {
 		t.Errorf("exit code %d, %q, want %q", code, output, want)
 	}
 }
@@ -33,7 +32,7 @@ func TestManyKeysShowProgressOnATerminal(t *testing.T) {
 		var stdout strings.Builder
 		cmd := m.secretCommand(ten...)
 		cmd.Stdout = &stdout
-		terminal := testbed.OnTerminal(t, 40, cmd)
+		terminal := onTerminal(t, 40, cmd)
 		terminal.Await("] 2 of 10")
 		terminal.Typed("\x03")
 		code, output := terminal.End()
@@ -54,7 +53,7 @@ func TestManyKeysShowProgressOnATerminal(t *testing.T) {
 		}
 	})
 	t.Run("but not for nine", func(t *testing.T) {
-		_, output := testbed.OnTerminal(t, 40, newMachine(t).secretCommand(ten[:10]...)).End()
+		_, output := onTerminal(t, 40, newMachine(t).secretCommand(ten[:10]...)).End()
 		if strings.Contains(output, "\r") || !strings.HasSuffix(output, "Secret 'I' set successfully\n9 secrets set.\n") {
 			t.Errorf("the terminal shows %q, want ten plain lines", output)
 		}
@@ -62,14 +61,14 @@ func TestManyKeysShowProgressOnATerminal(t *testing.T) {
 	t.Run("and a wait between them", func(t *testing.T) {
 		m := newMachine(t)
 		m.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 429, RetryAfter: "1", Key: "C", Times: 1})
-		_, output := testbed.OnTerminal(t, 80, m.secretCommand(ten...)).End()
+		_, output := onTerminal(t, 80, m.secretCommand(ten...)).End()
 		const busy = "\r\x1b[33mThe Engine is busy: going on in 1 s.\x1b[0m\n\r["
 		if !strings.Contains(output, busy) || !strings.HasSuffix(output, "\r10 secrets set.\n") {
 			t.Errorf("the terminal shows %q, want the wait on a line of its own", output)
 		}
 	})
 	t.Run("but lines of --debug in its place", func(t *testing.T) {
-		_, output := testbed.OnTerminal(t, 100, newMachine(t).secretCommand(append(ten, "--debug")...)).End()
+		_, output := onTerminal(t, 100, newMachine(t).secretCommand(append(ten, "--debug")...)).End()
 		if strings.Contains(output, "[") || strings.Count("\n"+output, "\ndebug: PUT ") != 10 {
 			t.Errorf("the terminal shows\n%s\nwant a line for each request and no progress", output)
 		}
@@ -81,14 +80,14 @@ func TestAPlanIsATableOnATerminal(t *testing.T) {
 	m := newMachine(t)
 	m.writeAt(".env", "A="+sentinel+"\n\nnothing\n")
 	for _, columns := range []uint16{40, 80} {
-		code, output := testbed.OnTerminal(t, columns, m.secretCommand("set", "--from-env", "--dry-run")).End()
+		code, output := onTerminal(t, columns, m.secretCommand("set", "--from-env", "--dry-run")).End()
 		if code != 0 || strings.Contains(output, sentinel) || !strings.Contains(inOneLine(output), "1 secret would be set. Nothing was sent.") {
 			t.Errorf("exit code %d, the terminal shows\n%s", code, output)
 		}
 		m.fits(columns, "secret set --dry-run", output)
 	}
 	// Secrets that are typed would be shown.
-	code, output := testbed.OnTerminal(t, 80, m.secretCommand("set", "--from-env", "-f", "-")).End()
+	code, output := onTerminal(t, 80, m.secretCommand("set", "--from-env", "-f", "-")).End()
 	if code != 1 || !strings.Contains(output, "standard input is a terminal and no file") {
 		t.Errorf("exit code %d, the terminal shows %q; want a terminal to be no file", code, output)
 	}
@@ -105,7 +104,7 @@ func TestTheListIsATableOnATerminal(t *testing.T) {
 		 "last_accessed_at": %q, "created_at": %q},
 		{"id": "2", "key": "OLD", "hint": null, "last_accessed_at": null}]}`,
 		now.Add(-3*time.Hour-time.Minute).Format(time.RFC3339), now.Add(-5*24*time.Hour-time.Hour).Format("2006-01-02T15:04:05.999999")))
-	code, output := testbed.OnTerminal(t, 100, m.secretCommand("list")).End()
+	code, output := onTerminal(t, 100, m.secretCommand("list")).End()
 	for _, want := range []string{
 		"Tool Secrets\n", "KEY  TYPE     DESCRIPTION  HINT     LAST ACCESSED  CREATED AT",
 		"NEW  project  text         ...wxyz  3 h ago        5 days ago", "OLD  -        -            -        Never          -",
@@ -117,7 +116,7 @@ func TestTheListIsATableOnATerminal(t *testing.T) {
 	}
 	m.Engine.Answer(`{"items": []}`)
 	const none = "There are no tool secrets. 'arcade secret set KEY' adds one.\n"
-	if _, output := testbed.OnTerminal(t, 80, m.secretCommand("list")).End(); output != none {
+	if _, output := onTerminal(t, 80, m.secretCommand("list")).End(); output != none {
 		t.Errorf("without any the terminal shows %q, want %q", output, none)
 	}
 }

@@ -11,9 +11,9 @@ import (
 )
 
 // onTerminal starts a command on a terminal of that many columns.
-func (m *machine) onTerminal(columns uint16, env string, args ...string) *testbed.Session {
+func (m *machine) onTerminal(columns uint16, env string, args ...string) *session {
 	m.Helper()
-	return testbed.OnTerminal(m, columns, m.with(env).Command(args...))
+	return onTerminal(m, columns, m.with(env).Command(args...))
 }
 
 // shown runs a command on a terminal and returns what it shows.
@@ -33,11 +33,11 @@ func leaves(cmd *exec.Cmd) *exec.Cmd {
 
 // pasted pastes into what a command of a new machine asks, after await, piece by piece as over a slow line. It begins anew
 // where this machine was so busy that a piece may have come later than a program waits for it, which proves nothing.
-func pasted(t *testing.T, command func() *exec.Cmd, await func(*testbed.Session), pieces []string) (code int, output string) {
+func pasted(t *testing.T, command func() *exec.Cmd, await func(*session), pieces []string) (code int, output string) {
 	t.Helper()
 	const pause = 300 * time.Millisecond // of package term
 	for range 10 {
-		terminal := testbed.OnTerminal(t, 100, leaves(command()))
+		terminal := onTerminal(t, 100, leaves(command()))
 		await(terminal)
 		inTime := true
 		for i, last := 0, time.Now(); i < len(pieces); i++ {
@@ -97,7 +97,7 @@ func TestAPasteIsReadToItsEndAndSeveralLinesAreRefused(t *testing.T) {
 						return m.Command(append([]string{"login", "--with-key"}, testbed.At(m.Cloud.URL)...)...)
 					}
 					return m.secretCommand(strings.Fields(question)...)
-				}, func(s *testbed.Session) { s.AwaitEcho(false) }, paste.chunks)
+				}, func(s *session) { s.AwaitEcho(false) }, paste.chunks)
 				if strings.Contains(output, sentinel) {
 					t.Errorf("the terminal shows %q, want nothing of what was typed", output)
 				}
@@ -146,7 +146,7 @@ func TestAPasteAtAQuestionIsNoYesAndLeavesNothingToTheShell(t *testing.T) {
 			_, output := pasted(t, func() *exec.Cmd {
 				m = everyState(t)
 				return m.Command("usage", test.command)
-			}, func(s *testbed.Session) { s.Await("[y/N] ") }, test.pieces)
+			}, func(s *session) { s.Await("[y/N] ") }, test.pieces)
 			if n := len(m.Inspect().Messages); n != 3 || !strings.Contains(output, "Nothing was") {
 				t.Errorf("the terminal shows %q and %d messages are left, want that nothing was done", output, n)
 			}
@@ -173,7 +173,7 @@ func TestAKeyWithoutAValueIsAskedForHidden(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t)
-			terminal := testbed.OnTerminal(t, 80, m.secretCommand("set", "KEY"))
+			terminal := onTerminal(t, 80, m.secretCommand("set", "KEY"))
 			terminal.AwaitEcho(false)
 			terminal.Typed(test.typed)
 			code, output := terminal.End()
@@ -189,7 +189,7 @@ func TestAKeyWithoutAValueIsAskedForHidden(t *testing.T) {
 	}
 	// A shell shows what is typed while it has the terminal.
 	t.Run("it is hidden again after Ctrl-Z and fg", func(t *testing.T) {
-		terminal := testbed.OnTerminal(t, 80, newMachine(t).secretCommand("set", "KEY"))
+		terminal := onTerminal(t, 80, newMachine(t).secretCommand("set", "KEY"))
 		terminal.AwaitEcho(false)
 		terminal.Cmd.Process.Signal(syscall.SIGSTOP)
 		stty := exec.Command("stty", "echo")
@@ -207,7 +207,7 @@ func TestAKeyWithoutAValueIsAskedForHidden(t *testing.T) {
 	t.Run("nobody is asked who is not logged in", func(t *testing.T) {
 		cmd := newMachine(t).secretCommand("set", "KEY")
 		cmd.Env = append(cmd.Env, "ARCADE_API_KEY=")
-		if code, output := testbed.OnTerminal(t, 80, cmd).End(); code != 1 || !strings.HasPrefix(output, "Error: you are not logged in.") {
+		if code, output := onTerminal(t, 80, cmd).End(); code != 1 || !strings.HasPrefix(output, "Error: you are not logged in.") {
 			t.Errorf("exit code %d, %q; want no question", code, output)
 		}
 	})

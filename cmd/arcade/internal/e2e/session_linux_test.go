@@ -1,4 +1,4 @@
-package testbed
+package e2e
 
 import (
 	"errors"
@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Session is a process on a pseudo-terminal.
-type Session struct {
+// session is a process on a pseudo-terminal.
+type session struct {
 	testing.TB
 	Cmd    *exec.Cmd
 	TTY    *os.File
@@ -27,11 +27,11 @@ type Session struct {
 	screen strings.Builder
 }
 
-// OnTerminal starts cmd on a terminal of that many columns, as its controlling one and for all
+// onTerminal starts cmd on a terminal of that many columns, as its controlling one and for all
 // of its streams that are not set.
-func OnTerminal(t testing.TB, columns uint16, cmd *exec.Cmd) *Session {
+func onTerminal(t testing.TB, columns uint16, cmd *exec.Cmd) *session {
 	t.Helper()
-	s := &Session{TB: t, Cmd: cmd, read: make(chan struct{})}
+	s := &session{TB: t, Cmd: cmd, read: make(chan struct{})}
 	s.open(columns)
 	for _, stream := range []*io.Writer{&cmd.Stdout, &cmd.Stderr} {
 		if *stream == nil {
@@ -57,7 +57,7 @@ func OnTerminal(t testing.TB, columns uint16, cmd *exec.Cmd) *Session {
 	return s
 }
 
-func (s *Session) open(columns uint16) {
+func (s *session) open(columns uint16) {
 	s.Helper()
 	var err error
 	if s.master, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
@@ -76,14 +76,14 @@ func (s *Session) open(columns uint16) {
 }
 
 // Write is where the terminal's output goes.
-func (s *Session) Write(b []byte) (int, error) {
+func (s *session) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.screen.Write(b)
 }
 
 // output is what was written to the terminal from that byte on.
-func (s *Session) output(from int) string {
+func (s *session) output(from int) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return strings.ReplaceAll(s.screen.String()[from:], "\r\n", "\n")
@@ -91,7 +91,7 @@ func (s *Session) output(from int) string {
 
 // Await waits until the terminal has got a text. What it got before is not searched again: a long list would
 // take the machine's time that its program needs.
-func (s *Session) Await(text string) {
+func (s *session) Await(text string) {
 	s.Helper()
 	searched := 0
 	s.await(text, func() bool {
@@ -102,12 +102,12 @@ func (s *Session) Await(text string) {
 }
 
 // AwaitEcho waits until the terminal shows what is typed, or no longer does.
-func (s *Session) AwaitEcho(on bool) {
+func (s *session) AwaitEcho(on bool) {
 	s.Helper()
 	s.await(fmt.Sprintf("echo to be %v", on), func() bool { return s.echoes() == on })
 }
 
-func (s *Session) await(what string, condition func() bool) {
+func (s *session) await(what string, condition func() bool) {
 	s.Helper()
 	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -117,13 +117,13 @@ func (s *Session) await(what string, condition func() bool) {
 	}
 }
 
-func (s *Session) echoes() bool {
+func (s *session) echoes() bool {
 	state, err := unix.IoctlGetTermios(int(s.TTY.Fd()), unix.TCGETS)
 	return err == nil && state.Lflag&unix.ECHO != 0
 }
 
 // Typed types a text.
-func (s *Session) Typed(text string) {
+func (s *session) Typed(text string) {
 	s.Helper()
 	if _, err := s.master.WriteString(text); err != nil {
 		s.Fatal(err)
@@ -131,7 +131,7 @@ func (s *Session) Typed(text string) {
 }
 
 // End waits for the process, and returns its exit code and all that the terminal got.
-func (s *Session) End() (code int, output string) {
+func (s *session) End() (code int, output string) {
 	s.Helper()
 	var exit *exec.ExitError
 	if err := s.Cmd.Wait(); err != nil && !errors.As(err, &exit) {
