@@ -138,7 +138,8 @@ func TestASecretIsHandedOnlyToTheFlusherOfAHeldMessage(t *testing.T) {
 
 func TestWithoutASinkThereIsNoWireForm(t *testing.T) {
 	b := newBench(t, 0)
-	if wire, err := b.open(func(cfg *outbox.Config) { cfg.Sink = nil }).Wire(b.event(1)); err == nil || !strings.Contains(err.Error(), "Config.Sink") {
+	without := b.open(func(cfg *outbox.Config) { cfg.Sink = nil })
+	if wire, err := without.Wire(b.event(1)); err == nil || !strings.Contains(err.Error(), "Config.Sink") {
 		t.Errorf("%s, %v; want an error that names the setting", wire, err)
 	}
 	if wire, err := b.box.Wire(b.event(1)); err != nil || !strings.Contains(string(wire), "uuid") {
