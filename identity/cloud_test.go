@@ -106,6 +106,23 @@ func TestAnAnswerThatIsNoneIsToldApartFromARefusal(t *testing.T) {
 	}
 }
 
+func TestAPageIsKnownByItsType(t *testing.T) {
+	for kind, page := range map[string]bool{
+		"text/html": true, "TEXT/HTML; charset=utf-8": true, "application/xhtml+xml": true,
+		"application/json": false, "application/json; profile=html": false, "": false,
+	} {
+		cloud := cloudWith(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", kind)
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, "{}")
+		})
+		var cloudErr *CloudError
+		if _, err := cloud.WhoAmI(t.Context(), keyLogin); !errors.As(err, &cloudErr) || cloudErr.Page != page {
+			t.Errorf("with the type %q WhoAmI gave %#v, want that it is a page: %v", kind, err, page)
+		}
+	}
+}
+
 func TestAKeyIsNotTakenElsewhereByARedirect(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		cloud := cloudWith(t, func(w http.ResponseWriter, r *http.Request) {
