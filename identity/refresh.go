@@ -112,6 +112,8 @@ func (s Session) replaced(old, now Credentials) bool {
 func (s Session) ask(ctx context.Context, c Credentials) (Tokens, error) {
 	shown, places := fingerprint("refresh token", c.RefreshToken), s.File.Places(c)
 	switch {
+	case c.APIKey != "": // what is beside a key is not asked for anything
+		return Tokens{}, ErrLoginEnded
 	case c.RefreshToken != "" && places.Refused != shown:
 	case places.Stronger:
 		return Tokens{}, ErrStrongerLogin

@@ -91,7 +91,7 @@ func noteVain(lock string, counts time.Duration) {
 	_ = os.Chtimes(lock, until, until) // without it, the next process waits longer
 }
 
-// wasVain reports whether a wait was in vain, and no process has held the lock since.
+// wasVain reports whether a wait was in vain lately. The first commit of a process that finds that, and holds the lock, ends it.
 func wasVain(lock string) bool {
 	info, err := os.Stat(lock)
 	if err != nil {

@@ -47,8 +47,10 @@ func (d *database) waitFor(ctx context.Context, busy time.Duration) error {
 	if d.busy == busy {
 		return nil
 	}
-	d.busy = busy
 	_, err := d.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", busy.Milliseconds()))
+	if err == nil {
+		d.busy = busy
+	}
 	return err
 }
 

@@ -29,6 +29,7 @@ type Store struct {
 	locked   bool          // this process holds the write lock
 	inChange bool          // the function of a Write runs
 	vain     bool          // the lock was waited for in vain
+	noted    bool          // such a wait, of any process, was noted when this one had its turn
 	began    time.Time     // when Locked did, or this process committed last
 	unsynced bool          // something was committed since the last Sync
 	unnamed  bool          // the directory may not have the WAL's name yet
@@ -46,7 +47,10 @@ func (s *Store) lockPath() string { return s.cfg.Path + lockSuffix }
 // Locked runs fn with the write lock held, so that what fn does outside the database, such as exporting a file, is as exclusive as
 // its transactions. Those do not take the lock again. When the lock cannot be had in time fn runs all the same: SQLite's own locking
 // still guards a database that is complete. When ctx ends while the lock is waited for, its error is returned.
-func (s *Store) Locked(ctx context.Context, fn func() error) error {
+func (s *Store) Locked(ctx context.Context, fn func() error) error { return s.locking(ctx, false, fn) }
+
+// locking is Locked; opens says that fn needs the database, which may then be opened before the lock is taken.
+func (s *Store) locking(ctx context.Context, opens bool, fn func() error) error {
 	end, nested, err := s.turn.take(ctx)
 	if err != nil {
 		return err
@@ -62,8 +66,11 @@ func (s *Store) Locked(ctx context.Context, fn func() error) error {
 	}
 	s.began = time.Now()
 	earlier := wasVain(s.lockPath())
-	if !earlier {
-		s.openEarly(ctx)
+	if opens && !earlier {
+		if err := s.openEarly(ctx); isCode(err, codeProtocol) { // the same 10 s would be waited under the lock
+			noteVain(s.lockPath(), vainTime)
+			return s.explain("open the database", err)
+		}
 	}
 	lock, err := s.lock(ctx, earlier)
 	s.locked = err == nil
@@ -74,20 +81,17 @@ func (s *Store) Locked(ctx context.Context, fn func() error) error {
 	}
 	// A commit without the lock is no sign that the lock's holder moves on: it is noted before, and the note is looked at after.
 	stopped := !s.locked && !s.isMoving()
-	noted := wasVain(s.lockPath())
-	if stopped || noted && !s.locked {
+	s.noted = wasVain(s.lockPath())
+	if stopped || s.noted && !s.locked {
 		noteVain(s.lockPath(), vainTime)
 	}
 	s.busy = s.cfg.BusyWait
-	if noted && (s.locked || earlier) {
+	if s.noted && (s.locked || earlier) {
 		s.busy = min(s.busy, shortWait)
 	}
 	err = fn()
-	switch {
-	case errors.Is(err, ErrLocked) && !s.isMoving():
+	if errors.Is(err, ErrLocked) && !s.isMoving() {
 		noteVain(s.lockPath(), vainTime)
-	case noted && s.locked && err == nil:
-		noteVain(s.lockPath(), 0)
 	}
 	s.locked = false
 	return err
@@ -96,12 +100,15 @@ func (s *Store) Locked(ctx context.Context, fn func() error) error {
 // openEarly opens a database that has a WAL, so that a crowd does not wait while each of them opens it under the lock. What is wrong
 // is met again there, and what has to be made or finished is left to the process with the lock. Windows could not set a damaged
 // database aside while others have it open.
-func (s *Store) openEarly(ctx context.Context) {
-	if s.db == nil && runtime.GOOS != "windows" && exists(s.cfg.Path+walSuffix) && !exists(s.cfg.Path+damagedSuffix) {
-		if db, err := openDatabase(ctx, s.cfg, 0, false); err == nil {
-			s.db = db
-		}
+func (s *Store) openEarly(ctx context.Context) error {
+	if s.db != nil || runtime.GOOS == "windows" || !exists(s.cfg.Path+walSuffix) || exists(s.cfg.Path+damagedSuffix) {
+		return nil
 	}
+	db, err := openDatabase(ctx, s.cfg, 0, false)
+	if err == nil {
+		s.db = db
+	}
+	return err
 }
 
 // isMoving reports whether another process has committed since Locked began: a crowd, however slow, is not stopped. An empty file may
@@ -159,7 +166,7 @@ func (s *Store) makeLockFile() error {
 // of it produced. Its own errors come back unchanged, after one run. Another Write within change is ErrNested: the second
 // transaction would wait for the first.
 func (s *Store) Write(ctx context.Context, change func(tx *sql.Tx) error, committed func()) error {
-	return s.Locked(ctx, func() error {
+	return s.locking(ctx, true, func() error {
 		if s.inChange {
 			return ErrNested
 		}
@@ -185,6 +192,10 @@ func (s *Store) transact(ctx context.Context, db *database, change func(tx *sql.
 		if db.isNew {
 			_, _ = db.ExecContext(context.WithoutCancel(ctx), "PRAGMA synchronous = NORMAL") // what is committed stays committed
 			db.isNew, s.unnamed = false, true
+		}
+		if s.noted && s.locked {
+			noteVain(s.lockPath(), 0)
+			s.noted = false
 		}
 		s.unsynced, s.began = true, time.Now()
 		s.cfg.Point("after-commit")
