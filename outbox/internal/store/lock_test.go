@@ -141,7 +141,10 @@ func TestACrowdThatCommitsIsNotTakenForAStoppedProcess(t *testing.T) {
 	b.hold()
 	later := time.Now().Add(time.Hour)
 	b.must(os.Chtimes(b.path, later, later)) // as when others commit all the time
-	b.must(write(b.open(store.Config{LockWait: 1}), note("b")))
+	waiting := b.open(store.Config{LockWait: 1})
+	b.must(write(waiting, note("b")))
+	b.must(os.Chtimes(b.path, time.Time{}, time.Now()))
+	b.must(write(waiting, note("c"))) // its second transaction does not wait, and cannot see that others commit
 	if b.isNoted() == nil {
 		t.Error("the next commands wait only briefly, though others have committed all the time")
 	}

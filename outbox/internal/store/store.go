@@ -72,6 +72,7 @@ func (s *Store) locking(ctx context.Context, opens bool, fn func() error) error 
 			return s.explain("open the database", err)
 		}
 	}
+	waited := !s.vain // else it does not wait, and cannot see whether others commit
 	lock, err := s.lock(ctx, earlier)
 	s.locked = err == nil
 	if s.locked {
@@ -80,7 +81,7 @@ func (s *Store) locking(ctx context.Context, opens bool, fn func() error) error 
 		return s.explain("lock the database", err)
 	}
 	// A commit without the lock is no sign that the lock's holder moves on: it is noted before, and the note is looked at after.
-	stopped := !s.locked && !s.isMoving()
+	stopped := waited && !s.locked && !s.isMoving()
 	s.noted = wasVain(s.lockPath())
 	if stopped || s.noted && !s.locked {
 		noteVain(s.lockPath(), vainTime)
