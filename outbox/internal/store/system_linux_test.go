@@ -257,7 +257,7 @@ func TestTheWALIsMovedBeforeADiskCountsAsFull(t *testing.T) {
 func TestPagesAreGivenBackAlsoToADiskThatIsAlmostFull(t *testing.T) {
 	b := newBenchOnDisk(t, "size=1m")
 	b.fill(300)
-	b.write(do(`DELETE FROM notes`))
+	b.write(do(`DELETE FROM notes WHERE seq <= 150`)) // the pages of the others move
 	b.leave()
 	grown := len(b.content())
 	b.fillDisk(96 << 10)
