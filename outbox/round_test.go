@@ -106,13 +106,22 @@ func TestEachMessageHasAReceiptOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestAnAliasEndsItsRequest(t *testing.T) {
+func TestAnAliasEndsItsRequestAndTheRunUnlessItIsAccepted(t *testing.T) {
 	b := newBench(t, 2)
 	b.add(b.alias("person"))
 	b.addEvents(3)
-	s := always(accepted)
+	s := &scripted{}
+	s.answer = each(func(n int64) outbox.Verdict {
+		if n == 2 && len(s.requests) == 1 { // the alias
+			return again
+		}
+		return accepted
+	})
+	_, err := b.flush(through(s))
+	b.delayed(err, again.Code, 1)
+	b.clock.Advance(time.Hour)
 	b.mustFlush(through(s))
-	s.carried(t, "else a retry of the alias lets its principal's events go first", 3, 3)
+	s.carried(t, "else its principal's events go first", 3, 1, 3)
 }
 
 // stalls is a server that never answers to more than most messages, and a sink that gives it so much time.
