@@ -162,6 +162,14 @@ func TestAHealthyDatabaseIsNeverSetAside(t *testing.T) {
 		},
 		"damage that is gone when the work is done again": passing(1, 51),
 		"damage that is gone when all of it is looked at": passing(2, 50),
+		"damage that is gone when a look is taken again": func(b *bench) {
+			content := b.content()
+			b.damage(25)
+			b.must(b.s.View(context.Background(), func(tx *sql.Tx) error {
+				defer b.overwrite(content)
+				return readAll(tx)
+			}))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
