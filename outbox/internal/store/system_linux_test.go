@@ -146,6 +146,7 @@ func TestOnlyAProcessWithTooFewDescriptorsIsRefused(t *testing.T) {
 		want string
 	}{
 		"11":  {0, store.ErrDescriptors.Error()},
+		"64":  {0, "<nil>"},
 		"700": {500, "<nil>"},
 	} {
 		b := newBench(t)
