@@ -71,7 +71,11 @@ func (p protocol) send(t *testing.T, messages ...outbox.Message) (is, want seen)
 			t.Fatalf("posthog-go does not take %+v: %v", m, err)
 		}
 	}
-	want = <-p.got
+	select {
+	case want = <-p.got:
+	case <-time.After(time.Minute):
+		t.Fatal("posthog-go has sent nothing")
+	}
 	body, n, err := p.sink.Encode(messages)
 	if err != nil || n != len(messages) {
 		t.Fatalf("%d of %d messages were encoded: %v", n, len(messages), err)
