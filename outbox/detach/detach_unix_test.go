@@ -4,6 +4,8 @@ package detach
 
 import (
 	"os"
+	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,9 +75,12 @@ func TestAShellDoesNotWaitForTheChild(t *testing.T) {
 		`out=$("$0" 3>&1)`,
 		`exec 9>&1; out=$("$0" 4>&1 5>&1 7<&0)`,
 		`"$0" <&- >&- 2>&-`,
-		`unshare -rm ` + noProc + ` || exec "$0"; cd "${0%/*}"; unshare -rm sh -c '` + noProc + ` && out=$("./$0" 3>&1)' "${0##*/}"`,
+		`cd "${0%/*}"; unshare -rm sh -c '` + noProc + ` && out=$("./$0" 3>&1)' "${0##*/}"`,
 	} {
 		t.Run(script, func(t *testing.T) {
+			if strings.Contains(script, noProc) && exec.Command("sh", "-c", "unshare -rm "+noProc).Run() != nil {
+				t.Skip("/proc cannot be hidden here")
+			}
 			l := newListener(t)
 			cmd := l.parent()
 			cmd.Args = []string{"sh", "-c", script, cmd.Path}
