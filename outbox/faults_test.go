@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,12 +21,15 @@ import (
 
 // faults makes one statement of a database fail.
 type faults struct {
-	path   string // of the database
-	count  int    // statements, and parts of them, since it was armed
-	failAt int    // 0: none
+	path   atomic.Pointer[string] // of the database
+	count  atomic.Int64           // statements, and parts of them, since it was armed
+	failAt atomic.Int64           // 0: none
 }
 
-func (f *faults) arm(failAt int) { f.count, f.failAt = 0, failAt }
+func (f *faults) arm(failAt int) {
+	f.count.Store(0)
+	f.failAt.Store(int64(failAt))
+}
 
 // faulty returns the faults of this process. SQLite asks its authorizer whenever it prepares a statement; the hook for that is
 // the driver's, so it is set once.
@@ -34,14 +38,14 @@ var faulty = sync.OnceValue(func() *faults {
 	authorize := func(action sqlite.AuthorizerActionCode, first, _, _, _ string) sqlite.AuthorizerReturnCode {
 		switch action {
 		case sqlite.AuthSelect, sqlite.AuthInsert, sqlite.AuthUpdate, sqlite.AuthDelete, sqlite.AuthTransaction:
-			if f.count++; f.count == f.failAt && first != "ROLLBACK" {
+			if f.count.Add(1) == f.failAt.Load() && first != "ROLLBACK" {
 				return sqlite.AuthorizerDeny
 			}
 		}
 		return sqlite.AuthorizerOK
 	}
 	sqlite.RegisterConnectionHook(func(conn sqlite.ExecQuerierContext, address string) error {
-		if f.path == "" || !strings.Contains(address, url.PathEscape(f.path)) {
+		if path := f.path.Load(); path == nil || !strings.Contains(address, url.PathEscape(*path)) {
 			return nil
 		}
 		return conn.(sqlite.AuthorizerRegisterer).RegisterAuthorizer(authorize)
@@ -170,8 +174,8 @@ func (o operation) once(template *bench, content []byte, failAt int) (after stri
 		}
 	}
 	fault := faulty()
-	fault.path = b.path
-	defer func() { fault.path = "" }()
+	fault.path.Store(&b.path)
+	defer fault.path.Store(nil)
 	var changes []func(*outbox.Config)
 	if o.config != nil {
 		changes = append(changes, o.config)
@@ -188,7 +192,7 @@ func (o operation) once(template *bench, content []byte, failAt int) (after stri
 	default:
 		_, err = box.Deliver(b.Context(), 0)
 	}
-	statements = fault.count
+	statements = int(fault.count.Load())
 	fault.arm(0)
 	return fmt.Sprintf("%s\n%d requests", b.dump(), requests), statements, err
 }
