@@ -11,8 +11,6 @@ import (
 )
 
 func TestWhereTheResolverAnswersForOneFamilyAloneThatOneIsUsed(t *testing.T) {
-	standard := http.DefaultTransport
-	defer func() { http.DefaultTransport = standard }()
 	refused := errors.New("refused")
 	for name, test := range map[string]struct {
 		connects    string // the only way that connects, when it is asked for alone
@@ -26,7 +24,7 @@ func TestWhereTheResolverAnswersForOneFamilyAloneThatOneIsUsed(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			late, peer := net.Pipe()
-			http.DefaultTransport = &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			dial := dialer(func(ctx context.Context, network, _ string) (net.Conn, error) {
 				switch {
 				case network == test.connects:
 					connection, _ := net.Pipe()
@@ -41,10 +39,17 @@ func TestWhereTheResolverAnswersForOneFamilyAloneThatOneIsUsed(t *testing.T) {
 					return nil, ctx.Err()
 				}
 				return late, nil // the other family was faster
-			}}
+			})
+			either := dial.dialEither
+			if test.connects == "tcp4" { // through a transport, as a client does
+				standard := http.DefaultTransport
+				http.DefaultTransport = &http.Transport{DialContext: dial}
+				either = Transport(nil).(*http.Transport).DialContext
+				http.DefaultTransport = standard
+			}
 			ctx, cancel := context.WithTimeout(t.Context(), 8*familyPatience)
 			defer cancel()
-			connection, err := Transport(nil).(*http.Transport).DialContext(ctx, "tcp", "host.invalid:443")
+			connection, err := either(ctx, "tcp", "host.invalid:443")
 			if !errors.Is(err, test.want) || (connection == nil) != (err != nil) || connection == late {
 				t.Errorf("%s: %v, %v; want the error %v", name, connection, err, test.want)
 			}
