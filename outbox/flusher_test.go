@@ -236,23 +236,25 @@ func TestAScriptsNextCommandNeedsAFlusherOnlyWhereTheOneThatLingersDoesNotDo(t *
 		"it may lack the key that a held message waits for": {isHeld: true, starts: true, arrived: 1},
 		"it is gone": {isGone: true, starts: true, arrived: 1},
 	} {
-		b := newBench(t, 0)
-		message := b.event(2)
-		if test.isHeld {
-			message = b.held("a key")
-		}
-		next := func() {
-			if got := b.record(message); got != test.starts {
-				t.Errorf("%s: a flusher was started: %t, want %t", name, got, test.starts)
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, 0)
+			message := b.event(2)
+			if test.isHeld {
+				message = b.held("a key")
 			}
-		}
-		if test.isGone {
-			b.lingering(func() {})
-			next()
-		} else {
-			b.lingering(next)
-		}
-		b.arrived(test.arrived, name)
+			next := func() {
+				if got := b.record(message); got != test.starts {
+					t.Errorf("a flusher was started: %t, want %t", got, test.starts)
+				}
+			}
+			if test.isGone {
+				b.lingering(func() {})
+				next()
+			} else {
+				b.lingering(next)
+			}
+			b.arrived(test.arrived, "the one that lingers sends what it can")
+		})
 	}
 }
 

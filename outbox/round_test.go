@@ -334,9 +334,10 @@ func TestTimeThatIsUpIsNotASilentServer(t *testing.T) {
 		code   string
 		size   int
 	}{
-		"the time of the run is over":                         {false, false, 0, outbox.CodeTimeUp, 500},
-		"the process is told to end":                          {false, true, 0, outbox.CodeInterrupted, 500},
-		"a person's time is over, of which enough was waited": {true, false, 8 * time.Second, outbox.CodeTimeUp, 150},
+		"the time of the run is over": {code: outbox.CodeTimeUp, size: 500},
+		"the process is told to end":  {isTold: true, code: outbox.CodeInterrupted, size: 500},
+		"a person's time is over, of which enough was waited": {
+			byHand: true, took: 8 * time.Second, code: outbox.CodeTimeUp, size: 150},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, 300)

@@ -2,6 +2,7 @@ package posthog
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"reflect"
@@ -162,23 +163,25 @@ func TestWhatAnAnswerToTheWholeRequestMeans(t *testing.T) {
 		}},
 	} {
 		for _, says := range test.says {
-			s := &script{v1: says, batch: reply{200, plainOk}}
-			a := s.sink().Send(t.Context(), three())
-			asked := []string{"v1"}
-			want := outbox.Answer{Proven: test.proven}
-			want.Outcome, want.Code, want.Reason = test.outcome, test.code, a.Reason
-			if test.outcome == outbox.Accepted {
-				asked, want.Memo = []string{"v1", "batch"}, batchMemo
-			}
-			if says.status != 0 {
-				want.RetryAfter = 7 * time.Second // the server's
-			}
-			if !reflect.DeepEqual(a, want) || !slices.Equal(s.asked, asked) {
-				t.Errorf("HTTP %d %.60q: the answer is %+v from %v, want %+v from %v", says.status, says.body, a, s.asked, want, asked)
-			}
-			if (a.Reason == "") != (test.outcome == outbox.Accepted) || strings.Contains(a.Reason, "sentinel") {
-				t.Errorf("HTTP %d %.60q: the reason is %q, want one in fixed words", says.status, says.body, a.Reason)
-			}
+			t.Run(fmt.Sprintf("HTTP %d %.60q", says.status, says.body), func(t *testing.T) {
+				s := &script{v1: says, batch: reply{200, plainOk}}
+				a := s.sink().Send(t.Context(), three())
+				asked := []string{"v1"}
+				want := outbox.Answer{Proven: test.proven}
+				want.Outcome, want.Code, want.Reason = test.outcome, test.code, a.Reason
+				if test.outcome == outbox.Accepted {
+					asked, want.Memo = []string{"v1", "batch"}, batchMemo
+				}
+				if says.status != 0 {
+					want.RetryAfter = 7 * time.Second // the server's
+				}
+				if !reflect.DeepEqual(a, want) || !slices.Equal(s.asked, asked) {
+					t.Errorf("the answer is %+v from %v, want %+v from %v", a, s.asked, want, asked)
+				}
+				if (a.Reason == "") != (test.outcome == outbox.Accepted) || strings.Contains(a.Reason, "sentinel") {
+					t.Errorf("the reason is %q, want one in fixed words", a.Reason)
+				}
+			})
 		}
 	}
 }

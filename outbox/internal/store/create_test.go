@@ -26,14 +26,18 @@ func TestAProcessThatIsKilledLeavesNothingHalfDone(t *testing.T) {
 		least, most int // of the notes, with that of the next process
 		copies      int
 	}{
-		"in a new home":    {func(*bench) {}, creationPoints("before-commit"), 1, 1, 0},
-		"after its commit": {func(*bench) {}, []string{"after-commit"}, 2, 2, 0},
-		"while it migrates": {func(b *bench) {
+		"in a new home":    {prepare: func(*bench) {}, points: creationPoints("before-commit"), least: 1, most: 1},
+		"after its commit": {prepare: func(*bench) {}, points: []string{"after-commit"}, least: 2, most: 2},
+		"while it migrates": {points: []string{"migrating", "migrated"}, least: 11, most: 11, prepare: func(b *bench) {
 			b.fill(10)
 			b.must(b.shell(`DROP INDEX notes_text; DROP TABLE tags; PRAGMA user_version = 1; PRAGMA application_id = 0`).Close())
-		}, []string{"migrating", "migrated"}, 11, 11, 0},
+		}},
 		"while it sets a database aside": { // all but the rows of the damaged page go on
-			func(b *bench) { b.fill(300); b.damage(150) }, creationPoints("set-aside", "before-commit"), 281, 300, 1},
+			points: creationPoints("set-aside", "before-commit"), least: 281, most: 300, copies: 1,
+			prepare: func(b *bench) {
+				b.fill(300)
+				b.damage(150)
+			}},
 	} {
 		for _, point := range test.points {
 			t.Run(name+" at "+point, func(t *testing.T) {
