@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 )
 
 // What recording costs is counted here in system calls, which no busy machine changes. Times
@@ -33,7 +35,7 @@ func TestARecordedCommandSyncsOnceAndOpensNoSocket(t *testing.T) {
 			m := newMachine(t)
 			prepare(m)
 			m.AwaitNoFlusher()
-			calls := m.unsent().strace(succeeding...)
+			calls := m.with(testbed.Flusher).strace(succeeding...) // with a key, and without a flusher, which connects
 			if n := calls.count("fsync|fdatasync|sync|syncfs|msync|sync_file_range"); n != 1 {
 				t.Errorf("%d disk syncs, want exactly one:\n%s", n, strings.Join(calls.recording(), "\n"))
 			}
