@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -187,21 +189,32 @@ func TestAKeyWithoutAValueIsAskedForHidden(t *testing.T) {
 			}
 		})
 	}
-	// A shell shows what is typed while it has the terminal.
-	t.Run("it is hidden again after Ctrl-Z and fg", func(t *testing.T) {
-		terminal := onTerminal(t, 80, newMachine(t).secretCommand("set", "KEY"))
+	// A shell shows what is typed while it has the terminal. Nor may an event, a file or a line of debug output have it.
+	t.Run("it is hidden again after Ctrl-Z and fg, and written nowhere", func(t *testing.T) {
+		m := unflushed(t)
+		cmd := m.secretCommand("set", "KEY")
+		cmd.Env = append(cmd.Env, "ARCADE_USAGE_TRACKING=1", "ARCADE_USAGE_DEBUG=1")
+		terminal := onTerminal(t, 80, cmd)
 		terminal.AwaitEcho(false)
 		terminal.Cmd.Process.Signal(syscall.SIGSTOP)
 		stty := exec.Command("stty", "echo")
 		stty.Stdin = terminal.TTY
-		if err := stty.Run(); err != nil {
-			t.Fatal(err)
-		}
+		m.Require(stty.Run())
 		terminal.Cmd.Process.Signal(syscall.SIGCONT)
 		terminal.AwaitEcho(false)
 		terminal.Typed(sentinel + "\n")
-		if code, output := terminal.End(); code != 0 || strings.Contains(output, sentinel) {
-			t.Errorf("exit code %d and %q, want 0 and nothing of what was typed", code, output)
+		code, written := terminal.End()
+		written += m.Must("usage", "inspect", "--json").Stdout
+		m.Require(filepath.WalkDir(m.Path(""), func(path string, entry os.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			content, err := os.ReadFile(path)
+			written += string(content)
+			return err
+		}))
+		if code != 0 || strings.Contains(written, sentinel) || strings.Count(written, "secret.set") != 3 {
+			t.Errorf("exit code %d and %q, want 0, one event in three places, and nothing of what was typed", code, written)
 		}
 	})
 	t.Run("nobody is asked who is not logged in", func(t *testing.T) {

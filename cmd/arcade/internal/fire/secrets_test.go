@@ -190,8 +190,8 @@ func (c *confidant) every() {
 	c.line("login --no-browser --timeout 10ms --host S@localhost")
 }
 
-// toTheEngine brings values as far as the Engine, in every way in which they can come but the hidden question, which
-// TestAKeyWithoutAValueIsAskedForHidden of the e2e room types to. The Engine takes some and refuses others with their own words.
+// toTheEngine brings values as far as the Engine, in every way but one: the hidden question needs a terminal, see
+// TestAKeyWithoutAValueIsAskedForHidden of package e2e. The Engine takes some and refuses others with their own words.
 func (c *confidant) toTheEngine() {
 	c.Helper()
 	usual := c.machine
