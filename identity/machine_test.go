@@ -194,6 +194,7 @@ func TestACommandOrALoginUnderASelfHostedContext(t *testing.T) {
 		{"is the anon id's though that belongs to a principal by now", taken, Apart{}, taken, []Step{event(a, a)}},
 		{"does not wait on an unlinked machine, whose alias waits on", unlinked, Apart{}, unlinkedS, []Step{event(a, a)}},
 		{"is not the principal's on a linked machine, which stays linked", linked, Apart{}, linked, []Step{event(a, a)}},
+		{"is not the principal's whom another program has linked", linkedNoF, Apart{}, linkedNoF, []Step{event(a, a)}},
 	})
 }
 
@@ -203,6 +204,7 @@ func TestALogout(t *testing.T) {
 			linked, Logout{Credential: f1}, State{AnonID: n1}, []Step{event(a, p)}},
 		{"rotates a linked machine even when the credentials had gone before",
 			linked, Logout{}, State{AnonID: n1}, []Step{event(a, p)}},
+		{"is that of a principal whom another program has linked", linkedNoF, Logout{}, State{AnonID: n1}, []Step{event(a, p)}},
 		{"of an installation that keeps to itself is the anon id's, and the home is left all the same",
 			linked, Logout{Credential: f1, Apart: true}, State{AnonID: n1}, []Step{event(a, a)}},
 		{"of an installation that keeps to itself, with an alias that waits",
@@ -277,6 +279,7 @@ func TestAnotherProgramsFile(t *testing.T) {
 		{"that brings an anon id back which only waited here leaves it free",
 			anonymous, Adopted{AnonID: b, Known: State{AnonID: b, Credential: f1}}, adopted, []Step{decide(a, "", a)}},
 		{"that says what is so already is no change", unlinked, Adopted{AnonID: a}, unlinked, nil},
+		{"that says who is linked already is no change", linked, Adopted{AnonID: a, PrincipalID: p}, linked, nil},
 	})
 }
 

@@ -118,6 +118,9 @@ func TestAnExpiredTokenIsRenewedAndAGoodOneUsedAsItIs(t *testing.T) {
 	if again, err := w.session.Credentials(t.Context()); err != nil || again != c {
 		t.Errorf("the next command got %s, %v; want the same", show(again), err)
 	}
+	if again, err := w.session.renewed(t.Context(), w.login); err != nil || again != c {
+		t.Errorf("a command that had read the old login got %s, %v; want the same", show(again), err)
+	}
 	w.checkRenewals(t, 1)
 	w.checkWorks(t)
 }
@@ -215,14 +218,22 @@ func TestARefreshTokenThatWasRefusedIsShownOnce(t *testing.T) {
 	}
 }
 
-func TestALoginWithoutARefreshTokenEndsWithItsToken(t *testing.T) {
-	w := newWorld(t, -time.Second)
-	w.replace(t, w.login.RefreshToken, "''")
-	before := contentOf(t, w.session.File.Path)
-	if c, err := w.session.Credentials(t.Context()); !errors.Is(err, ErrLoginEnded) || c.Present() {
-		t.Errorf("got %s, %v; want ErrLoginEnded and nothing to use", show(c), err)
+func TestALoginThatCannotBeRenewedEndsWithItsToken(t *testing.T) {
+	for name, prepare := range map[string]func(w *world){
+		"without a refresh token": func(w *world) { w.replace(t, w.login.RefreshToken, "''") },
+		"with a key beside it":    func(w *world) { w.replace(t, "cloud:", "cloud:\n  api: {key: arc_k, version: v1}") },
+	} {
+		w := newWorld(t, -time.Second)
+		prepare(w)
+		before := contentOf(t, w.session.File.Path)
+		old, err := w.session.File.Read()
+		must(t, err)
+		if c, err := w.session.renewed(t.Context(), old); !errors.Is(err, ErrLoginEnded) || c.Present() {
+			t.Errorf("%s: got %s, %v; want ErrLoginEnded and nothing to use", name, show(c), err)
+		}
+		w.checkRenewals(t, 0)
+		w.checkUntouched(t, before)
 	}
-	w.checkUntouched(t, before)
 }
 
 func TestTheWaitForAnotherRenewalIsSaidOnce(t *testing.T) {
