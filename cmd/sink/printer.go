@@ -99,11 +99,14 @@ func (p *printer) violations() {
 	}
 }
 
-// summary prints what was not told yet, and the last line. No request is under way any more.
-func (p *printer) summary() {
+// summary prints what was not told yet, and the last line. It returns how many violations there were.
+func (p *printer) summary() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.violations()
 	events, commits := len(p.server.Events()), len(p.server.Commits())
 	p.line("messages: %d, requests: %d, repeats: %d, violations: %d", events, len(p.server.Requests()), commits-events, len(p.told))
+	return len(p.told)
 }
 
 // tail is text cut to so many columns at its start, where ids that are made from a clock are
