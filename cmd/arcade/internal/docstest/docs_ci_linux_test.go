@@ -1,6 +1,9 @@
 package docstest
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -26,7 +29,17 @@ func TestEveryRecipeForCIWorksAndLeavesNothing(t *testing.T) {
 				m.SmallDisk(0)
 				m.SmallDisk(syscall.MS_REMOUNT | syscall.MS_RDONLY)
 			}
-			typeAll(m, arcadeLines(before.ReplaceAllString(strings.ReplaceAll(b.text, "\\\n", " "), "")), 0)
+			lines := arcadeLines(before.ReplaceAllString(strings.ReplaceAll(b.text, "\\\n", " "), ""))
+			typeAll(m, lines, 0)
+			if b.mark == "cached" { // the next job has the file that the recipe names, and nothing else
+				path := filepath.Join(m.Home, regexp.MustCompile(`path: ~/(\S+)`).FindStringSubmatch(b.text)[1])
+				kept, err := os.ReadFile(path)
+				m.Require(errors.Join(err, os.RemoveAll(m.Path("")), os.Mkdir(m.Path(""), 0o700), os.WriteFile(path, kept, 0o600)))
+				typeAll(m, lines, 0)
+				if id := m.Inspect().Identity.AnonID; id == "" || !strings.Contains(string(kept), id) {
+					t.Errorf("the second job has the random id %q, want that of the first: %s", id, kept)
+				}
+			}
 			if left := m.Inspect().Counts.Pending; left != 0 {
 				t.Errorf("%d messages are left when the job ends, and go with its machine", left)
 			}
@@ -41,7 +54,7 @@ func TestEveryRecipeForCIWorksAndLeavesNothing(t *testing.T) {
 			}
 		})
 	}
-	if jobs["fresh"] == 0 || jobs["read-only"] == 0 {
-		t.Errorf("docs/ci.md has recipes for %v, want some for a home that is fresh and for one that is read-only", jobs)
+	if jobs["fresh"] == 0 || jobs["cached"] == 0 || jobs["read-only"] == 0 {
+		t.Errorf("docs/ci.md has recipes for %v, want some for a home that is fresh, one that is cached and one that is read-only", jobs)
 	}
 }

@@ -142,7 +142,7 @@ func typeAll(m *testbed.Machine, lines []string, worst int) {
 	for _, line := range lines {
 		cmd := exec.Command("sh", "-e", "-c", strings.ReplaceAll(line, "|| true", ""))
 		cmd.Dir, cmd.Env = m.Home, m.Environment()
-		if r := m.Finish(cmd); r.Code > worst {
+		if r := m.Finish(cmd); r.Code < 0 || r.Code > worst {
 			m.Errorf("%q ends with exit code %d:\n%s%s", line, r.Code, r.Stdout, r.Stderr)
 		}
 	}

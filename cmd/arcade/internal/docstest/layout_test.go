@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -111,6 +112,21 @@ func TestOnlyMainEndsTheProcess(t *testing.T) {
 		may := strings.HasSuffix(file, "/main.go") || file == "outbox/flusher.go" || file == "outbox/detach/detach.go"
 		if strings.Contains(text, "os.Exit(") && !may {
 			t.Errorf("%s calls os.Exit", file)
+		}
+	}
+}
+
+// A command has a file of its own, which can be read without the others: it fills no room.
+func TestNoRoomIsTooFull(t *testing.T) {
+	files := map[string]int{}
+	for file, text := range sources(t) {
+		if !strings.Contains(text, ") *cobra.Command {\n") || strings.HasSuffix(file, "/app.go") {
+			files[path.Dir(file)]++
+		}
+	}
+	for room, n := range files {
+		if n > 15 {
+			t.Errorf("%s has %d files, want 15 at most", room, n)
 		}
 	}
 }
