@@ -239,3 +239,20 @@ func TestTheCodeIsNotLogged(t *testing.T) {
 		t.Error("the HTTP server logs; its messages quote requests, and one of them holds the code")
 	}
 }
+
+func FuzzTheCallbacksQuery(f *testing.F) {
+	for _, query := range []string{"code=c1", "code=a&code=b", "error=access_denied&error_description=no%1b%5b31m",
+		"code=%0a&error_description=%e2%80%ae%ff"} {
+		f.Add(query)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		values, _ := url.ParseQuery(query)
+		code, err := codeFrom(values)
+		if (err == nil) == (code == "") || strings.ContainsFunc(code, unsendable) {
+			t.Fatalf("got %q, %v for %q; want what a header can bear, or an error", code, err, query)
+		}
+		if err != nil && strings.ContainsFunc(err.Error(), unprintable) {
+			t.Fatalf("%q is refused with %q, which a terminal would obey", query, err)
+		}
+	})
+}

@@ -3,14 +3,17 @@
 package browser
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
 
-// patience is for the busiest machine: every browser here ends.
+// patience is for the busiest machine: what should end has ended by then.
 const patience = time.Minute
 
 func TestTheBrowserThatTheUserChoseIsOpened(t *testing.T) {
@@ -44,6 +47,25 @@ func TestTheBrowserThatTheUserChoseIsOpened(t *testing.T) {
 				browser, got, err, want)
 		}
 	}
+}
+
+func TestABrowserThatGoesOnRunningIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	script, ending := filepath.Join(dir, "mybrowser"), filepath.Join(dir, "ending")
+	err := os.WriteFile(script, []byte("#!/bin/sh\nread line < "+ending+"\nexit 1\n"), 0o700)
+	if err = errors.Join(err, syscall.Mkfifo(ending, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	end := sync.OnceFunc(func() {
+		if writer, err := os.OpenFile(ending, os.O_WRONLY, 0); err == nil { // when the browser reads
+			writer.Close()
+		}
+	})
+	defer time.AfterFunc(patience, end).Stop()
+	if err := Open("https://example.com", func(string) string { return script }); err != nil {
+		t.Fatalf("got %v; want a browser that shows the page not to be waited for", err)
+	}
+	end()
 }
 
 // Windows' program is always there below WSL, wslview is not.
