@@ -181,7 +181,6 @@ func (o operation) once(template *bench, content []byte, failAt int) (after stri
 		changes = append(changes, o.config)
 	}
 	box := b.open(changes...)
-	fault.arm(0)
 	b.must(box.Update(b.Context(), func(*outbox.Tx) error { return nil })) // opens it
 	fault.arm(failAt)
 	switch {
