@@ -10,11 +10,15 @@ import (
 	"time"
 )
 
-const pageSize = 4096 // SQLite's default, in bytes
+const (
+	plenty   = 64 << 20 // room for any WAL, in bytes: its size is not asked then
+	pageSize = 4096     // SQLite's default, in bytes
+)
 
 // IsAlmostFull reports whether the room left on the disk could not take the WAL into the database and 128 kB.
 func (s *Store) IsAlmostFull() bool {
-	return freeRoom(filepath.Dir(s.cfg.Path)) < s.WALSize()+spareRoom
+	free := freeRoom(filepath.Dir(s.cfg.Path))
+	return free < plenty && free < s.WALSize()+spareRoom
 }
 
 // EnsureRoom returns ErrFull when the disk is almost full, also after the WAL was moved. New rows must not take the last of the room:
