@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// Open shows an address in a browser: the one that BROWSER names (a list, separated like that of
-// PATH, of commands in which %s stands for the address, or without it), else the system's. It keeps
-// the browser's words away, and puts it out of reach of this terminal's Ctrl-C.
+// Open shows an address in a browser: the one that BROWSER names, else the system's. BROWSER is a list of
+// commands, separated as in PATH; %s in a command stands for the address, which otherwise follows it. The browser
+// prints nothing here, and Ctrl-C in this terminal does not reach it.
 //
 // github.com/cli/browser, which would do the rest, waits for the browser's end, in this process's
-// group, and knows no BROWSER.
+// group, and does not read BROWSER.
 func Open(address string, env func(name string) string) error { return open(address, env, time.Second) }
 
-// open takes patience as the time in which a browser that fails says so. One that runs is left alone.
+// open waits as long as patience for a browser to fail. One that still runs is left alone.
 func open(address string, env func(name string) string, patience time.Duration) error {
 	failure := errors.New("no browser was found")
 	for _, command := range commands(env) {
@@ -40,7 +40,7 @@ func open(address string, env func(name string) string, patience time.Duration) 
 	return failure
 }
 
-// commands are those that open an address, the preferred one first.
+// commands returns the commands that can open an address, the preferred one first.
 func commands(env func(name string) string) []string {
 	unix := []string{"xdg-open", "x-www-browser", "www-browser"}
 	switch chosen := env("BROWSER"); {
@@ -50,15 +50,15 @@ func commands(env func(name string) string) []string {
 		return []string{"open"}
 	case runtime.GOOS == "windows":
 		return []string{"rundll32 url.dll,FileProtocolHandler"}
-	case env("WSL_DISTRO_NAME") != "": // the last one is Windows' own; a shell of its would obey the address
+	case env("WSL_DISTRO_NAME") != "": // the last one is Windows' own; its shells would interpret the address
 		return append(unix, "wslview", "rundll32.exe url.dll,FileProtocolHandler")
 	default:
 		return unix
 	}
 }
 
-// split takes a command apart at blanks outside of quotes, and takes those away, as Python's webbrowser
-// and gh do: the path of a browser may have blanks in it. A backslash is one, for Windows' sake.
+// split splits a command at blanks outside of quotes and removes the quotes, as Python's webbrowser and gh do: the
+// path of a browser may contain blanks. A backslash stands for itself, because of Windows' paths.
 func split(command string) (words []string) {
 	quoted := regexp.MustCompile(`"([^"]*)"|'([^']*)'`)
 	for _, word := range regexp.MustCompile(`(?:"[^"]*"|'[^']*'|\S)+`).FindAllString(command, -1) {

@@ -43,7 +43,7 @@ func TestTheBrowserThatTheUserChoseIsOpened(t *testing.T) {
 		err := open("https://example.com/?a=1&b=2", env, patience)
 		got, _ := os.ReadFile(opened)
 		if strings.TrimSpace(string(got)) != want || (err != nil) != (want == "") {
-			t.Errorf("BROWSER=%s was started with %q, %v; want %q, and an error without it: nobody would look at the address",
+			t.Errorf("BROWSER=%s was started with %q, %v; want %q, and an error without it: no browser shows the address",
 				browser, got, err, want)
 		}
 	}
@@ -63,7 +63,7 @@ func TestABrowserThatGoesOnRunningIsLeftAlone(t *testing.T) {
 	})
 	defer time.AfterFunc(patience, end).Stop()
 	if err := Open("https://example.com", func(string) string { return script }); err != nil {
-		t.Fatalf("got %v; want a browser that shows the page not to be waited for", err)
+		t.Fatalf("got %v; want a running browser not to be waited for", err)
 	}
 	end()
 }

@@ -24,24 +24,24 @@ import (
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
-// session is the login of this user's home, renewed when a command needs it. The error can be track.ErrNoHome.
+// session gives access to this user's login, and renews it when needed. The error can be track.ErrNoHome.
 func (a *App) session() (identity.Session, error) {
 	home, err := a.Track.Home()
 	file := home.Credentials()
 	file.Context = cmp.Or(a.context, file.Context)
 	return identity.Session{
 		File: file, HTTP: a.httpClient(), Now: a.Track.Now,
-		Waiting: func() { a.note("Another arcade is renewing the login: waiting for it.") },
+		Waiting: func() { a.note("Waiting for another arcade, which is renewing the login.") },
 	}, err
 }
 
-// file is the session's file, for a command that has read the login: then there is a home.
+// file is the session's file, for a command that has read the login, so that there is a home.
 func (a *App) file() identity.CredentialsFile {
 	s, _ := a.session()
 	return s.File
 }
 
-// loggedIn returns the login as the file has it. The error is worded.
+// loggedIn returns the login as it is in the file. The error is worded.
 func (a *App) loggedIn() (login identity.Credentials, err error) {
 	s, err := a.session()
 	if err == nil {
@@ -59,7 +59,7 @@ func (a *App) renewedLogin(ctx context.Context) (login identity.Credentials, err
 	return login, a.unusable(login, err)
 }
 
-// unusable is the failure of a login that cannot be used; err is that of reading it.
+// unusable is why a login cannot be used, nil if it can; err is the error of reading it.
 func (a *App) unusable(login identity.Credentials, err error) error {
 	address := login.CloudURL()
 	switch _, wrong := httpsend.ParseAddress(address, identity.DefaultCloudURL); {
@@ -74,8 +74,7 @@ func (a *App) unusable(login identity.Credentials, err error) error {
 	return nil
 }
 
-// loginFailure words an error of the credentials file, and that of a call to Arcade Cloud that the command
-// depends on.
+// loginFailure words an error of the credentials file, or of a call to Arcade Cloud that the command depends on.
 func (a *App) loginFailure(err error) error {
 	var unbelieved *identity.UnbelievedError
 	var unknown *identity.UnknownContextError
@@ -112,7 +111,7 @@ func (a *App) loginFailure(err error) error {
 	return a.fileFailure("credentials unusable", "the credentials file cannot be used: ", err)
 }
 
-// fileFailure words the system's error about the credentials file, behind what it has kept us from.
+// fileFailure words the system's error about the credentials file; before says what it prevented.
 func (a *App) fileFailure(words, before string, err error) error {
 	s, homeless := a.session()
 	if homeless != nil {
@@ -127,7 +126,7 @@ func (a *App) fileFailure(words, before string, err error) error {
 	return f
 }
 
-// contextFailure is the failure of a name that no context has.
+// contextFailure is the failure of an unknown context; names are the known ones.
 func contextFailure(names []string) error {
 	if len(names) == 0 {
 		return errNotLoggedIn
@@ -135,7 +134,7 @@ func contextFailure(names []string) error {
 	return failed("unknown context", "there is no context of this name", "There are: "+secrets.Printable(strings.Join(names, ", "))+".")
 }
 
-// needsContext refuses a login that works in no project of its own choice.
+// needsContext refuses a login that cannot choose its project, or has chosen none.
 func needsContext(login identity.Credentials) error {
 	switch {
 	case login.APIKey != "":
@@ -147,7 +146,7 @@ func needsContext(login identity.Credentials) error {
 	return nil
 }
 
-// loginState is what Arcade Cloud says of a login.
+// loginState is Arcade Cloud's answer about a login.
 type loginState string
 
 const (
@@ -156,8 +155,8 @@ const (
 	loginUnknown loginState = "unknown" // Cloud cannot be asked
 )
 
-// check asks Arcade Cloud whose the login is, renewing it first if it has expired. The error is an interrupt, says
-// what to do about a login that is refused, or why it cannot be renewed on this machine.
+// check asks Arcade Cloud about the login, and renews it first if it has expired. The error is an interrupt, what to do
+// about a refused login, or why it cannot be renewed on this machine.
 func (a *App) check(ctx context.Context, limit time.Duration, flag string) (identity.Account, loginState, error) {
 	asking, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -165,9 +164,9 @@ func (a *App) check(ctx context.Context, limit time.Duration, flag string) (iden
 	var account identity.Account
 	login, err := s.Credentials(asking)
 	if err == nil {
-		account, err = whose(asking, a.asLogin(login), login)
+		account, err = accountOf(asking, a.asLogin(login), login)
 	}
-	state, known := a.stateBy(ctx, err, flag)
+	state, known := a.stateFrom(ctx, err, flag)
 	switch {
 	case known && state != loginRefused:
 		return account, state, nil
@@ -177,17 +176,18 @@ func (a *App) check(ctx context.Context, limit time.Duration, flag string) (iden
 	return account, state, a.loginFailure(err)
 }
 
-// whose asks the Arcade Cloud of credentials whose they are. An installation without one gives no usable answer.
-func whose(ctx context.Context, client *http.Client, c identity.Credentials) (identity.Account, error) {
+// accountOf asks Arcade Cloud for the account of credentials. For an installation without a Cloud the error is that of
+// an unusable answer.
+func accountOf(ctx context.Context, client *http.Client, c identity.Credentials) (identity.Account, error) {
 	if c.CloudURL() == "" {
 		return identity.Account{}, &identity.CloudError{}
 	}
 	return c.Cloud(client).WhoAmI(ctx, c)
 }
 
-// stateBy is what Arcade Cloud says of credentials, by the error of asking it about them; false for an error that
-// is not of the asking, and an interrupt. It warns of an answer that is missing, if the network is why.
-func (a *App) stateBy(ctx context.Context, err error, flag string) (loginState, bool) {
+// stateFrom is the state of credentials, from the error of asking Arcade Cloud about them. Known is false for an
+// interrupt, and an error that came before the question. If the network is why there is no answer, it warns.
+func (a *App) stateFrom(ctx context.Context, err error, flag string) (state loginState, known bool) {
 	switch {
 	case err == nil:
 		return loginWorks, true
@@ -202,8 +202,8 @@ func (a *App) stateBy(ctx context.Context, err error, flag string) (loginState, 
 	return loginUnknown, false
 }
 
-// warnOfNetwork warns of a call without a usable answer, when the command can do without it. It leaves the
-// failure in untrusted where a certificate was refused: that is never for want of a network.
+// warnOfNetwork warns of a call without a usable answer that the command can do without. For a refused certificate it
+// sets untrusted instead: that is never for want of a network.
 func (a *App) warnOfNetwork(err error, flag string) {
 	var cloud *identity.CloudError
 	line, known := networkLine(err, flag)
@@ -233,10 +233,10 @@ func (a *App) httpClient() *http.Client {
 	return &http.Client{Transport: toArcade{a.Track.ToArcade(), a}}
 }
 
-// asLogin makes a client whose calls carry a login that was read before. When a server refuses a token that
-// looked good, because it was revoked or a clock is wrong, the client renews it and asks once more.
+// asLogin makes a client whose calls carry a login. When a server refuses a token that looked good, because it was
+// revoked or a clock is wrong, the client renews it and asks once more.
 func (a *App) asLogin(login identity.Credentials) *http.Client {
-	s, _ := a.session() // there is a home: the login is from there
+	s, _ := a.session() // the login comes from a home
 	client := a.httpClient()
 	client.Transport = &identity.Transport{Session: s, Login: login, Next: client.Transport}
 	return client
@@ -249,8 +249,8 @@ type toArcade struct {
 	app     *App
 }
 
-// RoundTrip carries the request out, unless it would tell Arcade of an installation of the user's own: nothing goes
-// to arcade.dev while a self-hosted context is active, or may be.
+// RoundTrip carries the request out. Nothing goes to arcade.dev while a self-hosted context is active, or may be:
+// Arcade need not know of the user's own installation.
 func (t toArcade) RoundTrip(request *http.Request) (*http.Response, error) {
 	if identity.AtArcade(request.URL.Hostname()) && !t.app.mayAsk {
 		if s, err := t.app.session(); err == nil && s.File.KeepsToItself() {
@@ -299,13 +299,13 @@ func cloudAt(cmd *cobra.Command, o secrets.Options) (string, error) {
 	return base.String(), nil
 }
 
-// loginCommand is the command that logs in where this home is logged in, else at the default Cloud.
+// loginCommand is the command that repeats this home's login, else the one for the default Cloud.
 func (a *App) loginCommand() string {
 	login, _ := a.file().Read()
 	return loginAt(login)
 }
 
-// loginAt is the command that makes a login anew, at the same Cloud and in the same context.
+// loginAt is the command that repeats a login, at the same Cloud and in the same context.
 func loginAt(login identity.Credentials) string {
 	command := "arcade login"
 	switch u, err := url.Parse(login.CloudURL()); {
@@ -320,7 +320,7 @@ func loginAt(login identity.Credentials) string {
 	return command
 }
 
-// shellWord is a text as a shell reads it as one word.
+// shellWord is a text, quoted if a shell would not read it as one word.
 func shellWord(text string) string {
 	text = secrets.Printable(text)
 	if regexp.MustCompile(`^[A-Za-z0-9_.:/-]*$`).MatchString(text) {
@@ -329,13 +329,13 @@ func shellWord(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
-// validContext reports whether a word can name a new context: YAML has to read it as text, a shell as one word.
+// validContext reports whether a name is fit for a new context: YAML has to read it as text, a shell as one word.
 func validContext(name string) bool {
 	return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`).MatchString(name) &&
 		!slices.Contains([]string{"null", "true", "false", "yes", "no", "on", "off", "y", "n"}, strings.ToLower(name))
 }
 
-// shownAddress is an address of a login's file without what it may hide, nil for none.
+// shownAddress is an address of the credentials file as it is shown, nil for none.
 func shownAddress(address string) *string {
 	if address == "" {
 		return nil
@@ -343,12 +343,12 @@ func shownAddress(address string) *string {
 	return orNull(bareAddress(address))
 }
 
-// homeOf says in a sentence where a login belongs.
+// homeOf is the installation of a login, for a sentence.
 func homeOf(login identity.Credentials) string {
 	return valueOr(shownAddress(login.CloudURL()), "an installation without an Arcade Cloud")
 }
 
-// byEmail is a preposition and the e-mail of a login, and nothing for a login without one.
+// byEmail is a preposition and the e-mail of a login, "" for a login without one.
 func byEmail(preposition string, login identity.Credentials) string {
 	if login.Email == "" {
 		return ""
@@ -356,7 +356,7 @@ func byEmail(preposition string, login identity.Credentials) string {
 	return " " + preposition + " " + secrets.Printable(login.Email)
 }
 
-// inItsContext is " in the context NAME" where there are several.
+// inItsContext is " in the context NAME" if there are several.
 func (a *App) inItsContext() string {
 	if name := a.Track.ContextName(); name != "" {
 		return " in the context " + secrets.Printable(cmp.Or(a.context, name))
@@ -364,7 +364,7 @@ func (a *App) inItsContext() string {
 	return ""
 }
 
-// unnamedContext words the active context where it has no name and events keep to the anonymous id.
+// unnamedContext describes an active context that has no name and whose events carry the anonymous id alone.
 func (a *App) unnamedContext() string {
 	if _, err := a.loggedIn(); err != nil && !errors.Is(err, errNotLoggedIn) {
 		return "not known, since " + asFailure(err).what
@@ -385,12 +385,12 @@ func (n named) String() string {
 	return secrets.Printable(n.Name + " (" + n.ID + ")")
 }
 
-// workplace is where a login works, in a sentence.
+// workplace is a login's organization and project, for a sentence.
 func workplace(c identity.Context) string {
 	return secrets.Printable(cmp.Or(c.OrgName, c.OrgID)) + " / " + secrets.Printable(cmp.Or(c.ProjectName, c.ProjectID))
 }
 
-// contextOf is where a login works in an organization: its default project, else the first.
+// contextOf is an organization with the project to start in: its default one, else the first.
 func contextOf(org identity.Choice, projects []identity.Choice) (identity.Context, error) {
 	project, ok := identity.Preferred(projects)
 	if !ok {
@@ -400,13 +400,13 @@ func contextOf(org identity.Choice, projects []identity.Choice) (identity.Contex
 	return identity.Context{OrgID: org.ID, OrgName: org.Name, ProjectID: project.ID, ProjectName: project.Name}, nil
 }
 
-// keepPlaces keeps answers of Arcade Cloud about where a login can work. It may fail: then Cloud is asked again.
+// keepPlaces stores Arcade Cloud's organizations and projects of a login. If it fails, Cloud is asked again.
 func (a *App) keepPlaces(login identity.Credentials, p identity.Places) {
 	p.Login, p.At = login.Fingerprint(), a.Track.Now()
 	_ = a.file().KeepPlaces(p)
 }
 
-// withQueue opens the queue of this user's home for fn, closes it and words the errors.
+// withQueue opens the queue of this user's home for fn, closes it and words its errors.
 func (a *App) withQueue(fn func(q *track.Queue) error) error {
 	q, err := a.Track.Queue()
 	if err != nil {
@@ -420,14 +420,14 @@ func (a *App) withQueue(fn func(q *track.Queue) error) error {
 	return adviceFailure(a.words().Of(err), "")
 }
 
-// onQueue makes what a command does of a function of the queue.
+// onQueue makes a command's RunE from a function that uses the queue.
 func (a *App) onQueue(run func(ctx context.Context, q *track.Queue, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		return a.withQueue(func(q *track.Queue) error { return run(cmd.Context(), q, args) })
 	}
 }
 
-// words are the sentences about the queue and its files.
+// words makes the sentences about the queue and its files.
 func (a *App) words() advice.Words {
 	return advice.Words{Track: a.Track, Out: a.Out, Login: a.loginCommand}
 }

@@ -1,9 +1,9 @@
-// Package cli is the verbs of arcade: one file for a command or a group, and below them what they
-// share. A file uses those below it in this list, and no other:
+// Package cli has arcade's commands: one file for a command or a group, and below them what they
+// share. A file uses only those below it in this list:
 //
 //	app.go                                             the program: runs a command and has it recorded
 //	login.go whoami.go context.go org_project.go secret.go usage.go   the commands and groups
-//	usage_*.go                                         those of the group usage
+//	usage_*.go                                         the commands of the group usage
 //	engine.go                                          the Engine that a credential leads to
 //	account.go                                         the login
 //	world.go errors.go                                 what all commands share
@@ -25,8 +25,8 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 )
 
-// Notice is shown once, when the first event was recorded. Destination is the address that events
-// go to, "" when there is no key and none are sent.
+// Notice is shown once, after the first event was recorded. Destination is the address that events
+// go to, "" if none are sent, for want of a key or an address.
 func Notice(destination string) string {
 	does := "keeps that on this machine, since a key or an address to send it is missing"
 	if destination != "" {
@@ -46,10 +46,10 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	command := track.Command{Began: a.Track.Now()}
 	root := a.Root()
 	addHelpAndCompletion(root)
-	if len(args) > 0 && args[0] == "--" { // cobra would take what follows for no command
+	if len(args) > 0 && args[0] == "--" { // cobra takes nothing behind it for a command
 		args = args[1:]
 	}
-	if len(args) > 0 && isInPython(args[0]) { // what follows is for the other program
+	if len(args) > 0 && isInPython(args[0]) { // the rest is for the other program
 		args = args[:1]
 	}
 	root.SetArgs(args)
@@ -70,12 +70,12 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	if path := strings.Fields(cmd.CommandPath())[1:]; len(path) > 0 { // below the program's name
 		top, command.Name = path[0], strings.Join(path, ".")
 	}
-	// Looking at the queue must not change what is looked at.
+	// Looking at the queue must not change it.
 	unrecorded := []string{"usage", "help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}
 	if a.showedHelp || asked != nil && asked.Changed || slices.Contains(unrecorded, top) {
 		return code
 	}
-	aboutLogin := []string{"login", "logout", "whoami", "org", "project", "context"} // whatever key the environment has
+	aboutLogin := []string{"login", "logout", "whoami", "org", "project", "context"} // even with a key in the environment
 	command.UsesLogin = slices.Contains(aboutLogin, top) && !a.keyOnly
 	command.Ended, command.Change = a.Track.Now(), a.change
 	if a.Track.Record(ctx, command) {
@@ -84,8 +84,8 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	return code
 }
 
-// untilPatienceEnds is a context that ends soon after ctx. A command that still runs then is stuck where no
-// context reaches: it writes to a full pipe, or opens one without another end.
+// untilPatienceEnds is a context that ends soon after ctx. A command that still runs then is stuck where no context
+// reaches: it writes to a full pipe, or opens one that has no other end.
 func untilPatienceEnds(ctx context.Context) context.Context {
 	patience, end := context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() { time.AfterFunc(500*time.Millisecond, end) })
@@ -93,8 +93,7 @@ func untilPatienceEnds(ctx context.Context) context.Context {
 }
 
 // execute runs the command and turns a panic into an error, so that it is recorded like every
-// other ending. Wrapping the execution sees what cobra's hooks do not: unknown flags and
-// commands, missing arguments.
+// other ending. Cobra's hooks miss some of them: unknown flags and commands, missing arguments.
 func (a *App) execute(ctx context.Context, root *cobra.Command) (cmd *cobra.Command, err error) {
 	cmd = root
 	defer func() {
@@ -112,7 +111,7 @@ func (a *App) execute(ctx context.Context, root *cobra.Command) (cmd *cobra.Comm
 		err = interruption(ctx, err)
 	case a.Out.Closed():
 		err = errOutputClosed
-	case err == nil: // cobra ignores what becomes of help and version
+	case err == nil: // cobra ignores a failed write of help and version
 		err = a.Out.Failed()
 	}
 	return executed, err
@@ -142,7 +141,7 @@ this machine until it is delivered. 'arcade usage status' shows what waits.`,
 	// linker keep every exported method of the program, 2.6 MB of them.
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(a.help(root.HelpFunc()))
-	// Where nothing is offered, the names of files are no better.
+	// A command that completes nothing does not complete the names of files either.
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(a.newLogin(), a.newLogout(), a.newWhoami(), a.newContext(), a.newOrg(), a.newProject(), a.newSecret(), a.newUsage())
 	refuseUnknown(root)
@@ -152,8 +151,8 @@ this machine until it is delivered. 'arcade usage status' shows what waits.`,
 	return root
 }
 
-// refuseUnknown makes a command that holds others, and all below it, fail on a word that it does not know: cobra would
-// show the help and end with 0. A command whose Use names no argument takes none, unless it says otherwise in Args.
+// refuseUnknown makes a group of commands, and all groups below it, fail on an unknown word: cobra would show the help
+// and end with 0. A command whose Use names no argument takes none, unless its Args differ.
 func refuseUnknown(cmd *cobra.Command) {
 	if cmd.HasSubCommands() {
 		alone := cmd.RunE
@@ -197,7 +196,7 @@ func addHelpAndCompletion(root *cobra.Command) {
 	}
 }
 
-// printNotice keeps its lines where there is room for them.
+// printNotice fills the lines of the notice to the width of a terminal.
 func (a *App) printNotice() {
 	destination := ""
 	if a.Track.HasKey() {

@@ -92,7 +92,7 @@ func (a *App) contexts() (items []ListedContext, err error) {
 	items = []ListedContext{}
 	for _, login := range logins.Contexts {
 		if !login.Present() && login.Name == "" {
-			continue // a file that says nothing
+			continue // a file without a login
 		}
 		name := cmp.Or(login.Name, identity.DefaultContext)
 		engine, _ := identity.Using{Login: login, FromFile: true}.Engine() // "" if it is not known
@@ -169,7 +169,7 @@ func (a *App) showContext(cmd *cobra.Command, args []string, asJSON bool) error 
 	return contextFailure(names)
 }
 
-// completeContexts offers all names: the shell's script leaves those away that do not begin like the word.
+// completeContexts offers all names: the shell's script drops those that do not begin with the word.
 func (a *App) completeContexts(_ *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
 	if items, err := a.contexts(); err == nil && len(args) == 0 {
 		for _, c := range items {
@@ -213,7 +213,7 @@ func (a *App) logout(ctx context.Context, all bool) error {
 		return contextFailure(logins.Names())
 	}
 	said, gone := "You are logged out.", logins.Contexts
-	if all || len(gone) < 2 { // an unreadable file is removed all the same
+	if all || len(gone) < 2 { // an unreadable file is removed, too
 		if err := s.File.Remove(); err != nil {
 			return a.fileFailure("credentials not removed", "the credentials file cannot be removed: ", err)
 		}

@@ -27,17 +27,17 @@ type engineOptions struct {
 	org, project string // ids, for one command
 }
 
-// engine is the Engine that a command asks, and what to say of it.
+// engine is the Engine that a command uses, and what its messages say of it.
 type engine struct {
 	*secrets.Client
 	app       *App
 	inProject string // " in project 'NAME'", "" for the login's default one
-	refused   string // what to do when the credentials are not accepted
-	personal  bool   // it belongs to the login that is shown to it, a person's
+	refused   string // what to do when it refuses the credentials
+	personal  bool   // it belongs to the login, which is a person's
 }
 
-// engine makes the client for the Engine that --host names, else for that of the credential in force. It reports
-// wrong flags before it reads anything.
+// engine makes the client for the Engine that --host names, else for that of the credential in force. Wrong flags are
+// reported before anything is read.
 func (a *App) engine(cmd *cobra.Command, at engineOptions) (*engine, error) {
 	base, err := serverAddress(cmd, at.Options)
 	if err != nil {
@@ -53,7 +53,7 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*engine, error) {
 		return nil, failed("ARCADE_URL without a key",
 			"ARCADE_URL is set without ARCADE_API_KEY, and says nothing of where the login's secrets are",
 			"Set both or neither, or name a context with ARCADE_CONTEXT.")
-	case err != nil && !used.FromFile: // what is wrong with a login is said below
+	case err != nil && !used.FromFile: // useLogin reports what is wrong with a login
 		return nil, err
 	}
 	a.mayAsk = named
@@ -109,7 +109,7 @@ func (e *engine) useLogin(ctx context.Context, at engineOptions) (identity.Crede
 	return login, nil
 }
 
-// useKey gives the client a key, which has a project of its own: the one in the credentials file is the login's.
+// useKey gives the client a key, which has its own project: the one in the credentials file is the login's.
 func (e *engine) useKey(key identity.Credentials, at engineOptions, named bool) error {
 	switch e.Token = key.APIKey; {
 	case at.project != "" && at.org == "":
@@ -124,7 +124,7 @@ func (e *engine) useKey(key identity.Credentials, at engineOptions, named bool) 
 	return nil
 }
 
-// engineOf is the Engine that a credential goes to without --host. The other flags change how it is reached.
+// engineOf is the Engine of a credential, for a command without --host. The other flags change how it is reached.
 func (a *App) engineOf(used identity.Using, at secrets.Options) (*url.URL, error) {
 	address, err := used.Engine()
 	switch {
@@ -166,7 +166,7 @@ func (a *App) unusedKey(key identity.Credentials, apart bool) error {
 	return err
 }
 
-// noteKey prints a line about the key in ARCADE_API_KEY if commands use it, or what keeps them from that.
+// noteKey prints a line about the key in ARCADE_API_KEY if commands use it, else a warning of why they refuse it.
 func (a *App) noteKey(line string) {
 	key, apart, err := a.Track.KeyInForce()
 	if err == nil && key.Present() {
@@ -214,22 +214,22 @@ func (e *engine) failure(err error) *failure {
 	return f
 }
 
-// outcomes prints the outcome of each key, and counts them.
+// outcomes prints and counts what became of each key.
 type outcomes struct {
 	*engine
 	total  int            // of the distinct keys
-	verb   string         // in the past, for success
-	begins string         // a failure
+	verb   string         // of success, in the past
+	begins string         // the beginning of a failure's line
 	pairs  []secrets.Pair // to set, in the order of the results
 
 	words  string // of the first failure
-	hint   string // the first advice
-	barred bool   // a 401 or 403 was printed; it holds for all keys
+	hint   string // of the first failure that has one
+	barred bool   // a 401 or 403 was printed, which holds for all keys
 
 	done, skipped, missing, failed, untried int
 }
 
-// progressFrom is the number of keys that are worth a progress bar.
+// progressFrom is the least number of keys that deserve a progress bar.
 const progressFrom = 10
 
 // printEach prints the results in the order given, beside a progress bar.
@@ -272,7 +272,7 @@ func (o *outcomes) print(i int, result secrets.Result) {
 		}
 		o.app.print(fmt.Sprintf("Secret '%s' %s successfully%s", key, did, o.inProject))
 	case errors.Is(result.Err, secrets.ErrNoSuchSecret):
-		if o.missing++; o.total > 1 { // else it is the failure of the command
+		if o.missing++; o.total > 1 { // else the command fails with it
 			o.app.warn(fmt.Sprintf("Warning: Secret with key '%s' not found, skipping", key))
 		}
 	case errors.Is(result.Err, secrets.ErrNotTried):

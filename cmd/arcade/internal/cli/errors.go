@@ -50,7 +50,7 @@ var (
 	errLeft = &failure{exitInterrupted, "interrupted", "", ""}
 	// Stdout is closed; print nothing.
 	errOutputClosed = &failure{exitClosedPipe, "output closed", "", ""}
-	// errKeptApart ends a request to arcade.dev that would tell it of an installation of the user's own.
+	// errKeptApart ends a request that would let arcade.dev know of the user's own installation.
 	errKeptApart   = errors.New("nothing is sent to arcade.dev while a self-hosted context is active")
 	errNotLoggedIn = &failure{exitFailure, "not logged in", "you are not logged in", "Run 'arcade login'."}
 	// errStrongerLogin is one sentence, which the browser shows as well.
@@ -58,17 +58,17 @@ var (
 		"set it up in your Arcade account, then run 'arcade login' again", ""}
 )
 
-// failed makes the failure of a command whose command line was right.
+// failed makes the failure of a command with a correct command line.
 func failed(words, what, hint string) *failure {
 	return &failure{exitFailure, words, what, hint}
 }
 
-// wrongUsage makes the failure of a command line that cannot be carried out.
+// wrongUsage makes the failure of a wrong command line.
 func wrongUsage(cmd *cobra.Command, words, what string) *failure {
 	return &failure{exitUsage, "wrong usage: " + words, what, fmt.Sprintf("Run '%s --help' for how to use it.", cmd.CommandPath())}
 }
 
-// adviceFailure makes a command's error from a line of the table.
+// adviceFailure makes a command's failure from a line of the table.
 func adviceFailure(line advice.Line, before string) *failure {
 	return failed(strings.ReplaceAll(line.Reason, "_", " "), before+line.What, line.Do)
 }
@@ -86,7 +86,7 @@ func interruption(ctx context.Context, err error) *failure {
 	return &f
 }
 
-// panicked makes the failure of a bug. The panic's value is left out: it may quote anything.
+// panicked makes the failure of a bug. It leaves out the panic's value, which may quote anything.
 func panicked(stack []byte) *failure {
 	return &failure{exitFailure, "panic", "arcade ran into a bug of its own and stopped",
 		"Please report it, with these lines, at " + advice.Issues + "\n" + frames(stack)}
@@ -98,7 +98,7 @@ func frames(stack []byte) string {
 	return strings.TrimSpace(arguments.ReplaceAllString(string(stack), ""))
 }
 
-// asFailure words an error that has no words for a person yet.
+// asFailure words an error that is not a failure yet.
 func asFailure(err error) *failure {
 	var f *failure
 	switch {
@@ -125,8 +125,8 @@ func asFailure(err error) *failure {
 // isOutput reports a failed write to stdout or stderr.
 func isOutput(err error) bool { return errors.As(err, new(*term.WriteError)) }
 
-// cause is why something failed, without the words of our packages about what they were doing:
-// the sentence before it says that.
+// cause is why something failed, without our packages' words about what they were doing: those stand in the sentence
+// before it.
 func cause(err error) string {
 	var file *fs.PathError
 	var cloud *identity.CloudError
@@ -146,9 +146,9 @@ func innermost(err error) error {
 	return err
 }
 
-// networkLine is the table's line for a call that a network, a proxy or a page kept from its server, or that
-// met a server in trouble. It is false for any other answer of the server itself, and for any other error. The
-// flag is the one that names Arcade Cloud, "" for a command that goes by the login.
+// networkLine is the table's line for a call that a network, a proxy or a page kept from its server, or that the
+// server was unable to answer. It is false for any other answer of the server, and for any other error. The flag is the
+// one that names Arcade Cloud, "" for a command that takes the login's.
 func networkLine(err error, flag string) (advice.Line, bool) {
 	var connection *secrets.ConnectionError
 	var refused *secrets.StatusError
@@ -179,8 +179,8 @@ func networkLine(err error, flag string) (advice.Line, bool) {
 	return server.Answer(cloud.Status, cloud.Page)
 }
 
-// cloudFailure is the failure of a command that Arcade Cloud, or what is at the flag's address, gave no usable
-// answer. It says what the table says of the cause, and if that is not in it, what to do otherwise.
+// cloudFailure is the failure of a command that got no usable answer from Arcade Cloud, or from the address of the
+// flag. Its advice is that of the table or, for a cause that is not there, otherwise.
 func cloudFailure(words, before string, err error, flag, otherwise string) *failure {
 	if line, known := networkLine(err, flag); known {
 		return failed(words, before+line.What, line.Do)
@@ -196,8 +196,8 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// isCommandWord reports whether a word looks like a mistyped command. Anything else on the
-// command line may be a secret in the wrong place, and is not repeated.
+// isCommandWord reports whether a word looks like a mistyped command. Any other word may be a misplaced secret, and is
+// not repeated.
 func isCommandWord(word string) bool {
 	return word != "" && len(word) <= 24 && strings.Trim(word, "abcdefghijklmnopqrstuvwxyz-") == ""
 }
@@ -238,8 +238,8 @@ func unknownCommand(cmd *cobra.Command, word string) *failure {
 	return f
 }
 
-// unknownFlag does not repeat what may be a value in the wrong place: several letters behind a single dash, or no
-// word behind two.
+// unknownFlag does not repeat what may be a misplaced value: several letters behind a single dash, or behind two
+// dashes anything but a word.
 func unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) *failure {
 	name, letters := unknown.GetSpecifiedName(), unknown.GetSpecifiedShortnames()
 	switch {
@@ -249,7 +249,7 @@ func unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) *failure {
 		return wrongUsage(cmd, "unknown flag", fmt.Sprintf("unknown flag '-%s'", letters))
 	}
 	var meant []string
-	like := &cobra.Command{SuggestionsMinimumDistance: min(2, max(1, len(name)/2))} // cobra compares commands only
+	like := &cobra.Command{SuggestionsMinimumDistance: min(2, max(1, len(name)/2))} // cobra compares only commands
 	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
 		like.AddCommand(&cobra.Command{Use: flag.Name, Run: func(*cobra.Command, []string) {}})
 	})
@@ -281,7 +281,7 @@ func pathsBelow(cmd *cobra.Command, fits func(*cobra.Command) bool) (paths []str
 	return paths
 }
 
-// suggest makes the hint a question, unless too much may be meant.
+// suggest makes the hint a question, unless there are too many candidates.
 func (f *failure) suggest(meant []string) {
 	const most = 4
 	if last := len(meant) - 1; last == 0 {
@@ -297,7 +297,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	var missing *pflag.ValueRequiredError
 	var invalid *pflag.InvalidValueError
 	switch {
-	case cmd.HasSubCommands() && cmd.Flags().NArg() > 0: // the flag is that of a command which is not there
+	case cmd.HasSubCommands() && cmd.Flags().NArg() > 0: // the flag belongs to an unknown command
 		return unknownCommand(cmd, cmd.Flags().Arg(0))
 	case errors.As(err, &unknown):
 		return unknownFlag(cmd, unknown)
@@ -318,8 +318,8 @@ func noValue(cmd *cobra.Command, flag *pflag.Flag) error {
 	return wrongUsage(cmd, "no value for --"+flag.Name, "--"+flag.Name+" needs a value")
 }
 
-// emptyFlag refuses a text flag with an empty value: a script's variable that is not set must not change what
-// the command is about.
+// emptyFlag refuses a text flag with an empty value: an unset variable of a script must not change what the command
+// works on.
 func emptyFlag(cmd *cobra.Command) (err error) {
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		if flag.Value.Type() == "string" && flag.Value.String() == "" {
@@ -329,8 +329,8 @@ func emptyFlag(cmd *cobra.Command) (err error) {
 	return err
 }
 
-// hostHasTheLetterH makes -h the host of a command, as users of the Python CLI know it, so that
-// --help has no short form there; a lone -h shows the help all the same.
+// hostHasTheLetterH leaves -h to the command's --host, as in the Python CLI, so that --help has no short form. A lone
+// -h shows the help all the same.
 func hostHasTheLetterH(cmd *cobra.Command) {
 	cmd.PersistentFlags().Bool("help", false, "show this help; a bare -h does, too")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

@@ -25,10 +25,10 @@ import (
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
-// loginCheck bounds the question whether a new login works, and a present one. A person waits.
+// loginCheck bounds the check of a new login or the present one: the user waits for it.
 const loginCheck = 5 * time.Second
 
-// loginRun is one run of `arcade login`: its flags, and what they come to.
+// loginRun is one run of `arcade login`: its flags, and what follows from them.
 type loginRun struct {
 	*App
 	at        secrets.Options // of Arcade Cloud
@@ -41,8 +41,8 @@ type loginRun struct {
 	named  bool                 // --host or --port is given
 	flag   string               // the one that names Arcade Cloud
 	target identity.Credentials // the login to make, without its credentials
-	again  string               // the command for this login once more
-	found  bool                 // the target's context is in the file, or may be: the file cannot be read
+	again  string               // the command that repeats this login
+	found  bool                 // the target's context is in the file, or the file cannot be read
 }
 
 func (a *App) newLogin() *cobra.Command {
@@ -107,7 +107,7 @@ func (l *loginRun) run(cmd *cobra.Command, _ []string) error {
 	return l.inBrowser(ctx, oauth)
 }
 
-// setTimeout takes the Python CLI's variable for it, a number of seconds.
+// setTimeout takes the timeout from the Python CLI's variable, a number of seconds.
 func (l *loginRun) setTimeout() {
 	const variable = "ARCADE_LOGIN_TIMEOUT_SECONDS"
 	text, timeout := strings.TrimSpace(l.Track.Env(variable)), l.timeout
@@ -122,7 +122,7 @@ func (l *loginRun) setTimeout() {
 	l.timeout = timeout
 }
 
-// choose sets where to log in, and in which context.
+// choose sets where to log in, and the context.
 func (l *loginRun) choose(cmd *cobra.Command) error {
 	cloud, err := cloudAt(cmd, l.at)
 	if err != nil {
@@ -172,8 +172,8 @@ func (l *loginRun) choose(cmd *cobra.Command) error {
 	return nil
 }
 
-// discover takes the target that the installation at --url describes. Its context is named after its Engine's host,
-// as in the Python CLI.
+// discover sets the target that the installation at --url describes. The context is named after the Engine's host, as
+// in the Python CLI.
 func (l *loginRun) discover(ctx context.Context) (err error) {
 	l.target, err = identity.Discover(ctx, l.httpClient(), l.url)
 	switch {
@@ -199,9 +199,9 @@ func (l *loginRun) discover(ctx context.Context) (err error) {
 	return nil
 }
 
-// alreadyLoggedIn prints whose the login is, if it works. A login that Arcade Cloud refuses, that cannot be
-// renewed, or that was kept without a project, is replaced without a logout. Flags that name another Arcade
-// Cloud than the login's are an error.
+// alreadyLoggedIn prints the owner of a login that works. A login that Arcade Cloud refuses, that cannot be renewed, or
+// that has no project, is replaced without a logout. Flags that name another Arcade Cloud than the login's are an
+// error.
 func (l *loginRun) alreadyLoggedIn(ctx context.Context) (bool, error) {
 	present, err := l.loggedIn()
 	switch {
@@ -237,7 +237,7 @@ func (l *loginRun) alreadyLoggedIn(ctx context.Context) (bool, error) {
 	return true, l.print(line + ".")
 }
 
-// inBrowser keeps what the login page sends back, and tells the browser how that went.
+// inBrowser logs in with the code that the login page sends back, and shows the outcome in the browser.
 func (l *loginRun) inBrowser(ctx context.Context, oauth identity.OAuth) error {
 	state, verifier := rand.Text(), identity.NewVerifier()
 	server, err := identity.ListenCallback(state, l.Callback)
@@ -257,17 +257,16 @@ func (l *loginRun) inBrowser(ctx context.Context, oauth identity.OAuth) error {
 	if err == nil {
 		err = l.keepOAuth(ctx, oauth, code, verifier)
 	}
-	told := ""
-	if err != nil && l.change == nil { // a login that is kept counts, also when its output is lost
-		told = asFailure(err).what
+	problem := ""
+	if err != nil && l.change == nil { // a stored login counts, even if its output is lost
+		problem = asFailure(err).what
 	}
-	server.Finish(told)
+	server.Finish(problem)
 	return err
 }
 
 // askBrowser sends the user to the login page and waits for the code that the page sends back.
 func (l *loginRun) askBrowser(ctx context.Context, server *identity.Callback, page string) (string, error) {
-	// These work when the browser runs on another machine.
 	otherWays := fmt.Sprintf("If your browser runs on another machine, run 'ssh -L %d:127.0.0.1:%[1]d' from there to here first, "+
 		"or log in with an API key: %s --with-key", server.Port(), l.again)
 	elsewhere, _ := l.browser()
@@ -313,8 +312,8 @@ func (l *loginRun) askBrowser(ctx context.Context, server *identity.Callback, pa
 	return code, err
 }
 
-// browser reports whether one that was started here would open on another screen than the user's, or none; and
-// whether no user can see that, or what is printed.
+// browser reports whether a browser started here would open elsewhere than before the user, or nowhere; and
+// whether, besides, no user can see what is printed.
 func (l *loginRun) browser() (elsewhere, unattended bool) {
 	env, remote := l.Track.Env, l.Track.Env("SSH_CONNECTION") != ""
 	display := !remote
@@ -327,9 +326,8 @@ func (l *loginRun) browser() (elsewhere, unattended bool) {
 	return remote || !display, !display && !l.Keyboard() && !l.Out.Interactive && !l.Err.Interactive
 }
 
-// keepOAuth turns the code into a login, checks it and keeps it. Nothing is kept of a login that
-// Arcade Cloud refuses or answers nonsense about; one that it cannot be asked about is kept without
-// a project.
+// keepOAuth exchanges the code for a login, checks it and stores it. A login is not stored if Arcade Cloud refuses it or
+// its answer makes no sense; if Cloud cannot be asked, the login is stored without a project.
 func (l *loginRun) keepOAuth(ctx context.Context, oauth identity.OAuth, code, verifier string) error {
 	tokens, err := oauth.Exchange(ctx, code, verifier)
 	switch {
@@ -362,7 +360,7 @@ func (l *loginRun) keepOAuth(ctx context.Context, oauth identity.OAuth, code, ve
 	return nil
 }
 
-// firstContext is where a new login works: the default organization and project, else the first.
+// firstContext is the organization and project of a new login: the default ones, else the first.
 func firstContext(ctx context.Context, cloud identity.Cloud, made identity.Credentials, account identity.Account) (
 	_ identity.Context, p identity.Places, err error) {
 	p.Organisations = account.Organisations
@@ -377,7 +375,7 @@ func firstContext(ctx context.Context, cloud identity.Cloud, made identity.Crede
 			"Ask the owner of an organization to invite you, then run 'arcade login' again.")
 	}
 	projects := account.Projects
-	if len(p.Organisations) > 1 || len(projects) == 0 { // whoami lists those of all
+	if len(p.Organisations) > 1 || len(projects) == 0 { // whoami lists the projects of all
 		if projects, err = cloud.Projects(ctx, made, org.ID); err != nil {
 			return identity.Context{}, p, err
 		}
@@ -387,8 +385,8 @@ func firstContext(ctx context.Context, cloud identity.Cloud, made identity.Crede
 	return first, p, err
 }
 
-// withAPIKey keeps an API key in the place of any login, also when Arcade Cloud cannot be asked about it. A
-// key that Cloud refuses changes nothing.
+// withAPIKey replaces any login with an API key, even if Arcade Cloud cannot be asked about it. A key that Cloud refuses
+// changes nothing.
 func (l *loginRun) withAPIKey(ctx context.Context) (err error) {
 	made := l.target
 	if made.APIKey, err = l.readKey(ctx); err != nil {
@@ -400,7 +398,7 @@ func (l *loginRun) withAPIKey(ctx context.Context) (err error) {
 	}
 	asking, cancel := context.WithTimeout(ctx, loginCheck)
 	defer cancel()
-	account, err := whose(asking, l.httpClient(), made)
+	account, err := accountOf(asking, l.httpClient(), made)
 	made.Email = account.Email
 	refused := failed("key refused", made.Server()+" does not accept this API key", "Check the key, and --host or --url.")
 	if err := l.keep(ctx, made, account.PrincipalID, err, refused, "about the key; it is kept unchecked."); err != nil {
@@ -412,7 +410,7 @@ func (l *loginRun) withAPIKey(ctx context.Context) (err error) {
 	return nil
 }
 
-// readKey reads the key from standard input, hidden on a terminal.
+// readKey reads the key from standard input; a terminal does not show it.
 func (l *loginRun) readKey(ctx context.Context) (string, error) {
 	var content string
 	var err error
@@ -441,8 +439,8 @@ func (l *loginRun) readKey(ctx context.Context) (string, error) {
 	return "", failed(words, what, "Pipe the key in, and nothing else: "+l.again+" --with-key < key.txt")
 }
 
-// keep writes new credentials and says so, unless the error of asking Arcade Cloud about them speaks against that: it
-// has to have accepted them or, with a warning, not to be able to answer now.
+// keep stores new credentials and says so. Err is the error of asking Arcade Cloud about them: it must have accepted
+// them or, with a warning, be unable to answer now.
 func (l *loginRun) keep(
 	ctx context.Context, made identity.Credentials, principal string, err error, refused *failure, unchecked string,
 ) error {
@@ -452,7 +450,7 @@ func (l *loginRun) keep(
 	case ctx.Err() != nil:
 		return errInterrupted
 	case err == nil:
-	case errors.Is(err, identity.ErrStrongerLogin) && made.APIKey == "": // which is a person's
+	case errors.Is(err, identity.ErrStrongerLogin) && made.APIKey == "": // a person's login
 		return errStrongerLogin
 	case errors.Is(err, identity.ErrNotAuthenticated):
 		return refused

@@ -21,7 +21,7 @@ import (
 type place struct {
 	*App
 	name, noun, plural string          // `org`, `organization`, `organizations`
-	at                 secrets.Options // what the flags say of the login's Arcade Cloud
+	at                 secrets.Options // the login's Arcade Cloud, from the flags
 }
 
 func (a *App) newOrg() *cobra.Command {
@@ -78,7 +78,7 @@ func (p *place) show(cmd *cobra.Command, _ []string) error {
 	return p.print(p.active(login).String())
 }
 
-// login reads the login, if the flags are right, and name its Arcade Cloud.
+// login reads the login. Flags that are wrong, or name another Arcade Cloud than the login's, are an error.
 func (p *place) login(cmd *cobra.Command, read func() (identity.Credentials, error)) (login identity.Credentials, err error) {
 	if _, err = cloudAt(cmd, p.at); err == nil {
 		login, err = read()
@@ -108,7 +108,7 @@ func (p *place) accepts(login identity.Credentials) error {
 	}
 	inClear := cloud.Scheme == "http"
 	own := secrets.Options{Host: cloud.Hostname(), Port: cmp.Or(cloud.Port(), "443"), TLS: !inClear, NoTLS: inClear, Cloud: true}
-	given := own // what is left away is the login's
+	given := own // flags that are not given mean the login's
 	given.Host, given.Port = cmp.Or(p.at.Host, own.Host), cmp.Or(p.at.Port, own.Port)
 	if p.at.TLS || p.at.NoTLS {
 		given.TLS, given.NoTLS = p.at.TLS, p.at.NoTLS
@@ -122,7 +122,7 @@ func (p *place) accepts(login identity.Credentials) error {
 	return nil
 }
 
-// choices asks Arcade Cloud for those of the login that it returns.
+// choices returns the login and what Arcade Cloud offers it at this level.
 func (p *place) choices(ctx context.Context, cmd *cobra.Command) (login identity.Credentials, choices []identity.Choice, err error) {
 	login, err = p.login(cmd, func() (identity.Credentials, error) { return p.renewedLogin(ctx) })
 	if err == nil && login.CloudURL() == "" {
@@ -140,7 +140,7 @@ func (p *place) choices(ctx context.Context, cmd *cobra.Command) (login identity
 	return login, choices, err
 }
 
-// placesIn asks Arcade Cloud for the projects of an organization, for "" the organizations, and keeps the answer.
+// placesIn asks Arcade Cloud for the projects of an organization, for "" the organizations, and stores the answer.
 func (p *place) placesIn(ctx context.Context, login identity.Credentials, org string) (choices []identity.Choice, err error) {
 	cloud, places := login.Cloud(p.asLogin(login)), p.file().Places(login)
 	if org == "" {
@@ -218,7 +218,7 @@ func (p *place) set(cmd *cobra.Command, args []string) error {
 	return p.print("You work in " + workplace(entered) + " now.")
 }
 
-// choose finds the choice that a word names, or lists what there is, up to 20.
+// choose finds the choice with this name or id. The error lists what there is, up to 20.
 func (p *place) choose(choices []identity.Choice, word string) (identity.Choice, error) {
 	found := identity.Find(choices, word)
 	shown := choices
@@ -245,11 +245,11 @@ func (p *place) choose(choices []identity.Choice, word string) (identity.Choice,
 	return identity.Choice{}, failed("no such "+p.noun, "there is no "+p.noun+" with this name or id", "There are:"+lines.String())
 }
 
-// placesLast is how long completion goes by the last answer.
+// placesLast is how long completion uses the last answer.
 const placesLast = 10 * time.Minute
 
-// complete offers ids with their names, and names once one is begun: those of the last
-// answer, or Arcade Cloud's if that is old and it answers quickly.
+// complete offers ids with their names, and names once one is begun: from the last answer or, if that is old and
+// Arcade Cloud answers quickly, from a new one.
 func (p *place) complete(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 	login, err := p.loggedIn()
 	if err != nil || len(args) > 0 {

@@ -47,7 +47,7 @@ HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are honoured.`,
 	return cmd
 }
 
-// newSecretGet explains why there is no such command.
+// newSecretGet explains why values cannot be read.
 func newSecretGet() *cobra.Command {
 	return &cobra.Command{
 		Use:                "get",
@@ -107,7 +107,7 @@ same, unless they would fail for the same reason.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		if errors.As(err, new(*pflag.NotExistError)) { // its name may be a value that lost its key to a blank
+		if errors.As(err, new(*pflag.NotExistError)) { // a blank may have cut a value off from its key
 			return wrongUsage(cmd, "unknown flag", "there is no such flag; a value that starts with - is written KEY=-value")
 		}
 		return cmd.Parent().FlagErrorFunc()(cmd, err)
@@ -191,7 +191,7 @@ func (a *App) readValues(cmd *cobra.Command, inputs []secrets.Input) (secrets.Pl
 	return plan, nil
 }
 
-// readEnvFiles reads all files before it returns anything of them.
+// readEnvFiles reads all files, or fails.
 func (a *App) readEnvFiles(ctx context.Context, paths []string) (secrets.Plan, error) {
 	hint, names := "Name another file with --env-file.", slices.Compact(slices.Clone(paths))
 	if stdin := slices.Index(names, "-"); stdin >= 0 {
@@ -201,7 +201,7 @@ func (a *App) readEnvFiles(ctx context.Context, paths []string) (secrets.Plan, e
 		}
 		hint, names[stdin] = "Check the program that writes it.", "standard input"
 	}
-	// In its own goroutine, because a file may be a pipe: --env-file <(decrypt .env).
+	// A file may be a pipe, whose read cannot be stopped: --env-file <(decrypt .env).
 	plan, err := term.Await(ctx, func() (secrets.Plan, error) { return secrets.ReadEnvFiles(paths, a.In) })
 	var problem *secrets.Problem
 	switch {
@@ -220,7 +220,7 @@ func (a *App) warnOfSkipped(plan secrets.Plan) {
 	}
 }
 
-// printPlan shows what would be set and skipped, and no value.
+// printPlan shows what would be set and skipped, without values.
 func (a *App) printPlan(plan secrets.Plan) error {
 	l := listing{columns: []term.Column{
 		{Title: "LINE", Right: true}, {Title: "KEY", Shrink: true}, {Title: "LENGTH", Right: true}, {Title: "SKIPPED", Shrink: true},
@@ -310,7 +310,7 @@ func (a *App) printSecrets(e *engine, found []secrets.Secret, asJSON bool) error
 
 func textCell(text string) string { return strings.TrimSpace(secrets.Printable(text)) }
 
-// timeCell words a time; one that it cannot read it shows as the server wrote it.
+// timeCell words a time. One that cannot be read is shown as the server wrote it.
 func timeCell(text string, word func(time.Time) string) string {
 	at, err := secrets.ParseTime(text)
 	switch {

@@ -42,7 +42,7 @@ type WhoamiResult struct {
 	APIKey       *keyInForce `json:"api_key"`    // from ARCADE_API_KEY, null when that is not set
 
 	loginWords, engine, keyWords string // for people
-	refused                      error  // what to do if what commands use is not accepted
+	refused                      error  // what to do if Arcade Cloud refuses what commands use
 }
 
 type keyInForce struct {
@@ -83,8 +83,8 @@ func (a *App) whoami(ctx context.Context, asJSON, offline bool) error {
 	return cmp.Or(a.untrusted, result.refused, err)
 }
 
-// describeLogin asks Arcade Cloud about the login if ask says so, and shows it as it is after that. The error is an
-// interrupt.
+// describeLogin asks Arcade Cloud about the login if ask is true, and describes the login as it is afterwards. The error
+// is an interrupt.
 func (a *App) describeLogin(ctx context.Context, login identity.Credentials, result *WhoamiResult, ask bool) error {
 	state := loginUnknown
 	var account identity.Account
@@ -96,7 +96,7 @@ func (a *App) describeLogin(ctx context.Context, login identity.Credentials, res
 			return err
 		case state == loginRefused:
 			result.refused = err
-		case err != nil: // a renewal that cannot be kept is not asked for
+		case err != nil: // a renewal that could not be stored was not tried
 			f := asFailure(err)
 			ask = false
 			a.warn("Warning: the login's token has ended and is not renewed: " + f.what + ". " + f.hint)
@@ -131,7 +131,7 @@ func (a *App) describeLogin(ctx context.Context, login identity.Credentials, res
 	return nil
 }
 
-// describeKey shows the key in force, and asks Arcade Cloud about it if ask says so. The error is an interrupt.
+// describeKey describes the key in force, and asks Arcade Cloud about it if ask is true. The error is an interrupt.
 func (a *App) describeKey(ctx context.Context, key identity.Credentials, apart bool, result *WhoamiResult, ask bool) error {
 	found := &keyInForce{PrincipalID: orNull(a.Track.Principal(ctx, key)), State: loginUnknown}
 	words := "ARCADE_API_KEY is set: commands use that key and not the login"
@@ -142,11 +142,11 @@ func (a *App) describeKey(ctx context.Context, key identity.Credentials, apart b
 	if ask {
 		asking, cancel := context.WithTimeout(ctx, track.CloudTimeout)
 		defer cancel()
-		account, err := whose(asking, a.httpClient(), key)
+		account, err := accountOf(asking, a.httpClient(), key)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if found.State, _ = a.stateBy(ctx, err, ""); err == nil {
+		if found.State, _ = a.stateFrom(ctx, err, ""); err == nil {
 			found.PrincipalID = &account.PrincipalID
 		}
 	}
@@ -167,7 +167,7 @@ func (a *App) describeKey(ctx context.Context, key identity.Credentials, apart b
 	return nil
 }
 
-// notChecked says why it is not known whether a login works.
+// notChecked is why it is not known whether a login works.
 func notChecked(server string, asked bool) string {
 	if asked {
 		return "was not checked, since " + server + " gave no usable answer"

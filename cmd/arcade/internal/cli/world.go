@@ -23,29 +23,28 @@ import (
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
-// App is what the commands use of the world around them. One App runs one command line.
+// App is the commands' access to the world around them. One App runs one command line.
 type App struct {
 	*term.Screen
 	// Track records the command; its clock, environment and network are the commands', too.
 	Track *track.Tracker
 	// Browse opens an address in a browser.
 	Browse func(address string) error
-	// Callback is the port that the browser brings the login's code to.
+	// Callback is the port to which the browser brings the login's code.
 	Callback int
-	// Patience is how long nothing may come from a browser that was started before the person is told
-	// what else works.
+	// Patience is how long a login waits for the browser that it has opened before it prints the other ways.
 	Patience time.Duration
 	// Extend, for tests, adds commands that panic or wait.
 	Extend func(root *cobra.Command)
 
-	context    string         // whose login is used, "" for the one in force
-	mayAsk     bool           // the user has named where to go, also beside a self-hosted context
+	context    string         // of the login to use, "" for the active one
+	mayAsk     bool           // the user has named the server: it is asked even if a self-hosted context is active
 	traced     bool           // --debug: requests are printed on stderr
 	showedHelp bool           // so it is not recorded
 	untrusted  error          // Arcade Cloud's certificate was refused
-	warned     string         // what of the network was warned of last
-	keyOnly    bool           // the command is one about the login, and there was only a key
-	change     identity.Input // what the command did to the identity; nil: nothing
+	warned     string         // the last warning about the network
+	keyOnly    bool           // a command about the login found only a key
+	change     identity.Input // what the command did to the identity, nil for nothing
 }
 
 // New makes the program of this process. Version and key are the release's, "" for none.
@@ -62,8 +61,8 @@ func New(version, key string) *App {
 	return a
 }
 
-// trustBundle lets the variables of the Python CLI's library name the certificate authorities, too. Go reads
-// SSL_CERT_FILE and SSL_CERT_DIR only, which a flusher is given as well.
+// trustBundle lets the variables of the Python CLI's library name the certificate authorities, too. Go reads only
+// SSL_CERT_FILE and SSL_CERT_DIR, which the flusher gets as well.
 func trustBundle() {
 	bundle, name := cmp.Or(os.Getenv("REQUESTS_CA_BUNDLE"), os.Getenv("CURL_CA_BUNDLE")), "SSL_CERT_FILE"
 	if bundle == "" || os.Getenv(name) != "" {
@@ -74,11 +73,11 @@ func trustBundle() {
 		name = "SSL_CERT_DIR"
 	}
 	if err == nil && os.Getenv(name) == "" {
-		_ = os.Setenv(name, bundle) // it fails for no such name
+		_ = os.Setenv(name, bundle) // it fails only for malformed names
 	}
 }
 
-// warnOfBundle says that the file with authorities that a variable names is missing: Go goes on without it.
+// warnOfBundle warns of a variable that names a missing file of certificate authorities, which Go ignores.
 func (a *App) warnOfBundle() {
 	for _, name := range []string{"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"} {
 		bundle := a.Track.Env(name)
@@ -103,14 +102,13 @@ func release(version string) string {
 	return "dev"
 }
 
-// print writes a line of the result to stdout, note a remark to stderr. Both break it at blanks where a
-// terminal would break words.
+// print writes a line of the result to stdout, note a remark to stderr. On a terminal both break it at blanks.
 func (a *App) print(line string) error {
 	_, err := fmt.Fprintln(a.Out, a.Out.Wrap(line, 0))
 	return err
 }
 
-// listing is what a command lists: for people a table below a title, for programs its items or its rows.
+// listing is what a command lists: for people a table below a title, for programs the items or the rows.
 type listing struct {
 	title   string
 	columns []term.Column
@@ -120,7 +118,7 @@ type listing struct {
 	below   string // the last line
 }
 
-// dropColumn takes a column away that would say nothing.
+// dropColumn removes a column that has nothing to show.
 func (l *listing) dropColumn(i int) {
 	l.columns = slices.Delete(l.columns, i, i+1)
 	for at, row := range l.rows {
@@ -137,7 +135,7 @@ func (a *App) printList(asJSON bool, l listing) error {
 	case len(l.rows) == 0:
 		return a.print(l.none)
 	}
-	a.Out.Table(l.title, l.columns, l.rows) // a write that fails, fails the command at its end
+	a.Out.Table(l.title, l.columns, l.rows) // a failed write fails the command at its end
 	return a.print(l.below)
 }
 
@@ -174,13 +172,13 @@ func (a *App) printError(line string) { a.note(a.Err.Paint(term.Red, line)) }
 
 func (a *App) warn(line string) { a.note(a.Err.Paint(term.Yellow, line)) }
 
-// sentTo is the address of PostHog, or that it is invalid.
+// sentTo is the address of PostHog, or a note that it is invalid.
 func (a *App) sentTo() string { return cmp.Or(a.Track.Host(), noAddress) }
 
 const noAddress = "not a valid address"
 
-// bareAddress is an address without its query, which may hold a secret. One with a user name leads elsewhere than
-// it looks.
+// bareAddress is an address without its query, which may hold a secret. One with a user name is not shown: it leads
+// elsewhere than it looks.
 func bareAddress(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.User != nil {
@@ -189,8 +187,8 @@ func bareAddress(address string) string {
 	return (&url.URL{Scheme: u.Scheme, Host: asciiHost(u), Path: u.Path}).String()
 }
 
-// asciiHost is the host and port of an address with a name in foreign letters as it goes over the wire:
-// some of those letters look like ours.
+// asciiHost is the host and port of an address, with foreign letters in the name as they go over the wire: some of
+// them look like ours.
 func asciiHost(u *url.URL) string {
 	name, err := idna.Lookup.ToASCII(u.Hostname())
 	switch isASCII := !strings.ContainsFunc(u.Host, func(r rune) bool { return r > unicode.MaxASCII }); {

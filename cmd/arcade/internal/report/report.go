@@ -24,20 +24,20 @@ import (
 //go:embed style.css
 var style string
 
-// Data is what the page shows. All text in it counts as foreign: it is shown, never obeyed.
+// Data is what the page shows. All its text counts as foreign: the page shows it and never interprets it.
 type Data struct {
-	Now      time.Time // when the page is made; its location is the one that times are shown in
+	Now      time.Time // when the page is made; its location is that of all times on the page
 	Version  string    // of the program
 	Snapshot track.Snapshot
-	Status   [][2]string                      // what `usage status` says, in its words: labels and texts
+	Status   [][2]string                      // labels and texts of `usage status`
 	Messages iter.Seq2[outbox.Message, error] // in the order of recording
-	// Wire returns a message as it goes over the wire; an error means that it is damaged. It is called for
-	// messages that are shown only.
+	// Wire returns a message as it goes over the wire; an error means that it is damaged. It is called only for
+	// messages that are shown.
 	Wire func(outbox.Message) (json.RawMessage, error)
 }
 
-// Write writes the page. It returns an error of the messages or of w, in which case what was
-// written is no page.
+// Write writes the page. After an error, which is that of the messages or of w, what was written is
+// not a page.
 func Write(w io.Writer, data Data) error {
 	sums, err := sum(data.Messages)
 	if err != nil {
@@ -88,10 +88,10 @@ func (p *page) tile(class string, n int, label, what string) {
 	p.add(`<li class="`, class, `"><b>`, label, "</b><data value=", strconv.Itoa(n), ">", number(n), "</data><span>", what, "</span></li>")
 }
 
-// Limit is the size of the page, in bytes; messages beyond it are counted and not shown.
+// Limit bounds the size of the page, in bytes; messages beyond it are counted and not shown.
 const Limit = 200_000
 
-// reserve is what the page needs behind the messages, and for the words above them, in bytes.
+// reserve is the room, in bytes, for what stands behind the messages and for the words above them.
 const reserve = 4000
 
 // messages shows as many messages as fit, the newest first.
@@ -103,7 +103,7 @@ func (p *page) messages(s *sums, wire func(outbox.Message) (json.RawMessage, err
 	shown, one := 0, &page{now: p.now}
 	for _, m := range slices.Backward(s.newest) {
 		one.Reset()
-		document, _ := wire(m) // none of a damaged one
+		document, _ := wire(m) // nil if it is damaged
 		one.message(m, document)
 		if p.Len()+len(list)+one.Len() > Limit-reserve {
 			break
@@ -134,7 +134,7 @@ func (p *page) message(m outbox.Message, wire json.RawMessage) {
 		subject, outcome = "alias", "says that two ids are one person"
 	}
 	if m.DistinctID == "" {
-		owner = "whose it is, is not known yet"
+		owner = "its owner is not known yet"
 	} else if m.Anonymous() {
 		owner = "anonymous " + owner
 	}
@@ -150,7 +150,7 @@ func (p *page) message(m outbox.Message, wire json.RawMessage) {
 	p.add("</p><pre>", document(wire), "</pre></details>\n")
 }
 
-// document is what goes over the wire, indented with tabs: the style makes them narrow.
+// document is a message's JSON, indented with tabs: the style makes them narrow.
 func document(wire json.RawMessage) string {
 	var indented bytes.Buffer
 	if json.Indent(&indented, wire, "", "\t") != nil {

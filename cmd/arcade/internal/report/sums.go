@@ -13,10 +13,10 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// kept is how many of the newest messages are remembered to be shown: more than fit on the page.
+// kept is how many of the newest messages are remembered for the list: more than fit on the page.
 const kept = 500
 
-// sums is what one pass finds out about all messages.
+// sums is what one pass over all messages collects.
 type sums struct {
 	points   []point // one for each message
 	commands map[string]command
@@ -25,8 +25,8 @@ type sums struct {
 	newest   []outbox.Message // in the order of recording, at least the last kept ones
 }
 
-// point is when a message was recorded and settled, in Unix milliseconds. Settled is 0 where no such time
-// is known, and never before recorded.
+// point is when a message was recorded and settled, in Unix milliseconds. Settled is 0 if unknown, and never before
+// recorded.
 type point struct {
 	recorded, settled int64
 	state             outbox.State
@@ -39,21 +39,21 @@ type command struct {
 	durations []float64 // milliseconds, in order
 }
 
-// quantile returns a duration that really was: the given share of the runs took no longer.
+// quantile returns the duration of a run: the given share of the runs took no longer.
 func (c command) quantile(share float64) float64 {
 	return c.durations[max(int(math.Ceil(share*float64(len(c.durations))))-1, 0)]
 }
 
-// reason is why commands failed, and which was the last one.
+// reason is how often commands failed for one reason, and the last of them.
 type reason struct {
 	failures int
 	command  string
 	last     time.Time
 }
 
-// stint is a stretch of events that belong to the same id.
+// stint is a run of events that belong to the same id.
 type stint struct {
-	who         string
+	id          string
 	anonymous   bool
 	from, until time.Time // of its first and its last event
 	events      int
@@ -98,15 +98,15 @@ func (s *sums) add(m outbox.Message) {
 	}
 	s.commands[run.CommandName] = c
 	last := len(s.stints) - 1
-	if last < 0 || s.stints[last].who != m.DistinctID {
-		s.stints = append(s.stints, stint{who: m.DistinctID, anonymous: m.Anonymous(), from: m.RecordedAt})
+	if last < 0 || s.stints[last].id != m.DistinctID {
+		s.stints = append(s.stints, stint{id: m.DistinctID, anonymous: m.Anonymous(), from: m.RecordedAt})
 		last++
 	}
 	s.stints[last].until = m.RecordedAt
 	s.stints[last].events++
 }
 
-// properties are what an event says of its command; of a damaged one, as far as it goes.
+// properties are those of an event; if it is damaged, those that can be read.
 func properties(m outbox.Message) track.Properties {
 	p := track.Properties{CommandName: "?"}
 	_ = json.Unmarshal(m.Properties, &p)
@@ -123,18 +123,17 @@ func mostFirst[T any](of map[string]T, count func(T) int) []string {
 // gap is a stretch of time in which events waited and none was delivered.
 type gap struct {
 	from, until time.Time
-	messages    int    // that were delivered at its end, or wait still
-	reason      string // known of the present one only
+	messages    int    // delivered at its end, or still waiting
+	reason      string // of the present gap only
 }
 
-// patience is how long an event may wait before that counts as a gap: the first back-offs are
-// shorter.
+// patience is the longest wait that is not a gap: the first back-offs are shorter.
 const patience = 5 * time.Minute
 
 // gaps finds them by the receipts: events that were delivered together waited since the first
 // of them was recorded, or since the delivery before. Aliases do not count: one may wait for an
 // answer while events go out.
-func (s *sums) gaps(now track.Snapshot, at time.Time) (list []gap) {
+func (s *sums) gaps(snapshot track.Snapshot, now time.Time) (list []gap) {
 	first, events := map[int64]int64{}, map[int64]int{} // of each delivery, by its time
 	for _, p := range s.points {
 		if p.state == outbox.Delivered && !p.alias && p.settled != 0 {
@@ -151,8 +150,9 @@ func (s *sums) gaps(now track.Snapshot, at time.Time) (list []gap) {
 		}
 		before = settled
 	}
-	if failing := now.Schedule.FailingSince; now.Counts.Pending > 0 && !failing.IsZero() && failing.Before(at) {
-		list = append(list, gap{failing, at, now.Counts.Pending, now.Schedule.LastError})
+	schedule, pending := snapshot.Schedule, snapshot.Counts.Pending
+	if failing := schedule.FailingSince; pending > 0 && !failing.IsZero() && failing.Before(now) {
+		list = append(list, gap{failing, now, pending, schedule.LastError})
 	}
 	return list
 }

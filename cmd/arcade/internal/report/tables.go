@@ -8,7 +8,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/track"
 )
 
-// How much of each list is shown.
+// How many items of each list are shown.
 const maxGaps, maxCommands, maxReasons, maxStints, maxIdentities = 10, 30, 20, 20, 20
 
 func (p *page) commands(s *sums) {
@@ -56,21 +56,21 @@ func (p *page) reasons(s *sums) {
 	p.add("</tbody></table>\n</section>\n")
 }
 
-// owners says whose the events are.
-func (p *page) owners(now track.Snapshot, s *sums) {
-	if now.AnonID == "" && len(s.points) == 0 {
+func (p *page) owners(snapshot track.Snapshot, s *sums) {
+	anonID, principal := snapshot.AnonID, snapshot.PrincipalID
+	if anonID == "" && len(s.points) == 0 {
 		return
 	}
-	whose := "This machine has no id yet."
-	if now.PrincipalID != "" {
-		whose = "New events belong to " + code(now.PrincipalID) + ", the account that is logged in. This machine’s random id is " +
-			code(now.AnonID) + "."
-	} else if now.AnonID != "" {
-		whose = "New events are anonymous: they belong to a random id, " + code(now.AnonID) + ". A login links it to an account."
+	owner := "This machine has no id yet."
+	if principal != "" {
+		owner = "New events belong to " + code(principal) + ", the account that is logged in. This machine’s random id is " +
+			code(anonID) + "."
+	} else if anonID != "" {
+		owner = "New events are anonymous: they belong to a random id, " + code(anonID) + ". A login links it to an account."
 	}
-	p.section("Whose the events are", whose)
+	p.section("Whose the events are", owner)
 	p.stints(s.stints)
-	p.identities(now)
+	p.identities(snapshot)
 	p.add("</section>\n")
 }
 
@@ -80,11 +80,11 @@ func (p *page) stints(list []stint) {
 	}
 	p.add("<h3>When that changed</h3>\n<p class=note>", cut(len(list), maxStints, "latest", "stretches"), "</p>\n<ol class=stints>\n")
 	for _, s := range slices.Backward(list[max(len(list)-maxStints, 0):]) {
-		kind := "<b>account</b> " + code(s.who)
-		if s.who == "" {
+		kind := "<b>account</b> " + code(s.id)
+		if s.id == "" {
 			kind = "<b>not known yet</b>"
 		} else if s.anonymous {
-			kind = "<b>anonymous</b> " + code(s.who)
+			kind = "<b>anonymous</b> " + code(s.id)
 		}
 		p.add("<li><span class=when>", p.stretch(s.from, s.until), "</span> ", kind,
 			" <span class=off>", counted(s.events, "event", "events"), "</span></li>\n")
@@ -92,8 +92,8 @@ func (p *page) stints(list []stint) {
 	p.add("</ol>\n")
 }
 
-func (p *page) identities(now track.Snapshot) {
-	list := now.Identities
+func (p *page) identities(snapshot track.Snapshot) {
+	list := snapshot.Identities
 	if len(list) == 0 {
 		return
 	}

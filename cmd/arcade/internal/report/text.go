@@ -30,7 +30,7 @@ func (p *page) section(title, note string) {
 	p.add("<section><h2>", title, "</h2>\n<p class=note>", note, "</p>\n")
 }
 
-// moment is a time to the minute, with its year only if it is not this one.
+// moment is a time to the minute, with the year unless it is this one.
 func (p *page) moment(t time.Time) string {
 	layout := "2 Jan 15:04"
 	if t = t.In(p.now.Location()); t.Year() != p.now.Year() {
@@ -41,7 +41,7 @@ func (p *page) moment(t time.Time) string {
 
 func (p *page) clock(t time.Time) string { return "<time>" + p.moment(t) + "</time>" }
 
-// stretch shows from when until when; the zero time is now.
+// stretch is a span of time; a zero until is now.
 func (p *page) stretch(from, until time.Time) string {
 	switch {
 	case until.IsZero(), until.Equal(p.now):
@@ -52,10 +52,9 @@ func (p *page) stretch(from, until time.Time) string {
 	return p.clock(from) + " – " + p.clock(until)
 }
 
-// text makes foreign text harmless and leaves nothing of it unseen: characters that reverse the order of
-// others, or that do not show, appear as their numbers, and so do marks beyond the third on one letter: more would
-// run into other lines. It escapes no quotes, which are a quarter of a message: foreign text stands between tags
-// only, never inside one.
+// text makes foreign text harmless and hides nothing of it: invisible characters, and those that reverse the order
+// of others, appear as their numbers, and so do marks beyond the third on one letter, which would run into other
+// lines. It escapes no quotes, which are a quarter of a message: foreign text stands between tags, never inside one.
 func text(s string) string {
 	var b strings.Builder
 	marks := 0
@@ -75,13 +74,13 @@ func text(s string) string {
 	return b.String()
 }
 
-// foreign is a text of at most limit characters, apart from the direction of what is around it.
+// foreign is a text of at most limit characters that does not change the writing direction around it.
 func foreign(s string, limit int) string { return "<bdi>" + text(clip(s, limit)) + "</bdi>" }
 
 // code shows an id. PostHog cuts ids at 200 characters, ours have 40 at most.
 func code(id string) string { return "<code>" + foreign(id, 60) + "</code>" }
 
-// clip shortens to limit characters, the last of which says so.
+// clip shortens a text to limit characters, the last of which is an ellipsis.
 func clip(s string, limit int) string {
 	if letters := []rune(s); len(letters) > limit {
 		return string(letters[:limit-1]) + "…"
@@ -98,7 +97,7 @@ func number(n int) string {
 	return digits
 }
 
-// counted words a number of things.
+// counted is a number and its noun.
 func counted(n int, one, many string) string {
 	return number(n) + " " + map[bool]string{true: one, false: many}[n == 1]
 }
@@ -111,7 +110,7 @@ func label(s outbox.State) string {
 	return string(s)
 }
 
-// cut says above a list of at most so many that it is not all there is.
+// cut is the note above a list that shows only most of total items, "" if it shows all.
 func cut(total, most int, which, what string) string {
 	if total <= most {
 		return ""
@@ -119,7 +118,7 @@ func cut(total, most int, which, what string) string {
 	return " Cut: the " + which + " " + number(most) + " of " + number(total) + " " + what + "."
 }
 
-// unit writes a length of a drawing as short as its precision allows.
+// unit is a length in a drawing, with two decimals at most.
 func unit(x float64) string {
 	return strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(x, 'f', 2, 64), "0"), ".")
 }

@@ -12,16 +12,15 @@ import (
 )
 
 const (
-	// maxSlots is how many bars there are at most: as many as can be told apart on a telephone.
+	// maxSlots is the highest number of bars: as many as can be told apart on a telephone.
 	maxSlots = 48
-	// minSlots is how many there are on a machine that has recorded for a minute: a bar as wide as the
-	// page says nothing.
+	// minSlots is the lowest, on a machine that has recorded for a minute: a bar as wide as the page is useless.
 	minSlots = 24
 	// perSlot is how finely the line of what waits is drawn.
 	perSlot = 6
 )
 
-// scale divides the time from the first message, or before it, until now into slots of one length.
+// scale divides the time from the first message, or earlier, until now into slots of equal length.
 type scale struct {
 	first time.Time // the first recording
 	start time.Time // of the first slot
@@ -47,7 +46,7 @@ func (s *sums) scale(now time.Time) scale {
 	return c
 }
 
-// stepFor returns a round length of which maxSlots cover the whole, wherever it begins.
+// stepFor returns a round length of which maxSlots cover the whole, wherever the first one begins.
 func stepFor(whole time.Duration) time.Duration {
 	for _, minutes := range []time.Duration{
 		1, 2, 5, 10, 15, 30, 60, 2 * 60, 3 * 60, 4 * 60, 6 * 60, 12 * 60, 24 * 60, 2 * 24 * 60, 7 * 24 * 60, 30 * 24 * 60,
@@ -59,12 +58,12 @@ func stepFor(whole time.Duration) time.Duration {
 	return whole/(maxSlots-2) + time.Second
 }
 
-// x is where a moment lies, in slots.
+// x is the place of a moment, in slots.
 func (c scale) x(t time.Time) float64 {
 	return min(max(float64(t.Sub(c.start))/float64(c.step), 0), float64(c.slots))
 }
 
-// part is the same in parts, of which each slot has per.
+// part is the place of a moment in whole parts of slots; each slot has per of them.
 func (c scale) part(unixMilli int64, per int) int {
 	return min(int(c.x(time.UnixMilli(unixMilli))*float64(per)), c.slots*per-1)
 }
@@ -104,19 +103,19 @@ func (s *sums) waiting(c scale) []int {
 	return list
 }
 
-// The height of the two drawings, in units of their own: they are stretched to the page.
+// The heights of the two drawings, in units of their own: the page stretches them.
 const tall, flat = 160, 60
 
-// keeping says what the page cannot show.
+// keeping is why the page cannot show older messages.
 const keeping = "Receipts of delivered messages are kept for 7 days, the newest 500 at most: older ones are gone."
 
-func (p *page) timeline(now track.Snapshot, s *sums) {
+func (p *page) timeline(snapshot track.Snapshot, s *sums) {
 	if len(s.points) == 0 {
 		p.section("Timeline", "Nothing is recorded here. "+keeping)
 		p.add("</section>\n")
 		return
 	}
-	c, gaps := s.scale(p.now), s.gaps(now, p.now)
+	c, gaps := s.scale(p.now), s.gaps(snapshot, p.now)
 	tallies := s.tallies(c)
 	p.section("Timeline", fmt.Sprintf("%s since %s, by when they were recorded and what became of them. %s",
 		counted(len(s.points), "message", "messages"), p.clock(c.first), keeping))
@@ -173,7 +172,7 @@ func (p *page) bars(c scale, tallies []tally, gaps []gap) {
 	p.add("</svg></figure>\n")
 }
 
-// line draws how many waited, as an area under steps.
+// line draws how many messages waited, as an area under steps.
 func (p *page) line(c scale, waiting []int, gaps []gap) {
 	most := slices.Max(waiting)
 	p.plot(c, "Waiting", ceiling(most), flat, "How many messages waited; "+number(most)+" at most", gaps)
@@ -215,7 +214,7 @@ func (p *page) gaps(gaps []gap) {
 	p.add("</ul>\n")
 }
 
-// states are in the order in which they are shown.
+// states are the states in the order of their display.
 func states() [3]outbox.State {
 	return [...]outbox.State{outbox.Delivered, outbox.Pending, outbox.Dead}
 }
@@ -231,7 +230,7 @@ func (p *page) inWords(c scale, slot int, t tally) string {
 	return words
 }
 
-// ceiling is the next number that is round enough for the end of an axis.
+// ceiling is the next number round enough for the end of an axis.
 func ceiling(n int) int {
 	for unit := 1; ; unit *= 10 {
 		for _, round := range []int{2, 3, 4, 5, 6, 8, 10, 12, 15} {

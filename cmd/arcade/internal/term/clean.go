@@ -14,8 +14,8 @@ import (
 )
 
 // Write passes visible characters, blanks, line breaks, and the colours of Paint. It drops all other control
-// characters, with which escape sequences begin, and those that turn the direction of writing: they may come from
-// a file or a server. A character and a colour have to come in one Write.
+// characters, which begin escape sequences, and those that turn the direction of writing: text may come from a
+// file or a server. A Write must not end within a character or a colour.
 func (s *Stream) Write(p []byte) (int, error) {
 	if _, err := io.WriteString(s.w, s.clean(string(p))); err != nil {
 		s.failed = cmp.Or[error](s.failed, &WriteError{err})
@@ -65,8 +65,8 @@ func isPaint(text string) bool {
 	})
 }
 
-// isHidden reports a character that a terminal may obey. A carriage return passes: it begins a line of progress
-// and ends one of Windows, and hides no more than its own line.
+// isHidden reports a character that a terminal may obey. A carriage return passes: progress begins with one,
+// lines of Windows end with one, and it hides no more than its own line.
 func isHidden(r rune) bool {
 	return !unicode.IsPrint(r) && r != '\n' && r != '\t' && r != '\r'
 }
@@ -80,7 +80,7 @@ func (s *Stream) JSON(value any) error {
 	return s.Document(document + "\n")
 }
 
-// Indented is a value as JSON on several lines. All but the first begin with prefix.
+// Indented is a value as JSON on several lines. Each line after the first begins with prefix.
 func Indented(prefix string, value any) (string, error) {
 	var document strings.Builder
 	encoder := json.NewEncoder(&document)
@@ -90,7 +90,7 @@ func Indented(prefix string, value any) (string, error) {
 	return strings.TrimSuffix(document.String(), "\n"), err
 }
 
-// Document prints a JSON document. What a terminal would obey is escaped, which means the same to a reader of JSON.
+// Document prints a JSON document. Characters that a terminal may obey are escaped, which JSON readers undo.
 func (s *Stream) Document(document string) error {
 	var out strings.Builder
 	for _, r := range document {

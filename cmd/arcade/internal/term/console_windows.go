@@ -29,8 +29,8 @@ func isClosedPipe(err error) bool {
 	return errors.Is(err, windows.ERROR_BROKEN_PIPE) || errors.Is(err, windows.ERROR_NO_DATA)
 }
 
-// readTyped reads a line, which is not shown if it is hidden, and those that come right behind it. The
-// console drops what a read that is still waiting has got when the process ends.
+// readTyped reads a line, without showing it if hidden, and the lines that come right behind it. One read goes on
+// waiting; the console drops it, and what it has got, when the process ends.
 func readTyped(keyboard *os.File, hidden bool) (string, error) {
 	shown := bufio.NewReader(keyboard)
 	type reading struct {
@@ -66,7 +66,7 @@ func readTyped(keyboard *os.File, hidden bool) (string, error) {
 	}
 }
 
-// isUnread cannot know: Windows tells with the next write.
+// isUnread is always false: on Windows only a write finds out.
 func isUnread(*os.File) bool { return false }
 
 // onContinue has nothing to do: Windows stops no process.

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// onContinue calls again each time the process continues after a stop. A shell makes the terminal show what is
-// typed meanwhile, and few shells undo that: a hidden prompt hides it again first.
+// onContinue calls again each time the process continues after a stop. Meanwhile the shell has switched the
+// terminal's echo on, and few shells undo that: a hidden prompt switches it off first.
 func onContinue(fd int, hidden bool, again func()) (stop func()) {
 	continued, ended := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(continued, syscall.SIGCONT)

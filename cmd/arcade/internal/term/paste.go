@@ -19,7 +19,7 @@ const (
 // bracketPastes makes a terminal mark pastes, or stop. The sequence is ours, so it is not cleaned.
 func (s *Stream) bracketPastes(sequence string) {
 	if s.Rewrites {
-		_, _ = io.WriteString(s.w, sequence) // where it fails, the question does, too
+		_, _ = io.WriteString(s.w, sequence) // if it fails, so does the question
 	}
 }
 

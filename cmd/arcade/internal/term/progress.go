@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// Progress is a line that is written over; nil is silent.
+// Progress is a progress bar on one line, which each Show overwrites; nil is silent.
 type Progress struct {
 	out          *Stream
 	total, width int
 }
 
-// Progress begins to count to total. It is silent where shown is false, and on anything but a terminal.
+// Progress makes a progress bar that counts to total. It is silent unless shown, and on anything but a terminal.
 func (s *Stream) Progress(total int, shown bool) *Progress {
 	if !shown || !s.Rewrites {
 		return nil
@@ -19,7 +19,7 @@ func (s *Stream) Progress(total int, shown bool) *Progress {
 	return &Progress{s, total, min(s.Width, 80)}
 }
 
-// Show says how many are done.
+// Show draws the bar with so many done.
 func (p *Progress) Show(done int) {
 	if p == nil {
 		return
@@ -31,7 +31,7 @@ func (p *Progress) Show(done int) {
 	fmt.Fprintf(p.out, "\r[%s%s]%s", strings.Repeat("#", full), strings.Repeat(".", cells-full), label)
 }
 
-// Wipe takes the line away.
+// Wipe clears the line.
 func (p *Progress) Wipe() {
 	if p != nil {
 		fmt.Fprintf(p.out, "\r%s\r", strings.Repeat(" ", p.width-1))

@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	// ErrTooLongToType means that a terminal may have cut what was typed.
+	// ErrTooLongToType means that the terminal may have cut the line.
 	ErrTooLongToType = fmt.Errorf("a terminal passes on less than %d bytes", promptLimit)
 	// ErrSeveralLines means that more than one line was pasted.
 	ErrSeveralLines = errors.New("several lines were pasted or typed, and one is asked for")
@@ -28,8 +28,8 @@ func (s *Screen) keyboard() *os.File {
 	return file
 }
 
-// AskHidden asks at the keyboard for one line and does not show it. Ctrl-D ends the line, too. A paste is read to
-// its end, so that the shell gets no line of it. The error can be ErrSeveralLines or ErrTooLongToType.
+// AskHidden asks for one line at the keyboard and does not show it. Ctrl-D ends the line, too. A paste is read to
+// its end, so that no line of it reaches the shell. The error can be ErrSeveralLines or ErrTooLongToType.
 func (s *Screen) AskHidden(ctx context.Context, prompt string) (string, error) {
 	typed, err := s.ask(ctx, prompt, true)
 	fmt.Fprintln(s.Err) // the user's own line break was not shown either
@@ -45,8 +45,8 @@ func (s *Screen) AskHidden(ctx context.Context, prompt string) (string, error) {
 	return line, nil
 }
 
-// Confirm asks a yes-or-no question at the keyboard. Anything but a clear yes is a no, also a paste of several
-// lines, of which the shell gets none. The error is that of ctx.
+// Confirm asks a yes-or-no question at the keyboard. Anything but a clear yes is a no, even a paste of several
+// lines, none of which reaches the shell. The error is that of ctx.
 func (s *Screen) Confirm(ctx context.Context, question string) (bool, error) {
 	typed, err := s.ask(ctx, s.Err.Wrap(question+" [y/N]", 0)+" ", false)
 	if ctx.Err() != nil {
@@ -56,7 +56,7 @@ func (s *Screen) Confirm(ctx context.Context, question string) (bool, error) {
 	return err == nil && (answer == "y" || answer == "yes"), ctx.Err()
 }
 
-// ask reads a line at the keyboard, and whatever was pasted behind it, then restores the terminal, also when ctx
+// ask reads a line at the keyboard and whatever was pasted behind it, then restores the terminal, even when ctx
 // ends. After Ctrl-Z and fg it asks again, at the beginning of a line: the terminal has dropped what was typed.
 func (s *Screen) ask(ctx context.Context, prompt string, hidden bool) (typed string, err error) {
 	keyboard := s.keyboard()
@@ -81,8 +81,7 @@ func (s *Screen) ask(ctx context.Context, prompt string, hidden bool) (typed str
 	return typed, errors.Join(err, term.Restore(fd, before))
 }
 
-// Await waits until ctx ends for a read that cannot be stopped. After that the read goes on, and what it reads is
-// lost.
+// Await waits for a read that cannot be stopped, until ctx ends. Then the read goes on, and its result is lost.
 func Await[T any](ctx context.Context, read func() (T, error)) (value T, err error) {
 	type result struct {
 		value T

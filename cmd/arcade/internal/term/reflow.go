@@ -6,7 +6,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
-// Wrap breaks a text at blanks, indent characters before the terminal's edge. A program gets it as it is.
+// Wrap breaks a text at blanks to leave indent columns of the terminal free. For a program it changes nothing.
 func (s *Stream) Wrap(text string, indent int) string {
 	if !s.Interactive {
 		return text
@@ -18,7 +18,7 @@ func (s *Stream) Wrap(text string, indent int) string {
 	return strings.Join(lines, "\n")
 }
 
-// wrapLine breaks a line at blanks to fit into width; what follows begins hang characters further in. A wider word
+// wrapLine breaks a line at blanks to fit into width; further lines are indented by hang characters. A wider word
 // stays whole, to be copied; go-pretty would cut it and join the lines behind it.
 func wrapLine(line string, width, hang int) string {
 	var out strings.Builder
@@ -41,7 +41,7 @@ func wrapLine(line string, width, hang int) string {
 	return out.String()
 }
 
-// In a second column less than narrow wide hardly a word fits: its text begins on the next line, at below.
+// A second column that is less than narrow wide hardly fits a word: its text begins on the next line, at below.
 const narrow, below = 20, 10
 
 // Reflow breaks a plain text at blanks to fit into width, in characters. Paragraphs and the items of lists are
@@ -77,7 +77,7 @@ func Reflow(text string, width int) string {
 	return strings.Join(lines, "\n")
 }
 
-// continues reports whether a line goes on with the paragraph or the item of a list before it.
+// continues reports whether a line continues the paragraph or list item before it.
 func continues(before, line string) bool {
 	content := strings.TrimLeft(before, " ")
 	indent := len(before) - len(content)

@@ -18,19 +18,19 @@ type Screen struct {
 	Out, Err *Stream
 }
 
-// New makes a screen of three streams; env says what a terminal can do.
+// New makes a screen of three streams; env is the environment, which tells what a terminal can do.
 func New(in io.Reader, out, err io.Writer, env func(name string) string) *Screen {
 	return &Screen{In: in, Out: newStream(out, env), Err: newStream(err, env)}
 }
 
-// Stream is an output stream, to a terminal or to a program. Of what a terminal obeys it passes our own colours
-// alone, see Write.
+// Stream is an output stream to a terminal or a program. It passes no control sequences but our own colours, see
+// Write.
 type Stream struct {
 	Interactive bool // a terminal
 	Width       int  // of the terminal, in characters; 80 where that is unknown
 	Colour      bool // takes ANSI colours
 	Unicode     bool // takes characters beyond ASCII
-	Rewrites    bool // a line can be written over
+	Rewrites    bool // lets a carriage return overwrite a line
 
 	w      io.Writer
 	failed error
@@ -39,10 +39,10 @@ type Stream struct {
 // Failed returns the first *WriteError, nil for none.
 func (s *Stream) Failed() error { return s.failed }
 
-// Closed reports whether a write has met a pipe without a reader.
+// Closed reports whether a write has failed because the pipe's reader is gone.
 func (s *Stream) Closed() bool { return isClosedPipe(s.failed) }
 
-// Unread reports whether the stream is a pipe without a reader, for a program that seldom writes.
+// Unread reports whether the pipe's reader is gone, for a program that seldom writes.
 func (s *Stream) Unread() bool {
 	file, ok := s.w.(*os.File)
 	return ok && isUnread(file)
@@ -64,7 +64,7 @@ func newStream(w io.Writer, env func(string) string) *Stream {
 	return s
 }
 
-// isUTF8 reads the locale as setlocale does. Windows consoles have no locale and take Unicode.
+// isUTF8 reads the locale as setlocale does. A Windows console has none and takes Unicode.
 func isUTF8(env func(string) string) bool {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if value := strings.ToUpper(env(name)); value != "" {

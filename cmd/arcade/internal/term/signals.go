@@ -16,12 +16,12 @@ func (e *Ended) Error() string { return "ended by a signal: " + e.Signal.String(
 func (e *Ended) ExitCode() int { return 128 + int(e.Signal) }
 
 // WithSignals returns a context that ends, with an *Ended as its cause, when the user interrupts the program
-// (also by Ctrl-\, which would leave a hidden prompt's terminal silent), the system ends it, or its terminal
-// closes. A second interruption ends the process at once; a second hang-up does not, because shells repeat the
-// system's.
+// (with Ctrl-\, too, which would leave the terminal of a hidden prompt without echo), the system ends it, or its
+// terminal closes. A second interruption ends the process at once; a second hang-up does not, because shells
+// repeat the system's.
 //
-// From now on a write to a pipe without a reader is a *WriteError and not the end of the process. A signal that
-// the program was started to ignore, as by nohup, stays ignored.
+// From now on a write to a pipe without a reader returns a *WriteError and does not end the process. A signal that
+// was ignored at the start, as by nohup, stays ignored.
 func WithSignals(ctx context.Context) context.Context {
 	ctx, end := context.WithCancelCause(ctx)
 	received := make(chan os.Signal, 1)

@@ -15,15 +15,15 @@ import (
 type Column struct {
 	Title string
 	Right bool // aligned to the right, as numbers are
-	Drop  int  // the highest goes first when the terminal is narrow; 0 stays
-	// Shrink cuts its cells before it goes and, if it stays and is the widest, when no column is left to go.
+	Drop  int  // on a narrow terminal the column with the highest number is dropped first; 0 is never dropped
+	// Shrink cuts the cells before the column is dropped. Columns that are never dropped are cut last, the widest first.
 	Shrink bool
 }
 
-// minCell is the width, in characters, below which a cut cell is of no use.
+// minCell is the least width of a cut cell, in characters: a shorter one says too little.
 const minCell = 12
 
-// Table prints rows as a table that fits the terminal. Columns that say nothing are left out.
+// Table prints rows as a table that fits the terminal. Empty columns are left out.
 func (s *Stream) Table(title string, columns []Column, rows [][]string) error {
 	configs, widths, order := make([]table.ColumnConfig, len(columns)), make([]int, len(columns)), []int(nil)
 	for i, c := range columns {
@@ -39,7 +39,7 @@ func (s *Stream) Table(title string, columns []Column, rows [][]string) error {
 			order = append(order, i)
 		}
 	}
-	slices.SortFunc(order, func(i, j int) int { // in which they give way
+	slices.SortFunc(order, func(i, j int) int { // in which they are cut or dropped
 		return cmp.Or(columns[j].Drop-columns[i].Drop, widths[j]-widths[i])
 	})
 	w := filled(columns, rows)

@@ -14,7 +14,7 @@ func Count(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// Ago is a time relative to now. A time in the future comes from a wrong clock.
+// Ago is a time relative to now. One in the future comes from a wrong clock.
 func Ago(at, now time.Time) string {
 	if at.IsZero() {
 		return "never"

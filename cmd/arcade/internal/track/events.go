@@ -13,12 +13,11 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// The events. Besides them only aliases are sent, which say that an anonymous id has become a
-// known one.
+// The events. Besides them only aliases are sent, which link an anonymous id to a principal.
 const (
 	// Succeeded: a command ended with exit code 0.
 	Succeeded = "CLI execution succeeded"
-	// Failed: a command ended in any other way, Ctrl-C and wrong usage included.
+	// Failed: a command ended in any other way, including Ctrl-C and wrong usage.
 	Failed = "CLI execution failed"
 	// aliasEvent is PostHog's name for an alias.
 	aliasEvent = "$create_alias"
@@ -27,9 +26,9 @@ const (
 // errorMessageLimit bounds error_message, in characters.
 const errorMessageLimit = 300
 
-// Properties is everything an event says, besides who and when. PostHog's library adds its
-// name and version, Go's version and the operating system's name and version; an anonymous
-// event carries $process_person_profile: false, so that no profile is made of it.
+// Properties is everything in an event but its id and its time. PostHog's library adds its name and version,
+// Go's version and the operating system's name and version; an anonymous event carries
+// $process_person_profile: false, so that PostHog makes no profile of it.
 type Properties struct {
 	// CommandName is the dotted path of the command, `secret.set`; `root` when none was found.
 	CommandName string `json:"command_name"`
@@ -47,29 +46,28 @@ type Properties struct {
 	Duration float64 `json:"duration"`
 	// DurationMS is the same in whole milliseconds, as the Python CLI sends it.
 	DurationMS int64 `json:"duration_ms"`
-	// OrgID and ProjectID are the ids of where the login works, of events that belong to it.
+	// OrgID and ProjectID are the login's, in events that belong to it.
 	OrgID     string `json:"org_id,omitempty"`
 	ProjectID string `json:"project_id,omitempty"`
-	// ErrorMessage says why a command failed, in fixed words.
+	// ErrorMessage is why the command failed, in fixed words.
 	ErrorMessage string `json:"error_message,omitempty"`
 }
 
 // Command is a command that has ended.
 type Command struct {
 	// Name is its dotted path, `secret.set`.
-	Name string
-	// Began and Ended say when.
+	Name         string
 	Began, Ended time.Time
-	// Failure says in fixed words why it failed, "" when it did not.
+	// Failure is why it failed, in fixed words; "" for a success.
 	Failure string
-	// UsesLogin says that it used the login, or looked for one, whatever key the environment has.
+	// UsesLogin says that it used or looked for the login, even with a key in the environment.
 	UsesLogin bool
 	// Change is what it did to the identity, nil for nothing.
 	Change identity.Input
 }
 
-// event makes the event of a command. One that ran with a key from the environment or on an installation
-// that keeps to itself, and the logout, say nothing of the login's project.
+// event makes a command's event. It leaves out the login's project if the command used a key from the environment
+// or a self-hosted installation, and for a logout.
 func (t *Tracker) event(c Command, u used) outbox.Message {
 	took := c.Ended.Sub(c.Began)
 	p := Properties{

@@ -13,12 +13,12 @@ type Flushed struct {
 	Delivered int  `json:"delivered"` // by this run
 	Pending   int  `json:"pending"`   // left
 	Dead      int  `json:"dead"`      // refused for good in this run
-	Held      int  `json:"held"`      // of Pending, aliases that wait for Arcade Cloud's word on who you are, and for no network
-	Refused   bool `json:"-"`         // Arcade Cloud does not take the credentials
+	Held      int  `json:"held"`      // of Pending, aliases that wait for Arcade Cloud to name the account
+	Refused   bool `json:"-"`         // Arcade Cloud refuses the credentials
 }
 
-// Flush delivers what waits and returns when nothing is left that could be sent, or why something is: outbox.ErrBusy,
-// an *outbox.Delay, an *OffError, or what is wrong with the database. Progress is told how many of how many are settled.
+// Flush delivers what waits. The error is why messages are left that could be sent: outbox.ErrBusy, an *outbox.Delay,
+// an *OffError, or what is wrong with the database. Progress gets the numbers of settled messages and of all.
 func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(settled, total int)) (done Flushed, err error) {
 	before, err := q.mended(ctx)
 	if err != nil {
@@ -51,13 +51,13 @@ func (q *Queue) Flush(ctx context.Context, timeout time.Duration, progress func(
 	return done, why
 }
 
-// mended is a snapshot that has a damaged database mended first, which one that only looks does not. What
-// it reads may lie where no delivery looks. The error can be an *OffError.
+// mended is a snapshot that first has a damaged database replaced; Snapshot changes nothing. It finds damage, too,
+// where no delivery reads. The error can be an *OffError.
 func (q *Queue) mended(ctx context.Context) (Snapshot, error) {
 	newest := outbox.Filter{Limit: 1}
 	s, err := q.Snapshot(ctx, newest)
 	if errors.Is(err, outbox.ErrDamaged) && q.t.Off(s.Consent) == nil {
-		// What meets the damage in a transaction that may write gets the replacement to read.
+		// A transaction that may write replaces the database, and reads the replacement.
 		err = q.Update(ctx, q.look(ctx, newest, s.take))
 	}
 	if off := q.t.Off(s.Consent); err == nil && off != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// change lets the state machine decide what usage.json, if another program has changed it, and then in make of
-// this home, and carries that out. Event is the one that a step may add. After the commit usage.json is exported.
+// change feeds the state machine with usage.json, if another program has changed it, and then with in, and carries
+// out its steps. One of them may add event. After the commit it exports usage.json.
 func (t *Tracker) change(ctx context.Context, tx *outbox.Tx, box *outbox.Outbox, home Home, in identity.Input, event outbox.Message) error {
 	state, _, err := identity.Load(ctx, tx.Tx)
 	if err != nil {
@@ -42,9 +42,9 @@ func (t *Tracker) change(ctx context.Context, tx *outbox.Tx, box *outbox.Outbox,
 	return nil
 }
 
-// adopt takes what another program wrote into usage.json. A file of our own that differs from state is
-// older than the database, and holds an anon id that was left behind since, unless damage has
-// taken that: from everywhere, or only from the row and not from its index.
+// adopt takes over what another program wrote into usage.json. A file of our own that differs from state is older
+// than the database, and its anon id was left behind since; unless damage has taken the id from the database: from
+// everywhere, or from the row and not from its index.
 func (t *Tracker) adopt(
 	ctx context.Context, tx *outbox.Tx, state identity.State, file identity.Mirror, digest, exported string, event outbox.Message,
 ) (identity.State, error) {
@@ -63,8 +63,8 @@ func (t *Tracker) adopt(
 	return t.step(ctx, tx, state, identity.Adopted{AnonID: file.AnonID, PrincipalID: file.PrincipalID, Known: known}, event)
 }
 
-// step carries out what the state machine makes of one input, and saves the state: also one that is only passed
-// through may hold what must not be forgotten, such as that an anon id belongs to a person.
+// step carries out the state machine's steps for one input, and saves the state. It saves an intermediate state, too,
+// which may hold what must not be forgotten, such as that an anon id belongs to a person.
 func (t *Tracker) step(
 	ctx context.Context, tx *outbox.Tx, state identity.State, in identity.Input, event outbox.Message,
 ) (identity.State, error) {
@@ -95,7 +95,7 @@ func (t *Tracker) step(
 	return next, identity.Save(ctx, tx.Tx, state, next, tx.Now())
 }
 
-// stepIfKnown gives no identity to a home that has none.
+// stepIfKnown is step for a home that has an identity. It gives no identity to another.
 func (t *Tracker) stepIfKnown(ctx context.Context, tx *outbox.Tx, in identity.Input) error {
 	state, found, err := identity.Load(ctx, tx.Tx)
 	if err == nil && found {
@@ -104,15 +104,13 @@ func (t *Tracker) stepIfKnown(ctx context.Context, tx *outbox.Tx, in identity.In
 	return err
 }
 
-// export writes usage.json. Called with the write lock held and
-// after the commit: the database is the truth. A process that dies between the two leaves the
-// old file with its known digest, and the next command exports again; one that dies before the
-// digest is stored leaves a file that says what the database says, and adopting that changes
+// export writes usage.json. Called with the write lock held and after the commit: the database is the truth. A
+// process that dies between the two leaves the old file with its known digest, and the next command exports again;
+// one that dies before it stores the digest leaves a file that agrees with the database, and adopting it changes
 // nothing.
 //
-// The file is written inside a transaction, from what the database says then: a process that
-// was stopped here was passed by others, and must not write what it remembers over what they
-// wrote.
+// The file is written inside a transaction, from what the database holds then: other processes may have overtaken
+// one that was stopped here, which must not overwrite their state with an older one.
 func (t *Tracker) export(ctx context.Context, box *outbox.Outbox, home Home) error {
 	t.Point("before-export")
 	return box.Update(ctx, func(tx *outbox.Tx) error {

@@ -10,7 +10,7 @@ import (
 // keyLimit is far beyond any API key, in bytes.
 const keyLimit = 4096
 
-// Why a text is no API key, in words for the user.
+// Why a text is not an API key, in words for the user.
 var (
 	ErrNoKey       = errors.New("there is no key")
 	errKeyMark     = errors.New("there is an invisible byte order mark before the key")
@@ -19,8 +19,8 @@ var (
 	errNotAKey     = errors.New("this is not an API key: it is too long, or has a character in it that no key has")
 )
 
-// ParseKey reads an API key, from wherever it comes. Blanks and line ends around it do not count. The error
-// says in fixed words what is wrong.
+// ParseKey reads an API key from any source. Blanks and line ends around it do not count. The error's words are
+// fixed.
 func ParseKey(text string) (string, error) {
 	key := strings.TrimSpace(text)
 	switch {
@@ -52,8 +52,8 @@ func (e *UnusableKeyError) Error() string {
 	return "the key in ARCADE_API_KEY cannot be used: " + e.err.Error()
 }
 
-// APIKey is the key in ARCADE_API_KEY, "" for none. The error is an UnusableKeyError.
-func (t *Tracker) APIKey() (string, error) {
+// apiKey is the key in ARCADE_API_KEY, "" for none. The error is an UnusableKeyError.
+func (t *Tracker) apiKey() (string, error) {
 	key, err := ParseKey(t.Env("ARCADE_API_KEY"))
 	if err != nil && !errors.Is(err, ErrNoKey) {
 		return "", &UnusableKeyError{err}
@@ -61,12 +61,12 @@ func (t *Tracker) APIKey() (string, error) {
 	return key, nil
 }
 
-// Credential is what a command uses of the login file and the environment. Without a home there is
-// only the environment. The errors are ErrNoHome, an UnusableKeyError, and those of the file's Using. A key
-// that cannot be used does not give way to the login, and its owner is unknown.
+// Credential is the credential that a command uses, from the environment or the login file; without a home, from the
+// environment alone. The errors are ErrNoHome, an UnusableKeyError, and those of the file's Using. A key that cannot
+// be used does not give way to the login, and its owner is unknown.
 func (t *Tracker) Credential() (identity.Using, error) {
 	address := t.Env("ARCADE_URL")
-	key, err := t.APIKey()
+	key, err := t.apiKey()
 	if err != nil && (address != "" || t.Env("ARCADE_CONTEXT") == "") {
 		return identity.Using{Apart: true}, err
 	}
@@ -77,11 +77,11 @@ func (t *Tracker) Credential() (identity.Using, error) {
 	return home.Credentials().Using(address, key)
 }
 
-// KeyInForce is the key in the environment, if commands other than those about the login use it. Apart says
-// that Arcade Cloud may not be asked whose it is. The error is what keeps the key from use: an UnusableKeyError,
-// or identity.ErrNoEngine for a bad address.
+// KeyInForce is the key in the environment, if commands use it that are not about the login. Apart says that Arcade
+// Cloud must not be asked about it. The error is why the key cannot be used: an UnusableKeyError, or
+// identity.ErrNoEngine for a bad address.
 func (t *Tracker) KeyInForce() (key identity.Credentials, apart bool, err error) {
-	if key, err := t.APIKey(); key == "" && err == nil { // the file is not read for nothing
+	if key, err := t.apiKey(); key == "" && err == nil { // the file is not read for nothing
 		return identity.Credentials{}, false, nil
 	}
 	used, err := t.Credential()
@@ -91,7 +91,7 @@ func (t *Tracker) KeyInForce() (key identity.Credentials, apart bool, err error)
 	return used.Login, used.Apart, err
 }
 
-// ContextName is that of the login that commands use, "" where the file has only one, or not this one, or cannot be read.
+// ContextName is the name of the context that commands use, "" if the file has only one, lacks it, or cannot be read.
 // ARCADE_URL with ARCADE_API_KEY is a context, too.
 func (t *Tracker) ContextName() string {
 	if key, _, err := t.KeyInForce(); err == nil && key.Name != "" {
@@ -113,12 +113,12 @@ func (t *Tracker) ContextName() string {
 type used struct {
 	file identity.Credentials
 	key  string // the fingerprint of the environment's, "" when it was not used
-	// apart: they belong to an installation that keeps to itself, or cannot be used. Whose the event is, is
-	// open then, and the account that this home is linked to is not believed to be the command's.
+	// apart: they belong to a self-hosted installation, or cannot be used. The event's owner is unknown then, and
+	// not taken to be the account that this home is linked to.
 	apart bool
 }
 
-// uses reads what a command uses; login says that it is the login, whatever key the environment has.
+// uses reads what a command uses: the login if login is true, even with a key in the environment.
 func (t *Tracker) uses(home Home, login bool) used {
 	file, _ := home.Credentials().Using("", "")
 	u := used{file: file.Login, apart: file.Apart}

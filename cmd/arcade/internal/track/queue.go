@@ -14,11 +14,11 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// flusherLife is how long a flusher in the background can be at work, see outbox.Main.
+// flusherLife bounds the work of a flusher in the background, see outbox.Main.
 const flusherLife = 10 * time.Second
 
-// Queue is what was recorded in one home, to be looked at and moved along. What it takes from the outbox as it is,
-// is the outbox's.
+// Queue is what was recorded in one home, to be inspected and delivered. What concerns no identity is the embedded
+// outbox's.
 type Queue struct {
 	*outbox.Outbox
 	t    *Tracker
@@ -34,13 +34,13 @@ func (t *Tracker) Queue() (*Queue, error) {
 	return &Queue{box, t, home}, nil
 }
 
-// Snapshot is what the database says at one moment.
+// Snapshot is the content of the database at one moment.
 type Snapshot struct {
 	// AnonID is this home's id, "" while nothing was recorded, and Since when it got it.
 	AnonID string
 	Since  time.Time
-	// PrincipalID is the principal it is linked to, "" for none. Asks says that there are
-	// credentials whose principal is not known yet.
+	// PrincipalID is the principal it is linked to, "" for none. Asks says that the principal of the present
+	// credentials is not known yet.
 	PrincipalID string
 	Asks        bool
 	Counts      outbox.Counts
@@ -54,7 +54,7 @@ type Snapshot struct {
 	Consent outbox.Consent
 	// Schema is the version of the database.
 	Schema int
-	// Identities are all ids that this home has had, in the order of their first use.
+	// Identities are all ids of this home, in the order of their first use.
 	Identities []identity.Period
 }
 
@@ -81,15 +81,15 @@ func deaths(ctx context.Context, tx *outbox.Tx) (list []Death, err error) {
 	return list, nil
 }
 
-// Snapshot reads the database, which Show may migrate. A missing one reads as empty; of one that cannot be
-// read, Snapshot has the consent, a file beside it.
+// Snapshot reads the database, which Show may migrate. A missing one reads as empty. With an error, too, Snapshot
+// has the consent, which is a file beside the database.
 func (q *Queue) Snapshot(ctx context.Context, filter outbox.Filter) (s Snapshot, err error) {
 	s.Consent = q.ConsentBeside()
 	err = q.Show(ctx, filter, s.take)
 	return s, err
 }
 
-// take makes s what the database says now, with the messages.
+// take is a ShowFunc that sets s, with the messages.
 func (s *Snapshot) take(now Snapshot, messages iter.Seq2[outbox.Message, error]) error {
 	*s = now
 	for m, err := range messages {
@@ -101,12 +101,11 @@ func (s *Snapshot) take(now Snapshot, messages iter.Seq2[outbox.Message, error])
 	return nil
 }
 
-// ShowFunc gets what the database says, without the messages, and those one at a time.
+// ShowFunc gets a snapshot without its messages, and these one at a time.
 type ShowFunc = func(s Snapshot, messages iter.Seq2[outbox.Message, error]) error
 
-// Show gives show what the database says at one moment, without the messages, and those one at a
-// time: a long queue takes no more memory than a short one. A database of an earlier version is migrated
-// first, unless tracking is off: then it stays untouched, and reads as empty.
+// Show reads the database for show: a long queue takes no more memory than a short one. A database of an earlier
+// version is migrated first, unless tracking is off: then it stays untouched and reads as empty.
 func (q *Queue) Show(ctx context.Context, filter outbox.Filter, show ShowFunc) error {
 	look := q.look(ctx, filter, show)
 	err := q.View(ctx, look)
@@ -123,7 +122,7 @@ func (q *Queue) Show(ctx context.Context, filter outbox.Filter, show ShowFunc) e
 
 func nothing(*outbox.Tx) error { return nil }
 
-// Erasable is a Snapshot before an erasure. It reads a database of an earlier version even with tracking off.
+// Erasable is Snapshot before an erasure: it migrates a database of an earlier version even with tracking off.
 func (q *Queue) Erasable(ctx context.Context) (s Snapshot, err error) {
 	if errors.Is(q.View(ctx, nothing), outbox.ErrOlder) {
 		if err := q.Update(ctx, nothing); err != nil {
@@ -133,7 +132,7 @@ func (q *Queue) Erasable(ctx context.Context) (s Snapshot, err error) {
 	return q.Snapshot(ctx, outbox.Filter{Limit: 1})
 }
 
-// look reads for show what Show promises.
+// look returns the transaction that reads a snapshot for show.
 func (q *Queue) look(ctx context.Context, filter outbox.Filter, show ShowFunc) func(*outbox.Tx) error {
 	return func(tx *outbox.Tx) error {
 		state, _, err := identity.Load(ctx, tx.Tx)
@@ -171,7 +170,7 @@ func (q *Queue) look(ctx context.Context, filter outbox.Filter, show ShowFunc) f
 	}
 }
 
-// Missed is what was given up within the last week. A flusher that could not be started is history once
+// Missed is what was given up within the last week. A flusher that could not be started no longer counts once
 // nothing waits for it.
 func (q *Queue) Missed(s Snapshot) outbox.Given {
 	given := q.GivenUp()
@@ -191,22 +190,22 @@ func (q *Queue) Bytes() (size int64) {
 	return size
 }
 
-// Disable switches recording off, erases what waits and returns how much that was. Late is true
-// when a delivery is under way that could not be waited for, because it took too long or ctx ended.
-// After an error, ConsentBeside reports whether recording is off all the same.
+// Disable switches recording off, erases what waits and returns the number of messages. Late says that a delivery
+// is still under way: it took too long to wait for, or ctx ended. After an error, ConsentBeside reports whether
+// recording is off all the same.
 func (q *Queue) Disable(ctx context.Context) (erased int, late bool, err error) {
 	erased, err = q.Outbox.Disable(ctx)
 	return q.afterErasing(ctx, erased, err)
 }
 
-// Clear erases every message. It returns like Disable.
+// Clear erases every message. Its results are those of Disable.
 func (q *Queue) Clear(ctx context.Context) (erased int, late bool, err error) {
 	erased, err = q.Outbox.Clear(ctx, nil)
 	return q.afterErasing(ctx, erased, err)
 }
 
-// Forget erases every message and this home's identity, usage.json included, and keeps
-// what `arcade usage enable` and `disable` have left. It returns like Disable.
+// Forget erases every message and this home's identity, including usage.json, and keeps what `arcade usage enable`
+// and `disable` have left. Its results are those of Disable.
 func (q *Queue) Forget(ctx context.Context) (erased int, late bool, err error) {
 	erased, err = q.Outbox.Forget(ctx, func(tx *outbox.Tx) error { return identity.Forget(ctx, tx.Tx, q.home.mirror()) })
 	return q.afterErasing(ctx, erased, err)
@@ -230,7 +229,7 @@ func (q *Queue) HasID(s Snapshot) bool {
 	return s.AnonID != "" || err == nil
 }
 
-// Page is where the page of `arcade usage report` is kept. It goes when messages are erased.
+// Page is the path of the page of `arcade usage report`. Erasing messages removes it.
 func (q *Queue) Page() string { return filepath.Join(q.home.dir, "usage.html") }
 
 // Retry makes dead messages pending again, all or those with the given numbers or uuids, and
@@ -246,14 +245,14 @@ func (q *Queue) Retry(ctx context.Context, ids []string) (retried int, err error
 	return retried, err
 }
 
-// Principal returns what was learned about credentials, "" when nothing was, or when tracking is
-// off and the database is not to be touched.
+// Principal returns the principal that was learned for credentials, "" for none, or when tracking is off and the
+// database must not be touched.
 func (t *Tracker) Principal(ctx context.Context, credentials identity.Credentials) (principal string) {
 	_, box, err := t.open(0)
 	if err != nil || !t.Switches().On {
 		return ""
 	}
-	_ = box.View(ctx, func(tx *outbox.Tx) (err error) { // what cannot be read is not known
+	_ = box.View(ctx, func(tx *outbox.Tx) (err error) { // if it cannot be read, it is not known
 		principal, err = identity.Principal(ctx, tx.Tx, credentials.Fingerprint())
 		return err
 	})

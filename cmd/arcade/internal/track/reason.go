@@ -13,12 +13,12 @@ import (
 
 // Why recording or delivery stands still, beside the outbox's own errors, such as an *outbox.Delay.
 var (
-	ErrLoginRefused = errors.New("the credentials are not taken by Arcade Cloud")
-	ErrLoginUnknown = errors.New("whose the credentials are is not said by Arcade Cloud yet")
-	ErrDead         = errors.New("messages were refused by PostHog for good")
+	ErrLoginRefused = errors.New("Arcade Cloud refuses the credentials")
+	ErrLoginUnknown = errors.New("Arcade Cloud has not named the credentials' account yet")
+	ErrDead         = errors.New("PostHog has refused messages for good")
 )
 
-// FileError says which file of this home cannot be used, and why: one of the outbox's errors.
+// FileError is the failure of a file of this home. Its cause is one of the outbox's errors.
 type FileError struct {
 	Path  string // of what is in the way
 	Cause error
@@ -29,7 +29,7 @@ func (e *FileError) Error() string { return e.Path + ": " + e.Cause.Error() }
 // Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Cause }
 
-// FileTrouble returns why a file of this home cannot be used, by the error of the attempt: a *FileError, or nil when
+// FileTrouble returns why a file of this home cannot be used, from the error of the attempt: a *FileError, or nil if
 // the cause is the file's content, or unknown.
 func FileTrouble(path string, err error) error {
 	if cause := outbox.FileTrouble(path, err); cause != nil {
@@ -38,8 +38,8 @@ func FileTrouble(path string, err error) error {
 	return nil
 }
 
-// FileTroubles returns why files that the Python CLI shares cannot be read, where the cause is not their content.
-// Events are recorded all the same, but not whose they are.
+// FileTroubles returns why files shared with the Python CLI cannot be read, where the cause is not their content.
+// Events are recorded all the same, but their owner may stay unknown.
 func (q *Queue) FileTroubles() (list []error) {
 	_, credentials := q.home.Credentials().Read()
 	_, _, mirror := identity.ReadMirror(q.home.mirror())
@@ -47,8 +47,7 @@ func (q *Queue) FileTroubles() (list []error) {
 	return slices.DeleteFunc(list, func(trouble error) bool { return trouble == nil })
 }
 
-// FileOf returns the path of the file that an error is about: the one that is in the way, or the
-// database. It is "" without a home.
+// FileOf returns the path of the file that an error is about, or that of the database; "" without a home.
 func (t *Tracker) FileOf(err error) string {
 	var permission *outbox.PermissionError
 	var file *FileError
@@ -68,7 +67,7 @@ func (t *Tracker) FileOf(err error) string {
 	return inTheWay(home.database())
 }
 
-// inTheWay returns the path of what is there instead of a directory, or of the file at path.
+// inTheWay returns the part of path that should be a directory and is not, else path.
 func inTheWay(path string) string {
 	for dir := filepath.Dir(path); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		if info, err := os.Stat(dir); err == nil && !info.IsDir() {
@@ -78,8 +77,8 @@ func inTheWay(path string) string {
 	return path
 }
 
-// Standstill returns why what waits is not delivered or why nothing is recorded, nil when all is well. Check
-// says whether recording would work now.
+// Standstill returns why nothing is recorded, or why what waits is not delivered; nil when all is well. Whether
+// recording would work now is for Check to say.
 func (t *Tracker) Standstill(s Snapshot) error {
 	if off := t.Off(s.Consent); off != nil {
 		return off

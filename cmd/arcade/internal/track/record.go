@@ -13,29 +13,27 @@ import (
 )
 
 const (
-	// recordLimit bounds what recording may cost a command when the disk hangs. It is longer than
-	// the waits for the two locks together, see outbox.Config. All other waits end a second before, with a note
-	// of the lost event.
+	// recordLimit bounds what recording costs a command when the disk hangs. It is longer than the waits for both
+	// locks, see outbox.Config. All other waits end a second earlier, with a note of the lost event.
 	recordLimit = 12 * time.Second
-	// hurriedWait is how long each lock is waited for by a command that was told to end. After the first
-	// one's, SQLite's own locking decides.
+	// hurriedWait bounds the wait for each lock after an interrupt. Without the write lock, SQLite's own locking
+	// decides.
 	hurriedWait = 250 * time.Millisecond
 )
 
-// Record records the command and starts a flusher if one is due. First is true when nothing was
-// ever recorded here: the user has to be told. A failure costs the event and nothing else,
-// so there is no error; Debug gets the cause. Once ctx has ended, recording hardly waits for another process that
-// holds the database: the user wants the command to end.
+// Record records the command and starts a flusher if one is due. First is true for the first event of this home: then
+// the notice is due. A failure costs the event and nothing else, so there is no error; Debug gets the cause. Once ctx
+// has ended, recording hardly waits for a process that holds the database: the user wants the command to end.
 func (t *Tracker) Record(ctx context.Context, c Command) (first bool) {
 	if s := t.Switches(); !s.On {
 		t.debug("not recorded: tracking is off (%s)", s.By)
 		return false
 	}
-	// A write to a closed stderr would end the process, with an exit code that is not the command's.
+	// A write to a closed stderr would end the process with another exit code than the command's.
 	signal.Ignore(syscall.SIGPIPE)
 	done := make(chan recorded, 2)
 	limited := ctx
-	if outbox.CheckDescriptors() == nil { // else nothing is opened, and Go has none left for a timer
+	if outbox.CheckDescriptors() == nil { // else nothing is opened, and Go has no descriptor left for a timer
 		var cancel context.CancelFunc
 		limited, cancel = context.WithTimeout(ctx, recordLimit-time.Second)
 		defer cancel()
@@ -66,15 +64,15 @@ func (t *Tracker) Record(ctx context.Context, c Command) (first bool) {
 	return r.First
 }
 
-// recorded is an event on its way, and how far it came.
+// recorded is an event and the outcome of recording it.
 type recorded struct {
 	outbox.Recorded
 	event outbox.Message
 	err   error
 }
 
-// record is an event's way: read what the command could have used of the credentials, let the state machine
-// decide whose the event is, add it, export usage.json. The outbox commits, leaves, and starts a flusher.
+// record reads the credentials that the command could have used, lets the state machine decide whose the event is,
+// adds the event and exports usage.json. The outbox commits and starts a flusher.
 func (t *Tracker) record(ctx context.Context, c Command, wait time.Duration) (r recorded) {
 	home, box, err := t.open(wait)
 	if err != nil {
@@ -92,7 +90,7 @@ func (t *Tracker) record(ctx context.Context, c Command, wait time.Duration) (r 
 	return r
 }
 
-// input is what the command did to the identity in the state machine's terms.
+// input is what the command did to the identity, as an input of the state machine.
 func (u used) input(ctx context.Context, tx *outbox.Tx, change identity.Input) (identity.Input, error) {
 	_, isLogout := change.(identity.Logout)
 	login, _ := change.(identity.Login)
@@ -136,15 +134,15 @@ func (t *Tracker) config(home Home) outbox.Config {
 			return t.stepIfKnown(ctx, tx, identity.Released{AnonID: anonID}) // it may have to be stitched to an account later
 		},
 		Moved: func(ctx context.Context, tx *outbox.Tx) error {
-			return t.stepIfKnown(ctx, tx, identity.Moved{}) // the anon id is the machine's that this home was copied from
+			return t.stepIfKnown(ctx, tx, identity.Moved{}) // the anon id belongs to the machine that this home was copied from
 		},
 
 		Now: t.Now, Start: t.Start, Point: t.Point,
 	}
 }
 
-// open returns this home's outbox, which waits so long for each lock; 0 for as long as is usual. It
-// touches nothing.
+// open returns this home's outbox. Wait bounds its wait for each lock; 0 means the outbox's default. It touches
+// nothing.
 func (t *Tracker) open(wait time.Duration) (Home, *outbox.Outbox, error) {
 	home, err := t.Home()
 	if err != nil {

@@ -11,11 +11,11 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// CloudTimeout bounds the question whose a credential is.
+// CloudTimeout bounds the request for a credential's account.
 const CloudTimeout = 2 * time.Second
 
 // resolve asks Arcade Cloud about the available credentials that messages wait for under these names,
-// within CloudTimeout. What Cloud does not tell stays undecided and goes out anonymously.
+// within CloudTimeout. Without an answer they stay undecided and go out anonymously.
 func (t *Tracker) resolve(ctx context.Context, box *outbox.Outbox, home Home, names []string) error {
 	list, err := t.wanted(ctx, box, home, names)
 	if err != nil {
@@ -36,7 +36,7 @@ func (t *Tracker) resolve(ctx context.Context, box *outbox.Outbox, home Home, na
 			if err := identity.Remember(ctx, tx.Tx, c.Fingerprint(), account.PrincipalID, tx.Now()); err != nil {
 				return err
 			}
-			now, _ := home.Credentials().Read() // it may have changed while Cloud was asked
+			now, _ := home.Credentials().Read() // which may have changed meanwhile
 			learned := identity.Learned{
 				Credential: c.Fingerprint(), Principal: account.PrincipalID, InFile: now.Fingerprint() == c.Fingerprint(),
 			}
@@ -50,8 +50,8 @@ func (t *Tracker) resolve(ctx context.Context, box *outbox.Outbox, home Home, na
 }
 
 // available returns the credentials that this process can present: the logins of the file and the key of the
-// environment. A flusher never renews a token, and never asks with one that has expired. While a
-// self-hosted installation is in use, or the file cannot be read, Arcade Cloud is asked nothing.
+// environment. A flusher never renews a token, and never sends an expired one. While a self-hosted installation is in
+// use, or the file cannot be read, nothing is sent to Arcade Cloud.
 func (t *Tracker) available(home Home) (list []identity.Credentials) {
 	if file, _ := home.Credentials().Using("", ""); !file.Apart {
 		logins, _ := home.Credentials().Logins()
@@ -67,8 +67,8 @@ func (t *Tracker) available(home Home) (list []identity.Credentials) {
 	return list
 }
 
-// wanted returns the available credentials that messages wait for and that Cloud has not refused lately: events wait by
-// their own name, an alias, which has none, by that of the home's state.
+// wanted returns the available credentials that messages wait for and that Cloud has not refused lately. Events wait
+// under the name of their credential; aliases, which have none, under that of the home's state.
 func (t *Tracker) wanted(ctx context.Context, box *outbox.Outbox, home Home, names []string) (list []identity.Credentials, err error) {
 	credentials := t.available(home)
 	err = box.Update(ctx, func(tx *outbox.Tx) error {

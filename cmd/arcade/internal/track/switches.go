@@ -10,13 +10,13 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/posthog"
 )
 
-// Switches is what the environment says about tracking.
+// Switches are the environment's switches of tracking.
 type Switches struct {
 	// On says that usage may be recorded and sent, unless `arcade usage disable` was run.
 	On bool
 	// Forced: on by ARCADE_USAGE_TRACKING, which beats `arcade usage disable`.
 	Forced bool
-	// By names the variable that decided, "" when none did.
+	// By is the name of the variable that decided, "" for none.
 	By string
 }
 
@@ -35,10 +35,10 @@ func (t *Tracker) Switches() Switches {
 	return Switches{On: true}
 }
 
-// ErrVariable says that a variable has switched tracking off.
+// ErrVariable means that a variable has switched tracking off.
 var ErrVariable = errors.New("a variable has switched tracking off")
 
-// OffError says what has switched tracking off. It is an ErrVariable, or an outbox.ErrOff after `arcade usage
+// OffError names what has switched tracking off. It is an ErrVariable, or an outbox.ErrOff after `arcade usage
 // disable`.
 type OffError struct {
 	By    string
@@ -62,7 +62,7 @@ func (t *Tracker) Off(consent outbox.Consent) *OffError {
 	return nil
 }
 
-// consent is the environment's word for the outbox, which reads DO_NOT_TRACK itself.
+// consent is the environment's switch for the outbox, which reads DO_NOT_TRACK itself.
 func (s Switches) consent() outbox.Override {
 	switch {
 	case s.Forced:
@@ -81,7 +81,7 @@ func (t *Tracker) postHogKey() string {
 	return cmp.Or(strings.TrimSpace(t.Env("ARCADE_USAGE_KEY")), t.Key)
 }
 
-// Host is the address that events are sent to, "" when what was given cannot be one.
+// Host is the address that events are sent to, "" if ARCADE_USAGE_HOST cannot be one.
 func (t *Tracker) Host() string { return t.sink().Endpoint() }
 
 func (t *Tracker) sink() *posthog.Sink {

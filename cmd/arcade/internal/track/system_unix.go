@@ -7,7 +7,7 @@ import "golang.org/x/sys/unix"
 // HomeVariable is the variable that names the home directory.
 const HomeVariable = "HOME"
 
-// unquoted leaves a directory's name as it is: quotes are characters like others here.
+// unquoted returns a directory's name unchanged: here it can contain quotes.
 func unquoted(directory string) string { return directory }
 
 // userHome is the home directory as Python's expanduser finds it, "" if there is none: the

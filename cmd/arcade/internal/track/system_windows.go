@@ -11,8 +11,8 @@ import (
 // HomeVariable is the variable that names the home directory.
 const HomeVariable = "USERPROFILE"
 
-// unquoted is a directory's name without the quotes that `set NAME="C:\a b"` leaves in the value. No name
-// has any.
+// unquoted is a directory's name without the quotes that `set NAME="C:\a b"` leaves in the value. Names
+// cannot contain any.
 func unquoted(directory string) string { return strings.ReplaceAll(directory, `"`, "") }
 
 // userHome is the home directory as Python's expanduser finds it, "" if there is none: the
@@ -27,8 +27,8 @@ func userHome(env func(string) string) string {
 	return cmp.Or(env("USERPROFILE"), onDrive, env("HOME"))
 }
 
-// osRelease returns the major version as Python's platform.release() has it: Windows 11 still
-// calls itself 10.0 and is told by its build number,
+// osRelease returns the major version as Python's platform.release() does: Windows 11 still
+// calls itself 10.0 and differs by its build number,
 // https://learn.microsoft.com/windows/release-health/windows11-release-information.
 func osRelease() string {
 	v := windows.RtlGetVersion()

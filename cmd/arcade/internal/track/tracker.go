@@ -1,9 +1,8 @@
-// Package track is the way of a usage event at Arcade: what is recorded of a command, as whom,
-// and how it gets out. It keeps usage.json, the file shared with the Python CLI, and reads the
-// switches in the environment.
+// Package track records Arcade's usage events: what a command leaves, under whose id, and how it is delivered. It
+// keeps usage.json, the file shared with the Python CLI, and reads the switches in the environment.
 //
-// Record is an event's way. Queue is what can be done with events later. Config is what both, and
-// the flusher in the background, know of the outbox.
+// Record records a command. Queue is what can be done with events later. Config is the outbox's configuration, for
+// both and for the flusher in the background.
 package track
 
 import (
@@ -32,7 +31,7 @@ type Tracker struct {
 	Network func() http.RoundTripper
 	// Start starts a flusher in the background, see outbox.Config; nil for its default.
 	Start func(marker string, environment []string) error
-	// Debug is told what was recorded, and why something was not, when ARCADE_USAGE_DEBUG is 1.
+	// Debug gets what was recorded, or why nothing was, when ARCADE_USAGE_DEBUG is 1.
 	Debug io.Writer
 	// Point is called at named points, where a test stops or kills the process.
 	Point func(name string)
@@ -50,7 +49,7 @@ func New(version, key string) *Tracker {
 	}
 }
 
-// ErrNoHome says that there is no directory to keep files in.
+// ErrNoHome means that there is no directory to keep files in.
 var ErrNoHome = errors.New("no home directory")
 
 // Home is the directory that both of Arcade's CLIs keep their files in.
@@ -59,8 +58,7 @@ type Home struct {
 	credentials identity.CredentialsFile
 }
 
-// Credentials is the file that a login leaves, with the context that ARCADE_CONTEXT names for one
-// command.
+// Credentials is the file with the logins, of which ARCADE_CONTEXT chooses one.
 func (h Home) Credentials() identity.CredentialsFile { return h.credentials }
 
 func (h Home) mirror() string { return filepath.Join(h.dir, "usage.json") }
@@ -68,7 +66,7 @@ func (h Home) mirror() string { return filepath.Join(h.dir, "usage.json") }
 func (h Home) database() string { return filepath.Join(h.dir, "usage.db") }
 
 // Home is `.arcade` in the home directory. In $ARCADE_WORK_DIR it is `.arcade`, too, but the Python CLI
-// means the directory itself: a login of its is used where it is, and where it was the first its
+// takes that directory itself: a login is used where Python left it, and if Python was the first, its
 // directory is ours. The error can be ErrNoHome.
 func (t *Tracker) Home() (Home, error) {
 	user, work := userHome(t.Env), unquoted(t.Env("ARCADE_WORK_DIR"))
@@ -103,26 +101,25 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// debug prints what ARCADE_USAGE_DEBUG asks for.
+// debug prints a line if ARCADE_USAGE_DEBUG asks for it.
 func (t *Tracker) debug(format string, args ...any) {
 	if t.Env("ARCADE_USAGE_DEBUG") == "1" {
 		fmt.Fprintf(t.Debug, "usage: "+format+"\n", args...)
 	}
 }
 
-// ToArcade makes the transport of calls to Arcade Cloud and its Engine, which name the program that asks, as the Python
-// CLI's do.
-func (t *Tracker) ToArcade() http.RoundTripper { return introduced{t.Version, t.Network()} }
+// ToArcade makes the transport of calls to Arcade Cloud and its Engine. As the Python CLI's, they name the program.
+func (t *Tracker) ToArcade() http.RoundTripper { return withUserAgent{t.Version, t.Network()} }
 
-type introduced struct {
+type withUserAgent struct {
 	version string
 	next    http.RoundTripper
 }
 
 // RoundTrip implements [http.RoundTripper].
-func (i introduced) RoundTrip(r *http.Request) (*http.Response, error) {
+func (w withUserAgent) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	r.Header.Set("User-Agent", "arcade-cli-go/"+i.version)
-	r.Header.Set("X-Arcade-CLI-Version", i.version)
-	return i.next.RoundTrip(r)
+	r.Header.Set("User-Agent", "arcade-cli-go/"+w.version)
+	r.Header.Set("X-Arcade-CLI-Version", w.version)
+	return w.next.RoundTrip(r)
 }
