@@ -54,11 +54,22 @@ func TestMain(m *testing.M) {
 	}
 }
 
+// must ends a process that a test has started, and check a test.
 func must(err error) {
 	if err != nil {
 		panic(err)
 	}
 }
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// long is how long a test waits for another process at most: a busy machine takes its time.
+const long = 2 * time.Minute
 
 // life is what a child says of itself.
 type life struct {
@@ -103,9 +114,7 @@ type listener struct {
 func newListener(t testing.TB) listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	t.Cleanup(func() { l.Close() })
 	return listener{t, l.(*net.TCPListener)}
 }
@@ -118,15 +127,13 @@ func (l listener) environment() []string {
 // child waits for a report.
 func (l listener) child() (child life) {
 	l.Helper()
-	l.SetDeadline(time.Now().Add(20 * time.Second))
+	l.SetDeadline(time.Now().Add(long))
 	connection, err := l.Accept()
 	if err != nil {
 		l.Fatalf("no child reports: %v", err)
 	}
 	l.Cleanup(func() { connection.Close() })
-	if err := gob.NewDecoder(connection).Decode(&child); err != nil {
-		l.Fatal(err)
-	}
+	check(l, gob.NewDecoder(connection).Decode(&child))
 	child.connection = connection
 	return child
 }
@@ -136,13 +143,11 @@ func (l listener) child() (child life) {
 func again(t testing.TB, environment ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	check(t, err)
+	ctx, cancel := context.WithTimeout(context.Background(), long)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, self)
-	cmd.WaitDelay = time.Minute
+	cmd.WaitDelay = long
 	cmd.Env = append(os.Environ(), environment...)
 	return cmd
 }
@@ -155,9 +160,7 @@ func TestAChildHasItsEnvironmentAndNothingElse(t *testing.T) {
 	l := newListener(t)
 	large := "LARGE=" + strings.Repeat("x", 1<<20)
 	given := []string{"EMPTY=", "EQUALS=a=b", "LINES=one\ntwo", "BYTES=\xff", "TWICE=2", "HOME=/home/ada", large, "LAST=arrived"}
-	if err := Start(marker, slices.Concat(l.environment(), []string{"TWICE=1"}, given)); err != nil {
-		t.Fatal(err)
-	}
+	check(t, start(marker, slices.Concat(l.environment(), []string{"TWICE=1"}, given), nil, long))
 	child := l.child()
 	for _, entry := range given {
 		if !slices.Contains(child.Environ, entry) {
@@ -187,7 +190,7 @@ func TestAChildHasItsEnvironmentAndNothingElse(t *testing.T) {
 
 func TestAChildThatDoesNotReadItsEnvironmentIsAnErrorAndNoWait(t *testing.T) {
 	environment := []string{"LARGE=" + strings.Repeat("x", 1<<20)}
-	if err := start(dyingMarker, environment, nil, 20*time.Second); err == nil || strings.Contains(err.Error(), "does not read") {
+	if err := start(dyingMarker, environment, nil, long); err == nil || strings.Contains(err.Error(), "does not read") {
 		t.Errorf("a child that has died: %v, want an error at once: the reader is gone", err)
 	}
 	reader, writer := pipe(t)
@@ -195,7 +198,7 @@ func TestAChildThatDoesNotReadItsEnvironmentIsAnErrorAndNoWait(t *testing.T) {
 		t.Errorf("a child that hangs: %v, want that it does not read", err)
 	}
 	writer.Close()
-	reader.SetReadDeadline(time.Now().Add(20 * time.Second))
+	reader.SetReadDeadline(time.Now().Add(long))
 	if _, err := reader.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("its output does not end, %v: the child was left running", err)
 	}
@@ -218,9 +221,7 @@ func TestAWatchdogEndsTheProcessWhateverItDoes(t *testing.T) {
 
 func TestOnlyAProcessWithAPipeAndTheMarkerIsAChild(t *testing.T) {
 	file, err := os.Open(os.DevNull)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	defer file.Close()
 	for _, value := range []string{"", "1"} { // set by a person
 		t.Setenv(marker, value)
@@ -255,20 +256,15 @@ func TestAChildWithHalfAnEnvironmentHasAnError(t *testing.T) {
 func pipe(t *testing.T) (reader, writer *os.File) {
 	t.Helper()
 	reader, writer, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	t.Cleanup(func() { reader.Close(); writer.Close() })
 	return reader, writer
 }
 
 func TestPathsAreAbsoluteBeforeTheyAreHandedOver(t *testing.T) {
-	directory := t.TempDir()
-	t.Chdir(directory)
+	t.Chdir(t.TempDir())
 	directory, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	list := func(parts ...string) string { return strings.Join(parts, string(filepath.ListSeparator)) }
 	at := func(name string) string { return filepath.Join(directory, name) }
 	for _, test := range []struct{ name, value, want string }{
@@ -306,9 +302,7 @@ func TestACommandEndsBeforeItsChild(t *testing.T) {
 func TestAProcessThatWaitsForItsChildHearsOfItsEnd(t *testing.T) {
 	l := newListener(t)
 	heard, err := StartHeard(marker, l.environment())
-	if err := errors.Join(err, Check()); err != nil {
-		t.Fatal(err)
-	}
+	check(t, errors.Join(err, Check()))
 	child := l.child()
 	select {
 	case <-heard:
@@ -318,7 +312,7 @@ func TestAProcessThatWaitsForItsChildHearsOfItsEnd(t *testing.T) {
 	child.connection.Close() // which ends it
 	select {
 	case <-heard:
-	case <-time.After(20 * time.Second):
+	case <-time.After(long):
 		t.Error("it hears nothing of a child that has ended, and waits in vain")
 	}
 	if _, err := StartHeard(marker, []string{"no variable"}); err == nil {

@@ -22,18 +22,10 @@ func TestWithTooFewDescriptorsStartFailsAndLeavesNothingOpen(t *testing.T) {
 		}
 		return
 	}
-	if err := Start(dyingMarker, nil); err != nil { // Go opens some once in a process
-		t.Fatal(err)
-	}
+	check(t, Start(dyingMarker, nil)) // Go opens some once in a process
 	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	restrict := func(n uint64) {
-		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: limit.Max}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	check(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	restrict := func(n uint64) { check(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: limit.Max})) }
 	before, failures := nextDescriptor(t), 0
 	const attempts = 20
 	for spare := range attempts {
@@ -44,7 +36,7 @@ func TestWithTooFewDescriptorsStartFailsAndLeavesNothingOpen(t *testing.T) {
 	}
 	restrict(limit.Cur)
 	// A child that has not been waited for yet has a descriptor of its own.
-	for deadline := time.Now().Add(20 * time.Second); nextDescriptor(t) > before; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(long); nextDescriptor(t) > before; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the next free descriptor is %d, and was %d: something is left open", nextDescriptor(t), before)
 		}
@@ -57,9 +49,7 @@ func TestWithTooFewDescriptorsStartFailsAndLeavesNothingOpen(t *testing.T) {
 func nextDescriptor(t *testing.T) int {
 	t.Helper()
 	fd, err := unix.Dup(0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	unix.Close(fd)
 	return fd
 }
@@ -97,9 +87,7 @@ func TestAShellDoesNotWaitForTheChild(t *testing.T) {
 func TestAProcessThatIsNoChildKeepsItsDescriptors(t *testing.T) {
 	reader, _ := pipe(t)
 	inherited, err := unix.Dup(int(reader.Fd())) // one that an exec does not close
-	if err != nil {
-		t.Fatal(err)
-	}
+	check(t, err)
 	defer unix.Close(inherited)
 	is, err := Child(marker)
 	if _, lost := unix.FcntlInt(uintptr(inherited), unix.F_GETFD, 0); is || err != nil || lost != nil {
@@ -109,9 +97,7 @@ func TestAProcessThatIsNoChildKeepsItsDescriptors(t *testing.T) {
 
 func TestAChildHasASessionOfItsOwnAndLeavesNoZombie(t *testing.T) {
 	l := newListener(t)
-	if err := Start(marker, l.environment()); err != nil {
-		t.Fatal(err)
-	}
+	check(t, Start(marker, l.environment()))
 	child := l.child()
 	session, err := unix.Getsid(child.PID)
 	group, groupErr := unix.Getpgid(child.PID)
@@ -120,7 +106,7 @@ func TestAChildHasASessionOfItsOwnAndLeavesNoZombie(t *testing.T) {
 			child.PID, session, group, err, groupErr)
 	}
 	child.connection.Close() // which ends it
-	for deadline := time.Now().Add(20 * time.Second); unix.Kill(child.PID, 0) == nil; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(long); unix.Kill(child.PID, 0) == nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("a child that has ended stays a zombie as long as this process lives")
 		}

@@ -93,7 +93,7 @@ func TestWhatStandsBetweenAClientAndItsServerHasACodeAndFixedWords(t *testing.T)
 	unknown := func(context.Context, string, string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}
 	}
-	tooLate, tooEarly := secure.Certificate().NotAfter.Add(time.Hour), secure.Certificate().NotBefore.Add(-time.Hour)
+	tooLate := secure.Certificate().NotAfter.Add(time.Hour)
 	plain := serve(t, func(c net.Conn) {
 		_, _ = c.Read(make([]byte, 1<<16)) // the client's hello
 		io.WriteString(c, success)
@@ -120,17 +120,14 @@ func TestWhatStandsBetweenAClientAndItsServerHasACodeAndFixedWords(t *testing.T)
 		"a server asks to wait":       {answers("HTTP/1.1 500 Oops\r\nRetry-After: 30\r\n\r\n"), "server: HTTP 500, 30s"},
 		"the peer does not speak TLS": {client(strings.Replace(plain, "http", "https", 1)), "foreign: something that does not speak TLS answered"},
 
-		"the authority is unknown":         {client(secure.URL), "authority: certificate signed by an unknown authority"},
-		"the certificate is for another":   {trusting("server.invalid", time.Now()), "certificate_name: certificate for another name"},
-		"the certificate has expired":      {trusting("127.0.0.1", tooLate), "certificate: certificate expired, or not valid yet"},
-		"the certificate is not valid yet": {trusting("127.0.0.1", tooEarly), "certificate: certificate expired, or not valid yet"},
+		"the authority is unknown":       {client(secure.URL), "authority: certificate signed by an unknown authority"},
+		"the certificate is for another": {trusting("server.invalid", time.Now()), "certificate_name: certificate for another name"},
+		"the certificate has expired":    {trusting("127.0.0.1", tooLate), "certificate: certificate expired, or not valid yet"},
 
 		"a proxy is not there":              {through(t, nowhere, far), "proxy: the proxy cannot be reached"},
-		"a proxy hangs up":                  {through(t, says(t, ""), farPlain), "broken: connection closed early"},
 		"a proxy wants a password":          {connect("407 Who are you?"), "proxy_password: HTTP 407"},
 		"a proxy wants a password in plain": {through(t, says(t, "HTTP/1.1 407 No\r\n\r\n"), farPlain), "proxy_password: HTTP 407"},
 		"a proxy forbids":                   {connect("403 Blocked by the Ministry\r\nRetry-After: 7"), "proxy: HTTP 403"},
-		"a proxy has no way there":          {connect("502 Bad Gateway"), "proxy: HTTP 502"},
 		"a proxy asks to wait":              {connect("429 Slow down\r\nRetry-After: 7"), "retry_after: HTTP 429, 7s"},
 		"a proxy is busy":                   {connect("503 Busy\r\nRetry-After: 7"), "retry_after: HTTP 503, 7s"},
 
