@@ -2,7 +2,6 @@ package outboxtest_test
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"testing"
 
@@ -10,9 +9,8 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
 
-// greet is what a program does and records.
+// greet records what a program has done.
 func greet(ctx context.Context, box *outbox.Outbox) error {
-	fmt.Println("Hello!")
 	_, err := box.Record(ctx, func(tx *outbox.Tx) error {
 		return tx.Add(ctx, outbox.Message{Event: "greeted", AnonID: "somebody"})
 	})
