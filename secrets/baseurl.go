@@ -26,11 +26,11 @@ type Options struct {
 	Port  string // for a Host without one; "" for the default
 	TLS   bool
 	NoTLS bool // beats TLS
-	// Cloud says that the server is an Arcade Cloud and no Engine: every address of this machine means localhost.
+	// Cloud marks an Arcade Cloud in place of an Engine. For it, every address of this machine means localhost.
 	Cloud bool
 }
 
-// usual is an example of the server's host, and its port on the developer's own machine.
+// usual returns the host that serves as an example, and the server's port on localhost.
 func (o Options) usual() (host, port string) {
 	if o.Cloud {
 		return "cloud.arcade.dev", "8000"
@@ -38,9 +38,9 @@ func (o Options) usual() (host, port string) {
 	return DefaultHost, "9099"
 }
 
-// BaseURL is the address of the server that the options describe: scheme and host, without
-// a path. Its errors are wrong usage, say what to give instead and never repeat the host,
-// which may hold a password.
+// BaseURL returns the address of the server that the options describe: scheme and host,
+// without a path. An error reports wrong usage and says what to give instead. It never
+// repeats the host, which may hold a password.
 func BaseURL(o Options) (*url.URL, error) {
 	host, port, err := o.splitHost()
 	if err != nil {
@@ -67,15 +67,15 @@ func BaseURL(o Options) (*url.URL, error) {
 	return u, nil
 }
 
-// MayCarryKey reports whether a key that is sent to u stays secret on the way: it travels by TLS
-// or does not leave this machine. All else needs the user's explicit --no-tls.
+// MayCarryKey reports whether a key sent to u stays secret on the way: it travels by TLS or
+// does not leave this machine. Anything else needs the user's explicit --no-tls.
 func MayCarryKey(u *url.URL) bool {
 	addr, err := netip.ParseAddr(u.Hostname())
 	return u.Scheme == "https" || u.Hostname() == localhost || err == nil && addr.IsLoopback()
 }
 
-// splitHost takes a port off the end, and an IPv6 address out of its brackets. It refuses the parts of an address
-// that do not belong to a host.
+// splitHost separates the port, and takes an IPv6 address out of its brackets. It refuses the parts of an address
+// that are not a host's.
 func (o Options) splitHost() (host, port string, err error) {
 	example, local := o.usual()
 	wrong := ""
@@ -118,8 +118,8 @@ func isIPv6(host string) bool {
 	return err == nil && addr.Is6() && !strings.ContainsFunc(addr.Zone(), notInName)
 }
 
-// canonical is a host as it goes over the wire: lower case, in ASCII, and with the one name localhost for this
-// machine, "" for what is not a host.
+// canonical returns the host as it goes over the wire: lower case, in ASCII, and localhost for this machine. It
+// returns "" for a text that is not a host.
 func (o Options) canonical(host string) string {
 	if !isIPv6(host) {
 		host = asciiName(host)
@@ -134,9 +134,9 @@ func (o Options) canonical(host string) string {
 	return host
 }
 
-// asciiName encodes an internationalised name, "" for what is not one. Underscores pass, which strict host names
-// forbid, because names in development networks have them. The result is looked at again: IDNA maps some
-// characters to ones that would end the host, such as a full-width slash.
+// asciiName encodes an internationalised name, and returns "" for an invalid one. Underscores, which strict host
+// names forbid, pass because names in development networks have them. The result is checked again: IDNA maps some
+// characters, such as a full-width slash, to ones that would end the host.
 func asciiName(name string) string {
 	// A name has at most 253 characters; encoding much longer ones takes seconds.
 	if len(name) > 4*253 || !utf8.ValidString(name) {
@@ -145,17 +145,17 @@ func asciiName(name string) string {
 	profile := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(false), idna.CheckHyphens(false),
 		idna.VerifyDNSLength(true))
 	ascii, err := profile.ToASCII(name)
-	// The library looks at the direction of writing before it maps letter-like symbols, so
-	// what it accepts is not always what it would accept encoded.
+	// The library checks the direction of writing before it maps letter-like symbols: it
+	// accepts names whose encoded form it refuses.
 	_, refused := profile.ToASCII(ascii)
-	emptyLabel := strings.HasPrefix(ascii, ".") || strings.Contains(ascii, "..") // the library lets one at the end pass
+	emptyLabel := strings.HasPrefix(ascii, ".") || strings.Contains(ascii, "..") // the library accepts one at the end
 	if err != nil || refused != nil || emptyLabel || strings.ContainsFunc(ascii, notInName) {
 		return ""
 	}
 	return ascii
 }
 
-// notInName reports a character that neither a host's name nor a key that is a name can have.
+// notInName reports a character that neither the name of a host nor that of a key can contain.
 func notInName(r rune) bool {
 	letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
 	return !letter && (r < '0' || r > '9') && !strings.ContainsRune("-._", r)

@@ -35,7 +35,7 @@ var ErrNoSuchSecret = errors.New("no such secret")
 // AmbiguousKeyError is the result for a key with several secrets.
 type AmbiguousKeyError struct{ *Problem }
 
-// Unwrap is the [*Problem].
+// Unwrap returns the [*Problem].
 func (e *AmbiguousKeyError) Unwrap() error { return e.Problem }
 
 func ambiguous(found []Secret) *AmbiguousKeyError {
@@ -53,7 +53,7 @@ func ambiguous(found []Secret) *AmbiguousKeyError {
 		"Choose one with --type, or delete all with --all-types."}}
 }
 
-// change is what to do about a key, or its Result where nothing can be done.
+// change is the request for a key. If its Result has an error already, nothing is sent.
 type change struct {
 	Result
 	request request
@@ -62,12 +62,12 @@ type change struct {
 // Set stores the pairs, whose keys must differ, and yields a result for each in the order given, as soon as it
 // and those before it are known. The first goes alone, then up to four at once: the one that is waited for, and three ahead.
 //
-// A failure of one key does not stop the others. After one that they would share, and when ctx ends, the rest
-// is not sent: [ErrNotTried]. Nor is it when the caller stops listening.
+// A failure of one key does not stop the others. After a failure that all keys would share, and when ctx ends, the
+// rest are not sent: [ErrNotTried]. Nothing more is sent when the caller stops listening.
 func (c *Client) Set(ctx context.Context, pairs []Pair) iter.Seq[Result] {
 	changes := make([]change, len(pairs))
 	for i, pair := range pairs {
-		body, _ := json.Marshal(map[string]string{"description": "Secret set via CLI", "value": pair.Value}) // never fails for texts
+		body, _ := json.Marshal(map[string]string{"description": "Secret set via CLI", "value": pair.Value}) // strings always marshal
 		changes[i] = change{Result{Key: pair.Key}, request{method: http.MethodPut, body: body, segment: pair.Key}}
 	}
 	return c.run(ctx, changes)
@@ -83,8 +83,7 @@ type UnsetOptions struct {
 // the caller listens. A key that is not in the list gives [ErrNoSuchSecret], one that the options do not choose
 // among an [*AmbiguousKeyError]. The error is that of [Client.List].
 //
-// A key that is not in the list also means the one that looks like it: a user cannot type a byte order
-// mark.
+// A key that is not in the list stands for the one that looks like it: a user cannot type a byte order mark.
 func (c *Client) Unset(ctx context.Context, keys []string, o UnsetOptions) (iter.Seq[Result], error) {
 	list, err := c.List(ctx)
 	if err != nil {
@@ -181,7 +180,7 @@ func (c *Client) run(ctx context.Context, changes []change) iter.Seq[Result] {
 	}
 }
 
-// send makes a change, which is done only when an Engine says so.
+// send makes a change. Only an Engine's answer counts as success.
 func (c *Client) send(ctx context.Context, ch change) error {
 	if ch.Err != nil {
 		return nil
@@ -210,8 +209,8 @@ func (c *Client) send(ctx context.Context, ch change) error {
 	return nil
 }
 
-// endsRun reports whether every other key would meet err, too: the fault is in the way to the Engine, in the
-// credentials or in the project, and not in the key.
+// endsRun reports whether every other key would meet err, too: the fault is the connection's, the credentials' or
+// the project's, and not the key's.
 func (ch change) endsRun(err error) bool {
 	var refused *StatusError
 	var connection *ConnectionError
@@ -221,7 +220,7 @@ func (ch change) endsRun(err error) bool {
 		case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired, http.StatusNetworkAuthenticationRequired:
 			return true
 		case http.StatusNotFound:
-			return refused.Page || isName(ch.Key) // a slash in a key may lead elsewhere
+			return refused.Page || isName(ch.Key) // another key may have led elsewhere, by a slash in it
 		default:
 			return status < 400 || refused.Page && status < 500 || refused.asksToWait()
 		}

@@ -41,14 +41,14 @@ type Client struct {
 	Base  *url.URL     // from [BaseURL]
 	Token string       // API key or access token
 
-	// Organisation and Project are ids. Without both, calls go to the addresses for API keys.
+	// Organisation and Project are ids. Unless both are set, calls go to the addresses for API keys.
 	Organisation string
 	Project      string
 
-	// Waiting is called when all calls begin to wait because the Engine asks for it: from any goroutine, but
-	// never twice at once. It may be nil.
+	// Waiting is called when the Engine asks for a wait and all calls begin it: from any goroutine, but never
+	// twice at once. It may be nil.
 	Waiting func(time.Duration)
-	// Sleep lets a time pass or returns early when the context ends; nil means real time.
+	// Sleep waits, or returns early when the context ends; nil means real time.
 	Sleep func(context.Context, time.Duration)
 
 	waiting sync.Mutex // held during a wait, so that all calls wait
@@ -56,11 +56,11 @@ type Client struct {
 	waited  time.Duration
 }
 
-// request is a call of the Engine.
+// request is a call to the Engine.
 type request struct {
 	method  string
 	body    []byte
-	segment string // of the path, behind the collection
+	segment string // of the path, after the collection
 	query   string
 }
 
@@ -102,8 +102,8 @@ func (c *Client) call(ctx context.Context, r request) (a answer, err error) {
 	}
 }
 
-// wait waits as long as a refusal asks, 0 for a time of ours, and reports whether another attempt may be made.
-// before is the number of waits when the refused attempt began: another call may have waited since.
+// wait waits as long as a refusal asks, or, for 0, a time of our own, and reports whether another attempt may be
+// made. before is the number of waits when the refused attempt began: another call may have waited since.
 func (c *Client) wait(ctx context.Context, before int, pause time.Duration) bool {
 	c.waiting.Lock()
 	defer c.waiting.Unlock()
@@ -153,7 +153,7 @@ func (c *Client) attempt(ctx context.Context, r request) (a answer, err error) {
 	// Read it all, so that the connection can be used again.
 	a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	page := isPage(resp.Header.Get("Content-Type"), a.body) &&
-		a.status != http.StatusRequestEntityTooLarge && a.status != http.StatusRequestURITooLong // as gateways say it
+		a.status != http.StatusRequestEntityTooLarge && a.status != http.StatusRequestURITooLong // which a gateway says in a page
 	switch {
 	case a.status < 200 || a.status > 299 || page:
 		challenges := strings.Join(resp.Header.Values("WWW-Authenticate"), ",")
@@ -189,8 +189,8 @@ func (c *Client) request(ctx context.Context, r request) (*http.Request, error) 
 	return req, nil
 }
 
-// escape makes one path segment of any text. A segment that is only dots is escaped too:
-// servers and proxies resolve a bare one, and the call would reach another address.
+// escape makes one path segment of any text. It escapes a segment of dots, too: servers and
+// proxies resolve a bare one, and the call would reach another address.
 func escape(segment string) string {
 	if segment == "." || segment == ".." {
 		return strings.ReplaceAll(segment, ".", "%2E")
@@ -207,6 +207,6 @@ func isPage(contentType string, body []byte) bool {
 // retryAfter reads a wait in seconds; 0 for anything else. A date, which needs the server's clock, gets the
 // usual waits.
 func retryAfter(header http.Header) time.Duration {
-	seconds, _ := strconv.ParseUint(strings.TrimSpace(header.Get("Retry-After")), 10, 31) // of too many, the most
+	seconds, _ := strconv.ParseUint(strings.TrimSpace(header.Get("Retry-After")), 10, 31) // the maximum if there are too many
 	return time.Duration(seconds) * time.Second
 }

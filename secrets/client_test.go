@@ -275,17 +275,17 @@ func (e *endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// answering makes a client get an answer that no server gives.
-func answering(c *secrets.Client, status int, kind string, body io.Reader) {
+// answering makes a client get this answer.
+func answering(c *secrets.Client, status int, header http.Header, body io.Reader) {
 	c.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {kind}}, Body: io.NopCloser(body), Request: r}, nil
+		return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(body), Request: r}, nil
 	})
 }
 
 func TestAnEndlessAnswerIsReadInPart(t *testing.T) {
 	_, c := newClient(t)
 	body := &endless{}
-	answering(c, http.StatusOK, "", body)
+	answering(c, http.StatusOK, nil, body)
 	c.HTTP.Timeout = time.Hour // whatever else the machine does
 	if _, err := c.List(t.Context()); !errors.Is(err, secrets.ErrNotEngine) {
 		t.Errorf("List gave %v, want ErrNotEngine", err)
@@ -295,31 +295,27 @@ func TestAnEndlessAnswerIsReadInPart(t *testing.T) {
 	}
 }
 
-func TestAPageIsKnownByItsType(t *testing.T) {
-	for kind, page := range map[string]bool{
-		"text/html": true, "TEXT/HTML; charset=utf-8": true, "application/xhtml+xml": true,
-		"application/json": false, "application/json; profile=html": false, "": false,
+func TestARefusalSaysWhetherItIsAPageAndAsksForAStrongerLogin(t *testing.T) {
+	const json, bearer, stronger = "application/json", "Bearer", `Bearer error="insufficient_user_authentication"`
+	for _, tt := range []struct {
+		status          int
+		kind, challenge string
+		page, stronger  bool
+	}{
+		{404, "text/html", bearer, true, false},
+		{404, "TEXT/HTML; charset=utf-8", bearer, true, false},
+		{404, "application/xhtml+xml", bearer, true, false},
+		{404, "application/json; profile=html", bearer, false, false},
+		{401, json, bearer, false, false},
+		{401, json, stronger, false, true},
+		{403, json, stronger, false, false},
 	} {
 		_, c := newClient(t)
-		answering(c, http.StatusNotFound, kind, strings.NewReader("{}"))
+		answering(c, tt.status, http.Header{"Content-Type": {tt.kind}, "Www-Authenticate": {tt.challenge}}, strings.NewReader("{}"))
 		var refused *secrets.StatusError
-		if _, err := c.List(t.Context()); !errors.As(err, &refused) || refused.Page != page {
-			t.Errorf("with the type %q List gave %#v, want that it is a page: %v", kind, err, page)
-		}
-	}
-}
-
-func TestA401MayAskForAStrongerLogin(t *testing.T) {
-	const stronger = `Bearer error="insufficient_user_authentication"`
-	for f, want := range map[fault]bool{
-		{Mode: secretstest.Status, Status: 401, Challenge: stronger}: true,
-		{Mode: secretstest.Status, Status: 401, Challenge: "Bearer"}: false,
-		{Mode: secretstest.Status, Status: 403, Challenge: stronger}: false,
-	} {
-		_, c := faulty(t, f)
-		var refused *secrets.StatusError
-		if _, err := c.List(t.Context()); !errors.As(err, &refused) || refused.Stronger != want {
-			t.Errorf("%d with the challenge %q gives %#v, want that it asks for a stronger login: %v", f.Status, f.Challenge, err, want)
+		if _, err := c.List(t.Context()); !errors.As(err, &refused) || refused.Page != tt.page || refused.Stronger != tt.stronger {
+			t.Errorf("%d of the type %q with the challenge %q gives %#v, want a page: %v, a stronger login: %v",
+				tt.status, tt.kind, tt.challenge, err, tt.page, tt.stronger)
 		}
 	}
 }

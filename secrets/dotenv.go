@@ -15,25 +15,28 @@ import (
 )
 
 const (
-	blanks  = " \t"
-	maxName = 256 // bytes
+	blanks        = " \t"
+	maxName       = 256 // bytes
+	standardInput = "standard input"
 )
 
-// ReadEnvFiles reads .env files one after the other, at most 1 MB each; "-" is stdin. A file that is given twice is
-// read at its last place. Of a key that several set the last value counts. docs/secrets.md has the dialect: what other
-// readers understand in the same way, a $ that is a $ everywhere, and a refusal of what they read differently.
+// ReadEnvFiles reads .env files in turn, at most 1 MB each; "-" is stdin. A file that is given twice is read at its
+// last place. The last value of a key counts. docs/secrets.md has the dialect: it takes what other readers understand
+// in the same way, leaves every $ as it is, and refuses what they read differently.
 //
 // The errors are [EnvMissing] and its like, wrapped, and [*EnvLinesError]. One refused line shows that its file
-// is not what it was taken for, so nothing of any may be sent.
+// is not what it was taken for, so nothing of any may be sent. Beside a [*NothingToSetError] the plan has the
+// lines that are skipped.
 func ReadEnvFiles(paths []string, stdin io.Reader) (Plan, error) {
 	var files []Plan
+	var names []string
 	for i, path := range paths {
 		if slices.ContainsFunc(paths[i+1:], func(later string) bool { return isSameFile(path, later) }) {
 			continue
 		}
 		name := path
 		if path == "-" {
-			name = "standard input"
+			name = standardInput
 		}
 		text, problem := readEnvFile(path, stdin)
 		if problem != nil {
@@ -46,15 +49,19 @@ func ReadEnvFiles(paths []string, stdin io.Reader) (Plan, error) {
 		for line := range plan {
 			plan[line].File = name
 		}
-		files = append(files, plan)
+		files, names = append(files, plan), append(names, name)
 	}
 	skip(files)
-	return slices.Concat(files...), nil
+	plan := slices.Concat(files...)
+	if len(plan.Pairs()) == 0 {
+		return plan, &NothingToSetError{names}
+	}
+	return plan, nil
 }
 
 // isSameFile reports whether two paths lead to one file, also through links.
 func isSameFile(path, other string) bool {
-	one, _ := os.Stat(path) // nil, which is the same as nothing, where there is no file
+	one, _ := os.Stat(path) // nil, which is no file's equal, if there is none
 	another, _ := os.Stat(other)
 	return path != "-" && other != "-" && os.SameFile(one, another)
 }
@@ -88,11 +95,11 @@ func readEnvFile(path string, stdin io.Reader) (string, *Problem) {
 	return string(data), nil
 }
 
-// envReader goes through the lines of a file.
+// envReader reads the lines of a file.
 type envReader struct {
 	lines   []string
 	next    int // index of the line to read, and the number of the line before it
-	behind  int // index of the line right behind the last entry, 0 for none
+	behind  int // index of the line right after the last entry, 0 for none
 	plan    Plan
 	refused []Entry
 }
@@ -138,7 +145,7 @@ func (r *envReader) entry(line string) {
 		return
 	}
 	name = strings.Trim(withoutExport(name), blanks)
-	value, problem := r.value(rest) // also behind a bad key: its lines are not entries of their own
+	value, problem := r.value(rest) // also after a bad key: the value's lines are not entries of their own
 	switch {
 	case !isName(name):
 		r.refuse(number, KeyNoName)
@@ -153,8 +160,8 @@ func (r *envReader) entry(line string) {
 	r.behind = r.next
 }
 
-// withoutEquals judges a line without =. Right behind an entry it may be the rest of that value, and so
-// may the lines behind it, unless it exports, as files for shells do.
+// withoutEquals judges a line without =. Right after an entry it may be the rest of that value, and so
+// may the lines after it, unless it is an export, as in files for shells.
 func (r *envReader) withoutEquals(number int, line string) {
 	switch {
 	case isOpenPEM(line), isOpenJSON(line):
@@ -169,7 +176,7 @@ func (r *envReader) withoutEquals(number int, line string) {
 	}
 }
 
-// withoutExport takes a shell's `export` and the blank behind it off the text.
+// withoutExport removes a shell's `export` and the blank after it.
 func withoutExport(text string) string {
 	rest, found := strings.CutPrefix(text, "export")
 	if found && rest != "" && strings.IndexByte(blanks, rest[0]) >= 0 {
@@ -178,8 +185,8 @@ func withoutExport(text string) string {
 	return text
 }
 
-// isName reports whether a key is one beyond doubt. Pieces of secrets, in base64 or JSON, are longer or have
-// other characters in them.
+// isName reports whether a key is beyond doubt a name. Pieces of secrets, in base64 or JSON, are longer or contain
+// other characters.
 func isName(key string) bool {
 	if key == "" || len(key) > maxName || key[0] == '-' || '0' <= key[0] && key[0] <= '9' {
 		return false
@@ -187,7 +194,7 @@ func isName(key string) bool {
 	return !strings.ContainsFunc(key, notInName)
 }
 
-// value reads a value from the text behind its =.
+// value reads a value from the text after its =.
 func (r *envReader) value(rest string) (string, *Problem) {
 	text := strings.TrimLeft(rest, blanks)
 	switch {
@@ -200,7 +207,7 @@ func (r *envReader) value(rest string) (string, *Problem) {
 }
 
 func unquoted(text string) (value string, problem *Problem) {
-	text, _, _ = strings.Cut(text, " #") // a comment begins behind a blank
+	text, _, _ = strings.Cut(text, " #") // a comment begins after a blank
 	text, _, _ = strings.Cut(text, "\t#")
 	text = strings.TrimRight(text, blanks)
 	switch {
@@ -213,7 +220,7 @@ func unquoted(text string) (value string, problem *Problem) {
 	case strings.Trim(text, "=") == "":
 		return "", Padding
 	// Only node dotenv reads a value in backquotes over several lines; for the others it
-	// ends here.
+	// ends with this one.
 	case text[0] == '`' && strings.Count(text, "`") == 1:
 		return "", QuoteOpen
 	case strings.ContainsFunc(text, isAmbiguousBlank):
@@ -241,7 +248,7 @@ func isOpenJSON(text string) bool {
 	return errors.Is(json.NewDecoder(strings.NewReader(text)).Decode(&document), io.ErrUnexpectedEOF)
 }
 
-// quoted reads a value from behind its first quote, over the following lines if need be.
+// quoted reads a value after its opening quote, over the following lines if need be.
 func (r *envReader) quoted(quote byte, text string) (string, *Problem) {
 	first := r.next
 	var value strings.Builder
@@ -279,7 +286,7 @@ func (r *envReader) quoted(quote byte, text string) (string, *Problem) {
 	}
 }
 
-// unescape is the meaning, between double quotes, of a backslash before text, 0 where programs differ.
+// unescape returns what a backslash before text means in double quotes, 0 where programs differ.
 func unescape(text string) byte {
 	if text == "" || strings.HasPrefix(text, `\"`) { // the end of a value for some, a quote in it for others
 		return 0

@@ -21,7 +21,7 @@ type Entry struct {
 	Problem *Problem // why it is skipped, or the file refused; nil for a secret to set
 }
 
-// Plan is what becomes of arguments or of the lines of .env files, in order. Comments and empty lines are left out.
+// Plan says what becomes of arguments or of the lines of .env files, in order, without comments and empty lines.
 type Plan []Entry
 
 // Pairs are the keys and values to set.
@@ -34,7 +34,7 @@ func (p Plan) Pairs() (pairs []Pair) {
 	return pairs
 }
 
-// Skipped says of each file which lines are skipped and why, by their numbers.
+// Skipped says for each file which lines are skipped, by their numbers, and why.
 func (p Plan) Skipped() (remarks []string) {
 	skipped := make(map[string][]Entry)
 	for _, entry := range p {
@@ -51,14 +51,14 @@ func (p Plan) Skipped() (remarks []string) {
 	return remarks
 }
 
-// The problems of a line that is skipped; the other one is that a later file sets the key again, and names it.
+// The problems of a skipped line. One more names the later file that sets the key again.
 var (
 	NoEquals    = &Problem{What: "without ="}
 	NothingInIt = &Problem{What: "without a value"}
 	SetAgain    = &Problem{What: "set again further down"}
 )
 
-// skip skips the entries without a value, and those whose key is set again behind them, as in a shell. One without a
+// skip skips the entries without a value, and those whose key is set again later, as in a shell. An entry without a
 // value hides earlier ones in its own file only.
 func skip(files []Plan) {
 	later := make(map[string]string) // the file that sets a key next
@@ -89,11 +89,13 @@ var (
 	EnvUnreadable = &Problem{"it cannot be read", "Check its permissions."}
 	EnvNotText    = &Problem{"it is not UTF-8 text", "Save it as UTF-8."}
 	EnvTooLarge   = &Problem{"it is larger than 1 MB", "Name a file with nothing but secrets in it."}
+	EnvEmpty      = &Problem{"no secrets in it", "Name another file with --env-file."}
+	StdinEmpty    = &Problem{"no secrets in it", "Check the program that writes it."}
 )
 
 const pipeItIn = "or pipe it in: arcade secret set KEY=- < file"
 
-// The problems of a line that refuses its file: what the line has.
+// The problems of a line for which its file is refused. Each says what the line has.
 var (
 	KeyNoName = &Problem{"a key that is no name",
 		"A key has at most 256 letters, digits, _, - and ., starts with none of 0-9 and -, and ends at the =."}
@@ -118,7 +120,7 @@ var (
 	LoneCR = &Problem{"a line break that programs read differently", "Save the file with LF or CRLF line ends."}
 )
 
-// EnvLinesError refuses a file for some of its lines. It holds nothing of their text.
+// EnvLinesError refuses a file for some of its lines. It contains nothing of their text.
 type EnvLinesError struct {
 	Path  string
 	Lines []Entry // without their pairs, at least one
@@ -128,14 +130,29 @@ func (e *EnvLinesError) Error() string {
 	return fmt.Sprintf("'%s' is refused and nothing is sent: %s", Printable(e.Path), inWords(e.Lines, " has ", " have ", ", "))
 }
 
-// Unwrap is the [*Problem] of the first line.
+// Unwrap returns the [*Problem] of the first line.
 func (e *EnvLinesError) Unwrap() error { return e.Lines[0].Problem }
+
+// NothingToSetError says that no file sets a key.
+type NothingToSetError struct{ Files []string }
+
+func (e *NothingToSetError) Error() string {
+	return "there is no KEY=VALUE in '" + Printable(strings.Join(e.Files, "' or '")) + "'"
+}
+
+// Unwrap returns [EnvEmpty] or [StdinEmpty].
+func (e *NothingToSetError) Unwrap() error {
+	if slices.Contains(e.Files, standardInput) {
+		return StdinEmpty
+	}
+	return EnvEmpty
+}
 
 // maxNumbers is how many lines with the same problem are named.
 const maxNumbers = 5
 
-// inWords joins what there is to say of lines by separator, the same of several lines once: "line 1", is and
-// it, or "lines 1, 2", are and it.
+// inWords names the problems of lines, joined by separator, and each with its lines: "line 1", is and the problem, or
+// "lines 1, 2", are and the problem.
 func inWords(lines []Entry, is, are, separator string) string {
 	var remarks []string
 	numbers := make(map[string][]string)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Problem says in fixed words for a person what is wrong and what to do about it. Every error of this package
-// that a user can act on wraps one.
+// Problem tells a user in fixed words what is wrong and what to do about it. Every error of this package that a
+// user can act on wraps one.
 type Problem struct {
 	What string // continues "Error: "
 	Do   string // whole sentences
@@ -19,17 +19,17 @@ type Problem struct {
 func (p *Problem) Error() string { return p.What }
 
 var (
-	// ErrNotEngine is the answer of another program.
+	// ErrNotEngine says that another program answered.
 	ErrNotEngine = &Problem{"what answers there is not an Arcade Engine", "Check --host and --port."}
 	// ErrBadToken is a token that no header can carry, such as one with a line break.
 	ErrBadToken = &Problem{"the API key has a character in it that no key has", "Run 'arcade logout', then 'arcade login'."}
-	// ErrReported is an answer with a status of success and an error in its text.
+	// ErrReported is an error in an answer with a status of success.
 	ErrReported = &Problem{"the Engine reports an error in an answer that says that all went well", "Try again in a while."}
 	// ErrListIncomplete is a list whose pages repeat, or end too early.
 	ErrListIncomplete = &Problem{"the Engine does not send the whole list of secrets", "Try again in a while."}
 )
 
-// StatusError is a refusal by the Engine, or by what answers in its place. Of the server's words it holds
+// StatusError is a refusal by the Engine, or by a server that answers in its place. Of what that said it contains
 // numbers alone.
 type StatusError struct {
 	Status     int           // HTTP status; 2xx only with Page
@@ -41,7 +41,7 @@ type StatusError struct {
 
 func (e *StatusError) Error() string { return fmt.Sprintf("%s (HTTP %d)", e.problem().What, e.Status) }
 
-// Unwrap is the [*Problem].
+// Unwrap returns the [*Problem].
 func (e *StatusError) Unwrap() error { return e.problem() }
 
 func (e *StatusError) problem() *Problem {
@@ -89,7 +89,7 @@ func (e *StatusError) asksToWait() bool {
 	return e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable
 }
 
-// ConnectionError says that no whole answer came.
+// ConnectionError says that no complete answer came.
 type ConnectionError struct {
 	Host string // of the Engine, with its port if it has one
 	// Cause is the error of net/http. Do not show it: its text can hold what the server sent.

@@ -11,7 +11,7 @@ import (
 )
 
 // Secret is the Engine's description of a secret. A field that is missing, null or of an unexpected
-// type is "". Its texts are the server's: pass them through [Printable] before a terminal.
+// type is "". Its texts are the server's: pass them through [Printable] before you show them.
 type Secret struct {
 	ID             string `json:"id"`
 	Key            string `json:"key"`

@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	shownEnd   = 4  // characters of a value that a user recognises it by
+	shownEnd   = 4  // characters by which a user recognises a value
 	hiddenRest = 12 // characters that must stay hidden beside them
 )
 
 // escapeSequence matches what a terminal obeys instead of showing: CSI (colours, cursor),
 // the string commands OSC, DCS, SOS, PM and APC (title, clipboard, links) up to their end,
-// and the short escapes, each also in its one-character C1 form. It is compiled when it is first
-// needed: most commands show nothing from elsewhere, and would wait for it.
+// and the short escapes, each also in its one-character C1 form. It is compiled at its first
+// use: most commands show nothing from elsewhere, and would wait for it.
 var escapeSequence = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(
 		`(?:\x1b\[|\x{9b})[0-?]*[ -/]*[@-~]` +
@@ -23,8 +23,8 @@ var escapeSequence = sync.OnceValue(func() *regexp.Regexp {
 			`|\x1b[ -/]*[0-~]`)
 })
 
-// Ending is the last four characters of a value, or "" where showing them would give away
-// too much: fewer than twelve others stay hidden, or they are not fit for a terminal.
+// Ending returns the last four characters of a value, or "" if fewer than twelve others would
+// stay hidden, or if they are unfit for a terminal.
 func Ending(value string) string {
 	runes := []rune(value)
 	if len(runes) < hiddenRest+shownEnd {
@@ -37,9 +37,9 @@ func Ending(value string) string {
 	return end
 }
 
-// Printable is text from elsewhere as one line that only shows: terminal escape sequences
-// and what steers the direction of writing are gone, line breaks and other white space are
-// blanks, and bytes that are not UTF-8 are replacement characters.
+// Printable returns text from elsewhere as one harmless line: without terminal escape
+// sequences and invisible characters, such as those that turn the direction of writing, with
+// blanks for line breaks and other white space, and replacement characters for invalid UTF-8.
 func Printable(text string) string {
 	text = escapeSequence().ReplaceAllString(strings.ToValidUTF8(text, "\uFFFD"), "")
 	return strings.Map(func(r rune) rune {

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxText bounds a value and a .env file, in bytes: far more than any secret, far less than a file named by
-// mistake.
+// maxText bounds a value and a .env file, in bytes: far more than any secret has, far less than a file named by
+// mistake may have.
 const maxText = 1 << 20
 
 // byteOrderMark begins a UTF-8 file that a Windows program wrote.
@@ -18,8 +18,8 @@ const byteOrderMark = "\uFEFF"
 // Input is one argument of `secret set`.
 type Input struct {
 	Pair
-	asked bool // the value is not in it
-	lone  bool // there is no = in it
+	asked bool // the value has to be asked for
+	lone  bool // without =
 }
 
 // The problems of an argument.
@@ -37,7 +37,7 @@ var (
 	SecondStdinKey = &Problem{"only one value can come from standard input", "Set the others in a command each."}
 )
 
-// wrong names a key only before an =: a lone word may be a value that lost its key to a blank.
+// wrong names only a key before an =: a lone word may be a value that a blank has cut off its key.
 func (in Input) wrong(position int, problem *Problem) error {
 	named := ""
 	if !in.lone && in.Key != "" {
@@ -46,10 +46,10 @@ func (in Input) wrong(position int, problem *Problem) error {
 	return fmt.Errorf("argument %d%s: %w", position, named, problem)
 }
 
-// ParsePairs reads the arguments of `secret set`. The first = splits; the key is trimmed, the value is kept as
-// it is. KEY=- stands for a value on standard input, once per command, and out of the shell's history. A KEY without =
-// asks for its value, and only as the sole argument and if there is a terminal to ask on: beside others it is most
-// likely a piece of a value that was not quoted. The error wraps the [*Problem] of the first wrong argument.
+// ParsePairs reads the arguments of `secret set`. The first = ends the key, which is trimmed; the value is kept as it
+// is. KEY=- stands for a value on standard input, once per command, which stays out of the shell's history. A KEY
+// without = asks for its value, but only as the sole argument and on a terminal: beside others it is most likely a
+// piece of a value that was not quoted. The error wraps the [*Problem] of the first wrong argument.
 func ParsePairs(args []string, terminal bool) ([]Input, error) {
 	inputs := make([]Input, 0, len(args))
 	seen, stdin := make(map[string]bool), 0
@@ -83,8 +83,7 @@ func ParsePairs(args []string, terminal bool) ([]Input, error) {
 	return inputs, nil
 }
 
-// Resolve asks for the values that are not in the arguments. The error wraps the [*Problem] of a value, or the
-// error of ask.
+// Resolve asks for the values that the arguments lack. The error wraps the [*Problem] of a value, or ask's error.
 func Resolve(inputs []Input, ask func(key string) (string, error)) (Plan, error) {
 	plan := make(Plan, len(inputs))
 	for i, in := range inputs {
@@ -103,7 +102,7 @@ func Resolve(inputs []Input, ask func(key string) (string, error)) (Plan, error)
 	return plan, nil
 }
 
-// ReadValue reads a value to its end, without what editors and shells add: a byte order mark, and one line break at the end.
+// ReadValue reads a value to its end. It removes what editors and shells add: a byte order mark and a final line break.
 func ReadValue(r io.Reader) (string, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxText+2+int64(len(byteOrderMark))))
 	value, broken := strings.CutSuffix(strings.TrimPrefix(string(data), byteOrderMark), "\n")

@@ -193,25 +193,17 @@ func (a *App) readValues(cmd *cobra.Command, inputs []secrets.Input) (secrets.Pl
 
 // readEnvFiles reads all files, or fails.
 func (a *App) readEnvFiles(ctx context.Context, paths []string) (secrets.Plan, error) {
-	hint, names := "Name another file with --env-file.", slices.Compact(slices.Clone(paths))
-	if stdin := slices.Index(names, "-"); stdin >= 0 {
-		if a.Keyboard() { // it would show what is typed
-			return nil, failed("env file: standard input is a terminal", "standard input is a terminal and no file",
-				"Pipe the file in: arcade secret set --from-env -f - < .env")
-		}
-		hint, names[stdin] = "Check the program that writes it.", "standard input"
+	if slices.Contains(paths, "-") && a.Keyboard() { // it would show what is typed
+		return nil, failed("env file: standard input is a terminal", "standard input is a terminal and no file",
+			"Pipe the file in: arcade secret set --from-env -f - < .env")
 	}
 	// A file may be a pipe, whose read cannot be stopped: --env-file <(decrypt .env).
 	plan, err := term.Await(ctx, func() (secrets.Plan, error) { return secrets.ReadEnvFiles(paths, a.In) })
-	var problem *secrets.Problem
-	switch {
-	case errors.As(err, &problem):
+	if problem := (*secrets.Problem)(nil); errors.As(err, &problem) {
+		a.warnOfSkipped(plan)
 		return nil, failed("env file: "+problem.What, err.Error(), problem.Do)
-	case err != nil || len(plan.Pairs()) > 0:
-		return plan, err
 	}
-	a.warnOfSkipped(plan)
-	return nil, failed("env file: no secrets in it", "there is no KEY=VALUE in '"+secrets.Printable(strings.Join(names, "' or '"))+"'", hint)
+	return plan, err
 }
 
 func (a *App) warnOfSkipped(plan secrets.Plan) {
