@@ -67,58 +67,48 @@ func TestAskingCloudWhoseCredentialsTheseAre(t *testing.T) {
 }
 
 func TestAnAnswerThatIsNoneIsToldApartFromARefusal(t *testing.T) {
+	const json, html = "application/json", "text/html"
 	for _, c := range []struct {
-		name    string
-		status  int
-		body    string
-		refused bool
+		name          string
+		status        int
+		kind, body    string
+		refused, page bool
 	}{
-		{"401", 401, "SENTINEL", true},
-		{"403", 403, "SENTINEL", true},
-		{"404", 404, "SENTINEL", false},
-		{"429", 429, "SENTINEL", false},
-		{"500", 500, "SENTINEL", false},
-		{"204", 204, "", false},
-		{"a portal's page", 200, "<html>SENTINEL</html>", false},
-		{"nothing", 200, "", false},
-		{"half an answer", 200, `{"data": {"principal_id": "SENTINEL"`, false},
-		{"no id", 200, `{"data": {"SENTINEL": 1}}`, false},
-		{"null", 200, `{"data": null}`, false},
-		{"an id that is a number", 200, `{"data": {"principal_id": 7}}`, false},
-		{"an id PostHog refuses", 200, `{"data": {"principal_id": "anonymous"}}`, false},
-		{"an id PostHog would cut", 200, `{"data": {"principal_id": "SENTINEL` + strings.Repeat("x", 200) + `"}}`, false},
-		{"an id a terminal would obey", 200, `{"data": {"principal_id": "SENTINEL\u001b[31m"}}`, false},
-		{"more than a megabyte", 200, `{"data": {"principal_id": "SENTINEL"}}` + strings.Repeat(" ", 1<<20), false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			_, err := answering(t, c.status, c.body).WhoAmI(t.Context(), keyLogin)
-			var cloudErr *CloudError
-			if !errors.As(err, &cloudErr) || cloudErr.Status != c.status {
-				t.Fatalf("got %v; want a CloudError with status %d", err, c.status)
-			}
-			if errors.Is(err, ErrNotAuthenticated) != c.refused {
-				t.Errorf("%v is ErrNotAuthenticated: %v; want %v", err, !c.refused, c.refused)
-			}
-			if strings.Contains(fmt.Sprintf("%v %+v", err, *cloudErr), "SENTINEL") {
-				t.Errorf("the error quotes the server or the key: %v", err)
-			}
-		})
-	}
-}
-
-func TestAPageIsKnownByItsType(t *testing.T) {
-	for kind, page := range map[string]bool{
-		"text/html": true, "TEXT/HTML; charset=utf-8": true, "application/xhtml+xml": true,
-		"application/json": false, "application/json; profile=html": false, "": false,
+		{"401", 401, json, "SENTINEL", true, false},
+		{"403", 403, "", "SENTINEL", true, false},
+		{"404", 404, json, "SENTINEL", false, false},
+		{"429", 429, json, "SENTINEL", false, false},
+		{"500", 500, json, "SENTINEL", false, false},
+		{"204", 204, json, "", false, false},
+		{"a portal's page", 200, html, "{}", false, true},
+		{"a portal's page with 401", 401, "TEXT/HTML; charset=utf-8", "SENTINEL", false, true},
+		{"a portal's page in XML with 403", 403, "application/xhtml+xml", "SENTINEL", false, true},
+		{"a page that is not called one", 403, json, "\n<SENTINEL>", false, true},
+		{"a type with the word in it", 401, "application/json; profile=html", "{}", true, false},
+		{"nothing", 200, json, "", false, false},
+		{"half an answer", 200, json, `{"data": {"principal_id": "SENTINEL"`, false, false},
+		{"no id", 200, json, `{"data": {"SENTINEL": 1}}`, false, false},
+		{"null", 200, json, `{"data": null}`, false, false},
+		{"an id that is a number", 200, json, `{"data": {"principal_id": 7}}`, false, false},
+		{"an id PostHog refuses", 200, json, `{"data": {"principal_id": "anonymous"}}`, false, false},
+		{"an id PostHog would cut", 200, json, `{"data": {"principal_id": "SENTINEL` + strings.Repeat("x", 200) + `"}}`, false, false},
+		{"an id a terminal would obey", 200, json, `{"data": {"principal_id": "SENTINEL\u001b[31m"}}`, false, false},
+		{"more than a megabyte", 200, json, `{"data": {"principal_id": "SENTINEL"}}` + strings.Repeat(" ", 1<<20), false, false},
 	} {
 		cloud := cloudWith(t, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", kind)
-			w.WriteHeader(http.StatusNotFound)
-			fmt.Fprint(w, "{}")
+			w.Header().Set("Content-Type", c.kind)
+			w.WriteHeader(c.status)
+			fmt.Fprint(w, c.body)
 		})
+		_, err := cloud.WhoAmI(t.Context(), keyLogin)
 		var cloudErr *CloudError
-		if _, err := cloud.WhoAmI(t.Context(), keyLogin); !errors.As(err, &cloudErr) || cloudErr.Page != page {
-			t.Errorf("with the type %q WhoAmI gave %#v, want that it is a page: %v", kind, err, page)
+		known := errors.As(err, &cloudErr) && cloudErr.Status == c.status && cloudErr.Page == c.page
+		if !known || errors.Is(err, ErrNotAuthenticated) != c.refused {
+			t.Errorf("%s: got %#v; want a CloudError with this status, that it is a page: %v, and ErrNotAuthenticated: %v",
+				c.name, err, c.page, c.refused)
+		}
+		if strings.Contains(fmt.Sprintf("%v %#v", err, err), "SENTINEL") {
+			t.Errorf("%s: the error quotes the server or the key: %v", c.name, err)
 		}
 	}
 }

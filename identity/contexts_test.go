@@ -3,10 +3,8 @@ package identity
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -276,40 +274,6 @@ func TestTheMapIsReadFirst(t *testing.T) {
 		if unknown != nil && !slices.Equal(unknown.Names, c.names) {
 			t.Errorf("%q of %s: told %v; want the names that there are: %v", c.context, c.file, unknown.Names, c.names)
 		}
-	}
-}
-
-func TestAMapOfAnotherShapeIsOfANewerProgramAndStays(t *testing.T) {
-	for name, contexts := range map[string]string{
-		"a list": "[{name: a}]", "a text": "onprem", "a number": "3", "a list in a context": "{a: [1]}", "a text in a context": "{a: b}",
-		"a context without a name": "{'': {}}", "a list for a key": "{a: {api_key: [SENTINEL]}}",
-		"merged from elsewhere": "{<<: {a: {api_key: SENTINEL}}}", "a list, and no map": "",
-	} {
-		t.Run(name, func(t *testing.T) {
-			before := "cloud:\n  contexts: " + contexts + "\n  auth: {access_token: t, expires_at: '', refresh_token: r}\n"
-			if contexts == "" {
-				before = "cloud: [{name: home, kind: self_hosted}]\n"
-			}
-			f := credentialsAt(t, before)
-			old := time.Now().Add(-time.Hour) // it is not being written
-			must(t, os.Chtimes(f.Path, old, old))
-			if got, err := f.Read(); !errors.Is(err, ErrCredentialsNewer) || got.Present() {
-				t.Errorf("got %s, %v; want ErrCredentialsNewer", show(got), err)
-			}
-			login := oauthCredentials(time.Now())
-			for what, err := range map[string]error{
-				"a login":  f.Write(t.Context(), login),
-				"a change": f.SetContext(t.Context(), login, Context{}),
-				"a choice": f.Activate(t.Context(), "a"),
-			} {
-				if !errors.Is(err, ErrCredentialsNewer) || strings.Contains(fmt.Sprint(err), "SENTINEL") {
-					t.Errorf("%s gave %v; want ErrCredentialsNewer, and no word of the file", what, err)
-				}
-			}
-			if got := contentOf(t, f.Path); got != before {
-				t.Errorf("the file was changed to\n%s", got)
-			}
-		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -142,55 +143,41 @@ func (w *world) client(network http.RoundTripper) *http.Client {
 	return &http.Client{Transport: &Transport{Session: w.session, Login: w.login, Next: network}}
 }
 
-// put sends a value to an address with the login's first token, and returns the status of the answer.
-func (w *world) put(t *testing.T, client *http.Client, address string) int {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, address, strings.NewReader("value"))
-	must(t, err)
-	request.Header.Set("Authorization", "Bearer "+w.login.AccessToken)
-	response, err := client.Do(request)
-	must(t, err)
-	response.Body.Close()
-	return response.StatusCode
-}
-
-// Each request after the first shows the token that works. The refusal is read to its end, so that its connection is
-// used again.
-func TestARenewedTokenIsShownFromThenOn(t *testing.T) {
-	w := newWorld(t, time.Hour)
-	asked, refusal := 0, strings.NewReader(strings.Repeat("no ", 5000))
-	client := w.client(roundTripper(func(r *http.Request) (*http.Response, error) {
-		asked++
-		if body, _ := io.ReadAll(r.Body); string(body) != "value" {
-			t.Errorf("a request came with the body %q; want it whole, the second time, too", body)
+// Any server can answer 401: only one that belongs to the login is worth a refresh token. The refusal is read to its
+// end, so that its connection is used again, and each request after it shows the token that works.
+func TestARefusalOfAServerOfTheLoginRenewsItOnce(t *testing.T) {
+	for server, c := range map[string]struct{ status, asked, renewals int }{
+		"":                             {http.StatusOK, 11, 1}, // the login's own
+		"https://api.stranger.example": {http.StatusUnauthorized, 10, 0},
+	} {
+		w := newWorld(t, time.Hour)
+		asked, refusal := 0, strings.NewReader(strings.Repeat("no ", 5000))
+		client := w.client(roundTripper(func(r *http.Request) (*http.Response, error) {
+			asked++
+			if body, _ := io.ReadAll(r.Body); string(body) != "value" {
+				t.Errorf("a request came with the body %q; want it whole, the second time, too", body)
+			}
+			if r.Header.Get("Authorization") == "Bearer "+w.login.AccessToken {
+				return &http.Response{StatusCode: http.StatusUnauthorized, Body: io.NopCloser(refusal)}, nil
+			}
+			return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
+		}))
+		for range 10 {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, cmp.Or(server, w.cloud.URL), strings.NewReader("value"))
+			must(t, err)
+			request.Header.Set("Authorization", "Bearer "+w.login.AccessToken)
+			response, err := client.Do(request)
+			must(t, err)
+			if response.StatusCode != c.status {
+				t.Fatalf("%q: got status %d; want %d", server, response.StatusCode, c.status)
+			}
 		}
-		if r.Header.Get("Authorization") == "Bearer "+w.login.AccessToken {
-			return &http.Response{StatusCode: http.StatusUnauthorized, Body: io.NopCloser(refusal)}, nil
+		if read := refusal.Len() == 0; asked != c.asked || read != (c.renewals > 0) {
+			t.Errorf("%q: %d requests, a refusal that was read: %v; want %d: a token that was refused and renewed is shown once",
+				server, asked, read, c.asked)
 		}
-		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
-	}))
-	for range 10 {
-		if status := w.put(t, client, w.cloud.URL); status != http.StatusOK {
-			t.Fatalf("got status %d; want the renewed token to be accepted", status)
-		}
+		w.checkRenewals(t, c.renewals)
 	}
-	if asked != 11 || refusal.Len() != 0 {
-		t.Errorf("%d requests, and %d bytes of the refusal unread; want 11, the refused token is shown once, and none", asked, refusal.Len())
-	}
-}
-
-// Any server can answer 401: only one that belongs to the login is worth a refresh token.
-func TestAStrangersRefusalRenewsNothing(t *testing.T) {
-	w := newWorld(t, time.Hour)
-	asked := 0
-	client := w.client(roundTripper(func(*http.Request) (*http.Response, error) {
-		asked++
-		return &http.Response{StatusCode: http.StatusUnauthorized, Body: http.NoBody}, nil
-	}))
-	if status := w.put(t, client, "https://api.stranger.example/"); status != http.StatusUnauthorized || asked != 1 {
-		t.Errorf("got status %d after %d requests; want the refusal of the only one", status, asked)
-	}
-	w.checkRenewals(t, 0)
 }
 
 // A process that was killed while it renewed has used the refresh token up. The next one
