@@ -21,7 +21,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -102,7 +101,7 @@ func start(marker string, environment []string, stdout *os.File, patience time.D
 		process.Kill() // Windows has no other way to end a write
 		writer.Close()
 	})
-	_, err = io.WriteString(writer, content)
+	_, err = writer.Write(content)
 	if !timer.Stop() {
 		err = errors.New("the process does not read it")
 	}

@@ -234,10 +234,10 @@ func TestOnlyAProcessWithAPipeAndTheMarkerIsAChild(t *testing.T) {
 func TestAChildWithHalfAnEnvironmentHasAnError(t *testing.T) {
 	for name, content := range map[string]string{
 		"nothing":                         "",
-		"the parent was killed meanwhile": "A=1\x00B=",
-		"between two variables":           "A=1\x00",
-		"written by another program":      "hello" + end,
-		"the parent is stopped":           "A=1",
+		"the parent was killed meanwhile": `{"A":"MQ=="`,
+		"between two variables":           `{"A":"MQ==",`,
+		"written by another program":      "hello",
+		"the parent is stopped":           `{"A":"MQ=="`,
 	} {
 		t.Setenv(marker, "1")
 		reader, writer := pipe(t)

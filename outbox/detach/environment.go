@@ -1,7 +1,7 @@
 package detach
 
 import (
-	"errors"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -98,38 +98,29 @@ func Resolve(environment []string, names ...string) ([]string, error) {
 	return resolved, nil
 }
 
-// end stands behind the last variable, so that a child sees whether its parent came to the end. A NUL stands
-// between two of them.
-const end = "\x00\x00"
-
-// encode is what goes through the pipe.
-func encode(marker string, environment []string) (string, error) {
+// encode is what goes through the pipe: a JSON object, so that a child sees whether its parent came to the end. A value may
+// have any bytes, and so is base64 in it.
+func encode(marker string, environment []string) ([]byte, error) {
+	values := map[string][]byte{}
 	for _, entry := range environment {
-		name, _, ok := strings.Cut(entry, "=")
+		name, value, ok := strings.Cut(entry, "=")
 		if !ok || name == "" || name == marker || strings.Contains(entry, "\x00") {
-			return "", fmt.Errorf("the variable %q is the child's marker or not of the form NAME=value, and cannot be handed over", name)
+			return nil, fmt.Errorf("the variable %q is the child's marker or not of the form NAME=value, and cannot be handed over", name)
 		}
+		values[name] = []byte(value)
 	}
-	return strings.Join(environment, "\x00") + end, nil
+	return json.Marshal(values)
 }
 
 // takeUp sets the process's variables to those that come through the pipe: the standard library reads proxies
 // and certificates from them.
 func takeUp(pipe io.Reader) error {
-	content, err := io.ReadAll(pipe)
-	if err != nil {
+	var values map[string][]byte
+	if err := json.NewDecoder(pipe).Decode(&values); err != nil {
 		return err
 	}
-	environment, complete := strings.CutSuffix(string(content), end)
-	if !complete {
-		return errors.New("the environment has no end")
-	}
-	for entry := range strings.FieldsFuncSeq(environment, func(r rune) bool { return r == 0 }) {
-		name, value, ok := strings.Cut(entry, "=")
-		if !ok {
-			return errors.New("the environment is not what Start writes")
-		}
-		if err := os.Setenv(name, value); err != nil {
+	for name, value := range values {
+		if err := os.Setenv(name, string(value)); err != nil {
 			return err
 		}
 	}
