@@ -183,21 +183,20 @@ func (d *delivery) run(ctx context.Context) (Result, error) {
 }
 
 // runLocked delivers and lingers with the flusher's lock held.
-func (d *delivery) runLocked(ctx context.Context) (err error) {
+func (d *delivery) runLocked(ctx context.Context) error {
 	if !d.cfg.existing { // a detached flusher would bring back a home that was removed meanwhile, or break its removal
-		err = store.CreateFile(d.flusherLock())
+		if err := store.CreateFile(d.flusherLock()); err != nil {
+			return d.flusherLockError(err)
+		}
 	}
-	var lock *store.FileLock
-	if err == nil {
-		lock, err = store.Lock(ctx, d.flusherLock(), d.lockWait)
-	}
-	if errors.Is(err, store.ErrLocked) || errors.Is(err, context.DeadlineExceeded) {
+	lock, err := store.Lock(ctx, d.flusherLock(), d.lockWait)
+	switch {
+	case errors.Is(err, store.ErrLocked), errors.Is(err, context.DeadlineExceeded):
 		return ErrBusy
-	}
-	if err != nil {
+	case err != nil:
 		return d.flusherLockError(err)
 	}
-	defer lock.Release()
+	defer lock.Close()
 	d.cfg.Point("flushing")
 	defer d.cfg.Point("flushed")
 	if err := d.checkSink(); err != nil {

@@ -76,7 +76,7 @@ func (o *Outbox) AwaitFlusher(ctx context.Context, most time.Duration) bool {
 	if err != nil {
 		return false
 	}
-	lock.Release()
+	lock.Close()
 	return true
 }
 

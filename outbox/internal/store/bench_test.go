@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -156,11 +157,11 @@ func write(s *store.Store, fn func(tx *sql.Tx) error) error {
 func look(s *store.Store) error { return s.View(context.Background(), readAll) }
 
 // hold takes the write lock, as another process does. A wait that was given up may be granted it first, and gives it back.
-func (b *bench) hold() *store.FileLock {
+func (b *bench) hold() io.Closer {
 	b.Helper()
 	lock, err := store.Lock(context.Background(), b.path+".lock", time.Minute)
 	b.must(err)
-	b.Cleanup(lock.Release) // also keeps it: the garbage collector would close its file
+	b.Cleanup(func() { lock.Close() }) // also keeps it: the garbage collector would close its file
 	return lock
 }
 

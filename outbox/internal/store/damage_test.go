@@ -210,7 +210,7 @@ func TestOnlyAWriteUnderTheLockSetsADamagedDatabaseAside(t *testing.T) {
 	b.damage(25)
 	lock := b.hold()
 	without := write(b.open(store.Config{LockWait: 1}), readAll)
-	lock.Release()
+	lock.Close()
 	b.overwrite(bytes.Repeat([]byte{0xAB}, 8192))
 	for what, err := range map[string]error{
 		"writing without the lock": without, "looking": look(b.s), "trying": b.s.CheckWrite(context.Background()),

@@ -10,27 +10,20 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// FileLock is an exclusive lock on a file. The kernel frees it when the process dies.
-type FileLock struct {
-	file *flock.Flock // nil: on a file system without such locks
-}
-
-// Lock takes the lock on the file at path; without the file the error is an fs.ErrNotExist. The file is never removed: a process
-// could otherwise lock a file that no other process can find. It waits at most as long as given, 0 being not at all, and then
-// returns ErrLocked; when ctx ends, its error comes back at once.
+// Lock takes an exclusive lock on the file at path; without the file the error is an fs.ErrNotExist. Close releases the lock, and so does
+// the kernel when the process dies. The file is never removed: a process could otherwise lock a file that no other process can find.
 //
+// Lock waits at most as long as given, 0 being not at all, and then returns ErrLocked; when ctx ends, its error comes back at once.
 // It waits in the kernel's queue rather than by polling: in a crowd, polling makes the unlucky wait several times as long. That
 // wait cannot be ended, so an abandoned one goes on in the background and gives the lock back as soon as it is granted.
-func Lock(ctx context.Context, path string, wait time.Duration) (*FileLock, error) {
+func Lock(ctx context.Context, path string, wait time.Duration) (*flock.Flock, error) {
 	file := flock.New(path, flock.SetFlag(os.O_RDWR))
 	took, err := uninterrupted(file.TryLock)
 	switch {
-	case errors.Is(err, errors.ErrUnsupported): // the file system has no locks, so no process has any
-		return &FileLock{}, nil
+	case took, errors.Is(err, errors.ErrUnsupported): // the file system has no locks, so no process has any
+		return file, nil
 	case err != nil:
 		return nil, err
-	case took:
-		return &FileLock{file}, nil
 	case wait <= 0:
 		return nil, ErrLocked
 	}
@@ -47,7 +40,7 @@ func Lock(ctx context.Context, path string, wait time.Duration) (*FileLock, erro
 	}()
 	select {
 	case err := <-granted:
-		return &FileLock{file}, err
+		return file, err
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
@@ -59,13 +52,6 @@ func uninterrupted(lock func() (bool, error)) (took bool, err error) {
 		took, err = lock()
 	}
 	return took, err
-}
-
-// Release gives the lock back.
-func (l *FileLock) Release() {
-	if l.file != nil {
-		_ = l.file.Close() // nothing was written through it
-	}
 }
 
 // IsLocked reports whether another process holds the lock on path. It holds the lock itself for a moment at most.

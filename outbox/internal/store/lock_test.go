@@ -27,7 +27,7 @@ func TestALockIsOnePersonsAtATimeAndAskingForItMakesNoFile(t *testing.T) {
 		if !store.IsLocked(b.path + ".lock") {
 			t.Error("a lock that is held looks free")
 		}
-		lock.Release()
+		lock.Close()
 		if store.IsLocked(b.path + ".lock") {
 			t.Error("a lock that was released looks held")
 		}
@@ -52,7 +52,7 @@ func TestAWaitThatIsGivenUpTakesNothing(t *testing.T) {
 			if _, err := store.Lock(ctx, b.path+".lock", test.wait); !errors.Is(err, test.want) {
 				t.Errorf("behind a holder that does nothing the wait ended with %v, want %v", err, test.want)
 			}
-			lock.Release()
+			lock.Close()
 			time.Sleep(20 * time.Millisecond) // in which the abandoned wait is granted the lock; it must give it back at once
 			b.hold()
 		})

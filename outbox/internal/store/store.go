@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 // Store is a database file that is opened when it is first needed. Any number of goroutines may use it, one at a time; any number
@@ -76,7 +78,7 @@ func (s *Store) locking(ctx context.Context, opens bool, fn func() error) error 
 	lock, err := s.lock(ctx, earlier)
 	s.locked = err == nil
 	if s.locked {
-		defer lock.Release()
+		defer lock.Close()
 	} else if !errors.Is(err, ErrLocked) {
 		return s.explain("lock the database", err)
 	}
@@ -125,7 +127,7 @@ func (s *Store) isMoving() bool {
 
 // lock takes the write lock. A process waits for it in vain only once: a flusher, which has ten seconds for many transactions, would
 // not come to the last of them. earlier reports that the last wait was in vain.
-func (s *Store) lock(ctx context.Context, earlier bool) (*FileLock, error) {
+func (s *Store) lock(ctx context.Context, earlier bool) (*flock.Flock, error) {
 	if lacks(s.lockPath()) {
 		if err := s.makeLockFile(); err != nil {
 			return nil, err
