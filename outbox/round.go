@@ -178,17 +178,15 @@ func (d *delivery) learn(ctx context.Context, tx *Tx, came reply) (Verdict, erro
 // sits out the next as well, if its patience lasts: no command has to come for the next try.
 func (d *delivery) postpone(ctx context.Context, tx *Tx, waits Verdict, retryAfter time.Duration) (stop, err error) {
 	failures := tx.schedule.Failures + 1
-	next, retry := tx.now.Add(backOff(failures, d.cfg.Jitter())), time.Time{}
+	s := Schedule{NotBefore: tx.now.Add(backOff(failures, d.cfg.Jitter()))}
 	if retryAfter > 0 {
-		retry = tx.now.Add(min(retryAfter, longestWait))
+		s.RetryAfter = tx.now.Add(min(retryAfter, longestWait))
 	}
 	_, err = tx.exec(ctx, "note the back-off", `
 		UPDATE delivery SET failures = ?, failing_since = coalesce(failing_since, ?), not_before = ?,
 			retry_after = coalesce(?, 0), last_error = ?, last_code = ?`,
-		failures, moment(tx.now), moment(next), moment(retry), waits.Reason, waits.Code)
-	if retry.After(next) {
-		next = retry
-	}
+		failures, moment(tx.now), moment(s.NotBefore), moment(s.RetryAfter), waits.Reason, waits.Code)
+	next := s.Next(tx.now)
 	if err == nil && d.satOut {
 		err = d.stay(ctx, tx, next)
 	}

@@ -33,9 +33,9 @@ type Config struct {
 
 // Sink is an [outbox.Sink] for a server that takes JSON.
 type Sink struct {
-	endpoint string
-	encoder  *httpsend.Encoder
-	client   httpsend.Client
+	*httpsend.Encoder // of the bodies
+	endpoint          string
+	client            httpsend.Client
 }
 
 var _ outbox.Sink = (*Sink)(nil)
@@ -47,7 +47,7 @@ func New(cfg Config) *Sink {
 	address.RawQuery = ""
 	return &Sink{
 		endpoint: address.String(),
-		encoder:  cmp.Or(cfg.Encoder, &httpsend.Encoder{Open: "[", Close: "]", Form: form}),
+		Encoder:  cmp.Or(cfg.Encoder, &httpsend.Encoder{Open: "[", Close: "]", Form: form}),
 		client: httpsend.Client{
 			Wrong: wrong, URL: url, Header: cfg.Header.Clone(), Transport: httpsend.Transport(cfg.Transport),
 			Success:  acknowledgement(cfg.AckField),
@@ -61,14 +61,6 @@ func (s *Sink) Endpoint() string { return s.endpoint }
 
 // Check says what is wrong with the address.
 func (s *Sink) Check() error { return s.client.Wrong }
-
-// Encode makes the body of one request, as large as the encoder allows.
-func (s *Sink) Encode(messages []outbox.Message) (body []byte, n int, err error) {
-	return s.encoder.Encode(messages)
-}
-
-// Wire returns a message as the server gets it.
-func (s *Sink) Wire(m outbox.Message) (json.RawMessage, error) { return s.encoder.Wire(m) }
 
 // Send posts a body from Encode. One verdict is for all its messages.
 func (s *Sink) Send(ctx context.Context, r outbox.Request) outbox.Answer {

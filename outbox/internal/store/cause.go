@@ -32,7 +32,6 @@ func Cause(err error) error {
 			return sign.cause
 		}
 	}
-	extended, _ := codeOf(err)
 	switch {
 	case isBusy(err):
 		return ErrLocked
@@ -41,7 +40,7 @@ func Cause(err error) error {
 	case isDamage(err):
 		return ErrDamaged
 	case isOfTheFile(err):
-		return unreadable{extended}
+		return unreadable{codeOf(err)}
 	}
 	return nil
 }

@@ -27,11 +27,6 @@ func connect(path string, busy time.Duration) (*sql.DB, error) {
 	return connectTo(path, busy, url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_pragma": pragmas})
 }
 
-// connectAlone opens a file that no other process may use meanwhile, and so needs no shared memory.
-func connectAlone(path string, busy time.Duration) (*sql.DB, error) {
-	return connectTo(path, busy, url.Values{"mode": {"rw"}, "_pragma": {"locking_mode(EXCLUSIVE)"}})
-}
-
 // connectToRead opens a file only to read it. As an immutable one it is read without its WAL and without shared memory, which a
 // read-only disk cannot hold.
 func connectToRead(path string, busy time.Duration, immutable bool, pragmas ...string) (*sql.DB, error) {

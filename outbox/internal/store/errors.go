@@ -83,7 +83,7 @@ type callerError struct{ error }
 
 // fromCaller marks what the caller's function returned, unless that is SQLite's.
 func fromCaller(err error) error {
-	if extended, _ := codeOf(err); err == nil || extended != 0 {
+	if err == nil || codeOf(err) != 0 {
 		return err
 	}
 	return callerError{err}
@@ -107,27 +107,22 @@ const (
 	codeShmMap     = 5386 // extended, of codeIO: the file system cannot map files shared
 )
 
-// codeOf returns SQLite's extended code and the primary one in it, 0 for other errors.
-func codeOf(err error) (extended, primary int) {
+// codeOf returns SQLite's extended code, 0 for other errors.
+func codeOf(err error) int {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
-		return e.Code(), e.Code() & 0xff
+		return e.Code()
 	}
-	return 0, 0
+	return 0
 }
 
-func isCode(err error, code int) bool {
-	extended, primary := codeOf(err)
-	return code == extended || code == primary
-}
+// isCode compares a code with the extended one of an error, and with the primary one, its last byte.
+func isCode(err error, code int) bool { return code == codeOf(err) || code == codeOf(err)&0xff }
 
 // IsTaken reports whether a row was refused because a value that must be unique is there already.
 func IsTaken(err error) bool { return isCode(err, codeUnique) }
 
 // IsOnlyForReading reports whether a statement was refused because it writes and its transaction only reads.
-func IsOnlyForReading(err error) bool {
-	extended, _ := codeOf(err)
-	return extended == codeReadOnly
-}
+func IsOnlyForReading(err error) bool { return codeOf(err) == codeReadOnly }
 
 // isBusy reports whether another process keeps the database.
 func isBusy(err error) bool { return isCode(err, codeBusy) || isCode(err, codeProtocol) }

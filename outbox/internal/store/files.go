@@ -123,17 +123,10 @@ const (
 // CheckDescriptors returns ErrDescriptors where a command that records would run out of them.
 func CheckDescriptors() error { return checkDescriptors(recordDescriptors) }
 
-func checkDescriptors(n int) error {
-	if !hasDescriptors(n) {
-		return ErrDescriptors
-	}
-	return nil
-}
-
 // AddNote adds a line to a file of notes beside the database, which it makes if need be; on a full disk the file stays empty. A
 // link, symbolic or hard, is replaced: its target is not ours. Failures are ignored.
 func AddNote(path, line string) {
-	if !hasDescriptors(noteDescriptors) {
+	if checkDescriptors(noteDescriptors) != nil {
 		return
 	}
 	if info, err := os.Lstat(path); err == nil && (!info.Mode().IsRegular() || hasOtherNames(info)) && os.Remove(path) != nil {

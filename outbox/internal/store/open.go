@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -104,10 +105,11 @@ func begin(cfg Config, locked bool) (err error) {
 
 var errBeingMade = fmt.Errorf("the database is being made: %w", ErrLocked)
 
-// abandonWAL turns the database to a rollback journal: some file systems cannot map a file shared (FUSE with direct_io, some network
-// homes). The file itself remembers that. A connection that is alone with the database keeps the WAL's index to itself.
+// abandonWAL switches the database to a rollback journal: some file systems cannot map a file shared (FUSE with direct_io, some network
+// homes). The file itself remembers that. A connection that locks out all others keeps the WAL's index to itself, and so needs no
+// shared memory.
 func abandonWAL(ctx context.Context, cfg Config, busy time.Duration) error {
-	db, err := connectAlone(cfg.Path, busy)
+	db, err := connectTo(cfg.Path, busy, url.Values{"mode": {"rw"}, "_pragma": {"locking_mode(EXCLUSIVE)"}})
 	if err == nil {
 		_, err = db.ExecContext(ctx, "PRAGMA journal_mode = DELETE")
 		cfg.Point("wal-abandoned")

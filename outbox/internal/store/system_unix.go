@@ -73,12 +73,12 @@ func shellQuote(path string) string {
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
-// hasDescriptors reports whether n more files can be opened. It asks the system and not package os: Go's poller, which the first file or
-// timer of a process starts, takes two descriptors, and where there are none left it ends the process.
-func hasDescriptors(n int) bool {
+// checkDescriptors returns ErrDescriptors unless n more files can be opened. It asks the system rather than package os: Go's poller, which
+// the first file or timer of a process starts, takes two descriptors, and where none are left it ends the process.
+func checkDescriptors(n int) error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return true
+		return nil
 	}
 	end := min(limit.Cur, math.MaxInt32)
 	last := make([]unix.PollFd, min(end, 64)) // a new file gets the lowest free number: the last ones below the limit are left
@@ -86,7 +86,7 @@ func hasDescriptors(n int) bool {
 		last[i].Fd = int32(end) - int32(i) - 1
 	}
 	if _, err := unix.Poll(last, 0); err != nil {
-		return true
+		return nil
 	}
 	unused := 0
 	for _, descriptor := range last {
@@ -94,7 +94,10 @@ func hasDescriptors(n int) bool {
 			unused++
 		}
 	}
-	return unused >= n
+	if unused < n {
+		return ErrDescriptors
+	}
+	return nil
 }
 
 // hasOtherNames reports whether a file has hard links elsewhere.
