@@ -114,13 +114,3 @@ func TestTheExampleStaysShort(t *testing.T) {
 		t.Errorf("the example has %d lines, want at most 60: it is what a reader copies", lines)
 	}
 }
-
-func TestTheExampleDoesNotLinkPostHog(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", ".").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(out), "posthog-go") {
-		t.Error("a program with httpsink links posthog-go")
-	}
-}
