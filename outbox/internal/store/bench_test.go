@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -147,6 +148,14 @@ func (b *bench) must(err error) {
 	}
 }
 
+// meets checks which error something gives.
+func (b *bench) meets(err, want error, what string) {
+	b.Helper()
+	if !errors.Is(err, want) {
+		b.Errorf("%s gives %v, want %v", what, err, want)
+	}
+}
+
 // write ends. The waits that it must not make are an hour long, so that a busy machine decides nothing.
 func write(s *store.Store, fn func(tx *sql.Tx) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
@@ -230,17 +239,24 @@ func (b *bench) overwrite(content []byte) {
 	b.must(os.WriteFile(b.path, content, 0o600))
 }
 
+const pageSize = 4096 // SQLite's default, in bytes
+
+// put overwrites a part of the database.
+func (b *bench) put(at int, content ...byte) {
+	b.Helper()
+	b.overwrite(slices.Replace(b.content(), at, at+len(content), content...))
+}
+
+func garbage(size int) []byte { return bytes.Repeat([]byte{0xAB}, size) }
+
 // damage overwrites the table's page that holds the n-th note, which whoever reads all of them meets.
 func (b *bench) damage(n int) {
 	b.Helper()
 	b.leave()
-	content := b.content()
-	const size, tablePage = 4096, 0x0d // https://www.sqlite.org/fileformat.html#b_tree_pages
-	for at := size; at < len(content); at += size {
-		page := content[at : at+size]
+	const tablePage = 0x0d // https://www.sqlite.org/fileformat.html#b_tree_pages
+	for at, page := range slices.Collect(slices.Chunk(b.content(), pageSize)) {
 		if page[0] == tablePage && bytes.Contains(page, fmt.Appendf(nil, "<%d>", n)) {
-			copy(page, bytes.Repeat([]byte{0xAB}, size))
-			b.overwrite(content)
+			b.put(at*pageSize, garbage(pageSize)...)
 			return
 		}
 	}

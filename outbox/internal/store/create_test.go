@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -63,34 +62,33 @@ func TestAProcessThatIsKilledLeavesNothingHalfDone(t *testing.T) {
 // What a migration takes out of the database has to be somewhere else first. Schemas grow apart: an embedder's version must not meet
 // the queue's.
 func TestAFunctionIsRunOnWhatIsThereBeforeItsMigration(t *testing.T) {
-	var seen []string
+	var seen string
 	all := schemas()
 	all[0].Before = map[int]func(context.Context, *sql.Tx) error{2: func(ctx context.Context, tx *sql.Tx) error {
-		var found sql.NullString
-		err := tx.QueryRowContext(ctx, `SELECT group_concat(text) FROM notes`).Scan(&found)
-		seen = append(seen, found.String)
+		var found string
+		err := tx.QueryRowContext(ctx, `SELECT coalesce(group_concat(text), 'nothing') FROM notes`).Scan(&found)
+		seen += found
 		return err
 	}}
 	for name, test := range map[string]struct {
 		prepare func(b *bench)
-		want    []string
+		want    string
 	}{
-		"a new database": {func(*bench) {}, []string{""}},
-		"a complete one": {func(b *bench) { b.write(note("a")) }, nil},
+		"a new database": {func(*bench) {}, "nothing"},
+		"a complete one": {func(b *bench) { b.write(note("a")) }, ""},
 		"one without it": {func(b *bench) {
 			b.s = b.open(store.Config{Schemas: older()})
 			b.write(note("a"))
 			b.want(`PRAGMA user_version`, "1001")
-		}, []string{"a"}},
+		}, "a"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			seen = nil
 			b := newBench(t)
 			test.prepare(b)
 			b.leave()
-			b.s = b.open(store.Config{Schemas: all})
+			seen, b.s = "", b.open(store.Config{Schemas: all})
 			b.want(`PRAGMA user_version`, "1002")
-			if !slices.Equal(seen, test.want) {
+			if seen != test.want {
 				t.Errorf("it saw %q, want %q", seen, test.want)
 			}
 		})

@@ -13,15 +13,6 @@ import (
 )
 
 func TestADamagedDatabaseIsSetAsideAndWhatIsReadableGoesOn(t *testing.T) {
-	garbage := func(from, to int) func(b *bench) { // as shares of the file, in eighths
-		return func(b *bench) {
-			content := b.content()
-			const size = 4096
-			from, to := len(content)/8*from/size*size, len(content)/8*to/size*size
-			copy(content[from:to], bytes.Repeat([]byte{0xAB}, to-from))
-			b.overwrite(content)
-		}
-	}
 	for name, test := range map[string]struct {
 		damage func(b *bench)
 		kept   int // of 1000, at least
@@ -29,13 +20,14 @@ func TestADamagedDatabaseIsSetAsideAndWhatIsReadableGoesOn(t *testing.T) {
 		"garbage in a page of the middle": {func(b *bench) { b.damage(500) }, 980},
 		"garbage in the first page":       {func(b *bench) { b.damage(0) }, 980},
 		"garbage in the last page":        {func(b *bench) { b.damage(999) }, 980},
-		"garbage in the header": {func(b *bench) {
-			b.overwrite(append(bytes.Repeat([]byte{0xAB}, 100), b.content()[100:]...))
-		}, 0},
+		"garbage in the header":           {func(b *bench) { b.put(0, garbage(100)...) }, 0},
 		// What waits lies behind what was delivered: at the end of the file.
-		"garbage in each page of a quarter": {garbage(2, 4), 740},
-		"cut in half":                       {func(b *bench) { b.overwrite(b.content()[:len(b.content())/2]) }, 0},
-		"cut inside the header":             {func(b *bench) { b.overwrite(b.content()[:50]) }, 0},
+		"garbage in each page of a quarter": {func(b *bench) {
+			quarter := len(b.content()) / pageSize / 4 * pageSize
+			b.put(quarter, garbage(quarter)...)
+		}, 740},
+		"cut in half":           {func(b *bench) { b.overwrite(b.content()[:len(b.content())/2]) }, 0},
+		"cut inside the header": {func(b *bench) { b.overwrite(b.content()[:50]) }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -121,13 +113,6 @@ func TestThreeCopiesStayUntilTheyAreErasedAndNothingMoreIsSetAside(t *testing.T)
 
 // SQLite itself has to say so, twice, and of all of the file.
 func TestAHealthyDatabaseIsNeverSetAside(t *testing.T) {
-	patch := func(at int, value byte) func(b *bench) {
-		return func(b *bench) {
-			content := b.content()
-			content[at] = value
-			b.overwrite(content)
-		}
-	}
 	// passing is damage that is gone after a number of runs: a bad read is not a bad file.
 	passing := func(runs, notes int) func(b *bench) {
 		return func(b *bench) {
@@ -153,8 +138,8 @@ func TestAHealthyDatabaseIsNeverSetAside(t *testing.T) {
 				PRAGMA ignore_check_constraints = on; INSERT INTO letters VALUES (11); ALTER TABLE notes ADD COLUMN mood TEXT; VACUUM`).Close())
 		},
 		"a table that is gone":   func(b *bench) { b.must(b.shell(`DROP TABLE tags`).Close()) },
-		"a format of the future": patch(18, 3),
-		"a mark that is another": patch(68, 1),
+		"a format of the future": func(b *bench) { b.put(18, 3) },
+		"a mark that is another": func(b *bench) { b.put(68, 1) },
 		"a statement with a mistake": func(b *bench) {
 			if write(b.s, do(`SELECT nothing FROM nowhere`)) == nil {
 				b.Error("it gives no error")
@@ -189,7 +174,7 @@ func TestACopyIsFinishedByTheNextProcess(t *testing.T) {
 		copies int
 	}{
 		"while others have the database open": {func(b *bench) { b.write(readAll) }, 1},
-		"when the new one is damaged, too":    {func(b *bench) { b.overwrite(bytes.Repeat([]byte{0xAB}, 8192)) }, 2},
+		"when the new one is damaged, too":    {func(b *bench) { b.overwrite(garbage(8192)) }, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
@@ -211,14 +196,10 @@ func TestOnlyAWriteUnderTheLockSetsADamagedDatabaseAside(t *testing.T) {
 	lock := b.hold()
 	without := write(b.open(store.Config{LockWait: 1}), readAll)
 	lock.Close()
-	b.overwrite(bytes.Repeat([]byte{0xAB}, 8192))
-	for what, err := range map[string]error{
-		"writing without the lock": without, "looking": look(b.s), "trying": b.s.CheckWrite(context.Background()),
-	} {
-		if !errors.Is(err, store.ErrDamaged) {
-			t.Errorf("%s gives %v, want that it is damaged", what, err)
-		}
-	}
+	b.overwrite(garbage(8192))
+	b.meets(without, store.ErrDamaged, "writing without the lock")
+	b.meets(look(b.s), store.ErrDamaged, "looking")
+	b.meets(b.s.CheckWrite(t.Context()), store.ErrDamaged, "trying")
 	b.copied(0)
 }
 

@@ -49,14 +49,12 @@ func TestFilesArePrivateWhateverTheUmask(t *testing.T) {
 		t.Skip("modes are ACLs there")
 	}
 	b := newBench(t, "home")
-	dir := filepath.Dir(b.path)
 	b.write(note("a"))
-	if info, _ := os.Stat(dir); info.Mode().Perm() != 0o700 {
-		t.Errorf("the directory has mode %o, want 700", info.Mode().Perm())
-	}
-	for _, path := range b.files() {
-		if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 {
-			t.Errorf("%s has mode %o, want 600", path, info.Mode().Perm())
+	for _, path := range append(b.files(), filepath.Dir(b.path)) {
+		info, err := os.Stat(path)
+		b.must(err)
+		if mode := info.Mode().Perm(); mode != 0o600 && !(info.IsDir() && mode == 0o700) {
+			t.Errorf("%s has mode %o, want 600, and 700 of a directory", path, mode)
 		}
 	}
 }
@@ -78,16 +76,10 @@ func TestPathsMayHoldWhatAURIUsesForItself(t *testing.T) {
 func TestOnlyWhatExistsIsUsedWhenNothingMayBeMade(t *testing.T) {
 	b := newBench(t, "home")
 	existing := b.open(store.Config{Existing: true})
-	for name, err := range map[string]error{
-		"write":  write(existing, note("a")),
-		"lock":   existing.Locked(context.Background(), func() error { return nil }),
-		"shrink": existing.Shrink(context.Background(), 0),
-		"erase":  existing.Erase(context.Background(), note("a"), nil),
-	} {
-		if !errors.Is(err, store.ErrNone) {
-			t.Errorf("%s without a database gives %v, want ErrNone", name, err)
-		}
-	}
+	b.meets(write(existing, note("a")), store.ErrNone, "writing without a database")
+	b.meets(existing.Locked(t.Context(), func() error { return nil }), store.ErrNone, "locking without a database")
+	b.meets(existing.Shrink(t.Context(), 0), store.ErrNone, "shrinking no database")
+	b.meets(existing.Erase(t.Context(), note("a"), nil), store.ErrNone, "erasing no database")
 	if _, err := os.Stat(filepath.Dir(b.path)); err == nil {
 		t.Error("the directory was made: a home that was deleted would come back")
 	}
@@ -117,18 +109,14 @@ func TestADatabaseThatWasReplacedOrRemovedIsNotWrittenTo(t *testing.T) {
 			change(b)
 			_, before := os.Stat(filepath.Dir(b.path))
 			for range 2 {
-				if err := write(existing, note("a")); !errors.Is(err, store.ErrNone) {
-					t.Errorf("the work that may make nothing goes on with %v, want ErrNone", err)
-				}
+				b.meets(write(existing, note("a")), store.ErrNone, "going on with work that may make nothing")
 			}
 			if _, after := os.Stat(filepath.Dir(b.path)); before != nil && after == nil {
 				t.Errorf("the home came back with %v", b.files())
 			}
 			b.s = b.open(store.Config{})
 			b.write(note("first"))
-			if err := write(existing, note("b")); !errors.Is(err, store.ErrNone) {
-				t.Errorf("the work goes on in another database with %v, want ErrNone", err)
-			}
+			b.meets(write(existing, note("b")), store.ErrNone, "going on with that work in another database")
 			leaving.Close() // SQLite removes a WAL by its name
 			b.must(write(staying, note("last")))
 			b.s = b.open(store.Config{})
@@ -138,9 +126,9 @@ func TestADatabaseThatWasReplacedOrRemovedIsNotWrittenTo(t *testing.T) {
 }
 
 func TestADatabaseOfANewerOrAnotherProgramIsLeftAlone(t *testing.T) {
-	const newer, other = true, false
+	newer, other := store.ErrNewer, store.ErrForeign
 	for name, test := range map[string]struct {
-		isNewer    bool
+		want       error
 		statements string
 	}{
 		"newer, of the first schema": {newer, `PRAGMA user_version = 1003`},
@@ -155,19 +143,16 @@ func TestADatabaseOfANewerOrAnotherProgramIsLeftAlone(t *testing.T) {
 		"with a mark and nothing": {other, `PRAGMA application_id = 7`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, want := newBench(t), store.ErrForeign
-			if test.isNewer {
+			b := newBench(t)
+			if test.want == newer {
 				b.fill(1)
-				want = store.ErrNewer
 			}
 			b.must(b.shell(test.statements).Close())
 			before := b.content()
 			for range 2 {
-				if err := write(b.s, note("a")); !errors.Is(err, want) {
-					t.Errorf("writing gives %v, want %v", err, want)
-				}
-				if err := look(b.s); test.isNewer && !errors.Is(err, want) {
-					t.Errorf("looking gives %v, want %v", err, want)
+				b.meets(write(b.s, note("a")), test.want, "writing")
+				if test.want == newer {
+					b.meets(look(b.s), newer, "looking")
 				}
 				b.leave()
 			}
@@ -186,9 +171,8 @@ func TestADatabaseOfSchema1IsMigratedWithNothingLost(t *testing.T) {
 	b.overwrite(content)
 	all := []store.Schema{{Migrations: migrations.Queue()}, {Migrations: migrations.Identity()}}
 	b.s = b.open(store.Config{Schemas: all})
-	if err := look(b.s); !errors.Is(err, store.ErrOlder) || !errors.Is(err, store.ErrNone) {
-		t.Errorf("looking gives %v, want ErrOlder", err)
-	}
+	b.meets(look(b.s), store.ErrOlder, "looking")
+	b.meets(look(b.s), store.ErrNone, "looking")
 	for query, want := range map[string]string{
 		`SELECT count(*) FROM messages`:                                                        "7",
 		`SELECT group_concat(substr(state, 1, 3), ' ' ORDER BY seq) FROM messages`:             "del del del dea pen pen pen",
@@ -229,9 +213,8 @@ func TestLeavingMovesALongWALIntoTheDatabase(t *testing.T) {
 	b := newBench(t)
 	b.write(note(strings.Repeat("x", 2<<20)))
 	b.must(b.s.Sync())
-	if _, err := os.Stat(b.path + "-wal"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a WAL of %d bytes is left (%v): each command would read all of it", b.s.WALSize(), err)
-	}
+	_, err := os.Stat(b.path + "-wal")
+	b.meets(err, os.ErrNotExist, "looking for the WAL, all of which each command would read,")
 }
 
 func TestNotesHaveALimit(t *testing.T) {
@@ -250,16 +233,14 @@ func TestANoteIsNotWrittenToWhatAPlantedLinkLeadsTo(t *testing.T) {
 		t.Skip("whoever may make a link there could write to its target as well")
 	}
 	for name, link := range map[string]func(target, path string) error{"a link": os.Symlink, "a hard link": os.Link} {
-		target := filepath.Join(t.TempDir(), "target")
-		path := target + ".notes"
-		if err := errors.Join(os.WriteFile(target, []byte("theirs"), 0o600), link(target, path)); err != nil {
-			t.Fatal(err)
-		}
+		b := newBench(t)
+		b.overwrite([]byte("theirs"))
+		path := b.path + ".notes"
+		b.must(link(b.path, path))
 		store.AddNote(path, "a note")
-		theirs, err := os.ReadFile(target)
-		added, failure := os.ReadFile(path)
-		if string(theirs) != "theirs" || string(added) != "a note\n" {
-			t.Errorf("%s leads to %q (%v), want it untouched, and the note is %q (%v)", name, theirs, err, added, failure)
+		added, err := os.ReadFile(path)
+		if theirs := string(b.content()); theirs != "theirs" || string(added) != "a note\n" {
+			t.Errorf("%s leads to %q, want it untouched, and the note is %q (%v)", name, theirs, added, err)
 		}
 	}
 }
@@ -286,9 +267,7 @@ func TestAContextEndsEveryWaitAtOnce(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 			defer cancel()
 			err := b.open(store.Config{LockWait: time.Hour, BusyWait: time.Hour}).Write(ctx, note("b"), nil)
-			if !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("the wait of a person who pressed Ctrl-C ends with %v, want the context's error", err)
-			}
+			b.meets(err, context.DeadlineExceeded, "the wait of a person who pressed Ctrl-C")
 		})
 	}
 }

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +35,7 @@ func TestRootLeavesTheOwnersFilesInAHomeThatIsSomebodyElses(t *testing.T) {
 	b.must(os.Chown(home, somebody, somebody))
 	b.write(note("a"))
 	b.leave()
-	b.overwrite(bytes.Repeat([]byte{0xAB}, 8192))
+	b.overwrite(garbage(8192))
 	b.write(readAll)
 	b.must(filepath.Walk(home, func(path string, info os.FileInfo, err error) error {
 		if err == nil && info.Sys().(*syscall.Stat_t).Uid != somebody {
@@ -97,12 +96,8 @@ func openUp(path string) {
 func (b *bench) asSomebody() string {
 	b.Helper()
 	binary := filepath.Join(b.TempDir(), "test")
-	content, err := os.ReadFile(os.Args[0])
-	b.must(err)
-	syscall.ForkLock.RLock() // a child made meanwhile would hold the file open: "text file busy"
-	err = os.WriteFile(binary, content, 0o700)
-	syscall.ForkLock.RUnlock()
-	b.must(errors.Join(err, os.Chmod(binary, 0o755))) // whatever the umask
+	// This process must not write it: a child made meanwhile would hold the file open, "text file busy".
+	b.must(exec.Command("install", "-m", "755", os.Args[0], binary).Run()) // whatever the umask
 	openUp(binary)
 	openUp(b.path)
 	cmd := exec.Command(binary)
@@ -118,13 +113,8 @@ func TestNoInodeIsAFullDiskUnlessTheDatabaseHasAllItsFiles(t *testing.T) {
 		b.must(os.Mkdir(filler, 0o700))
 		for n := 0; os.WriteFile(filepath.Join(filler, strconv.Itoa(n)), nil, 0o600) == nil; n++ {
 		}
-		for what, err := range map[string]error{
-			"trying": b.s.CheckWrite(context.Background()), "writing": write(b.s, note("a")),
-		} {
-			if !errors.Is(err, want) {
-				t.Errorf("%s says %v, want %v: looking is not enough, only a new file shows it", what, err, want)
-			}
-		}
+		b.meets(b.s.CheckWrite(t.Context()), want, "trying, where only a new file shows it,")
+		b.meets(write(b.s, note("a")), want, "writing")
 		b.must(os.RemoveAll(filler))
 		b.write(readAll)
 	}
@@ -136,11 +126,6 @@ func TestOnlyAProcessWithTooFewDescriptorsIsRefused(t *testing.T) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &most); err != nil || most.Max < 700 {
 		t.Skipf("a process may open %d files only", most.Max)
 	}
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer null.Close()
 	for limit, test := range map[string]struct {
 		open int
 		want string
@@ -150,6 +135,9 @@ func TestOnlyAProcessWithTooFewDescriptorsIsRefused(t *testing.T) {
 		"700": {500, "<nil>"},
 	} {
 		b := newBench(t)
+		null, err := os.Open(os.DevNull)
+		b.must(err)
+		defer null.Close()
 		cmd := exec.Command("sh", "-c", "ulimit -n "+limit+` && exec "$0"`, os.Args[0])
 		cmd.ExtraFiles = slices.Repeat([]*os.File{null}, test.open)
 		if said := fmt.Sprint(b.run(cmd)); !strings.Contains(said, test.want) {
@@ -172,9 +160,7 @@ func TestAProcessThatIsStoppedWhileItMakesTheSharedMemoryIsToldAsALock(t *testin
 	// one of this process would let its own SQLite pass.
 	b.must(unix.FcntlFlock(shm.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Start: 128, Len: 1}))
 	b.must(b.s.Locked(context.Background(), func() error { return nil }))
-	if err := write(b.s, note("b")); !errors.Is(err, store.ErrLocked) {
-		t.Errorf("it says %v, want %q", err, store.ErrLocked)
-	}
+	b.meets(write(b.s, note("b")), store.ErrLocked, "writing meanwhile")
 	b.must(b.isNoted())
 }
 
@@ -222,21 +208,14 @@ func TestAFullDiskLosesWhatIsNewAndNothingElse(t *testing.T) {
 	}
 	b.must(b.s.EnsureRoom(context.Background()))
 	b.fillDisk(0)
-	for what, err := range map[string]error{
-		"asked for room": b.s.EnsureRoom(context.Background()), "tried": b.s.CheckWrite(context.Background()),
-	} {
-		if !errors.Is(err, store.ErrFull) {
-			t.Errorf("%s it says %v, want ErrFull: what is left is for what waits", what, err)
-		}
-	}
+	b.meets(b.s.EnsureRoom(t.Context()), store.ErrFull, "asking for room, where what is left is for what waits,")
+	b.meets(b.s.CheckWrite(t.Context()), store.ErrFull, "trying")
 	other := b.open(store.Config{})
 	var full error
 	for i := 0; full == nil && i < 1000; i++ {
 		full = write(other, note("new"+numbered(i)))
 	}
-	if !errors.Is(full, store.ErrFull) {
-		t.Errorf("writing to a full disk gives %v, want ErrFull", full)
-	}
+	b.meets(full, store.ErrFull, "writing to a full disk")
 	b.want(`SELECT count(*) FROM notes WHERE text LIKE '<%'`, "20")
 	b.isWhole()
 }
@@ -273,9 +252,7 @@ func TestADamagedDatabaseIsNotCarriedOverWithoutRoomForIt(t *testing.T) {
 	b.fill(1000) // with its indexes, more than a third of it
 	b.damage(500)
 	for range 2 { // not each time after a second's work
-		if err := write(b.s, readAll); !errors.Is(err, store.ErrFull) {
-			t.Errorf("it says %v, want ErrFull", err)
-		}
+		b.meets(write(b.s, readAll), store.ErrFull, "carrying over")
 	}
 	b.must(syscall.Mount("tmpfs", filepath.Dir(b.path), "tmpfs", syscall.MS_REMOUNT, "size=8m"))
 	if n := b.count(); n < 980 {
