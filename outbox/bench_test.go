@@ -3,37 +3,23 @@ package outbox_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// BenchmarkRecord is what one more message costs, by the number of those that wait already: a
-// transaction, its commit and the sync of the WAL. It has to be flat. With 100,000 the queue is
-// full, and now and then a message drops the oldest. The queues take turns, so that a machine that
-// changes its speed changes it for all of them.
+// BenchmarkRecord is what one more message costs, by the number of those that wait already: a transaction, its commit and the
+// sync of the WAL. It has to be flat. With 100,000 the queue is full, and now and then a message drops the oldest.
 func BenchmarkRecord(b *testing.B) {
-	backlogs := []int{10, 10_000, 99_000, 100_000}
-	benches := make([]*bench, len(backlogs))
-	for i, backlog := range backlogs {
-		benches[i] = newFilledBench(b, backlog)
+	for _, backlog := range []int{10, 10_000, 99_000, 100_000} {
+		b.Run(fmt.Sprint("behind ", backlog), func(b *testing.B) {
+			box := newFilledBench(b, backlog)
+			for b.Loop() {
+				box.record(box.event(0))
+			}
+		})
 	}
-	took := make([][]time.Duration, len(backlogs))
-	for b.Loop() {
-		for i, box := range benches {
-			start := time.Now()
-			box.record(box.event(0))
-			took[i] = append(took[i], time.Since(start))
-		}
-	}
-	for i, backlog := range backlogs {
-		median := slices.Sorted(slices.Values(took[i]))[len(took[i])/2]
-		b.ReportMetric(float64(median.Microseconds()), fmt.Sprintf("us/record-behind-%d", backlog))
-	}
-	b.ReportMetric(0, "ns/op") // the sum of all four says nothing
 }
 
 // BenchmarkDeliver is a flusher's work on 10,000 messages of 600 bytes, from the database to the settlement, but for

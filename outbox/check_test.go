@@ -13,12 +13,6 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// blocks puts a directory in the place of one of the database's files.
-func (b *bench) blocks(suffix string) {
-	b.Helper()
-	b.must(errors.Join(b.box.Close(), os.RemoveAll(b.path+suffix), os.Mkdir(b.path+suffix, 0o700)))
-}
-
 // What the database itself needs is tried by the store.
 func TestCheckTriesTheLocksAndMakesNothing(t *testing.T) {
 	b := newBench(t, 0)
@@ -30,9 +24,7 @@ func TestCheckTriesTheLocksAndMakesNothing(t *testing.T) {
 		b := newBench(t, 1)
 		b.must(b.box.Check(t.Context()))
 		b.blocks(lock)
-		if err := b.open().Check(t.Context()); !errors.Is(err, outbox.ErrNotFile) {
-			t.Errorf("a directory in the place of usage.db%s: %v, want ErrNotFile", lock, err)
-		}
+		b.meets(b.open().Check(t.Context()), outbox.ErrNotFile, "a directory in the place of usage.db"+lock)
 	}
 }
 
@@ -62,9 +54,8 @@ func TestARecordThatFailedIsCountedForAWeek(t *testing.T) {
 	}
 	b.clock.Advance(25 * time.Hour)
 	b.mustFlush()
-	if _, err := os.Stat(notes); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("housekeeping has left notes that are too old (%v)", err)
-	}
+	_, err := os.Stat(notes)
+	b.meets(err, fs.ErrNotExist, "looking for notes that are too old, after housekeeping,")
 }
 
 // The time is up where another process holds the lock; a user ends a command by hand; an error of the caller's is

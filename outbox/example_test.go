@@ -22,34 +22,10 @@ func scratch() (dir string, remove func()) {
 	return dir, func() { os.RemoveAll(dir) }
 }
 
-// A command records its event when it has ended. In a program, main begins with outbox.Main, and Sink is set.
+// A command records its event when it has ended. One transaction adds a message and changes the program's own tables, which are
+// in the outbox's database, or does neither. In a program, main begins with outbox.Main, Sink is set, and Tables are embedded
+// files; fs.Sub takes them out of their directory.
 func ExampleOutbox_Record() {
-	dir, remove := scratch()
-	defer remove()
-	ctx := context.Background()
-	box, err := outbox.New(outbox.Config{Path: filepath.Join(dir, "usage.db"), Consent: outbox.ForceOn})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer box.Close()
-	recorded, err := box.Record(ctx, func(tx *outbox.Tx) error {
-		id, err := tx.InstallID(ctx)
-		if err != nil {
-			return err
-		}
-		return tx.Add(ctx, outbox.Message{Event: "greeted", AnonID: id, Properties: json.RawMessage(`{"name_length":5}`)})
-	})
-	if err != nil {
-		fmt.Println("nothing was recorded:", err) // no reason to fail the command
-	}
-	fmt.Println("tell the user that events are kept:", recorded.First)
-	// Output:
-	// tell the user that events are kept: true
-}
-
-// The tables of a program are in the outbox's database. One transaction changes them and adds a message, or
-// does neither. A program embeds its migrations; fs.Sub takes them out of their directory.
-func ExampleConfig_tables() {
 	dir, remove := scratch()
 	defer remove()
 	ctx := context.Background()
@@ -61,15 +37,20 @@ func ExampleConfig_tables() {
 		log.Fatal(err)
 	}
 	defer box.Close()
-	_, err = box.Record(ctx, func(tx *outbox.Tx) error {
+	recorded, err := box.Record(ctx, func(tx *outbox.Tx) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO greetings (name) VALUES (?)`, "Ada"); err != nil {
 			return err
 		}
-		return tx.Add(ctx, outbox.Message{Event: "greeted", AnonID: "somebody"})
+		id, err := tx.InstallID(ctx)
+		if err != nil {
+			return err
+		}
+		return tx.Add(ctx, outbox.Message{Event: "greeted", AnonID: id, Properties: json.RawMessage(`{"name_length":3}`)})
 	})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println("nothing was recorded:", err) // no reason to fail the command
 	}
+	fmt.Println("tell the user that events are kept:", recorded.First)
 	err = box.View(ctx, func(tx *outbox.Tx) error {
 		var name, event string
 		err := tx.QueryRowContext(ctx, `SELECT name, event FROM greetings, messages`).Scan(&name, &event)
@@ -80,6 +61,7 @@ func ExampleConfig_tables() {
 		log.Fatal(err)
 	}
 	// Output:
+	// tell the user that events are kept: true
 	// Ada greeted
 }
 

@@ -18,6 +18,7 @@ func (o *Outbox) Deliver(ctx context.Context, patience time.Duration) (Result, e
 func (o *Outbox) DeliverAndLinger(ctx context.Context) (Result, error) {
 	d := o.newDelivery()
 	d.lingers = true
+	d.lockWait *= 60 // for the flusher at work, which may be slow on a busy machine
 	return d.run(ctx)
 }
 

@@ -30,17 +30,6 @@ func (l lines) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-func (l lines) next(t *testing.T) string {
-	t.Helper()
-	select {
-	case line := <-l:
-		return line
-	case <-time.After(2 * time.Minute):
-		t.Fatal("the log is not told")
-		return ""
-	}
-}
-
 // run starts a program that delivers for long, and ends it. The log gets what it says.
 func (b *bench) run(log lines, change func(*outbox.Config)) (box *outbox.Outbox, end func() error) {
 	ctx, cancel := context.WithCancel(b.Context())
@@ -59,16 +48,14 @@ func TestAProgramWithoutAnEndDeliversWhatItRecordsMeanwhile(t *testing.T) {
 	daemon, end := b.run(said, func(*outbox.Config) {})
 	for n := range 2 {
 		b.addEvents(1)
-		for !strings.Contains(said.next(t), "msg=delivered") {
+		for !strings.Contains(<-said, "msg=delivered") {
 		}
 		b.arrived(n+1, "it was recorded beside Run")
 	}
 	if r, err := daemon.Record(t.Context(), adding(b.event(3))); err != nil || r.Started || r.Trouble != nil {
 		t.Errorf("recorded %+v, %v; want no process started beside Run, which delivers", r, err)
 	}
-	if err := end(); !errors.Is(err, context.Canceled) {
-		t.Errorf("Run ended with %v, want its context's error", err)
-	}
+	b.meets(end(), context.Canceled, "Run, at the end of its context,")
 }
 
 func TestAnErrorThatStaysIsLoggedOnce(t *testing.T) {
@@ -84,7 +71,7 @@ func TestAnErrorThatStaysIsLoggedOnce(t *testing.T) {
 		}
 	}
 	_ = end()
-	if line := said.next(t); len(said) > 0 || !strings.Contains(line, "no sink takes the messages") {
+	if line := <-said; len(said) > 0 || !strings.Contains(line, "no sink takes the messages") {
 		t.Errorf("the log is told %q and %d lines more, want once that there is no sink", line, len(said))
 	}
 }
@@ -176,24 +163,26 @@ func TestRecordWithinRecordIsAnErrorAtOnce(t *testing.T) {
 		_, err := b.box.Record(t.Context(), adding(b.event(1)))
 		return err
 	})
-	if !errors.Is(err, outbox.ErrNested) {
-		t.Errorf("the inner one ended with %v, want ErrNested", err)
-	}
+	b.meets(err, outbox.ErrNested, "the inner one")
 	b.addEvents(1) // and nothing is left locked
 }
 
-// ending is a context whose time is up when the test says so, not when a busy machine comes round to it.
+// ending is a context that ends when the test says so, not when a busy machine comes round to it.
 type ending struct {
 	context.Context
 	left time.Duration // until the deadline that it gives; 0: none
 	over chan struct{}
+	err  error
 }
 
 func newEnding(t *testing.T, left time.Duration) *ending {
-	return &ending{t.Context(), left, make(chan struct{})}
+	return &ending{Context: t.Context(), left: left, over: make(chan struct{})}
 }
 
-func (e *ending) end() { close(e.over) }
+func (e *ending) end(err error) {
+	e.err = err
+	close(e.over)
+}
 
 func (e *ending) Deadline() (time.Time, bool) { return time.Now().Add(e.left), e.left > 0 }
 
@@ -202,29 +191,33 @@ func (e *ending) Done() <-chan struct{} { return e.over }
 func (e *ending) Err() error {
 	select {
 	case <-e.over:
-		return context.DeadlineExceeded
+		return e.err
 	default:
 		return nil
 	}
 }
 
-// lingering runs a flusher that has delivered one event and lingers, and calls meanwhile. It returns
-// when that flusher has ended.
-func (b *bench) lingering(meanwhile func()) {
+// lingering runs a flusher that has delivered one event and lingers, and calls meanwhile. When that flusher has ended, it
+// returns how often it had the lock.
+func (b *bench) lingering(ctx context.Context, meanwhile func()) (runs int) {
 	b.Helper()
 	b.addEvents(1)
-	var began bool
+	began := false
 	box := b.open(func(cfg *outbox.Config) {
 		cfg.Point = func(name string) {
-			if name == "lingering" && !began {
+			switch {
+			case name == "flushing":
+				runs++
+			case name == "lingering" && !began:
 				began = true
 				meanwhile()
 			}
 		}
 	})
-	if _, err := box.DeliverAndLinger(context.Background()); err != nil || !began {
+	if _, err := box.DeliverAndLinger(ctx); err != nil || !began {
 		b.Fatalf("the flusher ended with %v, and lingered: %t", err, began)
 	}
+	return runs
 }
 
 func TestAScriptsNextCommandNeedsAFlusherOnlyWhereTheOneThatLingersDoesNotDo(t *testing.T) {
@@ -242,16 +235,16 @@ func TestAScriptsNextCommandNeedsAFlusherOnlyWhereTheOneThatLingersDoesNotDo(t *
 			if test.isHeld {
 				message = b.held("a key")
 			}
-			next := func() {
-				if got := b.record(message); got != test.starts {
-					t.Errorf("a flusher was started: %t, want %t", got, test.starts)
-				}
-			}
+			started := false
+			next := func() { started = b.record(message) }
 			if test.isGone {
-				b.lingering(func() {})
+				b.lingering(t.Context(), func() {})
 				next()
 			} else {
-				b.lingering(next)
+				b.lingering(t.Context(), next)
+			}
+			if started != test.starts {
+				t.Errorf("a flusher was started: %t, want %t", started, test.starts)
 			}
 			b.arrived(test.arrived, "the one that lingers sends what it can")
 		})
@@ -259,29 +252,9 @@ func TestAScriptsNextCommandNeedsAFlusherOnlyWhereTheOneThatLingersDoesNotDo(t *
 }
 
 func TestAFlusherDoesNotLingerIntoTheEndOfItsLife(t *testing.T) {
-	b := newBench(t, 1)
-	var runs, waits int
-	box := b.open(func(cfg *outbox.Config) {
-		cfg.Point = func(name string) {
-			switch name {
-			case "flushing":
-				runs++
-			case "lingering":
-				if waits++; waits == 1 {
-					b.record(b.event(2))
-				}
-			}
-		}
-	})
-	if _, err := box.DeliverAndLinger(newEnding(t, 5*time.Second)); err != nil || runs != 2 {
-		t.Errorf("it had the lock %d times and ended with %v; want it released while a request can still be answered", runs, err)
-	}
-}
-
-func TestAFlusherThatLingersEndsWhenTrackingIsSwitchedOff(t *testing.T) {
 	b := newBench(t, 0)
-	b.lingering(b.disable)
-	if b.box.Flushing() {
-		t.Error("the flusher is still at work: usage disable would wait for all of its time")
+	if runs := b.lingering(newEnding(t, 5*time.Second), func() { b.record(b.event(2)) }); runs != 2 {
+		t.Errorf("it had the lock %d times; want it released while a request can still be answered", runs)
 	}
+	b.arrived(2, "it looks once more after that: the command saw the lock and started no flusher")
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -83,6 +85,14 @@ func (b *bench) must(err error) {
 	b.Helper()
 	if err != nil {
 		b.Fatal(err)
+	}
+}
+
+// meets checks which error something gives.
+func (b *bench) meets(err, want error, what string) {
+	b.Helper()
+	if !errors.Is(err, want) {
+		b.Errorf("%s gives %v, want %v", what, err, want)
 	}
 }
 
@@ -195,9 +205,7 @@ func (b *bench) flush(changes ...func(cfg *outbox.Config)) (outbox.Result, error
 func (b *bench) mustFlush(changes ...func(cfg *outbox.Config)) outbox.Result {
 	b.Helper()
 	result, err := b.flush(changes...)
-	if err != nil {
-		b.Fatalf("flush: %v", err)
-	}
+	b.must(err)
 	return result
 }
 
@@ -267,4 +275,126 @@ func (b *bench) schedule() (s outbox.Schedule) {
 		return nil
 	})
 	return s
+}
+
+// scripted is a sink whose answers a test gives. Its body is never looked at.
+type scripted struct {
+	outboxtest.Sink
+	endpoint string
+	answer   func(r outbox.Request) outbox.Answer
+	encode   func(messages []outbox.Message) (n int, err error) // nil: all of them
+	requests []outbox.Request
+}
+
+func (s *scripted) Endpoint() string { return s.endpoint }
+
+func (s *scripted) Encode(messages []outbox.Message) (body []byte, n int, err error) {
+	if s.encode == nil {
+		return nil, len(messages), nil
+	}
+	n, err = s.encode(messages)
+	return nil, n, err
+}
+
+func (s *scripted) Send(_ context.Context, r outbox.Request) outbox.Answer {
+	s.requests = append(s.requests, r)
+	return s.answer(r)
+}
+
+// carried fails the test unless the requests had so many messages each.
+func (s *scripted) carried(t testing.TB, why string, want ...int) {
+	t.Helper()
+	var sizes []int
+	for _, r := range s.requests {
+		sizes = append(sizes, len(r.Messages))
+	}
+	if !slices.Equal(sizes, want) {
+		t.Errorf("requests of %v messages, want %v: %s", sizes, want, why)
+	}
+}
+
+var (
+	accepted = outbox.Verdict{Outcome: outbox.Accepted}
+	refused  = outbox.Verdict{Outcome: outbox.Refused, Code: "event_too_big", Reason: "PostHog: event_too_big"}
+	again    = outbox.Verdict{Outcome: outbox.Later, Code: outbox.CodeServer, Reason: "come again"}
+)
+
+func all(v outbox.Verdict) outbox.Answer { return outbox.Answer{Verdict: v} }
+
+func fewer(code string) outbox.Answer {
+	return all(outbox.Verdict{Outcome: outbox.Fewer, Code: code, Reason: "too many"})
+}
+
+// each answers with one verdict for each message, by its place in the queue.
+func each(verdict func(n int64) outbox.Verdict) func(outbox.Request) outbox.Answer {
+	return func(r outbox.Request) (a outbox.Answer) {
+		for _, m := range r.Messages {
+			a.Each = append(a.Each, verdict(m.Seq-1))
+		}
+		return a
+	}
+}
+
+func answering(a outbox.Answer) *scripted {
+	return &scripted{endpoint: "here", answer: func(outbox.Request) outbox.Answer { return a }}
+}
+
+// always answers so to each request.
+func always(v outbox.Verdict) *scripted { return answering(all(v)) }
+
+// refusing refuses each message for itself.
+func refusing() *scripted {
+	return &scripted{answer: each(func(int64) outbox.Verdict { return refused })}
+}
+
+// through makes the outbox send through s.
+func through(s *scripted) func(*outbox.Config) { return func(cfg *outbox.Config) { cfg.Sink = s } }
+
+// takes is a server that accepts most messages at once. To more it does not answer in the time that its sink gives it, or, with no
+// time, refuses them.
+func (b *bench) takes(most int, patience time.Duration) *scripted {
+	toMore := fewer(outbox.CodeRefused)
+	if patience > 0 {
+		toMore = fewer(outbox.CodeTimeout)
+	}
+	return &scripted{endpoint: "here", answer: func(r outbox.Request) outbox.Answer {
+		if len(r.Messages) > most {
+			b.clock.Advance(patience)
+			return toMore
+		}
+		return all(accepted)
+	}}
+}
+
+// old makes the server a PostHog that has /batch/ only, which refuses all messages for one that is refused.
+func (b *bench) old(isRefused func(outboxtest.Message) bool) {
+	b.server.SetWithoutV1(true)
+	b.server.SetResults(func(m outboxtest.Message) string {
+		if isRefused(m) {
+			return "drop:rejected"
+		}
+		return ""
+	})
+}
+
+func (b *bench) disable() {
+	b.Helper()
+	_, err := b.box.Disable(b.Context())
+	b.must(err)
+}
+
+// fill makes a backlog of n pending events with one statement.
+func (b *bench) fill(n int, at time.Time) {
+	b.Helper()
+	b.exec(`
+		WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < ?1)
+		INSERT INTO messages (uuid, kind, event, anon_id, distinct_id, properties, recorded_at)
+		SELECT format('%08x-0000-7000-8000-000000000000', i), 'capture', 'ran', ?2, ?2, '{}', ?3 FROM c`,
+		n, anonA, at.UnixMilli())
+}
+
+// blocks puts a directory in the place of one of the database's files.
+func (b *bench) blocks(suffix string) {
+	b.Helper()
+	b.must(errors.Join(b.box.Close(), os.RemoveAll(b.path+suffix), os.Mkdir(b.path+suffix, 0o700)))
 }

@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -46,8 +47,6 @@ func TestAWrongConfigurationIsAnErrorBeforeAnythingIsTouched(t *testing.T) {
 	file := &fstest.MapFile{Data: []byte(`CREATE TABLE greetings (name TEXT)`)}
 	for name, tables := range map[string]fstest.MapFS{
 		"none at the top, as without fs.Sub": {"migrations/0001_greetings.sql": file},
-		"a gap":                              {"0001_greetings.sql": file, "0003_more.sql": file},
-		"no number":                          {"greetings.sql": file},
 		"one number twice":                   {"0001_greetings.sql": file, "0001_more.sql": file},
 	} {
 		dir := t.TempDir()
@@ -63,17 +62,13 @@ func TestAWrongConfigurationIsAnErrorBeforeAnythingIsTouched(t *testing.T) {
 
 func TestATransactionEndsWithItsFunctionAlone(t *testing.T) {
 	b := newBench(t, 0)
-	_, err := b.box.Record(t.Context(), func(tx *outbox.Tx) error {
+	b.tx(func(tx *outbox.Tx) error {
 		defer tx.Rollback() // as is customary in Go
-		if err := tx.Add(t.Context(), outbox.Message{Event: "ran", AnonID: "anon"}); err != nil {
-			return err
-		}
 		if err := tx.Commit(); err == nil {
 			t.Error("Commit says that it has committed; what an error of the function undoes would not be undone")
 		}
-		return nil
+		return tx.Add(t.Context(), b.event(1))
 	})
-	b.must(err)
 	b.holds(outbox.Counts{Pending: 1}, "a habit must not lose it")
 }
 
@@ -97,9 +92,7 @@ func TestAWriteInAViewSaysThatAViewOnlyReads(t *testing.T) {
 	b := newBench(t, 1)
 	ctx := t.Context()
 	for name, write := range map[string]func(tx *outbox.Tx) error{
-		"Add":       func(tx *outbox.Tx) error { return tx.Add(ctx, b.event(2)) },
-		"InstallID": func(tx *outbox.Tx) error { _, err := tx.InstallID(ctx); return err },
-		"Retry":     func(tx *outbox.Tx) error { _, err := tx.Retry(ctx, nil); return err },
+		"Add": func(tx *outbox.Tx) error { return tx.Add(ctx, b.event(2)) },
 		"a statement of the program's own": func(tx *outbox.Tx) error {
 			_, err := tx.ExecContext(ctx, `CREATE TABLE greetings (name TEXT)`)
 			return fmt.Errorf("greet: %w", err)
@@ -113,11 +106,10 @@ func TestAWriteInAViewSaysThatAViewOnlyReads(t *testing.T) {
 
 func TestAUUIDIsGivenOnce(t *testing.T) {
 	b := newBench(t, 0)
-	const id = "0190a3c0-0000-7000-8000-000000000001"
-	for _, second := range []outbox.Message{
-		{UUID: id, Event: "ran", AnonID: "other"}, {UUID: id, Kind: outbox.Alias, Event: "alias", AnonID: "anon", DistinctID: "person"},
-	} {
-		_, err := b.box.Record(t.Context(), adding(outbox.Message{UUID: id, Event: "ran", AnonID: "anon"}, second))
+	for _, second := range []outbox.Message{b.event(2), b.alias("person")} {
+		first := b.event(1)
+		second.UUID = first.UUID
+		_, err := b.box.Record(t.Context(), adding(first, second))
 		if err == nil || !strings.Contains(err.Error(), "the queue has a message with its uuid") {
 			t.Errorf("a second %s with one uuid: %v, want an error in words; a server would fold the two", second.Kind, err)
 		}
@@ -131,7 +123,6 @@ func TestDoNotTrackIsHeededUnlessTheProgramsOwnSwitchIsOn(t *testing.T) {
 		consent outbox.Override
 		want    error
 	}{
-		{"1", outbox.NoOverride, outbox.ErrOff},
 		{"yes", outbox.NoOverride, outbox.ErrOff},
 		{" OFF ", outbox.NoOverride, nil},
 		{"0", outbox.NoOverride, nil},
@@ -140,10 +131,8 @@ func TestDoNotTrackIsHeededUnlessTheProgramsOwnSwitchIsOn(t *testing.T) {
 	} {
 		t.Setenv("DO_NOT_TRACK", test.value)
 		b := newBench(t, 0)
-		box := b.open(func(cfg *outbox.Config) { cfg.Consent = test.consent })
-		if _, err := box.Record(t.Context(), adding(b.event(1))); !errors.Is(err, test.want) {
-			t.Errorf("with DO_NOT_TRACK=%q and %v recording gives %v, want %v", test.value, test.consent, err, test.want)
-		}
+		_, err := b.open(func(cfg *outbox.Config) { cfg.Consent = test.consent }).Record(t.Context(), adding(b.event(1)))
+		b.meets(err, test.want, fmt.Sprintf("recording with DO_NOT_TRACK=%q and %v", test.value, test.consent))
 		if files, _ := os.ReadDir(filepath.Dir(b.path)); test.want != nil && len(files) > 0 {
 			t.Errorf("with tracking off %v was created", files)
 		}
@@ -214,14 +203,10 @@ func TestWhatFollowsACommitRunsUnderTheLockAndUndoesNothing(t *testing.T) {
 func TestAContextEndsTheWaitForTheLock(t *testing.T) {
 	b := newBench(t, 1)
 	box := b.open(func(cfg *outbox.Config) { cfg.LockWait = time.Hour })
-	record := func(ctx context.Context, box *outbox.Outbox) error {
-		_, err := box.Record(ctx, adding(b.event(1)))
-		return err
-	}
 	b.tx(func(*outbox.Tx) error { // which holds the lock meanwhile
 		for name, wait := range map[string]func(ctx context.Context) error{
-			"record":                      func(ctx context.Context) error { return record(ctx, box) },
-			"record in another goroutine": func(ctx context.Context) error { return record(ctx, b.box) },
+			"update":                      func(ctx context.Context) error { return box.Update(ctx, adding(b.event(1))) },
+			"update in another goroutine": func(ctx context.Context) error { return b.box.Update(ctx, adding(b.event(1))) },
 			"flush":                       func(ctx context.Context) error { _, err := box.Flush(ctx, outbox.FlushOptions{}); return err },
 			"disable":                     func(ctx context.Context) error { _, err := box.Disable(ctx); return err },
 		} {
@@ -266,22 +251,13 @@ func TestAFiftyFirstMachineTakesThePlaceOfTheOneLongestUnseen(t *testing.T) {
 	}
 	b := newBench(t, 0)
 	b.add(b.event(1))
-	known := "DELETE FROM machines;" // in one transaction: each one makes this machine known
-	for n := range 50 {              // the seventh was seen last a year ago, the others lately
-		at := b.clock.Now().Add(-time.Duration(n) * time.Hour)
-		if n == 7 {
-			at = at.AddDate(-1, 0, 0)
-		}
-		known += fmt.Sprintf(`INSERT INTO machines (mark, seen_at) VALUES ('salt:%d', %d);`, n, at.UnixMilli())
-	}
-	b.exec(known)
+	b.exec(`DELETE FROM machines;
+		WITH RECURSIVE c (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM c WHERE i < 49)
+		INSERT INTO machines (mark, seen_at) SELECT 'salt:' || i, ?1 - i * 3600000 FROM c;
+		UPDATE machines SET seen_at = seen_at - 365 * 24 * 3600000 WHERE mark = 'salt:7'`, b.clock.Now().UnixMilli())
 	b.add(b.event(2))
-	var all, others, oldest int
-	b.tx(func(tx *outbox.Tx) error {
-		return tx.QueryRow(`SELECT count(*), count(*) FILTER (WHERE mark LIKE 'salt:%'), count(*) FILTER (WHERE mark = 'salt:7')
-			FROM machines`).Scan(&all, &others, &oldest)
-	})
-	if all != 50 || others != 49 || oldest != 0 {
+	all, others := b.one(`SELECT count(*) FROM machines`), b.one(`SELECT count(*) FROM machines WHERE mark LIKE 'salt:%'`)
+	if oldest := b.one(`SELECT count(*) FROM machines WHERE mark = 'salt:7'`); all != 50 || others != 49 || oldest != 0 {
 		t.Errorf("%d machines are known, %d of the earlier 50 and %d of them the one longest unseen; want 50, 49 and 0", all, others, oldest)
 	}
 }
@@ -311,4 +287,69 @@ func TestAMessageThatTheSinkCanNeverSendIsRefusedWhenItIsAdded(t *testing.T) {
 		}
 	}
 	b.holds(outbox.Counts{Pending: 2}, "those that were taken")
+}
+
+// The switch is a file of its own.
+func TestWhateverHappensToTheDatabaseOffStaysOff(t *testing.T) {
+	for name, harm := range map[string]func(b *bench){
+		"garbage": func(b *bench) { b.must(os.WriteFile(b.path, make([]byte, 10_000), 0o600)) },
+		"of an earlier version, which kept the switch in it": func(b *bench) {
+			schema1, err := os.ReadFile("testdata/schema1.db")
+			b.must(errors.Join(err, os.Remove(b.path+".off"), os.WriteFile(b.path, schema1, 0o600)))
+			db, err := sql.Open("sqlite", b.path)
+			b.must(err)
+			_, err = db.Exec(`UPDATE consent SET tracking = 0`)
+			b.must(errors.Join(err, db.Close()))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, 1)
+			b.disable()
+			b.must(b.box.Close())
+			harm(b)
+			_, recording := b.box.Record(t.Context(), adding(b.event(1)))
+			_, delivering := b.flush()
+			b.meets(recording, outbox.ErrOff, "recording")
+			b.meets(delivering, outbox.ErrOff, "delivering")
+			b.meets(b.box.Update(t.Context(), adding(b.event(1))), outbox.ErrOff, "adding in an Update")
+			if n := len(b.server.Requests()); n > 0 {
+				t.Errorf("%d requests were made", n)
+			}
+		})
+	}
+}
+
+func TestOffIsSeenWithoutTheDatabaseUntilTheEnvironmentOrEnableSaysOtherwise(t *testing.T) {
+	b := newBench(t, 0)
+	b.disable()
+	if b.box.ConsentBeside().On {
+		t.Error("off is not seen without the database")
+	}
+	granted := func(cfg *outbox.Config) { cfg.Consent = outbox.ForceOn }
+	_, err := b.open(granted).Record(t.Context(), adding(b.event(1)))
+	b.must(err)
+	b.mustFlush(granted)
+	b.arrived(1, "the environment has the last word")
+	b.must(b.box.Enable(t.Context()))
+	b.addEvents(1)
+	if !b.box.ConsentBeside().On {
+		t.Error("on is not seen without the database")
+	}
+}
+
+func TestDisableHoldsAlsoWhenTheDatabaseCannotBeUsed(t *testing.T) {
+	b := newBench(t, 0)
+	b.must(os.Mkdir(b.path, 0o700))
+	if _, err := b.box.Disable(t.Context()); err == nil || b.box.ConsentBeside().On {
+		t.Errorf("%v; want the error that nothing could be erased, and tracking off", err)
+	}
+}
+
+func TestDisableErasesNothingWhenItsFileCannotBeMade(t *testing.T) {
+	b := newBench(t, 1)
+	b.blocks(".off")
+	if _, err := b.box.Disable(t.Context()); err == nil {
+		t.Error("Disable does not say that tracking may still be on")
+	}
+	b.holds(outbox.Counts{Pending: 1}, "off comes first")
 }

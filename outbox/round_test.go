@@ -2,7 +2,6 @@ package outbox_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,81 +10,8 @@ import (
 	"time"
 
 	"github.com/ArcadeAI/arcade-cli/outbox"
+	"github.com/ArcadeAI/arcade-cli/outbox/outboxtest"
 )
-
-// scripted is a sink whose answers a test gives. Its body is never looked at.
-type scripted struct {
-	endpoint string
-	answer   func(r outbox.Request) outbox.Answer
-	encode   func(messages []outbox.Message) (n int, err error) // nil: all of them
-	requests []outbox.Request
-}
-
-func (s *scripted) Endpoint() string                               { return s.endpoint }
-func (s *scripted) Check() error                                   { return nil }
-func (s *scripted) Wire(m outbox.Message) (json.RawMessage, error) { return m.Properties, nil }
-
-func (s *scripted) Encode(messages []outbox.Message) (body []byte, n int, err error) {
-	if s.encode == nil {
-		return nil, len(messages), nil
-	}
-	n, err = s.encode(messages)
-	return nil, n, err
-}
-
-func (s *scripted) Send(_ context.Context, r outbox.Request) outbox.Answer {
-	s.requests = append(s.requests, r)
-	return s.answer(r)
-}
-
-// carried fails the test unless the requests had so many messages each.
-func (s *scripted) carried(t testing.TB, why string, want ...int) {
-	t.Helper()
-	var sizes []int
-	for _, r := range s.requests {
-		sizes = append(sizes, len(r.Messages))
-	}
-	if !slices.Equal(sizes, want) {
-		t.Errorf("requests of %v messages, want %v: %s", sizes, want, why)
-	}
-}
-
-var (
-	accepted = outbox.Verdict{Outcome: outbox.Accepted}
-	refused  = outbox.Verdict{Outcome: outbox.Refused, Code: "event_too_big", Reason: "PostHog: event_too_big"}
-	again    = outbox.Verdict{Outcome: outbox.Later, Code: outbox.CodeServer, Reason: "come again"}
-)
-
-func all(v outbox.Verdict) outbox.Answer { return outbox.Answer{Verdict: v} }
-
-func fewer(code string) outbox.Answer {
-	return all(outbox.Verdict{Outcome: outbox.Fewer, Code: code, Reason: "too many"})
-}
-
-// each answers with one verdict for each message, by its place in the queue.
-func each(verdict func(n int64) outbox.Verdict) func(outbox.Request) outbox.Answer {
-	return func(r outbox.Request) (a outbox.Answer) {
-		for _, m := range r.Messages {
-			a.Each = append(a.Each, verdict(m.Seq-1))
-		}
-		return a
-	}
-}
-
-func answering(a outbox.Answer) *scripted {
-	return &scripted{endpoint: "here", answer: func(outbox.Request) outbox.Answer { return a }}
-}
-
-// always answers so to each request.
-func always(v outbox.Verdict) *scripted { return answering(all(v)) }
-
-// refusing refuses each message for itself.
-func refusing() *scripted {
-	return &scripted{answer: each(func(int64) outbox.Verdict { return refused })}
-}
-
-// through makes the outbox send through s.
-func through(s *scripted) func(*outbox.Config) { return func(cfg *outbox.Config) { cfg.Sink = s } }
 
 func TestEachMessageHasAReceiptOfItsOwn(t *testing.T) {
 	b := newBench(t, 5)
@@ -124,28 +50,17 @@ func TestAnAliasEndsItsRequestAndTheRunUnlessItIsAccepted(t *testing.T) {
 	s.carried(t, "else its principal's events go first", 3, 1, 3)
 }
 
-// stalls is a server that never answers to more than most messages, and a sink that gives it so much time.
-func (b *bench) stalls(most int, time time.Duration) func(outbox.Request) outbox.Answer {
-	return func(r outbox.Request) outbox.Answer {
-		if len(r.Messages) > most {
-			b.clock.Advance(time)
-			return fewer(outbox.CodeTimeout)
-		}
-		return all(accepted)
-	}
-}
-
 func TestTheBatchSizeFollowsWhatTheServerTakes(t *testing.T) {
 	for name, test := range map[string]struct {
-		waiting, takes int  // of the server, at once
-		stalls         bool // on more; else it refuses
-		encodes        int  // at most, of the sink; 0: all
+		waiting, takes int           // of the server, at once
+		stalls         time.Duration // on more; else it refuses
+		encodes        int           // at most, of the sink; 0: all
 		known          string
 		want           []int
 	}{
 		"a server that takes all":            {waiting: 8000, takes: 9000, want: []int{500, 1000, 2000, 2000, 2000, 500}},
 		"a server that takes 300":            {waiting: 700, takes: 300, want: []int{500, 250, 450, 225, 225}},
-		"a server that stalls on 101":        {waiting: 300, takes: 100, stalls: true, want: []int{300, 150, 75, 75, 75, 75}},
+		"a server that stalls on 101":        {waiting: 300, takes: 100, stalls: 8 * time.Second, want: []int{300, 150, 75, 75, 75, 75}},
 		"a server that has stalled":          {waiting: 150, takes: 9000, known: "last_code = 'timeout'", want: []int{50, 50, 50}},
 		"a server that has refused":          {waiting: 150, takes: 9000, known: "last_code = 'server'", want: []int{50, 100}},
 		"a sink that encodes fewer":          {waiting: 900, takes: 9000, encodes: 400, want: []int{400, 400, 100}},
@@ -154,17 +69,9 @@ func TestTheBatchSizeFollowsWhatTheServerTakes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, test.waiting)
 			if test.known != "" {
-				b.exec(`UPDATE delivery SET endpoint = '', batch_size = 50, failures = 1, ` + test.known)
+				b.exec(`UPDATE delivery SET endpoint = 'here', batch_size = 50, failures = 1, ` + test.known)
 			}
-			s := &scripted{answer: func(r outbox.Request) outbox.Answer {
-				if len(r.Messages) > test.takes {
-					return fewer(outbox.CodeRefused)
-				}
-				return all(accepted)
-			}}
-			if test.stalls {
-				s.answer = b.stalls(test.takes, 8*time.Second)
-			}
+			s := b.takes(test.takes, test.stalls)
 			if test.encodes > 0 {
 				s.encode = func(messages []outbox.Message) (int, error) { return min(test.encodes, len(messages)), nil }
 			}
@@ -195,7 +102,7 @@ func TestTheBatchSizeIsKeptForTheNextFlusherAndForItsEndpointAlone(t *testing.T)
 
 func TestAFlusherWhoseTimeATimeoutTookLeavesTheHalfToTheNextOne(t *testing.T) {
 	b := newBench(t, 300)
-	s := &scripted{answer: b.stalls(100, 8*time.Second)}
+	s := b.takes(100, 8*time.Second)
 	deliver := func() error {
 		b.clock.Advance(time.Hour)
 		_, err := b.open(through(s)).Deliver(newEnding(t, 4*time.Second), 0) // less than a server must have had
@@ -228,7 +135,7 @@ func TestATimeoutTeachesOnlyAfterAFairTimeAndMakesNoMessageDead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, test.waiting)
 			b.exec(`UPDATE delivery SET endpoint = 'here', accepted_at = 1`)
-			s := &scripted{endpoint: "here", answer: b.stalls(0, test.took)}
+			s := b.takes(0, test.took)
 			for run := range test.runs {
 				_, err := b.flush(through(s))
 				b.delayed(err, outbox.CodeTimeout, run+1)
@@ -242,14 +149,6 @@ func TestATimeoutTeachesOnlyAfterAFairTimeAndMakesNoMessageDead(t *testing.T) {
 
 func TestASinksMemoIsKeptForAWeekAndForItsEndpointAlone(t *testing.T) {
 	b := newBench(t, 0)
-	send := func(endpoint string, answer outbox.Answer) (memo string) {
-		t.Helper()
-		b.addEvents(1)
-		s := &scripted{endpoint: endpoint, answer: func(outbox.Request) outbox.Answer { return answer }}
-		b.flush(through(s))
-		b.clock.Advance(time.Hour)
-		return s.requests[0].Memo
-	}
 	remember := outbox.Answer{Verdict: accepted, Memo: "old protocol"}
 	for _, step := range []struct {
 		name, endpoint string
@@ -265,7 +164,12 @@ func TestASinksMemoIsKeptForAWeekAndForItsEndpointAlone(t *testing.T) {
 		{"another server has none", "elsewhere", 0, outbox.Answer{Verdict: accepted}, ""},
 	} {
 		b.clock.Advance(step.later)
-		if got := send(step.endpoint, step.answer); got != step.want {
+		b.addEvents(1)
+		s := answering(step.answer)
+		s.endpoint = step.endpoint
+		b.flush(through(s))
+		b.clock.Advance(time.Hour)
+		if got := s.requests[0].Memo; got != step.want {
 			t.Errorf("%s: the request's memo is %q, want %q", step.name, got, step.want)
 		}
 	}
@@ -329,28 +233,20 @@ func TestASinkThatChangesItsMessagesChangesNoneOfTheQueue(t *testing.T) {
 func TestTimeThatIsUpIsNotASilentServer(t *testing.T) {
 	for name, test := range map[string]struct {
 		byHand bool
-		isTold bool // to end; else its time is over
+		ends   error
 		took   time.Duration
 		code   string
 		size   int
 	}{
-		"the time of the run is over": {code: outbox.CodeTimeUp, size: 500},
-		"the process is told to end":  {isTold: true, code: outbox.CodeInterrupted, size: 500},
+		"the time of the run is over": {ends: context.DeadlineExceeded, code: outbox.CodeTimeUp, size: 500},
+		"the process is told to end":  {ends: context.Canceled, code: outbox.CodeInterrupted, size: 500},
 		"a person's time is over, of which enough was waited": {
-			byHand: true, took: 8 * time.Second, code: outbox.CodeTimeUp, size: 150},
+			byHand: true, ends: context.DeadlineExceeded, took: 8 * time.Second, code: outbox.CodeTimeUp, size: 150},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, 300)
-			limit := newEnding(t, 0)
-			ctx, cancel := context.WithCancel(limit)
-			defer cancel()
+			b, ctx := newBench(t, 300), newEnding(t, 0)
 			box := b.open(through(&scripted{answer: func(outbox.Request) outbox.Answer {
-				if test.isTold {
-					cancel()
-				} else {
-					limit.end()
-				}
-				<-ctx.Done()
+				ctx.end(test.ends)
 				b.clock.Advance(test.took)
 				return fewer(outbox.CodeTimeout)
 			}}))
@@ -385,4 +281,70 @@ func TestAnEndBeforeTheFirstRequestIsNoFault(t *testing.T) {
 	b.once("flushing", cancel)
 	_, err := b.box.Deliver(ctx, 0)
 	b.delayed(err, outbox.CodeInterrupted, 0)
+}
+
+func TestWhatAProvenServerRefusesAloneIsDeadAndItsNeighboursArrive(t *testing.T) {
+	for name, hasAccepted := range map[string]bool{"it did accept something in another process": true, "it accepts a neighbour now": false} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, 1)
+			b.old(func(m outboxtest.Message) bool { return m.Properties()["n"] == 7.0 })
+			if hasAccepted {
+				b.mustFlush()
+			}
+			b.addEvents(20)
+			b.mustFlush()
+			b.holds(outbox.Counts{Dead: 1}, "only the bad message is dead")
+			b.arrived(20, "a bad message does not hold its neighbours up")
+		})
+	}
+}
+
+// A proxy, a portal, a wrong address: any server can refuse. Two runs are few, and what is broken for less than an hour must not cost
+// messages; then one that is refused alone is out of the others' way.
+func TestAServerThatHasNeverAcceptedAnythingKillsOnlyWhatItRefusesAloneInThreeRunsWithinAnHourOrMore(t *testing.T) {
+	for _, test := range []struct {
+		pause time.Duration // between runs
+		runs  int           // that refuse it
+		dead  int
+	}{{31 * time.Minute, 2, 0}, {31 * time.Minute, 3, 1}, {10 * time.Minute, 5, 0}} {
+		t.Run(fmt.Sprintf("%d runs, one every %s", test.runs, test.pause), func(t *testing.T) {
+			b := newBench(t, 1)
+			b.mustFlush()
+			b.server = outboxtest.Start(t) // another address: proof is kept for each endpoint
+			b.addEvents(60)
+			b.old(func(outboxtest.Message) bool { return true })
+			for run := range test.runs {
+				_, err := b.flush()
+				b.delayed(err, outbox.CodeForeign, run+1)
+				b.clock.Advance(test.pause)
+			}
+			b.holds(outbox.Counts{Pending: 60 - test.dead, Dead: test.dead}, "all others wait")
+			b.old(func(outboxtest.Message) bool { return false })
+			b.mustFlush()
+			b.arrived(60-test.dead, "the right server is back")
+		})
+	}
+}
+
+// Which one it is shows by smaller requests, and that it is not the whole sink's trouble by the time that passes.
+func TestAMessageThatMakesTheEncoderFailDoesNotBlockTheOthersForEver(t *testing.T) {
+	b := newBench(t, 8)
+	sink := always(accepted)
+	sink.encode = func(messages []outbox.Message) (int, error) {
+		if slices.ContainsFunc(messages, func(m outbox.Message) bool { return m.Seq == 6 }) {
+			return 0, errors.New("a fault of the encoder")
+		}
+		return len(messages), nil
+	}
+	for run, want := range []outbox.Counts{{Pending: 3, Delivered: 5}, {Pending: 3, Delivered: 5}, {Delivered: 7, Dead: 1}} {
+		_, err := b.flush(through(sink))
+		if got := b.counts(); got != want {
+			t.Errorf("after run %d: %+v (%v), want %+v", run+1, got, err, want)
+		}
+		b.clock.Advance(31 * time.Minute)
+	}
+	const reason = "the sink *outbox_test.scripted cannot encode a message and does not say which one and why"
+	if dead := b.messages()[5]; dead.State != outbox.Dead || dead.LastError != reason {
+		t.Errorf("the sixth message is %+v, want it dead with the reason %q", dead, reason)
+	}
 }

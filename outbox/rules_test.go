@@ -6,12 +6,24 @@ import (
 	"time"
 )
 
-func TestWhatAMessageLeavesOutIsFilledIn(t *testing.T) {
+func TestWhatAMessageLeavesOutIsFilledInButForTheDistinctIDOfAHeldOne(t *testing.T) {
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	m, err := Message{Event: "ran", AnonID: "anon"}.complete(now)
-	isFilled := m.Kind == Capture && isPlainUUID(m.UUID) && string(m.Properties) == `{}` && m.RecordedAt.Equal(now) && m.DistinctID == "anon"
-	if err != nil || !isFilled {
-		t.Errorf("completed to %+v, %v; want a capture of its anon id, now, with a uuid and no properties", m, err)
+	for name, test := range map[string]struct {
+		given      Message
+		kind       Kind
+		distinctID string
+	}{
+		"an event":                {Message{Event: "ran"}, Capture, "anon"},
+		"an event under a name":   {Message{Event: "ran", Hold: "credential"}, Capture, ""},
+		"an alias without a name": {Message{Event: "$create_alias", Kind: Alias}, Alias, ""},
+		"an alias under a name":   {Message{Event: "$create_alias", Kind: Alias, Hold: "credential"}, Alias, ""},
+	} {
+		test.given.AnonID = "anon"
+		m, err := test.given.complete(now)
+		isFilled := m.Kind == test.kind && isPlainUUID(m.UUID) && string(m.Properties) == `{}` && m.RecordedAt.Equal(now)
+		if err != nil || !isFilled || m.DistinctID != test.distinctID {
+			t.Errorf("%s becomes %+v, %v; want a %s of %q, now, with a uuid and no properties", name, m, err, test.kind, test.distinctID)
+		}
 	}
 }
 
@@ -46,15 +58,37 @@ func TestAMessageThatNoSinkCouldSendIsAnErrorWhenItIsAdded(t *testing.T) {
 	}
 }
 
-func TestAHeldMessageHasNoDistinctIDYet(t *testing.T) {
-	for name, m := range map[string]Message{
-		"an event under a name":   {Event: "ran", AnonID: "anon", Hold: "credential"},
-		"an alias without a name": {Kind: Alias, Event: "$create_alias", AnonID: "anon"},
-		"an alias under a name":   {Kind: Alias, Event: "$create_alias", AnonID: "anon", Hold: "credential"},
+func TestBackOffDoublesFromFiveSecondsToFifteenMinutesAndIsHalfRandom(t *testing.T) {
+	for failures, want := range map[int]time.Duration{
+		1: 5 * time.Second, 2: 10 * time.Second, 3: 20 * time.Second, 8: 640 * time.Second, 9: 15 * time.Minute, 1000: 15 * time.Minute,
+		0: 5 * time.Second, -1 << 31: 5 * time.Second, // of a damaged row
 	} {
-		m, err := m.complete(time.Now())
-		if err != nil || m.DistinctID != "" {
-			t.Errorf("%s becomes %+v, %v; want it to wait for its distinct id", name, m, err)
+		least, most := backOff(failures, 0), backOff(failures, 0.999999999999).Round(time.Millisecond)
+		if least != want/2 || most != want {
+			t.Errorf("after %d failures the wait is between %s and %s, want half of %s, and all of it", failures, least, most, want)
+		}
+	}
+}
+
+func TestTheLaterOfBackOffAndRetryAfterDecides(t *testing.T) {
+	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	for name, test := range map[string]struct {
+		notBefore, retryAfter, next time.Duration // from now; 0 of next: at once
+	}{
+		"a back-off":        {time.Minute, 0, time.Minute},
+		"a Retry-After":     {0, time.Minute, time.Minute},
+		"the later one":     {time.Minute, 2 * time.Minute, 2 * time.Minute},
+		"what is over":      {-1, 0, 0},
+		"the longest waits": {time.Hour, time.Hour, time.Hour},
+		"longer ones, which were stored under another clock": {time.Hour + 1, 24 * time.Hour, 0},
+	} {
+		var want time.Time
+		if test.next > 0 {
+			want = now.Add(test.next)
+		}
+		schedule := Schedule{NotBefore: now.Add(test.notBefore), RetryAfter: now.Add(test.retryAfter)}
+		if got := schedule.Next(now); !got.Equal(want) {
+			t.Errorf("%s: next is %s, want %s", name, got, want)
 		}
 	}
 }
