@@ -197,27 +197,15 @@ func (o operation) once(template *bench, content []byte, failAt int) (after stri
 }
 
 // dump is what is in the tables that matter, without the order of random ids. Of a long queue the ends say enough.
-func (b *bench) dump() string {
+func (b *bench) dump() (all string) {
 	b.Helper()
 	db, err := sql.Open("sqlite", b.path)
 	b.must(err)
 	defer db.Close()
-	var lines []string
-	for _, query := range []string{
-		`SELECT json_array(count(*), min(seq), max(seq)) FROM messages`,
-		`SELECT json_array(state, kind, count(*), count(distinct_id), count(hold), sum(attempts), sum(refused_alone), count(settled_at))
-			FROM messages GROUP BY state, kind ORDER BY state, kind`,
-		`SELECT json_array(failures, not_before > 0, last_code, dropped, erased, endpoint, accepted_at > 0, batch_size, waiting_until > 0,
-			install_id <> '', housekept_at) FROM delivery`,
-	} {
-		rows, err := db.Query(query)
-		b.must(err)
-		for rows.Next() {
-			var line string
-			b.must(rows.Scan(&line))
-			lines = append(lines, line)
-		}
-		b.must(rows.Err())
-	}
-	return strings.Join(lines, "\n")
+	b.must(db.QueryRow(`SELECT json_array(failures, not_before > 0, last_code, dropped, erased, endpoint, accepted_at > 0, batch_size,
+		waiting_until > 0, install_id <> '', housekept_at, (SELECT json_array(count(*), min(seq), max(seq)) FROM messages),
+		(SELECT group_concat(one) FROM (SELECT json_array(state, kind, count(*), count(distinct_id), count(hold), sum(attempts),
+			sum(refused_alone), count(settled_at)) AS one FROM messages GROUP BY state, kind ORDER BY state, kind)))
+		FROM delivery`).Scan(&all))
+	return all
 }

@@ -186,7 +186,6 @@ func TestASinkThatLiesIsAnErrorThatNamesItAndDeliversNothing(t *testing.T) {
 	}
 	for name, sink := range map[string]*scripted{
 		"no outcome":                      always(outbox.Verdict{}),
-		"an outcome that is none":         always(outbox.Verdict{Outcome: 99, Code: "x", Reason: "x"}),
 		"a whole request that is refused": always(refused),
 		"no code":                         always(outbox.Verdict{Outcome: outbox.Later, Reason: "x"}),
 		"no reason":                       always(outbox.Verdict{Outcome: outbox.Later, Code: "x"}),
@@ -197,7 +196,6 @@ func TestASinkThatLiesIsAnErrorThatNamesItAndDeliversNothing(t *testing.T) {
 		"a message with no outcome":       second(outbox.Verdict{}),
 		"a message that is fewer":         second(outbox.Verdict{Outcome: outbox.Fewer, Code: "x", Reason: "x"}),
 		"a death without a reason":        second(outbox.Verdict{Outcome: outbox.Refused, Code: "x"}),
-		"a death with 10 kB of reason":    second(outbox.Verdict{Outcome: outbox.Refused, Code: "x", Reason: long}),
 
 		"nothing encoded":                encoding(0, nil),
 		"more than it was given":         encoding(3, nil),

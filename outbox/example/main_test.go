@@ -49,14 +49,13 @@ func (h *hello) run(args ...string) string {
 
 func (h *hello) online() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := gzip.NewReader(r.Body)
-		if err != nil {
-			http.Error(w, "not compressed", http.StatusBadRequest)
-			return
-		}
 		var events []struct{ UUID, Event string }
-		if err := json.NewDecoder(body).Decode(&events); err != nil {
-			http.Error(w, "not JSON", http.StatusBadRequest)
+		body, err := gzip.NewReader(r.Body)
+		if err == nil {
+			err = json.NewDecoder(body).Decode(&events)
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
 		for _, e := range events {

@@ -157,7 +157,6 @@ func TestTheEndOfTheTimeEndsEveryWait(t *testing.T) {
 		want     outbox.Verdict
 	}{
 		"before the answer":           {true, "", time.Minute, outbox.Verdict{Outcome: outbox.Fewer, Code: outbox.CodeTimeout}},
-		"in the header":               {true, success[:20], time.Minute, outbox.Verdict{Outcome: outbox.Fewer, Code: outbox.CodeTimeout}},
 		"in the body":                 {true, success[:48], time.Minute, outbox.Verdict{Outcome: outbox.Fewer, Code: outbox.CodeTimeout}},
 		"without a connection":        {false, "", time.Minute, outbox.Verdict{Outcome: outbox.Later, Code: outbox.CodeTimeout}},
 		"Ctrl-C before the answer":    {true, "", time.Second, outbox.Verdict{Outcome: outbox.Later, Code: outbox.CodeInterrupted}},

@@ -24,7 +24,7 @@ func TestWhereTheResolverAnswersForOneFamilyAloneThatOneIsUsed(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			late, peer := net.Pipe()
-			dial := dialer(func(ctx context.Context, network, _ string) (net.Conn, error) {
+			dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
 				switch {
 				case network == test.connects:
 					connection, _ := net.Pipe()
@@ -39,14 +39,11 @@ func TestWhereTheResolverAnswersForOneFamilyAloneThatOneIsUsed(t *testing.T) {
 					return nil, ctx.Err()
 				}
 				return late, nil // the other family was faster
-			})
-			either := dial.dialEither
-			if test.connects == "tcp4" { // through a transport, as a client does
-				standard := http.DefaultTransport
-				http.DefaultTransport = &http.Transport{DialContext: dial}
-				either = Transport(nil).(*http.Transport).DialContext
-				http.DefaultTransport = standard
 			}
+			standard := http.DefaultTransport
+			http.DefaultTransport = &http.Transport{DialContext: dial}
+			either := Transport(nil).(*http.Transport).DialContext
+			http.DefaultTransport = standard
 			ctx, cancel := context.WithTimeout(t.Context(), 8*familyPatience)
 			defer cancel()
 			connection, err := either(ctx, "tcp", "host.invalid:443")

@@ -29,10 +29,10 @@ func event1(properties string) outbox.Message {
 }
 
 func alias1() outbox.Message {
-	return outbox.Message{
-		UUID: aUUID, Kind: outbox.Alias, Event: "$create_alias", AnonID: "anon", DistinctID: "person",
-		RecordedAt: time.UnixMilli(1_700_000_000_000).In(time.FixedZone("", 7200)),
-	}
+	m := event1(``)
+	m.Kind, m.Event, m.DistinctID = outbox.Alias, "$create_alias", "person"
+	m.RecordedAt = time.UnixMilli(1_700_000_000_000).In(time.FixedZone("", 7200))
+	return m
 }
 
 // tricky is one of each kind of message, and what encoders like to disagree about.

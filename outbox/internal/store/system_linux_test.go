@@ -85,21 +85,17 @@ func TestAUserIsToldWhatMayNotBeUsedAndHowToTakeBackWhatIsTheirs(t *testing.T) {
 	}
 }
 
-// openUp lets everyone look into the directories above a path.
-func openUp(path string) {
-	for dir := filepath.Dir(path); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-		_ = os.Chmod(dir, 0o755)
-	}
-}
-
 // asSomebody runs a process of another user that cannot write, and returns what it says.
 func (b *bench) asSomebody() string {
 	b.Helper()
 	binary := filepath.Join(b.TempDir(), "test")
 	// This process must not write it: a child made meanwhile would hold the file open, "text file busy".
 	b.must(exec.Command("install", "-m", "755", os.Args[0], binary).Run()) // whatever the umask
-	openUp(binary)
-	openUp(b.path)
+	for _, path := range []string{binary, b.path} {                        // the other user may look into the directories above them
+		for dir := filepath.Dir(path); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+			_ = os.Chmod(dir, 0o755)
+		}
+	}
 	cmd := exec.Command(binary)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: somebody, Gid: somebody}}
