@@ -205,7 +205,6 @@ func TestAContextEndsTheWaitForTheLock(t *testing.T) {
 	box := b.open(func(cfg *outbox.Config) { cfg.LockWait = time.Hour })
 	b.tx(func(*outbox.Tx) error { // which holds the lock meanwhile
 		for name, wait := range map[string]func(ctx context.Context) error{
-			"update":                      func(ctx context.Context) error { return box.Update(ctx, adding(b.event(1))) },
 			"update in another goroutine": func(ctx context.Context) error { return b.box.Update(ctx, adding(b.event(1))) },
 			"flush":                       func(ctx context.Context) error { _, err := box.Flush(ctx, outbox.FlushOptions{}); return err },
 			"disable":                     func(ctx context.Context) error { _, err := box.Disable(ctx); return err },

@@ -3,7 +3,6 @@ package httpsink_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -33,14 +32,6 @@ func TestSegmentGetsABatchOfItsOwnForm(t *testing.T) {
 	}
 	if key, password, _ := r.BasicAuth(); key != "key" || password != "" || r.URL.Path != "/v1/batch" {
 		t.Errorf("the write key is %q, the path %s", key, r.URL.Path)
-	}
-	if _, _, answer := sent(t, at, reply{200, `{"success":false}`}, aFew()...); answer.Outcome != outbox.Later {
-		t.Errorf("another answer is %+v, want later", answer)
-	}
-	long := event(`{"text":"` + strings.Repeat("x", 32_000) + `"}`)
-	var unsendable *outbox.Unsendable
-	if _, err := at("http://localhost").Wire(long); !errors.As(err, &unsendable) {
-		t.Errorf("a message of 32 kB: %v, want an Unsendable: Segment drops it in silence", err)
 	}
 }
 
