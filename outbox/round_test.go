@@ -299,7 +299,7 @@ func TestWhatAProvenServerRefusesAloneIsDeadAndItsNeighboursArrive(t *testing.T)
 
 // A proxy, a portal, a wrong address: any server can refuse. Two runs are few, and what is broken for less than an hour must not cost
 // messages; then one that is refused alone is out of the others' way.
-func TestAServerThatHasNeverAcceptedAnythingKillsOnlyWhatItRefusesAloneInThreeRunsWithinAnHourOrMore(t *testing.T) {
+func TestAServerThatHasNeverAcceptedAnythingKillsOnlyWhatItRefusesAloneAgainAndAgain(t *testing.T) {
 	for _, test := range []struct {
 		pause time.Duration // between runs
 		runs  int           // that refuse it
