@@ -304,7 +304,7 @@ func TestAServerThatHasNeverAcceptedAnythingKillsOnlyWhatItRefusesAloneAgainAndA
 		pause time.Duration // between runs
 		runs  int           // that refuse it
 		dead  int
-	}{{31 * time.Minute, 2, 0}, {31 * time.Minute, 3, 1}, {10 * time.Minute, 5, 0}} {
+	}{{61 * time.Minute, 2, 0}, {31 * time.Minute, 3, 1}, {10 * time.Minute, 5, 0}} {
 		t.Run(fmt.Sprintf("%d runs, one every %s", test.runs, test.pause), func(t *testing.T) {
 			b := newBench(t, 1)
 			b.mustFlush()
