@@ -246,7 +246,7 @@ func TestALoginReplacesTheFormerOneAndKeepsTheRest(t *testing.T) {
 			[]string{"user: {nick: z}"}},
 		"in a context": {named, "cloud:\n  contexts: {a: {note: n1, user: {email: OLD, note: n2, kind: n3}, api_key: OLD}}\n",
 			[]string{"note: n1", "note: n2", "kind: n3"}},
-		"in a file of comments": {key, "\ufeff# mine\n\n# too", []string{"# mine\n\n# too\n"}},
+		"in a file of comments": {key, "# mine\n\n# too", []string{"# mine\n\n# too\n"}},
 		"in a file of nulls":    {key, "cloud: {api: null, user: ~}\nx: 1", []string{"x: 1"}},
 		"with anchors": {key, "x: &k arc_1\ncloud: {api: {key: *k}, user: &u {email: OLD, name: N}}\ny: *u\n",
 			[]string{"x: &k arc_1", "name: N"}},

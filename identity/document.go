@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -216,8 +215,7 @@ func decodeDocument(content []byte) (*document, error) {
 	d := new(document)
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	if err := decoder.Decode(&d.root); errors.Is(err, io.EOF) { // nothing, or comments alone
-		comments := strings.TrimSpace(strings.TrimPrefix(string(content), "\ufeff"))
-		d.root = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{}}, HeadComment: comments}
+		d.root = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{}}, HeadComment: string(bytes.TrimSpace(content))}
 	} else if err != nil || !errors.Is(decoder.Decode(new(yaml.Node)), io.EOF) {
 		return nil, ErrCredentialsInvalid
 	}
