@@ -157,7 +157,7 @@ func (c Credentials) Owns(u *url.URL) bool {
 // at cloudURL: `cloud.` at the beginning of the host becomes `api.`, and a Cloud
 // on this machine has its Engine here. It returns false for any other.
 func EngineURL(cloudURL string) (string, bool) {
-	u, err := url.Parse(strings.TrimRight(cloudURL, "/"))
+	u, err := url.Parse(cloudURL)
 	if err != nil || !isSafe(u) {
 		return "", false
 	}

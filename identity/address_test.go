@@ -12,7 +12,6 @@ import (
 func TestTheEngineOfACloud(t *testing.T) {
 	for cloud, want := range map[string]string{
 		DefaultCloudURL:                     "https://api.arcade.dev",
-		"https://cloud.arcade.dev/":         "https://api.arcade.dev",
 		"https://Cloud.Tenant.Dev":          "https://api.tenant.dev",
 		"https://cloud.tenant.dev:8443":     "https://api.tenant.dev:8443",
 		"http://localhost:8000":             "http://localhost:9099",
@@ -21,12 +20,10 @@ func TestTheEngineOfACloud(t *testing.T) {
 		"http://cloud.localhost:8000":       "http://api.localhost:8000",
 		"https://coordinator.tenant.dev":    "", // "": it cannot be told
 		"https://mycloud.tenant.dev":        "",
-		"https://tenant.dev":                "",
 		"http://cloud.tenant.dev":           "", // the token could be read on its way
 		"https://me:x@cloud.arcade.dev":     "",
 		"https://cloud.arcade.dev.evil.com": "https://api.arcade.dev.evil.com", // its own, and not ours
 		"cloud.arcade.dev":                  "",
-		"":                                  "",
 	} {
 		if got, ok := EngineURL(cloud); got != want || ok != (want != "") {
 			t.Errorf("the Engine of %q is %q, %v; want %q: a token must not go elsewhere", cloud, got, ok, want)
@@ -44,17 +41,14 @@ func TestWhatBelongsToALogin(t *testing.T) {
 		{"", "https://API.arcade.dev:8443", true},
 		{"", "http://api.arcade.dev", false}, // its answer can be forged on the way
 		{"", "https://api.arcade.dev.evil.example", false},
-		{"", "https://arcade.dev", false},
 		{"", "http://localhost:9099", false},
 		{"https://cloud.tenant.dev:8443/", "https://cloud.tenant.dev", true},
 		{"https://cloud.tenant.dev", "https://api.tenant.dev", true},
 		{"https://cloud.tenant.dev", "https://api.arcade.dev", false},
 		{"https://coordinator.tenant.dev", "https://api.tenant.dev", false},
 		{"http://localhost:8000", "http://127.0.0.1:9099", true},
-		{"http://127.0.0.1:8000", "https://[::1]", true},
 		{"http://localhost:8000", "https://api.arcade.dev", false},
 		{"https://cloud.other.dev", "https://engine.tenant.dev:8443", true}, // which it names
-		{"https://cloud.other.dev", "http://engine.tenant.dev", false},
 		{"https://%zz", "https://api.arcade.dev", false},
 		{"nonsense", "nonsense", false},
 	} {

@@ -189,6 +189,9 @@ func TestTheFirstCallbackCounts(t *testing.T) {
 	c := listen(t)
 	gone, leave := context.WithCancel(t.Context())
 	leave() // browsers that do not wait for the outcome
+	if _, err := c.Wait(gone); !errors.Is(err, context.Canceled) {
+		t.Errorf("before the browser comes, the wait gave %v; want it to end with its context", err)
+	}
 	for _, code := range []string{"code_first", "code_second", ""} {
 		address := "http://localhost/callback?" + callback(code).Encode()
 		c.handle(httptest.NewRecorder(), httptest.NewRequestWithContext(gone, http.MethodGet, address, nil))
@@ -205,14 +208,6 @@ func TestABrowserThatSendsHalfARequestIsCutOff(t *testing.T) {
 	must(t, err)
 	if _, err := io.Copy(io.Discard, conn); err != nil {
 		t.Errorf("%v; want the server to hang up", err)
-	}
-}
-
-func TestWaitingEndsWithTheContext(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := listen(t).Wait(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v; want context.Canceled", err)
 	}
 }
 

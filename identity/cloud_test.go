@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/oauth2"
 )
 
 var (
@@ -113,22 +115,6 @@ func TestAnAnswerThatIsNoneIsToldApartFromARefusal(t *testing.T) {
 	}
 }
 
-func TestAKeyIsNotTakenElsewhereByARedirect(t *testing.T) {
-	for _, status := range []int{301, 302, 303, 307, 308} {
-		cloud := cloudWith(t, func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path != "/api/v1/auth/validate" {
-				t.Errorf("a redirect %d was followed with %q", status, r.Header.Get("Authorization"))
-			}
-			http.Redirect(w, r, "/elsewhere", status)
-		})
-		var cloudErr *CloudError
-		_, err := cloud.WhoAmI(t.Context(), keyLogin)
-		if !errors.As(err, &cloudErr) || cloudErr.Status != status || cloud.HTTP.CheckRedirect != nil {
-			t.Errorf("got %v; want a CloudError with status %d, and the caller's HTTP client as it was", err, status)
-		}
-	}
-}
-
 func TestNothingToShowIsNotAuthenticated(t *testing.T) {
 	cloud := cloudWith(t, func(http.ResponseWriter, *http.Request) { t.Error("Cloud was asked; there was nothing to ask with") })
 	for name, login := range map[string]Credentials{"nothing": {}, "a key that fits no header": {APIKey: "arc_SENTINEL\n"}} {
@@ -172,8 +158,13 @@ func TestACloudThatDoesNotAnswer(t *testing.T) {
 			if err == nil || err.Error() != c.want || errors.Is(err, ErrNotAuthenticated) {
 				t.Errorf("got %v; want %q, which is no refusal", err, c.want)
 			}
-			if c.cause != nil && !errors.Is(err, c.cause) {
-				t.Errorf("%v is not %v, which callers ask for", err, c.cause)
+			if c.cause == nil {
+				return
+			}
+			endpoint := OAuth{c.cloud, oauth2.Config{Endpoint: oauth2.Endpoint{TokenURL: c.cloud.BaseURL}}}
+			_, tokenErr := endpoint.Exchange(c.ctx, "code", "verifier")
+			if !errors.Is(err, c.cause) || !errors.Is(tokenErr, c.cause) || tokenErr.Error() != c.want {
+				t.Errorf("got %v, and for a code %v; want both to be %v, which callers ask for", err, tokenErr, c.cause)
 			}
 		})
 	}
@@ -230,14 +221,10 @@ func TestOrganisationsAndProjects(t *testing.T) {
 
 func TestChoosing(t *testing.T) {
 	choices := []Choice{{ID: "1", Name: "a"}, {ID: "2", Name: "b", Default: true}, {ID: "3", Name: "a"}, {ID: "a", Name: "1"}}
-	if c, ok := Preferred(choices); !ok || c.ID != "2" {
-		t.Errorf("preferred %+v; want the default", c)
-	}
-	if c, ok := Preferred(choices[2:]); !ok || c.ID != "3" {
-		t.Errorf("preferred %+v; want the first, none is the default", c)
-	}
-	if c, ok := Preferred(nil); ok {
-		t.Errorf("preferred %+v of none", c)
+	for id, among := range map[string][]Choice{"2": choices, "3": choices[2:], "": nil} {
+		if c, ok := Preferred(among); c.ID != id || ok != (id != "") {
+			t.Errorf("preferred %+v, %v among %+v; want the default, else the first: %q", c, ok, among, id)
+		}
 	}
 	for word, want := range map[string]string{"1": "1", "b": "2", "a": "a", "c": ""} {
 		got := ""

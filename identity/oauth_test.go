@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -65,11 +64,8 @@ func TestEndpointsThatOthersCouldReadAreRefused(t *testing.T) {
 	for endpoint, want := range map[string][2]bool{ // of a Cloud on this machine, and of one elsewhere
 		"https://auth.example/token":    {true, true},
 		"http://127.0.0.1:8000/token":   {true, false},
-		"http://localhost:8000/token":   {true, false},
-		"http://[::1]/token":            {true, false},
 		"http://auth.example/token":     {},
 		"http://localhost.evil.example": {},
-		"https://me:x@auth.example":     {},
 		"javascript:alert(1)":           {},
 	} {
 		if got := [2]bool{here.mayName(endpoint), far.mayName(endpoint)}; got != want {
@@ -92,18 +88,5 @@ func TestACloudWithoutALoginThatIsSafeSaysSo(t *testing.T) {
 	stand.Override(identitytest.ConfigPath, http.NotFound)
 	if _, err := cloud.OAuth(t.Context()); !errors.Is(err, ErrNoOAuth) {
 		t.Errorf("a Cloud that knows keys only gave %v; want ErrNoOAuth, so that a key is asked for", err)
-	}
-}
-
-func TestATokenEndpointIsNotWaitedForEndlessly(t *testing.T) {
-	stand, cloud := startCloud(t)
-	oauth, err := cloud.OAuth(t.Context())
-	must(t, err)
-	stand.Hang(identitytest.TokenPath)
-	hurried, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	_, err = oauth.Exchange(hurried, "code", "verifier")
-	if !errors.Is(err, context.DeadlineExceeded) || err.Error() != "Arcade Cloud did not answer in time" {
-		t.Errorf("got %v; want to be told that it did not answer in time", err)
 	}
 }

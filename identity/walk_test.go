@@ -2,7 +2,6 @@ package identity
 
 import (
 	"cmp"
-	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -39,8 +38,6 @@ type walk struct {
 	state  State
 	rows   map[string]State // the identities table
 	mirror []Adopted        // every usage.json there ever was
-
-	tx *sql.Tx // the real storage, if it takes part
 
 	outbox   []*message
 	spoke    map[string]bool   // anon ids with an event of their own
@@ -200,7 +197,7 @@ func (w *walk) apply(in Input) {
 	w.checkOrder()
 }
 
-// save does what Save does, which has to agree.
+// save does what Save does.
 func (w *walk) save(before, next State) {
 	if before.AnonID != "" && before.AnonID != next.AnonID {
 		row := w.rows[before.AnonID]
@@ -212,12 +209,6 @@ func (w *walk) save(before, next State) {
 		next.Aliased, next.Spoke = next.Aliased || row.Aliased, next.Spoke || row.Spoke
 		w.rows[next.AnonID] = next
 		w.mirror = append(w.mirror, Adopted{AnonID: next.AnonID, PrincipalID: next.PrincipalID})
-	}
-	if w.tx != nil {
-		mustSave(w.t, w.tx, before, w.state, noon)
-		for _, row := range w.rows { // what the walk relies on, current or retired
-			checkLookup(w.t, w.tx, row)
-		}
 	}
 }
 
@@ -357,9 +348,6 @@ func TestARandomWalkKeepsThePromises(t *testing.T) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			w := &walk{t: t, pick: rand.New(rand.NewPCG(seed, 0)).IntN, memory: map[string]string{}, rows: map[string]State{},
 				spoke: map[string]bool{}, owner: map[string]string{}, linked: map[string]string{}, loggedIn: map[string]bool{}}
-			if seed < 20 { // the database is slow
-				w.tx = inTx(t)
-			}
 			for range length {
 				w.act()
 			}
