@@ -10,22 +10,22 @@ import (
 	"strings"
 )
 
-// ErrNoEngine says that no address is known to which a credential may be sent.
+// ErrNoEngine says that there is no known address to which the credential may be sent.
 var ErrNoEngine = errors.New("no Engine that this credential may go to")
 
 // Using is the credential that a command uses.
 type Using struct {
 	Login    Credentials // of the file, or a key from the environment
 	FromFile bool
-	// Apart keeps the credential from arcade.dev: it belongs to a self-hosted
-	// installation, or is used while one is active, or while the file cannot be read
-	// and may say so.
+	// Apart keeps the credential away from arcade.dev: it belongs to a self-hosted
+	// installation, or is used while one is active, or while the file, which may say so,
+	// cannot be read.
 	Apart bool
 }
 
-// Using returns the credential in force: a key with an address, which are those of
-// ARCADE_API_KEY and ARCADE_URL; the context named for this command; a key alone; the
-// active context. No file decides where a key goes.
+// Using returns the credential in force: a key with an address, from ARCADE_API_KEY and
+// ARCADE_URL; the context named for this command; a key alone; or the active context. No
+// file decides where a key goes.
 //
 // The errors are those of [CredentialsFile.Read], and [ErrNoEngine] for an
 // unusable address.
@@ -42,9 +42,9 @@ func (f CredentialsFile) Using(address, key string) (Using, error) {
 	return Using{Login: login, FromFile: true, Apart: login.SelfHosted() || err != nil && !isMissing(err)}, err
 }
 
-// Engine returns the base URL of the Engine that the credential goes to unless
-// a user names another, or [ErrNoEngine]. A key without an address would go to
-// production, and has no Engine while it is kept apart.
+// Engine returns the base URL of the Engine that the credential goes to unless the
+// user names another, or [ErrNoEngine]. A key without an address goes to production,
+// and nowhere while it is kept apart.
 func (u Using) Engine() (string, error) {
 	if u.Login.EngineURL != "" {
 		return checkedURL(u.Login.EngineURL)
@@ -65,7 +65,7 @@ func (f CredentialsFile) KeepsToItself() bool {
 		return !isMissing(err)
 	}
 	login, found := d.Find(cmp.Or(f.Context, d.Active))
-	if !found { // it is one that a login is about to make
+	if !found { // a login is about to make it
 		login, _ = d.Find(d.Active)
 	}
 	return login.SelfHosted()
@@ -81,16 +81,16 @@ func checkedURL(address string) (string, error) {
 	return u.String(), nil
 }
 
-// ErrNoDiscovery says that a server does not describe an installation: it is
-// older than that, or no Arcade.
+// ErrNoDiscovery says that a server does not describe an installation: it is too old
+// for that, or not Arcade's.
 var ErrNoDiscovery = errors.New("no description of an installation")
 
 // Discover asks the installation at address, which may lack a scheme, where its
 // parts are. It returns a login without credentials, in which either EngineURL
 // or CoordinatorURL can be "".
 //
-// The error is [ErrNoEngine] for an unsafe address, also of a part,
-// [ErrNoDiscovery], or a [*CloudError].
+// The error is [ErrNoEngine] for an unsafe address of the installation or of one of
+// its parts, [ErrNoDiscovery], or a [*CloudError].
 func Discover(ctx context.Context, client *http.Client, address string) (Credentials, error) {
 	if address = strings.TrimSpace(address); !strings.Contains(address, "://") {
 		address = "https://" + address
@@ -138,10 +138,10 @@ func Discover(ctx context.Context, client *http.Client, address string) (Credent
 	return c, nil
 }
 
-// Owns reports whether the server at u belongs to the login: its Arcade Cloud,
-// the Engine beside that and the one it names, on any port, and everything on
-// this machine if its Cloud is. A user can send the token elsewhere, but only
-// the answers of these servers say that it has ended.
+// Owns reports whether the server at u belongs to the login: its Arcade Cloud, the
+// Engine beside that and the Engine it names, on any port, and, if its Cloud is on this
+// machine, any server on this machine. A user can send the token elsewhere, but only
+// these servers can say that it has ended.
 func (c Credentials) Owns(u *url.URL) bool {
 	if cloud, err := url.Parse(c.CloudURL()); err == nil && isLoopback(u) && isLoopback(cloud) {
 		return true
@@ -155,7 +155,7 @@ func (c Credentials) Owns(u *url.URL) bool {
 
 // EngineURL returns the base URL of the Engine that belongs to the Arcade Cloud
 // at cloudURL: `cloud.` at the beginning of the host becomes `api.`, and a Cloud
-// on this machine has its Engine here. It returns false for any other.
+// on this machine has its Engine here, too. It returns false for any other Cloud.
 func EngineURL(cloudURL string) (string, bool) {
 	u, err := url.Parse(cloudURL)
 	if err != nil || !isSafe(u) {

@@ -21,11 +21,11 @@ import (
 )
 
 const (
-	// CallbackPort is the port of the callback server that Arcade Cloud knows.
+	// CallbackPort is the only port of the callback that Arcade Cloud accepts.
 	CallbackPort = 9905
-	// callbackPath is the only one that Arcade Cloud knows.
+	// callbackPath is the only path that it accepts.
 	callbackPath = "/callback"
-	// callbackPatience is how long a browser has for the lines of its request.
+	// callbackPatience is how long a browser has to send the lines of its request.
 	callbackPatience = 3 * time.Second
 	// pagePatience is how long a finished login waits for the browser to fetch
 	// its last page.
@@ -38,7 +38,7 @@ const (
 // RefusedError says why the browser came back without a code.
 type RefusedError struct {
 	// Reason is Arcade Cloud's: a word such as access_denied, and perhaps a
-	// sentence. It can be printed on a terminal.
+	// sentence. It is safe to print on a terminal.
 	Reason string
 }
 
@@ -78,8 +78,8 @@ func ListenCallback(state string, port int) (*Callback, error) {
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	c.server.SetKeepAlivesEnabled(false)
-	// "localhost" may mean either, and a program that listens on the other could get
-	// the code. A machine without IPv6 has one.
+	// "localhost" may mean either address, and a program that listens on the other could
+	// get the code. A machine without IPv6 has one of them.
 	var failure error
 	for _, host := range []string{"127.0.0.1", "::1"} {
 		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
@@ -107,7 +107,7 @@ func ListenCallback(state string, port int) (*Callback, error) {
 func (c *Callback) Port() int { return c.listeners[0].Addr().(*net.TCPAddr).Port }
 
 // RedirectURI is where the login page has to send the browser. Arcade Cloud
-// knows only the one on [CallbackPort].
+// accepts only the one on [CallbackPort].
 func (c *Callback) RedirectURI() string {
 	return fmt.Sprintf("http://127.0.0.1:%d%s", c.Port(), callbackPath)
 }
@@ -116,8 +116,8 @@ func (c *Callback) RedirectURI() string {
 func (c *Callback) Answered() <-chan struct{} { return c.answered }
 
 // Wait returns the code for [OAuth.Exchange] that the browser brings; the browser
-// then waits for [Callback.Finish]. The error is a [*RefusedError], wraps the
-// context's, or says that there is no code.
+// then waits for [Callback.Finish]. The error is a [*RefusedError], the context's, or
+// says that there is no code.
 func (c *Callback) Wait(ctx context.Context) (string, error) {
 	select {
 	case <-c.answered:
@@ -128,7 +128,7 @@ func (c *Callback) Wait(ctx context.Context) (string, error) {
 }
 
 // Finish tells the browser why the login failed, "" for success, and closes the
-// server. A browser that came has a second to fetch that. It is called once.
+// server. The browser has a second to fetch that page. Call it once.
 func (c *Callback) Finish(failure string) {
 	defer c.Close()
 	c.outcome = failure
@@ -144,7 +144,7 @@ func (c *Callback) Finish(failure string) {
 
 // Close ends the server and every connection at once.
 func (c *Callback) Close() error {
-	for _, l := range c.listeners { // the server does not know those that Serve has not seen yet
+	for _, l := range c.listeners { // the server does not know a listener until Serve has begun
 		l.Close()
 	}
 	return c.server.Close()
@@ -201,11 +201,11 @@ func codeFrom(query url.Values) (string, error) {
 	return codes[0], nil
 }
 
-// unsendable is what cannot stand in a header.
+// unsendable reports a character that a header cannot contain.
 func unsendable(r rune) bool { return r <= ' ' || r > '~' }
 
-// printable returns s on one line, without control characters that a terminal
-// would obey, and cut to limit characters.
+// printable returns s on one line, without the control characters that a terminal
+// obeys, and cut to limit characters.
 func printable(s string, limit int) string {
 	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || unprintable(r) }), " ")
 	if runes := []rune(s); len(runes) > limit {
@@ -214,7 +214,7 @@ func printable(s string, limit int) string {
 	return s
 }
 
-// The pages at the end of a login. Nothing from a request is ever shown.
+// The pages at the end of a login. They show nothing of a request.
 const (
 	successPage  = pageHead + "<h1>You are logged in to Arcade.</h1><p>You can close this window and go back to the terminal.</p>"
 	stalePage    = pageHead + "<h1>This is not the current login link.</h1><p>Use the address that the terminal shows.</p>"
@@ -224,7 +224,7 @@ const (
 		"<meta name=viewport content=\"width=device-width\"><meta name=color-scheme content=\"light dark\">"
 )
 
-// failurePage makes a sentence of reason, which begins in lower case.
+// failurePage shows reason, which begins in lower case, as a sentence.
 func failurePage(reason string) string {
 	first, size := utf8.DecodeRuneInString(reason)
 	sentence := string(unicode.ToUpper(first)) + strings.TrimSuffix(reason[size:], ".") + "."

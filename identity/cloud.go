@@ -20,34 +20,33 @@ import (
 )
 
 const (
-	// maxAnswerSize is far beyond any answer, in bytes.
+	// maxAnswerSize is far larger than any answer, in bytes.
 	maxAnswerSize = 1 << 20
 	// callLimit bounds each call, as in the Python CLI.
 	callLimit = 30 * time.Second
 	// maxNameLength is where the name of an organisation or project is cut, in
-	// characters: the credentials file, which keeps it, is bounded too.
+	// characters: the size of the credentials file, which keeps it, is bounded, too.
 	maxNameLength = 500
 	// maxEmailLength is where an e-mail address is cut, in characters (RFC 5321).
 	maxEmailLength = 254
 )
 
-// Cloud is an Arcade Cloud to ask. Each call ends with its context, after 30 s at
-// most.
+// Cloud asks an Arcade Cloud. Each call ends with its context, after 30 s at most.
 type Cloud struct {
 	// BaseURL is where it is, such as [DefaultCloudURL].
 	BaseURL string
-	// HTTP makes the calls. Its redirect policy is not used: only BaseURL gets a key.
+	// HTTP makes the calls, without its redirect policy: only BaseURL gets a key.
 	HTTP *http.Client
 	// Server is what errors call it, "" for Arcade Cloud.
 	Server string
 }
 
-// Cloud is the one that issued the credentials.
+// Cloud is the Arcade Cloud that issued the credentials.
 func (c Credentials) Cloud(client *http.Client) Cloud {
 	return Cloud{BaseURL: c.CloudURL(), HTTP: client, Server: c.Server()}
 }
 
-// Server names the login's server in a sentence: an installation by its host.
+// Server is what a sentence calls the login's server: an installation by its host.
 func (c Credentials) Server() string {
 	if !c.SelfHosted() {
 		return arcadeCloud
@@ -68,7 +67,7 @@ type Account struct {
 	Organisations, Projects []Choice
 }
 
-// Choice is an organisation or a project to work in. Its texts can be printed on
+// Choice is an organisation or a project to work in. Its texts are safe to print on
 // a terminal.
 type Choice struct {
 	ID      string `json:"id"`
@@ -76,8 +75,8 @@ type Choice struct {
 	Default bool   `json:"is_default"`
 }
 
-// UnmarshalJSON reads one of Arcade Cloud's, or one that was kept. It fails without
-// a usable id.
+// UnmarshalJSON reads a choice as Arcade Cloud sends it, or as it was kept. It fails
+// without a usable id.
 func (c *Choice) UnmarshalJSON(text []byte) error {
 	var told struct {
 		ID           string `json:"id"`
@@ -131,17 +130,17 @@ var ErrLoginEnded = errors.New("the login has ended")
 // authenticator app. It is an [ErrLoginEnded]: renewing does not help.
 var ErrStrongerLogin = fmt.Errorf("%w: a passkey or an authenticator app is asked for", ErrLoginEnded)
 
-// CloudError is a call without a usable answer. Its text is made of fixed words
-// and the status, never of what a server or the credentials say. It can be an
+// CloudError is a call without a usable answer. Its text consists of fixed words and
+// the status, and quotes neither the server nor the credentials. It can be an
 // [ErrNotAuthenticated], an [ErrLoginEnded] and an [ErrStrongerLogin].
 type CloudError struct {
-	Server   string // its name in a sentence, "" for Arcade Cloud
+	Server   string // what a sentence calls it, "" for Arcade Cloud
 	Status   int    // of HTTP, 0 without an answer
 	Reason   string // what went wrong, if the status does not say it
-	Page     bool   // a web page answered, which is never Cloud's word
-	Stronger bool   // a passkey or an authenticator app is asked for
-	grant    bool   // the code or the refresh token is refused
-	cause    error  // why there was no answer; its text can hold a URL and is not shown
+	Page     bool   // the answer is a web page, and so not Cloud's
+	Stronger bool   // it asks for a passkey or an authenticator app
+	grant    bool   // it refuses the code or the refresh token
+	cause    error  // why there was no answer; its text can contain a URL and is not shown
 }
 
 func (e *CloudError) Error() string {
@@ -155,7 +154,7 @@ func (e *CloudError) Error() string {
 	return fmt.Sprintf("%s %s (HTTP status %d)", server, e.Reason, e.Status)
 }
 
-// Is says which errors it is.
+// Is implements the interface of errors.Is.
 func (e *CloudError) Is(target error) bool {
 	switch target {
 	case ErrStrongerLogin:
@@ -173,7 +172,7 @@ func (e *CloudError) Is(target error) bool {
 func (e *CloudError) Unwrap() error { return e.cause }
 
 // WhoAmI returns the account of c, by its API key, else by its access token. The
-// error is a [*CloudError], and [ErrNotAuthenticated] if c has neither.
+// error is a [*CloudError], or [ErrNotAuthenticated] if c has neither.
 func (cloud Cloud) WhoAmI(ctx context.Context, c Credentials) (Account, error) {
 	path := "/api/v1/auth/whoami"
 	if c.APIKey != "" {
@@ -204,7 +203,7 @@ func (cloud Cloud) WhoAmI(ctx context.Context, c Credentials) (Account, error) {
 	return Account{principal, printable(data.Email, maxEmailLength), data.Organisations, data.Projects}, nil
 }
 
-// isUnmet reports strong authentication that is asked for and missing.
+// isUnmet reports that strong authentication is asked for and missing.
 func isUnmet(mfa any) bool {
 	answer, _ := mfa.(map[string]any)
 	return answer["status"] == "unmet"
@@ -231,7 +230,7 @@ func (cloud Cloud) choices(ctx context.Context, path string, c Credentials) ([]C
 	return answer.Data.Items, err
 }
 
-// ask makes a call with credentials, which may not even be sendable.
+// ask makes a call with credentials, unless a header cannot contain them.
 func (cloud Cloud) ask(ctx context.Context, path string, c Credentials, answer any) error {
 	token := c.Token()
 	if token == "" || strings.ContainsFunc(token, unsendable) {
@@ -240,7 +239,7 @@ func (cloud Cloud) ask(ctx context.Context, path string, c Credentials, answer a
 	return cloud.get(ctx, path, token, answer)
 }
 
-// get makes one call, with a token if there is one, and decodes the JSON of a 200
+// get makes one call, with a token unless that is "", and decodes the JSON of a 200
 // into answer. The error is a [*CloudError].
 func (cloud Cloud) get(ctx context.Context, path, token string, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
@@ -273,12 +272,12 @@ func (cloud Cloud) get(ctx context.Context, path, token string, answer any) erro
 
 const senseless = "gave an answer that makes no sense"
 
-// nonsense is the error for an answer of an unknown shape.
+// nonsense returns the error for an answer of an unknown shape.
 func (cloud Cloud) nonsense() *CloudError {
 	return &CloudError{Server: cloud.Server, Status: http.StatusOK, Reason: senseless}
 }
 
-// unreachable is the error for a call that ended with err.
+// unreachable returns the error for a call that ended with err.
 func (cloud Cloud) unreachable(ctx context.Context, err error) *CloudError {
 	switch ended := ctx.Err(); {
 	case errors.Is(ended, context.DeadlineExceeded):
@@ -289,16 +288,16 @@ func (cloud Cloud) unreachable(ctx context.Context, err error) *CloudError {
 	return &CloudError{Server: cloud.Server, Reason: "cannot be reached", cause: err}
 }
 
-// insufficient is the error of a 401 to a token of too weak a login (RFC 9470).
+// insufficient is the error of a 401 that asks for a stronger login (RFC 9470).
 const insufficient = "insufficient_user_authentication"
 
-// wantsStronger reports a 401 to too weak a login.
+// wantsStronger reports a 401 that asks for a stronger login.
 func wantsStronger(response *http.Response) bool {
 	challenges := strings.Join(response.Header.Values("WWW-Authenticate"), ",")
 	return response.StatusCode == http.StatusUnauthorized && strings.Contains(challenges, insufficient)
 }
 
-// isSafe reports whether u is an address on the way to which a secret cannot be read.
+// isSafe reports whether a secret cannot be read on its way to u.
 func isSafe(u *url.URL) bool {
 	port, err := strconv.ParseUint(cmp.Or(u.Port(), "443"), 10, 16)
 	isHost := u.Hostname() != "" && !strings.ContainsFunc(u.Host, unsendable) && !strings.Contains("."+u.Hostname(), "..")
@@ -313,7 +312,7 @@ func isLoopback(u *url.URL) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && address.IsLoopback()
 }
 
-// client is HTTP without redirects, each of which is a wrong answer.
+// client returns a client like HTTP that takes a redirect for a wrong answer.
 func (cloud Cloud) client() *http.Client {
 	client := *cloud.HTTP
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

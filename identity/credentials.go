@@ -24,27 +24,27 @@ const (
 	// kilobytes each, in bytes.
 	maxCredentialsSize = 128 << 10
 	// expiresEarly is how long before its end a token counts as expired, as in the
-	// Python CLI: it must not expire under way.
+	// Python CLI: it must not expire on its way.
 	expiresEarly = 5 * time.Minute
 )
 
 var (
-	// ErrCredentialsInvalid says that credentials.yaml cannot be understood. It
-	// quotes nothing of the file, which is full of secrets.
+	// ErrCredentialsInvalid says that credentials.yaml cannot be understood. It does not
+	// quote the file, which is full of secrets.
 	ErrCredentialsInvalid = errors.New("the credentials file is damaged")
 	// ErrCredentialsNewer is an [ErrCredentialsInvalid] for YAML of an unknown shape.
 	ErrCredentialsNewer = fmt.Errorf("%w or of a newer version", ErrCredentialsInvalid)
 )
 
 // Credentials is one login: an API key, or the tokens of an OAuth login. All
-// values are opaque; "" stands for what the file does not say.
+// values are opaque; "" stands for a value that the file lacks.
 type Credentials struct {
 	// Name is that of its context, "" in a file without contexts.
 	Name string
 	// Kind is [ArcadeCloud] or [SelfHosted]; see Credentials.SelfHosted.
 	Kind                    string
 	EngineURL, DashboardURL string
-	// AccountID is the principal for which the login asked.
+	// AccountID is the principal, as Arcade Cloud told the login.
 	AccountID    string
 	APIKey       string
 	AccessToken  string
@@ -84,8 +84,8 @@ func (c Credentials) left(now time.Time) time.Duration {
 }
 
 // CloudURL is the base URL of the Arcade Cloud that issued the credentials,
-// without a final slash, and without the path of its API, which some
-// installations add. It is "" for a self-hosted login that names none.
+// without a final slash and without the path of its API, which some
+// installations add. It is "" for a self-hosted login that names no Cloud.
 func (c Credentials) CloudURL() string {
 	if c.CoordinatorURL == "" {
 		if c.SelfHosted() {
@@ -105,8 +105,8 @@ func baseOf(address string) string {
 // arcade.dev.
 func (c Credentials) SelfHosted() bool { return c.kind() != ArcadeCloud }
 
-// kind is Kind, also for a file of a CLI without contexts, which does not say it: that
-// belongs to Arcade Cloud unless it names an Engine.
+// kind is Kind, or follows from the addresses in a file of a CLI without contexts, which
+// lacks it: a login that names no Engine is one of Arcade Cloud.
 func (c Credentials) kind() string {
 	if c.Kind == "" && c.EngineURL != "" {
 		return KindOf(c.EngineURL, c.CoordinatorURL)
@@ -136,9 +136,9 @@ func AtArcade(host string) bool {
 	return host == "arcade.dev" || strings.HasSuffix(host, ".arcade.dev")
 }
 
-// Fingerprint identifies the credentials without revealing them, "" for none. It
-// is a hash of the API key, else of Cloud URL and e-mail, since tokens change
-// hourly. Without an e-mail the token has to do: Cloud is asked each hour, but no
+// Fingerprint identifies the credentials without revealing them; it is "" for none. It
+// is a hash of the API key, else of Cloud URL and e-mail, since tokens change hourly.
+// Without an e-mail it is a hash of the token: then Cloud is asked each hour, but no
 // user is mistaken for another.
 func (c Credentials) Fingerprint() string {
 	switch {
@@ -152,8 +152,8 @@ func (c Credentials) Fingerprint() string {
 	return fingerprint("account", strings.ToLower(c.CloudURL()), strings.ToLower(c.Email))
 }
 
-// fingerprint hashes a domain and values, each behind its length, so that no two
-// lists look alike. 128 bits are plenty to tell a user's credentials apart.
+// fingerprint hashes a domain and values, each after its length, so that no two lists
+// look alike. 128 bits are plenty to tell a user's credentials apart.
 func fingerprint(values ...string) string {
 	hashed := []byte("arcade credential fingerprint v1")
 	for _, value := range values {
@@ -164,9 +164,9 @@ func fingerprint(values ...string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// parseExpiry reads what Python's datetime.isoformat() or str() writes: six digits
-// of a second or none, and the local time unless there is an offset. The zero time
-// stands for anything else: then the server is the judge.
+// parseExpiry reads what Python's datetime.isoformat() or str() writes: the local time
+// unless there is an offset, with six digits of a second or none. It returns the zero
+// time for anything else: then the server is the judge.
 func parseExpiry(text string, local *time.Location) time.Time {
 	text = strings.Replace(text, " ", "T", 1)
 	// Parsing accepts fractions of a second after any layout's seconds.
@@ -177,8 +177,8 @@ func parseExpiry(text string, local *time.Location) time.Time {
 	return expires
 }
 
-// pythonExpiry is when c expires, as the Python CLI writes it: the local time
-// with six digits of a second and no zone. "" when it is unknown.
+// pythonExpiry is ExpiresAt as the Python CLI writes it: the local time with six digits
+// of a second and no zone, "" when it is unknown.
 func (c Credentials) pythonExpiry() string {
 	if c.ExpiresAt.IsZero() {
 		return ""

@@ -16,15 +16,15 @@ import (
 // DefaultContext is the context of a login without a name.
 const DefaultContext = "default"
 
-// Logins are those of credentials.yaml, one for each context.
+// Logins are the logins of credentials.yaml, one for each context.
 type Logins struct {
 	// Active is the name of the context in force, "" when there is none.
 	Active string
-	// Contexts are in the order of the file. Without the map there is one, without a name.
+	// Contexts are in the order of the file. A file without the map has one, without a name.
 	Contexts []Credentials
 }
 
-// Names are in alphabetical order.
+// Names returns the names of the contexts in alphabetical order.
 func (l Logins) Names() []string {
 	var names []string
 	for _, c := range l.Contexts {
@@ -56,8 +56,8 @@ func (l Logins) with(login Credentials) Logins {
 	return l
 }
 
-// without returns l without a context. After the active one the first in
-// alphabetical order is active.
+// without returns l without a context. If that was the active one, the first in
+// alphabetical order becomes active.
 func (l Logins) without(name string) Logins {
 	name = cmp.Or(name, DefaultContext)
 	l.Contexts = slices.DeleteFunc(slices.Clone(l.Contexts), func(c Credentials) bool { return c.Name == name })
@@ -69,33 +69,33 @@ func (l Logins) without(name string) Logins {
 
 // document is credentials.yaml.
 //
-// A CLI that knows contexts reads the map of them and nothing else; an older one
-// reads the copy of the active context beside the map. So a file with the map has
-// two copies of one login, and each change goes to both. Changes are made in place,
-// so that unknown keys, comments and the order survive.
+// A CLI that knows contexts reads only the map of them; an older one reads the copy of
+// the active context beside the map. So a file with the map has two copies of one
+// login, and each change goes to both. Changes are made in place, so that unknown keys,
+// comments and the order survive.
 type document struct {
 	Logins
 	root    yaml.Node
 	mapped  bool        // the file has the map
 	flat    Credentials // what a CLI without contexts reads
-	foreign bool        // the file is about something else
+	foreign bool        // the file has other content, and no logins
 }
 
-// entry is a login in the file: a context, or what lies beside the map.
+// entry is a login as the file has it: in a context, or beside the map.
 type entry struct {
 	Credentials
-	// oldKey is a key where the oldest files have it, and only beside the map.
+	// oldKey is an API key where the oldest files have it, which is never in the map.
 	oldKey, version string
 	expires         string
 }
 
-// field is a text in an entry, in one of its parts or in none.
+// field is a text in an entry, in one of its parts unless part is "".
 type field struct {
 	part, key string
 	text      *string
 }
 
-// fields are those of e, in the order of the Python CLIs.
+// fields returns the fields of e, in the order of the Python CLIs.
 func (e *entry) fields() []field {
 	return []field{
 		{"api", "key", &e.oldKey},
@@ -117,8 +117,8 @@ func (e *entry) fields() []field {
 	}
 }
 
-// decodeEntry reads a login. Foreign letters in a host, which may look like others,
-// are read as they go over the wire.
+// decodeEntry reads a login. A host in foreign letters, which may look like another, is
+// read as it goes over the wire.
 func decodeEntry(node *yaml.Node, name string) (Credentials, error) {
 	var values map[string]yaml.Node
 	if err := node.Decode(&values); err != nil {
@@ -133,7 +133,7 @@ func decodeEntry(node *yaml.Node, name string) (Credentials, error) {
 				return Credentials{}, err
 			}
 		}
-		// Any scalar is a text, as it is written.
+		// Any scalar is read as a text.
 		if value := in[f.key]; value.Decode(f.text) != nil {
 			return Credentials{}, ErrCredentialsNewer
 		}
@@ -145,8 +145,7 @@ func decodeEntry(node *yaml.Node, name string) (Credentials, error) {
 	return e.Credentials, nil
 }
 
-// entryOf is c as it is written. A key of Arcade Cloud stands where the oldest files have it if the file has no
-// map, and so no other place that they know.
+// entryOf returns c as the file has it. Without the map, a key of Arcade Cloud goes where the oldest CLIs look for it.
 func entryOf(c Credentials, mapped bool) entry {
 	e := entry{Credentials: c, expires: c.pythonExpiry()}
 	if c.APIKey != "" {
@@ -158,8 +157,8 @@ func entryOf(c Credentials, mapped bool) entry {
 	return e
 }
 
-// putEntry makes the mapping m, which says was, say c. What says so already stays as it is written, and so does what
-// others have added.
+// putEntry changes the mapping m from was to c. It leaves alone the parts that agree already, and what other programs
+// have added.
 func putEntry(m *yaml.Node, was, c Credentials, mapped bool) {
 	former, e := entryOf(was, mapped), entryOf(c, mapped)
 	before, after := former.fields(), e.fields()
@@ -195,7 +194,7 @@ func putEntry(m *yaml.Node, was, c Credentials, mapped bool) {
 	}
 }
 
-// asSent returns an address with its host in ASCII, if it can be.
+// asSent returns an address with its host in ASCII, or the address if that is impossible.
 func asSent(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -209,8 +208,8 @@ func asSent(address string) string {
 	return u.String()
 }
 
-// decodeDocument understands content. The errors of the yaml package quote values,
-// and are not passed on.
+// decodeDocument reads the content of a file. The errors of the yaml package quote
+// values, and are not passed on.
 func decodeDocument(content []byte) (*document, error) {
 	d := new(document)
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
@@ -223,7 +222,7 @@ func decodeDocument(content []byte) (*document, error) {
 	if d.root.Decode(&file) != nil {
 		return nil, ErrCredentialsInvalid
 	}
-	// A mapping of another shape may be what a later version writes.
+	// A later version may write a mapping of another shape.
 	node, found := file["cloud"]
 	var err error
 	if d.flat, err = decodeEntry(&node, DefaultContext); err != nil || node.Decode(&cloud) != nil {
@@ -261,10 +260,11 @@ func (d *document) decodeContexts(node *yaml.Node) error {
 	return nil
 }
 
-// encode returns the document's bytes with other logins, if reading them gives these.
-// In a file without the map a second context makes one.
+// encode returns the document's bytes with other logins. A second context in a file
+// without the map adds the map.
 //
-// The error is [ErrCredentialsInvalid] where anchors and merges make that impossible.
+// The error is [ErrCredentialsInvalid] if the bytes would not read as these logins,
+// because of anchors, merges or their size.
 func (d *document) encode(next Logins) ([]byte, error) {
 	cloud := mapping(child(mapping(d.root.Content[0]), "cloud"))
 	contexts, mapped := slices.Clone(next.Contexts), d.mapped || next.Active != DefaultContext
@@ -309,14 +309,14 @@ func (d *document) encode(next Logins) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// sameLogin compares expiries to the microsecond, as they are written.
+// sameLogin compares logins, and expiries to the microsecond, as they are written.
 func sameLogin(a, b Credentials) bool {
 	same := a.pythonExpiry() == b.pythonExpiry()
 	a.ExpiresAt = b.ExpiresAt
 	return same && a == b
 }
 
-// mapping returns the mapping that n is or refers to. Anything else becomes one.
+// mapping returns the mapping that n is or refers to. Any other node becomes one.
 func mapping(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -327,7 +327,7 @@ func mapping(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// setText makes n the text s, unless it reads so already.
+// setText makes n the text s, unless it reads as s already.
 func setText(n *yaml.Node, s string) {
 	if present := ""; n.ShortTag() != "!!null" && n.Decode(&present) == nil && present == s {
 		return
@@ -337,14 +337,14 @@ func setText(n *yaml.Node, s string) {
 	become(n, text)
 }
 
-// become gives n another value, and keeps its comments and its anchor.
+// become replaces the value of n, and keeps its comments and its anchor.
 func become(n *yaml.Node, value yaml.Node) {
 	value.Anchor = n.Anchor
 	value.HeadComment, value.LineComment, value.FootComment = n.HeadComment, n.LineComment, n.FootComment
 	*n = value
 }
 
-// child returns the value of key in the mapping m, an empty one if it is new.
+// child returns the value of key in the mapping m, to which it adds an empty one if need be.
 func child(m *yaml.Node, key string) *yaml.Node {
 	if at := indexOf(m, key); at >= 0 {
 		return m.Content[at+1]
@@ -361,7 +361,7 @@ func removeKey(m *yaml.Node, key string) {
 	}
 }
 
-// indexOf is where key stands in the mapping m, before its value; -1 for nowhere.
+// indexOf returns the index of key, which its value follows, in the mapping m, or -1.
 func indexOf(m *yaml.Node, key string) int {
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		if m.Content[i].Value == key {

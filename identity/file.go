@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
@@ -14,25 +15,22 @@ var (
 	errTooLarge   = errors.New("larger than such a file can be")
 )
 
-// openRegular opens path for reading without ever waiting: a named pipe, which
-// would block until a writer comes, is refused like a directory.
+// openRegular opens path for reading without ever waiting: it refuses a named pipe,
+// which would block until a writer comes, like a directory.
 func openRegular(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|openNonBlocking, 0)
 	if err != nil {
 		return nil, err
 	}
 	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errNotRegular
+	if err == nil && info.Mode().IsRegular() {
+		return f, nil
 	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
+	f.Close()
+	return nil, cmp.Or(err, errNotRegular)
 }
 
-// isMissing reports that there is no file, also below what is no directory.
+// isMissing reports that there is no such file, or that a file is in the place of its directory.
 func isMissing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
@@ -56,9 +54,9 @@ func readLimited(f io.Reader, limit int64) ([]byte, error) {
 	return content, err
 }
 
-// WriteAtomically replaces path, also a link, by a file of mode 0600. A reader
-// sees the old file or the new one, also after a power cut. The directory must
-// exist. Windows has an access list in place of modes, see giveToOwnerOf.
+// WriteAtomically replaces path, even if it is a link, by a file of mode 0600. A reader
+// sees the old file or the new one, even after a power cut. The directory must exist.
+// Windows has an access list in place of modes, see giveToOwnerOf.
 func WriteAtomically(path string, content []byte) error {
 	r, err := reserve(path, 0)
 	if err != nil {
@@ -71,15 +69,15 @@ func WriteAtomically(path string, content []byte) error {
 	return r.commit()
 }
 
-// replacement is the next content of a file, on its way there.
+// replacement is a temporary file with the next content of target.
 type replacement struct {
 	file   *os.File
 	target string
 }
 
-// reserve makes room for a replacement of target with size bytes: a disk that is
-// full or read-only shows before there is something to lose. The caller fills and
-// commits it, and discards it in any case.
+// reserve makes a replacement of target with room for size bytes: a disk that is full
+// or read-only shows before there is something to lose. The caller fills and commits
+// it, and discards it in any case.
 func reserve(target string, size int) (*replacement, error) {
 	// CreateTemp creates with mode 0600, whatever the umask.
 	f, err := os.CreateTemp(filepath.Dir(target), temporaryPattern(target))
@@ -98,7 +96,7 @@ func reserve(target string, size int) (*replacement, error) {
 	return r, nil
 }
 
-// fill writes the content to the disk.
+// fill writes the content, and syncs it to the disk.
 func (r *replacement) fill(content []byte) error {
 	_, err := r.file.WriteAt(content, 0)
 	if err == nil {
@@ -110,7 +108,7 @@ func (r *replacement) fill(content []byte) error {
 	return err
 }
 
-// commit puts a filled replacement in the target's place.
+// commit renames a filled replacement to its target.
 func (r *replacement) commit() error {
 	if err := r.file.Close(); err != nil {
 		return err
@@ -118,7 +116,7 @@ func (r *replacement) commit() error {
 	return replace(r.file.Name(), r.target)
 }
 
-// discard removes what was not committed.
+// discard removes a replacement that was not committed.
 func (r *replacement) discard() {
 	r.file.Close()
 	_ = os.Remove(r.file.Name())
@@ -135,10 +133,10 @@ func makeDirectory(directory string) error {
 	return giveToOwnerOf(filepath.Dir(directory), directory)
 }
 
-// temporaryPattern is that of the names beside path under which its next content is written.
+// temporaryPattern matches the names of the replacements of path, beside it.
 func temporaryPattern(path string) string { return "." + filepath.Base(path) + ".*.tmp" }
 
-// RemoveFile removes path, also a link, and what killed writers have left beside it.
+// RemoveFile removes path, but not the target of a link, and what killed writers have left beside it.
 func RemoveFile(path string) error {
 	err := Remove(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -157,7 +155,7 @@ func removeTemporaries(path string) (err error) {
 	return err
 }
 
-// followed is where a login at path is or goes: the target of a link, if that is
+// followed returns where a login at path is or goes: the target of a link, if that is
 // the user's file, or a new one in the user's directory; else path itself, so that a
 // planted link is replaced, and not its target.
 func followed(path string) string {
@@ -179,7 +177,7 @@ func followed(path string) string {
 	return target
 }
 
-// newTarget is where a link leads that leads to no file yet.
+// newTarget returns the target of a link to a file that does not exist yet.
 func newTarget(link string) (string, error) {
 	to, err := os.Readlink(link)
 	if err != nil {
@@ -188,7 +186,7 @@ func newTarget(link string) (string, error) {
 	if !filepath.IsAbs(to) {
 		to = filepath.Dir(link) + string(filepath.Separator) + to
 	}
-	directory, name := filepath.Split(to) // not cleaned: ".." is that of the directory that a link may lead to
+	directory, name := filepath.Split(to) // not cleaned: after a link to a directory, ".." is the parent of its target
 	directory, err = filepath.EvalSymlinks(directory)
 	return filepath.Join(directory, name), err
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/google/uuid"
 )
 
-// Command is a command other than a login or a logout that took place.
+// Command is a command other than a successful login or logout.
 type Command struct {
 	// Credential is the fingerprint of the credentials file, "" for none; Principal
 	// what is remembered for it, "" when unknown.
 	Credential, Principal string
-	// Key and KeyPrincipal are the same for the key in the environment, which owns
-	// this one event and never changes the state.
+	// Key and KeyPrincipal are the same for the key in the environment, which owns this one
+	// event and never changes the state.
 	Key, KeyPrincipal string
 }
 
@@ -25,8 +25,8 @@ func (in Command) apply(t *transition) {
 	t.record(in.Credential, in.Key, in.KeyPrincipal)
 }
 
-// Apart is a command or a login with a self-hosted installation, or with credentials
-// that could not be read: its event is the anon id's, and the identity stays as it is.
+// Apart is a command or a login that uses a self-hosted installation, or credentials that
+// could not be read: its event is the anon id's, and the identity stays as it is.
 type Apart struct{}
 
 func (Apart) apply(t *transition) {
@@ -34,8 +34,8 @@ func (Apart) apply(t *transition) {
 	t.recordAsAnon()
 }
 
-// Login is a login that wrote Credential. Principal is "" if Arcade Cloud did not
-// answer in time.
+// Login is a login that wrote Credential. Principal is "" if Arcade Cloud did not answer
+// in time.
 type Login struct {
 	Credential, Principal string
 }
@@ -58,9 +58,9 @@ func (in Login) apply(t *transition) {
 	t.record(in.Credential, "", "")
 }
 
-// claim gives an unlinked machine to the user who logged in. Events that waited on
-// other credentials become the anon id's, and their alias serves the login: an anon
-// id has one alias.
+// claim gives an unlinked machine to the user who logged in. Events that waited on other
+// credentials become the anon id's, and their alias serves the login: an anon id has one
+// alias.
 func (in Login) claim(t *transition) {
 	if in.Credential != t.Credential {
 		t.settleAsAnon(t.Credential)
@@ -75,10 +75,10 @@ func (in Login) claim(t *transition) {
 	}
 }
 
-// Logout is a logout, also one without a login.
+// Logout is a logout, even one without a login.
 type Logout struct {
 	Credential string // the fingerprint of the login that it removed, "" for none
-	// Apart says that a self-hosted context was active, and a login of Arcade Cloud
+	// Apart says that a self-hosted context was active, and that a login of Arcade Cloud
 	// went with it.
 	Apart bool
 }
@@ -116,9 +116,9 @@ func (in Logout) record(t *transition) {
 // Learned is Arcade Cloud's answer to a flusher: Credential is Principal's.
 type Learned struct {
 	Credential, Principal string
-	// InFile says that the credentials file has this fingerprint now. Without it only
-	// the state's own credential can change the state; the answer for a key from the
-	// environment never does.
+	// InFile says that the credentials file has this fingerprint now. Otherwise the state
+	// changes only if the answer is about its own credential, and never for a key from the
+	// environment.
 	InFile bool
 }
 
@@ -154,7 +154,7 @@ func (in Adopted) apply(t *transition) {
 	}
 	if t.AnonID != "" {
 		// What waits was recorded under the old identity, on credentials that may never
-		// come again.
+		// come back.
 		t.settleAsAnon("")
 	}
 	if t.unlinked() {
@@ -192,25 +192,25 @@ func (Moved) apply(t *transition) {
 // maxIDLength is where PostHog cuts a distinct id, in characters.
 const maxIDLength = 200
 
-// validAnonID reports a UUID as Python's str(uuid) writes it, without the other forms
-// that uuid.Validate knows (braces, urn:, no dashes).
+// validAnonID reports a UUID as Python's str(uuid) writes it, and not in the other forms
+// that uuid.Validate accepts (braces, urn:, no dashes).
 func validAnonID(id string) bool {
 	return len(id) == len(uuid.Nil.String()) && uuid.Validate(id) == nil
 }
 
-// validPrincipalID reports what can be one user's distinct id: PostHog neither cuts it
-// nor refuses to merge into it, and a terminal can show it.
+// validPrincipalID reports whether id can be one user's distinct id: PostHog neither cuts
+// it nor refuses to merge into it, and it is safe to print on a terminal.
 func validPrincipalID(id string) bool {
 	return id != "" && id == strings.TrimSpace(id) &&
 		utf8.RuneCountInString(id) <= maxIDLength &&
 		!strings.ContainsFunc(id, unprintable) && !refusedByPostHog(id)
 }
 
-// unprintable also catches what invalid UTF-8 is decoded to.
+// unprintable includes the character that stands for invalid UTF-8.
 func unprintable(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
 
 // refusedByPostHog reports the placeholders of broken clients, which PostHog refuses in
-// merges: some in any case, some in this case only, and all of them in quotes, too.
+// merges: some in any case, some in lower case only, and all of them in quotes, too.
 func refusedByPostHog(id string) bool {
 	return slices.Contains([]string{
 		"anonymous", "guest", "distinctid", "distinct_id", "id", "not_authenticated",

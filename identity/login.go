@@ -18,16 +18,16 @@ import (
 )
 
 const (
-	// tornPatience is how long a file that looks half written is read again: the
-	// Python CLI truncates it and then writes, within milliseconds.
+	// tornPatience is how long a file that looks half written is read again: the Python
+	// CLI truncates it and then writes it, within milliseconds.
 	tornPatience = 200 * time.Millisecond
-	// tornAge is the age up to which a file may still be under the pen.
+	// tornAge is the age up to which a file may still be half written.
 	tornAge = 2 * time.Second
 	// lockPause is the time between two tries to take a lock.
 	lockPause = 5 * time.Millisecond
-	// lockPatience covers another process's renewal, and 5 s.
+	// lockPatience covers another process's renewal and 5 s more.
 	lockPatience = callLimit + 5*time.Second
-	// lockSilence is how long a user waits for a lock without being told.
+	// lockSilence is how long a user waits for a lock before being told.
 	lockSilence = 2 * time.Second
 )
 
@@ -35,19 +35,19 @@ var (
 	// ErrCredentialsBusy says that another process held the lock for longer than a
 	// renewal can take.
 	ErrCredentialsBusy = errors.New("the credentials file is in use by another process")
-	// ErrLoginChanged says that another program logged in or out meanwhile.
+	// ErrLoginChanged says that another program has logged in or out meanwhile.
 	ErrLoginChanged = errors.New("the login has changed meanwhile")
 )
 
-// CredentialsFile is credentials.yaml, where logins are kept. A writer holds the
-// lock credentials.lock beside it; the Python CLI does not.
+// CredentialsFile is credentials.yaml, which holds the logins. A writer holds the lock
+// credentials.lock beside it; the Python CLI does not.
 type CredentialsFile struct {
 	Path string
-	// Shared is where the Python CLI keeps its login, "" for nowhere else. A file
-	// there that is believed is used in the place of Path.
+	// Shared is where the Python CLI keeps its login, "" if that is Path. A file there
+	// that is believed is used instead of Path.
 	Shared string
-	// Named says that a variable names the directory. There a login has to be
-	// private in any case; a home may lie where nothing can be.
+	// Named says that a variable names the directory. There a login has to be private in
+	// any case; a home may be on a file system without modes.
 	Named bool
 	// Context is the name of the login to use, "" for the active one.
 	Context string
@@ -63,17 +63,17 @@ func (f CredentialsFile) point(name string) {
 
 // UnknownContextError says that no context has this name.
 type UnknownContextError struct {
-	Names []string // of those that there are, in alphabetical order
+	Names []string // of the existing contexts, in alphabetical order
 }
 
 func (e *UnknownContextError) Error() string { return "there is no such context" }
 
-// UnbelievedError says that a login file is not used, because other users can
-// read it or could have written it.
+// UnbelievedError says that a login file is not used because other users can read it
+// or could have written it.
 type UnbelievedError struct {
 	Path  string
-	Own   bool // it is the user's, and no other could write it
-	Chmod bool // the user can mend it by chmod 600
+	Own   bool // it is the user's, and other users could only read it
+	Chmod bool // chmod 600 helps
 }
 
 func (e *UnbelievedError) Error() string { return "others can read or write the credentials file" }
@@ -125,8 +125,8 @@ func (f CredentialsFile) InShared() bool {
 	return f.believe(file, f.Shared) == nil
 }
 
-// inUse is the file to read: an unbelieved one, too, if there is no other, so that
-// the user is told.
+// inUse returns the file to read. That can be an unbelieved one if there is no other, so
+// that the user is told.
 func (f CredentialsFile) inUse() string {
 	_, missing := os.Stat(f.Path)
 	_, missingToo := os.Stat(f.Shared)
@@ -136,8 +136,8 @@ func (f CredentialsFile) inUse() string {
 	return f.Path
 }
 
-// believe returns an [*UnbelievedError] for a login file that is not the user's
-// alone, as ssh asks of a key. Path is where it was opened.
+// believe returns an [*UnbelievedError] unless a login file is the user's alone, as ssh
+// asks of a key. Path is where it was opened.
 func (f CredentialsFile) believe(file *os.File, path string) error {
 	info, err := file.Stat()
 	if err != nil {
@@ -153,8 +153,8 @@ func (f CredentialsFile) believe(file *os.File, path string) error {
 	return &UnbelievedError{Path: path, Own: mine && info.Mode().Perm()&0o022 == 0, Chmod: mine && isWritable(path)}
 }
 
-// hasNoModes reports a file system without permissions (a drive of Windows, an
-// exFAT stick, a share), on which no file can be private, by making one there.
+// hasNoModes reports a file system without permissions (a drive of Windows, an exFAT
+// stick, a share), on which no file can be private. It makes a file there to see.
 func hasNoModes(path string, info fs.FileInfo) bool {
 	probe, err := os.CreateTemp(filepath.Dir(path), temporaryPattern(path))
 	if err != nil {
@@ -166,8 +166,8 @@ func hasNoModes(path string, info fs.FileInfo) bool {
 	return err == nil && made.Mode().Perm()&0o077 != 0 && sameOwner(made, info)
 }
 
-// readDocument reads path, and again while the Python CLI seems to be writing it.
-// It also returns an unbelieved document, with the [*UnbelievedError].
+// readDocument reads path, and reads it again while the Python CLI seems to be writing
+// it. It returns an unbelieved document together with the [*UnbelievedError].
 func (f CredentialsFile) readDocument(path string) (*document, error) {
 	for start := time.Now(); ; time.Sleep(lockPause) {
 		content, changed, unbelieved := f.readFile(path)
@@ -192,15 +192,15 @@ func (f CredentialsFile) readFile(path string) (content []byte, changed time.Tim
 	if errors.Is(err, errTooLarge) {
 		return nil, changed, ErrCredentialsInvalid
 	}
-	info, statErr := file.Stat() // after the reading, which another program may have overtaken
+	info, statErr := file.Stat() // after reading: another program may write meanwhile
 	if err = errors.Join(err, statErr); err != nil {
 		return nil, changed, fmt.Errorf("read credentials: %w", err)
 	}
 	return content, info.ModTime(), f.believe(file, path)
 }
 
-// readOwn reads a file to be written. One that other users could only read is
-// accepted: nothing in it is theirs, and the new one is private.
+// readOwn reads a file that will be written. It accepts a file that other users could
+// only read: nothing in it is theirs, and the new file is private.
 func (f CredentialsFile) readOwn(path string) (*document, error) {
 	d, err := f.readDocument(path)
 	var unbelieved *UnbelievedError
@@ -214,19 +214,19 @@ func (f CredentialsFile) readOwn(path string) (*document, error) {
 }
 
 // Places are where a login can work, by Arcade Cloud's last answers. They are kept
-// beside the credentials, in which the Python CLI keeps known keys only.
+// beside the credentials file, in which the Python CLI keeps only the keys it knows.
 type Places struct {
 	Login         string // whose they are, by its fingerprint
 	At            time.Time
 	Organisations []Choice
 	Projects      map[string][]Choice // by the organisation's id
-	// Refused is the hash of the login's refused refresh token, "" for none. To show
-	// it again would look like theft.
+	// Refused is the hash of the login's refused refresh token, "" for none. Showing the
+	// token again would look like theft.
 	Refused  string
 	Stronger bool `json:",omitempty"` // it was refused by an [ErrStrongerLogin]
 }
 
-// Default reports whether c is where a new login would work.
+// Default reports whether c is the project of a new login.
 func (p Places) Default(c Context) bool {
 	org, _ := Preferred(p.Organisations)
 	project, known := Preferred(p.Projects[org.ID])
@@ -235,7 +235,7 @@ func (p Places) Default(c Context) bool {
 
 func (f CredentialsFile) places() string { return filepath.Join(filepath.Dir(f.Path), "places.json") }
 
-// Places returns what is kept for login, nothing if it cannot be read.
+// Places returns what is kept for login, or nothing if that cannot be read.
 func (f CredentialsFile) Places(login Credentials) Places {
 	var p Places
 	content, err := readRegular(f.places(), maxAnswerSize)
@@ -245,13 +245,13 @@ func (f CredentialsFile) Places(login Credentials) Places {
 	return p
 }
 
-// KeepPlaces keeps p in the place of what was kept. Its directory must exist.
+// KeepPlaces replaces what was kept by p. The directory must exist.
 func (f CredentialsFile) KeepPlaces(p Places) error {
-	content, _ := json.Marshal(p) // texts, and a time
+	content, _ := json.Marshal(p) // texts and a time always marshal
 	return WriteAtomically(f.places(), content)
 }
 
-// toWrite is where a login goes, in a directory that is made if it is missing.
+// toWrite returns where a login goes, and makes its directory if it is missing.
 func (f CredentialsFile) toWrite() (string, error) {
 	path := f.Path
 	if f.InShared() {
@@ -261,7 +261,7 @@ func (f CredentialsFile) toWrite() (string, error) {
 }
 
 // MakeRoom returns why a login could not be written, before the user makes one. It
-// creates the file's directory if it is missing, and leaves nothing else.
+// creates the file's directory if it is missing, and leaves nothing else behind.
 func (f CredentialsFile) MakeRoom() error {
 	path, err := f.toWrite()
 	if err != nil {
@@ -275,9 +275,9 @@ func (f CredentialsFile) MakeRoom() error {
 	return f.believe(room.file, room.file.Name())
 }
 
-// Write puts login into its context, which becomes the active one, in a file of
-// mode 0600 and a directory of mode 0700. The rest of the file stays. The error can
-// be [ErrCredentialsInvalid], [ErrCredentialsBusy] or the context's.
+// Write puts login into its context, which becomes the active one, in a file of mode
+// 0600 and a directory of mode 0700. The rest of the file stays. The error can be
+// [ErrCredentialsInvalid], [ErrCredentialsBusy] or the context's.
 func (f CredentialsFile) Write(ctx context.Context, login Credentials) error {
 	path, err := f.toWrite()
 	if err != nil {
@@ -288,7 +288,7 @@ func (f CredentialsFile) Write(ctx context.Context, login Credentials) error {
 		d, err := f.readOwn(path)
 		switch {
 		case isLink(path) && (errors.As(err, new(*UnbelievedError)) || err == nil && d.foreign):
-			target = path // replaces the link: others could write what it leads to, or that is another file of the user's
+			target = path // replace the link: others could write its target, or that is no login
 			d, err = decodeDocument(nil)
 		case errors.Is(err, fs.ErrNotExist):
 			d, err = decodeDocument(nil)
@@ -343,9 +343,9 @@ func (f CredentialsFile) Forget(ctx context.Context, login Credentials) (left Lo
 	return left, err
 }
 
-// Remove removes the logins from both places, and what a killed writer may have
-// left of them. It is no error if there is nothing. A symbolic link stays if its
-// target is a login of the user's, and the target goes; else the link goes.
+// Remove removes the logins from both places, and what a killed writer may have left of
+// them. It is no error if there are none. Of a symbolic link to a login of the user's
+// the target goes and the link stays; any other link goes.
 func (f CredentialsFile) Remove() error {
 	failure := RemoveFile(f.places())
 	for _, path := range []string{f.Path, f.Shared} {
@@ -364,7 +364,7 @@ func (f CredentialsFile) Remove() error {
 	return failure
 }
 
-// change makes the file hold the logins that do returns, if any, under the lock.
+// change writes the logins that do returns, if any, under the lock.
 func (f CredentialsFile) change(ctx context.Context, do func(Logins) (Logins, error)) error {
 	path := f.inUse()
 	return locked(ctx, path, nil, func() error {
@@ -380,8 +380,8 @@ func (f CredentialsFile) change(ctx context.Context, do func(Logins) (Logins, er
 	})
 }
 
-// save makes the file at path hold other logins than d does. It is called with the
-// lock held, and replaces path, also if that is a link.
+// save writes d with other logins to path, which it replaces even if it is a link. It
+// is called with the lock held.
 func (f CredentialsFile) save(path string, d *document, next Logins) error {
 	content, err := d.encode(next)
 	if err != nil {
@@ -395,7 +395,7 @@ func (f CredentialsFile) save(path string, d *document, next Logins) error {
 	return f.keep(room, content)
 }
 
-// reserve makes room for a change of the login at path.
+// reserve makes room for a change of the file at path.
 func (f CredentialsFile) reserve(path string) (*replacement, error) {
 	room, err := reserve(path, maxCredentialsSize)
 	if err == nil {
@@ -404,8 +404,8 @@ func (f CredentialsFile) reserve(path string) (*replacement, error) {
 	return room, err
 }
 
-// keep puts content in the room made for it, and removes what killed writers have
-// left beside it. It is called with the lock held.
+// keep writes content into the room made for it, puts that in its place, and removes
+// what killed writers have left beside it. It is called with the lock held.
 func (f CredentialsFile) keep(room *replacement, content []byte) error {
 	if err := room.fill(content); err != nil {
 		return err
@@ -419,8 +419,8 @@ func (f CredentialsFile) keep(room *replacement, content []byte) error {
 	return nil
 }
 
-// locked runs do under the lock of the login at path. It calls waiting, which may
-// be nil, when another process holds the lock for long.
+// locked runs do under the lock of the file at path. It calls waiting, which may be
+// nil, when another process holds the lock for long.
 func locked(ctx context.Context, path string, waiting func(), do func() error) error {
 	name := strings.TrimSuffix(path, filepath.Ext(path)) + ".lock"
 	if isLink(name) {
@@ -445,7 +445,7 @@ func locked(ctx context.Context, path string, waiting func(), do func() error) e
 		return ErrCredentialsBusy
 	case err != nil && (ctx.Err() != nil || errors.As(err, new(*fs.PathError))):
 		return fmt.Errorf("lock credentials: %w", err)
-	} // On a file system without locks there is none: the file is replaced whole.
+	} // A file system without locks has to do without: the file is replaced as a whole.
 	defer lock.Close()
 	if err := giveToOwnerOf(filepath.Dir(name), name); err != nil {
 		return fmt.Errorf("lock credentials: %w", err)

@@ -5,11 +5,11 @@
 // package feeds it: the storage of its state, the usage.json file shared with
 // the Python CLI, the credentials file, and Arcade Cloud's calls.
 //
-// Three promises shape the rules. One anon id is aliased to one principal at most,
-// ever: a second alias can merge two people for good. No command asks the network, so
-// a principal may become known long after the events that wait for it. And credentials
-// alone do not alias an anon id that never spoke: CI jobs, each with a fresh home,
-// would hang thousands of empty ids on one person.
+// Three promises shape the rules. An anon id is aliased to at most one principal, ever:
+// a second alias can merge two people for good. No command asks the network, so a
+// principal may become known long after the events that wait for it. And credentials
+// alone do not alias an anon id that never spoke: CI jobs, each with a fresh home, would
+// hang thousands of empty ids on one person.
 package identity
 
 import "cmp"
@@ -29,9 +29,9 @@ type State struct {
 	// Spoke says that an event was recorded or decided as AnonID, or that another
 	// program, which may have used it, made AnonID.
 	Spoke bool
-	// Aliased says that AnonID belongs to a principal, by any program's alias: never
-	// alias it again. A waiting alias does not count; one waits exactly while the state
-	// is unlinked.
+	// Aliased says that AnonID belongs to a principal, by any program's alias: never alias
+	// it again. A waiting alias does not count; one waits exactly while the state is
+	// unlinked.
 	Aliased bool
 }
 
@@ -46,8 +46,8 @@ type Input interface{ apply(t *transition) }
 type StepKind string
 
 const (
-	// AddEvent adds the command's own event. AnonID is always set. DistinctID is its
-	// owner, "" while undecided: then it waits on Credential.
+	// AddEvent adds the command's own event. AnonID is always set. DistinctID is the event's
+	// owner, "" while that is undecided: then the event waits on Credential.
 	AddEvent StepKind = "add event"
 	// AddAlias adds the alias of AnonID to the principal DistinctID, "" for one that
 	// waits for its principal.
@@ -55,7 +55,7 @@ const (
 	// DecideEvents gives the undecided events of AnonID ("" any) that wait on
 	// Credential ("" any) to DistinctID ("" each to its own anon id).
 	DecideEvents StepKind = "decide events"
-	// DecideAlias makes the waiting alias of AnonID one to DistinctID.
+	// DecideAlias gives the waiting alias of AnonID to DistinctID.
 	DecideAlias StepKind = "decide alias"
 	// DropAlias deletes the waiting alias of AnonID.
 	DropAlias StepKind = "drop alias"
@@ -74,22 +74,22 @@ type Step struct {
 // command, login or logout adds exactly one event. NewID must return a new UUID each
 // time.
 //
-// [Save] the state after each of several inputs in a transaction: one that was only
-// passed through holds facts about its anon id that must not be forgotten.
+// Of several inputs in a transaction, [Save] the state after each: an intermediate state
+// holds facts about its anon id that must not be forgotten.
 func Next(s State, in Input, newID func() string) (State, []Step) {
 	t := &transition{State: s, newID: newID}
 	in.apply(t)
 	return t.State, t.steps
 }
 
-// transition is a state on its way to the next one, with the steps so far.
+// transition is a state that an input changes, with the steps so far.
 type transition struct {
 	State
 	steps []Step
 	newID func() string
 }
 
-// step appends a step of kind for the anon id at this moment.
+// step appends a step for the present anon id.
 func (t *transition) step(kind StepKind, distinctID, credential string) {
 	t.steps = append(t.steps, Step{Kind: kind, AnonID: t.AnonID, DistinctID: distinctID, Credential: credential})
 }
@@ -132,7 +132,8 @@ func (t *transition) see(credential, principal string) {
 }
 
 // await makes an anonymous machine unlinked: the principal of its credentials is not
-// known. The alias is added now, to be delivered before the events that wait with it.
+// known yet. The alias is added now, so that it is delivered before the events that wait
+// with it.
 func (t *transition) await(credential string) {
 	if t.Aliased {
 		t.rotate()
@@ -166,8 +167,8 @@ func (t *transition) learn(principal string) {
 	t.PrincipalID = principal
 }
 
-// relink gives a linked machine credentials of principal. For another principal the
-// anon id, which is the old one's past, stays behind.
+// relink gives a linked machine credentials of principal. If that is another principal,
+// the anon id, which is the former one's past, is left behind.
 func (t *transition) relink(credential, principal string) {
 	t.decideWaiting(credential, principal)
 	if principal != t.PrincipalID {
@@ -196,8 +197,9 @@ func (t *transition) settleAsAnon(credential string) {
 	t.step(DecideEvents, t.AnonID, credential)
 }
 
-// record adds the event of a command that saw the file's fingerprint file ("" for
-// none), and key in the environment, whose principal is keyPrincipal if it is known.
+// record adds the event of a command that saw a file with the fingerprint file, and an
+// environment with the key of the fingerprint key, "" for none. The key's principal is
+// keyPrincipal, "" when unknown.
 func (t *transition) record(file, key, keyPrincipal string) {
 	credential := cmp.Or(key, file)
 	switch {
@@ -214,7 +216,7 @@ func (t *transition) record(file, key, keyPrincipal string) {
 	}
 }
 
-// recordAsAnon adds the event of a command that is the anon id's alone.
+// recordAsAnon adds the event of a command as the anon id's.
 func (t *transition) recordAsAnon() {
 	t.step(AddEvent, t.AnonID, "")
 	t.Spoke = true

@@ -18,19 +18,19 @@ const maxMirrorSize = 16 << 10
 // ErrMirrorInvalid says that usage.json may be written again.
 var ErrMirrorInvalid = errors.New("usage.json holds no identity")
 
-// Mirror is the content of usage.json, which the Python CLI shares. Both replace the
-// file whole by a rename, so that a reader needs no lock.
+// Mirror is the content of usage.json, which the Python CLI shares. Both CLIs replace the
+// whole file by a rename, so that a reader needs no lock.
 type Mirror struct {
 	AnonID      string                     // a UUID
 	PrincipalID string                     // the linked principal, "" for none (null in the file)
-	members     map[string]json.RawMessage // of the file's object; those that are not ours are kept
+	members     map[string]json.RawMessage // of the file's object; unknown ones are kept
 }
 
-// Mirror returns what usage.json has to say about s.
+// Mirror returns the content of usage.json for s.
 func (s State) Mirror() Mirror { return Mirror{AnonID: s.AnonID, PrincipalID: s.PrincipalID} }
 
-// Keeping returns m with the unknown members of found, the file as it is, if both
-// are about one anon id.
+// Keeping returns m with the unknown members of found, the present file, if both are
+// about one anon id.
 func (m Mirror) Keeping(found Mirror) Mirror {
 	if m.AnonID == found.AnonID {
 		m.members = found.members
@@ -53,10 +53,10 @@ func (m Mirror) Encode() []byte {
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(members) // texts, and what was decoded
+	_ = encoder.Encode(members) // texts, and JSON that was decoded, always marshal
 	var ascii []byte
 	for _, r := range strings.TrimSuffix(out.String(), "\n") {
-		switch { // what is not ASCII is in strings
+		switch { // only strings have other characters than ASCII
 		case r <= '~':
 			ascii = append(ascii, byte(r))
 		case r > 0xffff:
@@ -77,8 +77,8 @@ func contentDigest(content []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// ReadMirror reads usage.json. The digest is the content's, valid or not; another one
-// than that of the last export means that another program has changed the file.
+// ReadMirror reads usage.json. The digest is that of the content, valid or not; if it is
+// not that of the last export, another program has changed the file.
 //
 // The error is fs.ErrNotExist, [ErrMirrorInvalid], or one that says why the file
 // cannot be read.
@@ -94,8 +94,8 @@ func ReadMirror(path string) (m Mirror, digest string, err error) {
 	return m, contentDigest(content), err
 }
 
-// decodeMirror is as strict about the two ids, which are sent, as PostHog is, and as
-// lenient about the rest as Python.
+// decodeMirror is as strict as PostHog about the two ids, which are sent, and as lenient
+// as Python about the rest.
 func decodeMirror(content []byte) (m Mirror, err error) {
 	// A map, because a struct would also match "Anon_ID".
 	if !utf8.Valid(content) || json.Unmarshal(content, &m.members) != nil {
@@ -126,7 +126,7 @@ func WriteMirror(path string, m Mirror) (digest string, err error) {
 		if err := WriteAtomically(path, content); err != nil {
 			return "", fmt.Errorf("write usage.json: %w", err)
 		}
-		_ = removeTemporaries(path) // of a writer killed in here; the next one comes this way, too
+		_ = removeTemporaries(path) // of writers that were killed before their rename
 	}
 	return contentDigest(content), nil
 }

@@ -16,11 +16,11 @@ import (
 const (
 	// maxTokenLength leaves room for two tokens in the credentials file, in bytes.
 	maxTokenLength = 12 << 10
-	// maxLifetime is beyond any token's, in seconds: 10 years.
+	// maxLifetime is longer than any token's, in seconds: 10 years.
 	maxLifetime = 10 * 365 * 24 * 60 * 60
 )
 
-// ErrNoOAuth says that this Arcade Cloud knows API keys only.
+// ErrNoOAuth says that this Arcade Cloud accepts only API keys.
 var ErrNoOAuth = errors.New("this Arcade Cloud has no login in the browser")
 
 // OAuth is the login at an Arcade Cloud.
@@ -39,7 +39,7 @@ type Tokens struct {
 // Format hides the tokens, so that no print of a structure can leak them.
 func (t Tokens) Format(s fmt.State, _ rune) { fmt.Fprint(s, "tokens") }
 
-// Into returns c with these tokens, got at now.
+// Into returns c with these tokens, which were received at now.
 func (t Tokens) Into(c Credentials, now time.Time) Credentials {
 	c.APIKey, c.AccessToken, c.RefreshToken = "", t.Access, t.Refresh
 	c.ExpiresAt = now.Add(t.Life).Local().Truncate(time.Microsecond)
@@ -74,8 +74,8 @@ func (cloud Cloud) OAuth(ctx context.Context) (OAuth, error) {
 	}}, nil
 }
 
-// mayName reports whether a server may name an address that gets a secret: only
-// one on this machine may name an address on this machine, without TLS.
+// mayName reports whether a server may name an address that gets a secret: only a
+// server on this machine may name an address on this machine, without TLS.
 func (cloud Cloud) mayName(address string) bool {
 	u, err := url.Parse(address)
 	if err != nil || !isSafe(u) {
@@ -94,14 +94,14 @@ func (o OAuth) At(redirectURI string) OAuth {
 	return o
 }
 
-// LoginURL is the page to open in a browser. The callback has to show state, an
-// unguessable text; verifier comes from [NewVerifier].
+// LoginURL is the page to open in a browser. State is an unguessable text, which the
+// callback has to show; verifier comes from [NewVerifier].
 func (o OAuth) LoginURL(state, verifier string) string {
 	return o.config.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier))
 }
 
 // Exchange turns the browser's code into tokens. The error is a [*CloudError],
-// and [ErrStrongerLogin] if the code is refused for that.
+// and an [ErrStrongerLogin] if the code is refused for that.
 func (o OAuth) Exchange(ctx context.Context, code, verifier string) (Tokens, error) {
 	ctx, cancel := o.calling(ctx)
 	defer cancel()
@@ -109,8 +109,9 @@ func (o OAuth) Exchange(ctx context.Context, code, verifier string) (Tokens, err
 	return o.judge(ctx, token, err)
 }
 
-// renew turns a refresh token into new tokens; an answer without one keeps the
-// old. The error is a [*CloudError], and [ErrLoginEnded] if the token is refused.
+// renew turns a refresh token into new tokens; if the answer has no refresh token, the
+// old one stays. The error is a [*CloudError], and an [ErrLoginEnded] if the token is
+// refused.
 func (o OAuth) renew(ctx context.Context, refreshToken string) (Tokens, error) {
 	ctx, cancel := o.calling(ctx)
 	defer cancel()
@@ -124,8 +125,8 @@ func (o OAuth) calling(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithValue(ctx, oauth2.HTTPClient, o.cloud.client()), cancel
 }
 
-// judge returns the tokens that the token endpoint's answer holds. The library's
-// error may quote the server, and is not passed on.
+// judge returns the tokens of the token endpoint's answer. The library's error may quote
+// the server, and is not passed on.
 func (o OAuth) judge(ctx context.Context, token *oauth2.Token, err error) (Tokens, error) {
 	var refused *oauth2.RetrieveError
 	switch {
@@ -145,11 +146,11 @@ func (o OAuth) judge(ctx context.Context, token *oauth2.Token, err error) (Token
 	return Tokens{token.AccessToken, token.RefreshToken, time.Duration(life) * time.Second}, nil
 }
 
-// strongWords ask for a stronger login: OAuth has no error code for that.
+// strongWords match a request for a stronger login: OAuth has no error code for that.
 var strongWords = regexp.MustCompile(`(?i)passkey|authenticator|multi-?factor|(^|[^a-z])mfa([^a-z]|$)`)
 
-// refusal is the error for a code or a refresh token that was not taken. The word
-// of a server in trouble, or of a page, says nothing about them.
+// refusal returns the error for a code or a refresh token that was not accepted. What a
+// server in trouble or a page says is no judgement on them.
 func (o OAuth) refusal(refused *oauth2.RetrieveError) *CloudError {
 	status := refused.Response.StatusCode
 	failed := &CloudError{Server: o.cloud.Server, Status: status}
@@ -164,7 +165,7 @@ func (o OAuth) refusal(refused *oauth2.RetrieveError) *CloudError {
 	return failed
 }
 
-// usableToken reports whether a token can be sent in a header and kept.
+// usableToken reports whether a token fits a header and the credentials file.
 func usableToken(token string) bool {
 	return token != "" && len(token) <= maxTokenLength && !strings.ContainsFunc(token, unsendable)
 }

@@ -10,23 +10,23 @@ import (
 	"time"
 )
 
-// interruptedPatience is how long a renewal that was sent goes on after an
-// interrupt: an answer that is lost may end the login of both CLIs, since the server
-// has replaced the refresh token.
+// interruptedPatience is how long a renewal that was sent goes on after an interrupt: a
+// lost answer may end the login of both CLIs, since the server has replaced the refresh
+// token.
 const interruptedPatience = 5 * time.Second
 
-// Session is the login as a command uses it: renewed when it has expired. A
-// flusher must not renew, and reads the [CredentialsFile].
+// Session is the login as a command uses it: renewed when it has expired. A flusher
+// must not renew, and reads the [CredentialsFile].
 //
-// A refresh token that two processes show looks like theft, and the server ends the
-// login: hence one lock, a look at the file before each renewal, and a note of a
-// refusal. The Python CLI renews without that lock: a refusal counts only if the
-// file still holds what was shown.
+// If two processes show one refresh token, that looks like theft, and the server ends
+// the login: hence a lock, a look at the file before each renewal, and a note of a
+// refusal. The Python CLI renews without that lock: a refusal counts only if the file
+// still has the token that was shown.
 type Session struct {
 	File CredentialsFile
 	HTTP *http.Client // for the login's Arcade Cloud
 	Now  func() time.Time
-	// Waiting is called after 2 seconds of another process's renewal; nil is allowed.
+	// Waiting is called after 2 seconds of waiting for another process's renewal; nil is allowed.
 	Waiting func()
 }
 
@@ -48,8 +48,8 @@ func (s Session) Credentials(ctx context.Context) (Credentials, error) {
 	return renewed, err
 }
 
-// renewed returns the login with another access token than that of old, which has
-// expired or was refused.
+// renewed returns the login with a new access token. The one of old has expired or was
+// refused.
 func (s Session) renewed(ctx context.Context, old Credentials) (Credentials, error) {
 	path, renewed := s.File.inUse(), Credentials{}
 	err := locked(ctx, path, s.Waiting, func() (err error) {
@@ -65,7 +65,7 @@ func (s Session) renew(ctx context.Context, path string, old Credentials) (Crede
 	if err != nil || s.replaced(old, c) {
 		return c, err
 	}
-	// Before the tokens are asked for: from then on they must not be lost.
+	// Before it asks for tokens, which must not be lost then.
 	room, err := s.File.reserve(followed(path))
 	if err != nil {
 		return Credentials{}, err
@@ -77,7 +77,7 @@ func (s Session) renew(ctx context.Context, path string, old Credentials) (Crede
 	}
 	s.File.point("answered")
 	// Another program may have been faster, or have changed the project. After a logout
-	// the file stays gone.
+	// there is no file, and none is made.
 	now, d, readErr := s.File.read(path)
 	switch {
 	case readErr != nil:
@@ -102,17 +102,17 @@ func (s Session) renew(ctx context.Context, path string, old Credentials) (Crede
 	return renewed, ctx.Err()
 }
 
-// replaced reports whether another process has put a usable token, or a key, in the
-// place of old's.
+// replaced reports whether another process has replaced old's token by a usable one or
+// by a key.
 func (s Session) replaced(old, now Credentials) bool {
 	return now.Token() != old.Token() && now.left(s.Now()) > 0
 }
 
-// ask has the tokens of c renewed, unless its refresh token was refused before.
+// ask asks for new tokens of c, unless its refresh token was refused before.
 func (s Session) ask(ctx context.Context, c Credentials) (Tokens, error) {
 	shown, places := fingerprint("refresh token", c.RefreshToken), s.File.Places(c)
 	switch {
-	case c.APIKey != "": // what is beside a key is not asked for anything
+	case c.APIKey != "": // it is in force, whatever is beside it
 		return Tokens{}, ErrLoginEnded
 	case c.RefreshToken != "" && places.Refused != shown:
 	case places.Stronger:
@@ -133,15 +133,14 @@ func (s Session) ask(ctx context.Context, c Credentials) (Tokens, error) {
 	tokens, err := oauth.renew(patient, c.RefreshToken)
 	if errors.Is(err, ErrLoginEnded) {
 		places.Login, places.Refused, places.Stronger = c.Fingerprint(), shown, errors.Is(err, ErrStrongerLogin)
-		_ = s.File.KeepPlaces(places) // on a failure the next command asks, too
+		_ = s.File.KeepPlaces(places) // if it fails, the next command asks again
 	}
 	return tokens, err
 }
 
-// Transport sends requests with a login's token. It answers the first 401 by a
-// renewal and one more try, since a token can be revoked and a clock be wrong, and
-// goes on with the renewed token. A server that the login does not own gets no other
-// token for its 401.
+// Transport sends requests with a login's token. After a 401 it renews the login and
+// tries once more, since a token can be revoked and a clock be wrong; later requests use
+// the new token. A 401 of a server that the login does not own renews nothing.
 //
 // A request must be one that may be sent twice.
 type Transport struct {
@@ -153,8 +152,8 @@ type Transport struct {
 	current Credentials // to show, once there was a request
 }
 
-// RoundTrip implements [http.RoundTripper]. If the token cannot be renewed the
-// answer is the 401, which says so if a stronger login is asked for.
+// RoundTrip implements [http.RoundTripper]. If the token cannot be renewed, the answer
+// is the 401, which says so if a stronger login is asked for.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if t.Login.APIKey != "" || r.Header.Get("Authorization") != "Bearer "+t.Login.AccessToken || !t.Login.Owns(r.URL) {
 		return t.Next.RoundTrip(r)
@@ -181,8 +180,8 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.Next.RoundTrip(showing(login, r, body))
 }
 
-// login is the one to show after a token was refused, "" for none. Of several requests
-// that are refused at once the first renews.
+// login returns the login to show after the token refused was refused, "" for none. Of
+// several requests that are refused at once the first renews.
 func (t *Transport) login(ctx context.Context, refused string) (Credentials, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -199,7 +198,7 @@ func (t *Transport) login(ctx context.Context, refused string) (Credentials, err
 	return login, err
 }
 
-// showing is r with the token of login, and with body.
+// showing returns r with the token of login and with body.
 func showing(login Credentials, r *http.Request, body io.ReadCloser) *http.Request {
 	again := r.Clone(r.Context())
 	again.Header.Set("Authorization", "Bearer "+login.Token())

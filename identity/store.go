@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -13,8 +14,8 @@ func Load(ctx context.Context, tx *sql.Tx) (State, bool, error) {
 	return scanState(tx.QueryRowContext(ctx, selectState+` WHERE retired_at IS NULL`))
 }
 
-// Lookup returns what is stored for anonID, current or retired, and false if it was
-// never used here.
+// Lookup returns what is stored for anonID, current or retired, and false if it was never
+// used here.
 func Lookup(ctx context.Context, tx *sql.Tx, anonID string) (State, bool, error) {
 	return scanState(tx.QueryRowContext(ctx, selectState+` WHERE anon_id = ?`, anonID))
 }
@@ -39,14 +40,14 @@ func Save(ctx context.Context, tx *sql.Tx, before, after State, now time.Time) e
 		return nil
 	}
 	if before.AnonID != "" && before.AnonID != after.AnonID {
-		// First, because only one row may be current. Another program may alias an
-		// anon id that is left behind here: ours never will, should it come back.
+		// First, because only one row may be current. Another program may alias an anon id
+		// that is left behind here. Should it come back, this one never will.
 		const retire = `UPDATE identities SET retired_at = ?, aliased = 1 WHERE anon_id = ?`
 		if err := exec(ctx, tx, retire, now.UnixMilli(), before.AnonID); err != nil {
 			return err
 		}
 	}
-	// An anon id that comes back keeps what it can never lose.
+	// An anon id that comes back has spoken and is aliased, if it ever was.
 	const put = `
 INSERT INTO identities (anon_id, principal_id, credential, spoke, aliased, created_at)
 VALUES (?, nullif(?, ''), nullif(?, ''), ?, ?, ?)
@@ -69,10 +70,10 @@ func Principal(ctx context.Context, tx *sql.Tx, fingerprint string) (string, err
 	if fingerprint == "" {
 		return "", nil
 	}
-	return selectText(ctx, tx, `SELECT principal_id FROM principals WHERE credential = ?`, fingerprint)
+	return selectValue[string](ctx, tx, `SELECT principal_id FROM principals WHERE credential = ?`, fingerprint)
 }
 
-// Remember stores the principal of a credential, for which Cloud is asked once.
+// Remember stores the principal of a credential, so that Cloud is asked for it once.
 func Remember(ctx context.Context, tx *sql.Tx, fingerprint, principal string, now time.Time) error {
 	const put = `INSERT OR REPLACE INTO principals (credential, principal_id, learned_at) VALUES (?, ?, ?)`
 	return exec(ctx, tx, put, fingerprint, principal, now.UnixMilli())
@@ -90,21 +91,17 @@ func Refuse(ctx context.Context, tx *sql.Tx, c Credentials, now time.Time) error
 // Refused reports whether Arcade Cloud refused these credentials, and this token,
 // within the last hour.
 func Refused(ctx context.Context, tx *sql.Tx, c Credentials, now time.Time) (bool, error) {
-	var at int64
 	const get = `SELECT refused_at FROM refused WHERE credential = ? AND token = ?`
-	err := tx.QueryRowContext(ctx, get, c.Fingerprint(), fingerprint("refused", c.Token())).Scan(&at)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return false, fmt.Errorf("read the refusal: %w", err)
-	}
-	// A refusal in the future comes from a clock that was wrong.
+	at, err := selectValue[int64](ctx, tx, get, c.Fingerprint(), fingerprint("refused", c.Token()))
+	// A time in the future comes from a clock that was wrong.
 	age := now.Sub(time.UnixMilli(at))
-	return err == nil && age >= 0 && age < refusalLasts, nil
+	return age >= 0 && age < refusalLasts, err
 }
 
-// MirrorDigest returns the digest of the usage.json exported or adopted last, ""
-// before the first time.
+// MirrorDigest returns the digest of the usage.json that was exported or adopted last,
+// "" before the first time.
 func MirrorDigest(ctx context.Context, tx *sql.Tx) (string, error) {
-	return selectText(ctx, tx, `SELECT digest FROM mirror WHERE id = 1`)
+	return selectValue[string](ctx, tx, `SELECT digest FROM mirror WHERE id = 1`)
 }
 
 // SetMirrorDigest stores the digest of the usage.json that agrees with the database.
@@ -112,17 +109,16 @@ func SetMirrorDigest(ctx context.Context, tx *sql.Tx, digest string) error {
 	return exec(ctx, tx, `INSERT OR REPLACE INTO mirror (id, digest) VALUES (1, ?)`, digest)
 }
 
-// selectText returns the one text a query yields, "" for no row.
-func selectText(ctx context.Context, tx *sql.Tx, query string, args ...any) (string, error) {
-	var text string
-	err := tx.QueryRowContext(ctx, query, args...).Scan(&text)
+// selectValue returns the one value that a query yields, the zero value for no row.
+func selectValue[T any](ctx context.Context, tx *sql.Tx, query string, args ...any) (value T, err error) {
+	err = tx.QueryRowContext(ctx, query, args...).Scan(&value)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return "", fmt.Errorf("read the identity: %w", err)
+		return value, fmt.Errorf("read the identity: %w", err)
 	}
-	return text, nil
+	return value, nil
 }
 
-// Period is the time of an anon id on this machine.
+// Period is the time during which this machine used an anon id.
 type Period struct {
 	AnonID      string
 	PrincipalID string    // to which it was linked, "" for none
@@ -137,29 +133,27 @@ SELECT anon_id, coalesce(principal_id, ''), created_at, retired_at FROM identiti
 		return nil, fmt.Errorf("read the identities: %w", err)
 	}
 	defer rows.Close()
-	for rows.Next() {
+	for err == nil && rows.Next() {
 		var p Period
 		var from int64
 		var until sql.NullInt64
-		if err := rows.Scan(&p.AnonID, &p.PrincipalID, &from, &until); err != nil {
-			return nil, fmt.Errorf("read the identities: %w", err)
-		}
+		err = rows.Scan(&p.AnonID, &p.PrincipalID, &from, &until)
 		p.From = time.UnixMilli(from).UTC()
 		if until.Valid {
 			p.Until = time.UnixMilli(until.Int64).UTC()
 		}
 		history = append(history, p)
 	}
-	if err := rows.Err(); err != nil {
+	if err = cmp.Or(err, rows.Err()); err != nil {
 		return nil, fmt.Errorf("read the identities: %w", err)
 	}
 	return history, nil
 }
 
 // Forget erases every anon id of this machine, Arcade Cloud's answers about its
-// credentials, and usage.json, at the path mirror. It is called with the write lock
-// held. The file goes before the commit: one that stayed would bring its anon id back,
-// one that went too early is written again from the database.
+// credentials, and usage.json, at the path mirror. It is called with the write lock held.
+// The file goes before the commit: if it stayed, it would bring its anon id back; if the
+// commit fails, it is written again from the database.
 func Forget(ctx context.Context, tx *sql.Tx, mirror string) error {
 	for _, table := range []string{"identities", "principals", "refused", "mirror"} {
 		if err := exec(ctx, tx, `DELETE FROM `+table); err != nil {

@@ -8,16 +8,16 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// openNonBlocking is for named pipes, which are not files on Windows.
+// openNonBlocking is not needed: named pipes are not files on Windows.
 const openNonBlocking = 0
 
-// openNoFollow has no meaning: only a privileged user makes links.
+// openNoFollow is not needed: only a privileged user makes links.
 const openNoFollow = 0
 
-// isOwn is true: a user's profile holds the user's files.
+// isOwn is true: the files of a user's profile are the user's.
 func isOwn(os.FileInfo) bool { return true }
 
-// mayFollow is true likewise.
+// mayFollow is true for the same reason.
 func mayFollow(string) bool { return true }
 
 // isPortTaken reports that another program listens there: an exclusive listener shows
@@ -52,8 +52,8 @@ func oncePossible(do func() error) error {
 	}
 }
 
-// giveToOwnerOf keeps path for this user, the owner of directory, the system and the
-// administrators, as a profile does: outside of one, others inherit the right to read.
+// giveToOwnerOf restricts path to this user, the owner of directory, the system and the
+// administrators, as in a profile: elsewhere other users inherit the right to read.
 func giveToOwnerOf(directory, path string) error {
 	token, err := windows.GetCurrentProcessToken().GetTokenUser()
 	if err != nil {
@@ -94,9 +94,9 @@ func giveToOwnerOf(directory, path string) error {
 // syncFile writes what f has to the disk.
 func syncFile(f *os.File) error { return f.Sync() }
 
-// isMine reports whether a file belongs to the user, or to the administrators, who own
-// what one of them makes. Its readers are up to the access list that it inherits from
-// the profile.
+// isMine reports whether a file belongs to the user, to the system, or to the
+// administrators, who own what one of them makes. The access list that it inherits from
+// the profile decides who can read it.
 func isMine(file *os.File, _ os.FileInfo, _ string) (mine, private bool) {
 	descriptor, err := windows.GetSecurityInfo(windows.Handle(file.Fd()), windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
 	if err != nil {
@@ -111,7 +111,7 @@ func isMine(file *os.File, _ os.FileInfo, _ string) (mine, private bool) {
 	return mine || owner.IsWellKnown(windows.WinLocalSystemSid), true
 }
 
-// sameOwner is not asked: modes do not matter here.
+// sameOwner is never called: modes do not matter here.
 func sameOwner(_, _ os.FileInfo) bool { return false }
 
 func isWritable(string) bool { return false }
