@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/cli"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/testbed"
 	"github.com/ArcadeAI/arcade-cli/identity"
 	"github.com/ArcadeAI/arcade-cli/identity/identitytest"
@@ -43,7 +42,18 @@ func readText(t *testing.T, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.ReplaceAll(string(content), "\r\n", "\n")
+	return string(content)
+}
+
+// section returns what stands under a heading of the second level.
+func section(t *testing.T, document, heading string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(document, "\n## "+heading+"\n")
+	if !found {
+		t.Fatalf("there is no heading %q", heading)
+	}
+	text, _, _ := strings.Cut(rest, "\n## ")
+	return text
 }
 
 // block is a fenced block of a document.
@@ -53,26 +63,29 @@ type block struct {
 	text     string
 }
 
-var (
-	fenced     = regexp.MustCompile("(?ms)^```(\\w*) ?(\\S*)\n(.*?)^```$")
-	inlineCode = regexp.MustCompile("`([^`\n]+)`")
-)
+var fenced = regexp.MustCompile("(?ms)^```(\\w*) ?(\\S*)\n(.*?)^```$")
 
-// blocks takes a document apart: its blocks, and what stands in backticks elsewhere.
-func blocks(document string) (list []block, words []string) {
+func blocks(document string) (list []block) {
 	for _, match := range fenced.FindAllStringSubmatch(document, -1) {
 		list = append(list, block{match[1], match[2], match[3]})
 	}
-	for _, match := range inlineCode.FindAllStringSubmatch(fenced.ReplaceAllString(document, ""), -1) {
-		words = append(words, match[1])
-	}
-	return list, words
+	return list
 }
 
-// code returns what a document shows as typed: the lines of its blocks for a shell, and what stands in backticks.
-func code(document string) (lines []string) {
-	list, lines := blocks(document)
-	for _, b := range list {
+// matches returns all that the first group of an expression stands for in a text.
+func matches(expression, text string) (list []string) {
+	for _, match := range regexp.MustCompile(expression).FindAllStringSubmatch(text, -1) {
+		list = append(list, match[1])
+	}
+	return list
+}
+
+func inBackticks(text string) []string { return matches("`([^`\n]+)`", text) }
+
+// code returns what a document shows as typed: what stands in backticks, and the lines of its blocks for a shell.
+func code(document string) []string {
+	lines := inBackticks(fenced.ReplaceAllString(document, ""))
+	for _, b := range blocks(document) {
 		if b.language == "sh" {
 			lines = append(lines, strings.Split(b.text, "\n")...)
 		}
@@ -92,8 +105,7 @@ func arcadeLines(text string) []string {
 // does it, and message 1 is there to be looked at.
 func TestEveryCommandLineInTheDocumentsWorks(t *testing.T) {
 	for name, document := range documents(t) {
-		list, _ := blocks(document)
-		for _, b := range list {
+		for _, b := range blocks(document) {
 			lines := arcadeLines(b.text)
 			if b.language != "sh" || len(lines) == 0 {
 				continue
@@ -122,7 +134,7 @@ func newMachine(t *testing.T) *testbed.Machine {
 	m := testbed.NewMachine(t).Production()
 	m.Meet(strings.TrimPrefix(testbed.EngineKey, "arc_"))
 	m.Cloud.Set(func(b *identitytest.Behaviour) {
-		b.AuthorizeURL = identity.DefaultCloudURL + identitytest.AuthorizePath + "?tenant=t1"
+		b.AuthorizeURL = identity.DefaultCloudURL + identitytest.AuthorizePath
 		b.TokenURL = identity.DefaultCloudURL + identitytest.TokenPath
 	})
 	m.Engine.Trust(m.Cloud.Knows)
@@ -136,9 +148,6 @@ func newMachine(t *testing.T) *testbed.Machine {
 // typeAll runs lines as a shell does, each up to the first command that fails. `|| true` would hide that one.
 func typeAll(m *testbed.Machine, lines []string, worst int) {
 	m.Helper()
-	if len(lines) == 0 {
-		m.Fatal("there is no line that calls arcade")
-	}
 	for _, line := range lines {
 		cmd := exec.Command("sh", "-e", "-c", strings.ReplaceAll(line, "|| true", ""))
 		cmd.Dir, cmd.Env = m.Home, m.Environment()
@@ -149,25 +158,48 @@ func typeAll(m *testbed.Machine, lines []string, worst int) {
 	m.NoViolations()
 }
 
-// A command in the middle of a sentence is not run, but it has to exist, with its flags.
-func TestEveryCommandNamedInASentenceExists(t *testing.T) {
-	tree := cli.New("", "").Root()
-	tree.InitDefaultHelpCmd()
-	tree.InitDefaultCompletionCmd()
-	for name, document := range documents(t) {
-		_, words := blocks(document)
-		for _, typed := range words {
-			line, ok := strings.CutPrefix(typed, "arcade ")
-			if !ok || strings.HasPrefix(line, "greet") { // which a contributor adds
-				continue
-			}
-			cmd, rest, err := tree.Find(strings.Fields(line))
-			if err == nil {
-				err = cmd.ParseFlags(rest)
-			}
-			if err != nil || cmd.HasSubCommands() && cmd.Flags().NArg() > 0 {
-				t.Errorf("%s: there is no `%s` (%v)", name, typed, err)
-			}
+// A contributor's first command is added to a copy of the repository as docs/testing.md says, and has all that a
+// command has.
+func TestTheRecipeForACommandWorksAsWritten(t *testing.T) {
+	t.Parallel()
+	checkout := t.TempDir()
+	typeIn(t, repository, "tar -cf - --exclude=./.git --exclude=./bin --exclude=./dist . | tar -xf - -C '"+checkout+"'")
+	for _, b := range blocks(section(t, readText(t, "docs/testing.md"), "Adding a command")) {
+		addTo(t, filepath.Join(checkout, b.mark), b.text)
+	}
+	said := typeIn(t, checkout, `make build && bin/arcade greet Ada && bin/arcade __complete gree &&
+		make man completions && cat bin/man/arcade-greet.1 &&
+		go test ./cmd/arcade/internal/docstest -run '^Test(EveryCommand(AndFlag|HasAManual)|NoFiles|Packages)' &&
+		go test -v ./cmd/arcade/internal/e2e -run 'TestNoErrorIsMissing|TestEveryError.*/greeting|Scripts/greet'`)
+	for _, want := range []string{"Hello, Ada.\n", "greet\tSay hello", "in capital letters", "--- PASS: TestScripts/greet"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the recipe was followed, and %q is not in\n%s", want, said)
 		}
+	}
+}
+
+// typeIn types lines in a directory and returns what they say. Go builds as make does, so that it builds once.
+func typeIn(t *testing.T, directory, lines string) string {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", lines)
+	cmd.Dir = directory
+	cmd.Env = append(os.Environ(), "ARCADE_USAGE_TRACKING=0", "MAKEFLAGS=", "CGO_ENABLED=0",
+		"GOFLAGS=-trimpath -tags=nethttpomithttp2 -vet=off")
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", lines, err, said)
+	}
+	return string(said)
+}
+
+// addTo makes a file, or adds lines behind the first of them, which the file has.
+func addTo(t *testing.T, path, text string) {
+	t.Helper()
+	if old, err := os.ReadFile(path); err == nil {
+		first, _, _ := strings.Cut(text, "\n")
+		text = strings.Replace(string(old), first+"\n", text, 1)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
