@@ -134,7 +134,7 @@ func newMachine(t *testing.T) *testbed.Machine {
 	m := testbed.NewMachine(t).Production()
 	m.Meet(strings.TrimPrefix(testbed.EngineKey, "arc_"))
 	m.Cloud.Set(func(b *identitytest.Behaviour) {
-		b.AuthorizeURL = identity.DefaultCloudURL + identitytest.AuthorizePath
+		b.AuthorizeURL = identity.DefaultCloudURL + identitytest.AuthorizePath + "?tenant=t1"
 		b.TokenURL = identity.DefaultCloudURL + identitytest.TokenPath
 	})
 	m.Engine.Trust(m.Cloud.Knows)
