@@ -22,7 +22,6 @@ func TestNoErrorIsMissingFromTheTable(t *testing.T) {
 		"does not accept the login that it has just made":                 "the stand-in of Arcade Cloud does",
 		"no Engine that this credential may go to":                        "the commands word it, by what was named",
 		"no description of an installation":                               "likewise",
-		"is not yours alone, so its login is not used":                    "the tests of package identity give a file to somebody else",
 		"your organization asks for a passkey or an authenticator app":    "the tests of passkeys have such an organization",
 		"set it up in your Arcade account, then run 'arcade login' again": "likewise",
 		"interrupted": "Ctrl-C explains itself, and there is nothing to do about it",

@@ -10,7 +10,7 @@ import (
 )
 
 // Three messages are delivered before, two are recorded and delivered meanwhile. A line appears once, also when nothing
-// waits any more and the queue is looked at again and again.
+// waits any more and the queue is looked at again and again, and more are recorded between two looks than a list shows.
 func TestFollowShowsRecordingAndDeliveryAsTheyHappen(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
@@ -57,6 +57,16 @@ func TestFollowShowsRecordingAndDeliveryAsTheyHappen(t *testing.T) {
 		m.Online()
 		m.Must("usage", "flush")
 		await(seq + " delivered")
+	}
+	m.Multiply(130, 0)
+	for seq := 6; seq <= 135; seq++ {
+		for _, args := range []string{"", "--limit=2", "--state=pending --limit=1"} {
+			wanted[args] = append(wanted[args], fmt.Sprint(seq, " pending"))
+		}
+	}
+	await("135 pending")
+	if r := m.Must("usage", "inspect"); r.Stderr != "Note: 50 of 135 messages; '--limit 0' gives all.\n" {
+		t.Errorf("a list says %q, want that it is cut after 50", r.Stderr)
 	}
 	for range 20 { // meanwhile they look at the queue again
 		m.Must("usage", "inspect")

@@ -52,26 +52,6 @@ func live(trace string) (most int) {
 	return most
 }
 
-// More may be recorded between two looks than a list shows.
-func TestFollowingShowsABurst(t *testing.T) {
-	t.Parallel()
-	m := unflushed(t)
-	m.Must("succeed")
-	m.Multiply(1, 0)
-	following := m.onTerminal(120, "", "usage", "inspect", "--follow")
-	following.Await("   2  ")
-	m.Multiply(130, 0)
-	following.Await(" 132  ")
-	if r := m.Must("usage", "inspect"); r.Stderr != "Note: 50 of 132 messages; '--limit 0' gives all.\n" {
-		t.Errorf("a list in a pipe says %q, want that it is cut after 50", r.Stderr)
-	}
-	following.Typed("\x03")
-	code, output := following.End()
-	if n := strings.Count(output, "○ pending"); code != 130 || n != 132 || strings.Contains(output, "Error") {
-		t.Errorf("following ends with %d and has shown %d messages, want 132", code, n)
-	}
-}
-
 // Ctrl-C ends a command, whatever it waits for.
 func TestCtrlCEndsEveryWaitAtOnce(t *testing.T) {
 	t.Parallel()

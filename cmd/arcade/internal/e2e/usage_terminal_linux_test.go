@@ -100,6 +100,7 @@ SEQ `)
 				m.fits(columns, line, m.shown(columns, "ARCADE_API_KEY="+testbed.EngineKey, strings.Fields(line)...))
 			}
 		}
+		m.fits(60, "succeed and its notice", unflushed(t).shown(60, "", "succeed"))
 	})
 }
 
@@ -112,30 +113,6 @@ func (m *machine) fits(columns uint16, command, output string) {
 		oneWord := len(strings.Fields(line)) == 1 && !strings.HasPrefix(line, "─")
 		if n := text.StringWidthWithoutEscSequences(line); n > int(columns) && !oneWord {
 			m.Errorf("arcade %s shows a line of %d characters on %d columns: %q", command, n, columns, line)
-		}
-	}
-}
-
-func TestTheNoticeFitsEveryTerminal(t *testing.T) {
-	t.Parallel()
-	for _, columns := range []uint16{60, 80} {
-		m := unflushed(t)
-		output := m.shown(columns, "", "succeed")
-		if inOneLine(output) != inOneLine(m.Notice()) {
-			t.Errorf("the notice is %q", output)
-		}
-		m.fits(columns, "succeed", output)
-	}
-}
-
-func TestInspectSaysThatAStateIsEmpty(t *testing.T) {
-	t.Parallel()
-	m := newMachine(t)
-	m.Must("succeed")
-	m.Must("usage", "flush")
-	for _, state := range []string{"dead", "pending"} {
-		if output := m.shown(80, "", "usage", "inspect", "--state", state); !strings.HasSuffix(output, "\nNo message is "+state+".\n") {
-			t.Errorf("inspect --state %s shows\n%s\nwant that there is none", state, output)
 		}
 	}
 }
@@ -159,6 +136,9 @@ func TestClearAsksAboutWhatIsThere(t *testing.T) {
 		if code, output := terminal.End(); code != 0 || output != test.shows {
 			t.Errorf("after %q clear ends with %d and shows %q, want %q", test.answer, code, output, test.shows)
 		}
+	}
+	if output := m.shown(80, "", "usage", "inspect", "--state", "dead"); !strings.HasSuffix(output, "\nNo message is dead.\n") {
+		t.Errorf("inspect --state dead shows\n%s\nwant that there is none", output)
 	}
 }
 

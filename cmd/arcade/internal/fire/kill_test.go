@@ -5,10 +5,9 @@ package fire
 import (
 	"database/sql"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -34,36 +33,6 @@ func deadlyPoints() map[string][]string {
 
 const pointsOfCreation = 5
 
-// A point that nobody is killed at proves nothing.
-func TestTortureKnowsEveryPoint(t *testing.T) {
-	// Reached in the homes of other tests, and of the store's: with a damaged database, an older one, and without shared memory.
-	known := []string{"set-aside", "migrating", "migrated", "wal-abandoned"}
-	for _, points := range deadlyPoints() {
-		known = append(known, points...)
-	}
-	call := regexp.MustCompile(`\b[pP]oint\("([a-z0-9-]+)"\)`)
-	for _, pattern := range []string{"../track/*.go", "../../../../outbox/*.go", "../../../../outbox/internal/store/*.go"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
-		}
-		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") {
-				continue
-			}
-			source, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, match := range call.FindAllSubmatch(source, -1) {
-				if name := string(match[1]); !slices.Contains(known, name) {
-					t.Errorf("%s: no test kills a process at %q", file, name)
-				}
-			}
-		}
-	}
-}
-
 // roundsPerStory is how long one home lives: long enough for a history, and short enough for
 // every receipt to be there in the end.
 const roundsPerStory = 20
@@ -74,6 +43,7 @@ func TestTortureKillAnywhere(t *testing.T) {
 	from := seed(t)
 	var mu sync.Mutex
 	deaths := map[string]int{}
+	known := slices.Concat(slices.Collect(maps.Values(deadlyPoints()))...)
 	atOnce(n/roundsPerStory, 3, func(i int) {
 		t.Run(fmt.Sprintf("story %d of seed %d", i, from), func(t *testing.T) {
 			s := newStory(t, newRand(from, uint64(i)))
@@ -86,6 +56,8 @@ func TestTortureKillAnywhere(t *testing.T) {
 			for _, line := range s.trace() {
 				if strings.HasPrefix(line.what, "killed at ") {
 					deaths[line.role+" "+line.what]++
+				} else if !slices.Contains(known, line.what) {
+					t.Errorf("a %s has come to the point %q, at which none is killed", line.role, line.what)
 				}
 			}
 		})
