@@ -29,12 +29,12 @@ func TestEveryRecipeForCIWorksAndLeavesNothing(t *testing.T) {
 				m.SmallDisk(0)
 				m.SmallDisk(syscall.MS_REMOUNT | syscall.MS_RDONLY)
 			}
-			typeAll(m, lines, 0)
+			typeAll(m, lines, false)
 			if b.mark == "cached" { // the next job has the file that the recipe names, and nothing else
 				path := filepath.Join(m.Home, matches(`path: ~/(\S+)`, b.text)[0])
 				kept, err := os.ReadFile(path)
 				m.Require(errors.Join(err, os.RemoveAll(m.Path("")), os.Mkdir(m.Path(""), 0o700), os.WriteFile(path, kept, 0o600)))
-				typeAll(m, lines, 0)
+				typeAll(m, lines, false)
 				if id := m.Inspect().Identity.AnonID; id == "" || !strings.Contains(string(kept), id) {
 					t.Errorf("the second job has the random id %q, want that of the first: %s", id, kept)
 				}

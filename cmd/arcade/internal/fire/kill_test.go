@@ -43,7 +43,8 @@ func TestTortureKillAnywhere(t *testing.T) {
 	from := seed(t)
 	var mu sync.Mutex
 	deaths := map[string]int{}
-	known := slices.Concat(slices.Collect(maps.Values(deadlyPoints()))...)
+	known := []string{"reserved", "replaced"} // of the credentials: TestAWriteThatIsKilledLeavesOneOfTheTwoStates of package e2e
+	known = append(known, slices.Concat(slices.Collect(maps.Values(deadlyPoints()))...)...)
 	atOnce(n/roundsPerStory, 3, func(i int) {
 		t.Run(fmt.Sprintf("story %d of seed %d", i, from), func(t *testing.T) {
 			s := newStory(t, newRand(from, uint64(i)))
