@@ -53,14 +53,10 @@ func (tx *Tx) sendable(ctx context.Context) (some, held bool, err error) {
 // Messages yields the selected messages in the order of recording, one at a time, so that a long
 // queue takes no more memory than a short one. After an error it ends.
 func (tx *Tx) Messages(ctx context.Context, f Filter) iter.Seq2[Message, error] {
-	limit := f.Limit
-	if limit == 0 {
-		limit = -1 // SQLite's word for no limit
-	}
-	// The numbers are selected from the index, newest first; only they are sorted again.
+	// A limit of -1 is none to SQLite. The numbers are selected from the index, newest first; only they are sorted again.
 	return tx.where(ctx, `seq IN (SELECT seq FROM messages
 		WHERE (?1 = '' OR state = ?1) AND (?2 = '' OR uuid = lower(?2) OR CAST(seq AS TEXT) = ?2) AND seq > ?3
-		ORDER BY seq DESC LIMIT ?4) ORDER BY seq`, f.State, f.ID, f.After, limit)
+		ORDER BY seq DESC LIMIT coalesce(nullif(?4, 0), -1)) ORDER BY seq`, f.State, f.ID, f.After, f.Limit)
 }
 
 // where yields the messages that meet a condition, which may go on with ORDER BY and LIMIT.

@@ -81,7 +81,5 @@ func causeOfFlusher(err error) error {
 
 // forgetNotes deletes the notes, and the two files in which earlier versions kept them.
 func (o *Outbox) forgetNotes() {
-	for _, suffix := range []string{".notes", ".not-recorded", ".not-started"} {
-		os.Remove(o.cfg.Path + suffix)
-	}
+	_ = store.Remove(o.cfg.Path, ".notes", ".not-recorded", ".not-started")
 }

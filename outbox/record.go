@@ -151,12 +151,7 @@ func (o *Outbox) begin(ctx context.Context, sqlTx *sql.Tx) (*Tx, error) {
 
 // Enable switches tracking on.
 func (o *Outbox) Enable(ctx context.Context) error {
-	return o.store.Locked(ctx, func() error {
-		if err := os.Remove(o.offPath()); !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
-	})
+	return o.store.Locked(ctx, func() error { return store.Remove(o.offPath(), "") })
 }
 
 // Disable switches tracking off and erases every message, so that pending ones are never delivered, not

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -40,7 +41,7 @@ func Cause(err error) error {
 	case isDamage(err):
 		return ErrDamaged
 	case isOfTheFile(err):
-		return unreadable{codeOf(err)}
+		return fmt.Errorf("%w (%d)", ErrUnreadable, codeOf(err))
 	}
 	return nil
 }
@@ -84,7 +85,7 @@ func askSystem(path string) error {
 // file system stores it in less.
 func tryWriting(path string) error {
 	path += trialSuffix
-	if err := remove(path, ""); err != nil { // of a process that died
+	if err := Remove(path, ""); err != nil { // of a process that died
 		return err
 	}
 	err := createFile(path)
@@ -93,5 +94,5 @@ func tryWriting(path string) error {
 		rand.Read(content) // never fails
 		err = os.WriteFile(path, content, 0o600)
 	}
-	return cmp.Or(err, remove(path, ""))
+	return cmp.Or(err, Remove(path, ""))
 }

@@ -65,7 +65,7 @@ func copies(path string) ([]string, error) {
 func removeBeside(path string, infixes ...string) error {
 	found, err := beside(path, infixes...)
 	for _, one := range found {
-		err = errors.Join(err, remove(one, ""))
+		err = errors.Join(err, Remove(one, ""))
 	}
 	return err
 }

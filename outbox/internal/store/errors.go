@@ -58,16 +58,6 @@ func (e *PermissionError) Error() string {
 // Is makes it an ErrPermission.
 func (e *PermissionError) Is(target error) bool { return target == ErrPermission }
 
-// unreadable is an ErrUnreadable with SQLite's extended code.
-type unreadable struct{ code int }
-
-func (e unreadable) Error() string { return fmt.Sprintf("%v (%d)", ErrUnreadable, e.code) }
-
-func (e unreadable) Is(target error) bool { return target == ErrUnreadable }
-
-// Code returns SQLite's extended code, https://www.sqlite.org/rescode.html.
-func (e unreadable) Code() int { return e.code }
-
 // causedError states its cause in words rather than by SQLite's number.
 type causedError struct {
 	doing      string

@@ -171,8 +171,8 @@ func move(from, to string, suffixes ...string) error {
 	return nil
 }
 
-// remove removes those of the files with the given suffixes that exist.
-func remove(path string, suffixes ...string) (err error) {
+// Remove removes those of the files with the given suffixes that exist.
+func Remove(path string, suffixes ...string) (err error) {
 	for _, suffix := range suffixes {
 		if one := os.Remove(path + suffix); !errors.Is(one, fs.ErrNotExist) {
 			err = errors.Join(err, one)

@@ -90,7 +90,7 @@ func begin(cfg Config, locked bool) (err error) {
 	case aside:
 		err = move(path, path+damagedSuffix, sideSuffixes()...)
 	default:
-		err = remove(path, sideSuffixes()...)
+		err = Remove(path, sideSuffixes()...)
 	}
 	switch {
 	case err != nil:
