@@ -101,9 +101,8 @@ func (d *delivery) send(ctx context.Context, batch []Message) (reply, error) {
 	return reply{sent: batch[:n], answer: answer, took: took, continues: hasTime(ctx) || d.manual && ctx.Err() != nil}, nil
 }
 
-// isWanted checks once more just before the request: since the messages were taken the user may have
-// switched tracking off, or erased them. It takes no lock: from here on the
-// request counts as under way, see AwaitFlusher.
+// isWanted checks once more just before the request: since the messages were taken the user may have switched
+// tracking off, or erased them. It takes no lock: from here on the request counts as under way, see AwaitFlusher.
 func (d *delivery) isWanted(ctx context.Context, messages []Message) (wanted bool, err error) {
 	err = d.View(ctx, func(tx *Tx) error {
 		if !tx.mayAdd {

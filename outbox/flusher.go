@@ -47,8 +47,8 @@ func Main(config func() (Config, error)) {
 	os.Exit(0)
 }
 
-// deliverDetached is the life of a flusher. Its output goes nowhere; that its stdout is closed tells the
-// command that waits for the first round, see detach.StartHeard.
+// deliverDetached is the life of a flusher. Its output goes nowhere; closing its stdout releases the command that
+// waits for the first round, see detach.StartHeard.
 func deliverDetached(config func() (Config, error)) (err error) {
 	notes := &Outbox{cfg: Config{Path: os.Getenv(pathVariable), Now: time.Now}}
 	defer func() {
@@ -119,7 +119,7 @@ func (o *Outbox) deliverOnce(ctx context.Context) (done Result, err error) {
 	return done, err
 }
 
-// log writes to Config.Log how a delivery has ended, and returns its error. A back-off is told when it begins.
+// log writes to Config.Log how a delivery has ended, and returns its error. A back-off is logged when it begins.
 func (o *Outbox) log(done Result, err error) error {
 	early, _ := errors.AsType[*Delay](err)
 	switch {

@@ -188,10 +188,10 @@ const (
 	seenAgain = 24 * time.Hour
 )
 
-// arrive adds this machine to those that the database knows. A database that comes from another one, in a copied
-// home, exists twice, and what both hold may be decided differently: it is the other machine's to decide. Here held
-// aliases are deleted, held events go out as their anon id, and moved is called unless it is nil. Machines that
-// share a home are all known. A home that was copied onto a machine that it knows looks like a shared one.
+// arrive adds this machine to those that the database knows. A home that was copied from another machine exists twice,
+// and the two could decide what is held differently: the other one decides. Here held aliases are deleted, held events
+// go out as their anon id, and moved is called unless it is nil. Machines that share a home are all known. A home that
+// was copied onto a machine that it knows looks like a shared one.
 func (tx *Tx) arrive(ctx context.Context, moved func(context.Context, *Tx) error) error {
 	id := machine.ID()
 	if id == "" {

@@ -33,7 +33,7 @@ type Recorded struct {
 // file has an error that passes or is repaired, so it must not keep what an earlier run of it
 // produced.
 //
-// GivenUp counts what failed, but for errors of change and a cancelled ctx.
+// GivenUp counts failures, except errors of change and a cancelled ctx.
 func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recorded, err error) {
 	switch {
 	case change == nil:
@@ -57,7 +57,7 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 			if changed = change(tx); changed != nil {
 				return changed
 			}
-			if due = tx.added > 0 && o.isDue(tx); due && tx.addedHeld { // it may wait for the flusher at work: of a crowd, one starts one
+			if due = tx.added > 0 && o.isDue(tx); due && tx.addedHeld { // it may wait for the one at work: a crowd starts one
 				return tx.setWaiting(ctx, tx.now.Add(lockPatience))
 			}
 			return nil
@@ -218,7 +218,7 @@ func (o *Outbox) View(ctx context.Context, look func(tx *Tx) error) error {
 	})
 }
 
-// sendable is the transaction's, in one of its own.
+// sendable is Tx.sendable in a transaction of its own.
 func (o *Outbox) sendable(ctx context.Context) (some, held bool, err error) {
 	err = o.View(ctx, func(tx *Tx) (err error) {
 		some, held, err = tx.sendable(ctx)

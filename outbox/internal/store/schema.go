@@ -93,11 +93,9 @@ func migrate(ctx context.Context, tx *sql.Tx, schemas []Schema) error {
 		return err
 	}
 	for i, schema := range schemas {
-		for version, name := range schema.names() {
-			if version < found.versions[i] {
-				continue
-			}
-			if before := schema.Before[version+1]; before != nil {
+		done := found.versions[i]
+		for n, name := range schema.names()[done:] {
+			if before := schema.Before[done+n+1]; before != nil {
 				if err := before(ctx, tx); err != nil {
 					return err
 				}

@@ -82,7 +82,7 @@ func (s *Store) locking(ctx context.Context, opens bool, fn func() error) error 
 	} else if !errors.Is(err, ErrLocked) {
 		return s.explain("lock the database", err)
 	}
-	// A commit without the lock is no sign that the lock's holder moves on: it is noted before, and the note is looked at after.
+	// A commit without the lock does not show that the lock's holder moves on: the wait is noted before it, and the note is read again.
 	stopped := waited && !s.locked && !s.isMoving()
 	s.noted = wasVain(s.lockPath())
 	if stopped || s.noted && !s.locked {
