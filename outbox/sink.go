@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -31,9 +32,7 @@ type Sink interface {
 
 // wire asks the sink for a message's wire form. A held one has that of its anon id.
 func wire(sink Sink, m Message) (json.RawMessage, error) {
-	if m.DistinctID == "" {
-		m.DistinctID = m.AnonID
-	}
+	m.DistinctID = cmp.Or(m.DistinctID, m.AnonID)
 	return sink.Wire(m)
 }
 
