@@ -109,7 +109,7 @@ func (d *delivery) isWanted(ctx context.Context, messages []Message) (wanted boo
 			return ErrOff
 		}
 		return tx.QueryRowContext(ctx, `
-			SELECT count(*) = ? FROM messages WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?))`,
+			SELECT count(*) = ? FROM messages WHERE seq IN (SELECT value FROM json_each(?))`,
 			len(messages), numbers(messages)).Scan(&wanted)
 	})
 	return wanted, err

@@ -82,7 +82,7 @@ func (tx *Tx) accept(ctx context.Context, accepted []Message, tight bool) (n int
 	if behind == maxReceipts || tight {
 		settle, args = `DELETE FROM messages`, args[:1]
 	}
-	n, err = tx.exec(ctx, "settle messages", settle+` WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?1))`, args...)
+	n, err = tx.exec(ctx, "settle messages", settle+` WHERE seq IN (SELECT value FROM json_each(?1))`, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -100,7 +100,7 @@ func (tx *Tx) accept(ctx context.Context, accepted []Message, tight bool) (n int
 func (tx *Tx) bury(ctx context.Context, m Message, reason string) (n int, err error) {
 	n, err = tx.exec(ctx, "bury a message", `
 		UPDATE messages SET state = 'dead', attempts = attempts + 1, last_error = ?, settled_at = ?
-		WHERE state = 'pending' AND seq = ?`, reason, moment(tx.now), m.Seq)
+		WHERE seq = ?`, reason, moment(tx.now), m.Seq)
 	if err != nil {
 		return 0, err
 	}
