@@ -20,7 +20,7 @@ const DefaultContext = "default"
 type Logins struct {
 	// Active is the name of the context in force, "" when there is none.
 	Active string
-	// Contexts are in the order of the file. A file without the map has one, without a name.
+	// Contexts are in the order of the file. A file without the map has one at most, without a name.
 	Contexts []Credentials
 }
 
@@ -231,7 +231,9 @@ func decodeDocument(content []byte) (*document, error) {
 	d.foreign = len(file) > 0 && !found
 	contexts, active, name := cloud["contexts"], cloud["active_context"], ""
 	if d.mapped = !contexts.IsZero(); !d.mapped {
-		d.Logins = Logins{DefaultContext, []Credentials{d.flat}}
+		if d.Active = DefaultContext; d.flat.Present() {
+			d.Contexts = []Credentials{d.flat}
+		}
 		return d, nil
 	}
 	if d.decodeContexts(&contexts) != nil || active.Decode(&name) != nil {
@@ -268,9 +270,6 @@ func (d *document) decodeContexts(node *yaml.Node) error {
 func (d *document) encode(next Logins) ([]byte, error) {
 	cloud := mapping(child(mapping(d.root.Content[0]), "cloud"))
 	contexts, mapped := slices.Clone(next.Contexts), d.mapped || next.Active != DefaultContext
-	if mapped && !d.mapped {
-		contexts = slices.DeleteFunc(contexts, func(c Credentials) bool { return !c.Present() })
-	}
 	if mapped {
 		setText(child(cloud, "active_context"), next.Active)
 		entries := mapping(child(cloud, "contexts"))

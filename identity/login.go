@@ -93,7 +93,7 @@ func (f CredentialsFile) Logins() (Logins, error) {
 	if err != nil {
 		return Logins{}, err
 	}
-	if !d.mapped {
+	if !d.mapped && len(d.Contexts) > 0 {
 		d.Contexts[0].Name = ""
 	}
 	return d.Logins, nil

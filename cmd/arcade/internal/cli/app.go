@@ -219,12 +219,8 @@ func (a *App) report(f *failure) {
 	}
 }
 
-// Lines of help are easy to read up to helpWidth, and columns stay columns from narrowHelp on, in
-// characters.
-const (
-	helpWidth  = 80
-	narrowHelp = 40
-)
+// helpWidth is the longest line of help that is easy to read, in characters.
+const helpWidth = 80
 
 // help lays out what cobra prints, which takes no notice of the terminal.
 func (a *App) help(print func(*cobra.Command, []string)) func(*cobra.Command, []string) {
@@ -235,6 +231,6 @@ func (a *App) help(print func(*cobra.Command, []string)) func(*cobra.Command, []
 		cmd.SetOut(&text)
 		print(cmd, args)
 		cmd.SetOut(out)
-		fmt.Fprint(out, term.Reflow(text.String(), min(max(a.Out.Width, narrowHelp), helpWidth)))
+		fmt.Fprint(out, term.Reflow(text.String(), min(a.Out.Width, helpWidth)))
 	}
 }

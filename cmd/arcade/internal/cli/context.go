@@ -91,9 +91,6 @@ func (a *App) contexts() (items []ListedContext, err error) {
 	active := cmp.Or(s.File.Context, logins.Active)
 	items = []ListedContext{}
 	for _, login := range logins.Contexts {
-		if !login.Present() && login.Name == "" {
-			continue // a file without a login
-		}
 		name := cmp.Or(login.Name, identity.DefaultContext)
 		engine, _ := identity.Using{Login: login, FromFile: true}.Engine() // "" if it is not known
 		items = append(items, ListedContext{

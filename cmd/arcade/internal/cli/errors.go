@@ -243,15 +243,16 @@ func unknownCommand(cmd *cobra.Command, word string) *failure {
 func unknownFlag(cmd *cobra.Command, unknown *pflag.NotExistError) *failure {
 	name, letters := unknown.GetSpecifiedName(), unknown.GetSpecifiedShortnames()
 	switch {
-	case len(letters) > 1 || !isCommandWord(name):
-		return wrongUsage(cmd, "unknown flag", "there is no such flag")
-	case letters != "":
+	case len(letters) == 1:
 		return wrongUsage(cmd, "unknown flag", fmt.Sprintf("unknown flag '-%s'", letters))
+	case letters != "" || !isCommandWord(name):
+		return wrongUsage(cmd, "unknown flag", "there is no such flag")
 	}
 	var meant []string
 	like := &cobra.Command{SuggestionsMinimumDistance: min(2, max(1, len(name)/2))} // cobra compares only commands
 	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
-		like.AddCommand(&cobra.Command{Use: flag.Name, Run: func(*cobra.Command, []string) {}})
+		words := strings.Split(flag.Name, "-")[1:] // --key means --with-key
+		like.AddCommand(&cobra.Command{Use: flag.Name, SuggestFor: words, Run: func(*cobra.Command, []string) {}})
 	})
 	for _, flag := range like.SuggestionsFor(name) {
 		meant = append(meant, "--"+flag)
@@ -306,7 +307,8 @@ func flagError(cmd *cobra.Command, err error) error {
 	case errors.As(err, &invalid):
 		flag := invalid.GetFlag() // any text is valid, so it is no text flag
 		kinds := map[string]string{
-			"int": "a whole number", "bool": "true or false", "duration": "a time to wait: seconds, or a duration such as 5m",
+			"int": "a whole number", "bool": "true or false",
+			"duration": "a time to wait: seconds, or a duration such as 5m, 24h at most",
 		}
 		what := fmt.Sprintf("the value of --%s is not %s", flag.Name, kinds[flag.Value.Type()])
 		return wrongUsage(cmd, "invalid value for --"+flag.Name, what)

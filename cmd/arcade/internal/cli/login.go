@@ -115,8 +115,8 @@ func (l *loginRun) setTimeout() {
 		return
 	}
 	if _, err := strconv.Atoi(text); err != nil || timeout.Set(text) != nil {
-		l.warn(fmt.Sprintf("Warning: %s is no number of seconds from 1 to %d; %s is taken.",
-			variable, longestWait/time.Second, term.Span(time.Duration(l.timeout))))
+		l.warn(fmt.Sprintf("Warning: %s is not a number of seconds from 1 to %d; the login waits for %s.",
+			variable, longestWait/time.Second, &l.timeout))
 		return
 	}
 	l.timeout = timeout
@@ -151,7 +151,7 @@ func (l *loginRun) choose(cmd *cobra.Command) error {
 		l.flag = "--url"
 		err = l.discover(cmd.Context())
 	case l.name == "" && name != "" && !found:
-		return contextFailure(logins.Names())
+		return failed("unknown context", "there is no context of this name", "Make it with --context NAME, or unset ARCADE_CONTEXT.")
 	case onceMore:
 		l.target = identity.Credentials{Name: known.Name, Kind: known.Kind, EngineURL: known.EngineURL,
 			CoordinatorURL: known.CoordinatorURL, DashboardURL: known.DashboardURL}
@@ -278,15 +278,11 @@ func (l *loginRun) askBrowser(ctx context.Context, server *identity.Callback, pa
 	default:
 		begins = "The browser opens Arcade's login page. If it does not, log in at this address:"
 	}
-	within := term.Span(time.Duration(l.timeout))
-	if l.timeout < seconds(time.Second) { // in a test
-		within = l.timeout.String()
-	}
 	begins += "\n\n  " + page + "\n\n"
 	if elsewhere {
 		begins += otherWays + "\n\n"
 	}
-	if err := l.print(begins + "Waiting for the login, for " + within + " at most; Ctrl-C ends it."); err != nil {
+	if err := l.print(begins + "Waiting for the login, for " + l.timeout.String() + " at most; Ctrl-C ends it."); err != nil {
 		return "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(l.timeout))
@@ -303,7 +299,7 @@ func (l *loginRun) askBrowser(ctx context.Context, server *identity.Callback, pa
 	var refused *identity.RefusedError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		err = failed("login timed out", "the login was not completed within "+within, "Run the command again. "+otherWays)
+		err = failed("login timed out", "the login was not completed within "+l.timeout.String(), "Run the command again. "+otherWays)
 	case errors.As(err, &refused):
 		err = failed("login refused", "the login was refused: "+secrets.Printable(refused.Reason), "Run the command again.")
 	case err != nil && !errors.Is(err, context.Canceled):

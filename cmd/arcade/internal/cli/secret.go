@@ -114,7 +114,7 @@ same, unless they would fail for the same reason.`,
 	})
 	cmd.Flags().BoolVar(&o.fromEnv, "from-env", false, "set the secrets in a .env file")
 	cmd.Flags().StringArrayVarP(&o.envFiles, "env-file", "f", []string{".env"},
-		"the file for --from-env, - for standard input; of several, the last one that sets a key counts")
+		"the `file` for --from-env, - for standard input; of several, the last one that sets a key counts")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "show keys, lines and lengths, and send nothing")
 	files := cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault)
 	_ = cmd.RegisterFlagCompletionFunc("env-file", files) // an error means an unknown flag

@@ -208,7 +208,10 @@ const (
 	timeoutHelp = "give up after this long: seconds, or a duration such as 5m"
 )
 
-func (s *seconds) String() string { return time.Duration(*s).String() }
+// String is the duration as a user would give it: 10m, and not 10m0s.
+func (s *seconds) String() string {
+	return strings.NewReplacer("h0m0s", "h", "m0s", "m").Replace(time.Duration(*s).String())
+}
 
 func (s *seconds) Type() string { return "duration" }
 
