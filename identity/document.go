@@ -231,7 +231,7 @@ func decodeDocument(content []byte) (*document, error) {
 	d.foreign = len(file) > 0 && !found
 	contexts, active, name := cloud["contexts"], cloud["active_context"], ""
 	if d.mapped = !contexts.IsZero(); !d.mapped {
-		if d.Active = DefaultContext; d.flat.Present() {
+		if d.Active = DefaultContext; d.flat.Present() || d.flat.SelfHosted() {
 			d.Contexts = []Credentials{d.flat}
 		}
 		return d, nil
@@ -270,6 +270,9 @@ func (d *document) decodeContexts(node *yaml.Node) error {
 func (d *document) encode(next Logins) ([]byte, error) {
 	cloud := mapping(child(mapping(d.root.Content[0]), "cloud"))
 	contexts, mapped := slices.Clone(next.Contexts), d.mapped || next.Active != DefaultContext
+	if mapped && !d.mapped {
+		contexts = slices.DeleteFunc(contexts, func(c Credentials) bool { return !c.Present() })
+	}
 	if mapped {
 		setText(child(cloud, "active_context"), next.Active)
 		entries := mapping(child(cloud, "contexts"))

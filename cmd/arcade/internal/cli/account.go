@@ -138,7 +138,7 @@ func contextFailure(names []string) error {
 func needsContext(login identity.Credentials) error {
 	switch {
 	case login.APIKey != "":
-		return failed("login with an API key", "this login is an API key, which belongs to one project and knows no other",
+		return failed("login with an API key", "this login is an API key, which belongs to one project and opens no other",
 			"Run 'arcade logout', then 'arcade login', to log in as a person.")
 	case login.OrgID == "" || login.ProjectID == "":
 		return failed("no active project", "this login has no organization and project to work in", "Run '"+loginAt(login)+"'.")
@@ -228,7 +228,6 @@ func (a *App) warnOf(err error) {
 	a.warn("Warning: " + f.what + ". " + f.hint)
 }
 
-// httpClient makes the client of commands that talk to Arcade.
 func (a *App) httpClient() *http.Client {
 	return &http.Client{Transport: toArcade{a.Track.ToArcade(), a}}
 }
@@ -312,7 +311,7 @@ func loginAt(login identity.Credentials) string {
 	case login.CloudURL() == "":
 		command += " --with-key"
 	case err == nil && u.Host != "" && !login.SelfHosted() && login.CloudURL() != identity.DefaultCloudURL:
-		command += " --host " + asciiHost(u)
+		command += " --host " + u.Host
 	}
 	if name := cmp.Or(login.Name, identity.DefaultContext); name != identity.DefaultContext {
 		command += " --context " + shellWord(name)
@@ -427,7 +426,6 @@ func (a *App) onQueue(run func(ctx context.Context, q *track.Queue, args []strin
 	}
 }
 
-// words makes the sentences about the queue and its files.
 func (a *App) words() advice.Words {
 	return advice.Words{Track: a.Track, Out: a.Out, Login: a.loginCommand}
 }

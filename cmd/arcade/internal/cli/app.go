@@ -209,7 +209,6 @@ func (a *App) printNotice() {
 	a.note(text)
 }
 
-// report prints a failure with its advice.
 func (a *App) report(f *failure) {
 	if f.what != "" {
 		a.note("Error: " + strings.TrimSuffix(f.what, ".") + ".")

@@ -234,7 +234,7 @@ func (a *App) logout(ctx context.Context, all bool) error {
 	if login.APIKey != "" {
 		said += "\nThe API key itself stays valid."
 	} else if login.Present() {
-		said += "\nThe session at " + login.Server() + " lives on until it ends by itself."
+		said += "\nThe session at " + login.Server() + " stays valid until it expires."
 	}
 	return a.print(said)
 }

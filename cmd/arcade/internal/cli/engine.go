@@ -51,7 +51,7 @@ func (a *App) engine(cmd *cobra.Command, at engineOptions) (*engine, error) {
 	switch {
 	case used.FromFile && env("ARCADE_URL") != "" && env("ARCADE_CONTEXT") == "" && !named:
 		return nil, failed("ARCADE_URL without a key",
-			"ARCADE_URL is set without ARCADE_API_KEY, and says nothing of where the login's secrets are",
+			"ARCADE_URL is set without ARCADE_API_KEY, and does not say where the login's secrets are",
 			"Set both or neither, or name a context with ARCADE_CONTEXT.")
 	case err != nil && !used.FromFile: // useLogin reports what is wrong with a login
 		return nil, err

@@ -68,7 +68,6 @@ func wrongUsage(cmd *cobra.Command, words, what string) *failure {
 	return &failure{exitUsage, "wrong usage: " + words, what, fmt.Sprintf("Run '%s --help' for how to use it.", cmd.CommandPath())}
 }
 
-// adviceFailure makes a command's failure from a line of the table.
 func adviceFailure(line advice.Line, before string) *failure {
 	return failed(strings.ReplaceAll(line.Reason, "_", " "), before+line.What, line.Do)
 }

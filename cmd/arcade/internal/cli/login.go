@@ -99,7 +99,7 @@ func (l *loginRun) run(cmd *cobra.Command, _ []string) error {
 		return cloudFailure("cloud not asked", "cannot log in at "+address+": ", err, l.flag,
 			"Check "+l.flag+" and the network, then run the command again.")
 	case unattended && !given("no-browser") && !given("timeout"):
-		return failed("nobody to log in", "there is no browser here, and no terminal to show the login page's address on",
+		return failed("no browser and no terminal", "there is no browser here, and no terminal to show the login page's address on",
 			"Set ARCADE_API_KEY, or log in with an API key: "+l.again+" --with-key < key.txt; --no-browser waits for a browser elsewhere.")
 	case !given("timeout"):
 		l.setTimeout()
@@ -182,7 +182,7 @@ func (l *loginRun) discover(ctx context.Context) (err error) {
 			"--url, and what is found there, have to be addresses with https://, without a password or a query",
 			"Give one such as https://arcade.example.com.")
 	case errors.Is(err, identity.ErrNoDiscovery):
-		return failed("no discovery", "this server does not tell where its Arcade is: it predates that, or is no Arcade",
+		return failed("no discovery", "this server does not describe its installation: it is too old, or is not Arcade",
 			"Check --url; or log in with --host HOST, which names its Arcade Cloud.")
 	case err != nil:
 		return cloudFailure("installation not asked", "the installation was not found at --url: ", err, l.flag, "Check --url.")
@@ -221,11 +221,11 @@ func (l *loginRun) alreadyLoggedIn(ctx context.Context) (bool, error) {
 	if !strings.EqualFold(strings.TrimSuffix(l.target.CloudURL(), ":443"), present.CloudURL()) {
 		whom += " at " + homeOf(present)
 		if l.named || l.url != "" {
-			return false, failed("logged in elsewhere", "you are logged in"+whom+", and there is one login in a context",
+			return false, failed("logged in elsewhere", "you are logged in"+whom+", and a context has only one login",
 				"Add --context NAME to have both; or run 'arcade logout', then this command again.")
 		}
 	}
-	line := "You are logged in" + whom + l.inItsContext() + " already" + either(present.APIKey != "", ", by an API key", "")
+	line := "You are already logged in" + whom + l.inItsContext() + either(present.APIKey != "", ", with an API key", "")
 	if state == loginUnknown {
 		line += ", but " + present.Server() + " does not say whether that still works"
 	}
@@ -248,7 +248,7 @@ func (l *loginRun) inBrowser(ctx context.Context, oauth identity.OAuth) error {
 			fmt.Sprintf("port %d, where the browser is to report the login, is in use", taken.Port),
 			"End the other 'arcade login', or the program that listens there, and try again.")
 	case err != nil:
-		return failed("no callback server", "this machine's loopback addresses cannot be listened on",
+		return failed("no callback server", "arcade cannot listen on this machine's loopback addresses",
 			"Log in with an API key: "+l.again+" --with-key")
 	}
 	defer server.Close()

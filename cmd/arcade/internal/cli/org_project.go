@@ -126,7 +126,7 @@ func (p *place) accepts(login identity.Credentials) error {
 func (p *place) choices(ctx context.Context, cmd *cobra.Command) (login identity.Credentials, choices []identity.Choice, err error) {
 	login, err = p.login(cmd, func() (identity.Credentials, error) { return p.renewedLogin(ctx) })
 	if err == nil && login.CloudURL() == "" {
-		err = failed("installation without a cloud", "this installation has no Arcade Cloud that knows its "+p.plural,
+		err = failed("installation without a cloud", "this installation has no Arcade Cloud to list its "+p.plural,
 			"'arcade secret' takes --org and --project.")
 	}
 	if err != nil {

@@ -19,7 +19,6 @@ import (
 	"github.com/ArcadeAI/arcade-cli/secrets"
 )
 
-// newSecret makes the group of commands for tool secrets.
 func (a *App) newSecret() *cobra.Command {
 	var at engineOptions
 	cmd := &cobra.Command{

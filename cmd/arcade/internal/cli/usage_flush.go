@@ -107,7 +107,8 @@ func (a *App) flushAdvice(err error, timeout time.Duration, left int) advice.Lin
 		why = a.words().OfDelay(err, "The first command after "+wait+" tries again.")
 	}
 	if why.Reason == outbox.CodeTimeUp {
-		why.What = fmt.Sprintf("%s were not enough: %s left", term.Span(timeout), term.Count(left, "message is", "messages are"))
+		given := seconds(timeout)
+		why.What = fmt.Sprintf("a timeout of %s was not enough: %s left", &given, term.Count(left, "message is", "messages are"))
 		why.Do = fmt.Sprintf("Run 'arcade usage flush --timeout %ds'.", int(max(6*timeout, time.Minute).Seconds()))
 	}
 	return why

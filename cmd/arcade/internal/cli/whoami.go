@@ -123,7 +123,7 @@ func (a *App) describeLogin(ctx context.Context, login identity.Credentials, res
 	case login.RefreshToken == "", login.CloudURL() == "":
 		words += "; its token ends at " + term.Clock(end, now)
 	default:
-		words += "; its token lives until " + term.Clock(end, now) + " and is renewed by itself"
+		words += "; its token is valid until " + term.Clock(end, now) + " and is renewed automatically"
 	}
 	if result.loginWords = words; login.APIKey == "" {
 		result.ExpiresAt = orNull(term.RFC3339(login.ExpiresAt))
@@ -175,7 +175,6 @@ func notChecked(server string, asked bool) string {
 	return "was not checked"
 }
 
-// whoamiText is the result as text for a person.
 func (a *App) whoamiText(r WhoamiResult) string {
 	context, key := valueOr(r.Context, ""), r.keyWords
 	if r.Login == nil {

@@ -11,10 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/net/idna"
 
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/browser"
 	"github.com/ArcadeAI/arcade-cli/cmd/arcade/internal/term"
@@ -184,20 +182,7 @@ func bareAddress(address string) string {
 	if err != nil || u.Host == "" || u.User != nil {
 		return noAddress
 	}
-	return (&url.URL{Scheme: u.Scheme, Host: asciiHost(u), Path: u.Path}).String()
-}
-
-// asciiHost is the host and port of an address, with foreign letters in the name as they go over the wire: some of
-// them look like ours.
-func asciiHost(u *url.URL) string {
-	name, err := idna.Lookup.ToASCII(u.Hostname())
-	switch isASCII := !strings.ContainsFunc(u.Host, func(r rune) bool { return r > unicode.MaxASCII }); {
-	case isASCII:
-		return u.Host
-	case err != nil:
-		return "invalid"
-	}
-	return strings.Replace(u.Host, u.Hostname(), name, 1)
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
 // seconds is a flag's duration: a number of seconds, as the Python CLI takes it, or one like 5m.

@@ -167,7 +167,7 @@ func TestFlushShowsThatItWaitsForTheFirstAnswer(t *testing.T) {
 	terminal := m.onTerminal(60, "", "usage", "flush", "--timeout", "1s")
 	terminal.Await("] 0 of 1")
 	if code, output := terminal.End(); code != 1 || !strings.HasSuffix(output, `
-Error: 1 s were not enough: 1 message is left.
+Error: a timeout of 1s was not enough: 1 message is left.
 Run 'arcade usage flush --timeout 60s'.
 `) {
 		t.Errorf("flush ends with %d and shows\n%s", code, output)

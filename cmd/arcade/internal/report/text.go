@@ -97,7 +97,6 @@ func number(n int) string {
 	return digits
 }
 
-// counted is a number and its noun.
 func counted(n int, one, many string) string {
 	return number(n) + " " + map[bool]string{true: one, false: many}[n == 1]
 }

@@ -101,7 +101,6 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// debug prints a line if ARCADE_USAGE_DEBUG asks for it.
 func (t *Tracker) debug(format string, args ...any) {
 	if t.Env("ARCADE_USAGE_DEBUG") == "1" {
 		fmt.Fprintf(t.Debug, "usage: "+format+"\n", args...)
