@@ -231,7 +231,7 @@ func decodeDocument(content []byte) (*document, error) {
 	d.foreign = len(file) > 0 && !found
 	contexts, active, name := cloud["contexts"], cloud["active_context"], ""
 	if d.mapped = !contexts.IsZero(); !d.mapped {
-		if d.Active = DefaultContext; d.flat.Present() || d.flat.SelfHosted() {
+		if d.Active = DefaultContext; d.flat.Present() || d.flat.SelfHosted() { // else it says nothing of a login
 			d.Contexts = []Credentials{d.flat}
 		}
 		return d, nil

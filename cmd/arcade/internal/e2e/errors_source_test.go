@@ -18,7 +18,7 @@ func TestNoErrorIsMissingFromTheTable(t *testing.T) {
 		"another program has logged in or out meanwhile":                  "the tests of package identity let one do so",
 		"the credentials file was made by a newer program, or is damaged": "the tests of contexts have such files",
 		"another process has been renewing the login for too long":        "it takes longer than a renewal may",
-		"this installation has no Arcade Cloud to list its":            "the tests of contexts have one",
+		"this installation has no Arcade Cloud to list its":               "the tests of contexts have one",
 		"does not accept the login that it has just made":                 "the stand-in of Arcade Cloud does",
 		"no Engine that this credential may go to":                        "the commands word it, by what was named",
 		"no description of an installation":                               "likewise",
