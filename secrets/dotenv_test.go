@@ -39,7 +39,6 @@ func TestAValueInAnEnvFileMeansWhatTheDocsSay(t *testing.T) {
 		{"no form of expansion is", `KEY=${OTHER}$(id)$OTHER${OTHER:-x}`, `${OTHER}$(id)$OTHER${OTHER:-x}`},
 		{"no form of expansion is in double quotes", `KEY="${OTHER}$(id)$OTHER${OTHER:-x}"`, `${OTHER}$(id)$OTHER${OTHER:-x}`},
 		{"an escaped $ without quotes keeps its backslash", `KEY=a\$OTHER`, `a\$OTHER`},
-		{"an escaped $ in single quotes keeps its backslash", `KEY='a\$OTHER'`, `a\$OTHER`},
 		{"an escaped $ in double quotes is a $", `KEY="a\$OTHER"`, `a$OTHER`},
 		{"backslashes without quotes stay", `KEY=C:\new\dir\`, `C:\new\dir\`},
 		{"an escaped backslash is a backslash", `KEY="a\\b\\\\c"`, `a\b\\c`},
@@ -120,6 +119,15 @@ func TestOfSeveralFilesTheLastValueOfAKeyCounts(t *testing.T) {
 	want = []string{"skipped in 'f1': line 1 set again in './f0'; line 2 without a value", "skipped in './f0': line 2 set again further down"}
 	if got := plan.Skipped(); !slices.Equal(got, want) {
 		t.Errorf("with a file that is given again it is said %q, want that it is read once: %q", got, want)
+	}
+	writeFile(t, "f3", "A\n")
+	plan, err = secrets.ReadEnvFiles([]string{"f3", "-", "./f3"}, strings.NewReader(""))
+	const said = "there is no KEY=VALUE in 'standard input' or './f3'"
+	if !errors.Is(err, secrets.StdinEmpty) || err.Error() != said || len(plan.Skipped()) != 1 {
+		t.Errorf("with nothing to set they give %q and %v, want each file named once, and what is skipped", plan.Skipped(), err)
+	}
+	if _, err := secrets.ReadEnvFiles([]string{"f3"}, nil); !errors.Is(err, secrets.EnvEmpty) {
+		t.Errorf("a file without a secret gives %v, want to be told to name another", err)
 	}
 	writeFile(t, "f2", "E=\"")
 	if plan, err := secrets.ReadEnvFiles([]string{"f0", "f2"}, nil); plan != nil || !errors.Is(err, secrets.QuoteOpen) {
