@@ -350,8 +350,7 @@ func refusing() *scripted {
 // through makes the outbox send through s.
 func through(s *scripted) func(*outbox.Config) { return func(cfg *outbox.Config) { cfg.Sink = s } }
 
-// takes is a server that accepts most messages at once. To more it does not answer in the time that its sink gives it, or, with no
-// time, refuses them.
+// takes is a server for up to most messages at once. With more it lets the sink's patience run out; where that is 0, it refuses them.
 func (b *bench) takes(most int, patience time.Duration) *scripted {
 	toMore := fewer(outbox.CodeRefused)
 	if patience > 0 {

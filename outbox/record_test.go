@@ -318,7 +318,7 @@ func TestWhateverHappensToTheDatabaseOffStaysOff(t *testing.T) {
 	}
 }
 
-func TestOffIsSeenWithoutTheDatabaseUntilTheEnvironmentOrEnableSaysOtherwise(t *testing.T) {
+func TestTheEnvironmentAndEnableBeatDisable(t *testing.T) {
 	b := newBench(t, 0)
 	b.disable()
 	if b.box.ConsentBeside().On {
