@@ -92,13 +92,16 @@ func TestAStatementThatFailsIsToldAndUndone(t *testing.T) {
 			return err
 		}},
 		"a look": {before: held, run: func(box *outbox.Outbox) error {
-			return box.View(ctx, func(tx *outbox.Tx) error {
+			seen := 0
+			err := box.View(ctx, func(tx *outbox.Tx) error {
 				_, err := tx.Counts(ctx)
 				for _, fault := range tx.Messages(ctx, outbox.Filter{}) {
+					seen++
 					err = errors.Join(err, fault)
 				}
 				return err
 			})
+			return fmt.Errorf("%v, and %d messages were seen", err, seen)
 		}},
 		"erasing": {before: held, run: func(box *outbox.Outbox) error {
 			_, err := box.Forget(ctx, nil)
