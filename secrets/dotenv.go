@@ -15,9 +15,8 @@ import (
 )
 
 const (
-	blanks        = " \t"
-	maxName       = 256 // bytes
-	standardInput = "standard input"
+	blanks  = " \t"
+	maxName = 256 // bytes
 )
 
 // ReadEnvFiles reads .env files in turn, at most 1 MB each; "-" is stdin. A file that is given twice is read at its

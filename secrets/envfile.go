@@ -133,6 +133,9 @@ func (e *EnvLinesError) Error() string {
 // Unwrap returns the [*Problem] of the first line.
 func (e *EnvLinesError) Unwrap() error { return e.Lines[0].Problem }
 
+// standardInput is the name of stdin among those of files.
+const standardInput = "standard input"
+
 // NothingToSetError says that no file sets a key.
 type NothingToSetError struct{ Files []string }
 
