@@ -71,7 +71,7 @@ func (o *Outbox) note(kind string, err error) {
 
 // causeOfFlusher returns why a flusher cannot deliver that a command could start; nil for other errors.
 func causeOfFlusher(err error) error {
-	for _, cause := range []error{errConfig, errPanicked, ErrNone} {
+	for _, cause := range []error{errConfig, errPanicked} {
 		if errors.Is(err, cause) {
 			return cause
 		}

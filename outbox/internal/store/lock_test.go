@@ -132,6 +132,17 @@ func TestACrowdThatCommitsIsNotTakenForAStoppedProcess(t *testing.T) {
 	}
 }
 
+// A command that its user has ended waits so briefly.
+func TestABriefWaitIsNoSignOfAStoppedProcess(t *testing.T) {
+	b := newBench(t)
+	b.write(note("a"))
+	b.hold()
+	b.must(write(b.open(store.Config{LockWait: 250 * time.Millisecond, BusyWait: 250 * time.Millisecond}), note("b")))
+	if b.isNoted() == nil {
+		t.Error("the next commands wait only briefly, though this one has hardly waited")
+	}
+}
+
 func TestADatabaseIsWaitedForAsLongAsOthersCommit(t *testing.T) {
 	b := newBench(t)
 	b.write(note("a"))

@@ -70,7 +70,7 @@ func (s *Store) locking(ctx context.Context, opens bool, fn func() error) error 
 	earlier := wasVain(s.lockPath())
 	if opens && !earlier {
 		if err := s.openEarly(ctx); isCode(err, codeProtocol) { // the same 10 s would be waited under the lock
-			noteVain(s.lockPath(), vainTime)
+			s.noteVain()
 			return s.explain("open the database", err)
 		}
 	}
@@ -86,7 +86,7 @@ func (s *Store) locking(ctx context.Context, opens bool, fn func() error) error 
 	stopped := waited && !s.locked && !s.isMoving()
 	s.noted = wasVain(s.lockPath())
 	if stopped || s.noted && !s.locked {
-		noteVain(s.lockPath(), vainTime)
+		s.noteVain()
 	}
 	s.busy = s.cfg.BusyWait
 	if s.noted && (s.locked || earlier) {
@@ -94,10 +94,17 @@ func (s *Store) locking(ctx context.Context, opens bool, fn func() error) error 
 	}
 	err = fn()
 	if errors.Is(err, ErrLocked) && !s.isMoving() {
-		noteVain(s.lockPath(), vainTime)
+		s.noteVain()
 	}
 	s.locked = false
 	return err
+}
+
+// noteVain notes that a wait was in vain. A command that its user has ended hardly waits, and cannot tell.
+func (s *Store) noteVain() {
+	if s.cfg.BusyWait > shortWait {
+		noteVain(s.lockPath(), vainTime)
+	}
 }
 
 // openEarly opens a database that has a WAL, so that a crowd does not wait while each of them opens it under the lock. What is wrong

@@ -92,7 +92,7 @@ func Table() []Family {
 		{"unset_variable", "Without {switch} it is on, unless 'arcade usage disable' was run.", []Reason{
 			{"variable", "tracking is off ({switch}): nothing is recorded or sent", plain, track.ErrVariable},
 		}},
-		{"free_space", "Free some space: until then nothing is recorded or delivered. What waits is kept.", []Reason{
+		{"free_space", "Free some space: until then nothing is recorded. What waits is kept.", []Reason{
 			{"disk_full", "the disk is full", plain, outbox.ErrFull},
 		}},
 		{"raise_limit", "Raise the limit with 'ulimit -n', or close what is open.", []Reason{
@@ -119,7 +119,7 @@ func Table() []Family {
 		{"clear", "'arcade usage clear' erases them, and what waits; then it is recorded again.", []Reason{
 			{"damaged_copies", "the usage database is damaged, and three copies of earlier damage are kept, so nothing is recorded", plain, outbox.ErrCopies},
 		}},
-		{"wait", "The next recorded command replaces it, and keeps what can be read.", []Reason{
+		{"wait", "The first command or delivery that meets the damage replaces it, and keeps what can be read.", []Reason{
 			{"damaged_database", "the usage database is damaged", plain, outbox.ErrDamaged},
 		}},
 		{"check_disk", "Try again; if it stays so, check the disk, or set ARCADE_WORK_DIR to a directory on another one.", []Reason{

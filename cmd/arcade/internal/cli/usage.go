@@ -143,7 +143,7 @@ wire: one JSON document a line, the oldest first. Nothing is sent.`,
 const exportChunk = 64 << 10
 
 func (a *App) export(ctx context.Context, q *track.Queue, _ []string) error {
-	return q.Show(ctx, outbox.Filter{}, func(_ track.Snapshot, messages iter.Seq2[outbox.Message, error]) error {
+	return q.Show(ctx, outbox.Filter{}, once(func(_ track.Snapshot, messages iter.Seq2[outbox.Message, error]) error {
 		var chunk strings.Builder
 		for m, err := range messages {
 			if err != nil {
@@ -165,7 +165,19 @@ func (a *App) export(ctx context.Context, q *track.Queue, _ []string) error {
 			chunk.Reset()
 		}
 		return a.Out.Document(chunk.String())
-	})
+	}))
+}
+
+// once is for what prints, which an error of the database would have run again.
+func once(print track.ShowFunc) track.ShowFunc {
+	var printed bool
+	var err error
+	return func(s track.Snapshot, messages iter.Seq2[outbox.Message, error]) error {
+		if !printed {
+			printed, err = true, print(s, messages)
+		}
+		return err
+	}
 }
 
 func (a *App) newUsageClear() *cobra.Command {

@@ -100,7 +100,7 @@ func (a *App) inspectOne(ctx context.Context, q *track.Queue, id string) error {
 }
 
 func (a *App) inspect(ctx context.Context, q *track.Queue, filter outbox.Filter, asJSON bool) error {
-	return q.Show(ctx, filter, func(s track.Snapshot, messages iter.Seq2[outbox.Message, error]) error {
+	return q.Show(ctx, filter, once(func(s track.Snapshot, messages iter.Seq2[outbox.Message, error]) error {
 		all := total(s, filter)
 		if asJSON {
 			return a.streamJSON(a.newInspection(s, all), messages)
@@ -126,7 +126,7 @@ func (a *App) inspect(ctx context.Context, q *track.Queue, filter outbox.Filter,
 			return a.print(fmt.Sprintf("%d of %d; '--limit 0' shows all.", shown, all))
 		}
 		return nil
-	})
+	}))
 }
 
 // total counts the messages that the filter selects without its limit.

@@ -64,7 +64,7 @@ func states() map[string]state {
 			m.Must("succeed")
 			m.FillDisk(0)
 		}, reason: "disk_full", code: 1,
-			says: "Problem: The disk is full. Free some space: until then nothing is recorded or delivered. What waits is kept."},
+			says: "Problem: The disk is full. Free some space: until then nothing is recorded. What waits is kept."},
 		"a read-only disk": {given: func(m *machine) {
 			m.SmallDisk(0)
 			m.Must("succeed")
@@ -85,7 +85,7 @@ func states() map[string]state {
 			m.Require(os.Symlink("nowhere/usage.db", m.Path("usage.db")))
 		}), reason: "dangling_link", code: 1, says: "Problem: ~/.arcade/usage.db is a link that leads nowhere." + moveAway},
 		"damage": {given: (*machine).damage, reason: "damaged_database", code: 1,
-			says: "Problem: The usage database is damaged. The next recorded command replaces it, and keeps what can be read."},
+			says: "Problem: The usage database is damaged. The first command or delivery that meets the damage replaces it, and keeps what can be read."},
 		"three copies of damage": {given: func(m *machine) {
 			for range 4 {
 				m.damage()

@@ -52,6 +52,23 @@ func live(trace string) (most int) {
 	return most
 }
 
+// An error of the database is met twice before it is believed; what was printed by then is not printed again.
+func TestWhatCanBeReadOfADamagedDatabaseIsPrintedOnce(t *testing.T) {
+	t.Parallel()
+	m := unflushed(t)
+	m.Must("succeed")
+	m.Multiply(300, 8000) // most pages are the end of a message
+	content := []byte(m.ReadFile("usage.db"))
+	copy(content[len(content)/2:], strings.Repeat("\xab", 8192))
+	m.writeFile("usage.db", string(content))
+	for _, line := range []string{"usage inspect --limit 0", "usage inspect --limit 0 --json", "usage export"} {
+		r := m.Run(strings.Fields(line)...)
+		if head := r.Stdout[:min(len(r.Stdout), 50)]; r.Code != 1 || strings.Count(r.Stdout, head) > 1 && head != "" {
+			t.Errorf("arcade %s ends with %d and prints %q %d times", line, r.Code, head, strings.Count(r.Stdout, head))
+		}
+	}
+}
+
 // Ctrl-C ends a command, whatever it waits for.
 func TestCtrlCEndsEveryWaitAtOnce(t *testing.T) {
 	t.Parallel()
