@@ -84,7 +84,10 @@ func TestARetryAfterHoldsAlsoForAPersonAndABackOffDoesNot(t *testing.T) {
 		"429:retry-after=99999999": time.Hour,
 	} {
 		b := newBench(t, 1)
-		b.server.SetFaults(fault)
+		b.server.SetFaults("503", "503", "503", "503", fault)
+		for range 4 { // until our own back-off is the longer one
+			b.flushByHand()
+		}
 		_, first := b.flushByHand()
 		_, second := b.flushByHand()
 		if want == 0 {

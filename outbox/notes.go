@@ -32,7 +32,7 @@ func (o *Outbox) notePath() string { return o.cfg.Path + ".notes" }
 // GivenUp returns what was given up within the last week. Clear, Disable and Forget erase it.
 func (o *Outbox) GivenUp() (g Given) {
 	info, err := os.Lstat(o.notePath())
-	if err != nil || o.cfg.Now().Sub(info.ModTime()) > noteAge {
+	if err != nil || !info.Mode().IsRegular() || o.cfg.Now().Sub(info.ModTime()) > noteAge {
 		return g
 	}
 	content, _ := os.ReadFile(o.notePath())

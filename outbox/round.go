@@ -191,8 +191,8 @@ func (d *delivery) postpone(ctx context.Context, tx *Tx, waits Verdict, retryAft
 		err = d.stay(ctx, tx, next)
 	}
 	delay := &Delay{Reason: waits.Reason, Code: waits.Code}
-	if d.manual && retryAfter > 0 { // which Flush heeds, too
-		delay.Until = next
+	if d.manual {
+		delay.Until = s.RetryAfter
 	}
 	return delay, err
 }

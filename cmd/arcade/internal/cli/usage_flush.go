@@ -104,7 +104,7 @@ func (a *App) flushAdvice(err error, timeout time.Duration, left int) advice.Lin
 	var delay *outbox.Delay
 	if errors.As(err, &delay) && !delay.Until.IsZero() {
 		wait := term.Span(max(delay.Until.Sub(a.Track.Now()), time.Second))
-		why = a.words().OfDelay(err, "The first command after "+wait+" tries again.")
+		why = a.words().OfDelay(err, "Run 'arcade usage flush' again in "+wait+", or leave it to a later command.")
 	}
 	if why.Reason == outbox.CodeTimeUp {
 		given := seconds(timeout)
