@@ -18,14 +18,13 @@
 package detach
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"time"
 )
 
@@ -41,21 +40,13 @@ func Start(marker string, environment []string) error {
 }
 
 // StartHeard is Start for a process that waits for its child: heard is closed when the child closes its standard
-// output, or ends.
+// output, or ends. It is nil after an error.
 func StartHeard(marker string, environment []string) (heard <-chan struct{}, err error) {
-	reader, writer, err := os.Pipe()
-	if err != nil {
+	ended := make(chan struct{})
+	if err := start(marker, environment, ended, patience); err != nil {
 		return nil, err
 	}
-	err = start(marker, environment, writer, patience)
-	writer.Close()
-	ended := make(chan struct{})
-	go func() {
-		_, _ = reader.Read(make([]byte, 1)) // nothing is ever written: only the end counts
-		reader.Close()
-		close(ended)
-	}()
-	return ended, err
+	return ended, nil
 }
 
 // TakesAlong reports whether the end of this process also ends its children: on Linux, when it is the first
@@ -64,7 +55,7 @@ func TakesAlong() bool {
 	return runtime.GOOS == "linux" && (os.Getpid() == 1 || os.Getppid() == 1)
 }
 
-func start(marker string, environment []string, stdout *os.File, patience time.Duration) error {
+func start(marker string, environment []string, ended chan<- struct{}, patience time.Duration) error {
 	self, err := program()
 	if err != nil {
 		return err
@@ -74,39 +65,44 @@ func start(marker string, environment []string, stdout *os.File, patience time.D
 	if err != nil {
 		return err
 	}
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer null.Close()
-	reader, writer, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	defer writer.Close()
 	// It does not inherit our output: a shell's $(hello 2>&1) waits until no process holds that. It has our name,
-	// by which a program may do different things.
-	process, err := os.StartProcess(self, []string{filepath.Base(os.Args[0])}, &os.ProcAttr{
-		Dir:   neutralDirectory(),
-		Env:   slices.Concat(systemEnvironment(), own, []string{marker + "=1"}),
-		Files: []*os.File{reader, cmp.Or(stdout, null), null},
-		Sys:   detached(),
-	})
-	reader.Close() // a child that dies leaves a broken pipe then, not one that waits for a reader
+	// by which a program may do different things. On Windows package exec adds SystemRoot, without which sockets fail.
+	child := exec.Cmd{
+		Path: self, Args: []string{filepath.Base(os.Args[0])},
+		Env: append(own, marker+"=1"), Dir: neutralDirectory(), SysProcAttr: detached(),
+	}
+	input, err := child.StdinPipe()
 	if err != nil {
 		return err
 	}
-	go process.Wait() // else it stays a zombie as long as this process lives
+	defer input.Close()
+	var output io.Reader
+	if ended != nil {
+		output, err = child.StdoutPipe()
+	}
+	if err == nil {
+		err = child.Start()
+	}
+	if err != nil {
+		return err
+	}
+	if ended != nil {
+		go func() {
+			_, _ = output.Read(make([]byte, 1)) // nothing is ever written: only the end counts
+			close(ended)
+		}()
+	}
+	go child.Wait() // else it stays a zombie as long as this process lives
 	timer := time.AfterFunc(patience, func() {
-		process.Kill() // Windows has no other way to end a write
-		writer.Close()
+		child.Process.Kill() // Windows has no other way to end a write
+		input.Close()
 	})
-	_, err = writer.Write(content)
+	_, err = input.Write(content)
 	if !timer.Stop() {
 		err = errors.New("the process does not read it")
 	}
 	if err != nil {
-		process.Kill()
+		child.Process.Kill()
 		return fmt.Errorf("hand the environment over: %w", err)
 	}
 	return nil

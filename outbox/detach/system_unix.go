@@ -15,8 +15,6 @@ func detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true}
 // neutralDirectory is where the child works: it must not keep the user's directory busy.
 func neutralDirectory() string { return "/" }
 
-func systemEnvironment() []string { return nil }
-
 // closeInherited closes the descriptors that this process inherited beyond its three streams: a shell's
 // $(hello 3>&1) would wait for them. Those that Go has opened since are the ones that an exec closes. 1,024 is the
 // usual limit; /dev/fd, which would list them, is not there without /proc.

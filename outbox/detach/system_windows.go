@@ -20,8 +20,5 @@ func detached() *syscall.SysProcAttr {
 // neutralDirectory is where the child works: it must not keep the user's directory busy.
 func neutralDirectory() string { return filepath.VolumeName(os.Getenv("SystemRoot")) + `\` }
 
-// systemEnvironment is what Windows itself needs: sockets fail without SystemRoot.
-func systemEnvironment() []string { return []string{"SystemRoot=" + os.Getenv("SystemRoot")} }
-
 // closeInherited has nothing to do: Go's child inherits the handles of its streams only.
 func closeInherited() {}
