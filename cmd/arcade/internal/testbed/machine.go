@@ -311,8 +311,14 @@ func (m *Machine) Deliverer() *exec.Cmd {
 	lock, err := os.OpenFile(m.Path("usage.db.flusher.lock"), os.O_WRONLY|os.O_CREATE, 0o600) // a flusher only finds it
 	m.Require(err)
 	lock.Close()
-	environment := append(cmd.Env, testLease+"="+lease)
-	cmd.Stdin = strings.NewReader(strings.Join(environment, "\x00") + "\x00\x00") // as package detach writes it
+	environment := map[string][]byte{}
+	for _, entry := range append(cmd.Env, testLease+"="+lease) {
+		name, value, _ := strings.Cut(entry, "=")
+		environment[name] = []byte(value)
+	}
+	content, err := json.Marshal(environment) // as package detach writes it
+	m.Require(err)
+	cmd.Stdin = bytes.NewReader(content)
 	cmd.Env = []string{Flusher, "GORACE=atexit_sleep_ms=0", "PATH=" + os.Getenv("PATH")}
 	return cmd
 }
