@@ -60,7 +60,7 @@ type Fault struct {
 	Status int    // of Mode Status and Body
 	Body   string // of Mode Body
 
-	Location, RetryAfter string // headers of an answer that has some; "" means none
+	Challenge, Location, RetryAfter string // headers of an answer that has some; "" means none
 
 	taken int
 }
@@ -188,7 +188,7 @@ func (f *Fault) take(req Request) bool {
 }
 
 func (f *Fault) play(w http.ResponseWriter, r *http.Request, req Request) {
-	for name, value := range map[string]string{"Retry-After": f.RetryAfter, "Location": f.Location} {
+	for name, value := range map[string]string{"Retry-After": f.RetryAfter, "WWW-Authenticate": f.Challenge, "Location": f.Location} {
 		if value != "" {
 			w.Header().Set(name, value)
 		}
