@@ -159,8 +159,8 @@ func (a *App) showContext(cmd *cobra.Command, args []string, asJSON bool) error 
 		}
 		return a.print(a.labelledLines([][2]string{
 			{"Name", c.Name}, {"Kind", c.kindInWords()}, {"E-mail", valueOr(c.Email, "unknown")},
-			{"Engine", valueOr(c.EngineURL, "not known")}, {"Cloud", valueOr(c.CloudURL, "none")},
-			{"Dashboard", valueOr(c.DashboardURL, "not known")}, {"Active", either(c.Active, "yes", "no")},
+			{"Engine", valueOr(c.EngineURL, "unknown")}, {"Cloud", valueOr(c.CloudURL, "none")},
+			{"Dashboard", valueOr(c.DashboardURL, "unknown")}, {"Active", either(c.Active, "yes", "no")},
 		}, 12))
 	}
 	return contextFailure(names)
