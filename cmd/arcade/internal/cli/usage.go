@@ -48,7 +48,7 @@ func (a *App) enable(ctx context.Context, q *track.Queue, _ []string) error {
 	if err := q.Enable(ctx); err != nil {
 		return err
 	}
-	if s := a.Track.Switches(); !s.On {
+	if s := a.Track.Switches(); s.Override == outbox.ForceOff {
 		return a.print("Usage is not recorded as long as " + s.By + " is set, which switches it off. Without it, usage is recorded from now on.")
 	}
 	return a.print("Usage is recorded.")
@@ -72,7 +72,7 @@ func (a *App) disable(ctx context.Context, q *track.Queue, _ []string) error {
 		return err
 	}
 	off := "Usage is no longer recorded."
-	if s := a.Track.Switches(); s.Forced {
+	if s := a.Track.Switches(); s.Override == outbox.ForceOn {
 		off = "Usage is recorded as long as " + s.By + " is set, which switches it on. Without it, usage is no longer recorded."
 	}
 	if err != nil {

@@ -249,7 +249,7 @@ func (q *Queue) Retry(ctx context.Context, ids []string) (retried int, err error
 // database must not be touched.
 func (t *Tracker) Principal(ctx context.Context, credentials identity.Credentials) (principal string) {
 	_, box, err := t.open(0)
-	if err != nil || !t.Switches().On {
+	if err != nil || t.Switches().Override == outbox.ForceOff {
 		return ""
 	}
 	_ = box.View(ctx, func(tx *outbox.Tx) (err error) { // if it cannot be read, it is not known

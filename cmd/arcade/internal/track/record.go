@@ -25,7 +25,7 @@ const (
 // the notice is due. A failure costs the event and nothing else, so there is no error; Debug gets the cause. Once ctx
 // has ended, recording hardly waits for a process that holds the database: the user wants the command to end.
 func (t *Tracker) Record(ctx context.Context, c Command) (first bool) {
-	if s := t.Switches(); !s.On {
+	if s := t.Switches(); s.Override == outbox.ForceOff {
 		t.debug("not recorded: tracking is off (%s)", s.By)
 		return false
 	}
@@ -125,7 +125,7 @@ func (t *Tracker) config(home Home) outbox.Config {
 		Environment: []string{"ARCADE_USAGE_HOST", "ARCADE_USAGE_KEY", "ARCADE_USAGE_TRACKING", "ARCADE_CONTEXT"},
 		Paths:       []string{"ARCADE_WORK_DIR"},
 		Secrets:     []string{"ARCADE_API_KEY", "ARCADE_URL"}, // an address may hold a password
-		Consent:     t.Switches().consent(),
+		Consent:     t.Switches().Override,
 
 		Resolve: func(ctx context.Context, box *outbox.Outbox, names []string) error {
 			return t.resolve(ctx, box, home, names)

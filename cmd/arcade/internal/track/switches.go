@@ -12,11 +12,9 @@ import (
 
 // Switches are the environment's switches of tracking.
 type Switches struct {
-	// On says that usage may be recorded and sent, unless `arcade usage disable` was run.
-	On bool
-	// Forced: on by ARCADE_USAGE_TRACKING, which beats `arcade usage disable`.
-	Forced bool
-	// By is the name of the variable that decided, "" for none.
+	// Override says whether a variable switches tracking on or off, which beats `arcade usage disable`.
+	Override outbox.Override
+	// By is the name of that variable, "" for none.
 	By string
 }
 
@@ -25,14 +23,17 @@ type Switches struct {
 func (t *Tracker) Switches() Switches {
 	off := []string{"0", "false", "no", "off"}
 	if value := strings.TrimSpace(t.Env("ARCADE_USAGE_TRACKING")); value != "" {
-		on := !slices.Contains(off, strings.ToLower(value))
-		return Switches{On: on, Forced: on, By: "ARCADE_USAGE_TRACKING"}
+		s := Switches{outbox.ForceOn, "ARCADE_USAGE_TRACKING"}
+		if slices.Contains(off, strings.ToLower(value)) {
+			s.Override = outbox.ForceOff
+		}
+		return s
 	}
 	// https://consoledonottrack.com: any value but these asks not to be tracked.
 	if value := strings.TrimSpace(t.Env("DO_NOT_TRACK")); value != "" && !slices.Contains(off, strings.ToLower(value)) {
-		return Switches{By: "DO_NOT_TRACK"}
+		return Switches{outbox.ForceOff, "DO_NOT_TRACK"}
 	}
-	return Switches{On: true}
+	return Switches{}
 }
 
 // ErrVariable means that a variable has switched tracking off.
@@ -54,24 +55,12 @@ func (e *OffError) Unwrap() error { return e.cause }
 // `disable` have left.
 func (t *Tracker) Off(consent outbox.Consent) *OffError {
 	switch s := t.Switches(); {
-	case !s.On:
+	case s.Override == outbox.ForceOff:
 		return &OffError{s.By, ErrVariable}
-	case !consent.On && !s.Forced:
+	case s.Override == outbox.NoOverride && !consent.On:
 		return &OffError{"arcade usage disable", outbox.ErrOff}
 	}
 	return nil
-}
-
-// consent is the environment's switch for the outbox, which reads DO_NOT_TRACK itself.
-func (s Switches) consent() outbox.Override {
-	switch {
-	case s.Forced:
-		return outbox.ForceOn
-	case !s.On:
-		return outbox.ForceOff
-	default:
-		return outbox.NoOverride
-	}
 }
 
 // HasKey reports whether there is a key, without which no event is sent.

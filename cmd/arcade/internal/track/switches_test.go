@@ -1,24 +1,28 @@
 package track
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/ArcadeAI/arcade-cli/outbox"
+)
 
 func TestSwitchesAndWhichOneHasTheLastWord(t *testing.T) {
 	for _, test := range []struct {
 		tracking, doNotTrack string
 		want                 Switches
 	}{
-		{"", "", Switches{On: true}},
-		{"", "1", Switches{By: "DO_NOT_TRACK"}},
-		{"", "true", Switches{By: "DO_NOT_TRACK"}},
-		{"", " yes ", Switches{By: "DO_NOT_TRACK"}},
-		{"", "0", Switches{On: true}},
-		{"", "False", Switches{On: true}},
-		{"0", "", Switches{By: "ARCADE_USAGE_TRACKING"}},
-		{"OFF", "0", Switches{By: "ARCADE_USAGE_TRACKING"}},
-		{" no ", "", Switches{By: "ARCADE_USAGE_TRACKING"}},
-		{"1", "1", Switches{On: true, Forced: true, By: "ARCADE_USAGE_TRACKING"}},
-		{"anything", "1", Switches{On: true, Forced: true, By: "ARCADE_USAGE_TRACKING"}},
-		{" ", "1", Switches{By: "DO_NOT_TRACK"}},
+		{"", "", Switches{}},
+		{"", "1", Switches{outbox.ForceOff, "DO_NOT_TRACK"}},
+		{"", "true", Switches{outbox.ForceOff, "DO_NOT_TRACK"}},
+		{"", " yes ", Switches{outbox.ForceOff, "DO_NOT_TRACK"}},
+		{"", "0", Switches{}},
+		{"", "False", Switches{}},
+		{"0", "", Switches{outbox.ForceOff, "ARCADE_USAGE_TRACKING"}},
+		{"OFF", "0", Switches{outbox.ForceOff, "ARCADE_USAGE_TRACKING"}},
+		{" no ", "", Switches{outbox.ForceOff, "ARCADE_USAGE_TRACKING"}},
+		{"1", "1", Switches{outbox.ForceOn, "ARCADE_USAGE_TRACKING"}},
+		{"anything", "1", Switches{outbox.ForceOn, "ARCADE_USAGE_TRACKING"}},
+		{" ", "1", Switches{outbox.ForceOff, "DO_NOT_TRACK"}},
 	} {
 		tracker := New("", "")
 		tracker.Env = func(name string) string {
