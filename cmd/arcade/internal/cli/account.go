@@ -27,7 +27,7 @@ import (
 // session gives access to this user's login, and renews it when needed. The error can be track.ErrNoHome.
 func (a *App) session() (identity.Session, error) {
 	home, err := a.Track.Home()
-	file := home.Credentials()
+	file := home.Credentials
 	file.Context = cmp.Or(a.context, file.Context)
 	return identity.Session{
 		File: file, HTTP: a.httpClient(), Now: a.Track.Now,

@@ -74,7 +74,7 @@ func (t *Tracker) Credential() (identity.Using, error) {
 	if err != nil && key == "" {
 		return identity.Using{}, err
 	}
-	return home.Credentials().Using(address, key)
+	return home.Credentials.Using(address, key)
 }
 
 // KeyInForce is the key in the environment, if commands use it that are not about the login. Apart says that Arcade
@@ -101,11 +101,11 @@ func (t *Tracker) ContextName() string {
 	if err != nil {
 		return ""
 	}
-	logins, _ := home.Credentials().Logins()
+	logins, _ := home.Credentials.Logins()
 	if len(logins.Contexts) < 2 {
 		return ""
 	}
-	login, _ := home.Credentials().Read()
+	login, _ := home.Credentials.Read()
 	return login.Name
 }
 
@@ -120,7 +120,7 @@ type used struct {
 
 // uses reads what a command uses: the login if login is true, even with a key in the environment.
 func (t *Tracker) uses(home Home, login bool) used {
-	file, _ := home.Credentials().Using("", "")
+	file, _ := home.Credentials.Using("", "")
 	u := used{file: file.Login, apart: file.Apart}
 	if key, apart, _ := t.KeyInForce(); !login && (key.Present() || apart) {
 		u.key, u.apart = key.Fingerprint(), apart

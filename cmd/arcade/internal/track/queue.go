@@ -159,7 +159,7 @@ func (q *Queue) look(ctx context.Context, filter outbox.Filter, show ShowFunc) f
 				return err
 			}
 		}
-		login, _ := q.home.Credentials().Read()
+		login, _ := q.home.Credentials.Read()
 		if s.Refused, err = identity.Refused(ctx, tx.Tx, login, tx.Now()); err != nil {
 			return err
 		}

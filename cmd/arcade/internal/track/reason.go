@@ -41,9 +41,9 @@ func FileTrouble(path string, err error) error {
 // FileTroubles returns why files shared with the Python CLI cannot be read, where the cause is not their content.
 // Events are recorded all the same, but their owner may stay unknown.
 func (q *Queue) FileTroubles() (list []error) {
-	_, credentials := q.home.Credentials().Read()
+	_, credentials := q.home.Credentials.Read()
 	_, _, mirror := identity.ReadMirror(q.home.mirror())
-	list = []error{FileTrouble(q.home.Credentials().Path, credentials), FileTrouble(q.home.mirror(), mirror)}
+	list = []error{FileTrouble(q.home.Credentials.Path, credentials), FileTrouble(q.home.mirror(), mirror)}
 	return slices.DeleteFunc(list, func(trouble error) bool { return trouble == nil })
 }
 

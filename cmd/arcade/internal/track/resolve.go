@@ -36,7 +36,7 @@ func (t *Tracker) resolve(ctx context.Context, box *outbox.Outbox, home Home, na
 			if err := identity.Remember(ctx, tx.Tx, c.Fingerprint(), account.PrincipalID, tx.Now()); err != nil {
 				return err
 			}
-			now, _ := home.Credentials().Read() // which may have changed meanwhile
+			now, _ := home.Credentials.Read() // which may have changed meanwhile
 			learned := identity.Learned{
 				Credential: c.Fingerprint(), Principal: account.PrincipalID, InFile: now.Fingerprint() == c.Fingerprint(),
 			}
@@ -53,8 +53,8 @@ func (t *Tracker) resolve(ctx context.Context, box *outbox.Outbox, home Home, na
 // environment. A flusher never renews a token, and never sends an expired one. While a self-hosted installation is in
 // use, or the file cannot be read, nothing is sent to Arcade Cloud.
 func (t *Tracker) available(home Home) (list []identity.Credentials) {
-	if file, _ := home.Credentials().Using("", ""); !file.Apart {
-		logins, _ := home.Credentials().Logins()
+	if file, _ := home.Credentials.Using("", ""); !file.Apart {
+		logins, _ := home.Credentials.Logins()
 		for _, c := range logins.Contexts {
 			if c.Present() && !c.SelfHosted() && !c.Expired(t.Now()) {
 				list = append(list, c)

@@ -54,12 +54,10 @@ var ErrNoHome = errors.New("no home directory")
 
 // Home is the directory that both of Arcade's CLIs keep their files in.
 type Home struct {
-	dir         string
-	credentials identity.CredentialsFile
+	dir string
+	// Credentials is the file with the logins, of which ARCADE_CONTEXT chooses one.
+	Credentials identity.CredentialsFile
 }
-
-// Credentials is the file with the logins, of which ARCADE_CONTEXT chooses one.
-func (h Home) Credentials() identity.CredentialsFile { return h.credentials }
 
 func (h Home) mirror() string { return filepath.Join(h.dir, "usage.json") }
 
@@ -82,16 +80,16 @@ func (t *Tracker) Home() (Home, error) {
 	}
 	abs, err := filepath.Abs(base)
 	home := Home{dir: filepath.Join(abs, ".arcade")}
-	home.credentials = identity.CredentialsFile{
+	home.Credentials = identity.CredentialsFile{
 		Path: filepath.Join(home.dir, "credentials.yaml"), Context: t.Env("ARCADE_CONTEXT"), Point: t.Point,
 	}
 	if work == "" || err != nil {
 		return home, err
 	}
-	home.credentials.Named, home.credentials.Shared = true, filepath.Join(abs, "credentials.yaml")
-	if !exists(home.dir) && (home.credentials.InShared() || exists(filepath.Join(abs, "usage.db"))) {
+	home.Credentials.Named, home.Credentials.Shared = true, filepath.Join(abs, "credentials.yaml")
+	if !exists(home.dir) && (home.Credentials.InShared() || exists(filepath.Join(abs, "usage.db"))) {
 		home.dir = abs
-		home.credentials.Path, home.credentials.Shared = home.credentials.Shared, ""
+		home.Credentials.Path, home.Credentials.Shared = home.Credentials.Shared, ""
 	}
 	return home, nil
 }
