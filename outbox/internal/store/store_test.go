@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -107,12 +108,12 @@ func TestADatabaseThatWasReplacedOrRemovedIsNotWrittenTo(t *testing.T) {
 			leaving, staying, existing := b.open(store.Config{}), b.open(store.Config{}), b.open(store.Config{Existing: true})
 			b.must(errors.Join(write(leaving, readAll), write(staying, readAll), write(existing, readAll)))
 			change(b)
-			_, before := os.Stat(filepath.Dir(b.path))
+			before := b.files()
 			for range 2 {
 				b.meets(write(existing, note("a")), store.ErrNone, "going on with work that may make nothing")
 			}
-			if _, after := os.Stat(filepath.Dir(b.path)); before != nil && after == nil {
-				t.Errorf("the home came back with %v", b.files())
+			if after := b.files(); !slices.Equal(after, before) {
+				t.Errorf("there is %v, want %v: a home that was removed would come back", after, before)
 			}
 			b.s = b.open(store.Config{})
 			b.write(note("first"))
