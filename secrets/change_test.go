@@ -28,7 +28,7 @@ func manyPairs(n int) []secrets.Pair {
 
 type fault = secretstest.Fault
 
-// seeded is an Engine with secrets whose ids are sec_0001 and so on: keys, and types behind a blank.
+// seeded is an Engine with secrets whose ids are sec_0001 and so on: keys, and types after a blank.
 func seeded(t *testing.T, stored ...string) (*secretstest.Engine, *secrets.Client) {
 	t.Helper()
 	engine, c := newClient(t)
@@ -83,7 +83,7 @@ func requestsOf(engine *secretstest.Engine, method string) (segments []string) {
 	return segments
 }
 
-// fourAtOnce holds the changes behind the first, whose path ends in first, until four of them are under way.
+// fourAtOnce holds the changes after the first, whose path ends in first, until four of them are under way.
 func fourAtOnce(t *testing.T, next http.RoundTripper, first string) http.RoundTripper {
 	var under atomic.Int32
 	four := make(chan struct{})
@@ -125,7 +125,7 @@ func TestSetYieldsResultsInTheOrderGiven(t *testing.T) {
 		switch key {
 		case "KEY_01":
 			<-overtaken
-		case "KEY_05": // goes when one of the three behind KEY_01 has its answer
+		case "KEY_05": // goes when one of the three after KEY_01 has its answer
 			close(overtaken)
 		}
 	})
@@ -301,7 +301,7 @@ func TestUnsetDeletesTheSecretsThatAreChosen(t *testing.T) {
 	type options = secrets.UnsetOptions
 	tests := []struct {
 		name    string
-		stored  []string // keys, and types behind a blank
+		stored  []string // keys, and types after a blank
 		keys    string
 		options options
 		deleted string   // ids, the first key's before the others
@@ -331,7 +331,7 @@ func TestUnsetDeletesTheSecretsThatAreChosen(t *testing.T) {
 			t.Errorf("%s: the results are %q, want %q", tt.name, results, tt.results)
 		}
 		deleted := requestsOf(engine, http.MethodDelete)
-		slices.Sort(deleted[min(1, len(deleted)):]) // those behind the first travel together and may arrive in any order
+		slices.Sort(deleted[min(1, len(deleted)):]) // those after the first travel together and may arrive in any order
 		if got := strings.Join(deleted, " "); got != tt.deleted {
 			t.Errorf("%s: %q were deleted, want %q", tt.name, got, tt.deleted)
 		}

@@ -96,11 +96,12 @@ func readEnvFile(path string, stdin io.Reader) (string, *Problem) {
 
 // envReader reads the lines of a file.
 type envReader struct {
-	lines   []string
-	next    int // index of the line to read, and the number of the line before it
-	behind  int // index of the line right after the last entry, 0 for none
-	plan    Plan
-	refused []Entry
+	lines []string
+	next  int // index of the line to read, and the number of the line before it
+	// afterEntry is the index of the line right after the last entry, 0 for none.
+	afterEntry int
+	plan       Plan
+	refused    []Entry
 }
 
 func parseEnv(text string) (plan Plan, refused []Entry) {
@@ -156,7 +157,7 @@ func (r *envReader) entry(line string) {
 	default:
 		r.plan = append(r.plan, Entry{Pair: Pair{name, value}, Line: number})
 	}
-	r.behind = r.next
+	r.afterEntry = r.next
 }
 
 // withoutEquals judges a line without =. Right after an entry it may be the rest of that value, and so
@@ -167,9 +168,9 @@ func (r *envReader) withoutEquals(number int, line string) {
 		r.refuse(number, ValueOpen)
 	case line[0] == '[':
 		r.refuse(number, Section)
-	case 0 < r.behind && r.behind == number-1 && withoutExport(line) == line:
+	case 0 < r.afterEntry && r.afterEntry == number-1 && withoutExport(line) == line:
 		r.refuse(number, MoreOfValue)
-		r.behind = number
+		r.afterEntry = number
 	default:
 		r.plan = append(r.plan, Entry{Line: number, Problem: NoEquals})
 	}
@@ -260,10 +261,10 @@ func (r *envReader) quoted(quote byte, text string) (string, *Problem) {
 			text = r.take()
 			continue
 		}
-		char, behind := text[0], text[1:]
+		char, after := text[0], text[1:]
 		switch {
 		case char == quote:
-			rest := strings.TrimLeft(behind, blanks)
+			rest := strings.TrimLeft(after, blanks)
 			switch {
 			case rest == "", rest[0] == '#':
 				return value.String(), nil
@@ -272,16 +273,16 @@ func (r *envReader) quoted(quote byte, text string) (string, *Problem) {
 			}
 			return "", QuoteOpen // the quote of another entry has closed it
 		case char == '\\' && quote == '"':
-			if char = unescape(behind); char == 0 {
+			if char = unescape(after); char == 0 {
 				return "", OddBackslash
 			}
-			behind = behind[1:]
+			after = after[1:]
 		// Half of the programs take \' for a quote inside the value, half for its end.
-		case char == '\\' && strings.HasPrefix(behind, "'"):
+		case char == '\\' && strings.HasPrefix(after, "'"):
 			return "", OddBackslash
 		}
 		value.WriteByte(char)
-		text = behind
+		text = after
 	}
 }
 

@@ -146,15 +146,15 @@ func writeFile(t *testing.T, path, content string) {
 func TestARefusedFileNamesItsLinesByTheirNumbers(t *testing.T) {
 	bad := strings.Repeat("sentinel/=x\n", 7)
 	for content, want := range map[string]string{
-		strings.Repeat("k", 257) + "=x":    "line 1 has a key that is no name",
-		"A=\"x\" sentinel\n":               "line 1 has text behind a closing quote",
-		strings.Repeat("sentinel/=x\n", 2): "lines 1, 2 have a key that is no name",
-		strings.Repeat("sentinel/=x\n", 5): "lines 1, 2, 3, 4, 5 have a key that is no name",
-		strings.Repeat("sentinel/=x\n", 6): "lines 1, 2, 3, 4, 5 and 1 more have a key that is no name",
-		bad + "\nA=\"x\" sentinel":         "lines 1, 2, 3, 4, 5 and 2 more have a key that is no name, line 9 has text behind a closing quote",
+		strings.Repeat("k", 257) + "=x":    "line 1 has a key that is not a name",
+		"A=\"x\" sentinel\n":               "line 1 has text after a closing quote",
+		strings.Repeat("sentinel/=x\n", 2): "lines 1, 2 have a key that is not a name",
+		strings.Repeat("sentinel/=x\n", 5): "lines 1, 2, 3, 4, 5 have a key that is not a name",
+		strings.Repeat("sentinel/=x\n", 6): "lines 1, 2, 3, 4, 5 and 1 more have a key that is not a name",
+		bad + "\nA=\"x\" sentinel":         "lines 1, 2, 3, 4, 5 and 2 more have a key that is not a name, line 9 has text after a closing quote",
 		"A=1\rB=2\nC=\"x\ry\"":             "lines 1, 2 have a line break that programs read differently",
 		"A=1\nK='b\nit\\'s sentinel'":      "line 2 has a backslash that programs read differently",
-		"K=\"a\nb\"\nsentinel\nc":          "lines 3, 4 have text without = right behind a value, as if it went on",
+		"K=\"a\nb\"\nsentinel\nc":          "lines 3, 4 have text without = right after a value, as if it went on",
 		"K=a\n\uFEFFB=sentinel":            "line 2 has a byte order mark, as between two files that were joined",
 	} {
 		_, err := secrets.ReadEnvFiles([]string{"-"}, strings.NewReader(content))

@@ -97,24 +97,24 @@ const pipeItIn = "or pipe it in: arcade secret set KEY=- < file"
 
 // The problems of a line for which its file is refused. Each says what the line has.
 var (
-	KeyNoName = &Problem{"a key that is no name",
-		"A key has at most 256 letters, digits, _, - and ., starts with none of 0-9 and -, and ends at the =."}
+	KeyNoName = &Problem{"a key that is not a name",
+		"A key has at most 256 letters, digits, _, - and ., does not start with a digit or -, and ends at the =."}
 	QuoteOpen = &Problem{"a quote that is never closed",
 		"Close it, or take the quote for a part of the value by putting the other quotes around it."}
-	TextBehind   = &Problem{"text behind a closing quote", "Put one pair of quotes around the whole value."}
+	TextBehind   = &Problem{"text after a closing quote", "Put one pair of quotes around the whole value."}
 	ValueOpen    = &Problem{"a value that has only begun", "Put quotes around all its lines, " + pipeItIn}
-	Continuation = &Problem{"a backslash behind its value, by which a shell continues a line",
+	Continuation = &Problem{"a backslash after its value, by which a shell continues a line",
 		"Write the value on one line, put quotes around all its lines, " + pipeItIn}
 	HereDocument = &Problem{"a value that begins with <<, as a shell's here-document does", "Put quotes around the text itself, " + pipeItIn}
-	MoreOfValue  = &Problem{"text without = right behind a value, as if it went on",
-		"Put quotes around all lines of the value; an empty line before the text says that it is none of them."}
+	MoreOfValue  = &Problem{"text without = right after a value, as if it went on",
+		"Put quotes around all lines of the value; an empty line before the text says that it is not one of them."}
 	Section = &Problem{"a [ before all else, as in INI, TOML and shell files",
 		"Put the secrets that you mean into a .env file, which has no sections."}
-	Padding      = &Problem{"nothing but = behind a key, as at the end of base64 text", "Put it in quotes if it is the value."}
+	Padding      = &Problem{"nothing but = after a key, as at the end of base64 text", "Put it in quotes if it is the value."}
 	OddBackslash = &Problem{"a backslash that programs read differently",
-		`In double quotes write only \n, \r, \\, \" and \$, or leave the quotes away.`}
-	OddBlank = &Problem{"an invisible character or a blank that is none",
-		"Type the line anew, or put the value in quotes if it belongs there."}
+		`In double quotes write only \n, \r, \\, \" and \$, or leave out the quotes.`}
+	OddBlank = &Problem{"an invisible character or an unusual blank",
+		"Type the line again, or put the value in quotes if it belongs there."}
 	BOMInside = &Problem{"a byte order mark, as between two files that were joined",
 		"Remove it, or name the files one after the other: -f FILE -f FILE"}
 	LoneCR = &Problem{"a line break that programs read differently", "Save the file with LF or CRLF line ends."}

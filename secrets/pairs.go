@@ -27,8 +27,8 @@ var (
 	NoValue        = &Problem{"there is no = in it", "Write KEY=VALUE, or give one KEY and nothing else to be asked for its value."}
 	NoTerminal     = &Problem{"there is no terminal to ask for the value on", "Write KEY=- to read it from standard input."}
 	EmptyKey       = &Problem{"there is no key before the =", "Write KEY=VALUE."}
-	BlankInKey     = &Problem{"a key must not contain blanks or control characters", "Type it anew."}
-	InvisibleInKey = &Problem{"a key must not contain invisible characters, such as a byte order mark or a zero-width space", "Type it anew."}
+	BlankInKey     = &Problem{"a key must not contain blanks or control characters", "Type it again."}
+	InvisibleInKey = &Problem{"a key must not contain invisible characters, such as a byte order mark or a zero-width space", "Type it again."}
 	EmptyValue     = &Problem{"the value is empty", "'arcade secret unset' removes a secret."}
 	NotText        = &Problem{"it is not valid UTF-8", "Save it as UTF-8."}
 	ZeroByte       = &Problem{"there is a zero byte in it, as in UTF-16", "Save it as UTF-8."}

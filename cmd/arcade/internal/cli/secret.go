@@ -94,9 +94,9 @@ history, so a value can also be read:
     second character; everything else, above all a $, stands for itself
   - lines without = or without a value are skipped with a warning
 
-The whole file is read first. A key that is no name, an open quote, text behind
-a quote, a PEM block or JSON without quotes, or a [section] means that nothing
-is sent. --dry-run shows what would be.
+The whole file is read first. A key that is not a name, an open quote, text
+after a quote, a PEM block or JSON without quotes, or a [section] means that
+nothing is sent. --dry-run shows what would be.
 
 The exit code is 1 if any secret could not be set. The others are set all the
 same, unless they would fail for the same reason.`,
