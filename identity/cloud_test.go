@@ -50,21 +50,19 @@ func TestAskingCloudWhoseCredentialsTheseAre(t *testing.T) {
 			Account{PrincipalID: "acc_1", Email: "a [31m@b.c", Organisations: []Choice{{ID: "o"}}}}, // for a terminal
 		{"by an access token, older", oauthLogin, "/api/v1/auth/whoami", `{"data": {"principal_id": "acc_1"}}`, Account{PrincipalID: "acc_1"}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			cloud := cloudWith(t, func(w http.ResponseWriter, r *http.Request) {
-				asked := []string{r.Method, r.URL.Path, r.Header.Get("Authorization"), r.Header.Get("Accept")}
-				want := []string{http.MethodGet, c.path, "Bearer " + cmp.Or(c.login.APIKey, c.login.AccessToken), "application/json"}
-				if !slices.Equal(asked, want) {
-					t.Errorf("asked %q; want %q, as contracts.md has it", asked, want)
-				}
-				fmt.Fprint(w, c.body)
-			})
-			cloud.BaseURL += "/" // as people write it
-			got, err := cloud.WhoAmI(t.Context(), c.login)
-			if err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", c.want) {
-				t.Errorf("got %+v, %v; want %+v", got, err, c.want)
+		cloud := cloudWith(t, func(w http.ResponseWriter, r *http.Request) {
+			asked := []string{r.Method, r.URL.Path, r.Header.Get("Authorization"), r.Header.Get("Accept")}
+			want := []string{http.MethodGet, c.path, "Bearer " + cmp.Or(c.login.APIKey, c.login.AccessToken), "application/json"}
+			if !slices.Equal(asked, want) {
+				t.Errorf("%s: asked %q; want %q, as the Python CLI does", c.name, asked, want)
 			}
+			fmt.Fprint(w, c.body)
 		})
+		cloud.BaseURL += "/" // as people write it
+		got, err := cloud.WhoAmI(t.Context(), c.login)
+		if err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", c.want) {
+			t.Errorf("%s: got %+v, %v; want %+v", c.name, got, err, c.want)
+		}
 	}
 }
 

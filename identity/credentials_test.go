@@ -60,11 +60,9 @@ func TestReadingCredentials(t *testing.T) {
 		{"from a file of something else", "colour: blue", Credentials{}},
 		{"from Windows", "\ufeffcloud:\r\n  api:\r\n    key: k\r\n", Credentials{APIKey: "k"}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			if got, _, err := decodeLogin([]byte(c.content)); err != nil || got != c.want {
-				t.Errorf("got %s, %v; want %s", show(got), err, show(c.want))
-			}
-		})
+		if got, _, err := decodeLogin([]byte(c.content)); err != nil || got != c.want {
+			t.Errorf("%s: got %s, %v; want %s", c.name, show(got), err, show(c.want))
+		}
 	}
 }
 

@@ -94,23 +94,14 @@ func TestReadingTheMirror(t *testing.T) {
 // Nothing is written in the place of what cannot be read.
 func TestAMissingFileIsToldApartFromOneThatCannotBeRead(t *testing.T) {
 	folder := t.TempDir()
-	for what, read := range map[string]func(path string) error{
-		"usage.json": func(path string) error {
-			_, _, err := ReadMirror(path)
-			return err
-		},
-		"the login": func(path string) error {
-			_, err := CredentialsFile{Path: path}.Read()
-			return err
-		},
-	} {
-		if err := read(filepath.Join(folder, "missing")); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s is missing, and gave %v; want fs.ErrNotExist", what, err)
-		}
-		err := read(folder)
-		damaged := errors.Is(err, ErrMirrorInvalid) || errors.Is(err, ErrCredentialsInvalid)
-		if err == nil || damaged || errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s is a directory, and gave %v; want an error of its own", what, err)
+	for path, missing := range map[string]bool{filepath.Join(folder, "missing"): true, folder: false} {
+		_, _, mirrorErr := ReadMirror(path)
+		_, loginErr := CredentialsFile{Path: path}.Read()
+		for what, err := range map[string]error{"usage.json": mirrorErr, "the login": loginErr} {
+			damaged := errors.Is(err, ErrMirrorInvalid) || errors.Is(err, ErrCredentialsInvalid)
+			if err == nil || damaged || errors.Is(err, fs.ErrNotExist) != missing {
+				t.Errorf("%s at %s gave %v; want that it is missing: %v, and never that it is damaged", what, path, err, missing)
+			}
 		}
 	}
 }

@@ -226,23 +226,25 @@ func (w *walk) addEvent(in Input, s Step) {
 }
 
 func (w *walk) carryOut(s Step) {
-	switch s.Kind {
-	case AddAlias:
-		if w.aliasOf(s.AnonID) != nil {
-			w.failf("a second alias of %s", s.AnonID)
-		}
+	alias := w.aliasOf(s.AnonID)
+	waits := alias != nil && alias.undecided()
+	switch {
+	case s.Kind == DecideEvents:
+		w.decideEvents(s)
+	case s.Kind == AddAlias && alias != nil:
+		w.failf("a second alias of %s", s.AnonID)
+	case s.Kind == AddAlias:
 		m := &message{isAlias: true, anon: s.AnonID}
 		w.outbox = append(w.outbox, m)
 		if s.DistinctID != "" {
 			w.claim(m, s.DistinctID)
 		}
-	case DecideEvents:
-		w.decideEvents(s)
-	case DecideAlias:
-		w.claim(w.waitingAlias(s), s.DistinctID)
-	case DropAlias:
-		dropped := w.waitingAlias(s)
-		w.outbox = slices.DeleteFunc(w.outbox, func(m *message) bool { return m == dropped })
+	case !waits:
+		w.failf("%+v: no alias of %s waits", s, s.AnonID)
+	case s.Kind == DecideAlias:
+		w.claim(alias, s.DistinctID)
+	case s.Kind == DropAlias:
+		w.outbox = slices.DeleteFunc(w.outbox, func(m *message) bool { return m == alias })
 	}
 }
 
@@ -267,14 +269,6 @@ func (w *walk) aliasOf(anon string) *message {
 		}
 	}
 	return nil
-}
-
-func (w *walk) waitingAlias(s Step) *message {
-	m := w.aliasOf(s.AnonID)
-	if m == nil || !m.undecided() {
-		w.failf("%+v: no alias of %s waits", s, s.AnonID)
-	}
-	return m
 }
 
 // claim makes m an alias to principal, the one its anon id has for ever.
@@ -322,19 +316,13 @@ func (w *walk) checkState() {
 // key's events are its own affair: they say nothing about this anon id.
 func (w *walk) checkOrder() {
 	for i, m := range w.outbox {
-		if m.isAlias || m.byKey || m.undecided() || m.distinct == m.anon {
-			continue
-		}
-		for j, other := range w.outbox {
-			if !other.isAlias || other.anon != m.anon {
-				continue
-			}
-			if other.undecided() {
-				w.failf("an event of %s is %s's while the alias still waits", m.anon, m.distinct)
-			}
-			if other.distinct == m.distinct && j > i {
-				w.failf("an event of %s comes before its alias to %s", m.anon, m.distinct)
-			}
+		alias := w.aliasOf(m.anon)
+		switch {
+		case alias == nil || m.isAlias || m.byKey || m.undecided() || m.distinct == m.anon:
+		case alias.undecided():
+			w.failf("an event of %s is %s's while the alias still waits", m.anon, m.distinct)
+		case alias.distinct == m.distinct && slices.Contains(w.outbox[i:], alias):
+			w.failf("an event of %s comes before its alias to %s", m.anon, m.distinct)
 		}
 	}
 }
