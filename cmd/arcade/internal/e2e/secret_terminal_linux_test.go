@@ -12,17 +12,7 @@ import (
 	"github.com/ArcadeAI/arcade-cli/secrets/secretstest"
 )
 
-// A long failure is broken between words, and its colour does not run on. Where there is no colour is for the states of messages to say.
-func TestFailuresAreRedOnATerminal(t *testing.T) {
-	t.Parallel()
-	const want = "\x1b[31mError setting secret 'A': the Engine has trouble of its own\n(HTTP 500)\x1b[0m\nTry again in a while.\n"
-	m := newMachine(t)
-	m.Engine.Inject(secretstest.Fault{Mode: secretstest.Status, Status: 500})
-	if code, output := onTerminal(t, 60, m.secretCommand("set", "A=1")).End(); code != 1 || output != want {
-		t.Errorf("exit code %d, %q, want %q", code, output, want)
-	}
-}
-
+// A long failure is broken between words, and its colour does not run on.
 func TestManyKeysShowProgressOnATerminal(t *testing.T) {
 	t.Parallel()
 	ten := strings.Fields("set A=1 B=2 C=3 D=4 E=5 F=6 G=7 H=8 I=9 J=10")
