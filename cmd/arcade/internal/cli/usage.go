@@ -168,18 +168,6 @@ func (a *App) export(ctx context.Context, q *track.Queue, _ []string) error {
 	}))
 }
 
-// once is for what prints, which an error of the database would have run again.
-func once(print track.ShowFunc) track.ShowFunc {
-	var printed bool
-	var err error
-	return func(s track.Snapshot, messages iter.Seq2[outbox.Message, error]) error {
-		if !printed {
-			printed, err = true, print(s, messages)
-		}
-		return err
-	}
-}
-
 func (a *App) newUsageClear() *cobra.Command {
 	return a.confirmed(&cobra.Command{
 		Use:        "clear",

@@ -129,6 +129,18 @@ func (a *App) inspect(ctx context.Context, q *track.Queue, filter outbox.Filter,
 	}))
 }
 
+// once makes print run once: an error of the database makes a view begin again, which would print its start twice.
+func once(print track.ShowFunc) track.ShowFunc {
+	var printed bool
+	var err error
+	return func(s track.Snapshot, messages iter.Seq2[outbox.Message, error]) error {
+		if !printed {
+			printed, err = true, print(s, messages)
+		}
+		return err
+	}
+}
+
 // total counts the messages that the filter selects without its limit.
 func total(s track.Snapshot, filter outbox.Filter) int {
 	pending, delivered, dead := s.Counts.Pending, s.Counts.Delivered, s.Counts.Dead
