@@ -27,6 +27,7 @@ func Cause(err error) error {
 		{ErrNotDirectory, ErrNotDirectory}, {ErrDangling, ErrDangling}, {syscall.ELOOP, ErrDangling},
 		{ErrNotFile, ErrNotFile}, {syscall.EISDIR, ErrNotFile}, {ErrPermission, ErrPermission}, {fs.ErrPermission, ErrPermission},
 		{ErrLocked, ErrLocked}, {ErrCopies, ErrCopies}, {ErrDamaged, ErrDamaged},
+		{syscall.EIO, ErrUnreadable}, {syscall.ENOLCK, ErrUnreadable}, // as on NFS without its locks
 	}, systemSigns()...)
 	for _, sign := range signs {
 		if errors.Is(err, sign.err) {
@@ -36,7 +37,7 @@ func Cause(err error) error {
 	switch {
 	case isBusy(err):
 		return ErrLocked
-	case isFull(err):
+	case isCode(err, codeFull):
 		return ErrFull
 	case isDamage(err):
 		return ErrDamaged

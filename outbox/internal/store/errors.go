@@ -93,7 +93,6 @@ const (
 	codeMismatch   = 20
 	codeNotADB     = 26
 	codeUnique     = 2067 // extended, of codeConstraint
-	codeShmSize    = 4874 // extended, of codeIO: no room for the shared memory
 	codeShmMap     = 5386 // extended, of codeIO: the file system cannot map files shared
 )
 
@@ -120,8 +119,6 @@ func isBusy(err error) bool { return isCode(err, codeBusy) || isCode(err, codePr
 // isDamage reports whether SQLite calls the file's content unsound.
 func isDamage(err error) bool { return isCode(err, codeCorrupt) || isCode(err, codeNotADB) }
 
-func isFull(err error) bool { return isCode(err, codeFull) || isCode(err, codeShmSize) }
-
 // isOfTheFile reports whether the file, and not the statement, is at fault.
 func isOfTheFile(err error) bool {
 	return isDamage(err) || isCode(err, codeReadOnly) || isCode(err, codeCantOpen) || isCode(err, codeIO)
@@ -131,5 +128,5 @@ func isOfTheFile(err error) bool {
 // the close of the database gives the WAL's room back.
 func mayPass(err error) bool {
 	_, system := errors.AsType[*fs.PathError](err)
-	return system || isOfTheFile(err) || isFull(err)
+	return system || isOfTheFile(err) || isCode(err, codeFull)
 }

@@ -76,6 +76,9 @@ func (s *Store) locking(ctx context.Context, opens bool, fn func() error) error 
 	}
 	waited := !s.vain // else it does not wait, and cannot see whether others commit
 	lock, err := s.lock(ctx, earlier)
+	if mayPass(err) {
+		lock, err = s.lock(ctx, earlier)
+	}
 	s.locked = err == nil
 	if s.locked {
 		defer lock.Close()

@@ -54,14 +54,28 @@ func TestADatabaseInUseIsOpenedBeforeTheLockIsTakenUnlessAWaitWasInVain(t *testi
 	}
 }
 
-// SQLite takes only ENOSPC for a full disk.
-func TestAQuotaThatIsUsedUpIsAFullDisk(t *testing.T) {
-	b := newBench(t)
-	b.fill(1)
-	trace, err := b.strace("-e", "trace=pwrite64,write", "-P", b.path+"-wal", "-P", b.path+".try",
-		"-e", "inject=pwrite64,write:error=EDQUOT")
-	if err == nil || !strings.Contains(err.Error(), store.ErrFull.Error()) {
-		t.Errorf("it says %v, want %q:\n%s", err, store.ErrFull, trace)
+// SQLite takes only ENOSPC for a full disk, and any error of its shared memory for a lack of room.
+func TestWhatTheSystemSaysIsToldAsWhatItIs(t *testing.T) {
+	for fault, want := range map[string]error{
+		"pwrite64,write:error=EDQUOT -wal .try": store.ErrFull,
+		"pwrite64:error=EIO -shm":               store.ErrUnreadable,
+		"openat:error=EIO .lock":                store.ErrUnreadable,
+		"flock:error=ENOLCK .lock":              store.ErrUnreadable,
+		"openat:error=EIO:when=1 .lock":         nil, // it is met twice, unless it meets another thread as well
+	} {
+		b := newBench(t)
+		b.fill(1)
+		b.leave()
+		inject, suffixes, _ := strings.Cut(fault, " ")
+		args := []string{"-e", "inject=" + inject}
+		for _, suffix := range strings.Fields(suffixes) {
+			args = append(args, "-P", b.path+suffix)
+		}
+		trace, err := b.strace(args...)
+		met := strings.Count(trace, "INJECTED")
+		if (want != nil || met == 1) && !strings.Contains(fmt.Sprint(err), fmt.Sprint(want)) {
+			t.Errorf("%s: it says %v, want %v:\n%s", fault, err, want, trace)
+		}
 	}
 }
 
