@@ -51,8 +51,8 @@ func (tx *Tx) saveEndpoint(ctx context.Context, e endpoint) error {
 	return err
 }
 
-// accepted notes an acceptance. A memo is kept for a week from when it was new, so that a server that
-// has learned better since is asked in the better way again.
+// accepted notes an acceptance. A memo is kept for a week from when it was new: a server that was updated since is
+// then asked by its newer protocol.
 func (e *endpoint) accepted(now time.Time, memo string) {
 	if e.acceptedAt == (moment{}) {
 		e.acceptedAt = moment(now)

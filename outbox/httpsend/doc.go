@@ -5,8 +5,8 @@
 //	encoder := httpsend.Encoder{Open: "[", Close: "]", Form: form}
 //	client := httpsend.Client{URL: address.String(), Wrong: wrong, Transport: httpsend.Transport(nil)}
 //
-// With an embedded Encoder it has Encode and Wire; Check returns wrong, Send what the Client's Send says. A sink that
-// differs from [github.com/ArcadeAI/arcade-cli/outbox/httpsink] in the form of a body alone gives that one an Encoder.
+// With an embedded Encoder it has Encode and Wire; Check returns wrong, Send what the Client's Send says. Where only the
+// form of the bodies differs, [github.com/ArcadeAI/arcade-cli/outbox/httpsink] with another Encoder is enough.
 //
 // A status alone proves nothing: hotel networks answer 200 with a page of theirs, and web servers answer 400 with a
 // page to what they do not understand. So a page never counts as the server's word, and no redirect is followed.

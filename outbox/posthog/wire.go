@@ -72,8 +72,8 @@ func check(m outbox.Message) error {
 	return nil
 }
 
-// extend puts more behind the properties: of two with one name the last one counts. What was no JSON object
-// is no JSON afterwards.
+// extend puts more behind the properties: of two with one name the last one counts. Anything but a JSON object becomes
+// invalid JSON, which cannot be sent.
 func extend(properties json.RawMessage, more string) json.RawMessage {
 	inner, opens := strings.CutPrefix(strings.Trim(string(properties), " \t\r\n"), "{")
 	inner, closes := strings.CutSuffix(inner, "}")

@@ -198,8 +198,8 @@ func carrySequences(ctx context.Context, old *sql.DB, tx *sql.Tx) error {
 	return err
 }
 
-// passing returns an error that may have passed when the next process carries over. Damage, and a failed read is damage to SQLite,
-// does not.
+// passing returns an error that may have passed by the time the next process carries over. Damage does not pass; to SQLite a failed
+// read is damage, too.
 func passing(ctx context.Context, err error) error {
 	if isOfTheFile(err) && !isDamage(err) {
 		return err

@@ -75,7 +75,7 @@ const (
 	vainTime  = time.Minute
 )
 
-// noteVain notes how long it counts that a wait, for our lock or for SQLite's, was in vain: the time of our lock's file is its end.
+// noteVain notes that a wait, for our lock or for SQLite's, was in vain; it counts until the modification time of our lock's file.
 func noteVain(lock string, counts time.Duration) {
 	until := time.Now().Add(counts)
 	_ = os.Chtimes(lock, until, until) // without it, the next process waits longer

@@ -14,8 +14,8 @@ type Schema struct {
 	// Migrations are files NNNN_name.sql, applied in the order of their names. The place of a file is the version that it leads to.
 	// They only go forward.
 	Migrations fs.FS
-	// Before are functions that run before the migration of a number, in the transaction of all of them: in a new database on
-	// empty tables.
+	// Before holds functions by the number of the migration that they run before, in the transaction of all migrations. In a new
+	// database they find empty tables.
 	Before map[int]func(ctx context.Context, tx *sql.Tx) error
 }
 
