@@ -226,10 +226,10 @@ func TestAHomeThatComesFromAnotherMachineReleasesItsHeldMessages(t *testing.T) {
 		t.Skip("this system has no id of its machine")
 	}
 	b := newBench(t, 0)
-	b.add(b.held("credential"), b.alias(""), b.event(2))
-	b.exec(`UPDATE machines SET mark = 'salt:another'`)
 	moved := 0
 	box := b.open(func(cfg *outbox.Config) { cfg.Moved = func(context.Context, *outbox.Tx) error { moved++; return nil } })
+	b.must(box.Update(t.Context(), adding(b.held("credential"), b.alias(""), b.event(2)))) // a new one has not moved
+	b.exec(`UPDATE machines SET mark = 'salt:another'`)
 	for range 2 {
 		_, err := box.Record(t.Context(), adding(b.event(3)))
 		b.must(err)
