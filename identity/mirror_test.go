@@ -49,7 +49,6 @@ func TestReadingTheMirror(t *testing.T) {
 		{"an empty principal, which is none, like in Python", linked(""), ""},
 		{"keys of other versions", file(`, "v": [1]`), ""},
 		{"an id of 200 characters, not bytes", linked(long), long},
-		{"an e-mail address", linked("a@b.c"), "a@b.c"},
 	} {
 		put(t, path, c.content)
 		if m, _, err := ReadMirror(path); err != nil || m.AnonID != someUUID || m.PrincipalID != c.principal {
@@ -68,17 +67,12 @@ func TestReadingTheMirror(t *testing.T) {
 		"an anon id that is a number":       `{"anon_id": 7}`,
 		"an anon id that is no UUID":        `{"anon_id": "me"}`,
 		"a UUID without dashes":             `{"anon_id": "` + strings.ReplaceAll(someUUID, "-", "") + `"}`,
-		"a UUID in braces":                  `{"anon_id": "{` + someUUID + `}"}`,
 		"a principal that is no string":     file(`, "linked_principal_id": 7`),
 		"an id PostHog would cut":           linked(strings.Repeat("x", 201)),
 		"an id PostHog refuses":             linked("anonymous"),
 		"an id PostHog refuses in capitals": linked("Guest"),
 		"an id PostHog refuses in quotes":   linked(`"null"`),
-		"the placeholder 0":                 linked("0"),
-		"an object turned into text":        linked("[object Object]"),
-		"a blank id":                        linked("  "),
 		"blanks around an id":               linked(" acc_1"),
-		"terminal control characters":       linked("acc\x1b[31m"),
 		"invisible characters":              linked("acc\u202e"),
 		"half a surrogate pair":             file(`, "linked_principal_id": "\ud800"`),
 		"what is not UTF-8":                 file(`, "x": "` + "\xff" + `"`),

@@ -282,7 +282,6 @@ func TestACloudInTroubleDoesNotEndTheLogin(t *testing.T) {
 		status     int
 		kind, body string
 	}{
-		"cli_config HTML":         {identitytest.ConfigPath, 200, html, "<html>SENTINEL"},
 		"cli_config redirected":   {identitytest.ConfigPath, 301, text, "SENTINEL"},
 		"cli_config without":      {identitytest.ConfigPath, 200, object, "{}"},
 		"cli_config not there":    {identitytest.ConfigPath, 404, text, "SENTINEL"},
@@ -290,7 +289,6 @@ func TestACloudInTroubleDoesNotEndTheLogin(t *testing.T) {
 		"token 500 that guesses":  {identitytest.TokenPath, 500, object, `{"error": "invalid_grant"}`},
 		"token 400 of ours":       {identitytest.TokenPath, 400, object, `{"error": "invalid_request"}`},
 		"token 400 of a proxy":    {identitytest.TokenPath, 400, html, "<html>SENTINEL"},
-		"token HTML":              {identitytest.TokenPath, 200, html, "<html>SENTINEL"},
 		"token empty":             {identitytest.TokenPath, 200, object, "{}"},
 		"no expiry":               {identitytest.TokenPath, 200, object, token("")},
 		"expiry 0":                {identitytest.TokenPath, 200, object, token(`, "expires_in": 0`)},

@@ -68,7 +68,6 @@ func TestBaseURLRefusesWhatIsNoHost(t *testing.T) {
 		{"a blank", "api arcade dev", "", "must not contain blanks"},
 		{"a colon without a port", "localhost:", "", "as localhost or localhost:9099"},
 		{"two ports", "localhost:1:2", "", "as [::1] or [::1]:9099"},
-		{"a port that is a word", "localhost:http", "", "1 to 65535"},
 		{"a port that is too high", "localhost", "65536", "1 to 65535"},
 		{"a port that is too low", "localhost", "0", "1 to 65535"},
 		{"a port with a sign", "localhost", "+1", "1 to 65535"},
@@ -130,10 +129,6 @@ func FuzzBaseURL(f *testing.F) {
 				t.Errorf("the error repeats the host %q: %v", host, err)
 			}
 			return
-		}
-		local := u.Hostname() == "localhost"
-		if wantTLS := !noTLS && (tls || !local); (u.Scheme == "https") != wantTLS || (u.Scheme == "http") == wantTLS {
-			t.Errorf("%q gave scheme %s, want TLS: %v", host, u.Scheme, wantTLS)
 		}
 		if again, err := url.Parse(u.String()); err != nil || *again != *u {
 			t.Fatalf("%q gave %s, which reads back as %v (%v)", host, u, again, err)

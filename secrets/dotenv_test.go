@@ -63,8 +63,6 @@ func TestTheLinesOfAnEnvFileAreSetOrSkipped(t *testing.T) {
 		skipped string
 	}{
 		{"a PEM key in double quotes", "A=1\nPEM=\"" + pem + "\"\nB=2\n", pairsOf("A", "1", "PEM", pem, "B", "2"), ""},
-		{"a PEM key in single quotes", "A=1\nPEM='" + pem + "' # key\nB=2", pairsOf("A", "1", "PEM", pem, "B", "2"), ""},
-		{"a PEM key with a line break at its end", "PEM=\"" + pem + "\n\"\nB=2", pairsOf("PEM", pem+"\n", "B", "2"), ""},
 		{"a PEM key in a CRLF file", "PEM=\"" + strings.ReplaceAll(pem, "\n", "\r\n") + "\"\r\nB=2\r\n",
 			pairsOf("PEM", pem, "B", "2"), ""},
 		{"what looks like entries, comments and blank lines inside", "A=\"[default]\nid = x\n# no comment\n\nkey=y\"\nB=2",
