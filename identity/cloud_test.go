@@ -167,6 +167,21 @@ func TestACloudThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
+func TestTextFromElsewhereIsCutToALine(t *testing.T) {
+	for _, c := range []struct {
+		text  string
+		limit int
+		want  string
+	}{
+		{"plain", 10, "plain"}, {"äöüß", 3, "äöü"}, {"a\nb\tc", 10, "a b c"}, {" \x1b]0;x\a ", 10, "]0;x"},
+		{"a\u202eb", 10, "a b"}, {"\xff", 10, ""}, {"a\u00a0b", 10, "a b"}, {"", 10, ""},
+	} {
+		if got := printable(c.text, c.limit); got != c.want {
+			t.Errorf("%q is shown as %q; want %q", c.text, got, c.want)
+		}
+	}
+}
+
 func TestOrganisationsAndProjects(t *testing.T) {
 	asked := ""
 	cloud := cloudWith(t, func(w http.ResponseWriter, r *http.Request) {
@@ -192,9 +207,8 @@ func TestOrganisationsAndProjects(t *testing.T) {
 			t.Errorf("%s gave %v; want %q", name, err, want)
 		}
 	}
-	long := `{"data": {"items": [{"org_id": "o", "name": "` + strings.Repeat("ä", 10<<10) + `"}]}}`
-	cut := strings.Repeat("ä", maxNameLength)
-	if got, err := answering(t, 200, long).Organisations(t.Context(), oauthLogin); err != nil || got[0].Name != cut {
+	long := `{"data": {"items": [{"org_id": "o", "name": "` + strings.Repeat("x", 10<<10) + `"}]}}`
+	if got, err := answering(t, 200, long).Organisations(t.Context(), oauthLogin); err != nil || len(got[0].Name) != maxNameLength {
 		t.Errorf("a name of 10 kB gave %v; want it cut, the credentials file has an end", err)
 	}
 	if got, err := answering(t, 200, `{"data": null}`).Organisations(t.Context(), oauthLogin); err != nil || len(got) != 0 {
