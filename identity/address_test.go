@@ -41,12 +41,14 @@ func TestWhatBelongsToALogin(t *testing.T) {
 		{"", "https://API.arcade.dev:8443", true},
 		{"", "http://api.arcade.dev", false}, // its answer can be forged on the way
 		{"", "https://api.arcade.dev.evil.example", false},
+		{"", "https://arcade.dev", false},
 		{"", "http://localhost:9099", false},
 		{"https://cloud.tenant.dev:8443/", "https://cloud.tenant.dev", true},
 		{"https://cloud.tenant.dev", "https://api.tenant.dev", true},
 		{"https://cloud.tenant.dev", "https://api.arcade.dev", false},
 		{"https://coordinator.tenant.dev", "https://api.tenant.dev", false},
 		{"http://localhost:8000", "http://127.0.0.1:9099", true},
+		{"http://127.0.0.1:8000", "https://[::1]", true},
 		{"http://localhost:8000", "https://api.arcade.dev", false},
 		{"https://cloud.other.dev", "https://engine.tenant.dev:8443", true}, // which it names
 		{"https://%zz", "https://api.arcade.dev", false},

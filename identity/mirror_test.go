@@ -72,6 +72,8 @@ func TestReadingTheMirror(t *testing.T) {
 		"an id PostHog refuses":             linked("anonymous"),
 		"an id PostHog refuses in capitals": linked("Guest"),
 		"an id PostHog refuses in quotes":   linked(`"null"`),
+		"the placeholder 0":                 linked("0"),
+		"an object turned into text":        linked("[object Object]"),
 		"blanks around an id":               linked(" acc_1"),
 		"invisible characters":              linked("acc\u202e"),
 		"half a surrogate pair":             file(`, "linked_principal_id": "\ud800"`),

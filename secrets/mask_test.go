@@ -28,6 +28,7 @@ func TestPrintable(t *testing.T) {
 		{"plain text stays", "Secret set via CLI", "Secret set via CLI"},
 		{"other scripts and emoji stay", "größe 漢字 مرحبا 🔑", "größe 漢字 مرحبا 🔑"},
 		{"colours go", "\x1b[1;31mred\x1b[0m", "red"},
+		{"cursor movements go", "a\x1b[2K\x1b[1Ab", "ab"},
 		{"a window title goes", "a\x1b]0;title\x07b", "ab"},
 		{"a link's address goes, its text stays", "\x1b]8;;http://evil\x1b\\text\x1b]8;;\x1b\\", "text"},
 		{"a device control string goes", "a\x1bP1$r0m\x1b\\b", "ab"},
