@@ -37,7 +37,7 @@ var (
 	ErrNotDirectory = store.ErrNotDirectory // what should hold the database
 	ErrNotFile      = store.ErrNotFile      // what should be the database
 	ErrDangling     = store.ErrDangling     // an ErrNotFile: a link that leads nowhere
-	ErrUnreadable   = store.ErrUnreadable   // and the system gives no reason; it wraps SQLite's error, which has a method Code() int
+	ErrUnreadable   = store.ErrUnreadable   // and the system gives no better reason; SQLite's error in it, if any, has a method Code() int
 	ErrLocked       = store.ErrLocked       // by another process, for longer than a command waits
 )
 
