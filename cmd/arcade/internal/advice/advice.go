@@ -9,23 +9,23 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox/httpsend"
 )
 
-// Line is what the table has to say of one thing that stands still. All commands, their --json and
-// docs/usage.md have these words and no others for it.
+// Line is the table's entry for one obstacle. All commands, their --json and docs/usage.md use these words for it and
+// no others.
 type Line struct {
-	// Reason and Advice identify why and what to do for programs, What and Do say it to people.
+	// What is the obstacle and Do what to do about it, for people; Reason and Advice are their identifiers for programs.
 	Reason, Advice, What, Do string
 }
 
-// Sentence is both as they stand in a text.
+// Sentence is both for people, as they stand in a text.
 func (line Line) Sentence() string {
 	return strings.ToUpper(line.What[:1]) + line.What[1:] + ". " + line.Do
 }
 
 // Server is what a request goes to, in the words of a text.
 type Server struct {
-	Name   string // as it stands in a sentence, such as "the Engine"
-	Option string // what says where it is, such as "--host"
-	Again  string // what to do about a network that does not work now
+	Name   string // in a sentence, such as "the Engine"
+	Option string // what sets its address, such as "--host"
+	Again  string // what to do when the network does not work now
 }
 
 const nothingIsLost = "Nothing is lost. "
@@ -35,12 +35,12 @@ func PostHog() Server {
 	return Server{Name: "PostHog", Option: "ARCADE_USAGE_HOST", Again: nothingIsLost + "A later command delivers."}
 }
 
-// Fill puts what a server is called into a text of the table.
+// Fill replaces the placeholders for a server in a text of the table.
 func (s Server) Fill(text string) string {
 	return strings.NewReplacer("{server}", s.Name, "{option}", s.Option, again, s.Again).Replace(text)
 }
 
-// Of is what the table has to say of a cause; host, which may be "", is where the server is.
+// Of is the table's line for a cause. Host is where the server is, "" for no host in the line.
 func (s Server) Of(cause httpsend.Cause, host string) Line {
 	return s.line(cause.Code, nil, host, cause.Reason)
 }
@@ -51,8 +51,8 @@ const (
 	Busy    = outbox.CodeRetryAfter
 )
 
-// Answer is what the table has to say of an answer that came in the server's place, or of one that is in trouble. It
-// is false for any other answer.
+// Answer is the table's line for an answer that came in the server's place, or that of a server in trouble. It is false
+// for any other answer.
 func (s Server) Answer(status int, page bool) (line Line, known bool) {
 	cause, known := httpsend.Answer{Status: status, Page: page}.Cause()
 	if !known {
@@ -61,8 +61,8 @@ func (s Server) Answer(status int, page bool) (line Line, known bool) {
 	return s.Of(cause, ""), true
 }
 
-// line fills in the line of a code, or of an error. Behind it stand the host and, where the table wants it, what was
-// seen. What a later version has left in the database is shown as it is.
+// line fills in the line of a code or an error, followed by the host and, where the table wants it, by what was seen.
+// A code of a later version, from the database, is shown as it is.
 func (s Server) line(code string, err error, host, seen string) Line {
 	for _, family := range Table() {
 		for _, reason := range family.Reasons {

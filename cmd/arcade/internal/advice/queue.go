@@ -13,17 +13,17 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// Words tell a person how a queue stands.
+// Words makes the sentences about a queue.
 type Words struct {
 	Track *track.Tracker
 	Out   *term.Stream
 	Login func() string // the command that logs in where this home is logged in
 }
 
-// Of is what the table has to say of an error of the queue, or of a file beside it.
+// Of is the table's line for an error of the queue, or of a file beside it.
 func (w Words) Of(err error) Line { return w.of(err, PostHog()) }
 
-// OfDelay is the same of a delivery that is tried again; next says when.
+// OfDelay is the same for a delivery that will be tried again; next is the sentence about when.
 func (w Words) OfDelay(err error, next string) Line {
 	server := PostHog()
 	server.Again = nothingIsLost + next
@@ -74,7 +74,7 @@ func (w Words) Path(path string) string {
 	return path
 }
 
-// Headline says who this machine is for PostHog; principal is its principal as it is to be shown.
+// Headline is the sentence about this machine's identity; principal is its principal as it is shown.
 func (w Words) Headline(s track.Snapshot, principal string) string {
 	id := w.Out.Clip(s.AnonID, 9)
 	switch {
@@ -91,7 +91,7 @@ func (w Words) Headline(s track.Snapshot, principal string) string {
 	}
 }
 
-// Outlook says what is waiting and what happens next.
+// Outlook is the sentence about what waits and what happens next.
 func (w Words) Outlook(s track.Snapshot, q *track.Queue) string {
 	now, reason := w.Track.Now(), w.Track.Standstill(s)
 	waiting := term.Count(s.Counts.Pending, "message waits", "messages wait")
@@ -116,7 +116,7 @@ func (w Words) Outlook(s track.Snapshot, q *track.Queue) string {
 	return waiting + ": " + why.What + ". " + why.Do
 }
 
-// nextTry says when and by which command delivery is tried again.
+// nextTry is the sentence about when, and by which command, delivery is tried again.
 func (w Words) nextTry(schedule outbox.Schedule, q *track.Queue) string {
 	now := w.Track.Now()
 	next := schedule.Next(now)
@@ -133,7 +133,7 @@ func (w Words) nextTry(schedule outbox.Schedule, q *track.Queue) string {
 	}
 }
 
-// Deaths says how many messages are dead, and why, and what to do with them; "" for none.
+// Deaths is how many messages are dead, why, and what to do with them; "" for none.
 func (w Words) Deaths(s track.Snapshot) string {
 	if s.Counts.Dead == 0 {
 		return ""

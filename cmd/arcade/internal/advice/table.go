@@ -1,5 +1,5 @@
-// Package advice is the one table of what stands in the way of recording, of delivery and of any other
-// request, and of what to do about it.
+// Package advice is the one table of what can prevent recording, delivery or any other request, and of
+// what to do about it.
 package advice
 
 import (
@@ -7,10 +7,10 @@ import (
 	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
-// Issues is where people report what should not be.
+// Issues is where users report bugs.
 const Issues = "https://github.com/ArcadeAI/arcade-cli/issues"
 
-// Family are reasons about which a person does the same.
+// Family is the reasons with the same advice.
 type Family struct {
 	Advice  string // what to do, for programs
 	Do      string // the same for people
@@ -21,9 +21,9 @@ type Family struct {
 type Reason struct {
 	ID   string // for programs
 	What string // for people
-	// shows says that what was seen, such as an HTTP status, stands behind What.
+	// shows says that what was seen, such as an HTTP status, follows What.
 	shows bool
-	// err is the error that means this; nil: the code of a delivery or of a cause does.
+	// err is the error with this reason; nil for the code of a delivery or of a cause.
 	err error
 }
 
@@ -139,6 +139,6 @@ func Table() []Family {
 }
 
 const (
-	foreignOwner = "foreign_owner" // an outbox.ErrPermission of which the owner is known
-	unforeseen   = "database"      // an error that the table does not have
+	foreignOwner = "foreign_owner" // an outbox.ErrPermission with a known owner
+	unforeseen   = "database"      // an error that is not in the table
 )
