@@ -55,6 +55,7 @@ func TestTheBatchSizeFollowsWhatTheServerTakes(t *testing.T) {
 		waiting, takes int           // of the server, at once
 		stalls         time.Duration // on more; else it refuses
 		encodes        int           // at most, of the sink; 0: all
+		isSlow         bool          // the server: it accepts in a little more than two seconds
 		known          string
 		want           []int
 	}{
@@ -64,6 +65,7 @@ func TestTheBatchSizeFollowsWhatTheServerTakes(t *testing.T) {
 		"a server that has stalled":          {waiting: 150, takes: 9000, known: "last_code = 'timeout'", want: []int{50, 50, 50}},
 		"a server that has refused":          {waiting: 150, takes: 9000, known: "last_code = 'server'", want: []int{50, 100}},
 		"a sink that encodes fewer":          {waiting: 900, takes: 9000, encodes: 400, want: []int{400, 400, 100}},
+		"a server that is slow":              {waiting: 1200, takes: 9000, isSlow: true, want: []int{500, 500, 200}},
 		"what waits is less than the number": {waiting: 499, takes: 9000, want: []int{499}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -72,6 +74,9 @@ func TestTheBatchSizeFollowsWhatTheServerTakes(t *testing.T) {
 				b.exec(`UPDATE delivery SET endpoint = 'here', batch_size = 50, failures = 1, ` + test.known)
 			}
 			s := b.takes(test.takes, test.stalls)
+			if soon := s.answer; test.isSlow {
+				s.answer = func(r outbox.Request) outbox.Answer { b.clock.Advance(2001 * time.Millisecond); return soon(r) }
+			}
 			if test.encodes > 0 {
 				s.encode = func(messages []outbox.Message) (int, error) { return min(test.encodes, len(messages)), nil }
 			}
