@@ -291,7 +291,6 @@ func (cloud Cloud) unreachable(ctx context.Context, err error) *CloudError {
 // insufficient is the error of a 401 that asks for a stronger login (RFC 9470).
 const insufficient = "insufficient_user_authentication"
 
-// wantsStronger reports a 401 that asks for a stronger login.
 func wantsStronger(response *http.Response) bool {
 	challenges := strings.Join(response.Header.Values("WWW-Authenticate"), ",")
 	return response.StatusCode == http.StatusUnauthorized && strings.Contains(challenges, insufficient)
@@ -305,7 +304,6 @@ func isSafe(u *url.URL) bool {
 	return err == nil && port > 0 && isHost && private && u.User == nil && u.Fragment == ""
 }
 
-// isLoopback reports whether u is on this machine.
 func isLoopback(u *url.URL) bool {
 	host := strings.ToLower(u.Hostname())
 	address, err := netip.ParseAddr(host)

@@ -395,7 +395,6 @@ func (f CredentialsFile) save(path string, d *document, next Logins) error {
 	return f.keep(room, content)
 }
 
-// reserve makes room for a change of the file at path.
 func (f CredentialsFile) reserve(path string) (*replacement, error) {
 	room, err := reserve(path, maxCredentialsSize)
 	if err == nil {

@@ -56,7 +56,6 @@ type Client struct {
 	waited  time.Duration
 }
 
-// request is a call to the Engine.
 type request struct {
 	method  string
 	body    []byte

@@ -60,7 +60,6 @@ func (c *Client) List(ctx context.Context) ([]Secret, error) {
 	}
 }
 
-// page is one answer to a call for the list.
 type page struct {
 	Items []json.RawMessage `json:"items"`
 	Total *uint             `json:"total_count"` // of all pages; nil where there is only this one
