@@ -60,7 +60,7 @@ func ReadEnvFiles(paths []string, stdin io.Reader) (Plan, error) {
 
 // isSameFile reports whether two paths lead to one file, also through links.
 func isSameFile(path, other string) bool {
-	one, _ := os.Stat(path) // nil, which is no file's equal, if there is none
+	one, _ := os.Stat(path) // nil, which equals no file, if there is none
 	another, _ := os.Stat(other)
 	return path != "-" && other != "-" && os.SameFile(one, another)
 }
