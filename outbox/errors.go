@@ -17,6 +17,8 @@ var (
 	// ErrOlder is an ErrNone of View: the database is of an earlier version, and Record or Update migrates it.
 	ErrOlder = store.ErrOlder
 
+	ErrQueueFull = errors.New("the queue is full") // Retry lets no more messages wait
+
 	// ErrNoProcess means that no flusher can be started: nothing is delivered but by Flush.
 	ErrNoProcess = errors.New("no process can be started")
 

@@ -54,8 +54,8 @@ func deliverDetached(config func() (Config, error)) (err error) {
 	defer func() {
 		if recover() != nil {
 			err = errPanicked
+			notes.note(notStarted, err, err)
 		}
-		notes.note(notStarted, causeOfFlusher(err))
 	}()
 	cfg, err := config()
 	notes.cfg.Path = cmp.Or(notes.cfg.Path, cfg.Path)
@@ -65,6 +65,7 @@ func deliverDetached(config func() (Config, error)) (err error) {
 		o, err = New(cfg)
 	}
 	if err != nil {
+		notes.note(notStarted, err, errConfig)
 		return fmt.Errorf("%w: %w", errConfig, err)
 	}
 	if o.cfg.Consent == ForceOff {

@@ -46,6 +46,8 @@ func TestRetryDoesNotPassTheCapOfPendingMessages(t *testing.T) {
 		if n != 4 {
 			t.Errorf("%d messages are pending again, want the 4 for which there is room", n)
 		}
+		_, again := tx.Retry(t.Context(), nil)
+		b.meets(again, outbox.ErrQueueFull, "one more retry")
 		return err
 	})
 	b.holds(outbox.Counts{Pending: 100_000, Dead: 6}, "the newest stay dead")

@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -58,25 +57,15 @@ func (o *Outbox) GivenUp() (g Given) {
 }
 
 // note adds a line to the notes of what was given up. It is best effort: the cause may prevent that, too.
-func (o *Outbox) note(kind string, err error) {
+func (o *Outbox) note(kind string, err, cause error) {
 	if err == nil || errors.Is(err, ErrOff) || errors.Is(err, ErrNoMain) {
 		return
 	}
 	line := fmt.Sprintf("%d %s ", o.cfg.Now().UnixMilli(), kind)
-	if cause := cmp.Or(store.Cause(err), causeOfFlusher(err)); cause != nil {
+	if cause != nil {
 		line += cause.Error()
 	}
 	store.AddNote(o.notePath(), line)
-}
-
-// causeOfFlusher returns why a flusher cannot deliver that a command could start; nil for other errors.
-func causeOfFlusher(err error) error {
-	for _, cause := range []error{errConfig, errPanicked} {
-		if errors.Is(err, cause) {
-			return cause
-		}
-	}
-	return nil
 }
 
 // forgetNotes deletes the notes, and the two files in which earlier versions kept them.

@@ -109,10 +109,14 @@ func (tx *Tx) Withdraw(ctx context.Context, h Held) error {
 }
 
 // Retry makes dead messages pending again, all of them or those with the given numbers or uuids,
-// and returns how many. They keep their place in the order and their content. Those for which a full
-// queue has no room, the newest, stay dead.
+// and returns how many. They keep their place in the order and their content. Those for which the
+// queue has no room, the newest, stay dead; without any room the error is ErrQueueFull.
 func (tx *Tx) Retry(ctx context.Context, ids []string) (retried int, err error) {
-	list, err := json.Marshal(ids)
+	list, _ := json.Marshal(ids) // texts always encode
+	counts, err := tx.Counts(ctx)
+	if err == nil && counts.Pending >= maxPending {
+		err = ErrQueueFull
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -120,8 +124,8 @@ func (tx *Tx) Retry(ctx context.Context, ids []string) (retried int, err error) 
 		UPDATE messages SET state = 'pending', attempts = 0, last_error = NULL, settled_at = NULL, refused_alone = 0, refused_at = NULL
 		WHERE seq IN (SELECT seq FROM messages WHERE state = 'dead' AND (?1 = 0
 			OR uuid IN (SELECT lower(value) FROM json_each(?2)) OR CAST(seq AS TEXT) IN (SELECT value FROM json_each(?2)))
-			ORDER BY seq LIMIT max(0, ?3 - (SELECT count(*) FROM messages WHERE state = 'pending')))`,
-		len(ids), string(list), maxPending)
+			ORDER BY seq LIMIT ?3)`,
+		len(ids), string(list), maxPending-counts.Pending)
 }
 
 // dropOverflow makes room for the message that was just added as seq. While the oldest pending one is fewer

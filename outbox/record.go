@@ -66,7 +66,7 @@ func (o *Outbox) Record(ctx context.Context, change func(tx *Tx) error) (r Recor
 	if err != nil {
 		isOver := errors.Is(ctx.Err(), context.DeadlineExceeded)
 		if isOver || (changed == nil || store.Cause(err) != nil) && ctx.Err() == nil {
-			o.note(notRecorded, err)
+			o.note(notRecorded, err, store.Cause(err))
 		}
 		return Recorded{}, err
 	}
@@ -104,7 +104,7 @@ func (o *Outbox) finish(ctx context.Context, secrets bool, r *Recorded) {
 	go func() { synced <- o.store.Sync() }()
 	heard, err := o.startFlusher(secrets)
 	r.Started, r.Trouble = err == nil, errors.Join(r.Trouble, <-synced, err)
-	o.note(notStarted, err)
+	o.note(notStarted, err, store.Cause(err))
 	if heard == nil {
 		return
 	}

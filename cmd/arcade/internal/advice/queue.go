@@ -38,6 +38,9 @@ func (w Words) of(err error, server Server) Line {
 	off := &track.OffError{By: "arcade usage disable"}
 	permission := &outbox.PermissionError{}
 	var unreadable interface{ Code() int } // SQLite's
+	if cause := outbox.FileTrouble(w.Track.FileOf(err), err); cause != nil {
+		err = errors.Join(cause, err)
+	}
 	errors.As(err, &off)
 	errors.As(err, &permission)
 	delay, isDelay := errors.AsType[*outbox.Delay](err)

@@ -129,6 +129,7 @@ func Table() []Family {
 			{"locked_database", "another process holds the usage database", plain, outbox.ErrLocked},
 		}},
 		{"flush", "Run 'arcade usage flush' to deliver what waits.", []Reason{
+			{"queue_full", "the queue is full, so no dead message can wait again", plain, outbox.ErrQueueFull},
 			{"no_process", "no process can be started in the background", plain, outbox.ErrNoProcess},
 		}},
 		{"report", "Please report it at " + Issues + ".", []Reason{

@@ -131,11 +131,10 @@ func (a *App) inspect(ctx context.Context, q *track.Queue, filter outbox.Filter,
 
 // once makes print run once: an error of the database makes a view begin again, which would print its start twice.
 func once(print track.ShowFunc) track.ShowFunc {
-	var printed bool
 	var err error
 	return func(s track.Snapshot, messages iter.Seq2[outbox.Message, error]) error {
-		if !printed {
-			printed, err = true, print(s, messages)
+		if print != nil {
+			err, print = print(s, messages), nil
 		}
 		return err
 	}

@@ -178,6 +178,7 @@ func TestEveryCommandNamesTheFileOfRootsThatIsInItsWay(t *testing.T) {
 		{"usage.db.lock", "usage status", 1},
 		{"usage.db.flusher.lock", "usage flush", 1},
 		{"", "logout", 1},
+		{"", "usage disable", 1},
 	} {
 		t.Run(test.command+" and "+test.file, func(t *testing.T) {
 			t.Parallel()
