@@ -103,7 +103,7 @@ func (a *App) flushAdvice(err error, timeout time.Duration, left int) advice.Lin
 	why := a.words().Of(err)
 	var delay *outbox.Delay
 	if errors.As(err, &delay) && !delay.Until.IsZero() {
-		wait := term.Span(max(delay.Until.Sub(a.Track.Now()), time.Second))
+		wait := term.Span(max(delay.Until.Sub(a.Track.Now()), 0) + time.Second) // a span is rounded down
 		why = a.words().OfDelay(err, "Run 'arcade usage flush' again in "+wait+", or leave it to a later command.")
 	}
 	if why.Reason == outbox.CodeTimeUp {
