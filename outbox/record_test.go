@@ -92,7 +92,8 @@ func TestAWriteInAViewSaysThatAViewOnlyReads(t *testing.T) {
 	b := newBench(t, 1)
 	ctx := t.Context()
 	for name, write := range map[string]func(tx *outbox.Tx) error{
-		"Add": func(tx *outbox.Tx) error { return tx.Add(ctx, b.event(2)) },
+		"Add":   func(tx *outbox.Tx) error { return tx.Add(ctx, b.event(2)) },
+		"Retry": func(tx *outbox.Tx) error { _, err := tx.Retry(ctx, nil); return err },
 		"a statement of the program's own": func(tx *outbox.Tx) error {
 			_, err := tx.ExecContext(ctx, `CREATE TABLE greetings (name TEXT)`)
 			return fmt.Errorf("greet: %w", err)

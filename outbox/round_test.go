@@ -302,6 +302,14 @@ func TestWhatAProvenServerRefusesAloneIsDeadAndItsNeighboursArrive(t *testing.T)
 	}
 }
 
+func TestAServerProvesInItsRefusalWhatItIs(t *testing.T) {
+	b := newBench(t, 1)
+	answer := fewer(outbox.CodeRefused)
+	answer.Proven = true
+	b.mustFlush(through(answering(answer)))
+	b.holds(outbox.Counts{Dead: 1}, "it has refused the message alone")
+}
+
 // A proxy, a portal, a wrong address: any server can refuse. Two runs are few, and what is broken for less than an hour must not cost
 // messages; then one that is refused alone is out of the others' way.
 func TestAServerThatHasNeverAcceptedAnythingKillsOnlyWhatItRefusesAloneAgainAndAgain(t *testing.T) {
