@@ -190,8 +190,10 @@ func TestALogin(t *testing.T) {
 func TestACommandOrALoginUnderASelfHostedContext(t *testing.T) {
 	runCases(t, []machineCase{
 		{"begins a machine that was never seen", State{}, Apart{}, State{AnonID: n1, Spoke: true}, []Step{event(n1, n1)}},
+		{"is the anon id's though that belongs to a principal by now", taken, Apart{}, taken, []Step{event(a, a)}},
 		{"does not wait on an unlinked machine, whose alias waits on", unlinked, Apart{}, unlinkedS, []Step{event(a, a)}},
 		{"is not the principal's on a linked machine, which stays linked", linked, Apart{}, linked, []Step{event(a, a)}},
+		{"is not the principal's whom another program has linked", linkedNoF, Apart{}, linkedNoF, []Step{event(a, a)}},
 	})
 }
 
