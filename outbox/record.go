@@ -258,5 +258,5 @@ func (o *Outbox) Check(ctx context.Context) error {
 func CheckDescriptors() error { return store.CheckDescriptors() }
 
 // FileTrouble returns why a file of the embedder's, beside the database, cannot be used, given the system's
-// error: ErrFull, ErrReadOnly, ErrNotDirectory, ErrNotFile, a *PermissionError, or nil when it is none of these.
+// error: ErrFull, ErrReadOnly, ErrUnreadable, ErrNotDirectory, ErrNotFile, a *PermissionError, or nil when it is none of these.
 func FileTrouble(path string, err error) error { return store.FileTrouble(path, err) }

@@ -33,7 +33,7 @@ var (
 	ErrNotDirectory = errors.New("not a directory")                                         // what is above the database
 	ErrNotFile      = errors.New("not a file")                                              // what is in its place
 	ErrDangling     = fmt.Errorf("a link that leads nowhere: %w", ErrNotFile)               // in its place, or above
-	ErrUnreadable   = errors.New("the database could not be read")                          // and the system gives no reason
+	ErrUnreadable   = errors.New("the database could not be read")                          // EIO, or the system gives no reason
 	ErrDamaged      = errors.New("the database is damaged")                                 // in SQLite's own word
 	ErrCopies       = fmt.Errorf("three copies of earlier damage are kept: %w", ErrDamaged) // see Store.Copies
 )
