@@ -85,7 +85,8 @@ func states() map[string]state {
 			m.Require(os.Symlink("nowhere/usage.db", m.Path("usage.db")))
 		}), reason: "dangling_link", code: 1, says: "Problem: ~/.arcade/usage.db is a link that leads nowhere." + moveAway},
 		"damage": {given: (*machine).damage, reason: "damaged_database", code: 1,
-			says: "Problem: The usage database is damaged. The first command or delivery that meets the damage replaces it, and keeps what can be read."},
+			says: "Problem: The usage database is damaged. The first command or delivery that meets the damage replaces it, " +
+				"and keeps what can be read."},
 		"three copies of damage": {given: func(m *machine) {
 			for range 4 {
 				m.damage()
