@@ -117,7 +117,8 @@ func Table() []Family {
 			{"newer_database", "the usage database was written by a newer arcade", plain, outbox.ErrNewer},
 		}},
 		{"clear", "'arcade usage clear' erases them, and what waits; then it is recorded again.", []Reason{
-			{"damaged_copies", "the usage database is damaged, and three copies of earlier damage are kept, so nothing is recorded", plain, outbox.ErrCopies},
+			{"damaged_copies", "the usage database is damaged, and three copies of earlier damage are kept, so nothing is recorded",
+				plain, outbox.ErrCopies},
 		}},
 		{"wait", "The first command or delivery that meets the damage replaces it, and keeps what can be read.", []Reason{
 			{"damaged_database", "the usage database is damaged", plain, outbox.ErrDamaged},
