@@ -195,8 +195,8 @@ func TestWhatFollowsACommitRunsUnderTheLockAndUndoesNothing(t *testing.T) {
 			t.Errorf("%v, %v: want the trouble told of the event that was recorded", r, err)
 		}
 	}
-	if runs != 1 {
-		t.Errorf("it ran %d times, want once, after the one commit", runs)
+	if runs != 1 || store.IsLocked(b.path+".lock") {
+		t.Errorf("it ran %d times, want once, after the one commit, and the lock given back", runs)
 	}
 	b.holds(outbox.Counts{Pending: 1}, "it was committed")
 }
