@@ -259,6 +259,7 @@ func TestWhatIsWrongWithTheConfigurationIsToldBeforeAnythingIsSent(t *testing.T)
 		"blanks and a slash":     {" https://EU.i.posthog.com/ \n", "k", "https://eu.i.posthog.com", "", ""},
 		"a server of one's own":  {"http://127.0.0.1:8377/ph//", "k", "http://127.0.0.1:8377/ph", "", ""},
 		"no key":                 {"", " \t", DefaultHost, outbox.CodeNoKey, "no PostHog key"},
+		"a key of two lines":     {"", "phc_hush\nphc_hush", DefaultHost, outbox.CodeKey, "no key has"},
 		"a key of two words":     {"", "phc_hush phc_hush", DefaultHost, outbox.CodeKey, "no key has"},
 		"a key with a DEL in it": {"", "phc_hush\x7f", DefaultHost, outbox.CodeKey, "no key has"},
 		"a key with all signs":   {"", "!phc_~", DefaultHost, "", ""},
