@@ -5,9 +5,12 @@ package outbox_test
 import (
 	"errors"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 // A command that asks whether a flusher is running touches its lock for a moment. A command that
@@ -23,17 +26,33 @@ func TestALookAtTheFlushersLockTurnsNoFlusherAway(t *testing.T) {
 }
 
 func TestALinkInALockFilesPlaceIsReplaced(t *testing.T) {
-	for _, suffix := range []string{".lock", ".flusher.lock"} {
+	for link, leads := range map[string]string{
+		".lock to a file": ".other", ".flusher.lock to a file": ".other",
+		".lock that leads nowhere": ".gone/away", ".flusher.lock that leads nowhere": ".gone/away",
+	} {
 		b := newBench(t, 0)
+		suffix, _, _ := strings.Cut(link, " ")
 		other := b.path + ".other"
-		b.must(errors.Join(os.WriteFile(other, []byte("theirs"), 0o444), os.Symlink(other, b.path+suffix)))
+		b.must(errors.Join(os.WriteFile(other, []byte("theirs"), 0o444), os.Symlink(b.path+leads, b.path+suffix)))
 		b.addEvents(1)
 		b.mustFlush()
 		if info, err := os.Lstat(b.path + suffix); err != nil || !info.Mode().IsRegular() {
-			t.Errorf("there is %v (%v), want a file in the place of the link usage.db%s", info, err, suffix)
+			t.Errorf("there is %v (%v), want a file in the place of the link usage.db%s", info, err, link)
 		}
 		if content, err := os.ReadFile(other); err != nil || string(content) != "theirs" {
 			t.Errorf("the other file holds %q (%v), want it untouched", content, err)
 		}
+	}
+}
+
+func TestNotesBehindALinkAreNotRead(t *testing.T) {
+	b := newBench(t, 0)
+	b.blocks(".lock")
+	_, err := b.box.Record(t.Context(), adding(b.event(1)))
+	b.meets(err, outbox.ErrNotFile, "recording without a lock")
+	notes := b.path + ".notes"
+	b.must(errors.Join(os.Rename(notes, b.path+".theirs"), os.Symlink(b.path+".theirs", notes)))
+	if given := b.box.GivenUp(); given.Up != 0 {
+		t.Errorf("%+v was given up; want nothing: what is no file is not read, and a pipe would never answer", given)
 	}
 }

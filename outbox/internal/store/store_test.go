@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -233,7 +234,10 @@ func TestANoteIsNotWrittenToWhatAPlantedLinkLeadsTo(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("whoever may make a link there could write to its target as well")
 	}
-	for name, link := range map[string]func(target, path string) error{"a link": os.Symlink, "a hard link": os.Link} {
+	for name, link := range map[string]func(target, path string) error{
+		"a link": os.Symlink, "a hard link": os.Link,
+		"a pipe": func(_, path string) error { return exec.Command("mkfifo", path).Run() }, // to write to it is to wait for a reader
+	} {
 		b := newBench(t)
 		b.overwrite([]byte("theirs"))
 		path := b.path + ".notes"
