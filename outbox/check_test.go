@@ -55,6 +55,10 @@ func TestARecordThatFailedIsCountedForAWeek(t *testing.T) {
 	b.mustFlush()
 	_, err := os.Stat(notes)
 	b.meets(err, fs.ErrNotExist, "looking for notes that are too old, after housekeeping,")
+	b.blocks(".notes")
+	if given := b.box.GivenUp(); given.Up != 0 {
+		t.Errorf("%+v was given up; want nothing: what is no file is not read, and a pipe would never answer", given)
+	}
 }
 
 // The time is up where another process holds the lock; a user ends a command by hand; an error of the caller's is

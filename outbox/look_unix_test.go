@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/ArcadeAI/arcade-cli/outbox"
 )
 
 // A command that asks whether a flusher is running touches its lock for a moment. A command that
@@ -42,17 +40,5 @@ func TestALinkInALockFilesPlaceIsReplaced(t *testing.T) {
 		if content, err := os.ReadFile(other); err != nil || string(content) != "theirs" {
 			t.Errorf("the other file holds %q (%v), want it untouched", content, err)
 		}
-	}
-}
-
-func TestNotesBehindALinkAreNotRead(t *testing.T) {
-	b := newBench(t, 0)
-	b.blocks(".lock")
-	_, err := b.box.Record(t.Context(), adding(b.event(1)))
-	b.meets(err, outbox.ErrNotFile, "recording without a lock")
-	notes := b.path + ".notes"
-	b.must(errors.Join(os.Rename(notes, b.path+".theirs"), os.Symlink(b.path+".theirs", notes)))
-	if given := b.box.GivenUp(); given.Up != 0 {
-		t.Errorf("%+v was given up; want nothing: what is no file is not read, and a pipe would never answer", given)
 	}
 }
