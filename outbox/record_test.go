@@ -47,6 +47,7 @@ func TestAWrongConfigurationIsAnErrorBeforeAnythingIsTouched(t *testing.T) {
 	file := &fstest.MapFile{Data: []byte(`CREATE TABLE greetings (name TEXT)`)}
 	for name, tables := range map[string]fstest.MapFS{
 		"none at the top, as without fs.Sub": {"migrations/0001_greetings.sql": file},
+		"a gap":                              {"0001_greetings.sql": file, "0003_more.sql": file},
 		"one number twice":                   {"0001_greetings.sql": file, "0001_more.sql": file},
 	} {
 		dir := t.TempDir()
