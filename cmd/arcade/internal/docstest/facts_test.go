@@ -85,6 +85,9 @@ func TestEveryCommandHasAManualPage(t *testing.T) {
 		if cmd.Short == "" || cmd.Example == "" {
 			t.Errorf("%q lacks a short description or an example", cmd.CommandPath())
 		}
+		if long := matches(`(?m)^(.{81,})$`, cmd.Long+"\n"+cmd.Example); long != nil {
+			t.Errorf("the help of %q has lines that break on 80 columns: %q", cmd.CommandPath(), long)
+		}
 		cmd.Long = "```\n" + cmp.Or(cmd.Long, cmd.Short+".") + "\n```\n" // as it stands in --help: it is no Markdown
 	}
 	tree.InitDefaultVersionFlag()
@@ -181,7 +184,7 @@ func TestWhatTheDocumentsNameIsThere(t *testing.T) {
 	target := regexp.MustCompile(`^(?:[A-Z]+=\S+ )?make ([a-z][a-z-]*)`)
 	example := regexp.MustCompile(`greet|_name`) // a contributor makes these
 	makefile := readText(t, "Makefile")
-	release := strings.NewReplacer("{{ .Os }}", "linux", "{{ .Arch }}", "amd64").Replace(readText(t, ".goreleaser.yaml"))
+	release := strings.NewReplacer("{{ .Os }}", "linux", `{{ .Arch }}"`, `amd64.tar.gz"`).Replace(readText(t, ".goreleaser.yaml"))
 	tree := cli.New("", "").Root()
 	tree.InitDefaultHelpCmd()
 	tree.InitDefaultCompletionCmd()
@@ -190,8 +193,8 @@ func TestWhatTheDocumentsNameIsThere(t *testing.T) {
 		for _, link := range matches(`\]\(([^)#:]+)\)`, document) {
 			paths = append(paths, path.Join(path.Dir(name), link))
 		}
-		for _, artefact := range matches(`(_linux_amd64|ghcr\.io/[a-z/]+)`, document) {
-			if !regexp.MustCompile(artefact + `["\]]`).MatchString(release) {
+		for _, artefact := range append(matches(`--pattern '\*([^']+)'`, document), matches(`(ghcr\.io/[a-z/]+)`, document)...) {
+			if !regexp.MustCompile(regexp.QuoteMeta(artefact) + `["\]]`).MatchString(release) {
 				t.Errorf("%s: a release has no %s", name, artefact)
 			}
 		}
@@ -217,6 +220,23 @@ func TestWhatTheDocumentsNameIsThere(t *testing.T) {
 		for _, path := range paths {
 			if _, err := os.Stat(filepath.Join(repository, path)); err != nil {
 				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// The pictures are of this program: what it prints in every case is in them.
+func TestThePicturesShowTheProgramOfToday(t *testing.T) {
+	m := testbed.NewMachine(t)
+	m.Run("whoami")
+	for name, shown := range map[string][]string{
+		"inspect": strings.Fields(m.Must("usage", "inspect").Stdout)[:5],
+		"status":  matches(`(?m)^([A-Z][a-z ]+:)`, m.Must("usage", "status").Stdout),
+	} {
+		picture := readText(t, "docs/"+name+".svg")
+		for _, text := range shown {
+			if !strings.Contains(picture, text) {
+				t.Errorf("docs/%s.svg shows no %q; run make pictures", name, text)
 			}
 		}
 	}
