@@ -103,7 +103,11 @@ SEQ `)
 				m.fits(columns, line, m.shown(columns, "ARCADE_API_KEY="+testbed.EngineKey, strings.Fields(line)...))
 			}
 		}
-		m.fits(60, "succeed and its notice", unflushed(t).shown(60, "", "succeed"))
+		fresh := unflushed(t)
+		notice := fresh.shown(60, "", "succeed")
+		if m.fits(60, "succeed", notice); inOneLine(notice) != inOneLine(fresh.Notice()) {
+			t.Errorf("the notice is %q", notice)
+		}
 	})
 }
 
