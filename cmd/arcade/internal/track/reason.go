@@ -13,8 +13,8 @@ import (
 
 // Why recording or delivery stands still, beside the outbox's own errors, such as an *outbox.Delay.
 var (
-	ErrLoginRefused = errors.New("Arcade Cloud refuses the credentials")
-	ErrLoginUnknown = errors.New("Arcade Cloud has not named the credentials' account yet")
+	ErrLoginRefused = errors.New("the credentials were refused by Arcade Cloud")
+	ErrLoginUnknown = errors.New("the account of the credentials is not known from Arcade Cloud yet")
 	ErrDead         = errors.New("PostHog has refused messages for good")
 )
 
