@@ -93,12 +93,10 @@ func code(document string) []string {
 	return lines
 }
 
-// callsArcade finds the program where a shell would: first in a command.
-var callsArcade = regexp.MustCompile(`(^|[|&;(]\s*|^([A-Z_]+=\S*\s+)+)arcade(\s|$)`)
-
-// arcadeLines returns the lines of a text that call it.
+// arcadeLines returns the lines of a text that call arcade where a shell finds a program: first in a command.
 func arcadeLines(text string) []string {
-	return slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool { return !callsArcade.MatchString(line) })
+	calls := regexp.MustCompile(`(^|[|&;(]\s*|^([A-Z_]+=\S*\s+)+)arcade(\s|$)`)
+	return slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool { return !calls.MatchString(line) })
 }
 
 // Each block is typed on a machine of its own, where a user is logged in unless the block

@@ -225,23 +225,6 @@ func TestWhatTheDocumentsNameIsThere(t *testing.T) {
 	}
 }
 
-// The pictures are of this program: what it prints in every case is in them.
-func TestThePicturesShowTheProgramOfToday(t *testing.T) {
-	m := testbed.NewMachine(t)
-	m.Run("whoami")
-	for name, shown := range map[string][]string{
-		"inspect": strings.Fields(m.Must("usage", "inspect").Stdout)[:5],
-		"status":  matches(`(?m)^([A-Z][a-z ]+:)`, m.Must("usage", "status").Stdout),
-	} {
-		picture := readText(t, "docs/"+name+".svg")
-		for _, text := range shown {
-			if !strings.Contains(picture, text) {
-				t.Errorf("docs/%s.svg shows no %q; run make pictures", name, text)
-			}
-		}
-	}
-}
-
 // README shows lines of the example that is built and run; `...` stands for others.
 func TestTheReadmeShowsTheExampleAsItIs(t *testing.T) {
 	shown := blocks(section(t, readText(t, "README.md"), "Use it in your own program"))[0].text
