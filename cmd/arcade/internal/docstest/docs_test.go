@@ -1,5 +1,4 @@
-// Package docstest holds what a reader of the documents, and of the source, would stumble over: what they
-// tell to type is typed, and what they say is compared with the program.
+// Package docstest types what the documents tell a reader to type, and compares what they say with the program.
 package docstest
 
 import (
