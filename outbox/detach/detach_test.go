@@ -314,7 +314,9 @@ func TestAProcessThatWaitsForItsChildHearsOfItsEnd(t *testing.T) {
 	case <-time.After(long):
 		t.Error("it hears nothing of a child that has ended, and waits in vain")
 	}
-	if _, err := StartHeard(marker, []string{"no variable"}); err == nil {
-		t.Error("a child that was not started is no error")
+	for _, wrong := range []string{"no variable", marker + "=1"} { // with the marker, what the child starts would take itself for one
+		if _, err := StartHeard(marker, []string{wrong}); err == nil {
+			t.Errorf("%q is handed over, want an error", wrong)
+		}
 	}
 }
