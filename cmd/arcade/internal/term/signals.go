@@ -17,8 +17,8 @@ func (e *Ended) ExitCode() int { return 128 + int(e.Signal) }
 
 // WithSignals returns a context that ends, with an *Ended as its cause, when the user interrupts the program
 // (with Ctrl-\, too, which would leave the terminal of a hidden prompt without echo), the system ends it, or its
-// terminal closes. A second interruption ends the process at once; a second hang-up does not, because shells
-// repeat the system's.
+// terminal closes. A second interruption ends the process at once; a second hang-up or SIGTERM does not, because
+// shells and timeout(1) repeat them.
 //
 // From now on a write to a pipe without a reader returns a *WriteError and does not end the process. A signal that
 // was ignored at the start, as by nohup, stays ignored.
@@ -38,7 +38,7 @@ func WithSignals(ctx context.Context) context.Context {
 	go func() {
 		first := <-received
 		end(&Ended{first.(syscall.Signal)}) // each of those heard is one
-		signal.Reset(os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
+		signal.Reset(os.Interrupt, syscall.SIGQUIT)
 	}()
 	return ctx
 }
