@@ -58,7 +58,7 @@ func (o *Outbox) GivenUp() (g Given) {
 
 // note adds a line to the notes of what was given up. It is best effort: the cause may prevent that, too.
 func (o *Outbox) note(kind string, err, cause error) {
-	if err == nil || errors.Is(err, ErrOff) || errors.Is(err, ErrNoMain) {
+	if errors.Is(err, ErrOff) || errors.Is(err, ErrNoMain) {
 		return
 	}
 	line := fmt.Sprintf("%d %s ", o.cfg.Now().UnixMilli(), kind)

@@ -104,7 +104,9 @@ func (o *Outbox) finish(ctx context.Context, secrets bool, r *Recorded) {
 	go func() { synced <- o.store.Sync() }()
 	heard, err := o.startFlusher(secrets)
 	r.Started, r.Trouble = err == nil, errors.Join(r.Trouble, <-synced, err)
-	o.note(notStarted, err, store.Cause(err))
+	if err != nil {
+		o.note(notStarted, err, store.Cause(err))
+	}
 	if heard == nil {
 		return
 	}
