@@ -63,10 +63,11 @@ func (e *endpoint) accepted(now time.Time, memo string) {
 }
 
 // accept settles the messages that the server has accepted, by their numbers and not by a range: an alias
-// inside the range may have been decided since, and was not sent. It keeps receipts, and drops the
-// oldest of them over the cap. It keeps none where as many messages wait behind as there may be receipts,
-// which would replace them within the same drain (writing both was a third of its time), nor when the
-// disk is tight: its room is for what waits.
+// inside the range may have been decided since, and was not sent. Nor by their state: a row that contradicts
+// the index by which it was taken would stay for ever, while its change makes SQLite call that damage. It
+// keeps receipts, and drops the oldest of them over the cap. It keeps none where as many messages wait behind
+// as there may be receipts, which would replace them within the same drain (writing both was a third of its
+// time), nor when the disk is tight: its room is for what waits.
 func (tx *Tx) accept(ctx context.Context, accepted []Message, tight bool) (n int, err error) {
 	if len(accepted) == 0 {
 		return 0, nil
